@@ -1,0 +1,349 @@
+"""Find, map, scale and derive the columns of a frame.
+
+Everything here works on a plain data frame and gives back a new one with the remarks to be shown;
+`scalefit.tables` wraps it for tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from scalefit.errors import DataError, closest
+from scalefit.quantities import (
+    ALIASES,
+    Guess,
+    guess_header,
+    header_unit,
+    is_missing,
+    parse_column,
+    parse_number,
+    plain,
+    row_label,
+)
+
+__all__ = ["find_columns", "map_columns", "parse_mapping"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
+    """Read a column mapping as it is written on a command line.
+
+    Parameters
+    ----------
+    text : str or iterable of str
+        ``"params=N,tokens=D*1e9"``, or several such pieces. A column whose name holds a comma, ``=``,
+        ``*`` or ``/`` can stand in backquotes.
+
+    Returns
+    -------
+    dict of str to str
+        From the name needed to the column expression, for `read_table`.
+
+    Raises
+    ------
+    DataError
+        For a piece without ``=``, and for two columns mapped onto one name.
+
+    Examples
+    --------
+    >>> parse_mapping("params=N,tokens=D*1e9")
+    {'params': 'N', 'tokens': 'D*1e9'}
+    """
+    mapping: dict[str, str] = {}
+    for whole in [text] if isinstance(text, str) else text:
+        for piece in re.findall(r"(?:`[^`]*`|[^,])+", whole):
+            if not piece.strip():
+                continue
+            target, equals, column = (part.strip() for part in piece.partition("="))
+            if not (target and equals and column):
+                raise DataError(
+                    f"cannot read the mapping {piece.strip()!r}. "
+                    f"Need NAME=COLUMN, for example params=N,tokens=D*1e9"
+                )
+            target = target.strip("`")
+            if mapping.get(target, column) != column:
+                raise DataError(
+                    f"two columns are mapped onto {target!r}: {mapping[target]!r} and {column!r}. "
+                    f"Keep one of them."
+                )
+            mapping[target] = column
+    return mapping
+
+
+def map_columns(frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[str]) -> pd.DataFrame:
+    """Add the mapped columns, all of them read from the frame as it was.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Not changed.
+    mapping : dict of str to str
+        From the name needed to ``column``, ``column*factor`` or ``column/factor``.
+    remarks : list of str
+        Grows by one sentence for each mapped column.
+
+    Returns
+    -------
+    DataFrame, shape (n, q)
+        A copy with the mapped columns; the original ones stay.
+
+    Raises
+    ------
+    DataError
+        For an unknown column, a factor that is not a positive number, or a cell to be multiplied that
+        is not a number.
+    """
+    mapped = frame.copy()
+    for target, expression in mapping.items():
+        column, factor = _expression(expression, target, frame)
+        if column == target and factor is None:
+            continue
+        mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks)
+        times = "" if factor is None else f", times {plain(factor)}"
+        replaced = f", and replaces the column {target!r} of the table" if target in frame else ""
+        remarks.append(f"Column {column!r} is mapped onto {target!r}{times}{replaced}.")
+        unit = header_unit(column, target) if target in ALIASES and factor is None else None
+        if unit and guess_header(column, target) != Guess(1.0):
+            remarks.append(
+                f"The header {column!r} names a unit, but the mapping gives no factor, so its numbers are "
+                f"taken as they stand."
+            )
+    return mapped
+
+
+def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str, float | None]:
+    """Take a column expression apart: column, ``column*factor`` or ``column/factor``."""
+    text = expression.strip()
+    columns = set(frame.columns)
+    if text in columns:
+        return text, None
+    quoted = re.fullmatch(r"`([^`]*)`\s*(?:([*/])(.*))?", text)
+    places = [match.start() for match in re.finditer(r"[*/]", text)]
+    cuts = [(text[:place].strip(), text[place], text[place + 1 :]) for place in places]
+    if quoted:
+        cuts = [(quoted[1], quoted[2] or "", quoted[3] or "")]
+    for column, operator, number in cuts:
+        if column in columns:
+            if not operator:
+                return column, None
+            factor = _factor(number, expression)
+            return column, factor if operator == "*" else 1.0 / factor
+    asked = cuts[0][0] if cuts else text
+    raise DataError(
+        f"the mapping {target}={expression} names an unknown column {asked!r}; {closest(asked, columns)} "
+        f"Need a column, or a column with a factor, as in tokens=D*1e9."
+    )
+
+
+def _factor(text: str, expression: str) -> float:
+    try:
+        factor = parse_number(re.sub(r"^\s*10(?:\*\*|\^)", "1e", text))
+    except ValueError:
+        factor = 0.0
+    if not 0.0 < factor < float("inf"):
+        raise DataError(
+            f"the mapping {expression!r} has the factor {text.strip()!r}. "
+            f"Need a positive number, as in D*1e9 or N/1000."
+        )
+    return factor
+
+
+def _scaled(column: pd.Series[Any], factor: float, remarks: list[str]) -> Floats:
+    """Read a column as numbers and multiply; refuse a unit given both in the cells and as a factor."""
+    numbers = parse_column(column)
+    if numbers.suffixed is not None and factor != 1.0:
+        raise DataError(
+            f"column {str(column.name)!r} is to be multiplied by {plain(factor)}, but cells such as "
+            f"{column.iloc[numbers.suffixed]!r} in {row_label(column, numbers.suffixed)} bring a unit. "
+            f"Keep one of the two; mapping the column without a factor keeps the cells as they are."
+        )
+    remarks.extend(numbers.remarks(column))
+    values: Floats = numbers.floats * factor
+    return values
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a column is computed from others."""
+
+    inputs: tuple[str, str]
+    formula: Callable[[Floats, Floats], Floats]
+    words: str
+    automatic: bool = False
+
+
+_RULES = {
+    "tokens": _Rule(("flops", "params"), lambda c, n: c / (6.0 * n), "flops / (6 params)", automatic=True),
+    "flops": _Rule(("params", "tokens"), lambda n, d: 6.0 * n * d, "6 params tokens"),
+    "params": _Rule(("width", "depth"), lambda m, length: 12.0 * length * m**2, "12 depth width^2"),
+}
+
+
+@dataclass
+class _Work:
+    """The frame while its columns are being found; private to `find_columns`."""
+
+    source: pd.DataFrame
+    name: str
+    derive: frozenset[str]
+    remarks: list[str]
+    frame: pd.DataFrame
+    done: set[str] = field(default_factory=set)
+
+
+def find_columns(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    numeric: Iterable[str],
+    labels: Iterable[str],
+    derive: Iterable[str],
+    remarks: list[str],
+) -> pd.DataFrame:
+    """Do the work of `scalefit.tables.resolve` on a frame called ``name`` in messages."""
+    wanted = tuple(dict.fromkeys(derive))
+    for one in wanted:
+        if one not in _RULES:
+            raise DataError(f"cannot derive {one!r}; {closest(one, _RULES)}")
+    work = _Work(frame, name, frozenset(wanted), remarks, frame.copy())
+    numbers = tuple(dict.fromkeys(numeric))
+    for column in numbers:
+        _need_number(work, column)
+    for column in dict.fromkeys(labels):
+        if column not in numbers:
+            _need_label(work, column)
+    remarks.extend(
+        f"The table has the column {one!r}, so it is not derived." for one in wanted if one in frame
+    )
+    return work.frame
+
+
+def _need_number(work: _Work, name: str) -> None:
+    """Put the numeric column ``name`` into the frame: found, or derived."""
+    if name in work.done:
+        return
+    found = _find(work, name)
+    if found is not None:
+        column, factor = found
+        work.frame[name] = _scaled(work.frame[column], factor, work.remarks)
+    else:
+        asked = _plan(work, name, ())
+        if asked is None or not asked <= work.derive:
+            raise _missing(work, name, asked)
+        rule = _RULES[name]
+        for column in rule.inputs:
+            _need_number(work, column)
+        first, second = (work.frame[column].to_numpy(dtype=np.float64) for column in rule.inputs)
+        with np.errstate(all="ignore"):
+            values = rule.formula(first, second)
+        work.frame[name] = np.where((first > 0) & (second > 0), values, np.nan)
+        work.remarks.append(f"The table has no column {name!r}; it is computed as {rule.words}.")
+    work.done.add(name)
+
+
+def _need_label(work: _Work, name: str) -> None:
+    """Put the text column ``name`` into the frame."""
+    found = _find(work, name)
+    if found is None:
+        raise _missing(work, name, None)
+    column, factor = found
+    cells = work.frame[column].astype(object)
+    if factor != 1.0:
+        cells = pd.Series(_scaled(work.frame[column], factor, work.remarks)).astype(object)
+    given = [None if is_missing(cell, number=False) else _label(cell) for cell in cells]
+    texts = [None if text is None else text.strip() for text in given]
+    stripped = sum(a != b for a, b in zip(given, texts, strict=True))
+    if stripped:
+        work.remarks.append(f"Spaces around labels in column {column!r} are removed (cells: {stripped}).")
+    work.frame[name] = pd.Series(texts, index=work.frame.index, dtype=object)
+
+
+def _label(cell: object) -> str:
+    """Write a cell as a label: whole numbers without a decimal point."""
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return str(cell)
+
+
+def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] | None:
+    """Find the column that stands for ``name`` and its factor; remark on a guess unless ``quiet``."""
+    columns = list(work.source.columns)
+    if name in columns:
+        return name, 1.0
+    guesses: dict[str, Guess] = {}
+    for column in columns:
+        guess = guess_header(column, name) if name in ALIASES else None
+        if guess is None and column.casefold() == name.casefold():
+            guess = Guess(1.0)
+        if guess is not None:
+            guesses[column] = guess
+    best = {column: guess for column, guess in guesses.items() if not guess.last_resort} or guesses
+    if not best:
+        return None
+    (column, guess), *others = best.items()
+    if quiet:
+        return column, guess.factor
+    if others and not all(_same(work.frame, (column, guess), other) for other in others):
+        raise DataError(
+            f"the columns {', '.join(repr(c) for c in best)} could all be {name!r}, and their values differ. "
+            f"Say which one with a mapping, for example {name}={column}"
+        )
+    times = "" if guess.factor == 1.0 else f", times {plain(guess.factor)}"
+    unused = [repr(other) for other in guesses if other not in best]
+    aside = f", and leave {', '.join(unused)} aside" if unused else ""
+    work.remarks.append(f"Read column {column!r} as {name}{times}{aside}.")
+    return column, guess.factor
+
+
+def _same(frame: pd.DataFrame, one: tuple[str, Guess], other: tuple[str, Guess]) -> bool:
+    """Tell whether two candidate columns hold the same values once their units are applied."""
+    try:
+        first, second = (parse_column(frame[c]).floats * guess.factor for c, guess in (one, other))
+    except DataError:
+        return bool((frame[one[0]].astype(object) == frame[other[0]].astype(object)).all())
+    return bool(np.allclose(first, second, rtol=1e-12, atol=0.0, equal_nan=True))
+
+
+def _plan(work: _Work, name: str, path: Sequence[str]) -> frozenset[str] | None:
+    """Say which derivations must be allowed so that ``name`` can be had; None if it cannot."""
+    if _find(work, name, quiet=True) is not None:
+        return frozenset()
+    if name not in _RULES or name in path:
+        return None
+    rule = _RULES[name]
+    parts = [_plan(work, column, (*path, name)) for column in rule.inputs]
+    if any(part is None for part in parts):
+        return None
+    own = frozenset() if rule.automatic else frozenset({name})
+    return own.union(*(part for part in parts if part is not None))
+
+
+def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
+    """Build the error for a column that is not there."""
+    columns = [str(column) for column in work.source.columns]
+    parts = [f"the table {work.name!r} has no column {name!r}; {closest(name, columns)}"]
+    if asked is not None:
+        formulas = ", ".join(f"{one} = {_RULES[one].words}" for one in sorted({name, *asked}))
+        lacking = sorted(asked - work.derive)
+        options = " ".join(f"--derive {one}" for one in lacking)
+        parts.append(f"It can be computed ({formulas}): add derive {', '.join(lacking)} ({options}).")
+    unknown = [column for column in columns if name in ALIASES and header_unit(column, name)]
+    if unknown:
+        parts.append(f"The unit in the header {unknown[0]!r} is not understood; write {name}=COLUMN*FACTOR.")
+    if name in ALIASES:
+        parts.append(f"Other names understood: {', '.join(ALIASES[name][1:])}.")
+    meant = next((key for key, others in ALIASES.items() if name in others and key in columns), None)
+    if meant is not None and meant != name:
+        parts.append(
+            f"{name!r} is another name for {meant!r}: write {meant} in the law, or map {name}={meant}."
+        )
+    parts.append(f"Or map a column, for example {name}=YOUR_COLUMN.")
+    return DataError(" ".join(parts))

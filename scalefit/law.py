@@ -1,0 +1,364 @@
+"""A scaling law, written as in a paper and kept as a small tree.
+
+``loss ~ E + A/params^alpha + B/tokens^beta`` is parsed here, printed back, and typeset. This module
+knows names and numbers that stand in the law; it never sees data.
+
+Grammar (``^`` and ``**`` are the same)::
+
+    law      = response "~" part { "+" part }
+    part     = floor | power
+    floor    = name [ "[" column { "," column } "]" ] | number
+    power    = coefficient ("/" | "*") column [ "^" exponent ]
+    exponent = name [ "[" columns "]" ] | number | "(" number "/" number ")"
+
+A name in brackets has one value per level of the columns: ``E[family, eval_set]``. A repeated name is
+one shared parameter. A number in place of a name fixes it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from types import MappingProxyType
+
+from scalefit.errors import LawError, closest
+
+__all__ = ["PRESETS", "Coef", "Law", "Term", "format_value"]
+
+PRESETS: Mapping[str, str] = MappingProxyType(
+    {
+        "chinchilla": "loss ~ E + A/params^alpha + B/tokens^beta",
+        "depth_width_params": (
+            "loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_N/params^a_N + c_D/tokens^a_D"
+        ),
+        "family_width": "loss ~ E[family, eval_set] + A/width^alpha",
+        "params": "loss ~ E + A/params^alpha",
+        "tokens": "loss ~ E + B/tokens^beta",
+        "universal": "loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^(1/3)",
+        "width": "loss ~ E + A/width^alpha",
+        "width_depth": "loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_D/tokens^a_D",
+        "width_depth_fixed": "loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^a_D",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Coef:
+    """A named parameter, with one value per level of its grouping columns.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name.
+    groups : tuple of str
+        Columns whose combined levels each get a value; empty for one value.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(self.groups)}]" if self.groups else self.name
+
+
+@dataclass(frozen=True)
+class Term:
+    """One power of one column: ``coefficient / variable^exponent``.
+
+    Parameters
+    ----------
+    coefficient : Coef or Fraction
+        The factor in front, a parameter or a fixed positive number.
+    variable : str
+        The column.
+    exponent : Coef or Fraction
+        The power, a parameter or a fixed number, taken as written after ``/`` or ``*``.
+    grows : bool
+        True for ``coefficient * variable^exponent``.
+    """
+
+    coefficient: Coef | Fraction
+    variable: str
+    exponent: Coef | Fraction
+    grows: bool = False
+
+    def __str__(self) -> str:
+        sign = "*" if self.grows else "/"
+        return f"{format_value(self.coefficient)}{sign}{self.variable}^{format_value(self.exponent)}"
+
+
+@dataclass(frozen=True)
+class Law:
+    """A sum of an optional floor and power terms; compare, print and typeset it.
+
+    Build one with :meth:`parse`. ``Law.parse(str(law)) == law`` for every law.
+
+    Parameters
+    ----------
+    response : str
+        The column that the law predicts.
+    floor : Coef, Fraction or None
+        The limit of the response when every term has vanished; None means 0.
+    terms : tuple of Term
+        The power terms in the order written.
+    """
+
+    response: str
+    floor: Coef | Fraction | None
+    terms: tuple[Term, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Law:
+        """Read a law, or the name of a preset.
+
+        Parameters
+        ----------
+        text : str
+            For example ``"loss ~ E + A/params^alpha + B/tokens^beta"`` or ``"chinchilla"``.
+
+        Returns
+        -------
+        Law
+            The law in canonical form: floor first, terms in the order written.
+
+        Raises
+        ------
+        LawError
+            With a caret under the spot that cannot be read.
+        """
+        return _Parser(PRESETS.get(text.strip(), text)).law()
+
+    def __str__(self) -> str:
+        parts = [] if self.floor is None else [format_value(self.floor)]
+        return f"{self.response} ~ {' + '.join(parts + [str(term) for term in self.terms])}"
+
+    @property
+    def parameters(self) -> tuple[Coef, ...]:
+        """Every parameter once, in the order of the law."""
+        return tuple(dict.fromkeys(coef for coef, _ in self._uses()))
+
+    @property
+    def coefficients(self) -> tuple[Coef, ...]:
+        """The factors in front of the terms, each once."""
+        return tuple(dict.fromkeys(coef for coef, role in self._uses() if role == "coefficient"))
+
+    @property
+    def exponents(self) -> tuple[Coef, ...]:
+        """The free exponents, each once."""
+        return tuple(dict.fromkeys(coef for coef, role in self._uses() if role == "exponent"))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The numeric columns on the right-hand side, each once."""
+        return tuple(dict.fromkeys(term.variable for term in self.terms))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The label columns that appear in brackets, each once."""
+        return tuple(dict.fromkeys(column for coef in self.parameters for column in coef.groups))
+
+    def with_exponents(self, **fixed: float | Fraction) -> Law:
+        """Return the law with some exponents fixed, as for a test of ``a_m = 1``.
+
+        Parameters
+        ----------
+        **fixed : float or Fraction
+            Exponent names and the values at which to hold them.
+
+        Returns
+        -------
+        Law
+            The nested law.
+
+        Raises
+        ------
+        LawError
+            When a name is not an exponent of this law.
+        """
+        names = [coef.name for coef in self.exponents]
+        for name in fixed:
+            if name not in names:
+                raise LawError(f"{name!r} is no exponent of {self}; {closest(name, names)}")
+
+        def hold(exponent: Coef | Fraction) -> Coef | Fraction:
+            if isinstance(exponent, Coef) and exponent.name in fixed:
+                return Fraction(str(fixed[exponent.name]))
+            return exponent
+
+        return replace(self, terms=tuple(replace(t, exponent=hold(t.exponent)) for t in self.terms))
+
+    def _uses(self) -> Iterator[tuple[Coef, str]]:
+        if isinstance(self.floor, Coef):
+            yield self.floor, "floor"
+        for term in self.terms:
+            if isinstance(term.coefficient, Coef):
+                yield term.coefficient, "coefficient"
+            if isinstance(term.exponent, Coef):
+                yield term.exponent, "exponent"
+
+
+def format_value(value: Coef | Fraction) -> str:
+    """Print a number exactly: as a decimal where it has one, as (p/q) where not."""
+    if isinstance(value, Coef):
+        return str(value)
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return f"({value.numerator}/{value.denominator})"
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    whole = str((value * 10**digits).numerator).rjust(digits + 1, "0")
+    return whole if digits == 0 else f"{whole[:-digits]}.{whole[-digits:]}"
+
+
+class _Parser:
+    """Turn one line into a law; every refusal points at a column of the line."""
+
+    def __init__(self, text: str) -> None:
+        self.text = " ".join(text.split())
+        self.columns: list[int] = []  # position in the Python expression -> position in the text
+        self.start = 0
+
+    def law(self) -> Law:
+        left, tilde, right = self.text.partition("~")
+        response = left.strip()
+        if not tilde:
+            presets = closest(self.text, PRESETS)
+            raise self._error(
+                f"a law needs a '~' between the response and its terms (presets: {presets})",
+                len(self.text),
+            )
+        if not response.isidentifier():
+            raise self._error("left of '~' stands the name of one column, such as loss", 0)
+        self.start = len(left) + 1
+        floor: Coef | Fraction | None = None
+        terms: list[Term] = []
+        for node in self._summands(self._tree(right)):
+            part = self._part(node)
+            if isinstance(part, Term):
+                self._check_term(part, terms, node)
+                terms.append(part)
+            elif floor is not None:
+                raise self._error(f"a second floor besides {format_value(floor)}: a law has at most one", node)
+            else:
+                floor = part
+        if not terms:
+            raise self._error("a law needs at least one term such as A/params^alpha", self.start)
+        law = Law(response, floor, tuple(terms))
+        self._check_names(law)
+        return law
+
+    def _tree(self, right: str) -> ast.expr:
+        code = ""
+        for position, character in enumerate(right):
+            piece = "**" if character == "^" else character
+            code += piece
+            self.columns += [self.start + position] * len(piece.encode())
+        self.columns.append(self.start + len(right))
+        indent = len(code) - len(code.lstrip())
+        self.columns = self.columns[indent:]
+        try:
+            return ast.parse(code.strip(), mode="eval").body
+        except SyntaxError as error:
+            spot = min(max((error.offset or 1) - 1, 0), len(self.columns) - 1)
+            raise self._error("this is not a sum of terms such as A/params^alpha", self.columns[spot]) from None
+
+    def _summands(self, node: ast.expr) -> Iterator[ast.expr]:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            yield from self._summands(node.left)
+            yield node.right
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+            raise self._error("terms are added; a coefficient is positive, so '-' has no place", node.right)
+        else:
+            yield node
+
+    def _part(self, node: ast.expr) -> Coef | Fraction | Term:
+        if isinstance(node, ast.Name | ast.Subscript):
+            return self._coef(node)
+        if isinstance(node, ast.Constant):
+            return self._number(node)
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Mult)):
+            raise self._error("expected a floor such as E or a term such as A/params^alpha", node)
+        coefficient = self._value(node.left)
+        grows = isinstance(node.op, ast.Mult)
+        exponent: Coef | Fraction = Fraction(1)
+        base = node.right
+        if isinstance(base, ast.BinOp) and isinstance(base.op, ast.Pow):
+            power = base.right
+            while isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
+                power, grows = power.operand, not grows
+            exponent, base = self._value(power), base.left
+        if not isinstance(base, ast.Name):
+            raise self._error("expected the name of one column under the exponent", base)
+        if isinstance(exponent, Fraction) and exponent == 0:
+            raise self._error("an exponent of 0 makes the term a constant; use the floor", node)
+        if isinstance(coefficient, Fraction) and coefficient == 0:
+            raise self._error("a coefficient of 0 makes the term vanish; leave it out", node)
+        return Term(coefficient, base.id, exponent, grows)
+
+    def _value(self, node: ast.expr) -> Coef | Fraction:
+        if isinstance(node, ast.Name | ast.Subscript):
+            return self._coef(node)
+        return self._number(node)
+
+    def _number(self, node: ast.expr) -> Fraction:
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            source = ast.unparse(node)  # repr of the float: the shortest text that reads back equal
+            if source not in ("1e309", "inf"):
+                return Fraction(source)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            below = self._number(node.right)
+            if below != 0:
+                return self._number(node.left) / below
+        raise self._error("expected a name or a number", node)
+
+    def _coef(self, node: ast.Name | ast.Subscript) -> Coef:
+        if isinstance(node, ast.Name):
+            return Coef(node.id)
+        if not isinstance(node.value, ast.Name):
+            raise self._error("expected a name before '['", node)
+        inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        for column in inside:
+            if not isinstance(column, ast.Name):
+                raise self._error("inside [ ] stand column names, such as E[family, eval_set]", column)
+        return Coef(node.value.id, tuple(column.id for column in inside if isinstance(column, ast.Name)))
+
+    def _check_term(self, term: Term, before: list[Term], node: ast.expr) -> None:
+        for other in before:
+            alike = (term.variable, term.exponent, term.grows)
+            if alike == (other.variable, other.exponent, other.grows):
+                raise self._error(
+                    f"{term} and {other} have the same column and exponent, so no data can tell "
+                    "them apart; leave one out or give it an exponent of its own",
+                    node,
+                )
+
+    def _check_names(self, law: Law) -> None:
+        seen: dict[str, tuple[Coef, str]] = {}
+        for coef, role in law._uses():
+            first, first_role = seen.setdefault(coef.name, (coef, role))
+            if role != first_role:
+                raise self._error(f"{coef.name!r} is both a {first_role} and a {role}; rename one", coef.name)
+            if first != coef:
+                raise self._error(f"{first} and {coef} share a name but not their groups; rename one", coef.name)
+        columns = {law.response, *law.variables, *law.groups}
+        for name in seen:
+            if name in columns:
+                raise self._error(f"{name!r} is both a parameter and a column; rename the parameter", name)
+        if law.response in law.variables:
+            raise self._error(f"{law.response!r} stands on both sides of '~'", law.response)
+        mixed = set(law.groups) & set(law.variables)
+        for name in sorted(mixed):
+            raise self._error(f"{name!r} is both a number under an exponent and a group in [ ]", name)
+
+    def _error(self, reason: str, spot: int | str | ast.expr) -> LawError:
+        if isinstance(spot, str):
+            spot = max(self.text.rfind(spot), 0)
+        elif isinstance(spot, ast.expr):
+            spot = self.columns[min(spot.col_offset, len(self.columns) - 1)]
+        return LawError(f"cannot read the law: {reason}\n  {self.text}\n  {' ' * spot}^")

@@ -1,0 +1,369 @@
+"""Numbers and column names as people write them.
+
+Numbers may carry one of the suffixes K (1e3), M (1e6), B or G (1e9) and T (1e12), in either case and
+after a space if need be: ``1.3B``, ``350M``, ``124k``, ``7 b``. Thousands may be grouped by commas
+in threes (``1,300,000``) or by underscores (``1_000``). Percentages, decimal commas, words and a
+suffix behind an exponent (``1e3M``) are refused, with the reason.
+
+Headers may carry a unit (``params (B)``, ``N_millions``, ``tokens [1e9]``); a guess made from a header
+is always announced by the caller.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from scalefit.errors import DataError
+
+__all__ = [
+    "ALIASES",
+    "Guess",
+    "Numbers",
+    "guess_header",
+    "header_unit",
+    "is_missing",
+    "parse_column",
+    "parse_number",
+    "plain",
+    "row_label",
+]
+
+SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
+MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null"})
+
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)"
+    r"(?P<whole>[0-9]+(?:_[0-9]+)*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)?"
+    r"(?:\.(?P<part>[0-9]*))?"
+    r"(?:[eE](?P<power>[+-]?[0-9]+))?"
+    r"\s*(?P<suffix>[kKmMbBgGtT]?)"
+)
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+(?:[eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?")
+_INFINITE = re.compile(r"([+-]?)(?:inf|infinity|∞)", re.IGNORECASE)
+_UNGROUPED = re.compile(r"[+-]?[0-9]{4,}(?:\.[0-9]*)?")
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "params": (
+        "params", "n_params", "N", "num_params", "parameters", "n_parameters", "num_parameters",
+        "model_size", "params_total", "total_params", "param_count", "parameter_count",
+    ),
+    "tokens": (
+        "tokens", "D", "n_tokens", "training_tokens", "train_tokens", "num_tokens", "total_tokens",
+        "num_training_tokens", "n_train_tokens", "token_count", "dataset_size",
+    ),
+    "loss": (
+        "loss", "val_loss", "valid_loss", "validation_loss", "final_loss", "test_loss", "eval_loss",
+        "train_loss", "training_loss",
+    ),
+    "width": ("width", "d_model", "hidden_size", "hidden_dim", "n_embd", "embed_dim", "model_dim", "m"),
+    "depth": ("depth", "n_layers", "num_layers", "layers", "n_layer", "num_hidden_layers"),
+    "flops": ("flops", "C", "compute", "training_flops", "train_flops", "total_flops"),
+}  # fmt: skip
+LAST_RESORT = frozenset({"train_loss", "training_loss"})
+
+_SCALES = {
+    **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
+    **dict.fromkeys(("m", "mn", "million", "millions"), 1e6),
+    **dict.fromkeys(("b", "bn", "g", "billion", "billions"), 1e9),
+    **dict.fromkeys(("t", "tn", "trillion", "trillions"), 1e12),
+}
+_POWER_OF_TEN = re.compile(r"[x×*]?(?:1e|10\^|10\*\*)\+?([0-9]{1,2})")
+_FLOP_PREFIX = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21}
+_PETAFLOP_DAYS = frozenset(
+    {"pf-days", "pfdays", "pf-day", "pflop/s-days", "petaflop/s-days", "petaflop-days"}
+)
+_PETAFLOP_DAY = 1e15 * 86400.0
+_FILLER = frozenset({"in", "of", "count", "total", "number"})
+_OWN_UNITS = {
+    "params": frozenset({"params", "parameters", "weights"}),
+    "tokens": frozenset({"tokens", "tok"}),
+    "flops": frozenset({"flop", "flops"}),
+    "loss": frozenset({"nats", "nat", "nats/token", "nats/tok", "bits", "bits/token", "per", "token"}),
+    "width": frozenset({"dimensions", "dims", "units"}),
+    "depth": frozenset({"layers", "blocks"}),
+}
+_SCALED = frozenset({"params", "tokens", "flops"})
+_BRACKETED = re.compile(r"(?P<base>.+?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
+_TRAILING = re.compile(r"(?P<base>.+?)(?:[_\s]+in)?[_\s,]+(?P<unit>[^_\s,()\[\]]+)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """A column read as numbers.
+
+    Parameters
+    ----------
+    floats : array, shape (n,), float64
+        NaN where the cell is missing.
+    suffixed : int or None
+        Position of the first cell with a suffix such as ``B``, from 0.
+    grouped : int or None
+        Position of the first cell with thousands grouped by commas, from 0.
+    """
+
+    floats: npt.NDArray[np.float64]
+    suffixed: int | None = None
+    grouped: int | None = None
+
+    def remarks(self, column: pd.Series[Any]) -> tuple[str, ...]:
+        """Say how the commas of the column were read, if it has any."""
+        if self.grouped is None:
+            return ()
+        value = plain(float(self.floats[self.grouped]))
+        return (
+            f"Commas in column {str(column.name)!r} are read as thousands separators: "
+            f"{column.iloc[self.grouped]!r} in {row_label(column, self.grouped)} is {value}.",
+        )
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a header was taken for.
+
+    Parameters
+    ----------
+    factor : float
+        Multiplier that brings the column to the canonical unit.
+    last_resort : bool
+        True for names that are taken only when no better one is there (a training loss).
+    """
+
+    factor: float
+    last_resort: bool = False
+
+
+def plain(value: float) -> str:
+    """Write a number the short way: ``1e9``, ``768``, ``3.25``; it reads back to the same value."""
+    short = f"{value:g}"
+    if float(short) != value:
+        short = repr(float(value)).removesuffix(".0")
+    mantissa, exponent_mark, exponent = short.partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent_mark else short
+
+
+def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
+    """Name the row at a position for a message: ``row 7``, with the line of the file if it is known."""
+    row = data.index[place]
+    offset = dict(data.attrs.get("scalefit", {})).get("line_offset")
+    return f"row {row}" if offset is None else f"row {row} (line {int(row) + int(offset)})"
+
+
+def is_missing(value: object, *, number: bool = True) -> bool:
+    """Tell whether a cell is empty, NaN or one of the usual words for it.
+
+    ``None`` written as a word is missing among numbers only: it is a fair label.
+    """
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        return word in MISSING_WORDS or (number and word == "none")
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    return isinstance(value, float | np.floating | Decimal) and math.isnan(value)
+
+
+def parse_number(text: str) -> float:
+    """Read one number as people write it (see the top of this module).
+
+    Parameters
+    ----------
+    text : str
+        For example ``"1.3B"``, ``"2e12"``, ``"1,300,000"``, ``"−0.5"``.
+
+    Returns
+    -------
+    float
+        Correctly rounded: ``"1.3B"`` is exactly ``1.3e9``.
+
+    Raises
+    ------
+    ValueError
+        With the reason in words, if the text is not a number.
+    """
+    word = text.strip().replace("−", "-")
+    infinite = _INFINITE.fullmatch(word)
+    if infinite:
+        return -math.inf if infinite[1] == "-" else math.inf
+    match = _NUMBER.fullmatch(word)
+    if match is None or not (match["whole"] or match["part"]):
+        raise ValueError(_why_not(word))
+    if match["power"] and match["suffix"]:
+        raise ValueError("it has both an exponent and a suffix")
+    whole = (match["whole"] or "0").replace(",", "").replace("_", "")
+    power = int(match["power"] or 0) + SUFFIXES[match["suffix"].lower()]
+    value = float(f"{match['sign']}{whole}.{match['part'] or '0'}e{power}")
+    if math.isinf(value):
+        raise ValueError("it is too large for a floating-point number")
+    return value
+
+
+def _why_not(word: str) -> str:
+    """Give the reason why a word is not read as a number."""
+    if word.endswith("%"):
+        return "percentages are not read, write 0.05 for 5%"
+    if _DECIMAL_COMMA.fullmatch(word):
+        return "it looks like a decimal comma, and only decimal points are read"
+    if re.match(r"[+-]?\.?[0-9]", word):
+        return "only K, M, B, G or T may follow the digits"
+    return "it is text"
+
+
+def _cell_number(value: object) -> float:
+    """Read one cell of any type; a missing cell is NaN."""
+    if is_missing(value):
+        return math.nan
+    if isinstance(value, str):
+        return parse_number(value)
+    if isinstance(value, bool | np.bool_):
+        raise ValueError("true and false are not numbers")
+    if isinstance(value, int | float | np.integer | np.floating | Decimal):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError("it is too large for a floating-point number") from None
+    raise ValueError(f"it is a {type(value).__name__}")
+
+
+def parse_column(column: pd.Series[Any]) -> Numbers:
+    """Read a column as numbers.
+
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        Any type; the index holds the row numbers used in messages.
+
+    Returns
+    -------
+    Numbers
+        The values as float64, NaN where missing.
+
+    Raises
+    ------
+    DataError
+        For a cell that is not a number (row, column, text and reason are named), and for commas that
+        may be thousands separators as well as decimal commas.
+    """
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        if pd.api.types.is_complex_dtype(column.dtype):
+            raise DataError(f"column {str(column.name)!r} holds complex numbers. Real numbers are needed.")
+        return Numbers(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    cells = column.astype(object).tolist()
+    values = np.full(len(cells), np.nan)
+    failures: list[tuple[int, str]] = []
+    for place, cell in enumerate(cells):
+        try:
+            values[place] = _cell_number(cell)
+        except ValueError as reason:
+            failures.append((place, str(reason)))
+    if failures:
+        raise DataError(_bad_cell(column, *failures[0], count=len(failures)))
+    texts = {place: cell for place, cell in enumerate(cells) if isinstance(cell, str)}
+    grouped = next((place for place, text in texts.items() if "," in text), None)
+    if grouped is not None:
+        _check_commas(column, list(texts.values()), grouped)
+    units = tuple(suffix for suffix in SUFFIXES if suffix)
+    suffixed = next((place for place, text in texts.items() if text.strip().lower().endswith(units)), None)
+    return Numbers(values, suffixed=suffixed, grouped=grouped)
+
+
+def _bad_cell(column: pd.Series[Any], place: int, reason: str, *, count: int) -> str:
+    """Write the message for a cell that is not a number."""
+    more = "" if count == 1 else f"; {count - 1} more cells of the column cannot be read either"
+    return (
+        f"{row_label(column, place)}, column {str(column.name)!r}: "
+        f"{column.iloc[place]!r} is not a number: {reason}{more}. "
+        f"Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell, map another column, "
+        f"or leave the cell empty and drop the row with --drop-invalid."
+    )
+
+
+def _check_commas(column: pd.Series[Any], texts: list[str], grouped: int) -> None:
+    """Refuse commas in threes that could be decimal commas as well.
+
+    ``1,300,000`` or ``1,300.5`` settles it. Without such a cell, a file separated by semicolons (the
+    habit of places that write decimal commas) or a number of four digits and more without a comma
+    speaks against thousands.
+    """
+    if any(text.count(",") > 1 or ("," in text and "." in text) for text in texts):
+        return
+    semicolons = dict(column.attrs.get("scalefit", {})).get("separator") == ";"
+    if semicolons or any(_UNGROUPED.fullmatch(text.strip()) for text in texts):
+        raise DataError(
+            f"{row_label(column, grouped)}, column {str(column.name)!r}: "
+            f"{column.iloc[grouped]!r} may be a decimal comma or a thousands separator. "
+            f"Write all numbers of the column without commas, with a decimal point."
+        )
+
+
+def _key(name: str) -> str:
+    """Reduce a name to its letters and digits, in lower case."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+_KEYS = {name: {_key(alias): alias in LAST_RESORT for alias in aliases} for name, aliases in ALIASES.items()}
+
+
+def _unit_factor(unit: str, name: str) -> float | None:
+    """Find the factor that a unit stands for, or None if it is not understood."""
+    given = unit.casefold().split()
+    words = [word for word in given if word not in _FILLER | _OWN_UNITS[name]]
+    if not words:
+        return None if given in (["in"], ["of"]) else 1.0
+    if len(words) > 1 or name not in _SCALED:
+        return None
+    word = words[0]
+    if word in _SCALES:
+        return _SCALES[word]
+    power = _POWER_OF_TEN.fullmatch(word)
+    if power:
+        return float(f"1e{power[1]}")
+    if name == "flops":
+        if word in _PETAFLOP_DAYS:
+            return _PETAFLOP_DAY
+        if re.fullmatch(r"[kmgtpez]flops?", word):
+            return _FLOP_PREFIX[word[0]]
+    return None
+
+
+def guess_header(header: str, name: str) -> Guess | None:
+    """Tell whether a header can stand for a canonical name, and in which unit.
+
+    Parameters
+    ----------
+    header : str
+        A column name of the table, such as ``"N (B)"`` or ``"val_loss"``.
+    name : str
+        A key of `ALIASES`.
+
+    Returns
+    -------
+    Guess or None
+        None if the header means something else or its unit is not understood.
+    """
+    keys = _KEYS[name]
+    if _key(header) in keys:
+        return Guess(1.0, keys[_key(header)])
+    for pattern in (_BRACKETED, _TRAILING):
+        match = pattern.fullmatch(header)
+        if match is None or _key(match["base"]) not in keys:
+            continue
+        base, unit = match["base"], match["unit"]
+        if pattern is _TRAILING and len(base) == len(unit) == 1 and not (base + unit).isupper():
+            continue  # 'N_B' is billions of parameters, 'n_b' may be a count of batches
+        factor = _unit_factor(unit, name)
+        if factor is not None:
+            return Guess(factor, keys[_key(base)])
+    return None
+
+
+def header_unit(header: str, name: str) -> str | None:
+    """Give the unit in the brackets of a header that otherwise stands for ``name``, else None."""
+    match = _BRACKETED.fullmatch(header)
+    return match["unit"].strip() if match and _key(match["base"]) in _KEYS[name] else None

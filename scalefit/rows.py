@@ -1,0 +1,244 @@
+"""Which rows of a table enter a fit: conditions, invalid values, the highest losses.
+
+Every rule that takes rows out is recorded in ``Table.dropped``; nothing is dropped unless asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from scalefit.errors import DataError
+from scalefit.quantities import parse_column, plain, row_label
+from scalefit.tables import Dropped, Table, resolve
+from scalefit.where import Where, parse_where
+
+__all__ = ["select_rows"]
+
+SHOWN = 5
+Mask = npt.NDArray[np.bool_]
+
+
+def select_rows(
+    table: Table,
+    *,
+    response: str,
+    numeric: Iterable[str],
+    labels: Iterable[str] = (),
+    where: str | Where | None = None,
+    drop_invalid: bool = False,
+    drop_highest_loss: int = 0,
+    ties: str = "drop",
+    weights: str | None = None,
+) -> Table:
+    """Keep the rows that a fit is to use.
+
+    The rules work in this order: the condition, invalid values, the highest losses.
+
+    Parameters
+    ----------
+    table : Table
+        Usually from `scalefit.tables.resolve`; columns still missing are looked for here the same way.
+    response : str
+        The column that the law predicts.
+    numeric : iterable of str
+        The columns that must be positive and finite; the response is always among them.
+    labels : iterable of str
+        The columns of levels, which must not be missing.
+    where : str or Where, optional
+        A condition on any columns of the table; see `scalefit.where`.
+    drop_invalid : bool
+        Drop and count rows with invalid values; otherwise they are an error.
+    drop_highest_loss : int
+        Drop the rows with this many highest values of the response.
+    ties : {"drop", "keep"}
+        ``"drop"`` keeps the rows strictly below the K-th highest value, so rows tied with it go too;
+        ``"keep"`` drops exactly K rows, among equals the earlier row first.
+    weights : str, optional
+        A column of weights, which must be finite and not negative; zero is allowed.
+
+    Returns
+    -------
+    Table
+        With the rows left, under their row numbers.
+
+    Raises
+    ------
+    DataError
+        If a rule leaves no rows, for invalid values (row and column are named), and for an option
+        that makes no sense.
+    """
+    _check_options(drop_highest_loss, ties)
+    positive = tuple(dict.fromkeys((response, *numeric)))
+    named = tuple(dict.fromkeys(labels))
+    extra = () if weights is None or weights in positive else (weights,)
+    table = resolve(table, numeric=(*positive, *extra), labels=named)
+    if where is not None:
+        table = _keep_where(table, parse_where(where) if isinstance(where, str) else where)
+    table = _check_values(table, positive, named, weights, drop_invalid=drop_invalid)
+    if drop_highest_loss:
+        table = _drop_highest(table, response, drop_highest_loss, ties)
+    return _remark_duplicates(table, [*positive, *extra, *(name for name in named if name not in positive)])
+
+
+def _check_options(drop_highest_loss: int, ties: str) -> None:
+    if ties not in ("drop", "keep"):
+        raise DataError(f"ties={ties!r} is not known. Choices: drop, keep.")
+    whole = isinstance(drop_highest_loss, int | np.integer) and not isinstance(drop_highest_loss, bool)
+    if not whole or drop_highest_loss < 0:
+        raise DataError(
+            f"drop_highest_loss={drop_highest_loss!r} is not possible. Need a whole number from 0."
+        )
+
+
+def _keep(table: Table, mask: Mask, *dropped: Dropped) -> Table:
+    """Keep the rows of the mask and record the rules that took others."""
+    return replace(table, frame=table.frame.loc[mask].copy(), dropped=(*table.dropped, *dropped))
+
+
+def _keep_where(table: Table, where: Where) -> Table:
+    mask = where.mask(table.frame)
+    out = int(np.count_nonzero(~mask))
+    remarks = list(table.remarks)
+    for column in (table.frame[name] for name in where.columns):
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            remarks.extend(_comma_remarks(column))
+    if out == len(mask):
+        raise DataError(
+            f"no row of {table.name!r} fulfils the condition {where} ({out} rows were looked at). "
+            f"Correct the condition or leave it out."
+        )
+    if out == 0:
+        remarks.append(f"All rows fulfil the condition {where}.")
+    table = replace(table, remarks=tuple(dict.fromkeys(remarks)))
+    reason = "the condition is false or a value that it needs is missing"
+    return _keep(table, mask, Dropped(f"where={where}", out, reason)) if out else table
+
+
+def _comma_remarks(column: pd.Series[Any]) -> tuple[str, ...]:
+    """Say how commas were read in a text column that a condition read as numbers."""
+    try:
+        return parse_column(column).remarks(column)
+    except DataError:
+        return ()  # a text column, compared as text
+
+
+def _check_values(
+    table: Table,
+    positive: tuple[str, ...],
+    labels: tuple[str, ...],
+    weights: str | None,
+    *,
+    drop_invalid: bool,
+) -> Table:
+    """Find invalid values, the first in each row; refuse them or drop their rows, counted by reason."""
+    found: dict[int, tuple[str, str]] = {}
+    for name in positive:
+        _find_bad(table.frame, name, found, zero_allowed=False)
+    if weights is not None and weights not in positive:
+        _find_bad(table.frame, weights, found, zero_allowed=True)
+    for name in labels:
+        for place in np.flatnonzero(table.frame[name].isna().to_numpy()):
+            found.setdefault(int(place), (name, "missing"))
+    if not found:
+        return table
+    if not drop_invalid:
+        raise DataError(_invalid_message(table, found))
+    if len(found) == len(table.frame):
+        raise DataError(_invalid_message(table, found) + " Dropping them would leave nothing.")
+    counts: dict[str, int] = {}
+    for name, problem in (found[row] for row in sorted(found)):
+        reason = f"{name} is {problem}"
+        counts[reason] = counts.get(reason, 0) + 1
+    mask = np.ones(len(table.frame), dtype=np.bool_)
+    mask[list(found)] = False
+    return _keep(table, mask, *(Dropped("drop_invalid", rows, reason) for reason, rows in counts.items()))
+
+
+def _find_bad(
+    frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], *, zero_allowed: bool
+) -> None:
+    values = frame[name].to_numpy(dtype=np.float64)
+    problems = [("missing", np.isnan(values)), ("infinite", np.isinf(values)), ("negative", values < 0)]
+    if not zero_allowed:
+        problems.append(("zero", values == 0))
+    for problem, mask in problems:
+        for place in np.flatnonzero(mask):
+            found.setdefault(int(place), (name, problem))
+
+
+def _invalid_message(table: Table, found: dict[int, tuple[str, str]]) -> str:
+    """List the first invalid rows, their number and the remedy."""
+    frame = table.frame
+    rows = []
+    for place in sorted(found)[:SHOWN]:
+        name, problem = found[place]
+        value = frame[name].iloc[place]
+        shown = "" if problem == "missing" else f" ({plain(float(value))})"
+        rows.append(f"  {row_label(frame, place)}, column {name!r}: {problem}{shown}")
+    if len(found) > SHOWN:
+        rows.append(f"  and {len(found) - SHOWN} more rows")
+    return "\n".join(
+        [
+            f"{len(found)} of {len(frame)} rows of {table.name!r} have values that cannot be used:",
+            *rows,
+            "Numbers must be finite and above zero (weights may be zero), labels must be given. "
+            "Correct the table, leave these rows out with a condition, "
+            "or drop them with --drop-invalid (drop_invalid=True).",
+        ]
+    )
+
+
+def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
+    """Drop the rows with the highest responses."""
+    values = table.frame[response].to_numpy(dtype=np.float64)
+    rule = f"drop_highest_loss={count}, ties={ties}"
+    if count >= len(values):
+        raise DataError(
+            f"{rule} would drop all {len(values)} rows of {table.name!r}. Need a number below {len(values)}."
+        )
+    order = np.argsort(-values, kind="stable")
+    threshold = float(values[order[count - 1]])
+    reason = f"the {count} rows with the highest {response}, down to {plain(threshold)}"
+    mask = np.ones(len(values), dtype=np.bool_)
+    mask[order[:count]] = False
+    tied = int(np.count_nonzero(values[mask] == threshold))
+    if ties == "drop":
+        mask = values < threshold
+        if not mask.any():
+            raise DataError(
+                f"{rule} would drop all {len(values)} rows of {table.name!r}, because the rows below the "
+                f"{count} highest are tied with them. Need a smaller number, or ties=keep."
+            )
+        if tied:
+            reason += f", and {tied} tied with the last of them"
+    elif tied:
+        reason += f"; {tied} more with the same value are kept"
+    return _keep(table, mask, Dropped(rule, int(np.count_nonzero(~mask)), reason))
+
+
+def _remark_duplicates(table: Table, columns: list[str]) -> Table:
+    """Remark on rows that repeat an earlier one in every needed column; they are kept."""
+    frame = table.frame[columns]
+    repeats = frame.index[frame.duplicated()]
+    if len(repeats) == 0:
+        return table
+    first: dict[tuple[object, ...], int] = {}
+    pairs: list[str] = []
+    for row, *cells in frame.loc[frame.duplicated(keep=False)].itertuples(name=None):
+        earlier = first.setdefault(tuple(cells), int(row))
+        if earlier != row and len(pairs) < SHOWN:
+            pairs.append(f"row {row} repeats row {earlier}")
+    more = f" and {len(repeats) - SHOWN} more" if len(repeats) > SHOWN else ""
+    verb = (
+        "1 row repeats an earlier one" if len(repeats) == 1 else f"{len(repeats)} rows repeat an earlier one"
+    )
+    remark = f"{verb} in every needed column and is kept: {', '.join(pairs)}{more}."
+    if len(repeats) > 1:
+        remark = remark.replace("and is kept", "and are kept")
+    return replace(table, remarks=(*table.remarks, remark))

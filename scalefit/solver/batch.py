@@ -1,0 +1,287 @@
+"""Many minimisations at once: from many starts, or of many resamples of the rows.
+
+Members of a batch are independent, so threads take them in pieces and the result of a member never depends on the
+batch it travels in. A resample is drawn inside the compiled loop, where it costs less than the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from scalefit.solver.compiled import kernel
+from numpy.typing import NDArray
+
+from scalefit.solver.design import Array, Link, Rows
+from scalefit.solver.newton import HELD, MAX_ITERATIONS, REACH, minimise, new_newton
+from scalefit.solver.objective import new_work
+
+__all__ = ["BOOTSTRAP", "DELETE_ONE", "Minima", "Resampling", "minimise_batch", "minimise_resamples", "resample_weights"]
+
+WHOLE, BOOTSTRAP, DELETE_ONE = 0, 1, 2
+
+
+class Minima(NamedTuple):
+    """The outcome of a batch.
+
+    Parameters
+    ----------
+    theta : array, shape (B, P)
+        Minimisers.
+    value : array, shape (B,)
+        F there.
+    status : array of int, shape (B,)
+        ``newton.CONVERGED`` or ``newton.STALLED``.
+    iterations : array of int, shape (B,)
+        Newton steps tried.
+    """
+
+    theta: Array
+    value: Array
+    status: NDArray[np.int64]
+    iterations: NDArray[np.int64]
+
+
+class Resampling(NamedTuple):
+    """How each replicate's weights come from the rows.
+
+    Parameters
+    ----------
+    kind : int
+        ``BOOTSTRAP`` or ``DELETE_ONE`` (jackknife: replicate b leaves cluster b out).
+    cluster : array of int, shape (n,)
+        Which cluster each row belongs to; its own number for independent rows.
+    n_cluster : int
+        How many clusters there are.
+    seed : int
+        Replicate b depends on (seed, b) alone.
+    min_rows : int
+        A resample with fewer distinct rows is drawn again.
+    """
+
+    kind: int
+    cluster: NDArray[np.int64]
+    n_cluster: int
+    seed: int
+    min_rows: int
+
+
+@kernel()
+def _mix(state):
+    """Output function of splitmix64 (Steele, Lea, Flood 2014)."""
+    z = state
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel()
+def _draw_counts(replicate, resampling, counts):
+    """Fill in how often each cluster enters this replicate."""
+    n, golden = resampling.n_cluster, np.uint64(0x9E3779B97F4A7C15)
+    if resampling.kind == DELETE_ONE:
+        for j in range(n):
+            counts[j] = 0.0 if j == replicate else 1.0
+        return
+    for attempt in range(100):
+        for j in range(n):
+            counts[j] = 0.0
+        state = _mix(_mix(np.uint64(resampling.seed) + golden) ^ np.uint64(replicate * 128 + attempt))
+        for _ in range(n):
+            state += golden
+            counts[((_mix(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32)] += 1.0
+        present = 0
+        for row in range(resampling.cluster.size):
+            present += counts[resampling.cluster[row]] > 0.0
+        if present >= resampling.min_rows:
+            return
+
+
+@kernel()
+def _compress(rows, resampling, counts, out):
+    """Copy the rows that are present into the front of ``out``."""
+    n = 0
+    for s in range(rows.bounds.size - 1):
+        out.bounds[s] = n
+        for i in range(rows.bounds[s], rows.bounds[s + 1]):
+            weight = rows.data[1, i] * counts[resampling.cluster[i]]
+            if weight > 0.0:
+                for part in range(rows.data.shape[0]):
+                    out.data[part, n] = rows.data[part, i]
+                out.data[1, n] = weight
+                n += 1
+    out.bounds[rows.bounds.size - 1] = n
+
+
+@kernel()
+def _run(lo, hi, rows, out, link, held, delta, log_space, limit, resampling, starts, theta, record):
+    """Minimise members lo to hi; ``record`` takes value, status and iterations."""
+    n_parameters = theta.shape[1]
+    work = new_work(rows.data.shape[1], rows.data.shape[0] - 2, n_parameters)
+    scratch = new_newton(n_parameters)
+    for i in range(n_parameters):
+        scratch.vector[HELD, i] = held[0, i]
+        scratch.vector[REACH, i] = held[1, i]
+    counts, attempt = np.zeros(resampling.n_cluster), np.zeros(n_parameters)
+    for b in range(lo, hi):
+        if resampling.kind != WHOLE:
+            _draw_counts(b, resampling, counts)
+            _compress(rows, resampling, counts, out)
+        for start in range(starts.shape[1]):
+            for i in range(n_parameters):
+                attempt[i] = starts[b % starts.shape[0], start, i]
+            value, status, steps = minimise(attempt, out, link, delta, log_space, limit, work, scratch)
+            record[b, 2] += steps
+            if start == 0 or value < record[b, 0]:
+                record[b, 0] = value
+                record[b, 1] = status
+                for i in range(n_parameters):
+                    theta[b, i] = attempt[i]
+
+
+def minimise_batch(
+    rows: Rows,
+    link: Link,
+    starts: Array,
+    *,
+    delta: float,
+    log_space: bool,
+    held: NDArray[np.bool_] | None = None,
+    limit: int = MAX_ITERATIONS,
+    workers: int = 1,
+) -> Minima:
+    """Minimise F from each of many starts.
+
+    Parameters
+    ----------
+    rows, link : Rows, Link
+        The problem.
+    starts : array, shape (B, P)
+        Where to begin; clipped into the box.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    log_space : bool
+        Whether the rows hold logs.
+    held : array of bool, shape (P,), optional
+        Coordinates that stay where they start (for profiles).
+    limit : int
+        Newton steps per start.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    Minima
+        One row per start.
+    """
+    whole = Resampling(WHOLE, np.zeros(0, dtype=np.int64), 0, 0, 0)
+    return _dispatch(
+        rows, link, starts[:, None, :], whole, range(len(starts)), delta, log_space, held, limit, workers, None
+    )
+
+
+def minimise_resamples(
+    rows: Rows,
+    link: Link,
+    starts: Array,
+    resampling: Resampling,
+    *,
+    replicates: range,
+    delta: float,
+    log_space: bool,
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> Minima:
+    """Refit resampled rows, each from the given starts, and keep the best.
+
+    Parameters
+    ----------
+    rows, link : Rows, Link
+        The problem.
+    starts : array, shape (B, P)
+        The full fit, and competing local optima where there are some.
+    resampling : Resampling
+        How a replicate is drawn.
+    replicates : range
+        Which replicates to compute; a batch of one equals the same member of a larger batch.
+    delta, log_space, workers
+        As in :func:`minimise_batch`.
+    progress : callable, optional
+        Called with the number of replicates that a thread has just finished.
+
+    Returns
+    -------
+    Minima
+        One row per replicate.
+    """
+    return _dispatch(
+        rows, link, starts[None], resampling, replicates, delta, log_space, None, MAX_ITERATIONS, workers, progress
+    )
+
+
+def resample_weights(rows: Rows, resampling: Resampling, replicate: int) -> Array:
+    """Return the row weights of one replicate, shape (n,), as the batch draws them."""
+    counts = np.zeros(resampling.n_cluster)
+    _draw_counts(replicate, resampling, counts)
+    return rows.weight * counts[resampling.cluster]
+
+
+def _dispatch(
+    rows: Rows,
+    link: Link,
+    starts: Array,
+    resampling: Resampling,
+    members: range,
+    delta: float,
+    log_space: bool,
+    held: NDArray[np.bool_] | None,
+    limit: int,
+    workers: int,
+    progress: Callable[[int], None] | None,
+) -> Minima:
+    n_parameters = starts.shape[2]
+    theta, record = np.zeros((members.stop, n_parameters)), np.zeros((members.stop, 3))
+    starts = np.clip(np.ascontiguousarray(starts, dtype=float), link.box[0], link.box[1])
+    mask = np.zeros(n_parameters) if held is None else held.astype(float)
+    options = np.vstack([mask, _reach(rows, link)])
+
+    def run(piece: tuple[int, int]) -> int:
+        out = rows if resampling.kind == WHOLE else Rows(np.empty_like(rows.data), np.empty_like(rows.bounds))
+        _run(
+            *piece, rows, out, link, options, float(delta), bool(log_space), limit, resampling, starts, theta, record
+        )
+        return piece[1] - piece[0]
+
+    for done in _in_threads(run, _pieces(members, rows.data.shape[1], workers), workers):
+        if progress is not None:
+            progress(done)
+    kept = slice(members.start, members.stop)
+    value, status, iterations = record[kept].T
+    return Minima(theta[kept], value.copy(), status.astype(np.int64), iterations.astype(np.int64))
+
+
+def _pieces(members: range, n_rows: int, workers: int) -> list[tuple[int, int]]:
+    """Cut the batch so that each piece is worth a thread's start (some milliseconds) and can be interrupted."""
+    each = max(1, 200_000 // max(n_rows, 1))
+    if workers == 1:
+        each = max(each, 1000)
+    edges = [*range(members.start, members.stop, each), members.stop]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _in_threads(run: Callable[[tuple[int, int]], int], pieces: list[tuple[int, int]], workers: int) -> list[int]:
+    if len(pieces) == 1 or workers == 1:
+        return [run(piece) for piece in pieces]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(run, pieces))
+
+
+def _reach(rows: Rows, link: Link) -> Array:
+    """Largest change of any log term per unit of each coordinate."""
+    reach = np.ones(link.box.shape[1])
+    for k, distance in enumerate(np.abs(rows.u).max(axis=1, initial=1e-3)):
+        used = link.index[:, 2 + 2 * k, 0]
+        reach[used[used >= 0]] = distance
+    return reach

@@ -1,0 +1,200 @@
+"""Damped exact Newton inside a box, for one start or for a batch of starts or resamples.
+
+Each step solves ``(H + lambda diag(majoriser)) d = -g`` on the coordinates that are free to move. Floors meet no
+other floor in the Hessian, so they are eliminated first (Schur complement) and only the small block of sizes and
+exponents is factorised. A coordinate that a step would carry out of the box is put on its bound and the rest is
+solved again. Undamped Newton fails on four of ten Huber resamples; this on none of 4,000.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scalefit.solver.compiled import kernel
+
+from scalefit.solver.design import Array
+from scalefit.solver.objective import derivatives, evaluate
+
+__all__ = ["CONVERGED", "MAX_ITERATIONS", "STALLED", "Newton", "minimise", "new_newton"]
+
+CONVERGED, STALLED = 0, 1
+MAX_ITERATIONS = 300
+TOLERANCE = 1e-14  # predicted gain relative to F
+MAX_STEP = 8.0  # e-folds that any term may change by in one step
+TRIAL, STEP, RHS, REACH, HELD, FIXED = range(6)  # rows of Newton.vector
+
+
+class Newton(NamedTuple):
+    """Scratch arrays of one thread.
+
+    Parameters
+    ----------
+    vector : array, shape (6, P)
+        Trial point, step, right-hand side, reach of each coordinate, which coordinates are held by the
+        caller and which by this step (1.0 for held).
+    small, factor : array, shape (P, P)
+        The reduced matrix and its Cholesky factor.
+    place : array of int, shape (P,)
+        Position in theta of each row of ``small``.
+    """
+
+    vector: Array
+    small: Array
+    factor: Array
+    place: Array
+
+
+@kernel()
+def new_newton(n):
+    """Allocate the scratch arrays for n parameters."""
+    return Newton(np.zeros((6, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros(n, np.int64))
+
+
+@kernel()
+def _cholesky_solve(matrix, rhs, n, factor):
+    """Solve in place; False when the matrix is not positive definite."""
+    for i in range(n):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= factor[i, k] * factor[j, k]
+            if i > j:
+                factor[i, j] = total / factor[j, j]
+            elif total > 1e-13 * abs(matrix[i, i]):
+                factor[i, i] = np.sqrt(total)
+            else:
+                return False
+    for i in range(n):
+        for k in range(i):
+            rhs[i] -= factor[i, k] * rhs[k]
+        rhs[i] /= factor[i, i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            rhs[i] -= factor[k, i] * rhs[k]
+        rhs[i] /= factor[i, i]
+    return True
+
+
+@kernel()
+def _free_step(derivative, damping, n_floor, scratch):
+    """Solve for the coordinates that are not fixed; fixed ones keep the step they have."""
+    n, place, small = derivative.shape[1], scratch.place, scratch.small
+    step, rhs, fixed = scratch.vector[STEP], scratch.vector[RHS], scratch.vector[FIXED]
+    n_free = 0
+    for i in range(n):
+        if fixed[i] == 0.0:
+            step[i] = -derivative[n, i]
+            for j in range(n):
+                if fixed[j] != 0.0:
+                    step[i] -= derivative[i, j] * step[j]
+            if i >= n_floor:
+                place[n_free] = i
+                rhs[n_free] = step[i]
+                n_free += 1
+    for p in range(n_free):
+        for q in range(n_free):
+            small[p, q] = derivative[place[p], place[q]]
+        small[p, p] += damping * derivative[n + 1, place[p]] + 1e-300
+    for f in range(n_floor):
+        if fixed[f] != 0.0:
+            continue
+        pivot = derivative[f, f] + damping * derivative[n + 1, f]
+        if not pivot > 0.0:
+            return False
+        for p in range(n_free):
+            ratio = derivative[f, place[p]] / pivot
+            rhs[p] -= ratio * step[f]
+            for q in range(n_free):
+                small[p, q] -= ratio * derivative[f, place[q]]
+    if not _cholesky_solve(small, rhs, n_free, scratch.factor):
+        return False
+    for p in range(n_free):
+        step[place[p]] = rhs[p]
+    for f in range(n_floor):
+        if fixed[f] == 0.0:
+            for p in range(n_free):
+                step[f] -= derivative[f, place[p]] * rhs[p]
+            step[f] /= derivative[f, f] + damping * derivative[n + 1, f]
+    return True
+
+
+@kernel()
+def _boxed_step(theta, derivative, damping, link, scratch):
+    """Damped Newton step that ends inside the box; False when the model is not convex at this damping."""
+    n, lower, upper = theta.size, link.box[0], link.box[1]
+    step, fixed = scratch.vector[STEP], scratch.vector[FIXED]
+    for i in range(n):
+        slope = derivative[n, i]
+        outward = (theta[i] <= lower[i] and slope >= 0.0) or (theta[i] >= upper[i] and slope <= 0.0)
+        fixed[i] = 1.0 if outward or scratch.vector[HELD, i] != 0.0 else 0.0
+        step[i] = 0.0
+    for _ in range(n + 1):
+        if not _free_step(derivative, damping, link.n_floor, scratch):
+            return False
+        clipped = False
+        for i in range(n):
+            if fixed[i] == 0.0 and not lower[i] <= theta[i] + step[i] <= upper[i]:
+                step[i] = (lower[i] if theta[i] + step[i] < lower[i] else upper[i]) - theta[i]
+                fixed[i] = 1.0
+                clipped = True
+        if not clipped:
+            break
+    return True
+
+
+@kernel()
+def _shorten_and_gain(derivative, damping, n_floor, scratch):
+    """Keep every term within exp(MAX_STEP) of itself; return the decrease that the damped model predicts."""
+    n, step, longest, gain = derivative.shape[1], scratch.vector[STEP], MAX_STEP, 0.0
+    for i in range(n_floor, n):
+        longest = max(longest, abs(step[i]) * scratch.vector[REACH, i])
+    for i in range(n):
+        step[i] *= MAX_STEP / longest
+    for i in range(n):
+        curve = damping * derivative[n + 1, i] * step[i]
+        for j in range(n):
+            curve += derivative[i, j] * step[j]
+        gain -= step[i] * (derivative[n, i] + 0.5 * curve)
+    return gain
+
+
+@kernel()
+def minimise(theta, rows, link, delta, log_space, limit, work, scratch):
+    """Minimise F from ``theta`` in place; return F, the status and the steps tried."""
+    trial, step, derivative = scratch.vector[TRIAL], scratch.vector[STEP], work.derivative
+    value, damping, quiet, fresh = np.inf, 0.0, 0, True
+    for i in range(theta.size):
+        trial[i] = theta[i]
+        step[i] = 0.0
+    predicted, quiet_step = np.inf, False
+    for iteration in range(limit):
+        new = evaluate(trial, rows, link, delta, log_space, work)
+        if new <= value:  # also a step that only moves the last digits
+            ratio = (value - new) / predicted if predicted > 0.0 else 1.0
+            for i in range(theta.size):
+                theta[i] = trial[i]
+            value = new
+            if ratio > 0.75:
+                damping = damping / 10.0 if damping > 1e-9 else 0.0
+            elif ratio < 0.25:
+                damping = max(1e-4, damping * 3.0)
+            fresh = True
+        else:
+            damping = max(1e-4, damping * 4.0)
+        # three in a row: at a kink of the Huber loss, where no damping predicts a gain
+        quiet = quiet + 1 if quiet_step else 0
+        if quiet >= 3 or (quiet_step and damping <= 1e-3):
+            return value, CONVERGED, iteration
+        if fresh:
+            derivatives(rows, link, delta, log_space, work)
+            fresh = False
+        while not _boxed_step(theta, derivative, damping, link, scratch):
+            damping = max(1e-4, damping * 2.0)
+            if damping > 1e12:
+                return value, STALLED, iteration
+        predicted = _shorten_and_gain(derivative, damping, link.n_floor, scratch)
+        quiet_step = not predicted > TOLERANCE * value + 1e-300
+        for i in range(theta.size):
+            trial[i] = theta[i] + step[i]
+    return value, STALLED, limit

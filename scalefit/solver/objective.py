@@ -1,0 +1,193 @@
+"""The misfit ``F = sum_i w_i rho(residual_i)`` and its exact first and second derivatives.
+
+``rho(r) = r^2/2`` for ``|r| <= delta`` and ``delta |r| - delta^2/2`` beyond (Huber 1964); ``delta = inf`` is least
+squares. With ``psi = rho'``, the residual ``r = t - g(theta)`` and ``J = dg/dtheta``::
+
+    F'  = - sum w psi J
+    F'' =   sum w (psi' J J^T - psi g'')        log space: g = log f, g'' = f''/f - J J^T
+
+The Hessian is exact; its majoriser's diagonal ``sum w (psi/r) J^2`` scales the damping in :mod:`newton`.
+The loops are plain because they are compiled: each is one pass over contiguous rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scalefit.solver.compiled import kernel
+
+from scalefit.solver.design import Array
+from scalefit.solver.vectormath import exp_inplace, log_into
+
+__all__ = ["Work", "derivatives", "evaluate", "new_work"]
+
+SUMS = {"reassoc", "contract", "nsz"}  # let sums be reordered into vector lanes, keep NaN and inf
+TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, SCRATCH = range(7)  # rows of Work.vector
+SPARE = 7
+
+
+class Work(NamedTuple):
+    """Scratch arrays of one thread.
+
+    Parameters
+    ----------
+    size : array, shape (K n,)
+        The terms, one after the other.
+    vector : array, shape (8, max(1, K) n)
+        Prediction, residual, rho', row factors of the Hessian's parts and of the majoriser, two spare.
+    jacobian : array, shape (1 + 2 K, n)
+        Derivative of the (log) prediction with respect to the local parameters.
+    derivative : array, shape (P + 2, P)
+        Hessian, then gradient, then majoriser with respect to theta.
+    local : array, shape (1 + 2 K, 3 + 2 K)
+        Hessian, gradient and majoriser of one segment.
+    """
+
+    size: Array
+    vector: Array
+    jacobian: Array
+    derivative: Array
+    local: Array
+
+
+@kernel()
+def new_work(n, n_terms, n_parameters):
+    """Allocate the scratch arrays for n rows."""
+    n_local = 1 + 2 * n_terms
+    return Work(
+        np.zeros(n_terms * n),
+        np.zeros((8, max(1, n_terms) * n)),
+        np.zeros((n_local, n)),
+        np.zeros((n_parameters + 2, n_parameters)),
+        np.zeros((n_local, n_local + 2)),
+    )
+
+
+@kernel()
+def _local_value(link, s, part, theta):
+    value = link.constant[s, part]
+    for slot in range(3):
+        j = link.index[s, part, slot]
+        if j < 0:
+            break
+        value += link.factor[s, part, slot] * theta[j]
+    return value
+
+
+@kernel(fastmath=SUMS)
+def _misfit(target, weight, fitted, delta, residual, psi, n):
+    total = 0.0
+    for i in range(n):
+        residual[i] = target[i] - fitted[i]
+        psi[i] = min(max(residual[i], -delta), delta)
+        total += weight[i] * psi[i] * (residual[i] - 0.5 * psi[i])
+    return total
+
+
+@kernel()
+def evaluate(theta, rows, link, delta, log_space, work):
+    """Return F at theta and leave the terms, the prediction and psi in ``work``."""
+    n, n_terms = rows.bounds[-1], rows.data.shape[0] - 2
+    size, total, fitted = work.size, work.vector[TOTAL], work.vector[TOTAL]
+    for s in range(rows.bounds.size - 1):
+        lo, hi = rows.bounds[s], rows.bounds[s + 1]
+        if lo < 0:  # never; see _dot3
+            continue
+        floor = _local_value(link, s, 0, theta)
+        for i in range(hi - lo):
+            total[lo + i] = floor
+        for k in range(n_terms):
+            b = _local_value(link, s, 1 + 2 * k, theta)
+            a = _local_value(link, s, 2 + 2 * k, theta)
+            u, start = rows.data[2 + k], k * n + lo
+            for i in range(hi - lo):
+                size[start + i] = b + a * u[lo + i]
+    exp_inplace(size, n_terms * n, work.vector[SCRATCH])
+    for k in range(n_terms):
+        for i in range(n):
+            total[i] += size[k * n + i]
+    if log_space:
+        fitted = work.vector[LIN]
+        log_into(total, n, fitted, work.vector[SCRATCH], work.vector[SPARE])
+    return _misfit(rows.data[0], rows.data[1], fitted, delta, work.vector[RESIDUAL], work.vector[PSI], n)
+
+
+@kernel()
+def _row_factors(rows, delta, log_space, work):
+    """Fill the row factors of the derivatives and the local Jacobian."""
+    n, flat, psi = rows.bounds[-1], work.jacobian[0], work.vector[PSI]
+    lin, quad, steep = work.vector[LIN], work.vector[QUAD], work.vector[STEEP]
+    for i in range(n):
+        distance, weight = abs(work.vector[RESIDUAL, i]), rows.data[1, i]
+        flat[i] = 1.0 / work.vector[TOTAL, i] if log_space else 1.0
+        lin[i] = weight * psi[i]
+        quad[i] = (weight if distance <= delta else 0.0) + (lin[i] if log_space else 0.0)
+        # psi / r is the weight of iterated reweighting; 1 near r = 0
+        steep[i] = weight if distance <= delta else weight * delta / distance
+    for k in range(rows.data.shape[0] - 2):
+        share, slope = work.jacobian[1 + 2 * k], work.jacobian[2 + 2 * k]
+        for i in range(n):
+            share[i] = work.size[k * n + i] * flat[i]
+            slope[i] = share[i] * rows.data[2 + k, i]
+
+
+@kernel(fastmath=SUMS)
+def _dot3(x, y, z, lo, hi):
+    total = 0.0
+    if lo < 0:  # never, but now the compiler knows that no index wraps around and uses vectors:
+        return total  # with the loop from 0 this is 25 times faster
+    for i in range(hi - lo):
+        total += x[lo + i] * y[lo + i] * z[lo + i]
+    return total
+
+
+@kernel()
+def _segment_sums(rows, work, lo, hi):
+    """Fill ``work.local`` with one segment's Hessian, gradient and majoriser."""
+    local, jac = work.local, work.jacobian
+    lin, quad, steep, one = work.vector[LIN], work.vector[QUAD], work.vector[STEEP], work.vector[SPARE]
+    n_local = jac.shape[0]
+    for p in range(n_local):
+        for q in range(p, n_local):
+            local[p, q] = _dot3(quad, jac[p], jac[q], lo, hi)
+            local[q, p] = local[p, q]
+        local[p, n_local] = -_dot3(lin, jac[p], one, lo, hi)
+        local[p, n_local + 1] = _dot3(steep, jac[p], jac[p], lo, hi)
+    for b in range(1, n_local, 2):
+        a = b + 1
+        local[b, b] += local[b, n_local]
+        local[b, a] += local[a, n_local]
+        local[a, b] += local[a, n_local]
+        local[a, a] -= _dot3(lin, jac[a], rows.data[2 + b // 2], lo, hi)
+
+
+@kernel()
+def derivatives(rows, link, delta, log_space, work):
+    """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
+    _row_factors(rows, delta, log_space, work)
+    for i in range(rows.bounds[-1]):
+        work.vector[SPARE, i] = 1.0
+    out, local, n_local = work.derivative, work.local, work.jacobian.shape[0]
+    n = out.shape[1]
+    for i in range(n + 2):
+        for j in range(n):
+            out[i, j] = 0.0
+    for s in range(rows.bounds.size - 1):
+        if rows.bounds[s] == rows.bounds[s + 1]:
+            continue
+        _segment_sums(rows, work, rows.bounds[s], rows.bounds[s + 1])
+        for p in range(n_local):
+            for slot in range(3):
+                i = link.index[s, p, slot]
+                if i < 0:
+                    break
+                factor = link.factor[s, p, slot]
+                out[n, i] += factor * local[p, n_local]
+                out[n + 1, i] += factor * factor * local[p, n_local + 1]
+                for q in range(n_local):
+                    for other in range(3):
+                        j = link.index[s, q, other]
+                        if j < 0:
+                            break
+                        out[i, j] += factor * link.factor[s, q, other] * local[p, q]

@@ -1,0 +1,164 @@
+"""The global optimum of a problem, and the table of local optima that were met on the way.
+
+Least squares first, from the exponent grid. A Huber fit then starts from every distinct least-squares optimum, from
+the cells themselves, and from a grid reweighted by the robust weights of the best fit so far. Wherever two
+candidates disagree, a second round of random restarts follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.solver.batch import Minima, minimise_batch
+from scalefit.solver.design import Array, Design, Rows
+from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
+from scalefit.solver.objective import evaluate, new_work
+from scalefit.solver.starts import ExponentGrid, exponent_grid, grid_starts, random_starts
+
+__all__ = ["Optimum", "misfit", "search"]
+
+SAME = 1e-9  # optima whose F agrees to this part are one
+SPRINT = 25  # Newton steps that every start is given
+LEADERS = 10  # how many unfinished starts go on
+SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
+
+
+class Optimum(NamedTuple):
+    """A local minimum.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Where it is.
+    value : float
+        F there.
+    converged : bool
+        Whether Newton's stopping rule was met.
+    hits : int
+        How many starts ended here.
+    """
+
+    theta: Array
+    value: float
+    converged: bool
+    hits: int
+
+
+def misfit(design: Design, theta: Array, delta: float) -> float:
+    """Return F at ``theta``, shape (P,)."""
+    work = new_work(design.rows.data.shape[1], len(design.rows.u), design.n_parameters)
+    return float(evaluate(theta, design.rows, design.link, float(delta), design.log_space, work))
+
+
+def search(
+    design: Design, *, delta: float = np.inf, free_sign: bool = False, seed: int = 0, workers: int = 1
+) -> tuple[Optimum, ...]:
+    """Find the global optimum.
+
+    Parameters
+    ----------
+    design : Design
+        The problem.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    free_sign : bool
+        Exponents may be negative.
+    seed : int
+        Seed of the second round.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    tuple of Optimum
+        Distinct local optima, the global one first.
+    """
+    grid = exponent_grid(design, free_sign)
+    every = -(-design.rows.data.shape[1] // SUBSAMPLE)
+    small = design if every == 1 else _thin(design, every)
+    found = _first_round(small, grid, delta, workers)
+    if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta)):
+        emphasis = _robust_weights(small, found[0].theta, delta)
+        number = 12 * (1 + grid.n_axes)
+        starts = random_starts(small, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
+        if np.isfinite(delta):
+            starts = np.vstack([starts, grid_starts(small, grid, emphasis=emphasis, most=16)])
+        found = _distinct(_minimise(small, starts, delta, workers), found)
+    if every > 1:
+        starts = np.array([optimum.theta for optimum in found[:3]])
+        found = _distinct(_minimise(design, starts, delta, workers), ())
+    return found
+
+
+def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
+    cells = grid_starts(design, grid)
+    found = _distinct(_minimise(design, cells, np.inf, workers), ())
+    if not np.isfinite(delta):
+        return found
+    squares = np.array([optimum.theta for optimum in found])
+    starts = [squares, cells]
+    for wide in (100.0, 10.0):  # from nearly least squares to the asked delta, step by step
+        squares = _minimise(design, squares, wide * delta, workers).theta
+    return _distinct(_minimise(design, np.vstack([*starts, squares]), delta, workers), ())
+
+
+def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Minima:
+    """Minimise from every start; those still on their way after SPRINT steps go on only if they lead."""
+
+    def run(points: Array, limit: int) -> Minima:
+        return minimise_batch(
+            design.rows, design.link, points, delta=delta, log_space=design.log_space, limit=limit, workers=workers
+        )
+
+    sprint = run(starts, SPRINT)
+    unfinished = np.flatnonzero(sprint.status != CONVERGED)
+    if unfinished.size == 0:
+        return sprint
+    order = unfinished[np.argsort(sprint.value[unfinished], kind="stable")]
+    leaders = order[np.unique(np.round(np.log(sprint.value[order] + 1e-300), 5), return_index=True)[1]][:LEADERS]
+    rest = run(sprint.theta[leaders], MAX_ITERATIONS)
+    done = np.flatnonzero(sprint.status == CONVERGED)
+    return Minima(*(np.concatenate([a[done], b]) for a, b in zip(sprint, rest, strict=True)))
+
+
+def _distinct(minima: Minima, known: tuple[Optimum, ...]) -> tuple[Optimum, ...]:
+    """Merge minima of equal value; the best first."""
+    entries = [
+        Optimum(theta, float(value), bool(status == CONVERGED), 1)
+        for theta, value, status in zip(minima.theta, minima.value, minima.status, strict=True)
+        if np.isfinite(value)
+    ]
+    merged: list[Optimum] = []
+    for entry in sorted([*known, *entries], key=lambda one: one.value):
+        if merged and entry.value - merged[-1].value <= SAME * entry.value + 1e-300:
+            last = merged[-1]
+            better = last if last.converged or not entry.converged else entry
+            merged[-1] = better._replace(hits=last.hits + entry.hits)
+        else:
+            merged.append(entry)
+    return tuple(merged)
+
+
+def _robust_weights(design: Design, theta: Array, delta: float) -> Array | None:
+    """psi(r) / r of the best fit: the weights under which squares have the same optimum."""
+    if not np.isfinite(delta):
+        return None
+    work = new_work(design.rows.data.shape[1], len(design.rows.u), design.n_parameters)
+    evaluate(theta, design.rows, design.link, float(delta), design.log_space, work)
+    residual: NDArray[np.float64] = np.abs(work.vector[1, : design.rows.data.shape[1]])
+    return delta / np.maximum(residual, delta)
+
+
+def _thin(design: Design, every: int) -> Design:
+    """Every k-th row of each segment, at least one."""
+    law = design.law
+    kept = [np.arange(lo, hi, every) for lo, hi in zip(law.bounds[:-1], law.bounds[1:], strict=True)]
+    rows = np.concatenate(kept)
+    bounds = np.concatenate([[0], np.cumsum([len(part) for part in kept])]).astype(np.int64)
+    thin = law._replace(
+        response=law.response[rows], log_x=law.log_x[:, rows], weight=law.weight[rows], bounds=bounds
+    )
+    return design._replace(law=thin, rows=Rows(np.ascontiguousarray(design.rows.data[:, rows]), bounds))

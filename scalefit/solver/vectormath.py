@@ -1,0 +1,80 @@
+"""exp and log over arrays, written so that the compiler turns them into vector instructions.
+
+A scalar call into the C library costs more than all the rest of a residual. Both agree with numpy to 2 units in
+the last place on the range used here (tested). Fused multiply-add is the only liberty given to the compiler: the
+rounding trick below relies on the order of the operations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scalefit.solver.compiled import kernel
+
+__all__ = ["exp_inplace", "log_into"]
+
+LOG2E = 1.4426950408889634
+LN2_HI = 6.93147180369123816490e-01
+LN2_LO = 1.90821492927058770002e-10
+ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which sits in the low bits
+LIMIT = 300.0  # exp(±300): far beyond any loss, and safe to square
+
+
+@kernel(fastmath={"contract"})
+def exp_inplace(x, n, scratch):
+    """Replace ``x[:n]`` by its exponential; arguments beyond ±300 are clipped."""
+    bits = scratch.view(np.int64)
+    for i in range(n):
+        t = min(max(x[i], -LIMIT), LIMIT)
+        lifted = t * LOG2E + ROUND
+        scratch[i] = lifted
+        k = lifted - ROUND
+        r = (t - k * LN2_HI) - k * LN2_LO
+        # Taylor to degree 13 on |r| <= ln(2) / 2: remainder below 5e-18
+        p = 1.6059043836821613e-10
+        p = p * r + 2.08767569878681e-09
+        p = p * r + 2.505210838544172e-08
+        p = p * r + 2.755731922398589e-07
+        p = p * r + 2.7557319223985893e-06
+        p = p * r + 2.48015873015873e-05
+        p = p * r + 1.984126984126984e-04
+        p = p * r + 1.388888888888889e-03
+        p = p * r + 8.333333333333333e-03
+        p = p * r + 4.1666666666666664e-02
+        p = p * r + 1.6666666666666666e-01
+        p = p * r + 0.5
+        p = p * r + 1.0
+        x[i] = p * r + 1.0
+    for i in range(n):
+        bits[i] = (bits[i] << 52) + (1023 << 52)
+    for i in range(n):
+        x[i] *= scratch[i]
+
+
+@kernel(fastmath={"contract"})
+def log_into(x, n, out, scratch, mantissa):
+    """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``."""
+    bits = scratch.view(np.uint64)
+    mantissa_bits = mantissa.view(np.uint64)
+    shift = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+    for i in range(n):
+        scratch[i] = x[i]
+    for i in range(n):
+        lifted = bits[i] + shift
+        exponent = lifted >> np.uint64(52)
+        mantissa_bits[i] = (lifted & np.uint64(0x000FFFFFFFFFFFFF)) + np.uint64(0x3FE6A09E667F3BCD)
+        bits[i] = exponent | np.uint64(0x4330000000000000)
+    for i in range(n):
+        k = scratch[i] - 4503599627371519.0  # 2^52 + 1023
+        f = mantissa[i] - 1.0  # mantissa in [sqrt(1/2), sqrt(2))
+        s = f / (2.0 + f)
+        z = s * s
+        # coefficients of fdlibm's e_log.c, error below 2^-58.45
+        t = 1.479819860511658591e-01
+        t = t * z + 1.531383769920937332e-01
+        t = t * z + 1.818357216161805012e-01
+        t = t * z + 2.222219843214978396e-01
+        t = t * z + 2.857142874366239149e-01
+        t = t * z + 3.999999999940941908e-01
+        t = t * z + 6.666666666666735130e-01
+        half = 0.5 * f * f
+        out[i] = k * LN2_HI - ((half - (s * (half + t * z) + k * LN2_LO)) - f)

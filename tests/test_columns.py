@@ -1,0 +1,205 @@
+"""Mapping, guessing, scaling and deriving columns."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.errors import DataError
+from scalefit.tables import Table, parse_mapping, read_table, resolve
+
+PLAIN = "params,tokens,loss,family\n1e9,2e10,3.25,a\n2e9,1e17,2.5,b\n"
+
+
+def table(text: str, mapping: dict[str, str] | None = None) -> Table:
+    return read_table(io.StringIO(text), mapping=mapping)
+
+
+def test_mapping_from_a_command_line() -> None:
+    assert parse_mapping("params=N, tokens = D*1e9,") == {"params": "N", "tokens": "D*1e9"}
+    assert parse_mapping(["params=N", "loss=`a, b=c`"]) == {"params": "N", "loss": "`a, b=c`"}
+    with pytest.raises(DataError, match="two columns are mapped onto 'params'"):
+        parse_mapping(["params=N", "params=M"])
+    with pytest.raises(DataError, match=r"cannot read the mapping 'params'.*Need NAME=COLUMN"):
+        parse_mapping("params")
+
+
+@pytest.mark.parametrize(
+    ("expression", "values"),
+    [
+        ("D", [1.5, 2.0]),
+        ("D*1e9", [1.5e9, 2e9]),
+        ("D / 2", [0.75, 1.0]),
+        ("D*10^9", [1.5e9, 2e9]),
+        ("D*1B", [1.5e9, 2e9]),
+        ("`D`*2", [3.0, 4.0]),
+        ("a/b*c", [1, 2]),
+        ("a/b*c*10", [10, 20]),
+        ("`a/b*c`", [1, 2]),
+    ],
+)
+def test_mapped_columns(expression: str, values: list[float]) -> None:
+    read = table("D,a/b*c\n1.5,1\n2,2\n", mapping={"tokens": expression})
+    assert read.frame["tokens"].tolist() == values
+    assert "is mapped onto 'tokens'" in read.remarks[0]
+
+
+def test_a_mapping_replaces_with_a_remark_and_reads_the_table_as_it_was() -> None:
+    read = table("a,b\n1,2\n", mapping={"a": "b", "b": "a*10"})
+    assert read.frame.iloc[0].tolist() == [2, 10]
+    assert read.remarks == (
+        "Column 'b' is mapped onto 'a', and replaces the column 'a' of the table.",
+        "Column 'a' is mapped onto 'b', times 10, and replaces the column 'b' of the table.",
+    )
+
+
+def test_a_mapped_header_with_a_unit_is_taken_as_it_stands_and_remarked() -> None:
+    read = table("N (B),b\n1,2\n", mapping={"params": "N (B)"})
+    assert read.frame["params"].tolist() == [1]
+    assert "names a unit, but the mapping gives no factor" in read.remarks[1]
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("c", r"unknown column 'c'"),
+        ("A1*1e9", "unknown column 'A1'; did you mean 'a1'"),
+        ("a1*x", "has the factor 'x'. Need a positive number"),
+        ("a1/0", "has the factor '0'"),
+        ("a1*", "has the factor ''"),
+        ("size*1e9", "bring a unit"),
+        ("word*2", "'x' is not a number"),
+    ],
+)
+def test_faults_of_mappings(expression: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        table("a1,size,word\n1,2B,x\n", mapping={"params": expression})
+
+
+def test_needed_columns_get_their_type() -> None:
+    read = resolve(table(PLAIN.replace("1e9", "1.0B")), numeric=["params", "loss"], labels=["family"])
+    assert read.frame["params"].dtype == np.float64
+    assert read.frame["params"].tolist() == [1e9, 2e9]
+    assert read.remarks == ()
+    again = resolve(read, numeric=["params", "loss"], labels=["family"])
+    pd.testing.assert_frame_equal(again.frame, read.frame)
+
+
+def test_labels_become_text() -> None:
+    text = "i,f,t,b,gap\n1,1.0,a ,true,1\n2,2.5,NA,false,\n"
+    read = resolve(table(text), numeric=[], labels=["i", "f", "t", "b", "gap"])
+    assert read.frame["i"].tolist() == ["1", "2"]
+    assert read.frame["f"].tolist() == ["1", "2.5"]
+    assert read.frame["t"].tolist() == ["a", None]
+    assert read.frame["b"].tolist() == ["True", "False"]
+    assert read.frame["gap"].tolist() == ["1", None]
+    assert read.remarks == ("Spaces around labels in column 't' are removed (cells: 1).",)
+
+
+def test_a_column_that_is_both_stays_a_number() -> None:
+    read = resolve(table(PLAIN), numeric=["params"], labels=["params"])
+    assert read.frame["params"].dtype == np.float64
+
+
+def test_guesses_are_announced() -> None:
+    text = "N (B),tokens_M,val_loss,train_loss,D_MODEL,Layers,Fam\n1.3,20,3,2,64,4,x\n"
+    read = resolve(table(text), numeric=["params", "tokens", "loss", "width", "depth"], labels=["fam"])
+    found = read.frame[["params", "tokens", "loss", "width", "depth"]]
+    assert found.iloc[0].tolist() == [1.3e9, 2e7, 3, 64, 4]
+    assert read.remarks == (
+        "Read column 'N (B)' as params, times 1e9.",
+        "Read column 'tokens_M' as tokens, times 1e6.",
+        "Read column 'val_loss' as loss, and leave 'train_loss' aside.",
+        "Read column 'D_MODEL' as width.",
+        "Read column 'Layers' as depth.",
+        "Read column 'Fam' as fam.",
+    )
+
+
+def test_an_exact_name_is_never_guessed_over() -> None:
+    read = resolve(table("params,N (B),model_size\n5,1,2\n"), numeric=["params"])
+    assert read.frame["params"].tolist() == [5]
+    assert read.remarks == ()
+
+
+def test_a_label_guessed_from_a_header_with_a_unit_is_scaled() -> None:
+    assert (
+        resolve(table("N (B),x\n1.5,1\n"), numeric=[], labels=["params"]).frame.loc[1, "params"]
+        == "1500000000"
+    )
+
+
+def test_two_candidates() -> None:
+    with pytest.raises(DataError, match=r"'val_loss', 'test_loss' could all be 'loss'.*loss=val_loss"):
+        resolve(table("val_loss,test_loss\n1,2\n"), numeric=["loss"])
+    read = resolve(table("N (M),n_params\n1.5,1500000\n2,2M\n"), numeric=["params"])
+    assert read.frame["params"].tolist() == [1.5e6, 2e6]
+    assert read.remarks == ("Read column 'N (M)' as params, times 1e6.",)
+    with pytest.raises(DataError, match="could all be 'loss'"):
+        resolve(table("val_loss,test_loss\n1,x\n"), numeric=["loss"])
+
+
+def test_a_unit_is_not_applied_twice() -> None:
+    with pytest.raises(DataError, match=r"multiplied by 1e9.*'1.3B' in row 1 \(line 2\) bring a unit"):
+        resolve(table("N (B),x\n1.3B,1\n"), numeric=["params"])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (
+            "tokens",
+            r"no column 'tokens'.*Other names understood: D, n_tokens.*map a column, .*tokens=YOUR_COLUMN",
+        ),
+        ("losss", "did you mean 'loss'"),
+        ("batch", r"no column 'batch'; Choices: N \(furlongs\), loss, params, sequences"),
+        ("n_params", "'n_params' is another name for 'params': write params in the law"),
+    ],
+)
+def test_missing_columns(name: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        resolve(table("params,loss,N (furlongs),sequences\n1,2,3,4\n"), numeric=[name])
+
+
+def test_an_unknown_unit_is_said() -> None:
+    with pytest.raises(DataError, match=r"The unit in the header 'N \(furlongs\)' is not understood"):
+        resolve(table("N (furlongs),x\n1,2\n"), numeric=["params"])
+
+
+def test_text_in_a_number_column_is_named() -> None:
+    with pytest.raises(
+        DataError, match=re.escape("row 2 (line 3), column 'loss': 'diverged' is not a number")
+    ):
+        resolve(table("params,loss\n1,2\n3,diverged\n"), numeric=["loss"])
+
+
+def test_tokens_are_derived_with_a_remark() -> None:
+    read = resolve(table("C,N\n6e18,1B\n6e18,0\n"), numeric=["tokens"])
+    assert read.frame.loc[1, "tokens"] == 1e9
+    assert read.frame["tokens"].isna().tolist() == [False, True]
+    assert "The table has no column 'tokens'; it is computed as flops / (6 params)." in read.remarks
+
+
+def test_other_derivations_must_be_asked_for() -> None:
+    shapes = table("width,depth,tokens\n64,2,1e9\n")
+    with pytest.raises(DataError, match=r"params = 12 depth width\^2.*add derive params \(--derive params\)"):
+        resolve(shapes, numeric=["params"])
+    with pytest.raises(DataError, match="add derive flops, params"):
+        resolve(shapes, numeric=["flops"])
+    with pytest.raises(DataError, match="add derive flops "):
+        resolve(shapes, numeric=["flops"], derive=["params"])
+    read = resolve(shapes, numeric=["flops", "params"], derive=["params", "flops"])
+    assert read.frame.loc[1, "params"] == 98304
+    assert read.frame.loc[1, "flops"] == 6 * 98304 * 1e9
+    assert len(read.remarks) == 2
+
+
+def test_a_derivation_that_is_not_needed_or_not_known() -> None:
+    read = resolve(table(PLAIN), numeric=["params"], derive=["params"])
+    assert read.remarks == ("The table has the column 'params', so it is not derived.",)
+    with pytest.raises(DataError, match=r"cannot derive 'loss'; .*Choices: flops, params, tokens"):
+        resolve(table(PLAIN), numeric=["params"], derive=["loss"])

@@ -1,0 +1,219 @@
+"""Row rules: order, counts, messages; nothing is dropped silently."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalefit.errors import DataError
+from scalefit.rows import select_rows
+from scalefit.tables import Dropped, Table, read_table
+from scalefit.where import parse_where
+
+
+def table(text: str) -> Table:
+    return read_table(io.StringIO(text), name="runs")
+
+
+def losses(*values: object) -> Table:
+    return read_table(pd.DataFrame({"params": np.arange(1.0, len(values) + 1), "loss": list(values)}))
+
+
+BAD = table("params,loss,family\n64,4,a\n5,0,a\n5,-1,a\n5,inf,a\n0,nan,a\n,3,a\n1,2,\n2,2,b\n")
+
+
+def test_all_good_rows_stay_with_their_numbers() -> None:
+    read = select_rows(losses(3, 2, 1), response="loss", numeric=["params"])
+    assert read.frame.index.tolist() == [1, 2, 3]
+    assert read.dropped == ()
+    assert read.remarks == ()
+
+
+def test_invalid_rows_are_refused_with_row_and_column() -> None:
+    with pytest.raises(DataError, match="6 of 8 rows of 'runs' have values that cannot be used") as caught:
+        select_rows(BAD, response="loss", numeric=["params"], labels=["family"])
+    assert str(caught.value).split("\n")[1:7] == [
+        "  row 2 (line 3), column 'loss': zero (0)",
+        "  row 3 (line 4), column 'loss': negative (-1)",
+        "  row 4 (line 5), column 'loss': infinite (inf)",
+        "  row 5 (line 6), column 'loss': missing",
+        "  row 6 (line 7), column 'params': missing",
+        "  and 1 more rows",
+    ]
+    assert "--drop-invalid (drop_invalid=True)" in str(caught.value)
+
+
+def test_invalid_rows_are_dropped_and_counted_by_reason() -> None:
+    read = select_rows(BAD, response="loss", numeric=["params"], labels=["family"], drop_invalid=True)
+    assert read.frame.index.tolist() == [1, 8]
+    assert read.rows_read == 8
+    assert read.dropped == tuple(
+        Dropped("drop_invalid", 1, reason)
+        for reason in (
+            "loss is zero",
+            "loss is negative",
+            "loss is infinite",
+            "loss is missing",
+            "params is missing",
+            "family is missing",
+        )
+    )
+
+
+def test_a_table_of_invalid_rows_only() -> None:
+    with pytest.raises(DataError, match="Dropping them would leave nothing"):
+        select_rows(losses(0, -1), response="loss", numeric=["params"], drop_invalid=True)
+
+
+def test_the_condition_works_before_the_check_of_values() -> None:
+    where = "loss > 1 and loss < 1e3 and params > 0 and family in ['a', 'b']"
+    read = select_rows(BAD, response="loss", numeric=["params"], labels=["family"], where=where)
+    assert read.frame.index.tolist() == [1, 8]
+    assert read.dropped == (
+        Dropped(
+            f"where={parse_where(where)}", 6, "the condition is false or a value that it needs is missing"
+        ),
+    )
+    assert read.frame.equals(
+        select_rows(
+            BAD, response="loss", numeric=["params"], labels=["family"], where=parse_where(where)
+        ).frame
+    )
+
+
+def test_a_condition_sees_numbers_in_columns_that_the_law_does_not_need() -> None:
+    read = table('params,loss,tokens\n1,2,3.1T\n2,3,"1,000,000"\n3,3,5e9\n')
+    left = select_rows(read, response="loss", numeric=["params"], where="tokens > 1e9")
+    assert left.frame.index.tolist() == [1, 3]
+    assert left.remarks == (
+        "Commas in column 'tokens' are read as thousands separators: '1,000,000' in row 2 (line 3) is 1e6.",
+    )
+
+
+def test_conditions_that_hold_always_or_never() -> None:
+    read = select_rows(losses(3, 2, 1), response="loss", numeric=["params"], where="loss > 0")
+    assert read.dropped == ()
+    assert read.remarks == ("All rows fulfil the condition loss > 0.",)
+    with pytest.raises(
+        DataError, match=re.escape("no row of 'dataframe' fulfils the condition loss > 3 (3 rows")
+    ):
+        select_rows(losses(3, 2, 1), response="loss", numeric=["params"], where="loss>3")
+
+
+def test_the_highest_losses_go() -> None:
+    tied = losses(5, 3, 4, 3, 1, 3)
+    drop = select_rows(tied, response="loss", numeric=["params"], drop_highest_loss=3)
+    assert drop.frame["loss"].tolist() == [1]
+    assert drop.dropped == (
+        Dropped(
+            "drop_highest_loss=3, ties=drop",
+            5,
+            "the 3 rows with the highest loss, down to 3, and 2 tied with the last of them",
+        ),
+    )
+    keep = select_rows(tied, response="loss", numeric=["params"], drop_highest_loss=4, ties="keep")
+    assert keep.frame.index.tolist() == [5, 6]
+    assert keep.dropped == (
+        Dropped(
+            "drop_highest_loss=4, ties=keep",
+            4,
+            "the 4 rows with the highest loss, down to 3; 1 more with the same value are kept",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "ties", "left"), [(40, "drop", 203), (40, "keep", 205), (5, "drop", 240), (5, "keep", 240)]
+)
+def test_the_cuts_of_the_published_chinchilla_fits(count: int, ties: str, left: int) -> None:
+    read = read_table(Path(__file__).parents[1] / "data" / "chinchilla" / "table.csv")
+    cut = select_rows(read, response="loss", numeric=["params", "tokens"], drop_highest_loss=count, ties=ties)
+    assert (cut.rows_read, len(cut.frame)) == (245, left)
+
+
+def test_rules_work_in_order_and_add_up() -> None:
+    read = losses(9, 8, np.nan, 7, 6, 5)
+    left = select_rows(
+        read,
+        response="loss",
+        numeric=["params"],
+        where="not params == 1",
+        drop_invalid=True,
+        drop_highest_loss=2,
+    )
+    assert left.frame["loss"].tolist() == [6, 5]
+    assert [one.rows for one in left.dropped] == [1, 1, 2]
+    assert left.rows_read - sum(one.rows for one in left.dropped) == len(left.frame)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"drop_highest_loss": 3}, "would drop all 3 rows"),
+        ({"drop_highest_loss": 3, "ties": "keep"}, "would drop all 3 rows"),
+        ({"drop_highest_loss": 1}, "tied with them. Need a smaller number, or ties=keep"),
+        ({"drop_highest_loss": -1}, "drop_highest_loss=-1 is not possible"),
+        ({"drop_highest_loss": 1.5}, "drop_highest_loss=1.5 is not possible"),
+        ({"drop_highest_loss": True}, "drop_highest_loss=True is not possible"),
+        ({"ties": "first"}, "ties='first' is not known. Choices: drop, keep"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        select_rows(losses(2, 2, 2), response="loss", numeric=["params"], **options)
+
+
+def test_weights_may_be_zero_but_not_negative() -> None:
+    read = table("params,loss,w\n1,2,0\n2,3,1\n")
+    left = select_rows(read, response="loss", numeric=["params"], weights="w")
+    assert left.frame["w"].tolist() == [0.0, 1.0]
+    for bad, problem in (("-1", "negative"), ("inf", "infinite"), ("", "missing")):
+        with pytest.raises(DataError, match=f"column 'w': {problem}"):
+            select_rows(table(f"params,loss,w\n1,2,{bad}\n2,3,1\n"), response="loss", numeric=[], weights="w")
+
+
+def test_repeated_rows_are_kept_and_remarked() -> None:
+    read = table("params,loss,family,note\n1,2,a,p\n2,2,a,p\n1,2,a,q\n1,2,b,p\n1,2,a,r\n")
+    left = select_rows(read, response="loss", numeric=["params"], labels=["family"])
+    assert len(left.frame) == 5
+    assert left.remarks == (
+        "2 rows repeat an earlier one in every needed column and are kept: "
+        "row 3 repeats row 1, row 5 repeats row 1.",
+    )
+    many = select_rows(
+        read_table(pd.DataFrame({"params": 1.0, "loss": [2.0] * 9})), response="loss", numeric=["params"]
+    )
+    assert many.remarks[0].endswith("row 6 repeats row 1 and 3 more.")
+    one = select_rows(table("params,loss\n1,2\n1,2\n"), response="loss", numeric=["params"])
+    assert one.remarks == (
+        "1 row repeats an earlier one in every needed column and is kept: row 2 repeats row 1.",
+    )
+
+
+def test_missing_columns_are_found_or_refused_as_in_resolve() -> None:
+    left = select_rows(table("N (B),val_loss\n1,2\n2,3\n"), response="loss", numeric=["params"])
+    assert left.frame["params"].tolist() == [1e9, 2e9]
+    assert len(left.remarks) == 2
+    with pytest.raises(DataError, match="no column 'width'"):
+        select_rows(losses(1, 2), response="loss", numeric=["width"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=30), st.data())
+def test_both_tie_rules(values: list[int], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, len(values) - 1))
+    keep = select_rows(losses(*values), response="loss", numeric=[], drop_highest_loss=count, ties="keep")
+    assert sorted(keep.frame["loss"]) == sorted(values)[: len(values) - count]
+    threshold = sorted(values)[-count]
+    below = [value for value in values if value < threshold]
+    if below:
+        drop = select_rows(losses(*values), response="loss", numeric=[], drop_highest_loss=count)
+        assert drop.frame["loss"].tolist() == below
