@@ -1,0 +1,333 @@
+"""A law and a table become arrays: sorted into segments, coded, checked for what no fit could settle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, LawError
+from scalefit.law import Coef, Law, Term
+from scalefit.solver.design import Design, SegmentedLaw, build_design
+
+__all__ = ["Level", "Parameter", "Problem", "build_problem", "predict_law"]
+
+Array = NDArray[np.float64]
+Level = tuple[str, ...]
+
+COLLINEAR, CLOSE = 0.999, 0.95  # |correlation| of two columns' logs: refused, warned about
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number to estimate.
+
+    Parameters
+    ----------
+    coef : Coef
+        The name in the law.
+    level : tuple of str
+        The level of its grouping columns; empty for one value.
+    kind : {"floor", "coefficient", "exponent"}
+        Its role.
+    """
+
+    coef: Coef
+    level: Level
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """As in the law, with the level: ``E[OPT,wikitext]``."""
+        return f"{self.coef.name}[{','.join(self.level)}]" if self.level else self.coef.name
+
+    @property
+    def is_log(self) -> bool:
+        """Whether vectors hold the logarithm of this parameter."""
+        return self.kind == "coefficient"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A law bound to data.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    parameters : tuple of Parameter, length P
+        Floors, then coefficients, then exponents. Vectors hold coefficients as logs.
+    design : Design
+        Arrays for the solver.
+    order : array of int, shape (n,)
+        Position in the frame of each row of the design.
+    cluster : array of int, shape (n,)
+        Cluster of each row of the design; its own number for independent rows.
+    n_cluster : int
+        Number of clusters.
+    free_sign : bool
+        Exponents may be negative.
+    remarks : tuple of str
+        What the design of the data makes hard to tell apart.
+    """
+
+    law: Law
+    parameters: tuple[Parameter, ...]
+    design: Design
+    order: NDArray[np.int64]
+    cluster: NDArray[np.int64]
+    n_cluster: int
+    free_sign: bool
+    remarks: tuple[str, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.order)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+
+def build_problem(
+    law: Law,
+    frame: pd.DataFrame,
+    *,
+    space: str = "log",
+    weights: str | None = None,
+    cluster: str | None = None,
+    free_sign: bool = False,
+) -> Problem:
+    """Bind a law to validated rows.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    frame : DataFrame
+        Positive numbers in the numeric columns, labels in the grouping columns; the index is the row number
+        that messages name.
+    space : {"log", "linear"}
+        Residuals of the log response or of the response.
+    weights, cluster : str, optional
+        Columns of row weights and of clusters.
+    free_sign : bool
+        Let exponents be negative.
+
+    Returns
+    -------
+    Problem
+        Arrays and names. Rows are sorted by value, so that the order of the table never matters.
+
+    Raises
+    ------
+    DataError
+        When the rows cannot identify the law, naming the column or the level.
+    """
+    if not law.parameters:
+        raise LawError(f"{law} has no free parameter, so there is nothing to fit; use predict instead")
+    order = _canonical_order(law, frame, cluster)
+    data = frame.iloc[order]
+    coder = _Coder(law, data)
+    segmented = coder.segmented(weights)
+    remarks = _check_columns(law, data) + _check_levels(law, data, coder)
+    free = len(coder.parameters)
+    if len(data) <= free:
+        raise DataError(
+            f"{len(data)} rows cannot determine the {free} parameters of {law}; "
+            f"at least {free + 1} rows are needed, or a law with fewer parameters"
+        )
+    codes = _cluster_codes(data, cluster)
+    return Problem(
+        law, coder.parameters, build_design(segmented, log_space=space == "log", free_sign=free_sign),
+        order, codes, int(codes.max()) + 1, free_sign, tuple(remarks),
+    )  # fmt: skip
+
+
+def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Array:
+    """Evaluate a law at given parameter values.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    values : dict
+        Values by name, with levels as in ``E[OPT,wikitext]``; coefficients as they are, not as logs.
+    frame : DataFrame
+        The law's columns.
+
+    Returns
+    -------
+    array, shape (n,)
+        Predicted response.
+
+    Raises
+    ------
+    DataError
+        When a row has a level for which there is no value.
+    """
+
+    def lookup(value: Coef | Fraction | None) -> Array | float:
+        if value is None:
+            return 0.0
+        if isinstance(value, Fraction):
+            return float(value)
+        if not value.groups:
+            return values[value.name]
+        names = [Parameter(value, level, "").name for level in _levels_of(frame, value.groups)]
+        for row, name in zip(frame.index, names, strict=True):
+            if name not in values:
+                raise DataError(f"row {row}: the fit has no {name}; it can predict only levels that it has seen")
+        return np.array([values[name] for name in names])
+
+    total = np.zeros(len(frame)) + lookup(law.floor)
+    for term in law.terms:
+        sign = 1.0 if term.grows else -1.0
+        x = frame[term.variable].to_numpy(dtype=float)
+        total = total + np.exp(np.log(lookup(term.coefficient)) + sign * lookup(term.exponent) * np.log(x))
+    return total
+
+
+def _levels_of(frame: pd.DataFrame, groups: tuple[str, ...]) -> list[Level]:
+    return list(zip(*(frame[column].astype(str) for column in groups), strict=True))
+
+
+def _canonical_order(law: Law, frame: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+    """Sort by groups, then by value: sums and resamples then do not depend on the order of the table."""
+    keys: list[Array | NDArray[np.int64]] = [frame[name].to_numpy(float) for name in (law.response, *law.variables)]
+    labels = [*law.groups] + ([cluster] if cluster else [])
+    keys += [frame[name].astype(str).factorize(sort=True)[0] for name in reversed(labels)]
+    if law.groups:  # rows of one segment must stay together, so the cluster sorts inside it
+        keys.append(np.unique(_segments(law, frame), return_inverse=True)[1])
+    return np.lexsort(keys)
+
+
+def _segments(law: Law, frame: pd.DataFrame) -> NDArray[np.str_]:
+    return np.array(["\x1f".join(level) for level in _levels_of(frame, law.groups)])
+
+
+def _cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+    if cluster is None:
+        return np.arange(len(data), dtype=np.int64)
+    codes, levels = data[cluster].astype(str).factorize(sort=True)
+    if len(levels) < 2:
+        raise DataError(f"cluster column {cluster!r} has one value, {levels[0]!r}; at least 2 clusters are needed")
+    return codes.astype(np.int64)
+
+
+class _Coder:
+    """Number the parameters and the segments of a law on sorted data."""
+
+    def __init__(self, law: Law, data: pd.DataFrame) -> None:
+        self.law, self.data = law, data
+        floors = [law.floor] if isinstance(law.floor, Coef) else []
+        self.levels = {coef: _levels_of(data, coef.groups) for coef in law.parameters}
+        self.start: dict[Coef, int] = {}
+        self.code: dict[Coef, dict[Level, int]] = {}
+        parameters: list[Parameter] = []
+        for kind, coefs in (("floor", floors), ("coefficient", law.coefficients), ("exponent", law.exponents)):
+            first = len(parameters)
+            for coef in coefs:
+                known = sorted(set(self.levels[coef])) if coef.groups else [()]
+                self.code[coef] = {level: len(parameters) - first + i for i, level in enumerate(known)}
+                parameters += [Parameter(coef, level, kind) for level in known]
+        self.parameters = tuple(parameters)
+
+    def segmented(self, weights: str | None) -> SegmentedLaw:
+        law, data = self.law, self.data
+        label = _segments(law, data) if law.groups else np.zeros(len(data))
+        starts = np.flatnonzero(np.concatenate([[True], label[1:] != label[:-1]]))
+        kinds = [parameter.kind for parameter in self.parameters]
+        sign = np.array([1.0 if term.grows else -1.0 for term in law.terms])
+        logs = np.array([np.log(data[term.variable].to_numpy(float)) for term in law.terms])
+        return SegmentedLaw(
+            response=data[law.response].to_numpy(float).copy(),
+            log_x=sign[:, None] * logs,
+            weight=np.ones(len(data)) if weights is None else data[weights].to_numpy(float).copy(),
+            bounds=np.append(starts, len(data)).astype(np.int64),
+            floor=self._codes(law.floor, starts),
+            coef=np.stack([self._codes(term.coefficient, starts) for term in law.terms], axis=1),
+            expo=np.stack([self._codes(term.exponent, starts) for term in law.terms], axis=1),
+            fixed_floor=float(law.floor) if isinstance(law.floor, Fraction) else 0.0,
+            fixed_log_coef=np.array([self._fixed(term, "coefficient") for term in law.terms]),
+            fixed_expo=np.array([self._fixed(term, "exponent") for term in law.terms]),
+            n_floor=kinds.count("floor"),
+            n_coef=kinds.count("coefficient"),
+            n_expo=kinds.count("exponent"),
+        )
+
+    def _codes(self, value: Coef | Fraction | None, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not isinstance(value, Coef):
+            return np.full(len(starts), -1, dtype=np.int64)
+        code, levels = self.code[value], self.levels[value]
+        return np.array([code[levels[i] if value.groups else ()] for i in starts], dtype=np.int64)
+
+    @staticmethod
+    def _fixed(term: Term, which: str) -> float:
+        value = term.coefficient if which == "coefficient" else term.exponent
+        if isinstance(value, Coef):
+            return 0.0
+        return float(np.log(float(value))) if which == "coefficient" else float(value)
+
+
+def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
+    """Refuse columns that no data of this shape can separate; warn about those that nearly coincide."""
+    remarks = []
+    logs = {name: np.log(data[name].to_numpy(float)) for name in law.variables}
+    for name, values in logs.items():
+        if np.ptp(values) < 1e-9:
+            raise DataError(
+                f"column {name!r} is constant ({data[name].iloc[0]:g}), so its term cannot be told from the floor; "
+                "use rows in which it varies, or leave the term out"
+            )
+    for a, b in combinations(law.variables, 2):
+        r = float(np.corrcoef(logs[a], logs[b])[0, 1])
+        if abs(r) > COLLINEAR:
+            raise DataError(
+                f"columns {a!r} and {b!r} move together (correlation of their logs {r:.5f}), so their terms cannot "
+                "be separated; leave one out, or add runs in which they differ"
+            )
+        if abs(r) > CLOSE:
+            remarks.append(
+                f"{a} and {b} nearly move together (correlation of their logs {r:.3f}): "
+                "the data hardly separate their terms."
+            )
+    return remarks
+
+
+def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> list[str]:
+    """Every level needs rows enough, and values enough of each column whose exponent it owns."""
+    for coef in law.parameters:
+        levels = pd.Series(coder.levels[coef] if coef.groups else [()] * len(data), index=data.index)
+        for level, rows in data.groupby(levels, sort=True):
+            where = f" in {', '.join(coef.groups)} = {', '.join(level)}" if coef.groups else ""
+            if coef.groups and len(rows) == 1:
+                raise DataError(
+                    f"row {rows.index[0]} is the only one{where}, so {coef} just absorbs it; "
+                    "leave that level out (--where) or give the law fewer levels"
+                )
+            for term in law.terms:
+                needed = _values_needed(law, term, coef)
+                found = rows[term.variable].nunique()
+                if found < needed:
+                    raise DataError(
+                        f"column {term.variable!r} has {found} different values{where}; {term} needs at least {needed} "
+                        "there; add runs or fix the exponent"
+                    )
+    return []
+
+
+def _values_needed(law: Law, term: Term, coef: Coef) -> int:
+    """How many values of the term's column identify the parameters that vary with this one's levels."""
+    owned = [part for part in (term.coefficient, term.exponent) if isinstance(part, Coef)]
+    if coef not in owned:
+        return 1
+    inner = [part for part in owned if set(part.groups) >= set(coef.groups)]
+    floor = isinstance(law.floor, Coef) and set(law.floor.groups) >= set(coef.groups)
+    return len(inner) + int(floor)
