@@ -7,7 +7,7 @@ batch it travels in. A resample is drawn inside the compiled loop, where it cost
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ class Minima(NamedTuple):
     Parameters
     ----------
     theta : array, shape (B, P)
-        Minimisers.
+        Minimisers; NaN for a parameter whose level has no rows in the resample.
     value : array, shape (B,)
         F there.
     status : array of int, shape (B,)
@@ -138,7 +138,8 @@ def _run(lo, hi, rows, out, link, held, delta, log_space, limit, resampling, sta
                 record[b, 0] = value
                 record[b, 1] = status
                 for i in range(n_parameters):
-                    theta[b, i] = attempt[i]
+                    seen = work.derivative[n_parameters + 1, i] > 0.0
+                    theta[b, i] = attempt[i] if seen else np.nan
 
 
 def minimise_batch(
@@ -254,9 +255,7 @@ def _dispatch(
         )
         return piece[1] - piece[0]
 
-    for done in _in_threads(run, _pieces(members, rows.data.shape[1], workers), workers):
-        if progress is not None:
-            progress(done)
+    _in_threads(run, _pieces(members, rows.data.shape[1], workers), workers, progress)
     kept = slice(members.start, members.stop)
     value, status, iterations = record[kept].T
     return Minima(theta[kept], value.copy(), status.astype(np.int64), iterations.astype(np.int64))
@@ -265,17 +264,27 @@ def _dispatch(
 def _pieces(members: range, n_rows: int, workers: int) -> list[tuple[int, int]]:
     """Cut the batch so that each piece is worth a thread's start (some milliseconds) and can be interrupted."""
     each = max(1, 200_000 // max(n_rows, 1))
-    if workers == 1:
-        each = max(each, 1000)
     edges = [*range(members.start, members.stop, each), members.stop]
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _in_threads(run: Callable[[tuple[int, int]], int], pieces: list[tuple[int, int]], workers: int) -> list[int]:
+def _in_threads(
+    run: Callable[[tuple[int, int]], int],
+    pieces: list[tuple[int, int]],
+    workers: int,
+    progress: Callable[[int], None] | None,
+) -> None:
+    report = progress or (lambda _: None)
     if len(pieces) == 1 or workers == 1:
-        return [run(piece) for piece in pieces]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(run, pieces))
+        for piece in pieces:
+            report(run(piece))
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for done in as_completed([pool.submit(run, piece) for piece in pieces]):
+            report(done.result())
+    finally:  # on Ctrl-C, do not wait for the pieces that have not started
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _reach(rows: Rows, link: Link) -> Array:

@@ -251,7 +251,10 @@ def build_design(
                     constant[s, b] += shift * value
     target = np.log(law.response) if log_space else law.response
     rows = Rows(np.vstack([target, law.weight, u]), law.bounds)
-    link = Link(index, factor, constant, _box(law, free_sign), law.n_floor)
+    box = _box(law, free_sign)
+    if raw is not None:
+        box[:, law.n_floor + raw] = np.array([[-np.inf], [np.inf]])
+    link = Link(index, factor, constant, box, law.n_floor)
     return Design(law, rows, link, centre, reference, reference_value, log_space)
 
 

@@ -127,7 +127,8 @@ def _boxed_step(theta, derivative, damping, link, scratch):
     for i in range(n):
         slope = derivative[n, i]
         outward = (theta[i] <= lower[i] and slope >= 0.0) or (theta[i] >= upper[i] and slope <= 0.0)
-        fixed[i] = 1.0 if outward or scratch.vector[HELD, i] != 0.0 else 0.0
+        unseen = derivative[n + 1, i] == 0.0  # a level without rows in this resample
+        fixed[i] = 1.0 if outward or unseen or scratch.vector[HELD, i] != 0.0 else 0.0
         step[i] = 0.0
     for _ in range(n + 1):
         if not _free_step(derivative, damping, link.n_floor, scratch):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.batch import Minima, minimise_batch
-from scalefit.solver.design import Array, Design, Rows
+from scalefit.solver.components import Component, split
+from scalefit.solver.design import Array, Design, Rows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import evaluate, new_work
 from scalefit.solver.starts import ExponentGrid, exponent_grid, grid_starts, random_starts
@@ -76,6 +77,9 @@ def search(
     tuple of Optimum
         Distinct local optima, the global one first.
     """
+    parts = split(design.law)
+    if len(parts) > 1:
+        return _search_parts(design, parts, delta, free_sign, seed, workers)
     grid = exponent_grid(design, free_sign)
     every = -(-design.rows.data.shape[1] // SUBSAMPLE)
     small = design if every == 1 else _thin(design, every)
@@ -91,6 +95,23 @@ def search(
         starts = np.array([optimum.theta for optimum in found[:3]])
         found = _distinct(_minimise(design, starts, delta, workers), ())
     return found
+
+
+def _search_parts(
+    design: Design, parts: tuple[Component, ...], delta: float, free_sign: bool, seed: int, workers: int
+) -> tuple[Optimum, ...]:
+    """Search independent parts one by one; the whole's optimum is made of theirs."""
+    theta, hits, converged = np.zeros(design.n_parameters), [], True
+    for part in parts:
+        if len(part.parameters) == 0:
+            continue
+        own = build_design(part.law, log_space=design.log_space, free_sign=free_sign)
+        best = search(own, delta=delta, free_sign=free_sign, seed=seed, workers=workers)[0]
+        theta[part.parameters] = own.to_natural(best.theta)
+        hits.append(best.hits)
+        converged &= best.converged
+    theta = np.clip(design.from_natural(theta), design.link.box[0], design.link.box[1])
+    return (Optimum(theta, misfit(design, theta, delta), converged, min(hits)),)
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:

@@ -1,0 +1,123 @@
+"""Profile intervals: how far can one parameter move when all others give way?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from scalefit.problem import Problem
+from scalefit.solver.batch import minimise_batch
+from scalefit.solver.curvature import curvature_at
+from scalefit.solver.design import Design, build_design
+
+__all__ = ["profile_intervals"]
+
+Array = NDArray[np.float64]
+FAR = 60  # doublings of the step before a side counts as open
+
+
+class _Side(NamedTuple):
+    """One parameter of one problem, held at values on its way out."""
+
+    design: Design
+    index: int
+    best: Array
+    delta: float
+
+    def excess(self, value: float, start: Array) -> tuple[float, Array]:
+        """F with the parameter held, and where the others went."""
+        held = np.zeros(len(start), dtype=np.bool_)
+        held[self.index] = True
+        start = start.copy()
+        start[self.index] = value
+        minima = minimise_batch(
+            self.design.rows, self.design.link, np.array([start, self._shifted(value)]),
+            delta=self.delta, log_space=self.design.log_space, held=held,
+        )  # fmt: skip
+        winner = int(np.argmin(minima.value))
+        return float(minima.value[winner]), minima.theta[winner]
+
+    def _shifted(self, value: float) -> Array:
+        point = self.best.copy()
+        point[self.index] = value
+        return point
+
+
+def profile_intervals(
+    problem: Problem,
+    theta: Array,
+    *,
+    delta: float,
+    level: float,
+    scale: Array,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Array, Array]:
+    """Return lower and upper profile limits of every parameter, each of shape (P,).
+
+    The limit is where ``2 (F_held - F_min) mean(psi') / mean(psi^2)`` reaches the quantile of ``F(1, n - p)``:
+    the likelihood ratio for normal errors, its robust analogue for Huber (Schrader and Hettmansperger 1980).
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    theta : array, shape (P,)
+        The optimum, centred.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    level : float
+        Probability of the intervals.
+    scale : array, shape (P,)
+        Standard errors, which set the first step.
+    progress : callable, optional
+        Called with 1 after each parameter.
+
+    Returns
+    -------
+    lo, hi : array, shape (P,)
+        Coefficients as logs; infinite where a side is open, the bound where that is reached.
+    """
+    shape = curvature_at(problem.design, theta, delta)
+    weight = problem.design.rows.weight
+    degrees = max(1, problem.n_rows - len(theta))
+    spread = float(weight @ shape.psi**2) / degrees / float(np.average(shape.curved, weights=weight))
+    allowed = 0.5 * spread * float(stats.f.ppf(level, 1, degrees))
+    point = problem.design.to_natural(theta)
+    lo, hi = np.empty(len(theta)), np.empty(len(theta))
+    for i, parameter in enumerate(problem.parameters):
+        design = problem.design
+        if parameter.is_log:  # its own log must be a coordinate
+            raw = np.array([i - design.law.n_floor])
+            design = build_design(design.law, log_space=design.log_space, free_sign=problem.free_sign, raw=raw)
+        side = _Side(design, i, design.from_natural(point), delta)
+        step = scale[i] if scale[i] > 0 else 0.1 * max(abs(point[i]), 0.1)
+        lo[i], hi[i] = (_limit(side, allowed, direction * step) for direction in (-1.0, 1.0))
+        if progress is not None:
+            progress(1)
+    return lo, hi
+
+
+def _limit(side: _Side, allowed: float, step: float) -> float:
+    """Walk outwards until F exceeds its minimum by ``allowed``, then bisect."""
+    lower, upper = side.design.link.box[:, side.index]
+    bottom, start = side.excess(side.best[side.index], side.best)
+    inner = side.best[side.index]
+    for _ in range(FAR):
+        outer = float(np.clip(inner + step, lower, upper))
+        value, moved = side.excess(outer, start)
+        if value - bottom > allowed:
+            break
+        if outer in (lower, upper):
+            return outer
+        inner, start, step = outer, moved, 2 * step
+    else:
+        return float(np.copysign(np.inf, step))
+
+    def gap(value: float) -> float:
+        return side.excess(value, start)[0] - bottom - allowed
+
+    return float(optimize.brentq(gap, inner, outer, xtol=1e-10, rtol=1e-9))

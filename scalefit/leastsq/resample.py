@@ -1,0 +1,128 @@
+"""Errors from refitting: pairs bootstrap and jackknife, by row or by cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from scalefit.errors import DataError
+from scalefit.problem import Problem
+from scalefit.results import Uncertainty
+from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
+from scalefit.solver.newton import CONVERGED
+from scalefit.solver.search import Optimum
+
+__all__ = ["jackknife", "pairs_bootstrap"]
+
+Array = NDArray[np.float64]
+RIVAL = 1.2  # local optima within this factor of the best are starts of every replicate, too
+
+
+def _refit(
+    problem: Problem,
+    optima: tuple[Optimum, ...],
+    delta: float,
+    kind: int,
+    replicates: int,
+    seed: int,
+    progress: Callable[[int], None] | None,
+) -> Minima:
+    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
+    design = problem.design
+    resampling = Resampling(kind, problem.cluster, problem.n_cluster, seed, len(problem.parameters) + 1)
+    return minimise_resamples(
+        design.rows, design.link, np.array(rivals), resampling, replicates=range(replicates), delta=delta,
+        log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
+    )  # fmt: skip
+
+
+def pairs_bootstrap(
+    problem: Problem,
+    optima: tuple[Optimum, ...],
+    *,
+    delta: float,
+    replicates: int,
+    level: float,
+    seed: int,
+    plain: Array,
+    progress: Callable[[int], None] | None = None,
+) -> Uncertainty:
+    """Resample rows (or clusters) with replacement, refit, and take percentiles (Efron 1979; Freedman 1981).
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    optima : tuple of Optimum
+        The full fit and its local optima; competing ones are starts of every replicate.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    replicates : int
+        How many resamples.
+    level : float
+        Probability of the intervals.
+    seed : int
+        Seed; a replicate depends on it and on its number alone.
+    plain : array, shape (P,)
+        Gauss-Newton standard errors.
+    progress : callable, optional
+        Called with the number of replicates just finished.
+
+    Returns
+    -------
+    Uncertainty
+        With the draws.
+    """
+    minima = _refit(problem, optima, delta, BOOTSTRAP, replicates, seed, progress)
+    good = minima.status == CONVERGED
+    draws = problem.design.to_natural(minima.theta[good])
+    if len(draws) < 2:
+        raise DataError(
+            "no resample of these rows could be refitted; there are too few rows for a bootstrap. "
+            "Use --uncertainty hc3, or a law with fewer parameters"
+        )
+    lo, hi = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    by = "" if problem.n_cluster == problem.n_rows else f" over {problem.n_cluster} clusters"
+    return Uncertainty(
+        method=f"pairs bootstrap{by}, {len(draws)} resamples, percentile", level=level,
+        se=np.nanstd(draws, axis=0, ddof=1), lo=lo, hi=hi,
+        covariance=pd.DataFrame(draws).cov().to_numpy(), gauss_newton=plain, draws=draws,
+        requested=replicates, failed=int(np.count_nonzero(~good)),
+    )  # fmt: skip
+
+
+def jackknife(
+    problem: Problem, optima: tuple[Optimum, ...], *, delta: float, level: float, plain: Array,
+    progress: Callable[[int], None] | None = None,
+) -> Uncertainty:  # fmt: skip
+    """Leave out one row (or cluster) at a time (Efron and Tibshirani 1993, chapter 11).
+
+    Parameters
+    ----------
+    problem, optima, delta, level, plain, progress
+        As in :func:`pairs_bootstrap`.
+
+    Returns
+    -------
+    Uncertainty
+        Intervals from Student's t with one degree of freedom less than there are rows or clusters.
+    """
+    count = problem.n_cluster
+    minima = _refit(problem, optima, delta, DELETE_ONE, count, 0, progress)
+    good = minima.status == CONVERGED
+    values = problem.design.to_natural(minima.theta[good])
+    spread = values - values.mean(axis=0)
+    covariance = (count - 1) / max(len(values), 1) * spread.T @ spread
+    se = np.sqrt(np.diag(covariance))
+    point = problem.design.to_natural(optima[0].theta)
+    reach = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
+    unit = "row" if count == problem.n_rows else "cluster"
+    return Uncertainty(
+        f"jackknife, one {unit} left out at a time", level, se, point - reach, point + reach,
+        covariance, plain, requested=count, failed=int(np.count_nonzero(~good)),
+    )  # fmt: skip

@@ -1,0 +1,252 @@
+"""The look of every figure: one meaning per colour, one typeface, printed size.
+
+A figure is drawn at the width at which it is printed, so 8 pt is 8 pt. Colours mean the same on every page:
+blue is the main estimate, teal an alternative, red a hypothesis or reference, gold what was left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from scalefit.law import Coef, Law
+from scalefit.typeset import SYMBOLS, to_mathtext
+
+__all__ = [
+    "BLUE",
+    "FULL_WIDTH",
+    "GOLD",
+    "GREY",
+    "HAIRLINE",
+    "INK",
+    "PANEL",
+    "RED",
+    "TEAL",
+    "column_label",
+    "font_folder",
+    "house_style",
+    "log_axis",
+    "new_axes",
+    "new_figure",
+    "panel_title",
+    "reference_line",
+    "short_number",
+    "svg_bytes",
+    "symbol",
+]
+
+BLUE: Final = "#1f5a8c"
+TEAL: Final = "#2a8c82"
+RED: Final = "#c8492f"
+GOLD: Final = "#d9a036"
+INK: Final = "#1b2430"
+GREY: Final = "#6b7684"
+HAIRLINE: Final = "#d4dae1"
+PANEL: Final = "#f4f6f9"
+
+FULL_WIDTH: Final = 170.0  # mm, the text width of the report
+_MM: Final = 1 / 25.4
+_FAMILY: Final = "Fira Sans"
+_FONT_PACKAGE: Final = "fontpkg_fira_sans"
+_HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+_STYLE: Final[dict[str, Any]] = {
+    "axes.edgecolor": GREY,
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 8,
+    "axes.titlepad": 5,
+    "axes.unicode_minus": True,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.size": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "scalefit",
+    "text.color": INK,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 7.5,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.6,
+}
+
+
+def font_folder() -> Path | None:
+    """Return the folder of the sans typeface, or None when its package is not installed."""
+    spec = importlib.util.find_spec(_FONT_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "files"
+
+
+@cache
+def _register_fonts() -> dict[str, Any]:
+    """Tell matplotlib about the typeface once; return the settings that use it."""
+    folder = font_folder()
+    if folder is None:
+        return {"font.family": ["sans-serif"], "mathtext.fontset": "dejavusans"}
+    for weight in ("Regular", "Italic", "Medium", "SemiBold", "SemiBoldItalic"):
+        font_manager.fontManager.addfont(folder / f"FiraSans-{weight}.ttf")
+    return {
+        "font.family": [_FAMILY],
+        "mathtext.fontset": "custom",
+        "mathtext.rm": _FAMILY,
+        "mathtext.it": f"{_FAMILY}:italic",
+        "mathtext.bf": f"{_FAMILY}:semibold",
+    }
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the look of the report; also usable as a decorator.
+
+    Fira Sans is used when its package is installed, matplotlib's own sans otherwise.
+    """
+    with mpl.rc_context({**_STYLE, **_register_fonts()}):
+        yield
+
+
+def new_figure(*, height: float, width: float = FULL_WIDTH) -> Figure:
+    """Return an empty figure of the printed size.
+
+    Parameters
+    ----------
+    height, width : float
+        Size, mm.
+
+    Returns
+    -------
+    Figure
+        Not registered with pyplot, so nothing has to be closed.
+    """
+    with house_style():
+        return Figure(figsize=(width * _MM, height * _MM))
+
+
+def new_axes(ax: Axes | None, *, width: float = 85.0, height: float = 62.0) -> Axes:
+    """Return the given Axes, or those of a new figure of half the text width."""
+    return new_figure(width=width, height=height).subplots() if ax is None else ax
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """Write a figure as SVG with live text; the same figure gives the same bytes."""
+    with house_style():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def symbol(name: str) -> str:
+    """Typeset a parameter's name as mathtext: ``a_m`` with a subscript, ``alpha`` as Greek."""
+    return f"${to_mathtext(Law('loss', Coef(name), ())).strip('$').partition(' = ')[2]}$"
+
+
+def column_label(name: str) -> str:
+    """Label an axis that shows a column: the word, and the field's letter where it has one."""
+    words = name.replace("_", " ")
+    return f"{words} ${SYMBOLS[name]}$" if name in SYMBOLS else words
+
+
+def panel_title(ax: Axes, text: str) -> None:
+    """Set a short heading flush left above a panel."""
+    ax.set_title(text, fontweight="medium")
+
+
+def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: float = 1.0) -> None:
+    """Draw a hypothesis in red with its words beside it.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where.
+    at : float
+        The hypothesis, in data units.
+    words : str
+        What it says.
+    axis : {"x", "y"}
+        The axis on which ``at`` lies.
+    place : float
+        Where along the line the words stand, as a fraction of the axes.
+    """
+    draw = ax.axvline if axis == "x" else ax.axhline
+    draw(at, color=RED, linewidth=1.1, zorder=1.5)
+    spot = (at, place) if axis == "x" else (place, at)
+    transform = ax.get_xaxis_transform() if axis == "x" else ax.get_yaxis_transform()
+    offset = (3, -2) if axis == "x" else (0, 2)
+    ax.annotate(
+        words, spot, xycoords=transform, xytext=offset, textcoords="offset points", color=RED, fontsize=7.5,
+        ha="left" if axis == "x" else "right", va="top" if axis == "x" else "bottom", bbox=_HALO, zorder=4,
+    )  # fmt: skip
+
+
+def short_number(value: float) -> str:
+    """Print a tick such as 512, 20k, 70M, 1.4B or 3T."""
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size * 0.999999:
+            unit = 1e3 if suffix == "k" else size
+            return f"{value / unit:g}{suffix}"
+    return f"{value:g}".replace("-", "−")
+
+
+def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most: int = 5, pad: float = 0.06) -> None:
+    """Make an axis logarithmic with few round ticks, all labelled, none between them.
+
+    Parameters
+    ----------
+    axis : Axis
+        ``ax.xaxis`` or ``ax.yaxis``.
+    values : array
+        What the axis must show; positive.
+    most : int
+        At most this many ticks.
+    pad : float
+        Room at both ends, as a fraction of the range in logs.
+    """
+    logs = np.log10(np.asarray(values, float))
+    lo, hi = float(logs.min()), float(logs.max())
+    room = max(hi - lo, 0.1) * pad
+    lo, hi = lo - room, hi + room
+    is_x = axis.axis_name == "x"
+    ax = axis.axes
+    (ax.set_xscale if is_x else ax.set_yscale)("log")
+    (ax.set_xlim if is_x else ax.set_ylim)(10**lo, 10**hi)
+    axis.set_major_locator(FixedLocator(_round_ticks(lo, hi, most)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def _round_ticks(lo: float, hi: float, most: int) -> list[float]:
+    """Pick the finest of a few round series that has no more than ``most`` values in 10^[lo, hi]."""
+    decades = range(int(np.floor(lo)), int(np.ceil(hi)) + 1)
+    series: list[list[float]] = [
+        [m * 10.0**d for d in decades for m in mantissas]
+        for mantissas in ((1, 1.5, 2, 3, 4, 5, 7), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+    ] + [[10.0**d for d in decades if d % step == 0] for step in (2, 3, 4, 6)]
+    inside = [[tick for tick in ticks if lo <= np.log10(tick) <= hi] for ticks in series]
+    return next((ticks for ticks in inside if 0 < len(ticks) <= most), inside[0])

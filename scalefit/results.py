@@ -1,0 +1,414 @@
+"""What a fit is: a frozen value that says first whether to trust it, then what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, closest
+from scalefit.law import Law
+from scalefit.problem import Parameter, predict_law
+from scalefit.tables import Dropped
+
+__all__ = ["Estimate", "Finding", "Fit", "LocalOptimum", "Objective", "Source", "Uncertainty"]
+
+Array = NDArray[np.float64]
+
+CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What was minimised.
+
+    Parameters
+    ----------
+    loss : {"squared", "huber"}
+        Loss of a residual; ``r^2`` or Huber's with ``r^2/2`` inside.
+    delta : float or None
+        Where the Huber loss turns linear; None for squares.
+    space : {"log", "linear"}
+        Residuals of the log response or of the response.
+    weights : str or None
+        Column of row weights.
+    exponents : {"nonnegative", "free"}
+        Whether exponents may be negative.
+    """
+
+    loss: str
+    delta: float | None
+    space: str
+    weights: str | None = None
+    exponents: str = "nonnegative"
+
+    def __str__(self) -> str:
+        name = "sum of squares" if self.loss == "squared" else f"Huber, delta {self.delta:g},"
+        of = "log response" if self.space == "log" else "response"
+        return f"{name} of the {of}" + (f", weighted by {self.weights}" if self.weights else "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows came from and what became of them.
+
+    Parameters
+    ----------
+    name, sha256 : str
+        The table and its hash.
+    rows_read : int
+        Rows in the table.
+    dropped : tuple of Dropped
+        Rules that left rows out, with counts and reasons.
+    remarks : tuple of str
+        What was guessed or noticed while reading.
+    cluster : str or None
+        Column of clusters.
+    """
+
+    name: str
+    sha256: str
+    rows_read: int
+    dropped: tuple[Dropped, ...] = ()
+    remarks: tuple[str, ...] = ()
+    cluster: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know before using the numbers.
+
+    Parameters
+    ----------
+    code : str
+        A stable word, such as ``floor_at_zero``.
+    severity : {"not converged", "not identified", "warning", "note"}
+        The first two decide the status.
+    message : str
+        A sentence.
+    """
+
+    code: str
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LocalOptimum:
+    """One row of the table of local optima.
+
+    Parameters
+    ----------
+    objective : float
+        Objective there.
+    estimate : tuple of float
+        Parameters, coefficients as logs.
+    hits : int
+        How many starts ended there.
+    converged : bool
+        Whether the stopping rule was met.
+    """
+
+    objective: float
+    estimate: tuple[float, ...]
+    hits: int
+    converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """How far to trust each number, and by which method.
+
+    Parameters
+    ----------
+    method : str
+        Such as ``pairs bootstrap``, ``HC3``; printed with every interval.
+    level : float
+        Probability of the intervals.
+    se, lo, hi : array, shape (P,)
+        Standard errors and interval ends; coefficients as logs.
+    covariance : array, shape (P, P)
+        Covariance; coefficients as logs.
+    draws : array, shape (R, P), optional
+        Bootstrap replicates; coefficients as logs. Never a posterior.
+    gauss_newton : array, shape (P,)
+        Standard errors for independent rows of equal scatter, to compare with.
+    requested, failed : int
+        Replicates asked for, and those that did not converge (left out).
+    """
+
+    method: str
+    level: float
+    se: Array
+    lo: Array
+    hi: Array
+    covariance: Array
+    gauss_newton: Array
+    draws: Array | None = None
+    requested: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter as reported, in the units of the table.
+
+    Parameters
+    ----------
+    name, kind : str
+        ``E[OPT,wikitext]`` and its role.
+    value, se, lo, hi : float
+        Estimate, standard error, interval.
+    log_value, log_se : float or None
+        The same of the logarithm, for coefficients.
+    gauss_newton : float
+        Standard error under independent rows of equal scatter.
+    """
+
+    name: str
+    kind: str
+    value: float
+    se: float
+    lo: float
+    hi: float
+    log_value: float | None
+    log_se: float | None
+    gauss_newton: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted law.
+
+    ``print(fit)`` says first whether to trust it. Nothing here can refit itself.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    engine : str
+        ``least squares``.
+    objective : Objective
+        What was minimised.
+    value : float
+        The objective at the optimum, summed over rows.
+    parameters : tuple of Parameter, length P
+        Order of every vector.
+    point : array, shape (P,)
+        The optimum; coefficients as logs.
+    findings : tuple of Finding
+        What limits the result.
+    source : Source
+        The table.
+    rows : DataFrame
+        The rows used, with the law's columns.
+    uncertainty : Uncertainty
+        Errors and intervals.
+    optima : tuple of LocalOptimum
+        Local optima, the global one first.
+    seed : int
+        Seed of the search and of the bootstrap.
+    version : str
+        Version of scalefit.
+    """
+
+    law: Law
+    engine: str
+    objective: Objective
+    value: float
+    parameters: tuple[Parameter, ...]
+    point: Array
+    findings: tuple[Finding, ...]
+    source: Source
+    rows: pd.DataFrame
+    uncertainty: Uncertainty
+    optima: tuple[LocalOptimum, ...]
+    seed: int
+    version: str
+    label: str = field(default="")
+
+    @property
+    def status(self) -> str:
+        """``converged``, ``not identified`` or ``not converged``."""
+        severities = {finding.severity for finding in self.findings}
+        return next((bad for bad in (NOT_CONVERGED, NOT_IDENTIFIED) if bad in severities), CONVERGED)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the numbers can be used as they are, 1 when not."""
+        return 0 if self.status == CONVERGED else 1
+
+    @property
+    def message(self) -> str:
+        """The status in words."""
+        bad = [finding.message for finding in self.findings if finding.severity == self.status]
+        warnings = [finding.message for finding in self.findings if finding.severity == "warning"]
+        if bad:
+            return " ".join(bad)
+        if warnings:
+            return "Converged to the global optimum found, with warnings: " + " ".join(warnings)
+        starts = sum(one.hits for one in self.optima)
+        return f"Converged; {self.optima[0].hits} of {starts} starts ended at this optimum and none below it."
+
+    @property
+    def n_rows(self) -> int:
+        """Rows used."""
+        return len(self.rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Every parameter, in the units of the table."""
+        return tuple(self._estimate(i) for i in range(len(self.parameters)))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Estimates by name."""
+        return {estimate.name: estimate.value for estimate in self.estimates}
+
+    def __getitem__(self, name: str) -> Estimate:
+        for estimate in self.estimates:
+            if estimate.name == name:
+                return estimate
+        raise KeyError(f"no parameter {name!r}; {closest(name, self.names)}")
+
+    def draws(self, name: str) -> Array:
+        """Return the bootstrap replicates of one parameter, shape (R,), in the units of the table.
+
+        Raises
+        ------
+        DataError
+            When the fit has none.
+        """
+        index = self.names.index(self[name].name)
+        if self.uncertainty.draws is None:
+            raise DataError(f"this fit's errors come from {self.uncertainty.method}, which has no replicates")
+        column = self.uncertainty.draws[:, index]
+        return _exp(column) if self.parameters[index].is_log else column
+
+    def predict(self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None) -> pd.DataFrame:
+        """Predict the response.
+
+        Parameters
+        ----------
+        data : DataFrame or mapping of columns, optional
+            The law's columns; the fitted rows when omitted.
+        prob : float, optional
+            Add an interval for the law's value (not for a single run) of this probability, from the
+            replicates, or to first order from the covariance when there are none.
+
+        Returns
+        -------
+        DataFrame
+            ``predicted`` and, with ``prob``, ``lo`` and ``hi``; indexed as ``data``.
+
+        Raises
+        ------
+        DataError
+            When a column or a level is missing.
+        """
+        frame = self.rows if data is None else _as_frame(data)
+        for column in (*self.law.variables, *self.law.groups):
+            if column not in frame.columns:
+                raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
+        centre = predict_law(self.law, self.values, frame)
+        out = pd.DataFrame({"predicted": centre}, index=frame.index)
+        if prob is not None:
+            if not 0 < prob < 1:
+                raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+            sample = self._sample(frame)
+            out["lo"], out["hi"] = np.nanquantile(sample, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        return out
+
+    def residuals(self) -> Array:
+        """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
+        observed = self.rows[self.law.response].to_numpy(float)
+        fitted = predict_law(self.law, self.values, self.rows)
+        return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
+
+    def table(self) -> pd.DataFrame:
+        """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter."""
+        return pd.DataFrame(
+            {
+                "param": [parameter.coef.name for parameter in self.parameters],
+                "level": [",".join(parameter.level) for parameter in self.parameters],
+                "estimate": [estimate.value for estimate in self.estimates],
+                "se": [estimate.se for estimate in self.estimates],
+                "lo": [estimate.lo for estimate in self.estimates],
+                "hi": [estimate.hi for estimate in self.estimates],
+                "log_estimate": [estimate.log_value for estimate in self.estimates],
+                "method": self.uncertainty.method,
+            }
+        )
+
+    def summary(self) -> str:
+        """Return the result as text: status, what was fitted, the parameters, what to know."""
+        from scalefit.summary import fit_text
+
+        return fit_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from scalefit.summary import fit_html
+
+        return fit_html(self)
+
+    def plot(self, kind: str = "fit", **options: Any) -> Any:
+        """Draw the fit and return the matplotlib Axes; see :mod:`scalefit.plots` for the kinds."""
+        from scalefit.plots import draw
+
+        return draw(self, kind, **options)
+
+    def save(self, path: Any) -> None:
+        """Write the fit to one file that :func:`scalefit.load_fit` reads."""
+        from scalefit.storage import save_fit
+
+        save_fit(self, path)
+
+    def _estimate(self, i: int) -> Estimate:
+        spread, parameter, value = self.uncertainty, self.parameters[i], float(self.point[i])
+        se, lo, hi = float(spread.se[i]), float(spread.lo[i]), float(spread.hi[i])
+        plain = float(spread.gauss_newton[i])
+        if not parameter.is_log:
+            return Estimate(parameter.name, parameter.kind, value, se, lo, hi, None, None, plain)
+        raw = _exp(value)
+        raw_se = raw * se if spread.draws is None else float(np.nanstd(_exp(spread.draws[:, i]), ddof=1))
+        return Estimate(
+            parameter.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
+            value, se, float(raw) * plain,
+        )  # fmt: skip
+
+    def _sample(self, frame: pd.DataFrame, size: int = 1000) -> Array:
+        """Predictions under replicates (or a normal approximation), shape (R, n)."""
+        draws = self.uncertainty.draws
+        if draws is None:
+            rng = np.random.default_rng(self.seed)
+            draws = rng.multivariate_normal(self.point, self.uncertainty.covariance, size=size, method="eigh")
+            floors = [parameter.kind == "floor" for parameter in self.parameters]
+            draws[:, floors] = np.maximum(draws[:, floors], 0.0)
+        is_log = np.array([parameter.is_log for parameter in self.parameters])
+        natural = np.where(is_log, _exp(draws), draws)
+        return np.array([predict_law(self.law, dict(zip(self.names, row, strict=True)), frame) for row in natural])
+
+
+def _exp(value: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return np.exp(value)
+
+
+def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+    if isinstance(data, pd.DataFrame):
+        return data
+    columns = {name: value if isinstance(value, Sequence | np.ndarray | pd.Series) else [value] for name, value in data.items()}
+    columns = {name: [value] if isinstance(value, str) else value for name, value in columns.items()}
+    return pd.DataFrame(columns)

@@ -1,0 +1,63 @@
+"""Numbers as they are printed: rounded by their uncertainty, once, here."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["plus_minus", "rounded", "rounded_interval"]
+
+MINUS = "−"
+THIN = "\u202f"  # a narrow space that does not break, between thousands
+
+
+def _decimals(uncertainty: float | None) -> int | None:
+    """Decimals that keep two digits of the uncertainty; negative for whole tens."""
+    if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= 0:
+        return None
+    exponent = math.floor(math.log10(uncertainty))
+    if float(f"{uncertainty:.1e}") >= 10.0 ** (exponent + 1):  # 0.0996 has its two digits at 0.10
+        exponent += 1
+    return 1 - exponent
+
+
+def rounded(value: float, uncertainty: float | None = None) -> str:
+    """Print a number with the digits that its uncertainty leaves.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    uncertainty : float, optional
+        Its standard error; four significant digits are printed without one.
+
+    Returns
+    -------
+    str
+        With a real minus sign; powers of ten for the very large and very small.
+    """
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: f"{MINUS}∞"}.get(value, "–")
+    places = _decimals(uncertainty)
+    size = abs(value)
+    if size >= 1e6 or (0 < size < 1e-4 and (places is None or places > 6)):
+        digits = 3 if places is None else max(0, min(15, places + math.floor(math.log10(size))))
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
+    if places is None:
+        places = 3 if size == 0 else 3 - math.floor(math.log10(size))
+    value = round(value, places) + 0.0  # no negative zero
+    grouping = "," if abs(value) >= 1e4 else ""
+    return f"{value:{grouping}.{max(places, 0)}f}".replace(",", THIN).replace("-", MINUS)
+
+
+def plus_minus(value: float, uncertainty: float) -> str:
+    """Print ``value ± uncertainty``, both with the digits that the uncertainty leaves."""
+    if not math.isfinite(uncertainty) or uncertainty <= 0:
+        return rounded(value)
+    return f"{rounded(value, uncertainty)} ± {rounded(uncertainty, uncertainty)}"
+
+
+def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> str:
+    """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
+    width = uncertainty if uncertainty else (hi - lo) / 4
+    return f"[{rounded(lo, width)}, {rounded(hi, width)}]"

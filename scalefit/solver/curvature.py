@@ -1,0 +1,81 @@
+"""Residuals, Jacobian and Hessian at an optimum, in natural parameters: what every standard error is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.solver.design import Array, Design
+from scalefit.solver.objective import RESIDUAL, derivatives, evaluate, new_work
+
+__all__ = ["Curvature", "curvature_at"]
+
+
+class Curvature(NamedTuple):
+    """The local shape of the misfit.
+
+    Parameters
+    ----------
+    residual : array, shape (n,)
+        Target minus prediction (logs in log space).
+    psi : array, shape (n,)
+        Derivative of the loss at each residual.
+    curved : array, shape (n,)
+        Second derivative of the loss: 1 in the quadratic part, 0 beyond.
+    jacobian : array, shape (n, P)
+        Derivative of the (log) prediction with respect to floors, log coefficients and exponents.
+    share : array, shape (n, K)
+        Each term's part of the prediction.
+    free : array of bool, shape (P,)
+        Parameters that are not at a bound.
+    """
+
+    residual: Array
+    psi: Array
+    curved: Array
+    jacobian: Array
+    share: Array
+    free: NDArray[np.bool_]
+
+
+def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
+    """Evaluate the local shape of the misfit.
+
+    Parameters
+    ----------
+    design : Design
+        The problem.
+    theta : array, shape (P,)
+        Centred parameters.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+
+    Returns
+    -------
+    Curvature
+        In natural parameters.
+    """
+    rows, link = design.rows, design.link
+    n, n_terms = rows.data.shape[1], len(rows.u)
+    work = new_work(n, n_terms, len(theta))
+    evaluate(theta, rows, link, float(delta), design.log_space, work)
+    derivatives(rows, link, float(delta), design.log_space, work)
+    segment = np.repeat(np.arange(len(rows.bounds) - 1), np.diff(rows.bounds))
+    centred = np.zeros((n, len(theta)))
+    for part in range(1 + 2 * n_terms):
+        for slot in range(3):
+            index, factor = link.index[segment, part, slot], link.factor[segment, part, slot]
+            used = np.flatnonzero(index >= 0)
+            centred[used, index[used]] += factor[used] * work.jacobian[part, used]
+    residual = work.vector[RESIDUAL, :n].copy()
+    total = work.vector[0, :n]
+    return Curvature(
+        residual,
+        np.clip(residual, -delta, delta),
+        (np.abs(residual) <= delta).astype(float),
+        centred @ (2 * np.eye(len(theta)) - design.natural_matrix()),
+        (work.size.reshape(n_terms, n) / total).T,
+        (theta > link.box[0]) & (theta < link.box[1]),
+    )
