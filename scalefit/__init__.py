@@ -1,3 +1,74 @@
-"""Refit neural scaling laws: certified optima, measured intervals, a PDF to send on."""
+"""Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.
+
+The names below load on first use, so that ``import scalefit`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
+    from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
+    from scalefit.law import PRESETS, Law
+    from scalefit.leastsq import fit, to_lmfit
+    from scalefit.report import build_report
+    from scalefit.results import Fit
+    from scalefit.storage import load_fit
+    from scalefit.tables import read_table
+
+_HOMES = {
+    "build_report": "scalefit.report",
+    "dataset_names": "scalefit.datasets",
+    "describe_dataset": "scalefit.datasets",
+    "load_dataset": "scalefit.datasets",
+    "published_value": "scalefit.datasets",
+    "DataError": "scalefit.errors",
+    "FitFailed": "scalefit.errors",
+    "LawError": "scalefit.errors",
+    "MissingExtra": "scalefit.errors",
+    "ScalefitError": "scalefit.errors",
+    "StudyError": "scalefit.errors",
+    "PRESETS": "scalefit.law",
+    "Law": "scalefit.law",
+    "fit": "scalefit.leastsq",
+    "to_lmfit": "scalefit.leastsq",
+    "Fit": "scalefit.results",
+    "load_fit": "scalefit.storage",
+    "read_table": "scalefit.tables",
+}
+
+__all__ = [
+    "PRESETS",
+    "DataError",
+    "Fit",
+    "FitFailed",
+    "Law",
+    "LawError",
+    "MissingExtra",
+    "ScalefitError",
+    "StudyError",
+    "__version__",
+    "build_report",
+    "dataset_names",
+    "describe_dataset",
+    "fit",
+    "load_dataset",
+    "load_fit",
+    "published_value",
+    "read_table",
+    "to_lmfit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'scalefit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,339 @@
+"""The command line: each verb parses its options, calls one library function, and prints.
+
+Results go to stdout, progress and remarks to stderr. Exit codes: 0 fine; 1 not converged or not identified (the
+result is written all the same); 2 bad input (nothing is written); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit import __version__
+from scalefit.errors import DataError, ScalefitError
+
+if TYPE_CHECKING:
+    from scalefit.results import Fit
+
+app = typer.Typer(
+    name="scalefit",
+    help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Table = Annotated[str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON lines), - for stdin, or a data set's name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"scalefit {__version__}")
+        raise typer.Exit
+
+
+@app.command(name="fit")
+def fit_command(
+    table: Table,
+    law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
+    loss: Annotated[str, typer.Option(help="squared or huber.")] = "squared",
+    delta: Annotated[float, typer.Option(help="Where Huber's loss turns linear.")] = 1e-3,
+    space: Annotated[str, typer.Option(help="Residuals of the log loss or of the loss: log or linear.")] = "log",
+    where: Annotated[str | None, typer.Option(help="Rows to use: 'tokens > 1e9 and subset == \"hot\"'.")] = None,
+    drop_highest_loss: Annotated[int, typer.Option(help="Leave out the K highest losses.")] = 0,
+    ties: Annotated[str, typer.Option(help="drop: strictly below the K-th highest; keep: exactly K rows.")] = "drop",
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="params=N,tokens=D_B*1e9,loss=val_loss")] = None,
+    derive: Annotated[list[str] | None, typer.Option(help="Compute a missing column: params or flops.")] = None,
+    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="Drop and count unusable rows.")] = False,
+    weights: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Column whose rows share an error.")] = None,
+    exponents: Annotated[str, typer.Option(help="nonnegative or free.")] = "nonnegative",
+    uncertainty: Annotated[
+        str, typer.Option(help="pairs, jackknife, gauss-newton, hc3, cluster or profile.")
+    ] = "pairs",
+    bootstrap: Annotated[int, typer.Option(help="Resamples; 0 for HC3 or cluster errors.")] = 4000,
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of restarts and resamples.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Fit a law to a table.
+
+    Example: scalefit fit chinchilla chinchilla --loss huber --drop-highest-loss 5
+    """
+    from scalefit.leastsq import fit
+    from scalefit.storage import fit_record
+    from scalefit.tables import parse_mapping
+
+    _check_writable(out)
+    with _Progress() as progress:
+        result = fit(
+            table, law, loss=loss, delta=delta, space=space, exponents=exponents, where=where,
+            drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
+            derive=derive or (), drop_invalid=drop_invalid, weights=weights, cluster=cluster,
+            uncertainty=uncertainty, bootstrap=bootstrap, level=level, seed=seed, throw=False, progress=progress,
+        )  # fmt: skip
+    if out is not None:
+        result.save(out)
+    if as_json:
+        for remark in result.source.remarks:
+            print(remark, file=sys.stderr)
+        print(json.dumps(fit_record(result), indent=1))
+    else:
+        _print_fit(result)
+        if out is not None:
+            print(f"\nsaved to {out}", file=sys.stderr)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the shipped data sets, or describe one: source, licence, columns, known problems."""
+    from scalefit.datasets import dataset_names, describe_dataset
+
+    infos = [describe_dataset(one) for one in ([name] if name else dataset_names())]
+    if as_json:
+        records = [_plain(info) for info in infos]
+        print(json.dumps(records[0] if name else records, indent=1))
+    elif name:
+        _print_dataset(infos[0])
+    else:
+        rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
+        _print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+
+
+@app.command()
+def predict(
+    fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
+    table: Annotated[str | None, typer.Argument(help="Rows to predict; the fitted ones without it.")] = None,
+    at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
+    prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Predict the loss for new rows or at one point, with an interval.
+
+    Example: scalefit predict my.fit --at params=7B,tokens=1.4T
+    """
+    from scalefit.storage import load_fit, write_atomically
+
+    _check_writable(out)
+    result = load_fit(fit_file)
+    frame = _rows_to_predict(result, table, at, mapping)
+    columns = [*result.law.variables, *result.law.groups]
+    shown = frame[columns].join(result.predict(frame, prob=prob))
+    if out is not None:
+        write_atomically(out, shown.to_csv(index=False).encode())
+    if as_json:
+        print(json.dumps({"law": str(result.law), "prob": prob, "rows": shown.to_dict(orient="records")}, indent=1))
+    elif out is None:
+        print(shown.to_string(index=False, float_format=lambda value: f"{value:.6g}"))
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def show(
+    fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
+    plot: Annotated[str | None, typer.Option(help="Also draw: observed, residuals, term, optima, pairs ...")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the picture (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a saved fit again, or draw it.
+
+    Example: scalefit show my.fit --plot residuals --out residuals.png
+    """
+    from scalefit.storage import fit_record, load_fit
+
+    if (plot is None) != (out is None):
+        raise DataError("--plot and --out go together: --plot residuals --out residuals.png")
+    _check_writable(out)
+    result = load_fit(fit_file)
+    if plot is not None and out is not None:
+        from scalefit.plots import save_figure
+
+        save_figure(result.plot(plot), out)
+        print(f"drawn to {out}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(fit_record(result), indent=1))
+    else:
+        _print_fit(result)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study.toml; see reports/refit/study.toml.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
+) -> None:
+    """Build a study's PDF.
+
+    Example: scalefit report reports/refit/study.toml
+    """
+    from scalefit.report import build_report
+
+    with _Progress() as progress:
+        path = build_report(study, out=out, progress=progress)
+    print(path)
+
+
+@app.command()
+def info(as_json: Json = False) -> None:
+    """Print versions, cores, data folder and which extras are installed."""
+    import os
+    from importlib import metadata
+    from importlib.util import find_spec
+
+    from scalefit.datasets import data_directory
+    from scalefit.solver.compiled import cache_is_cold
+
+    extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed"}
+    core = ("numpy", "scipy", "pandas", "numba", "statsmodels", "lmfit", "matplotlib")
+    record: dict[str, Any] = {
+        "scalefit": __version__,
+        "python": sys.version.split()[0],
+        **{name: metadata.version(name) for name in core},
+        "cores": os.cpu_count(),
+        "data": str(data_directory()),
+        "kernels": "not compiled yet" if cache_is_cold() else "compiled",
+        **{f"extra {name}": "installed" if find_spec(module) else "missing" for name, module in extras.items()},
+    }
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        for key, value in record.items():
+            print(f"{key:14s} {value}")
+
+
+class _Progress:
+    """A rich progress line on stderr; the library sees a plain callable."""
+
+    def __enter__(self) -> _Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=stage, completed=done, total=total or None)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse an output path before the computing starts."""
+    import os
+
+    if path is None:
+        return
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise DataError(f"cannot write {str(path)!r}; give a file in a folder that exists and that you can write")
+
+
+def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
+    import pandas as pd
+
+    from scalefit.datasets import dataset_names, load_dataset
+    from scalefit.quantities import parse_number
+    from scalefit.rows import select_rows
+    from scalefit.tables import parse_mapping, read_table, resolve
+
+    numeric, labels = list(result.law.variables), list(result.law.groups)
+    if at is not None and table is not None:
+        raise DataError("give either a table or --at, not both")
+    if at is not None:
+        point: dict[str, Any] = dict(parse_mapping(at))
+        for name in set(point) & set(numeric):
+            try:
+                point[name] = parse_number(point[name])
+            except ValueError as error:
+                raise DataError(f"--at {name}={point[name]}: {error}") from None
+        rows = resolve(read_table(pd.DataFrame([point])), numeric=numeric, labels=labels)
+    elif table is None:
+        return result.rows
+    else:
+        source = load_dataset(table) if table in dataset_names() else table
+        rows = resolve(
+            read_table(source, mapping=parse_mapping(mapping) if mapping else None), numeric=numeric, labels=labels
+        )
+    return select_rows(rows, response=numeric[0], numeric=numeric, labels=labels).frame
+
+
+def _print_fit(result: Fit) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    first, _, rest = result.summary().partition("\n")
+    colour = "green" if result.exit_code == 0 else "red"
+    console.print(Text(first, style=f"bold {colour}"))
+    console.print(Text(rest))
+
+
+def _print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, title in enumerate(header):
+        table.add_column(title, justify="right" if place in right else "left", no_wrap=place == 0)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table if console.is_terminal else table, crop=False)
+
+
+def _print_dataset(info: Any) -> None:
+    print(f"{info.name}: {info.title} ({info.rows} rows)")
+    print(f"  licence  {info.licence}")
+    print(f"  sources  {'; '.join(map(str, info.sources))}")
+    print(f"  sha256   {info.sha256}")
+    _print_table(["column", "unit", "meaning"], [[one.name, one.unit, one.meaning] for one in info.columns])
+    print(info.source_text.strip())
+
+
+def _plain(info: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    record: dict[str, Any] = asdict(info)
+    return record
+
+
+def main() -> None:
+    """Run the command line; every deliberate error becomes one message and an exit code."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"scalefit {__version__}")
+        return
+    try:
+        app()
+    except ScalefitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
