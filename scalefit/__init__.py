@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.law import PRESETS, Law
-    from scalefit.leastsq import fit, to_lmfit
+    from scalefit.leastsq.bridge import to_lmfit
+    from scalefit.leastsq.fit import fit
     from scalefit.report import build_report
     from scalefit.results import Fit
     from scalefit.storage import load_fit

@@ -12,22 +12,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from scalefit import __version__
-from scalefit.errors import DataError, ScalefitError
+from scalefit.errors import DataError, Interrupted, ScalefitError
 
 if TYPE_CHECKING:
     from scalefit.results import Fit
 
+__all__ = ["app", "main"]
+
+
+class _Verbs(TyperGroup):
+    """Turn Ctrl-C into one sentence and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; nothing was written") from None
+
+
 app = typer.Typer(
     name="scalefit",
+    cls=_Verbs,
     help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Table = Annotated[str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON lines), - for stdin, or a data set's name.")]
+Table = Annotated[
+    str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON lines), - for stdin, or a data set's name.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
 
@@ -218,19 +235,22 @@ def info(as_json: Json = False) -> None:
 
 
 class _Progress:
-    """A rich progress line on stderr; the library sees a plain callable."""
+    """A rich progress line on a terminal's stderr; the library sees a plain callable."""
 
     def __enter__(self) -> _Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         self._task = self._bar.add_task("", total=None)
         return self
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        if self._bar.disable and stage.startswith("compiling"):
+            print(f"{stage} ...", file=sys.stderr)
         self._bar.update(self._task, description=stage, completed=done, total=total or None)
 
     def __exit__(self, *_: object) -> None:
@@ -272,7 +292,9 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     else:
         source = load_dataset(table) if table in dataset_names() else table
         rows = resolve(
-            read_table(source, mapping=parse_mapping(mapping) if mapping else None), numeric=numeric, labels=labels
+            read_table(source, mapping=parse_mapping(mapping) if mapping else None),
+            numeric=numeric,
+            labels=labels,
         )
     return select_rows(rows, response=numeric[0], numeric=numeric, labels=labels).frame
 
@@ -299,7 +321,7 @@ def _print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.print(table if console.is_terminal else table, crop=False)
+    console.print(table, crop=False)
 
 
 def _print_dataset(info: Any) -> None:
@@ -325,12 +347,12 @@ def main() -> None:
         return
     try:
         app()
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
     except ScalefitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
 

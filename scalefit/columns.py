@@ -65,14 +65,12 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
             target, equals, column = (part.strip() for part in piece.partition("="))
             if not (target and equals and column):
                 raise DataError(
-                    f"cannot read the mapping {piece.strip()!r}. "
-                    f"Need NAME=COLUMN, for example params=N,tokens=D*1e9"
+                    f"cannot read the mapping {piece.strip()!r}. Need NAME=COLUMN, for example params=N,tokens=D*1e9"
                 )
             target = target.strip("`")
             if mapping.get(target, column) != column:
                 raise DataError(
-                    f"two columns are mapped onto {target!r}: {mapping[target]!r} and {column!r}. "
-                    f"Keep one of them."
+                    f"two columns are mapped onto {target!r}: {mapping[target]!r} and {column!r}. Keep one of them."
                 )
             mapping[target] = column
     return mapping
@@ -220,9 +218,7 @@ def find_columns(
     for column in dict.fromkeys(labels):
         if column not in numbers:
             _need_label(work, column)
-    remarks.extend(
-        f"The table has the column {one!r}, so it is not derived." for one in wanted if one in frame
-    )
+    remarks.extend(f"The table has the column {one!r}, so it is not derived." for one in wanted if one in frame)
     return work.frame
 
 
@@ -342,8 +338,6 @@ def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
         parts.append(f"Other names understood: {', '.join(ALIASES[name][1:])}.")
     meant = next((key for key, others in ALIASES.items() if name in others and key in columns), None)
     if meant is not None and meant != name:
-        parts.append(
-            f"{name!r} is another name for {meant!r}: write {meant} in the law, or map {name}={meant}."
-        )
+        parts.append(f"{name!r} is another name for {meant!r}: write {meant} in the law, or map {name}={meant}.")
     parts.append(f"Or map a column, for example {name}=YOUR_COLUMN.")
     return DataError(" ".join(parts))

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = [
     "DataError",
     "FitFailed",
+    "Interrupted",
     "LawError",
     "MissingExtra",
     "ScalefitError",
@@ -55,6 +56,12 @@ class MissingExtra(ScalefitError):
             f"{feature} needs packages that are not installed. "
             f'Install them with: pip install "scalefit-reanalysis[{extra}]"'
         )
+
+
+class Interrupted(ScalefitError):
+    """Ctrl-C, after everything half-done was put away."""
+
+    exit_code = 130
 
 
 class FitFailed(ScalefitError):

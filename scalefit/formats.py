@@ -72,9 +72,7 @@ def tidy_frame(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tuple[str
     """
     remarks: list[str] = []
     if frame.columns.nlevels > 1:
-        raise DataError(
-            f"{label} has {frame.columns.nlevels} levels of column names. Need one name per column."
-        )
+        raise DataError(f"{label} has {frame.columns.nlevels} levels of column names. Need one name per column.")
     names = [str(name) for name in frame.columns]
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
@@ -250,9 +248,7 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
 
 def _split(text: str, label: str, separator: str) -> tuple[list[str], list[list[str]], list[int]]:
     """Cut the text into header, rows and the line on which each row ends."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     header: list[str] = []
     rows: list[list[str]] = []
     ends: list[int] = []
@@ -272,8 +268,7 @@ def _split(text: str, label: str, separator: str) -> tuple[list[str], list[list[
             ends.append(reader.line_num)
     except csv.Error as error:
         raise DataError(
-            f"{label}, line {reader.line_num} cannot be cut into cells ({error}). "
-            f"Check the double quotes on that line."
+            f"{label}, line {reader.line_num} cannot be cut into cells ({error}). Check the double quotes on that line."
         ) from None
     return header, rows, ends
 
@@ -292,9 +287,7 @@ def _check_separator(header: str, label: str, separator: str) -> None:
 def _check_header(header: Sequence[str], label: str, remarks: list[str]) -> list[str]:
     """Clean the column names: strip spaces, name the nameless, refuse doubles and rows of numbers."""
     if all(_FLOAT.fullmatch(name.strip()) for name in header):
-        raise DataError(
-            f"{label} starts with numbers ({', '.join(header[:4])}). Need a first line with column names."
-        )
+        raise DataError(f"{label} starts with numbers ({', '.join(header[:4])}). Need a first line with column names.")
     names: list[str] = []
     for place, given in enumerate(header, start=1):
         name = given.strip()

@@ -30,9 +30,7 @@ __all__ = ["PRESETS", "Coef", "Law", "Term", "format_value"]
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "chinchilla": "loss ~ E + A/params^alpha + B/tokens^beta",
-        "depth_width_params": (
-            "loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_N/params^a_N + c_D/tokens^a_D"
-        ),
+        "depth_width_params": ("loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_N/params^a_N + c_D/tokens^a_D"),
         "family_width": "loss ~ E[family, eval_set] + A/width^alpha",
         "params": "loss ~ E + A/params^alpha",
         "tokens": "loss ~ E + B/tokens^beta",
@@ -228,9 +226,9 @@ class _Parser:
         left, tilde, right = self.text.partition("~")
         response = left.strip()
         if not tilde:
-            presets = closest(self.text, PRESETS)
             raise self._error(
-                f"a law needs a '~' between the response and its terms (presets: {presets})",
+                "a law needs a '~' between the response and its terms, or is the name of a preset; "
+                + closest(self.text, PRESETS),
                 len(self.text),
             )
         if not response.isidentifier():
@@ -280,7 +278,7 @@ class _Parser:
     def _part(self, node: ast.expr) -> Coef | Fraction | Term:
         if isinstance(node, ast.Name | ast.Subscript):
             return self._coef(node)
-        if isinstance(node, ast.Constant):
+        if not any(isinstance(inner, ast.Name) for inner in ast.walk(node)):
             return self._number(node)
         if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Mult)):
             raise self._error("expected a floor such as E or a term such as A/params^alpha", node)
@@ -343,7 +341,7 @@ class _Parser:
         for coef, role in law._uses():
             first, first_role = seen.setdefault(coef.name, (coef, role))
             if role != first_role:
-                raise self._error(f"{coef.name!r} is both a {first_role} and a {role}; rename one", coef.name)
+                raise self._error(f"{coef.name!r} is used as {first_role} and as {role}; rename one", coef.name)
             if first != coef:
                 raise self._error(f"{first} and {coef} share a name but not their groups; rename one", coef.name)
         columns = {law.response, *law.variables, *law.groups}

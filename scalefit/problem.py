@@ -136,13 +136,14 @@ def build_problem(
     data = frame.iloc[order]
     coder = _Coder(law, data)
     segmented = coder.segmented(weights)
-    remarks = _check_columns(law, data) + _check_levels(law, data, coder)
     free = len(coder.parameters)
     if len(data) <= free:
         raise DataError(
             f"{len(data)} rows cannot determine the {free} parameters of {law}; "
             f"at least {free + 1} rows are needed, or a law with fewer parameters"
         )
+    remarks = _check_columns(law, data)
+    _check_levels(law, data, coder)
     codes = _cluster_codes(data, cluster)
     return Problem(
         law, coder.parameters, build_design(segmented, log_space=space == "log", free_sign=free_sign),
@@ -231,7 +232,11 @@ class _Coder:
         self.start: dict[Coef, int] = {}
         self.code: dict[Coef, dict[Level, int]] = {}
         parameters: list[Parameter] = []
-        for kind, coefs in (("floor", floors), ("coefficient", law.coefficients), ("exponent", law.exponents)):
+        for kind, coefs in (
+            ("floor", floors),
+            ("coefficient", law.coefficients),
+            ("exponent", law.exponents),
+        ):
             first = len(parameters)
             for coef in coefs:
                 known = sorted(set(self.levels[coef])) if coef.groups else [()]
@@ -301,7 +306,7 @@ def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
     return remarks
 
 
-def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> list[str]:
+def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> None:
     """Every level needs rows enough, and values enough of each column whose exponent it owns."""
     for coef in law.parameters:
         levels = pd.Series(coder.levels[coef] if coef.groups else [()] * len(data), index=data.index)
@@ -320,7 +325,6 @@ def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> list[str]:
                         f"column {term.variable!r} has {found} different values{where}; {term} needs at least {needed} "
                         "there; add runs or fix the exponent"
                     )
-    return []
 
 
 def _values_needed(law: Law, term: Term, coef: Coef) -> int:

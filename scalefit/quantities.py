@@ -77,9 +77,7 @@ _SCALES = {
 }
 _POWER_OF_TEN = re.compile(r"[x×*]?(?:1e|10\^|10\*\*)\+?([0-9]{1,2})")
 _FLOP_PREFIX = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21}
-_PETAFLOP_DAYS = frozenset(
-    {"pf-days", "pfdays", "pf-day", "pflop/s-days", "petaflop/s-days", "petaflop-days"}
-)
+_PETAFLOP_DAYS = frozenset({"pf-days", "pfdays", "pf-day", "pflop/s-days", "petaflop/s-days", "petaflop-days"})
 _PETAFLOP_DAY = 1e15 * 86400.0
 _FILLER = frozenset({"in", "of", "count", "total", "number"})
 _OWN_UNITS = {

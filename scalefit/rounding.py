@@ -40,7 +40,7 @@ def rounded(value: float, uncertainty: float | None = None) -> str:
     places = _decimals(uncertainty)
     size = abs(value)
     if size >= 1e6 or (0 < size < 1e-4 and (places is None or places > 6)):
-        digits = 3 if places is None else max(0, min(15, places + math.floor(math.log10(size))))
+        digits = 3 if places is None else max(0, min(5, places + math.floor(math.log10(size))))
         mantissa, exponent = f"{value:.{digits}e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
     if places is None:

@@ -91,9 +91,7 @@ def _check_options(drop_highest_loss: int, ties: str) -> None:
         raise DataError(f"ties={ties!r} is not known. Choices: drop, keep.")
     whole = isinstance(drop_highest_loss, int | np.integer) and not isinstance(drop_highest_loss, bool)
     if not whole or drop_highest_loss < 0:
-        raise DataError(
-            f"drop_highest_loss={drop_highest_loss!r} is not possible. Need a whole number from 0."
-        )
+        raise DataError(f"drop_highest_loss={drop_highest_loss!r} is not possible. Need a whole number from 0.")
 
 
 def _keep(table: Table, mask: Mask, *dropped: Dropped) -> Table:
@@ -160,9 +158,7 @@ def _check_values(
     return _keep(table, mask, *(Dropped("drop_invalid", rows, reason) for reason, rows in counts.items()))
 
 
-def _find_bad(
-    frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], *, zero_allowed: bool
-) -> None:
+def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], *, zero_allowed: bool) -> None:
     values = frame[name].to_numpy(dtype=np.float64)
     problems = [("missing", np.isnan(values)), ("infinite", np.isinf(values)), ("negative", values < 0)]
     if not zero_allowed:
@@ -235,9 +231,7 @@ def _remark_duplicates(table: Table, columns: list[str]) -> Table:
         if earlier != row and len(pairs) < SHOWN:
             pairs.append(f"row {row} repeats row {earlier}")
     more = f" and {len(repeats) - SHOWN} more" if len(repeats) > SHOWN else ""
-    verb = (
-        "1 row repeats an earlier one" if len(repeats) == 1 else f"{len(repeats)} rows repeat an earlier one"
-    )
+    verb = "1 row repeats an earlier one" if len(repeats) == 1 else f"{len(repeats)} rows repeat an earlier one"
     remark = f"{verb} in every needed column and is kept: {', '.join(pairs)}{more}."
     if len(repeats) > 1:
         remark = remark.replace("and is kept", "and are kept")

@@ -16,7 +16,8 @@ import pandas as pd
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.problem import Parameter
-from scalefit.results import Estimate, Finding, Fit, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.records import Estimate, Finding, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.results import Fit
 from scalefit.tables import Dropped
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit", "write_atomically"]
@@ -48,7 +49,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
-        raise DataError(f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write") from None
+        raise DataError(
+            f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write"
+        ) from None
 
 
 def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
@@ -90,7 +93,11 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     np.savez(packed, allow_pickle=False, **arrays, **numbers)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        members = {"fit.json": json.dumps(record, indent=1), "arrays.npz": packed.getvalue(), "rows.json": json.dumps(labels)}
+        members: dict[str, str | bytes] = {
+            "fit.json": json.dumps(record, indent=1),
+            "arrays.npz": packed.getvalue(),
+            "rows.json": json.dumps(labels),
+        }
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     write_atomically(path, out.getvalue())
@@ -142,7 +149,7 @@ def _split_frame(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
             columns.append({"name": name})
         else:
             columns.append({"name": name, "labels": [None if pd.isna(one) else str(one) for one in values]})
-    return {"columns": columns}, numbers
+    return {"index": frame.index.name, "columns": columns}, numbers
 
 
 def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
@@ -150,7 +157,7 @@ def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
         one["name"]: pd.Series(one["labels"], dtype=object).to_numpy() if "labels" in one else arrays[f"rows:{place}"]
         for place, one in enumerate(record["columns"])
     }
-    return pd.DataFrame(columns, index=pd.Index(arrays["rows:index"]))
+    return pd.DataFrame(columns, index=pd.Index(arrays["rows:index"], name=record["index"]))
 
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> Fit:
@@ -159,7 +166,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> 
     source = record["source"]
     dropped = tuple(Dropped(**one) for one in source["dropped"])
     optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
-    spread = {name: arrays.get(name) for name in ARRAYS}
+    spread: dict[str, Any] = record["uncertainty"] | {name: arrays.get(name) for name in ARRAYS}
     return Fit(
         law=law,
         engine=record["engine"],
@@ -172,7 +179,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> 
         findings=tuple(Finding(**one) for one in record["findings"]),
         source=Source(**source | {"dropped": dropped, "remarks": tuple(source["remarks"])}),
         rows=rows,
-        uncertainty=Uncertainty(**record["uncertainty"], **spread),
+        uncertainty=Uncertainty(**spread),
         optima=tuple(LocalOptimum(**one) for one in optima),
         seed=record["seed"],
         version=record["version"],

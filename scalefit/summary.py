@@ -42,7 +42,9 @@ def fit_text(fit: Fit) -> str:
 
 def _parameter_lines(fit: Fit) -> list[str]:
     spread = fit.uncertainty  # ratios of logs for coefficients, which their skewness does not inflate
-    ratios = [robust / plain if plain > 0 else 0.0 for robust, plain in zip(spread.se, spread.gauss_newton, strict=True)]
+    ratios = [
+        robust / plain if plain > 0 else 0.0 for robust, plain in zip(spread.se, spread.gauss_newton, strict=True)
+    ]
     show_ratio = max(ratios) > ROBUST_RATIO
     table = [["parameter", "estimate", "interval", "log", "robust/plain"]]
     for one, ratio in zip(fit.estimates, ratios, strict=True):

@@ -131,9 +131,7 @@ def _load(source: str | os.PathLike[str] | IO[str] | IO[bytes]) -> tuple[bytes, 
     elif hasattr(source, "read"):
         stream, label, name = source, "the stream", "stream"
     else:
-        raise DataError(
-            f"cannot read a table from a {type(source).__name__}. Need a path, '-' or a DataFrame."
-        )
+        raise DataError(f"cannot read a table from a {type(source).__name__}. Need a path, '-' or a DataFrame.")
     try:
         content = stream.read()
     except UnicodeDecodeError as error:
@@ -149,9 +147,7 @@ def _file_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise DataError(
-            f"'{path}' cannot be read: {error.strerror}. Check the name and permissions."
-        ) from None
+        raise DataError(f"'{path}' cannot be read: {error.strerror}. Check the name and permissions.") from None
     if "://" in str(path) or re.match(r"https?:/", str(path)):
         raise DataError(f"'{path}' is a web address. Download the file first and give its path.")
     if not path.parent.is_dir():
@@ -162,9 +158,7 @@ def _file_bytes(path: Path) -> bytes:
     raise DataError(f"there is no file '{path.name}' in '{path.parent}'; {closest(path.name, near)}")
 
 
-def resolve(
-    table: Table, *, numeric: Iterable[str], labels: Iterable[str] = (), derive: Iterable[str] = ()
-) -> Table:
+def resolve(table: Table, *, numeric: Iterable[str], labels: Iterable[str] = (), derive: Iterable[str] = ()) -> Table:
     """Make sure that the needed columns exist, under the needed names and with the right type.
 
     A column that the table has under exactly the needed name is taken. Otherwise other spellings of
@@ -195,7 +189,5 @@ def resolve(
         For a missing column, two columns that fit one name, or a cell that is not a number.
     """
     remarks = list(table.remarks)
-    frame = find_columns(
-        table.frame, name=table.name, numeric=numeric, labels=labels, derive=derive, remarks=remarks
-    )
+    frame = find_columns(table.frame, name=table.name, numeric=numeric, labels=labels, derive=derive, remarks=remarks)
     return replace(table, frame=frame, remarks=tuple(dict.fromkeys(remarks)))

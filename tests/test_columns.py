@@ -127,10 +127,7 @@ def test_an_exact_name_is_never_guessed_over() -> None:
 
 
 def test_a_label_guessed_from_a_header_with_a_unit_is_scaled() -> None:
-    assert (
-        resolve(table("N (B),x\n1.5,1\n"), numeric=[], labels=["params"]).frame.loc[1, "params"]
-        == "1500000000"
-    )
+    assert resolve(table("N (B),x\n1.5,1\n"), numeric=[], labels=["params"]).frame.loc[1, "params"] == "1500000000"
 
 
 def test_two_candidates() -> None:
@@ -171,9 +168,7 @@ def test_an_unknown_unit_is_said() -> None:
 
 
 def test_text_in_a_number_column_is_named() -> None:
-    with pytest.raises(
-        DataError, match=re.escape("row 2 (line 3), column 'loss': 'diverged' is not a number")
-    ):
+    with pytest.raises(DataError, match=re.escape("row 2 (line 3), column 'loss': 'diverged' is not a number")):
         resolve(table("params,loss\n1,2\n3,diverged\n"), numeric=["loss"])
 
 

@@ -225,9 +225,7 @@ def test_frames_are_independent() -> None:
 
 
 def test_unknown_set_names_the_closest() -> None:
-    with pytest.raises(
-        DataError, match=r"unknown dataset 'chinchila': did you mean 'chinchilla'\? Choices: "
-    ):
+    with pytest.raises(DataError, match=r"unknown dataset 'chinchila': did you mean 'chinchilla'\? Choices: "):
         load_dataset("chinchila")
     with pytest.raises(DataError, match=r"unknown dataset 'gemstone': did you mean 'gemstones'\?"):
         describe_dataset("gemstone")
@@ -271,9 +269,7 @@ def test_published_keys_are_unique_and_fit_their_laws() -> None:
 
 
 def test_unknown_published_value_lists_those_of_the_paper() -> None:
-    with pytest.raises(
-        DataError, match=r"'hoffmann2022.alfa': did you mean 'hoffmann2022.alpha'\?"
-    ) as caught:
+    with pytest.raises(DataError, match=r"'hoffmann2022.alfa': did you mean 'hoffmann2022.alpha'\?") as caught:
         published_value("hoffmann2022.alfa")
     assert "liu2025" not in str(caught.value)
     with pytest.raises(DataError, match=r"'liu2026.a_m': .*Choices: besiroglu2024, hoffmann2022, "):

@@ -67,9 +67,7 @@ def test_what_is_not_a_number_has_a_reason(text: str, reason: str) -> None:
 
 
 @given(st.decimals(min_value=0, max_value=10**6, places=3), st.sampled_from("kKmMbBgGtT"), st.booleans())
-def test_a_suffix_is_a_power_of_ten_correctly_rounded(
-    number: decimal.Decimal, suffix: str, space: bool
-) -> None:
+def test_a_suffix_is_a_power_of_ten_correctly_rounded(number: decimal.Decimal, suffix: str, space: bool) -> None:
     power = {"k": 3, "m": 6, "b": 9, "g": 9, "t": 12}[suffix.lower()]
     text = f"{number}{' ' if space else ''}{suffix}"
     assert parse_number(text) == float(number.scaleb(power))

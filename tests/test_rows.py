@@ -78,14 +78,10 @@ def test_the_condition_works_before_the_check_of_values() -> None:
     read = select_rows(BAD, response="loss", numeric=["params"], labels=["family"], where=where)
     assert read.frame.index.tolist() == [1, 8]
     assert read.dropped == (
-        Dropped(
-            f"where={parse_where(where)}", 6, "the condition is false or a value that it needs is missing"
-        ),
+        Dropped(f"where={parse_where(where)}", 6, "the condition is false or a value that it needs is missing"),
     )
     assert read.frame.equals(
-        select_rows(
-            BAD, response="loss", numeric=["params"], labels=["family"], where=parse_where(where)
-        ).frame
+        select_rows(BAD, response="loss", numeric=["params"], labels=["family"], where=parse_where(where)).frame
     )
 
 
@@ -102,9 +98,7 @@ def test_conditions_that_hold_always_or_never() -> None:
     read = select_rows(losses(3, 2, 1), response="loss", numeric=["params"], where="loss > 0")
     assert read.dropped == ()
     assert read.remarks == ("All rows fulfil the condition loss > 0.",)
-    with pytest.raises(
-        DataError, match=re.escape("no row of 'dataframe' fulfils the condition loss > 3 (3 rows")
-    ):
+    with pytest.raises(DataError, match=re.escape("no row of 'dataframe' fulfils the condition loss > 3 (3 rows")):
         select_rows(losses(3, 2, 1), response="loss", numeric=["params"], where="loss>3")
 
 
@@ -185,17 +179,14 @@ def test_repeated_rows_are_kept_and_remarked() -> None:
     left = select_rows(read, response="loss", numeric=["params"], labels=["family"])
     assert len(left.frame) == 5
     assert left.remarks == (
-        "2 rows repeat an earlier one in every needed column and are kept: "
-        "row 3 repeats row 1, row 5 repeats row 1.",
+        "2 rows repeat an earlier one in every needed column and are kept: row 3 repeats row 1, row 5 repeats row 1.",
     )
     many = select_rows(
         read_table(pd.DataFrame({"params": 1.0, "loss": [2.0] * 9})), response="loss", numeric=["params"]
     )
     assert many.remarks[0].endswith("row 6 repeats row 1 and 3 more.")
     one = select_rows(table("params,loss\n1,2\n1,2\n"), response="loss", numeric=["params"])
-    assert one.remarks == (
-        "1 row repeats an earlier one in every needed column and is kept: row 2 repeats row 1.",
-    )
+    assert one.remarks == ("1 row repeats an earlier one in every needed column and is kept: row 2 repeats row 1.",)
 
 
 def test_missing_columns_are_found_or_refused_as_in_resolve() -> None:

@@ -78,9 +78,7 @@ def test_json_lines(tmp_path: Path, suffix: str) -> None:
 
 
 def test_json_lines_keep_gaps_and_types(tmp_path: Path) -> None:
-    text = (
-        '{"a": 1, "b": true, "c": "x", "d": 1}\n\n{"a": null, "b": false, "d": "1B", "e": 1' + "0" * 400 + "}"
-    )
+    text = '{"a": 1, "b": true, "c": "x", "d": 1}\n\n{"a": null, "b": false, "d": "1B", "e": 1' + "0" * 400 + "}"
     frame = read_table(write(tmp_path / "t.jsonl", text)).frame
     assert frame["a"].dtype == np.float64
     assert frame["b"].tolist() == [True, False]

@@ -162,18 +162,12 @@ frames = st.lists(st.tuples(numbers, numbers, st.sampled_from("xyz")), min_size=
     lambda cells: pd.DataFrame(cells, columns=["a", "b", "s"])
 )
 comparisons = st.one_of(
-    st.builds(
-        "{} {} {}".format, st.sampled_from("ab"), st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), numbers
-    ),
+    st.builds("{} {} {}".format, st.sampled_from("ab"), st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), numbers),
     st.builds("{} < a <= {}".format, numbers, numbers),
     st.builds("a {} b".format, st.sampled_from(["==", "<"])),
     st.builds("s {} {!r}".format, st.sampled_from(["==", "!="]), st.sampled_from("xyz")),
-    st.builds(
-        "{} {} {}".format, st.just("b"), st.sampled_from(["in", "not in"]), st.lists(numbers, min_size=1)
-    ),
-    st.builds(
-        "s {} {}".format, st.sampled_from(["in", "not in"]), st.lists(st.sampled_from("xyz"), min_size=1)
-    ),
+    st.builds("{} {} {}".format, st.just("b"), st.sampled_from(["in", "not in"]), st.lists(numbers, min_size=1)),
+    st.builds("s {} {}".format, st.sampled_from(["in", "not in"]), st.lists(st.sampled_from("xyz"), min_size=1)),
 )
 conditions = st.recursive(
     comparisons,

@@ -1,7 +1,8 @@
 """Standard errors from the local shape of the misfit: Gauss-Newton, HC3, cluster sandwich.
 
-At the optimum the fit is a linear regression of the pseudo-residual ``psi / mean(psi')`` on the Jacobian, with
-coefficient zero. statsmodels then supplies the robust covariances (MacKinnon and White 1985; Liang and Zeger 1986).
+At a least-squares optimum the fit is a linear regression of the residual on the Jacobian, with coefficient zero, and
+statsmodels supplies the robust covariances (MacKinnon and White 1985; Liang and Zeger 1986). Huber's loss needs
+its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from scalefit.solver.curvature import Curvature
 
@@ -37,7 +39,9 @@ def _expand(covariance: Array, free: NDArray[np.bool_]) -> Array:
 def _inverse(normal: Array) -> Array:
     size = np.sqrt(np.diag(normal))
     size[size == 0] = 1.0
-    return np.linalg.pinv(normal / np.outer(size, size), rcond=SINGULAR, hermitian=True) / np.outer(size, size)
+    scale = np.outer(size, size)
+    inverse: Array = np.linalg.pinv(normal / scale, rcond=SINGULAR, hermitian=True) / scale
+    return inverse
 
 
 def gauss_newton(shape: Curvature, weight: Array) -> Array:
@@ -82,20 +86,58 @@ def sandwich(shape: Curvature, weight: Array, cluster: NDArray[np.int64] | None 
     array, shape (P, P)
         The covariance; zero for parameters at a bound.
     """
+    free = shape.jacobian[:, shape.free]
+    size = np.sqrt((free**2).sum(axis=0))
+    size[size == 0] = 1.0
+    scaled = shape._replace(jacobian=free / size)
+    covariance = _regression(scaled, weight, cluster) if shape.curved.all() else _powell(scaled, weight, cluster)
+    return _expand(covariance / np.outer(size, size), shape.free)
+
+
+def _regression(shape: Curvature, weight: Array, cluster: NDArray[np.int64] | None) -> Array:
+    """Every residual in the quadratic part: statsmodels' covariances of a linear regression."""
     from statsmodels.regression.linear_model import OLS
 
-    response, design = _pseudo(shape, weight)
-    size = np.sqrt((design**2).sum(axis=0))
-    size[size == 0] = 1.0
-    model = OLS(response, design / size)
+    root = np.sqrt(weight)
+    model = OLS(root * shape.psi, root[:, None] * shape.jacobian)
     with warnings.catch_warnings():  # statsmodels warns of an ill-conditioned design; the status says it better
         warnings.simplefilter("ignore")
         if cluster is None:
             fitted = model.fit(cov_type="HC3")
         else:
             fitted = model.fit(cov_type="cluster", cov_kwds={"groups": cluster})
-        covariance = np.asarray(fitted.cov_params())
-    return _expand(covariance / np.outer(size, size), shape.free)
+        return np.asarray(fitted.cov_params())
+
+
+def _powell(shape: Curvature, weight: Array, cluster: NDArray[np.int64] | None) -> Array:
+    """Huber's loss: the density of each row's residual near 0 takes the place of the second derivative.
+
+    With a delta far below the scatter the loss is nearly L1, and ``mean(psi')`` would assume equal scatter; a
+    uniform kernel of bandwidth h does not (Powell 1991; bandwidth of Hall and Sheather 1988).
+    """
+    n, delta = len(weight), float(np.abs(shape.psi).max())
+    bandwidth = max(delta, _hall_sheather(shape.residual))
+    density = weight * np.where(np.abs(shape.residual) <= bandwidth, delta / bandwidth, 0.0)
+    jacobian = shape.jacobian
+    bread = _inverse(jacobian.T @ (density[:, None] * jacobian))
+    scores = (weight * shape.psi)[:, None] * jacobian
+    if cluster is None:
+        leverage = density * ((jacobian @ bread) * jacobian).sum(axis=1)
+        scores = scores / (1 - np.minimum(leverage, 0.99))[:, None]
+        factor = 1.0
+    else:
+        groups = int(cluster.max()) + 1
+        scores = np.array([np.bincount(cluster, column, groups) for column in scores.T]).T
+        factor = groups / (groups - 1) * (n - 1) / max(1, n - jacobian.shape[1])
+    return factor * bread @ (scores.T @ scores) @ bread
+
+
+def _hall_sheather(residual: Array) -> float:
+    """Half-width of the kernel that estimates the residuals' density at the median."""
+    n, z = len(residual), stats.norm.ppf(0.975)
+    reach = n ** (-1 / 3) * z ** (2 / 3) * (1.5 * stats.norm.pdf(0) ** 2) ** (1 / 3)
+    spread = min(float(np.std(residual)), float(stats.iqr(residual)) / 1.34)
+    return spread * float(stats.norm.ppf(min(0.5 + reach, 0.99)) - stats.norm.ppf(max(0.5 - reach, 0.01)))
 
 
 def row_influence(shape: Curvature, weight: Array, parameter: int) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.leastsq.covariance import row_influence
 from scalefit.problem import Problem
-from scalefit.results import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
+from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.design import MAX_EXPONENT
@@ -67,7 +67,18 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     tuple of Finding
         What breaks the result first, then warnings, then notes.
     """
-    rules = (_convergence, _bounds, _vanished, _flat, _rivals, _trade_off, _ranges, _resamples, _leverage, _shared)
+    rules = (
+        _convergence,
+        _bounds,
+        _vanished,
+        _flat,
+        _rivals,
+        _trade_off,
+        _ranges,
+        _resamples,
+        _leverage,
+        _shared,
+    )
     found = [finding for rule in rules for finding in rule(evidence)]
     found += [Finding("collinear_columns", "warning", text) for text in evidence.problem.remarks]
     order = {NOT_CONVERGED: 0, NOT_IDENTIFIED: 1, "warning": 2, "note": 3}
@@ -168,7 +179,8 @@ def _rivals(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "optima_disagree",
                 "warning",
-                f"Another local optimum fits nearly as well (objective {other.value / best.value - 1:.2%} higher) with {moves}.",
+                f"Another local optimum fits nearly as well (objective {other.value / best.value - 1:.2%} higher) "
+                f"with {moves}.",
             )
             return
 
@@ -199,8 +211,8 @@ def _ranges(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "short_range",
                 "warning",
-                f"{term.variable} spans only a factor of {rounded(span, span / 10)}; an exponent from less than a decade "
-                "leans on the assumed form of the law.",
+                f"{term.variable} spans only a factor of {rounded(span, span / 10)}; an exponent from less than a "
+                "decade leans on the assumed form of the law.",
             )
 
 
@@ -209,7 +221,9 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
     if spread.requested and spread.failed > 0:
         severity = "warning" if spread.failed > 0.01 * spread.requested else "note"
         yield Finding(
-            "failed_resamples", severity, f"{spread.failed} of {spread.requested} refits did not converge and are left out."
+            "failed_resamples",
+            severity,
+            f"{spread.failed} of {spread.requested} refits did not converge and are left out.",
         )
     if problem.n_cluster < problem.n_rows and problem.n_cluster < 20:
         yield Finding(
@@ -219,7 +233,9 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
         )
     elif problem.n_rows < 20:
         yield Finding(
-            "few_rows", "warning", f"{problem.n_rows} rows are few: with less than about 20, resampling is rough."
+            "few_rows",
+            "warning",
+            f"{problem.n_rows} rows are few: with less than about 20, resampling is rough.",
         )
     if spread.draws is None:
         return
@@ -229,8 +245,8 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "floor_reaches_zero",
                 "warning",
-                f"{parameter.name} is 0 in {share:.0%} of the resamples: its interval is one-sided, and the data may not "
-                "need a floor.",
+                f"{parameter.name} is 0 in {share:.0%} of the resamples: its interval is one-sided, and the "
+                "data may not need a floor.",
             )
 
 
@@ -254,7 +270,8 @@ def _leverage(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         "unequal_scatter",
         "note",
-        f"{times}: rows scatter unequally or are not independent. {few} of {problem.n_rows} rows carry {carried:.0%} of its variance.",
+        f"{times}: rows scatter unequally or are not independent. {few} of {problem.n_rows} rows carry {carried:.0%} "
+        "of its variance.",
     )
 
 
@@ -270,6 +287,6 @@ def _shared(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "repeated_column",
                 "note",
-                f"{variables.count(name)} terms are powers of {name}; which of them comes first is a convention: here the "
-                "one with the smaller exponent.",
+                f"{variables.count(name)} terms are powers of {name}; which of them comes first is a convention: here "
+                "the one with the smaller exponent.",
             )

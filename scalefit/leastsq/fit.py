@@ -5,27 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit import __version__
-from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.law import Coef, Law
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import Evidence, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
+from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
-from scalefit.results import NOT_CONVERGED, Fit, LocalOptimum, Objective, Source, Uncertainty
-from scalefit.rows import select_rows
+from scalefit.records import NOT_CONVERGED, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.results import Fit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Optimum, search
-from scalefit.tables import Table, read_table, resolve
 
 __all__ = ["METHODS", "Progress", "fit"]
 
@@ -124,7 +123,10 @@ def fit(
     """
     _check_options(loss, delta, space, exponents, uncertainty, bootstrap, level)
     law = law if isinstance(law, Law) else Law.parse(law)
-    table = _rows(data, law, mapping, derive, where, drop_invalid, drop_highest_loss, ties, weights, cluster)
+    table = prepare_rows(
+        data, law, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
+        drop_highest_loss=drop_highest_loss, ties=ties, weights=weights, cluster=cluster,
+    )  # fmt: skip
     problem = build_problem(
         law, table.frame, space=space, weights=weights, cluster=cluster, free_sign=exponents == "free"
     )
@@ -149,7 +151,7 @@ def fit(
         point=point,
         findings=diagnose(Evidence(problem, optima, point, shape, spread)),
         source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
-        rows=_used_columns(table.frame, law, weights, cluster),
+        rows=used_columns(table.frame, law, weights, cluster),
         uncertainty=spread,
         optima=tuple(_local(problem, one, loss) for one in optima[:10]),
         seed=seed,
@@ -181,31 +183,6 @@ def _check_options(
         raise DataError(f"bootstrap is {bootstrap}; it must be 0 (none) or at least 2, such as 4000")
 
 
-def _rows(
-    data: str | os.PathLike[str] | pd.DataFrame,
-    law: Law,
-    mapping: Mapping[str, str] | None,
-    derive: Iterable[str],
-    where: str | None,
-    drop_invalid: bool,
-    drop_highest_loss: int,
-    ties: str,
-    weights: str | None,
-    cluster: str | None,
-) -> Table:
-    """Read, resolve and filter the table, down to rows that the law can use."""
-    shipped = isinstance(data, str) and data in dataset_names()
-    table = read_table(load_dataset(str(data)) if shipped else data, mapping=mapping)
-    numeric = [law.response, *law.variables]
-    labels = list(dict.fromkeys([*law.groups, *([cluster] if cluster else [])]))
-    needed = numeric + ([weights] if weights else [])
-    table = resolve(table, numeric=needed, labels=labels, derive=tuple(derive))
-    return select_rows(
-        table, response=law.response, numeric=numeric, labels=labels, where=where, drop_invalid=drop_invalid,
-        drop_highest_loss=drop_highest_loss, ties=ties, weights=weights,
-    )  # fmt: skip
-
-
 def _spread(
     problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, delta: float, method: str,
     bootstrap: int, level: float, seed: int, report: Progress,
@@ -227,7 +204,14 @@ def _spread(
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
         return pairs_bootstrap(
-            problem, optima, delta=delta, replicates=bootstrap, level=level, seed=seed, plain=plain, progress=count
+            problem,
+            optima,
+            delta=delta,
+            replicates=bootstrap,
+            level=level,
+            seed=seed,
+            plain=plain,
+            progress=count,
         )
     point = problem.design.to_natural(optima[0].theta)
     if method == "profile":
@@ -281,11 +265,3 @@ def _reported(value: float, loss: str) -> float:
 def _local(problem: Problem, optimum: Optimum, loss: str) -> LocalOptimum:
     natural = problem.design.to_natural(optimum.theta)
     return LocalOptimum(_reported(optimum.value, loss), tuple(map(float, natural)), optimum.hits, optimum.converged)
-
-
-def _used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:
-    """Keep the law's columns first, then any other label or number that residuals may be drawn against."""
-    own: list[Any] = [law.response, *law.variables, *law.groups, weights, cluster]
-    columns = list(dict.fromkeys(name for name in own if name))
-    rest = [name for name in frame.columns if name not in columns]
-    return frame[[*columns, *rest]]

@@ -1,4 +1,4 @@
-"""Profile intervals: how far can one parameter move when all others give way?"""
+"""Profile intervals: how far one parameter can move when all others give way."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class _Side(NamedTuple):
     """One parameter of one problem, held at values on its way out."""
 
     design: Design
-    index: int
+    place: int
     best: Array
     delta: float
 
     def excess(self, value: float, start: Array) -> tuple[float, Array]:
         """F with the parameter held, and where the others went."""
         held = np.zeros(len(start), dtype=np.bool_)
-        held[self.index] = True
+        held[self.place] = True
         start = start.copy()
-        start[self.index] = value
+        start[self.place] = value
         minima = minimise_batch(
             self.design.rows, self.design.link, np.array([start, self._shifted(value)]),
             delta=self.delta, log_space=self.design.log_space, held=held,
@@ -43,7 +43,7 @@ class _Side(NamedTuple):
 
     def _shifted(self, value: float) -> Array:
         point = self.best.copy()
-        point[self.index] = value
+        point[self.place] = value
         return point
 
 
@@ -103,9 +103,9 @@ def profile_intervals(
 
 def _limit(side: _Side, allowed: float, step: float) -> float:
     """Walk outwards until F exceeds its minimum by ``allowed``, then bisect."""
-    lower, upper = side.design.link.box[:, side.index]
-    bottom, start = side.excess(side.best[side.index], side.best)
-    inner = side.best[side.index]
+    lower, upper = side.design.link.box[:, side.place]
+    bottom, start = side.excess(side.best[side.place], side.best)
+    inner = side.best[side.place]
     for _ in range(FAR):
         outer = float(np.clip(inner + step, lower, upper))
         value, moved = side.excess(outer, start)

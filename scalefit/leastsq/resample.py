@@ -12,7 +12,7 @@ from scipy import stats
 
 from scalefit.errors import DataError
 from scalefit.problem import Problem
-from scalefit.results import Uncertainty
+from scalefit.records import Uncertainty
 from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
 from scalefit.solver.newton import CONVERGED
 from scalefit.solver.search import Optimum

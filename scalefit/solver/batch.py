@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scalefit.solver.compiled import kernel
 from numpy.typing import NDArray
 
+from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Link, Rows
 from scalefit.solver.newton import HELD, MAX_ITERATIONS, REACH, minimise, new_newton
 from scalefit.solver.objective import new_work
 
-__all__ = ["BOOTSTRAP", "DELETE_ONE", "Minima", "Resampling", "minimise_batch", "minimise_resamples", "resample_weights"]
+__all__ = [
+    "BOOTSTRAP",
+    "DELETE_ONE",
+    "Minima",
+    "Resampling",
+    "minimise_batch",
+    "minimise_resamples",
+    "resample_weights",
+]
 
 WHOLE, BOOTSTRAP, DELETE_ONE = 0, 1, 2
 
@@ -68,8 +77,8 @@ class Resampling(NamedTuple):
     min_rows: int
 
 
-@kernel()
-def _mix(state):
+@kernel(inner=True)
+def _mix(state: np.uint64) -> np.uint64:
     """Output function of splitmix64 (Steele, Lea, Flood 2014)."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -78,7 +87,7 @@ def _mix(state):
 
 
 @kernel()
-def _draw_counts(replicate, resampling, counts):
+def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
     """Fill in how often each cluster enters this replicate."""
     n, golden = resampling.n_cluster, np.uint64(0x9E3779B97F4A7C15)
     if resampling.kind == DELETE_ONE:
@@ -99,8 +108,8 @@ def _draw_counts(replicate, resampling, counts):
             return
 
 
-@kernel()
-def _compress(rows, resampling, counts, out):
+@kernel(inner=True)
+def _compress(rows: Rows, resampling: Resampling, counts: Array, out: Rows) -> None:
     """Copy the rows that are present into the front of ``out``."""
     n = 0
     for s in range(rows.bounds.size - 1):
@@ -116,7 +125,21 @@ def _compress(rows, resampling, counts, out):
 
 
 @kernel()
-def _run(lo, hi, rows, out, link, held, delta, log_space, limit, resampling, starts, theta, record):
+def _run(
+    lo: int,
+    hi: int,
+    rows: Rows,
+    out: Rows,
+    link: Link,
+    held: Array,
+    delta: float,
+    log_space: bool,
+    limit: int,
+    resampling: Resampling,
+    starts: Array,
+    theta: Array,
+    record: Array,
+) -> None:
     """Minimise members lo to hi; ``record`` takes value, status and iterations."""
     n_parameters = theta.shape[1]
     work = new_work(rows.data.shape[1], rows.data.shape[0] - 2, n_parameters)
@@ -179,7 +202,17 @@ def minimise_batch(
     """
     whole = Resampling(WHOLE, np.zeros(0, dtype=np.int64), 0, 0, 0)
     return _dispatch(
-        rows, link, starts[:, None, :], whole, range(len(starts)), delta, log_space, held, limit, workers, None
+        rows,
+        link,
+        starts[:, None, :],
+        whole,
+        range(len(starts)),
+        delta,
+        log_space,
+        held,
+        limit,
+        workers,
+        None,
     )
 
 
@@ -218,7 +251,17 @@ def minimise_resamples(
         One row per replicate.
     """
     return _dispatch(
-        rows, link, starts[None], resampling, replicates, delta, log_space, None, MAX_ITERATIONS, workers, progress
+        rows,
+        link,
+        starts[None],
+        resampling,
+        replicates,
+        delta,
+        log_space,
+        None,
+        MAX_ITERATIONS,
+        workers,
+        progress,
     )
 
 
@@ -251,21 +294,32 @@ def _dispatch(
     def run(piece: tuple[int, int]) -> int:
         out = rows if resampling.kind == WHOLE else Rows(np.empty_like(rows.data), np.empty_like(rows.bounds))
         _run(
-            *piece, rows, out, link, options, float(delta), bool(log_space), limit, resampling, starts, theta, record
+            *piece,
+            rows,
+            out,
+            link,
+            options,
+            float(delta),
+            bool(log_space),
+            limit,
+            resampling,
+            starts,
+            theta,
+            record,
         )
         return piece[1] - piece[0]
 
-    _in_threads(run, _pieces(members, rows.data.shape[1], workers), workers, progress)
+    _in_threads(run, _pieces(members, rows.data.shape[1]), workers, progress)
     kept = slice(members.start, members.stop)
     value, status, iterations = record[kept].T
     return Minima(theta[kept], value.copy(), status.astype(np.int64), iterations.astype(np.int64))
 
 
-def _pieces(members: range, n_rows: int, workers: int) -> list[tuple[int, int]]:
+def _pieces(members: range, n_rows: int) -> list[tuple[int, int]]:
     """Cut the batch so that each piece is worth a thread's start (some milliseconds) and can be interrupted."""
     each = max(1, 200_000 // max(n_rows, 1))
     edges = [*range(members.start, members.stop, each), members.stop]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _in_threads(
@@ -291,6 +345,6 @@ def _reach(rows: Rows, link: Link) -> Array:
     """Largest change of any log term per unit of each coordinate."""
     reach = np.ones(link.box.shape[1])
     for k, distance in enumerate(np.abs(rows.u).max(axis=1, initial=1e-3)):
-        used = link.index[:, 2 + 2 * k, 0]
+        used = link.position[:, 2 + 2 * k, 0]
         reach[used[used >= 0]] = distance
     return reach

@@ -50,7 +50,9 @@ def split(law: SegmentedLaw) -> tuple[Component, ...]:
     root = [owner[(row + first[kind])[row >= 0][0]] if (row >= 0).any() else -1 for row in used]
     if len(set(root)) == 1:
         return (Component(law, np.arange(len(owner))),)
-    return tuple(_part(law, np.flatnonzero(np.array(root) == one), np.flatnonzero(owner == one)) for one in sorted(set(root)))
+    return tuple(
+        _part(law, np.flatnonzero(np.array(root) == one), np.flatnonzero(owner == one)) for one in sorted(set(root))
+    )
 
 
 def _part(law: SegmentedLaw, segments: NDArray[np.int64], parameters: NDArray[np.int64]) -> Component:

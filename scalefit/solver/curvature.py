@@ -66,7 +66,7 @@ def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
     centred = np.zeros((n, len(theta)))
     for part in range(1 + 2 * n_terms):
         for slot in range(3):
-            index, factor = link.index[segment, part, slot], link.factor[segment, part, slot]
+            index, factor = link.position[segment, part, slot], link.factor[segment, part, slot]
             used = np.flatnonzero(index >= 0)
             centred[used, index[used]] += factor[used] * work.jacobian[part, used]
     residual = work.vector[RESIDUAL, :n].copy()

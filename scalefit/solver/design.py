@@ -5,7 +5,7 @@ centre of the data and hardly correlated with the exponent ``a``. The raw coeffi
 the condition number of the normal equations is 9.8e6 with it and 4.4e3 with ``b``.
 
 The parameter vector is ``theta = [floors, sizes, exponents]``. Rows are sorted into *segments* of one level
-combination, so that inside a segment the law is an ungrouped one; ``index`` and ``weight`` map each segment's
+combination, so that inside a segment the law is an ungrouped one; ``Link`` maps each segment's
 local parameters ``(floor, b_1, a_1, b_2, a_2, ...)`` linearly to ``theta``.
 """
 
@@ -43,12 +43,12 @@ class Rows(NamedTuple):
     @property
     def target(self) -> Array:
         """The log response, or the response; shape (n,)."""
-        return self.data[0]
+        return np.asarray(self.data[0])
 
     @property
     def weight(self) -> Array:
         """Row weights, shape (n,)."""
-        return self.data[1]
+        return np.asarray(self.data[1])
 
     @property
     def u(self) -> Array:
@@ -61,7 +61,7 @@ class Link(NamedTuple):
 
     Parameters
     ----------
-    index : array of int, shape (S, 1 + 2 K, 3)
+    position : array of int, shape (S, 1 + 2 K, 3)
         Positions in ``theta``; -1 where unused.
     factor : array, shape (S, 1 + 2 K, 3)
         Their factors.
@@ -73,7 +73,7 @@ class Link(NamedTuple):
         How many leading entries of ``theta`` are floors.
     """
 
-    index: Index
+    position: Index
     factor: Array
     constant: Array
     box: Array

@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scalefit.solver.compiled import kernel
 
-from scalefit.solver.design import Array
+from scalefit.solver.compiled import kernel
+from scalefit.solver.design import Array, Link, Rows
 from scalefit.solver.vectormath import exp_inplace, log_into
 
 __all__ = ["Work", "derivatives", "evaluate", "new_work"]
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
 
 @kernel()
-def new_work(n, n_terms, n_parameters):
+def new_work(n: int, n_terms: int, n_parameters: int) -> Work:
     """Allocate the scratch arrays for n rows."""
     n_local = 1 + 2 * n_terms
     return Work(
@@ -64,19 +64,19 @@ def new_work(n, n_terms, n_parameters):
     )
 
 
-@kernel()
-def _local_value(link, s, part, theta):
+@kernel(inner=True)
+def _local_value(link: Link, s: int, part: int, theta: Array) -> float:
     value = link.constant[s, part]
     for slot in range(3):
-        j = link.index[s, part, slot]
+        j = link.position[s, part, slot]
         if j < 0:
             break
         value += link.factor[s, part, slot] * theta[j]
     return value
 
 
-@kernel(fastmath=SUMS)
-def _misfit(target, weight, fitted, delta, residual, psi, n):
+@kernel(inner=True, fastmath=SUMS)
+def _misfit(target: Array, weight: Array, fitted: Array, delta: float, residual: Array, psi: Array, n: int) -> float:
     total = 0.0
     for i in range(n):
         residual[i] = target[i] - fitted[i]
@@ -86,7 +86,7 @@ def _misfit(target, weight, fitted, delta, residual, psi, n):
 
 
 @kernel()
-def evaluate(theta, rows, link, delta, log_space, work):
+def evaluate(theta: Array, rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> float:
     """Return F at theta and leave the terms, the prediction and psi in ``work``."""
     n, n_terms = rows.bounds[-1], rows.data.shape[0] - 2
     size, total, fitted = work.size, work.vector[TOTAL], work.vector[TOTAL]
@@ -113,8 +113,8 @@ def evaluate(theta, rows, link, delta, log_space, work):
     return _misfit(rows.data[0], rows.data[1], fitted, delta, work.vector[RESIDUAL], work.vector[PSI], n)
 
 
-@kernel()
-def _row_factors(rows, delta, log_space, work):
+@kernel(inner=True)
+def _row_factors(rows: Rows, delta: float, log_space: bool, work: Work) -> None:
     """Fill the row factors of the derivatives and the local Jacobian."""
     n, flat, psi = rows.bounds[-1], work.jacobian[0], work.vector[PSI]
     lin, quad, steep = work.vector[LIN], work.vector[QUAD], work.vector[STEEP]
@@ -132,8 +132,8 @@ def _row_factors(rows, delta, log_space, work):
             slope[i] = share[i] * rows.data[2 + k, i]
 
 
-@kernel(fastmath=SUMS)
-def _dot3(x, y, z, lo, hi):
+@kernel(inner=True, fastmath=SUMS)
+def _dot3(x: Array, y: Array, z: Array, lo: int, hi: int) -> float:
     total = 0.0
     if lo < 0:  # never, but now the compiler knows that no index wraps around and uses vectors:
         return total  # with the loop from 0 this is 25 times faster
@@ -142,8 +142,8 @@ def _dot3(x, y, z, lo, hi):
     return total
 
 
-@kernel()
-def _segment_sums(rows, work, lo, hi):
+@kernel(inner=True)
+def _segment_sums(rows: Rows, work: Work, lo: int, hi: int) -> None:
     """Fill ``work.local`` with one segment's Hessian, gradient and majoriser."""
     local, jac = work.local, work.jacobian
     lin, quad, steep, one = work.vector[LIN], work.vector[QUAD], work.vector[STEEP], work.vector[SPARE]
@@ -163,7 +163,7 @@ def _segment_sums(rows, work, lo, hi):
 
 
 @kernel()
-def derivatives(rows, link, delta, log_space, work):
+def derivatives(rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> None:
     """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
     _row_factors(rows, delta, log_space, work)
     for i in range(rows.bounds[-1]):
@@ -179,7 +179,7 @@ def derivatives(rows, link, delta, log_space, work):
         _segment_sums(rows, work, rows.bounds[s], rows.bounds[s + 1])
         for p in range(n_local):
             for slot in range(3):
-                i = link.index[s, p, slot]
+                i = link.position[s, p, slot]
                 if i < 0:
                     break
                 factor = link.factor[s, p, slot]
@@ -187,7 +187,7 @@ def derivatives(rows, link, delta, log_space, work):
                 out[n + 1, i] += factor * factor * local[p, n_local + 1]
                 for q in range(n_local):
                     for other in range(3):
-                        j = link.index[s, q, other]
+                        j = link.position[s, q, other]
                         if j < 0:
                             break
                         out[i, j] += factor * link.factor[s, q, other] * local[p, q]

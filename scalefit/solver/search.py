@@ -131,7 +131,13 @@ def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Mini
 
     def run(points: Array, limit: int) -> Minima:
         return minimise_batch(
-            design.rows, design.link, points, delta=delta, log_space=design.log_space, limit=limit, workers=workers
+            design.rows,
+            design.link,
+            points,
+            delta=delta,
+            log_space=design.log_space,
+            limit=limit,
+            workers=workers,
         )
 
     sprint = run(starts, SPRINT)
@@ -179,7 +185,5 @@ def _thin(design: Design, every: int) -> Design:
     kept = [np.arange(lo, hi, every) for lo, hi in zip(law.bounds[:-1], law.bounds[1:], strict=True)]
     rows = np.concatenate(kept)
     bounds = np.concatenate([[0], np.cumsum([len(part) for part in kept])]).astype(np.int64)
-    thin = law._replace(
-        response=law.response[rows], log_x=law.log_x[:, rows], weight=law.weight[rows], bounds=bounds
-    )
+    thin = law._replace(response=law.response[rows], log_x=law.log_x[:, rows], weight=law.weight[rows], bounds=bounds)
     return design._replace(law=thin, rows=Rows(np.ascontiguousarray(design.rows.data[:, rows]), bounds))

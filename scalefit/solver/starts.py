@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Design
+from scalefit.solver.newton import cholesky_solve
 
 __all__ = ["ExponentGrid", "exponent_grid", "grid_starts", "random_starts"]
 
@@ -82,73 +83,38 @@ def exponent_grid(design: Design, free_sign: bool) -> ExponentGrid:
 
 
 @kernel()
-def _solve_cell(gram, moment, chosen, small, factor, x, alive):
-    """Non-negative least squares on the chosen features; return the explained sum of squares.
+def _solve_cells(gram: Array, moment: Array, chosen: NDArray[np.int64], explained: Array, solution: Array) -> None:
+    """Non-negative least squares on the chosen features of every cell.
 
-    The full solution first; while one is negative, the most negative is left out.
+    The full solution first; while one coefficient is negative, the most negative is left out and the rest solved
+    again. That is not always the exact optimum, and need not be: these are starting points.
     """
-    m = chosen.size
-    for p in range(m):
-        alive[p] = 1
-    while True:
-        for i in range(m):
-            x[i] = 0.0
-        positive_definite = True
-        for i in range(m):
-            if alive[i] == 0:
-                continue
-            for j in range(i + 1):
-                if alive[j] == 0:
-                    continue
-                total = gram[chosen[i], chosen[j]]
-                for k in range(j):
-                    if alive[k] == 1:
-                        total -= factor[i, k] * factor[j, k]
-                if i > j:
-                    factor[i, j] = total / factor[j, j]
-                elif total > 1e-12 * gram[chosen[i], chosen[i]]:
-                    factor[i, i] = np.sqrt(total)
-                else:
-                    positive_definite = False
-                    alive[i] = 0
-                    break
-        for i in range(m):
-            if alive[i] == 1:
-                x[i] = moment[chosen[i]]
-                for k in range(i):
-                    if alive[k] == 1:
-                        x[i] -= factor[i, k] * x[k]
-                x[i] /= factor[i, i]
-        worst, where = 0.0, -1
-        for i in range(m - 1, -1, -1):
-            if alive[i] == 1:
-                for k in range(i + 1, m):
-                    if alive[k] == 1:
-                        x[i] -= factor[k, i] * x[k]
-                x[i] /= factor[i, i]
-        for i in range(m):
-            if alive[i] == 1 and x[i] < worst:
-                worst, where = x[i], i
-        if where < 0 or not positive_definite and m == 1:
-            break
-        alive[where] = 0
-    explained = 0.0
-    for i in range(m):
-        if alive[i] == 1:
-            explained += x[i] * moment[chosen[i]]
-    return explained
-
-
-@kernel()
-def _solve_cells(gram, moment, chosen, explained, solution):
-    """Solve every cell; ``chosen`` lists its features."""
     m = chosen.shape[1]
-    small, factor = np.zeros((m, m)), np.zeros((m, m))
+    matrix, factor = np.zeros((m, m)), np.zeros((m, m))
     alive, x = np.zeros(m, np.int64), np.zeros(m)
     for c in range(chosen.shape[0]):
-        explained[c] = _solve_cell(gram, moment, chosen[c], small, factor, x, alive)
+        size = m
         for i in range(m):
-            solution[c, i] = x[i]
+            alive[i] = i
+        while size > 0:
+            for i in range(size):
+                x[i] = moment[chosen[c, alive[i]]]
+                for j in range(size):
+                    matrix[i, j] = gram[chosen[c, alive[i]], chosen[c, alive[j]]]
+            worst = size - 1  # of a singular system, the last is left out
+            if cholesky_solve(matrix, x, size, factor):
+                for i in range(size):
+                    if x[i] < x[worst]:
+                        worst = i
+                if x[worst] >= 0.0:
+                    break
+            size -= 1
+            for i in range(worst, size):
+                alive[i] = alive[i + 1]
+        explained[c] = 0.0
+        for i in range(size):
+            solution[c, alive[i]] = x[i]
+            explained[c] += x[i] * moment[chosen[c, alive[i]]]
 
 
 class _Linear(NamedTuple):
@@ -250,7 +216,8 @@ def _gram(
 ) -> tuple[Array, Array, NDArray[np.int64]]:
     """Gram matrix and moments of every column at every grid value, and each column's first feature."""
     weight = np.sqrt(_row_weights(design, rows, emphasis))
-    features, offset = [], []
+    features: list[Array] = []
+    offset: list[int] = []
     for term, member in zip(linear.term, linear.member, strict=True):
         offset.append(len(features))
         if term < 0:
@@ -278,7 +245,13 @@ def _promising(
 
 
 def random_starts(
-    design: Design, grid: ExponentGrid, centre: Array, *, number: int, seed: int, emphasis: Array | None = None
+    design: Design,
+    grid: ExponentGrid,
+    centre: Array,
+    *,
+    number: int,
+    seed: int,
+    emphasis: Array | None = None,
 ) -> Array:
     """Draw exponents around a fit and over the whole range, and solve the linear part for each.
 

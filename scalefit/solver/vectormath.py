@@ -8,7 +8,9 @@ rounding trick below relies on the order of the operations.
 from __future__ import annotations
 
 import numpy as np
+
 from scalefit.solver.compiled import kernel
+from scalefit.solver.design import Array
 
 __all__ = ["exp_inplace", "log_into"]
 
@@ -20,7 +22,7 @@ LIMIT = 300.0  # exp(±300): far beyond any loss, and safe to square
 
 
 @kernel(fastmath={"contract"})
-def exp_inplace(x, n, scratch):
+def exp_inplace(x: Array, n: int, scratch: Array) -> None:
     """Replace ``x[:n]`` by its exponential; arguments beyond ±300 are clipped."""
     bits = scratch.view(np.int64)
     for i in range(n):
@@ -51,7 +53,7 @@ def exp_inplace(x, n, scratch):
 
 
 @kernel(fastmath={"contract"})
-def log_into(x, n, out, scratch, mantissa):
+def log_into(x: Array, n: int, out: Array, scratch: Array, mantissa: Array) -> None:
     """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``."""
     bits = scratch.view(np.uint64)
     mantissa_bits = mantissa.view(np.uint64)

@@ -42,7 +42,9 @@ def hard_problem(seed: int, n_terms: int) -> Design:
     shared = rng.uniform(size=n)
     spans = rng.uniform(1.0, 4.0, n_terms) * np.log(10)
     x = [span * (correlation * shared + (1 - correlation) * rng.uniform(size=n)) for span in spans]
-    exponents = np.where(rng.uniform(size=n_terms) < 0.2, rng.uniform(0.6, 1.5, n_terms), rng.uniform(*EXPONENTS, n_terms))
+    exponents = np.where(
+        rng.uniform(size=n_terms) < 0.2, rng.uniform(0.6, 1.5, n_terms), rng.uniform(*EXPONENTS, n_terms)
+    )
     sizes = rng.lognormal(0.0, 0.7, n_terms)
     floor = rng.choice([0.0, rng.uniform(0.3, 2.0)])
     loss = floor + sum(c * np.exp(-a * v) for c, a, v in zip(sizes, exponents, x, strict=True))

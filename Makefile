@@ -1,0 +1,73 @@
+# On a fresh machine, with only Python and make:
+#   make report   refits the published data and writes the PDF
+#   make test     runs every check
+# Both build .venv from requirements.lock first, and again only when that file or pyproject.toml changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STUDY  := reports/refit/study.toml
+
+# What .venv gets for each purpose: extras of pyproject.toml.
+EXTRAS_report := report
+EXTRAS_test   := report,test
+
+# Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.
+TORCH := torch==2.13.0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help report test lint bench notebooks lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+report: $(VENV)/.installed-report ## Refit the published data and write the PDF
+	$(BIN)/scalefit report $(STUDY)
+
+test: lint ## Lint, then run the tests
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test ## Check style and types
+	@echo "==> ruff check"
+	@$(BIN)/python -m ruff check .
+	@echo "==> ruff format --check"
+	@$(BIN)/python -m ruff format --check .
+	@echo "==> mypy"
+	@$(BIN)/python -m mypy scalefit
+
+# pyproject.toml skips benchmarks in a plain run; that option and --benchmark-only exclude each other.
+bench: $(VENV)/.installed-test ## Measure the speed of the solver
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=--strict-markers
+
+notebooks: $(VENV)/.installed-test ## Run the notebooks and store their output
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+lock: ## Resolve every extra anew and rewrite requirements.lock
+	@echo "==> resolving [all,test] in a fresh environment (minutes)"
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[all,test]"
+	@build/lock/bin/python -m pip list --disable-pip-version-check --format=freeze \
+	  --exclude-editable --exclude pip --exclude setuptools > build/lock/versions
+	@{ grep '^#' requirements.lock; sed 's/+.*//' build/lock/versions; } > requirements.lock.partial
+	@mv requirements.lock.partial requirements.lock
+	@rm -rf build/lock
+
+clean: ## Remove .venv, caches and build products
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find scalefit tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed-%: pyproject.toml requirements.lock $(VENV)/.created
+	@echo "==> installing scalefit with [$(EXTRAS_$*)] into $(VENV) (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c requirements.lock -e ".[$(EXTRAS_$*)]"
+	@touch $@
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "scalefit needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "==> creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@

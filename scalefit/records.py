@@ -1,0 +1,184 @@
+"""The parts of a result: what was minimised, on which rows, with what errors, and what limits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.tables import Dropped
+
+__all__ = [
+    "CONVERGED",
+    "NOT_CONVERGED",
+    "NOT_IDENTIFIED",
+    "Estimate",
+    "Finding",
+    "LocalOptimum",
+    "Objective",
+    "Source",
+    "Uncertainty",
+]
+
+Array = NDArray[np.float64]
+
+CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What was minimised.
+
+    Parameters
+    ----------
+    loss : {"squared", "huber"}
+        Loss of a residual; ``r^2`` or Huber's with ``r^2/2`` inside.
+    delta : float or None
+        Where the Huber loss turns linear; None for squares.
+    space : {"log", "linear"}
+        Residuals of the log response or of the response.
+    weights : str or None
+        Column of row weights.
+    exponents : {"nonnegative", "free"}
+        Whether exponents may be negative.
+    """
+
+    loss: str
+    delta: float | None
+    space: str
+    weights: str | None = None
+    exponents: str = "nonnegative"
+
+    def __str__(self) -> str:
+        name = "sum of squares" if self.loss == "squared" else f"Huber, delta {self.delta:g},"
+        of = "log response" if self.space == "log" else "response"
+        return f"{name} of the {of}" + (f", weighted by {self.weights}" if self.weights else "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows came from and what became of them.
+
+    Parameters
+    ----------
+    name, sha256 : str
+        The table and its hash.
+    rows_read : int
+        Rows in the table.
+    dropped : tuple of Dropped
+        Rules that left rows out, with counts and reasons.
+    remarks : tuple of str
+        What was guessed or noticed while reading.
+    cluster : str or None
+        Column of clusters.
+    """
+
+    name: str
+    sha256: str
+    rows_read: int
+    dropped: tuple[Dropped, ...] = ()
+    remarks: tuple[str, ...] = ()
+    cluster: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know before using the numbers.
+
+    Parameters
+    ----------
+    code : str
+        A stable word, such as ``floor_at_zero``.
+    severity : {"not converged", "not identified", "warning", "note"}
+        The first two decide the status.
+    message : str
+        A sentence.
+    """
+
+    code: str
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LocalOptimum:
+    """One row of the table of local optima.
+
+    Parameters
+    ----------
+    objective : float
+        Objective there.
+    estimate : tuple of float
+        Parameters, coefficients as logs.
+    hits : int
+        How many starts ended there.
+    converged : bool
+        Whether the stopping rule was met.
+    """
+
+    objective: float
+    estimate: tuple[float, ...]
+    hits: int
+    converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """How far to trust each number, and by which method.
+
+    Parameters
+    ----------
+    method : str
+        Such as ``pairs bootstrap``, ``HC3``; printed with every interval.
+    level : float
+        Probability of the intervals.
+    se, lo, hi : array, shape (P,)
+        Standard errors and interval ends; coefficients as logs.
+    covariance : array, shape (P, P)
+        Covariance; coefficients as logs.
+    draws : array, shape (R, P), optional
+        Bootstrap replicates; coefficients as logs. Never a posterior.
+    gauss_newton : array, shape (P,)
+        Standard errors for independent rows of equal scatter, to compare with.
+    requested, failed : int
+        Replicates asked for, and those that did not converge (left out).
+    """
+
+    method: str
+    level: float
+    se: Array
+    lo: Array
+    hi: Array
+    covariance: Array
+    gauss_newton: Array
+    draws: Array | None = None
+    requested: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One parameter as reported, in the units of the table.
+
+    Parameters
+    ----------
+    name, kind : str
+        ``E[OPT,wikitext]`` and its role.
+    value, se, lo, hi : float
+        Estimate, standard error, interval.
+    log_value, log_se : float or None
+        The same of the logarithm, for coefficients.
+    gauss_newton : float
+        Standard error under independent rows of equal scatter.
+    """
+
+    name: str
+    kind: str
+    value: float
+    se: float
+    lo: float
+    hi: float
+    log_value: float | None
+    log_se: float | None
+    gauss_newton: float

@@ -1,0 +1,191 @@
+"""The array layer: arithmetic, derivatives, batches, independence of representation."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalefit.datasets import load_dataset
+from scalefit.law import Law
+from scalefit.problem import build_problem
+from scalefit.solver.batch import (
+    BOOTSTRAP,
+    DELETE_ONE,
+    Resampling,
+    minimise_batch,
+    minimise_resamples,
+    resample_weights,
+)
+from scalefit.solver.components import split
+from scalefit.solver.curvature import curvature_at
+from scalefit.solver.newton import CONVERGED
+from scalefit.solver.objective import derivatives, evaluate, new_work
+from scalefit.solver.search import misfit, search
+from scalefit.solver.vectormath import exp_inplace, log_into
+from tests.reference.hard_problems import compare
+
+LAWS = [
+    "loss ~ E + A/params^alpha + B/tokens^beta",
+    "loss ~ A/params^alpha",
+    "loss ~ 0.5 + A/params^alpha + 300/tokens^beta",
+    "loss ~ E[shape_class] + A/params^alpha + B/tokens^beta[shape_class]",
+    "loss ~ E + A/params^alpha + A/tokens^beta",
+    "loss ~ E + A/params^alpha + B/tokens^alpha",
+    "loss ~ E + c/width^1 + B[shape_class]/tokens^(1/3)",
+    "loss ~ E + A/params^alpha[shape_class]",
+]
+
+
+def chinchilla_with_classes():
+    frame = load_dataset("chinchilla")
+    return frame.assign(shape_class=np.where(frame["depth"] > 20, "deep", "flat"))
+
+
+def problem_of(law, **options):
+    return build_problem(Law.parse(law), chinchilla_with_classes(), **options)
+
+
+def test_exp_agrees_with_numpy_to_two_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-299, 299, 4001), np.linspace(-1e-3, 1e-3, 101), [0.0]])
+    y = x.copy()
+    exp_inplace(y, len(y), np.empty_like(y))
+    np.testing.assert_array_max_ulp(y, np.exp(x), maxulp=2)
+
+
+def test_log_agrees_with_numpy_to_two_units_in_the_last_place():
+    x = np.concatenate([np.geomspace(1e-300, 1e300, 4001), 1 + np.linspace(-0.4, 0.6, 999), [1.0]])
+    out = np.empty_like(x)
+    log_into(x, len(x), out, np.empty_like(x), np.empty_like(x))
+    np.testing.assert_array_max_ulp(out, np.log(x), maxulp=2)
+
+
+def test_exp_clips_instead_of_overflowing():
+    x = np.array([-1e6, 1e6, np.inf])
+    exp_inplace(x, 3, np.empty(3))
+    assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("space", ["log", "linear"])
+@pytest.mark.parametrize("delta", [np.inf, 0.05])
+def test_gradient_and_hessian_equal_finite_differences(law, space, delta):
+    design = problem_of(law, space=space).design
+    theta = search(design)[0].theta + 0.05 * np.random.default_rng(1).normal(size=design.n_parameters)
+    work = new_work(design.rows.data.shape[1], len(design.rows.u), len(theta))
+
+    def gradient(at):
+        evaluate(at, design.rows, design.link, delta, design.log_space, work)
+        derivatives(design.rows, design.link, delta, design.log_space, work)
+        return work.derivative[len(theta)].copy()
+
+    g = gradient(theta)
+    hessian = work.derivative[: len(theta)].copy()
+    step = 1e-6
+    value = [[misfit(design, theta + sign * step * unit, delta) for sign in (1, -1)] for unit in np.eye(len(theta))]
+    slopes = [(up - down) / (2 * step) for up, down in value]
+    np.testing.assert_allclose(g, slopes, rtol=2e-5, atol=1e-6 * np.abs(g).max())
+    curves = [
+        (gradient(theta + step * unit) - gradient(theta - step * unit)) / (2 * step) for unit in np.eye(len(theta))
+    ]
+    # Huber's second derivative jumps where a residual crosses delta
+    slack = 1e-5 if delta == np.inf else 0.02
+    np.testing.assert_allclose(hessian, curves, rtol=slack, atol=slack * np.abs(hessian).max())
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_centring_is_undone(law):
+    design = problem_of(law).design
+    theta = np.random.default_rng(2).normal(size=design.n_parameters)
+    np.testing.assert_allclose(design.from_natural(design.to_natural(theta)), theta, atol=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_jacobian_in_natural_parameters(law):
+    problem = problem_of(law)
+    design, theta = problem.design, search(problem.design)[0].theta
+    shape = curvature_at(design, theta, np.inf)
+    natural, step = design.to_natural(theta), 1e-6
+    for j, unit in enumerate(np.eye(len(theta))):
+        up, down = (
+            curvature_at(design, design.from_natural(natural + sign * step * unit), np.inf).residual for sign in (1, -1)
+        )
+        np.testing.assert_allclose(
+            shape.jacobian[:, j], (down - up) / (2 * step), atol=3e-6 * np.abs(shape.jacobian).max()
+        )
+
+
+def test_a_batch_of_one_equals_a_member_of_a_batch():
+    design = problem_of(LAWS[0]).design
+    start = search(design)[0].theta[None]
+    resampling = Resampling(BOOTSTRAP, np.arange(245), 245, 7, 6)
+    options = {"delta": 1e-3, "log_space": True}
+    many = minimise_resamples(design.rows, design.link, start, resampling, replicates=range(40), workers=2, **options)
+    for b in (0, 17, 39):
+        one = minimise_resamples(
+            design.rows, design.link, start, resampling, replicates=range(b, b + 1), workers=1, **options
+        )
+        np.testing.assert_array_equal(one.theta[0], many.theta[b])
+
+
+def test_resamples_are_what_their_weights_say():
+    design = problem_of(LAWS[0]).design
+    theta = search(design)[0].theta
+    resampling = Resampling(BOOTSTRAP, np.arange(245) // 5, 49, 3, 6)
+    refits = minimise_resamples(
+        design.rows, design.link, theta[None], resampling, replicates=range(3), delta=np.inf, log_space=True
+    )
+    for b in range(3):
+        weight = resample_weights(design.rows, resampling, b)
+        assert weight.sum() == 245
+        assert (np.ptp(weight.reshape(49, 5), axis=1) == 0).all()  # clusters travel whole
+        rows = design.rows._replace(data=np.vstack([design.rows.data[0], weight, design.rows.u]))
+        direct = minimise_batch(rows, design.link, theta[None], delta=np.inf, log_space=True)
+        np.testing.assert_allclose(refits.theta[b], direct.theta[0], rtol=1e-7)
+
+
+def test_jackknife_leaves_one_cluster_out():
+    design = problem_of(LAWS[0]).design
+    resampling = Resampling(DELETE_ONE, np.arange(245) // 5, 49, 0, 6)
+    weight = resample_weights(design.rows, resampling, 4)
+    assert weight[20:25].sum() == 0
+    assert weight.sum() == 240
+
+
+def test_a_level_that_a_resample_misses_is_nan_not_a_number():
+    frame = load_dataset("llm_families")
+    problem = build_problem(Law.parse("family_width"), frame)
+    theta = search(problem.design)[0].theta
+    resampling = Resampling(DELETE_ONE, (problem.design.rows.weight * 0).astype(int), 1, 0, 0)
+    cluster = np.ones(108, dtype=np.int64)
+    cluster[problem.design.rows.bounds[0] : problem.design.rows.bounds[1]] = 0
+    resampling = resampling._replace(cluster=cluster, n_cluster=2)
+    refit = minimise_resamples(
+        problem.design.rows, problem.design.link, theta[None], resampling, replicates=range(1),
+        delta=np.inf, log_space=True,
+    )  # fmt: skip
+    assert np.isnan(refit.theta[0, 0])
+    assert np.isfinite(refit.theta[0, 1:]).all()
+    assert refit.status[0] == CONVERGED
+
+
+def test_independent_levels_are_searched_apart_and_agree_with_the_whole():
+    law = "loss ~ E[shape_class] + A[shape_class]/params^alpha[shape_class] + B[shape_class]/tokens^beta[shape_class]"
+    problem = problem_of(law)
+    parts = split(problem.design.law)
+    assert len(parts) == 2
+    assert sum(len(part.law.response) for part in parts) == 245
+    whole = search(problem.design)[0]
+    again = minimise_batch(problem.design.rows, problem.design.link, whole.theta[None], delta=np.inf, log_space=True)
+    assert whole.converged
+    assert again.value[0] == pytest.approx(whole.value, rel=1e-12)
+    alone = [
+        search(build_problem(Law.parse("chinchilla"), rows).design)[0].value
+        for _, rows in chinchilla_with_classes().groupby("shape_class")
+    ]
+    assert whole.value == pytest.approx(sum(alone), rel=1e-10)
+
+
+@given(seed=st.integers(0, 10_000), terms=st.integers(1, 3), huber=st.booleans())
+def test_search_is_not_above_brute_force(seed, terms, huber):
+    outcome = compare(seed, terms, delta=1e-3 if huber else np.inf, starts=60)
+    assert outcome.found <= outcome.brute * (1 + 1e-10)
