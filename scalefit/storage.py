@@ -6,7 +6,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,18 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law import Coef, Law
 from scalefit.problem import Parameter
-from scalefit.records import Estimate, Finding, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.records import Estimate, Finding, LocalOptimum, Objective, Posterior, Source, Uncertainty
 from scalefit.results import Fit
 from scalefit.tables import Dropped
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit", "write_atomically"]
 
-FORMAT, FORMAT_VERSION = "scalefit-fit", 1
+FORMAT, FORMAT_VERSION = "scalefit-fit", 2  # 2 adds posteriors; a fit without one is still written as 1
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
+POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -72,7 +73,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     spread = fit.uncertainty
     record = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if fit.posterior is None else FORMAT_VERSION,
         "version": fit.version,
         "law": str(fit.law),
         "engine": fit.engine,
@@ -88,6 +89,10 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     }
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
     arrays["point"] = fit.point
+    netcdf = None
+    if fit.posterior is not None:
+        record["posterior"], own, netcdf = _split_posterior(fit.posterior)
+        arrays |= own
     labels, numbers = _split_frame(fit.rows)
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays, **numbers)
@@ -98,6 +103,8 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
             "arrays.npz": packed.getvalue(),
             "rows.json": json.dumps(labels),
         }
+        if netcdf is not None:
+            members["posterior.nc"] = netcdf
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     write_atomically(path, out.getvalue())
@@ -126,6 +133,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
             record = json.loads(archive.read("fit.json"))
             arrays = dict(np.load(io.BytesIO(archive.read("arrays.npz")), allow_pickle=False))
             rows = _join_frame(json.loads(archive.read("rows.json")), arrays)
+            netcdf = archive.read("posterior.nc") if "posterior.nc" in archive.namelist() else None
     except FileNotFoundError:
         raise DataError(f"there is no file {str(path)!r}; write one with scalefit fit ... --out FILE") from None
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
@@ -135,7 +143,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
             f"{str(path)!r} has format {record.get('format')} {record.get('format_version')}; this release reads "
             f"{FORMAT} up to {FORMAT_VERSION}: install a newer scalefit"
         )
-    return _fit(record, arrays, rows)
+    return _fit(record, arrays, rows, netcdf)
 
 
 def _split_frame(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -153,16 +161,18 @@ def _split_frame(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
+    index = pd.Index(arrays["rows:index"], name=record["index"])
     columns = {
-        one["name"]: pd.Series(one["labels"], dtype=object).to_numpy() if "labels" in one else arrays[f"rows:{place}"]
+        one["name"]: pd.Series(one["labels"], index=index, dtype=object)
+        if "labels" in one
+        else pd.Series(arrays[f"rows:{place}"], index=index)
         for place, one in enumerate(record["columns"])
     }
-    return pd.DataFrame(columns, index=pd.Index(arrays["rows:index"], name=record["index"]))
+    return pd.DataFrame(columns, index=index)
 
 
-def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> Fit:
+def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
     law = Law.parse(record["law"])
-    coefs = {coef.name: coef for coef in law.parameters}
     source = record["source"]
     dropped = tuple(Dropped(**one) for one in source["dropped"])
     optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
@@ -172,9 +182,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> 
         engine=record["engine"],
         objective=Objective(**record["objective"]),
         value=record["value"],
-        parameters=tuple(
-            Parameter(coefs[one["name"]], tuple(one["level"]), one["kind"]) for one in record["parameters"]
-        ),
+        parameters=tuple(_parameter(one, law) for one in record["parameters"]),
         point=arrays["point"],
         findings=tuple(Finding(**one) for one in record["findings"]),
         source=Source(**source | {"dropped": dropped, "remarks": tuple(source["remarks"])}),
@@ -184,6 +192,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame) -> 
         seed=record["seed"],
         version=record["version"],
         label=record["label"],
+        posterior=_join_posterior(record.get("posterior"), arrays, netcdf),
     )
 
 

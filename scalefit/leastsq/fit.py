@@ -131,17 +131,12 @@ def fit(
         law, table.frame, space=space, weights=weights, cluster=cluster, free_sign=exponents == "free"
     )
     report = progress or (lambda *_: None)
-    if cache_is_cold():
-        report("compiling, once", 0, 0)
-    report("searching for the optimum", 0, 0)
     threshold = delta if loss == "huber" else np.inf
-    optima = search(problem.design, delta=threshold, free_sign=problem.free_sign, seed=seed)
-    theta = _ordered(problem, optima[0].theta)
-    optima = (optima[0]._replace(theta=theta), *optima[1:])
-    shape = curvature_at(problem.design, theta, threshold)
+    optima = _optima(problem, threshold, seed, report)
+    shape = curvature_at(problem.design, optima[0].theta, threshold)
     method = uncertainty if uncertainty != "pairs" or bootstrap else "cluster" if cluster else "hc3"
     spread = _spread(problem, optima, shape, threshold, method, bootstrap, level, seed, report)
-    point = problem.design.to_natural(theta)
+    point = problem.design.to_natural(optima[0].theta)
     result = Fit(
         law=law,
         engine="least squares",
@@ -181,6 +176,15 @@ def _check_options(
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
     if bootstrap < 0 or bootstrap == 1:
         raise DataError(f"bootstrap is {bootstrap}; it must be 0 (none) or at least 2, such as 4000")
+
+
+def _optima(problem: Problem, delta: float, seed: int, report: Progress) -> tuple[Optimum, ...]:
+    """Search, and put the best optimum in the order that its names promise."""
+    if cache_is_cold():
+        report("compiling, once", 0, 0)
+    report("searching for the optimum", 0, 0)
+    first, *others = search(problem.design, delta=delta, free_sign=problem.free_sign, seed=seed)
+    return first._replace(theta=_ordered(problem, first.theta)), *others
 
 
 def _spread(

@@ -88,8 +88,8 @@ def search(
         emphasis = _robust_weights(small, found[0].theta, delta)
         number = 12 * (1 + grid.n_axes)
         starts = random_starts(small, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
-        if np.isfinite(delta):
-            starts = np.vstack([starts, grid_starts(small, grid, emphasis=emphasis, most=16)])
+        if np.isfinite(delta) and grid.n_axes <= 3:  # beyond, the grid costs more than it finds
+            starts = np.vstack([starts, grid_starts(small, grid, emphasis=emphasis, most=12)])
         found = _distinct(_minimise(small, starts, delta, workers), found)
     if every > 1:
         starts = np.array([optimum.theta for optimum in found[:3]])
@@ -122,33 +122,27 @@ def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int)
     squares = np.array([optimum.theta for optimum in found])
     starts = [squares, cells]
     for wide in (100.0, 10.0):  # from nearly least squares to the asked delta, step by step
-        squares = _minimise(design, squares, wide * delta, workers).theta
+        squares = _sprint(design, squares, wide * delta, SPRINT, workers).theta
     return _distinct(_minimise(design, np.vstack([*starts, squares]), delta, workers), ())
+
+
+def _sprint(design: Design, starts: Array, delta: float, limit: int, workers: int) -> Minima:
+    return minimise_batch(
+        design.rows, design.link, starts, delta=delta, log_space=design.log_space, limit=limit, workers=workers
+    )
 
 
 def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Minima:
     """Minimise from every start; those still on their way after SPRINT steps go on only if they lead."""
-
-    def run(points: Array, limit: int) -> Minima:
-        return minimise_batch(
-            design.rows,
-            design.link,
-            points,
-            delta=delta,
-            log_space=design.log_space,
-            limit=limit,
-            workers=workers,
-        )
-
-    sprint = run(starts, SPRINT)
-    unfinished = np.flatnonzero(sprint.status != CONVERGED)
+    first = _sprint(design, starts, delta, SPRINT, workers)
+    unfinished = np.flatnonzero(first.status != CONVERGED)
     if unfinished.size == 0:
-        return sprint
-    order = unfinished[np.argsort(sprint.value[unfinished], kind="stable")]
-    leaders = order[np.unique(np.round(np.log(sprint.value[order] + 1e-300), 5), return_index=True)[1]][:LEADERS]
-    rest = run(sprint.theta[leaders], MAX_ITERATIONS)
-    done = np.flatnonzero(sprint.status == CONVERGED)
-    return Minima(*(np.concatenate([a[done], b]) for a, b in zip(sprint, rest, strict=True)))
+        return first
+    order = unfinished[np.argsort(first.value[unfinished], kind="stable")]
+    leaders = order[np.unique(np.round(np.log(first.value[order] + 1e-300), 5), return_index=True)[1]][:LEADERS]
+    rest = _sprint(design, first.theta[leaders], delta, MAX_ITERATIONS, workers)
+    done = np.flatnonzero(first.status == CONVERGED)
+    return Minima(*(np.concatenate([a[done], b]) for a, b in zip(first, rest, strict=True)))
 
 
 def _distinct(minima: Minima, known: tuple[Optimum, ...]) -> tuple[Optimum, ...]:
