@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "LocalOptimum",
     "Objective",
+    "Posterior",
     "Source",
     "Uncertainty",
 ]
@@ -28,12 +29,12 @@ CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not c
 
 @dataclass(frozen=True)
 class Objective:
-    """What was minimised.
+    """What was minimised, or the likelihood of a posterior.
 
     Parameters
     ----------
-    loss : {"squared", "huber"}
-        Loss of a residual; ``r^2`` or Huber's with ``r^2/2`` inside.
+    loss : {"squared", "huber", "student_t", "normal"}
+        Loss of a residual, ``r^2`` or Huber's with ``r^2/2`` inside; or its distribution.
     delta : float or None
         Where the Huber loss turns linear; None for squares.
     space : {"log", "linear"}
@@ -51,7 +52,13 @@ class Objective:
     exponents: str = "nonnegative"
 
     def __str__(self) -> str:
-        name = "sum of squares" if self.loss == "squared" else f"Huber, delta {self.delta:g},"
+        names = {
+            "squared": "sum of squares",
+            "huber": f"Huber, delta {self.delta or 0:g},",
+            "student_t": "log likelihood at the posterior mean, Student-t residuals",
+            "normal": "log likelihood at the posterior mean, normal residuals",
+        }
+        name = names[self.loss]
         of = "log response" if self.space == "log" else "response"
         return f"{name} of the {of}" + (f", weighted by {self.weights}" if self.weights else "")
 
@@ -138,9 +145,9 @@ class Uncertainty:
     covariance : array, shape (P, P)
         Covariance; coefficients as logs.
     draws : array, shape (R, P), optional
-        Bootstrap replicates; coefficients as logs. Never a posterior.
+        Bootstrap replicates, or draws of the posterior where the fit has one; coefficients as logs.
     gauss_newton : array, shape (P,)
-        Standard errors for independent rows of equal scatter, to compare with.
+        Standard errors for independent rows of equal scatter, to compare with; zeros in a posterior.
     requested, failed : int
         Replicates asked for, and those that did not converge (left out).
     """
@@ -155,6 +162,46 @@ class Uncertainty:
     draws: Array | None = None
     requested: int = 0
     failed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What only a Bayesian fit has. Its draws are in the uncertainty, equally weighted.
+
+    Parameters
+    ----------
+    path : {"fast", "full"}
+        Importance sampling or NUTS.
+    verdict : str
+        A sentence on how well the draws represent the posterior.
+    priors : tuple of (str, str)
+        Parameter and prior; that of a coefficient is on the size of its term at the centre of the data.
+    pool : tuple of (str, str)
+        Parameter and how its levels are pooled.
+    ess_bulk, ess_tail, r_hat : array, shape (P,)
+        Effective draws for the mean and for the interval, and R-hat (NaN on the fast path).
+    khat : float or None
+        Pareto shape of the importance weights.
+    log_evidence, log_evidence_se : float or None
+        Log of the integral of likelihood times prior, of log responses, and its Monte Carlo error.
+    divergences : int or None
+        Of NUTS.
+    netcdf : bytes or None
+        ArviZ InferenceData of the full path.
+    """
+
+    path: str
+    verdict: str
+    priors: tuple[tuple[str, str], ...]
+    pool: tuple[tuple[str, str], ...]
+    ess_bulk: Array
+    ess_tail: Array
+    r_hat: Array
+    khat: float | None = None
+    log_evidence: float | None = None
+    log_evidence_se: float | None = None
+    divergences: int | None = None
+    netcdf: bytes | None = None
 
 
 @dataclass(frozen=True)

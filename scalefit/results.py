@@ -21,6 +21,7 @@ from scalefit.records import (
     Finding,
     LocalOptimum,
     Objective,
+    Posterior,
     Source,
     Uncertainty,
 )
@@ -41,15 +42,15 @@ class Fit:
     law : Law
         The law.
     engine : str
-        ``least squares``.
+        ``least squares`` or ``bayes``.
     objective : Objective
-        What was minimised.
+        What was minimised, or the likelihood.
     value : float
-        The objective at the optimum, summed over rows.
+        The objective at the optimum, summed over rows; the log likelihood at the posterior mean.
     parameters : tuple of Parameter, length P
         Order of every vector.
     point : array, shape (P,)
-        The optimum; coefficients as logs.
+        The optimum or the posterior mean; coefficients as logs.
     findings : tuple of Finding
         What limits the result.
     source : Source
@@ -64,6 +65,10 @@ class Fit:
         Seed of the search and of the bootstrap.
     version : str
         Version of scalefit.
+    label : str
+        A name for plots and comparisons.
+    posterior : Posterior or None
+        What only a Bayesian fit has.
     """
 
     law: Law
@@ -80,6 +85,7 @@ class Fit:
     seed: int
     version: str
     label: str = field(default="")
+    posterior: Posterior | None = None
 
     @property
     def status(self) -> str:
@@ -99,6 +105,8 @@ class Fit:
         warnings = [finding.message for finding in self.findings if finding.severity == "warning"]
         if bad:
             return " ".join(bad)
+        if self.posterior is not None:
+            return " ".join([self.posterior.verdict, *warnings])
         if warnings:
             return "Converged to the global optimum found, with warnings: " + " ".join(warnings)
         starts = sum(one.hits for one in self.optima)
@@ -131,7 +139,12 @@ class Fit:
         raise KeyError(f"no parameter {name!r}; {closest(name, self.names)}")
 
     def draws(self, name: str) -> Array:
-        """Return the bootstrap replicates of one parameter, shape (R,), in the units of the table.
+        """Return bootstrap replicates, or draws of the posterior, of one parameter in the units of the table.
+
+        Returns
+        -------
+        array, shape (R,)
+            Equally weighted.
 
         Raises
         ------
@@ -185,8 +198,11 @@ class Fit:
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
     def table(self) -> pd.DataFrame:
-        """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter."""
-        return pd.DataFrame(
+        """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.
+
+        A posterior adds ``ess_bulk, ess_tail, r_hat``.
+        """
+        frame = pd.DataFrame(
             {
                 "param": [parameter.coef.name for parameter in self.parameters],
                 "level": [",".join(parameter.level) for parameter in self.parameters],
@@ -198,6 +214,9 @@ class Fit:
                 "method": self.uncertainty.method,
             }
         )
+        for name in ("ess_bulk", "ess_tail", "r_hat") if self.posterior is not None else ():
+            frame[name] = getattr(self.posterior, name)
+        return frame
 
     def summary(self) -> str:
         """Return the result as text: status, what was fitted, the parameters, what to know."""

@@ -26,6 +26,7 @@ FORMAT, FORMAT_VERSION = "scalefit-fit", 2  # 2 adds posteriors; a fit without o
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
+POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -169,6 +170,29 @@ def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
         for place, one in enumerate(record["columns"])
     }
     return pd.DataFrame(columns, index=index)
+
+
+def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, Any], bytes | None]:
+    """Part a posterior into what JSON keeps, what npz keeps, and the chains' own file."""
+    arrays = {f"posterior:{name}": getattr(posterior, name) for name in POSTERIOR_ARRAYS}
+    kept = {field.name: getattr(posterior, field.name) for field in fields(posterior)}
+    record = {name: value for name, value in kept.items() if name not in (*POSTERIOR_ARRAYS, "netcdf")}
+    return record, arrays, posterior.netcdf
+
+
+def _join_posterior(record: dict[str, Any] | None, arrays: dict[str, Any], netcdf: bytes | None) -> Posterior | None:
+    if record is None:
+        return None
+    pairs: dict[str, Any] = {name: tuple(map(tuple, record[name])) for name in ("priors", "pool")}
+    own: dict[str, Any] = {name: arrays[f"posterior:{name}"] for name in POSTERIOR_ARRAYS}
+    return Posterior(**(record | pairs | own), netcdf=netcdf)
+
+
+def _parameter(record: dict[str, Any], law: Law) -> Parameter:
+    """Find a saved parameter in the law; sigma, nu and their like are in no law."""
+    coefs = {coef.name: coef for coef in law.parameters}
+    coef = coefs.get(record["name"], Coef(record["name"]))
+    return Parameter(coef, tuple(record["level"]), record["kind"])
 
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:

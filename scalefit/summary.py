@@ -33,11 +33,30 @@ def fit_text(fit: Fit) -> str:
         f"  data       {source.name}, {fit.n_rows} of {source.rows_read} rows" + (f" ({dropped})" if dropped else ""),
         f"  objective  {fit.value:.12g} ({fit.objective})",
         f"  errors     {spread.method}, {spread.level:.0%} intervals",
+        *_posterior_lines(fit),
         "",
         *_parameter_lines(fit),
     ]
     notes = [one.message for one in fit.findings if one.severity == "note"]
     return "\n".join(lines + [f"  note: {note}" for note in (*notes, *source.remarks)])
+
+
+def _posterior_lines(fit: Fit) -> list[str]:
+    """Say how the draws were made, the evidence and every prior."""
+    posterior = fit.posterior
+    if posterior is None:
+        return []
+    lines = []
+    if posterior.log_evidence is not None and posterior.log_evidence_se is not None:
+        lines.append(f"  evidence   log {posterior.log_evidence:.2f} ± {posterior.log_evidence_se:.2g}, with the priors below")
+    groups: dict[str, list[str]] = {}
+    for name, prior in posterior.priors:
+        groups.setdefault(prior, []).append(name)
+    written = "; ".join(f"{', '.join(names)} ~ {prior}" for prior, names in groups.items())
+    lines.append(f"  priors     {written}")
+    if any(parameter.kind == "coefficient" for parameter in fit.parameters):
+        lines.append("             (a coefficient's prior is on its term's size at the centre of the data)")
+    return lines
 
 
 def _parameter_lines(fit: Fit) -> list[str]:

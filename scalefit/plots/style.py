@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -20,9 +21,10 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from scalefit.errors import DataError
 from scalefit.law import Coef, Law
 from scalefit.typeset import SYMBOLS, to_mathtext
 
@@ -42,8 +44,10 @@ __all__ = [
     "log_axis",
     "new_axes",
     "new_figure",
+    "new_panels",
     "panel_title",
     "reference_line",
+    "save_figure",
     "short_number",
     "svg_bytes",
     "symbol",
@@ -114,8 +118,9 @@ def _register_fonts() -> dict[str, Any]:
     for weight in ("Regular", "Italic", "Medium", "SemiBold", "SemiBoldItalic"):
         font_manager.fontManager.addfont(folder / f"FiraSans-{weight}.ttf")
     return {
-        "font.family": [_FAMILY],
+        "font.family": [_FAMILY, "DejaVu Sans"],  # the second for glyphs that the first lacks
         "mathtext.fontset": "custom",
+        "mathtext.cal": _FAMILY,
         "mathtext.rm": _FAMILY,
         "mathtext.it": f"{_FAMILY}:italic",
         "mathtext.bf": f"{_FAMILY}:semibold",
@@ -128,7 +133,8 @@ def house_style() -> Iterator[None]:
 
     Fira Sans is used when its package is installed, matplotlib's own sans otherwise.
     """
-    with mpl.rc_context({**_STYLE, **_register_fonts()}):
+    settings: Any = {**_STYLE, **_register_fonts()}
+    with mpl.rc_context(settings):
         yield
 
 
@@ -149,9 +155,31 @@ def new_figure(*, height: float, width: float = FULL_WIDTH) -> Figure:
         return Figure(figsize=(width * _MM, height * _MM))
 
 
+def new_panels(rows: int, columns: int, *, height: float, width: float = FULL_WIDTH, **options: Any) -> list[Axes]:
+    """Return the Axes of a new figure, row by row.
+
+    Parameters
+    ----------
+    rows, columns : int
+        How many panels.
+    height, width : float
+        Size of the figure, mm.
+    **options
+        Passed to ``Figure.subplots``, such as ``sharey=True``.
+
+    Returns
+    -------
+    list of Axes
+        Of length rows times columns.
+    """
+    with house_style():
+        figure = new_figure(height=height, width=width)
+        return list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+
+
 def new_axes(ax: Axes | None, *, width: float = 85.0, height: float = 62.0) -> Axes:
     """Return the given Axes, or those of a new figure of half the text width."""
-    return new_figure(width=width, height=height).subplots() if ax is None else ax
+    return new_panels(1, 1, width=width, height=height)[0] if ax is None else ax
 
 
 def svg_bytes(figure: Figure) -> bytes:
@@ -162,6 +190,37 @@ def svg_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def save_figure(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
+    """Write the figure of some Axes to a file, in the format of its suffix.
+
+    Parameters
+    ----------
+    axes : Axes or sequence of Axes
+        What a plot function returned.
+    path : path
+        Such as ``residuals.png``; svg, pdf and others as matplotlib knows them.
+
+    Raises
+    ------
+    DataError
+        For an unknown suffix or a place that cannot be written.
+    """
+    figure = (axes if isinstance(axes, Axes) else axes[0]).get_figure(root=True)
+    path = Path(path)
+    suffix = path.suffix.lower().lstrip(".")
+    known = figure.canvas.get_supported_filetypes() if figure else {}
+    if figure is None or suffix not in known:
+        raise DataError(f"cannot draw to {path.name!r}; end the name with one of: {', '.join(sorted(known))}")
+    with house_style():
+        buffer = io.BytesIO()
+        dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        figure.savefig(buffer, format=suffix, dpi=200, metadata=dated.get(suffix))
+    try:
+        path.write_bytes(buffer.getvalue())
+    except OSError as error:
+        raise DataError(f"cannot write {str(path)!r}: {error.strerror}; give a path that you can write") from None
+
+
 def symbol(name: str) -> str:
     """Typeset a parameter's name as mathtext: ``a_m`` with a subscript, ``alpha`` as Greek."""
     return f"${to_mathtext(Law('loss', Coef(name), ())).strip('$').partition(' = ')[2]}$"
@@ -169,13 +228,14 @@ def symbol(name: str) -> str:
 
 def column_label(name: str) -> str:
     """Label an axis that shows a column: the word, and the field's letter where it has one."""
-    words = name.replace("_", " ")
+    words = "parameters" if name == "params" else name.replace("_", " ")
     return f"{words} ${SYMBOLS[name]}$" if name in SYMBOLS else words
 
 
+@house_style()
 def panel_title(ax: Axes, text: str) -> None:
     """Set a short heading flush left above a panel."""
-    ax.set_title(text, fontweight="medium")
+    ax.set_title(text)
 
 
 def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: float = 1.0) -> None:
@@ -232,7 +292,7 @@ def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most:
     lo, hi = float(logs.min()), float(logs.max())
     room = max(hi - lo, 0.1) * pad
     lo, hi = lo - room, hi + room
-    is_x = axis.axis_name == "x"
+    is_x = axis is axis.axes.xaxis
     ax = axis.axes
     (ax.set_xscale if is_x else ax.set_yscale)("log")
     (ax.set_xlim if is_x else ax.set_ylim)(10**lo, 10**hi)
@@ -242,11 +302,12 @@ def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most:
 
 
 def _round_ticks(lo: float, hi: float, most: int) -> list[float]:
-    """Pick the finest of a few round series that has no more than ``most`` values in 10^[lo, hi]."""
+    """Pick the finest of a few round series that has two to ``most`` values in 10^[lo, hi]."""
     decades = range(int(np.floor(lo)), int(np.ceil(hi)) + 1)
     series: list[list[float]] = [
         [m * 10.0**d for d in decades for m in mantissas]
         for mantissas in ((1, 1.5, 2, 3, 4, 5, 7), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
     ] + [[10.0**d for d in decades if d % step == 0] for step in (2, 3, 4, 6)]
-    inside = [[tick for tick in ticks if lo <= np.log10(tick) <= hi] for ticks in series]
-    return next((ticks for ticks in inside if 0 < len(ticks) <= most), inside[0])
+    even = MaxNLocator(nbins=most, steps=[1, 2, 5, 10]).tick_values(10**lo, 10**hi)  # for less than an octave
+    inside = [[tick for tick in ticks if tick > 0 and lo <= np.log10(tick) <= hi] for ticks in (*series, list(even))]
+    return next((ticks for ticks in inside if 2 <= len(ticks) <= most), inside[-1])

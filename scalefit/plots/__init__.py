@@ -1,0 +1,87 @@
+"""Figures of fits. Every function takes a fit and returns the matplotlib Axes that it drew on."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from scalefit.errors import DataError, closest
+from scalefit.plots.fit import observed_predicted, optima, residuals, term
+from scalefit.plots.spread import density, forest, pairs
+from scalefit.plots.style import house_style, save_figure
+from scalefit.results import Fit
+
+__all__ = [
+    "KINDS",
+    "density",
+    "draw",
+    "forest",
+    "house_style",
+    "observed_predicted",
+    "optima",
+    "pairs",
+    "residuals",
+    "save_figure",
+    "term",
+]
+
+KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "density": density,
+        "fit": observed_predicted,
+        "forest": forest,
+        "observed": observed_predicted,
+        "optima": optima,
+        "pairs": pairs,
+        "residuals": residuals,
+        "term": term,
+    }
+)
+
+
+def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:
+    """Draw a fit; ``fit.plot(kind)`` calls this. In a notebook the figure appears below the cell.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    kind : str
+        One of :data:`KINDS`.
+    **options
+        Keywords of the function behind the kind.
+
+    Returns
+    -------
+    Axes or tuple of Axes
+        What that function returns.
+
+    Raises
+    ------
+    DataError
+        For an unknown kind.
+    """
+    if kind not in KINDS:
+        raise DataError(f"there is no plot {kind!r}; {closest(kind, KINDS)}")
+    drawn = KINDS[kind](fit, **options)
+    if options.get("ax") is None:
+        _show_in_notebook(drawn if isinstance(drawn, Axes) else drawn[0])
+    return drawn
+
+
+def _show_in_notebook(axes: Axes) -> None:
+    """Display the figure where a kernel can show pictures: figures here belong to no pyplot window."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    shown: Any = import_module("IPython.display")
+    figure: Any = axes.figure
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=144)
+    shown.display(shown.Image(picture.getvalue(), width=int(figure.get_figwidth() * 110)))

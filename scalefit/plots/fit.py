@@ -1,0 +1,328 @@
+"""How well one fit describes its rows: observed against predicted, residuals, single terms, local optima."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, closest
+from scalefit.law import Law, Term, format_value
+from scalefit.plots.style import (
+    BLUE,
+    GOLD,
+    GREY,
+    HAIRLINE,
+    INK,
+    column_label,
+    house_style,
+    log_axis,
+    new_axes,
+    symbol,
+)
+from scalefit.problem import predict_law
+from scalefit.results import Fit
+from scalefit.rounding import rounded
+
+__all__ = ["observed_predicted", "optima", "residuals", "term"]
+
+Array = NDArray[np.float64]
+
+_POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
+_LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
+_MOST_LEVELS: Final = 40
+_BINS: Final = 7
+
+
+@house_style()
+def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the observed response against the law's, with the line of equality.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    left_out : DataFrame, optional
+        Rows that the fit did not use, drawn in gold.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+    """
+    ax = new_axes(ax)
+    observed = fit.rows[fit.law.response].to_numpy(float)
+    predicted = predict_law(fit.law, fit.values, fit.rows)
+    shown = [observed, predicted]
+    if left_out is not None and len(left_out):
+        outside = left_out[fit.law.response].to_numpy(float), predict_law(fit.law, fit.values, left_out)
+        ax.scatter(outside[1], outside[0], **_LEFT_OUT)
+        shown += [*outside]
+    ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
+    ends = np.array([min(map(np.min, shown)), max(map(np.max, shown))])
+    log_axis(ax.xaxis, ends)
+    log_axis(ax.yaxis, ends)
+    ax.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
+    ax.set_xlabel(f"predicted {column_label(fit.law.response)}")
+    ax.set_ylabel("observed")
+    return ax
+
+
+@house_style()
+def residuals(
+    fit: Fit, *, against: str | None = None, left_out: pd.DataFrame | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw residuals against a column: a cloud for a number, strips for labels.
+
+    Residuals of a fit in log space are shown in percent of the prediction. Rings are medians, of bins of
+    equal count or of each label: where they leave the zero line, the law misses.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    against : str, optional
+        A column of ``fit.rows``; the first variable of the law when omitted.
+    left_out : DataFrame, optional
+        Rows that the fit did not use, drawn in gold; those beyond the axis as triangles at its edge.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or it has too many labels.
+    """
+    ax = new_axes(ax)
+    against = against or fit.law.variables[0]
+    column = _column(fit, against)
+    scale = 100.0 if fit.objective.space == "log" else 1.0
+    unit = "residual, %" if fit.objective.space == "log" else "residual"
+    values = scale * fit.residuals()
+    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        _strips(ax, column.astype(str), values, unit)
+        return ax
+    x = column.to_numpy(float)
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.scatter(x, values, color=BLUE, zorder=3, **_POINT)
+    edge = 1.08 * float(np.abs(values).max())
+    shown = x
+    if left_out is not None and len(left_out):
+        outside = scale * _residuals_of(fit, left_out)
+        place = left_out[against].to_numpy(float)
+        beyond = np.abs(outside) > edge
+        ax.scatter(place[~beyond], outside[~beyond], **_LEFT_OUT)
+        ax.scatter(place[beyond], 0.97 * np.clip(outside[beyond], -edge, edge), marker="^", **_LEFT_OUT)
+        shown = np.concatenate([x, place])
+    _bin_medians(ax, x, values)
+    ax.set_ylim(-edge, edge)
+    _number_axis(ax, shown)
+    ax.set_xlabel(column_label(against))
+    ax.set_ylabel(unit)
+    return ax
+
+
+@house_style()
+def term(
+    fit: Fit,
+    *,
+    variable: str | None = None,
+    only: Mapping[str, str] | None = None,
+    left_out: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the loss along one variable with the floor and the other terms removed, on log axes.
+
+    On these axes a power law is a straight line, and its slope is the exponent.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    variable : str, optional
+        A variable of the law; the first when omitted.
+    only : mapping, optional
+        Column and level of the rows to draw, such as ``{"family": "OPT"}``.
+    left_out : DataFrame, optional
+        Rows that the fit did not use, drawn in gold.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on. Rows at or below the removed part have no place on a log axis and are counted.
+
+    Raises
+    ------
+    DataError
+        When the law has no such variable or the level no rows.
+    """
+    ax = new_axes(ax)
+    chosen = _term_of(fit.law, variable)
+    rows = _rows_at(fit.rows, only)
+    x, y = rows[chosen.variable].to_numpy(float), _share(fit, rows, chosen)
+    above = y > 0
+    spans = [y[above], _power(fit, chosen, rows)]
+    if left_out is not None and len(left_out):
+        outside = _rows_at(left_out, only, empty=True)
+        ox, oy = outside[chosen.variable].to_numpy(float), _share(fit, outside, chosen)
+        ax.scatter(ox[oy > 0], oy[oy > 0], **_LEFT_OUT)
+        x_all = np.concatenate([x, ox])
+        spans.append(oy[oy > 0])
+    else:
+        x_all = x
+    ax.scatter(x[above], y[above], color=BLUE, zorder=3, **_POINT)
+    order = np.argsort(x)
+    ax.plot(x[order], _power(fit, chosen, rows)[order], color=INK, linewidth=1.2, zorder=4)
+    log_axis(ax.xaxis, x_all)
+    log_axis(ax.yaxis, np.concatenate(spans))
+    ax.set_xlabel(column_label(chosen.variable))
+    ax.set_ylabel(f"{fit.law.response} less other terms")
+    _write_slope(ax, fit, chosen, rows)
+    if not above.all():
+        words = f"{np.count_nonzero(~above)} of {len(y)} not above 0"
+        ax.text(0.03, 0.03, words, transform=ax.transAxes, color=GREY, fontsize=7)
+    return ax
+
+
+@house_style()
+def optima(fit: Fit, *, ax: Axes | None = None) -> Axes:
+    """Draw the table of local optima: how far each lies above the best, and how many starts ended there.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+    """
+    ax = new_axes(ax, height=12 + 5.5 * len(fit.optima))
+    best = fit.optima[0].objective
+    excess = np.array([100 * (one.objective / best - 1) for one in fit.optima])
+    place = np.arange(len(excess))
+    ax.hlines(place, 0, excess, color=HAIRLINE, linewidth=1.0, zorder=1)
+    ax.scatter(excess, place, color=[BLUE] + [GREY] * (len(excess) - 1), s=22, linewidths=0, zorder=3)
+    for i, one in enumerate(fit.optima):
+        starts = "start" if one.hits == 1 else "starts"
+        ax.annotate(
+            f"{one.hits} {starts}", (float(excess[i]), i), xytext=(6, 0), textcoords="offset points", fontsize=7.5,
+            va="center", color=INK,
+        )  # fmt: skip
+    reach = max(float(excess.max()), 1.0)
+    ax.set_xlim(-0.03 * reach, 1.2 * reach)
+    ax.set_ylim(len(excess) - 0.4, -0.6)
+    ax.set_yticks(place, ["best", *(f"{i}." for i in range(2, len(excess) + 1))])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("objective above the best optimum, %")
+    return ax
+
+
+def _column(fit: Fit, name: str) -> pd.Series[Any]:
+    if name not in fit.rows.columns:
+        raise DataError(f"the fitted rows have no column {name!r}; {closest(name, map(str, fit.rows.columns))}")
+    return fit.rows[name]
+
+
+def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
+    observed = rows[fit.law.response].to_numpy(float)
+    predicted = predict_law(fit.law, fit.values, rows)
+    return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
+
+
+def _number_axis(ax: Axes, values: Array) -> None:
+    """Log scale for positive values that span more than a factor of 3, linear otherwise."""
+    finite = values[np.isfinite(values)]
+    if finite.min() > 0 and finite.max() / finite.min() > 3:
+        log_axis(ax.xaxis, finite)
+
+
+def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
+    """Mark the median residual in bins of equal count."""
+    ranks = pd.Series(x).rank(method="average").to_numpy()
+    bins = np.minimum((ranks - 1) * _BINS / len(x), _BINS - 1).astype(int)
+    groups = [bins == i for i in range(_BINS) if np.count_nonzero(bins == i) >= 3]
+    middle = [float(np.median(x[group])) for group in groups]
+    level = [float(np.median(values[group])) for group in groups]
+    ax.plot(middle, level, color=INK, linewidth=0.8, marker="o", markersize=3.6, markerfacecolor="white", zorder=5)
+
+
+def _strips(ax: Axes, labels: pd.Series[str], values: Array, unit: str) -> None:
+    """Draw one strip of residuals per label, widest spread of medians at the ends."""
+    medians = pd.Series(values, index=labels.index).groupby(labels).median().sort_values()
+    if len(medians) > _MOST_LEVELS:
+        raise DataError(
+            f"column {labels.name!r} has {len(medians)} different labels, too many for strips; "
+            f"choose a column with at most {_MOST_LEVELS}"
+        )
+    place = {level: i for i, level in enumerate(medians.index)}
+    rng = np.random.default_rng(0)
+    y = labels.map(place).to_numpy(float) + rng.uniform(-0.18, 0.18, len(values))
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.scatter(values, y, color=BLUE, zorder=3, **_POINT)
+    ax.scatter(medians, range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
+    ax.set_yticks(range(len(medians)), list(medians.index))
+    ax.set_ylim(-0.6, len(medians) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel(unit)
+
+
+def _term_of(law: Law, variable: str | None) -> Term:
+    variable = variable or law.variables[0]
+    for one in law.terms:
+        if one.variable == variable:
+            return one
+    raise DataError(f"{law} has no term in {variable!r}; {closest(variable, law.variables)}")
+
+
+def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool = False) -> pd.DataFrame:
+    for column, level in (only or {}).items():
+        labels = rows[column].astype(str)
+        rows = rows[labels == level]
+        if rows.empty and not empty:
+            raise DataError(f"no fitted row has {column} = {level!r}; {closest(level, set(labels))}")
+    return rows
+
+
+def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
+    """Return the chosen term alone, shape (n,)."""
+    return predict_law(Law(fit.law.response, None, (chosen,)), fit.values, rows)
+
+
+def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
+    """Return the observed response less everything but the chosen term, shape (n,)."""
+    rest = predict_law(fit.law, fit.values, rows) - _power(fit, chosen, rows)
+    return rows[fit.law.response].to_numpy(float) - rest
+
+
+def _write_slope(ax: Axes, fit: Fit, chosen: Term, rows: pd.DataFrame) -> None:
+    """Write the exponent in the empty corner above a falling line (below a rising one)."""
+    expo = chosen.exponent
+    if isinstance(expo, Fraction):
+        words = f"exponent {format_value(expo)}, fixed"
+    else:
+        levels = {",".join(map(str, level)) for level in rows[list(expo.groups)].itertuples(index=False, name=None)}
+        if expo.groups and len(levels) != 1:
+            return
+        estimate = fit[f"{expo.name}[{levels.pop()}]" if expo.groups else expo.name]
+        words = f"{symbol(expo.name)} = {rounded(estimate.value, estimate.se)}"
+    ax.text(0.97, 0.95, words, transform=ax.transAxes, ha="right", va="top", color=INK, fontsize=8)

@@ -1,0 +1,172 @@
+"""The pieces of which a report is made, as plain data that the template sets in type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from scalefit.report.text import runs
+
+__all__ = [
+    "Block",
+    "align_decimals",
+    "align_errors",
+    "cards",
+    "code",
+    "equations",
+    "heading",
+    "note",
+    "paragraph",
+    "picture",
+    "table",
+]
+
+Block = dict[str, Any]
+
+FIGURE_SPACE: Final = "\u2007"  # as wide as a digit
+POINT_SPACE: Final = "\u2008"  # as wide as a decimal point
+NO_BREAK: Final = "\u00a0"
+
+
+def heading(text: str) -> Block:
+    """Return a section heading."""
+    return {"kind": "heading", "text": text}
+
+
+def paragraph(*sentences: str) -> Block:
+    """Return a paragraph of the sentences that say something."""
+    return {"kind": "paragraph", "runs": runs(" ".join(filter(None, sentences)))}
+
+
+def note(*sentences: str) -> Block:
+    """Return a paragraph set off from the text: what to know before reading on."""
+    return {"kind": "note", "runs": runs(" ".join(filter(None, sentences)))}
+
+
+def cards(items: Sequence[tuple[str, str, str]]) -> Block:
+    """Return large numbers with a title above and a line below each."""
+    return {
+        "kind": "cards",
+        "items": [{"title": runs(a), "value": _hold(b), "detail": runs(c)} for a, b, c in items],
+    }
+
+
+def equations(items: Sequence[dict[str, str]]) -> Block:
+    """Return display equations."""
+    return {"kind": "equations", "items": list(items)}
+
+
+def code(lines: Sequence[str], caption: str = "") -> Block:
+    """Return command lines."""
+    return {"kind": "code", "lines": list(lines), "caption": runs(caption)}
+
+
+def picture(file: str, alt: str, caption: str) -> Block:
+    """Return a figure: a file beside the template, its words for readers who cannot see it, its caption."""
+    return {"kind": "figure", "file": file, "alt": alt, "caption": runs(caption), "floating": True}
+
+
+def table(
+    caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, align: str, fill: int | None = None
+) -> Block:
+    """Return a table.
+
+    Parameters
+    ----------
+    caption : str
+        Stands above it.
+    header : sequence of str
+        Column heads.
+    rows : sequence of sequence of str
+        Cells, already aligned within their columns where that is wanted.
+    align : str
+        One letter per column, ``l`` or ``r``.
+    fill : int, optional
+        The column that takes up the rest of the text width; the table is as wide as its cells without one.
+
+    Returns
+    -------
+    Block
+        For the template.
+    """
+    return {
+        "kind": "table",
+        "caption": runs(caption),
+        "header": [runs(cell) for cell in header],
+        "rows": [[runs(_hold(cell)) for cell in row] for row in rows],
+        "align": ["right" if letter == "r" else "left" for letter in align],
+        "fill": fill,
+    }
+
+
+def align_decimals(texts: Sequence[str]) -> list[str]:
+    """Pad numbers so that, set flush right in tabular figures, their decimal points stand below each other.
+
+    ``value ± error`` is aligned in both parts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        A column of numbers; empty cells stay empty.
+
+    Returns
+    -------
+    list of str
+        Padded with spaces of the width of a digit and of a point.
+    """
+    values, errors = _split(texts)
+    return _joined(_decimals(values), _decimals(errors))
+
+
+def align_errors(texts: Sequence[str]) -> list[str]:
+    """Pad ``value ± error`` of unequal magnitudes so that, set flush right, the signs stand below each other.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        A column of numbers, with or without an error; empty cells stay empty.
+
+    Returns
+    -------
+    list of str
+        Padded with spaces of the width of a digit and of a point.
+    """
+    values, errors = _split(texts)
+    digits = max(sum(map(str.isdigit, error)) for error in errors)
+    points = max(error.count(".") for error in errors)
+    padded = [
+        error + FIGURE_SPACE * (digits - sum(map(str.isdigit, error))) + POINT_SPACE * (points - error.count("."))
+        for error in errors
+    ]
+    return _joined(values, padded)
+
+
+def _split(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    pairs = [text.partition(" ± ") for text in texts]
+    return [pair[0] for pair in pairs], [pair[2] for pair in pairs]
+
+
+def _joined(values: Sequence[str], errors: Sequence[str]) -> list[str]:
+    """Put values and errors together; a value without an error keeps its place."""
+    if not any(error.strip() for error in errors):
+        return list(values)
+    gap = f"{NO_BREAK}{FIGURE_SPACE}{NO_BREAK}"
+    return [
+        (f"{value} ± {error}" if error.strip() else f"{value}{gap}{error}") if value else ""
+        for value, error in zip(values, errors, strict=True)
+    ]
+
+
+def _decimals(texts: Sequence[str]) -> list[str]:
+    """Fill up decimals on the right to equal width."""
+    parts = [text.partition(".") for text in texts]
+    most = max(len(part[2]) for part in parts)
+    return [
+        text + FIGURE_SPACE * (most - len(rest)) + ("" if point or not most else POINT_SPACE)
+        for text, (_, point, rest) in zip(texts, parts, strict=True)
+    ]
+
+
+def _hold(text: str) -> str:
+    """Keep the pieces of a number on one line."""
+    return text.replace(" ± ", f"{NO_BREAK}±{NO_BREAK}")

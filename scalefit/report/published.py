@@ -1,0 +1,141 @@
+"""Published numbers beside a fit: in its units, and judged by its own objective."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from scalefit.datasets import PublishedValue, published_value
+from scalefit.errors import DataError, StudyError, closest
+from scalefit.law import Coef
+from scalefit.problem import Parameter, predict_law
+from scalefit.report.study import Published
+from scalefit.results import Fit
+
+__all__ = ["PublishedPoint", "objective_at", "published_point"]
+
+_UNIT: Final = re.compile(r"\bat (?P<size>[0-9.e+-]+) (?P<column>\w+)")
+
+
+@dataclass(frozen=True)
+class PublishedPoint:
+    """The numbers that a paper gives for the parameters of one law.
+
+    Parameters
+    ----------
+    label : str
+        The paper in words.
+    values : mapping
+        Value by the fit's parameter name, in the units of the table.
+    errors : mapping
+        Printed standard error by name, where there is one.
+    complete : bool
+        Whether every parameter of the law has a value.
+    converted : tuple of str
+        Parameters whose printed unit was another one.
+    """
+
+    label: str
+    values: Mapping[str, float]
+    errors: Mapping[str, float]
+    complete: bool
+    converted: tuple[str, ...] = ()
+
+    def number(self, name: str) -> tuple[float, float | None]:
+        """Return a value and its printed error."""
+        return self.values[name], self.errors.get(name)
+
+
+def published_point(fit: Fit, paper: Published) -> PublishedPoint:
+    """Collect a paper's numbers for the parameters of a fit.
+
+    A coefficient printed for a variable counted in other units, such as hundredths of a layer, is converted:
+    ``c / (x/u)^a = (c u^a) / x^a``.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    paper : Published
+        The paper; its key begins the keys of its values.
+
+    Returns
+    -------
+    PublishedPoint
+        Its numbers in the fit's units.
+
+    Raises
+    ------
+    StudyError
+        When the paper has a number for no parameter of the fit.
+    """
+    found = {one.name: value for one in fit.parameters if (value := _lookup(paper.key, one)) is not None}
+    if not found:
+        names = ", ".join(fit.names[:4])
+        raise StudyError(f"no published value begins with {paper.key!r} and ends with a parameter of the fit ({names})")
+    values = {name: one.value for name, one in found.items()}
+    errors = {name: one.uncertainty for name, one in found.items() if one.uncertainty is not None}
+    converted = []
+    for name, one in found.items():
+        factor = _unit_factor(fit, name, one, values)
+        if factor is not None:
+            values[name] *= factor
+            errors.pop(name, None)  # an error of the exponent would enter too
+            converted.append(name)
+    return PublishedPoint(paper.label, values, errors, len(found) == len(fit.parameters), tuple(converted))
+
+
+def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = False) -> float:
+    """Evaluate the objective of a fit at other parameter values.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit whose rows and loss are used.
+    values : mapping
+        A value for every parameter, in the units of the table.
+    absolute : bool
+        Return the sum of absolute residuals in place of the fit's own loss.
+
+    Returns
+    -------
+    float
+        The sum over rows, comparable with ``fit.value``.
+    """
+    observed = fit.rows[fit.law.response].to_numpy(float)
+    predicted = predict_law(fit.law, dict(values), fit.rows)
+    r = np.abs(np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted)
+    weights = fit.objective.weights
+    w = np.ones(len(r)) if weights is None else fit.rows[weights].to_numpy(float)
+    if absolute:
+        return float(w @ r)
+    if fit.objective.loss == "squared":
+        return float(w @ r**2)
+    delta = float(fit.objective.delta or np.inf)
+    return float(w @ np.where(r <= delta, r**2 / 2, delta * (r - delta / 2)))
+
+
+def _lookup(key: str, parameter: Parameter) -> PublishedValue | None:
+    """Find a parameter's value; levels are written ``E[OPT, wikitext]`` in the table."""
+    level = f"[{', '.join(parameter.level)}]" if parameter.level else ""
+    try:
+        return published_value(f"{key}.{parameter.coef.name}{level}")
+    except DataError:
+        return None
+
+
+def _unit_factor(fit: Fit, name: str, one: PublishedValue, values: Mapping[str, float]) -> float | None:
+    """Return what a coefficient has to be multiplied with, or None when its unit is the table's."""
+    unit = _UNIT.search(one.unit)
+    if unit is None:
+        return None
+    for term in fit.law.terms:
+        if isinstance(term.coefficient, Coef) and term.coefficient.name == name:
+            power = values[term.exponent.name] if isinstance(term.exponent, Coef) else float(term.exponent)
+            return math.pow(float(unit["size"]), -power if term.grows else power)
+    raise StudyError(f"{one.key} has unit {one.unit!r} but is no coefficient of {fit.law}; {closest(name, fit.names)}")

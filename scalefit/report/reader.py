@@ -1,0 +1,191 @@
+"""Read a study file: every key is checked, and every refusal names the file, the table and the nearest key."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from scalefit.datasets import dataset_names
+from scalefit.errors import StudyError, closest
+from scalefit.law import Law
+from scalefit.leastsq import fit as run_fit
+from scalefit.report.study import FitSpec, Study
+
+__all__ = ["read_study"]
+
+PAPERS = ("a4", "us-letter")
+_NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label"})  # set by the report itself
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study; nothing is computed.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file.
+
+    Returns
+    -------
+    Study
+        As written, without defaults.
+
+    Raises
+    ------
+    StudyError
+        For a missing file, broken TOML, an unknown key or name, or a value of the wrong type.
+    LawError
+        For a law that cannot be read.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"there is no study {str(path)!r}; give the path of a study.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{str(path)!r} cannot be read ({error}); a study is a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{str(path)!r} is not valid TOML: {error}") from None
+    reader = _Reader(path.name)
+    defaults = reader.options(table.pop("defaults", {}), "[defaults]")
+    fits = reader.fits(table.pop("fit", None), defaults)
+    known = {one.name: one for one in fields(Study) if one.name not in ("fit", "path")}
+    reader.check_keys(table, {*known, "fit", "defaults"}, "top level")
+    study: Study = reader.build(Study, table | {"fit": fits, "path": path}, "top level")
+    if study.paper not in PAPERS:
+        raise StudyError(f"{path.name}: paper is {study.paper!r}; {closest(study.paper, PAPERS)}")
+    _check_references(study)
+    return study
+
+
+@cache
+def _fit_options() -> tuple[str, ...]:
+    return tuple(name for name in inspect.signature(run_fit).parameters if name not in _NOT_IN_STUDY)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Turn TOML tables into dataclasses; every refusal names the file and the table."""
+
+    file: str
+
+    def fits(self, tables: Any, defaults: Mapping[str, Any]) -> tuple[FitSpec, ...]:
+        if not isinstance(tables, list) or not tables:
+            raise StudyError(f"{self.file}: a study needs at least one [[fit]] with name, data and law")
+        return tuple(self._fit(table, defaults, f"[[fit]] {i}") for i, table in enumerate(tables, start=1))
+
+    def _fit(self, table: dict[str, Any], defaults: Mapping[str, Any], where: str) -> FitSpec:
+        own = ("name", "data", "law", "label")
+        self.check_keys(table, {*own, *_fit_options()}, where)
+        options = {key: value for key, value in table.items() if key not in own}
+        spec: FitSpec = self.build(FitSpec, {key: table[key] for key in own if key in table}, where)
+        if not spec.name.isidentifier():
+            raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_fit")
+        Law.parse(spec.law)
+        return replace(spec, options=types.MappingProxyType({**defaults, **options}))
+
+    def options(self, table: dict[str, Any], where: str) -> dict[str, Any]:
+        self.check_keys(table, set(_fit_options()), where)
+        return table
+
+    def check_keys(self, table: Any, known: set[str], where: str) -> None:
+        if not isinstance(table, dict):
+            raise StudyError(f"{self.file}, {where}: expected a table of keys, got {table!r}")
+        for key in table:
+            if key not in known:
+                raise StudyError(f"{self.file}, {where}: unknown key {key!r}; {closest(key, known)}")
+
+    def build(self, kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
+        """Make a dataclass of a table, its fields checked by their annotations."""
+        hints = get_type_hints(kind)
+        self.check_keys(dict(table), set(hints), where)
+        for one in fields(kind):
+            required = one.default is MISSING and one.default_factory is MISSING
+            if required and one.name not in table:
+                raise StudyError(f"{self.file}, {where}: {one.name!r} is missing")
+        place = "" if where == "top level" else f"{where}, "
+        return kind(**{key: self._value(hints[key], value, f"{place}{key}") for key, value in table.items()})
+
+    def _value(self, hint: Any, value: Any, where: str) -> Any:
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(one for one in get_args(hint) if one is not type(None))
+        if get_origin(hint) is tuple:
+            inner = get_args(hint)[0]
+            if not isinstance(value, list | tuple):
+                raise StudyError(f"{self.file}, {where}: expected a list, got {value!r}")
+            return tuple(self._value(inner, one, f"{where} {i}") for i, one in enumerate(value, start=1))
+        if is_dataclass(hint):
+            if isinstance(value, hint):  # type: ignore[arg-type]
+                return value
+            self.check_keys(value, {one.name for one in fields(hint)}, where)
+            return self.build(hint, value, where)  # type: ignore[arg-type]
+        if hint is float and type(value) is int:
+            return float(value)
+        if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+            raise StudyError(f"{self.file}, {where}: expected {hint.__name__}, got {value!r}")
+        return value
+
+
+def _check_references(study: Study) -> None:
+    """Every fit that is referred to exists, and has the parameter that is asked for."""
+    laws: dict[str, Law] = {}
+    for one in study.fit:
+        if one.name in laws:
+            raise StudyError(f"{study.path.name}: two fits are called {one.name!r}; rename one")
+        laws[one.name] = Law.parse(one.law)
+        if one.data not in dataset_names() and not (study.path.parent / one.data).is_file():
+            raise StudyError(
+                f"{study.path.name}, fit {one.name!r}: data {one.data!r} is neither a file beside the study nor "
+                f"a shipped set; {closest(one.data, dataset_names())}"
+            )
+    labels = [one.label or one.name for one in study.fit]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise StudyError(f"{study.path.name}: two fits have the label {label!r}; tables tell them apart by it")
+    for where, name in _names(study):
+        if name not in laws:
+            raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, laws)}")
+    for where, name, parameter in _parameters(study):
+        known = [coef.name for coef in laws[name].parameters]
+        if parameter not in known:
+            raise StudyError(
+                f"{study.path.name}, {where}: fit {name!r} has no parameter {parameter!r}; {closest(parameter, known)}"
+            )
+
+
+def _parts(study: Study) -> Iterator[tuple[str, Any]]:
+    """Every part that refers to fits, with its place in words."""
+    for kind in ("answer", "card", "section"):
+        for i, part in enumerate(getattr(study, kind), start=1):
+            yield f"[[{kind}]] {i}", part
+            for figure in getattr(part, "figures", ()):
+                yield f"[[{kind}]] {i}, figures", figure
+    yield "[front]", study.front
+    if study.front.figure:
+        yield "[front.figure]", study.front.figure
+
+
+def _names(study: Study) -> Iterator[tuple[str, str]]:
+    for where, part in _parts(study):
+        for key in ("fit", "clustered"):
+            if getattr(part, key, ""):
+                yield where, getattr(part, key)
+        for key in ("fits", "alternatives", "also", "among"):
+            for name in getattr(part, key, ()):
+                yield where, name
+
+
+def _parameters(study: Study) -> Iterator[tuple[str, str, str]]:
+    for where, part in _parts(study):
+        asked = [
+            *getattr(part, "parameters", ()),
+            *([part.parameter] if getattr(part, "parameter", "") else []),
+        ]
+        if getattr(part, "fit", ""):
+            yield from ((where, part.fit, parameter) for parameter in asked)

@@ -1,0 +1,186 @@
+"""The tables of a report, built from fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scalefit.plots.spread import as_printed
+from scalefit.records import CONVERGED, Estimate
+from scalefit.report.blocks import Block, align_decimals, align_errors, table
+from scalefit.report.provenance import DataFile
+from scalefit.report.published import PublishedPoint
+from scalefit.report.text import join
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+
+__all__ = [
+    "alternatives_table",
+    "estimates_table",
+    "exact",
+    "files_table",
+    "level_tables",
+    "models_table",
+    "optima_table",
+]
+
+_MOST_ROWS = 12
+
+
+def exact(value: float) -> str:
+    """Print a number with eight significant digits, for those who check an optimum."""
+    return rounded(value, abs(value) * 1e-6 if value else None)
+
+
+def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequence[PublishedPoint] = ()) -> Block:
+    """Return the parameters of one fit with intervals, and what others printed.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    clustered : Fit, optional
+        The same fit with clusters resampled; its intervals get a column.
+    published : sequence of PublishedPoint
+        A column each.
+
+    Returns
+    -------
+    Block
+        One row per parameter; levels of a table of two groups are left to :func:`level_tables`.
+    """
+    shown = _rows_shown(fit)
+    level = f"{fit.uncertainty.level:.0%}"
+    header = ["", "estimate", f"{level} interval"]
+    columns = [
+        [_name(one) for one in shown],
+        align_errors([plus_minus(one.value, one.se) for one in shown]),
+        [rounded_interval(one.lo, one.hi, one.se) for one in shown],
+    ]
+    if clustered is not None:
+        header.append(f"by {clustered.source.cluster}")
+        columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.name] for one in shown)])
+    for point in published:
+        header.append(point.label)
+        texts = [
+            as_printed(point.values[one.name], point.errors.get(one.name)) if one.name in point.values else ""
+            for one in shown
+        ]
+        columns.append(align_errors(texts) if point.errors else align_decimals(texts))
+    caption = f"Estimates ± standard errors ({fit.uncertainty.method}"
+    caption += (
+        f"; “by {clustered.source.cluster}”: whole levels of {clustered.source.cluster} resampled)"
+        if clustered
+        else ")"
+    )
+    return table(f"{caption}.", header, _transpose(columns), align="l" + "r" * (len(header) - 1))
+
+
+def level_tables(fit: Fit) -> list[Block]:
+    """Return one table for each parameter with two grouping columns: levels of the first down, of the second across."""
+    out = []
+    for coef in fit.law.parameters:
+        if len(coef.groups) != 2:
+            continue
+        found = {one.level: fit[one.name] for one in fit.parameters if one.coef == coef}
+        down, across = (list(dict.fromkeys(level[i] for level in found)) for i in (0, 1))
+        columns = [down]
+        for b in across:
+            cells = [found.get((a, b)) for a in down]
+            columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
+        caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
+        out.append(table(caption, ["", *across], _transpose(columns), align="l" + "r" * len(across)))
+    return out
+
+
+def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) -> Block:
+    """Return several fits of one question, a row each.
+
+    Parameters
+    ----------
+    fits : mapping
+        Fits by label, the main one first.
+    parameters : sequence of str
+        Columns; the floor and the exponents of the first fit when empty.
+
+    Returns
+    -------
+    Block
+        Estimates with errors; an empty cell where a fit has no such parameter.
+    """
+    first = next(iter(fits.values()))
+    names = list(parameters) or [
+        one.name for one in first.estimates if one.kind != "coefficient" and "[" not in one.name
+    ]
+    columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
+    for name in names:
+        found = [fit[name] if name in fit.names else None for fit in fits.values()]
+        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
+    header = ["", "rows", *(f"${name}$" for name in names)]
+    lead = next((one for one in first.estimates if one.name in names and one.kind == "exponent"), None)
+    if lead is not None:
+        header.append(f"{first.uncertainty.level:.0%} interval of ${lead.name}$")
+        found = [fit[lead.name] if lead.name in fit.names else None for fit in fits.values()]
+        columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in found])
+    align = "l" + "r" * (len(header) - 1)
+    return table("The same question under other choices.", header, _transpose(columns), align=align)
+
+
+def models_table(fits: Mapping[str, Fit]) -> Block:
+    """Return one row per fit: data, rows, loss and exponents; a fit without an answer says so in place of them."""
+    rows = []
+    for label, fit in fits.items():
+        exponents = [one for one in fit.estimates if one.kind == "exponent" and "[" not in one.name]
+        shown = [f"${one.name}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
+        answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
+        rows.append([label, fit.source.name.replace("_", " "), str(fit.n_rows), _loss(fit), answer])
+    sure = all(fit.status == CONVERGED for fit in fits.values())
+    caption = "What was fitted. Every fit converged to the best optimum found." if sure else "What was fitted."
+    return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
+
+
+def optima_table(fits: Mapping[str, Fit]) -> Block:
+    """Return objectives and optima with the digits needed to check another solver."""
+    rows: list[list[str]] = []
+    seen = set()
+    for label, fit in fits.items():
+        key = (fit.law, exact(fit.value))  # the same optimum, with its errors taken another way
+        if key not in seen:
+            seen.add(key)
+            single = [f"${one.name}$\u00a0{exact(one.value)}" for one in fit.estimates if "[" not in one.name]
+            rows.append([label, exact(fit.value), ",\u2002".join(single)])
+    caption = "Optima to eight digits, to check another solver against. Objectives are sums over rows."
+    return table(caption, ["fit", "objective", "optimum"], rows, align="lll", fill=2)
+
+
+def files_table(files: Sequence[DataFile]) -> Block:
+    """Return the tables used, with the hash of their bytes."""
+    rows = []
+    for one in files:
+        size = "" if one.rows is None else f"\n{one.rows} rows"
+        origin = f"\n{one.sources}" if one.sources else ""
+        rows.append([f"{one.name}{size}", f"{one.sha256}{origin}"])
+    caption = "Tables read, each with the sha256 of its bytes."
+    return table(caption, ["table", "sha256 and source"], rows, align="ll", fill=1)
+
+
+def _loss(fit: Fit) -> str:
+    kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{fit.objective.delta:g}"
+    return f"{kind} of {'ln ' if fit.objective.space == 'log' else ''}{fit.law.response}"
+
+
+def _rows_shown(fit: Fit) -> list[Estimate]:
+    """Leave out parameters of two groups, which get tables of their own, unless nothing else is left."""
+    wide = {one.name for one in fit.parameters if len(one.coef.groups) == 2}
+    shown = [one for one in fit.estimates if one.name not in wide]
+    return (shown or list(fit.estimates))[: 3 * _MOST_ROWS]
+
+
+def _name(one: Estimate) -> str:
+    """Write a parameter with its level as words."""
+    name, _, level = one.name.partition("[")
+    words = f" {level.rstrip(']').replace(',', ', ')}" if level else ""
+    return f"${name}${words}"
+
+
+def _transpose(columns: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,162 @@
+r"""Prose with symbols and numbers in it: ``$a_m$`` sets a symbol, ``{main.a_m}`` stands for a fitted number.
+
+A text becomes runs, plain strings and symbols, which the template sets without reading any markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Final
+
+from scalefit.datasets import published_value
+from scalefit.errors import DataError, StudyError, closest
+from scalefit.law import Coef, Law, Term
+from scalefit.plots.spread import as_printed
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.typeset import GREEK, SYMBOLS, to_typst
+
+__all__ = ["Runs", "equation", "fill", "join", "runs", "spoken"]
+
+Runs = list[str | dict[str, str]]
+
+_MARKED: Final = re.compile(r"\$(?P<symbol>[A-Za-z]\w*)\$|\*\*(?P<strong>[^*]+)\*\*")
+_PLACE: Final = re.compile(r"\{([^{}]+)\}")
+_ASPECTS: Final = ("value", "se", "interval", "plain")
+_FACTS: Final = ("rows", "objective")
+
+
+def runs(text: str) -> Runs:
+    """Split prose into plain strings and symbols.
+
+    Parameters
+    ----------
+    text : str
+        Prose with symbols such as ``$a_m$`` and a few ``**strong words**``.
+
+    Returns
+    -------
+    list
+        Strings, ``{"math": typst source, "alt": words}`` for symbols, ``{"strong": words}``.
+    """
+    out: Runs = []
+    end = 0
+    for found in _MARKED.finditer(text):
+        marked = symbol(found["symbol"]) if found["symbol"] else {"strong": _tidy(found["strong"])}
+        out += [_tidy(text[end : found.start()]), marked]
+        end = found.end()
+    return [run for run in [*out, _tidy(text[end:])] if run]
+
+
+def symbol(name: str) -> dict[str, str]:
+    """Typeset the name of a parameter or of a column."""
+    letter = SYMBOLS.get(name, name)
+    source = to_typst(Law("loss", Coef(letter), ())).partition(" = ")[2]
+    return {"math": source, "alt": _spoken_name(name)}
+
+
+def equation(law: Law) -> dict[str, str]:
+    """Typeset a law as a display equation with its words."""
+    return {"math": to_typst(law), "alt": spoken(law)}
+
+
+def spoken(law: Law) -> str:
+    """Say a law in words, for readers who hear the page.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+
+    Returns
+    -------
+    str
+        Such as ``loss equals E plus A over params to the power alpha``.
+    """
+    parts = [] if law.floor is None else [_spoken_value(law.floor)]
+    parts += [_spoken_term(term) for term in law.terms]
+    return f"{_spoken_name(law.response)} equals {' plus '.join(parts)}"
+
+
+def fill(text: str, fits: Mapping[str, Fit]) -> str:
+    """Put numbers in the places of a text.
+
+    ``{main.alpha}`` is estimate ± standard error. ``{main.alpha:value}``, ``:se`` and ``:interval`` are its
+    pieces, and ``:plain`` is the standard error under equal, independent scatter. ``{main.rows}`` and
+    ``{main.objective}`` are facts of the fit. ``{besiroglu2024.alpha}`` is a published value.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    fits : mapping
+        Fits by name.
+
+    Returns
+    -------
+    str
+        With every number rounded by its own uncertainty.
+
+    Raises
+    ------
+    StudyError
+        When a place names nothing that is known.
+    """
+    return _PLACE.sub(lambda found: _number(found[1].strip(), fits), text)
+
+
+def join(words: list[str]) -> str:
+    """Enumerate: ``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _number(place: str, fits: Mapping[str, Fit]) -> str:
+    key, _, aspect = place.partition(":")
+    if aspect and aspect not in _ASPECTS:
+        raise StudyError(f"text has {{{place}}}: {aspect!r} is no piece of a number; {closest(aspect, _ASPECTS)}")
+    name, _, rest = key.partition(".")
+    if name not in fits:
+        try:
+            one = published_value(key)
+        except DataError as error:
+            raise StudyError(f"text has {{{place}}}: no fit is called {name!r}, and {error}") from None
+        texts = {"": as_printed(one.value, one.uncertainty), "value": as_printed(one.value)}
+        return texts.get(aspect) or as_printed(one.uncertainty or 0.0)
+    fit = fits[name]
+    if rest in _FACTS:
+        return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
+    if rest not in fit.names:
+        raise StudyError(f"text has {{{place}}}: {closest(rest, [*fit.names, *_FACTS])}")
+    found = fit[rest]
+    return {
+        "": plus_minus(found.value, found.se),
+        "value": rounded(found.value, found.se),
+        "se": rounded(found.se, found.se),
+        "interval": rounded_interval(found.lo, found.hi, found.se),
+        "plain": rounded(found.gauss_newton, found.gauss_newton),
+    }[aspect]
+
+
+def _tidy(text: str) -> str:
+    """Keep a number and its error, and a number and its unit, on one line."""
+    text = re.sub(r"\[([^\]\s]+), ([^\]\s]+)\]", "[\\1,\u00a0\\2]", text.replace(" ± ", "\u00a0±\u00a0"))
+    return re.sub(r"(?<=\d) (?=(?:\d{3}\b|rows|runs|%))", "\u00a0", text)
+
+
+def _spoken_name(name: str) -> str:
+    return name.replace("_", " ") if name.partition("_")[0] not in GREEK else name.replace("_", " sub ")
+
+
+def _spoken_value(value: Coef | Fraction) -> str:
+    if isinstance(value, Fraction):
+        return str(value)
+    by = f" by {join([group.replace('_', ' ') for group in value.groups])}" if value.groups else ""
+    return f"{_spoken_name(value.name)}{by}"
+
+
+def _spoken_term(term: Term) -> str:
+    power = "" if term.exponent == 1 else f" to the power {_spoken_value(term.exponent)}"
+    relation = "times" if term.grows else "over"
+    return f"{_spoken_value(term.coefficient)} {relation} {_spoken_name(term.variable)}{power}"

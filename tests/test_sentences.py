@@ -1,0 +1,203 @@
+"""Each rule that turns numbers into a sentence, on fits made up for the purpose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.errors import StudyError
+from scalefit.law import Law
+from scalefit.problem import Parameter
+from scalefit.records import Finding, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.report import sentences as say
+from scalefit.report.published import PublishedPoint, objective_at, published_point
+from scalefit.report.study import Published
+from scalefit.report.text import fill, join, runs, spoken
+from scalefit.results import Fit
+from scalefit.tables import Dropped
+
+LAW = Law.parse("loss ~ E + A/width^alpha")
+
+
+def made(alpha: float = 0.9, se: float = 0.1, **changes: object) -> Fit:
+    """A fit of one width term whose exponent is as asked; E is 2 and A is 50, both exactly."""
+    width = np.array([100.0, 200.0, 400.0, 800.0, 1600.0])
+    rows = pd.DataFrame({"loss": (2 + 50 / width**alpha) * np.exp([0.01, -0.01, 0.0, 0.01, -0.02]), "width": width})
+    point = np.array([2.0, np.log(50.0), alpha])
+    spread = np.array([0.02, 0.1, se])
+    kinds = ("floor", "coefficient", "exponent")
+    fit = Fit(
+        law=LAW, engine="least squares", objective=Objective("squared", None, "log"), value=7e-4,
+        parameters=tuple(Parameter(coef, (), kind) for coef, kind in zip(LAW.parameters, kinds, strict=True)),
+        point=point, findings=(), source=Source("runs", "0" * 64, 5), rows=rows,
+        uncertainty=Uncertainty(
+            "pairs bootstrap", 0.95, spread, point - 2 * spread, point + 2 * spread, np.diag(spread**2), spread / 2
+        ),
+        optima=(LocalOptimum(7e-4, tuple(point), 9, True),), seed=0, version="0",
+    )  # fmt: skip
+    return replace(fit, **changes)  # type: ignore[arg-type]
+
+
+BROKEN = made(findings=(Finding("x", "not identified", "The floor is 0."),))
+
+
+def test_role_names_the_column() -> None:
+    assert say.role(made(), "alpha") == "exponent of width"
+    assert say.role(made(), "A") == "coefficient of width"
+    assert say.role(made(), "E") == "floor"
+    assert say.words("params") == "parameters"
+
+
+def test_status_comes_first_when_there_is_no_answer() -> None:
+    assert say.status_sentence(made()) == ""
+    assert say.status_sentence(BROKEN) == "No answer: the fit is not identified. The floor is 0."
+    warned = made(findings=(Finding("x", "warning", "width spans little."),))
+    assert say.status_sentence(warned) == "Width spans little."
+
+
+def test_law_sentence() -> None:
+    assert (
+        say.law_sentence(made())
+        == "On 5 rows of runs the exponent of width is 0.90 ± 0.10 and the floor is 2.000 ± 0.020."
+    )
+    assert "no answer" in say.law_sentence(BROKEN)
+
+
+def test_reference_allowed_but_not_established() -> None:
+    text = say.reference_sentence(made(), "alpha", 1.0)
+    assert "95% interval [0.70, 1.10] contains 1." in text
+    assert "allow 1 without establishing it: they allow all of [0.70, 1.10]" in text
+
+
+def test_reference_settled_either_way() -> None:
+    assert say.reference_sentence(made(1.0, 0.02), "alpha", 1.0).endswith("contains 1.")
+    assert say.reference_sentence(made(0.5, 0.02), "alpha", 1.0).endswith("excludes 1.")
+    both = say.reference_sentence(made(0.5, 0.02), "alpha", 1.0, {"other": made(0.6, 0.02)})
+    assert both.endswith("excludes 1. Every other analysis of the same runs agrees.")
+
+
+def test_reference_that_hangs_on_choices_is_not_settled() -> None:
+    text = say.reference_sentence(made(), "alpha", 1.0, {"a cut": made(0.5, 0.02)})
+    assert "The verdict depends on choices: “a cut” excludes it, so these runs do not settle it." in text
+    text = say.reference_sentence(made(0.5, 0.02), "alpha", 1.0, {"a": made(), "b": made()})
+    assert "“a” and “b” contain it" in text
+
+
+def test_reference_of_a_fit_without_an_answer() -> None:
+    assert "has no answer here: the fit is not identified" in say.reference_sentence(BROKEN, "alpha", 1.0)
+
+
+def test_pooled_groups_that_disagree() -> None:
+    among = {"a": made(0.4, 0.05), "b": made(2.0, 0.1)}
+    text = say.pooled_sentence(made(), "alpha", among, 1.0)
+    assert "from 0.400 ± 0.050 (a) to 2.00 ± 0.10 (b), and their intervals do not overlap" in text
+    assert text.endswith("Of the 2 intervals 2 exclude 1 (a and b).")
+
+
+def test_pooled_groups_that_agree() -> None:
+    text = say.pooled_sentence(made(), "alpha", {"a": made(0.9), "b": made(1.0)}, 1.0)
+    assert "their intervals overlap, so the runs do not tell them apart" in text
+    assert text.endswith("Of the 2 intervals none excludes 1.")
+
+
+def test_alternatives_name_the_largest_move() -> None:
+    text = say.alternatives_sentence(made(), "alpha", {"near": made(0.95), "far": made(1.2)})
+    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 of its standard errors."
+    assert say.alternatives_sentence(made(), "alpha", {}) == ""
+
+
+def test_nested_alternatives_cost() -> None:
+    fixed = replace(made(), parameters=made().parameters[:2], value=7.7e-4)
+    assert (
+        say.nested_sentence(made(), {"fixed": fixed}) == "“fixed” has 1 parameter fewer and an objective 10.0% higher."
+    )
+    assert say.nested_sentence(made(), {"linear": replace(fixed, objective=Objective("squared", None, "linear"))}) == ""
+
+
+def test_clusters_widen() -> None:
+    source = Source("runs", "0" * 64, 5, cluster="shape")
+    text = say.cluster_sentence(made(), made(se=0.2, source=source), "alpha")
+    assert "whole levels of shape widens the error of $alpha$ by a factor of 2.00" in text
+    assert "hardly changes the error" in say.cluster_sentence(made(), made(source=source), "alpha")
+
+
+def test_published_numbers_far_and_near() -> None:
+    near = PublishedPoint("Paper", {"alpha": 0.91}, {}, complete=False)
+    assert say.published_sentence(made(), near) == (
+        "The printed exponents of Paper lie within 0.10 standard errors of this optimum."
+    )
+    far = PublishedPoint("Paper", {"E": 2.0, "A": 50.0, "alpha": 1.4}, {}, complete=True)
+    text = say.published_sentence(made(), far)
+    assert "$alpha$ is 5.0 standard errors away; at the printed point the objective is" in text
+
+
+def test_published_numbers_of_another_optimum_are_traced_to_it() -> None:
+    point = PublishedPoint("Paper", {"alpha": 0.5}, {}, complete=False)
+    text = say.nearest_sentence(point, {"this": made(), "that": made(0.5)})
+    assert text.startswith("They are nearer to the optimum of “that”")
+    assert say.nearest_sentence(point, {"that": made(0.5), "this": made()}) == ""
+
+
+def test_optima_and_rows() -> None:
+    assert say.optima_sentence(made()) == "All 9 starts ended at this optimum."
+    two = (LocalOptimum(7e-4, (), 8, True), LocalOptimum(7.7e-4, (), 1, True))
+    assert say.optima_sentence(made(optima=two)) == (
+        "8 of 9 starts ended at this optimum; one other local optimum was found, the lowest 10.0% above it."
+    )
+    assert say.rows_sentence(made()) == "All 5 rows of runs are used."
+    source = Source("runs", "0" * 64, 7, (Dropped("drop_invalid", 2, "loss is zero"),))
+    assert say.rows_sentence(made(source=source)) == (
+        "5 of the 7 rows of runs are used; dropped are 2 by the rule drop_invalid."
+    )
+
+
+def test_scatter_and_residuals() -> None:
+    assert "by a factor of 2.00 for $alpha$" in say.scatter_sentence(made())
+    calm = replace(made().uncertainty, gauss_newton=made().uncertainty.se)
+    assert say.scatter_sentence(made(uncertainty=calm)) == ""
+    assert say.residual_sentence(made()) == "Half of the residuals are below 1.00%; the largest is 2.00%."
+
+
+def test_objective_at_is_the_objective_of_the_fit() -> None:
+    fit = made()
+    assert objective_at(fit, fit.values) == pytest.approx(7e-4, rel=1e-12)
+    huber = replace(fit, objective=Objective("huber", 1e-3, "log"))
+    assert objective_at(huber, fit.values) == pytest.approx(1e-3 * (0.05 - 4 * 5e-4), rel=1e-12)
+    assert objective_at(fit, fit.values, absolute=True) == pytest.approx(0.05, rel=1e-12)
+
+
+def test_published_point_without_a_value_is_refused() -> None:
+    with pytest.raises(StudyError, match="no published value begins with 'nobody1999'"):
+        published_point(made(), Published("Nobody", "nobody1999"))
+
+
+def test_text_becomes_runs() -> None:
+    assert runs("**Well.** $a_m$ is 1 ± 2, [3, 4]") == [
+        {"strong": "Well."}, " ", {"math": 'a_(m)', "alt": "a m"}, " is 1\u00a0±\u00a02, [3,\u00a04]",
+    ]  # fmt: skip
+    assert spoken(LAW) == "loss equals E plus A over width to the power alpha"
+    assert join(["a", "b", "c"]) == "a, b and c"
+
+
+def test_places_are_filled() -> None:
+    fits = {"main": made()}
+    text = "{main.alpha}; {main.alpha:value}; {main.alpha:se}; {main.alpha:interval}; {main.alpha:plain}; {main.rows}"
+    assert fill(text, fits) == "0.90 ± 0.10; 0.90; 0.10; [0.70, 1.10]; 0.050; 5"
+    assert fill("{hoffmann2022.alpha}", fits) == "0.34"
+    assert fill("{besiroglu2024.alpha}", fits) == "0.348 ± 0.02"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{main.alpa}", "did you mean 'alpha'"),
+        ("{mian.alpha}", "no fit is called 'mian'"),
+        ("{main.alpha:error}", "'error' is no piece of a number"),
+    ],
+)
+def test_places_that_name_nothing(text: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        fill(text, {"main": made()})
