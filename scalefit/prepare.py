@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,10 @@ def prepare_rows(
     DataError
         When the table cannot be used; row and column are named.
     """
-    table = read_table(_shipped(data), mapping=mapping)
+    source = _shipped(data)
+    table = read_table(source, mapping=mapping)
+    if source is not data and isinstance(source, pd.DataFrame):
+        table = replace(table, sha256=source.attrs["scalefit"]["sha256"])  # of the file, which anyone can check
     numeric = [law.response, *law.variables]
     labels = list(dict.fromkeys([*law.groups, *([cluster] if cluster else [])]))
     needed = numeric + ([weights] if weights else [])

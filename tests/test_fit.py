@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.datasets import load_dataset, published_value
+from scalefit.datasets import describe_dataset, load_dataset, published_value
 from scalefit.errors import DataError, FitFailed, LawError
 from scalefit.leastsq import fit
 from scalefit.results import NOT_CONVERGED
@@ -277,6 +277,11 @@ def test_same_call_same_numbers():
     a, b = (fit("chinchilla", "chinchilla", loss="huber", bootstrap=300, seed=11) for _ in range(2))
     np.testing.assert_array_equal(a.uncertainty.draws, b.uncertainty.draws)
     assert str(a) == str(b)
+
+
+def test_a_shipped_set_is_recorded_by_the_hash_of_its_file():
+    result = fit("chinchilla", "chinchilla", bootstrap=0)
+    assert result.source.sha256 == describe_dataset("chinchilla").sha256
 
 
 def test_progress_is_told_and_interrupts_cleanly():
