@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["plus_minus", "rounded", "rounded_interval"]
+__all__ = ["as_printed", "plus_minus", "rounded", "rounded_interval"]
 
 MINUS = "−"
 THIN = "\u202f"  # a narrow space that does not break, between thousands
@@ -61,3 +61,26 @@ def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> 
     """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
     width = uncertainty if uncertainty else (hi - lo) / 4
     return f"[{rounded(lo, width)}, {rounded(hi, width)}]"
+
+
+def as_printed(value: float, error: float | None = None) -> str:
+    """Print a published number: rounded by its error, but never with digits that it does not have.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    error : float, optional
+        Its standard error.
+
+    Returns
+    -------
+    str
+        Such as ``0.34`` or ``0.977 ± 0.083``.
+    """
+    return _short(value, error) if error is None else f"{_short(value, error)} ± {_short(error, error)}"
+
+
+def _short(value: float, error: float | None) -> str:
+    plain = f"{value:.6g}".replace("-", MINUS)
+    return min([rounded(value, error), *([] if "e" in plain else [plain])], key=len)

@@ -200,7 +200,7 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
         )
     order = np.argsort(-values, kind="stable")
     threshold = float(values[order[count - 1]])
-    reason = f"the {count} rows with the highest {response}, down to {plain(threshold)}"
+    reason = f"the {count} rows with the highest {response}, down to {threshold:.6g}"
     mask = np.ones(len(values), dtype=np.bool_)
     mask[order[:count]] = False
     tied = int(np.count_nonzero(values[mask] == threshold))

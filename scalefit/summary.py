@@ -48,7 +48,9 @@ def _posterior_lines(fit: Fit) -> list[str]:
         return []
     lines = []
     if posterior.log_evidence is not None and posterior.log_evidence_se is not None:
-        lines.append(f"  evidence   log {posterior.log_evidence:.2f} ± {posterior.log_evidence_se:.2g}, with the priors below")
+        lines.append(
+            f"  evidence   log {posterior.log_evidence:.2f} ± {posterior.log_evidence_se:.2g}, with the priors below"
+        )
     groups: dict[str, list[str]] = {}
     for name, prior in posterior.priors:
         groups.setdefault(prior, []).append(name)

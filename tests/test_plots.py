@@ -16,7 +16,6 @@ from scalefit.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
 from scalefit.plots import KINDS, density, draw, forest, optima, pairs, residuals, save_figure, term
-from scalefit.plots.spread import as_printed
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -33,6 +32,7 @@ from scalefit.plots.style import (
     symbol,
 )
 from scalefit.results import Fit
+from scalefit.rounding import as_printed
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from scalefit import __version__
 from scalefit.errors import DataError, FitFailed, closest
@@ -235,11 +236,9 @@ def _spread(
 def _normal(
     name: str, level: float, point: Array, se: Array, covariance: Array, plain: Array, problem: Problem
 ) -> Uncertainty:
-    """Intervals from Student's t, cut at the bound of a floor."""
-    from scipy import stats
-
-    degrees = (problem.n_cluster if name.startswith("cluster") else problem.n_rows) - 1
-    reach = float(stats.t.ppf((1 + level) / 2, max(1, degrees))) * se
+    """Intervals from Student's t (by clusters: one degree less than there are), cut at the bound of a floor."""
+    degrees = problem.n_cluster - 1 if name.startswith("cluster") else problem.n_rows - len(point)
+    reach = float(stats.t.ppf((1 + level) / 2, degrees)) * se
     floor = np.array([parameter.kind == "floor" for parameter in problem.parameters])
     lo = np.where(floor, np.maximum(point - reach, 0.0), point - reach)
     return Uncertainty(name, level, se, lo, point + reach, covariance, plain)

@@ -28,9 +28,9 @@ from scalefit.plots.style import (
 )
 from scalefit.records import Estimate
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded
+from scalefit.rounding import as_printed, plus_minus, rounded
 
-__all__ = ["as_printed", "density", "forest", "pairs"]
+__all__ = ["density", "forest", "pairs"]
 
 Array = NDArray[np.float64]
 
@@ -232,29 +232,6 @@ def forest(
         reference_line(ax, reference, words or rounded(reference))
     ax.set_xlabel(symbol(name))
     return ax
-
-
-def as_printed(value: float, error: float | None = None) -> str:
-    """Print a published number: rounded by its error, but never with digits that it does not have.
-
-    Parameters
-    ----------
-    value : float
-        The number.
-    error : float, optional
-        Its standard error.
-
-    Returns
-    -------
-    str
-        Such as ``0.34`` or ``0.977 ± 0.083``.
-    """
-    return _short(value, error) if error is None else f"{_short(value, error)} ± {_short(error, error)}"
-
-
-def _short(value: float, error: float | None) -> str:
-    plain = f"{value:.6g}".replace("-", "−")
-    return min([rounded(value, error), *([] if "e" in plain else [plain])], key=len)
 
 
 def _exponents(fit: Fit) -> list[str]:

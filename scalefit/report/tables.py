@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scalefit.plots.spread import as_printed
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint
 from scalefit.report.text import join
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 
 __all__ = [
     "alternatives_table",

@@ -13,9 +13,8 @@ from typing import Final
 from scalefit.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef, Law, Term
-from scalefit.plots.spread import as_printed
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.typeset import GREEK, SYMBOLS, to_typst
 
 __all__ = ["Runs", "equation", "fill", "join", "runs", "spoken"]
