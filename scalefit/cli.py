@@ -6,6 +6,7 @@ result is written all the same); 2 bad input (nothing is written); 130 interrupt
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -281,6 +282,9 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
         raise DataError("give either a table or --at, not both")
     if at is not None:
         point: dict[str, Any] = dict(parse_mapping(at))
+        missing = [name for name in (*numeric, *labels) if name not in point]
+        if missing:
+            raise DataError(f"--at lacks {', '.join(missing)}; add {','.join(f'{name}=VALUE' for name in missing)}")
         for name in set(point) & set(numeric):
             try:
                 point[name] = parse_number(point[name])
@@ -342,6 +346,9 @@ def _plain(info: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; every deliberate error becomes one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± or − still gets its result
     if sys.argv[1:] == ["--version"]:
         print(f"scalefit {__version__}")
         return

@@ -263,7 +263,8 @@ class _Parser:
         try:
             return ast.parse(code.strip(), mode="eval").body
         except SyntaxError as error:
-            spot = min(max((error.offset or 1) - 1, 0), len(self.columns) - 1)
+            incomplete = code.rstrip().endswith(("+", "*", "/", "(", "[", ",")) or not code.strip()
+            spot = len(self.columns) - 1 if incomplete else min(max((error.offset or 1) - 1, 0), len(self.columns) - 1)
             raise self._error("this is not a sum of terms such as A/params^alpha", self.columns[spot]) from None
 
     def _summands(self, node: ast.expr) -> Iterator[ast.expr]:
@@ -324,7 +325,10 @@ class _Parser:
         for column in inside:
             if not isinstance(column, ast.Name):
                 raise self._error("inside [ ] stand column names, such as E[family, eval_set]", column)
-        return Coef(node.value.id, tuple(column.id for column in inside if isinstance(column, ast.Name)))
+        columns = tuple(column.id for column in inside if isinstance(column, ast.Name))
+        if len(set(columns)) < len(columns):
+            raise self._error("a column stands twice inside [ ]", node)
+        return Coef(node.value.id, columns)
 
     def _check_term(self, term: Term, before: list[Term], node: ast.expr) -> None:
         for other in before:

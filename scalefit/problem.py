@@ -19,6 +19,7 @@ __all__ = ["Level", "Parameter", "Problem", "build_problem", "predict_law"]
 Array = NDArray[np.float64]
 Level = tuple[str, ...]
 
+SMALLEST = 1e-100  # of a response
 COLLINEAR, CLOSE = 0.999, 0.95  # |correlation| of two columns' logs: refused, warned about
 
 
@@ -130,6 +131,12 @@ def build_problem(
     DataError
         When the rows cannot identify the law, naming the column or the level.
     """
+    response = frame[law.response]
+    if not (response.min() > SMALLEST and response.max() < 1 / SMALLEST):
+        raise DataError(
+            f"column {law.response!r} runs from {response.min():g} to {response.max():g}; the squares of such numbers "
+            f"leave double precision. Rescale it to lie between {SMALLEST:g} and {1 / SMALLEST:g}"
+        )
     if not law.parameters:
         raise LawError(f"{law} has no free parameter, so there is nothing to fit; use predict instead")
     order = _canonical_order(law, frame, cluster)
@@ -159,7 +166,7 @@ def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Arra
     law : Law
         The law.
     values : dict
-        Values by name, with levels as in ``E[OPT,wikitext]``; coefficients as they are, not as logs.
+        Values by name, with levels as in ``E[OPT,wikitext]``; coefficients as logs, which cannot overflow.
     frame : DataFrame
         The law's columns.
 
@@ -174,11 +181,11 @@ def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Arra
         When a row has a level for which there is no value.
     """
 
-    def lookup(value: Coef | Fraction | None) -> Array | float:
+    def lookup(value: Coef | Fraction | None, log: bool = False) -> Array | float:
         if value is None:
             return 0.0
         if isinstance(value, Fraction):
-            return float(value)
+            return float(np.log(float(value))) if log else float(value)
         if not value.groups:
             return values[value.name]
         names = [Parameter(value, level, "").name for level in _levels_of(frame, value.groups)]
@@ -191,7 +198,7 @@ def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Arra
     for term in law.terms:
         sign = 1.0 if term.grows else -1.0
         x = frame[term.variable].to_numpy(dtype=float)
-        total = total + np.exp(np.log(lookup(term.coefficient)) + sign * lookup(term.exponent) * np.log(x))
+        total = total + np.exp(lookup(term.coefficient, log=True) + sign * lookup(term.exponent) * np.log(x))
     return total
 
 
@@ -288,7 +295,7 @@ def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
     for name, values in logs.items():
         if np.ptp(values) < 1e-9:
             raise DataError(
-                f"column {name!r} is constant ({data[name].iloc[0]:g}), so its term cannot be told from the floor; "
+                f"column {name!r} is constant ({data[name].iloc[0]:g}), so nothing can be learnt about its term; "
                 "use rows in which it varies, or leave the term out"
             )
     for a, b in combinations(law.variables, 2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ from scalefit.records import (
     Source,
     Uncertainty,
 )
+from scalefit.rows import select_rows
+from scalefit.tables import read_table
 
 __all__ = ["Fit"]
 
@@ -110,7 +112,10 @@ class Fit:
         if warnings:
             return "Converged to the global optimum found, with warnings: " + " ".join(warnings)
         starts = sum(one.hits for one in self.optima)
-        return f"Converged; {self.optima[0].hits} of {starts} starts ended at this optimum and none below it."
+        return (
+            f"Converged; of the {starts} starts followed to their end, {self.optima[0].hits} ended at this optimum "
+            "and none below it."
+        )
 
     @property
     def n_rows(self) -> int:
@@ -131,6 +136,11 @@ class Fit:
     def values(self) -> dict[str, float]:
         """Estimates by name."""
         return {estimate.name: estimate.value for estimate in self.estimates}
+
+    @property
+    def natural(self) -> dict[str, float]:
+        """Estimates by name, coefficients as logs: what :func:`scalefit.problem.predict_law` takes."""
+        return dict(zip(self.names, map(float, self.point), strict=True))
 
     def __getitem__(self, name: str) -> Estimate:
         for estimate in self.estimates:
@@ -176,14 +186,10 @@ class Fit:
         Raises
         ------
         DataError
-            When a column or a level is missing.
+            When a column or a level is missing, or a value is not a positive number.
         """
-        frame = self.rows if data is None else _as_frame(data)
-        for column in (*self.law.variables, *self.law.groups):
-            if column not in frame.columns:
-                raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
-        centre = predict_law(self.law, self.values, frame)
-        out = pd.DataFrame({"predicted": centre}, index=frame.index)
+        frame = self.rows if data is None else _checked(self.law, _as_frame(data))
+        out = pd.DataFrame({"predicted": predict_law(self.law, self.natural, frame)}, index=frame.index)
         if prob is not None:
             if not 0 < prob < 1:
                 raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
@@ -194,7 +200,7 @@ class Fit:
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
         observed = self.rows[self.law.response].to_numpy(float)
-        fitted = predict_law(self.law, self.values, self.rows)
+        fitted = predict_law(self.law, self.natural, self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
     def table(self) -> pd.DataFrame:
@@ -265,9 +271,7 @@ class Fit:
             draws = rng.multivariate_normal(self.point, self.uncertainty.covariance, size=size, method="eigh")
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
-        is_log = np.array([parameter.is_log for parameter in self.parameters])
-        natural = np.where(is_log, _exp(draws), draws)
-        return np.array([predict_law(self.law, dict(zip(self.names, row, strict=True)), frame) for row in natural])
+        return np.array([predict_law(self.law, dict(zip(self.names, row, strict=True)), frame) for row in draws])
 
 
 def _exp(value: Any) -> Any:
@@ -278,8 +282,18 @@ def _exp(value: Any) -> Any:
 def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
-    columns = {
-        name: value if isinstance(value, Sequence | np.ndarray | pd.Series) else [value] for name, value in data.items()
-    }
-    columns = {name: [value] if isinstance(value, str) else value for name, value in columns.items()}
-    return pd.DataFrame(columns)
+    scalar = all(isinstance(value, str) or np.ndim(value) == 0 for value in data.values())
+    try:
+        return pd.DataFrame(dict(data), index=[0] if scalar else None)
+    except ValueError as error:
+        raise DataError(f"the columns to predict for do not fit together ({error}); give lists of one length") from None
+
+
+def _checked(law: Law, frame: pd.DataFrame) -> pd.DataFrame:
+    """Resolve and validate rows to predict for, as a fit does, and keep their index."""
+    for column in (*law.variables, *law.groups):
+        if column not in frame.columns:
+            raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
+    table = read_table(frame.reset_index(drop=True))
+    rows = select_rows(table, response=law.variables[0], numeric=law.variables, labels=law.groups).frame
+    return rows.set_axis(frame.index, axis=0)

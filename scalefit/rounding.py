@@ -45,6 +45,7 @@ def rounded(value: float, uncertainty: float | None = None) -> str:
         return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
     if places is None:
         places = 3 if size == 0 else 3 - math.floor(math.log10(size))
+    places = min(places, 14 - math.floor(math.log10(size)) if size > 0 else places)  # what a float holds
     value = round(value, places) + 0.0  # no negative zero
     grouping = "," if abs(value) >= 1e4 else ""
     return f"{value:{grouping}.{max(places, 0)}f}".replace(",", THIN).replace("-", MINUS)

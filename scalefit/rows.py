@@ -38,7 +38,7 @@ def select_rows(
 ) -> Table:
     """Keep the rows that a fit is to use.
 
-    The rules work in this order: the condition, invalid values, the highest losses.
+    The rules work in this order: the condition, invalid values, weights of zero, the highest losses.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def select_rows(
         ``"drop"`` keeps the rows strictly below the K-th highest value, so rows tied with it go too;
         ``"keep"`` drops exactly K rows, among equals the earlier row first.
     weights : str, optional
-        A column of weights, which must be finite and not negative; zero is allowed.
+        A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
 
     Returns
     -------
@@ -81,6 +81,8 @@ def select_rows(
     if where is not None:
         table = _keep_where(table, parse_where(where) if isinstance(where, str) else where)
     table = _check_values(table, positive, named, weights, drop_invalid=drop_invalid)
+    if weights is not None:
+        table = _drop_weightless(table, weights)
     if drop_highest_loss:
         table = _drop_highest(table, response, drop_highest_loss, ties)
     return _remark_duplicates(table, [*positive, *extra, *(name for name in named if name not in positive)])
@@ -188,6 +190,15 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]]) -> str:
             "or drop them with --drop-invalid (drop_invalid=True).",
         ]
     )
+
+
+def _drop_weightless(table: Table, weights: str) -> Table:
+    """Drop rows of weight zero, which must not count where rows are counted."""
+    mask = table.frame[weights].to_numpy() > 0
+    out = int(np.count_nonzero(~mask))
+    if out == len(mask):
+        raise DataError(f"every weight in column {weights!r} is zero. Need at least one row with a positive weight.")
+    return _keep(table, mask, Dropped(f"weights={weights}", out, "the weight is zero")) if out else table
 
 
 def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:

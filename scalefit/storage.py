@@ -26,7 +26,6 @@ FORMAT, FORMAT_VERSION = "scalefit-fit", 2  # 2 adds posteriors; a fit without o
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
-POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -44,13 +43,17 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     DataError
         When the folder is missing or cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    path = Path(os.path.realpath(path))  # through a link, to what it points at
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device, which cannot be replaced
+            path.write_bytes(content)
+            return
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
+        if partial.exists():
+            partial.unlink()
         raise DataError(
             f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write"
         ) from None
@@ -122,7 +125,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     Returns
     -------
     Fit
-        Equal to the one saved.
+        The one saved; columns of text come back as objects.
 
     Raises
     ------

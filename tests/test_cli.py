@@ -192,6 +192,30 @@ def test_save_show_predict(run):
     assert len(np.loadtxt("p.csv", delimiter=",", skiprows=1)) == 245
 
 
+def test_every_kind_of_plot_is_drawn(run, tmp_path):
+    run("fit", "llm_families", "family_width", "--bootstrap", 50, "--out", "a.fit")
+    for kind in ("observed", "residuals", "term", "optima", "pairs", "density", "forest"):
+        code, _, err = run("show", "a.fit", "--plot", kind, "--out", f"{kind}.svg")
+        assert code == 0, err
+        assert (tmp_path / f"{kind}.svg").stat().st_size > 2000
+
+
+def test_at_names_what_it_lacks(run):
+    run("fit", "chinchilla", "chinchilla", "--bootstrap", 0, "--out", "a.fit")
+    code, _, err = run("predict", "a.fit", "--at", "params=7B")
+    assert code == 2
+    assert "--at lacks tokens; add tokens=VALUE" in err
+
+
+def test_a_terminal_without_unicode_still_gets_its_result(tmp_path):
+    command = [sys.executable, "-m", "scalefit", "fit", "chinchilla", "chinchilla", "--bootstrap", "0"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"converged" in done.stdout
+
+
 def test_units_through_the_mapping(run):
     frame = load_dataset("chinchilla")
     frame.assign(N=frame["params"] / 1e9)[["N", "tokens", "loss"]].to_csv("b.csv", index=False)

@@ -295,3 +295,96 @@ def test_progress_is_told_and_interrupts_cleanly():
 
     with pytest.raises(KeyboardInterrupt):
         fit("chinchilla", "chinchilla", bootstrap=100_000, progress=stop)
+
+
+def test_a_level_missing_in_a_resample_costs_only_its_own_parameters():
+    """With families as clusters most resamples lack one; the shared exponent must still vary."""
+    options = {"space": "linear", "cluster": "family", "bootstrap": 300}
+    result = fit("llm_families", "family_width", **options)
+    draws = result.uncertainty.draws
+    assert np.isfinite(draws[:, result.names.index("alpha")]).all()
+    assert np.isnan(draws[:, result.names.index("E[OPT,c4]")]).any()
+    assert result["alpha"].se == pytest.approx(0.146, abs=0.04)  # an explicit refit of 25 resamples
+    assert any(finding.code == "level_missing_in_resamples" for finding in result.findings)
+    left_out = fit("llm_families", "family_width", uncertainty="jackknife", **options)
+    assert np.isfinite(left_out["alpha"].se)
+
+
+def test_weightless_rows_do_not_count_as_rows():
+    frame = load_dataset("chinchilla").iloc[5:].assign(w=0.0)
+    frame.loc[frame.index[::20], "w"] = 1.0
+    few = frame[frame["w"] > 0]
+    for method in ("hc3", "profile", "pairs"):
+        options = {"uncertainty": method, "bootstrap": 50}
+        a = fit(frame, "chinchilla", weights="w", **options)
+        b = fit(few, "chinchilla", **options)
+        np.testing.assert_allclose([one.lo for one in a.estimates], [one.lo for one in b.estimates], rtol=1e-6)
+    with pytest.raises(DataError, match="every weight in column 'w' is zero"):
+        fit(frame.assign(w=0.0), "chinchilla", weights="w")
+
+
+def test_small_samples_use_few_degrees_of_freedom():
+    frame = load_dataset("chinchilla").iloc[10:].sample(8, random_state=2)
+    result = fit(frame, "params", uncertainty="gauss-newton", throw=False)
+    one = result["alpha"]
+    assert (one.hi - one.value) / one.se == pytest.approx(2.5706, abs=1e-3)  # t with 8 - 3 degrees
+
+
+def test_coefficients_beyond_double_precision_still_predict():
+    x = np.linspace(1, 3, 30)
+    for unit in (1e17, 1e-17):
+        frame = pd.DataFrame({"tokens": x * unit, "loss": 2 + 0.5 * x**-25.0})
+        result = fit(frame, "tokens", bootstrap=0, throw=False)
+        np.testing.assert_allclose(result.predict()["predicted"], frame["loss"], rtol=1e-6)
+        assert np.abs(result.residuals()).max() < 1e-6
+
+
+def test_a_size_at_the_edge_of_the_search_is_said():
+    where = 'configuration == "rw-base-long-kaplan-kaplan-train"'
+    law = "loss ~ E + A/width^alpha + C/depth^c + B/tokens^beta"
+    result = fit("porian", law, where=where, bootstrap=0, throw=False)
+    if result["C"].log_value is not None and result["c"].value > 10:
+        assert any(finding.code in ("size_at_bound", "term_vanished") for finding in result.findings)
+        assert result.exit_code == 1
+
+
+def test_separate_levels_keep_their_rivals_and_their_starts():
+    rng = np.random.default_rng(4)
+    x = np.geomspace(1e8, 1e11, 20)
+    parts = [
+        pd.DataFrame({"grp": name, "tokens": x, "loss": (1 + 4e2 / x**0.3) * np.exp(rng.standard_t(2, 20) * 0.02)})
+        for name in ("a", "b")
+    ]
+    law = "loss ~ E[grp] + A[grp]/tokens^alpha[grp]"
+    whole = fit(pd.concat(parts), law, loss="huber", bootstrap=0, throw=False)
+    alone = [fit(part, "tokens", loss="huber", bootstrap=0, throw=False) for part in parts]
+    assert whole.value == pytest.approx(sum(one.value for one in alone), rel=1e-9)
+    assert whole.optima[0].hits == sum(one.optima[0].hits for one in alone)
+    assert len(whole.optima) == 1 + sum(len(one.optima) - 1 for one in alone)
+
+
+def test_a_floor_at_zero_has_an_upper_limit():
+    where = 'subset == "hot_100b+"'
+    for method in ("hc3", "gauss-newton"):
+        result = fit("gemstones", "width_depth", loss="huber", where=where, uncertainty=method)
+        assert result["E"].lo == 0
+        assert 0 < result["E"].hi < 2.5
+
+
+def test_predicting_reads_numbers_as_a_table_does():
+    result = fit("chinchilla", "chinchilla", bootstrap=0)
+    assert result.predict({"params": "7B", "tokens": 1.4e12})["predicted"].iloc[0] > 1.8
+    assert len(result.predict({"params": [1e9, 2e9], "tokens": 1e10})) == 2
+    for bad in (-1e9, np.nan):
+        with pytest.raises(DataError, match="column 'params'"):
+            result.predict({"params": bad, "tokens": 1e10})
+
+
+def test_extreme_units_of_the_response():
+    frame = load_dataset("chinchilla")
+    base = fit(frame, "chinchilla", bootstrap=0)
+    for scale in (1e-9, 1e9, 1e-60, 1e60):
+        scaled = fit(frame.assign(loss=frame["loss"] * scale), "chinchilla", bootstrap=0)
+        assert scaled.value == pytest.approx(base.value, rel=1e-9)
+    with pytest.raises(DataError, match="leave double precision"):
+        fit(frame.assign(loss=frame["loss"] * 1e150), "chinchilla")

@@ -60,6 +60,8 @@ def test_canonical_form(text, canonical):
         ("loss ~ E + 0/x^a", "a coefficient of 0", "0"),
         ("loss ~ E", "at least one term", ""),
         ("log(loss) ~ E + A/x^a", "the name of one column", "log"),
+        ("loss ~ E + A/x^a + B/y^b +", "not a sum of terms", ""),
+        ("loss ~ E[grp, grp] + A/x^a", r"stands twice inside", "E"),
         ("loss ~ E['family'] + A/x^a", r"inside \[ \] stand column names", "'family'"),
     ],
 )

@@ -30,7 +30,7 @@ HOUSE = {
     "prepare": (1, "datasets tables rows"),
     "problem": (1, "solver"),
     "records": (1, "tables"),
-    "results": (1, "problem records"),
+    "results": (1, "problem records rows tables"),
     "summary": (1, "records results"),
     "storage": (1, "problem tables records results"),
     "leastsq": (2, ""),

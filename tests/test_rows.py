@@ -168,7 +168,8 @@ def test_options_that_make_no_sense(options: dict[str, Any], problem: str) -> No
 def test_weights_may_be_zero_but_not_negative() -> None:
     read = table("params,loss,w\n1,2,0\n2,3,1\n")
     left = select_rows(read, response="loss", numeric=["params"], weights="w")
-    assert left.frame["w"].tolist() == [0.0, 1.0]
+    assert left.frame["w"].tolist() == [1.0]
+    assert left.dropped == (Dropped("weights=w", 1, "the weight is zero"),)
     for bad, problem in (("-1", "negative"), ("inf", "infinite"), ("", "missing")):
         with pytest.raises(DataError, match=f"column 'w': {problem}"):
             select_rows(table(f"params,loss,w\n1,2,{bad}\n2,3,1\n"), response="loss", numeric=[], weights="w")

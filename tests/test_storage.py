@@ -80,3 +80,11 @@ def test_writing_is_all_or_nothing(tmp_path):
         write_atomically(tmp_path / "no" / "such" / "file", b"x")
     write_atomically(tmp_path / "file", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_is_followed_not_replaced(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"

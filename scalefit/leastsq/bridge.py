@@ -46,10 +46,7 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     root = np.ones(len(observed)) if column is None else np.sqrt(fit.rows[column].to_numpy(float))
 
     def residual(trial: lmfit.Parameters) -> NDArray[np.float64]:
-        values = {
-            parameter.name: float(np.exp(trial[name].value) if parameter.is_log else trial[name].value)
-            for name, parameter in zip(names, fit.parameters, strict=True)
-        }
+        values = {one.name: float(trial[name].value) for name, one in zip(names, fit.parameters, strict=True)}
         fitted = predict_law(fit.law, values, fit.rows)
         gap = np.log(observed / fitted) if fit.objective.space == "log" else observed - fitted
         return root * _pseudo_residual(gap, fit.objective.delta)

@@ -16,7 +16,7 @@ from scipy import stats
 
 from scalefit.solver.curvature import Curvature
 
-__all__ = ["gauss_newton", "row_influence", "sandwich"]
+__all__ = ["chi_square_unit", "gauss_newton", "row_influence", "sandwich"]
 
 Array = NDArray[np.float64]
 SINGULAR: Final = 1e-12  # eigenvalues of the scaled normal matrix below this part of the largest are flat
@@ -42,6 +42,30 @@ def _inverse(normal: Array) -> Array:
     scale = np.outer(size, size)
     inverse: Array = np.linalg.pinv(normal / scale, rcond=SINGULAR, hermitian=True) / scale
     return inverse
+
+
+def chi_square_unit(shape: Curvature, weight: Array) -> float:
+    """Return by how much F grows per unit of chi-square of a hypothesis.
+
+    ``F(hypothesis) - F_min`` over half of this is the likelihood ratio for normal errors, and its robust analogue
+    for Huber's loss (Schrader and Hettmansperger 1980).
+
+    Parameters
+    ----------
+    shape : Curvature
+        The misfit at the optimum.
+    weight : array, shape (n,)
+        Row weights.
+
+    Returns
+    -------
+    float
+        ``sum w psi^2 / (n - p) / mean psi'``.
+    """
+    degrees = max(1, len(weight) - shape.jacobian.shape[1])
+    share = max(float(np.average(shape.curved, weights=weight)), 1e-12)
+    total: float = float(weight @ shape.psi**2)
+    return total / (degrees * share)
 
 
 def gauss_newton(shape: Curvature, weight: Array) -> Array:

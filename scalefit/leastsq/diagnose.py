@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.leastsq.covariance import row_influence
+from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.problem import Problem
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
@@ -107,7 +107,14 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
             f"The best fit has {names} = 0, its lower bound: these data do not identify a floor. "
             f"Read {names} as an upper limit, and the other numbers as those of a law without a floor.",
         )
-    for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.point, strict=True)):
+    for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.optima[0].theta, strict=True)):
+        if parameter.kind == "coefficient" and not box[0, i] < value < box[1, i]:
+            yield Finding(
+                "size_at_bound",
+                NOT_IDENTIFIED,
+                f"{parameter.name} is at a bound of the search: its term is negligible at the centre of the data and "
+                "describes only rows at the edge; fit the law without it.",
+            )
         if parameter.kind != "exponent":
             continue
         if value <= box[0, i]:
@@ -163,8 +170,8 @@ def _flat(evidence: Evidence) -> Iterator[Finding]:
 
 def _rivals(evidence: Evidence) -> Iterator[Finding]:
     """Another optimum that the data hardly reject, and that says something else."""
-    best, psi, shape = evidence.optima[0], evidence.shape.psi, evidence.shape
-    unit = float(psi @ psi) / max(1, len(psi) - len(evidence.point)) / max(float(shape.curved.mean()), 1e-12)
+    best = evidence.optima[0]
+    unit = chi_square_unit(evidence.shape, evidence.problem.design.rows.weight)
     for other in evidence.optima[1:]:
         if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL:
             return
@@ -235,10 +242,19 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "few_rows",
             "warning",
-            f"{problem.n_rows} rows are few: with less than about 20, resampling is rough.",
+            f"{problem.n_rows} rows are few: below about 20, errors and intervals are rough.",
         )
     if spread.draws is None:
         return
+    seen = np.isfinite(spread.draws).mean(axis=0)
+    if seen.min() < 1:
+        rarest = int(np.argmin(seen))
+        yield Finding(
+            "level_missing_in_resamples",
+            "warning" if seen.min() < 0.9 else "note",
+            f"{1 - seen.min():.0%} of the resamples hold no row of {problem.names[rarest]}, whose errors come from the "
+            "others.",
+        )
     for i, parameter in enumerate(problem.parameters):
         share = float(np.mean(spread.draws[:, i] <= 0.0)) if parameter.kind == "floor" else 0.0
         if share > (1 - spread.level) / 2 and evidence.point[i] > 0:

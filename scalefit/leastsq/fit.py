@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Protocol
 
@@ -149,7 +150,7 @@ def fit(
         source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
         rows=used_columns(table.frame, law, weights, cluster),
         uncertainty=spread,
-        optima=tuple(_local(problem, one, loss) for one in optima[:10]),
+        optima=tuple(_local(problem, one, loss) for one in optima),
         seed=seed,
         version=__version__,
         label=label,
@@ -229,18 +230,22 @@ def _spread(
     else:
         covariance = sandwich(shape, weight, problem.cluster if method == "cluster" else None)
         name = f"cluster sandwich over {problem.n_cluster} clusters" if method == "cluster" else "HC3"
+    spread = _normal(name, level, point, covariance, plain, problem)
+    at_zero = np.array([p.kind == "floor" for p in problem.parameters]) & (point <= 0)
+    if not at_zero.any():
+        return spread
+    # the normal approximation has no width at a bound; the profile gives the upper limit that is left
+    limits = profile_intervals(problem, optima[0].theta, delta=delta, level=level, scale=plain, only=at_zero)
+    return replace(spread, hi=np.where(at_zero, limits[1], spread.hi))
+
+
+def _normal(name: str, level: float, point: Array, covariance: Array, plain: Array, problem: Problem) -> Uncertainty:
+    """Intervals from Student's t (by clusters: one degree less than there are), cut at the bounds of the law."""
     se = np.sqrt(np.diag(covariance))
-    return _normal(name, level, point, se, covariance, plain, problem)
-
-
-def _normal(
-    name: str, level: float, point: Array, se: Array, covariance: Array, plain: Array, problem: Problem
-) -> Uncertainty:
-    """Intervals from Student's t (by clusters: one degree less than there are), cut at the bound of a floor."""
     degrees = problem.n_cluster - 1 if name.startswith("cluster") else problem.n_rows - len(point)
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * se
-    floor = np.array([parameter.kind == "floor" for parameter in problem.parameters])
-    lo = np.where(floor, np.maximum(point - reach, 0.0), point - reach)
+    bounded = np.array([not parameter.is_log for parameter in problem.parameters])
+    lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
     return Uncertainty(name, level, se, lo, point + reach, covariance, plain)
 
 

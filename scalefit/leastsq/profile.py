@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from scalefit.leastsq.covariance import chi_square_unit
 from scalefit.problem import Problem
 from scalefit.solver.batch import minimise_batch
 from scalefit.solver.curvature import curvature_at
@@ -54,6 +55,7 @@ def profile_intervals(
     delta: float,
     level: float,
     scale: Array,
+    only: NDArray[np.bool_] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:
     """Return lower and upper profile limits of every parameter, each of shape (P,).
@@ -73,6 +75,8 @@ def profile_intervals(
         Probability of the intervals.
     scale : array, shape (P,)
         Standard errors, which set the first step.
+    only : array of bool, shape (P,), optional
+        Parameters to profile; the others keep their estimate as both limits.
     progress : callable, optional
         Called with 1 after each parameter.
 
@@ -82,13 +86,13 @@ def profile_intervals(
         Coefficients as logs; infinite where a side is open, the bound where that is reached.
     """
     shape = curvature_at(problem.design, theta, delta)
-    weight = problem.design.rows.weight
-    degrees = max(1, problem.n_rows - len(theta))
-    spread = float(weight @ shape.psi**2) / degrees / float(np.average(shape.curved, weights=weight))
-    allowed = 0.5 * spread * float(stats.f.ppf(level, 1, degrees))
+    quantile = float(stats.f.ppf(level, 1, max(1, problem.n_rows - len(theta))))
+    allowed = 0.5 * quantile * chi_square_unit(shape, problem.design.rows.weight)
     point = problem.design.to_natural(theta)
-    lo, hi = np.empty(len(theta)), np.empty(len(theta))
+    lo, hi = point.copy(), point.copy()
     for i, parameter in enumerate(problem.parameters):
+        if only is not None and not only[i]:
+            continue
         design = problem.design
         if parameter.is_log:  # its own log must be a coordinate
             raw = np.array([i - design.law.n_floor])

@@ -116,13 +116,15 @@ def jackknife(
     minima = _refit(problem, optima, delta, DELETE_ONE, count, 0, progress)
     good = minima.status == CONVERGED
     values = problem.design.to_natural(minima.theta[good])
-    spread = values - values.mean(axis=0)
-    covariance = (count - 1) / max(len(values), 1) * spread.T @ spread
+    # a level that loses its only cluster has no value there: each covariance uses the replicates that have both
+    covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))
     point = problem.design.to_natural(optima[0].theta)
     reach = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
+    bounded = np.array([not parameter.is_log for parameter in problem.parameters])
+    lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
     unit = "row" if count == problem.n_rows else "cluster"
     return Uncertainty(
-        f"jackknife, one {unit} left out at a time", level, se, point - reach, point + reach,
+        f"jackknife, one {unit} left out at a time", level, se, lo, point + reach,
         covariance, plain, requested=count, failed=int(np.count_nonzero(~good)),
     )  # fmt: skip

@@ -59,10 +59,10 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
     """
     ax = new_axes(ax)
     observed = fit.rows[fit.law.response].to_numpy(float)
-    predicted = predict_law(fit.law, fit.values, fit.rows)
+    predicted = predict_law(fit.law, fit.natural, fit.rows)
     shown = [observed, predicted]
     if left_out is not None and len(left_out):
-        outside = left_out[fit.law.response].to_numpy(float), predict_law(fit.law, fit.values, left_out)
+        outside = left_out[fit.law.response].to_numpy(float), predict_law(fit.law, fit.natural, left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
     ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
@@ -244,7 +244,7 @@ def _column(fit: Fit, name: str) -> pd.Series[Any]:
 
 def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
     observed = rows[fit.law.response].to_numpy(float)
-    predicted = predict_law(fit.law, fit.values, rows)
+    predicted = predict_law(fit.law, fit.natural, rows)
     return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
 
 
@@ -305,12 +305,12 @@ def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool 
 
 def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
     """Return the chosen term alone, shape (n,)."""
-    return predict_law(Law(fit.law.response, None, (chosen,)), fit.values, rows)
+    return predict_law(Law(fit.law.response, None, (chosen,)), fit.natural, rows)
 
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
     """Return the observed response less everything but the chosen term, shape (n,)."""
-    rest = predict_law(fit.law, fit.values, rows) - _power(fit, chosen, rows)
+    rest = predict_law(fit.law, fit.natural, rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 
 

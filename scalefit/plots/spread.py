@@ -168,7 +168,7 @@ def density(
 def forest(
     fit: Fit | Mapping[str, Fit],
     *,
-    name: str,
+    name: str | None = None,
     reference: float | None = None,
     words: str = "",
     main: Sequence[str] = (),
@@ -181,8 +181,8 @@ def forest(
     ----------
     fit : Fit or mapping of str to Fit
         One fit whose parameter has levels (``alpha[family]``), or labelled fits, in the order drawn.
-    name : str
-        The parameter, without its level.
+    name : str, optional
+        The parameter, without its level; the law's first exponent when omitted.
     reference : float, optional
         A hypothesis, drawn in red.
     words : str
@@ -204,6 +204,10 @@ def forest(
     DataError
         When a fit has no such parameter.
     """
+    if name is None:
+        some = fit if isinstance(fit, Fit) else next(iter(fit.values()))
+        exponents = [one.coef.name for one in some.parameters if one.kind == "exponent"]
+        name = exponents[0] if exponents else some.parameters[0].coef.name
     entries = _entries(fit, name)
     printed = dict(published or {})
     ax = new_axes(ax, width=FULL_WIDTH, height=12 + 4.3 * (len(entries) + len(printed)))

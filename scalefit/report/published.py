@@ -108,7 +108,8 @@ def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = Fals
         The sum over rows, comparable with ``fit.value``.
     """
     observed = fit.rows[fit.law.response].to_numpy(float)
-    predicted = predict_law(fit.law, dict(values), fit.rows)
+    logs = {one.name: np.log(values[one.name]) if one.is_log else values[one.name] for one in fit.parameters}
+    predicted = predict_law(fit.law, logs, fit.rows)
     r = np.abs(np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted)
     weights = fit.objective.weights
     w = np.ones(len(r)) if weights is None else fit.rows[weights].to_numpy(float)

@@ -248,10 +248,11 @@ def optima_sentence(fit: Fit) -> str:
     best, *others = fit.optima
     total = sum(one.hits for one in fit.optima)
     if not others:
-        return f"All {total} starts ended at this optimum."
+        return f"All {total} starts followed to their end reached this optimum."
     excess = _percent(others[0].objective / best.objective - 1)
     many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    return f"{best.hits} of {total} starts ended at this optimum; {many} found, the lowest {excess} above it."
+    reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
+    return f"{reached}; {many} found, the lowest {excess} above it."
 
 
 def rows_sentence(fit: Fit) -> str:

@@ -165,28 +165,31 @@ class Design(NamedTuple):
         array, shape (..., P)
             Floors, log coefficients, exponents, in the units of the table.
         """
-        return theta @ self.natural_matrix().T - self._natural_shift()
+        return self._moved(theta, -1.0)
 
     def from_natural(self, natural: Array) -> Array:
         """Apply the centring; the inverse of :meth:`to_natural`."""
-        matrix = self.natural_matrix()
-        # unit triangular apart from the ordering, and its own inverse with the off-diagonal sign changed
-        return (natural + self._natural_shift()) @ (2 * np.eye(len(matrix)) - matrix).T
+        return self._moved(natural, 1.0)
+
+    def _moved(self, vector: Array, sign: float) -> Array:
+        """Move coefficients between their centre and x = 1; by index, so that a NaN stays where it is."""
+        moved = np.array(vector, dtype=float)
+        law = self.law
+        coef = slice(law.n_floor, law.n_floor + law.n_coef)
+        free = self.reference >= 0
+        slope = np.broadcast_to(self.reference_value, (*moved.shape[:-1], law.n_coef)).copy()
+        slope[..., free] = moved[..., law.n_floor + law.n_coef + self.reference[free]]
+        moved[..., coef] += sign * slope * self.centre
+        return moved
 
     def natural_matrix(self) -> Array:
-        """Return the matrix of ``natural = M theta - shift``, shape (P, P)."""
+        """Return the derivative of natural parameters with respect to ``theta``, shape (P, P)."""
         matrix = np.eye(self.n_parameters)
         coef = self.law.n_floor + np.arange(self.law.n_coef)
         free = self.reference >= 0
         expo = self.law.n_floor + self.law.n_coef + self.reference
         matrix[coef[free], expo[free]] = -self.centre[free]
         return matrix
-
-    def _natural_shift(self) -> Array:
-        shift = np.zeros(self.n_parameters)
-        coef = slice(self.law.n_floor, self.law.n_floor + self.law.n_coef)
-        shift[coef] = np.where(self.reference < 0, self.reference_value * self.centre, 0.0)
-        return shift
 
 
 def build_design(

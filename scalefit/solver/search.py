@@ -21,6 +21,7 @@ from scalefit.solver.starts import ExponentGrid, exponent_grid, grid_starts, ran
 
 __all__ = ["Optimum", "misfit", "search"]
 
+ROUNDING = 1e-27  # F of data without noise is rounding
 SAME = 1e-9  # optima whose F agrees to this part are one
 SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
@@ -101,17 +102,26 @@ def _search_parts(
     design: Design, parts: tuple[Component, ...], delta: float, free_sign: bool, seed: int, workers: int
 ) -> tuple[Optimum, ...]:
     """Search independent parts one by one; the whole's optimum is made of theirs."""
-    theta, hits, converged = np.zeros(design.n_parameters), [], True
+    parts = tuple(part for part in parts if len(part.parameters))
+    best, rivals = np.zeros(design.n_parameters), []
+    hits, converged = 0, True
     for part in parts:
-        if len(part.parameters) == 0:
-            continue
         own = build_design(part.law, log_space=design.log_space, free_sign=free_sign)
-        best = search(own, delta=delta, free_sign=free_sign, seed=seed, workers=workers)[0]
-        theta[part.parameters] = own.to_natural(best.theta)
-        hits.append(best.hits)
-        converged &= best.converged
-    theta = np.clip(design.from_natural(theta), design.link.box[0], design.link.box[1])
-    return (Optimum(theta, misfit(design, theta, delta), converged, min(hits)),)
+        first, *others = search(own, delta=delta, free_sign=free_sign, seed=seed, workers=workers)
+        best[part.parameters] = own.to_natural(first.theta)
+        rivals += [(part.parameters, own.to_natural(one.theta), one) for one in others]
+        hits, converged = hits + first.hits, converged and first.converged
+
+    def whole(natural: Array, converged: bool, hits: int) -> Optimum:
+        theta = np.clip(design.from_natural(natural), design.link.box[0], design.link.box[1])
+        return Optimum(theta, misfit(design, theta, delta), converged, hits)
+
+    found = [whole(best, converged, hits)]
+    for place, own_point, one in rivals:  # the best elsewhere, another optimum in one part
+        natural = best.copy()
+        natural[place] = own_point
+        found.append(whole(natural, converged and one.converged, one.hits))
+    return tuple(sorted(found, key=lambda one: one.value))
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
@@ -154,7 +164,7 @@ def _distinct(minima: Minima, known: tuple[Optimum, ...]) -> tuple[Optimum, ...]
     ]
     merged: list[Optimum] = []
     for entry in sorted([*known, *entries], key=lambda one: one.value):
-        if merged and entry.value - merged[-1].value <= SAME * entry.value + 1e-300:
+        if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
             last = merged[-1]
             better = last if last.converged or not entry.converged else entry
             merged[-1] = better._replace(hits=last.hits + entry.hits)

@@ -74,8 +74,9 @@ def scipy_refit(design, weight, start):
         residual = log_y - np.log(total)
         psi = np.clip(residual, -1e-3, 1e-3)
         share = weight * psi * parts / total
-        gradient = [share[0].sum(), share[1].sum(), share[2].sum(), share[1] @ log_x[0], share[2] @ log_x[1]]
-        return float(weight @ (psi * (residual - psi / 2))), -np.array(gradient)
+        # sums, not dot products: a threaded BLAS would be charged for waiting
+        slopes = [(share[1] * log_x[0]).sum(), (share[2] * log_x[1]).sum()]
+        return float((weight * psi * (residual - psi / 2)).sum()), -np.array([*share.sum(axis=1), *slopes])
 
     options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-10}
     return optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
