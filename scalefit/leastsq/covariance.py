@@ -62,10 +62,10 @@ def chi_square_unit(shape: Curvature, weight: Array) -> float:
     float
         ``sum w psi^2 / (n - p) / mean psi'``.
     """
-    degrees = max(1, len(weight) - shape.jacobian.shape[1])
+    degrees: int = max(1, len(weight) - shape.jacobian.shape[1])
     share = max(float(np.average(shape.curved, weights=weight)), 1e-12)
-    total: float = float(weight @ shape.psi**2)
-    return total / (degrees * share)
+
+    return float(weight @ shape.psi**2) / (degrees * share)
 
 
 def gauss_newton(shape: Curvature, weight: Array) -> Array:
