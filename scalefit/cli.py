@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from scalefit import __version__
 from scalefit.errors import DataError, Interrupted, ScalefitError
+from scalefit.terminal import Progress, check_writable, print_dataset, print_fit, print_table
 
 if TYPE_CHECKING:
     from scalefit.results import Fit
@@ -92,8 +93,8 @@ def fit_command(
     from scalefit.storage import fit_record
     from scalefit.tables import parse_mapping
 
-    _check_writable(out)
-    with _Progress() as progress:
+    check_writable(out)
+    with Progress() as progress:
         result = fit(
             table, law, loss=loss, delta=delta, space=space, exponents=exponents, where=where,
             drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
@@ -107,7 +108,7 @@ def fit_command(
             print(remark, file=sys.stderr)
         print(json.dumps(fit_record(result), indent=1))
     else:
-        _print_fit(result)
+        print_fit(result)
         if out is not None:
             print(f"\nsaved to {out}", file=sys.stderr)
     raise typer.Exit(result.exit_code)
@@ -126,10 +127,10 @@ def datasets(
         records = [_plain(info) for info in infos]
         print(json.dumps(records[0] if name else records, indent=1))
     elif name:
-        _print_dataset(infos[0])
+        print_dataset(infos[0])
     else:
         rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        _print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
 
 
 @app.command()
@@ -148,7 +149,7 @@ def predict(
     """
     from scalefit.storage import load_fit, write_atomically
 
-    _check_writable(out)
+    check_writable(out)
     result = load_fit(fit_file)
     frame = _rows_to_predict(result, table, at, mapping)
     columns = [*result.law.variables, *result.law.groups]
@@ -177,7 +178,7 @@ def show(
 
     if (plot is None) != (out is None):
         raise DataError("--plot and --out go together: --plot residuals --out residuals.png")
-    _check_writable(out)
+    check_writable(out)
     result = load_fit(fit_file)
     if plot is not None and out is not None:
         from scalefit.plots import save_figure
@@ -187,7 +188,7 @@ def show(
     if as_json:
         print(json.dumps(fit_record(result), indent=1))
     else:
-        _print_fit(result)
+        print_fit(result)
     raise typer.Exit(result.exit_code)
 
 
@@ -202,7 +203,7 @@ def report(
     """
     from scalefit.report import build_report
 
-    with _Progress() as progress:
+    with Progress() as progress:
         path = build_report(study, out=out, progress=progress)
     print(path)
 
@@ -233,40 +234,6 @@ def info(as_json: Json = False) -> None:
     else:
         for key, value in record.items():
             print(f"{key:14s} {value}")
-
-
-class _Progress:
-    """A rich progress line on a terminal's stderr; the library sees a plain callable."""
-
-    def __enter__(self) -> _Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._bar.start()
-        self._task = self._bar.add_task("", total=None)
-        return self
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if self._bar.disable and stage.startswith("compiling"):
-            print(f"{stage} ...", file=sys.stderr)
-        self._bar.update(self._task, description=stage, completed=done, total=total or None)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-
-def _check_writable(path: Path | None) -> None:
-    """Refuse an output path before the computing starts."""
-    import os
-
-    if path is None:
-        return
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise DataError(f"cannot write {str(path)!r}; give a file in a folder that exists and that you can write")
 
 
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
@@ -301,40 +268,6 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
             labels=labels,
         )
     return select_rows(rows, response=numeric[0], numeric=numeric, labels=labels).frame
-
-
-def _print_fit(result: Fit) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(soft_wrap=True, highlight=False)
-    first, _, rest = result.summary().partition("\n")
-    colour = "green" if result.exit_code == 0 else "red"
-    console.print(Text(first, style=f"bold {colour}"))
-    console.print(Text(rest))
-
-
-def _print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, title in enumerate(header):
-        table.add_column(title, justify="right" if place in right else "left", no_wrap=place == 0)
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    console.print(table, crop=False)
-
-
-def _print_dataset(info: Any) -> None:
-    print(f"{info.name}: {info.title} ({info.rows} rows)")
-    print(f"  licence  {info.licence}")
-    print(f"  sources  {'; '.join(map(str, info.sources))}")
-    print(f"  sha256   {info.sha256}")
-    _print_table(["column", "unit", "meaning"], [[one.name, one.unit, one.meaning] for one in info.columns])
-    print(info.source_text.strip())
 
 
 def _plain(info: Any) -> dict[str, Any]:

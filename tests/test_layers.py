@@ -42,6 +42,7 @@ HOUSE = {
     "consistency": (3, ""),
     "optimum": (3, ""),
     "report": (4, ""),
+    "terminal": (4, ""),
     "cli": (5, ""),
     "__main__": (5, "cli"),
 }
