@@ -114,6 +114,63 @@ def fit_command(
     raise typer.Exit(result.exit_code)
 
 
+@app.command(name="bayes")
+def bayes_command(
+    table: Table,
+    law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
+    likelihood: Annotated[str, typer.Option(help="student_t or normal, of the log loss.")] = "student_t",
+    cluster: Annotated[str | None, typer.Option(help="Column whose rows share a random shift.")] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="name=Dist(args), such as alpha=HalfNormal(2).")] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="name=none, partial or full.")] = None,
+    path: Annotated[str, typer.Option(help="auto, fast (importance sampling) or full (NUTS).")] = "auto",
+    draws: Annotated[int, typer.Option(help="Draws to keep.")] = 4000,
+    where: Annotated[str | None, typer.Option(help="As for fit.")] = None,
+    drop_highest_loss: Annotated[int, typer.Option(help="As for fit.")] = 0,
+    ties: Annotated[str, typer.Option(help="As for fit.")] = "drop",
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
+    derive: Annotated[list[str] | None, typer.Option(help="As for fit.")] = None,
+    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="As for fit.")] = False,
+    weights: Annotated[str | None, typer.Option(help="As for fit.")] = None,
+    exponents: Annotated[str, typer.Option(help="As for fit.")] = "nonnegative",
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Sample the posterior of a law: importance sampling in a second, NUTS where that is not enough.
+
+    Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
+    """
+    from scalefit.bayes import bayes, posterior_record
+    from scalefit.tables import parse_mapping
+
+    check_writable(out)
+    with Progress() as progress:
+        result = bayes(
+            table, law, likelihood=likelihood, cluster=cluster, priors=_assignments(prior, "--prior"),
+            pool=_assignments(pool, "--pool"), path=path, draws=draws, where=where,
+            drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
+            derive=derive or (), drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level,
+            seed=seed, throw=False, progress=progress,
+        )  # fmt: skip
+    if out is not None:
+        result.save(out)
+    if as_json:
+        print(json.dumps(posterior_record(result), indent=1))
+    else:
+        print_fit(result)
+    raise typer.Exit(result.exit_code)
+
+
+def _assignments(texts: list[str] | None, option: str) -> dict[str, str]:
+    """Read repeated ``name=value`` options."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise DataError(f"{option} {name + equals + value!r} is not understood; write {option} name=value")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 @app.command()
 def datasets(
     name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
@@ -174,7 +231,7 @@ def show(
 
     Example: scalefit show my.fit --plot residuals --out residuals.png
     """
-    from scalefit.storage import fit_record, load_fit
+    from scalefit.storage import load_fit
 
     if (plot is None) != (out is None):
         raise DataError("--plot and --out go together: --plot residuals --out residuals.png")
@@ -186,10 +243,21 @@ def show(
         save_figure(result.plot(plot), out)
         print(f"drawn to {out}", file=sys.stderr)
     if as_json:
-        print(json.dumps(fit_record(result), indent=1))
+        print(json.dumps(_record(result), indent=1))
     else:
         print_fit(result)
     raise typer.Exit(result.exit_code)
+
+
+def _record(result: Fit) -> dict[str, Any]:
+    """Return a saved result as the verb that made it printed it."""
+    from scalefit.storage import fit_record
+
+    if result.posterior is None:
+        return fit_record(result)
+    from scalefit.bayes import posterior_record
+
+    return posterior_record(result)
 
 
 @app.command()

@@ -193,7 +193,7 @@ def _join_posterior(record: dict[str, Any] | None, arrays: dict[str, Any], netcd
 
 def _parameter(record: dict[str, Any], law: Law) -> Parameter:
     """Find a saved parameter in the law; sigma, nu and their like are in no law."""
-    coefs = {coef.name: coef for coef in law.parameters}
+    coefs = {coef.name: coef for coef in law.parameters if bool(coef.groups) == bool(record["level"])}
     coef = coefs.get(record["name"], Coef(record["name"]))
     return Parameter(coef, tuple(record["level"]), record["kind"])
 

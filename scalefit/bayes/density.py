@@ -1,0 +1,356 @@
+"""One log density for every law, likelihood and prior, evaluated for many draws at once.
+
+    log observed_i = log f(x_i; theta) + s_cluster(i) + sigma e_i,    e ~ normal or Student's t,    s ~ N(0, tau)
+
+The shift of a cluster is integrated out, so that a draw holds parameters only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from scalefit.bayes.coordinates import Coordinates, SoftClip, bounds_of
+from scalefit.bayes.defaults import COMMON, extra_parameters, resolve_priors
+from scalefit.bayes.kernels import Blocks, block_likelihoods, build_blocks, residual_rows
+from scalefit.bayes.priors import HALF_LOG_2PI, Prior
+from scalefit.law import Coef
+from scalefit.problem import Parameter, Problem
+from scalefit.solver.curvature import curvature_at
+
+__all__ = ["LIKELIHOODS", "Density", "build_density"]
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LIKELIHOODS = ("student_t", "normal")
+INFORMED, MANY = 0.5, 40  # see _centred
+EXCLUDED = 30.0  # standard errors outside its prior at which an exponent's prior is refused
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """A posterior, up to its constant, as a function of unbounded coordinates.
+
+    Calling it maps coordinates, shape (R, d), to log prior plus log likelihood, shape (R,).
+
+    Parameters
+    ----------
+    problem : Problem
+        Law and data.
+    parameters : tuple of Parameter, length d
+        Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
+    priors : dict of str to Prior
+        By name, as used.
+    likelihood : {"student_t", "normal"}
+        Distribution of a row's residual of log loss.
+    coordinates : Coordinates
+        The map.
+    blocks : Blocks
+        Rows by cluster.
+    """
+
+    problem: Problem
+    parameters: tuple[Parameter, ...]
+    priors: dict[str, Prior]
+    likelihood: str
+    coordinates: Coordinates
+    blocks: Blocks
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, d."""
+        return self.coordinates.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the draws."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    def __call__(self, x: Array) -> Array:
+        """Log prior plus log likelihood of points, shape (R, d) to (R,)."""
+        """Return the log density at coordinates ``x``, shape (R, d); minus infinity outside the support."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            placed = self.coordinates.place(x)
+            terms = self._blocks(placed.theta, placed.scales, 1)[:, 0]
+            value: Array = placed.log_prior + terms + self._constant(placed.scales) * self._weights.sum()
+        return np.where(np.isfinite(value), value, -np.inf)
+
+    def natural(self, x: Array) -> Array:
+        """Return parameters in the units of the table, coefficients as logs; shape (..., d).
+
+        Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
+        """
+        placed = self.coordinates.place(x)
+        natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
+        for first, second in self._twins():
+            turned = natural[..., first[1]] > natural[..., second[1]]
+            for one, other in zip(first, second, strict=True):
+                low = np.where(turned, natural[..., other], natural[..., one])
+                natural[..., other] = np.where(turned, natural[..., one], natural[..., other])
+                natural[..., one] = low
+        return natural
+
+    def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Places of coefficient and exponent of each two terms that could swap their names."""
+        place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
+        parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
+        found = []
+        for first, second in combinations(self.problem.law.terms, 2):
+            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
+            places = [place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1]
+            alike = (first.variable, first.grows) == (second.variable, second.grows)
+            if alike and len(places) == 4 and self._same_priors(places):
+                found.append(((places[0], places[1]), (places[2], places[3])))
+        return found
+
+    def _same_priors(self, places: list[int]) -> bool:
+        priors = [self.priors[self.parameters[i].name] for i in places]
+        return priors[:2] == priors[2:]
+
+    def log_likelihood(self, draws: Array) -> Array:
+        """Evaluate each block of rows: a cluster when clusters share a shift, else a row.
+
+        Parameters
+        ----------
+        draws : array, shape (R, d)
+            As :meth:`natural` returns them.
+
+        Returns
+        -------
+        array, shape (R, C) or (R, n)
+            Log likelihood, the clusters' shifts integrated out; columns as ``problem.cluster`` or as the rows of
+            ``problem.design``.
+        """
+        theta, scales = self._unpack(draws)
+        constant = self._constant(scales)[:, None]
+        if self.blocks.shifted:
+            mass = np.add.reduceat(self._weights[self.blocks.order], self.blocks.bounds[:-1])
+            return self._blocks(theta, scales, len(mass)) + constant * mass
+        residual = self.residuals(draws)
+        sigma = scales[:, :1]
+        if self.likelihood == "normal":
+            return (constant - 0.5 * (residual / sigma) ** 2) * self._weights
+        nu = scales[:, 1:2]
+        tails: Array = 0.5 * (nu + 1) * np.log1p((residual / sigma) ** 2 / nu)
+        return (constant - tails) * self._weights
+
+    def residuals(self, draws: Array) -> Array:
+        """Return log observed minus log predicted of each draw, shape (R, n), rows as in ``problem.design``."""
+        theta, _ = self._unpack(draws)
+        design = self.problem.design
+        out = np.zeros((len(theta), self.problem.n_rows))
+        residual_rows(theta, design.rows, design.link, out)
+        return out
+
+    @property
+    def _weights(self) -> Array:
+        return self.problem.design.rows.weight
+
+    def _unpack(self, draws: Array) -> tuple[Array, Array]:
+        law, scales = self.coordinates.n_law, self.coordinates.n_scale
+        return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
+
+    def _blocks(self, theta: Array, scales: Array, columns: int) -> Array:
+        """Log likelihoods without the constants of the rows, by block or (one column) summed."""
+        student = self.likelihood == "student_t"
+        full = np.zeros((len(theta), 3))
+        full[:, 0] = scales[:, 0]
+        full[:, 1] = scales[:, 1] if student else 0.0
+        full[:, 2] = scales[:, -1] if self.blocks.shifted else 0.0
+        design = self.problem.design
+        out = np.zeros((len(theta), columns))
+        block_likelihoods(np.ascontiguousarray(theta), full, design.rows, design.link, self.blocks, student, out)
+        return out
+
+    def _constant(self, scales: Array) -> Array:
+        """Log of the constant of one row's density, shape (R,)."""
+        constant = -np.log(scales[:, 0])
+        if self.likelihood == "normal":
+            return constant - HALF_LOG_2PI
+        nu = scales[:, 1]
+        student: Array = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * math.pi)
+        return constant + student
+
+
+def build_density(
+    problem: Problem,
+    *,
+    likelihood: str = "student_t",
+    theta: Array,
+    priors: Mapping[str, str | Prior] | None = None,
+    partial: tuple[Coef, ...] = (),
+) -> Density:
+    """Put law, data, likelihood and priors together.
+
+    Parameters
+    ----------
+    problem : Problem
+        Law and data, log response; its clusters share a shift when there are fewer of them than rows.
+    likelihood : {"student_t", "normal"}
+        Distribution of a residual.
+    theta : array, shape (P,)
+        The least-squares optimum, which sets the scale on which coordinates bend at a bound.
+    priors : dict, optional
+        Priors by name, in place of the defaults.
+    partial : tuple of Coef
+        Partly pooled parameters.
+
+    Returns
+    -------
+    Density
+        The posterior up to its constant.
+
+    Raises
+    ------
+    DataError
+        When a prior has no parameter, contradicts it, or excludes the data.
+    """
+    shifted = problem.n_cluster < problem.n_rows
+    extras = extra_parameters(likelihood == "student_t", shifted, partial)
+    resolved = resolve_priors(problem, extras, priors)
+    parameters = (*problem.parameters, *extras)
+    error, narrow = _errors(problem, theta)
+    _check_exclusion(problem, resolved, theta, error)
+    coordinates = _coordinates(problem, parameters, resolved, theta, (error, narrow))
+    blocks = build_blocks(problem.cluster if shifted else None, problem.n_rows)
+    return Density(problem, parameters, resolved, likelihood, coordinates, blocks)
+
+
+def _coordinates(
+    problem: Problem, parameters: tuple[Parameter, ...], priors: dict[str, Prior], theta: Array
+) -> Coordinates:
+    law = problem.design.law
+    n_law = len(problem.parameters)
+    error, narrow = errors
+    free = [one.kind in ("exponent", COMMON) and problem.free_sign for one in parameters]
+    floor = np.array([one.kind == "floor" for one in parameters])
+    is_log = ~floor & ~np.array(free)
+    common, spread = _members(problem.parameters, parameters)
+    none = (0.0 if problem.free_sign else -np.inf, np.inf)
+    bounds = np.array(
+        [
+            bounds_of(priors[one.name], bool(log)) if one.name in priors else none
+            for one, log in zip(parameters, is_log, strict=True)
+        ]
+    )
+    bounds[common >= 0] = np.where(floor[common >= 0, None], [0.0, np.inf], [-np.inf, np.inf])
+    value = np.concatenate([theta, np.ones(len(parameters) - n_law)])
+    # a bend as wide as the posterior with all else fixed: a wider one would turn its ridges around corners
+    noise = np.concatenate([narrow, np.full(len(parameters) - n_law, 0.3)])
+    noise = np.where(
+        is_log & (np.arange(len(value)) >= law.n_floor + law.n_coef),
+        noise / np.maximum(np.abs(value), 1e-3),
+        noise,
+    )
+    width = bounds[:, 1] - bounds[:, 0]
+    scale = np.clip(noise, 1e-6 * np.minimum(width, 1.0), np.minimum(width / 8, 1.0))
+    reach, offset = _geometric_mean_rows(problem)
+    centred = _centred(problem, common, theta, error)
+    lean = np.full(len(parameters), -1)
+    if not problem.free_sign:
+        lean[law.n_floor : law.n_floor + law.n_coef] = _own_exponents(problem, (common >= 0) & ~centred, bounds)
+    return Coordinates(
+        law.n_floor, law.n_coef, n_law, sum(one.kind == "scale" for one in parameters),
+        SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, _by_prior(parameters, priors, common),
+        common, spread, centred, lean, reach, offset,
+    )  # fmt: skip
+
+
+def _by_prior(
+    parameters: tuple[Parameter, ...], priors: dict[str, Prior], common: Index
+) -> tuple[tuple[Prior, Index], ...]:
+    """Whose each distinct prior is."""
+    owners: dict[Prior, list[int]] = {}
+    for i, one in enumerate(parameters):
+        if common[i] < 0:
+            owners.setdefault(priors[one.name], []).append(i)
+    return tuple((prior, np.array(places)) for prior, places in owners.items())
+
+
+def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> tuple[Index, Index]:
+    """Places of the common value and the spread of each partly pooled member."""
+    common, spread = np.full(len(parameters), -1), np.full(len(parameters), -1)
+    places = {one.name: i for i, one in enumerate(parameters) if one.kind not in ("floor", "coefficient", "exponent")}
+    for i, one in enumerate(law):
+        if f"sd({one.coef.name})" in places:
+            common[i], spread[i] = places[one.coef.name], places[f"sd({one.coef.name})"]
+    return common, spread
+
+
+def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDArray[np.bool_]:
+    """Choose the coordinate of pooled members: their own where the data fix them better than their spread.
+
+    "Better" is by half for 20 members and more; few members leave the spread near 0 possible, where their own
+    coordinates would make a funnel, and must be known better (by a tenth for 4).
+    """
+    own = np.zeros(len(common), dtype=bool)
+    for group in np.unique(common[common >= 0]):
+        member = np.flatnonzero(common == group)
+        value = theta[member] if problem.free_sign else np.log(np.maximum(theta[member], 1e-3))
+        noise = error[member] if problem.free_sign else error[member] / np.maximum(theta[member], 1e-3)
+        own[member] = np.median(noise) < min(INFORMED, len(member) / MANY) * np.std(value, ddof=1)
+    return own
+
+
+def _check_exclusion(problem: Problem, priors: dict[str, Prior], theta: Array, error: Array) -> None:
+    """Refuse a prior that forbids what the data say beyond doubt."""
+    for one, value, noise in zip(problem.parameters, theta, error, strict=True):
+        if one.kind != "exponent" or one.name not in priors:
+            continue
+        lo, hi = priors[one.name].support
+        if value < lo - EXCLUDED * noise or value > hi + EXCLUDED * noise:
+            raise DataError(
+                f"the prior {priors[one.name]} of {one.name} excludes the data: least squares puts {one.name} at "
+                f"{plus_minus(float(value), float(noise))}"
+            )
+
+
+def _own_exponents(problem: Problem, loose: NDArray[np.bool_], bounds: Array) -> Index:
+    """Place of the one exponent of each size, where it is a non-centred member and no bound is in the way."""
+    law = problem.design.law
+    first = law.n_floor + law.n_coef
+    own = np.full(law.n_coef, -1)
+    for size in range(law.n_coef):
+        exponents = np.unique(law.expo[law.coef == size])
+        if len(exponents) == 1 and exponents[0] >= 0 and np.isinf(bounds[law.n_floor + size]).all():
+            own[size] = first + exponents[0] if loose[first + exponents[0]] else -1
+    return own
+
+
+def _errors(problem: Problem, theta: Array) -> tuple[Array, Array]:
+    """Gauss-Newton standard errors of floors, sizes and exponents: by themselves, and with all others known.
+
+    Of a parameter at a bound the first is 1.
+    """
+    shape = curvature_at(problem.design, theta, np.inf)
+    jacobian = shape.jacobian @ problem.design.natural_matrix()
+    variance = shape.residual @ shape.residual / max(1, len(shape.residual) - len(theta))
+    normal = jacobian.T @ jacobian
+    own = np.diag(np.linalg.pinv(normal, hermitian=True)) * variance
+    known = variance / np.maximum(np.diag(normal), 1e-300)
+    return np.where(shape.free & (own > 0), np.sqrt(np.abs(own)), 1.0), np.sqrt(known)
+
+
+def _geometric_mean_rows(problem: Problem) -> tuple[Array, Array]:
+    """Log of each term at the geometric-mean row of each floor, as a linear function of theta."""
+    law, link, u = problem.design.law, problem.design.link, problem.design.rows.u
+    segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
+    reach = np.zeros((law.n_floor, len(u), problem.design.n_parameters))
+    offset = np.zeros((law.n_floor, len(u)))
+    for j in range(law.n_floor):
+        rows = np.flatnonzero(law.floor[segment] == j)
+        for k in range(len(u)):
+            for part, lever in ((1 + 2 * k, np.ones(len(rows))), (2 + 2 * k, u[k, rows])):
+                own = segment[rows]
+                offset[j, k] += np.mean(lever * link.constant[own, part])
+                index, factor = link.position[own, part], link.factor[own, part] * lever[:, None]
+                used = index >= 0
+                np.add.at(reach[j, k], index[used], factor[used] / len(rows))
+    return reach, offset

@@ -1,0 +1,337 @@
+"""Adaptive importance sampling: a posterior in a second, and the evidence, with a warning when it is no good.
+
+The proposal is a mixture of multivariate t distributions (6 degrees of freedom), at first one at each mode with the
+curvature there. Each round draws from it, weights the draws (tempered, so that no few of them decide), and refits the
+mixture to the weighted draws by maximum likelihood (population Monte Carlo: Cappe, Douc, Guillin, Marin, Robert 2008).
+The last round's draws are kept; their weights' largest are smoothed by a generalised Pareto distribution, whose shape
+k-hat tells whether the average can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below 0.7).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, special
+
+__all__ = ["GOOD_KHAT", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
+
+Array = NDArray[np.float64]
+LogDensity = Callable[[Array], Array]
+
+DEGREES = 6.0
+GOOD_KHAT = 0.7
+ROUND = 2000  # draws of an adaptation round, and at least this many
+PER_DIMENSION = 150  # times d
+MOST_ROUNDS = 12
+SETTLED = 1.05  # a round that does not raise the effective size by this factor ends the adaptation
+EM_STEPS = 5
+MOST_PARTS = 4
+GOOD_SHARE = 0.5  # effective share of the draws at which one more part of the mixture is not tried
+
+
+class Mixture(NamedTuple):
+    """Multivariate t distributions with weights.
+
+    Parameters
+    ----------
+    weight : array, shape (K,)
+        Weights, which sum to 1.
+    mean : array, shape (K, d)
+        Centres.
+    factor : array, shape (K, d, d)
+        Lower Cholesky factors of the scale matrices.
+    """
+
+    weight: Array
+    mean: Array
+    factor: Array
+
+    def parts(self, z: Array) -> tuple[Array, Array]:
+        """Return log weight times density of each part, and squared distances; both shape (R, K)."""
+        d, nu = z.shape[1], _degrees(z.shape[1])
+        constant = special.gammaln((nu + d) / 2) - special.gammaln(nu / 2) - 0.5 * d * math.log(nu * math.pi)
+        logs, distances = np.empty((len(z), len(self.weight))), np.empty((len(z), len(self.weight)))
+        for k, (weight, mean, factor) in enumerate(zip(*self, strict=True)):
+            distance = (linalg.solve_triangular(factor, (z - mean).T, lower=True) ** 2).sum(axis=0)
+            size = np.log(np.diag(factor)).sum()
+            distances[:, k] = distance
+            logs[:, k] = math.log(weight) + constant - size - 0.5 * (nu + d) * np.log1p(distance / nu)
+        return logs, distances
+
+    def log_density(self, z: Array) -> Array:
+        """Log density of points, shape (R, d) to (R,)."""
+        logs: Array = special.logsumexp(self.parts(z)[0], axis=1)
+        return logs
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n points, shape (n, d)."""
+        part = np.sort(rng.choice(len(self.weight), size=n, p=self.weight))
+        normal = rng.standard_normal((n, self.mean.shape[1]))
+        nu = _degrees(self.mean.shape[1])
+        stretch = np.sqrt(nu / rng.chisquare(nu, size=n))
+        moved = np.empty_like(normal)
+        for k in range(len(self.weight)):
+            own = part == k
+            moved[own] = self.mean[k] + stretch[own, None] * (normal[own] @ self.factor[k].T)
+        return moved
+
+
+class Weighted(NamedTuple):
+    """Draws with weights that represent a density.
+
+    Parameters
+    ----------
+    x : array, shape (R, d)
+        Draws.
+    weight : array, shape (R,)
+        Smoothed weights, which sum to 1.
+    ess : float
+        Effective number of draws, ``1 / sum weight^2``.
+    khat : float
+        Shape of the weights' tail; above 0.7 the averages cannot be trusted.
+    log_evidence : float
+        Log of the density's integral, from the raw weights.
+    log_evidence_se : float
+        Its Monte Carlo standard error.
+    rounds : int
+        Rounds of adaptation.
+    """
+
+    x: Array
+    weight: Array
+    ess: float
+    khat: float
+    log_evidence: float
+    log_evidence_se: float
+    rounds: int
+
+
+def sample_by_importance(
+    density: LogDensity,
+    centres: Array,
+    frames: Array,
+    log_mass: Array,
+    *,
+    draws: int = 20_000,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Weighted:
+    """Sample a density from its modes.
+
+    Parameters
+    ----------
+    density : callable
+        Log density of points, shape (R, d) to (R,).
+    centres : array, shape (K, d)
+        Modes, the best first.
+    frames : array, shape (K, d, d)
+        ``x = centre + frame z`` with unit curvature in z.
+    log_mass : array, shape (K,)
+        Log mass of each mode, roughly.
+    draws : int
+        Draws of the last round.
+    seed : int
+        Seed.
+    progress : callable, optional
+        Told the number of each round.
+
+    Returns
+    -------
+    Weighted
+        Draws and weights.
+    """
+    rng = np.random.default_rng(seed)
+    frame, inverse = frames[0], np.linalg.inv(frames[0])
+    _, size = np.linalg.slogdet(frame)
+
+    def whitened(z: Array) -> Array:
+        value: Array = density(centres[0] + z @ frame.T) + size
+        return value
+
+    local = np.array([inverse @ one for one in frames])
+    factor = np.array([np.linalg.cholesky(one @ one.T) for one in local])
+    weight = special.softmax(log_mass)
+    weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
+    start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
+    mixture, rounds = _adapt(whitened, start, rng, progress)
+    z = mixture.draw(draws, rng)
+    log_weight = whitened(z) - mixture.log_density(z)
+    smooth, khat = pareto_smooth(log_weight)
+    top = log_weight.max()
+    raw = np.exp(log_weight - top)
+    return Weighted(
+        centres[0] + z @ frame.T, smooth, float(1 / (smooth @ smooth)), khat,
+        float(top + np.log(raw.mean())), float(raw.std(ddof=1) / raw.mean() / math.sqrt(draws)), rounds,
+    )  # fmt: skip
+
+
+def _adapt(
+    density: LogDensity, mixture: Mixture, rng: np.random.Generator, progress: Callable[[int], None] | None
+) -> tuple[Mixture, int]:
+    """Refit the mixture to all draws so far, until its effective share of new draws stops rising.
+
+    A draw's weight is its density over the mean of all proposals used (Cornuet, Marin, Mira, Robert 2012).
+    """
+    d = mixture.mean.shape[1]
+    n = max(ROUND, PER_DIMENSION * d)
+    best, best_share, done = mixture, 0.0, 0
+    used: list[Mixture] = []
+    z, heights, proposed = np.empty((0, d)), np.empty(0), np.empty(0)
+    for done in range(1, MOST_ROUNDS + 1):
+        if progress is not None:
+            progress(done)
+        new = mixture.draw(n, rng)
+        height, own = density(new), mixture.log_density(new)
+        share = _ess(height - own) / n
+        proposed = np.logaddexp(proposed, mixture.log_density(z))
+        proposed = np.concatenate([proposed, special.logsumexp([own, *(one.log_density(new) for one in used)], axis=0)])
+        z, heights = np.concatenate([z, new]), np.concatenate([heights, height])
+        used.append(mixture)
+        settled = share < SETTLED * best_share
+        if share > best_share:
+            best, best_share = mixture, share
+        if settled:
+            if best_share > GOOD_SHARE or len(mixture.weight) >= MOST_PARTS:
+                break
+            mixture = _split(mixture)
+        weight = _tempered(heights - proposed, max(10.0 * d, n / 10))
+        for _ in range(EM_STEPS):
+            mixture = _refit(mixture, z, weight)
+    return best, done
+
+
+def _refit(mixture: Mixture, z: Array, weight: Array) -> Mixture:
+    """One EM step of a t mixture on weighted points; each part keeps some of its old shape."""
+    d = z.shape[1]
+    logs, distance = mixture.parts(z)
+    share = weight[:, None] * np.exp(logs - special.logsumexp(logs, axis=1, keepdims=True))
+    mass = share.sum(axis=0)
+    kept = np.flatnonzero(mass > 1e-3)
+    means, factors = [], []
+    for k in kept:
+        inner = share[:, k] * (_degrees(d) + d) / (_degrees(d) + distance[:, k])
+        mean = inner @ z / inner.sum()
+        gap = z - mean
+        scale = (gap * inner[:, None]).T @ gap / mass[k]
+        old = mixture.factor[k] @ mixture.factor[k].T
+        effective = mass[k] ** 2 / (share[:, k] @ share[:, k])
+        shrink = d / (effective + d)
+        means.append(mean)
+        factors.append(np.linalg.cholesky((1 - shrink) * scale + shrink * old))
+    return Mixture(mass[kept] / mass[kept].sum(), np.array(means), np.array(factors))
+
+
+def _split(mixture: Mixture) -> Mixture:
+    """Part the heaviest component along its longest axis."""
+    k = int(np.argmax(mixture.weight))
+    axes, lengths, _ = np.linalg.svd(mixture.factor[k])
+    shift = 0.7 * lengths[0] * axes[:, 0]
+    means = np.vstack([mixture.mean, mixture.mean[k] + shift])
+    means[k] -= shift
+    weights = np.append(mixture.weight, mixture.weight[k] / 2)
+    weights[k] /= 2
+    return Mixture(weights, means, np.concatenate([mixture.factor, mixture.factor[k : k + 1]]))
+
+
+def _degrees(d: int) -> float:
+    """Degrees of freedom of the proposal: tails as heavy as 6 waste most draws in many dimensions."""
+    return max(DEGREES, float(d))
+
+
+def _ess(log_weight: Array) -> float:
+    weight = special.softmax(log_weight)
+    return float(1 / (weight @ weight))
+
+
+def _tempered(log_weight: Array, least: float) -> Array:
+    """Weights to the largest power in (0, 1] at which at least this many draws are effective."""
+    lo, hi = 0.0, 1.0
+    if _ess(log_weight) < least:
+        finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
+        for _ in range(40):
+            middle = 0.5 * (lo + hi)
+            lo, hi = (middle, hi) if _ess(middle * finite) >= least else (lo, middle)
+        return np.asarray(special.softmax(lo * finite))
+    return np.asarray(special.softmax(log_weight))
+
+
+def pareto_smooth(log_weight: Array) -> tuple[Array, float]:
+    """Smooth the largest weights.
+
+    Parameters
+    ----------
+    log_weight : array, shape (R,)
+        Log weights.
+
+    Returns
+    -------
+    array, shape (R,)
+        Weights that sum to 1, the largest replaced by the expected order statistics of the fitted tail.
+    float
+        k-hat, infinite when too few weights differ.
+    """
+    n = len(log_weight)
+    order = np.argsort(log_weight, kind="stable")
+    tail = min(n // 5, math.ceil(3 * math.sqrt(n)))
+    largest = order[n - tail :]
+    cut = log_weight[order[n - tail - 1]] if tail < n else -np.inf
+    top = log_weight[order[-1]]
+    weight = np.exp(log_weight - top)
+    floor = math.exp(cut - top)
+    excess = weight[largest] - floor
+    if tail < 5 or not excess[0] >= 0 or not excess[-1] > 1e-300 or excess[len(excess) // 4] <= 0:
+        return weight / weight.sum(), math.inf
+    khat, sigma = _fit_pareto(excess)
+    probability = (np.arange(tail) + 0.5) / tail
+    steep = np.expm1(-khat * np.log1p(-probability)) / khat if abs(khat) > 1e-8 else -np.log1p(-probability)
+    weight[largest] = np.minimum(floor + sigma * steep, 1.0)
+    return weight / weight.sum(), khat
+
+
+def pareto_khat(log_weight: Array) -> float:
+    """Shape of the tail of importance weights; see :func:`pareto_smooth`."""
+    return pareto_smooth(log_weight)[1]
+
+
+def _fit_pareto(excess: Array) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto distribution (Zhang and Stephens 2009), with PSIS's weak prior.
+
+    ``excess`` is sorted and shape (M,). The shape is shrunk towards 0.5 as by 10 observations (Vehtari et al. 2024).
+    """
+    n = len(excess)
+    grid = 30 + int(math.sqrt(n))
+    quartile = excess[int(n / 4 + 0.5) - 1]
+    theta = 1 / excess[-1] + (1 - np.sqrt(grid / (np.arange(grid) + 0.5))) / (3 * quartile)
+    shape = np.log1p(-theta[:, None] * excess).mean(axis=1)
+    profile = n * (np.log(-theta / shape) - shape - 1)
+    best = float(special.softmax(profile) @ theta)
+    khat = float(np.log1p(-best * excess).mean())
+    sigma = -khat / best
+    return (n * khat + 5) / (n + 10), sigma
+
+
+def resample(weight: Array, n: int, seed: int) -> NDArray[np.int64]:
+    """Choose n draws in proportion to their weights, by systematic resampling, in random order.
+
+    Parameters
+    ----------
+    weight : array, shape (R,)
+        Weights that sum to 1.
+    n : int
+        How many.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    array of int, shape (n,)
+        Which draws.
+    """
+    rng = np.random.default_rng(seed)
+    points = (rng.random() + np.arange(n)) / n
+    chosen = np.minimum(np.searchsorted(np.cumsum(weight), points), len(weight) - 1)
+    return rng.permutation(chosen)

@@ -1,0 +1,213 @@
+"""The likelihood of many draws at once, compiled.
+
+With residuals ``r = log observed - log predicted`` of the rows of one cluster, their common shift ``s`` is
+integrated out: ``integral of N(s; 0, tau) prod_i p(r_i - s; sigma) ds``. For normal errors that is a closed form; for
+Student's t it is a trapezoid sum, which converges exponentially for a smooth integrand (Trefethen and Weideman 2014).
+A row of weight w counts as w identical rows: its density enters to the power w.
+
+All compiled functions of this wing are in this file: a cached one notices changes of its own file only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.solver.compiled import kernel
+from scalefit.solver.design import Array, Link, Rows
+from scalefit.solver.objective import RESIDUAL, evaluate, new_work
+from scalefit.solver.vectormath import exp_inplace, log_into
+
+__all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_rows"]
+
+Index = NDArray[np.int64]
+
+DEPTH = 20.0  # parts of an integrand below exp(-DEPTH) of its largest known value are left out
+STEP = 0.8  # trapezoid spacing in units of the narrowest possible peak
+MOST_NODES = 2000  # reached only far from the posterior, where sigma is tiny
+TALL = 1e150  # products of row factors are logged when they exceed this
+
+
+class Blocks(NamedTuple):
+    """Rows in the order of their clusters.
+
+    Parameters
+    ----------
+    order : array of int, shape (n,)
+        Rows, cluster by cluster.
+    bounds : array of int, shape (C + 1,)
+        Cluster c holds ``order[bounds[c]:bounds[c + 1]]``.
+    shifted : bool
+        Whether a cluster's rows share a shift; False for independent rows, all in one block.
+    """
+
+    order: Index
+    bounds: Index
+    shifted: bool
+
+
+def build_blocks(cluster: Index | None, n: int) -> Blocks:
+    """Order rows by cluster.
+
+    Parameters
+    ----------
+    cluster : array of int, shape (n,), or None
+        Cluster of each row, counted from 0; None for independent rows.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    Blocks
+        The order.
+    """
+    if cluster is None:
+        return Blocks(np.arange(n), np.array([0, n]), False)
+    order = np.argsort(cluster, kind="stable")
+    return Blocks(order, np.searchsorted(cluster[order], np.arange(cluster.max() + 2)), True)
+
+
+@kernel()
+def _tail_sum(residual: Array, weight: Array, order: Index, lo: int, hi: int, shift: float, inverse: float) -> float:
+    """Sum of ``w log(1 + (r - shift)^2 inverse)``; products of many rows share one logarithm."""
+    product, total = 1.0, 0.0
+    for place in range(lo, hi):
+        i = order[place]
+        factor = 1.0 + (residual[i] - shift) ** 2 * inverse
+        if weight[i] == 1.0:
+            product *= factor
+            if product > TALL:
+                total += np.log(product)
+                product = 1.0
+        elif weight[i] != 0.0:
+            total += weight[i] * np.log(factor)
+    return total + np.log(product)
+
+
+@kernel()
+def _shift_range(
+    residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, nu: float, tau: float
+) -> tuple[float, float, int, float]:
+    """First shift, spacing and number of the trapezoid sum of one cluster, and the integrand's log somewhere."""
+    mass, low, high = 0.0, np.inf, -np.inf
+    for place in range(lo, hi):
+        i = order[place]
+        if weight[i] != 0.0:
+            mass += weight[i]
+            low, high = min(low, residual[i]), max(high, residual[i])
+    inverse, power, middle = 1.0 / (nu * sigma * sigma), 0.5 * (nu + 1.0), 0.5 * (low + high)
+    if mass == 0.0:
+        low, high, middle = 0.0, 0.0, 0.0
+    known = -power * _tail_sum(residual, weight, order, lo, hi, 0.0, inverse)
+    other = -power * _tail_sum(residual, weight, order, lo, hi, middle, inverse) - 0.5 * (middle / tau) ** 2
+    known = max(known, other)
+    # beyond ``reach`` the prior, beyond ``far`` of all residuals the likelihood is below exp(-DEPTH) of ``known``
+    reach = tau * np.sqrt(2.0 * (DEPTH - known))
+    far = np.sqrt(np.expm1(min(600.0, (DEPTH - known) / max(power * mass, 1e-300))) / inverse)
+    start, stop = max(-reach, low - far), min(reach, high + far)
+    step = STEP / np.sqrt(1.0 / (tau * tau) + 2.0 * power * mass * inverse)
+    count = min(int((stop - start) / step) + 2, MOST_NODES)
+    return start, (stop - start) / (count - 1), count, known
+
+
+@kernel(fastmath={"contract"})
+def _student_block(
+    residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, nu: float, tau: float, scratch: Array
+) -> float:
+    """Log of the integral over the shift of one cluster, Student's t without its constant."""
+    start, step, count, known = _shift_range(residual, weight, order, lo, hi, sigma, nu, tau)
+    inverse, tails, product, logs = 1.0 / (nu * sigma * sigma), scratch[0], scratch[1], scratch[2]
+    for node in range(count):
+        tails[node] = 0.0
+        product[node] = 1.0
+    tallest = 1.0
+    for place in range(lo, hi):
+        r, w = residual[order[place]], weight[order[place]]
+        factor = 1.0 + max(abs(start - r), abs(start + (count - 1) * step - r)) ** 2 * inverse
+        if w != 1.0 or tallest * factor > TALL:
+            log_into(product, count, logs, scratch[3], scratch[4])
+            for node in range(count):
+                tails[node] += logs[node]
+                product[node] = 1.0
+            tallest = 1.0
+        for node in range(count):
+            product[node] *= 1.0 + (r - (start + node * step)) ** 2 * inverse
+        tallest *= factor
+        if w != 1.0:
+            log_into(product, count, logs, scratch[3], scratch[4])
+            for node in range(count):
+                tails[node] += w * logs[node]
+                product[node] = 1.0
+            tallest = 1.0
+    log_into(product, count, logs, scratch[3], scratch[4])
+    peak = known
+    for node in range(count):
+        shift = start + node * step
+        tails[node] = -0.5 * (nu + 1.0) * (tails[node] + logs[node]) - 0.5 * (shift / tau) ** 2
+        peak = max(peak, tails[node])
+    for node in range(count):
+        tails[node] -= peak
+    exp_inplace(tails, count, scratch[3])
+    total = 0.0
+    for node in range(count):
+        total += tails[node]
+    return peak + np.log(total * step / (tau * np.sqrt(2.0 * np.pi)))
+
+
+@kernel()
+def _normal_block(residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, tau: float) -> float:
+    """Log of the integral over the shift of one cluster, normal errors without their constant; tau 0 for no shift."""
+    mass, linear, square = 0.0, 0.0, 0.0
+    for place in range(lo, hi):
+        i = order[place]
+        mass += weight[i]
+        linear += weight[i] * residual[i]
+        square += weight[i] * residual[i] ** 2
+    gain = (tau / sigma) ** 2
+    spread = 1.0 + gain * mass
+    return -0.5 * (square - gain / spread * linear * linear) / (sigma * sigma) - 0.5 * np.log(spread)
+
+
+@kernel()
+def _block(
+    residual: Array, weight: Array, blocks: Blocks, c: int, scale: Array, student: bool, scratch: Array
+) -> float:
+    """Log likelihood of one block of rows, without the constants of its rows."""
+    lo, hi = blocks.bounds[c], blocks.bounds[c + 1]
+    if not student:
+        return _normal_block(residual, weight, blocks.order, lo, hi, scale[0], scale[2])
+    if blocks.shifted:
+        return _student_block(residual, weight, blocks.order, lo, hi, scale[0], scale[1], scale[2], scratch)
+    inverse = 1.0 / (scale[1] * scale[0] * scale[0])
+    return -0.5 * (scale[1] + 1.0) * _tail_sum(residual, weight, blocks.order, lo, hi, 0.0, inverse)
+
+
+@kernel()
+def block_likelihoods(
+    theta: Array, scale: Array, rows: Rows, link: Link, blocks: Blocks, student: bool, out: Array
+) -> None:
+    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the blocks' log likelihoods without constants."""
+    n, n_blocks = rows.data.shape[1], blocks.bounds.size - 1
+    scratch = np.zeros((5, MOST_NODES))
+    work = new_work(n, rows.data.shape[0] - 2, theta.shape[1])
+    for draw in range(theta.shape[0]):
+        evaluate(theta[draw], rows, link, np.inf, True, work)
+        for c in range(n_blocks):
+            value = _block(work.vector[RESIDUAL], rows.data[1], blocks, c, scale[draw], student, scratch)
+            if out.shape[1] == 1:
+                out[draw, 0] += value
+            else:
+                out[draw, c] = value
+
+
+@kernel()
+def residual_rows(theta: Array, rows: Rows, link: Link, out: Array) -> None:
+    """Fill ``out``, shape (R, n), with log observed minus log predicted."""
+    n = rows.data.shape[1]
+    work = new_work(n, rows.data.shape[0] - 2, theta.shape[1])
+    for draw in range(theta.shape[0]):
+        evaluate(theta[draw], rows, link, np.inf, True, work)
+        for i in range(n):
+            out[draw, i] = work.vector[RESIDUAL, i]

@@ -1,0 +1,129 @@
+"""Grouped parameters between one value for all and one value for each; several data sets as one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from scalefit.datasets import dataset_names, load_dataset
+from scalefit.errors import DataError, closest
+from scalefit.law import Coef, Law
+from scalefit.prepare import prepare_rows
+from scalefit.tables import read_table
+
+__all__ = ["POOLS", "apply_pool", "stack_datasets"]
+
+POOLS = ("none", "partial", "full")
+
+
+def apply_pool(law: Law, pool: Mapping[str, str] | None) -> tuple[Law, tuple[Coef, ...]]:
+    """Read which grouped parameters share what.
+
+    ``none`` leaves one independent value per level, ``full`` makes it one value for all, and ``partial`` draws the
+    levels' values from a normal distribution around a common one: of their logarithms, so that they stay positive,
+    or of the values themselves where exponents may have either sign.
+
+    Parameters
+    ----------
+    law : Law
+        With grouped parameters such as ``alpha[family]``.
+    pool : mapping, optional
+        Name to ``none``, ``partial`` or ``full``.
+
+    Returns
+    -------
+    Law
+        Fully pooled parameters have lost their groups.
+    tuple of Coef
+        Partly pooled parameters.
+
+    Raises
+    ------
+    DataError
+        For a name or a word that does not fit.
+    """
+    pool = dict(pool or {})
+    poolable = {coef.name: coef for coef in _poolable(law) if coef.groups}
+    for name, how in pool.items():
+        if how not in POOLS:
+            raise DataError(f"pool of {name} is {how!r}; {closest(str(how), POOLS)}")
+        if name not in poolable:
+            plain = [coef.name for coef in law.parameters if coef.name not in poolable]
+            why = "it has no levels or is a coefficient" if name in plain else "the law has no such parameter"
+            raise DataError(
+                f"cannot pool {name!r}: {why}. Exponents and floors with levels, such as alpha[family], can be "
+                f"pooled; {closest(name, poolable)}"
+            )
+    full = {name for name, how in pool.items() if how == "full"}
+
+    def pooled(part: Coef | Fraction | None) -> Any:
+        return Coef(part.name) if isinstance(part, Coef) and part.name in full else part
+
+    terms = tuple(replace(term, exponent=pooled(term.exponent)) for term in law.terms)
+    law = replace(law, floor=pooled(law.floor), terms=terms)
+    return law, tuple(poolable[name] for name, how in pool.items() if how == "partial")
+
+
+def stack_datasets(
+    tables: Mapping[str, str | os.PathLike[str] | pd.DataFrame],
+    law: str | Law,
+    *,
+    column: str = "dataset",
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> pd.DataFrame:
+    """Put several data sets into one table, for one hierarchical fit of what they share.
+
+    With ``loss ~ E[dataset] + A[dataset]/width^alpha[dataset]`` and ``pool={"alpha": "partial"}`` every set keeps its
+    own floor and coefficient, and their exponents come from a common distribution.
+
+    Parameters
+    ----------
+    tables : mapping
+        Label to data: a shipped set's name, a file or rows.
+    law : str or Law
+        The law of the joint fit.
+    column : str
+        Column that holds the labels.
+    options : mapping, optional
+        Label to data options of :func:`scalefit.prepare.prepare_rows`, such as ``{"where": ..., "mapping": ...}``.
+
+    Returns
+    -------
+    DataFrame
+        The law's columns and ``column``; a grouping column that a set lacks holds ``-`` in its rows.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two sets, or one cannot be used.
+    """
+    law = law if isinstance(law, Law) else Law.parse(law)
+    if len(tables) < 2:
+        raise DataError(f"{len(tables)} data set given; a joint fit needs at least 2")
+    options = options or {}
+    for name in options:
+        if name not in tables:
+            raise DataError(f"options are given for {name!r}, which is no data set here; {closest(name, tables)}")
+    parts = []
+    for label, data in tables.items():
+        shipped = isinstance(data, str) and data in dataset_names()
+        frame = read_table(load_dataset(str(data)) if shipped else data).frame.copy()
+        frame[column] = label
+        for group in law.groups:
+            if group not in frame.columns:
+                frame[group] = "-"
+        needed = [law.response, *law.variables, *dict.fromkeys([column, *law.groups])]
+        parts.append(prepare_rows(frame, law, **options.get(label, {})).frame[needed])
+    stacked = pd.concat(parts, ignore_index=True)
+    stacked.attrs["scalefit"] = {"name": " + ".join(tables)}
+    return stacked
+
+
+def _poolable(law: Law) -> list[Coef]:
+    floor = [law.floor] if isinstance(law.floor, Coef) else []
+    return [*floor, *law.exponents]

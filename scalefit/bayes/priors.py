@@ -1,0 +1,356 @@
+"""Priors as plain data: their density, support and quantiles, and how they are written.
+
+The names and arguments are PyMC's. One formula per distribution serves arrays and PyMC's graph: it takes the
+logarithm as an argument.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, fields
+from types import MappingProxyType
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from scalefit.errors import DataError, closest
+
+__all__ = [
+    "FAMILIES",
+    "Exponential",
+    "Gamma",
+    "HalfNormal",
+    "LogNormal",
+    "Normal",
+    "Prior",
+    "TruncatedNormal",
+    "Uniform",
+    "parse_prior",
+    "positive",
+]
+
+Array = NDArray[np.float64]
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A proper distribution of one number. Abstract; the distributions below are final."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The smallest and largest value that it allows."""
+        return 0.0, math.inf
+
+    @abstractmethod
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:
+        """Log density inside the support, of an array or of a symbol."""
+
+    @abstractmethod
+    def distribution(self) -> Any:
+        """Return the same as a frozen distribution of :mod:`scipy.stats`."""
+
+    def log_density(self, x: Array | float) -> Array:
+        """Log density, ``-inf`` outside the support; the shape of ``x``."""
+        x = np.asarray(x, dtype=float)
+        lo, hi = self.support
+        inside = (x >= lo) & (x <= hi)
+        with np.errstate(divide="ignore"):
+            return np.where(inside, self.formula(np.where(inside, x, self.middle), np.log), -np.inf)
+
+    def sample(self, size: int | tuple[int, ...], seed: int | np.random.Generator) -> Array:
+        """Draw independent values."""
+        return np.asarray(self.distribution().rvs(size=size, random_state=np.random.default_rng(seed)))
+
+    def cdf(self, x: Array | float) -> Array:
+        """Probability of a value up to ``x``."""
+        return np.asarray(self.distribution().cdf(x))
+
+    def quantile(self, probability: Array | float) -> Array:
+        """Value below which this probability lies."""
+        return np.asarray(self.distribution().ppf(probability))
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return float(self.quantile(0.5))
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation."""
+        return float(self.distribution().std())
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{value:.6g}' for value in astuple(self))})"
+
+    def _need_positive(self, *names: str) -> None:
+        """Refuse arguments that no distribution has."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in names and not 0 < value < math.inf:
+                raise DataError(f"{self}: {field.name} is {value:g}; it must be positive and finite")
+            if math.isnan(value):
+                raise DataError(f"{self}: {field.name} is not a number")
+
+
+@final
+@dataclass(frozen=True)
+class HalfNormal(Prior):
+    """A normal around 0, folded to positive values."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        self._need_positive("sigma")
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: ARG002, D102
+        return math.log(2) - HALF_LOG_2PI - math.log(self.sigma) - 0.5 * (x / self.sigma) ** 2
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.halfnorm(scale=self.sigma)
+
+
+@final
+@dataclass(frozen=True)
+class Normal(Prior):
+    """A normal; around a number that must be positive it is cut at 0."""
+
+    mu: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        self._need_positive("sigma")
+        _need_finite(self, "mu")
+
+    @property
+    def support(self) -> tuple[float, float]:  # noqa: D102
+        return -math.inf, math.inf
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: ARG002, D102
+        return -HALF_LOG_2PI - math.log(self.sigma) - 0.5 * ((x - self.mu) / self.sigma) ** 2
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.norm(self.mu, self.sigma)
+
+
+@final
+@dataclass(frozen=True)
+class TruncatedNormal(Prior):
+    """A normal, cut at both ends and normalised again."""
+
+    mu: float
+    sigma: float
+    lower: float = 0.0
+    upper: float = math.inf
+
+    def __post_init__(self) -> None:
+        self._need_positive("sigma")
+        _need_finite(self, "mu")
+        _need_order(self)
+        if not self._log_mass() > -300:
+            raise DataError(f"{self} cuts off all of its normal; move the mean towards the bounds")
+
+    @property
+    def support(self) -> tuple[float, float]:  # noqa: D102
+        return self.lower, self.upper
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: ARG002, D102
+        peak = -HALF_LOG_2PI - math.log(self.sigma) - self._log_mass()
+        return peak - 0.5 * ((x - self.mu) / self.sigma) ** 2
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.truncnorm(*self._standard(), loc=self.mu, scale=self.sigma)
+
+    def _standard(self) -> tuple[float, float]:
+        return (self.lower - self.mu) / self.sigma, (self.upper - self.mu) / self.sigma
+
+    def _log_mass(self) -> float:
+        a, b = self._standard()
+        if a > 0:  # the lower tail is the one that floating point resolves
+            a, b = -b, -a
+        low, high = float(special.log_ndtr(a)), float(special.log_ndtr(b))
+        return high + math.log1p(-math.exp(low - high)) if low < high else -math.inf
+
+
+@final
+@dataclass(frozen=True)
+class Uniform(Prior):
+    """Every value between two bounds alike."""
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        if math.isinf(self.lower) or math.isinf(self.upper):
+            raise DataError(
+                f"{self} is improper, it has no finite range; give finite bounds, or HalfNormal(10) for a wide prior"
+            )
+        self._need_positive()
+        _need_order(self)
+
+    @property
+    def support(self) -> tuple[float, float]:  # noqa: D102
+        return self.lower, self.upper
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: ARG002, D102
+        return 0.0 * x - math.log(self.upper - self.lower)
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.uniform(self.lower, self.upper - self.lower)
+
+
+@final
+@dataclass(frozen=True)
+class LogNormal(Prior):
+    """A normal of the logarithm, with mean ``mu`` and standard deviation ``sigma`` of that logarithm."""
+
+    mu: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        self._need_positive("sigma")
+        _need_finite(self, "mu")
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: D102
+        return -HALF_LOG_2PI - math.log(self.sigma) - 0.5 * ((log(x) - self.mu) / self.sigma) ** 2 - log(x)
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.lognorm(self.sigma, scale=math.exp(self.mu))
+
+
+@final
+@dataclass(frozen=True)
+class Gamma(Prior):
+    """A gamma distribution of shape ``alpha`` and rate ``beta``; its mean is ``alpha / beta``."""
+
+    alpha: float
+    beta: float
+
+    def __post_init__(self) -> None:
+        self._need_positive("alpha", "beta")
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: D102
+        constant = self.alpha * math.log(self.beta) - math.lgamma(self.alpha)
+        return constant + (self.alpha - 1) * log(x) - self.beta * x
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.gamma(self.alpha, scale=1 / self.beta)
+
+
+@final
+@dataclass(frozen=True)
+class Exponential(Prior):
+    """An exponential distribution of rate ``lam``; its mean is ``1 / lam``."""
+
+    lam: float
+
+    def __post_init__(self) -> None:
+        self._need_positive("lam")
+
+    def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: ARG002, D102
+        return math.log(self.lam) - self.lam * x
+
+    def distribution(self) -> Any:  # noqa: D102
+        return stats.expon(scale=1 / self.lam)
+
+
+FAMILIES: Mapping[str, type[Prior]] = MappingProxyType(
+    {one.__name__: one for one in (HalfNormal, Normal, TruncatedNormal, Uniform, LogNormal, Gamma, Exponential)}
+)
+
+
+def parse_prior(text: str | Prior) -> Prior:
+    """Read a prior as PyMC writes it.
+
+    Parameters
+    ----------
+    text : str or Prior
+        Such as ``"HalfNormal(1)"`` or ``"TruncatedNormal(mu=1, sigma=0.5, lower=0)"``; a prior is returned as it is.
+
+    Returns
+    -------
+    Prior
+        The distribution.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, is improper or contradicts itself.
+    """
+    if isinstance(text, Prior):
+        return text
+    try:
+        node = ast.parse(str(text).strip(), mode="eval").body
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise ValueError
+        name = node.func.id
+        given = [_number(one) for one in node.args]
+        named = {str(one.arg): _number(one.value) for one in node.keywords}
+    except (SyntaxError, ValueError):
+        raise DataError(f"cannot read the prior {text!r}; write it as HalfNormal(1) or Uniform(0, 2)") from None
+    if name in ("Flat", "HalfFlat"):
+        raise DataError(f"{text} is improper: it has no density; use a wide proper prior such as HalfNormal(10)")
+    if name not in FAMILIES:
+        raise DataError(f"there is no prior {name!r}; {closest(name, FAMILIES)}")
+    wanted = ", ".join(field.name for field in fields(FAMILIES[name]))
+    try:
+        return FAMILIES[name](*given, **named)
+    except TypeError:
+        raise DataError(f"the prior {text!r} has the wrong arguments; it is written {name}({wanted})") from None
+
+
+def positive(prior: Prior, name: str) -> Prior:
+    """Fit a prior to a number that cannot be negative.
+
+    Parameters
+    ----------
+    prior : Prior
+        As given; a normal is cut at 0.
+    name : str
+        Of the parameter, for the message.
+
+    Returns
+    -------
+    Prior
+        One whose support is within the positive numbers.
+
+    Raises
+    ------
+    DataError
+        When the prior contradicts the sign.
+    """
+    if isinstance(prior, Normal):
+        return TruncatedNormal(prior.mu, prior.sigma, 0.0)
+    if prior.support[0] < 0:
+        raise DataError(f"{name} cannot be negative, but its prior {prior} allows it; let the prior start at 0")
+    return prior
+
+
+def _number(node: ast.expr) -> float:
+    """Read a number, with a sign or as ``inf``; never evaluate anything else."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_number(node.operand)
+    if isinstance(node, ast.Name) and node.id in ("inf", "nan"):
+        return float(node.id)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return float(node.value)
+    raise ValueError
+
+
+def _need_finite(prior: Any, name: str) -> None:
+    if not math.isfinite(getattr(prior, name)):
+        raise DataError(f"{prior}: {name} is {getattr(prior, name):g}; it must be finite")
+
+
+def _need_order(prior: Any) -> None:
+    if not prior.lower < prior.upper:
+        raise DataError(
+            f"{prior} contradicts itself: its lower bound is not below its upper one; "
+            "to fix a number, write it into the law"
+        )
