@@ -16,22 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.bayes.coordinates import Coordinates, SoftClip, bounds_of
-from scalefit.bayes.defaults import COMMON, extra_parameters, resolve_priors
+from scalefit.bayes.coordinates import Coordinates
+from scalefit.bayes.defaults import extra_parameters, resolve_priors
 from scalefit.bayes.kernels import Blocks, block_likelihoods, build_blocks, residual_rows
+from scalefit.bayes.layout import lay_out
 from scalefit.bayes.priors import HALF_LOG_2PI, Prior
 from scalefit.law import Coef
 from scalefit.problem import Parameter, Problem
-from scalefit.solver.curvature import curvature_at
 
 __all__ = ["LIKELIHOODS", "Density", "build_density"]
 
 Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 LIKELIHOODS = ("student_t", "normal")
-INFORMED, MANY = 0.5, 40  # see _centred
-EXCLUDED = 30.0  # standard errors outside its prior at which an exponent's prior is refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,9 @@ class Density:
         found = []
         for first, second in combinations(self.problem.law.terms, 2):
             own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
-            places = [place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1]
+            places = [
+                place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1
+            ]
             alike = (first.variable, first.grows) == (second.variable, second.grows)
             if alike and len(places) == 4 and self._same_priors(places):
                 found.append(((places[0], places[1]), (places[2], places[3])))
@@ -216,141 +215,6 @@ def build_density(
     extras = extra_parameters(likelihood == "student_t", shifted, partial)
     resolved = resolve_priors(problem, extras, priors)
     parameters = (*problem.parameters, *extras)
-    error, narrow = _errors(problem, theta)
-    _check_exclusion(problem, resolved, theta, error)
-    coordinates = _coordinates(problem, parameters, resolved, theta, (error, narrow))
+    coordinates = lay_out(problem, parameters, resolved, theta)
     blocks = build_blocks(problem.cluster if shifted else None, problem.n_rows)
     return Density(problem, parameters, resolved, likelihood, coordinates, blocks)
-
-
-def _coordinates(
-    problem: Problem, parameters: tuple[Parameter, ...], priors: dict[str, Prior], theta: Array
-) -> Coordinates:
-    law = problem.design.law
-    n_law = len(problem.parameters)
-    error, narrow = errors
-    free = [one.kind in ("exponent", COMMON) and problem.free_sign for one in parameters]
-    floor = np.array([one.kind == "floor" for one in parameters])
-    is_log = ~floor & ~np.array(free)
-    common, spread = _members(problem.parameters, parameters)
-    none = (0.0 if problem.free_sign else -np.inf, np.inf)
-    bounds = np.array(
-        [
-            bounds_of(priors[one.name], bool(log)) if one.name in priors else none
-            for one, log in zip(parameters, is_log, strict=True)
-        ]
-    )
-    bounds[common >= 0] = np.where(floor[common >= 0, None], [0.0, np.inf], [-np.inf, np.inf])
-    value = np.concatenate([theta, np.ones(len(parameters) - n_law)])
-    # a bend as wide as the posterior with all else fixed: a wider one would turn its ridges around corners
-    noise = np.concatenate([narrow, np.full(len(parameters) - n_law, 0.3)])
-    noise = np.where(
-        is_log & (np.arange(len(value)) >= law.n_floor + law.n_coef),
-        noise / np.maximum(np.abs(value), 1e-3),
-        noise,
-    )
-    width = bounds[:, 1] - bounds[:, 0]
-    scale = np.clip(noise, 1e-6 * np.minimum(width, 1.0), np.minimum(width / 8, 1.0))
-    reach, offset = _geometric_mean_rows(problem)
-    centred = _centred(problem, common, theta, error)
-    lean = np.full(len(parameters), -1)
-    if not problem.free_sign:
-        lean[law.n_floor : law.n_floor + law.n_coef] = _own_exponents(problem, (common >= 0) & ~centred, bounds)
-    return Coordinates(
-        law.n_floor, law.n_coef, n_law, sum(one.kind == "scale" for one in parameters),
-        SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, _by_prior(parameters, priors, common),
-        common, spread, centred, lean, reach, offset,
-    )  # fmt: skip
-
-
-def _by_prior(
-    parameters: tuple[Parameter, ...], priors: dict[str, Prior], common: Index
-) -> tuple[tuple[Prior, Index], ...]:
-    """Whose each distinct prior is."""
-    owners: dict[Prior, list[int]] = {}
-    for i, one in enumerate(parameters):
-        if common[i] < 0:
-            owners.setdefault(priors[one.name], []).append(i)
-    return tuple((prior, np.array(places)) for prior, places in owners.items())
-
-
-def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> tuple[Index, Index]:
-    """Places of the common value and the spread of each partly pooled member."""
-    common, spread = np.full(len(parameters), -1), np.full(len(parameters), -1)
-    places = {one.name: i for i, one in enumerate(parameters) if one.kind not in ("floor", "coefficient", "exponent")}
-    for i, one in enumerate(law):
-        if f"sd({one.coef.name})" in places:
-            common[i], spread[i] = places[one.coef.name], places[f"sd({one.coef.name})"]
-    return common, spread
-
-
-def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDArray[np.bool_]:
-    """Choose the coordinate of pooled members: their own where the data fix them better than their spread.
-
-    "Better" is by half for 20 members and more; few members leave the spread near 0 possible, where their own
-    coordinates would make a funnel, and must be known better (by a tenth for 4).
-    """
-    own = np.zeros(len(common), dtype=bool)
-    for group in np.unique(common[common >= 0]):
-        member = np.flatnonzero(common == group)
-        value = theta[member] if problem.free_sign else np.log(np.maximum(theta[member], 1e-3))
-        noise = error[member] if problem.free_sign else error[member] / np.maximum(theta[member], 1e-3)
-        own[member] = np.median(noise) < min(INFORMED, len(member) / MANY) * np.std(value, ddof=1)
-    return own
-
-
-def _check_exclusion(problem: Problem, priors: dict[str, Prior], theta: Array, error: Array) -> None:
-    """Refuse a prior that forbids what the data say beyond doubt."""
-    for one, value, noise in zip(problem.parameters, theta, error, strict=True):
-        if one.kind != "exponent" or one.name not in priors:
-            continue
-        lo, hi = priors[one.name].support
-        if value < lo - EXCLUDED * noise or value > hi + EXCLUDED * noise:
-            raise DataError(
-                f"the prior {priors[one.name]} of {one.name} excludes the data: least squares puts {one.name} at "
-                f"{plus_minus(float(value), float(noise))}"
-            )
-
-
-def _own_exponents(problem: Problem, loose: NDArray[np.bool_], bounds: Array) -> Index:
-    """Place of the one exponent of each size, where it is a non-centred member and no bound is in the way."""
-    law = problem.design.law
-    first = law.n_floor + law.n_coef
-    own = np.full(law.n_coef, -1)
-    for size in range(law.n_coef):
-        exponents = np.unique(law.expo[law.coef == size])
-        if len(exponents) == 1 and exponents[0] >= 0 and np.isinf(bounds[law.n_floor + size]).all():
-            own[size] = first + exponents[0] if loose[first + exponents[0]] else -1
-    return own
-
-
-def _errors(problem: Problem, theta: Array) -> tuple[Array, Array]:
-    """Gauss-Newton standard errors of floors, sizes and exponents: by themselves, and with all others known.
-
-    Of a parameter at a bound the first is 1.
-    """
-    shape = curvature_at(problem.design, theta, np.inf)
-    jacobian = shape.jacobian @ problem.design.natural_matrix()
-    variance = shape.residual @ shape.residual / max(1, len(shape.residual) - len(theta))
-    normal = jacobian.T @ jacobian
-    own = np.diag(np.linalg.pinv(normal, hermitian=True)) * variance
-    known = variance / np.maximum(np.diag(normal), 1e-300)
-    return np.where(shape.free & (own > 0), np.sqrt(np.abs(own)), 1.0), np.sqrt(known)
-
-
-def _geometric_mean_rows(problem: Problem) -> tuple[Array, Array]:
-    """Log of each term at the geometric-mean row of each floor, as a linear function of theta."""
-    law, link, u = problem.design.law, problem.design.link, problem.design.rows.u
-    segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
-    reach = np.zeros((law.n_floor, len(u), problem.design.n_parameters))
-    offset = np.zeros((law.n_floor, len(u)))
-    for j in range(law.n_floor):
-        rows = np.flatnonzero(law.floor[segment] == j)
-        for k in range(len(u)):
-            for part, lever in ((1 + 2 * k, np.ones(len(rows))), (2 + 2 * k, u[k, rows])):
-                own = segment[rows]
-                offset[j, k] += np.mean(lever * link.constant[own, part])
-                index, factor = link.position[own, part], link.factor[own, part] * lever[:, None]
-                used = index >= 0
-                np.add.at(reach[j, k], index[used], factor[used] / len(rows))
-    return reach, offset
