@@ -24,7 +24,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law import Coef
 from scalefit.problem import Parameter, Problem
 
-__all__ = ["COMMON", "SCALES", "SPREAD", "extra_parameters", "resolve_priors"]
+__all__ = ["COMMON", "SCALES", "SPREAD", "any_sign", "extra_parameters", "resolve_priors"]
 
 SCALES = (
     "sigma",
@@ -57,6 +57,12 @@ def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> 
     commons = [Parameter(Coef(coef.name), (), COMMON) for coef in pooled]
     spreads = [Parameter(Coef(f"sd({coef.name})"), (), SPREAD) for coef in pooled]
     return (*scales, *commons, *spreads)
+
+
+def any_sign(parameter: Parameter, problem: Problem) -> bool:
+    """Whether a parameter may be negative: an exponent, or the common value of exponents, where the fit lets them."""
+    own = {one.kind for one in problem.parameters if one.coef.name == parameter.coef.name}
+    return problem.free_sign and parameter.kind in ("exponent", COMMON) and "exponent" in own
 
 
 def resolve_priors(
@@ -96,7 +102,7 @@ def resolve_priors(
     for one in parameters:
         text = given.get(one.name, given.get(one.coef.name))
         prior = _default(one, problem) if text is None else parse_prior(text)
-        if one.kind != "exponent" or not problem.free_sign:
+        if not any_sign(one, problem):
             prior = positive(prior, one.name)
         if one.kind == "floor":
             _check_floor(one, prior, problem)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.bayes.coordinates import Coordinates, SoftClip, bounds_of
-from scalefit.bayes.defaults import COMMON
+from scalefit.bayes.defaults import any_sign
 from scalefit.bayes.priors import Prior
 from scalefit.errors import DataError
 from scalefit.problem import Parameter, Problem
@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 INFORMED, MANY = 0.5, 40  # see _centred
+ROUGH_SCALE = 0.3  # of the log of a scale of the likelihood, a common value or a spread
 EXCLUDED = 30.0  # standard errors outside its prior at which an exponent's prior is refused
 
 
@@ -50,33 +51,24 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[st
     n_law = len(problem.parameters)
     error, narrow = _errors(problem, theta)
     _check_exclusion(problem, priors, theta, error)
-    free = [one.kind in ("exponent", COMMON) and problem.free_sign for one in parameters]
     floor = np.array([one.kind == "floor" for one in parameters])
-    is_log = ~floor & ~np.array(free)
+    is_log = ~floor & ~np.array([any_sign(one, problem) for one in parameters])
     common, spread = _members(problem.parameters, parameters)
-    none = (0.0 if problem.free_sign else -np.inf, np.inf)
-    bounds = np.array(
-        [
-            bounds_of(priors[one.name], bool(log)) if one.name in priors else none
-            for one, log in zip(parameters, is_log, strict=True)
-        ]
-    )
-    bounds[common >= 0] = np.where(floor[common >= 0, None], [0.0, np.inf], [-np.inf, np.inf])
-    value = np.concatenate([theta, np.ones(len(parameters) - n_law)])
+    bounds = np.where(floor[:, None], [0.0, np.inf], [-np.inf, np.inf])
+    for i, one in enumerate(parameters):
+        if one.name in priors:
+            bounds[i] = bounds_of(priors[one.name], bool(is_log[i]))
     # a bend as wide as the posterior with all else fixed: a wider one would turn its ridges around corners
-    noise = np.concatenate([narrow, np.full(len(parameters) - n_law, 0.3)])
-    noise = np.where(
-        is_log & (np.arange(len(value)) >= law.n_floor + law.n_coef),
-        noise / np.maximum(np.abs(value), 1e-3),
-        noise,
-    )
+    relative = np.array([one.kind == "exponent" and not any_sign(one, problem) for one in problem.parameters])
+    narrow = np.where(relative, narrow / np.maximum(np.abs(theta), 1e-3), narrow)
+    noise = np.concatenate([narrow, np.full(len(parameters) - n_law, ROUGH_SCALE)])
     width = bounds[:, 1] - bounds[:, 0]
     scale = np.clip(noise, 1e-6 * np.minimum(width, 1.0), np.minimum(width / 8, 1.0))
     reach, offset = _geometric_mean_rows(problem)
     centred = _centred(problem, common, theta, error)
     lean = np.full(len(parameters), -1)
-    if not problem.free_sign:
-        lean[law.n_floor : law.n_floor + law.n_coef] = _own_exponents(problem, (common >= 0) & ~centred, bounds)
+    loose = (common >= 0) & ~centred & is_log
+    lean[law.n_floor : law.n_floor + law.n_coef] = _own_exponents(problem, loose, bounds)
     return Coordinates(
         law.n_floor, law.n_coef, n_law, sum(one.kind == "scale" for one in parameters),
         SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, _by_prior(parameters, priors, common),
@@ -114,8 +106,10 @@ def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDA
     own = np.zeros(len(common), dtype=bool)
     for group in np.unique(common[common >= 0]):
         member = np.flatnonzero(common == group)
-        value = theta[member] if problem.free_sign else np.log(np.maximum(theta[member], 1e-3))
-        noise = error[member] if problem.free_sign else error[member] / np.maximum(theta[member], 1e-3)
+        value, noise = theta[member], error[member]
+        if not any_sign(problem.parameters[member[0]], problem):
+            noise = noise / np.maximum(value, 1e-3)
+            value = np.log(np.maximum(value, 1e-3))
         own[member] = np.median(noise) < min(INFORMED, len(member) / MANY) * np.std(value, ddof=1)
     return own
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.bayes.defaults import COMMON
+from scalefit.bayes.defaults import COMMON, any_sign
 from scalefit.bayes.density import Density
 from scalefit.bayes.mode import Mode, climb
 from scalefit.errors import DataError
@@ -105,8 +105,9 @@ def _point(density: Density, theta: Array) -> Array:
     for extra in density.parameters:
         if extra.kind == COMMON:
             own = np.array([one.coef.name == extra.coef.name for one in problem.parameters])
-            values = theta[own] if problem.free_sign else np.log(np.maximum(theta[own], 0.02))
-            commons.append(float(values.mean()) if problem.free_sign else float(np.exp(values.mean())))
+            free = any_sign(extra, problem)
+            values = theta[own] if free else np.log(np.maximum(theta[own], 0.02))
+            commons.append(float(values.mean()) if free else float(np.exp(values.mean())))
             spreads.append(float(np.clip(np.std(values), 0.05, 1.0)))
     return density.coordinates.start(theta, np.array(scales), np.array(commons + spreads))
 
