@@ -58,7 +58,7 @@ def select_rows(
         Drop the rows with this many highest values of the response.
     ties : {"drop", "keep"}
         ``"drop"`` keeps the rows strictly below the K-th highest value, so rows tied with it go too;
-        ``"keep"`` drops exactly K rows, among equals the earlier row first.
+        ``"keep"`` drops exactly K rows: the last K of a stable sort, so that among equals earlier rows stay.
     weights : str, optional
         A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
 
@@ -209,7 +209,7 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
         raise DataError(
             f"{rule} would drop all {len(values)} rows of {table.name!r}. Need a number below {len(values)}."
         )
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(values, kind="stable")[::-1]  # highest first, among equals the later row
     threshold = float(values[order[count - 1]])
     reason = f"the {count} rows with the highest {response}, down to {threshold:.6g}"
     mask = np.ones(len(values), dtype=np.bool_)

@@ -30,6 +30,15 @@ STUDIED = [
         {"a_m": (0.835, 0.047), "a_l": (0.86, 0.14), "a_D": (0.358, 0.010), "E": (1.731, 0.026)},
     ),
     (
+        WIDTH_DEPTH, {"drop_highest_loss": 40, "ties": "keep", "likelihood": "normal"},
+        {"a_m": (0.926, 0.058), "a_l": (1.33, 0.19), "a_D": (0.303, 0.014), "E": (1.749, 0.024)},
+    ),
+    (WIDTH_DEPTH, {"drop_highest_loss": 40, "ties": "keep"}, {"a_m": (0.878, 0.057)}),
+    (
+        WIDTH_DEPTH, {"drop_highest_loss": 40, "ties": "keep", "likelihood": "normal", "cluster": "shape"},
+        {"a_m": (0.942, 0.088), "a_l": (1.24, 0.30)},
+    ),
+    (
         ("chinchilla", "chinchilla"), {"drop_highest_loss": 5},
         {"E": (1.807, 0.016), "alpha": (0.345, 0.009), "beta": (0.361, 0.010), "nu": (2.9, 0.6)},
     ),

@@ -114,7 +114,7 @@ def test_the_highest_losses_go() -> None:
         ),
     )
     keep = select_rows(tied, response="loss", numeric=["params"], drop_highest_loss=4, ties="keep")
-    assert keep.frame.index.tolist() == [5, 6]
+    assert keep.frame.index.tolist() == [2, 5]
     assert keep.dropped == (
         Dropped(
             "drop_highest_loss=4, ties=keep",
