@@ -26,6 +26,7 @@ Index = NDArray[np.int64]
 
 DEPTH = 20.0  # parts of an integrand below exp(-DEPTH) of its largest known value are left out
 STEP = 0.8  # trapezoid spacing in units of the narrowest possible peak
+POLE = 0.5  # and at most in units of the distance of the integrand's poles from the real line, sigma sqrt(nu)
 MOST_NODES = 2000  # reached only far from the posterior, where sigma is tiny
 TALL = 1e150  # products of row factors are logged when they exceed this
 
@@ -108,6 +109,7 @@ def _shift_range(
     far = np.sqrt(np.expm1(min(600.0, (DEPTH - known) / max(power * mass, 1e-300))) / inverse)
     start, stop = max(-reach, low - far), min(reach, high + far)
     step = STEP / np.sqrt(1.0 / (tau * tau) + 2.0 * power * mass * inverse)
+    step = min(step, POLE / np.sqrt(inverse))
     count = min(int((stop - start) / step) + 2, MOST_NODES)
     return start, (stop - start) / (count - 1), count, known
 
