@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit import __version__
 from scalefit.bayes.density import LIKELIHOODS, Density, build_density
-from scalefit.bayes.importance import GOOD_KHAT, Weighted, sample_by_importance
+from scalefit.bayes.importance import GOOD_ESS, GOOD_KHAT, Weighted, sample_by_importance
 from scalefit.bayes.mode import Mode
 from scalefit.bayes.nuts import SAMPLERS, sample_by_nuts
 from scalefit.bayes.pooling import apply_pool
@@ -82,7 +82,8 @@ def bayes(
     pool : mapping, optional
         Name to ``none``, ``partial`` or ``full``, for exponents and floors with levels.
     path : {"auto", "fast", "full"}
-        Importance sampling, NUTS, or NUTS where importance sampling says that it cannot (k-hat above 0.7).
+        Importance sampling, NUTS, or NUTS where importance sampling says that it cannot (k-hat above 0.7, or fewer
+        than 400 effective draws).
     draws : int
         Draws to keep; NUTS splits them over 4 chains.
     seed : int
@@ -199,7 +200,7 @@ def _sample(
         seed=seed,
         progress=lambda done: report("importance sampling, round", done, 0),
     )
-    good = weighted.khat <= GOOD_KHAT
+    good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_ESS
     if path == "fast" or (path == "auto" and (good or find_spec("pymc") is None)):
         fast = from_weights(density, weighted, draws=draws, level=level, seed=seed)
         if path == "fast" or good:
@@ -212,7 +213,8 @@ def _sample(
     if good:  # the evidence comes from importance sampling, which the full path has none of
         value, error = weighted.log_evidence, weighted.log_evidence_se
         return full._replace(posterior=replace(full.posterior, log_evidence=value, log_evidence_se=error))
-    text = f"Importance sampling cannot represent this posterior (k-hat {weighted.khat:.2f}); the draws are from NUTS."
+    share = f"k-hat {weighted.khat:.2f}, {weighted.ess:.0f} effective draws"
+    text = f"Importance sampling cannot represent this posterior ({share}); the draws are from NUTS."
     return full._replace(findings=(*full.findings, Finding("handed_over", "note", text)))
 
 

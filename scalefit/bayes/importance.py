@@ -3,8 +3,8 @@
 The proposal is a mixture of multivariate t distributions (6 degrees of freedom), at first one at each mode with the
 curvature there. Each round draws from it, weights the draws (tempered, so that no few of them decide), and refits the
 mixture to the weighted draws by maximum likelihood (population Monte Carlo: Cappe, Douc, Guillin, Marin, Robert 2008).
-The last round's draws are kept; their weights' largest are smoothed by a generalised Pareto distribution, whose shape
-k-hat tells whether the average can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below 0.7).
+The last round's draws are kept; the largest of their weights are smoothed by a generalised Pareto distribution, whose
+shape k-hat tells whether the average can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below 0.7).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
-__all__ = ["GOOD_KHAT", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
+__all__ = ["GOOD_ESS", "GOOD_KHAT", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
 
 Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
 
 DEGREES = 6.0
-GOOD_KHAT = 0.7
+GOOD_KHAT, GOOD_ESS = 0.7, 400  # what a posterior needs to be trusted
 ROUND = 2000  # draws of an adaptation round, and at least this many
 PER_DIMENSION = 150  # times d
 MOST_ROUNDS = 12
@@ -158,15 +158,23 @@ def sample_by_importance(
     weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
     start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
     mixture, rounds = _adapt(whitened, start, rng, progress)
+    found = _weigh(whitened, mixture, draws, rng)
+    if not found.khat <= GOOD_KHAT:  # once more, having learned from all these draws; not the better of the two,
+        for part in range(EM_STEPS):  # which would make k-hat flatter itself
+            mixture = _refit(mixture if part else _split(mixture), found.x, found.weight)
+        found = _weigh(whitened, mixture, draws, rng)
+    return found._replace(x=centres[0] + found.x @ frame.T, rounds=rounds)
+
+
+def _weigh(density: LogDensity, mixture: Mixture, draws: int, rng: np.random.Generator) -> Weighted:
+    """Draw from a mixture and weight the draws."""
     z = mixture.draw(draws, rng)
-    log_weight = whitened(z) - mixture.log_density(z)
+    log_weight = density(z) - mixture.log_density(z)
     smooth, khat = pareto_smooth(log_weight)
-    top = log_weight.max()
+    top = float(log_weight.max())
     raw = np.exp(log_weight - top)
-    return Weighted(
-        centres[0] + z @ frame.T, smooth, float(1 / (smooth @ smooth)), khat,
-        float(top + np.log(raw.mean())), float(raw.std(ddof=1) / raw.mean() / math.sqrt(draws)), rounds,
-    )  # fmt: skip
+    error = float(raw.std(ddof=1) / raw.mean() / math.sqrt(draws))
+    return Weighted(z, smooth, float(1 / (smooth @ smooth)), khat, top + math.log(raw.mean()), error, 0)
 
 
 def _adapt(

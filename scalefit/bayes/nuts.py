@@ -12,6 +12,7 @@ import math
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ Array = NDArray[np.float64]
 SAMPLERS = ("nutpie", "pymc")
 CHAINS = 4
 TUNE = 1000  # draws per chain that adapt step and masses and are thrown away
-ACCEPT = 0.95  # acceptance that the step size aims at
+ACCEPT = (0.9, 0.99)  # acceptance that the step size aims at; the second where draws diverged with the first
 FEWEST = 100  # draws per chain below which an interrupted run is worth nothing
 
 
@@ -218,52 +219,70 @@ def sample_by_nuts(
     MissingExtra
         Without PyMC or nutpie.
     """
-    model = build_model(density, mode)
     each = -(-draws // CHAINS)
-    cores = min(CHAINS, os.cpu_count() or 1)
-    if sampler == "nutpie":
-        trace, name = _by_nutpie(model, each, tune, cores, seed)
-    else:
-        trace, name = _by_pymc(model, each, tune, cores, seed)
+    run = _by_nutpie if sampler == "nutpie" else _by_pymc
+    trace, name = run(build_model(density, mode), each, tune, seed)
     z = np.asarray(trace.posterior["z"].values)
     length = int(np.isfinite(z).all(axis=2).sum(axis=1).min())  # interrupted chains have ragged ends
     if length < min(FEWEST, each):
         raise KeyboardInterrupt
     x = mode.x + z[:, :length] @ mode.frame.T
     natural = density.natural(x)
-    statistics = trace.sample_stats
-    energy = np.asarray(statistics["energy"].values)[:, :length]
+    energy = np.asarray(trace.sample_stats["energy"].values)[:, :length]
     r_hat, bulk, tail = _diagnose(natural)
     return Chains(
-        x, r_hat, bulk, tail, int(np.asarray(statistics["diverging"].values)[:, :length].sum()),
+        x, r_hat, bulk, tail, _divergences(trace),
         float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1))),
         name, each, length < each, _to_netcdf(trace),
     )  # fmt: skip
 
 
-def _by_nutpie(model: Any, each: int, tune: int, cores: int, seed: int) -> tuple[Any, str]:
+def _by_nutpie(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
     nutpie = _load("nutpie")
     compiled = nutpie.compile_pymc_model(model)
-    trace = nutpie.sample(
-        compiled, draws=each, tune=tune, chains=CHAINS, cores=cores, seed=seed, progress_bar=False, save_warmup=False,
-        target_accept=ACCEPT,
-    )  # fmt: skip
-    return trace, f"nutpie {nutpie.__version__}"
+
+    def run(accept: float) -> Any:
+        return nutpie.sample(
+            compiled, draws=each, tune=tune, chains=CHAINS, cores=_cores(), seed=seed, progress_bar=False,
+            save_warmup=False, target_accept=accept,
+        )  # fmt: skip
+
+    return _without_divergences(run), f"nutpie {nutpie.__version__}"
 
 
-def _by_pymc(model: Any, each: int, tune: int, cores: int, seed: int) -> tuple[Any, str]:
+def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
     pm, _ = _load_pymc()
     logger = logging.getLogger("pymc")
     level = logger.level
+
+    def run(accept: float) -> Any:
+        return pm.sample(
+            each, tune=tune, chains=CHAINS, cores=_cores(), random_seed=seed, progressbar=False, model=model,
+            compute_convergence_checks=False, target_accept=accept,
+        )  # fmt: skip
+
     logger.setLevel(logging.ERROR)  # its remarks on convergence are made again, in the status
     try:
-        trace = pm.sample(
-            each, tune=tune, chains=CHAINS, cores=cores, random_seed=seed, progressbar=False, model=model,
-            compute_convergence_checks=False, target_accept=ACCEPT,
-        )  # fmt: skip
+        return _without_divergences(run), f"PyMC {pm.__version__}"
     finally:
         logger.setLevel(level)
-    return trace, f"PyMC {pm.__version__}"
+
+
+def _without_divergences(run: Callable[[float], Any]) -> Any:
+    """Sample, with smaller steps once more where draws diverged."""
+    for accept in ACCEPT:
+        trace = run(accept)
+        if not _divergences(trace):
+            break
+    return trace
+
+
+def _divergences(trace: Any) -> int:
+    return int(np.nansum(np.asarray(trace.sample_stats["diverging"].values, dtype=float)))
+
+
+def _cores() -> int:
+    return min(CHAINS, os.cpu_count() or 1)
 
 
 def _diagnose(natural: Array) -> tuple[Array, Array, Array]:
@@ -272,7 +291,7 @@ def _diagnose(natural: Array) -> tuple[Array, Array, Array]:
     columns = [np.ascontiguousarray(natural[:, :, j]) for j in range(natural.shape[2])]
     r_hat = np.array([float(az.rhat(column)) for column in columns])
     bulk = np.array([float(az.ess(column, method="bulk")) for column in columns])
-    tail = np.array([float(az.ess(column, method="tail")) for column in columns])
+    tail = np.array([float(az.ess(column, method="tail", prob=(0.05, 0.95))) for column in columns])
     return r_hat, bulk, tail
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.bayes.defaults import COMMON
 from scalefit.bayes.density import Density
-from scalefit.bayes.importance import GOOD_KHAT, Weighted, resample
+from scalefit.bayes.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
 from scalefit.bayes.nuts import Chains
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
@@ -22,7 +22,7 @@ __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_r
 
 Array = NDArray[np.float64]
 
-GOOD_RHAT, GOOD_ESS, GOOD_ENERGY = 1.01, 400, 0.3
+GOOD_RHAT, GOOD_ENERGY = 1.01, 0.3
 MANY_DIVERGENCES = 0.01  # of the draws, beyond which the chains are not trusted
 PRIOR_ONLY, PRIOR_LED = 0.9, 0.5  # posterior over prior standard deviation
 PILED = 0.1  # distance of an interval's end from a bound, in standard deviations
@@ -97,6 +97,9 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
             f"{GOOD_KHAT}, and {weighted.ess:.0f} of {len(weight)} draws are effective. Use path='full' (--path full)."
         )
         findings = (Finding("khat", NOT_CONVERGED, bad),)
+    elif weighted.ess < GOOD_ESS:
+        few = f"Only {weighted.ess:.0f} of {len(weight)} draws are effective; use more, or path='full' (--path full)."
+        findings = (Finding("few_draws", "warning", few),)
     spread = Uncertainty(
         f"posterior by importance sampling, {len(weight)} weighted draws", level, np.sqrt(np.diag(covariance)),
         ends[0], ends[1], covariance, np.zeros(len(mean)), kept,

@@ -1,0 +1,112 @@
+"""Importance sampling: densities with known integrals, the Pareto diagnosis, resampling."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from scalefit.bayes.importance import GOOD_KHAT, pareto_khat, pareto_smooth, resample, sample_by_importance
+from scalefit.bayes.mode import climb
+from scalefit.bayes.result import _weighted_quantiles
+
+
+def sampled(density, starts, **options):
+    modes = [climb(density, np.asarray(start, dtype=float), np.ones(len(start))) for start in starts]
+    centres, frames, log_mass = (
+        np.array([getattr(mode, name) for mode in modes]) for name in ("x", "frame", "log_mass")
+    )
+    return sample_by_importance(density, centres, frames, log_mass, **options)
+
+
+def correlated(d, seed=0):
+    factor = np.linalg.cholesky(stats.wishart(df=d + 3, scale=np.eye(d)).rvs(random_state=seed))
+    return stats.multivariate_normal(np.arange(d), factor @ factor.T)
+
+
+@pytest.mark.parametrize("d", [1, 3, 10, 25])
+def test_a_normal_of_known_size(d):
+    normal = correlated(d) if d > 1 else stats.norm(3, 2)
+    density = normal.logpdf if d > 1 else lambda x: normal.logpdf(x[:, 0])
+    found = sampled(lambda x: 5.0 + density(x), [np.zeros(d)])
+    assert found.khat < GOOD_KHAT
+    assert found.ess > 8000
+    assert found.log_evidence == pytest.approx(5.0, abs=5 * found.log_evidence_se + 1e-9)
+    assert found.log_evidence_se < 0.02
+    mean = found.weight @ found.x
+    sd = np.sqrt(found.weight @ (found.x - mean) ** 2)
+    true = np.sqrt(np.diag(np.atleast_2d(normal.cov))) if d > 1 else np.array([2.0])
+    assert mean == pytest.approx(np.arange(d) if d > 1 else np.array([3.0]), abs=5 * true.max() / np.sqrt(found.ess))
+    assert sd == pytest.approx(true, rel=0.05)
+
+
+def test_two_modes_share_the_mass():
+    left, right = stats.multivariate_normal([-6, 0], np.eye(2)), stats.multivariate_normal([6, 0], 0.25 * np.eye(2))
+
+    def density(x):
+        return np.logaddexp(np.log(0.3) + left.logpdf(x), np.log(0.7) + right.logpdf(x))
+
+    found = sampled(density, [[-5, 0], [5, 0]])
+    assert found.log_evidence == pytest.approx(0.0, abs=0.03)
+    assert found.weight[found.x[:, 0] < 0].sum() == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_banana_is_learned_by_adaptation():
+    def density(x):
+        return stats.norm.logpdf(x[:, 0], scale=2) + stats.norm.logpdf(x[:, 1], loc=0.5 * x[:, 0] ** 2)
+
+    found = sampled(density, [[0.0, 0.0]])
+    assert found.rounds > 2
+    assert found.log_evidence == pytest.approx(0.0, abs=0.1)
+    assert found.weight @ found.x[:, 1] == pytest.approx(2.0, abs=0.3)
+
+
+def test_tails_that_the_proposal_cannot_reach_are_reported():
+    def density(x):  # a Cauchy in each of ten dimensions
+        return stats.cauchy.logpdf(x).sum(axis=1)
+
+    assert sampled(density, [np.zeros(10)]).khat > GOOD_KHAT
+
+
+def test_same_seed_same_draws_and_progress_is_told():
+    rounds = []
+    first = sampled(correlated(3).logpdf, [np.zeros(3)], seed=4, draws=500, progress=rounds.append)
+    second = sampled(correlated(3).logpdf, [np.zeros(3)], seed=4, draws=500)
+    np.testing.assert_array_equal(first.x, second.x)
+    assert rounds == list(range(1, first.rounds + 1))
+
+
+@pytest.mark.parametrize("shape", [0.1, 0.4, 0.8, 1.2])
+def test_khat_finds_the_shape_of_a_tail(shape):
+    weight = stats.genpareto(shape).rvs(size=100_000, random_state=1)
+    assert pareto_khat(np.log(weight)) == pytest.approx(shape, abs=0.1)
+
+
+def test_smoothing_keeps_the_order_and_the_bulk():
+    log_weight = np.random.default_rng(2).normal(scale=1.5, size=4000)
+    smooth, khat = pareto_smooth(log_weight)
+    raw = special.softmax(log_weight)
+    assert smooth.sum() == pytest.approx(1)
+    assert khat < GOOD_KHAT
+    order = np.argsort(log_weight)
+    assert (np.diff(smooth[order]) >= 0).all()
+    ratio = smooth[order[:3000]] / raw[order[:3000]]
+    np.testing.assert_allclose(ratio, ratio[0])
+
+
+@pytest.mark.parametrize("log_weight", [np.full(100, -np.inf), np.zeros(100), np.append(np.full(99, -np.inf), 0.0)])
+def test_weights_without_a_tail(log_weight):
+    with np.errstate(invalid="ignore"):
+        smooth, khat = pareto_smooth(log_weight)
+    assert not khat < GOOD_KHAT
+    assert len(smooth) == 100
+
+
+def test_resampling_is_in_proportion():
+    weight = np.array([0.5, 0.25, 0.0, 0.25])
+    counts = np.bincount(resample(weight, 4000, seed=0), minlength=4)
+    assert counts.tolist() == [2000, 1000, 0, 1000]
+
+
+def test_weighted_quantiles_of_equal_weights_are_the_usual_ones():
+    values = np.random.default_rng(0).normal(size=(2000, 2))
+    found = _weighted_quantiles(values, np.full(2000, 1 / 2000), (0.025, 0.5))
+    np.testing.assert_allclose(found, np.quantile(values, [0.025, 0.5], axis=0, method="hazen"), atol=1e-12)
