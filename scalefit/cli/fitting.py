@@ -1,63 +1,22 @@
-"""The command line: each verb parses its options, calls one library function, and prints.
-
-Results go to stdout, progress and remarks to stderr. Exit codes: 0 fine; 1 not converged or not identified (the
-result is written all the same); 2 bad input (nothing is written); 130 interrupted.
-"""
+"""Verbs that fit a law, and those that ask a saved fit: fit, bayes, predict, show."""
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from scalefit import __version__
-from scalefit.errors import DataError, Interrupted, ScalefitError
-from scalefit.terminal import Progress, check_writable, print_dataset, print_fit, print_table
+from scalefit.cli.app import Json, Out, Table, app, assignments
+from scalefit.errors import DataError
+from scalefit.terminal import Progress, check_writable, print_fit
 
 if TYPE_CHECKING:
     from scalefit.results import Fit
 
-__all__ = ["app", "main"]
-
-
-class _Verbs(TyperGroup):
-    """Turn Ctrl-C into one sentence and exit code 130."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted; nothing was written") from None
-
-
-app = typer.Typer(
-    name="scalefit",
-    cls=_Verbs,
-    help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Table = Annotated[
-    str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON lines), - for stdin, or a data set's name.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
-
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    if version:
-        print(f"scalefit {__version__}")
-        raise typer.Exit
+__all__ = ["bayes_command", "fit_command", "predict", "show"]
 
 
 @app.command(name="fit")
@@ -147,8 +106,8 @@ def bayes_command(
     check_writable(out)
     with Progress() as progress:
         result = bayes(
-            table, law, likelihood=likelihood, cluster=cluster, priors=_assignments(prior, "--prior"),
-            pool=_assignments(pool, "--pool"), path=path, draws=draws, where=where,
+            table, law, likelihood=likelihood, cluster=cluster, priors=assignments(prior, "--prior"),
+            pool=assignments(pool, "--pool"), path=path, draws=draws, where=where,
             drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
             derive=derive or (), drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level,
             seed=seed, throw=False, progress=progress,
@@ -160,34 +119,6 @@ def bayes_command(
     else:
         print_fit(result)
     raise typer.Exit(result.exit_code)
-
-
-def _assignments(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Read repeated ``name=value`` options."""
-    pairs = [text.partition("=") for text in texts or ()]
-    for name, equals, value in pairs:
-        if not (name and equals and value):
-            raise DataError(f"{option} {name + equals + value!r} is not understood; write {option} name=value")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-@app.command()
-def datasets(
-    name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the shipped data sets, or describe one: source, licence, columns, known problems."""
-    from scalefit.datasets import dataset_names, describe_dataset
-
-    infos = [describe_dataset(one) for one in ([name] if name else dataset_names())]
-    if as_json:
-        records = [_plain(info) for info in infos]
-        print(json.dumps(records[0] if name else records, indent=1))
-    elif name:
-        print_dataset(infos[0])
-    else:
-        rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
 
 
 @app.command()
@@ -260,50 +191,6 @@ def _record(result: Fit) -> dict[str, Any]:
     return posterior_record(result)
 
 
-@app.command()
-def report(
-    study: Annotated[Path, typer.Argument(help="A study.toml; see reports/refit/study.toml.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
-) -> None:
-    """Build a study's PDF.
-
-    Example: scalefit report reports/refit/study.toml
-    """
-    from scalefit.report import build_report
-
-    with Progress() as progress:
-        path = build_report(study, out=out, progress=progress)
-    print(path)
-
-
-@app.command()
-def info(as_json: Json = False) -> None:
-    """Print versions, cores, data folder and which extras are installed."""
-    import os
-    from importlib import metadata
-    from importlib.util import find_spec
-
-    from scalefit.datasets import data_directory
-    from scalefit.solver.compiled import cache_is_cold
-
-    extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed"}
-    core = ("numpy", "scipy", "pandas", "numba", "statsmodels", "lmfit", "matplotlib")
-    record: dict[str, Any] = {
-        "scalefit": __version__,
-        "python": sys.version.split()[0],
-        **{name: metadata.version(name) for name in core},
-        "cores": os.cpu_count(),
-        "data": str(data_directory()),
-        "kernels": "not compiled yet" if cache_is_cold() else "compiled",
-        **{f"extra {name}": "installed" if find_spec(module) else "missing" for name, module in extras.items()},
-    }
-    if as_json:
-        print(json.dumps(record, indent=1))
-    else:
-        for key, value in record.items():
-            print(f"{key:14s} {value}")
-
-
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
     import pandas as pd
 
@@ -336,34 +223,3 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
             labels=labels,
         )
     return select_rows(rows, response=numeric[0], numeric=numeric, labels=labels).frame
-
-
-def _plain(info: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    record: dict[str, Any] = asdict(info)
-    return record
-
-
-def main() -> None:
-    """Run the command line; every deliberate error becomes one message and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ± or − still gets its result
-    if sys.argv[1:] == ["--version"]:
-        print(f"scalefit {__version__}")
-        return
-    try:
-        app()
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except ScalefitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,10 @@
+"""The command line: each verb parses its options, calls one library function, and prints.
+
+Results go to stdout, progress and remarks to stderr. Exit codes: 0 fine; 1 not converged or not identified (the
+result is written all the same); 2 bad input (nothing is written); 130 interrupted.
+"""
+
+from scalefit.cli import fitting, looking
+from scalefit.cli.app import app, main
+
+__all__ = ["app", "fitting", "looking", "main"]

@@ -1,0 +1,86 @@
+"""Verbs around the fits: which data sets there are, the PDF of a study, and what is installed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalefit import __version__
+from scalefit.cli.app import Json, app
+from scalefit.terminal import Progress, print_dataset, print_table
+
+__all__ = ["datasets", "info", "report"]
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the shipped data sets, or describe one: source, licence, columns, known problems."""
+    from scalefit.datasets import dataset_names, describe_dataset
+
+    infos = [describe_dataset(one) for one in ([name] if name else dataset_names())]
+    if as_json:
+        records = [_plain(info) for info in infos]
+        print(json.dumps(records[0] if name else records, indent=1))
+    elif name:
+        print_dataset(infos[0])
+    else:
+        rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
+        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+
+
+def _plain(info: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    record: dict[str, Any] = asdict(info)
+    return record
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study.toml; see reports/refit/study.toml.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
+) -> None:
+    """Build a study's PDF.
+
+    Example: scalefit report reports/refit/study.toml
+    """
+    from scalefit.report import build_report
+
+    with Progress() as progress:
+        path = build_report(study, out=out, progress=progress)
+    print(path)
+
+
+@app.command()
+def info(as_json: Json = False) -> None:
+    """Print versions, cores, data folder and which extras are installed."""
+    import os
+    from importlib import metadata
+    from importlib.util import find_spec
+
+    from scalefit.datasets import data_directory
+    from scalefit.solver.compiled import cache_is_cold
+
+    extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed"}
+    core = ("numpy", "scipy", "pandas", "numba", "statsmodels", "lmfit", "matplotlib")
+    record: dict[str, Any] = {
+        "scalefit": __version__,
+        "python": sys.version.split()[0],
+        **{name: metadata.version(name) for name in core},
+        "cores": os.cpu_count(),
+        "data": str(data_directory()),
+        "kernels": "not compiled yet" if cache_is_cold() else "compiled",
+        **{f"extra {name}": "installed" if find_spec(module) else "missing" for name, module in extras.items()},
+    }
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        for key, value in record.items():
+            print(f"{key:14s} {value}")
