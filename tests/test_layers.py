@@ -33,6 +33,7 @@ HOUSE = {
     "results": (1, "problem records rows tables"),
     "summary": (1, "records results"),
     "storage": (1, "problem tables records results"),
+    "cells": (1, "storage"),
     "leastsq": (2, ""),
     "bayes": (2, ""),
     "toy": (2, ""),

@@ -1,0 +1,10 @@
+"""Many independent computations, each kept as it finishes: in this process, over cores, or on a dask scheduler.
+
+A cell is one call of a function with plain arguments. Its result is one JSON file, so that a run that was cut short
+goes on where it stopped, and a cell that failed stays a failure with its reason, never a number.
+"""
+
+from scalefit.cells.cell import DONE, FAILED, CellResult, cell_key
+from scalefit.cells.run import run_cells
+
+__all__ = ["DONE", "FAILED", "CellResult", "cell_key", "run_cells"]

@@ -1,0 +1,156 @@
+"""One cell: its call, its result and its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from scalefit import __version__
+from scalefit.errors import DataError, ScalefitError
+
+__all__ = ["DONE", "FAILED", "CellResult", "call_cell", "cell_key", "lost_cell", "plain_json"]
+
+DONE, FAILED = "done", "failed"
+LOST = "its worker ended without an answer, twice: out of memory, killed, or crashed"
+
+Plain = Mapping[str, Any]
+Function = Callable[[Any], Plain]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One finished cell.
+
+    Parameters
+    ----------
+    key : str
+        Name of the cell, and of its file.
+    function : str
+        What was called, as ``module:name``.
+    arguments : dict
+        What it was given.
+    status : {"done", "failed"}
+        Whether there is a value.
+    value : dict or None
+        What it returned; None when it failed.
+    reason : str
+        Why it failed; empty when it did not.
+    seconds : float
+        Wall time of the call.
+    versions : dict
+        Of scalefit and Python, where the cell ran.
+    """
+
+    key: str
+    function: str
+    arguments: dict[str, Any]
+    status: str
+    value: dict[str, Any] | None
+    reason: str
+    seconds: float
+    versions: dict[str, str]
+
+
+def cell_key(arguments: Plain, prefix: str = "") -> str:
+    """Name a cell after its arguments, so that a changed grid adds cells and never meets old ones.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Plain JSON.
+    prefix : str
+        Readable start of the name.
+
+    Returns
+    -------
+    str
+        The prefix and 16 hexadecimal digits.
+
+    Raises
+    ------
+    DataError
+        When the arguments are no plain JSON.
+    """
+    digest = hashlib.sha256(json.dumps(plain_json(arguments), sort_keys=True).encode()).hexdigest()[:16]
+    return f"{prefix}-{digest}" if prefix else digest
+
+
+def plain_json(arguments: Plain) -> dict[str, Any]:
+    """Return arguments as they come back from JSON: tuples as lists, keys as text.
+
+    Parameters
+    ----------
+    arguments : mapping
+        What a cell is given or returns.
+
+    Returns
+    -------
+    dict
+        A copy.
+
+    Raises
+    ------
+    DataError
+        When they hold something else than text, finite numbers, lists and mappings.
+    """
+    try:
+        plain = json.loads(json.dumps(dict(arguments), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"a cell is made of plain JSON (text, finite numbers, lists, mappings), which this is not: {error}"
+        ) from None
+    return dict(plain)
+
+
+def call_cell(function: Function | None, name: str, key: str, arguments: dict[str, Any]) -> CellResult:
+    """Run one cell where this process is; whatever it raises becomes its reason.
+
+    Parameters
+    ----------
+    function : callable or None
+        What to call; None looks it up by name, which is what a worker does.
+    name : str
+        ``module:name`` of the function.
+    key : str
+        Name of the cell.
+    arguments : dict
+        What to call it with.
+
+    Returns
+    -------
+    CellResult
+        Done or failed.
+    """
+    start, value, reason = time.perf_counter(), None, ""
+    try:
+        if function is None:
+            module, _, attribute = name.partition(":")
+            function = getattr(import_module(module), attribute)
+        value = plain_json(function(arguments))
+    except ScalefitError as error:
+        reason = str(error)
+    except Exception as error:  # whatever goes wrong in one cell must not take the others with it
+        reason = f"{type(error).__name__}: {error} ({_place(error)})"
+    versions = {"scalefit": __version__, "python": platform.python_version()}
+    status = FAILED if reason else DONE
+    return CellResult(key, name, arguments, status, value, reason, time.perf_counter() - start, versions)
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised, so that a stored failure can be looked into."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else "no place known"
+
+
+def lost_cell(name: str, key: str, arguments: dict[str, Any]) -> CellResult:
+    """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_cell`."""
+    return CellResult(key, name, arguments, FAILED, None, LOST, 0.0, {"scalefit": __version__})
