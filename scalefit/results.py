@@ -257,7 +257,7 @@ class Fit:
         if not parameter.is_log:
             return Estimate(parameter.name, parameter.kind, value, se, lo, hi, None, None, plain)
         raw = _exp(value)
-        raw_se = raw * se if spread.draws is None else float(np.nanstd(_exp(spread.draws[:, i]), ddof=1))
+        raw_se = raw * se if spread.draws is None else _deviation(_exp(spread.draws[:, i]))
         return Estimate(
             parameter.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
             value, se, float(raw) * plain,
@@ -277,6 +277,11 @@ class Fit:
 def _exp(value: Any) -> Any:
     with np.errstate(over="ignore"):
         return np.exp(value)
+
+
+def _deviation(values: Array) -> float:
+    """Return the standard deviation of the values that are numbers; infinite where one has overflowed."""
+    return np.inf if np.isinf(values).any() else float(np.nanstd(values, ddof=1))
 
 
 def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:

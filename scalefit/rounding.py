@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["as_printed", "plus_minus", "rounded", "rounded_interval"]
+__all__ = ["as_printed", "plus_minus", "rounded", "rounded_interval", "rounded_range", "two_digits"]
 
 MINUS = "−"
 THIN = "\u202f"  # a narrow space that does not break, between thousands
@@ -62,6 +62,16 @@ def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> 
     """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
     width = uncertainty if uncertainty else (hi - lo) / 4
     return f"[{rounded(lo, width)}, {rounded(hi, width)}]"
+
+
+def two_digits(value: float) -> str:
+    """Print a number that is known to a factor only, with two digits."""
+    return rounded(value, abs(value))
+
+
+def rounded_range(lo: float, hi: float) -> str:
+    """Print ``[lo, hi]`` whose ends lie a large factor apart, each with two digits of its own."""
+    return f"[{two_digits(lo)}, {two_digits(hi)}]"
 
 
 def as_printed(value: float, error: float | None = None) -> str:

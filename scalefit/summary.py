@@ -4,12 +4,44 @@ from __future__ import annotations
 
 from html import escape
 
+from scalefit.records import Estimate
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 
-__all__ = ["ROBUST_RATIO", "fit_html", "fit_text"]
+__all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_text", "interval_text", "is_loose"]
 
 ROBUST_RATIO = 1.5  # robust over plain standard error beyond which the difference is shown
+
+
+def is_loose(one: Estimate) -> bool:
+    """Whether a coefficient is known to a factor only: plus or minus its error would reach 0, where it cannot be."""
+    return one.log_value is not None and not one.se < one.value
+
+
+def estimate_text(one: Estimate, *, alone: bool = True) -> str:
+    """Print an estimate: with its error or, of a loose coefficient, with its interval.
+
+    Parameters
+    ----------
+    one : Estimate
+        The parameter.
+    alone : bool
+        Whether nothing beside it shows the interval.
+
+    Returns
+    -------
+    str
+        Such as ``0.347 ± 0.015``. A loose coefficient is the exponential of its estimated log, ``80 000 [7, 1.9e9]``:
+        the standard deviation of the number itself is that of its few largest draws.
+    """
+    if not is_loose(one):
+        return plus_minus(one.value, one.se)
+    return two_digits(one.value) + (f" {interval_text(one)}" if alone else "")
+
+
+def interval_text(one: Estimate) -> str:
+    """Print the interval of an estimate, rounded by its error or, of a loose coefficient, each end by itself."""
+    return rounded_range(one.lo, one.hi) if is_loose(one) else rounded_interval(one.lo, one.hi, one.se)
 
 
 def fit_text(fit: Fit) -> str:
@@ -70,8 +102,7 @@ def _parameter_lines(fit: Fit) -> list[str]:
     table = [["parameter", "estimate", "interval", "log", "robust/plain"]]
     for one, ratio in zip(fit.estimates, ratios, strict=True):
         log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
-        interval = rounded_interval(one.lo, one.hi, one.se)
-        table.append([one.name, plus_minus(one.value, one.se), interval, log, rounded(ratio, 0.5)])
+        table.append([one.name, estimate_text(one, alone=False), interval_text(one), log, rounded(ratio, 0.5)])
     columns = list(zip(*table, strict=True))[: 5 if show_ratio else 4]
     columns = [column for column in columns if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
@@ -79,6 +110,9 @@ def _parameter_lines(fit: Fit) -> list[str]:
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     if show_ratio:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")
+    loose = [one.name for one in fit.estimates if is_loose(one)]
+    if loose:
+        lines.append(f"  {', '.join(loose)}: no ± is given, for it would reach 0; read the interval")
     return lines
 
 
@@ -96,8 +130,7 @@ def fit_html(fit: Fit) -> str:
         Status, law, a table of parameters, and a caption.
     """
     cells = "".join(
-        f"<tr><td>{escape(one.name)}</td><td>{plus_minus(one.value, one.se)}</td>"
-        f"<td>{rounded_interval(one.lo, one.hi, one.se)}</td></tr>"
+        f"<tr><td>{escape(one.name)}</td><td>{estimate_text(one, alone=False)}</td><td>{interval_text(one)}</td></tr>"
         for one in fit.estimates
     )
     head = f"<b>{fit.status}</b>: {escape(fit.message)}<br><code>{escape(str(fit.law))}</code>"
