@@ -23,6 +23,7 @@ from scalefit.bayes.layout import lay_out
 from scalefit.bayes.priors import HALF_LOG_2PI, Prior
 from scalefit.law import Coef
 from scalefit.problem import Parameter, Problem
+from scalefit.solver.design import Rows
 
 __all__ = ["LIKELIHOODS", "Density", "build_density"]
 
@@ -71,7 +72,6 @@ class Density:
         return tuple(parameter.name for parameter in self.parameters)
 
     def __call__(self, x: Array) -> Array:
-        """Log prior plus log likelihood of points, shape (R, d) to (R,)."""
         """Return the log density at coordinates ``x``, shape (R, d); minus infinity outside the support."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
             placed = self.coordinates.place(x)
@@ -140,6 +140,35 @@ class Density:
         tails: Array = 0.5 * (nu + 1) * np.log1p((residual / sigma) ** 2 / nu)
         return (constant - tails) * self._weights
 
+    def row_log_likelihood(self, draws: Array) -> Array:
+        """Evaluate each row, given the other rows of its cluster when clusters share a shift.
+
+        Parameters
+        ----------
+        draws : array, shape (R, d)
+            As :meth:`natural` returns them.
+
+        Returns
+        -------
+        array, shape (R, n)
+            Log likelihood; rows as in ``problem.design``.
+        """
+        if not self.blocks.shifted:
+            return self.log_likelihood(draws)
+        theta, scales = self._unpack(draws)
+        order, bounds = self.blocks.order, self.blocks.bounds
+        sizes = np.diff(bounds)
+        whole = self._blocks(theta, scales, len(sizes))
+        out = np.empty((len(draws), self.problem.n_rows))
+        for place in range(sizes.max()):  # leave one row of every cluster out at a time
+            own = np.flatnonzero(sizes > place)
+            rows = order[bounds[own] + place]
+            data = self.problem.design.rows.data.copy()
+            data[1, rows] = 0.0
+            rest = self._blocks(theta, scales, len(sizes), self.problem.design.rows._replace(data=data))
+            out[:, rows] = (whole - rest)[:, own]
+        return out + self._constant(scales)[:, None] * self._weights
+
     def residuals(self, draws: Array) -> Array:
         """Return log observed minus log predicted of each draw, shape (R, n), rows as in ``problem.design``."""
         theta, _ = self._unpack(draws)
@@ -156,7 +185,7 @@ class Density:
         law, scales = self.coordinates.n_law, self.coordinates.n_scale
         return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
 
-    def _blocks(self, theta: Array, scales: Array, columns: int) -> Array:
+    def _blocks(self, theta: Array, scales: Array, columns: int, rows: Rows | None = None) -> Array:
         """Log likelihoods without the constants of the rows, by block or (one column) summed."""
         student = self.likelihood == "student_t"
         full = np.zeros((len(theta), 3))
@@ -165,7 +194,8 @@ class Density:
         full[:, 2] = scales[:, -1] if self.blocks.shifted else 0.0
         design = self.problem.design
         out = np.zeros((len(theta), columns))
-        block_likelihoods(np.ascontiguousarray(theta), full, design.rows, design.link, self.blocks, student, out)
+        rows = design.rows if rows is None else rows
+        block_likelihoods(np.ascontiguousarray(theta), full, rows, design.link, self.blocks, student, out)
         return out
 
     def _constant(self, scales: Array) -> Array:

@@ -290,7 +290,7 @@ def pareto_smooth(log_weight: Array) -> tuple[Array, float]:
     top = log_weight[order[-1]]
     weight = np.exp(log_weight - top)
     floor = math.exp(cut - top)
-    excess = weight[largest] - floor
+    excess = np.maximum(weight[largest] - floor, 0.0)  # equal weights may differ by rounding
     if tail < 5 or not excess[0] >= 0 or not excess[-1] > 1e-300 or excess[len(excess) // 4] <= 0:
         return weight / weight.sum(), math.inf
     khat, sigma = _fit_pareto(excess)

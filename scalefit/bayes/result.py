@@ -136,9 +136,10 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         f"posterior by NUTS ({chains.sampler}), {number} chains of {each} draws", level, np.sqrt(np.diag(covariance)),
         lo, hi, covariance, np.zeros(len(mean)), natural,
     )  # fmt: skip
+    diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
     good = (
         f"NUTS converged: R-hat at most {chains.r_hat.max():.4f}, effective draws at least "
-        f"{min(chains.ess_bulk.min(), chains.ess_tail.min()):.0f} of {len(natural)}, no divergences."
+        f"{min(chains.ess_bulk.min(), chains.ess_tail.min()):.0f} of {len(natural)}, {diverged}."
     )
     posterior = Posterior(
         "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,

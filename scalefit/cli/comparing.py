@@ -1,0 +1,82 @@
+"""The verb that compares saved fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalefit.cli.app import Json, app, assignments
+from scalefit.errors import DataError
+from scalefit.terminal import Progress
+
+__all__ = ["compare_command"]
+
+
+@app.command(name="compare")
+def compare_command(
+    fits: Annotated[list[Path], typer.Argument(metavar="FIT...", help="Files written by fit --out or bayes --out.")],
+    param: Annotated[str, typer.Option(help="The parameter; what other fits call it follows after commas.")],
+    reference: Annotated[float | None, typer.Option(help="A value to test, such as 1.")] = None,
+    region: Annotated[str | None, typer.Option(help="What counts as equal to it: 0.9,1.1")] = None,
+    published: Annotated[
+        list[str] | None, typer.Option(help="NAME=0.91,0.04, or the key of a shipped value such as liu2025.alpha.")
+    ] = None,
+    fixed: Annotated[
+        list[str] | None, typer.Option(help="Exponents to fix together in the evidence, such as a_m=1; repeat it.")
+    ] = None,
+    prior: Annotated[list[str] | None, typer.Option(help="An alternative prior for the evidence; repeat it.")] = None,
+    by: Annotated[str, typer.Option(help="Leave out each row, or all rows with one value of this column.")] = "row",
+    holdout: Annotated[
+        str | None, typer.Option(help="Predict these rows from the others: a condition, or a column's largest values.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare fits with a value, with each other, with published numbers; laws on the same rows with each other.
+
+    Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
+    """
+    from scalefit.compare import compare
+    from scalefit.storage import load_fit
+
+    named = {_label(path, fits): load_fit(path) for path in fits}
+    with Progress() as progress:
+        result = compare(
+            named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
+            published=dict(map(_published, published or [])),
+            fixed={name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()},
+            priors=prior, by=by, holdout=holdout, progress=progress,
+        )  # fmt: skip
+    print(json.dumps(result.record(), indent=1) if as_json else result)
+
+
+def _label(path: Path, paths: list[Path]) -> str:
+    """Name a fit by its file, with the folder where two files have one name."""
+    return path.stem if [one.stem for one in paths].count(path.stem) == 1 else str(path.with_suffix(""))
+
+
+def _published(text: str) -> tuple[str, tuple[float, float | None]]:
+    """Read a number given by hand, or look up the key of a shipped one."""
+    from scalefit.datasets import published_value
+
+    name, equals, numbers = text.partition("=")
+    if equals:
+        return name.strip(), _pair(numbers, f"--published {name}=")
+    found = published_value(text)
+    return text, (found.value, found.uncertainty)
+
+
+def _pair(text: str, option: str) -> tuple[float, float]:
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise DataError(f"{option} is {text!r}; it needs two numbers, such as 0.9,1.1")
+    return _number(parts[0], option), _number(parts[1], option)
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{option}: {text!r} is no number") from None

@@ -1,0 +1,194 @@
+"""Compare fits: the one function behind ``scalefit compare``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from scalefit.bayes.priors import Prior
+from scalefit.compare.beliefs import Belief, beliefs_of, published_belief, split_names
+from scalefit.compare.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
+from scalefit.compare.differences import agreement, differences
+from scalefit.compare.evidence import Evidence, evidence
+from scalefit.compare.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.compare.result import Comparison
+from scalefit.datasets import published_value
+from scalefit.errors import DataError
+from scalefit.records import NOT_CONVERGED
+from scalefit.results import Fit
+
+__all__ = ["compare"]
+
+Report = Callable[[str, int, int], None]
+
+
+def compare(
+    fits: Mapping[str, Fit] | Sequence[Fit],
+    param: str,
+    *,
+    reference: float | None = None,
+    region: tuple[float, float] | None = None,
+    published: Mapping[str, tuple[float, float | None]] | Sequence[str] = (),
+    fixed: Mapping[str, float] | None = None,
+    priors: Sequence[str | Prior] | None = None,
+    by: str = "row",
+    holdout: str | None = None,
+    progress: Report | None = None,
+) -> Comparison:
+    """Compare what fits and printed numbers say about one parameter, and the laws that share rows.
+
+    Parameters
+    ----------
+    fits : mapping of str to Fit, or sequence of Fit
+        Least squares, Bayes, toy models; with labels.
+    param : str
+        The parameter. Names that other fits give it follow after commas: ``"a_m,alpha"``. A name without its level
+        stands for all levels.
+    reference : float, optional
+        A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
+        the fit's prior and at least three others.
+    region : tuple of float, optional
+        An interval around it in which the parameter counts as equal to it.
+    published : mapping or sequence of str, optional
+        Label to value and standard error, or keys of :func:`scalefit.published_value` such as ``"liu2025.alpha"``.
+    fixed : mapping, optional
+        Exponents to fix together in the evidence, such as ``{"a_m": 1, "a_l": 1}``; ``param`` at ``reference`` alone
+        without it.
+    priors : sequence, optional
+        Alternative priors for the evidence.
+    by : str
+        What leaving one out leaves out: ``row``, or a column.
+    holdout : str, optional
+        Rows to predict from the others: a condition, or a column whose largest values are held out.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Comparison
+        Print it.
+
+    Raises
+    ------
+    DataError
+        For a parameter that a fit lacks, an impossible region, or fewer than one source.
+    """
+    named = _named(fits)
+    names = split_names(param)
+    if not names:
+        raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
+    _check_region(reference, region)
+    told = {label: beliefs_of(fit, names, label) for label, fit in named.items()}
+    beliefs = [*(one for own in told.values() for one in own), *_published(published)]
+    if not beliefs:
+        raise DataError("nothing to compare; give at least one fit")
+    report = progress or (lambda *_: None)
+    tests = {label: _tests(named[label], own, reference, fixed) for label, own in told.items()}
+    weighed, notes = _weigh(named, tests, priors, report)
+    laws, why = _score_laws(named, by, report)
+    held, split, other = _extrapolate(named, holdout, report)
+    return Comparison(
+        parameter=param, reference=reference, region=region, beliefs=tuple(beliefs),
+        differences=differences(beliefs), agreement=agreement(beliefs), evidence=weighed, laws=laws, held_out=held,
+        split=split, notes=(*notes, *why, *other),
+    )  # fmt: skip
+
+
+def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
+    """Give every fit a name of its own."""
+    if isinstance(fits, Mapping):
+        return dict(fits)
+    named: dict[str, Fit] = {}
+    for fit in fits:
+        label = stem = fit.label or fit.source.name
+        number = 2
+        while label in named:
+            label, number = f"{stem} ({number})", number + 1
+        named[label] = fit
+    return named
+
+
+def _check_region(reference: float | None, region: tuple[float, float] | None) -> None:
+    if reference is not None and not math.isfinite(reference):
+        raise DataError(f"reference is {reference}; it must be a number, such as 1")
+    if region is not None and not (math.isfinite(region[0]) and region[0] < region[1] < math.inf):
+        raise DataError(f"region is {region[0]:g},{region[1]:g}; give its lower end first, such as 0.9,1.1")
+
+
+def _published(published: Mapping[str, tuple[float, float | None]] | Sequence[str]) -> list[Belief]:
+    if isinstance(published, Mapping):
+        return [published_belief(label, *numbers) for label, numbers in published.items()]
+    values = [published_value(key) for key in published]
+    return [published_belief(one.key, one.value, one.uncertainty) for one in values]
+
+
+def _tests(
+    fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[str, float] | None
+) -> list[dict[str, float]]:
+    """List the sets of exponents that are fixed in turn."""
+    if fit.posterior is None or fit.status == NOT_CONVERGED:
+        return []
+    if fixed:
+        return [dict(fixed)]
+    exponents = {one.name for one in fit.parameters if one.kind == "exponent"}
+    return [{one.parameter: reference} for one in told if one.parameter in exponents and reference is not None]
+
+
+def _weigh(
+    named: Mapping[str, Fit],
+    tests: Mapping[str, list[dict[str, float]]],
+    priors: Sequence[str | Prior] | None,
+    report: Report,
+) -> tuple[tuple[Evidence, ...], list[str]]:
+    """Weigh fixed exponents against free ones in every posterior that has them."""
+    found, notes = [], []
+    for label, own in tests.items():
+        known = {one.name for one in named[label].parameters}
+        for test in own:
+            if missing := sorted(set(test) - known):
+                notes.append(f"{label} has no {', '.join(missing)} to fix.")
+                continue
+            report(f"{label}: evidence", 0, 0)
+            found.append(evidence(named[label], test, label=label, priors=priors))
+    return tuple(found), notes
+
+
+def _score_laws(
+    named: Mapping[str, Fit], by: str, report: Report
+) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
+    """Leave one out of every posterior that has the rows of the first."""
+    usable = {label: fit for label, fit in named.items() if fit.posterior is not None and fit.status != NOT_CONVERGED}
+    same = {label: fit for label, fit in usable.items() if _rows(fit) == _rows(next(iter(usable.values())))}
+    if len(same) < 2:
+        return (), []
+    scores = []
+    for done, (label, fit) in enumerate(same.items()):
+        report(f"{label}: leaving one out", done, len(same))
+        scores.append(leave_one_out(fit, by=by, label=label, progress=report))
+    known = {one.label: one for one in scores}
+    ranked = tuple((score, known[score.label]) for score in rank_laws(tuple(scores)))
+    others = [label for label in usable if label not in same]
+    words = f"Leave-one-out scores compare laws on the same rows; {', '.join(others)} has others."
+    return ranked, [words] if others else []
+
+
+def _rows(fit: Fit) -> tuple[str, tuple[int, ...], str]:
+    return fit.source.sha256, tuple(map(int, np.sort(fit.rows.index.to_numpy()))), fit.law.response
+
+
+def _extrapolate(
+    named: Mapping[str, Fit], holdout: str | None, report: Report
+) -> tuple[tuple[HeldOut, ...], str, list[str]]:
+    if holdout is None:
+        return (), "", []
+    scores, words, notes = [], "", []
+    for done, (label, fit) in enumerate(named.items()):
+        report(f"{label}: extrapolating", done, len(named))
+        split = split_rows(fit.rows, holdout)
+        if words and split.words != words:
+            notes.append(f"{label} has other rows and holds out {split.words}; its score is not comparable.")
+        words = words or split.words
+        scores.append(held_out_score(fit, split, label=label))
+    return tuple(scores), words, notes

@@ -1,0 +1,242 @@
+"""What a comparison says: sentences by rule, then tables of the numbers behind them."""
+
+from __future__ import annotations
+
+import math
+
+from scalefit.compare.beliefs import KINDS, Belief
+from scalefit.compare.crossval import CLOSE_CALL, CrossValidation, LawScore
+from scalefit.compare.differences import Agreement, Difference
+from scalefit.compare.evidence import Evidence
+from scalefit.compare.extrapolate import LEVEL, HeldOut
+from scalefit.compare.result import Comparison
+from scalefit.records import CONVERGED
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+
+__all__ = ["comparison_text", "verdict"]
+
+SURE, UNLIKELY = 0.95, 0.05  # a probability beyond which a question is called settled
+CLASH, FIT = 0.01, 0.1  # p-values of agreement below and above which sources disagree and agree
+STRONG = math.log(20)  # a Bayes factor that counts, if it does so under every prior tried
+
+
+def verdict(comparison: Comparison) -> tuple[str, ...]:
+    """Say what is settled, what is not, and why.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The numbers.
+
+    Returns
+    -------
+    tuple of str
+        One sentence each.
+    """
+    said = [_about(comparison, one) for one in comparison.beliefs] if comparison.reference is not None else []
+    if comparison.agreement is not None:
+        said.append(_agree(comparison.agreement))
+    said += [_weigh(one) for one in comparison.evidence if one.priors]
+    if len(comparison.laws) > 1:
+        said.append(_rank(comparison.laws))
+    if comparison.held_out:
+        said.append(_extrapolate(comparison.held_out, comparison.split))
+    return tuple(said)
+
+
+def _about(comparison: Comparison, one: Belief) -> str:
+    """Say where one source stands against the reference."""
+    reference, region = comparison.reference, comparison.region
+    name, value = f"{one.label} ({one.kind})", plus_minus(one.value, one.se)
+    if one.status not in (CONVERGED, "printed"):
+        return f"{name}: {value}, but the fit is {one.status}; it settles nothing about {reference:g}."
+    if one.kind != "posterior" or region is None:
+        assert reference is not None
+        word = "includes" if one.lo <= reference <= one.hi else "excludes"
+        interval = f"{one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}"
+        return f"{name}: {value}; its {interval} {word} {reference:g}."
+    p, words = one.inside(region), f"between {region[0]:g} and {region[1]:g}"
+    if p >= SURE:
+        return f"{name}: {value}, {words} with probability {_chance(p)}."
+    if p <= UNLIKELY:
+        return f"{name}: {value}, not {words} (probability {_chance(p)})."
+    return f"{name}: {value}; whether it lies {words} is not settled (probability {_chance(p)})."
+
+
+def _agree(one: Agreement) -> str:
+    sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {_chance(one.p)}"
+    if one.p < CLASH:
+        text = (
+            f"The independent sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
+            "(standard deviation) beyond their errors, so no single value describes them."
+        )
+    elif one.p > FIT:
+        together = f"together {plus_minus(one.pooled, one.se)}"
+        text = f"The independent sources agree within their errors ({number}): {sources}; {together}."
+    else:
+        text = f"Whether the independent sources agree is not settled ({number}): {sources}."
+    if one.left_out:
+        text += f" Not counted, because they share rows with one of these: {', '.join(one.left_out)}."
+    return text
+
+
+def _weigh(one: Evidence) -> str:
+    """Say whether the Bayes factor counts whatever the prior."""
+    logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
+    what = " and ".join(f"{name} = {value:g}" for name, value in one.fixed.items())
+    known = [value for value in logs if math.isfinite(value)]
+    if not known:
+        return f"{one.label}: the evidence for {what} cannot be computed from these draws."
+    low, high = min(known), max(known)
+    span = f"Bayes factor {_factor(low)} to {_factor(high)} over {len(known)} priors"
+    if low > STRONG:
+        return f"{one.label}: the data favour {what} over a free value under every prior tried ({span})."
+    if high < -STRONG:
+        return f"{one.label}: the data speak against {what} under every prior tried ({span})."
+    return f"{one.label}: the evidence for {what} hangs on the prior or is weak ({span})."
+
+
+def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
+    best, (second, cv) = laws[0][0], laws[1]
+    unit = "rows" if cv.by == "row" else f"{cv.by}s"
+    behind = plus_minus(second.behind, second.behind_se)
+    gap = f"{second.label} is behind by {behind} in log score over {len(cv.units)} {unit}"
+    if second.behind < CLOSE_CALL or second.behind < 2 * second.behind_se:
+        return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
+    return f"{best.label} predicts left-out {unit} best: {gap}."
+
+
+def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
+    ranked = sorted(scores, key=lambda one: one.rmse)
+    text = f"Fitted to the rest, {ranked[0].label} predicts {split} best, to {ranked[0].rmse:.2%} of the loss"
+    if len(ranked) > 1:
+        text += f" ({ranked[1].label} to {ranked[1].rmse:.2%})"
+    if poor := [one for one in scores if one.coverage < LEVEL - 0.1]:
+        shares = ", ".join(f"{one.label} {one.coverage:.0%}" for one in poor)
+        text += f"; the {LEVEL:.0%} predictive intervals cover too few of these runs ({shares})"
+    return text + "."
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return verdict and numbers as plain text.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The numbers.
+
+    Returns
+    -------
+    str
+        Sections apart by blank lines.
+    """
+    parts = [
+        "\n".join(comparison.verdict),
+        _sources(comparison),
+        _differences(comparison.differences),
+        *(_evidence(one) for one in comparison.evidence if one.priors),
+        _laws(comparison.laws),
+        _held_out(comparison.held_out, comparison.split),
+        "\n".join(f"note: {note}" for note in comparison.notes),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _sources(comparison: Comparison) -> str:
+    reference, region = comparison.reference, comparison.region
+    level = comparison.beliefs[0].level
+    header = ["source", "kind", "value", f"{level:.0%} interval"]
+    header += [] if reference is None else [f"below {reference:g}"]
+    header += [] if region is None else [f"in {region[0]:g}..{region[1]:g}"]
+    rows = []
+    for one in comparison.beliefs:
+        row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se)]
+        row += [] if reference is None else [_chance(one.below(reference))]
+        row += [] if region is None else [_chance(one.inside(region))]
+        rows.append(row)
+    text = f"{comparison.parameter}\n{_align(header, rows)}"
+    if reference is None and region is None:
+        return text
+    kinds = dict.fromkeys(one.kind for one in comparison.beliefs)
+    return text + "".join(f"\n  of a {kind}: {KINDS[kind]}" for kind in kinds)
+
+
+def _differences(rows: tuple[Difference, ...]) -> str:
+    if not rows:
+        return ""
+    table = []
+    for one in rows:
+        who = f"{one.first} − {one.second}"
+        if one.shared:
+            table.append([who, rounded(one.mean), "", "", f"{one.overlap:.2f}", f"{one.shared} rows in common"])
+            continue
+        note = "" if one.both_posteriors else "not both posteriors"
+        interval = rounded_interval(one.lo, one.hi, one.se)
+        table.append([who, plus_minus(one.mean, one.se), interval, _chance(one.positive), f"{one.overlap:.2f}", note])
+    return "differences\n" + _align(["", "difference", "interval", "above 0", "overlap", ""], table)
+
+
+def _evidence(one: Evidence) -> str:
+    what = " and ".join(f"{name} = {value:g}" for name, value in one.fixed.items())
+    rows = []
+    for row in one.priors:
+        values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
+        ratios = [_with_error(row.savage_dickey, row.savage_dickey_se), _with_error(row.direct, row.direct_se)]
+        rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
+    header = ["prior", ", ".join(one.fixed), "Savage-Dickey", "ratio of evidences"]
+    text = f"{one.label}: Bayes factor for {what} against free\n{_align(header, rows)}"
+    return text + "".join(f"\n  note: {note}" for note in one.notes)
+
+
+def _laws(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
+    if not laws:
+        return ""
+    rows = []
+    for score, cv in laws:
+        behind = plus_minus(score.behind, score.behind_se) if score.behind else "best"
+        refits = f"{len(cv.refitted)}" + (f" (+{len(cv.unsure)} impossible)" if cv.unsure else "")
+        rows.append([score.label, plus_minus(score.elpd, score.se), behind, rounded(float(cv.khat.max()), 0.1), refits])
+    by = laws[0][1].by
+    title = f"log predictive density, leaving out each {by} of {len(laws[0][1].units)}"
+    return f"{title}\n{_align(['law', 'sum', 'behind', 'largest k-hat', 'exact refits'], rows)}"
+
+
+def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
+    if not scores:
+        return ""
+    rows = []
+    for one in scores:
+        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", f"{one.coverage:.0%}"]
+        rows.append([one.label, f"{one.trained}", f"{one.held}", f"{one.rmse:.2%}", f"{100 * one.bias:+.2f}%", *bayes])
+    header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
+    return f"extrapolation to {split}\n{_align(header, rows)}"
+
+
+def _chance(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    if p < 0.001:
+        return "<0.001"
+    if p > 0.999:
+        return ">0.999"
+    return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
+
+
+def _factor(log: float) -> str:
+    """Print a Bayes factor, the inverse as 1/x."""
+    size = math.exp(min(abs(log), 700.0))
+    text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
+    return text if log >= 0 else f"1/{text}"
+
+
+def _with_error(log: float, error: float) -> str:
+    if math.isnan(log):
+        return "–"
+    return f"{_factor(log)} (log {plus_minus(log, error)})"
+
+
+def _align(header: list[str], rows: list[list[str]]) -> str:
+    columns = list(zip(header, *rows, strict=True))
+    columns = [column for column in columns if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))
