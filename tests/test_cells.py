@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from scalefit.cells import cell_key, run_cells
+from scalefit.cells import cell_key, pack_frame, run_cells, unpack_frame
 from scalefit.errors import DataError, Interrupted, MissingExtra
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,25 @@ def test_processes_have_one_thread_each_and_leave_the_environment_alone(monkeypa
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+def test_what_all_cells_share_is_given_to_each_and_not_stored(tmp_path: Path) -> None:
+    shared = {"n": 3, "long": list(range(1000))}
+    for workers in (1, 2):
+        results = run_cells(
+            square, {"a": {}, "b": {"n": 4}}, shared=shared, folder=tmp_path / str(workers), workers=workers
+        )
+        assert squares(results) == [9, 16]
+        assert (tmp_path / str(workers) / "a.json").stat().st_size < 500
+
+
+def test_a_table_comes_back_to_the_last_bit(chinchilla: pd.DataFrame) -> None:
+    odd = chinchilla.assign(share=chinchilla["loss"] / 3, note=[None, "x", *["y, z"] * 243])
+    back = unpack_frame(json.loads(json.dumps(pack_frame(odd), allow_nan=False)))
+    pd.testing.assert_frame_equal(back, odd, check_index_type=False)
+    assert back.attrs["scalefit"]["name"] == "chinchilla"
+    gaps = unpack_frame(json.loads(json.dumps(pack_frame(pd.DataFrame({"x": [1.5, math.nan]})))))
+    assert gaps["x"].isna().tolist() == [False, True]
+
+
 def test_a_failed_cell_is_kept_with_its_reason_and_run_again_only_when_asked(tmp_path: Path) -> None:
     cells = {"good": {"by": 2}, "zero": {"by": 0}, "minus": {"by": -1}}
     first = run_cells(divide, cells, folder=tmp_path, workers=1)
@@ -127,8 +147,10 @@ def test_a_stored_cell_of_other_arguments_is_never_taken(tmp_path: Path) -> None
     run_cells(square, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
     with pytest.raises(DataError, match=r"a\.json' was computed for something else: n differs"):
         run_cells(square, {"a": {"n": 3, "seed": 0}}, folder=tmp_path, workers=1)
-    with pytest.raises(DataError, match=r"the function, which was tests\.test_cells:square differs"):
+    with pytest.raises(DataError, match=r"the function, now tests\.test_cells:divide, differs"):
         run_cells(divide, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
+    with pytest.raises(DataError, match="what all cells share differs"):
+        run_cells(square, {"a": {"n": 2, "seed": 0}}, shared={"m": 1}, folder=tmp_path, workers=1)
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(DataError, match=r"a\.json' is no stored cell .* delete it"):
         run_cells(square, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)

@@ -5,6 +5,7 @@ goes on where it stopped, and a cell that failed stays a failure with its reason
 """
 
 from scalefit.cells.cell import DONE, FAILED, CellResult, cell_key
+from scalefit.cells.frames import pack_frame, unpack_frame
 from scalefit.cells.run import run_cells
 
-__all__ = ["DONE", "FAILED", "CellResult", "cell_key", "run_cells"]
+__all__ = ["DONE", "FAILED", "CellResult", "cell_key", "pack_frame", "run_cells", "unpack_frame"]

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scalefit import __version__
 from scalefit.errors import DataError, ScalefitError
 
-__all__ = ["DONE", "FAILED", "CellResult", "call_cell", "cell_key", "lost_cell", "plain_json"]
+__all__ = ["DONE", "FAILED", "CellResult", "Task", "call_cell", "cell_key", "lost_cell", "plain_json"]
 
 DONE, FAILED = "done", "failed"
 LOST = "its worker ended without an answer, twice: out of memory, killed, or crashed"
@@ -46,6 +46,8 @@ class CellResult:
         Wall time of the call.
     versions : dict
         Of scalefit and Python, where the cell ran.
+    shared : str
+        Digest of what all cells of the run were given, empty when that was nothing.
     """
 
     key: str
@@ -56,6 +58,28 @@ class CellResult:
     reason: str
     seconds: float
     versions: dict[str, str]
+    shared: str = ""
+
+
+class Task(NamedTuple):
+    """What every cell of a run does.
+
+    Parameters
+    ----------
+    name : str
+        ``module:name`` of the function.
+    shared : dict
+        Arguments that all cells have.
+    digest : str
+        Digest of these, empty when there are none.
+    function : callable or None
+        The function itself; None in a worker, which looks it up.
+    """
+
+    name: str
+    shared: dict[str, Any]
+    digest: str
+    function: Function | None = None
 
 
 def cell_key(arguments: Plain, prefix: str = "") -> str:
@@ -109,15 +133,13 @@ def plain_json(arguments: Plain) -> dict[str, Any]:
     return dict(plain)
 
 
-def call_cell(function: Function | None, name: str, key: str, arguments: dict[str, Any]) -> CellResult:
+def call_cell(task: Task, key: str, arguments: dict[str, Any]) -> CellResult:
     """Run one cell where this process is; whatever it raises becomes its reason.
 
     Parameters
     ----------
-    function : callable or None
-        What to call; None looks it up by name, which is what a worker does.
-    name : str
-        ``module:name`` of the function.
+    task : Task
+        What to call; where it is only named, it is imported.
     key : str
         Name of the cell.
     arguments : dict
@@ -130,17 +152,20 @@ def call_cell(function: Function | None, name: str, key: str, arguments: dict[st
     """
     start, value, reason = time.perf_counter(), None, ""
     try:
+        function = task.function
         if function is None:
-            module, _, attribute = name.partition(":")
+            module, _, attribute = task.name.partition(":")
             function = getattr(import_module(module), attribute)
-        value = plain_json(function(arguments))
+        value = plain_json(function({**task.shared, **arguments}))
     except ScalefitError as error:
         reason = str(error)
     except Exception as error:  # whatever goes wrong in one cell must not take the others with it
         reason = f"{type(error).__name__}: {error} ({_place(error)})"
     versions = {"scalefit": __version__, "python": platform.python_version()}
     status = FAILED if reason else DONE
-    return CellResult(key, name, arguments, status, value, reason, time.perf_counter() - start, versions)
+    return CellResult(
+        key, task.name, arguments, status, value, reason, time.perf_counter() - start, versions, task.digest
+    )
 
 
 def _place(error: Exception) -> str:
@@ -151,6 +176,6 @@ def _place(error: Exception) -> str:
     return f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else "no place known"
 
 
-def lost_cell(name: str, key: str, arguments: dict[str, Any]) -> CellResult:
+def lost_cell(task: Task, key: str, arguments: dict[str, Any]) -> CellResult:
     """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_cell`."""
-    return CellResult(key, name, arguments, FAILED, None, LOST, 0.0, {"scalefit": __version__})
+    return CellResult(key, task.name, arguments, FAILED, None, LOST, 0.0, {"scalefit": __version__}, task.digest)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from scalefit.cells.cell import CellResult, call_cell, lost_cell
+from scalefit.cells.cell import CellResult, Task, call_cell, lost_cell
 from scalefit.errors import DataError, MissingExtra
 
 __all__ = ["run_on_scheduler"]
@@ -14,13 +14,13 @@ __all__ = ["run_on_scheduler"]
 PATIENCE = "20s"  # for a scheduler to answer
 
 
-def run_on_scheduler(name: str, todo: Mapping[str, dict[str, Any]], address: str) -> Iterator[CellResult]:
+def run_on_scheduler(task: Task, todo: Mapping[str, dict[str, Any]], address: str) -> Iterator[CellResult]:
     """Share cells among the workers of a dask scheduler; those whose worker was killed are sent again, one by one.
 
     Parameters
     ----------
-    name : str
-        ``module:name`` of the function, which the workers must be able to import.
+    task : Task
+        What to call; the workers must be able to import it.
     todo : mapping of str to dict
         Key to arguments.
     address : str
@@ -52,7 +52,7 @@ def run_on_scheduler(name: str, todo: Mapping[str, dict[str, Any]], address: str
     with client:
 
         def submit(key: str) -> Any:
-            return client.submit(call_cell, None, name, key, todo[key], pure=False)
+            return client.submit(call_cell, task, key, todo[key], pure=False)
 
         suspects = []
         futures = {submit(key): key for key in todo}
@@ -67,6 +67,6 @@ def run_on_scheduler(name: str, todo: Mapping[str, dict[str, Any]], address: str
                 try:
                     yield future.result()
                 except distributed.KilledWorker:
-                    yield lost_cell(name, key, todo[key])
+                    yield lost_cell(task, key, todo[key])
         finally:
             client.cancel([future for future in futures if not future.done()])

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import connection
 from typing import Any
 
-from scalefit.cells.cell import CellResult, call_cell, lost_cell
+from scalefit.cells.cell import CellResult, Task, call_cell, lost_cell
 from scalefit.errors import DataError
 
 __all__ = ["count_cores", "run_on_processes"]
@@ -26,13 +26,13 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_on_processes(name: str, todo: Mapping[str, dict[str, Any]], workers: int) -> Iterator[CellResult]:
+def run_on_processes(task: Task, todo: Mapping[str, dict[str, Any]], workers: int) -> Iterator[CellResult]:
     """Share cells among processes; those under way when one dies are run again, each in a process of its own.
 
     Parameters
     ----------
-    name : str
-        ``module:name`` of the function.
+    task : Task
+        What to call.
     todo : mapping of str to dict
         Key to arguments.
     workers : int
@@ -57,7 +57,7 @@ def run_on_processes(name: str, todo: Mapping[str, dict[str, Any]], workers: int
                     while waiting or running:
                         while waiting and len(running) < workers:
                             key = waiting[-1]
-                            running[_submit(pool, call_cell, None, name, key, todo[key])] = key
+                            running[_submit(pool, call_cell, task, key, todo[key])] = key
                             waiting.pop()
                         for future in wait(running, return_when=FIRST_COMPLETED).done:
                             yield future.result()
@@ -67,9 +67,9 @@ def run_on_processes(name: str, todo: Mapping[str, dict[str, Any]], workers: int
         for key in dict.fromkeys(suspects):
             with _pool(1) as pool:
                 try:
-                    result = _submit(pool, call_cell, None, name, key, todo[key]).result()
+                    result = _submit(pool, call_cell, task, key, todo[key]).result()
                 except BrokenProcessPool:
-                    result = lost_cell(name, key, todo[key])
+                    result = lost_cell(task, key, todo[key])
             yield result
 
 

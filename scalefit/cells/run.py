@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scalefit.cells.cell import DONE, CellResult, Function, Plain, call_cell, plain_json
+from scalefit.cells.cell import DONE, CellResult, Function, Plain, Task, call_cell, cell_key, plain_json
 from scalefit.cells.cluster import run_on_scheduler
 from scalefit.cells.processes import count_cores, run_on_processes
 from scalefit.errors import DataError, Interrupted
@@ -29,6 +29,7 @@ def run_cells(
     function: Function,
     cells: Mapping[str, Plain],
     *,
+    shared: Plain | None = None,
     folder: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -44,6 +45,9 @@ def run_cells(
         Defined at the top of a module. Takes one mapping of plain JSON and returns one; numbers must be finite.
     cells : mapping of str to mapping
         Key to arguments; :func:`cell_key` makes keys.
+    shared : mapping, optional
+        Arguments that all cells have, such as a table: each call gets them beside its own, but only their digest is
+        stored.
     folder : path, optional
         Where each cell is written as ``KEY.json`` when it is finished; made when it is missing.
     workers : int, optional
@@ -72,17 +76,18 @@ def run_cells(
     Interrupted
         On Ctrl-C; what was finished is kept.
     """
-    name = _name_of(function)
+    common = plain_json(shared or {})
+    task = Task(_name_of(function), common, cell_key(common) if common else "")
     if workers is not None and workers < 1:
         raise DataError(f"workers is {workers}; it must be at least 1")
     wanted = {_checked_key(key): plain_json(arguments) for key, arguments in cells.items()}
     shelf = None if folder is None else _open_folder(Path(folder))
-    found = {} if shelf is None else _stored(shelf, wanted, name, retry_failed)
+    found = {} if shelf is None else _stored(shelf, wanted, task, retry_failed)
     todo = {key: arguments for key, arguments in wanted.items() if key not in found}
     report = progress or (lambda *_: None)
     report(stage, len(found), len(wanted))
     try:
-        with closing(_results(function, name, todo, workers, scheduler)) as results:
+        with closing(_results(function, task, todo, workers, scheduler)) as results:
             for result in results:
                 if shelf is not None:
                     write_atomically(shelf / f"{result.key}.json", json.dumps(asdict(result), indent=1).encode())
@@ -118,7 +123,7 @@ def _open_folder(folder: Path) -> Path:
 
 
 def _stored(
-    folder: Path, wanted: Mapping[str, dict[str, Any]], function: str, retry_failed: bool
+    folder: Path, wanted: Mapping[str, dict[str, Any]], task: Task, retry_failed: bool
 ) -> dict[str, CellResult]:
     """Read the cells that need not run again."""
     found = {}
@@ -130,9 +135,10 @@ def _stored(
             result = CellResult(**json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{str(path)!r} is no stored cell ({error}); delete it or name another folder") from None
-        if (result.arguments, result.function) != (arguments, function):
+        if (result.arguments, result.function, result.shared) != (arguments, task.name, task.digest):
             changed = [name for name in {**arguments, **result.arguments} if _differ(name, arguments, result.arguments)]
-            what = ", ".join(changed) or f"the function, which was {result.function}"
+            other = "what all cells share" if result.function == task.name else f"the function, now {task.name},"
+            what = ", ".join(changed) or other
             raise DataError(f"{str(path)!r} was computed for something else: {what} differs. Name another folder")
         if result.status == DONE or not retry_failed:
             found[key] = result
@@ -144,15 +150,15 @@ def _differ(name: str, one: Plain, other: Plain) -> bool:
 
 
 def _results(
-    function: Function, name: str, todo: Mapping[str, dict[str, Any]], workers: int | None, scheduler: str | None
+    function: Function, task: Task, todo: Mapping[str, dict[str, Any]], workers: int | None, scheduler: str | None
 ) -> Generator[CellResult]:
     """Run cells in the place asked for; each is yielded as it finishes."""
     if scheduler is not None:
-        yield from run_on_scheduler(name, todo, scheduler) if todo else ()
+        yield from run_on_scheduler(task, todo, scheduler) if todo else ()
         return
     count = min(workers or count_cores(), len(todo))
     if count > 1:
-        yield from run_on_processes(name, todo, count)
+        yield from run_on_processes(task, todo, count)
     else:
         for key, arguments in todo.items():
-            yield call_cell(function, name, key, arguments)
+            yield call_cell(task._replace(function=function), key, arguments)
