@@ -90,7 +90,8 @@ def test_what_all_cells_share_is_given_to_each_and_not_stored(tmp_path: Path) ->
 
 
 def test_a_table_comes_back_to_the_last_bit(chinchilla: pd.DataFrame) -> None:
-    odd = chinchilla.assign(share=chinchilla["loss"] / 3, note=[None, "x", *["y, z"] * 243])
+    note = pd.Series([None, "x", *["y, z"] * 243], dtype=object)
+    odd = chinchilla.assign(share=chinchilla["loss"] / 3, note=note)
     back = unpack_frame(json.loads(json.dumps(pack_frame(odd), allow_nan=False)))
     pd.testing.assert_frame_equal(back, odd, check_index_type=False)
     assert back.attrs["scalefit"]["name"] == "chinchilla"
