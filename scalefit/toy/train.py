@@ -1,0 +1,233 @@
+"""Train toy models: the one function behind every sweep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit import __version__
+from scalefit.errors import DataError, closest
+from scalefit.toy import kernels
+from scalefit.toy.blas import one_thread
+from scalefit.toy.config import ToyConfig
+from scalefit.toy.model import DONE, ToyRun, measures, start
+from scalefit.toy.room import Batch, Work, new_batch, new_work
+from scalefit.toy.sampler import mean_gaps
+from scalefit.toy.theory import weak_loss
+
+__all__ = ["DEVICES", "Progress", "Trained", "train_toy"]
+
+Real = NDArray[Any]
+
+DEVICES = ("cpu", "cuda")
+LOOK = 0.1  # seconds between two reports of progress, and about as many between two looks at an interrupt
+
+
+class Progress(Protocol):
+    """Told what is being done: ``progress(stage, done, total)``, in steps of one model."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take note."""
+
+
+class Trained(NamedTuple):
+    """What an engine hands back for one model.
+
+    Parameters
+    ----------
+    W, b : array, shape (n, m) and (n,)
+        Final parameters.
+    loss, loss_se : array, shape (checkpoints,)
+        Mean loss and its standard error; not finite where the training failed.
+    samples : int
+        Samples behind each loss.
+    seconds : float
+        Time taken.
+    """
+
+    W: Real
+    b: Real
+    loss: NDArray[np.float64]
+    loss_se: NDArray[np.float64]
+    samples: int
+    seconds: float
+
+
+def train_toy(
+    configs: Iterable[ToyConfig],
+    *,
+    device: str = "cpu",
+    checkpoints: int | Sequence[int] = 10,
+    loss_samples: int = 65_536,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[ToyRun, ...]:
+    """Train toy models beside each other; each comes out the same whatever others it is trained with.
+
+    Parameters
+    ----------
+    configs : iterable of ToyConfig
+        The models, of any widths and settings.
+    device : {"cpu", "cuda"}
+        Compiled code, one model to a thread; or torch, many models of one width in every product.
+    checkpoints : int or sequence of int
+        How many evenly spaced measurements of the loss, or after which steps; the last step is always measured.
+    loss_samples : int
+        Fresh samples behind each measurement, rounded up to whole batches.
+    workers : int or None
+        Threads on the CPU; None for one per core.
+    progress : callable or None
+        Told how far the training is.
+
+    Returns
+    -------
+    tuple of ToyRun
+        In the order of ``configs``. A model whose loss is not finite is ``"failed: ..."``, not an error.
+
+    Raises
+    ------
+    DataError
+        An unknown device, a checkpoint beyond the last step, or no CUDA device when it is asked for.
+    MissingExtra
+        CUDA without torch.
+    """
+    models = tuple(configs)
+    if device not in DEVICES:
+        raise DataError(f"device {device!r} is not known: {closest(device, DEVICES)}")
+    if loss_samples < 2:
+        raise DataError(f"loss_samples = {loss_samples}: at least 2 are needed for a standard error.")
+    if workers is not None and workers < 1:
+        raise DataError(f"workers = {workers}: at least 1 is needed.")
+    marks = [_marks(config, checkpoints) for config in models]
+    report = progress or (lambda _stage, _done, _total: None)
+    if device == "cuda":
+        from scalefit.toy.batched import require_cuda, train_batched
+
+        version = {"torch": require_cuda()}
+        results = train_batched(models, marks, loss_samples, report, device="cuda")
+    else:
+        version = {"numba": numba.__version__, "numpy": np.__version__}
+        results = _train_on_threads(models, marks, loss_samples, report, workers)
+    versions = {"scalefit": __version__, **version}
+    together = zip(models, marks, results, strict=True)
+    return tuple(_run(config, device, steps, one, versions) for config, steps, one in together)
+
+
+def _marks(config: ToyConfig, checkpoints: int | Sequence[int]) -> tuple[int, ...]:
+    """Choose the steps after which the loss of a model is measured."""
+    if isinstance(checkpoints, int):
+        if checkpoints < 1:
+            raise DataError(f"checkpoints = {checkpoints}: at least one is needed.")
+        asked = np.ceil(np.linspace(0, config.steps, checkpoints + 1)[1:]).astype(int).tolist()
+    else:
+        asked = [int(step) for step in checkpoints]
+        for step in asked:
+            if not 1 <= step <= config.steps:
+                raise DataError(f"checkpoint {step}: it must lie between 1 and the last step, {config.steps}.")
+    return tuple(sorted({*asked, config.steps}))
+
+
+def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, versions: dict[str, str]) -> ToyRun:
+    """Describe one trained model."""
+    finite = np.isfinite(one.loss) & np.isfinite(one.loss_se)
+    good = len(marks) if finite.all() else int(np.argmin(finite))
+    status, found = DONE, measures(config, one.W, one.b) if good == len(marks) else None
+    if found is None:
+        status = f"failed: the loss at step {marks[good]} is not finite; lower the learning rate or the decay"
+        found = dict.fromkeys(("unrepresented", "phi_half", "overlap_ms", "row_norms", "bias_mean", "bias_sd"))
+    return ToyRun(
+        config=config,
+        device=device,
+        status=status,
+        checkpoints=marks[:good],
+        loss=tuple(one.loss[:good].tolist()),
+        loss_se=tuple(one.loss_se[:good].tolist()),
+        loss_samples=one.samples,
+        weak_reference=weak_loss(config.probabilities(), config.width),
+        seconds=one.seconds,
+        versions=versions,
+        W=one.W,
+        b=one.b,
+        **found,
+    )
+
+
+def _train_on_threads(
+    models: Sequence[ToyConfig],
+    marks: Sequence[tuple[int, ...]],
+    loss_samples: int,
+    report: Progress,
+    workers: int | None,
+) -> list[Trained]:
+    """Train each model on a thread of its own, as many at a time as there are workers."""
+    done, stop = np.zeros(len(models), np.int64), Event()
+    total = sum(config.steps for config in models)
+    # the longest first, so that no thread is left alone with a long one at the end
+    order = sorted(range(len(models)), key=lambda k: -models[k].steps * models[k].width * models[k].n_features)
+    with one_thread(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        futures = {k: pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop) for k in order}
+        try:
+            waiting = set(futures.values())
+            while waiting:
+                finished, waiting = wait(waiting, timeout=LOOK)
+                for future in finished:
+                    future.result()
+                report("training", int(done.sum()), total)
+        finally:
+            stop.set()  # after Ctrl-C or an error; the threads look at it a few times a second
+    return [futures[k].result() for k in range(len(models))]
+
+
+def _train_one(
+    config: ToyConfig, marks: tuple[int, ...], loss_samples: int, done: NDArray[np.int64], stop: Event
+) -> Trained:
+    """Train one model in slices, and measure its loss at the checkpoints."""
+    began = perf_counter()
+    p, rates = config.probabilities(), config.rates
+    gaps = mean_gaps(p)
+    W, b = start(config)
+    _, data, fresh = (np.random.default_rng(stream) for stream in config.streams())
+    moments = tuple(np.zeros(size, config.dtype) for size in (W.size, W.size, b.size, b.size))
+    batch = new_batch(config.batch, p, config.dtype)
+    work = new_work(config.n_features, config.width, config.dtype)
+    tuning = (*rates, config.gamma, 2 * config.loss_factor / (config.batch * config.n_features))
+    slice_steps = _steps_between_looks(config)
+    losses, step = [], 0
+    for mark in marks:
+        while step < mark and not stop.is_set():
+            last = min(step + slice_steps, mark)
+            span = (step, last, config.steps, config.warmup_steps)
+            kernels.train(W, b, moments, data, gaps, batch, work, span, tuning)
+            done[0] = step = last
+        if stop.is_set():
+            break
+        losses.append(_measure(W, b, fresh, gaps, batch, work, -(-loss_samples // config.batch)))
+    loss, error = np.array(losses, dtype=float).reshape(-1, 2).T
+    samples = -(-loss_samples // config.batch) * config.batch
+    return Trained(W, b, loss, error, samples, perf_counter() - began)
+
+
+def _steps_between_looks(config: ToyConfig) -> int:
+    """Estimate generously how many steps a thread takes in `LOOK` seconds."""
+    products = 6e-11 * config.n_features * config.width * min(config.n_features, config.batch)
+    return max(1, int(LOOK / (1e-5 + 1e-9 * config.n_features * config.batch + products)))
+
+
+def _measure(
+    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: Work, rounds: int
+) -> tuple[float, float]:
+    """Mean loss over fresh batches, and its standard error."""
+    found = np.empty((rounds, len(batch.actives)))
+    for row in found:
+        drawn = kernels.draw(rng, gaps, len(row), batch)
+        kernels.losses(W, b, batch, drawn, work, row)
+    with np.errstate(all="ignore"):  # a failed model has losses that are not finite, which is what the caller looks for
+        return float(found.mean()), float(found.std(ddof=1) / np.sqrt(found.size))

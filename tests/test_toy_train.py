@@ -1,0 +1,228 @@
+"""The trainer against plain autograd: gradients, optimiser steps, and that company changes nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scalefit.errors import DataError
+from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
+from scalefit.toy.blas import one_thread
+from scalefit.toy.model import mean_square_overlap, start
+from scalefit.toy.room import BLOCK, new_batch, new_work
+from scalefit.toy.sampler import SparseSamples, mean_gaps
+
+torch = pytest.importorskip("torch")
+
+from tests import toy_reference as reference  # noqa: E402
+
+SMALL = ToyConfig(width=6, n_features=40, alpha=1.0, batch=64, steps=20, warmup=5, dtype="float64")
+SETTINGS = {
+    "power": {},
+    "flat": {"alpha": 0.0},
+    "skewed": {"alpha": 2.0},
+    "several active": {"density": 6.0, "alpha": 0.5},
+    "always one": {"frequency": tuple([1.0] + [0.01] * 39), "alpha": None, "density": 1.39},
+    "mostly empty": {"density": 0.02},
+    "some never": {"frequency": tuple([1.0] * 20 + [0.0] * 20), "alpha": None},
+    "linear law": {"frequency": "linear", "alpha": None},
+    "width 1": {"width": 1},
+    "width n - 1": {"width": 39},
+    "one sample": {"batch": 1},
+    "more columns than a block": {"n_features": BLOCK + 100, "batch": 200},
+}
+TUNING = {
+    "decay": {"gamma": 0.3},
+    "no decay": {"gamma": 0.0},
+    "growth": {"gamma": -1.0},
+    "large setting": {"gamma": -0.5, "learning_rate": "large", "loss_factor": 100.0},
+    "no warm-up": {"gamma": 1.0, "warmup": 0, "learning_rate": 0.05},
+}
+
+
+class Drawn:
+    """Batches as the trainer draws them, in its own form and dense."""
+
+    def __init__(self, config: ToyConfig) -> None:
+        self.config, self.p = config, config.probabilities()
+        self.batch = new_batch(config.batch, self.p, config.dtype)
+        self.rng = np.random.default_rng(config.streams()[1])
+
+    def next(self) -> np.ndarray:
+        self.drawn = kernels.draw(self.rng, mean_gaps(self.p), self.config.batch, self.batch)
+        entry = self.batch.entry[: self.drawn[0]]
+        feature, value = self.batch.feature[entry], self.batch.value[entry]
+        return SparseSamples(self.batch.start, feature, value, self.config.n_features).dense()
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_gradient_and_loss_equal_autograd(setting):
+    config = replace(SMALL, **setting)
+    drawn = Drawn(config)
+    W, b = start(config)
+    work = new_work(config.n_features, config.width, "float64")
+    out = np.empty(config.batch)
+    for _ in range(3):
+        x = drawn.next()
+        kernels.gradient(W, b, drawn.batch, drawn.drawn, work)
+        by_W, by_b = reference.gradients(W, b, x)
+        scale = 2 / x.size
+        size = max(np.abs(by_W).max(), np.abs(by_b).max())
+        np.testing.assert_allclose(scale * work.weight_gradient, by_W, rtol=0, atol=1e-13 * size)
+        np.testing.assert_allclose(scale * work.bias_gradient, by_b, rtol=0, atol=1e-13 * size)
+        kernels.losses(W, b, drawn.batch, drawn.drawn, work, out)
+        np.testing.assert_allclose(out, reference.sample_losses(W, b, x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("tuning", TUNING.values(), ids=TUNING)
+@pytest.mark.parametrize("setting", ["power", "several active", "skewed"])
+def test_twenty_steps_equal_autograd_and_adamw(tuning, setting):
+    config = replace(SMALL, **SETTINGS[setting], **tuning)
+    drawn = Drawn(config)
+    W, b = reference.train(config, *start(config), [drawn.next() for _ in range(config.steps)])
+    (run,) = train_toy([config], checkpoints=[3, 20], loss_samples=100)
+    np.testing.assert_allclose(run.W, W, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run.b, b, rtol=0, atol=1e-12)
+
+
+def test_schedule_is_the_published_one():
+    steps = [1, 1000, 1999, 2000, 11_000, 20_000]
+    ours = [kernels.rate_at(step, 20_000, 2000) for step in steps]
+    assert ours == [0.0005, 0.5, 0.9995, 1.0, pytest.approx(0.525), pytest.approx(0.05)]
+    assert kernels.rate_at(1, 10, 0) == pytest.approx(0.05 + 0.475 * (1 + np.cos(np.pi / 10)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_company_threads_and_order_change_nothing(dtype):
+    configs = [
+        ToyConfig(width=width, n_features=50, alpha=1.0, gamma=gamma, steps=60, batch=32, seed=seed, dtype=dtype)
+        for width, gamma, seed in [(3, -1.0, 0), (7, 0.5, 0), (7, -1.0, 1), (12, 0.0, 2)]
+    ]
+    alone = [train_toy([config], workers=1, loss_samples=500)[0] for config in configs]
+    together = train_toy(configs[::-1], workers=3, loss_samples=500)[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert replace(one, seconds=0) == replace(other, seconds=0)
+        np.testing.assert_array_equal(one.W, other.W)
+        np.testing.assert_array_equal(one.b, other.b)
+    assert len({run.loss for run in alone}) == len(configs)
+
+
+def test_checkpoints_do_not_change_the_training():
+    few, many = (train_toy([SMALL], checkpoints=count, loss_samples=64)[0] for count in ([20], 7))
+    np.testing.assert_array_equal(few.W, many.W)
+    assert few.checkpoints == (20,)
+    assert many.checkpoints == (3, 6, 9, 12, 15, 18, 20)
+
+
+def test_streams_are_shared_only_where_the_start_and_the_data_are():
+    state = {
+        name: tuple(stream.generate_state(4).tobytes() for stream in replace(SMALL, **change).streams())
+        for name, change in {
+            "same": {}, "gamma": {"gamma": -1.0, "steps": 99}, "seed": {"seed": 1}, "width": {"width": 7},
+            "alpha": {"alpha": 1.5}, "density": {"density": 0.5},
+        }.items()
+    }  # fmt: skip
+    assert state.pop("gamma") == state["same"]
+    assert len({stream for streams in state.values() for stream in streams}) == 3 * len(state)
+    assert replace(SMALL, alpha=1).streams()[0].entropy == SMALL.streams()[0].entropy
+
+
+def test_measures_of_a_run_are_those_of_its_weights():
+    config = replace(SMALL, gamma=0.3, steps=300, warmup=None)
+    (run,) = train_toy([config], loss_samples=4000)
+    norms = np.linalg.norm(run.W, axis=1)
+    unit = run.W / norms[:, None]
+    overlaps = (unit @ unit.T)[~np.eye(40, dtype=bool)] ** 2
+    p = config.probabilities()
+    assert run.phi_half == np.mean(norms > 0.5)
+    assert run.overlap_ms == pytest.approx(overlaps.mean(), rel=1e-10)
+    assert run.row_norms.median == pytest.approx(np.median(norms))
+    assert run.row_norms.least == norms.min()
+    assert run.row_norms.most == norms.max()
+    assert run.unrepresented == pytest.approx(4 / 3 * p[norms <= 0.5].sum())
+    assert run.weak_reference == pytest.approx(4 / 3 * p[6:].sum())
+    assert run.bias_mean == pytest.approx(run.b.mean())
+    assert run.bias_sd == pytest.approx(run.b.std())
+    assert run.final_loss == run.loss[-1] < run.loss[0]
+
+
+def test_loss_of_a_run_is_that_of_its_weights():
+    (run,) = train_toy([replace(SMALL, steps=200)], loss_samples=20_000, checkpoints=1)
+    x = reference.dense_samples(SMALL.probabilities(), 200_000, np.random.default_rng(5))
+    dense = reference.sample_losses(run.W, run.b, x)
+    assert run.loss_samples == 20_032
+    assert run.loss_se[0] == pytest.approx(dense.std() / np.sqrt(run.loss_samples), rel=0.05)
+    assert run.loss[0] == pytest.approx(dense.mean(), abs=4 * np.hypot(run.loss_se[0], dense.std() / 200_000**0.5))
+
+
+def test_rows_of_zero_have_no_direction():
+    assert mean_square_overlap(np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 3.0]])) == pytest.approx(1 / 3)
+    assert mean_square_overlap(np.zeros((3, 2))) == 0.0
+
+
+def test_a_record_survives_json():
+    config = replace(SMALL, frequency=tuple(np.arange(1.0, 41)), alpha=None)
+    runs = train_toy([config, replace(SMALL, learning_rate=1e30, dtype="float32")], loss_samples=64)
+    for run in runs:
+        assert ToyRun.from_dict(json.loads(json.dumps(run.to_dict(), allow_nan=False))) == run
+    assert [run.done for run in runs] == [True, False]
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 1e30}, {"gamma": 1e30}, {"gamma": -1e30}])
+def test_a_loss_that_is_not_finite_is_a_status(change):
+    config = replace(SMALL, steps=200, dtype="float32", **change)
+    failed, fine = train_toy([config, replace(SMALL, steps=200)], checkpoints=[50, 100], loss_samples=64)
+    assert failed.status.startswith("failed: the loss at step ")
+    assert len(failed.loss) == len(failed.loss_se) == len(failed.checkpoints) < 3
+    assert np.isfinite(failed.loss).all()
+    assert failed.final_loss is failed.final_loss_se is failed.phi_half is failed.overlap_ms is failed.row_norms is None
+    assert fine.status == "done"
+
+
+def test_an_interrupt_ends_the_threads():
+    before = threading.active_count()
+
+    def interrupt(stage, done, total):
+        raise KeyboardInterrupt
+
+    configs = [replace(SMALL, steps=10_000_000, seed=seed) for seed in range(4)]
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(configs, progress=interrupt, workers=2)
+    assert threading.active_count() == before
+
+
+def test_progress_ends_at_all_steps():
+    seen = []
+    train_toy([SMALL, replace(SMALL, seed=1)], progress=lambda *news: seen.append(news), loss_samples=64)
+    assert seen[-1] == ("training", 40, 40)
+
+
+def test_products_return_to_their_threads():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    outside = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+    with one_thread():
+        assert 1 in [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+    assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info()] == outside
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, r"device 'gpu' is not known: did you mean 'cpu'\? Choices: cpu, cuda"),
+        ({"checkpoints": [21]}, r"checkpoint 21: it must lie between 1 and the last step, 20"),
+        ({"checkpoints": 0}, r"checkpoints = 0: at least one"),
+        ({"loss_samples": 1}, r"loss_samples = 1: at least 2"),
+        ({"workers": 0}, r"workers = 0: at least 1"),
+    ],
+)  # fmt: skip
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(DataError, match=message):
+        train_toy([SMALL], **options)
+
+
+def test_no_models_are_no_runs():
+    assert train_toy([]) == ()
