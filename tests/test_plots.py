@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from scalefit.datasets import load_dataset
 from scalefit.errors import DataError
@@ -33,6 +34,8 @@ from scalefit.plots.style import (
 )
 from scalefit.results import Fit
 from scalefit.rounding import as_printed
+
+OF_POSTERIORS = {"pooling", "predictive", "priors"}
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +64,28 @@ def overlapping(labels: list[tuple[float, float]]) -> Iterator[tuple[float, floa
             yield end, start
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - OF_POSTERIORS))
 def test_every_kind_draws(runs: Fit, kind: str) -> None:
     drawn = draw(runs, kind, **({"name": "a_m"} if kind == "forest" else {}))
     for ax in drawn if isinstance(drawn, tuple) else (drawn,):
         assert isinstance(ax, Axes)
         assert not ax.spines["top"].get_visible()
         assert not ax.spines["right"].get_visible()
+
+
+@pytest.mark.parametrize("kind", sorted(OF_POSTERIORS))
+def test_what_needs_a_posterior_refuses_a_bootstrap(runs: Fit, kind: str) -> None:
+    with pytest.raises(DataError, match=r"needs a posterior, and .* was fitted by least squares; make one with"):
+        draw(runs, kind)
+
+
+@pytest.mark.parametrize("kind", ["densities", "density", "forest", "joint", "pairs"])
+def test_a_bootstrap_is_never_called_a_posterior(runs: Fit, kind: str) -> None:
+    drawn = draw(runs, kind)
+    figure = (drawn if isinstance(drawn, Axes) else drawn[0]).get_figure(root=True)
+    assert isinstance(figure, Figure)
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "posterior" not in said
 
 
 def test_unknown_kind_names_the_nearest(runs: Fit) -> None:
@@ -180,7 +198,7 @@ def test_tick_labels_do_not_overlap(runs: Fit) -> None:
         figure = ax.get_figure(root=True)
         assert isinstance(figure, Figure)
         with house_style():
-            figure.canvas.draw()
+            figure.draw_without_rendering()
         boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
         assert len(boxes) >= 2
         assert not list(overlapping([(box.x0, box.x1) for box in boxes]))

@@ -12,20 +12,28 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from scalefit.errors import DataError, closest
+from scalefit.plots.distributions import densities, density, prior_posterior
 from scalefit.plots.fit import observed_predicted, optima, residuals, term
-from scalefit.plots.spread import density, forest, pairs
+from scalefit.plots.forest import forest, pooling
+from scalefit.plots.joint import joint, pairs
+from scalefit.plots.predictive import posterior_predictive
 from scalefit.plots.style import house_style, save_figure
 from scalefit.results import Fit
 
 __all__ = [
     "KINDS",
+    "densities",
     "density",
     "draw",
     "forest",
     "house_style",
+    "joint",
     "observed_predicted",
     "optima",
     "pairs",
+    "pooling",
+    "posterior_predictive",
+    "prior_posterior",
     "residuals",
     "save_figure",
     "term",
@@ -33,12 +41,17 @@ __all__ = [
 
 KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        "densities": densities,
         "density": density,
         "fit": observed_predicted,
         "forest": forest,
+        "joint": joint,
         "observed": observed_predicted,
         "optima": optima,
         "pairs": pairs,
+        "pooling": pooling,
+        "predictive": posterior_predictive,
+        "priors": prior_posterior,
         "residuals": residuals,
         "term": term,
     }

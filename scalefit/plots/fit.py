@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law, Term, format_value
+from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -25,7 +26,6 @@ from scalefit.plots.style import (
     new_axes,
     symbol,
 )
-from scalefit.problem import predict_law
 from scalefit.results import Fit
 from scalefit.rounding import rounded
 
@@ -59,10 +59,10 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
     """
     ax = new_axes(ax)
     observed = fit.rows[fit.law.response].to_numpy(float)
-    predicted = predict_law(fit.law, fit.natural, fit.rows)
+    predicted = mean_law(fit, fit.rows)
     shown = [observed, predicted]
     if left_out is not None and len(left_out):
-        outside = left_out[fit.law.response].to_numpy(float), predict_law(fit.law, fit.natural, left_out)
+        outside = left_out[fit.law.response].to_numpy(float), mean_law(fit, left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
     ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
@@ -110,7 +110,7 @@ def residuals(
     column = _column(fit, against)
     scale = 100.0 if fit.objective.space == "log" else 1.0
     unit = "residual, %" if fit.objective.space == "log" else "residual"
-    values = scale * fit.residuals()
+    values = scale * _residuals_of(fit, fit.rows)
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         _strips(ax, column.astype(str), values, unit)
         return ax
@@ -244,7 +244,7 @@ def _column(fit: Fit, name: str) -> pd.Series[Any]:
 
 def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
     observed = rows[fit.law.response].to_numpy(float)
-    predicted = predict_law(fit.law, fit.natural, rows)
+    predicted = mean_law(fit, rows)
     return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
 
 
@@ -305,12 +305,12 @@ def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool 
 
 def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
     """Return the chosen term alone, shape (n,)."""
-    return predict_law(Law(fit.law.response, None, (chosen,)), fit.natural, rows)
+    return mean_law(fit, rows, Law(fit.law.response, None, (chosen,)))
 
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
     """Return the observed response less everything but the chosen term, shape (n,)."""
-    rest = predict_law(fit.law, fit.natural, rows) - _power(fit, chosen, rows)
+    rest = mean_law(fit, rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -51,6 +53,7 @@ __all__ = [
     "short_number",
     "svg_bytes",
     "symbol",
+    "write_key",
 ]
 
 BLUE: Final = "#1f5a8c"
@@ -64,6 +67,7 @@ PANEL: Final = "#f4f6f9"
 
 FULL_WIDTH: Final = 170.0  # mm, the text width of the report
 _MM: Final = 1 / 25.4
+_LETTER: Final = 1.25  # mm, the mean width of a letter of 8 pt
 _FAMILY: Final = "Fira Sans"
 _FONT_PACKAGE: Final = "fontpkg_fira_sans"
 _HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
@@ -263,6 +267,26 @@ def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: f
         words, spot, xycoords=transform, xytext=offset, textcoords="offset points", color=RED, fontsize=7.5,
         ha="left" if axis == "x" else "right", va="top" if axis == "x" else "bottom", bbox=_HALO, zorder=4,
     )  # fmt: skip
+
+
+def write_key(ax: Axes, name: str, key: str) -> None:
+    """Label the x axis with a quantity and, behind or below it, what the marks mean.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where.
+    name : str
+        The quantity.
+    key : str
+        Words, broken into lines of the axes' width.
+    """
+    figure = ax.get_figure(root=True)
+    width = ax.get_position().width * (figure.get_figwidth() / _MM if figure else FULL_WIDTH)
+    most = int(width / _LETTER)
+    one_line = f"{name}     {key}"
+    plain = re.sub(r"[$\\{}]", "", one_line)
+    ax.set_xlabel(one_line if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)]))
 
 
 def short_number(value: float) -> str:

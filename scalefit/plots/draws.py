@@ -1,0 +1,248 @@
+"""What the figures of uncertainty share: draws by name, what they are called, and smooth densities of them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scalefit.errors import DataError, closest
+from scalefit.law import Law
+from scalefit.plots.style import symbol
+from scalefit.problem import predict_law
+from scalefit.records import Estimate
+from scalefit.results import Fit
+
+__all__ = [
+    "Region",
+    "axis_name",
+    "draws_of",
+    "first_exponent",
+    "highest_region",
+    "kind_of_draws",
+    "lower_bound",
+    "mean_law",
+    "named",
+    "need_posterior",
+    "pooled_in_logs",
+    "reach",
+    "shown_value",
+    "smooth",
+]
+
+Array = NDArray[np.float64]
+
+_TAIL: Final = 0.002  # share of the draws beyond each end of an axis
+_PREDICTIONS: Final = 200  # draws whose predictions are averaged
+_CELLS: Final = 96  # of the grid on which a joint density is smoothed
+
+
+def draws_of(fit: Fit, name: str) -> Array:
+    """Return the finite draws of one parameter, coefficients as logarithms.
+
+    Parameters
+    ----------
+    fit : Fit
+        A posterior, or a fit with bootstrap replicates.
+    name : str
+        The parameter, with its level.
+
+    Returns
+    -------
+    array, shape (R,)
+        NaN where a resample left the parameter open.
+
+    Raises
+    ------
+    DataError
+        When the fit has no such parameter or no draws.
+    """
+    named(fit, name)
+    fit.draws(name)  # says why when there are none
+    draws: Array = np.asarray(fit.uncertainty.draws)[:, fit.names.index(name)]
+    return draws
+
+
+def named(fit: Fit, name: str) -> Estimate:
+    """Return an estimate by name, or say which names there are."""
+    if name not in fit.names:
+        raise DataError(f"{fit.label or fit.law} has no parameter {name!r}; {closest(name, fit.names)}")
+    return fit[name]
+
+
+def need_posterior(fit: Fit, what: str) -> None:
+    """Refuse a fit that is no posterior for a figure of one."""
+    if fit.posterior is None:
+        raise DataError(
+            f"{what} needs a posterior, and {fit.label or fit.law} was fitted by {fit.engine}; "
+            "make one with scalefit.bayes (scalefit bayes)"
+        )
+
+
+def kind_of_draws(fit: Fit) -> str:
+    """Say what the draws are: a bootstrap is never called a posterior."""
+    return "bootstrap distribution" if fit.posterior is None else "posterior"
+
+
+def first_exponent(fit: Fit) -> str:
+    """Return the name of the first exponent, or of the first parameter of a law without any."""
+    return next((one.name for one in fit.parameters if one.kind == "exponent"), fit.names[0])
+
+
+def shown_value(estimate: Estimate) -> float:
+    """Return an estimate, a coefficient as its logarithm."""
+    return estimate.value if estimate.log_value is None else estimate.log_value
+
+
+def mean_law(fit: Fit, frame: pd.DataFrame, law: Law | None = None) -> Array:
+    """Predict the response: at the optimum or, of a posterior, the mean over its draws.
+
+    The mean of the parameters lies beside a curved ridge of good fits, so its prediction can miss all of theirs.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    frame : DataFrame
+        The law's columns.
+    law : Law, optional
+        A part of the fitted law; all of it when omitted.
+
+    Returns
+    -------
+    array, shape (n,)
+        Predicted response.
+    """
+    law = law or fit.law
+    draws = fit.uncertainty.draws
+    if fit.posterior is None or draws is None:
+        return predict_law(law, fit.natural, frame)
+    some = draws[:: max(1, len(draws) // _PREDICTIONS)]
+    values = (dict(zip(fit.names, map(float, row), strict=True)) for row in some)
+    mean: Array = np.mean([predict_law(law, one, frame) for one in values], axis=0)
+    return mean
+
+
+def axis_name(fit: Fit, name: str) -> str:
+    """Label an axis with a parameter: its letter, with its level, ``ln`` before a coefficient."""
+    one = fit.parameters[fit.names.index(name)]
+    if one.kind == "spread":
+        pooled = one.coef.name.removeprefix("sd(").removesuffix(")")
+        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled)}"
+    letter = symbol(one.coef.name)
+    if one.kind == "common":
+        return f"common {letter}"
+    level = f", {', '.join(one.level)}" if one.level else ""
+    return f"ln {letter}{level}" if one.is_log else f"{letter}{level}"
+
+
+def pooled_in_logs(fit: Fit, name: str) -> bool:
+    """Whether a partly pooled parameter's levels are drawn from one distribution of their logarithms."""
+    kinds = {one.kind for one in fit.parameters if one.coef.name == name and one.level}
+    return fit.objective.exponents != "free" or "exponent" not in kinds
+
+
+def lower_bound(fit: Fit, name: str) -> float:
+    """Return 0 for what cannot be negative, minus infinity for logarithms and exponents of either sign."""
+    one = fit.parameters[fit.names.index(name)]
+    free = one.kind in ("exponent", "common") and fit.objective.exponents == "free"
+    return -np.inf if one.is_log or free else 0.0
+
+
+def reach(draws: Array, *also: float) -> tuple[float, float]:
+    """Return axis limits that show the bulk of the draws and some other values."""
+    lo, hi = (float(end) for end in np.quantile(draws, [_TAIL, 1 - _TAIL]))
+    lo, hi = min(lo, *also, hi), max(hi, *also, lo)
+    room = 0.06 * (hi - lo) or 1.0
+    return lo - room, hi + room
+
+
+def smooth(draws: Array, grid: Array, *, lower: float = -np.inf) -> Array:
+    """Estimate a density by a Gaussian kernel, its mass kept above a bound by reflection.
+
+    The width is Scott's, 1.06 min(sd, interquartile range / 1.349) n^(-1/5), where repeated draws count less.
+
+    Parameters
+    ----------
+    draws : array, shape (R,)
+        Equally weighted, finite.
+    grid : array, shape (K,)
+        Where to evaluate.
+    lower : float
+        A bound below which there is nothing.
+
+    Returns
+    -------
+    array, shape (K,)
+        The density, 0 below the bound.
+
+    Raises
+    ------
+    DataError
+        When all draws are the same.
+    """
+    quartiles = np.quantile(draws, [0.25, 0.75])
+    spreads = [spread for spread in (float(draws.std()), float(np.ptp(quartiles)) / 1.349) if spread > 0]
+    if not spreads:
+        raise DataError(f"all draws are {draws[0]:g}, so there is no density to draw; choose another parameter")
+    counts = np.unique(draws, return_counts=True)[1]
+    width = 1.06 * min(spreads) * (len(draws) ** 2 / float(counts @ counts)) ** -0.2
+    near = draws[draws < lower + 6 * width]
+    sample = np.concatenate([draws, 2 * lower - near]) if np.isfinite(lower) else draws
+    scaled = (grid[:, None] - sample) / width
+    height: Array = np.exp(-0.5 * scaled**2).sum(axis=1) / (len(draws) * width * np.sqrt(2 * np.pi))
+    return np.where(grid >= lower, height, 0.0)
+
+
+class Region(NamedTuple):
+    """A joint density on a grid that follows the draws' correlation, for ``ax.contour``.
+
+    Parameters
+    ----------
+    x, y, height : array, shape (K, K)
+        Places and density.
+    levels : tuple of float
+        Heights above which lie the asked shares of the draws, rising.
+    """
+
+    x: Array
+    y: Array
+    height: Array
+    levels: tuple[float, ...]
+
+
+def highest_region(x: Array, y: Array, shares: tuple[float, ...] = (0.95, 0.5)) -> Region:
+    """Find the smallest regions that hold given shares of joint draws (Hyndman 1996).
+
+    The density is smoothed after turning and stretching the draws to be round, so that a narrow ridge stays narrow.
+
+    Parameters
+    ----------
+    x, y : array, shape (R,)
+        Joint draws.
+    shares : tuple of float
+        Shares of the draws, falling.
+
+    Returns
+    -------
+    Region
+        The density and its heights at the borders of the regions.
+    """
+    both = np.stack([x, y])
+    middle = np.median(both, axis=1, keepdims=True)
+    turn = np.linalg.cholesky(np.cov(both))
+    round_draws = np.linalg.solve(turn, both - middle)
+    far = float(np.quantile(np.abs(round_draws), 0.9995)) + 1.0
+    edges = np.linspace(-far, far, _CELLS + 1)
+    counts = np.histogram2d(round_draws[0], round_draws[1], bins=[edges, edges])[0]
+    width = len(x) ** (-1 / 6)  # Scott's rule in two dimensions, in standard deviations
+    height = ndimage.gaussian_filter(counts, width / (edges[1] - edges[0]), mode="constant")
+    centres = (edges[:-1] + edges[1:]) / 2
+    cell = np.clip(np.searchsorted(edges, round_draws) - 1, 0, _CELLS - 1)
+    own = height[cell[0], cell[1]]
+    grid = turn @ np.stack([axis.ravel() for axis in np.meshgrid(centres, centres, indexing="ij")]) + middle
+    levels = tuple(float(np.quantile(own, 1 - share)) for share in shares)
+    return Region(grid[0].reshape(height.shape), grid[1].reshape(height.shape), height, levels)

@@ -1,0 +1,325 @@
+"""Estimates below each other: of fits, of groups, and of groups under different pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, closest
+from scalefit.plots.draws import axis_name, named, need_posterior, pooled_in_logs
+from scalefit.plots.style import (
+    BLUE,
+    FULL_WIDTH,
+    GREY,
+    INK,
+    TEAL,
+    house_style,
+    new_axes,
+    reference_line,
+    symbol,
+    write_key,
+)
+from scalefit.records import Estimate
+from scalefit.results import Fit
+from scalefit.rounding import as_printed, rounded
+from scalefit.summary import estimate_text, interval_text
+
+__all__ = ["forest", "pooling"]
+
+Array = NDArray[np.float64]
+
+_ONE_LINE: Final = 90  # letters of a key that stand behind the name of the axis
+_INNER: Final = (0.25, 0.75)
+_ARROW: Final = {
+    "arrowstyle": "-|>", "color": INK, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 0, "shrinkB": 0,
+}  # fmt: skip
+_SHIFT: Final = 0.2  # of the estimates without pooling, in rows
+
+
+class _Row(NamedTuple):
+    """One line of a forest; a heading has no estimate."""
+
+    words: str
+    one: Estimate | None = None
+    inner: tuple[float, float] | None = None
+    posterior: bool = False
+    colour: str = BLUE
+
+
+@house_style()
+def forest(
+    fit: Fit | Mapping[str, Fit],
+    *,
+    name: str | Mapping[str, str] | None = None,
+    reference: float | None = None,
+    words: str = "",
+    main: Sequence[str] = (),
+    published: Mapping[str, tuple[float, float | None]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one parameter's estimates with their intervals below each other.
+
+    A posterior is a dot, its mean, on a thick line for 50% and a thin one for the interval; another fit is a ring.
+
+    Parameters
+    ----------
+    fit : Fit or mapping of str to Fit
+        One fit, or labelled ones in the order drawn. A parameter with levels (``alpha[family]``) gives a line for each,
+        and one for the common value where they are partly pooled.
+    name : str or mapping of str to str, optional
+        The parameter, without its level, or each fit's own by label; the first fit's first exponent when omitted.
+    reference : float, optional
+        A hypothesis, drawn in red.
+    words : str
+        What the hypothesis says; its value when empty.
+    main : sequence of str
+        Labels drawn in blue; the others are teal. When empty the first fit, or all levels of a single one.
+    published : mapping, optional
+        Label to value and printed uncertainty, drawn as grey diamonds under the fits (plus or minus one).
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    DataError
+        When a fit has no such parameter.
+    """
+    fits = {"": fit} if isinstance(fit, Fit) else dict(fit)
+    if name is None:
+        some = next(iter(fits.values()))
+        exponents = [one.coef.name for one in some.parameters if one.kind == "exponent"]
+        name = exponents[0] if exponents else some.parameters[0].coef.name
+    rows = [
+        row
+        for i, (label, one) in enumerate(fits.items())
+        for row in _rows(label, one, _name_of(name, label), main, first=i == 0)
+    ]
+    printed = dict(published or {})
+    key = _key(fits, bool(printed))
+    ax = new_axes(ax, width=FULL_WIDTH, height=(24 if len(key) > _ONE_LINE else 16) + 4.6 * (len(rows) + len(printed)))
+    for i, row in enumerate(rows):
+        _draw_row(ax, i, row)
+    texts = ["" if row.one is None else estimate_text(row.one, alone=False) for row in rows]
+    for i, (value, error) in enumerate(printed.values(), start=len(rows)):
+        if error:
+            ax.plot([value - error, value + error], [i, i], color=GREY, linewidth=1.2, zorder=3)
+        ax.plot(value, i, marker="D", color=GREY, markersize=4, zorder=4)
+        texts.append(as_printed(value, error))
+    _list_rows(ax, [*(row.words for row in rows), *printed], headings=[row.one is None for row in rows])
+    ax.set_ylim(len(texts) - 0.4, -0.6 - 0.8 * (reference is not None))
+    _make_room(ax, texts, _ends(rows, printed, reference))
+    if reference is not None:
+        reference_line(ax, reference, words or as_printed(reference))
+    letters = list(dict.fromkeys(symbol(_name_of(name, label)) for label in fits))
+    write_key(ax, " or ".join(letters), key)
+    return ax
+
+
+@house_style()
+def pooling(
+    partial: Fit,
+    *,
+    none: Fit | None = None,
+    full: Fit | None = None,
+    name: str | None = None,
+    reference: float | None = None,
+    words: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what pooling does to each group: the estimate alone, pulled towards the groups' common value.
+
+    Parameters
+    ----------
+    partial : Fit
+        A posterior with a partly pooled parameter.
+    none, full : Fit, optional
+        Posteriors of the same law without pooling, and with one value for all groups.
+    name : str, optional
+        The pooled parameter, without its level; the first when omitted.
+    reference : float, optional
+        A hypothesis, drawn in red.
+    words : str
+        What the hypothesis says; its value when empty.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on. A sentence below says how far the groups spread.
+
+    Raises
+    ------
+    DataError
+        When the fit has no partly pooled parameter, or another fit lacks it.
+    """
+    name = _pooled_name(partial, name)
+    groups = [one for one in partial.parameters if one.coef.name == name and one.level]
+    ax = new_axes(ax, width=FULL_WIDTH, height=24 + 7.0 * (len(groups) + 1 + (full is not None)))
+    rows = [_row(", ".join(one.level), partial, one.name, BLUE) for one in groups]
+    shared = [_row("common value", partial, name, BLUE)]
+    shared += [] if full is None else [_row("one value for all", full, _known(full, name), TEAL)]
+    alone = [] if none is None else [_row("", none, _known(none, one.name), TEAL) for one in groups]
+    for i, row in enumerate([*rows, *shared]):
+        _draw_row(ax, i, row)
+    for i, (row, own) in enumerate(zip(rows, alone, strict=False)):
+        _draw_row(ax, i - 2 * _SHIFT, own)
+        _draw_pull(ax, i, own, row)
+    common = partial[name]
+    ax.plot([common.value] * 2, [-0.7, len(rows)], color=BLUE, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    ax.axhline(len(rows) - 0.5 - _SHIFT, color=GREY, linewidth=0.5)
+    every = [*rows, *shared]
+    _list_rows(ax, [row.words for row in every], headings=[False] * len(every))
+    ax.set_ylim(len(every) - 0.4, -0.8 - 0.5 * (reference is not None))
+    texts = [estimate_text(row.one, alone=False) for row in every if row.one is not None]
+    _make_room(ax, texts, _ends([*every, *alone], {}, reference))
+    if reference is not None:
+        reference_line(ax, reference, words or as_printed(reference))
+    key = "dots: posterior means with 50% and 95% intervals; blue: partly pooled, numbers at the right"
+    if alone or full is not None:
+        key += "; teal: " + " and ".join(["each group alone"] * bool(alone) + ["all as one"] * (full is not None))
+    write_key(ax, symbol(name), f"{_spread_words(partial, name)}. {key[0].upper()}{key[1:]}.")
+    return ax
+
+
+def _name_of(name: str | Mapping[str, str], label: str) -> str:
+    if isinstance(name, str):
+        return name
+    if label not in name:
+        raise DataError(f"no parameter is named for {label!r}; name has: {', '.join(name)}")
+    return name[label]
+
+
+def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) -> Iterator[_Row]:
+    """List one fit's lines: a single one, or its levels under a heading and their common value."""
+
+    def colour(words: str) -> str:
+        return BLUE if (words in main or label in main if main else first) else TEAL
+
+    levels = [one for one in fit.parameters if one.coef.name == name and one.level]
+    if not levels:
+        yield _row(label or name, fit, name, colour(label))
+        return
+    if label:
+        yield _Row(label)
+    for one in levels:
+        words = ", ".join(one.level)
+        yield _row(f"    {words}" if label else words, fit, one.name, colour(words))
+    if name in fit.names:
+        yield _row("    common value" if label else "common value", fit, name, colour("common value"))
+
+
+def _row(words: str, fit: Fit, name: str, colour: str) -> _Row:
+    one = named(fit, name)
+    posterior = fit.posterior is not None
+    low, high = np.quantile(fit.draws(name), _INNER) if posterior else (np.nan, np.nan)
+    return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
+
+
+def _draw_row(ax: Axes, at: float, row: _Row) -> None:
+    if row.one is None:
+        return
+    one, colour = row.one, row.colour
+    ax.plot([one.lo, one.hi], [at, at], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=3)
+    if row.inner is not None:
+        ax.plot(row.inner, [at, at], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
+    face = colour if row.posterior else "white"
+    ax.plot(one.value, at, marker="o", color=colour, markerfacecolor=face, markersize=5, zorder=4)
+
+
+def _draw_pull(ax: Axes, at: int, alone: _Row, pooled: _Row) -> None:
+    """Draw an arrow from a group's own estimate to its partly pooled one."""
+    if alone.one is None or pooled.one is None:
+        return
+    ax.annotate(
+        "", (pooled.one.value, at - 0.08), (alone.one.value, at - 2 * _SHIFT + 0.08), zorder=5,
+        arrowprops=_ARROW,
+    )  # fmt: skip
+
+
+def _list_rows(ax: Axes, labels: Sequence[str], *, headings: Sequence[bool]) -> None:
+    """Write what each line is on the left, flush left where there are headings."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    if any(headings):
+        figure = ax.get_figure(root=True)
+        for label in ax.get_yticklabels():
+            label.set_horizontalalignment("left")
+        if figure is not None:
+            figure.draw_without_rendering()
+            widest = max(label.get_window_extent().width for label in ax.get_yticklabels())
+            ax.tick_params(axis="y", pad=widest * 72 / figure.dpi + 4)
+
+
+def _make_room(ax: Axes, texts: Sequence[str], ends: tuple[float, float]) -> None:
+    """Write numbers flush right, and keep what is drawn to the left of them."""
+    written = [
+        ax.annotate(text, (1.0, i), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=7.5)
+        for i, text in enumerate(texts)
+    ]
+    figure = ax.get_figure(root=True)
+    left, right = ends
+    ax.set_xlim(left, right)
+    if figure is not None:
+        figure.draw_without_rendering()
+        share = max(text.get_window_extent().width for text in written) / ax.get_window_extent().width
+        ax.set_xlim(left, left + (right - left) / max(1 - share - 0.03, 0.3))
+
+
+def _ends(
+    rows: Sequence[_Row], printed: Mapping[str, tuple[float, float | None]], reference: float | None
+) -> tuple[float, float]:
+    shown = [row.one for row in rows if row.one is not None]
+    ends: list[Any] = [end for one in shown for end in (one.lo, one.hi, one.value)]
+    ends += [value + sign * (error or 0.0) for value, error in printed.values() for sign in (-1, 1)]
+    ends += [] if reference is None else [reference]
+    finite = [end for end in ends if np.isfinite(end)]
+    room = 0.04 * (max(finite) - min(finite)) or 0.1
+    return min(finite) - room, max(finite) + room
+
+
+def _key(fits: Mapping[str, Fit], printed: bool) -> str:
+    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    posterior = {fit.posterior is not None for fit in fits.values()}
+    said = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
+    said += [f"ring: {fit.engine} with {level} interval" for fit in fits.values() if fit.posterior is None][:1]
+    said += ["diamond: printed value ±\u00a0its\u00a0error"] if printed else []
+    return "; ".join(said)
+
+
+def _pooled_name(fit: Fit, name: str | None) -> str:
+    need_posterior(fit, "a picture of pooling")
+    pooled = [one.coef.name for one in fit.parameters if one.kind == "common"]
+    if not pooled:
+        raise DataError(
+            f"{fit.label or fit.law} pools nothing in part; fit it with scalefit.bayes and pool={{'alpha': 'partial'}}"
+        )
+    if name is not None and name not in pooled:
+        raise DataError(f"{name!r} is not partly pooled; {closest(name, pooled)}")
+    return name or pooled[0]
+
+
+def _known(fit: Fit, name: str) -> str:
+    named(fit, name)
+    return name
+
+
+def _spread_words(fit: Fit, name: str) -> str:
+    """Say how far the groups spread around their common value."""
+    spread = fit[f"sd({name})"]
+    interval = interval_text(spread)
+    if not pooled_in_logs(fit, name):
+        return f"The groups' values spread by {rounded(spread.value, spread.se)} {interval}"
+    factor = rounded(float(np.exp(spread.value)), float(np.exp(spread.value)) * spread.se)
+    sd = f"{axis_name(fit, f'sd({name})')} = {rounded(spread.value, spread.se)} {interval}"
+    return f"Spread between groups: {sd}, a factor of {factor}"

@@ -1,0 +1,233 @@
+"""How parameters trade off: pairs of them, and all of a law against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError
+from scalefit.law import Coef
+from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, reach, shown_value, smooth
+from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels
+from scalefit.results import Fit
+from scalefit.rounding import rounded
+
+__all__ = ["joint", "pairs"]
+
+Array = NDArray[np.float64]
+
+_PANELS_PER_ROW: Final = 3
+_MOST: Final = 8  # parameters whose joint distribution can be read at the width of a page
+_ROOMY: Final = 4  # parameters up to which there is room for three ticks
+_FEW: Final = 200  # draws below which contours would be those of single draws
+
+
+@house_style()
+def pairs(
+    fit: Fit,
+    *,
+    names: Sequence[tuple[str, str]] | None = None,
+    references: Mapping[str, float] | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> tuple[Axes, ...]:
+    """Draw two parameters against each other, one small panel per pair.
+
+    A bootstrap is drawn as a cloud of refits; a posterior as the smallest regions that hold 50% and 95% of it, with the
+    draws outside. Coefficients are natural logarithms. The cross is the estimate, references are red lines.
+
+    Parameters
+    ----------
+    fit : Fit
+        A posterior, or a fit with bootstrap replicates.
+    names : sequence of pairs of str, optional
+        Parameters (x, y) of each panel; by default each exponent with its coefficient, then the exponents
+        with each other.
+    references : mapping, optional
+        Values to mark, by parameter.
+    axes : sequence of Axes, optional
+        Where to draw, one per pair; a new figure when omitted.
+
+    Returns
+    -------
+    tuple of Axes
+        One per pair.
+
+    Raises
+    ------
+    DataError
+        When the fit has no draws or no such parameter.
+    """
+    chosen = tuple(names) if names is not None else _default_pairs(fit)
+    columns = {name: draws_of(fit, name) for pair in chosen for name in pair}
+    places = list(axes) if axes is not None else _grid(len(chosen))
+    for ax, (a, b) in zip(places, chosen, strict=True):
+        both = np.isfinite(columns[a]) & np.isfinite(columns[b])
+        x, y = columns[a][both], columns[b][both]
+        if fit.posterior is None:
+            ax.scatter(x, y, s=2, color=BLUE, alpha=0.18, linewidths=0, rasterized=False, zorder=2)
+        else:
+            _regions(ax, x, y)
+        _cross(ax, fit, a, b)
+        _limits(ax, fit, (a, x), (b, y), references or {})
+        ax.set_xlabel(axis_name(fit, a))
+        ax.set_ylabel(axis_name(fit, b))
+        ax.locator_params(nbins=5)
+        ax.set_title(f"correlation {_correlation(x, y)}", color=GREY, fontsize=7.5)
+    return tuple(places)
+
+
+@house_style()
+def joint(
+    fit: Fit, *, names: Sequence[str] | None = None, references: Mapping[str, float] | None = None
+) -> tuple[Axes, ...]:
+    """Draw parameters against each other in a triangle, with their own distributions on its edge.
+
+    Contours hold 50% and 95% of the draws; mirrored above the diagonal stand the correlations. Coefficients are natural
+    logarithms, references red lines.
+
+    Parameters
+    ----------
+    fit : Fit
+        A posterior, or a fit with bootstrap replicates.
+    names : sequence of str, optional
+        Two to eight parameters; those of the law without levels when omitted, its exponents when it has too many.
+    references : mapping, optional
+        Values to mark, by parameter.
+
+    Returns
+    -------
+    tuple of Axes
+        Of the k by k panels, row by row, in a new figure.
+
+    Raises
+    ------
+    DataError
+        When the fit has no draws or no such parameter, or the names are too many or too few.
+    """
+    chosen = list(names) if names is not None else _default_names(fit)
+    if not 2 <= len(chosen) <= _MOST:
+        raise DataError(f"{len(chosen)} parameters cannot be drawn against each other; name 2 to {_MOST} of them")
+    draws = np.stack([draws_of(fit, name) for name in chosen])
+    draws = draws[:, np.isfinite(draws).all(axis=0)]
+    k, marks = len(chosen), references or {}
+    axes = new_panels(k, k, height=min(FULL_WIDTH, 42.0 * k) * 0.92, width=min(FULL_WIDTH, 46.0 * k))
+    for place, ax in enumerate(axes):
+        i, j = divmod(place, k)
+        x, y = draws[j], draws[i]
+        if i < j:
+            ax.axis("off")
+            ax.text(0.5, 0.5, _correlation(x, y), transform=ax.transAxes, ha="center", va="center", color=INK)
+            continue
+        if i == j:
+            _edge(ax, fit, chosen[i], x, marks)
+        else:
+            _regions(ax, x, y)
+            _limits(ax, fit, (chosen[j], x), (chosen[i], y), marks)
+        _outer_labels(ax, fit, (i, j), chosen)
+    what = "posterior" if fit.posterior is not None else "bootstrap refits"
+    figure = axes[0].figure
+    figure.suptitle(f"contours: 50% and 95% of the {what}; numbers: correlations", fontsize=7.5, color=GREY)
+    return tuple(axes)
+
+
+def _regions(ax: Axes, x: Array, y: Array) -> None:
+    """Draw the regions of highest density, and the draws outside of the larger one."""
+    if len(x) < _FEW:
+        ax.scatter(x, y, s=3, color=BLUE, alpha=0.4, linewidths=0, zorder=2)
+        return
+    region = highest_region(x, y)
+    top = float(region.height.max())
+    ax.scatter(x, y, s=1.2, color=BLUE, alpha=0.25, linewidths=0, zorder=1)
+    ax.contourf(region.x, region.y, region.height, [*region.levels, top], colors=["#d3e0ec", "#92b4d2"], zorder=2)
+    ax.contour(region.x, region.y, region.height, region.levels, colors=BLUE, linewidths=[0.7, 1.0], zorder=3)
+
+
+def _cross(ax: Axes, fit: Fit, a: str, b: str) -> None:
+    at = shown_value(fit[a]), shown_value(fit[b])
+    ax.plot(*at, marker="+", color="white", markersize=9, mew=2.6, zorder=4)
+    ax.plot(*at, marker="+", color=INK, markersize=8, mew=1.1, zorder=5)
+
+
+def _limits(ax: Axes, fit: Fit, x: tuple[str, Array], y: tuple[str, Array], references: Mapping[str, float]) -> None:
+    """Show the bulk of the draws and the references, which are drawn, and nothing below a bound."""
+    for (name, draws), limit, line in ((x, ax.set_xlim, ax.axvline), (y, ax.set_ylim, ax.axhline)):
+        known = name in references
+        lo, hi = reach(draws, *([references[name]] if known else []))
+        limit(max(lo, lower_bound(fit, name)), hi)
+        if known:
+            line(references[name], color=RED, linewidth=1.0, zorder=3.5)
+
+
+def _edge(ax: Axes, fit: Fit, name: str, draws: Array, references: Mapping[str, float]) -> None:
+    """Draw one parameter's own distribution."""
+    known = [references[name]] if name in references else []
+    lo, hi = reach(draws, *known)
+    lo = max(lo, lower_bound(fit, name))
+    grid = np.linspace(lo, hi, 200)
+    height = smooth(draws, grid, lower=lower_bound(fit, name))
+    ax.fill_between(grid, height, color="#d3e0ec", linewidth=0)
+    ax.plot(grid, height, color=BLUE, linewidth=1.0)
+    for at in known:
+        ax.axvline(at, color=RED, linewidth=1.0)
+    ax.set_xlim(lo, hi)
+    ax.set_ylim(0, 1.1 * float(height.max()))
+
+
+def _outer_labels(ax: Axes, fit: Fit, place: tuple[int, int], names: Sequence[str]) -> None:
+    """Label the left and the lower edge of the triangle only."""
+    i, j = place
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=2 if len(names) > _ROOMY else 3, min_n_ticks=2))
+    ax.tick_params(labelsize=6.5)
+    if i == j:
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+    if i == len(names) - 1:
+        ax.set_xlabel(axis_name(fit, names[j]))
+    else:
+        ax.set_xticklabels([])
+    if j == 0 and i > 0:
+        ax.set_ylabel(axis_name(fit, names[i]))
+    else:
+        ax.set_yticklabels([])
+
+
+def _correlation(x: Array, y: Array) -> str:
+    r = float(np.corrcoef(x, y)[0, 1])
+    return rounded(r, min(max(1 - abs(r), 1e-3), 0.1))
+
+
+def _default_pairs(fit: Fit) -> tuple[tuple[str, str], ...]:
+    """Each exponent with its coefficient, then the exponents with each other; names without levels."""
+    known, owned = set(fit.names), []
+    for one in fit.law.terms:
+        if isinstance(one.exponent, Coef) and isinstance(one.coefficient, Coef):
+            names = (one.exponent.name, one.coefficient.name)
+            owned += [names] if set(names) <= known else []
+    exponents = [coef.name for coef in fit.law.exponents if coef.name in known]
+    chosen = (*owned, *combinations(exponents, 2))
+    if not chosen:
+        raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
+    return chosen
+
+
+def _default_names(fit: Fit) -> list[str]:
+    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent")]
+    found = [one.name for one in law if not one.level]
+    if not 2 <= len(found) <= _MOST:
+        found = [one.name for one in law if one.kind == "exponent"]
+    return found
+
+
+def _grid(count: int) -> list[Axes]:
+    rows = -(-count // _PANELS_PER_ROW)
+    axes = new_panels(rows, min(count, _PANELS_PER_ROW), height=50 * rows)
+    for spare in axes[count:]:
+        spare.remove()
+    return axes[:count]
