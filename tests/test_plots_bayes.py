@@ -305,7 +305,7 @@ def test_pooling_pulls_every_group(groups: pd.DataFrame, pooled: Fit) -> None:
     assert f"Spread between groups: sd of ln $\\alpha$ = {spread.value:.2f} [{spread.lo:.2f}, " in said
     factor = float(said.partition("a factor of ")[2].partition(". ")[0])
     assert factor == pytest.approx(np.exp(spread.value), abs=0.05)
-    assert "each group alone and all as one" in said
+    assert "each group alone, drawn above, and all as one" in said
     alone = pooling(pooled)
     assert "each group alone" not in texts(alone)
     assert len(alone.get_yticklabels()) == 6

@@ -186,7 +186,10 @@ def pooling(
         reference_line(ax, reference, words or as_printed(reference))
     key = "dots: posterior means with 50% and 95% intervals; blue: partly pooled, numbers at the right"
     if alone or full is not None:
-        key += "; teal: " + " and ".join(["each group alone"] * bool(alone) + ["all as one"] * (full is not None))
+        key += "; teal: " + " and ".join(
+            [f"each group alone, drawn above{',' * (full is not None)}"] * bool(alone)
+            + ["all as one"] * (full is not None)
+        )
     write_key(ax, symbol(name), f"{_spread_words(partial, name)}. {key[0].upper()}{key[1:]}.")
     return ax
 
