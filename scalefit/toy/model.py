@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.theory import unrepresented_loss
 
-__all__ = ["DONE", "RowNorms", "ToyRun", "mean_square_overlap", "start"]
+__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "mean_square_overlap", "measures", "start"]
 
 Real = NDArray[Any]
 
@@ -142,6 +142,29 @@ class ToyRun:
             | {name: tuple(record[name]) for name in ("checkpoints", "loss", "loss_se")}
             | {"config": ToyConfig.from_dict(record["config"]), "row_norms": norms and RowNorms(**norms)}
         )
+
+
+class Trained(NamedTuple):
+    """What an engine hands back for one model.
+
+    Parameters
+    ----------
+    W, b : array, shape (n, m) and (n,)
+        Final parameters.
+    loss, loss_se : array, shape (checkpoints,)
+        Mean loss and its standard error; not finite where the training failed.
+    samples : int
+        Samples behind each loss.
+    seconds : float
+        Time taken.
+    """
+
+    W: Real
+    b: Real
+    loss: NDArray[np.float64]
+    loss_se: NDArray[np.float64]
+    samples: int
+    seconds: float
 
 
 def start(config: ToyConfig) -> tuple[Real, Real]:

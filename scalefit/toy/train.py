@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numba
 import numpy as np
@@ -18,12 +18,12 @@ from scalefit.errors import DataError, closest
 from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.model import DONE, ToyRun, measures, start
+from scalefit.toy.model import DONE, ToyRun, Trained, measures, start
 from scalefit.toy.room import Batch, Work, new_batch, new_work
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 
-__all__ = ["DEVICES", "Progress", "Trained", "train_toy"]
+__all__ = ["DEVICES", "Progress", "train_toy"]
 
 Real = NDArray[Any]
 
@@ -36,29 +36,6 @@ class Progress(Protocol):
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Take note."""
-
-
-class Trained(NamedTuple):
-    """What an engine hands back for one model.
-
-    Parameters
-    ----------
-    W, b : array, shape (n, m) and (n,)
-        Final parameters.
-    loss, loss_se : array, shape (checkpoints,)
-        Mean loss and its standard error; not finite where the training failed.
-    samples : int
-        Samples behind each loss.
-    seconds : float
-        Time taken.
-    """
-
-    W: Real
-    b: Real
-    loss: NDArray[np.float64]
-    loss_se: NDArray[np.float64]
-    samples: int
-    seconds: float
 
 
 def train_toy(
