@@ -23,8 +23,12 @@ SMALL = ToyConfig(width=5, n_features=30, alpha=1.0, batch=48, steps=20, warmup=
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch):
-    """Fill up groups to 3 models, not 32: the rest would only cost time here."""
+    """Fill up groups to 3 models, not 32, and use one thread: anything else only costs time here."""
     monkeypatch.setattr(batched, "MOST_MODELS", 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def train(configs, marks=(20,), loss_samples=96, device="cpu"):

@@ -10,8 +10,6 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scipy.linalg import cython_blas
-
 __all__ = ["one_thread"]
 
 _NAMES = ("scipy_openblas", "openblas")
@@ -26,6 +24,8 @@ def one_thread() -> Iterator[None]:
     None
         For the time of the ``with`` block.
     """
+    from scipy.linalg import cython_blas  # here, because it is slow to load
+
     library = ctypes.CDLL(cython_blas.__file__)  # looks through to the library that it links
     for name in _NAMES:
         if hasattr(library, f"{name}_set_num_threads"):
