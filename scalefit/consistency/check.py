@@ -1,0 +1,270 @@
+"""From a sweep's losses to a verdict on 1/m: the same fits as for real runs, with their conditions."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.bayes import bayes
+from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
+from scalefit.compare.differences import Difference, differences
+from scalefit.consistency.series import LAW, Curve, Series, curves, measure_series, settings_of
+from scalefit.datasets import published_value
+from scalefit.results import Fit
+from scalefit.toy.frequency import law_weights, probabilities
+from scalefit.toy.sweep import read_sweep
+from scalefit.toy.theory import strong_exponent, weak_slope, welch_slope
+
+__all__ = ["Check", "SettingCheck", "check_sweep"]
+
+Report = Callable[[str, int, int], None]
+
+MOVES = 0.05  # change of the exponent with twice the training that counts
+KNOWN = 0.1  # change plus its error below which an exponent counts as converged
+STRONG, WEAK = 0.9, 2.0  # share of represented features; represented features per dimension
+CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
+
+
+@dataclass(frozen=True, eq=False)
+class SettingCheck:
+    """What one setting of the sweep says.
+
+    Parameters
+    ----------
+    setting : dict
+        What it is.
+    regime : {"strong", "weak", "between"}
+        By the share of represented features at the longest training.
+    series : tuple of Series
+        By length of training, ascending; the last one counts.
+    posterior : Fit or None
+        Of the same law on the last series, normal errors of the log loss.
+    change, change_se : float
+        Of the exponent from the series nearest to half the training; NaN with one length.
+    convergence : {"converged", "not converged", "not known"}
+        By that change.
+    curves : tuple of Curve
+        Alternatives to the power law, best first.
+    theory : dict of str to float
+        Exponents over these widths that theory gives for the regime.
+    against : tuple of Difference
+        This exponent minus that of language models.
+    """
+
+    setting: dict[str, Any]
+    regime: str
+    series: tuple[Series, ...]
+    posterior: Fit | None
+    change: float
+    change_se: float
+    convergence: str
+    curves: tuple[Curve, ...]
+    theory: dict[str, float]
+    against: tuple[Difference, ...]
+
+    @property
+    def last(self) -> Series:
+        """The series with the longest training."""
+        return self.series[-1]
+
+    @property
+    def exponent(self) -> float:
+        """Exponent at the longest training."""
+        return self.last.fit["a"].value
+
+    @property
+    def se(self) -> float:
+        """Its standard error: HC3, or that of the mean of the seeds' own exponents where it is larger."""
+        spread = self.last.by_seed
+        between = float(np.std(spread, ddof=1)) / math.sqrt(len(spread)) if len(spread) > 1 else 0.0
+        return max(self.last.fit["a"].se, between)
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """A sweep against 1/m.
+
+    Parameters
+    ----------
+    name : str
+        The sweep.
+    reference : float
+        The exponent in question.
+    region : tuple of float
+        What counts as equal to it.
+    settings : tuple of SettingCheck
+        Those under strong superposition first, the longest training first.
+    models, failed : int
+        Cells of the sweep, and those that failed.
+    """
+
+    name: str
+    reference: float
+    region: tuple[float, float]
+    settings: tuple[SettingCheck, ...]
+    models: int
+    failed: int
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences with their conditions."""
+        from scalefit.consistency.words import verdict
+
+        return verdict(self)
+
+    def summary(self) -> str:
+        """Return verdict and numbers as text."""
+        from scalefit.consistency.words import check_text
+
+        return check_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def record(self) -> dict[str, Any]:
+        """Return plain JSON: ``exponent, se, interval, converged, verdict`` of the first setting, and all settings."""
+        from scalefit.consistency.words import check_record
+
+        return check_record(self)
+
+
+def check_sweep(
+    sweep: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    reference: float = 1.0,
+    region: tuple[float, float] = (0.9, 1.1),
+    language_models: bool = True,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> Check:
+    """Fit a sweep's losses by least squares and posterior, and compare with 1/m, theory and language models.
+
+    Parameters
+    ----------
+    sweep : path or DataFrame
+        A sweep's folder, or its table.
+    reference : float
+        The exponent in question.
+    region : tuple of float
+        What counts as equal to it.
+    language_models : bool
+        Compare with the width exponents of four model families and of Chinchilla, refitted here, and with the printed
+        0.91.
+    seed : int
+        Seed of the posteriors.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Check
+        Print it.
+
+    Raises
+    ------
+    DataError
+        When the sweep has no setting with three widths.
+    """
+    table = sweep if isinstance(sweep, pd.DataFrame) else read_sweep(sweep)
+    report = progress or (lambda *_: None)
+    parts = settings_of(table)
+    others = _language_models(seed, report) if language_models else ()
+    found = []
+    for done, (setting, rows) in enumerate(parts):
+        report("fitting the sweep", done, len(parts))
+        found.append(_check(setting, rows, others, seed))
+    settings = sorted((one for one in found if one is not None), key=_order)
+    name = "sweep" if isinstance(sweep, pd.DataFrame) else os.path.basename(os.fspath(sweep))  # noqa: PTH119
+    failed = int((~np.isfinite(table["loss"].astype(float))).sum())
+    return Check(name, reference, region, tuple(settings), len(table), failed)
+
+
+def _order(one: SettingCheck) -> tuple[Any, ...]:
+    regime = ("strong", "between", "weak").index(one.regime)
+    return regime, -one.setting["n_features"], -one.last.steps, -len(one.last.rows), str(one.setting)
+
+
+def _language_models(seed: int, report: Report) -> tuple[Belief, ...]:
+    """Width exponents of language models to stand beside the toy's."""
+    report("refitting language models", 0, 0)
+    families = bayes("llm_families", "family_width", seed=seed, throw=False, path="fast")
+    chinchilla = bayes(
+        "chinchilla", "width_depth", drop_highest_loss=40, likelihood="normal", cluster="shape", seed=seed,
+        throw=False, path="fast",
+    )  # fmt: skip
+    printed = published_value("liu2025.alpha")
+    return (
+        *beliefs_of(families, ["alpha"], "four model families"),
+        *beliefs_of(chinchilla, ["a_m"], "Chinchilla"),
+        published_belief("Liu et al. 2025, printed", printed.value, printed.uncertainty),
+    )
+
+
+def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Belief], seed: int) -> SettingCheck | None:
+    lengths = [measure_series(rows, int(steps)) for steps in np.unique(rows["steps"])]
+    series = tuple(one for one in lengths if one is not None)
+    if not series:
+        return None
+    last = series[-1]
+    change, change_se = _change(series)
+    posterior = None
+    if len(last.rows) > 4:
+        posterior = bayes(
+            last.rows[["loss", "width", "seed"]], LAW, likelihood="normal", exponents="free",
+            priors={"a": "Normal(1, 1)"}, seed=seed, throw=False, path="fast", label="toy model",
+        )  # fmt: skip
+    regime = _regime(last, setting)
+    own = beliefs_of(last.fit, ["a"], "toy model")
+    return SettingCheck(
+        setting, regime, series, posterior, change, change_se, _convergence(change, change_se), curves(last, setting),
+        _theory(setting, last.widths, regime),
+        tuple(one for other in others for one in differences([*own, other])),
+    )  # fmt: skip
+
+
+def _change(series: Sequence[Series]) -> tuple[float, float]:
+    """Exponent at the longest training minus that nearest to half of it, and the error of the difference."""
+    last = series[-1]
+    shorter = [one for one in series[:-1] if one.steps <= 0.75 * last.steps and one.widths == last.widths]
+    if not shorter:
+        return math.nan, math.nan
+    half = min(shorter, key=lambda one: abs(one.steps - last.steps / 2))
+    return last.fit["a"].value - half.fit["a"].value, math.hypot(last.fit["a"].se, half.fit["a"].se)
+
+
+def _convergence(change: float, error: float) -> str:
+    if math.isnan(change):
+        return UNKNOWN
+    if abs(change) > max(MOVES, 2 * error):
+        return MOVING
+    return CONVERGED if abs(change) + error <= KNOWN else UNKNOWN
+
+
+def _regime(series: Series, setting: dict[str, Any]) -> str:
+    """Strong when nearly every feature is represented, weak when hardly more than there are dimensions."""
+    phi, m = series.rows["phi_half"].to_numpy(float), series.rows["width"].to_numpy(float)
+    if np.median(phi) >= STRONG:
+        return "strong"
+    per_dimension = phi * float(setting["n_features"]) / m
+    return "weak" if np.median(per_dimension) <= WEAK else "between"
+
+
+def _theory(setting: dict[str, Any], widths: tuple[int, ...], regime: str) -> dict[str, float]:
+    """Exponents over these widths that theory gives."""
+    n, found = int(setting["n_features"]), {}
+    if regime == "strong":
+        found["Welch bound at this n"] = welch_slope(n, widths)
+        if setting.get("frequency") == "power":
+            found["asymptotic"] = strong_exponent(float(setting["alpha"]))
+    elif setting.get("frequency", "given") != "given":
+        weights = law_weights(setting["frequency"], n, alpha=setting.get("alpha"), scale=setting.get("scale"))
+        found["exact sum over features beyond m"] = weak_slope(
+            probabilities(weights, float(setting.get("density", 1.0))), widths
+        )
+    return found

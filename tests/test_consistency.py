@@ -1,0 +1,180 @@
+"""The check of a sweep: exponents, straightness and convergence of tables whose answer is known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from scalefit.consistency import check_sweep
+from scalefit.consistency.series import curves, measure_series
+from scalefit.errors import DataError
+from scalefit.toy.theory import weak_loss, weak_slope, welch_bound
+
+WIDTHS = (8, 13, 21, 34, 55)
+
+
+def sweep(law, *, steps=(6000,), seeds=3, noise=0.01, phi=1.0, gamma=-1.0, alpha=1.0, n=512):
+    """Build a table as a sweep writes it, with losses ``law(m, steps)``."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "width": m, "n_features": n, "frequency": "power", "alpha": alpha, "scale": np.nan, "density": 1.0,
+            "gamma": gamma, "batch": 256, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "steps": t,
+            "seed": s, "loss": law(m, t) * math.exp(noise * rng.standard_normal()), "loss_se": 0.005 * law(m, t),
+            "phi_half": phi if np.isscalar(phi) else phi[m], "status": "done",
+        }
+        for t in steps for s in range(seeds) for m in WIDTHS
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def power(a):
+    return lambda m, _steps: 3 * m**-a
+
+
+def check(table, **options):
+    return check_sweep(table, language_models=False, **options)
+
+
+def test_exponent_is_that_of_ordinary_least_squares():
+    table = sweep(power(1.1))
+    (one,) = check(table).settings
+    line = stats.linregress(np.log(table.width), np.log(table.loss))
+    assert one.exponent == pytest.approx(-line.slope, abs=1e-9)
+    assert one.last.by_seed == pytest.approx(
+        [-np.polyfit(np.log(rows.width), np.log(rows.loss), 1)[0] for _, rows in table.groupby("seed")]
+    )
+
+
+def test_local_exponents_and_their_errors():
+    table = sweep(power(1.0), noise=0.02)
+    (one,) = check(table).settings
+    logs = np.log(table.loss).groupby(table.width)
+    means, errors = logs.mean().to_numpy(), logs.std().to_numpy() / math.sqrt(3)
+    spans = np.diff(np.log(WIDTHS))
+    assert [s.slope for s in one.last.local] == pytest.approx(-np.diff(means) / spans)
+    assert [s.se for s in one.last.local] == pytest.approx(np.hypot(errors[1:], errors[:-1]) / spans)
+
+
+def test_a_straight_law_passes_and_a_bent_one_does_not():
+    (straight,) = check(sweep(power(1.0))).settings
+    (bent,) = check(sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.2 * math.log(m / 20) ** 2))).settings
+    assert straight.last.lack_p > 0.01
+    assert bent.last.lack_p < 1e-6
+    assert bent.last.bend == pytest.approx(0.4, abs=0.03)
+    assert bent.last.bend_p < 1e-6
+
+
+def test_lack_of_fit_is_the_textbook_f_test():
+    table = sweep(power(0.7), noise=0.05)
+    series = measure_series(table, 6000)
+    u, y = np.log(table.width), np.log(table.loss)
+    full = y - y.groupby(table.width).transform("mean")
+    line = y - np.polyval(np.polyfit(u, y, 1), u)
+    f = ((line**2).sum() - (full**2).sum()) / 3 / ((full**2).sum() / 10)
+    assert series.lack_p == pytest.approx(stats.f.sf(f, 3, 10))
+
+
+@pytest.mark.parametrize(
+    ("late", "noise", "word"),
+    [(1.0, 0.005, "converged"), (1.3, 0.005, "not converged"), (1.05, 0.1, "not known")],
+)
+def test_convergence_compares_two_lengths_of_training(late, noise, word):
+    table = sweep(lambda m, t: 3 * m ** -(late if t == 6000 else 1.0), steps=(3000, 6000), noise=noise)
+    (one,) = check(table).settings
+    assert one.convergence == word
+    assert one.change == pytest.approx(late - 1.0, abs=0.02 if noise < 0.1 else 0.4)
+
+
+def test_one_length_of_training_settles_nothing():
+    found = check(sweep(power(1.0)))
+    assert found.settings[0].convergence == "not known"
+    assert "does not settle whether it falls as 1/m" in found.verdict[-1]
+    assert found.record()["converged"] is None
+
+
+def test_a_converged_straight_law_is_counted():
+    found = check(sweep(power(1.0), steps=(3000, 6000), noise=0.003))
+    assert "In 1 of the 1 settings" in found.verdict[-1]
+    other = check(sweep(power(0.5), steps=(3000, 6000), noise=0.003))
+    assert "In 0 of the 1 settings" in other.verdict[-1]
+
+
+def test_regimes_follow_the_represented_features():
+    strong = check(sweep(power(1.0), phi=1.0)).settings[0]
+    weak = check(sweep(power(0.3), phi={m: m / 512 for m in WIDTHS})).settings[0]
+    between = check(sweep(power(0.6), phi=0.5)).settings[0]
+    assert [one.regime for one in (strong, weak, between)] == ["strong", "weak", "between"]
+    p = np.arange(1, 513.0) ** -1.0
+    assert weak.theory["exact sum over features beyond m"] == pytest.approx(weak_slope(p / p.sum(), WIDTHS))
+
+
+def test_without_strong_superposition_nothing_is_said_of_one_over_m():
+    found = check(sweep(power(0.3), phi=0.02))
+    assert found.verdict[-1] == "No setting is under strong superposition, so this sweep says nothing about 1/m."
+
+
+@pytest.mark.parametrize(
+    ("law", "name"),
+    [
+        (lambda m: welch_bound(512, m), "A (n - m)/(m (n - 1)), Welch"),
+        (lambda m: m**-1.4, "A/m^a"),
+    ],
+)
+def test_the_true_curve_predicts_left_out_widths_best(law, name):
+    table = sweep(lambda m, _: 5 * law(m), noise=0.0005)
+    best, second = curves(measure_series(table, 6000), {"n_features": 512, "frequency": "power", "alpha": 1.0})[:2]
+    assert best.name == name
+    assert best.left_out < 0.5 * second.left_out
+
+
+def test_the_weak_sum_has_nothing_to_fit():
+    p = np.arange(1, 513.0) ** -1.0
+    table = sweep(lambda m, _: weak_loss(p / p.sum(), m), noise=0.0)
+    best = curves(measure_series(table, 6000), {"n_features": 512, "frequency": "power", "alpha": 1.0})[0]
+    assert (best.parameters, best.rms) == (0, pytest.approx(0, abs=1e-12))
+
+
+def test_settings_are_kept_apart_and_strong_ones_come_first():
+    weak = sweep(power(0.3), phi=0.02, gamma=0.2)
+    found = check(pd.concat([weak, sweep(power(1.0)), sweep(power(0.9), alpha=1.5)]))
+    assert [one.setting["gamma"] for one in found.settings] == [-1.0, -1.0, 0.2]
+    assert found.settings[1].exponent == pytest.approx(0.9, abs=0.02)
+    assert found.models == 45
+
+
+def test_failed_models_are_counted_and_left_out():
+    table = sweep(power(1.0))
+    table.loc[0, "loss"] = np.nan
+    found = check(table)
+    assert found.failed == 1
+    assert "45 models" not in found.summary()
+    assert "15 models, 1 failed" in found.summary()
+
+
+def test_language_models_stand_beside_the_toy():
+    found = check_sweep(sweep(power(1.0)))
+    gaps = {gap.second: gap for gap in found.settings[0].against}
+    assert gaps["Liu et al. 2025, printed"].mean == pytest.approx(found.settings[0].exponent - 0.91)
+    assert gaps["four model families"].mean == pytest.approx(1.0 - 0.704, abs=0.02)
+    assert gaps["Chinchilla"].mean == pytest.approx(0.0, abs=0.06)
+
+
+def test_record_is_json_with_the_contract_keys():
+    record = json.loads(json.dumps(check(sweep(power(1.0), steps=(3000, 6000))).record(), allow_nan=False))
+    assert {"exponent", "se", "interval", "converged", "verdict"} <= set(record)
+    assert record["interval"][0] < record["exponent"] < record["interval"][1]
+    assert record["settings"][0]["theory"]["asymptotic"] == 1.0
+
+
+def test_tables_without_a_sweep_are_refused():
+    with pytest.raises(DataError, match="the table lacks width, steps, seed"):
+        check(pd.DataFrame({"loss": [1.0]}))
+    table = sweep(power(1.0))
+    with pytest.raises(DataError, match="no setting of the sweep has 3 widths that finished"):
+        check(table[table.width < 20])
