@@ -20,7 +20,6 @@ torch = pytest.importorskip("torch")
 
 STEPS = 200  # before measuring: the sparsity of the outputs is that of a model in training
 DENSE_STEPS = 10
-AT_LEAST = {0.0: 6, 1.0: 6, 2.0: 15}
 
 
 def seconds(call, repeats, best_of=3):
@@ -36,7 +35,7 @@ def seconds(call, repeats, best_of=3):
 
 
 def dense_step(config):
-    """One step as usually written, with torch's own fused-where-possible AdamW."""
+    """One step as usually written, with torch's own AdamW."""
     p = torch.tensor(config.probabilities(), dtype=torch.float32)
     W, b = (torch.tensor(one, requires_grad=True) for one in start(config))
     optimiser = torch.optim.AdamW([{"params": [W], "weight_decay": 0.1}, {"params": [b], "weight_decay": 0.0}], lr=1e-3)
@@ -105,4 +104,3 @@ def test_step_against_dense_autograd(benchmark, width, alpha):
         "elementwise_ms": round((gradient - products) * 1e3, 2),
         "optimiser_ms": round(max(ours - gradient - draw, 0.0) * 1e3, 2),
     }
-    assert dense / ours > AT_LEAST[alpha]
