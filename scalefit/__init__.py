@@ -5,12 +5,15 @@ The names below load on first use, so that ``import scalefit`` costs nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from scalefit.calibration import calibrate
     from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.law import PRESETS, Law
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
     from scalefit.leastsq.fit import fit
     from scalefit.report import build_report
     from scalefit.results import Fit
+    from scalefit.sensitivity import sensitivity
     from scalefit.storage import load_fit
     from scalefit.tables import read_table
 
 _HOMES = {
+    "calibrate": "scalefit.calibration",
     "build_report": "scalefit.report",
     "dataset_names": "scalefit.datasets",
     "describe_dataset": "scalefit.datasets",
@@ -38,6 +43,7 @@ _HOMES = {
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
     "Fit": "scalefit.results",
+    "sensitivity": "scalefit.sensitivity",
     "load_fit": "scalefit.storage",
     "read_table": "scalefit.tables",
 }
@@ -54,6 +60,7 @@ __all__ = [
     "StudyError",
     "__version__",
     "build_report",
+    "calibrate",
     "dataset_names",
     "describe_dataset",
     "fit",
@@ -61,6 +68,7 @@ __all__ = [
     "load_fit",
     "published_value",
     "read_table",
+    "sensitivity",
     "to_lmfit",
 ]
 
@@ -73,3 +81,22 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Verb(ModuleType):
+    """A package named as its main function, and callable as that: ``scalefit.sensitivity``."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+class _Door(ModuleType):
+    """The front door: importing a package puts it where the function of its name stands, so both can be called."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            value.__class__ = _Verb
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door

@@ -1,0 +1,290 @@
+"""Ranks and coverage over simulated data sets, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from scalefit.records import NOT_CONVERGED
+
+__all__ = ["RANKS", "Calibration", "Replicate"]
+
+Array = NDArray[np.float64]
+
+RANKS = 99  # roughly independent draws that a truth is ranked among: 100 possible ranks
+BINS = (20, 10, 5, 4)  # of the ranks; as many as leave 10 replicates to each
+DOUBT = 0.05  # of a test, shared among the parameters
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One simulated data set and what was found in it.
+
+    Parameters
+    ----------
+    number : int
+        Which one; with the seed it decides everything.
+    truth : dict of str to float
+        By name; coefficients as logs.
+    status, reason : str
+        Of the fit; ``failed`` where there was none.
+    path : str
+        ``fast`` or ``full``; empty for least squares.
+    khat : float or None
+        Of importance sampling.
+    rank : dict of str to int
+        How many of 99 draws lie below the truth; empty for least squares, whose replicates are no posterior.
+    lo, hi, mean, sd : dict of str to float
+        Interval, centre and width found; coefficients as logs.
+    """
+
+    number: int
+    truth: dict[str, float]
+    status: str
+    reason: str
+    path: str
+    khat: float | None
+    rank: dict[str, int]
+    lo: dict[str, float]
+    hi: dict[str, float]
+    mean: dict[str, float]
+    sd: dict[str, float]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is an interval that can be trusted."""
+        return bool(self.lo) and self.status != NOT_CONVERGED
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How often intervals cover a known truth, and where it ranks.
+
+    Parameters
+    ----------
+    law, source : str
+        The law, and the table whose rows are the design.
+    n_rows : int
+        Rows of the design.
+    truth : {"prior", "posterior"}
+        Where the truths come from.
+    engine : {"bayes", "leastsq"}
+        What was fitted.
+    simulated, fitted : str
+        The two models, in words.
+    same : bool
+        Whether the model fitted is the one that made the data.
+    level : float
+        Probability of the intervals.
+    priors : dict of str to str
+        Of the fitted model (and of the truths, when drawn from the prior).
+    replicates : tuple of Replicate
+        In the order of their numbers.
+    seed : int
+        Seed.
+    version : str
+        Version of scalefit.
+    """
+
+    law: str
+    source: str
+    n_rows: int
+    truth: str
+    engine: str
+    simulated: str
+    fitted: str
+    same: bool
+    level: float
+    priors: dict[str, str]
+    replicates: tuple[Replicate, ...]
+    seed: int
+    version: str
+
+    @cached_property
+    def good(self) -> tuple[Replicate, ...]:
+        """Replicates with an interval that can be trusted."""
+        return tuple(one for one in self.replicates if one.is_good)
+
+    @property
+    def failed(self) -> int:
+        """Replicates without one."""
+        return len(self.replicates) - len(self.good)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every data set has an interval that can be trusted, 1 when not."""
+        return int(self.failed > 0)
+
+    @property
+    def is_sbc(self) -> bool:
+        """Whether ranks must be uniform: truths from the prior, the same model fitted, by Bayes."""
+        return self.truth == "prior" and self.same and self.engine == "bayes"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that both models have."""
+        return tuple(name for name in self.good[0].truth if name in self.good[0].lo) if self.good else ()
+
+    @property
+    def bins(self) -> int:
+        """Bins of the rank histograms."""
+        return next((bins for bins in BINS if len(self.good) >= 10 * bins), BINS[-1])
+
+    def ranks(self, name: str) -> NDArray[np.int64]:
+        """Ranks of the truth among 99 draws, shape (R,)."""
+        return np.array([one.rank[name] for one in self.good])
+
+    def rank_counts(self, name: str) -> NDArray[np.int64]:
+        """Ranks counted in bins of equal width, shape (bins,)."""
+        return np.bincount(self.ranks(name) * self.bins // (RANKS + 1), minlength=self.bins)
+
+    def coverage(self, name: str) -> tuple[float, float, float]:
+        """Share of intervals that cover the truth, and its exact 95% confidence limits (Clopper and Pearson)."""
+        covered = sum(one.lo[name] <= one.truth[name] <= one.hi[name] for one in self.good)
+        limits = stats.binomtest(covered, len(self.good)).proportion_ci(0.95)
+        return covered / len(self.good), float(limits.low), float(limits.high)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per parameter.
+
+        ``param, n, coverage, coverage_se, coverage_lo, coverage_hi``; ``coverage_least, coverage_most`` if all failed
+        replicates had missed or covered; ``z_mean, z_sd`` of (estimate - truth) / error, which are 0 and 1 where errors
+        are right and normal; and for posteriors ``chi2, p_uniform`` of the ranks.
+        """
+        return pd.DataFrame([self._row(name) for name in self.names])
+
+    def _row(self, name: str) -> dict[str, Any]:
+        share, low, high = self.coverage(name)
+        n, everyone = len(self.good), len(self.replicates)
+        z = np.array([(one.mean[name] - one.truth[name]) / one.sd[name] for one in self.good])
+        row = {
+            "param": name, "n": n, "coverage": share, "coverage_se": float(np.sqrt(share * (1 - share) / n)),
+            "coverage_lo": low, "coverage_hi": high, "coverage_least": share * n / everyone,
+            "coverage_most": (share * n + self.failed) / everyone, "z_mean": float(z.mean()), "z_sd": float(z.std()),
+        }  # fmt: skip
+        if self.engine == "bayes":
+            test = stats.chisquare(self.rank_counts(name))
+            row |= {"chi2": float(test.statistic), "p_uniform": float(test.pvalue)}
+        return row
+
+    def summary(self) -> str:
+        """Return the result as text: what was done, what it shows, the table."""
+        return "\n".join(
+            [f"{self.law}, {self.n_rows} rows of {self.source}", "", *self.sentences(), "", self._printed()]
+        )
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def sentences(self) -> list[str]:
+        """Return what was found, in sentences."""
+        n = len(self.replicates)
+        origin = "the prior" if self.truth == "prior" else "the posterior of the data"
+        said = [
+            f"{n} data sets, truths drawn from {origin}; simulated with {self.simulated}, fitted with {self.fitted}."
+        ]
+        said += self._failures()
+        if not self.good:
+            return [*said, "No fit can be trusted, so there is nothing to count."]
+        if not self.is_sbc:
+            said.append(self._caution())
+        if self.engine == "bayes":
+            said.append(self._uniformity())
+        return [*said, self._covered()]
+
+    def _failures(self) -> list[str]:
+        full = sum(one.path == "full" for one in self.good)
+        said = []
+        if full:
+            said.append(
+                f"Importance sampling could not represent {full} posteriors, which NUTS sampled instead; they count."
+            )
+        if self.failed:
+            reasons = [one.reason for one in self.replicates if not one.is_good]
+            said.append(
+                f"{self.failed} have no interval that can be trusted and are left out, which biases the rest: they are "
+                f"not a random part. The first: {reasons[0]}"
+            )
+        return said
+
+    def _caution(self) -> str:
+        if self.engine == "leastsq":
+            return "Bootstrap replicates are no posterior: there are no ranks, and coverage is promised for many rows."
+        if self.truth == "prior":
+            return "The model fitted is not the one that made the data, so neither ranks nor coverage need be right."
+        wrong = "" if self.same else " The model fitted is not the one that made the data, either."
+        return (
+            "The truths are not drawn from the prior, so this is no simulation-based calibration: ranks need not be "
+            f"uniform, nor coverage {self.level:.0%}, even for a right sampler. It says how intervals do near these "
+            f"data.{wrong}"
+        )
+
+    def _uniformity(self) -> str:
+        chance = dict(zip(self.names, self.table["p_uniform"], strict=True))
+        worst, limit = min(chance, key=chance.__getitem__), DOUBT / len(self.names)
+        numbers = f"smallest p = {chance[worst]:.2g}, of {worst}, in {self.bins} bins"
+        if chance[worst] >= limit:
+            return f"The ranks are compatible with uniform for all {len(self.names)} parameters ({numbers})."
+        bad = [name for name, one in chance.items() if one < limit]
+        return (
+            f"The ranks are not uniform for {', '.join(bad)} ({numbers}; a chance of {limit:.1g} is allowed to each)."
+        )
+
+    def _covered(self) -> str:
+        table, level = self.table, self.level
+        off = table[(table["coverage_lo"] > level) | (table["coverage_hi"] < level)]
+        low, high = table["coverage"].min(), table["coverage"].max()
+        said = f"Nominal {level:.0%} intervals cover the truth in {low:.1%} to {high:.1%}"
+        if off.empty:
+            return f"{said}; for every parameter that is compatible with {level:.0%}."
+        parts = [
+            f"{one.param} {one.coverage:.1%} (95% confidence {one.coverage_lo:.1%} to {one.coverage_hi:.1%})"
+            for one in off.itertuples()
+        ]
+        return f"{said}. Not compatible with {level:.0%}: {'; '.join(parts)}."
+
+    def _printed(self) -> str:
+        if not self.good:
+            return ""
+        shown = self.table[["param", "n"]].copy()
+        shown["coverage"] = [f"{row.coverage:.1%} ± {row.coverage_se:.1%}" for row in self.table.itertuples()]
+        shown["z mean"] = self.table["z_mean"].map("{:+.2f}".format)
+        shown["z sd"] = self.table["z_sd"].map("{:.2f}".format)
+        if self.engine == "bayes":
+            shown["p uniform"] = self.table["p_uniform"].map("{:.2g}".format)
+        return shown.to_string(index=False)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw ranks and coverage and return the matplotlib Axes; see :mod:`scalefit.plots.calibration`."""
+        from scalefit.plots.calibration import coverage, rank_histograms
+
+        covered = {name: self.coverage(name) for name in self.names}
+        if self.engine == "leastsq":
+            return coverage(covered, level=self.level, **options)
+        counts = {name: self.rank_counts(name) for name in self.names}
+        return rank_histograms(counts, covered, level=self.level, **options)
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as plain JSON, as ``scalefit calibrate --json`` prints it."""
+        rows = [{str(name): _plain(value) for name, value in row.items()} for row in self.table.to_dict("records")]
+        names = ("law", "n_rows", "truth", "engine", "simulated", "fitted", "level", "priors", "seed", "version")
+        return {name: getattr(self, name) for name in names} | {
+            "table": self.source,
+            "replicates": len(self.replicates),
+            "failed": self.failed,
+            "full_path": sum(one.path == "full" for one in self.good),
+            "is_sbc": self.is_sbc,
+            "sentences": self.sentences(),
+            "rows": rows,
+        }
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,205 @@
+"""One parameter under many sets of choices: the base in blue, what differs from it in teal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from scalefit.plots.style import (
+    BLUE,
+    FULL_WIDTH,
+    GREY,
+    PANEL,
+    RED,
+    TEAL,
+    house_style,
+    new_axes,
+    reference_line,
+    symbol,
+)
+from scalefit.rounding import plus_minus
+
+__all__ = ["Bar", "specification"]
+
+_WORDS: Final = {
+    "likelihood=student_t": "Student-t errors",
+    "likelihood=normal": "normal errors",
+    "likelihood=squared": "least squares",
+    "likelihood=huber": "Huber's loss",
+    "drop_highest_loss=0": "no loss left out",
+    "ties=drop": "rows tied with the cut left out",
+    "ties=keep": "rows tied with the cut kept",
+    "cluster=none": "independent rows",
+    "where=none": "all rows",
+    "mapping=none": "columns as named",
+    "weights=none": "no weights",
+    "exponents=free": "exponents of either sign",
+}
+_FORMS: Final = {
+    "drop_highest_loss": "{} highest losses left out",
+    "cluster": "one shift for each {}",
+    "prior": "prior {}",
+    "where": "where {}",
+    "weights": "weighted by {}",
+    "derive": "computed: {}",
+}
+
+
+class Bar(NamedTuple):
+    """One row of the picture.
+
+    Parameters
+    ----------
+    changed : tuple of (str, str)
+        Dimensions and values in which it differs from the base; empty for the base.
+    value, lo, hi, sd : float
+        Estimate, interval and error; NaN where there is none.
+    bootstrap : bool
+        Whether the interval is a bootstrap's, which is no posterior.
+    inside : float or None
+        Probability of the region; None without a region, NaN where there is none.
+    n_rows : int or None
+        Rows used.
+    reason : str
+        Why there are no numbers.
+    """
+
+    changed: tuple[tuple[str, str], ...]
+    value: float
+    lo: float
+    hi: float
+    sd: float
+    bootstrap: bool
+    inside: float | None
+    n_rows: int | None
+    reason: str
+
+
+@house_style()
+def specification(
+    bars: Sequence[Bar],
+    param: str,
+    *,
+    reference: float | None = None,
+    region: tuple[float, float] | None = None,
+    words: str = "",
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one parameter under many sets of choices, row by row.
+
+    The base is blue with a dashed line through all rows, other posteriors are teal; a bootstrap is a hollow square on
+    a dotted line. Numbers stand at the right: rows used, estimate and error, probability of the region.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+        The base first.
+    param : str
+        The parameter.
+    reference : float, optional
+        A hypothesis, drawn in red.
+    region : tuple of float, optional
+        What counts as equal to it, shaded.
+    words : str
+        What the hypothesis says; its value when empty.
+    level : float
+        Probability of the intervals.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+    """
+    ax = new_axes(ax, width=FULL_WIDTH, height=22 + 4.3 * len(bars))
+    places = _places(bars)
+    left, right = _span(bars, reference, region)
+    ax.set_xlim(left, right)
+    if region is not None:
+        ax.axvspan(*region, color=PANEL, zorder=0)
+    for place, bar in zip(places, bars, strict=True):
+        if np.isfinite(bar.value):
+            _draw(ax, bar, place, BLUE if not bar.changed else TEAL)
+        else:
+            ax.annotate(_short(bar.reason), (0.01, place), xycoords=("axes fraction", "data"), color=GREY, va="center")
+    if np.isfinite(bars[0].value):
+        ax.axvline(bars[0].value, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
+    if reference is not None:
+        reference_line(ax, reference, words or f"{symbol(param)} = {reference:g}")
+    _write_numbers(ax, bars, places)
+    ax.set_yticks(places, [describe(bar) for bar in bars])
+    ax.get_yticklabels()[0].set_color(BLUE)
+    ax.set_ylim(max(places) + 0.7, -1.6)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    hollow = "; hollow: bootstrap, not a posterior" if any(bar.bootstrap for bar in bars) else ""
+    ax.set_xlabel(f"{symbol(param)}, {level:.0%} intervals{hollow}")
+    return ax
+
+
+def describe(bar: Bar) -> str:
+    """Return what is different in a row, in words."""
+    return ", ".join(_words(name, value) for name, value in bar.changed) or "base"
+
+
+def _words(name: str, value: str) -> str:
+    known = _WORDS.get(f"{name}={value}")
+    return known or _FORMS.get(name, "{}").format(value.replace("=", " = "))
+
+
+def _places(bars: Sequence[Bar]) -> list[float]:
+    """Heights of the rows, with a little room where another dimension begins."""
+    places: list[float] = []
+    height, before = 0.0, None
+    for bar in bars:
+        kind = bar.changed[0][0] if bar.changed else None
+        if places:
+            height += 1.0 if kind == before else 1.45
+        places.append(height)
+        before = kind
+    return places
+
+
+def _draw(ax: Axes, bar: Bar, place: float, colour: str) -> None:
+    style: dict[str, Any] = {"linestyle": (0, (1, 1.2))} if bar.bootstrap else {"solid_capstyle": "butt"}
+    ax.plot([bar.lo, bar.hi], [place, place], color=colour, linewidth=1.8, zorder=3, **style)
+    face = "white" if bar.bootstrap else colour
+    mark = "s" if bar.bootstrap else "o"
+    ax.plot(bar.value, place, marker=mark, color=colour, markerfacecolor=face, markersize=5, zorder=4)
+
+
+def _write_numbers(ax: Axes, bars: Sequence[Bar], places: Sequence[float]) -> None:
+    """Write rows, estimate and probability right of the axes, in columns with headings."""
+    columns: list[tuple[float, str, list[str]]] = [
+        (24, "rows", ["" if bar.n_rows is None else str(bar.n_rows) for bar in bars]),
+        (86, "estimate", [plus_minus(bar.value, bar.sd) if np.isfinite(bar.value) else "none" for bar in bars]),
+    ]
+    if bars[0].inside is not None:
+        shares = ["" if bar.inside is None or np.isnan(bar.inside) else f"{bar.inside:.2f}" for bar in bars]
+        columns.append((130, "P(region)", shares))
+    for at, heading, texts in columns:
+        for place, text in zip([-1.1, *places], [heading, *texts], strict=True):
+            ax.annotate(
+                text, (1, place), xycoords=("axes fraction", "data"), xytext=(at, 0), textcoords="offset points",
+                ha="right", va="center", fontsize=7.5,
+                color=GREY if text == heading else RED if text == "none" else None, annotation_clip=False,
+            )  # fmt: skip
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= 70 else f"{reason[:67]}..."
+
+
+def _span(bars: Sequence[Bar], reference: float | None, region: tuple[float, float] | None) -> tuple[float, float]:
+    ends = [end for bar in bars for end in (bar.lo, bar.hi, bar.value) if np.isfinite(end)]
+    ends += [] if reference is None else [reference]
+    ends += list(region or ())
+    if not ends:
+        return 0.0, 1.0
+    room = 0.05 * (max(ends) - min(ends)) or 0.1
+    return min(ends) - room, max(ends) + room
