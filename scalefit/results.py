@@ -30,6 +30,7 @@ from scalefit.tables import read_table
 
 __all__ = ["Fit"]
 
+ENOUGH = 500  # draws for a mean prediction
 Array = NDArray[np.float64]
 
 
@@ -170,6 +171,8 @@ class Fit:
     def predict(self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None) -> pd.DataFrame:
         """Predict the response.
 
+        A posterior predicts the mean over its draws, which the law at the mean of the parameters is not.
+
         Parameters
         ----------
         data : DataFrame or mapping of columns, optional
@@ -189,10 +192,10 @@ class Fit:
             When a column or a level is missing, or a value is not a positive number.
         """
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
-        out = pd.DataFrame({"predicted": predict_law(self.law, self.natural, frame)}, index=frame.index)
+        if prob is not None and not 0 < prob < 1:
+            raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
         if prob is not None:
-            if not 0 < prob < 1:
-                raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
             sample = self._sample(frame)
             out["lo"], out["hi"] = np.nanquantile(sample, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
         return out
@@ -200,7 +203,7 @@ class Fit:
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
         observed = self.rows[self.law.response].to_numpy(float)
-        fitted = predict_law(self.law, self.natural, self.rows)
+        fitted = self._predicted(self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
     def table(self) -> pd.DataFrame:
@@ -262,6 +265,13 @@ class Fit:
             parameter.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
             value, se, float(raw) * plain,
         )  # fmt: skip
+
+    def _predicted(self, frame: pd.DataFrame) -> Array:
+        if self.posterior is None or self.uncertainty.draws is None:
+            return np.asarray(predict_law(self.law, self.natural, frame))
+        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
+        values = (dict(zip(self.names, row, strict=True)) for row in some)
+        return np.asarray(np.mean([predict_law(self.law, one, frame) for one in values], axis=0))
 
     def _sample(self, frame: pd.DataFrame, size: int = 1000) -> Array:
         """Predictions under replicates (or a normal approximation), shape (R, n)."""

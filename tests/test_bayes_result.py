@@ -124,3 +124,16 @@ def test_a_least_squares_fit_has_no_posterior():
     assert squares.posterior is None
     with pytest.raises(TypeError, match="a least squares fit has no posterior; use fit_record"):
         posterior_record(squares)
+
+
+def test_a_posterior_predicts_the_mean_over_its_draws():
+    result = bayes("chinchilla", "chinchilla", **QUICK)
+    point = {"params": 1e9, "tokens": 2e10}
+    each = result.draws("E") + sum(
+        result.draws(c) / point[x] ** result.draws(a) for c, x, a in (("A", "params", "alpha"), ("B", "tokens", "beta"))
+    )
+    found = result.predict(point, prob=0.9).iloc[0]
+    assert found["predicted"] == pytest.approx(each.mean(), rel=1e-9)
+    assert (found["lo"], found["hi"]) == pytest.approx(tuple(np.quantile(each, [0.05, 0.95])), rel=1e-9)
+    residuals = np.log(result.rows["loss"] / result.predict()["predicted"])
+    assert result.residuals() == pytest.approx(residuals.to_numpy())
