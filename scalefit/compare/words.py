@@ -13,7 +13,7 @@ from scalefit.compare.result import Comparison
 from scalefit.records import CONVERGED
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 
-__all__ = ["comparison_text", "verdict"]
+__all__ = ["bayes_factor", "chance", "comparison_text", "verdict"]
 
 SURE, UNLIKELY = 0.95, 0.05  # a probability beyond which a question is called settled
 CLASH, FIT = 0.01, 0.1  # p-values of agreement below and above which sources disagree and agree
@@ -57,14 +57,14 @@ def _about(comparison: Comparison, one: Belief) -> str:
         return f"{name}: {value}; its {interval} {word} {reference:g}."
     p, words = one.inside(region), f"between {region[0]:g} and {region[1]:g}"
     if p >= SURE:
-        return f"{name}: {value}, {words} with probability {_chance(p)}."
+        return f"{name}: {value}, {words} with probability {chance(p)}."
     if p <= UNLIKELY:
-        return f"{name}: {value}, not {words} (probability {_chance(p)})."
-    return f"{name}: {value}; whether it lies {words} is not settled (probability {_chance(p)})."
+        return f"{name}: {value}, not {words} (probability {chance(p)})."
+    return f"{name}: {value}; whether it lies {words} is not settled (probability {chance(p)})."
 
 
 def _agree(one: Agreement) -> str:
-    sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {_chance(one.p)}"
+    sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {chance(one.p)}"
     if one.p < CLASH:
         text = (
             f"The independent sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
@@ -88,7 +88,7 @@ def _weigh(one: Evidence) -> str:
     if not known:
         return f"{one.label}: the evidence for {what} cannot be computed from these draws."
     low, high = min(known), max(known)
-    span = f"Bayes factor {_factor(low)} to {_factor(high)} over {len(known)} priors"
+    span = f"Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors"
     if low > STRONG:
         return f"{one.label}: the data favour {what} over a free value under every prior tried ({span})."
     if high < -STRONG:
@@ -151,8 +151,8 @@ def _sources(comparison: Comparison) -> str:
     rows = []
     for one in comparison.beliefs:
         row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se)]
-        row += [] if reference is None else [_chance(one.below(reference))]
-        row += [] if region is None else [_chance(one.inside(region))]
+        row += [] if reference is None else [chance(one.below(reference))]
+        row += [] if region is None else [chance(one.inside(region))]
         rows.append(row)
     text = f"{comparison.parameter}\n{_align(header, rows)}"
     if reference is None and region is None:
@@ -172,7 +172,7 @@ def _differences(rows: tuple[Difference, ...]) -> str:
             continue
         note = "" if one.both_posteriors else "not both posteriors"
         interval = rounded_interval(one.lo, one.hi, one.se)
-        table.append([who, plus_minus(one.mean, one.se), interval, _chance(one.positive), f"{one.overlap:.2f}", note])
+        table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), f"{one.overlap:.2f}", note])
     return "differences\n" + _align(["", "difference", "interval", "above 0", "overlap", ""], table)
 
 
@@ -181,7 +181,7 @@ def _evidence(one: Evidence) -> str:
     rows = []
     for row in one.priors:
         values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
-        ratios = [_with_error(row.savage_dickey, row.savage_dickey_se), _with_error(row.direct, row.direct_se)]
+        ratios = [bayes_factor(row.savage_dickey, row.savage_dickey_se), bayes_factor(row.direct, row.direct_se)]
         rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
     header = ["prior", ", ".join(one.fixed), "Savage-Dickey", "ratio of evidences"]
     text = f"{one.label}: Bayes factor for {what} against free\n{_align(header, rows)}"
@@ -212,7 +212,8 @@ def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
     return f"extrapolation to {split}\n{_align(header, rows)}"
 
 
-def _chance(p: float) -> str:
+def chance(p: float) -> str:
+    """Print a probability: two digits, more near 0 and 1."""
     if math.isnan(p):
         return "–"
     if p < 0.001:
@@ -222,17 +223,14 @@ def _chance(p: float) -> str:
     return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
 
 
-def _factor(log: float) -> str:
-    """Print a Bayes factor, the inverse as 1/x."""
-    size = math.exp(min(abs(log), 700.0))
-    text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
-    return text if log >= 0 else f"1/{text}"
-
-
-def _with_error(log: float, error: float) -> str:
+def bayes_factor(log: float, error: float | None = None) -> str:
+    """Print a Bayes factor from its logarithm, the inverse as 1/x, with the error of the logarithm when given."""
     if math.isnan(log):
         return "–"
-    return f"{_factor(log)} (log {plus_minus(log, error)})"
+    size = math.exp(min(abs(log), 700.0))
+    text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
+    text = text if log >= 0 else f"1/{text}"
+    return text if error is None else f"{text} (log {plus_minus(log, error)})"
 
 
 def _align(header: list[str], rows: list[list[str]]) -> str:
