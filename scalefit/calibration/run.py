@@ -22,6 +22,7 @@ from scalefit.law import Law
 from scalefit.leastsq.fit import fit
 from scalefit.prepare import prepare_rows
 from scalefit.problem import Problem, build_problem
+from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 from scalefit.tables import Table
 
@@ -32,6 +33,7 @@ ENGINES = ("bayes", "leastsq")
 SAME = "same"
 ENOUGH = 4000  # draws of the posterior that truths are taken from
 FEWEST = 10
+LONGER = 4  # times the draws, where the chains of NUTS disagree after those asked for
 Report = Callable[[str, int, int], None]
 
 
@@ -94,7 +96,7 @@ def calibrate(
         Probability of the intervals.
     path : {"auto", "fast", "full"}
         As for :func:`scalefit.bayes.bayes`. With ``auto`` a posterior that importance sampling cannot represent is
-        sampled by NUTS; leaving it out would bias the result.
+        sampled by NUTS, with four times the draws where its chains disagree; leaving it out would bias the result.
     priors, exponents
         As for :func:`scalefit.bayes.bayes`.
     where, drop_highest_loss, ties, mapping, derive, drop_invalid
@@ -258,10 +260,10 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     if cell["engine"] == "leastsq":
         found = fit(data, law, loss=cell["loss"], bootstrap=cell["draws"], **common)
     else:
-        found = bayes(
-            data, law, likelihood=cell["fit_likelihood"], priors=cell["priors"], path=cell["path"],
-            draws=cell["draws"], **common,
-        )  # fmt: skip
+        common |= {"likelihood": cell["fit_likelihood"], "priors": cell["priors"]}
+        found = bayes(data, law, path=cell["path"], draws=cell["draws"], **common)
+        if found.status == NOT_CONVERGED and found.posterior is not None and found.posterior.path == "full":
+            found = bayes(data, law, path="full", draws=LONGER * cell["draws"], **common)
     if any(finding.code == "interrupted" for finding in found.findings):
         raise KeyboardInterrupt
     return _measure(found, cell["truth"], common["seed"])
