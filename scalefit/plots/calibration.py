@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -55,11 +56,10 @@ def rank_histograms(
     rows = -(-len(counts) // _PER_ROW)
     figure = new_figure(height=26 * rows + 24 + 4.3 * len(covered), width=FULL_WIDTH)
     grid = figure.add_gridspec(rows + 1, _PER_ROW, height_ratios=[26.0] * rows + [24 + 4.3 * len(covered)])
-    top = max(int(one.max()) for one in counts.values())
     panels = []
     for place, (name, count) in enumerate(counts.items()):
         ax = figure.add_subplot(grid[place // _PER_ROW, place % _PER_ROW])
-        _histogram(ax, count, top)
+        _histogram(ax, count)
         ax.set_title(symbol(name) if name not in ("sigma", "nu", "tau") else f"$\\{name}$")
         if place % _PER_ROW == 0:
             ax.set_ylabel("data sets")
@@ -71,7 +71,7 @@ def rank_histograms(
     return (*panels, last)
 
 
-def _histogram(ax: Axes, count: NDArray[np.int64], top: int) -> None:
+def _histogram(ax: Axes, count: NDArray[np.int64]) -> None:
     n, bins = int(count.sum()), len(count)
     lo, hi = stats.binom.interval(_BAND, n, 1 / bins)
     ax.axhspan(lo, hi, color=HAIRLINE, alpha=0.6, linewidth=0, zorder=0)
@@ -80,7 +80,7 @@ def _histogram(ax: Axes, count: NDArray[np.int64], top: int) -> None:
     outside = (count < lo) | (count > hi)
     ax.bar(left, count, 0.86 / bins, align="edge", color=np.where(outside, RED, BLUE), zorder=2)
     ax.set_xlim(-0.02, 1.02)
-    ax.set_ylim(0, 1.1 * max(top, hi))
+    ax.set_ylim(0, 1.1 * max(count.max(), hi))
     ax.set_xticks([0, 0.5, 1], ["lowest", "", "highest"])
     ax.locator_params(axis="y", nbins=4, integer=True)
 
@@ -119,6 +119,12 @@ def coverage(covered: Covered, *, level: float = 0.95, ax: Axes | None = None) -
     ax.set_ylim(len(covered) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(MultipleLocator(_step(min(lowest, level))))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel(f"share of {level:.0%} intervals that cover the truth, with 95% confidence limits")
     return ax
+
+
+def _step(lowest: float) -> float:
+    """Round steps in per cent, about six of them."""
+    return next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if step == 0.2 or (1 - lowest) / step <= 8)
