@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scalefit.sensitivity import sensitivity
     from scalefit.storage import load_fit
     from scalefit.tables import read_table
+    from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
     "calibrate": "scalefit.calibration",
@@ -46,6 +47,10 @@ _HOMES = {
     "sensitivity": "scalefit.sensitivity",
     "load_fit": "scalefit.storage",
     "read_table": "scalefit.tables",
+    "ToyConfig": "scalefit.toy",
+    "ToyGrid": "scalefit.toy",
+    "toy_sweep": "scalefit.toy",
+    "train_toy": "scalefit.toy",
 }
 
 __all__ = [
@@ -58,6 +63,8 @@ __all__ = [
     "MissingExtra",
     "ScalefitError",
     "StudyError",
+    "ToyConfig",
+    "ToyGrid",
     "__version__",
     "build_report",
     "calibrate",
@@ -70,6 +77,8 @@ __all__ = [
     "read_table",
     "sensitivity",
     "to_lmfit",
+    "toy_sweep",
+    "train_toy",
 ]
 
 

@@ -14,7 +14,7 @@ from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.rows import select_rows
-from scalefit.tables import Table, read_table, resolve
+from scalefit.tables import Dropped, Table, read_table, resolve
 
 __all__ = ["prepare_rows", "used_columns"]
 
@@ -37,7 +37,8 @@ def prepare_rows(
     Parameters
     ----------
     data : str, path or DataFrame
-        Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
+        Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), a toy sweep's folder, ``-`` for standard
+        input, or rows.
     law : Law
         The law, which says what columns are needed.
     mapping : mapping, optional
@@ -66,7 +67,7 @@ def prepare_rows(
         When the table cannot be used; row and column are named.
     """
     source = _shipped(data)
-    table = read_table(source, mapping=mapping)
+    table = _read_folder(source, mapping) or read_table(source, mapping=mapping)
     if source is not data and isinstance(source, pd.DataFrame):
         table = replace(table, sha256=source.attrs["scalefit"]["sha256"])  # of the file, which anyone can check
     numeric = [law.response, *law.variables]
@@ -89,6 +90,24 @@ def _shipped(data: str | os.PathLike[str] | pd.DataFrame) -> str | os.PathLike[s
     if looks_like_name:
         raise DataError(f"there is no file and no shipped data set {data!r}; {closest(data, dataset_names())}")
     return data
+
+
+def _read_folder(source: Any, mapping: Mapping[str, str] | None) -> Table | None:
+    """Read the table of a toy sweep, without the models that failed; None for what is no folder."""
+    if not isinstance(source, str | os.PathLike) or source == "-" or not Path(source).is_dir():
+        return None
+    folder = Path(source)
+    if not (folder / "table.csv").is_file():
+        raise DataError(
+            f"{str(folder)!r} is a folder without table.csv; give a file, or the folder of a sweep that has finished "
+            "models (make one with: scalefit toy sweep GRID.toml --out DIR)"
+        )
+    table = read_table(folder / "table.csv", mapping=mapping, name=folder.resolve().name)
+    if "status" not in table.frame:
+        return table
+    failed = table.frame["status"].astype(str).str.startswith("failed")
+    dropped = Dropped("status == done", int(failed.sum()), "models whose training failed")
+    return replace(table, frame=table.frame[~failed], dropped=(dropped,) if dropped.rows else ())
 
 
 def used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:

@@ -1,0 +1,195 @@
+"""A grid of toy models, read from TOML: a list of values means one model for each."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from scalefit.errors import DataError, closest
+from scalefit.toy.config import ToyConfig
+from scalefit.toy.frequency import LAWS, read_frequencies
+
+__all__ = ["DEFAULT_GRID", "ToyGrid"]
+
+DEFAULT_GRID: Final = """\
+# Strong and weak superposition at two lengths of training: a minute or two on two cores.
+# It shows that the regimes separate, and whether the exponents still move with training; it claims no more.
+# A list means a model for each of its values.
+width = [8, 13, 21, 34, 55]   # hidden dimensions m
+n_features = 512
+alpha = 1.0                   # frequencies i^-alpha; or frequency = "linear", "counts.csv", [0.5, 0.3, 0.2] ...
+gamma = [-1.0, 0.2]           # weight decay; below 0 every row grows towards unit norm
+density = 1.0                 # features active in a sample, on average
+seeds = 1                     # how many, or a list
+steps = [3000, 6000]
+batch = 256
+learning_rate = "small"       # a rule ("small", "large") or a number
+"""
+
+
+class Kind(NamedTuple):
+    """What a key takes."""
+
+    types: tuple[type, ...]
+    words: str
+
+
+WHOLE, NUMBER = Kind((int,), "a whole number"), Kind((int, float), "a number")
+FREQUENCY = Kind((str, tuple), "a law, a file, or one number for each feature")
+KEYS: Final = MappingProxyType({
+    "frequency": FREQUENCY, "width": WHOLE, "n_features": WHOLE, "alpha": NUMBER, "scale": NUMBER, "density": NUMBER,
+    "gamma": NUMBER, "batch": WHOLE, "learning_rate": Kind((int, float, str), "a number or a rule"), "warmup": WHOLE,
+    "loss_factor": NUMBER, "dtype": Kind((str,), "a word"), "steps": WHOLE, "seeds": WHOLE,
+})  # fmt: skip
+OWN_PARAMETER: Final = MappingProxyType({"alpha": "power", "scale": "exponential"})
+
+
+@dataclass(frozen=True)
+class ToyGrid:
+    """Every combination of the values of a grid.
+
+    Parameters
+    ----------
+    models : tuple of ToyConfig
+        One per cell; no two are the same.
+    name : str
+        The file that it came from, or a word for it.
+    """
+
+    models: tuple[ToyConfig, ...]
+    name: str = "grid"
+
+    @classmethod
+    def default(cls) -> ToyGrid:
+        """Return :data:`DEFAULT_GRID`: both regimes on a laptop in a minute or two."""
+        return cls.from_dict(tomllib.loads(DEFAULT_GRID), name="default")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ToyGrid:
+        """Read a grid from a TOML file.
+
+        Parameters
+        ----------
+        path : path
+            Its keys are those of :meth:`from_dict`.
+
+        Returns
+        -------
+        ToyGrid
+            The grid.
+
+        Raises
+        ------
+        DataError
+            When it cannot be read, or for an unknown key or an impossible value.
+        """
+        path = Path(path)
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"cannot read the grid {str(path)!r}: {error.strerror}; give a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{str(path)!r} is not valid TOML: {error}") from None
+        return cls.from_dict(table, folder=path.parent, name=path.name)
+
+    @classmethod
+    def from_dict(
+        cls, table: Mapping[str, Any], *, folder: str | os.PathLike[str] = ".", name: str = "grid"
+    ) -> ToyGrid:
+        """Build a grid from its keys.
+
+        Parameters
+        ----------
+        table : mapping
+            ``width, n_features, frequency, alpha, scale, density, gamma, seeds, steps, batch, learning_rate, warmup,
+            loss_factor, dtype``: fields of :class:`ToyConfig`. A list means a model for each value. ``seeds`` is a
+            list, or how many from 0 on. ``frequency`` is a law; or a file of text or token counts, of which the
+            ``n_features`` most frequent count; or numbers, one for each feature; or a list of these. ``alpha`` and
+            ``scale`` belong to the power and to the exponential law: in a grid over laws the others go without.
+        folder : path
+            Where relative files of frequencies lie.
+        name : str
+            A word for the grid.
+
+        Returns
+        -------
+        ToyGrid
+            The grid.
+
+        Raises
+        ------
+        DataError
+            For an unknown key, no width, a value that cannot be used, or the same model twice.
+        """
+        for key in table:
+            if key not in KEYS:
+                raise DataError(f"{name}: a grid has no key {key!r}; {closest(key, KEYS)}")
+        if "width" not in table:
+            raise DataError(f"{name}: a grid needs width, such as width = [8, 13, 21]")
+        axes = {key: _values(name, key, table[key]) for key in KEYS if key in table}
+        measure = cache(read_frequencies)  # a text is read once, not for every model
+        models = []
+        for record in _combinations(axes):
+            record["seed"] = record.pop("seeds", 0)
+            try:
+                models.append(ToyConfig.from_dict(_with_frequencies(record, Path(folder), measure)))
+            except DataError as error:
+                raise DataError(f"{name}: {error}") from None
+        if len(set(models)) < len(models):
+            twice = next(one for place, one in enumerate(models) if one in models[:place])
+            raise DataError(f"{name}: the model of width {twice.width} occurs twice; give every value of a list once")
+        return cls(tuple(models), name)
+
+
+def _values(name: str, key: str, given: Any) -> list[Any]:
+    """List the values of one key."""
+    if key == "seeds" and isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise DataError(f"{name}: seeds = {given}; give how many, at least 1, or a list of them")
+        return list(range(given))
+    values = list(given) if isinstance(given, list | tuple) else [given]
+    if key == "frequency":
+        one = isinstance(given, list | tuple) and _are_numbers(values)
+        values = [tuple(v) if isinstance(v, list) else v for v in ([values] if one else values)]
+    if not values:
+        raise DataError(f"{name}: {key} is an empty list; give at least one value")
+    for value in values:
+        if not isinstance(value, KEYS[key].types) or isinstance(value, bool):
+            raise DataError(f"{name}: {key} = {value!r}; it takes {KEYS[key].words}, or a list of such")
+        if isinstance(value, tuple) and not _are_numbers(value):
+            raise DataError(f"{name}: frequency has {list(value)!r}; frequencies are numbers, one for each feature")
+    return values
+
+
+def _are_numbers(values: Any) -> bool:
+    return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _combinations(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Combine the values; in a grid over laws of frequencies, each law has only its own parameter."""
+    laws = axes.get("frequency", ["power"])
+    foreign = {key for key, law in OWN_PARAMETER.items() if law in laws}
+    for law in laws:
+        own = {key: values for key, values in axes.items() if key not in foreign or OWN_PARAMETER[key] == law}
+        for values in product(*({**own, "frequency": [law]} if "frequency" in own else own).values()):
+            yield dict(zip(own, values, strict=True))
+
+
+def _with_frequencies(record: dict[str, Any], folder: Path, measure: Any) -> dict[str, Any]:
+    """Put numbers in the place of a file of frequencies."""
+    given = record.get("frequency", "power")
+    if isinstance(given, tuple):
+        return {"n_features": len(given), **record}
+    if given in LAWS:
+        return record
+    path = folder / given
+    if not path.is_file():
+        raise DataError(f"frequency = {given!r} is neither a file nor a law; {closest(given, LAWS)}")
+    return {**record, "frequency": measure(path, record.get("n_features", ToyConfig.n_features))}

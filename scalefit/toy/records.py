@@ -1,0 +1,207 @@
+"""The cells of a toy sweep as a tidy table: one row per model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from scalefit.cells import DONE, CellResult
+from scalefit.errors import DataError
+from scalefit.toy.config import ToyConfig
+
+__all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_sweep", "sweep_records"]
+
+CELLS: Final = "cells"
+TABLE: Final = "table.csv"
+SETTING: Final = (
+    "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate",
+    "loss_factor", "dtype",
+)  # fmt: skip
+"""Columns that tell settings apart; within one there are widths, seeds and lengths of training."""
+
+MEASURED = ("unrepresented", "bias_mean", "bias_sd")
+NORMS = ("least", "lower", "median", "upper", "most")
+HALF = 0.75  # a training of at most this share of the steps can stand for half of it
+STILL = 0.05  # relative change of the loss with twice the training, below which a model counts as converged
+
+
+def read_cells(folder: str | os.PathLike[str]) -> list[CellResult]:
+    """Read what is stored of a sweep.
+
+    Parameters
+    ----------
+    folder : path
+        The sweep's folder.
+
+    Returns
+    -------
+    list of CellResult
+        Finished and failed models, by file name; empty when there is none.
+
+    Raises
+    ------
+    DataError
+        For a file that is no cell.
+    """
+    found = []
+    for path in sorted((Path(folder) / CELLS).glob("*.json")):
+        try:
+            cell = CellResult(**json.loads(path.read_bytes()))
+            ToyConfig.from_dict(cell.arguments["config"])
+        except (OSError, ValueError, TypeError, KeyError, DataError) as error:
+            raise DataError(
+                f"{str(path)!r} is no stored model ({error}); delete it, and resume the sweep to train it again"
+            ) from None
+        found.append(cell)
+    return found
+
+
+def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return one flat record per model of a sweep, finished or failed.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    list of dict
+        What was trained: ``width, n_features, frequency, alpha, gamma, density, seed, steps, batch`` and the other
+        fields of :class:`ToyConfig`; ``frequency`` is ``"given"`` for a list of numbers, which ``frequencies``, the
+        start of its digest, tells from other lists.
+
+        What came out: ``loss, loss_se`` at the last step, on fresh samples; ``phi_half, overlap_ms, weak_reference,
+        unrepresented, bias_mean, bias_sd`` as in :class:`ToyRun`, quantiles of the row norms as ``norm_least`` to
+        ``norm_most``; ``status`` (``"done"``, or ``"failed: ..."`` with the reason), ``device, seconds, scalefit``
+        (its version) and ``cell``, the name of the file. Numbers of a failed model are None.
+
+        Whether it is the end: ``change`` is the relative change of the loss from the same model trained for half as
+        long (the nearest to half, at most three quarters); ``converged`` says whether that is below 5%, and is None
+        without such a model. ``drift`` is the change over the last tenth of this training. The cosine schedule makes
+        it small whatever is left to learn, so that it can show that a model is unfinished and never that it is
+        finished.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    cells = read_cells(folder)
+    if not cells:
+        raise DataError(f"{str(folder)!r} holds no toy sweep; make one with: scalefit toy sweep GRID.toml --out DIR")
+    records = [_flat(cell) for cell in cells]
+    _compare_lengths(records)
+    return sorted(records, key=_place)
+
+
+def _flat(cell: CellResult) -> dict[str, Any]:
+    """Flatten one stored cell."""
+    config, value = ToyConfig.from_dict(cell.arguments["config"]), cell.value or {}
+    first = ("width", "n_features", "frequency", "alpha", "gamma", "density", "seed", "steps", "batch")
+    fields = asdict(config) | {"frequency": config.law, "warmup": config.warmup_steps}
+    loss, norms = value.get("loss", []), value.get("row_norms") or {}
+    return (
+        {name: fields.pop(name) for name in first}
+        | {"loss": loss[-1] if loss else None, "loss_se": value["loss_se"][-1] if loss else None}
+        | {name: value.get(name) for name in ("phi_half", "overlap_ms", "weak_reference")}
+        | {"status": DONE if cell.status == DONE else f"failed: {cell.reason}", "converged": None, "change": None}
+        | {"drift": _relative(*loss[-2:]) if len(loss) > 1 else None}
+        | fields
+        | {"frequencies": _digest(config)}
+        | {name: value.get(name) for name in MEASURED}
+        | {f"norm_{name}": norms.get(name) for name in NORMS}
+        | {"device": value.get("device"), "seconds": cell.seconds}
+        | {"scalefit": cell.versions.get("scalefit"), "cell": cell.key}
+    )
+
+
+def _relative(before: float, after: float) -> float | None:
+    """Relative change; None from 0, which is the loss where nothing was active in any sample."""
+    return after / before - 1 if before else None
+
+
+def _digest(config: ToyConfig) -> str | None:
+    if config.law != "given":
+        return None
+    return hashlib.sha256(json.dumps(config.frequency).encode()).hexdigest()[:8]
+
+
+def _compare_lengths(records: Iterable[dict[str, Any]]) -> None:
+    """Compare each model with itself after half the training."""
+    lengths: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        if record["loss"] is not None:
+            lengths.setdefault(tuple(record[name] for name in (*SETTING, "width", "seed")), []).append(record)
+    for same in lengths.values():
+        for record in same:
+            steps = record["steps"]
+            shorter = [one for one in same if one["steps"] <= HALF * steps]
+            if shorter:
+                half = min(shorter, key=lambda one: abs(one["steps"] - steps / 2))
+                change = record["change"] = _relative(half["loss"], record["loss"])
+                record["converged"] = None if change is None else abs(change) < STILL
+
+
+def _place(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Sort by setting, length of training, seed and width; what a law does not have comes first."""
+    numbers = ("n_features", "alpha", "scale", "density", "gamma", "batch", "steps", "seed", "width")
+    known = [-math.inf if record[name] is None else record[name] for name in numbers]
+    return record["frequency"], record["frequencies"] or "", str(record["learning_rate"]), *known, record["cell"]
+
+
+def read_sweep(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of a sweep.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        One row per model, columns as in :func:`sweep_records`.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    return pd.DataFrame(sweep_records(folder))
+
+
+def checkpoint_losses(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the losses at the checkpoints of every finished model.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        The columns that tell models apart, ``phi_half``, and ``step, loss, loss_se``: a row per checkpoint.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    stored = {cell.key: cell.value or {} for cell in read_cells(folder)}
+    rows = []
+    for record in sweep_records(folder):
+        value = stored[record["cell"]]
+        own = {name: record[name] for name in ("cell", "width", "seed", "steps", "phi_half", *SETTING)}
+        points = zip(*(value.get(name, ()) for name in ("checkpoints", "loss", "loss_se")), strict=True)
+        rows += [own | {"step": step, "loss": loss, "loss_se": error} for step, loss, error in points]
+    return pd.DataFrame(rows)

@@ -1,0 +1,271 @@
+"""Train a grid of toy models, and keep each as it finishes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from scalefit.cells import DONE, FAILED, CellResult, cell_key, run_cells
+from scalefit.errors import DataError, Interrupted, closest
+from scalefit.storage import write_atomically
+from scalefit.toy.config import ToyConfig
+from scalefit.toy.grid import ToyGrid
+from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_sweep, sweep_records
+from scalefit.toy.train import DEVICES, train_toy
+
+__all__ = ["checkpoint_losses", "read_sweep", "sweep_records", "toy_sweep", "train_batch", "train_cell"]
+
+BATCHES: Final = "batches"  # holds what a GPU has just trained, until each model has its own file
+BATCH: Final = 64  # models that go to a GPU together
+CHECKPOINTS: Final = 10
+TABLE_EVERY: Final = 10.0  # seconds, so that a sweep can be fitted while it runs, or after it was killed
+
+Report = Callable[[str, int, int], None]
+
+
+def toy_sweep(
+    grid: ToyGrid,
+    out: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    progress: Report | None = None,
+) -> pd.DataFrame:
+    """Train every model of a grid.
+
+    Parameters
+    ----------
+    grid : ToyGrid
+        The models.
+    out : path
+        A folder, which :func:`scalefit.fit` takes as a table. ``cells/`` gets one file per model as it finishes,
+        ``table.csv`` the tidy table of all models in the folder, also those of earlier grids.
+    device : {"cpu", "cuda"}
+        Where to train: a core for each model, or a GPU for many models of one width at a time.
+    workers : int, optional
+        Processes on the CPU; one per core when omitted.
+    scheduler : str, optional
+        Address of a dask.distributed scheduler, whose workers are used instead; with ``device="cuda"`` give each of
+        them one GPU.
+    resume : bool
+        Go on in a folder that has a sweep: finished models are kept, failed ones run again, and models that are new in
+        the grid are added.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`read_sweep` of the folder.
+
+    Raises
+    ------
+    DataError
+        When the folder holds something else, or a sweep and ``resume`` is not given, or one from another device, whose
+        random numbers differ; and when an option cannot be used.
+    MissingExtra
+        CUDA without torch, or a scheduler without ``distributed``.
+    Interrupted
+        On Ctrl-C; what was finished is kept.
+    """
+    folder = Path(out)
+    _check_device(device, workers, scheduler)
+    stored = _check_folder(folder, device, resume)
+    todo = {_key(config): config for config in sorted(grid.models, key=_work, reverse=True)}
+    report = _with_table(folder, progress or (lambda *_: None))
+    try:
+        if device == "cpu":
+            cells = {key: {"config": config.to_dict()} for key, config in todo.items()}
+            run_cells(
+                train_cell, cells, folder=folder / CELLS, workers=workers, scheduler=scheduler, retry_failed=resume,
+                stage="training toy models", progress=report,
+            )  # fmt: skip
+        else:
+            done = {cell.key for cell in stored if cell.status == DONE}
+            _train_in_batches([todo[key] for key in todo if key not in done], folder, scheduler, report)
+    except (KeyboardInterrupt, Interrupted):
+        done = {cell.key for cell in read_cells(folder) if cell.status == DONE}
+        raise Interrupted(
+            f"interrupted; {len(done & set(todo))} of {len(todo)} models are finished and are kept in {str(folder)!r}; "
+            "go on from there by --resume (resume=True)"
+        ) from None
+    finally:
+        _write_table(folder)
+    return read_sweep(folder)
+
+
+def _check_device(device: str, workers: int | None, scheduler: str | None) -> None:
+    """Refuse a device that is not there before anything is written."""
+    if device not in DEVICES:
+        raise DataError(f"device {device!r} is not known: {closest(device, DEVICES)}")
+    if device == "cuda" and workers is not None:
+        raise DataError(f"workers = {workers} with device 'cuda': one process feeds the GPU; leave workers out")
+    if device == "cuda" and scheduler is None:
+        from scalefit.toy.batched import require_cuda
+
+        require_cuda()
+
+
+def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
+    """Return what a folder holds of a sweep, and refuse one that must not be written to."""
+    _unpack(folder)
+    stored = read_cells(folder)
+    if not stored and (folder / TABLE).exists():
+        raise DataError(f"{str(folder)!r} has a {TABLE} that is not of a sweep; name another folder")
+    if stored and not resume:
+        raise DataError(
+            f"{str(folder)!r} holds a sweep already; go on with it by --resume (resume=True), or name another folder"
+        )
+    others = {_device_of(cell) for cell in stored} - {device}
+    if others:
+        raise DataError(
+            f"{str(folder)!r} holds models trained with device {others.pop()!r}, where other random numbers are drawn; "
+            "use that device, or name another folder"
+        )
+    return stored
+
+
+def _device_of(cell: CellResult) -> str:
+    return str(cell.arguments.get("device", "cpu"))
+
+
+def _key(config: ToyConfig) -> str:
+    return cell_key(config.to_dict(), f"m{config.width}")
+
+
+def _work(config: ToyConfig) -> int:
+    """Estimate the time of a training: the longest come first, so that no core is left alone with one at the end."""
+    return config.steps * config.width * config.n_features
+
+
+def train_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Train one model on one core; what a worker runs.
+
+    Parameters
+    ----------
+    arguments : mapping
+        ``config``: the fields of a :class:`ToyConfig`.
+
+    Returns
+    -------
+    dict
+        The record of the run.
+
+    Raises
+    ------
+    DataError
+        When its loss is not finite, so that the cell is stored as failed with this reason.
+    """
+    (run,) = train_toy([ToyConfig.from_dict(arguments["config"])], checkpoints=CHECKPOINTS, workers=1)
+    if not run.done:
+        raise DataError(_reason(run.status))
+    return run.to_dict()
+
+
+def train_batch(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Train models together on a GPU; what a worker runs.
+
+    Parameters
+    ----------
+    arguments : mapping
+        ``configs``: the fields of each :class:`ToyConfig`.
+
+    Returns
+    -------
+    dict
+        ``runs``: their records; a model that failed is one of them, with its status.
+    """
+    configs = [ToyConfig.from_dict(config) for config in arguments["configs"]]
+    runs = train_toy(configs, checkpoints=CHECKPOINTS, device=arguments["device"])
+    return {"runs": [run.to_dict() for run in runs]}
+
+
+def _reason(status: str) -> str:
+    return status.removeprefix("failed: ")
+
+
+def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Report) -> None:
+    """Train models of one shape together, here or on a scheduler's workers."""
+
+    def shape(config: ToyConfig) -> tuple[Any, ...]:
+        """Tell apart what cannot share a product, and keep like samples together."""
+        same = (config.width, config.n_features, config.batch, config.steps, config.warmup_steps, config.loss_factor)
+        return -_work(config), *same, config.dtype
+
+    cells = []
+    for _, group in groupby(sorted(models, key=lambda one: (shape(one), one.density)), key=shape):
+        configs = [config.to_dict() for config in group]
+        cells += [{"configs": configs[k : k + BATCH], "device": "cuda"} for k in range(0, len(configs), BATCH)]
+
+    def unpack_and_report(stage: str, done: int, total: int) -> None:
+        _unpack(folder)
+        report(stage, done, total)
+
+    try:
+        run_cells(
+            train_batch, {cell_key(cell): cell for cell in cells}, folder=folder / BATCHES, scheduler=scheduler,
+            workers=1, stage=f"training batches of {BATCH} toy models", progress=unpack_and_report,
+        )  # fmt: skip
+    finally:
+        _unpack(folder)
+        shutil.rmtree(folder / BATCHES, ignore_errors=True)
+
+
+def _unpack(folder: Path) -> None:
+    """Give each model of the batches that have come back a file of its own."""
+    for path in sorted((folder / BATCHES).glob("*.json")):
+        batch = CellResult(**json.loads(path.read_bytes()))
+        configs = batch.arguments["configs"]
+        runs = batch.value["runs"] if batch.value else [None] * len(configs)
+        (folder / CELLS).mkdir(exist_ok=True)
+        for config, run in zip(configs, runs, strict=True):
+            cell = _cell_of(batch, config, run)
+            write_atomically(folder / CELLS / f"{cell.key}.json", json.dumps(asdict(cell), indent=1).encode())
+        path.unlink()
+
+
+def _cell_of(batch: CellResult, config: dict[str, Any], run: dict[str, Any] | None) -> CellResult:
+    """Return one model of a batch, as if it had been trained alone."""
+    own = replace(
+        batch,
+        key=_key(ToyConfig.from_dict(config)),
+        arguments={"config": config, "device": batch.arguments["device"]},
+        value=run,
+        seconds=batch.seconds / len(batch.arguments["configs"]),
+    )
+    if run is not None and run["status"] != DONE:
+        return replace(own, status=FAILED, value=None, reason=_reason(run["status"]))
+    return own
+
+
+def _with_table(folder: Path, report: Report) -> Report:
+    """Write the table now and then while the sweep runs."""
+    written = time.monotonic()
+
+    def watch(stage: str, done: int, total: int) -> None:
+        nonlocal written
+        report(stage, done, total)
+        if time.monotonic() - written > TABLE_EVERY:
+            _write_table(folder)
+            written = time.monotonic()
+
+    return watch
+
+
+def _write_table(folder: Path) -> None:
+    if any((folder / CELLS).glob("*.json")):
+        text = io.StringIO()
+        read_sweep(folder).to_csv(text, index=False)
+        write_atomically(folder / TABLE, text.getvalue().encode())
