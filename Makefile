@@ -10,7 +10,7 @@ STUDY  := reports/refit/study.toml
 
 # What .venv gets for each purpose: extras of pyproject.toml.
 EXTRAS_report := report
-EXTRAS_test   := bayes,report,test
+EXTRAS_test   := bayes,cluster,report,toy,test
 
 # Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.
 TORCH := torch==2.13.0
