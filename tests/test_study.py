@@ -14,6 +14,7 @@ from scalefit.report.study import Card, Section, Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = 'title = "Runs"\n[[fit]]\nname = "main"\ndata = "chinchilla"\nlaw = "chinchilla"\n'
+SAMPLED = '[[fit]]\nname = "sampled"\nengine = "bayes"\ndata = "chinchilla"\nlaw = "chinchilla"\n'
 
 
 def study(tmp_path: Path, text: str) -> Study:
@@ -51,7 +52,8 @@ def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "refit" / "study.toml")
     check_kinds(read)
     assert read.date == datetime.date(2026, 11, 22)
-    assert [one.kind for one in read.section] == ["law"] * 3
+    kinds = [one.kind for one in read.section]
+    assert [kinds.count(kind) for kind in ("law", "posterior", "comparison")] == [3, 3, 1]
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,10 @@ def test_the_shipped_study_is_valid() -> None:
     [
         ("drop_higest_loss = 5\n", r"\[\[fit\]\] 1: unknown key 'drop_higest_loss'; did you mean 'drop_highest_loss'"),
         ("throw = false\n", "unknown key 'throw'"),
+        ('engine = "baysian"\n', "engine is 'baysian'; did you mean 'bayes'"),
+        ('likelihood = "normal"\n', r"\[\[fit\]\] 1: unknown key 'likelihood'"),
         ("[defaults]\nbootstraps = 5\n", r"\[defaults\]: unknown key 'bootstraps'; did you mean 'bootstrap'"),
         ('[[sections]]\ntitle = "x"\n', "top level: unknown key 'sections'; did you mean 'section'"),
-        ('[[section]]\ntitle = "x"\n', "study.toml, section 1: 'fit' is missing"),
         ('[[section]]\ntitle = "x"\nfit = "mian"\n', "there is no fit 'mian'; did you mean 'main'"),
         ('[[section]]\ntitle = "x"\nfit = 3\n', "fit: expected str, got 3"),
         ('[[section]]\ntitle = "x"\nfit = "main"\ntext = "one"\n', "text: expected a list, got 'one'"),
@@ -82,16 +85,70 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n', "no kind of section 'lore'; Choices: law"),
+        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n', "no kind of section 'lore'; Choices: comparison"),
         ('[[answer]]\nrule = "refernce"\nfit = "main"\n', "no rule for an answer 'refernce'; did you mean 'reference'"),
         ('[[answer]]\nrule = "pooled"\nfit = "main"\n', "rule 'pooled' needs a parameter"),
         ('[[answer]]\nrule = "reference"\nfit = "main"\nparameter = "alpha"\n', "needs a reference, such as 1"),
         ('[[section]]\ntitle = "x"\nfit = "main"\nfigures = [{ kind = "term" }]\n', "no figure 'term'; did you mean"),
+        ('[front.figure]\nkind = "pooling"\nfit = "sampled"\n', "'sampled' pools nothing in part"),
+        ('[front.figure]\nkind = "pears"\n', "no figure 'pears'; did you mean 'pairs'"),
+        ('[[section]]\ntitle = "x"\n', "section 'x' of kind 'law' needs a fit"),
+        ('[[section]]\ntitle = "x"\nkind = "comparison"\nfits = ["main"]\n', "needs fits and a parameter"),
+        ('[[section]]\ntitle = "x"\nkind = "posterior"\nfit = "main"\n',
+         "of kind 'posterior' needs fits with engine = 'bayes'; 'main' has another"),
+        ('[[section]]\ntitle = "x"\nfit = "sampled"\n', "of kind 'law' needs fits with engine = 'least squares'"),
+        ('[[section]]\ntitle = "x"\nfit = "main"\nfigures = [{ kind = "priors" }]\n',
+         "a figure of kind 'priors' needs fits with engine = 'bayes'"),
+        ('[[section]]\ntitle = "x"\nkind = "posterior"\nfit = "sampled"\nlaws = ["main"]\n', "the ranking of laws in"),
+        ('[[answer]]\nrule = "posterior"\nfit = "sampled"\nparameter = "alpha"\n', "needs a reference, such as 1"),
+        ('[[answer]]\nrule = "posterior"\nfit = "sampled"\nparameter = "alpha"\nreference = 0\n', "needs within, how"),
+        ('[[answer]]\nrule = "posterior"\nfit = "main"\nparameter = "alpha"\nreference = 1\n',
+         "an answer by rule 'posterior' needs fits with engine = 'bayes'"),
     ],
 )  # fmt: skip
 def test_unknown_kinds_are_refused_before_anything_runs(tmp_path: Path, extra: str, message: str) -> None:
     with pytest.raises(StudyError, match=message):
-        check_kinds(study(tmp_path, SMALL + extra))
+        check_kinds(study(tmp_path, SMALL + SAMPLED + extra))
+
+
+def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: Path) -> None:
+    read = study(tmp_path, SMALL + SAMPLED + "[defaults]\nbootstrap = 10\ndraws = 200\nseed = 3\n")
+    assert dict(read.spec("main").options) == {"bootstrap": 10, "seed": 3}
+    assert dict(read.spec("sampled").options) == {"draws": 200, "seed": 3}
+    assert with_defaults(read).section[1].kind == "posterior"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("bootstrap = 5\n", r"\[\[fit\]\] 2, engine 'bayes': unknown key 'bootstrap'"),
+        ('clusters = "shape"\n', "engine 'bayes': unknown key 'clusters'; did you mean 'cluster'"),
+        ('sampler = "pymc"\n', "unknown key 'sampler'"),
+        ('priors = { alpah = "HalfNormal(1)" }\n', r"fit\]\] 2: there is no parameter 'alpah'.* did you mean 'alpha'"),
+        ('priors = { alpha = "HalfNorml(1)" }\n', "did you mean 'HalfNormal'"),
+        ("priors = { alpha = 1 }\n", "2, priors: expected a table of words"),
+        ('pool = { alpha = "partial" }\n', "cannot pool 'alpha'"),
+        ('pool = "partial"\n', "pool: expected a table of words"),
+    ],
+)  # fmt: skip
+def test_keys_of_a_bayesian_fit_are_checked_when_read(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        study(tmp_path, SMALL + SAMPLED + extra)
+
+
+def test_a_parameter_may_have_another_name_in_each_fit(tmp_path: Path) -> None:
+    width = SMALL + '[[fit]]\nname = "wide"\ndata = "chinchilla"\nlaw = "width_depth"\n'
+    figure = '[front.figure]\nkind = "forest"\nfits = ["main", "wide"]\nparameter = "alpha{}"\n'
+    assert study(tmp_path, width + figure.format(",a_m")).front.figure
+    with pytest.raises(StudyError, match=r"front.figure\]: fit 'wide' has no parameter 'alpha'"):
+        study(tmp_path, width + figure.format(""))
+
+
+def test_parameters_of_the_error_model_can_be_asked_for(tmp_path: Path) -> None:
+    card = '[[card]]\ntitle = "x"\nfit = "{}"\nparameters = ["nu"]\n'
+    assert study(tmp_path, SMALL + SAMPLED + card.format("sampled")).card
+    with pytest.raises(StudyError, match="fit 'main' has no parameter 'nu'"):
+        study(tmp_path, SMALL + card.format("main"))
 
 
 def test_other_refusals(tmp_path: Path) -> None:

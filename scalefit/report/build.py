@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from scalefit import __version__
-from scalefit.datasets import dataset_names
 from scalefit.errors import DataError
 from scalefit.law import Law
-from scalefit.leastsq import fit as run_fit
 from scalefit.leastsq.fit import Progress
 from scalefit.report.compile import check_extra, typeset_report
-from scalefit.report.figures import Gallery
-from scalefit.report.provenance import code_hash, data_files, data_hash
+from scalefit.report.engines import check_engine, fingerprint, run_spec
+from scalefit.report.gallery import Gallery
+from scalefit.report.provenance import data_files, data_hash
 from scalefit.report.reader import read_study
 from scalefit.report.sections import check_kinds, compose
 from scalefit.report.study import FitSpec, Study, with_defaults
@@ -59,11 +58,13 @@ def build_report(
     DataError, LawError
         When a table or a law cannot be used, or the PDF cannot be written; nothing was computed in that case.
     MissingExtra
-        When the packages of the report are not installed.
+        When the packages of the report, or those that a fit asks for, are not installed.
     """
     check_extra()
     plan = with_defaults(read_study(Path(study)))
     check_kinds(plan)
+    for one in plan.fit:
+        check_engine(one)
     target = Path(out) if out is not None else _beside(plan.path)
     _check_writable(target)
     fits = run_study(plan, progress=progress)
@@ -101,12 +102,7 @@ def _fetch(study: Study, spec: FitSpec, progress: Progress | None) -> Fit:
     except DataError:
         pass  # not there, or written by another release
 
-    def report(stage: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(f"{spec.name}: {stage}", done, total)
-
-    data = spec.data if spec.data in dataset_names() else study.path.parent / spec.data
-    fit = run_fit(data, spec.law, label=spec.label or spec.name, throw=False, progress=report, **spec.options)
+    fit = run_spec(spec, study.path.parent, progress)
     _keep(fit, cached)
     return fit
 
@@ -115,7 +111,8 @@ def _key(study: Study, spec: FitSpec) -> str:
     """Name a fit by everything that it depends on."""
     options = {key: _plain(value) for key, value in sorted(spec.options.items())}
     label = spec.label or spec.name
-    content = [data_hash(study, spec), spec.data, str(Law.parse(spec.law)), label, options, code_hash()]
+    law = str(Law.parse(spec.law))
+    content = [data_hash(study, spec), spec.data, law, label, spec.engine, options, fingerprint(spec)]
     return sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 

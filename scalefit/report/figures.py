@@ -3,106 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from scalefit.datasets import dataset_names, load_dataset
-from scalefit.errors import StudyError, closest
-from scalefit.plots import density, forest, observed_predicted, optima, pairs, residuals, term
-from scalefit.plots.style import BLUE, TEAL, new_panels, panel_title, svg_bytes
-from scalefit.report.blocks import Block, picture
-from scalefit.report.published import published_point
-from scalefit.report.sentences import role, words
-from scalefit.report.study import Figure, FitSpec
+from scalefit.compare.beliefs import split_names
+from scalefit.errors import StudyError
+from scalefit.plots import (
+    densities,
+    density,
+    forest,
+    joint,
+    observed_predicted,
+    optima,
+    pairs,
+    pooling,
+    posterior_predictive,
+    prior_posterior,
+    residuals,
+    term,
+)
+from scalefit.plots.style import BLUE, TEAL, new_panels, panel_title
+from scalefit.report.published import printed_number
+from scalefit.report.sentences import own_name, role, words
+from scalefit.report.study import Figure
 from scalefit.report.text import join
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded
-from scalefit.tables import read_table, resolve
+from scalefit.summary import estimate_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FIGURES", "Gallery"]
+    from scalefit.report.gallery import Gallery
+
+__all__ = ["FIGURES", "POSTERIOR_FIGURES"]
 
 _PER_ROW = 3
-
-
-@dataclass
-class Gallery:
-    """Draws figures and keeps their files.
-
-    Parameters
-    ----------
-    fits : mapping
-        Every fit of the study, by name.
-    labels : mapping
-        What tables and figures call them.
-    specs : mapping
-        How they were asked for, to find the rows left out.
-    folder : Path
-        Where a user's tables lie, relative to the study.
-    files : dict
-        SVG by file name, filled by :meth:`draw`.
-    """
-
-    fits: Mapping[str, Fit]
-    labels: Mapping[str, str]
-    specs: Mapping[str, FitSpec]
-    folder: Path
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    def draw(self, spec: Figure, default_fit: str) -> Block:
-        """Draw one figure and return its block.
-
-        Parameters
-        ----------
-        spec : Figure
-            What to draw.
-        default_fit : str
-            The fit when the figure names none.
-
-        Returns
-        -------
-        Block
-            For the template; the file is in :attr:`files`.
-
-        Raises
-        ------
-        StudyError
-            For an unknown kind.
-        """
-        if spec.kind not in FIGURES:
-            raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
-        axes, caption, alt = FIGURES[spec.kind](self, spec, spec.fit or default_fit)
-        name = f"figure-{len(self.files) + 1}.svg"
-        figure = axes.get_figure(root=True)
-        assert figure is not None
-        self.files[name] = svg_bytes(figure)
-        return picture(name, alt, caption)
-
-    def left_out(self, name: str) -> pd.DataFrame:
-        """Return the rows of a fit's table that it did not use, as far as the law can be evaluated there."""
-        fit, spec = self.fits[name], self.specs[name]
-        shipped = spec.data in dataset_names()
-        source = load_dataset(spec.data) if shipped else self.folder / spec.data
-        table = read_table(source, mapping=spec.options.get("mapping"))
-        numeric = [fit.law.response, *fit.law.variables]
-        frame = resolve(
-            table, numeric=numeric, labels=fit.law.groups, derive=tuple(spec.options.get("derive", ()))
-        ).frame
-        out = frame.loc[~frame.index.isin(fit.rows.index)]
-        values = out[numeric].to_numpy(float)
-        usable: pd.DataFrame = out.loc[np.isfinite(values).all(axis=1) & (values > 0).all(axis=1)]
-        return usable
-
-    def chosen(self, spec: Figure, default: str) -> dict[str, Fit]:
-        """Return the fits of a figure by label."""
-        return {self.labels[name]: self.fits[name] for name in spec.fits or (default,)}
+_CHOICES = "by choice of rows, errors and groups"
 
 
 Drawn = tuple["Axes", str, str]
@@ -159,38 +98,40 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     references = {spec.parameter: spec.reference} if spec.parameter and spec.reference is not None else None
     axes = pairs(fit, names=spec.names or None, references=references)
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
-    caption = f"How the parameters trade off: {count} refits of “{gallery.labels[name]}” to resampled rows."
-    caption += " The cross is the estimate."
+    label = gallery.labels[name]
+    if fit.posterior is None:
+        caption = (
+            f"How the parameters trade off: {count} refits of “{label}” to resampled rows. The cross is the estimate."
+        )
+        alt = f"Scatter plots of bootstrap refits; {len(axes)} pairs of parameters of {fit.law}."
+    else:
+        caption = (
+            f"How the parameters trade off: the smallest regions that hold 50% and 95% of the posterior of “{label}”. "
+            "The cross is its mean."
+        )
+        alt = f"Contours of the posterior; {len(axes)} pairs of parameters of {fit.law}."
     if references:
         caption += f" Red: {spec.words or rounded(spec.reference or 0.0)}."
-    return (
-        axes[0],
-        caption,
-        f"Scatter plots of bootstrap refits; {len(axes)} pairs of parameters of {fit.law}.",
-    )
+    return axes[0], caption, alt
 
 
 def _forest(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     fits = gallery.chosen(spec, name)
-    parameter = _parameter(spec)
+    names = _parameter(spec)
     one = next(iter(fits.values()))
-    printed = {}
-    for paper in spec.published:
-        point = published_point(one, paper)
-        printed[paper.label] = point.number(parameter)
+    own = {label: own_name(fit, names) for label, fit in fits.items()}
+    printed = {paper.label: printed_number(paper, names) for paper in spec.published}
     ax = forest(
-        fits if len(fits) > 1 else one, name=parameter, reference=spec.reference, words=spec.words, published=printed,
+        fits if len(fits) > 1 else one, name=own if len(fits) > 1 else names[0], reference=spec.reference,
+        words=spec.words, published={label: (number.value, number.uncertainty) for label, number in printed.items()},
     )  # fmt: skip
-    said = [
-        f"{label} {plus_minus(fit[parameter].value, fit[parameter].se)}"
-        for label, fit in fits.items()
-        if parameter in fit.names
-    ]
     level = f"{one.uncertainty.level:.0%}"
-    caption = f"The {role(one, parameter)} by choice of rows, errors and groups, with {level} intervals."
+    among = "by data set, rows and errors" if len({fit.source.sha256 for fit in fits.values()}) > 1 else _CHOICES
+    caption = f"The {role(one, own_name(one, names))} {among}, with {level} intervals."
     if printed:
         caption += " Grey: printed values ± one standard error."
-    return ax, caption, f"Estimates with intervals beside each other: {'; '.join(said)}."
+    said = "; ".join(_said(label, fit, own[label]) for label, fit in fits.items())
+    return ax, caption, f"Estimates with intervals beside each other: {said}."
 
 
 def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
@@ -199,16 +140,78 @@ def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     said: list[str] = []
     quantities: list[str] = []
     for i, (ax, (label, fit)) in enumerate(zip(axes, fits.items(), strict=True)):
-        parameter = spec.parameter if spec.parameter in fit.names else _first_exponent(fit)
+        parameter = own_name(fit, split_names(spec.parameter)) if spec.parameter else _first_exponent(fit)
         density(fit, name=parameter, reference=spec.reference, words=spec.words, colour=TEAL if i else BLUE, ax=ax)
         ax.set_xlabel(role(fit, parameter))
         panel_title(ax, label)
         quantities.append(role(fit, parameter))
-        said.append(f"{label} {plus_minus(fit[parameter].value, fit[parameter].se)}")
+        said.append(_said(label, fit, parameter))
     level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
     quantity = join(list(dict.fromkeys(quantities)))
-    caption = f"Bootstrap distributions of the {quantity}, {level} intervals shaded, estimates dashed."
-    return axes[0], caption, f"Bootstrap distributions: {'; '.join(said)}."
+    kinds = _kinds_of(fits)
+    caption = f"{kinds} of the {quantity}, {level} intervals shaded, estimates dashed."
+    return axes[0], caption, f"{kinds}: {'; '.join(said)}."
+
+
+def _distributions(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+    """Draw several fits' distributions of one parameter over each other."""
+    fits = gallery.chosen(spec, name)
+    names = _parameter(spec)
+    own = {label: own_name(fit, names) for label, fit in fits.items()}
+    printed = {paper.label: printed_number(paper, names) for paper in spec.published}
+    ax = densities(
+        fits, name=own, reference=spec.reference, words=spec.words,
+        published={label: (number.value, number.uncertainty) for label, number in printed.items()},
+        ax=new_panels(1, 1, height=spec.height or 62)[0],
+    )  # fmt: skip
+    one = next(iter(fits.values()))
+    caption = f"{_kinds_of(fits)} of the {role(one, own_name(one, names))}, all of the same area."
+    return ax, caption, f"{caption} {'; '.join(_said(label, fit, own[label]) for label, fit in fits.items())}."
+
+
+def _joint(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+    fit = gallery.fits[name]
+    references = {spec.parameter: spec.reference} if spec.parameter and spec.reference is not None else None
+    axes = joint(fit, names=spec.parameters or None, references=references)
+    caption = f"Joint posterior of “{gallery.labels[name]}”."
+    if references:
+        caption += f" Red: {spec.words or rounded(spec.reference or 0.0)}."
+    return axes[0], caption, f"Contours of the joint posterior of parameters of {fit.law}, in a triangle of panels."
+
+
+def _priors(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+    fit = gallery.fits[name]
+    axes = prior_posterior(fit, names=spec.parameters or None)
+    caption = (
+        f"Posterior (blue) of each parameter of “{gallery.labels[name]}” over its prior (grey): where they are alike, "
+        "the data said little."
+    )
+    said = "; ".join(f"{one} ~ {prior}" for one, prior in (fit.posterior.priors if fit.posterior else ()))
+    return axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}."
+
+
+def _predictive(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+    fit = gallery.fits[name]
+    axes = posterior_predictive(fit, against=spec.against[0] if spec.against else None)
+    caption = (
+        f"Would the model of “{gallery.labels[name]}” make data like these? Blue where it stays inside the bands: yes."
+    )
+    return axes[0], caption, "Residuals, residuals along a column, and quantiles, against bands of replicated data."
+
+
+def _pooling(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+    fit = gallery.fits[name]
+    parameter = spec.parameter or None
+    ax = pooling(fit, name=parameter, reference=spec.reference, words=spec.words)
+    shared = next(one for one in fit.parameters if one.kind == "common")
+    caption = (
+        f"The {role(fit, shared.name)} of each group, drawn from a common distribution (“{gallery.labels[name]}”)."
+    )
+    said = "; ".join(
+        f"{', '.join(one.level)} {estimate_text(fit[one.name], alone=False)}"
+        for one in fit.parameters if one.coef.name == shared.coef.name and one.level
+    )  # fmt: skip
+    return ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.name).strip()}."
 
 
 def _observed(gallery: Gallery, _: Figure, name: str) -> Drawn:
@@ -229,14 +232,21 @@ def _optima(gallery: Gallery, _: Figure, name: str) -> Drawn:
 FIGURES: Mapping[str, Callable[[Gallery, Figure, str], Drawn]] = MappingProxyType(
     {
         "densities": _densities,
+        "distributions": _distributions,
         "forest": _forest,
+        "joint": _joint,
         "observed": _observed,
         "optima": _optima,
         "pairs": _pairs,
+        "pooling": _pooling,
+        "predictive": _predictive,
+        "priors": _priors,
         "residuals": _residuals,
         "terms": _terms,
     }
 )
+
+POSTERIOR_FIGURES = frozenset({"joint", "pooling", "predictive", "priors"})
 
 
 def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
@@ -249,11 +259,28 @@ def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
     return axes[:count]
 
 
-def _parameter(spec: Figure) -> str:
+def _parameter(spec: Figure) -> tuple[str, ...]:
     if not spec.parameter:
         raise StudyError(f'a figure of kind {spec.kind!r} needs a parameter, such as parameter = "alpha"')
-    return spec.parameter
+    return split_names(spec.parameter)
 
 
 def _first_exponent(fit: Fit) -> str:
     return next((one.name for one in fit.parameters if one.kind == "exponent"), fit.names[0])
+
+
+def _kinds_of(fits: Mapping[str, Fit]) -> str:
+    """Name what is drawn: a bootstrap is no posterior."""
+    posterior = {fit.posterior is not None for fit in fits.values()}
+    if posterior == {True}:
+        return "Posteriors" if len(fits) > 1 else "Posterior"
+    return "Bootstrap distributions" if posterior == {False} else "Posteriors and bootstrap distributions"
+
+
+def _said(label: str, fit: Fit, name: str) -> str:
+    """Say an estimate, or those of all levels, for those who hear the page."""
+    if name in fit.names:
+        return f"{label} {plus_minus(fit[name].value, fit[name].se)}"
+    levels = [one for one in fit.parameters if one.coef.name == name]
+    numbers = (f"{', '.join(one.level)} {plus_minus(fit[one.name].value, fit[one.name].se)}" for one in levels)
+    return f"{label}: {', '.join(numbers)}"

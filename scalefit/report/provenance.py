@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import platform
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from scalefit import __version__
 from scalefit.datasets import dataset_names, describe_dataset
-from scalefit.law import Law
-from scalefit.leastsq import fit as run_fit
 from scalefit.report.study import FitSpec, Study
 
-__all__ = ["DataFile", "code_hash", "command", "data_files", "data_hash", "versions"]
-
-_FLAGS: Mapping[str, str] = {"mapping": "map"}
+__all__ = ["DataFile", "data_files", "data_hash", "versions"]
 
 
 @dataclass(frozen=True)
@@ -58,40 +49,11 @@ def data_hash(study: Study, spec: FitSpec) -> str:
     return _data_file(study, spec.data).sha256
 
 
-def command(spec: FitSpec) -> str:
-    """Write a fit as the command line that repeats it.
-
-    Parameters
-    ----------
-    spec : FitSpec
-        The fit.
-
-    Returns
-    -------
-    str
-        Such as ``scalefit fit chinchilla "loss ~ ..." --loss huber --drop-highest-loss 5``.
-    """
-    defaults = {name: one.default for name, one in inspect.signature(run_fit).parameters.items()}
-    words = ["scalefit", "fit", shlex.quote(spec.data), f'"{Law.parse(spec.law)}"']
-    for name, value in spec.options.items():
-        if value != defaults.get(name):
-            words += _flag(name, value)
-    return " ".join(words)
-
-
-def versions() -> str:
-    """Say which software computed the numbers."""
-    names = ("numpy", "scipy", "numba", "pandas", "typst")
+def versions(*more: str) -> str:
+    """Say which software computed the numbers; ``more`` names further packages."""
+    names = ("numpy", "scipy", "numba", "pandas", *more, "typst")
     found = [f"{name} {_version(name)}" for name in names]
     return ", ".join([f"scalefit {__version__}", f"Python {platform.python_version()}", *found])
-
-
-@cache
-def code_hash() -> str:
-    """Return a fingerprint of the code that makes fits, so that a cache never outlives it."""
-    package = Path(__file__).resolve().parents[1]
-    files = sorted([*package.glob("*.py"), *package.glob("solver/*.py"), *package.glob("leastsq/*.py")])
-    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _data_file(study: Study, name: str) -> DataFile:
@@ -102,17 +64,6 @@ def _data_file(study: Study, name: str) -> DataFile:
     content = (study.path.parent / name).read_bytes()
     digest = sha256(content).hexdigest()
     return DataFile(Path(name).stem, name, Path(name).name, None, digest, "")
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
-    if value is True:
-        return [flag]
-    if isinstance(value, Mapping):
-        value = ",".join(f"{key}={column}" for key, column in value.items())
-    elif isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
-    return [flag, shlex.quote(str(value))]
 
 
 def _version(package: str) -> str:

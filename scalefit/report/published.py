@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from scalefit.problem import Parameter, predict_law
 from scalefit.report.study import Published
 from scalefit.results import Fit
 
-__all__ = ["PublishedPoint", "objective_at", "published_point"]
+__all__ = ["PublishedPoint", "objective_at", "printed_number", "published_point"]
 
 _UNIT: Final = re.compile(r"\bat (?P<size>[0-9.e+-]+) (?P<column>\w+)")
 
@@ -88,6 +88,37 @@ def published_point(fit: Fit, paper: Published) -> PublishedPoint:
             errors.pop(name, None)  # an error of the exponent would enter too
             converted.append(name)
     return PublishedPoint(paper.label, values, errors, len(found) == len(fit.parameters), tuple(converted))
+
+
+def printed_number(paper: Published, names: Sequence[str]) -> PublishedValue:
+    """Return a paper's number for a parameter.
+
+    Parameters
+    ----------
+    paper : Published
+        The paper.
+    names : sequence of str
+        What it may call the parameter; the first with a number is taken.
+
+    Returns
+    -------
+    PublishedValue
+        As printed.
+
+    Raises
+    ------
+    StudyError
+        When it has none.
+    """
+    for name in names:
+        try:
+            return published_value(f"{paper.key}.{name}")
+        except DataError:
+            continue
+    words = " or ".join(f"{paper.key}.{name}" for name in names)
+    raise StudyError(
+        f"there is no published value {words} for {paper.label!r}; the shipped table published_values has them all"
+    )
 
 
 def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = False) -> float:

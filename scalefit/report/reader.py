@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from scalefit.bayes import parse_prior
+from scalefit.compare.beliefs import split_names
 from scalefit.datasets import dataset_names
-from scalefit.errors import StudyError, closest
-from scalefit.law import Law
-from scalefit.leastsq import fit as run_fit
-from scalefit.report.study import FitSpec, Study
+from scalefit.errors import DataError, StudyError, closest
+from scalefit.report.engines import ENGINES, option_names, parameter_names
+from scalefit.report.study import LEAST_SQUARES, FitSpec, Study
 
 __all__ = ["read_study"]
 
 PAPERS = ("a4", "us-letter")
-_NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label"})  # set by the report itself
+_OWN_KEYS = ("name", "data", "law", "label", "engine")
+_TABLES = ("mapping", "pool", "priors")
+_ONE_FIT = ("fit", "clustered")
+_SEVERAL_FITS = ("fits", "alternatives", "laws", "also", "among")
 
 
 def read_study(path: str | Path) -> Study:
@@ -53,7 +55,7 @@ def read_study(path: str | Path) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{str(path)!r} is not valid TOML: {error}") from None
     reader = _Reader(path.name)
-    defaults = reader.options(table.pop("defaults", {}), "[defaults]")
+    defaults = reader.defaults(table.pop("defaults", {}))
     fits = reader.fits(table.pop("fit", None), defaults)
     known = {one.name: one for one in fields(Study) if one.name not in ("fit", "path")}
     reader.check_keys(table, {*known, "fit", "defaults"}, "top level")
@@ -62,11 +64,6 @@ def read_study(path: str | Path) -> Study:
         raise StudyError(f"{path.name}: paper is {study.paper!r}; {closest(study.paper, PAPERS)}")
     _check_references(study)
     return study
-
-
-@cache
-def _fit_options() -> tuple[str, ...]:
-    return tuple(name for name in inspect.signature(run_fit).parameters if name not in _NOT_IN_STUDY)
 
 
 @dataclass(frozen=True)
@@ -80,19 +77,45 @@ class _Reader:
             raise StudyError(f"{self.file}: a study needs at least one [[fit]] with name, data and law")
         return tuple(self._fit(table, defaults, f"[[fit]] {i}") for i, table in enumerate(tables, start=1))
 
-    def _fit(self, table: dict[str, Any], defaults: Mapping[str, Any], where: str) -> FitSpec:
-        own = ("name", "data", "law", "label")
-        self.check_keys(table, {*own, *_fit_options()}, where)
-        options = {key: value for key, value in table.items() if key not in own}
-        spec: FitSpec = self.build(FitSpec, {key: table[key] for key in own if key in table}, where)
+    def _fit(self, table: Any, defaults: Mapping[str, Any], where: str) -> FitSpec:
+        engine = table.get("engine", LEAST_SQUARES) if isinstance(table, dict) else LEAST_SQUARES
+        if engine not in ENGINES:
+            raise StudyError(f"{self.file}, {where}: engine is {engine!r}; {closest(str(engine), ENGINES)}")
+        known = option_names(engine)
+        place = where if engine == LEAST_SQUARES else f"{where}, engine {engine!r}"
+        self.check_keys(table, {*_OWN_KEYS, *known}, place)
+        options = {key: value for key, value in defaults.items() if key in known}
+        options |= {key: value for key, value in table.items() if key not in _OWN_KEYS}
+        spec: FitSpec = self.build(FitSpec, {key: table[key] for key in _OWN_KEYS if key in table}, where)
         if not spec.name.isidentifier():
             raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_fit")
-        Law.parse(spec.law)
-        return replace(spec, options=types.MappingProxyType({**defaults, **options}))
+        for key in _TABLES:
+            self._check_words(options.get(key, {}), f"{where}, {key}")
+        spec = replace(spec, options=types.MappingProxyType(options))
+        self._check_priors(spec, where)
+        return spec
 
-    def options(self, table: dict[str, Any], where: str) -> dict[str, Any]:
-        self.check_keys(table, set(_fit_options()), where)
-        return table
+    def _check_words(self, table: Any, where: str) -> None:
+        if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+            raise StudyError(
+                f'{self.file}, {where}: expected a table of words such as {{ alpha = "..." }}, got {table!r}'
+            )
+
+    def _check_priors(self, spec: FitSpec, where: str) -> None:
+        """Refuse priors and pooling that the law has no place for."""
+        try:
+            known = parameter_names(spec)
+            for name, text in spec.options.get("priors", {}).items():
+                if name.partition("[")[0] not in known:
+                    raise DataError(f"there is no parameter {name!r} to give a prior; {closest(name, known)}")
+                parse_prior(text)
+        except DataError as error:
+            raise StudyError(f"{self.file}, {where}: {error}") from None
+
+    def defaults(self, table: Any) -> dict[str, Any]:
+        known = {key for engine in ENGINES for key in option_names(engine)}
+        self.check_keys(table, known, "[defaults]")
+        return dict(table)
 
     def check_keys(self, table: Any, known: set[str], where: str) -> None:
         if not isinstance(table, dict):
@@ -134,11 +157,11 @@ class _Reader:
 
 def _check_references(study: Study) -> None:
     """Every fit that is referred to exists, and has the parameter that is asked for."""
-    laws: dict[str, Law] = {}
+    specs: dict[str, FitSpec] = {}
     for one in study.fit:
-        if one.name in laws:
+        if one.name in specs:
             raise StudyError(f"{study.path.name}: two fits are called {one.name!r}; rename one")
-        laws[one.name] = Law.parse(one.law)
+        specs[one.name] = one
         if one.data not in dataset_names() and not (study.path.parent / one.data).is_file():
             raise StudyError(
                 f"{study.path.name}, fit {one.name!r}: data {one.data!r} is neither a file beside the study nor "
@@ -149,13 +172,14 @@ def _check_references(study: Study) -> None:
         if labels.count(label) > 1:
             raise StudyError(f"{study.path.name}: two fits have the label {label!r}; tables tell them apart by it")
     for where, name in _names(study):
-        if name not in laws:
-            raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, laws)}")
-    for where, name, parameter in _parameters(study):
-        known = [coef.name for coef in laws[name].parameters]
-        if parameter not in known:
+        if name not in specs:
+            raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
+    for where, name, asked in _parameters(study):
+        known = parameter_names(specs[name])
+        if not set(asked) & set(known):
+            words = " or ".join(map(repr, asked))
             raise StudyError(
-                f"{study.path.name}, {where}: fit {name!r} has no parameter {parameter!r}; {closest(parameter, known)}"
+                f"{study.path.name}, {where}: fit {name!r} has no parameter {words}; {closest(asked[0], known)}"
             )
 
 
@@ -173,19 +197,22 @@ def _parts(study: Study) -> Iterator[tuple[str, Any]]:
 
 def _names(study: Study) -> Iterator[tuple[str, str]]:
     for where, part in _parts(study):
-        for key in ("fit", "clustered"):
+        for key in _ONE_FIT:
             if getattr(part, key, ""):
                 yield where, getattr(part, key)
-        for key in ("fits", "alternatives", "also", "among"):
+        for key in _SEVERAL_FITS:
             for name in getattr(part, key, ()):
                 yield where, name
 
 
-def _parameters(study: Study) -> Iterator[tuple[str, str, str]]:
+def _parameters(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every fit that is asked for a parameter, and the names that it may have there."""
     for where, part in _parts(study):
-        asked = [
-            *getattr(part, "parameters", ()),
-            *([part.parameter] if getattr(part, "parameter", "") else []),
-        ]
-        if getattr(part, "fit", ""):
-            yield from ((where, part.fit, parameter) for parameter in asked)
+        main = getattr(part, "fit", "")
+        if main:
+            yield from ((where, main, (one.partition("[")[0],)) for one in getattr(part, "parameters", ()))
+        asked = tuple(one.partition("[")[0] for one in split_names(getattr(part, "parameter", "")))
+        if asked:
+            fits = [main] if main else []
+            fits += [name for key in ("fits", "also", "among") for name in getattr(part, key, ())]
+            yield from ((where, name, asked) for name in fits)

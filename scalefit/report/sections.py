@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from scalefit.errors import StudyError, closest
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
-from scalefit.report.blocks import Block, cards, code, equations, heading, note, paragraph
-from scalefit.report.figures import FIGURES, Gallery
-from scalefit.report.provenance import command, data_files, versions
+from scalefit.report.blocks import Block, cards, equations, heading, note, paragraph
+from scalefit.report.figures import FIGURES, POSTERIOR_FIGURES
+from scalefit.report.gallery import Gallery
+from scalefit.report.method import method_blocks
+from scalefit.report.posterior_sections import comparison_section, posterior_section
+from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
-from scalefit.report.study import Answer, Card, Figure, Section, Study
-from scalefit.report.tables import (
-    alternatives_table,
-    estimates_table,
-    files_table,
-    level_tables,
-    models_table,
-    optima_table,
-)
+from scalefit.report.study import BAYES, LEAST_SQUARES, Answer, Card, Figure, Section, Study
+from scalefit.report.tables import alternatives_table, estimates_table, level_tables, models_table
 from scalefit.report.text import equation, fill, join
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded_interval
@@ -51,29 +47,75 @@ def compose(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
     for section in study.section:
         blocks += [{"kind": "new page"}] if section.new_page else []
         blocks += [heading(section.title), *SECTIONS[section.kind](section, fits, gallery)]
-    return blocks + _method(study, fits, gallery)
+    return blocks + method_blocks(study, fits, gallery)
 
 
 def check_kinds(study: Study) -> None:
-    """Refuse an unknown kind of section or rule of answer, before anything is computed.
+    """Refuse an unknown kind, one that lacks what it needs, or one for another engine, before anything is computed.
 
     Raises
     ------
     StudyError
         Naming the nearest kind.
     """
+    figures = [(figure, one.fit) for one in study.section for figure in one.figures]
+    figures += [(study.front.figure, study.fit[0].name)] if study.front.figure else []
     for word, known, what in (
         *((one.kind, SECTIONS, "kind of section") for one in study.section),
         *((one.rule, ANSWERS, "rule for an answer") for one in study.answer),
-        *((figure.kind, FIGURES, "figure") for one in study.section for figure in one.figures),
+        *((figure.kind, FIGURES, "figure") for figure, _ in figures),
     ):
         if word not in known:
             raise StudyError(f"{study.path.name}: there is no {what} {word!r}; {closest(word, known)}")
     for answer in study.answer:
-        if answer.rule != "law" and not answer.parameter:
-            raise StudyError(f"{study.path.name}: an answer by rule {answer.rule!r} needs a parameter")
-        if answer.rule == "reference" and answer.reference is None:
-            raise StudyError(f"{study.path.name}: an answer by rule 'reference' needs a reference, such as 1")
+        _check_answer(study, answer)
+    for section in study.section:
+        _check_section(study, section)
+    for figure, default in figures:
+        name = figure.fit or default
+        if figure.kind in POSTERIOR_FIGURES:
+            _check_engine(study, f"a figure of kind {figure.kind!r}", BAYES, [name])
+        if figure.kind == "pooling" and "partial" not in study.spec(name).options.get("pool", {}).values():
+            text = f"{study.path.name}: a figure of kind 'pooling' needs pool = {{ alpha = \"partial\" }}; "
+            raise StudyError(f"{text}fit {name!r} pools nothing in part")
+
+
+def _check_answer(study: Study, answer: Answer) -> None:
+    what = f"an answer by rule {answer.rule!r}"
+    if answer.rule != "law" and not answer.parameter:
+        raise StudyError(f"{study.path.name}: {what} needs a parameter")
+    if answer.rule in ("reference", "posterior") and answer.reference is None:
+        raise StudyError(f"{study.path.name}: {what} needs a reference, such as 1")
+    if answer.rule == "posterior":
+        _check_within(study, what, answer)
+        _check_engine(study, what, BAYES, [answer.fit, *answer.also])
+
+
+def _check_section(study: Study, section: Section) -> None:
+    what = f"section {section.title!r} of kind {section.kind!r}"
+    if section.kind == "comparison":
+        if not section.fits or not section.parameter:
+            raise StudyError(f"{study.path.name}: {what} needs fits and a parameter")
+    elif not section.fit:
+        raise StudyError(f"{study.path.name}: {what} needs a fit")
+    else:
+        engine = BAYES if section.kind == "posterior" else LEAST_SQUARES
+        clustered = [section.clustered] if section.clustered else []
+        _check_engine(study, what, engine, [section.fit, *clustered, *section.alternatives])
+        _check_engine(study, f"the ranking of laws in {what}", BAYES, section.laws)
+    if section.reference is not None:
+        _check_within(study, what, section)
+
+
+def _check_engine(study: Study, what: str, engine: str, names: Sequence[str]) -> None:
+    for name in names:
+        if study.spec(name).engine != engine:
+            raise StudyError(f"{study.path.name}: {what} needs fits with engine = {engine!r}; {name!r} has another")
+
+
+def _check_within(study: Study, what: str, asked: Answer | Section) -> None:
+    if asked.within < 0 or (asked.reference == 0 and not asked.within):
+        raise StudyError(f"{study.path.name}: {what} needs within, how near to {asked.reference:g} counts, such as 0.1")
 
 
 def _front(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -131,8 +173,24 @@ def _answer_pooled(answer: Answer, fits: Fits, gallery: Gallery) -> str:
     return say.pooled_sentence(fits[answer.fit], answer.parameter, among, answer.reference)
 
 
+def _answer_posterior(answer: Answer, fits: Fits, gallery: Gallery) -> str:
+    asked = {gallery.labels[name]: fits[name] for name in (answer.fit, *answer.also)}
+    return probability_sentence(asked, Question.ask(answer.parameter, answer.reference, answer.within))
+
+
+def _answer_agreement(answer: Answer, fits: Fits, gallery: Gallery) -> str:
+    asked = {gallery.labels[name]: fits[name] for name in (answer.fit, *answer.also)}
+    return agreement_sentence(sources_of(asked, Question.ask(answer.parameter, answer.reference, answer.within)))
+
+
 ANSWERS: Mapping[str, Callable[[Answer, Fits, Gallery], str]] = MappingProxyType(
-    {"law": _answer_law, "pooled": _answer_pooled, "reference": _answer_reference}
+    {
+        "agreement": _answer_agreement,
+        "law": _answer_law,
+        "pooled": _answer_pooled,
+        "posterior": _answer_posterior,
+        "reference": _answer_reference,
+    }
 )
 
 
@@ -163,24 +221,6 @@ def _law_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     return blocks + level_tables(fit) + [gallery.draw(figure, section.fit) for figure in figures]
 
 
-SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = MappingProxyType({"law": _law_section})
-
-
-def _method(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
-    """Write where everything came from and how to repeat it."""
-    named = {gallery.labels[one.name]: fits[one.name] for one in study.fit}
-    first = next(iter(fits.values()))
-    seeds = ", ".join(map(str, sorted({fit.seed for fit in fits.values()})))
-    return [
-        heading("Data and method"),
-        paragraph(
-            "Every fit minimises its objective globally: a grid of exponents, each cell solved exactly for floor and "
-            "coefficients, then damped Newton steps from the best cells until no step promises a gain.",
-            f"Intervals are {first.uncertainty.level:.0%} percentile intervals of refits to resampled rows, or to "
-            "resampled clusters where a cluster is named; a bootstrap distribution is no posterior. "
-            f"Seed {seeds}. Computed with {versions()}.",
-        ),
-        files_table(data_files(study)),
-        optima_table(named),
-        code([command(one) for one in study.fit], "The command of each fit."),
-    ]
+SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = MappingProxyType(
+    {"comparison": comparison_section, "law": _law_section, "posterior": posterior_section}
+)

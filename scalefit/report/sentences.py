@@ -5,7 +5,7 @@ A rule takes fits and returns one string, empty when it has nothing to say. Symb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import ROBUST_RATIO
 
 __all__ = [
+    "WIDE",
     "alternatives_sentence",
     "cluster_sentence",
     "law_sentence",
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
+    "own_name",
+    "percent",
+    "plain",
     "pooled_sentence",
     "published_sentence",
     "reference_sentence",
@@ -37,17 +41,28 @@ __all__ = [
 
 WIDE = 0.1  # half-width over the reference beyond which an interval that contains it settles little
 WORDS = {"params": "parameters", "flops": "compute"}
+EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "spread of the shifts"}
 NEAR = 2.0  # standard errors within which two numbers are called compatible
 
 
 def role(fit: Fit, name: str) -> str:
-    """Say what a parameter is: ``exponent of width``, ``coefficient of tokens``, ``floor``."""
+    """Say what a parameter is: ``exponent of width``, ``coefficient of tokens``, ``floor``, ``scatter of a row``."""
     coef = name.partition("[")[0]
+    if name in EXTRAS and fit.posterior is not None:
+        return EXTRAS[name]
+    if coef.startswith("sd("):
+        return f"spread of the {role(fit, coef[3:-1])} between groups"
     for term in fit.law.terms:
         for part, kind in ((term.exponent, "exponent"), (term.coefficient, "coefficient")):
             if isinstance(part, Coef) and part.name == coef:
                 return f"{kind} of {words(term.variable)}"
     return "floor"
+
+
+def own_name(fit: Fit, names: Sequence[str]) -> str:
+    """Return the first of several names that a fit has, as a parameter or as the name of one with levels."""
+    known = {one.name for one in fit.parameters} | {one.coef.name for one in fit.parameters}
+    return next((name for name in names if name in known), names[0])
 
 
 def words(column: str) -> str:
@@ -73,7 +88,8 @@ def law_sentence(fit: Fit) -> str:
         count = sum(one.kind == "exponent" for one in fit.estimates)
         exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
     said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
-    return f"On {fit.n_rows} rows of {_table(fit)} {said}."
+    mean = " (posterior mean ± standard deviation)" if fit.posterior is not None else ""
+    return f"On {fit.n_rows} rows of {_table(fit)} {said}{mean}."
 
 
 def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str, Fit] | None = None) -> str:
@@ -96,12 +112,12 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
         Two or three sentences.
     """
     if fit.status != CONVERGED:
-        return f"Whether ${name}$ is {_plain(reference)} has no answer here: the fit is {fit.status}. {fit.message}"
+        return f"Whether ${name}$ is {plain(reference)} has no answer here: the fit is {fit.status}. {fit.message}"
     one = fit[name]
     inside = _contains(one, reference)
     text = (
         f"The {role(fit, name)} is {_number(one)}; its {fit.uncertainty.level:.0%} interval {_interval(one)} "
-        f"{'contains' if inside else 'excludes'} {_plain(reference)}."
+        f"{'contains' if inside else 'excludes'} {plain(reference)}."
     )
     verdicts = {label: _contains(other[name], reference) for label, other in (also or {}).items()}
     against = [label for label, verdict in verdicts.items() if verdict != inside]
@@ -115,7 +131,7 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
             min(x[name].lo for x in (fit, *(also or {}).values())),
             max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
         )  # fmt: skip
-        return f"{text} The runs allow {_plain(reference)} without establishing it: they allow all of {reach}."
+        return f"{text} The runs allow {plain(reference)} without establishing it: they allow all of {reach}."
     return text + (" Every other analysis of the same runs agrees." if verdicts else "")
 
 
@@ -156,7 +172,7 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         return f"{text} {verdict}"
     out = [label for label in order if not _contains(alone[label], reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
-    count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {_plain(reference)}"
+    count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {plain(reference)}"
     return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
 
 
@@ -171,7 +187,8 @@ def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str
         return ""
     worst = max(moves, key=lambda label: abs(moves[label]))
     size = rounded(abs(moves[worst]), 1)
-    return f"The choice that moves ${name}$ most is “{worst}”: by {size} of its standard errors."
+    unit = "standard errors" if fit.posterior is None else "posterior standard deviations"
+    return f"The choice that moves ${name}$ most is “{worst}”: by {size} of its {unit}."
 
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
@@ -182,7 +199,7 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
 
     said = [
         f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
-        f"{_percent(other.value / fit.value - 1)} higher."
+        f"{percent(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
@@ -221,7 +238,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     if not point.complete:
         return f"{text}."
     excess = objective_at(fit, point.values) / fit.value - 1
-    return f"{text}; at the printed point the objective is {_percent(excess)} above the optimum."
+    return f"{text}; at the printed point the objective is {percent(excess)} above the optimum."
 
 
 def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
@@ -238,8 +255,8 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
     if best == first or distance[best] > 0.5 * distance[first]:
         return ""
     return (
-        f"They are nearer to the optimum of “{best}” (largest relative difference {_percent(distance[best])}) "
-        f"than to the one fitted here ({_percent(distance[first])})."
+        f"They are nearer to the optimum of “{best}” (largest relative difference {percent(distance[best])}) "
+        f"than to the one fitted here ({percent(distance[first])})."
     )
 
 
@@ -249,7 +266,7 @@ def optima_sentence(fit: Fit) -> str:
     total = sum(one.hits for one in fit.optima)
     if not others:
         return f"All {total} starts followed to their end reached this optimum."
-    excess = _percent(others[0].objective / best.objective - 1)
+    excess = percent(others[0].objective / best.objective - 1)
     many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
     reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
     return f"{reached}; {many} found, the lowest {excess} above it."
@@ -281,7 +298,7 @@ def scatter_sentence(fit: Fit) -> str:
 def residual_sentence(fit: Fit) -> str:
     """Give the typical and the largest residual."""
     size = np.abs(fit.residuals())
-    show = _percent if fit.objective.space == "log" else rounded
+    show = percent if fit.objective.space == "log" else rounded
     return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
 
 
@@ -297,11 +314,13 @@ def _interval(one: Estimate) -> str:
     return rounded_interval(one.lo, one.hi, one.se)
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
+    """Print a number that a user wrote."""
     return f"{value:g}".replace("-", "−")
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
+    """Print a fraction's size as a percentage."""
     size = 100 * abs(fraction)
     return f"{rounded(size, max(size / 3, 1e-4))}%"
 

@@ -9,7 +9,8 @@ The smallest study is a title and one fit; everything else has a default that fo
     data = "runs.csv"
     law = "chinchilla"
 
-The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit`.
+The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
+``engine = "bayes"``, those of :func:`scalefit.bayes.bayes`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 from scalefit.law import Law
 
 __all__ = [
+    "BAYES",
+    "LEAST_SQUARES",
     "Answer",
     "Card",
     "Figure",
@@ -33,6 +36,8 @@ __all__ = [
     "Study",
     "with_defaults",
 ]
+
+LEAST_SQUARES, BAYES = "least squares", "bayes"
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,17 @@ class FitSpec:
         A law or the name of a preset.
     label : str
         What tables and figures call it; the name when empty.
+    engine : {"least squares", "bayes"}
+        How it is fitted.
     options : mapping
-        Keywords of ``fit`` that differ from their defaults.
+        Keywords of ``fit`` or ``bayes`` that differ from their defaults.
     """
 
     name: str
     data: str
     law: str
     label: str = ""
+    engine: str = LEAST_SQUARES
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -83,19 +91,22 @@ class Figure:
     Parameters
     ----------
     kind : str
-        ``terms``, ``residuals``, ``pairs``, ``forest``, ``densities``, ``observed`` or ``optima``.
+        ``terms``, ``residuals``, ``pairs``, ``forest``, ``densities``, ``observed`` or ``optima``; of posteriors also
+        ``distributions``, ``joint``, ``priors``, ``predictive`` and ``pooling``.
     fit : str
         The fit shown; that of the section when empty.
     fits : tuple of str
-        Several fits, for ``forest`` and ``densities``.
+        Several fits, for ``forest``, ``densities`` and ``distributions``.
     parameter : str
-        For ``forest`` and ``densities``.
+        For these, and for ``pooling``; what other fits call it follows after commas.
     against : tuple of str
-        Columns, for ``residuals``; the law's variables and groups when empty.
+        Columns, for ``residuals`` (the law's variables and groups when empty) and ``predictive`` (one).
     names : tuple of pairs of str
         Parameters (x, y) of each panel of ``pairs``; the obvious ones when empty.
+    parameters : tuple of str
+        Those of ``joint`` and ``priors``; the obvious ones when empty.
     published : tuple of Published
-        Papers to add to a ``forest``.
+        Papers to add to a ``forest`` or to ``distributions``.
     reference : float or None
         A hypothesis to mark in red.
     words : str
@@ -110,6 +121,7 @@ class Figure:
     parameter: str = ""
     against: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     reference: float | None = None
     words: str = ""
@@ -124,14 +136,17 @@ class Answer:
     ----------
     title : str
         A few words to lead in; none when empty.
-    rule : {"law", "reference", "pooled"}
-        What to answer: what the law is, whether a parameter is a given number, whether groups agree.
+    rule : {"law", "reference", "pooled", "posterior", "agreement"}
+        What to answer: what the law is, whether a parameter is a given number (by intervals, or by the probability that
+        posteriors give it), whether groups agree, whether independent data sets do.
     fit : str
         The main fit.
     parameter : str
-        The parameter in question, for ``reference`` and ``pooled``.
+        The parameter in question, for every rule but ``law``; what other fits call it follows after commas.
     reference : float or None
         The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
     also : tuple of str
         Fits that answer the same question another way.
     among : tuple of str
@@ -145,6 +160,7 @@ class Answer:
     title: str = ""
     parameter: str = ""
     reference: float | None = None
+    within: float = 0.0
     also: tuple[str, ...] = ()
     among: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
@@ -194,31 +210,55 @@ class Section:
     title : str
         Its heading.
     fit : str
-        The main fit.
-    kind : str
-        How it is written; ``law`` is a law fitted to a table.
+        The main fit; not used by ``comparison``.
+    kind : {"law", "posterior", "comparison"}
+        How it is written: a law fitted to a table, a posterior, one parameter in several fits.
+    fits : tuple of str
+        The fits of a ``comparison``.
     alternatives : tuple of str
         The same question under other choices, as rows of a table.
+    laws : tuple of str
+        Posteriors of several laws on the same rows, to be ranked by how they predict left-out rows.
+    leave_out : str
+        What leaving one out leaves out: ``row``, or a column.
+    hold_out : str
+        Rows that those laws predict from the others: a condition, or a column whose largest values are held out.
     clustered : str
         The same fit with its rows resampled by cluster.
     published : tuple of Published
         Papers beside it.
+    parameter : str
+        The parameter in question, for ``posterior`` and ``comparison``; what other fits call it follows after commas.
+    reference : float or None
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    words : str
+        What the reference says, for figures.
     parameters : tuple of str
         Parameters of the table of alternatives; floor and exponents when empty.
     text : tuple of str
         Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` stand for numbers.
     figures : tuple of Figure
-        Figures; terms and residuals when empty.
+        Figures; the usual ones of the kind when empty.
     new_page : bool
         Begin on a new page.
     """
 
     title: str
-    fit: str
+    fit: str = ""
     kind: str = "law"
+    fits: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
+    laws: tuple[str, ...] = ()
+    leave_out: str = "row"
+    hold_out: str = ""
     clustered: str = ""
     published: tuple[Published, ...] = ()
+    parameter: str = ""
+    reference: float | None = None
+    within: float = 0.0
+    words: str = ""
     parameters: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -284,7 +324,9 @@ def with_defaults(study: Study) -> Study:
     first = study.fit[0]
     exponents = tuple(coef.name for coef in Law.parse(first.law).exponents if not coef.groups)
     cards = tuple(Card(f"Exponent ${name}$", first.name, (name,)) for name in exponents[:3])
-    sections = tuple(Section(one.label or one.name, one.name) for one in study.fit)
+    sections = tuple(
+        Section(one.label or one.name, one.name, "posterior" if one.engine == BAYES else "law") for one in study.fit
+    )
     front = study.front
     if front.figure is None and exponents:
         front = replace(front, figure=Figure("pairs", fit=first.name))

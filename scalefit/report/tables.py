@@ -20,6 +20,9 @@ __all__ = [
     "level_tables",
     "models_table",
     "optima_table",
+    "parameter_words",
+    "rows_shown",
+    "transpose",
 ]
 
 _MOST_ROWS = 12
@@ -47,11 +50,11 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
     Block
         One row per parameter; levels of a table of two groups are left to :func:`level_tables`.
     """
-    shown = _rows_shown(fit)
+    shown = rows_shown(fit)
     level = f"{fit.uncertainty.level:.0%}"
     header = ["", "estimate", f"{level} interval"]
     columns = [
-        [_name(one) for one in shown],
+        [parameter_words(one) for one in shown],
         align_errors([plus_minus(one.value, one.se) for one in shown]),
         [rounded_interval(one.lo, one.hi, one.se) for one in shown],
     ]
@@ -71,7 +74,7 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
         if clustered
         else ")"
     )
-    return table(f"{caption}.", header, _transpose(columns), align="l" + "r" * (len(header) - 1))
+    return table(f"{caption}.", header, transpose(columns), align="l" + "r" * (len(header) - 1))
 
 
 def level_tables(fit: Fit) -> list[Block]:
@@ -87,7 +90,7 @@ def level_tables(fit: Fit) -> list[Block]:
             cells = [found.get((a, b)) for a in down]
             columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
         caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
-        out.append(table(caption, ["", *across], _transpose(columns), align="l" + "r" * len(across)))
+        out.append(table(caption, ["", *across], transpose(columns), align="l" + "r" * len(across)))
     return out
 
 
@@ -121,7 +124,7 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
         found = [fit[lead.name] if lead.name in fit.names else None for fit in fits.values()]
         columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in found])
     align = "l" + "r" * (len(header) - 1)
-    return table("The same question under other choices.", header, _transpose(columns), align=align)
+    return table("The same question under other choices.", header, transpose(columns), align=align)
 
 
 def models_table(fits: Mapping[str, Fit]) -> Block:
@@ -132,8 +135,13 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
         shown = [f"${one.name}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
         rows.append([label, fit.source.name.replace("_", " "), str(fit.n_rows), _loss(fit), answer])
-    sure = all(fit.status == CONVERGED for fit in fits.values())
-    caption = "What was fitted. Every fit converged to the best optimum found." if sure else "What was fitted."
+    caption = "What was fitted."
+    if all(fit.status == CONVERGED for fit in fits.values()):
+        squares = any(fit.posterior is None for fit in fits.values())
+        posteriors = any(fit.posterior is not None for fit in fits.values())
+        said = ["every fit converged to the best optimum found"] if squares else []
+        said += ["the draws represent every posterior, shown as mean ± standard deviation"] if posteriors else []
+        caption += f" {'; '.join(said).capitalize()}."
     return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
 
 
@@ -142,6 +150,8 @@ def optima_table(fits: Mapping[str, Fit]) -> Block:
     rows: list[list[str]] = []
     seen = set()
     for label, fit in fits.items():
+        if fit.posterior is not None:
+            continue
         key = (fit.law, exact(fit.value))  # the same optimum, with its errors taken another way
         if key not in seen:
             seen.add(key)
@@ -163,23 +173,28 @@ def files_table(files: Sequence[DataFile]) -> Block:
 
 
 def _loss(fit: Fit) -> str:
+    if fit.posterior is not None:
+        kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
+        shift = f", shift by {fit.source.cluster}" if fit.source.cluster is not None else ""
+        return f"{kind}, ln {fit.law.response}{shift}"
     kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{fit.objective.delta:g}"
     return f"{kind} of {'ln ' if fit.objective.space == 'log' else ''}{fit.law.response}"
 
 
-def _rows_shown(fit: Fit) -> list[Estimate]:
+def rows_shown(fit: Fit) -> list[Estimate]:
     """Leave out parameters of two groups, which get tables of their own, unless nothing else is left."""
     wide = {one.name for one in fit.parameters if len(one.coef.groups) == 2}
     shown = [one for one in fit.estimates if one.name not in wide]
     return (shown or list(fit.estimates))[: 3 * _MOST_ROWS]
 
 
-def _name(one: Estimate) -> str:
+def parameter_words(one: Estimate) -> str:
     """Write a parameter with its level as words."""
     name, _, level = one.name.partition("[")
     words = f" {level.rstrip(']').replace(',', ', ')}" if level else ""
     return f"${name}${words}"
 
 
-def _transpose(columns: Sequence[Sequence[str]]) -> list[list[str]]:
+def transpose(columns: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Turn columns of cells into rows."""
     return [list(row) for row in zip(*columns, strict=True)]

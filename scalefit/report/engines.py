@@ -1,0 +1,188 @@
+"""The functions that a study can run: their keys, the commands that repeat them, what their results depend on."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from scalefit.bayes import bayes
+from scalefit.bayes.defaults import extra_parameters
+from scalefit.bayes.pooling import apply_pool
+from scalefit.datasets import dataset_names
+from scalefit.errors import MissingExtra
+from scalefit.law import Law
+from scalefit.leastsq import fit as least_squares
+from scalefit.leastsq.fit import Progress
+from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec
+from scalefit.results import Fit
+
+__all__ = ["ENGINES", "check_engine", "command", "fingerprint", "option_names", "parameter_names", "run_spec"]
+
+_NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label", "sampler"})  # the report's own, or no option
+_SAMPLERS = ("pymc", "nutpie", "arviz")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to fit.
+
+    Parameters
+    ----------
+    run : callable
+        The library's function; its keywords are the keys of a fit.
+    verb : str
+        Of the command line.
+    folders : tuple of str
+        Packages of scalefit that its numbers come from.
+    flags : mapping
+        Keyword to flag, where they differ.
+    repeated : frozenset of str
+        Keywords whose flag is given once for each value.
+    """
+
+    run: Any
+    verb: str
+    folders: tuple[str, ...]
+    flags: Mapping[str, str]
+    repeated: frozenset[str] = frozenset()
+
+
+ENGINES: Mapping[str, Engine] = MappingProxyType(
+    {
+        LEAST_SQUARES: Engine(least_squares, "fit", ("solver", "leastsq"), {"mapping": "map"}),
+        BAYES: Engine(
+            bayes, "bayes", ("solver", "bayes"), {"mapping": "map", "priors": "prior"}, frozenset({"priors", "pool"})
+        ),
+    }
+)
+
+
+def option_names(engine: str) -> tuple[str, ...]:
+    """Return the keys of a fit by an engine, beside name, data, law and label."""
+    return tuple(name for name in inspect.signature(ENGINES[engine].run).parameters if name not in _NOT_IN_STUDY)
+
+
+def parameter_names(spec: FitSpec) -> tuple[str, ...]:
+    """Return what a fit's parameters are called, without levels, before it is run.
+
+    Raises
+    ------
+    LawError, DataError
+        When law or pooling cannot be read.
+    """
+    law = Law.parse(spec.law)
+    if spec.engine == LEAST_SQUARES:
+        return tuple(coef.name for coef in law.parameters)
+    law, pooled = apply_pool(law, spec.options.get("pool"))
+    student = spec.options.get("likelihood", "student_t") == "student_t"
+    extra = extra_parameters(student, spec.options.get("cluster") is not None, pooled)
+    return tuple(dict.fromkeys([*(coef.name for coef in law.parameters), *(one.coef.name for one in extra)]))
+
+
+def check_engine(spec: FitSpec) -> None:
+    """Refuse a fit whose packages are not installed, before anything is computed.
+
+    Raises
+    ------
+    MissingExtra
+        When NUTS is asked for without PyMC.
+    """
+    if spec.engine == BAYES and spec.options.get("path") == "full" and find_spec("pymc") is None:
+        raise MissingExtra(f'Fit {spec.name!r}, which asks for path = "full",', "bayes")
+
+
+def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
+    """Run one fit of a study.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
+    folder : Path
+        Where the user's tables lie.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Fit
+        Whatever its status.
+    """
+
+    def report(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"{spec.name}: {stage}", done, total)
+
+    data = spec.data if spec.data in dataset_names() else folder / spec.data
+    run = ENGINES[spec.engine].run
+    fit: Fit = run(data, spec.law, label=spec.label or spec.name, throw=False, progress=report, **spec.options)
+    return fit
+
+
+def command(spec: FitSpec) -> str:
+    """Write a fit as the command line that repeats it.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
+
+    Returns
+    -------
+    str
+        Such as ``scalefit fit chinchilla "loss ~ ..." --loss huber --drop-highest-loss 5``.
+    """
+    engine = ENGINES[spec.engine]
+    defaults = {name: one.default for name, one in inspect.signature(engine.run).parameters.items()}
+    words = ["scalefit", engine.verb, shlex.quote(spec.data), f'"{Law.parse(spec.law)}"']
+    for name, value in spec.options.items():
+        if value != defaults.get(name):
+            words += _flag(engine, name, value)
+    return " ".join(words)
+
+
+def fingerprint(spec: FitSpec) -> str:
+    """Return a hash of the code and packages that a fit's numbers come from, so that a cache never outlives them."""
+    packages = "" if spec.engine == LEAST_SQUARES or spec.options.get("path") == "fast" else _sampler_versions()
+    return sha256(f"{_code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
+
+
+@cache
+def _code_hash(folders: tuple[str, ...]) -> str:
+    package = Path(__file__).resolve().parents[1]
+    files = [*package.glob("*.py"), *(path for folder in folders for path in package.glob(f"{folder}/*.py"))]
+    return sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()
+
+
+def _sampler_versions() -> str:
+    """Versions of the sampler's packages: without them the path "auto" is another one."""
+    found = []
+    for name in _SAMPLERS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"no {name}")
+    return ", ".join(found)
+
+
+def _flag(engine: Engine, name: str, value: Any) -> list[str]:
+    flag = f"--{engine.flags.get(name, name).replace('_', '-')}"
+    if value is True:
+        return [flag]
+    if isinstance(value, Mapping):
+        pairs = [f"{key}={one}" for key, one in value.items()]
+        if name in engine.repeated:
+            return [word for pair in pairs for word in (flag, shlex.quote(pair))]
+        value = ",".join(pairs)
+    elif isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return [flag, shlex.quote(str(value))]

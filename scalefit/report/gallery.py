@@ -1,0 +1,94 @@
+"""The figures of one report: drawn on demand, their files kept for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scalefit.datasets import dataset_names, load_dataset
+from scalefit.errors import StudyError, closest
+from scalefit.plots.style import svg_bytes
+from scalefit.report.blocks import Block, picture
+from scalefit.report.figures import FIGURES
+from scalefit.report.study import Figure, FitSpec
+from scalefit.results import Fit
+from scalefit.tables import read_table, resolve
+
+__all__ = ["Gallery"]
+
+
+@dataclass
+class Gallery:
+    """Draws figures and keeps their files.
+
+    Parameters
+    ----------
+    fits : mapping
+        Every fit of the study, by name.
+    labels : mapping
+        What tables and figures call them.
+    specs : mapping
+        How they were asked for, to find the rows left out.
+    folder : Path
+        Where a user's tables lie, relative to the study.
+    files : dict
+        SVG by file name, filled by :meth:`draw`.
+    """
+
+    fits: Mapping[str, Fit]
+    labels: Mapping[str, str]
+    specs: Mapping[str, FitSpec]
+    folder: Path
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def draw(self, spec: Figure, default_fit: str) -> Block:
+        """Draw one figure and return its block.
+
+        Parameters
+        ----------
+        spec : Figure
+            What to draw.
+        default_fit : str
+            The fit when the figure names none.
+
+        Returns
+        -------
+        Block
+            For the template; the file is in :attr:`files`.
+
+        Raises
+        ------
+        StudyError
+            For an unknown kind.
+        """
+        if spec.kind not in FIGURES:
+            raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
+        axes, caption, alt = FIGURES[spec.kind](self, spec, spec.fit or default_fit)
+        name = f"figure-{len(self.files) + 1}.svg"
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        self.files[name] = svg_bytes(figure)
+        return picture(name, alt, caption)
+
+    def left_out(self, name: str) -> pd.DataFrame:
+        """Return the rows of a fit's table that it did not use, as far as the law can be evaluated there."""
+        fit, spec = self.fits[name], self.specs[name]
+        shipped = spec.data in dataset_names()
+        source = load_dataset(spec.data) if shipped else self.folder / spec.data
+        table = read_table(source, mapping=spec.options.get("mapping"))
+        numeric = [fit.law.response, *fit.law.variables]
+        frame = resolve(
+            table, numeric=numeric, labels=fit.law.groups, derive=tuple(spec.options.get("derive", ()))
+        ).frame
+        out = frame.loc[~frame.index.isin(fit.rows.index)]
+        values = out[numeric].to_numpy(float)
+        usable: pd.DataFrame = out.loc[np.isfinite(values).all(axis=1) & (values > 0).all(axis=1)]
+        return usable
+
+    def chosen(self, spec: Figure, default: str) -> dict[str, Fit]:
+        """Return the fits of a figure by label."""
+        return {self.labels[name]: self.fits[name] for name in spec.fits or (default,)}

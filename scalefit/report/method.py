@@ -1,0 +1,80 @@
+"""The end of a report: where everything came from and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scalefit.report.blocks import Block, code, heading, paragraph
+from scalefit.report.engines import command
+from scalefit.report.gallery import Gallery
+from scalefit.report.posterior_tables import priors_table, sampling_table
+from scalefit.report.provenance import data_files, versions
+from scalefit.report.study import Study
+from scalefit.report.tables import files_table, optima_table
+from scalefit.report.text import join
+from scalefit.results import Fit
+
+__all__ = ["method_blocks"]
+
+
+def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+    """Write data and method.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    fits : mapping
+        Its fits by name.
+    gallery : Gallery
+        For the labels.
+
+    Returns
+    -------
+    list of Block
+        Methods, hashes of the tables, how posteriors were sampled, priors, optima, commands.
+    """
+    named = {gallery.labels[one.name]: fits[one.name] for one in study.fit}
+    squares = {label: fit for label, fit in named.items() if fit.posterior is None}
+    posteriors = {label: fit for label, fit in named.items() if fit.posterior is not None}
+    seeds = join(sorted({str(fit.seed) for fit in fits.values()}))
+    sampled = {fit.posterior.path for fit in posteriors.values() if fit.posterior is not None}
+    packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
+    blocks = [heading("Data and method")]
+    if squares:
+        blocks.append(paragraph(*_least_squares(squares)))
+    if posteriors:
+        blocks.append(paragraph(*_posteriors(posteriors)))
+    blocks.append(paragraph(f"Seed {seeds}. Computed with {versions(*packages)}."))
+    blocks.append(files_table(data_files(study)))
+    if posteriors:
+        blocks += [sampling_table(posteriors), priors_table(posteriors)]
+    if squares:
+        blocks.append(optima_table(squares))
+    return [*blocks, code([command(one) for one in study.fit], "The command of each fit.")]
+
+
+def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
+    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    return [
+        "Every least-squares fit minimises its objective globally: a grid of exponents, each cell solved exactly for "
+        "floor and coefficients, then damped Newton steps from the best cells until no step promises a gain.",
+        f"Intervals are {level} percentile intervals of refits to resampled rows, or to resampled clusters where a "
+        "cluster is named; a bootstrap distribution is no posterior.",
+    ]
+
+
+def _posteriors(fits: Mapping[str, Fit]) -> list[str]:
+    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    said = [
+        "Every posterior is of the model ln\u00a0loss = ln\u00a0law + shift of the cluster + scatter, with normal or "
+        "Student’s t scatter. It is sampled by importance sampling: a multivariate t, adapted in steps in coordinates "
+        "in which the posterior is nearly round, whose draws are weighted. Pareto k-hat of the weights must stay below "
+        "0.7.",
+    ]
+    if any(fit.posterior is not None and fit.posterior.path == "full" for fit in fits.values()):
+        said.append("Where it does not, four chains of NUTS sample the same density; R-hat must stay below 1.01.")
+    said.append(
+        f"Intervals are {level} central intervals. Bayes factors move with the prior and stand beside other priors."
+    )
+    return said

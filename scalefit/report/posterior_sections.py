@@ -1,0 +1,132 @@
+"""Sections on posteriors: one of a law with its alternatives and rivals, and one parameter in several fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from scalefit.compare import Comparison, compare
+from scalefit.records import NOT_CONVERGED
+from scalefit.report import posterior_tables as tables
+from scalefit.report import posterior_words as say
+from scalefit.report.blocks import Block, note, paragraph
+from scalefit.report.gallery import Gallery
+from scalefit.report.posterior_words import Question, rule_words
+from scalefit.report.published import printed_number
+from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
+from scalefit.report.study import Figure, Section
+from scalefit.report.text import fill
+from scalefit.results import Fit
+
+__all__ = ["comparison_section", "posterior_section"]
+
+Fits = Mapping[str, Fit]
+
+
+def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    """Write a posterior: how good its draws are, its numbers with their priors, what they settle, rival laws.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``posterior``.
+    fits : mapping
+        Fits by name.
+    gallery : Gallery
+        Draws the figures.
+
+    Returns
+    -------
+    list of Block
+        Without numbers when the draws do not represent the posterior.
+    """
+    fit = fits[section.fit]
+    text = [paragraph(fill(one, fits)) for one in section.text]
+    status = say.posterior_status(fit)
+    blocks = [paragraph(rows_sentence(fit), say.model_sentence(fit), say.sampling_sentence(fit), _residuals(fit))]
+    blocks += [note(status)] if status else []
+    blocks += [note(*fit.source.remarks)] if fit.source.remarks else []
+    if fit.status == NOT_CONVERGED:
+        return blocks + text
+    question = Question.ask(section.parameter, section.reference, section.within)
+    blocks += [tables.posterior_table(fit), *text]
+    blocks += _tested(gallery.labels[section.fit], fit, question)
+    if section.alternatives:
+        family = {gallery.labels[name]: fits[name] for name in (section.fit, *section.alternatives)}
+        others = {label: one for label, one in list(family.items())[1:] if one.status != NOT_CONVERGED}
+        name = (
+            own_name(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
+        )
+        blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit.names else ""))
+        blocks.append(tables.posteriors_table(family, section.parameters, question))
+    if section.laws:
+        blocks += _ranked({gallery.labels[name]: fits[name] for name in section.laws}, section)
+    figures = section.figures or (Figure("predictive"),)
+    return blocks + [gallery.draw(figure, section.fit) for figure in figures]
+
+
+def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    """Write what several fits and printed numbers say of one parameter, and whether they agree.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``comparison``.
+    fits : mapping
+        Fits by name.
+    gallery : Gallery
+        Draws the figures; a forest when the section names none.
+
+    Returns
+    -------
+    list of Block
+        Agreement in words first, then the sources.
+    """
+    question = Question.ask(section.parameter, section.reference, section.within)
+    chosen = {gallery.labels[name]: fits[name] for name in section.fits}
+    usable = {label: fit for label, fit in chosen.items() if fit.status != NOT_CONVERGED}
+    failed = [f"“{label}” has no answer: {fit.message}" for label, fit in chosen.items() if label not in usable]
+    blocks = [note(*failed)] if failed else []
+    if not usable:
+        return blocks
+    printed = {paper.label: printed_number(paper, question.names) for paper in section.published}
+    found = say.sources_of(usable, question, printed)
+    counted = say.intervals_sentence(found.beliefs, question.reference) if question.reference is not None else ""
+    blocks.append(paragraph(say.agreement_sentence(found), counted))
+    blocks += [paragraph(fill(one, fits)) for one in section.text]
+    blocks.append(tables.sources_table(found))
+    shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
+    forest = Figure(
+        "forest", fits=shown, parameter=section.parameter, published=section.published, reference=section.reference,
+        words=section.words,
+    )  # fmt: skip
+    figures = section.figures or (forest,)
+    return blocks + [gallery.draw(figure, shown[0]) | {"floating": False} for figure in figures]
+
+
+def _residuals(fit: Fit) -> str:
+    return "" if fit.status == NOT_CONVERGED else residual_sentence(fit)
+
+
+def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
+    """Say where one posterior stands against the reference, with the evidence under several priors."""
+    if not question.names or question.reference is None:
+        return []
+    found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
+    blocks = [paragraph(say.with_symbols(" ".join(found.verdict), fit))]
+    for one in found.evidence:
+        blocks += [tables.evidence_table(one)] if one.priors else []
+        blocks += [paragraph(say.with_symbols(" ".join(one.notes), fit))] if one.notes else []
+    return blocks
+
+
+def _ranked(fits: Fits, section: Section) -> list[Block]:
+    """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
+    names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
+    found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
+    said = " ".join([*replace(found, beliefs=(), agreement=None).verdict, *found.notes])
+    shown = said.replace(found.split, rule_words(found.split)) if found.split else said
+    blocks = [paragraph(shown[:1].upper() + shown[1:])]
+    blocks += [tables.laws_table(found.laws)] if found.laws else []
+    blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []
+    return blocks

@@ -1,0 +1,309 @@
+"""The tables of posteriors and of fits beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from scalefit.bayes.priors import Uniform
+from scalefit.compare import Comparison, Evidence, HeldOut
+from scalefit.compare.beliefs import KINDS, Belief, beliefs_of
+from scalefit.compare.crossval import CrossValidation, LawScore
+from scalefit.compare.extrapolate import LEVEL
+from scalefit.compare.words import bayes_factor, chance
+from scalefit.plots.draws import pooled_in_logs
+from scalefit.records import CONVERGED, NOT_CONVERGED, Estimate
+from scalefit.report.blocks import Block, align_decimals, align_errors, table
+from scalefit.report.posterior_words import Question, rule_words, with_symbols
+from scalefit.report.sentences import percent, plain, words
+from scalefit.report.tables import parameter_words, rows_shown, transpose
+from scalefit.report.text import join
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.summary import estimate_text, interval_text
+
+__all__ = [
+    "evidence_table",
+    "held_out_table",
+    "laws_table",
+    "posterior_table",
+    "posteriors_table",
+    "priors_table",
+    "sampling_table",
+    "sources_table",
+]
+
+_FLOOR = "Uniform(0, lowest loss of its rows)"
+
+
+def posterior_table(fit: Fit) -> Block:
+    """Return the parameters of one posterior: mean, interval, prior and effective draws.
+
+    Parameters
+    ----------
+    fit : Fit
+        From :func:`scalefit.bayes.bayes`.
+
+    Returns
+    -------
+    Block
+        One row per parameter; a floor of two groups is left out when there is more to show.
+    """
+    assert fit.posterior is not None
+    shown = rows_shown(fit)
+    places = [fit.names.index(one.name) for one in shown]
+    effective = [min(fit.posterior.ess_bulk[i], fit.posterior.ess_tail[i]) for i in places]
+    columns = [
+        [_name(fit, one) for one in shown],
+        align_errors([estimate_text(one, alone=False) for one in shown]),
+        [interval_text(one) for one in shown],
+        [_prior(fit, one) for one in shown],
+        [_count(value) for value in effective],
+    ]
+    header = ["", "mean ± sd", f"{fit.uncertainty.level:.0%} interval", "prior", "effective draws"]
+    caption = f"The posterior of “{fit.label}”."
+    if any(one.kind == "coefficient" for one in shown):
+        caption += " The prior of a coefficient is on the size of its term at the centre of the data."
+    return table(caption, header, transpose(columns), align="lrrlr")
+
+
+def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], question: Question) -> Block:
+    """Return several posteriors of one question, a row each, with the probability of the answer.
+
+    Parameters
+    ----------
+    fits : mapping
+        Posteriors by label, the main one first.
+    parameters : sequence of str
+        Columns; floor and exponents of the first fit when empty.
+    question : Question
+        The parameter in question; without a reference there is no probability.
+
+    Returns
+    -------
+    Block
+        Means with standard deviations; an empty cell where a fit has no such parameter or does not represent its
+        posterior.
+    """
+    first = next(iter(fits.values()))
+    chosen = list(parameters) or [
+        one.name for one in first.estimates if one.kind in ("floor", "exponent", "common") and "[" not in one.name
+    ]
+    columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
+    for name in chosen:
+        found = [fit[name] if name in fit.names and _usable(fit) else None for fit in fits.values()]
+        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
+    header = ["", "rows", *(f"${name}$" for name in chosen)]
+    caption = "The same question under other choices: posterior means ± standard deviations"
+    if question.region is not None:
+        header.append(question.near)
+        columns.append([_probability(label, fit, question) for label, fit in fits.items()])
+        caption += f", and the probability that ${question.names[0]}$ is {question.near}"
+    doubtful = [f"“{label}” is {fit.status}" for label, fit in fits.items() if fit.status != CONVERGED]
+    caption += f"; {join(doubtful)}" if doubtful else ""
+    return table(f"{caption}.", header, transpose(columns), align="l" + "r" * (len(header) - 1))
+
+
+def evidence_table(found: Evidence) -> Block:
+    """Return the Bayes factor for fixed exponents under the prior of the fit and under others."""
+    names = list(found.fixed)
+    what = join([f"${name.partition('[')[0]}$ = {plain(value)}" for name, value in found.fixed.items()])
+    means = [
+        align_decimals([plus_minus(row.mean[i], row.sd[i]) for row in found.priors]) for i in range(len(names))
+    ]  # fmt: skip
+    columns = [
+        [_spelled(row.prior) + (" (of the fit)" if row.own else "") for row in found.priors],
+        *means,
+        [bayes_factor(row.savage_dickey, row.savage_dickey_se) for row in found.priors],
+        [bayes_factor(row.direct, row.direct_se) for row in found.priors],
+    ]
+    header = ["prior", *(f"${name.partition('[')[0]}$" for name in names), "Savage–Dickey", "ratio of evidences"]
+    caption = (
+        f"Bayes factor for {what} against a free exponent in “{found.label}”; below 1 the data speak against it. It "
+        "moves with the prior, the posterior hardly does. A dash: too few draws reach so far."
+    )
+    return table(caption, header, transpose(columns), align="l" + "r" * (len(header) - 1))
+
+
+def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
+    """Return laws by the log predictive density of left-out rows or clusters."""
+    rows = []
+    for score, found in laws:
+        behind = plus_minus(score.behind, score.behind_se) if score.behind else "best"
+        refits = f"{len(found.refitted)}" + (f" (+{len(found.unsure)} impossible)" if found.unsure else "")
+        worst = rounded(float(found.khat.max()), 0.1)
+        rows.append([score.label, plus_minus(score.elpd, score.se), behind, worst, refits])
+    one = laws[0][1]
+    caption = (
+        f"Laws by the log predictive density of each {words(one.by)} given the others ({len(one.units)} in all); where "
+        "k-hat is above 0.7 the fit was done again without it."
+    )
+    header = ["law", "log score", "behind the best", "largest k-hat", "refits"]
+    return table(caption, header, rows, align="lrrrr")
+
+
+def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
+    """Return how laws fitted to the other rows predict the held-out ones."""
+    rows = []
+    for one in scores:
+        sign = "−" if one.bias < 0 else "+"
+        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}".replace("-", "−"), f"{one.coverage:.0%}"]
+        rows.append([one.label, str(one.trained), str(one.held), percent(one.rmse), sign + percent(one.bias), *bayes])
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns[3:6] = [align_decimals(column) for column in columns[3:6]]
+    header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
+    caption = f"Extrapolation: fitted to the other runs, predicting those with {rule_words(split)}."
+    return table(caption, header, transpose(columns), align="l" + "r" * 6)
+
+
+def sources_table(comparison: Comparison) -> Block:
+    """Return what each source says of one parameter, and what its uncertainty means."""
+    shown = comparison.beliefs
+    columns = [
+        [one.label for one in shown],
+        [_kind(one) for one in shown],
+        align_decimals([plus_minus(one.value, one.se) for one in shown]),
+        [rounded_interval(one.lo, one.hi, one.se) for one in shown],
+    ]
+    level = f"{shown[0].level:.0%}"
+    header = ["source", "kind", "value", f"{level} interval"]
+    question = Question((comparison.parameter,), comparison.reference, comparison.region)
+    caption = f"What each source says of ${comparison.parameter}$."
+    if comparison.region is not None:
+        header.append(question.near)
+        columns.append([chance(one.inside(comparison.region)) for one in shown])
+        meanings = {one.kind: KINDS[one.kind] for one in shown}
+        said = "; ".join(f"of a {kind}: {meaning}" for kind, meaning in meanings.items())
+        caption += f" Last column, {said}."
+    return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
+
+
+def sampling_table(fits: Mapping[str, Fit]) -> Block:
+    """Return how each posterior was sampled and how good its draws are."""
+    rows = []
+    for label, fit in fits.items():
+        found = fit.posterior
+        assert found is not None
+        worst_rhat = "" if np.isnan(found.r_hat).all() else f"{float(np.nanmax(found.r_hat)):.4f}"
+        khat = "" if found.khat is None else f"{found.khat:.2f}".replace("-", "−")
+        evidence = ""
+        if found.log_evidence is not None and found.log_evidence_se is not None and _usable(fit):
+            evidence = plus_minus(found.log_evidence, max(found.log_evidence_se, 0.005))
+        path = "importance" if found.path == "fast" else "NUTS"
+        least = min(found.ess_bulk.min(), found.ess_tail.min())
+        diverged = "" if found.divergences is None else str(found.divergences)
+        status = "" if fit.status == CONVERGED else f", {fit.status}"
+        rows.append([label + status, _errors(fit), path, _count(least), khat, worst_rhat, diverged, evidence])
+    header = ["posterior", "residuals", "sampled by", "effective", "k-hat", "R-hat", "diverged", "log evidence"]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    kept = [i for i, column in enumerate(columns) if any(column)]
+    columns[7] = align_decimals(columns[7])
+    caption = (
+        "How each posterior was sampled. Effective: the fewest draws of any parameter, for its mean or its interval, "
+        "counted before weighted ones (importance sampling) are thinned to one in five."
+    )
+    align = "lll" + "r" * 5
+    return table(
+        caption, [header[i] for i in kept], transpose([columns[i] for i in kept]), align="".join(align[i] for i in kept)
+    )
+
+
+def priors_table(fits: Mapping[str, Fit]) -> Block:
+    """Return every prior of every posterior, like ones together."""
+    own = {label: _priors_of(fit) for label, fit in fits.items()}
+    users: dict[tuple[str, str], list[str]] = {}
+    for label, priors in own.items():
+        for name, prior in priors.items():
+            users.setdefault((name, prior), []).append(label)
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (name, prior), labels in users.items():
+        everyone = labels == [label for label, priors in own.items() if name in priors]
+        who = "all that have it" if everyone else join([f"“{label}”" for label in labels])
+        rows.setdefault((prior, who), []).append(with_symbols(name, *fits.values()) if "(" in name else f"${name}$")
+    cells = [[_spelled(prior), ", ".join(names), who] for (prior, who), names in rows.items()]
+    caption = (
+        "Priors. That of a coefficient is on the size of its term at the geometric mean of its column, a part of the "
+        "loss whatever the units."
+    )
+    return table(caption, ["prior", "parameters", "posteriors"], cells, align="lll", fill=2)
+
+
+def _priors_of(fit: Fit) -> dict[str, str]:
+    """Return priors by name, those of levels together; that of a floor in words where it is the default."""
+    assert fit.posterior is not None
+    priors = dict(fit.posterior.priors)
+    levels: dict[str, list[str]] = {}
+    for i, one in enumerate(fit.parameters):
+        prior = priors.get(one.name, priors.get(one.coef.name))
+        if prior is None or _in_common(fit, one.name):
+            continue
+        default = one.kind == "floor" and prior == _default_floor(fit, i)
+        levels.setdefault(one.coef.name, []).append(_FLOOR if default else prior)
+    return {name: "; ".join(dict.fromkeys(own)) for name, own in levels.items()}
+
+
+def _name(fit: Fit, one: Estimate) -> str:
+    """Write a parameter as a symbol with what distinguishes it."""
+    if one.kind == "common":
+        return f"common ${one.name}$"
+    if one.kind == "spread":
+        pooled = one.name.removeprefix("sd(").removesuffix(")")
+        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}${pooled}$"
+    return parameter_words(one)
+
+
+def _prior(fit: Fit, one: Estimate) -> str:
+    if _in_common(fit, one.name):
+        return "common distribution"
+    assert fit.posterior is not None
+    priors = dict(fit.posterior.priors)
+    return _spelled(priors.get(one.name, priors.get(one.name.partition("[")[0], "")))
+
+
+def _in_common(fit: Fit, name: str) -> bool:
+    """Whether a parameter is a level that comes from a common distribution, and has no prior of its own."""
+    assert fit.posterior is not None
+    coef, bracket, _ = name.partition("[")
+    return bool(bracket) and dict(fit.posterior.pool).get(coef) == "partial"
+
+
+def _spelled(prior: str) -> str:
+    return prior.replace("inf", "∞").replace("-", "−")
+
+
+def _errors(fit: Fit) -> str:
+    kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
+    return kind if fit.source.cluster is None else f"{kind}, shift by {words(fit.source.cluster)}"
+
+
+def _usable(fit: Fit) -> bool:
+    return fit.status != NOT_CONVERGED
+
+
+def _probability(label: str, fit: Fit, question: Question) -> str:
+    """Probability of the region; the status where there is none, and nothing where the law lacks the parameter."""
+    if not _usable(fit):
+        return fit.status
+    known = {one.name for one in fit.parameters} | {one.coef.name for one in fit.parameters}
+    if not known & set(question.names) or question.region is None:
+        return ""
+    told = beliefs_of(fit, question.names, label)
+    return chance(told[0].inside(question.region)) if len(told) == 1 else ""
+
+
+def _kind(one: Belief) -> str:
+    return one.kind if one.status in (CONVERGED, "printed") else f"{one.kind}, {one.status}"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _default_floor(fit: Fit, i: int) -> str:
+    """Return the default prior of a floor, which ends at the lowest loss of its rows."""
+    one, rows = fit.parameters[i], fit.rows
+    for group, level in zip(one.coef.groups, one.level, strict=True):
+        rows = rows[rows[group].astype(str) == level]
+    return str(Uniform(0.0, float(rows[fit.law.response].min())))
