@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from scalefit.bayes import bayes, stack_datasets
     from scalefit.calibration import calibrate
+    from scalefit.compare import compare
+    from scalefit.consistency import check_sweep
     from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.law import PRESETS, Law
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
-    "calibrate": "scalefit.calibration",
+    "bayes": "scalefit.bayes",
     "build_report": "scalefit.report",
+    "calibrate": "scalefit.calibration",
+    "check_sweep": "scalefit.consistency",
+    "compare": "scalefit.compare",
     "dataset_names": "scalefit.datasets",
     "describe_dataset": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
@@ -45,6 +51,7 @@ _HOMES = {
     "to_lmfit": "scalefit.leastsq",
     "Fit": "scalefit.results",
     "sensitivity": "scalefit.sensitivity",
+    "stack_datasets": "scalefit.bayes",
     "load_fit": "scalefit.storage",
     "read_table": "scalefit.tables",
     "ToyConfig": "scalefit.toy",
@@ -66,8 +73,11 @@ __all__ = [
     "ToyConfig",
     "ToyGrid",
     "__version__",
+    "bayes",
     "build_report",
     "calibrate",
+    "check_sweep",
+    "compare",
     "dataset_names",
     "describe_dataset",
     "fit",
@@ -76,6 +86,7 @@ __all__ = [
     "published_value",
     "read_table",
     "sensitivity",
+    "stack_datasets",
     "to_lmfit",
     "toy_sweep",
     "train_toy",
