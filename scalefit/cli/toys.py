@@ -1,0 +1,167 @@
+"""Verbs of the toy model of superposition: train a grid of models, look at their losses, check them against 1/m."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.cli.app import Json, app
+from scalefit.errors import DataError
+from scalefit.terminal import Progress, check_writable
+
+if TYPE_CHECKING:
+    from scalefit.toy import ToyGrid
+
+__all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep"]
+
+toy = typer.Typer(no_args_is_help=True)
+app.add_typer(toy, name="toy", help="The toy model of superposition: losses from first principles.")
+
+Sweep = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep.")]
+
+DEFAULT = "default"
+SETTING = (
+    "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate", "steps",
+    "seed",
+)  # fmt: skip
+SHOWN = ("width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", "converged", "status")
+
+
+@toy.command(name="grid")
+def toy_grid() -> None:
+    """Print the default grid, to be changed.
+
+    Example: scalefit toy grid > grid.toml
+    """
+    from scalefit.toy.grid import DEFAULT_GRID
+
+    print(DEFAULT_GRID, end="")
+
+
+@toy.command(name="sweep")
+def toy_sweep(
+    grid: Annotated[str, typer.Argument(metavar="GRID.toml", help="What to train; or the word default.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each model is kept as it finishes.")],
+    device: Annotated[str, typer.Option(help="cpu, or cuda for many models at a time on a GPU.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="Processes on the CPU; one per core without it.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler, such as tcp://host:8786; one GPU per worker.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in DIR: add what is missing, try failed models again.")
+    ] = False,
+) -> None:
+    """Train a grid of toy models; DIR is then a TABLE for fit and bayes.
+
+    Example: scalefit toy sweep default --out sweep
+    """
+    from scalefit.toy import toy_sweep as run_sweep
+
+    models = _grid(grid)
+    with Progress() as progress:
+        table = run_sweep(
+            models, out, device=device, workers=workers, scheduler=scheduler, resume=resume, progress=progress
+        )
+    failed = table[table["status"] != "done"]
+    print(f"{len(table) - len(failed)} of {len(table)} models are trained; their table is {out / 'table.csv'}")
+    for width, status in failed[["width", "status"]].drop_duplicates().itertuples(index=False):
+        print(f"width {width} {status}", file=sys.stderr)
+    raise typer.Exit(int(len(failed) > 0))
+
+
+def _grid(text: str) -> ToyGrid:
+    from scalefit.toy import ToyGrid
+
+    return ToyGrid.default() if text == DEFAULT and not Path(text).exists() else ToyGrid.read(text)
+
+
+@toy.command(name="show")
+def toy_show(
+    folder: Sweep,
+    plot: Annotated[
+        str | None,
+        typer.Option(help="Draw losses, slopes, map, represented, overlaps, convergence or training; needs --out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The picture: svg, png or pdf.")] = None,
+    where: Annotated[str | None, typer.Option(help="Models to show: 'gamma == -1 and alpha > 1'.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the models of a sweep, or draw them.
+
+    Example: scalefit toy show sweep --plot losses --out losses.png
+    """
+    if (plot is None) != (out is None):
+        raise DataError("--plot and --out go together: --plot losses --out losses.png")
+    check_writable(out)
+    if plot is not None and out is not None:
+        from scalefit.plots.style import save_figure
+        from scalefit.plots.toy import draw_sweep
+
+        save_figure(draw_sweep(folder, plot, where=where), out)
+        print(f"drawn to {out}", file=sys.stderr)
+        return
+    records = _records(folder, where)
+    if as_json:
+        print(json.dumps(records, indent=1))
+    else:
+        _print_models(folder, records)
+
+
+def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    from scalefit.toy.records import sweep_records
+    from scalefit.where import parse_where
+
+    records = sweep_records(folder)
+    if where is None:
+        return records
+    chosen = parse_where(where).mask(pd.DataFrame(records))
+    if not chosen.any():
+        raise DataError(f"no model of {str(folder)!r} is left by where={where}; show all of them without it")
+    return [one for one, keep in zip(records, chosen, strict=True) if keep]
+
+
+def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
+    """Print what all models share in a line, and what differs in a table."""
+    import pandas as pd
+
+    varied = [name for name in SETTING if len({str(one[name]) for one in records}) > 1]
+    shared = [f"{name} {records[0][name]}" for name in SETTING if name not in varied and records[0][name] is not None]
+    failed = sum(one["status"] != "done" for one in records)
+    print(f"{folder}: {len(records)} models, {failed} failed" + (f"; {', '.join(shared)}" if shared else ""))
+    rows = [{name: _cell(one, name) for name in (*varied, *SHOWN)} for one in records]
+    print(pd.DataFrame(rows).to_string(index=False))
+    print("change: of the loss, from the same model after half the training; converged: it changed by less than 5%")
+
+
+def _cell(record: dict[str, Any], name: str) -> str:
+    from scalefit.rounding import plus_minus
+
+    value = record[name]
+    if name == "converged":
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    if value is None:
+        return ""
+    if name == "loss":
+        return plus_minus(value, record["loss_se"])
+    if name == "change":
+        return f"{value:+.1%}"
+    return f"{value:.4f}" if name in SHOWN and isinstance(value, float) else str(value)
+
+
+@toy.command(name="check")
+def toy_check(folder: Sweep, as_json: Json = False) -> None:
+    """Fit a sweep as real runs are fitted, and compare with 1/m, with theory and with language models.
+
+    Example: scalefit toy check sweep
+    """
+    from scalefit.consistency import check_sweep
+
+    with Progress() as progress:
+        check = check_sweep(folder, progress=progress)
+    print(json.dumps(check.record(), indent=1) if as_json else check.summary())

@@ -1,0 +1,366 @@
+"""Pictures of a toy sweep: losses and exponents against theory, overlaps, convergence.
+
+Strong superposition is blue, weak superposition teal, what is between them grey; red is theory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from scipy import stats
+
+from scalefit.errors import DataError, closest
+from scalefit.plots.style import (
+    FULL_WIDTH,
+    INK,
+    RED,
+    house_style,
+    log_axis,
+    new_axes,
+    new_panels,
+    reference_line,
+    write_key,
+)
+from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
+from scalefit.plots.toy_map import exponent_map, represented
+from scalefit.toy.records import checkpoint_losses, read_sweep
+from scalefit.toy.theory import log_slope, welch_bound
+from scalefit.where import parse_where
+
+__all__ = [
+    "KINDS", "convergence", "draw_sweep", "exponent_map", "local_slopes", "losses", "overlaps", "represented",
+    "training",
+]  # fmt: skip
+
+Array = NDArray[np.float64]
+
+_DASHED: Final = (0, (4, 2.5))
+_DOTTED: Final = (0, (1, 1.5))
+_MOST_PANELS: Final = 6
+_MOST_TICKS: Final = 6
+_TITLES: Final = {"strong": "Strong superposition", "weak": "Weak superposition", "between": "Between the regimes"}
+
+
+def draw_sweep(folder: str | os.PathLike[str], kind: str = "losses", *, where: str | None = None) -> Any:
+    """Draw a sweep.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy_sweep`.
+    kind : str
+        One of :data:`KINDS`.
+    where : str, optional
+        A condition on the models, such as ``"alpha == 1"``.
+
+    Returns
+    -------
+    Axes or tuple of Axes
+        What the function of the kind returns.
+
+    Raises
+    ------
+    DataError
+        For an unknown kind, and where the sweep has not what the picture needs.
+    """
+    if kind not in KINDS:
+        raise DataError(f"there is no plot {kind!r} of a sweep; {closest(kind, KINDS)}")
+    table = read_sweep(folder)
+    if where is not None:
+        table = table[parse_where(where).mask(table)]
+    if kind == "training":
+        points = checkpoint_losses(folder)
+        return training(points[points["cell"].isin(table["cell"])])
+    return KINDS[kind](table)
+
+
+def _panels(curves: Sequence[WidthCurve], height: float = 66.0) -> dict[str, Axes]:
+    """Return a panel for each regime that occurs, strong superposition left."""
+    present = [name for name in _TITLES if any(one.regime == name for one in curves)]
+    width = FULL_WIDTH if len(present) > 1 else 100.0
+    panels = new_panels(1, len(present), height=height, width=width, sharey=True)
+    for name, ax in zip(present, panels, strict=True):
+        ax.set_title(_TITLES[name])
+    return dict(zip(present, panels, strict=True))
+
+
+def _coloured(curves: Sequence[WidthCurve], name: str) -> list[tuple[WidthCurve, Any, str]]:
+    """Return the curves of a regime with their shades and labels."""
+    own = [one for one in curves if one.regime == name]
+    return list(zip(own, shades(COLOURS[name], len(own)), names_of(own), strict=True))
+
+
+def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
+    """Say what the bars are."""
+    single = [one.seeds == 1 for one in curves]
+    if not any(single):
+        return f"bars: {over_seeds} over seeds"
+    return "bars: error of the measured loss, one seed" if all(single) else f"bars: {over_seeds} where there are seeds"
+
+
+@house_style()
+def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
+    """Draw loss against width at the longest training, beside theory: a panel for each regime.
+
+    Under strong superposition the red lines are 1/m and the Welch bound, both through the curve that is nearest to 1/m;
+    under weak superposition the exact loss with the m most frequent features recovered, which has no free factor.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from :func:`scalefit.toy.read_sweep`.
+
+    Returns
+    -------
+    tuple of Axes
+        One per regime that occurs.
+    """
+    curves = longest(width_curves(table))
+    panels = _panels(curves)
+    shown = np.concatenate([one.loss for one in curves])
+    for name, ax in panels.items():
+        own = _coloured(curves, name)
+        for one, colour, _ in own:
+            span = one.loss * np.exp([-one.error, one.error])
+            ax.errorbar(
+                one.m, one.loss, np.abs(span - one.loss), color=colour, marker="o", markersize=3.5, linewidth=1.1,
+                elinewidth=0.9, zorder=3,
+            )  # fmt: skip
+            if name != "strong":
+                shown = np.concatenate([shown, one.mean("weak_reference")])
+                words = "exact sum beyond $m$" if one is own[0][0] else None
+                ax.plot(one.m, one.mean("weak_reference"), color=RED, linewidth=1.0, label=words, zorder=2)
+        if name == "strong":
+            _strong_lines(ax, min((one for one, _, _ in own), key=lambda one: abs(log_slope(one.m, one.loss) - 1)))
+        ax.legend(loc="lower left", labelcolor=RED, handlelength=2.2)
+        log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
+    for ax in panels.values():
+        log_axis(ax.yaxis, shown)
+        write_key(ax, "width $m$", _bars(curves, "standard deviation"))
+    next(iter(panels.values())).set_ylabel("loss, summed over features")
+    for name, ax in panels.items():
+        label_ends(ax, [(float(one.loss[-1]), words, colour) for one, colour, words in _coloured(curves, name)])
+    return tuple(panels.values())
+
+
+def _strong_lines(ax: Axes, one: WidthCurve) -> None:
+    """Draw 1/m and the Welch bound through the mean of a curve."""
+    n = int(one.setting["n_features"])
+    bound = np.array([welch_bound(n, int(m)) for m in one.m])
+    for shape, style, words in ((1 / one.m, _DASHED, "$1/m$"), (bound, "-", f"Welch bound, $n$ = {n}")):
+        factor = np.exp(np.mean(np.log(one.loss / shape)))
+        ax.plot(one.m, factor * shape, color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
+
+
+@house_style()
+def local_slopes(table: pd.DataFrame) -> tuple[Axes, ...]:
+    """Draw the exponent between neighbouring widths at the longest training: a panel for each regime.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from :func:`scalefit.toy.read_sweep`.
+
+    Returns
+    -------
+    tuple of Axes
+        One per regime that occurs.
+    """
+    curves = longest(width_curves(table))
+    panels = _panels(curves, height=60.0)
+    for name, ax in panels.items():
+        own = _coloured(curves, name)
+        for one, colour, _ in own:
+            error = one.error / np.sqrt(one.seeds)
+            slope_error = np.hypot(error[1:], error[:-1]) / np.diff(np.log(one.m))
+            ax.errorbar(
+                _between(one.m), _slopes(one.m, one.loss), slope_error, color=colour, marker="o", markersize=3.5,
+                linewidth=1.1, elinewidth=0.9, zorder=3,
+            )  # fmt: skip
+            theory = one.mean("weak_reference")
+            if name == "strong":
+                theory = np.array([welch_bound(int(one.setting["n_features"]), int(m)) for m in one.m])
+            ax.plot(_between(one.m), _slopes(one.m, theory), color=RED, linewidth=1.0, linestyle=_DOTTED, zorder=2)
+        reference_line(ax, 1, "$1/m$", axis="y")
+        log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
+        write_key(ax, "width $m$", _bars(curves, "standard error"))
+        ax.set_title(f"{_TITLES[name]} (dotted: {'Welch bound' if name == 'strong' else 'exact sum beyond $m$'})")
+    next(iter(panels.values())).set_ylabel("local exponent")
+    for name, ax in panels.items():
+        ends = [(float(_slopes(one.m, one.loss)[-1]), words, shade) for one, shade, words in _coloured(curves, name)]
+        label_ends(ax, ends)
+    return tuple(panels.values())
+
+
+def _between(m: Array) -> Array:
+    return np.asarray(np.sqrt(m[1:] * m[:-1]))
+
+
+def _slopes(m: Array, loss: Array) -> Array:
+    return np.asarray(-np.diff(np.log(loss)) / np.diff(np.log(m)))
+
+
+@house_style()
+def overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the mean square overlap of different rows against 1/m, with random directions and the Welch bound.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from :func:`scalefit.toy.read_sweep`.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+    """
+    curves = longest(width_curves(table))
+    ax = new_axes(ax, width=100.0, height=70.0)
+    ends = []
+    names = dict(zip(map(id, curves), names_of(curves), strict=True))
+    for regime in COLOURS:
+        for one, colour, _ in _coloured(curves, regime):
+            found = one.mean("overlap_ms")
+            ax.plot(1 / one.m, found, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
+            ends.append((float(found[0]), names[id(one)], colour))
+    m = np.unique(np.concatenate([one.m for one in curves]))
+    ax.plot(1 / m, 1 / m, color=RED, linewidth=1.0, linestyle=_DASHED, label="random directions: $1/m$", zorder=2)
+    for n in sorted({int(one.setting["n_features"]) for one in curves}):
+        inside = m[m < n]
+        bound = [welch_bound(n, int(one)) for one in inside]
+        ax.plot(1 / inside, bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
+    ax.legend(loc="lower right", labelcolor=RED, handlelength=2.2)
+    shown = [found for one in curves for found in one.mean("overlap_ms")]
+    log_axis(ax.xaxis, 1 / m)
+    log_axis(ax.yaxis, np.concatenate([shown, 1 / m]))
+    ax.set_xlabel("$1/m$")
+    ax.set_ylabel("mean square overlap of different rows")
+    label_ends(ax, ends)
+    return ax
+
+
+@house_style()
+def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the exponent over all widths against the length of training.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from :func:`scalefit.toy.read_sweep`, with several lengths of training.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    DataError
+        When every setting has one length of training, or fewer than three widths.
+    """
+    curves = width_curves(table, fewest=3)
+    lengths: dict[str, list[WidthCurve]] = {}
+    for one in curves:
+        lengths.setdefault(str(one.setting), []).append(one)
+    several = [same for same in lengths.values() if len(same) > 1]
+    if not several:
+        raise DataError("every setting has one length of training; train at several steps to see whether it converged")
+    ax = new_axes(ax, width=110.0, height=66.0)
+    last = [same[-1] for same in several]
+    names = dict(zip(map(id, last), names_of([one._replace(steps=0) for one in last]), strict=True))
+    ends = []
+    for regime in COLOURS:
+        own = [same for same in several if same[-1].regime == regime]
+        for same, colour in zip(own, shades(COLOURS[regime], len(own)), strict=True):
+            found = [_exponent(one) for one in same]
+            ax.errorbar(
+                [one.steps for one in same], [value for value, _ in found], [error for _, error in found],
+                color=colour, marker="o", markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
+            )  # fmt: skip
+            ends.append((found[-1][0], names[id(same[-1])], colour))
+    reference_line(ax, 1, "$1/m$", axis="y", place=0.12)
+    steps = sorted({one.steps for one in curves})
+    log_axis(ax.xaxis, steps)
+    if len(steps) <= _MOST_TICKS:
+        ax.set_xticks(steps, [f"{one:,}" for one in steps])
+    write_key(ax, "steps of training", "bars: standard error, from the scatter about the power law")
+    ax.set_ylabel("exponent over all widths")
+    label_ends(ax, ends)
+    return ax
+
+
+def _exponent(one: WidthCurve) -> tuple[float, float]:
+    line = stats.linregress(np.log(one.rows["width"].astype(float)), np.log(one.rows["loss"].astype(float)))
+    return -float(line.slope), float(line.stderr)
+
+
+@house_style()
+def training(points: pd.DataFrame) -> tuple[Axes, ...]:
+    """Draw the loss while the models are trained, a panel for each setting and a line for each width.
+
+    The last part of every line is flat because the learning rate falls to 5%; that says nothing about convergence.
+
+    Parameters
+    ----------
+    points : DataFrame
+        As from :func:`scalefit.toy.records.checkpoint_losses`.
+
+    Returns
+    -------
+    tuple of Axes
+        One per setting, at its longest training; means over seeds.
+
+    Raises
+    ------
+    DataError
+        With more settings than a page can show.
+    """
+    ends = points[points["step"] == points["steps"]]
+    curves = longest(width_curves(ends, fewest=1))
+    if len(curves) > _MOST_PANELS:
+        raise DataError(f"{len(curves)} settings are too many for one picture; choose at most {_MOST_PANELS} by where")
+    columns = min(len(curves), 2)
+    rows = -(-len(curves) // columns)
+    panels = new_panels(rows, columns, height=14 + 52 * rows, width=FULL_WIDTH if columns > 1 else 100.0)
+    for ax in panels[len(curves) :]:
+        ax.set_visible(False)
+    for one, name, ax in zip(curves, names_of(curves), panels, strict=False):
+        own = points[points["cell"].isin(one.rows["cell"])]
+        labels = []
+        for m, colour in zip(one.m, shades(COLOURS[one.regime], len(one.m)), strict=True):
+            line = own[own["width"] == m].groupby("step")["loss"].mean()
+            ax.plot(line.index, line, color=colour, marker="o", markersize=2.2, linewidth=1.0, clip_on=False)
+            labels.append((float(line.iloc[-1]), f"$m$ = {m:g}", colour))
+        log_axis(ax.yaxis, own["loss"].to_numpy(float))
+        ax.set_xlim(0, one.steps)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.set_title(f"{_TITLES[one.regime]}{': ' if name else ''}{name}", color=INK)
+        ax.set_xlabel("step")
+        label_ends(ax, labels)
+    for ax in panels[::columns]:
+        ax.set_ylabel("loss, summed over features")
+    return tuple(panels[: len(curves)])
+
+
+KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "convergence": convergence,
+        "losses": losses,
+        "map": exponent_map,
+        "overlaps": overlaps,
+        "represented": represented,
+        "slopes": local_slopes,
+        "training": training,
+    }
+)

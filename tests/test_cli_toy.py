@@ -1,0 +1,199 @@
+"""The verbs of the toy model: what they print, write, refuse and leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from scalefit.cli import main
+from scalefit.toy import ToyGrid
+
+ROOT = Path(__file__).resolve().parent.parent
+Call = Callable[..., tuple[int, str, str]]
+GRID = """
+width = [3, 4, 6]
+n_features = 20
+alpha = 1.0
+gamma = [-1.0, 0.2]
+steps = [15, 30]
+batch = 2048
+"""
+CONTRACT = {
+    "width", "n_features", "frequency", "alpha", "gamma", "density", "seed", "steps", "batch", "loss", "loss_se",
+    "phi_half", "overlap_ms", "weak_reference", "status",
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scalefit", *map(str, arguments)])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of twelve models, made by the verb."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "grid.toml").write_text(GRID)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sys, "argv", ["scalefit", "toy", "sweep", f"{folder}/grid.toml", "--out", f"{folder}/out", "--workers", "1"]
+        )
+        with pytest.raises(SystemExit, match="0"):
+            main()
+    return folder / "out"
+
+
+def test_a_sweep_is_shown_as_one_record_for_each_model(run: Call, sweep: Path) -> None:
+    code, out, err = run("toy", "show", sweep, "--json")
+    records = json.loads(out)
+    assert (code, err) == (0, "")
+    assert len(records) == 12
+    assert all(set(one) >= CONTRACT for one in records)
+    assert {(one["width"], one["gamma"], one["steps"]) for one in records} == {
+        (m, gamma, steps) for m in (3, 4, 6) for gamma in (-1.0, 0.2) for steps in (15, 30)
+    }
+    assert {one["status"] for one in records} == {"done"}
+    _, out, _ = run("toy", "show", sweep, "--where", "gamma == -1 and width > 3", "--json")
+    assert json.loads(out) == [one for one in records if one["gamma"] == -1 and one["width"] > 3]
+    assert run("toy", "show", sweep, "--where", "gamma == 7")[0::2] == (
+        2, f"error: no model of '{sweep}' is left by where=gamma == 7; show all of them without it\n"
+    )  # fmt: skip
+
+
+def test_what_is_printed_tells_what_is_shared_from_what_differs(run: Call, sweep: Path) -> None:
+    _, out, _ = run("toy", "show", sweep)
+    first, header, *rows = out.splitlines()
+    assert first.startswith(f"{sweep}: 12 models, 0 failed; n_features 20, frequency power, alpha 1.0, density 1.0")
+    assert header.split() == [
+        "gamma", "steps", "width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", "converged", "status"
+    ]  # fmt: skip
+    assert len(rows) == 13
+    assert sum("unknown" in row for row in rows) == 6
+
+
+def test_a_sweep_goes_on_only_when_told_so(run: Call, sweep: Path) -> None:
+    grid = sweep.parent / "grid.toml"
+    code, out, err = run("toy", "sweep", grid, "--out", sweep)
+    assert (code, out) == (2, "")
+    assert "holds a sweep already; go on with it by --resume" in err
+    before = {path: path.stat().st_mtime_ns for path in (sweep / "cells").iterdir()}
+    code, out, _ = run("toy", "sweep", grid, "--out", sweep, "--resume", "--workers", 1)
+    assert (code, out) == (0, f"12 of 12 models are trained; their table is {sweep}/table.csv\n")
+    assert before == {path: path.stat().st_mtime_ns for path in (sweep / "cells").iterdir()}
+
+
+def test_a_failed_model_is_said_with_exit_code_1(run: Call, tmp_path: Path) -> None:
+    (tmp_path / "wild.toml").write_text("width = 3\nn_features = 20\nalpha = 1\ngamma = -1e30\nsteps = 9\nbatch = 2048")
+    code, out, err = run("toy", "sweep", "wild.toml", "--out", "wild", "--workers", 1)
+    assert code == 1
+    assert out == "0 of 1 models are trained; their table is wild/table.csv\n"
+    assert err.startswith("width 3 failed: the loss at step ")
+    assert json.loads(run("toy", "show", "wild", "--json")[1])[0]["loss"] is None
+
+
+def test_a_grid_that_cannot_be_used_leaves_nothing_behind(run: Call, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("width = 3\nlearing_rate = 0.1")
+    code, out, err = run("toy", "sweep", "bad.toml", "--out", "bad")
+    assert (code, out) == (2, "")
+    assert "bad.toml: a grid has no key 'learing_rate'; did you mean 'learning_rate'?" in err
+    assert not (tmp_path / "bad").exists()
+    assert "cannot read the grid 'none.toml'" in run("toy", "sweep", "none.toml", "--out", "bad")[2]
+    assert "'bad' holds no toy sweep; make one with" in run("toy", "show", "bad")[2]
+    assert "'bad' holds no toy sweep; make one with" in run("toy", "check", "bad")[2]
+
+
+def test_the_default_grid_is_printed_and_can_be_named(
+    run: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, _ = run("toy", "grid")
+    (tmp_path / "mine.toml").write_text(out)
+    assert ToyGrid.read(tmp_path / "mine.toml").models == ToyGrid.default().models
+    asked: list[ToyGrid] = []
+
+    def swept(grid: ToyGrid, *_: object, **__: object) -> pd.DataFrame:
+        asked.append(grid)
+        return pd.DataFrame({"width": [3], "status": ["done"]})
+
+    monkeypatch.setattr("scalefit.toy.toy_sweep", swept)
+    assert run("toy", "sweep", "default", "--out", "x")[0] == 0
+    assert run("toy", "sweep", "mine.toml", "--out", "x")[0] == 0
+    assert [one.name for one in asked] == ["default", "mine.toml"]
+
+
+def test_a_sweep_is_a_table_for_fit_and_bayes(run: Call, sweep: Path) -> None:
+    condition = ("--where", "gamma == -1 and steps == 30")
+    code, out, _ = run("fit", sweep, "loss ~ A/width^a", *condition, "--bootstrap", 0, "--json")
+    record = json.loads(out)
+    assert (record["n_rows"], record["rows_dropped"]) == (3, 9)
+    assert code in (0, 1)
+    _, out, _ = run("bayes", sweep, "loss ~ A/width^a", "--where", "gamma == -1", "--likelihood", "normal", "--json")
+    assert json.loads(out)["n_rows"] == 6
+
+
+def test_check_prints_its_record_or_its_verdict(run: Call, sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Checked:
+        def record(self) -> dict[str, Any]:
+            return {"exponent": 1.1, "verdict": ["words"]}
+
+        def summary(self) -> str:
+            return "the verdict"
+
+    monkeypatch.setattr("scalefit.consistency.check_sweep", lambda *_, **__: Checked())
+    assert run("toy", "check", sweep)[:2] == (0, "the verdict\n")
+    assert json.loads(run("toy", "check", sweep, "--json")[1]) == {"exponent": 1.1, "verdict": ["words"]}
+
+
+def test_show_draws_a_sweep(run: Call, sweep: Path, tmp_path: Path) -> None:
+    code, out, err = run("toy", "show", sweep, "--plot", "losses", "--out", "losses.svg")
+    assert (code, out, err) == (0, "", "drawn to losses.svg\n")
+    assert (tmp_path / "losses.svg").read_bytes().startswith(b"<?xml")
+    assert "--plot and --out go together" in run("toy", "show", sweep, "--plot", "losses")[2]
+    assert (
+        "there is no plot 'loses' of a sweep; did you mean 'losses'?"
+        in (run("toy", "show", sweep, "--plot", "loses", "--out", "x.png")[2])
+    )
+    assert "cannot draw to 'x.txt'" in run("toy", "show", sweep, "--plot", "slopes", "--out", "x.txt")[2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text("width = 3\nn_features = 20\nalpha = 1\nbatch = 2048\nsteps = [9, 9000000]\n")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "scalefit", "toy", "sweep", "grid.toml", "--out", "out", "--workers", "2"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 120
+    while not list((tmp_path / "out" / "cells").glob("*.json")) and time.monotonic() < until:
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGINT)  # the whole group, as a terminal does
+    said, complained = run.communicate(timeout=50)
+    assert run.returncode == 130
+    assert said == ""
+    assert complained == (
+        "interrupted; 1 of 2 models are finished and are kept in 'out'; go on from there by --resume (resume=True)\n"
+    )
+    assert pd.read_csv(tmp_path / "out" / "table.csv")["steps"].tolist() == [9]

@@ -1,0 +1,231 @@
+"""Pictures of toy sweeps: that they show the numbers of their table and theory's, in the colours of the house."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
+
+from scalefit.datasets import load_dataset
+from scalefit.errors import DataError
+from scalefit.plots.style import BLUE, RED, TEAL, svg_bytes
+from scalefit.plots.toy import convergence, exponent_map, local_slopes, losses, overlaps, represented, training
+from scalefit.plots.toy_curves import width_curves
+from scalefit.toy.frequency import law_weights, probabilities
+from scalefit.toy.theory import weak_loss, welch_bound
+
+WIDTHS = (10, 15, 25, 39, 63, 100)
+
+
+def table(
+    *,
+    alphas: tuple[float, ...] = (1.0,),
+    gammas: tuple[float, ...] = (-1.0, 0.5),
+    steps: tuple[int, ...] = (500, 1000),
+    seeds: int = 3,
+    exponent: Callable[[float, int], float] = lambda _alpha, _steps: 1.0,
+) -> pd.DataFrame:
+    """A sweep as it is read: power laws where gamma is negative, the exact weak sum elsewhere, with scatter."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for alpha in alphas:
+        p = probabilities(law_weights("power", 1000, alpha=alpha), 1.0)
+        for gamma in gammas:
+            for t in steps:
+                for m in WIDTHS:
+                    for seed in range(seeds):
+                        weak, strong = weak_loss(p, m), gamma < 0
+                        loss = 8 * m ** -exponent(alpha, t) if strong else weak
+                        loss *= math.exp(0.05 * rng.standard_normal())
+                        rows.append({
+                            "width": m, "n_features": 1000, "frequency": "power", "frequencies": None, "alpha": alpha,
+                            "scale": None, "density": 1.0, "gamma": gamma, "batch": 64, "learning_rate": "small",
+                            "loss_factor": 1.0, "dtype": "float32", "steps": t, "seed": seed, "loss": loss,
+                            "loss_se": 0.01 * loss, "phi_half": 1.0 if strong else 1.2 * m / 1000,
+                            "overlap_ms": 1.1 / m if strong else 0.1, "weak_reference": weak, "status": "done",
+                            "cell": f"{alpha}{gamma}{t}{m}{seed}",
+                        })  # fmt: skip
+    failed = rows[0] | {"seed": 99, "loss": None, "loss_se": None, "phi_half": None, "status": "failed: it is"}
+    return pd.DataFrame([*rows, failed])
+
+
+def last(rows: pd.DataFrame, gamma: float) -> pd.DataFrame:
+    return rows[(rows["steps"] == rows["steps"].max()) & (rows["gamma"] == gamma)].dropna(subset="loss")
+
+
+def bars(ax: Axes) -> list[ErrorbarContainer]:
+    return [one for one in ax.containers if isinstance(one, ErrorbarContainer)]
+
+
+def red_lines(ax: Axes) -> dict[str, np.ndarray]:
+    return {str(one.get_label()): np.asarray(one.get_ydata()) for one in ax.lines if to_hex(one.get_color()) == RED}
+
+
+def texts(ax: Axes) -> list[str]:
+    return [one.get_text() for one in ax.texts]
+
+
+def test_losses_are_means_over_seeds_beside_theory() -> None:
+    rows = table()
+    strong, weak = losses(rows)
+    for ax, gamma, colour in ((strong, -1.0, BLUE), (weak, 0.5, TEAL)):
+        ((line, _, (error,)),) = bars(ax)
+        logs = np.log(last(rows, gamma)["loss"].astype(float)).groupby(last(rows, gamma)["width"])
+        assert to_hex(line.get_color()) == colour
+        np.testing.assert_allclose(line.get_xdata(), WIDTHS)
+        np.testing.assert_allclose(line.get_ydata(), np.exp(logs.mean()))
+        ends = np.array([segment[:, 1] for segment in error.get_segments()])
+        np.testing.assert_allclose(np.log(ends[:, 1] / ends[:, 0]), 2 * logs.std())
+        assert ax.get_xlabel().endswith("bars: standard deviation over seeds")
+    assert [ax.get_title(loc="left") for ax in (strong, weak)] == ["Strong superposition", "Weak superposition"]
+    shapes = red_lines(strong)
+    np.testing.assert_allclose(shapes["$1/m$"] * WIDTHS, shapes["$1/m$"][0] * WIDTHS[0])
+    bound = [welch_bound(1000, m) for m in WIDTHS]
+    np.testing.assert_allclose(np.ptp(np.log(shapes["Welch bound, $n$ = 1000"] / bound)), 0, atol=1e-12)
+    mean = np.log(last(rows, -1.0)["loss"].astype(float)).mean()
+    assert [np.mean(np.log(shape)) for shape in shapes.values()] == pytest.approx([mean, mean])
+    p = probabilities(law_weights("power", 1000, alpha=1.0), 1.0)
+    (exact,) = red_lines(weak).values()
+    np.testing.assert_allclose(exact, [weak_loss(p, m) for m in WIDTHS])
+
+
+def test_one_seed_has_the_error_of_its_measurement() -> None:
+    strong, _ = losses(table(seeds=1))
+    ((_, _, (error,)),) = bars(strong)
+    ends = np.array([segment[:, 1] for segment in error.get_segments()])
+    np.testing.assert_allclose(np.log(ends[:, 1] / ends[:, 0]), 0.02)
+    assert "error of the measured loss, one seed" in strong.get_xlabel()
+
+
+def test_several_settings_of_a_regime_are_shades_with_names_and_a_regime_that_is_missing_has_no_panel() -> None:
+    (ax,) = losses(table(alphas=(0.5, 1.0, 1.5), gammas=(-1.0,)))
+    assert sorted(texts(ax)) == ["$\\alpha$ = 0.5", "$\\alpha$ = 1", "$\\alpha$ = 1.5"]
+    shades = [to_hex(one[0].get_color()) for one in bars(ax)]
+    assert len(set(shades)) == 3
+    assert shades[-1] == BLUE
+
+
+def test_labels_of_curves_that_end_together_are_apart() -> None:
+    (ax,) = losses(table(alphas=(0.5, 1.0, 1.5, 2.0), gammas=(-1.0,)))
+    assert ax.figure is not None
+    ax.figure.draw_without_rendering()
+    boxes = sorted((one.get_window_extent() for one in ax.texts), key=lambda box: box.y0)
+    assert all(upper.y0 >= lower.y0 + 8 for lower, upper in pairwise(boxes))
+
+
+def test_local_exponents_and_those_of_theory() -> None:
+    rows = table()
+    strong, weak = local_slopes(rows)
+    ((line, _, _),) = bars(strong)
+    means = np.log(last(rows, -1.0)["loss"].astype(float)).groupby(last(rows, -1.0)["width"]).mean().to_numpy()
+    np.testing.assert_allclose(line.get_ydata(), -np.diff(means) / np.diff(np.log(WIDTHS)))
+    np.testing.assert_allclose(line.get_xdata(), np.sqrt(np.array(WIDTHS[1:]) * np.array(WIDTHS[:-1])))
+    sums = [weak_loss(probabilities(law_weights("power", 1000, alpha=1.0), 1.0), m) for m in WIDTHS]
+    dotted = [one for one in red_lines(weak).values() if len(one) == len(WIDTHS) - 1]
+    np.testing.assert_allclose(dotted, [-np.diff(np.log(sums)) / np.diff(np.log(WIDTHS))])
+    assert "$1/m$" in texts(strong)
+
+
+def test_overlaps_lie_against_random_directions_and_the_bound() -> None:
+    ax = overlaps(table())
+    found = {to_hex(one.get_color()): np.asarray(one.get_ydata()) for one in ax.lines if one.get_marker() == "o"}
+    np.testing.assert_allclose(found[BLUE], [1.1 / m for m in WIDTHS])
+    np.testing.assert_allclose(found[TEAL], 0.1)
+    shapes = red_lines(ax)
+    np.testing.assert_allclose(shapes["random directions: $1/m$"], [1 / m for m in WIDTHS])
+    np.testing.assert_allclose(shapes["Welch bound, $n$ = 1000"], [welch_bound(1000, m) for m in WIDTHS])
+    assert sorted(texts(ax)) == ["$\\gamma$ = 0.5", "$\\gamma$ = −1"]
+
+
+def test_convergence_shows_exponents_by_length_of_training() -> None:
+    rows = table(steps=(500, 1000, 2000), exponent=lambda _, t: 1 - 100 / t)
+    ax = convergence(rows)
+    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(ax)}
+    np.testing.assert_allclose(found[BLUE], [0.8, 0.9, 0.95], atol=0.03)
+    own = last(rows, -1.0)
+    line = np.polyfit(np.log(own["width"].astype(float)), np.log(own["loss"].astype(float)), 1)
+    assert found[BLUE][-1] == pytest.approx(-line[0])
+    with pytest.raises(DataError, match="every setting has one length of training; train at several steps"):
+        convergence(table(steps=(500,)))
+
+
+def test_a_map_of_a_sweep_has_its_exponents_and_shares() -> None:
+    rows = table(alphas=(0.5, 1.0, 2.0), exponent=lambda alpha, _: max(0.9, alpha))
+    ax = exponent_map(rows)
+    cells = np.asarray(ax.images[0].get_array())
+    assert cells.shape == (2, 3)
+    np.testing.assert_allclose(cells[0], [0.9, 1.0, 2.0], atol=0.03)
+    assert [one.get_text() for one in ax.get_xticklabels()] == ["0.5", "1", "2"]
+    assert [one.get_text() for one in ax.get_yticklabels()] == ["−1", "0.5"]
+    assert texts(ax) == [f"{one:.2f}" for one in cells.ravel()]
+    shares = np.asarray(represented(rows).images[0].get_array())
+    np.testing.assert_allclose(shares, [[1.0] * 3, [1.2 * np.mean(WIDTHS) / 1000] * 3])
+
+
+def test_the_published_map_and_its_border_at_1() -> None:
+    published = load_dataset("toy_published_exponents")
+    rows = published[published["figure"] == "Fig-4-3b"]
+    ax = exponent_map(rows)
+    cells = np.asarray(ax.images[0].get_array())
+    assert cells.shape == (10, 17)
+    assert cells[0, 8] == rows[(rows["alpha"] == 1) & (rows["gamma"] == -1)]["exponent"].item()
+    inside = cells > 1
+    edges = (inside[1:] != inside[:-1]).sum() + (inside[:, 1:] != inside[:, :-1]).sum()
+    assert len(ax.lines) == edges
+    assert {to_hex(one.get_color()) for one in ax.lines} == {RED}
+    with pytest.raises(DataError, match=r"several rows have alpha = [\d.]+ and gamma = [\d.-]+; choose among them by"):
+        exponent_map(published)
+    with pytest.raises(DataError, match="alpha has fewer than two values; a map needs several of alpha and of gamma"):
+        exponent_map(table())
+    with pytest.raises(DataError, match=r"there is no map of 'loss'; choices: exponent, phi_half"):
+        exponent_map(rows, value="loss")
+
+
+def test_represented_features_against_the_decay() -> None:
+    ax = represented(table(gammas=(-1.0, 0.0, 0.5)))
+    lines = [one for one in ax.lines if one.get_marker() == "o"]
+    assert texts(ax) == [f"$m$ = {m}" for m in WIDTHS]
+    for line, m in zip(lines, WIDTHS, strict=True):
+        np.testing.assert_allclose(line.get_xdata(), [-1, 0, 0.5])
+        np.testing.assert_allclose(line.get_ydata(), [1, 1.2 * m / 1000, 1.2 * m / 1000])
+    assert sorted(float(one[0]) for one in red_lines(ax).values()) == pytest.approx([0.01, 0.1])
+
+
+def test_training_has_a_panel_for_each_setting_and_a_line_for_each_width() -> None:
+    rows = table(steps=(1000,), seeds=2).dropna(subset="loss")
+    points = pd.concat([rows.assign(step=step, loss=rows["loss"] * 1000 / step) for step in (250, 500, 1000)])
+    panels = training(points)
+    assert [ax.get_title(loc="left") for ax in panels] == [
+        "Strong superposition: $\\gamma$ = −1", "Weak superposition: $\\gamma$ = 0.5"
+    ]  # fmt: skip
+    mean = rows[(rows["gamma"] == -1) & (rows["width"] == 10)]["loss"].mean()
+    np.testing.assert_allclose(panels[0].lines[0].get_ydata(), mean * np.array([4, 2, 1]))
+    assert len(panels[0].lines) == len(WIDTHS)
+    many = pd.concat([points.assign(alpha=alpha) for alpha in (1.0, 2.0, 3.0, 4.0)])
+    with pytest.raises(DataError, match="8 settings are too many for one picture; choose at most 6 by where"):
+        training(many)
+
+
+def test_tables_that_cannot_be_drawn_are_named() -> None:
+    with pytest.raises(DataError, match="the table lacks phi_half; give the table of a toy sweep"):
+        losses(table().drop(columns="phi_half"))
+    with pytest.raises(DataError, match="no setting of the sweep has 2 widths that finished; a curve needs as many"):
+        losses(table().query("width == 10"))
+
+
+def test_mixed_learning_rates_are_settings_of_their_own() -> None:
+    rows: Any = pd.concat([table(), table().assign(learning_rate=0.02)])
+    assert len(width_curves(rows)) == 8
+
+
+def test_pictures_are_the_same_every_time() -> None:
+    first, second = (svg_bytes(losses(table(gammas=(-1.0,)))[0].figure) for _ in range(2))
+    assert first == second
