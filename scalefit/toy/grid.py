@@ -19,7 +19,7 @@ from scalefit.toy.frequency import LAWS, read_frequencies
 __all__ = ["DEFAULT_GRID", "ToyGrid"]
 
 DEFAULT_GRID: Final = """\
-# Strong and weak superposition at two lengths of training: a minute or two on two cores.
+# Strong and weak superposition at two lengths of training: a minute of one core.
 # It shows that the regimes separate, and whether the exponents still move with training; it claims no more.
 # A list means a model for each of its values.
 width = [8, 13, 21, 34, 55]   # hidden dimensions m
@@ -68,7 +68,7 @@ class ToyGrid:
 
     @classmethod
     def default(cls) -> ToyGrid:
-        """Return :data:`DEFAULT_GRID`: both regimes on a laptop in a minute or two."""
+        """Return :data:`DEFAULT_GRID`: both regimes on a laptop in about a minute."""
         return cls.from_dict(tomllib.loads(DEFAULT_GRID), name="default")
 
     @classmethod
