@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 STUDY  := reports/refit/study.toml
 
 # What .venv gets for each purpose: extras of pyproject.toml.
-EXTRAS_report := report
+EXTRAS_report := bayes,report
 EXTRAS_test   := bayes,cluster,report,toy,test
 
 # Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.

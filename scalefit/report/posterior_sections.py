@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from scalefit.compare import Comparison, compare
-from scalefit.records import NOT_CONVERGED
+from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph
 from scalefit.report.gallery import Gallery
 from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.published import printed_number
-from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
+from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
 from scalefit.report.study import Figure, Section
 from scalefit.report.text import fill
 from scalefit.results import Fit
@@ -62,7 +62,7 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
     if section.laws:
         blocks += _ranked({gallery.labels[name]: fits[name] for name in section.laws}, section)
     figures = section.figures or (Figure("predictive"),)
-    return blocks + [gallery.draw(figure, section.fit) for figure in figures]
+    return blocks + [gallery.draw(figure, section.fit) | {"floating": False} for figure in figures]
 
 
 def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -94,26 +94,31 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
     counted = say.intervals_sentence(found.beliefs, question.reference) if question.reference is not None else ""
     blocks.append(paragraph(say.agreement_sentence(found), counted))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
-    blocks.append(tables.sources_table(found))
     shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
     forest = Figure(
         "forest", fits=shown, parameter=section.parameter, published=section.published, reference=section.reference,
         words=section.words,
     )  # fmt: skip
     figures = section.figures or (forest,)
-    return blocks + [gallery.draw(figure, shown[0]) | {"floating": False} for figure in figures]
+    blocks += [gallery.draw(figure, shown[0]) | {"floating": False} for figure in figures]
+    return [*blocks, tables.sources_table(found)]
 
 
 def _residuals(fit: Fit) -> str:
-    return "" if fit.status == NOT_CONVERGED else residual_sentence(fit)
+    if fit.status == NOT_CONVERGED:
+        return ""
+    return residual_sentence(fit) + (" The shifts are part of them." if fit.source.cluster is not None else "")
 
 
 def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
     """Say where one posterior stands against the reference, with the evidence under several priors."""
     if not question.names or question.reference is None:
         return []
-    found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
-    blocks = [paragraph(say.with_symbols(" ".join(found.verdict), fit))]
+    if fit.status == CONVERGED:
+        found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
+    else:
+        found = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
+    blocks = [paragraph(say.with_symbols(" ".join(map(capital, found.verdict)), fit))]
     for one in found.evidence:
         blocks += [tables.evidence_table(one)] if one.priors else []
         blocks += [paragraph(say.with_symbols(" ".join(one.notes), fit))] if one.notes else []
@@ -124,9 +129,8 @@ def _ranked(fits: Fits, section: Section) -> list[Block]:
     """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
     found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    said = " ".join([*replace(found, beliefs=(), agreement=None).verdict, *found.notes])
-    shown = said.replace(found.split, rule_words(found.split)) if found.split else said
-    blocks = [paragraph(shown[:1].upper() + shown[1:])]
+    said = " ".join(map(capital, [*replace(found, beliefs=(), agreement=None).verdict, *found.notes]))
+    blocks = [paragraph(said.replace(found.split, rule_words(found.split)) if found.split else said)]
     blocks += [tables.laws_table(found.laws)] if found.laws else []
     blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []
     return blocks

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.bayes.priors import Uniform
 from scalefit.compare import Comparison, Evidence, HeldOut
-from scalefit.compare.beliefs import KINDS, Belief, beliefs_of
+from scalefit.compare.beliefs import KINDS, Belief, beliefs_of, split_names
 from scalefit.compare.crossval import CrossValidation, LawScore
 from scalefit.compare.extrapolate import LEVEL
 from scalefit.compare.words import bayes_factor, chance
@@ -96,7 +96,7 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
         found = [fit[name] if name in fit.names and _usable(fit) else None for fit in fits.values()]
         columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
     header = ["", "rows", *(f"${name}$" for name in chosen)]
-    caption = "The same question under other choices: posterior means ± standard deviations"
+    caption = "The same question under other choices: means ± standard deviations"
     if question.region is not None:
         header.append(question.near)
         columns.append([_probability(label, fit, question) for label, fit in fits.items()])
@@ -137,8 +137,8 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
         rows.append([score.label, plus_minus(score.elpd, score.se), behind, worst, refits])
     one = laws[0][1]
     caption = (
-        f"Laws by the log predictive density of each {words(one.by)} given the others ({len(one.units)} in all); where "
-        "k-hat is above 0.7 the fit was done again without it."
+        f"Laws by the log predictive density of each {words(one.by)} given the others ({len(one.units)}); "
+        "refitted where k-hat is above 0.7."
     )
     header = ["law", "log score", "behind the best", "largest k-hat", "refits"]
     return table(caption, header, rows, align="lrrrr")
@@ -170,13 +170,14 @@ def sources_table(comparison: Comparison) -> Block:
     level = f"{shown[0].level:.0%}"
     header = ["source", "kind", "value", f"{level} interval"]
     question = Question((comparison.parameter,), comparison.reference, comparison.region)
-    caption = f"What each source says of ${comparison.parameter}$."
+    letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
+    caption = f"What each source says of {letters}."
     if comparison.region is not None:
         header.append(question.near)
         columns.append([chance(one.inside(comparison.region)) for one in shown])
         meanings = {one.kind: KINDS[one.kind] for one in shown}
-        said = "; ".join(f"of a {kind}: {meaning}" for kind, meaning in meanings.items())
-        caption += f" Last column, {said}."
+        said = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
+        caption += f" What the last column is, by kind: {said}."
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
 
 
@@ -189,8 +190,8 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
         worst_rhat = "" if np.isnan(found.r_hat).all() else f"{float(np.nanmax(found.r_hat)):.4f}"
         khat = "" if found.khat is None else f"{found.khat:.2f}".replace("-", "−")
         evidence = ""
-        if found.log_evidence is not None and found.log_evidence_se is not None and _usable(fit):
-            evidence = plus_minus(found.log_evidence, max(found.log_evidence_se, 0.005))
+        if found.log_evidence is not None and _usable(fit):
+            evidence = f"{found.log_evidence:.2f}".replace("-", "−")
         path = "importance" if found.path == "fast" else "NUTS"
         least = min(found.ess_bulk.min(), found.ess_tail.min())
         diverged = "" if found.divergences is None else str(found.divergences)

@@ -167,7 +167,7 @@ def sources_of(
     shown = [published_belief(label, one.value, one.uncertainty) for label, one in (printed or {}).items()]
     counted = agreement([one for one in told if one.status == CONVERGED])
     return Comparison(
-        question.names[0], question.reference, question.region, beliefs=(*told, *shown), differences=(),
+        ",".join(question.names), question.reference, question.region, beliefs=(*told, *shown), differences=(),
         agreement=counted,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from scalefit.summary import ROBUST_RATIO
 __all__ = [
     "WIDE",
     "alternatives_sentence",
+    "capital",
     "cluster_sentence",
     "law_sentence",
     "nearest_sentence",
@@ -74,13 +75,13 @@ def status_sentence(fit: Fit) -> str:
     """Say first when a fit gives no answer, or what limits it."""
     if fit.status != CONVERGED:
         return f"No answer: the fit is {fit.status}. {fit.message}"
-    return " ".join(_capital(one.message) for one in fit.findings if one.severity == "warning")
+    return " ".join(capital(one.message) for one in fit.findings if one.severity == "warning")
 
 
 def law_sentence(fit: Fit) -> str:
     """Give the exponents and the floor of a fit."""
     if fit.status != CONVERGED:
-        return f"{_capital(_label(fit))}: no answer. The fit is {fit.status}: {fit.message}"
+        return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {fit.message}"
     single = [one for one in fit.estimates if "[" not in one.name]
     exponents = [f"{role(fit, one.name)} is {_number(one)}" for one in single if one.kind == "exponent"]
     floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
@@ -333,5 +334,6 @@ def _table(fit: Fit) -> str:
     return fit.source.name.replace("_", " ")
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Begin a sentence with a capital letter."""
     return text[:1].upper() + text[1:]
