@@ -97,15 +97,42 @@ def test_a_noisy_change_is_not_taken_for_convergence():
 def test_one_length_of_training_settles_nothing():
     found = check(sweep(power(1.0)))
     assert found.settings[0].convergence == "not known"
-    assert "does not settle whether it falls as 1/m" in found.verdict[-1]
+    assert "does not settle whether the loss falls as 1/m" in found.verdict[-1]
     assert found.record()["converged"] is None
 
 
 def test_a_converged_straight_law_is_counted():
     found = check(sweep(power(1.0), steps=(3000, 6000), noise=0.003))
-    assert "In 1 of the 1 settings" in found.verdict[-1]
+    assert "Of 1 setting under strong superposition that converged to a straight law" in found.verdict[-1]
+    assert "in 1, outside in 0." in found.verdict[-1]
     other = check(sweep(power(0.5), steps=(3000, 6000), noise=0.003))
-    assert "In 0 of the 1 settings" in other.verdict[-1]
+    assert "in 0, outside in 1." in other.verdict[-1]
+
+
+def test_a_law_that_no_test_can_judge_is_not_called_straight():
+    table = sweep(lambda m, _: 3 * m**-1.0, steps=(3000, 6000), seeds=1, noise=0.001)
+    found = check(table[table.width < 50])
+    assert math.isnan(found.settings[0].last.bend_p)
+    assert found.settings[0].convergence == "converged"
+    assert "does not settle" in found.verdict[-1]
+
+
+def test_a_bent_law_is_said_to_be_bent():
+    found = check(sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.2 * math.log(m / 20) ** 2), steps=(3000, 6000)))
+    assert "The law is bent: local exponents run from" in found.verdict[0]
+    assert "does not settle" in found.verdict[-1]
+
+
+def test_one_error_serves_interval_change_and_comparison():
+    """Seeds that disagree widen everything that is said."""
+    table = sweep(power(1.0), steps=(3000, 6000), noise=0.0)
+    shift = table.seed.map({0: -0.3, 1: 0.0, 2: 0.3})
+    table["loss"] *= table.width**shift
+    (one,) = check(table).settings
+    assert one.se >= 0.3 / math.sqrt(3)
+    reach = stats.t.ppf(0.975, 13) * one.se
+    assert check(table).record()["interval"] == pytest.approx([one.exponent - reach, one.exponent + reach])
+    assert one.change_se == pytest.approx(one.se * math.sqrt(2))
 
 
 def test_regimes_follow_the_represented_features():
@@ -176,7 +203,7 @@ def test_record_is_json_with_the_contract_keys():
 
 
 def test_tables_without_a_sweep_are_refused():
-    with pytest.raises(DataError, match="the table lacks width, steps, seed"):
+    with pytest.raises(DataError, match="the table lacks width, n_features, gamma, steps"):
         check(pd.DataFrame({"loss": [1.0]}))
     table = sweep(power(1.0))
     with pytest.raises(DataError, match="no setting of the sweep has 3 widths that finished"):

@@ -1,4 +1,4 @@
-"""The README shows what the commands print today, and all of its commands and code run."""
+"""The README shows what the commands print today, and names what exists."""
 
 import re
 import shlex
@@ -35,27 +35,16 @@ def run(arguments, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("session", SESSIONS, ids=["fits", "posteriors", "toy models"])
-def test_every_command_runs_and_prints_what_is_shown(session, monkeypatch, capsys, tmp_path, chinchilla):
-    names = {"params": "N", "tokens": "D", "loss": "val_loss"}
-    chinchilla.nsmallest(60, "loss")[list(names)].rename(columns=names).to_csv(tmp_path / "my.csv", index=False)
-    small = "width = [4, 6, 9]\nn_features = 24\nalpha = 1\nbatch = 32\nsteps = [200, 400, 6000]\ngamma = [-1, 0.2]\n"
-    (tmp_path / "small.toml").write_text(small)
+@pytest.mark.parametrize("session", SESSIONS[:2], ids=["fits", "posteriors"])
+def test_what_is_shown_is_what_is_printed(session, monkeypatch, capsys, tmp_path):
+    """test_house.py runs every command; those with an output shown depend on the ones before them."""
     monkeypatch.chdir(tmp_path)
-    for arguments, shown in commands(session):
-        arguments = ["small.toml" if one == "default" else one for one in arguments]  # a minute's grid is no test
+    told = list(commands(session))
+    last = max(place for place, (_, shown) in enumerate(told) if shown)
+    for arguments, shown in told[: last + 1]:
         code, out = run(arguments, monkeypatch, capsys)
-        assert code in (0, 1), arguments
+        assert code == 0, arguments
         assert out.startswith(shown.removesuffix("...\n")), arguments
-
-
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
 
 
 def test_every_function_named_in_the_readme_exists():

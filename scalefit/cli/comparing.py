@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,11 +41,11 @@ def compare_command(
     from scalefit.compare import compare
     from scalefit.storage import load_fit
 
-    named = {_label(path, fits): load_fit(path) for path in fits}
+    named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")
     with Progress() as progress:
         result = compare(
             named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
-            published=dict(map(_published, published or [])),
+            published=_once(list(map(_published, published or [])), "--published"),
             fixed={name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()},
             priors=prior, by=by, holdout=holdout, progress=progress,
         )  # fmt: skip
@@ -54,18 +54,21 @@ def compare_command(
 
 def _label(path: Path, paths: list[Path]) -> str:
     """Name a fit by its file, with the folder where two files have one name."""
-    return path.stem if [one.stem for one in paths].count(path.stem) == 1 else str(path.with_suffix(""))
+    return path.stem if [one.stem for one in paths].count(path.stem) == 1 else str(path)
 
 
-def _published(text: str) -> tuple[str, tuple[float, float | None]]:
-    """Read a number given by hand, or look up the key of a shipped one."""
-    from scalefit.datasets import published_value
+def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
+    """Make a mapping, and refuse a name that is given twice."""
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{option} {twice[0]!r} is given twice; give it once, or another name")
+    return dict(pairs)
 
+
+def _published(text: str) -> tuple[str, tuple[float, float] | None]:
+    """Read a number given by hand; anything else is the key of a shipped one."""
     name, equals, numbers = text.partition("=")
-    if equals:
-        return name.strip(), _pair(numbers, f"--published {name}=")
-    found = published_value(text)
-    return text, (found.value, found.uncertainty)
+    return (name.strip(), _pair(numbers, f"--published {name}=")) if equals else (text, None)
 
 
 def _pair(text: str, option: str) -> tuple[float, float]:

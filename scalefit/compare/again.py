@@ -44,6 +44,7 @@ def refit(
     law: Law | None = None,
     priors: Mapping[str, str] | None = None,
     draws: int = 4000,
+    path: str = "auto",
 ) -> Fit:
     """Fit as ``fit`` was fitted, apart from what is given.
 
@@ -59,6 +60,8 @@ def refit(
         All priors by name, in place of the fit's.
     draws : int
         Draws of a posterior. Least squares comes without a bootstrap.
+    path : {"auto", "fast", "full"}
+        How to sample a posterior.
 
     Returns
     -------
@@ -81,8 +84,8 @@ def refit(
         data, law, likelihood=fit.objective.loss, cluster=cluster, weights=weights,
         priors={name: prior for name, prior in given.items() if _bare(name) not in missing},
         pool={name: how for name, how in fit.posterior.pool if how == "partial" and name not in missing},
-        exponents=fit.objective.exponents, draws=draws, level=fit.uncertainty.level, seed=fit.seed, throw=False,
-        label=fit.label,
+        exponents=fit.objective.exponents, path=path, draws=draws, level=fit.uncertainty.level, seed=fit.seed,
+        throw=False, label=fit.label,
     )  # fmt: skip
 
 

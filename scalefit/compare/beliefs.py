@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from scalefit.errors import DataError, closest
+from scalefit.problem import Parameter
+from scalefit.records import CONVERGED, NOT_IDENTIFIED
 from scalefit.results import Fit
 
 __all__ = ["KINDS", "Belief", "beliefs_of", "published_belief", "split_names"]
 
 Array = NDArray[np.float64]
 
+KERNELS = 400  # quantiles that stand for the draws in a density
 KINDS = {
     "posterior": "probability",
     "bootstrap": "share of replicates, not a probability",
@@ -42,12 +45,19 @@ class Belief:
         Posterior mean or estimate, standard deviation or error, ends of the interval.
     level : float
         Probability of the interval.
-    draws : array, shape (R,), or None
-        Equally weighted draws or replicates; None for a normal.
-    rows : frozenset of (str, int)
-        Hash of the table and number of each row behind it; empty for a published number.
     status : str
-        Of the fit; ``printed`` for a published number.
+        Of this parameter in the fit; ``printed`` for a published number.
+    draws : array, shape (R,), or None
+        Equally weighted draws or replicates, in the order of the fit's (NaN where a replicate has none); None for a
+        normal.
+    table : str
+        Hash of the table behind it; empty when not known.
+    rows : frozenset of int
+        Its rows there; empty when not known.
+    origin : str
+        The fit that it comes from; levels of one fit have the same. Empty for a published number.
+    is_log : bool
+        Whether the number is a factor, which is compared by its logarithm.
     """
 
     label: str
@@ -58,15 +68,18 @@ class Belief:
     lo: float
     hi: float
     level: float
-    draws: Array | None = None
-    rows: frozenset[tuple[str, int]] = frozenset()
     status: str = "printed"
+    draws: Array | None = None
+    table: str = ""
+    rows: frozenset[int] = frozenset()
+    origin: str = ""
+    is_log: bool = False
 
     def below(self, limit: float) -> float:
         """Probability (or share, see :data:`KINDS`) of a value below ``limit``."""
         if self.draws is None:
             return float(stats.norm.cdf(limit, self.value, self.se))
-        return float(np.mean(self.draws < limit))
+        return float(np.mean(_finite(self.draws) < limit))
 
     def inside(self, region: tuple[float, float]) -> float:
         """Probability (or share) of a value in ``region``."""
@@ -77,13 +90,31 @@ class Belief:
         middles = (np.arange(number) + 0.5) / number
         if self.draws is None:
             return np.asarray(stats.norm.ppf(middles, self.value, self.se))
-        return np.quantile(self.draws, middles)
+        return np.quantile(_finite(self.draws), middles)
 
     def density(self, x: Array) -> Array:
-        """Return the density at ``x``, shape as ``x``: a kernel estimate of the draws, or the normal."""
+        """Return the density at ``x``, shape as ``x``: the normal, or a kernel estimate from quantiles of the draws."""
         if self.draws is None:
             return np.asarray(stats.norm.pdf(x, self.value, self.se))
-        return np.asarray(stats.gaussian_kde(self.draws)(x))
+        width = len(_finite(self.draws)) ** -0.2  # Scott's rule for all draws
+        return np.asarray(stats.gaussian_kde(self.quantiles(KERNELS), width)(x))
+
+    def as_log(self) -> Belief:
+        """Return the same of the logarithm; a published number's error to first order."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.draws is None:
+                error = self.se / self.value
+                lo, hi = stats.norm.interval(self.level, math.log(self.value), error)
+                return replace(self, value=math.log(self.value), se=error, lo=float(lo), hi=float(hi))
+            draws = np.log(self.draws)
+            known = _finite(draws)
+            lo, hi = np.quantile(known, [(1 - self.level) / 2, (1 + self.level) / 2])
+            mean = float(known.mean())
+            return replace(self, value=mean, se=float(known.std(ddof=1)), lo=float(lo), hi=float(hi), draws=draws)
+
+
+def _finite(draws: Array) -> Array:
+    return draws[np.isfinite(draws)]
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -119,24 +150,35 @@ def beliefs_of(fit: Fit, names: Sequence[str], label: str) -> tuple[Belief, ...]
             one for one in fit.parameters if one.coef.name == name
         ]
         if own:
-            return tuple(
-                _belief(fit, one.name, f"{label}, {','.join(one.level)}" if one.level else label) for one in own
-            )
+            named = [(one, f"{label}, {','.join(one.level)}" if one.level else label) for one in own]
+            return tuple(_belief(fit, one, text, label) for one, text in named)
     wanted = " or ".join(repr(name) for name in names)
     raise DataError(f"{label} has no parameter {wanted}; {closest(names[0], fit.names)}")
 
 
-def _belief(fit: Fit, name: str, label: str) -> Belief:
-    one, spread = fit[name], fit.uncertainty
-    draws = None if spread.draws is None else fit.draws(name)
-    if draws is not None:
-        draws = draws[np.isfinite(draws)]  # a bootstrap without a level has no value for it
+def _belief(fit: Fit, parameter: Parameter, label: str, origin: str) -> Belief:
+    one, spread = fit[parameter.name], fit.uncertainty
+    draws = None if spread.draws is None else fit.draws(one.name)
     kind = "posterior" if fit.posterior is not None else "normal approximation" if draws is None else "bootstrap"
-    rows = frozenset((fit.source.sha256, int(row)) for row in fit.rows.index)
-    return Belief(label, name, kind, one.value, one.se, one.lo, one.hi, spread.level, draws, rows, fit.status)
+    rows = fit.rows
+    for column, level in zip(parameter.coef.groups, parameter.level, strict=False):  # those that the level has
+        rows = rows[rows[column].astype(str) == level]
+    return Belief(
+        label, one.name, kind, one.value, one.se, one.lo, one.hi, spread.level, _status(fit, one.name), draws,
+        fit.source.sha256, frozenset(map(int, rows.index)), origin, parameter.is_log,
+    )  # fmt: skip
 
 
-def published_belief(label: str, value: float, error: float | None, *, level: float = 0.95) -> Belief:
+def _status(fit: Fit, name: str) -> str:
+    """Tell whether this parameter is identified: a floor at 0 says nothing against an exponent."""
+    if fit.status != NOT_IDENTIFIED:
+        return fit.status
+    own = re.compile(rf"(?<![\w\]]){re.escape(name)}(?![\w\[])")
+    guilty = [one for one in fit.findings if one.severity == NOT_IDENTIFIED and own.search(one.message)]
+    return NOT_IDENTIFIED if guilty else CONVERGED
+
+
+def published_belief(label: str, value: float, error: float | None, *, table: str = "", level: float = 0.95) -> Belief:
     """Take a printed number as a normal distribution.
 
     Parameters
@@ -145,6 +187,8 @@ def published_belief(label: str, value: float, error: float | None, *, level: fl
         Whose number.
     value, error : float
         As printed; the error is a standard error.
+    table : str
+        Hash of the table behind it, where that is known.
     level : float
         Probability of the interval.
 
@@ -166,4 +210,4 @@ def published_belief(label: str, value: float, error: float | None, *, level: fl
             f"written {label}=0.91,0.04"
         )
     lo, hi = stats.norm.interval(level, value, error)
-    return Belief(label, "", "published", value, error, float(lo), float(hi), level)
+    return Belief(label, "", "published", value, error, float(lo), float(hi), level, table=table)

@@ -44,7 +44,7 @@ class CrossValidation(NamedTuple):
     units : tuple of str
         Names of the units.
     elpd : array, shape (U,)
-        Log predictive densities, of log responses.
+        Log predictive densities, of log responses; NaN for units in ``unsure``.
     khat : array, shape (U,)
         Tail shape of the importance weights.
     refitted : tuple of str
@@ -63,13 +63,14 @@ class CrossValidation(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Sum of the units' log densities."""
-        return float(self.elpd.sum())
+        """Sum of the units' log densities, without the unsure ones."""
+        return float(np.nansum(self.elpd))
 
     @property
     def se(self) -> float:
         """Standard error of the sum, from the scatter between units."""
-        return float(math.sqrt(len(self.elpd)) * self.elpd.std(ddof=1))
+        known = self.elpd[np.isfinite(self.elpd)]
+        return float(math.sqrt(len(known)) * known.std(ddof=1))
 
 
 class LawScore(NamedTuple):
@@ -83,6 +84,8 @@ class LawScore(NamedTuple):
         Sum of log predictive densities, and its standard error.
     behind, behind_se : float
         How far below the best, and the standard error of that difference from the units' paired scatter.
+    units : int
+        Units counted: those that every law has a score for.
     """
 
     label: str
@@ -90,6 +93,7 @@ class LawScore(NamedTuple):
     se: float
     behind: float
     behind_se: float
+    units: int
 
 
 def leave_one_out(
@@ -138,7 +142,7 @@ def leave_one_out(
             progress(f"{label}: refitting without {units[u]}", done, len(poor))
         score = _without(fit, density, code, by, u)
         (unsure if score is None else refitted).append(units[u])
-        elpd[u] = elpd[u] if score is None else score
+        elpd[u] = math.nan if score is None else score
     return CrossValidation(label, by, units, elpd, khat, tuple(refitted), tuple(unsure))
 
 
@@ -153,6 +157,8 @@ def _units(fit: Fit, density: Density, by: str, label: str) -> tuple[NDArray[np.
         raise DataError(
             f"{label} shares a shift within each {fit.source.cluster!r}; leave out that column, or single rows"
         )
+    if (missing := fit.rows.index[fit.rows[by].isna()]).size:
+        raise DataError(f"row {missing[0]} of {label} has no {by!r}; leave out a column without gaps")
     labels, known = pd.factorize(fit.rows[by].iloc[order], sort=True)
     if len(known) < 2:
         raise DataError(f"column {by!r} of {label} has one value; leaving it out leaves no rows")
@@ -190,7 +196,7 @@ def _without(fit: Fit, density: Density, code: NDArray[np.int64], by: str, u: in
 
 
 def rank_laws(scores: tuple[CrossValidation, ...]) -> tuple[LawScore, ...]:
-    """Order laws by their leave-one-out score.
+    """Order laws by their leave-one-out score over the units that all of them have one for.
 
     Parameters
     ----------
@@ -205,14 +211,22 @@ def rank_laws(scores: tuple[CrossValidation, ...]) -> tuple[LawScore, ...]:
     Raises
     ------
     DataError
-        When the units differ.
+        When the units differ, or fewer than two have a score for every law.
     """
-    best = max(scores, key=lambda one: one.total)
+    for one in scores:
+        if one.units != scores[0].units:
+            raise DataError(f"{one.label} and {scores[0].label} have other units, so their scores cannot be compared")
+    known = np.isfinite(np.stack([one.elpd for one in scores])).all(axis=0)
+    if known.sum() < 2:
+        raise DataError(
+            f"leaving out one {scores[0].by} of {known.size} has a score for {known.sum()} of them only: "
+            "the laws cannot be fitted without the others"
+        )
+    cut = [one._replace(elpd=one.elpd[known]) for one in scores]
+    best = max(cut, key=lambda one: one.total)
     rows = []
-    for one in sorted(scores, key=lambda one: -one.total):
-        if one.units != best.units:
-            raise DataError(f"{one.label} and {best.label} have other {one.by}s, so their scores cannot be compared")
+    for one in sorted(cut, key=lambda one: -one.total):
         gap = best.elpd - one.elpd
         error = math.sqrt(len(gap)) * float(gap.std(ddof=1)) if one is not best else 0.0
-        rows.append(LawScore(one.label, one.total, one.se, float(gap.sum()), error))
+        rows.append(LawScore(one.label, one.total, one.se, float(gap.sum()), error, len(gap)))
     return tuple(rows)

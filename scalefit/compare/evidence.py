@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.bayes.importance import GOOD_KHAT, pareto_smooth
-from scalefit.bayes.priors import HalfNormal, Prior, TruncatedNormal, Uniform, parse_prior
+from scalefit.bayes.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
 from scalefit.compare.again import posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef, Law
@@ -28,6 +28,7 @@ __all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence"]
 
 Array = NDArray[np.float64]
 
+ALTERNATIVES = 2  # other priors without which no Bayes factor is given a meaning
 BEYOND = 10  # draws needed on each side of the reference for a kernel estimate there
 ENOUGH = 400  # draws that must remain effective under another prior
 STEEP = 0.01  # a ratio of priors that falls below this part of its largest has a tail to judge by k-hat
@@ -92,7 +93,7 @@ def alternative_priors(used: Prior, reference: float) -> tuple[Prior, ...]:
     Parameters
     ----------
     used : Prior
-        The fit's, which is not repeated.
+        The fit's, which is not repeated; where it allows negative exponents the others do too.
     reference : float
         The value tested.
 
@@ -101,6 +102,9 @@ def alternative_priors(used: Prior, reference: float) -> tuple[Prior, ...]:
     tuple of Prior
         At least three.
     """
+    if used.support[0] < 0:
+        free: list[Prior] = [Normal(0.0, 0.5), Normal(0.0, 1.0), Normal(0.0, 2.0), Normal(reference, 0.5)]
+        return tuple(dict.fromkeys(one for one in free if one != used))
     others: list[Prior] = [HalfNormal(0.5), HalfNormal(1.0), HalfNormal(2.0), Uniform(0.0, max(3.0, 3 * reference))]
     if reference > 0:
         others.append(TruncatedNormal(reference, 0.5, 0.0))
@@ -135,6 +139,8 @@ def evidence(
     """
     label = label or fit.label or fit.source.name
     posterior = posterior_of(fit)
+    if bad := [name for name, value in fixed.items() if not math.isfinite(value)]:
+        raise DataError(f"{', '.join(bad)} cannot be fixed at {fixed[bad[0]]}; give a number, such as 1")
     own = [_exponent(fit, name, label) for name in fixed]
     pooled = {name for name, how in posterior.pool if how == "partial"}
     if any(one.name in pooled for one in own):
@@ -146,12 +152,17 @@ def evidence(
     if law is not None:
         direct, notes = _direct(fit, law)
     tested = _Tested(fit, fixed, used, direct)
-    at = next(iter(fixed.values()))
-    others = alternative_priors(used[0], at) if priors is None else tuple(parse_prior(one) for one in priors)
-    found = {prior: tested.under([prior] * len(used)) for prior in others}
-    rows = [tested.under(used), *(one for one in found.values() if one is not None)]
-    if lost := [str(prior) for prior, one in found.items() if one is None]:
-        notes += (f"Too few draws lie where {', '.join(lost)} has its mass to carry the posterior over.",)
+    given = () if priors is None else tuple(parse_prior(one) for one in priors)
+    more = [one for one in alternative_priors(used[0], next(iter(fixed.values()))) if one not in given]
+    rows, lost = [tested.under(used)], []
+    for prior in (*given, *more):
+        if prior in given or priors is None or len(rows) <= ALTERNATIVES:
+            found = tested.under([prior] * len(used))
+            rows += [found] if found is not None else []
+            lost += [str(prior)] if found is None else []
+    if lost:
+        text = f"{', '.join(lost)} cannot be used: too few draws have mass there, or the prior excludes the reference."
+        notes += (text,)
     return Evidence(label, dict(fixed), str(law or ""), tuple(one for one in rows if one is not None), notes)
 
 
@@ -177,13 +188,14 @@ def _fixed_law(law: Law, values: Mapping[Coef, float]) -> tuple[Law | None, tupl
 
 def _direct(fit: Fit, fixed: Law) -> tuple[tuple[float, float], tuple[str, ...]]:
     """Log evidence of the fixed law less that of the fit, and its error."""
-    posteriors = {"The fit": posterior_of(fit)}
-    if posteriors["The fit"].log_evidence is not None:
-        posteriors["The fixed law"] = posterior_of(refit(fit, law=fixed))
+    posteriors = {"the fit": posterior_of(fit)}
+    if posteriors["the fit"].log_evidence is not None:
+        posteriors["the fixed law"] = posterior_of(refit(fit, law=fixed, path="fast"))
     values, errors = [], []
     for name, one in posteriors.items():
-        if one.log_evidence is None or one.log_evidence_se is None:
-            text = f"{name} has no evidence, which only importance sampling gives: there is no direct ratio."
+        good = one.khat is None or one.khat <= GOOD_KHAT
+        if one.log_evidence is None or one.log_evidence_se is None or not good:
+            text = f"Importance sampling cannot represent {name}, and only it gives evidence: there is no direct ratio."
             return (math.nan, math.nan), (text,)
         values.append(one.log_evidence)
         errors.append(one.log_evidence_se)
@@ -205,15 +217,18 @@ class _Tested(NamedTuple):
         ratio = np.zeros(len(draws))
         for j, (new, old) in enumerate(zip(priors, self.used, strict=True)):
             ratio += new.log_density(draws[:, j]) - old.log_density(draws[:, j])
+        at = np.array(list(self.fixed.values()), dtype=float)
+        prior_height = sum(float(new.log_density(value)) for new, value in zip(priors, at, strict=True))
+        if not own and not (np.isfinite(ratio.max()) and math.isfinite(prior_height)):
+            return None
         scale = np.exp(ratio - ratio.max())
         weight = scale / scale.sum()
-        if 1 / (weight @ weight) < ENOUGH or (scale.min() < STEEP and pareto_smooth(ratio)[1] > GOOD_KHAT):
+        few = 1 / (weight @ weight) < ENOUGH
+        if not own and (few or (scale.min() < STEEP and pareto_smooth(ratio)[1] > GOOD_KHAT)):
             return None
         mean = weight @ draws
         covariance = ((draws - mean) * weight[:, None]).T @ (draws - mean)
-        at = np.array(list(self.fixed.values()), dtype=float)
         height, height_se = _log_height(draws, weight, mean, covariance, at)
-        prior_height = sum(float(new.log_density(value)) for new, value in zip(priors, at, strict=True))
         gain = float(ratio.max()) + math.log(float(scale.mean()))  # of the free law's evidence
         gain_se = float(scale.std(ddof=1) / scale.mean() / math.sqrt(len(scale)))
         return PriorEvidence(

@@ -52,14 +52,15 @@ class HeldOut(NamedTuple):
     trained, held : int
         Rows fitted and rows predicted.
     rmse : float
-        Root mean square of log observed minus log predicted.
+        Root mean square of log observed minus log of the law.
     bias : float
         Their mean: positive when the runs are worse than predicted.
     elpd : float
-        Log predictive density of the held-out rows together with their new clusters' shifts, of log responses; NaN
-        for least squares, which predicts no distribution.
+        Log predictive density of the held-out rows, of log responses, given the rows fitted: what these say of a
+        cluster's shift is used. NaN for least squares, which predicts no distribution.
     coverage : float
-        Share of rows inside their 90% predictive interval; NaN for least squares.
+        Share of rows inside their 90% predictive interval; NaN for least squares, and where held-out rows belong to
+        clusters that have fitted rows too.
     status : str
         Of the fit to the other rows.
     """
@@ -158,15 +159,17 @@ def held_out_score(fit: Fit, split: Split, *, label: str = "") -> HeldOut:
     small = refit(fit, rows=train, priors=_blind_priors(fit))
     if small.names != fit.names:
         raise DataError(f"{label}: a level has no rows left to fit; hold out others")
-    density = _only(density_of(fit), split.held)
-    draws = posterior_draws(small)
-    values = density.log_likelihood(draws).sum(axis=1)
+    density, draws = density_of(fit), posterior_draws(small)
     held = split.held[density.problem.order]
+    known = _weighing(density, ~held).log_likelihood(draws).sum(axis=1)
+    values = density.log_likelihood(draws).sum(axis=1) - known
     residuals = density.residuals(draws)[:, held]
-    below = _share_below(residuals, small)
-    covered = np.abs(below - 0.5) <= LEVEL / 2
+    cluster = density.problem.cluster
+    coverage = math.nan
+    if not (density.blocks.shifted and np.isin(cluster[held], cluster[~held]).any()):
+        coverage = float(np.mean(np.abs(_share_below(residuals, small) - 0.5) <= LEVEL / 2))
     elpd = float(special.logsumexp(values) - math.log(len(values)))
-    return _score(label, small, residuals.mean(axis=0), elpd, float(covered.mean()))
+    return _score(label, small, residuals.mean(axis=0), elpd, coverage)
 
 
 def _score(label: str, small: Fit, gap: Array, elpd: float, coverage: float) -> HeldOut:
@@ -186,11 +189,11 @@ def _blind_priors(fit: Fit) -> dict[str, str]:
     return {name: prior for name, prior in posterior_of(fit).priors if floors.get(name) != prior}
 
 
-def _only(density: Density, held: NDArray[np.bool_]) -> Density:
-    """Give the other rows no weight, so that the likelihood is that of the held-out rows, their shifts new."""
+def _weighing(density: Density, rows: NDArray[np.bool_]) -> Density:
+    """Give weight to these rows of the design only, so that the likelihood is theirs."""
     design = density.problem.design
     data = design.rows.data.copy()
-    data[1, ~held[density.problem.order]] = 0.0
+    data[1, ~rows] = 0.0
     problem = replace(density.problem, design=design._replace(rows=design.rows._replace(data=data)))
     return replace(density, problem=problem)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from scalefit.compare.differences import agreement, differences
 from scalefit.compare.evidence import Evidence, evidence
 from scalefit.compare.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.compare.result import Comparison
-from scalefit.datasets import published_value
+from scalefit.datasets import describe_dataset, published_value
 from scalefit.errors import DataError
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
@@ -30,7 +31,7 @@ def compare(
     *,
     reference: float | None = None,
     region: tuple[float, float] | None = None,
-    published: Mapping[str, tuple[float, float | None]] | Sequence[str] = (),
+    published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] = (),
     fixed: Mapping[str, float] | None = None,
     priors: Sequence[str | Prior] | None = None,
     by: str = "row",
@@ -52,7 +53,8 @@ def compare(
     region : tuple of float, optional
         An interval around it in which the parameter counts as equal to it.
     published : mapping or sequence of str, optional
-        Label to value and standard error, or keys of :func:`scalefit.published_value` such as ``"liu2025.alpha"``.
+        Label to value and standard error. Keys of :func:`scalefit.published_value` such as ``"liu2025.alpha"`` stand
+        in a sequence, or with None; their table is known, so that a fit of it is not taken as independent.
     fixed : mapping, optional
         Exponents to fix together in the evidence, such as ``{"a_m": 1, "a_l": 1}``; ``param`` at ``reference`` alone
         without it.
@@ -80,20 +82,44 @@ def compare(
     if not names:
         raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
     _check_region(reference, region)
-    told = {label: beliefs_of(fit, names, label) for label, fit in named.items()}
-    beliefs = [*(one for own in told.values() for one in own), *_published(published)]
+    level = next((fit.uncertainty.level for fit in named.values()), 0.95)
+    told, notes = _told(named, names)
+    beliefs = [*(one for own in told.values() for one in own), *_published(published, level)]
+    _check_labels([one.label for one in beliefs])
     if not beliefs:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
     tests = {label: _tests(named[label], own, reference, fixed) for label, own in told.items()}
-    weighed, notes = _weigh(named, tests, priors, report)
-    laws, why = _score_laws(named, by, report)
+    weighed, unweighed = _weigh(named, tests, priors, report)
+    laws, unscored = _score_laws(named, by, report)
     held, split, other = _extrapolate(named, holdout, report)
     return Comparison(
         parameter=param, reference=reference, region=region, beliefs=tuple(beliefs),
         differences=differences(beliefs), agreement=agreement(beliefs), evidence=weighed, laws=laws, held_out=held,
-        split=split, notes=(*notes, *why, *other),
+        split=split, notes=(*notes, *unweighed, *unscored, *other),
     )  # fmt: skip
+
+
+def _told(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Belief, ...]], list[str]]:
+    """Read the parameter from every fit that has it; the others are compared as laws only."""
+    told: dict[str, tuple[Belief, ...]] = {}
+    errors = []
+    for label, fit in named.items():
+        try:
+            told[label] = beliefs_of(fit, names, label)
+        except DataError as error:
+            errors.append(error)
+    if errors and not told:
+        raise errors[0]
+    lacking = [label for label in named if label not in told]
+    text = f"{', '.join(lacking)} has no {' or '.join(names)} and is compared as a law only."
+    return told, [text] if lacking else []
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise DataError(f"two sources are called {twice[0]!r}; give each a name of its own")
 
 
 def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
@@ -117,19 +143,26 @@ def _check_region(reference: float | None, region: tuple[float, float] | None) -
         raise DataError(f"region is {region[0]:g},{region[1]:g}; give its lower end first, such as 0.9,1.1")
 
 
-def _published(published: Mapping[str, tuple[float, float | None]] | Sequence[str]) -> list[Belief]:
-    if isinstance(published, Mapping):
-        return [published_belief(label, *numbers) for label, numbers in published.items()]
-    values = [published_value(key) for key in published]
-    return [published_belief(one.key, one.value, one.uncertainty) for one in values]
+def _published(
+    published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] | str, level: float
+) -> list[Belief]:
+    keys = [published] if isinstance(published, str) else published
+    numbers = published if isinstance(published, Mapping) else dict.fromkeys(keys)
+    found = []
+    for label, given in numbers.items():
+        if given is not None:
+            found.append(published_belief(label, *given, level=level))
+            continue
+        one = published_value(label)
+        table = describe_dataset(one.data).sha256 if one.data else ""
+        found.append(published_belief(label, one.value, one.uncertainty, table=table, level=level))
+    return found
 
 
 def _tests(
     fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[str, float] | None
 ) -> list[dict[str, float]]:
     """List the sets of exponents that are fixed in turn."""
-    if fit.posterior is None or fit.status == NOT_CONVERGED:
-        return []
     if fixed:
         return [dict(fixed)]
     exponents = {one.name for one in fit.parameters if one.kind == "exponent"}
@@ -145,50 +178,64 @@ def _weigh(
     """Weigh fixed exponents against free ones in every posterior that has them."""
     found, notes = [], []
     for label, own in tests.items():
-        known = {one.name for one in named[label].parameters}
-        for test in own:
-            if missing := sorted(set(test) - known):
-                notes.append(f"{label} has no {', '.join(missing)} to fix.")
-                continue
-            report(f"{label}: evidence", 0, 0)
-            found.append(evidence(named[label], test, label=label, priors=priors))
+        fit = named[label]
+        known = {one.name for one in fit.parameters if one.kind == "exponent"}
+        for test in own if fit.posterior is not None else []:
+            if fit.status == NOT_CONVERGED:
+                notes.append(f"{label} did not converge and is not weighed.")
+            elif missing := sorted(set(test) - known):
+                notes.append(f"{label} has no exponent {', '.join(missing)} to fix.")
+            else:
+                report(f"{label}: evidence", 0, 0)
+                found.append(evidence(fit, test, label=label, priors=priors))
+    notes += [f"{one.label}: {' '.join(one.notes)}" for one in found if not one.priors]
     return tuple(found), notes
 
 
 def _score_laws(
     named: Mapping[str, Fit], by: str, report: Report
 ) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
-    """Leave one out of every posterior that has the rows of the first."""
+    """Leave one out of the largest set of posteriors that share their rows."""
     usable = {label: fit for label, fit in named.items() if fit.posterior is not None and fit.status != NOT_CONVERGED}
-    same = {label: fit for label, fit in usable.items() if _rows(fit) == _rows(next(iter(usable.values())))}
+    alike: dict[Any, list[str]] = {}
+    for label, fit in usable.items():
+        alike.setdefault(_rows(fit), []).append(label)
+    same = max(alike.values(), key=len, default=[])
     if len(same) < 2:
         return (), []
     scores = []
-    for done, (label, fit) in enumerate(same.items()):
+    for done, label in enumerate(same):
         report(f"{label}: leaving one out", done, len(same))
-        scores.append(leave_one_out(fit, by=by, label=label, progress=report))
+        scores.append(leave_one_out(named[label], by=by, label=label, progress=report))
     known = {one.label: one for one in scores}
-    ranked = tuple((score, known[score.label]) for score in rank_laws(tuple(scores)))
     others = [label for label in usable if label not in same]
-    words = f"Leave-one-out scores compare laws on the same rows; {', '.join(others)} has others."
-    return ranked, [words] if others else []
+    words = f"Leave-one-out scores compare laws on the same rows and weights; {', '.join(others)} has others."
+    notes = [words] if others else []
+    try:
+        return tuple((score, known[score.label]) for score in rank_laws(tuple(scores))), notes
+    except DataError as error:
+        return (), [*notes, f"{error}."]
 
 
-def _rows(fit: Fit) -> tuple[str, tuple[int, ...], str]:
-    return fit.source.sha256, tuple(map(int, np.sort(fit.rows.index.to_numpy()))), fit.law.response
+def _rows(fit: Fit) -> tuple[Any, ...]:
+    """Return what two laws must have in common to be scored against each other."""
+    rows = tuple(map(int, np.sort(fit.rows.index.to_numpy())))
+    return fit.source.sha256, rows, fit.law.response, fit.objective.weights
 
 
 def _extrapolate(
     named: Mapping[str, Fit], holdout: str | None, report: Report
 ) -> tuple[tuple[HeldOut, ...], str, list[str]]:
+    """Score the laws that share the rows of the first on the ones held out."""
     if holdout is None:
         return (), "", []
-    scores, words, notes = [], "", []
+    first, *_ = named.values()
+    split = split_rows(first.rows, holdout)
+    scores, notes = [], []
     for done, (label, fit) in enumerate(named.items()):
         report(f"{label}: extrapolating", done, len(named))
-        split = split_rows(fit.rows, holdout)
-        if words and split.words != words:
-            notes.append(f"{label} has other rows and holds out {split.words}; its score is not comparable.")
-        words = words or split.words
-        scores.append(held_out_score(fit, split, label=label))
-    return tuple(scores), words, notes
+        if _rows(fit) == _rows(first):
+            scores.append(held_out_score(fit, split, label=label))
+        else:
+            notes.append(f"{label} has other rows, responses or weights than the first fit: no score of extrapolation.")
+    return tuple(scores), split.words, notes

@@ -7,10 +7,10 @@ import math
 from scalefit.compare.beliefs import KINDS, Belief
 from scalefit.compare.crossval import CLOSE_CALL, CrossValidation, LawScore
 from scalefit.compare.differences import Agreement, Difference
-from scalefit.compare.evidence import Evidence
+from scalefit.compare.evidence import ALTERNATIVES, Evidence
 from scalefit.compare.extrapolate import LEVEL, HeldOut
 from scalefit.compare.result import Comparison
-from scalefit.records import CONVERGED
+from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 
 __all__ = ["bayes_factor", "chance", "comparison_text", "verdict"]
@@ -33,7 +33,8 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
     tuple of str
         One sentence each.
     """
-    said = [_about(comparison, one) for one in comparison.beliefs] if comparison.reference is not None else []
+    asked = comparison.reference is not None or comparison.region is not None
+    said = [_about(comparison, one) for one in comparison.beliefs] if asked else []
     if comparison.agreement is not None:
         said.append(_agree(comparison.agreement))
     said += [_weigh(one) for one in comparison.evidence if one.priors]
@@ -49,12 +50,13 @@ def _about(comparison: Comparison, one: Belief) -> str:
     reference, region = comparison.reference, comparison.region
     name, value = f"{one.label} ({one.kind})", plus_minus(one.value, one.se)
     if one.status not in (CONVERGED, "printed"):
-        return f"{name}: {value}, but the fit is {one.status}; it settles nothing about {reference:g}."
-    if one.kind != "posterior" or region is None:
-        assert reference is not None
+        return f"{name}: {value}, but it is {one.status}, which settles nothing."
+    if reference is not None and (one.kind != "posterior" or region is None):
         word = "includes" if one.lo <= reference <= one.hi else "excludes"
         interval = f"{one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}"
         return f"{name}: {value}; its {interval} {word} {reference:g}."
+    if region is None or one.kind != "posterior":
+        return f"{name}: {value}, {one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}."
     p, words = one.inside(region), f"between {region[0]:g} and {region[1]:g}"
     if p >= SURE:
         return f"{name}: {value}, {words} with probability {chance(p)}."
@@ -67,16 +69,16 @@ def _agree(one: Agreement) -> str:
     sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {chance(one.p)}"
     if one.p < CLASH:
         text = (
-            f"The independent sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
+            f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
             "(standard deviation) beyond their errors, so no single value describes them."
         )
     elif one.p > FIT:
         together = f"together {plus_minus(one.pooled, one.se)}"
-        text = f"The independent sources agree within their errors ({number}): {sources}; {together}."
+        text = f"The sources agree within their errors ({number}): {sources}; {together}."
     else:
-        text = f"Whether the independent sources agree is not settled ({number}): {sources}."
+        text = f"Whether the sources agree is not settled ({number}): {sources}."
     if one.left_out:
-        text += f" Not counted, because they share rows with one of these: {', '.join(one.left_out)}."
+        text += f" Not counted: {', '.join(one.left_out)}."
     return text
 
 
@@ -85,8 +87,8 @@ def _weigh(one: Evidence) -> str:
     logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
     what = " and ".join(f"{name} = {value:g}" for name, value in one.fixed.items())
     known = [value for value in logs if math.isfinite(value)]
-    if not known:
-        return f"{one.label}: the evidence for {what} cannot be computed from these draws."
+    if len(known) <= ALTERNATIVES:
+        return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
     low, high = min(known), max(known)
     span = f"Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors"
     if low > STRONG:
@@ -98,9 +100,11 @@ def _weigh(one: Evidence) -> str:
 
 def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
     best, (second, cv) = laws[0][0], laws[1]
-    unit = "rows" if cv.by == "row" else f"{cv.by}s"
+    unit = "rows" if cv.by == "row" else f"values of {cv.by}"
     behind = plus_minus(second.behind, second.behind_se)
-    gap = f"{second.label} is behind by {behind} in log score over {len(cv.units)} {unit}"
+    gap = f"{second.label} is behind by {behind} in log score over {second.units} {unit}"
+    if second.units < len(cv.units):
+        gap += f" of {len(cv.units)}, the others having no score"
     if second.behind < CLOSE_CALL or second.behind < 2 * second.behind_se:
         return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
     return f"{best.label} predicts left-out {unit} best: {gap}."
@@ -108,9 +112,12 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
 
 def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
     ranked = sorted(scores, key=lambda one: one.rmse)
-    text = f"Fitted to the rest, {ranked[0].label} predicts {split} best, to {ranked[0].rmse:.2%} of the loss"
+    best = " best" if len(ranked) > 1 else ""
+    text = f"Fitted to the rest, {ranked[0].label} predicts {split}{best}, to {ranked[0].rmse:.2%} of the loss"
     if len(ranked) > 1:
         text += f" ({ranked[1].label} to {ranked[1].rmse:.2%})"
+    if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
+        text += f"; {', '.join(bad)} did not converge on the rest"
     if poor := [one for one in scores if one.coverage < LEVEL - 0.1]:
         shares = ", ".join(f"{one.label} {one.coverage:.0%}" for one in poor)
         text += f"; the {LEVEL:.0%} predictive intervals cover too few of these runs ({shares})"
@@ -144,13 +151,14 @@ def comparison_text(comparison: Comparison) -> str:
 
 def _sources(comparison: Comparison) -> str:
     reference, region = comparison.reference, comparison.region
-    level = comparison.beliefs[0].level
-    header = ["source", "kind", "value", f"{level:.0%} interval"]
+    levels = {one.level for one in comparison.beliefs}
+    header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{levels.pop():.0%} interval"]
     header += [] if reference is None else [f"below {reference:g}"]
     header += [] if region is None else [f"in {region[0]:g}..{region[1]:g}"]
     rows = []
     for one in comparison.beliefs:
-        row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se)]
+        level = f" ({one.level:.0%})" if header[3] == "interval" else ""
+        row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se) + level]
         row += [] if reference is None else [chance(one.below(reference))]
         row += [] if region is None else [chance(one.inside(region))]
         rows.append(row)
@@ -167,8 +175,8 @@ def _differences(rows: tuple[Difference, ...]) -> str:
     table = []
     for one in rows:
         who = f"{one.first} − {one.second}"
-        if one.shared:
-            table.append([who, rounded(one.mean), "", "", f"{one.overlap:.2f}", f"{one.shared} rows in common"])
+        if one.dependence:
+            table.append([who, rounded(one.mean), "", "", f"{one.overlap:.2f}", one.dependence])
             continue
         note = "" if one.both_posteriors else "not both posteriors"
         interval = rounded_interval(one.lo, one.hi, one.se)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from scalefit.bayes import bayes
 from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
@@ -80,10 +81,14 @@ class SettingCheck:
 
     @property
     def se(self) -> float:
-        """Its standard error: HC3, or that of the mean of the seeds' own exponents where it is larger."""
-        spread = self.last.by_seed
-        between = float(np.std(spread, ddof=1)) / math.sqrt(len(spread)) if len(spread) > 1 else 0.0
-        return max(self.last.fit["a"].se, between)
+        """Its standard error."""
+        return self.last.se
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95% interval, Student's t."""
+        reach = float(stats.t.ppf(0.975, len(self.last.rows) - 2)) * self.se
+        return self.exponent - reach, self.exponent + reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +225,7 @@ def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Belief]
             priors={"a": "Normal(1, 1)"}, seed=seed, throw=False, path="fast", label="toy model",
         )  # fmt: skip
     regime = _regime(last, setting)
-    own = beliefs_of(last.fit, ["a"], "toy model")
+    own = [replace(one, se=last.se) for one in beliefs_of(last.fit, ["a"], "toy model")]
     return SettingCheck(
         setting, regime, series, posterior, change, change_se, _convergence(change, change_se), curves(last, setting),
         _theory(setting, last.widths, regime),
@@ -235,7 +240,7 @@ def _change(series: Sequence[Series]) -> tuple[float, float]:
     if not shorter:
         return math.nan, math.nan
     half = min(shorter, key=lambda one: abs(one.steps - last.steps / 2))
-    return last.fit["a"].value - half.fit["a"].value, math.hypot(last.fit["a"].se, half.fit["a"].se)
+    return last.fit["a"].value - half.fit["a"].value, math.hypot(last.se, half.se)
 
 
 def _convergence(change: float, error: float) -> str:

@@ -16,17 +16,15 @@ from scalefit.errors import DataError
 from scalefit.leastsq import fit as least_squares
 from scalefit.results import Fit
 from scalefit.toy.frequency import law_weights, probabilities
+from scalefit.toy.records import SETTING
 from scalefit.toy.theory import weak_loss, welch_bound
 
-__all__ = ["LAW", "SETTING", "Curve", "LocalSlope", "Series", "curves", "measure_series", "settings_of"]
+__all__ = ["LAW", "Curve", "LocalSlope", "Series", "curves", "measure_series", "settings_of"]
 
 Array = NDArray[np.float64]
 
 LAW = "loss ~ A/width^a"
-SETTING = (
-    "n_features", "frequency", "alpha", "scale", "density", "gamma", "batch", "learning_rate", "loss_factor", "dtype",
-)  # fmt: skip
-NEEDED = ("width", "steps", "seed", "loss", "phi_half")
+NEEDED = ("width", "n_features", "gamma", "steps", "seed", "loss", "loss_se", "phi_half")
 FEWEST_WIDTHS = 3
 
 
@@ -107,6 +105,12 @@ class Series(NamedTuple):
     bend_p: float
     lack_p: float
     rows: pd.DataFrame
+
+    @property
+    def se(self) -> float:
+        """Standard error of the exponent: HC3, or that of the mean of the seeds' own exponents where it is larger."""
+        between = float(np.std(self.by_seed, ddof=1)) / math.sqrt(len(self.by_seed)) if len(self.by_seed) > 1 else 0.0
+        return max(self.fit["a"].se, between)
 
 
 def settings_of(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:

@@ -32,16 +32,19 @@ def verdict(check: Check) -> tuple[str, ...]:
     if not strong:
         return (*said, "No setting is under strong superposition, so this sweep says nothing about 1/m.")
     settled = [one for one in strong if one.convergence == CONVERGED and _straight(one)]
+    low, high = check.region
     if settled:
-        inside = [one for one in settled if check.region[0] <= one.exponent <= check.region[1]]
-        count = (
-            f"{len(inside)} of the {len(settled)} settings under strong superposition that converged to a straight law"
+        inside = sum(low <= one.interval[0] and one.interval[1] <= high for one in settled)
+        outside = sum(one.interval[1] < low or high < one.interval[0] for one in settled)
+        many = f"Of {_count(len(settled), 'setting')} under strong superposition that converged to a straight law"
+        return (
+            *said,
+            f"{many}, the exponent's interval lies within {low:g} to {high:g} in {inside}, outside in {outside}.",
         )
-        return (*said, f"In {count} the exponent lies between {check.region[0]:g} and {check.region[1]:g}.")
     return (
         *said,
-        f"Under strong superposition no setting has an exponent that is both converged and the same at all widths: "
-        f"this sweep shows that the loss falls, and does not settle whether it falls as 1/m^{check.reference:g}.",
+        "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
+        f"widths: this sweep does not settle whether the loss falls as 1/m^{check.reference:g}.",
     )
 
 
@@ -50,7 +53,7 @@ def _setting(one: SettingCheck) -> str:
     low, high = last.widths[0], last.widths[-1]
     where = f"{_name(one)}, m = {low} to {high}, {last.steps:,} steps, {_count(last.seeds, 'seed')}"
     text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
-    if not _straight(one):
+    if _straight(one) is False:
         slopes = [slope.slope for slope in last.local]
         reach = f"{min(slopes):.2f} to {max(slopes):.2f}"
         text += f" The law is bent: local exponents run from {reach}, so that one number hides as much as it says."
@@ -62,9 +65,10 @@ def _setting(one: SettingCheck) -> str:
     return text + (f" Theory over these widths: {theory}." if theory else "")
 
 
-def _straight(one: SettingCheck) -> bool:
+def _straight(one: SettingCheck) -> bool | None:
+    """Whether a test finds no bend; None without a test."""
     p = one.last.lack_p if math.isfinite(one.last.lack_p) else one.last.bend_p
-    return not p < BENT
+    return None if math.isnan(p) else p >= BENT
 
 
 def _converged(one: SettingCheck) -> str:
@@ -168,7 +172,7 @@ def check_record(check: Check) -> dict[str, Any]:
 
 
 def _record(one: SettingCheck) -> dict[str, Any]:
-    found, last = one.last.fit["a"], one.last
+    last = one.last
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
@@ -178,13 +182,13 @@ def _record(one: SettingCheck) -> dict[str, Any]:
         "regime": one.regime,
         "exponent": one.exponent,
         "se": one.se,
-        "interval": [found.lo, found.hi],
+        "interval": list(one.interval),
         "converged": {CONVERGED: True, MOVING: False}.get(one.convergence),
         "change": finite(one.change),
         "change_se": finite(one.change_se),
         "widths": list(last.widths),
         "seeds": last.seeds,
-        "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.fit["a"].se} for s in one.series],
+        "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in one.series],
         "by_seed": list(last.by_seed),
         "local": [slope._asdict() for slope in last.local],
         "bend": finite(last.bend),
