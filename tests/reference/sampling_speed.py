@@ -1,8 +1,8 @@
 """Effective draws per CPU second of sampling, ours beside the model as one would write it in PyMC, in one run.
 
 Run ``python -m tests.reference.sampling_speed``. Same posterior (width, depth and tokens on 205 Chinchilla runs, normal
-errors, same priors), sampler and settings; compilation is not counted. The plain model centres the columns already; with
-raw coefficients it does not sample at all.
+errors, same priors), sampler and settings; compilation is not counted. The plain model centres the columns already:
+with raw coefficients it does not sample at all.
 """
 
 from __future__ import annotations
