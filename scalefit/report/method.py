@@ -40,13 +40,11 @@ def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> li
     seeds = join(sorted({str(fit.seed) for fit in fits.values()}))
     sampled = {fit.posterior.path for fit in posteriors.values() if fit.posterior is not None}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
-    blocks = [heading("Data and method")]
-    if squares:
-        blocks.append(paragraph(*_least_squares(squares)))
-    if posteriors:
-        blocks.append(paragraph(*_posteriors(posteriors)))
-    blocks.append(paragraph(f"Seed {seeds}. Computed with {versions(*packages)}."))
-    blocks.append(files_table(data_files(study)))
+    made = f"Seed {seeds}. Computed with {versions(*packages)}."
+    told = [_least_squares(squares)] if squares else []
+    told += [_posteriors(posteriors)] if posteriors else []
+    told[-1] = [*told[-1], made]
+    blocks = [heading("Data and method"), *(paragraph(*one) for one in told), files_table(data_files(study))]
     if posteriors:
         blocks += [sampling_table(posteriors), priors_table(posteriors)]
     if squares:

@@ -101,9 +101,9 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
         header.append(question.near)
         columns.append([_probability(label, fit, question) for label, fit in fits.items()])
         caption += f", and the probability that ${question.names[0]}$ is {question.near}"
-    doubtful = [f"“{label}” is {fit.status}" for label, fit in fits.items() if fit.status != CONVERGED]
-    caption += f"; {join(doubtful)}" if doubtful else ""
-    return table(f"{caption}.", header, transpose(columns), align="l" + "r" * (len(header) - 1))
+    return table(
+        f"{caption}{_doubts(fits, '; ', '')}.", header, transpose(columns), align="l" + "r" * (len(header) - 1)
+    )
 
 
 def evidence_table(found: Evidence) -> Block:
@@ -195,8 +195,7 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
         path = "importance" if found.path == "fast" else "NUTS"
         least = min(found.ess_bulk.min(), found.ess_tail.min())
         diverged = "" if found.divergences is None else str(found.divergences)
-        status = "" if fit.status == CONVERGED else f", {fit.status}"
-        rows.append([label + status, _errors(fit), path, _count(least), khat, worst_rhat, diverged, evidence])
+        rows.append([label, _errors(fit), path, _count(least), khat, worst_rhat, diverged, evidence])
     header = ["posterior", "residuals", "sampled by", "effective", "k-hat", "R-hat", "diverged", "log evidence"]
     columns = [list(column) for column in zip(*rows, strict=True)]
     kept = [i for i, column in enumerate(columns) if any(column)]
@@ -205,6 +204,7 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
         "How each posterior was sampled. Effective: the fewest draws of any parameter, for its mean or its interval, "
         "counted before weighted ones (importance sampling) are thinned to one in five."
     )
+    caption += _doubts(fits, " ", ".")
     align = "lll" + "r" * 5
     return table(
         caption, [header[i] for i in kept], transpose([columns[i] for i in kept]), align="".join(align[i] for i in kept)
@@ -277,6 +277,12 @@ def _spelled(prior: str) -> str:
 def _errors(fit: Fit) -> str:
     kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
     return kind if fit.source.cluster is None else f"{kind}, shift by {words(fit.source.cluster)}"
+
+
+def _doubts(fits: Mapping[str, Fit], before: str, after: str) -> str:
+    """Name the fits that have no full answer, and why; nothing when all have one."""
+    doubtful = [f"“{label}” is {fit.status}" for label, fit in fits.items() if fit.status != CONVERGED]
+    return f"{before}{join(doubtful)}{after}" if doubtful else ""
 
 
 def _usable(fit: Fit) -> bool:
