@@ -135,9 +135,9 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
         refits = f"{len(found.refitted)}" + (f" (+{len(found.unsure)} impossible)" if found.unsure else "")
         worst = rounded(float(found.khat.max()), 0.1)
         rows.append([score.label, plus_minus(score.elpd, score.se), behind, worst, refits])
-    one = laws[0][1]
+    score, one = laws[0]
     caption = (
-        f"Laws by the log predictive density of each {words(one.by)} given the others ({len(one.units)}); "
+        f"Laws by the log predictive density of each {words(one.by)} given the others ({score.units}); "
         "refitted where k-hat is above 0.7."
     )
     header = ["law", "log score", "behind the best", "largest k-hat", "refits"]
