@@ -132,7 +132,18 @@ def test_one_error_serves_interval_change_and_comparison():
     assert one.se >= 0.3 / math.sqrt(3)
     reach = stats.t.ppf(0.975, 13) * one.se
     assert check(table).record()["interval"] == pytest.approx([one.exponent - reach, one.exponent + reach])
-    assert one.change_se == pytest.approx(one.se * math.sqrt(2))
+    assert one.change_se == pytest.approx(0, abs=1e-9)  # each seed compared with itself
+
+
+def test_the_change_with_training_is_that_of_each_seed():
+    table = sweep(lambda m, t: 3 * m ** -(1.2 if t == 6000 else 1.0), steps=(3000, 6000), noise=0.02)
+    (one,) = check(table).settings
+    slopes = {
+        t: np.array([-np.polyfit(np.log(r.width), np.log(r.loss), 1)[0] for _, r in rows.groupby("seed")])
+        for t, rows in table.groupby("steps")
+    }
+    gaps = slopes[6000] - slopes[3000]
+    assert (one.change, one.change_se) == pytest.approx((gaps.mean(), gaps.std(ddof=1) / math.sqrt(3)))
 
 
 def test_regimes_follow_the_represented_features():

@@ -33,6 +33,7 @@ ROWS = {
     "published_values": 94,
     "toy_published_losses": 168,
     "toy_published_exponents": 239,
+    "toy_strong": 36,
 }
 REAL = ("chinchilla", "llm_families", "gemstones", "open_lm", "porian", "marin_isoflop")
 DTYPES = {"number": "float64", "label": "object", "boolean": "bool"}
@@ -47,7 +48,7 @@ def own_data(tmp_path: Path) -> Path:
     return Path(shutil.copytree(data_directory(), tmp_path / "data"))
 
 
-def test_ten_sets_are_shipped() -> None:
+def test_eleven_sets_are_shipped() -> None:
     assert dataset_names() == tuple(ROWS)
 
 
@@ -107,7 +108,7 @@ def test_schema_has_no_unused_column() -> None:
     assert set(schema) == used
 
 
-@pytest.mark.parametrize("name", [*REAL, "toy_published_losses"])
+@pytest.mark.parametrize("name", [*REAL, "toy_published_losses", "toy_strong"])
 def test_losses_are_positive_and_finite(name: str) -> None:
     loss = load_dataset(name)["loss"]
     assert np.isfinite(loss).all()

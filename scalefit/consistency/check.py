@@ -234,13 +234,20 @@ def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Belief]
 
 
 def _change(series: Sequence[Series]) -> tuple[float, float]:
-    """Exponent at the longest training minus that nearest to half of it, and the error of the difference."""
+    """Exponent at the longest training minus that nearest to half of it, and the error of the difference.
+
+    Seeds are compared with themselves: what a straight line misses in both lengths does not blur their difference.
+    """
     last = series[-1]
     shorter = [one for one in series[:-1] if one.steps <= 0.75 * last.steps and one.widths == last.widths]
     if not shorter:
         return math.nan, math.nan
     half = min(shorter, key=lambda one: abs(one.steps - last.steps / 2))
-    return last.fit["a"].value - half.fit["a"].value, math.hypot(last.se, half.se)
+    change = last.fit["a"].value - half.fit["a"].value
+    if len(last.by_seed) == len(half.by_seed) > 1 and set(last.rows["seed"]) == set(half.rows["seed"]):
+        gaps = np.subtract(last.by_seed, half.by_seed)
+        return change, float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+    return change, math.hypot(last.se, half.se)
 
 
 def _convergence(change: float, error: float) -> str:
