@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from scalefit.bayes import bayes
 from scalefit.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,3 +86,47 @@ def _walk(folder: Path, ignored: tuple[str, ...]) -> Iterator[Path]:
             yield from _walk(entry, ignored)
         else:
             yield entry
+
+
+COMPARED = {"likelihood": "normal", "drop_highest_loss": 40, "ties": "keep"}
+
+
+@pytest.fixture(scope="session")
+def wide():
+    return bayes("chinchilla", "width_depth", label="width and depth", **COMPARED)
+
+
+@pytest.fixture(scope="session")
+def fixed():
+    return bayes("chinchilla", "width_depth_fixed", label="fixed", **COMPARED)
+
+
+@pytest.fixture(scope="session")
+def sized():
+    return bayes("chinchilla", "chinchilla", label="parameters", **COMPARED)
+
+
+@pytest.fixture(scope="session")
+def shifted():
+    return bayes("chinchilla", "width_depth", label="shift", cluster="shape", **COMPARED)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A law of two parameters on few rows, so that other ways to compute a number are affordable."""
+    rng = np.random.default_rng(5)
+    width = np.repeat([64.0, 128, 256, 512, 1024, 2048], 3)
+    shape = np.repeat(list("abcdef"), 3)
+    noise = 0.03 * rng.standard_normal(18) + np.repeat(0.02 * rng.standard_normal(6), 3)
+    return pd.DataFrame({"width": width, "shape": shape, "loss": 40 * width**-0.4 * np.exp(noise)})
+
+
+@pytest.fixture(scope="session")
+def levels():
+    """One slope per lab, drawn from the same posterior: x and y differ by 0.2, the others by nothing."""
+    rng = np.random.default_rng(8)
+    rows = [
+        {"lab": lab, "width": w, "loss": 5 * w**-slope * math.exp(0.02 * rng.standard_normal())}
+        for lab, slope in (("x", 0.5), ("y", 0.3), ("z", 0.3)) for w in (64, 128, 256, 512, 1024, 2048)
+    ]  # fmt: skip
+    return bayes(pd.DataFrame(rows), "loss ~ A[lab]/width^alpha[lab]", likelihood="normal", path="fast")
