@@ -13,6 +13,7 @@ from scalefit.bayes import bayes
 from scalefit.compare import compare, held_out_score, leave_one_out, rank_laws, split_rows
 from scalefit.compare.again import density_of, posterior_draws, refit
 from scalefit.compare.extrapolate import _blind_priors
+from scalefit.compare.words import _held_out
 from scalefit.errors import DataError
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
@@ -202,6 +203,9 @@ def test_extrapolation_uses_what_is_known_of_a_cluster(small):
         values.append(total)
     assert found.elpd == pytest.approx(math.log(np.exp(values).mean()), abs=0.3)
     assert math.isnan(found.coverage)
+    shown = _held_out((found,), split.words)
+    assert "nan" not in shown
+    assert shown.endswith("–")
 
 
 def test_the_default_floor_prior_does_not_look_at_held_out_losses(small):

@@ -67,7 +67,7 @@ class Comparison:
         Returns
         -------
         DataFrame
-            ``source, parameter, kind, value, se, lo, hi, below, inside, status``; ``below`` the reference and
+            ``source, parameter, kind, value, se, lo, hi, level, below, inside, status``; ``below`` the reference and
             ``inside`` the region are probabilities for posteriors only, see :data:`scalefit.compare.beliefs.KINDS`.
         """
         return pd.DataFrame([self._source(one) for one in self.beliefs])

@@ -49,7 +49,7 @@ def compare(
         stands for all levels.
     reference : float, optional
         A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
-        the fit's prior and at least three others.
+        the fit's prior and at least two others; the verdict says when fewer can be tried.
     region : tuple of float, optional
         An interval around it in which the parameter counts as equal to it.
     published : mapping or sequence of str, optional
@@ -75,7 +75,7 @@ def compare(
     Raises
     ------
     DataError
-        For a parameter that a fit lacks, an impossible region, or fewer than one source.
+        For a parameter that no fit has, an impossible region, two sources of one name, or no source.
     """
     named = _named(fits)
     names = split_names(param)

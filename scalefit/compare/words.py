@@ -214,7 +214,8 @@ def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
         return ""
     rows = []
     for one in scores:
-        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", f"{one.coverage:.0%}"]
+        inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
+        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", inside]
         rows.append([one.label, f"{one.trained}", f"{one.held}", f"{one.rmse:.2%}", f"{100 * one.bias:+.2f}%", *bayes])
     header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
     return f"extrapolation to {split}\n{_align(header, rows)}"

@@ -149,7 +149,8 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
     rows = []
     for one in scores:
         sign = "−" if one.bias < 0 else "+"
-        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}".replace("-", "−"), f"{one.coverage:.0%}"]
+        inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
+        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}".replace("-", "−"), inside]
         rows.append([one.label, str(one.trained), str(one.held), percent(one.rmse), sign + percent(one.bias), *bayes])
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
