@@ -277,3 +277,16 @@ def test_command_line(
         main()
     assert left.value.code == 2
     assert "truth is 'guess'" in capsys.readouterr().err
+
+
+def test_all_covered_is_not_printed_as_certainty():
+    """Ten of ten cover: an exact interval reaches down to 69%, where the normal approximation says plus or minus 0."""
+    result = calibrate(
+        "chinchilla", "loss ~ E + A/params^alpha", drop_highest_loss=5, n=10, draws=200, engine="leastsq", workers=1
+    )
+    row = result.table.set_index("param").loc["alpha"]
+    shown = next(line for line in str(result).splitlines() if line.strip().startswith("alpha"))
+    low = stats.beta.ppf(0.025, row["coverage"] * 10, 11 - row["coverage"] * 10)
+    assert row["coverage_lo"] == pytest.approx(low)
+    assert f"({row['coverage_lo']:.0%} to {row['coverage_hi']:.0%})" in shown
+    assert "±" not in shown

@@ -254,7 +254,9 @@ class Calibration:
         if not self.good:
             return ""
         shown = self.table[["param", "n"]].copy()
-        shown["coverage"] = [f"{row.coverage:.1%} ± {row.coverage_se:.1%}" for row in self.table.itertuples()]
+        shown["coverage (95% conf.)"] = [  # exact: all of ten covered is no certainty
+            f"{row.coverage:.1%} ({row.coverage_lo:.0%} to {row.coverage_hi:.0%})" for row in self.table.itertuples()
+        ]
         shown["z mean"] = self.table["z_mean"].map("{:+.2f}".format)
         shown["z sd"] = self.table["z_sd"].map("{:.2f}".format)
         if self.engine == "bayes":
