@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.objective import RESIDUAL, evaluate, new_work
+from scalefit.solver.objective import RESIDUAL, Work, evaluate, new_work
 from scalefit.solver.vectormath import exp_inplace, log_into
 
 __all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_rows"]
@@ -70,7 +70,7 @@ def build_blocks(cluster: Index | None, n: int) -> Blocks:
     return Blocks(order, np.searchsorted(cluster[order], np.arange(cluster.max() + 2)), True)
 
 
-@kernel()
+@kernel(inner=True)
 def _tail_sum(residual: Array, weight: Array, order: Index, lo: int, hi: int, shift: float, inverse: float) -> float:
     """Sum of ``w log(1 + (r - shift)^2 inverse)``; products of many rows share one logarithm."""
     product, total = 1.0, 0.0
@@ -114,7 +114,7 @@ def _shift_range(
     return start, (stop - start) / (count - 1), count, known
 
 
-@kernel(fastmath={"contract"})
+@kernel(inner=True, fastmath={"contract"})
 def _student_block(
     residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, nu: float, tau: float, scratch: Array
 ) -> float:
@@ -129,7 +129,7 @@ def _student_block(
         r, w = residual[order[place]], weight[order[place]]
         factor = 1.0 + max(abs(start - r), abs(start + (count - 1) * step - r)) ** 2 * inverse
         if w != 1.0 or tallest * factor > TALL:
-            log_into(product, count, logs, scratch[3], scratch[4])
+            log_into(product, count, logs)
             for node in range(count):
                 tails[node] += logs[node]
                 product[node] = 1.0
@@ -138,12 +138,12 @@ def _student_block(
             product[node] *= 1.0 + (r - (start + node * step)) ** 2 * inverse
         tallest *= factor
         if w != 1.0:
-            log_into(product, count, logs, scratch[3], scratch[4])
+            log_into(product, count, logs)
             for node in range(count):
                 tails[node] += w * logs[node]
                 product[node] = 1.0
             tallest = 1.0
-    log_into(product, count, logs, scratch[3], scratch[4])
+    log_into(product, count, logs)
     peak = known
     for node in range(count):
         shift = start + node * step
@@ -151,14 +151,14 @@ def _student_block(
         peak = max(peak, tails[node])
     for node in range(count):
         tails[node] -= peak
-    exp_inplace(tails, count, scratch[3])
+    exp_inplace(tails, count)
     total = 0.0
     for node in range(count):
         total += tails[node]
     return peak + np.log(total * step / (tau * np.sqrt(2.0 * np.pi)))
 
 
-@kernel()
+@kernel(inner=True)
 def _normal_block(residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, tau: float) -> float:
     """Log of the integral over the shift of one cluster, normal errors without their constant; tau 0 for no shift."""
     mass, linear, square = 0.0, 0.0, 0.0
@@ -172,7 +172,7 @@ def _normal_block(residual: Array, weight: Array, order: Index, lo: int, hi: int
     return -0.5 * (square - gain / spread * linear * linear) / (sigma * sigma) - 0.5 * np.log(spread)
 
 
-@kernel()
+@kernel(inner=True)
 def _block(
     residual: Array, weight: Array, blocks: Blocks, c: int, scale: Array, student: bool, scratch: Array
 ) -> float:
@@ -187,16 +187,20 @@ def _block(
 
 
 @kernel()
-def block_likelihoods(
-    theta: Array, scale: Array, rows: Rows, link: Link, blocks: Blocks, student: bool, out: Array
+def _fill_likelihoods(
+    theta: Array,
+    scale: Array,
+    rows: Rows,
+    link: Link,
+    blocks: Blocks,
+    student: bool,
+    work: Work,
+    scratch: Array,
+    out: Array,
 ) -> None:
-    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the blocks' log likelihoods without constants."""
-    n, n_blocks = rows.data.shape[1], blocks.bounds.size - 1
-    scratch = np.zeros((5, MOST_NODES))
-    work = new_work(n, rows.data.shape[0] - 2, theta.shape[1])
     for draw in range(theta.shape[0]):
         evaluate(theta[draw], rows, link, np.inf, True, work)
-        for c in range(n_blocks):
+        for c in range(blocks.bounds.size - 1):
             value = _block(work.vector[RESIDUAL], rows.data[1], blocks, c, scale[draw], student, scratch)
             if out.shape[1] == 1:
                 out[draw, 0] += value
@@ -204,12 +208,22 @@ def block_likelihoods(
                 out[draw, c] = value
 
 
+def block_likelihoods(
+    theta: Array, scale: Array, rows: Rows, link: Link, blocks: Blocks, student: bool, out: Array
+) -> None:
+    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the blocks' log likelihoods without constants."""
+    work = new_work(rows.data.shape[1], len(rows.u), theta.shape[1])
+    _fill_likelihoods(theta, scale, rows, link, blocks, student, work, np.empty((3, MOST_NODES)), out)
+
+
 @kernel()
-def residual_rows(theta: Array, rows: Rows, link: Link, out: Array) -> None:
-    """Fill ``out``, shape (R, n), with log observed minus log predicted."""
-    n = rows.data.shape[1]
-    work = new_work(n, rows.data.shape[0] - 2, theta.shape[1])
+def _fill_residuals(theta: Array, rows: Rows, link: Link, work: Work, out: Array) -> None:
     for draw in range(theta.shape[0]):
         evaluate(theta[draw], rows, link, np.inf, True, work)
-        for i in range(n):
+        for i in range(out.shape[1]):
             out[draw, i] = work.vector[RESIDUAL, i]
+
+
+def residual_rows(theta: Array, rows: Rows, link: Link, out: Array) -> None:
+    """Fill ``out``, shape (R, n), with log observed minus log predicted."""
+    _fill_residuals(theta, rows, link, new_work(rows.data.shape[1], len(rows.u), theta.shape[1]), out)

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.newton import HELD, MAX_ITERATIONS, REACH, minimise, new_newton
-from scalefit.solver.objective import new_work
+from scalefit.solver.newton import HELD, MAX_ITERATIONS, POINT, REACH, Newton, minimise, new_newton
+from scalefit.solver.objective import Work, new_work
 
 __all__ = [
     "BOOTSTRAP",
     "DELETE_ONE",
     "Minima",
     "Resampling",
+    "evaluate_at",
     "minimise_batch",
     "minimise_resamples",
     "resample_weights",
@@ -77,6 +78,9 @@ class Resampling(NamedTuple):
     min_rows: int
 
 
+_WHOLE = Resampling(WHOLE, np.zeros(0, dtype=np.int64), 0, 0, 0)
+
+
 @kernel(inner=True)
 def _mix(state: np.uint64) -> np.uint64:
     """Output function of splitmix64 (Steele, Lea, Flood 2014)."""
@@ -86,10 +90,10 @@ def _mix(state: np.uint64) -> np.uint64:
     return z ^ (z >> np.uint64(31))
 
 
-@kernel()
+@kernel(inner=True)
 def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
     """Fill in how often each cluster enters this replicate."""
-    n, golden = resampling.n_cluster, np.uint64(0x9E3779B97F4A7C15)
+    n, cluster, golden = resampling.n_cluster, resampling.cluster, np.uint64(0x9E3779B97F4A7C15)
     if resampling.kind == DELETE_ONE:
         for j in range(n):
             counts[j] = 0.0 if j == replicate else 1.0
@@ -102,8 +106,8 @@ def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
             state += golden
             counts[((_mix(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32)] += 1.0
         present = 0
-        for row in range(resampling.cluster.size):
-            present += counts[resampling.cluster[row]] > 0.0
+        for row in range(cluster.size):
+            present += counts[cluster[row]] > 0.0
         if present >= resampling.min_rows:
             return
 
@@ -111,17 +115,17 @@ def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
 @kernel(inner=True)
 def _compress(rows: Rows, resampling: Resampling, counts: Array, out: Rows) -> None:
     """Copy the rows that are present into the front of ``out``."""
-    n = 0
-    for s in range(rows.bounds.size - 1):
+    data, bounds, cluster, kept, n = rows.data, rows.bounds, resampling.cluster, out.data, 0
+    for s in range(bounds.size - 1):
         out.bounds[s] = n
-        for i in range(rows.bounds[s], rows.bounds[s + 1]):
-            weight = rows.data[1, i] * counts[resampling.cluster[i]]
+        for i in range(bounds[s], bounds[s + 1]):
+            weight = data[1, i] * counts[cluster[i]]
             if weight > 0.0:
-                for part in range(rows.data.shape[0]):
-                    out.data[part, n] = rows.data[part, i]
-                out.data[1, n] = weight
+                for part in range(data.shape[0]):
+                    kept[part, n] = data[part, i]
+                kept[1, n] = weight
                 n += 1
-    out.bounds[rows.bounds.size - 1] = n
+    out.bounds[bounds.size - 1] = n
 
 
 @kernel()
@@ -131,23 +135,19 @@ def _run(
     rows: Rows,
     out: Rows,
     link: Link,
-    held: Array,
     delta: float,
     log_space: bool,
     limit: int,
     resampling: Resampling,
     starts: Array,
+    counts: Array,
+    work: Work,
+    scratch: Newton,
     theta: Array,
     record: Array,
 ) -> None:
     """Minimise members lo to hi; ``record`` takes value, status and iterations."""
-    n_parameters = theta.shape[1]
-    work = new_work(rows.data.shape[1], rows.data.shape[0] - 2, n_parameters)
-    scratch = new_newton(n_parameters)
-    for i in range(n_parameters):
-        scratch.vector[HELD, i] = held[0, i]
-        scratch.vector[REACH, i] = held[1, i]
-    counts, attempt = np.zeros(resampling.n_cluster), np.zeros(n_parameters)
+    n_parameters, attempt, derivative = theta.shape[1], scratch.vector[POINT], work.derivative
     for b in range(lo, hi):
         if resampling.kind != WHOLE:
             _draw_counts(b, resampling, counts)
@@ -161,7 +161,7 @@ def _run(
                 record[b, 0] = value
                 record[b, 1] = status
                 for i in range(n_parameters):
-                    seen = work.derivative[n_parameters + 1, i] > 0.0
+                    seen = derivative[n_parameters + 1, i] > 0.0
                     theta[b, i] = attempt[i] if seen else np.nan
 
 
@@ -200,19 +200,8 @@ def minimise_batch(
     Minima
         One row per start.
     """
-    whole = Resampling(WHOLE, np.zeros(0, dtype=np.int64), 0, 0, 0)
     return _dispatch(
-        rows,
-        link,
-        starts[:, None, :],
-        whole,
-        range(len(starts)),
-        delta,
-        log_space,
-        held,
-        limit,
-        workers,
-        None,
+        rows, link, starts[:, None, :], _WHOLE, range(len(starts)), delta, log_space, held, limit, workers, None
     )
 
 
@@ -251,25 +240,50 @@ def minimise_resamples(
         One row per replicate.
     """
     return _dispatch(
-        rows,
-        link,
-        starts[None],
-        resampling,
-        replicates,
-        delta,
-        log_space,
-        None,
-        MAX_ITERATIONS,
-        workers,
-        progress,
+        rows, link, starts[None], resampling, replicates, delta, log_space, None, MAX_ITERATIONS, workers, progress
     )
+
+
+@kernel()
+def _counts(replicate: int, resampling: Resampling, counts: Array) -> None:
+    """Call :func:`_draw_counts` from Python."""
+    _draw_counts(replicate, resampling, counts)
 
 
 def resample_weights(rows: Rows, resampling: Resampling, replicate: int) -> Array:
     """Return the row weights of one replicate, shape (n,), as the batch draws them."""
     counts = np.zeros(resampling.n_cluster)
-    _draw_counts(replicate, resampling, counts)
+    _counts(replicate, resampling, counts)
     return rows.weight * counts[resampling.cluster]
+
+
+def evaluate_at(rows: Rows, link: Link, theta: Array, *, delta: float, log_space: bool) -> tuple[float, Work]:
+    """Evaluate F and its derivatives at one point.
+
+    This is a minimisation that ends before its first step is taken: another way into the compiled code would have
+    to be compiled as well.
+
+    Parameters
+    ----------
+    rows, link : Rows, Link
+        The problem.
+    theta : array, shape (P,)
+        The point.
+    delta, log_space
+        As in :func:`minimise_batch`.
+
+    Returns
+    -------
+    value : float
+        F.
+    work : Work
+        All that F and its derivatives were made of.
+    """
+    work, scratch = new_work(rows.data.shape[1], len(rows.u), len(theta)), new_newton(len(theta))
+    start = np.ascontiguousarray(theta, dtype=float)[None, None]
+    end, record = np.zeros((1, len(theta))), np.zeros((1, 3))
+    _run(0, 1, rows, rows, link, float(delta), log_space, 1, _WHOLE, start, np.zeros(0), work, scratch, end, record)
+    return float(record[0, 0]), work
 
 
 def _dispatch(
@@ -288,22 +302,26 @@ def _dispatch(
     n_parameters = starts.shape[2]
     theta, record = np.zeros((members.stop, n_parameters)), np.zeros((members.stop, 3))
     starts = np.clip(np.ascontiguousarray(starts, dtype=float), link.box[0], link.box[1])
-    mask = np.zeros(n_parameters) if held is None else held.astype(float)
-    options = np.vstack([mask, _reach(rows, link)])
+    reach = _reach(rows, link)
 
     def run(piece: tuple[int, int]) -> int:
         out = rows if resampling.kind == WHOLE else Rows(np.empty_like(rows.data), np.empty_like(rows.bounds))
+        scratch = new_newton(n_parameters)
+        scratch.vector[HELD] = 0.0 if held is None else held
+        scratch.vector[REACH] = reach
         _run(
             *piece,
             rows,
             out,
             link,
-            options,
             float(delta),
             bool(log_space),
             limit,
             resampling,
             starts,
+            np.zeros(resampling.n_cluster),
+            new_work(rows.data.shape[1], len(rows.u), n_parameters),
+            scratch,
             theta,
             record,
         )

@@ -2,6 +2,9 @@
 
 numba invalidates a cached function when its own file changes, but not when a function that it calls does. The
 cache folder is therefore named after a digest of all sources here: edit one and everything is compiled anew.
+
+What the first compilation costs is in the source: every caller optimises its callees again, so a large function with
+one caller is better inlined (``inline="always"``), scratch arrays come from Python, and few kernels are called from it.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.solver.batch import evaluate_at
 from scalefit.solver.design import Array, Design
-from scalefit.solver.objective import RESIDUAL, derivatives, evaluate, new_work
+from scalefit.solver.objective import RESIDUAL, TOTAL
 
 __all__ = ["Curvature", "curvature_at"]
 
@@ -59,9 +60,7 @@ def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
     """
     rows, link = design.rows, design.link
     n, n_terms = rows.data.shape[1], len(rows.u)
-    work = new_work(n, n_terms, len(theta))
-    evaluate(theta, rows, link, float(delta), design.log_space, work)
-    derivatives(rows, link, float(delta), design.log_space, work)
+    _, work = evaluate_at(rows, link, theta, delta=delta, log_space=design.log_space)
     segment = np.repeat(np.arange(len(rows.bounds) - 1), np.diff(rows.bounds))
     centred = np.zeros((n, len(theta)))
     for part in range(1 + 2 * n_terms):
@@ -69,13 +68,12 @@ def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
             index, factor = link.position[segment, part, slot], link.factor[segment, part, slot]
             used = np.flatnonzero(index >= 0)
             centred[used, index[used]] += factor[used] * work.jacobian[part, used]
-    residual = work.vector[RESIDUAL, :n].copy()
-    total = work.vector[0, :n]
+    residual = work.vector[RESIDUAL]
     return Curvature(
         residual,
         np.clip(residual, -delta, delta),
         (np.abs(residual) <= delta).astype(float),
         centred @ (2 * np.eye(len(theta)) - design.natural_matrix()),
-        (work.size.reshape(n_terms, n) / total).T,
+        (work.size.reshape(n_terms, n) / work.vector[TOTAL]).T,
         (theta > link.box[0]) & (theta < link.box[1]),
     )

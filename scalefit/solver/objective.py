@@ -23,8 +23,7 @@ from scalefit.solver.vectormath import exp_inplace, log_into
 __all__ = ["Work", "derivatives", "evaluate", "new_work"]
 
 SUMS = {"reassoc", "contract", "nsz"}  # let sums be reordered into vector lanes, keep NaN and inf
-TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, SCRATCH = range(7)  # rows of Work.vector
-SPARE = 7
+TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, UNIT = range(7)  # rows of Work.vector
 
 
 class Work(NamedTuple):
@@ -34,8 +33,8 @@ class Work(NamedTuple):
     ----------
     size : array, shape (K n,)
         The terms, one after the other.
-    vector : array, shape (8, max(1, K) n)
-        Prediction, residual, rho', row factors of the Hessian's parts and of the majoriser, two spare.
+    vector : array, shape (7, n)
+        Prediction, residual, rho', row factors of the Hessian's parts and of the majoriser, ones.
     jacobian : array, shape (1 + 2 K, n)
         Derivative of the (log) prediction with respect to the local parameters.
     derivative : array, shape (P + 2, P)
@@ -51,28 +50,18 @@ class Work(NamedTuple):
     local: Array
 
 
-@kernel()
 def new_work(n: int, n_terms: int, n_parameters: int) -> Work:
     """Allocate the scratch arrays for n rows."""
     n_local = 1 + 2 * n_terms
+    vector = np.zeros((7, n))
+    vector[UNIT] = 1.0
     return Work(
         np.zeros(n_terms * n),
-        np.zeros((8, max(1, n_terms) * n)),
+        vector,
         np.zeros((n_local, n)),
         np.zeros((n_parameters + 2, n_parameters)),
         np.zeros((n_local, n_local + 2)),
     )
-
-
-@kernel(inner=True)
-def _local_value(link: Link, s: int, part: int, theta: Array) -> float:
-    value = link.constant[s, part]
-    for slot in range(3):
-        j = link.position[s, part, slot]
-        if j < 0:
-            break
-        value += link.factor[s, part, slot] * theta[j]
-    return value
 
 
 @kernel(inner=True, fastmath=SUMS)
@@ -85,51 +74,59 @@ def _misfit(target: Array, weight: Array, fitted: Array, delta: float, residual:
     return total
 
 
-@kernel()
+@kernel(inner=True)
 def evaluate(theta: Array, rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> float:
     """Return F at theta and leave the terms, the prediction and psi in ``work``."""
-    n, n_terms = rows.bounds[-1], rows.data.shape[0] - 2
+    data, bounds, position, factor = rows.data, rows.bounds, link.position, link.factor
+    n, n_terms = bounds[-1], data.shape[0] - 2
     size, total, fitted = work.size, work.vector[TOTAL], work.vector[TOTAL]
-    for s in range(rows.bounds.size - 1):
-        lo, hi = rows.bounds[s], rows.bounds[s + 1]
+    local = work.local[0]  # free until the derivatives are asked for
+    for s in range(bounds.size - 1):
+        lo, hi = bounds[s], bounds[s + 1]
         if lo < 0:  # never; see _dot3
             continue
-        floor = _local_value(link, s, 0, theta)
+        for part in range(1 + 2 * n_terms):
+            local[part] = link.constant[s, part]
+            for slot in range(3):
+                j = position[s, part, slot]
+                if j >= 0:
+                    local[part] += factor[s, part, slot] * theta[j]
+        floor = local[0]
         for i in range(hi - lo):
             total[lo + i] = floor
         for k in range(n_terms):
-            b = _local_value(link, s, 1 + 2 * k, theta)
-            a = _local_value(link, s, 2 + 2 * k, theta)
-            u, start = rows.data[2 + k], k * n + lo
+            b, a = local[1 + 2 * k], local[2 + 2 * k]
+            u, start = data[2 + k], k * n + lo
             for i in range(hi - lo):
                 size[start + i] = b + a * u[lo + i]
-    exp_inplace(size, n_terms * n, work.vector[SCRATCH])
+    exp_inplace(size, n_terms * n)
     for k in range(n_terms):
         for i in range(n):
             total[i] += size[k * n + i]
     if log_space:
         fitted = work.vector[LIN]
-        log_into(total, n, fitted, work.vector[SCRATCH], work.vector[SPARE])
-    return _misfit(rows.data[0], rows.data[1], fitted, delta, work.vector[RESIDUAL], work.vector[PSI], n)
+        log_into(total, n, fitted)
+    return _misfit(data[0], data[1], fitted, delta, work.vector[RESIDUAL], work.vector[PSI], n)
 
 
-@kernel(inner=True)
+@kernel(inner=True, inline="always")
 def _row_factors(rows: Rows, delta: float, log_space: bool, work: Work) -> None:
     """Fill the row factors of the derivatives and the local Jacobian."""
-    n, flat, psi = rows.bounds[-1], work.jacobian[0], work.vector[PSI]
-    lin, quad, steep = work.vector[LIN], work.vector[QUAD], work.vector[STEEP]
+    n, data, size, jacobian, vector = rows.bounds[-1], rows.data, work.size, work.jacobian, work.vector
+    total, residual, psi, flat = vector[TOTAL], vector[RESIDUAL], vector[PSI], jacobian[0]
+    lin, quad, steep = vector[LIN], vector[QUAD], vector[STEEP]
     for i in range(n):
-        distance, weight = abs(work.vector[RESIDUAL, i]), rows.data[1, i]
-        flat[i] = 1.0 / work.vector[TOTAL, i] if log_space else 1.0
+        distance, weight = abs(residual[i]), data[1, i]
+        flat[i] = 1.0 / total[i] if log_space else 1.0
         lin[i] = weight * psi[i]
         quad[i] = (weight if distance <= delta else 0.0) + (lin[i] if log_space else 0.0)
         # psi / r is the weight of iterated reweighting; 1 near r = 0
         steep[i] = weight if distance <= delta else weight * delta / distance
-    for k in range(rows.data.shape[0] - 2):
-        share, slope = work.jacobian[1 + 2 * k], work.jacobian[2 + 2 * k]
+    for k in range(data.shape[0] - 2):
+        share, slope = jacobian[1 + 2 * k], jacobian[2 + 2 * k]
         for i in range(n):
-            share[i] = work.size[k * n + i] * flat[i]
-            slope[i] = share[i] * rows.data[2 + k, i]
+            share[i] = size[k * n + i] * flat[i]
+            slope[i] = share[i] * data[2 + k, i]
 
 
 @kernel(inner=True, fastmath=SUMS)
@@ -142,11 +139,11 @@ def _dot3(x: Array, y: Array, z: Array, lo: int, hi: int) -> float:
     return total
 
 
-@kernel(inner=True)
+@kernel(inner=True, inline="always")
 def _segment_sums(rows: Rows, work: Work, lo: int, hi: int) -> None:
     """Fill ``work.local`` with one segment's Hessian, gradient and majoriser."""
-    local, jac = work.local, work.jacobian
-    lin, quad, steep, one = work.vector[LIN], work.vector[QUAD], work.vector[STEEP], work.vector[SPARE]
+    local, jac, vector = work.local, work.jacobian, work.vector
+    lin, quad, steep, one = vector[LIN], vector[QUAD], vector[STEEP], vector[UNIT]
     n_local = jac.shape[0]
     for p in range(n_local):
         for q in range(p, n_local):
@@ -162,32 +159,30 @@ def _segment_sums(rows: Rows, work: Work, lo: int, hi: int) -> None:
         local[a, a] -= _dot3(lin, jac[a], rows.data[2 + b // 2], lo, hi)
 
 
-@kernel()
+@kernel(inner=True)
 def derivatives(rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> None:
     """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
     _row_factors(rows, delta, log_space, work)
-    for i in range(rows.bounds[-1]):
-        work.vector[SPARE, i] = 1.0
     out, local, n_local = work.derivative, work.local, work.jacobian.shape[0]
-    n = out.shape[1]
+    n, bounds, position, factors = out.shape[1], rows.bounds, link.position, link.factor
     for i in range(n + 2):
         for j in range(n):
             out[i, j] = 0.0
-    for s in range(rows.bounds.size - 1):
-        if rows.bounds[s] == rows.bounds[s + 1]:
+    for s in range(bounds.size - 1):
+        if bounds[s] == bounds[s + 1]:
             continue
-        _segment_sums(rows, work, rows.bounds[s], rows.bounds[s + 1])
+        _segment_sums(rows, work, bounds[s], bounds[s + 1])
         for p in range(n_local):
             for slot in range(3):
-                i = link.position[s, p, slot]
+                i = position[s, p, slot]
                 if i < 0:
                     break
-                factor = link.factor[s, p, slot]
+                factor = factors[s, p, slot]
                 out[n, i] += factor * local[p, n_local]
                 out[n + 1, i] += factor * factor * local[p, n_local + 1]
                 for q in range(n_local):
                     for other in range(3):
-                        j = link.position[s, q, other]
+                        j = position[s, q, other]
                         if j < 0:
                             break
-                        out[i, j] += factor * link.factor[s, q, other] * local[p, q]
+                        out[i, j] += factor * factors[s, q, other] * local[p, q]

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.solver.batch import Minima, minimise_batch
+from scalefit.solver.batch import Minima, evaluate_at, minimise_batch
 from scalefit.solver.components import Component, split
 from scalefit.solver.design import Array, Design, Rows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
-from scalefit.solver.objective import evaluate, new_work
+from scalefit.solver.objective import RESIDUAL
 from scalefit.solver.starts import ExponentGrid, exponent_grid, grid_starts, random_starts
 
 __all__ = ["Optimum", "misfit", "search"]
@@ -51,8 +51,7 @@ class Optimum(NamedTuple):
 
 def misfit(design: Design, theta: Array, delta: float) -> float:
     """Return F at ``theta``, shape (P,)."""
-    work = new_work(design.rows.data.shape[1], len(design.rows.u), design.n_parameters)
-    return float(evaluate(theta, design.rows, design.link, float(delta), design.log_space, work))
+    return evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)[0]
 
 
 def search(
@@ -177,9 +176,8 @@ def _robust_weights(design: Design, theta: Array, delta: float) -> Array | None:
     """psi(r) / r of the best fit: the weights under which squares have the same optimum."""
     if not np.isfinite(delta):
         return None
-    work = new_work(design.rows.data.shape[1], len(design.rows.u), design.n_parameters)
-    evaluate(theta, design.rows, design.link, float(delta), design.log_space, work)
-    residual: NDArray[np.float64] = np.abs(work.vector[1, : design.rows.data.shape[1]])
+    _, work = evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)
+    residual: NDArray[np.float64] = np.abs(work.vector[RESIDUAL])
     return delta / np.maximum(residual, delta)
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Design
-from scalefit.solver.newton import cholesky_solve
+from scalefit.solver.newton import RHS, ZERO, Newton, cholesky_solve, new_newton
 
 __all__ = ["ExponentGrid", "exponent_grid", "grid_starts", "random_starts"]
 
@@ -83,15 +83,15 @@ def exponent_grid(design: Design, free_sign: bool) -> ExponentGrid:
 
 
 @kernel()
-def _solve_cells(gram: Array, moment: Array, chosen: NDArray[np.int64], explained: Array, solution: Array) -> None:
+def _solve_cells(
+    gram: Array, moment: Array, chosen: NDArray[np.int64], scratch: Newton, explained: Array, solution: Array
+) -> None:
     """Non-negative least squares on the chosen features of every cell.
 
     The full solution first; while one coefficient is negative, the most negative is left out and the rest solved
     again. That is not always the exact optimum, and need not be: these are starting points.
     """
-    m = chosen.shape[1]
-    matrix, factor = np.zeros((m, m)), np.zeros((m, m))
-    alive, x = np.zeros(m, np.int64), np.zeros(m)
+    m, matrix, alive, x = chosen.shape[1], scratch.small, scratch.place, scratch.vector[RHS]
     for c in range(chosen.shape[0]):
         size = m
         for i in range(m):
@@ -102,7 +102,7 @@ def _solve_cells(gram: Array, moment: Array, chosen: NDArray[np.int64], explaine
                 for j in range(size):
                     matrix[i, j] = gram[chosen[c, alive[i]], chosen[c, alive[j]]]
             worst = size - 1  # of a singular system, the last is left out
-            if cholesky_solve(matrix, x, size, factor):
+            if cholesky_solve(matrix, x, size, ZERO, scratch.factor):
                 for i in range(size):
                     if x[i] < x[worst]:
                         worst = i
@@ -194,7 +194,7 @@ def grid_starts(
     axis = np.where(linear.term >= 0, grid.axis[linear.term], -1)
     chosen = offset[None, :] + np.where(axis >= 0, cells[:, axis] if n_axes else 0, 0)
     explained, solution = np.zeros(len(cells)), np.zeros(chosen.shape)
-    _solve_cells(gram, moment, chosen.astype(np.int64), explained, solution)
+    _solve_cells(gram, moment, np.ascontiguousarray(chosen), new_newton(chosen.shape[1]), explained, solution)
     keep = _promising(cells, explained, shape, best, most)
     return _to_theta(design, grid, linear, grid.values[cells[keep]], solution[keep])
 
@@ -286,11 +286,13 @@ def random_starts(
     target = (law.response[rows] - (0.0 if law.n_floor else law.fixed_floor)) * weight
     solution = np.zeros((number, len(linear.term)))
     chosen = np.arange(len(linear.term), dtype=np.int64)[None]
+    scratch = new_newton(len(linear.term))
     for b in range(number):
         features = linear.member * weight
         for column, term in enumerate(linear.term):
             if term >= 0:
                 a = exponents[b, grid.axis[term]] if grid.axis[term] >= 0 else law.fixed_expo[term]
                 features[column] *= np.exp(np.clip(a * design.rows.u[term][rows], -300, 300))
-        _solve_cells(features @ features.T, features @ target, chosen, np.zeros(1), solution[b : b + 1])
+        gram, moment = features @ features.T, features @ target
+        _solve_cells(gram, moment, chosen, scratch, np.zeros(1), solution[b : b + 1])
     return _to_theta(design, grid, linear, exponents, solution)

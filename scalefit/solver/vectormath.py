@@ -18,17 +18,18 @@ LOG2E = 1.4426950408889634
 LN2_HI = 6.93147180369123816490e-01
 LN2_LO = 1.90821492927058770002e-10
 ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which sits in the low bits
+ONE = np.int64(0x3FF0000000000000)  # bits of 1.0: the exponent field of 2^0
+ROOT_HALF = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2)
+MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
 LIMIT = 300.0  # exp(±300): far beyond any loss, and safe to square
 
 
 @kernel(fastmath={"contract"})
-def exp_inplace(x: Array, n: int, scratch: Array) -> None:
+def exp_inplace(x: Array, n: int) -> None:
     """Replace ``x[:n]`` by its exponential; arguments beyond ±300 are clipped."""
-    bits = scratch.view(np.int64)
     for i in range(n):
         t = min(max(x[i], -LIMIT), LIMIT)
         lifted = t * LOG2E + ROUND
-        scratch[i] = lifted
         k = lifted - ROUND
         r = (t - k * LN2_HI) - k * LN2_LO
         # Taylor to degree 13 on |r| <= ln(2) / 2: remainder below 5e-18
@@ -45,29 +46,17 @@ def exp_inplace(x: Array, n: int, scratch: Array) -> None:
         p = p * r + 1.6666666666666666e-01
         p = p * r + 0.5
         p = p * r + 1.0
-        x[i] = p * r + 1.0
-    for i in range(n):
-        bits[i] = (bits[i] << 52) + (1023 << 52)
-    for i in range(n):
-        x[i] *= scratch[i]
+        two_to_k = np.int64((np.float64(lifted).view(np.int64) << 52) + ONE).view(np.float64)
+        x[i] = (p * r + 1.0) * two_to_k
 
 
 @kernel(fastmath={"contract"})
-def log_into(x: Array, n: int, out: Array, scratch: Array, mantissa: Array) -> None:
+def log_into(x: Array, n: int, out: Array) -> None:
     """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``."""
-    bits = scratch.view(np.uint64)
-    mantissa_bits = mantissa.view(np.uint64)
-    shift = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
     for i in range(n):
-        scratch[i] = x[i]
-    for i in range(n):
-        lifted = bits[i] + shift
-        exponent = lifted >> np.uint64(52)
-        mantissa_bits[i] = (lifted & np.uint64(0x000FFFFFFFFFFFFF)) + np.uint64(0x3FE6A09E667F3BCD)
-        bits[i] = exponent | np.uint64(0x4330000000000000)
-    for i in range(n):
-        k = scratch[i] - 4503599627371519.0  # 2^52 + 1023
-        f = mantissa[i] - 1.0  # mantissa in [sqrt(1/2), sqrt(2))
+        lifted = np.float64(x[i]).view(np.int64) + (ONE - ROOT_HALF)
+        k = float((lifted >> 52) - 1023)
+        f = np.int64((lifted & MANTISSA) + ROOT_HALF).view(np.float64) - 1.0  # mantissa in [sqrt(1/2), sqrt(2))
         s = f / (2.0 + f)
         z = s * s
         # coefficients of fdlibm's e_log.c, error below 2^-58.45
