@@ -81,7 +81,7 @@ def cholesky_solve(matrix: Array, rhs: Array, n: int, n_diagonal: int, factor: A
     return True
 
 
-@kernel(inner=True)
+@kernel(inner=True, inline="always")
 def _free_step(derivative: Array, damping: float, n_floor: int, scratch: Newton) -> bool:
     """Solve for the coordinates that are not fixed; fixed ones keep the step they have."""
     n, place, small = derivative.shape[1], scratch.place, scratch.small
