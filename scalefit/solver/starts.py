@@ -216,18 +216,19 @@ def _gram(
 ) -> tuple[Array, Array, NDArray[np.int64]]:
     """Gram matrix and moments of every column at every grid value, and each column's first feature."""
     weight = np.sqrt(_row_weights(design, rows, emphasis))
-    features: list[Array] = []
-    offset: list[int] = []
+    strips: list[Array] = []
     for term, member in zip(linear.term, linear.member, strict=True):
-        offset.append(len(features))
         if term < 0:
-            features.append(member * weight)
+            strips.append((member * weight)[None])
             continue
         values = grid.values if grid.axis[term] >= 0 else design.law.fixed_expo[term : term + 1]
-        features += [member * weight * np.exp(np.clip(a * design.rows.u[term][rows], -300, 300)) for a in values]
-    matrix = np.array(features)
+        strips.append(member * weight * np.exp(np.clip(values[:, None] * design.rows.u[term][rows], -300, 300)))
+    matrix = np.vstack(strips)
     target = (design.law.response[rows] - (0.0 if design.law.n_floor else design.law.fixed_floor)) * weight
-    return matrix @ matrix.T, matrix @ target, np.array(offset)
+    # by strips: small products do not wake the threads of BLAS, which would then spin for longer than the whole fit
+    gram = np.vstack([strip @ matrix.T for strip in strips])
+    moment = np.concatenate([strip @ target for strip in strips])
+    return gram, moment, np.cumsum([0, *(len(strip) for strip in strips[:-1])])
 
 
 def _promising(
