@@ -11,7 +11,7 @@ import pytest
 from pypdf import PdfReader
 
 from scalefit.errors import DataError, MissingExtra, StudyError
-from scalefit.report import build, build_report
+from scalefit.report import build, build_report, work
 from scalefit.report import compile as setting
 from scalefit.report.blocks import align_decimals, align_errors
 from scalefit.report.engines import command
@@ -113,7 +113,7 @@ def test_report_is_accessible(small: Path) -> None:
 def test_same_input_same_bytes_with_and_without_the_cache(small: Path, tmp_path: Path) -> None:
     content = small.read_bytes()
     study = small.parent / "study.toml"
-    assert list((small.parent / build.CACHE).glob("*.fit"))
+    assert list((small.parent / work.CACHE).glob("*.fit"))
     assert build_report(study, out=tmp_path / "again.pdf").read_bytes() == content
     fresh = tmp_path / "study.toml"
     fresh.write_text(study.read_text(encoding="utf-8"), encoding="utf-8")
@@ -158,7 +158,7 @@ def test_paths_are_refused_before_the_computing(small: Path, tmp_path: Path, mon
     def never(*args: object, **options: object) -> None:
         raise AssertionError("computed all the same")
 
-    monkeypatch.setattr(build, "run_study", never)
+    monkeypatch.setattr(build.Work, "run", never)
     study = small.parent / "study.toml"
     with pytest.raises(DataError, match="there is no folder"):
         build_report(study, out=tmp_path / "missing" / "a.pdf")

@@ -9,8 +9,9 @@ import pytest
 
 from scalefit.errors import LawError, StudyError
 from scalefit.report.reader import read_study
-from scalefit.report.sections import check_kinds
-from scalefit.report.study import Card, Section, Study, with_defaults
+from scalefit.report.sections import check_study
+from scalefit.report.parts import Card, Section
+from scalefit.report.study import Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = 'title = "Runs"\n[[fit]]\nname = "main"\ndata = "chinchilla"\nlaw = "chinchilla"\n'
@@ -50,7 +51,7 @@ def test_keys_of_fit_and_defaults_are_merged(tmp_path: Path) -> None:
 
 def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "refit" / "study.toml")
-    check_kinds(read)
+    check_study(read)
     assert read.date == datetime.date(2026, 11, 22)
     kinds = [one.kind for one in read.section]
     assert [kinds.count(kind) for kind in ("law", "posterior", "comparison")] == [3, 3, 1]
@@ -85,15 +86,15 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n', "no kind of section 'lore'; Choices: comparison"),
+        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n', "no kind of section 'lore'; Choices: calibration, claims, comparison"),
         ('[[answer]]\nrule = "refernce"\nfit = "main"\n', "no rule for an answer 'refernce'; did you mean 'reference'"),
         ('[[answer]]\nrule = "pooled"\nfit = "main"\n', "rule 'pooled' needs a parameter"),
         ('[[answer]]\nrule = "reference"\nfit = "main"\nparameter = "alpha"\n', "needs a reference, such as 1"),
         ('[[section]]\ntitle = "x"\nfit = "main"\nfigures = [{ kind = "term" }]\n', "no figure 'term'; did you mean"),
         ('[front.figure]\nkind = "pooling"\nfit = "sampled"\n', "'sampled' pools nothing in part"),
         ('[front.figure]\nkind = "pears"\n', "no figure 'pears'; did you mean 'pairs'"),
-        ('[[section]]\ntitle = "x"\n', "section 'x' of kind 'law' needs a fit"),
-        ('[[section]]\ntitle = "x"\nkind = "comparison"\nfits = ["main"]\n', "needs fits and a parameter"),
+        ('[[section]]\ntitle = "x"\n', "section 'x' of kind 'law' needs fit"),
+        ('[[section]]\ntitle = "x"\nkind = "comparison"\nfits = ["main"]\n', "needs parameter"),
         ('[[section]]\ntitle = "x"\nkind = "posterior"\nfit = "main"\n',
          "of kind 'posterior' needs fits with engine = 'bayes'; 'main' has another"),
         ('[[section]]\ntitle = "x"\nfit = "sampled"\n', "of kind 'law' needs fits with engine = 'least squares'"),
@@ -108,7 +109,7 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
 )  # fmt: skip
 def test_unknown_kinds_are_refused_before_anything_runs(tmp_path: Path, extra: str, message: str) -> None:
     with pytest.raises(StudyError, match=message):
-        check_kinds(study(tmp_path, SMALL + SAMPLED + extra))
+        check_study(study(tmp_path, SMALL + SAMPLED + extra))
 
 
 def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: Path) -> None:

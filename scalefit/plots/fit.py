@@ -308,6 +308,11 @@ def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
     return mean_law(fit, rows, Law(fit.law.response, None, (chosen,)))
 
 
+def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
+    """Return a variable of a law and the observed response less everything but its term, each of shape (n,)."""
+    return fit.rows[variable].to_numpy(float), _share(fit, fit.rows, _term_of(fit.law, variable))
+
+
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
     """Return the observed response less everything but the chosen term, shape (n,)."""
     rest = mean_law(fit, rows) - _power(fit, chosen, rows)

@@ -1,40 +1,41 @@
-"""Build a study's PDF: read, check, fit (or fetch from the cache), write, set in type."""
+"""Build a study's PDF: read, check, compute (or fetch from the cache), write, set in type."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from scalefit import __version__
 from scalefit.errors import DataError
-from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
 from scalefit.report.compile import check_extra, typeset_report
-from scalefit.report.engines import check_engine, fingerprint, run_spec
-from scalefit.report.gallery import Gallery
-from scalefit.report.provenance import data_files, data_hash
+from scalefit.report.engines import check_engine
+from scalefit.report.html import html_report
+from scalefit.report.provenance import data_files
 from scalefit.report.reader import read_study
-from scalefit.report.sections import check_kinds, compose
-from scalefit.report.study import FitSpec, Study, with_defaults
-from scalefit.results import Fit
-from scalefit.storage import load_fit, save_fit, write_atomically
+from scalefit.report.resolve import drafted, resolved_text
+from scalefit.report.sections import check_study, compose
+from scalefit.report.study import Study, with_defaults
+from scalefit.report.work import Work
+from scalefit.storage import write_atomically
 
-__all__ = ["build_report", "run_study"]
-
-CACHE = ".cache"
+__all__ = ["build_report"]
 
 
 def build_report(
     study: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str] | None = None,
+    html: bool = False,
+    draft: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Run the fits of a study and write its report.
+    """Run the fits and steps of a study and write its report.
+
+    What was computed is kept in a cache beside the study, by content: a changed template sets the report anew, a
+    changed law runs what depends on it, and an interrupted build goes on where it stopped. The study with every
+    default written out lies beside the PDF, which names its hash.
 
     Parameters
     ----------
@@ -42,7 +43,11 @@ def build_report(
         A study.toml.
     out : path, optional
         The PDF. Beside the study when omitted, named after its folder (or after the file, unless that is
-        called study.toml).
+        called study.toml), with ``-draft`` for a draft.
+    html : bool
+        Also write the report as one self-contained HTML file beside the PDF.
+    draft : bool
+        Take seconds: few draws, no toy models trained; every page says that it is a draft.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -62,68 +67,25 @@ def build_report(
     """
     check_extra()
     plan = with_defaults(read_study(Path(study)))
-    check_kinds(plan)
+    plan = drafted(plan) if draft else plan
+    check_study(plan)
     for one in plan.fit:
         check_engine(one)
-    target = Path(out) if out is not None else _beside(plan.path)
+    target = Path(out) if out is not None else _beside(plan)
     _check_writable(target)
-    fits = run_study(plan, progress=progress)
+    work = Work(plan, progress)
+    work.run()
+    blocks, files = compose(plan, work)
     if progress is not None:
         progress("writing the report", 0, 0)
-    labels = {one.name: one.label or one.name.replace("_", " ") for one in plan.fit}
-    gallery = Gallery(fits, labels, {one.name: one for one in plan.fit}, plan.path.parent)
-    document = _page(plan) | {"blocks": compose(plan, fits, gallery)}
-    write_atomically(target, typeset_report(document, gallery.files, plan.date))
+    document = _page(plan) | {"blocks": blocks}
+    pdf = typeset_report(document, files, plan.date)
+    page = html_report(document, files) if html else None
+    write_atomically(target.with_suffix(".resolved.toml"), resolved_text(plan).encode())
+    if page is not None:
+        write_atomically(target.with_suffix(".html"), page)
+    write_atomically(target, pdf)
     return target
-
-
-def run_study(study: Study, *, progress: Progress | None = None) -> dict[str, Fit]:
-    """Run the fits of a study, or fetch those that were run before from the cache beside it.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    progress : callable, optional
-        Called as ``progress(stage, done, total)``.
-
-    Returns
-    -------
-    dict
-        Fits by name, whatever their status.
-    """
-    return {one.name: _fetch(study, one, progress) for one in study.fit}
-
-
-def _fetch(study: Study, spec: FitSpec, progress: Progress | None) -> Fit:
-    cached = study.path.parent / CACHE / f"{_key(study, spec)}.fit"
-    try:
-        return load_fit(cached)
-    except DataError:
-        pass  # not there, or written by another release
-
-    fit = run_spec(spec, study.path.parent, progress)
-    _keep(fit, cached)
-    return fit
-
-
-def _key(study: Study, spec: FitSpec) -> str:
-    """Name a fit by everything that it depends on."""
-    options = {key: _plain(value) for key, value in sorted(spec.options.items())}
-    label = spec.label or spec.name
-    law = str(Law.parse(spec.law))
-    content = [data_hash(study, spec), spec.data, law, label, spec.engine, options, fingerprint(spec)]
-    return sha256(json.dumps(content).encode()).hexdigest()[:32]
-
-
-def _keep(fit: Fit, path: Path) -> None:
-    """Store a fit for next time; a read-only folder only means that next time it is run again."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-        save_fit(fit, path)
-    except (OSError, DataError):
-        return
 
 
 def _page(study: Study) -> dict[str, Any]:
@@ -137,6 +99,7 @@ def _page(study: Study) -> dict[str, Any]:
         "made": _made(study),
         "paper": study.paper,
         "footer": ", ".join(files),
+        "draft": "Draft: few draws, numbers will move" if study.draft else "",
     }
 
 
@@ -148,9 +111,10 @@ def _made(study: Study) -> str:
     return made + (f", {study.date.day} {study.date:%B %Y}" if study.date else "")
 
 
-def _beside(path: Path) -> Path:
+def _beside(study: Study) -> Path:
+    path = study.path
     stem = path.resolve().parent.name if path.name == "study.toml" else path.stem
-    return path.with_name(f"{stem or 'report'}.pdf")
+    return path.with_name(f"{stem or 'report'}{'-draft' if study.draft else ''}.pdf")
 
 
 def _check_writable(path: Path) -> None:
@@ -170,9 +134,3 @@ def _check_writable(path: Path) -> None:
         raise DataError(
             f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write"
         ) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -25,7 +25,16 @@ from scalefit.leastsq.fit import Progress
 from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec
 from scalefit.results import Fit
 
-__all__ = ["ENGINES", "check_engine", "command", "fingerprint", "option_names", "parameter_names", "run_spec"]
+__all__ = [
+    "ENGINES",
+    "check_engine",
+    "code_hash",
+    "command",
+    "fingerprint",
+    "option_names",
+    "parameter_names",
+    "run_spec",
+]
 
 _NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label", "sampler"})  # the report's own, or no option
 _SAMPLERS = ("pymc", "nutpie", "arviz")
@@ -153,11 +162,12 @@ def command(spec: FitSpec) -> str:
 def fingerprint(spec: FitSpec) -> str:
     """Return a hash of the code and packages that a fit's numbers come from, so that a cache never outlives them."""
     packages = "" if spec.engine == LEAST_SQUARES or spec.options.get("path") == "fast" else _sampler_versions()
-    return sha256(f"{_code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
+    return sha256(f"{code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
 
 
 @cache
-def _code_hash(folders: tuple[str, ...]) -> str:
+def code_hash(folders: tuple[str, ...]) -> str:
+    """Return a hash of the code at the top of the package and in some of its folders."""
     package = Path(__file__).resolve().parents[1]
     files = [*package.glob("*.py"), *(path for folder in folders for path in package.glob(f"{folder}/*.py"))]
     return sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()

@@ -25,9 +25,10 @@ from scalefit.plots import (
     term,
 )
 from scalefit.plots.style import BLUE, TEAL, new_panels, panel_title
+from scalefit.report.parts import Figure
 from scalefit.report.published import printed_number
 from scalefit.report.sentences import own_name, role, words
-from scalefit.report.study import Figure
+from scalefit.report.step_figures import draw_convergence, draw_losses, draw_map, draw_slopes, draw_width_terms
 from scalefit.report.text import join
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from scalefit.report.gallery import Gallery
 
-__all__ = ["FIGURES", "POSTERIOR_FIGURES"]
+__all__ = ["FIGURES", "POSTERIOR_FIGURES", "TOY_FIGURES"]
 
 _PER_ROW = 3
 _CHOICES = "by choice of rows, errors and groups"
@@ -243,10 +244,16 @@ FIGURES: Mapping[str, Callable[[Gallery, Figure, str], Drawn]] = MappingProxyTyp
         "priors": _priors,
         "residuals": _residuals,
         "terms": _terms,
+        "toy_convergence": draw_convergence,
+        "toy_losses": draw_losses,
+        "toy_map": draw_map,
+        "toy_slopes": draw_slopes,
+        "width_terms": draw_width_terms,
     }
 )
 
 POSTERIOR_FIGURES = frozenset({"joint", "pooling", "predictive", "priors"})
+TOY_FIGURES = frozenset({"toy_convergence", "toy_losses", "toy_map", "toy_slopes"})
 
 
 def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:

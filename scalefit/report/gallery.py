@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,14 @@ from scalefit.errors import StudyError, closest
 from scalefit.plots.style import svg_bytes
 from scalefit.report.blocks import Block, picture
 from scalefit.report.figures import FIGURES
-from scalefit.report.study import Figure, FitSpec
+from scalefit.report.parts import Figure
+from scalefit.report.steps import StepResult
+from scalefit.report.study import FitSpec
 from scalefit.results import Fit
 from scalefit.tables import read_table, resolve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Gallery"]
 
@@ -35,6 +41,10 @@ class Gallery:
         How they were asked for, to find the rows left out.
     folder : Path
         Where a user's tables lie, relative to the study.
+    steps : mapping
+        The results of the work beside the fits, by name.
+    prefix : str
+        What the names of the files begin with.
     files : dict
         SVG by file name, filled by :meth:`draw`.
     """
@@ -43,6 +53,8 @@ class Gallery:
     labels: Mapping[str, str]
     specs: Mapping[str, FitSpec]
     folder: Path
+    steps: Mapping[str, StepResult] = field(default_factory=dict)
+    prefix: str = "figure"
     files: dict[str, bytes] = field(default_factory=dict)
 
     def draw(self, spec: Figure, default_fit: str) -> Block:
@@ -68,7 +80,26 @@ class Gallery:
         if spec.kind not in FIGURES:
             raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
         axes, caption, alt = FIGURES[spec.kind](self, spec, spec.fit or default_fit)
-        name = f"figure-{len(self.files) + 1}.svg"
+        return self.keep(axes, caption, alt)
+
+    def keep(self, axes: Axes, caption: str, alt: str) -> Block:
+        """Keep a figure that was drawn elsewhere and return its block.
+
+        Parameters
+        ----------
+        axes : Axes
+            Of the figure.
+        caption : str
+            Stands below it.
+        alt : str
+            For readers who cannot see it.
+
+        Returns
+        -------
+        Block
+            For the template; the file is in :attr:`files`.
+        """
+        name = f"{self.prefix}-{len(self.files) + 1}.svg"
         figure = axes.get_figure(root=True)
         assert figure is not None
         self.files[name] = svg_bytes(figure)

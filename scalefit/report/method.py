@@ -9,6 +9,8 @@ from scalefit.report.engines import command
 from scalefit.report.gallery import Gallery
 from scalefit.report.posterior_tables import priors_table, sampling_table
 from scalefit.report.provenance import data_files, versions
+from scalefit.report.resolve import resolved_hash
+from scalefit.report.steps import step_command
 from scalefit.report.study import Study
 from scalefit.report.tables import files_table, optima_table
 from scalefit.report.text import join
@@ -40,7 +42,8 @@ def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> li
     seeds = join(sorted({str(fit.seed) for fit in fits.values()}))
     sampled = {fit.posterior.path for fit in posteriors.values() if fit.posterior is not None}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
-    made = f"Seed {seeds}. Computed with {versions(*packages)}."
+    made = f"Seed {seeds}. Computed with {versions(*packages)}. "
+    made += f"The study with every default written out lies beside this file; its sha256 is {resolved_hash(study)}."
     told = [_least_squares(squares)] if squares else []
     told += [_posteriors(posteriors)] if posteriors else []
     told[-1] = [*told[-1], made]
@@ -49,7 +52,8 @@ def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> li
         blocks += [sampling_table(posteriors), priors_table(posteriors)]
     if squares:
         blocks.append(optima_table(squares))
-    return [*blocks, code([command(one) for one in study.fit], "The command of each fit.")]
+    commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
+    return [*blocks, code(commands, "The command of each fit and step.")]
 
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:

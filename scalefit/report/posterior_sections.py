@@ -11,10 +11,10 @@ from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph
 from scalefit.report.gallery import Gallery
+from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.published import printed_number
 from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
-from scalefit.report.study import Figure, Section
 from scalefit.report.text import fill
 from scalefit.results import Fit
 

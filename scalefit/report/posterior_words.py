@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from scalefit.compare import Comparison
@@ -22,6 +22,7 @@ __all__ = [
     "Question",
     "agreement_sentence",
     "intervals_sentence",
+    "mark_names",
     "model_sentence",
     "posterior_status",
     "probability_sentence",
@@ -202,12 +203,17 @@ def rule_words(split: str) -> str:
 
 
 def with_symbols(text: str, *fits: Fit) -> str:
-    """Mark the names of parameters in a sentence, so that they are set as symbols.
+    """Mark the names of the parameters of some fits in a sentence; see :func:`mark_names`."""
+    return mark_names(text, {one.coef.name for fit in fits for one in fit.parameters})
+
+
+def mark_names(text: str, names: Collection[str]) -> str:
+    """Mark names of parameters in a sentence, so that they are set as symbols.
 
     A name that is also a word, such as ``A``, is marked only before an equals sign.
     """
-    names = {one.coef.name for fit in fits for one in fit.parameters if one.coef.name.isidentifier()}
-    longest_first = "|".join(sorted(names, key=len, reverse=True))
+    usable = {name for name in names if name.isidentifier()}
+    longest_first = "|".join(sorted(usable, key=len, reverse=True))
     marked = re.compile(rf"(?<![\w$.])({longest_first})(\[[^\]]*\])?(?![\w$(-])")
 
     def mark(found: re.Match[str]) -> str:
@@ -216,7 +222,7 @@ def with_symbols(text: str, *fits: Fit) -> str:
             return found[0]
         return f"${name}$" + (f" {level[1:-1].replace(',', ', ')}" if level else "")
 
-    return marked.sub(mark, text) if names else text
+    return marked.sub(mark, text) if usable else text
 
 
 def _is_symbol(name: str) -> bool:

@@ -41,7 +41,8 @@ class DataFile:
 
 def data_files(study: Study) -> list[DataFile]:
     """Return each table that the study uses, once, in order."""
-    return [_data_file(study, name) for name in dict.fromkeys(one.data for one in study.fit)]
+    names = [one.data for one in study.fit] + [one.grid or one.data for one in study.steps]
+    return [_data_file(study, name) for name in dict.fromkeys(names)]
 
 
 def data_hash(study: Study, spec: FitSpec) -> str:
@@ -61,8 +62,9 @@ def _data_file(study: Study, name: str) -> DataFile:
         info = describe_dataset(name)
         sources = "; ".join(info.sources)
         return DataFile(name, f"data/{name}/table.csv", info.title, info.rows, info.sha256, sources)
-    content = (study.path.parent / name).read_bytes()
-    digest = sha256(content).hexdigest()
+    path = study.path.parent / name
+    files = sorted(one for one in path.glob("**/*") if one.is_file()) if path.is_dir() else [path]
+    digest = sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
     return DataFile(Path(name).stem, name, Path(name).name, None, digest, "")
 
 

@@ -14,7 +14,7 @@ from scalefit.datasets import PublishedValue, published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef
 from scalefit.problem import Parameter, predict_law
-from scalefit.report.study import Published
+from scalefit.report.parts import Published
 from scalefit.results import Fit
 
 __all__ = ["PublishedPoint", "objective_at", "printed_number", "published_point"]

@@ -13,13 +13,22 @@ from scalefit.bayes import parse_prior
 from scalefit.compare.beliefs import split_names
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError, StudyError, closest
+from scalefit.law import Law
 from scalefit.report.engines import ENGINES, option_names, parameter_names
-from scalefit.report.study import LEAST_SQUARES, FitSpec, Study
+from scalefit.report.steps import STEPS, step_names
+from scalefit.report.study import LEAST_SQUARES, FitSpec, StepSpec, Study
 
-__all__ = ["read_study"]
+__all__ = ["STEP_KEYS", "read_study"]
 
 PAPERS = ("a4", "us-letter")
 _OWN_KEYS = ("name", "data", "law", "label", "engine")
+STEP_KEYS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {
+        "sensitivity": ("name", "label", "data", "law"),
+        "calibration": ("name", "label", "data", "law"),
+        "toy": ("name", "label", "data", "grid"),
+    }
+)
 _TABLES = ("mapping", "pool", "priors")
 _ONE_FIT = ("fit", "clustered")
 _SEVERAL_FITS = ("fits", "alternatives", "laws", "also", "among")
@@ -56,10 +65,11 @@ def read_study(path: str | Path) -> Study:
         raise StudyError(f"{str(path)!r} is not valid TOML: {error}") from None
     reader = _Reader(path.name)
     defaults = reader.defaults(table.pop("defaults", {}))
-    fits = reader.fits(table.pop("fit", None), defaults)
-    known = {one.name: one for one in fields(Study) if one.name not in ("fit", "path")}
-    reader.check_keys(table, {*known, "fit", "defaults"}, "top level")
-    study: Study = reader.build(Study, table | {"fit": fits, "path": path}, "top level")
+    made: dict[str, Any] = {"fit": reader.fits(table.pop("fit", None), defaults), "path": path}
+    made |= {kind: reader.steps(kind, table.pop(kind, []), defaults) for kind in STEPS}
+    known = {one.name for one in fields(Study) if one.name not in ("path", "draft")}
+    reader.check_keys(table, {*known, "defaults"}, "top level")
+    study: Study = reader.build(Study, table | made, "top level")
     if study.paper not in PAPERS:
         raise StudyError(f"{path.name}: paper is {study.paper!r}; {closest(study.paper, PAPERS)}")
     _check_references(study)
@@ -95,6 +105,31 @@ class _Reader:
         self._check_priors(spec, where)
         return spec
 
+    def steps(self, kind: str, tables: Any, defaults: Mapping[str, Any]) -> tuple[StepSpec, ...]:
+        """Read the work beside the fits of one kind."""
+        if not isinstance(tables, list):
+            raise StudyError(f"{self.file}: {kind} is a list of tables; write [[{kind}]]")
+        return tuple(self._step(kind, table, defaults, f"[[{kind}]] {i}") for i, table in enumerate(tables, start=1))
+
+    def _step(self, kind: str, table: Any, defaults: Mapping[str, Any], where: str) -> StepSpec:
+        known, own = step_names(kind), STEP_KEYS[kind]
+        self.check_keys(table, {*own, *known}, where)
+        options = {key: value for key, value in defaults.items() if key in known}
+        options |= {key: value for key, value in table.items() if key not in own}
+        spec: StepSpec = self.build(
+            StepSpec, {key: table[key] for key in own if key in table} | {"kind": kind, "options": options}, where
+        )
+        if not spec.name.isidentifier():
+            raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_step")
+        lacking = [key for key in ("data", "law") if key in own and kind != "toy" and not getattr(spec, key)]
+        if kind == "toy" and bool(spec.data) == bool(spec.grid):
+            raise StudyError(f"{self.file}, {where}: needs either data, a sweep that is there, or grid, one to train")
+        if lacking:
+            raise StudyError(f"{self.file}, {where}: {lacking[0]!r} is missing")
+        if spec.law:
+            Law.parse(spec.law)
+        return replace(spec, options=types.MappingProxyType(options))
+
     def _check_words(self, table: Any, where: str) -> None:
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
             raise StudyError(
@@ -114,6 +149,7 @@ class _Reader:
 
     def defaults(self, table: Any) -> dict[str, Any]:
         known = {key for engine in ENGINES for key in option_names(engine)}
+        known |= {key for kind in STEPS for key in step_names(kind)}
         self.check_keys(table, known, "[defaults]")
         return dict(table)
 
@@ -167,19 +203,41 @@ def _check_references(study: Study) -> None:
                 f"{study.path.name}, fit {one.name!r}: data {one.data!r} is neither a file beside the study nor "
                 f"a shipped set; {closest(one.data, dataset_names())}"
             )
-    labels = [one.label or one.name for one in study.fit]
+    _check_steps(study, set(specs))
+    labels = list(study.labels.values())
     for label in labels:
         if labels.count(label) > 1:
             raise StudyError(f"{study.path.name}: two fits have the label {label!r}; tables tell them apart by it")
     for where, name in _names(study):
         if name not in specs:
             raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
+    steps = [one.name for one in study.steps]
+    for where, name in _steps(study):
+        if name not in steps:
+            raise StudyError(
+                f"{study.path.name}, {where}: there is no step {name!r}; {closest(name, steps or ['none'])}"
+            )
     for where, name, asked in _parameters(study):
         known = parameter_names(specs[name])
         if not set(asked) & set(known):
             words = " or ".join(map(repr, asked))
             raise StudyError(
                 f"{study.path.name}, {where}: fit {name!r} has no parameter {words}; {closest(asked[0], known)}"
+            )
+
+
+def _check_steps(study: Study, fits: set[str]) -> None:
+    """Every step has a name of its own and reads something that is there."""
+    seen = set(fits)
+    for one in study.steps:
+        if one.name in seen:
+            raise StudyError(f"{study.path.name}: two parts of the study are called {one.name!r}; rename one")
+        seen.add(one.name)
+        what, name = ("grid", one.grid) if one.grid else ("data", one.data)
+        if (one.grid or one.data not in dataset_names()) and not (study.path.parent / name).exists():
+            raise StudyError(
+                f"{study.path.name}, {one.kind} {one.name!r}: {what} {name!r} is neither beside the study nor "
+                f"a shipped set; {closest(name, dataset_names())}"
             )
 
 
@@ -190,6 +248,8 @@ def _parts(study: Study) -> Iterator[tuple[str, Any]]:
             yield f"[[{kind}]] {i}", part
             for figure in getattr(part, "figures", ()):
                 yield f"[[{kind}]] {i}, figures", figure
+            for claim in getattr(part, "claims", ()):
+                yield f"[[{kind}]] {i}, claims", claim
     yield "[front]", study.front
     if study.front.figure:
         yield "[front.figure]", study.front.figure
@@ -203,6 +263,12 @@ def _names(study: Study) -> Iterator[tuple[str, str]]:
         for key in _SEVERAL_FITS:
             for name in getattr(part, key, ()):
                 yield where, name
+
+
+def _steps(study: Study) -> Iterator[tuple[str, str]]:
+    for where, part in _parts(study):
+        for name in getattr(part, "steps", ()):
+            yield where, name
 
 
 def _parameters(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:

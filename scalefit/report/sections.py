@@ -2,120 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from scalefit.errors import StudyError, closest
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, cards, equations, heading, note, paragraph
-from scalefit.report.figures import FIGURES, POSTERIOR_FIGURES
+from scalefit.report.checks import check_kinds
+from scalefit.report.claims import claims_section
 from scalefit.report.gallery import Gallery
 from scalefit.report.method import method_blocks
+from scalefit.report.parts import Answer, Card, Figure, Section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
-from scalefit.report.study import BAYES, LEAST_SQUARES, Answer, Card, Figure, Section, Study
+from scalefit.report.step_sections import calibration_section, sensitivity_section, toy_section
+from scalefit.report.study import Study
 from scalefit.report.tables import alternatives_table, estimates_table, level_tables, models_table
 from scalefit.report.text import equation, fill, join
+from scalefit.report.work import Work
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded_interval
 
-__all__ = ["ANSWERS", "SECTIONS", "check_kinds", "compose"]
+__all__ = ["ANSWERS", "SECTIONS", "check_study", "compose"]
 
 Fits = Mapping[str, Fit]
 
 
-def compose(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
-    """Write the whole report.
+def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
+    """Write the whole report; a part whose study, fits and code are those of the last time comes from the cache.
 
     Parameters
     ----------
     study : Study
         With its defaults filled in.
-    fits : mapping
-        The results by name.
-    gallery : Gallery
-        Draws the figures and keeps their files.
+    work : Work
+        Its results.
 
     Returns
     -------
-    list of Block
+    blocks : list of Block
         In order; the first ones make page one.
+    files : dict
+        SVG by file name.
     """
-    blocks = _front(study, fits, gallery)
-    for section in study.section:
+    specs = {one.name: one for one in study.fit}
+
+    def part(prefix: str, about: Any, write: Callable[[Gallery], list[Block]]) -> list[Block]:
+        def written() -> tuple[list[Block], dict[str, bytes]]:
+            gallery = Gallery(work.fits, study.labels, specs, study.path.parent, work.steps, prefix)
+            return write(gallery), gallery.files
+
+        blocks, content = work.part(about, written)
+        files.update(content)
+        return blocks
+
+    files: dict[str, bytes] = {}
+    page_one = {"answer": study.answer, "card": study.card, "front": study.front, "first": study.fit[0].name}
+    blocks = part("front", page_one, lambda gallery: _front(study, work.fits, gallery))
+    for place, section in enumerate(study.section, start=1):
         blocks += [{"kind": "new page"}] if section.new_page else []
-        blocks += [heading(section.title), *SECTIONS[section.kind](section, fits, gallery)]
-    return blocks + method_blocks(study, fits, gallery)
+        blocks += part(f"section-{place}", [place, section], partial(_section, section, work.fits))
+    if study.left_out:
+        blocks += [heading("What this report does not have"), *(paragraph(fill(one, {})) for one in study.left_out)]
+    about = replace(study, path=Path())
+    return blocks + part("method", about, lambda gallery: method_blocks(study, work.fits, gallery)), files
 
 
-def check_kinds(study: Study) -> None:
-    """Refuse an unknown kind, one that lacks what it needs, or one for another engine, before anything is computed.
+def check_study(study: Study) -> None:
+    """Refuse what a study asks for in vain, before anything is computed.
 
     Raises
     ------
     StudyError
-        Naming the nearest kind.
+        Naming the nearest kind, or what is lacking.
     """
-    figures = [(figure, one.fit) for one in study.section for figure in one.figures]
-    figures += [(study.front.figure, study.fit[0].name)] if study.front.figure else []
-    for word, known, what in (
-        *((one.kind, SECTIONS, "kind of section") for one in study.section),
-        *((one.rule, ANSWERS, "rule for an answer") for one in study.answer),
-        *((figure.kind, FIGURES, "figure") for figure, _ in figures),
-    ):
-        if word not in known:
-            raise StudyError(f"{study.path.name}: there is no {what} {word!r}; {closest(word, known)}")
-    for answer in study.answer:
-        _check_answer(study, answer)
-    for section in study.section:
-        _check_section(study, section)
-    for figure, default in figures:
-        name = figure.fit or default
-        if figure.kind in POSTERIOR_FIGURES:
-            _check_engine(study, f"a figure of kind {figure.kind!r}", BAYES, [name])
-        if figure.kind == "pooling" and "partial" not in study.spec(name).options.get("pool", {}).values():
-            text = f"{study.path.name}: a figure of kind 'pooling' needs pool = {{ alpha = \"partial\" }}; "
-            raise StudyError(f"{text}fit {name!r} pools nothing in part")
+    check_kinds(study, SECTIONS, ANSWERS)
 
 
-def _check_answer(study: Study, answer: Answer) -> None:
-    what = f"an answer by rule {answer.rule!r}"
-    if answer.rule != "law" and not answer.parameter:
-        raise StudyError(f"{study.path.name}: {what} needs a parameter")
-    if answer.rule in ("reference", "posterior") and answer.reference is None:
-        raise StudyError(f"{study.path.name}: {what} needs a reference, such as 1")
-    if answer.rule == "posterior":
-        _check_within(study, what, answer)
-        _check_engine(study, what, BAYES, [answer.fit, *answer.also])
-
-
-def _check_section(study: Study, section: Section) -> None:
-    what = f"section {section.title!r} of kind {section.kind!r}"
-    if section.kind == "comparison":
-        if not section.fits or not section.parameter:
-            raise StudyError(f"{study.path.name}: {what} needs fits and a parameter")
-    elif not section.fit:
-        raise StudyError(f"{study.path.name}: {what} needs a fit")
-    else:
-        engine = BAYES if section.kind == "posterior" else LEAST_SQUARES
-        clustered = [section.clustered] if section.clustered else []
-        _check_engine(study, what, engine, [section.fit, *clustered, *section.alternatives])
-        _check_engine(study, f"the ranking of laws in {what}", BAYES, section.laws)
-    if section.reference is not None:
-        _check_within(study, what, section)
-
-
-def _check_engine(study: Study, what: str, engine: str, names: Sequence[str]) -> None:
-    for name in names:
-        if study.spec(name).engine != engine:
-            raise StudyError(f"{study.path.name}: {what} needs fits with engine = {engine!r}; {name!r} has another")
-
-
-def _check_within(study: Study, what: str, asked: Answer | Section) -> None:
-    if asked.within < 0 or (asked.reference == 0 and not asked.within):
-        raise StudyError(f"{study.path.name}: {what} needs within, how near to {asked.reference:g} counts, such as 0.1")
+def _section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    return [heading(section.title), *SECTIONS[section.kind](section, fits, gallery)]
 
 
 def _front(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -222,5 +192,13 @@ def _law_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
 
 
 SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = MappingProxyType(
-    {"comparison": comparison_section, "law": _law_section, "posterior": posterior_section}
+    {
+        "calibration": calibration_section,
+        "claims": claims_section,
+        "comparison": comparison_section,
+        "law": _law_section,
+        "posterior": posterior_section,
+        "sensitivity": sensitivity_section,
+        "toy": toy_section,
+    }
 )

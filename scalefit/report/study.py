@@ -10,32 +10,23 @@ The smallest study is a title and one fit; everything else has a default that fo
     law = "chinchilla"
 
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
-``engine = "bayes"``, those of :func:`scalefit.bayes.bayes`.
+``engine = "bayes"``, those of :func:`scalefit.bayes.bayes`. Beside the fits stand steps, with the keyword names of
+their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity.sensitivity`), ``[[calibration]]``
+(:func:`scalefit.calibration.calibrate`) and ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`).
 """
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scalefit.law import Law
+from scalefit.report.parts import Answer, Card, Figure, Front, Section
 
-__all__ = [
-    "BAYES",
-    "LEAST_SQUARES",
-    "Answer",
-    "Card",
-    "Figure",
-    "FitSpec",
-    "Front",
-    "Published",
-    "Section",
-    "Study",
-    "with_defaults",
-]
+__all__ = ["BAYES", "LEAST_SQUARES", "FitSpec", "StepSpec", "Study", "as_plain", "with_defaults"]
 
 LEAST_SQUARES, BAYES = "least squares", "bayes"
 
@@ -69,200 +60,34 @@ class FitSpec:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Numbers of a paper to stand beside a fit.
+class StepSpec:
+    """Work beside the fits, whose result a section shows.
 
     Parameters
     ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    kind : {"sensitivity", "calibration", "toy"}
+        What is done.
+    data : str
+        A shipped data set, or a file relative to the study; for ``toy`` also the folder of a sweep. Empty for a grid.
+    law : str
+        A law or the name of a preset; empty for ``toy``.
+    grid : str
+        For ``toy``: the grid of a sweep that is trained as part of the study, a TOML file relative to it.
     label : str
-        The paper in words.
-    key : str
-        What its keys in the table of published values begin with, such as ``"besiroglu2024"``.
+        What tables and figures call it; the name when empty.
+    options : mapping
+        Keywords of the function that differ from their defaults.
     """
 
-    label: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure by kind.
-
-    Parameters
-    ----------
-    kind : str
-        ``terms``, ``residuals``, ``pairs``, ``forest``, ``densities``, ``observed`` or ``optima``; of posteriors also
-        ``distributions``, ``joint``, ``priors``, ``predictive`` and ``pooling``.
-    fit : str
-        The fit shown; that of the section when empty.
-    fits : tuple of str
-        Several fits, for ``forest``, ``densities`` and ``distributions``.
-    parameter : str
-        For these, and for ``pooling``; what other fits call it follows after commas.
-    against : tuple of str
-        Columns, for ``residuals`` (the law's variables and groups when empty) and ``predictive`` (one).
-    names : tuple of pairs of str
-        Parameters (x, y) of each panel of ``pairs``; the obvious ones when empty.
-    parameters : tuple of str
-        Those of ``joint`` and ``priors``; the obvious ones when empty.
-    published : tuple of Published
-        Papers to add to a ``forest`` or to ``distributions``.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
-    height : float
-        Height of a row of panels, mm; a default by kind when 0.
-    """
-
+    name: str
     kind: str
-    fit: str = ""
-    fits: tuple[str, ...] = ()
-    parameter: str = ""
-    against: tuple[str, ...] = ()
-    names: tuple[tuple[str, str], ...] = ()
-    parameters: tuple[str, ...] = ()
-    published: tuple[Published, ...] = ()
-    reference: float | None = None
-    words: str = ""
-    height: float = 0.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One sentence or two of page one, written from the numbers.
-
-    Parameters
-    ----------
-    title : str
-        A few words to lead in; none when empty.
-    rule : {"law", "reference", "pooled", "posterior", "agreement"}
-        What to answer: what the law is, whether a parameter is a given number (by intervals, or by the probability that
-        posteriors give it), whether groups agree, whether independent data sets do.
-    fit : str
-        The main fit.
-    parameter : str
-        The parameter in question, for every rule but ``law``; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
-    also : tuple of str
-        Fits that answer the same question another way.
-    among : tuple of str
-        Fits of single groups, for ``pooled``.
-    published : tuple of Published
-        Papers to compare with.
-    """
-
-    rule: str
-    fit: str
-    title: str = ""
-    parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
-    also: tuple[str, ...] = ()
-    among: tuple[str, ...] = ()
-    published: tuple[Published, ...] = ()
-
-
-@dataclass(frozen=True)
-class Card:
-    """A number set large on page one.
-
-    Parameters
-    ----------
-    title : str
-        What it is.
-    fit : str
-        The fit it comes from.
-    parameters : tuple of str
-        One or two parameters.
-    """
-
-    title: str
-    fit: str
-    parameters: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Front:
-    """The rest of page one.
-
-    Parameters
-    ----------
-    fits : tuple of str
-        Fits whose laws and numbers page one shows; all when empty.
-    figure : Figure or None
-        The figure of page one.
-    """
-
-    fits: tuple[str, ...] = ()
-    figure: Figure | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report.
-
-    Parameters
-    ----------
-    title : str
-        Its heading.
-    fit : str
-        The main fit; not used by ``comparison``.
-    kind : {"law", "posterior", "comparison"}
-        How it is written: a law fitted to a table, a posterior, one parameter in several fits.
-    fits : tuple of str
-        The fits of a ``comparison``.
-    alternatives : tuple of str
-        The same question under other choices, as rows of a table.
-    laws : tuple of str
-        Posteriors of several laws on the same rows, to be ranked by how they predict left-out rows.
-    leave_out : str
-        What leaving one out leaves out: ``row``, or a column.
-    hold_out : str
-        Rows that those laws predict from the others: a condition, or a column whose largest values are held out.
-    clustered : str
-        The same fit with its rows resampled by cluster.
-    published : tuple of Published
-        Papers beside it.
-    parameter : str
-        The parameter in question, for ``posterior`` and ``comparison``; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
-    words : str
-        What the reference says, for figures.
-    parameters : tuple of str
-        Parameters of the table of alternatives; floor and exponents when empty.
-    text : tuple of str
-        Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` stand for numbers.
-    figures : tuple of Figure
-        Figures; the usual ones of the kind when empty.
-    new_page : bool
-        Begin on a new page.
-    """
-
-    title: str
-    fit: str = ""
-    kind: str = "law"
-    fits: tuple[str, ...] = ()
-    alternatives: tuple[str, ...] = ()
-    laws: tuple[str, ...] = ()
-    leave_out: str = "row"
-    hold_out: str = ""
-    clustered: str = ""
-    published: tuple[Published, ...] = ()
-    parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
-    words: str = ""
-    parameters: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    new_page: bool = False
+    data: str = ""
+    law: str = ""
+    grid: str = ""
+    label: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -275,6 +100,8 @@ class Study:
         Title of the report.
     fit : tuple of FitSpec
         The fits.
+    sensitivity, calibration, toy : tuple of StepSpec
+        Work beside the fits.
     subtitle : str
         A line under the title.
     short_title : str
@@ -287,25 +114,49 @@ class Study:
         The parts of the report, in order.
     front : Front
         The rest of page one.
+    left_out : tuple of str
+        What this report cannot have, and why; a section of its own.
     path : Path
         The file that it was read from.
+    draft : bool
+        Whether draws were cut down and every page says so.
     """
 
     title: str
     fit: tuple[FitSpec, ...]
+    sensitivity: tuple[StepSpec, ...] = ()
+    calibration: tuple[StepSpec, ...] = ()
+    toy: tuple[StepSpec, ...] = ()
     subtitle: str = ""
     short_title: str = ""
     date: datetime.date | None = None
     paper: str = "a4"
     answer: tuple[Answer, ...] = ()
     card: tuple[Card, ...] = ()
-    front: Front = Front()
+    front: Front = field(default_factory=Front)
     section: tuple[Section, ...] = ()
+    left_out: tuple[str, ...] = ()
     path: Path = Path("study.toml")
+    draft: bool = False
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What tables and figures call each fit and step."""
+        named = [(one.name, one.label) for one in self.fit] + [(one.name, one.label) for one in self.steps]
+        return {name: label or name.replace("_", " ") for name, label in named}
+
+    @property
+    def steps(self) -> tuple[StepSpec, ...]:
+        """Everything beside the fits."""
+        return (*self.sensitivity, *self.calibration, *self.toy)
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""
         return next(one for one in self.fit if one.name == name)
+
+    def step(self, name: str) -> StepSpec:
+        """Return the step of that name."""
+        return next(one for one in self.steps if one.name == name)
 
 
 def with_defaults(study: Study) -> Study:
@@ -337,3 +188,12 @@ def with_defaults(study: Study) -> Study:
         section=study.section or sections,
         front=replace(front, fits=front.fits or tuple(one.name for one in study.fit)),
     )
+
+
+def as_plain(value: Any) -> Any:
+    """Return dataclasses and mappings as dictionaries, sequences as lists, to be hashed or written as TOML or JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(one) for key, one in value.items()}
+    return [as_plain(one) for one in value] if isinstance(value, list | tuple) else value

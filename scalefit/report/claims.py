@@ -1,0 +1,101 @@
+"""Printed numbers beside their refits: one row per claim, with the reason for a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from scalefit.datasets import PublishedValue, published_value
+from scalefit.records import NOT_CONVERGED, Estimate
+from scalefit.report.blocks import Block, paragraph, table
+from scalefit.report.gallery import Gallery
+from scalefit.report.parts import Claim, Section
+from scalefit.report.text import fill
+from scalefit.results import Fit
+from scalefit.rounding import as_printed, rounded
+from scalefit.summary import estimate_text, interval_text
+
+__all__ = ["claims_section", "difference_words"]
+
+NEAR: Final = 0.5  # of a standard error: below it a printed number counts as met
+
+
+def claims_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+    """Write a table of claims: what was printed, what the same data give here, how far apart they are and why.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``claims``.
+    fits : mapping
+        Fits by name.
+    gallery : Gallery
+        Draws the figures, if the section names any.
+
+    Returns
+    -------
+    list of Block
+        How many claims are met in words first, then the table.
+    """
+    found = [_row(claim, fits) for claim in section.claims]
+    rows = [row for row, _ in found]
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    blocks.append(paragraph(_count([verdict for _, verdict in found])))
+    caption = (
+        "Claims, printed and refitted (estimate ± standard error, interval). Distances are in standard errors of the "
+        "refit; where print and refit read the same runs, their errors are not independent."
+    )
+    blocks.append(table(caption, ["claim", "printed", "refitted", "and why"], rows, align="lrrl", fill=3))
+    return blocks + [gallery.draw(figure, section.fit or next(iter(fits))) for figure in section.figures]
+
+
+def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:
+    """Say how far a printed number lies from an estimate.
+
+    Parameters
+    ----------
+    printed : PublishedValue
+        As printed.
+    one : Estimate
+        The refit.
+
+    Returns
+    -------
+    tuple of str
+        Words, and the verdict: ``met``, ``near`` (inside the interval) or ``outside``.
+    """
+    gap = abs(printed.value - one.value) / one.se if one.se > 0 else 0.0
+    distance = f"{rounded(gap, 0.1)} errors away"
+    if gap < NEAR:
+        return f"Met: {distance}.", "met"
+    if one.lo <= printed.value <= one.hi:
+        return f"Inside the interval, {distance}.", "near"
+    return f"Outside the interval, {distance}.", "outside"
+
+
+def _row(claim: Claim, fits: Mapping[str, Fit]) -> tuple[list[str], str]:
+    fit = fits[claim.fit]
+    printed = [published_value(paper.key) for paper in claim.published]
+    texts = [
+        f"{as_printed(one.value, one.uncertainty)}\n{paper.label}"
+        for one, paper in zip(printed, claim.published, strict=True)
+    ]
+    because = fill(claim.because, fits)
+    if fit.status == NOT_CONVERGED:
+        return [claim.says, "\n".join(texts), "no answer", f"{fit.message} {because}".strip()], "open"
+    one = fit[claim.parameter]
+    said, verdict = difference_words(printed[0], one)
+    ours = f"{estimate_text(one, alone=False)}\n{interval_text(one)}"
+    return [claim.says, "\n".join(texts), ours, f"{said} {because}".strip()], verdict
+
+
+def _count(verdicts: list[str]) -> str:
+    """Say how many claims are met."""
+    met, near, outside = (verdicts.count(word) for word in ("met", "near", "outside"))
+    said = [
+        f"{met} within {NEAR:g} standard errors of the refit" if met else "",
+        f"{near} farther, but inside its interval" if near else "",
+        f"{outside} outside it" if outside else "",
+        f"{verdicts.count('open')} without a refit that can be used" if "open" in verdicts else "",
+    ]
+    return f"Of {len(verdicts)} printed numbers {', '.join(filter(None, said))}."

@@ -1,0 +1,160 @@
+"""Sections on work beside the fits: one answer under many choices, what intervals cover, toy models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scalefit.calibration import Calibration
+from scalefit.consistency.check import SettingCheck
+from scalefit.report.blocks import Block, align_errors, paragraph, table
+from scalefit.report.gallery import Gallery
+from scalefit.report.parts import Figure, Section
+from scalefit.report.posterior_words import mark_names
+from scalefit.report.steps import ToyResult
+from scalefit.report.text import fill
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded
+from scalefit.sensitivity import Sensitivity
+
+__all__ = ["calibration_section", "sensitivity_section", "toy_section"]
+
+Fits = Mapping[str, Fit]
+
+
+def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    """Write how far an answer moves with its choices: in sentences, then as a picture of every choice.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``sensitivity``.
+    fits : mapping
+        Fits by name, for the text.
+    gallery : Gallery
+        Has the steps and keeps the figures.
+
+    Returns
+    -------
+    list of Block
+        For each step.
+    """
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    for name in section.steps:
+        found = gallery.steps[name]
+        assert isinstance(found, Sensitivity)
+        blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.param.partition("[")[0]])))
+        caption = (
+            f"The parameter ${found.param.partition('[')[0]}$ under other choices (“{gallery.labels[name]}”). Blue: "
+            "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
+            "At the right: rows, estimate ± standard deviation"
+        )
+        caption += ", probability of the shaded region." if found.region else "."
+        alt = "; ".join(
+            f"{one.choice.label}: {plus_minus(one.mean, one.sd)}" for one in found.answers if len(one.draws)
+        )
+        blocks.append(gallery.keep(found.plot(words=section.words), caption, alt) | {"floating": False})
+    return blocks
+
+
+def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    """Write what intervals cover when the truth is known.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``calibration``.
+    fits : mapping
+        Fits by name, for the text.
+    gallery : Gallery
+        Has the steps and keeps the figures.
+
+    Returns
+    -------
+    list of Block
+        A paragraph for each step, one table for all of them, ranks of the first.
+    """
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    results: dict[str, Calibration] = {}
+    for name in section.steps:
+        found = gallery.steps[name]
+        assert isinstance(found, Calibration)
+        results[gallery.labels[name]] = found
+        said = " ".join(found.sentences())
+        blocks.append(paragraph(f"**{gallery.labels[name]}.** {mark_names(said, found.names)}"))
+    usable = {label: one for label, one in results.items() if one.good}
+    if not usable:
+        return blocks
+    blocks.append(_coverage_table(usable))
+    first = next(iter(usable.values()))
+    drawn = first.plot()
+    axes = drawn if not isinstance(drawn, tuple) else drawn[0]
+    caption = f"“{next(iter(usable))}”: ranks of the truth among the draws (grey: what uniform ranks do), and coverage."
+    alt = "; ".join(f"{row.param} covered in {row.coverage:.1%}" for row in first.table.itertuples())
+    return [*blocks, gallery.keep(axes, caption, alt) | {"floating": False}]
+
+
+def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+    """Write what sweeps of toy models say of 1/m, with their conditions.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``toy``.
+    fits : mapping
+        Fits by name, for the text and the figures.
+    gallery : Gallery
+        Has the steps and keeps the figures.
+
+    Returns
+    -------
+    list of Block
+        The table of settings, and the figures.
+    """
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    checks: list[tuple[str, SettingCheck]] = []
+    for name in section.steps:
+        found = gallery.steps[name]
+        assert isinstance(found, ToyResult)
+        checks += [(gallery.labels[name], one) for one in found.check.settings]
+        blocks.append(paragraph(f"**{gallery.labels[name]}.** {found.check.verdict[-1]}"))
+    blocks.append(_settings_table(checks))
+    figures = section.figures or (Figure("toy_losses", steps=section.steps),)
+    return blocks + [gallery.draw(one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures]
+
+
+def _coverage_table(results: Mapping[str, Calibration]) -> Block:
+    """Return shares of intervals that cover, one column per experiment."""
+    names = list(dict.fromkeys(name for one in results.values() for name in one.names))
+    rows = []
+    for name in names:
+        cells = []
+        for one in results.values():
+            share, low, high = one.coverage(name) if name in one.names else (None, None, None)
+            cells.append("" if share is None else f"{share:.1%} ({low:.0%} to {high:.0%})")
+        rows.append([f"${name}$", *cells])
+    level = f"{next(iter(results.values())).level:.0%}"
+    caption = f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits."
+    return table(caption, ["", *results], rows, align="l" + "r" * len(results))
+
+
+def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
+    """Return one row per setting: exponent, its change with training, straightness, theory."""
+    rows = []
+    exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
+    for (label, one), exponent in zip(checks, exponents, strict=True):
+        last, setting = one.last, one.setting
+        law = f"α = {setting['alpha']:g}" if setting.get("alpha") is not None else str(setting.get("frequency", ""))
+        where = f"{label}, {law}, γ = {setting['gamma']:g}".replace("-", "−")
+        slopes = [slope.slope for slope in last.local]
+        local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
+        change = plus_minus(one.change, one.change_se) if one.change == one.change else "not known"
+        theory = ", ".join(f"{value:.2f}" for value in one.theory.values())
+        widths = f"{last.widths[0]} to {last.widths[-1]}"
+        rows.append([where, widths, f"{last.steps:,}", exponent, change, local, theory])
+    caption = (
+        "Exponent of the toy models’ loss over the widths m, its change since about half the training, exponents "
+        "between neighbouring widths, and what theory gives over the same widths (strong: the Welch bound at this n, "
+        "then the asymptotic exponent; weak: the exact sum over the features beyond m)."
+    )
+    header = ["setting", "m", "steps", "exponent", "change", "local", "theory"]
+    return table(caption, header, rows, align="lrrrrrr", fill=0)

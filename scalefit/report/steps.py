@@ -1,0 +1,216 @@
+"""The work beside the fits: sensitivity, calibration, toy sweeps; kept cell by cell in the study's cache."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from scalefit.calibration import Calibration, calibrate
+from scalefit.consistency import Check, check_sweep
+from scalefit.datasets import dataset_names, describe_dataset, load_dataset
+from scalefit.law import Law
+from scalefit.leastsq.fit import Progress
+from scalefit.report.engines import code_hash
+from scalefit.report.study import StepSpec, as_plain
+from scalefit.sensitivity import Sensitivity, sensitivity
+from scalefit.tables import read_table
+from scalefit.toy import ToyGrid, toy_sweep
+from scalefit.toy.records import read_sweep
+
+__all__ = ["STEPS", "StepResult", "ToyResult", "cells_folder", "run_step", "step_command", "step_key", "step_names"]
+
+_NOT_IN_STUDY = frozenset(
+    {"data", "law", "sweep", "folder", "workers", "scheduler", "retry_failed", "progress"}
+)  # the report's own
+
+
+class ToyResult(NamedTuple):
+    """A sweep and what it says of 1/m.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per model, at the end of its training.
+    check : Check
+        Its fits, beside theory and language models.
+    """
+
+    table: pd.DataFrame
+    check: Check
+
+
+StepResult = Sensitivity | Calibration | ToyResult
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of work beside the fits.
+
+    Parameters
+    ----------
+    call : callable
+        The library's function; its keywords are the keys of the step.
+    run : callable
+        Calls it: ``run(spec, folder of the study, folder of the cells, progress)``.
+    verb : str
+        Of the command line.
+    folders : tuple of str
+        Packages of scalefit that its numbers come from.
+    flags : mapping
+        Keyword to flag, where they differ.
+    repeated : frozenset of str
+        Keywords whose flag is given once for each value.
+    """
+
+    call: Callable[..., Any]
+    run: Callable[[StepSpec, Path, Path, Progress | None], StepResult]
+    verb: str
+    folders: tuple[str, ...]
+    flags: Mapping[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
+
+
+def step_names(kind: str) -> tuple[str, ...]:
+    """Return the keys of a kind of step, beside name, label, data and law (for ``toy``: data or grid)."""
+    return tuple(name for name in inspect.signature(STEPS[kind].call).parameters if name not in _NOT_IN_STUDY)
+
+
+def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
+    """Run a step, or go on with it where it was stopped.
+
+    Parameters
+    ----------
+    spec : StepSpec
+        The step.
+    folder : Path
+        Where the user's tables lie.
+    cells : Path
+        Where finished cells are kept.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Sensitivity, Calibration or ToyResult
+        By the kind of the step.
+    """
+
+    def report(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"{spec.name}: {stage}", done, total)
+
+    return STEPS[spec.kind].run(spec, folder, cells, report)
+
+
+def step_key(spec: StepSpec, folder: Path) -> str:
+    """Name a step by everything that its result depends on."""
+    options = as_plain(dict(sorted(spec.options.items())))
+    law = str(Law.parse(spec.law)) if spec.law else ""
+    content = [spec.kind, spec.data, _digest(spec, folder), law, spec.label or spec.name, options]
+    return sha256(json.dumps([*content, code_hash(STEPS[spec.kind].folders)]).encode()).hexdigest()[:32]
+
+
+def cells_folder(spec: StepSpec, folder: Path) -> str:
+    """Name the folder of a step's finished cells: shared by all choices of a kind, apart for each sweep."""
+    code = code_hash(STEPS[spec.kind].folders)
+    about = f"{code} {_digest(spec, folder)}" if spec.grid else code
+    return f"{spec.kind}-{sha256(about.encode()).hexdigest()[:12]}"
+
+
+def step_command(spec: StepSpec) -> list[str]:
+    """Write a step as the command lines that repeat it."""
+    step = STEPS[spec.kind]
+    defaults = {name: one.default for name, one in inspect.signature(step.call).parameters.items()}
+    if spec.kind == "toy":
+        sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
+        return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
+    words = ["scalefit", step.verb, shlex.quote(spec.data), f'"{Law.parse(spec.law)}"']
+    for name, value in spec.options.items():
+        if value == defaults.get(name):
+            continue
+        flag = f"--{step.flags.get(name, name).replace('_', '-')}"
+        if name in step.repeated:
+            words += [word for key, one in value.items() for word in (flag, shlex.quote(f"{key}={_joined(one)}"))]
+        else:
+            words += [flag] if value is True else [flag, shlex.quote(_joined(value))]
+    return [" ".join(words)]
+
+
+def _sensitivity(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Sensitivity:
+    options = dict(spec.options)
+    if "region" in options:
+        options["region"] = tuple(options["region"])
+    return sensitivity(_table(spec, folder), spec.law, folder=cells, progress=progress, **options)
+
+
+def _calibration(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Calibration:
+    options = dict(spec.options)
+    if options.get("fit_cluster") == "none":  # as on the command line: TOML has no word for nothing
+        options["fit_cluster"] = None
+    return calibrate(_table(spec, folder), spec.law, folder=cells, progress=progress, **options)
+
+
+def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> ToyResult:
+    if spec.grid:
+        table = toy_sweep(ToyGrid.read(folder / spec.grid), cells, resume=True, progress=progress)
+    elif spec.data in dataset_names():
+        table = load_dataset(spec.data)
+    elif (folder / spec.data).is_dir():
+        table = read_sweep(folder / spec.data)
+    else:
+        table = read_table(folder / spec.data).frame
+    options = dict(spec.options)
+    if "region" in options:
+        options["region"] = tuple(options["region"])
+    return ToyResult(table, check_sweep(table, progress=progress, **options))
+
+
+def _table(spec: StepSpec, folder: Path) -> str | Path:
+    return spec.data if spec.data in dataset_names() else folder / spec.data
+
+
+def _digest(spec: StepSpec, folder: Path) -> str:
+    """Return a hash of what the step reads."""
+    name = spec.grid or spec.data
+    if name in dataset_names():
+        return describe_dataset(name).sha256
+    path = folder / name
+    files = sorted(path.glob("**/*")) if path.is_dir() else [path]
+    return sha256(b"".join(one.read_bytes() for one in files if one.is_file())).hexdigest()
+
+
+def _joined(value: Any) -> str:
+    """Write a list as an option takes it."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    texts = [str(one) for one in value]
+    return (";" if any("," in text for text in texts) else ",").join(texts)
+
+
+_TABLE_FLAGS = MappingProxyType({"mapping": "map", "priors": "prior"})
+_REPEATED = frozenset({"vary", "priors", "pool", "mapping"})
+
+STEPS: Mapping[str, Step] = MappingProxyType(
+    {
+        "sensitivity": Step(
+            sensitivity, _sensitivity, "sensitivity", ("solver", "leastsq", "bayes", "cells", "sensitivity"),
+            _TABLE_FLAGS, _REPEATED,
+        ),
+        "calibration": Step(
+            calibrate, _calibration, "calibrate", ("solver", "leastsq", "bayes", "cells", "calibration"),
+            _TABLE_FLAGS, _REPEATED,
+        ),
+        "toy": Step(
+            check_sweep, _toy, "toy check", ("solver", "leastsq", "bayes", "cells", "compare", "toy", "consistency")
+        ),
+    }
+)  # fmt: skip

@@ -1,0 +1,180 @@
+"""What a study computes, kept in a cache by content: fits, steps, and the parts of the report written from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, TypeVar
+
+from scalefit.datasets import data_directory
+from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.leastsq.fit import Progress
+from scalefit.report.blocks import Block
+from scalefit.report.engines import code_hash, fingerprint, run_spec
+from scalefit.report.provenance import data_hash
+from scalefit.report.steps import StepResult, cells_folder, run_step, step_key
+from scalefit.report.study import FitSpec, Study, as_plain
+from scalefit.results import Fit
+from scalefit.storage import load_fit, save_fit, write_atomically
+
+__all__ = ["Computed", "Work"]
+
+CACHE = ".cache"
+T = TypeVar("T")
+Written = tuple[list[Block], dict[str, bytes]]
+
+
+class Computed(Mapping[str, T], Generic[T]):
+    """Results by name, fetched when first asked for; remembers which were asked for.
+
+    Parameters
+    ----------
+    keys : mapping
+        Name to the hash of everything that the result depends on.
+    fetch : callable
+        Returns the result of a name.
+    """
+
+    def __init__(self, keys: Mapping[str, str], fetch: Callable[[str], T]) -> None:
+        self.content = keys
+        self.used: set[str] = set()
+        self._fetch = fetch
+        self._found: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self.content:
+            raise KeyError(name)
+        self.used.add(name)
+        if name not in self._found:
+            self._found[name] = self._fetch(name)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+
+@dataclass
+class Work:
+    """The results of one study, computed or taken from the cache beside it.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    """
+
+    study: Study
+    progress: Progress | None = None
+    fits: Computed[Fit] = field(init=False)
+    steps: Computed[StepResult] = field(init=False)
+
+    def __post_init__(self) -> None:
+        folder = self.study.path.parent
+        self._cache = _cache_beside(folder)
+        self.fits = Computed({one.name: _fit_key(self.study, one) for one in self.study.fit}, self._fit)
+        self.steps = Computed({one.name: step_key(one, folder) for one in self.study.steps}, self._step)
+
+    def run(self) -> None:
+        """Compute every fit that the cache does not have; what is finished is kept when this is interrupted."""
+        missing = [name for name, key in self.fits.content.items() if not self._shelf(f"{key}.fit").is_file()]
+        for done, name in enumerate(missing):
+            if self.progress is not None:
+                self.progress("fits", done, len(missing))
+            self.fits[name]
+        self.fits.used.clear()
+
+    def part(self, about: Any, write: Callable[[], Written]) -> Written:
+        """Write a part of the report, or take it from the cache when nothing it was written from has changed.
+
+        Parameters
+        ----------
+        about : dataclass
+            What the study says of the part.
+        write : callable
+            Returns its blocks and the files of its figures.
+
+        Returns
+        -------
+        tuple
+            Blocks, and SVG by file name.
+        """
+        key = sha256(json.dumps([_writers(), as_plain(about)], default=str).encode()).hexdigest()[:32]
+        path = self._shelf(f"{key}.part")
+        stored = _read_part(path)
+        if stored is not None and self._is_fresh(stored["used"]):
+            return stored["blocks"], {name: text.encode() for name, text in stored["files"].items()}
+        self.fits.used.clear()
+        self.steps.used.clear()
+        blocks, files = write()
+        used = {
+            "fits": {name: self.fits.content[name] for name in self.fits.used},
+            "steps": {name: self.steps.content[name] for name in self.steps.used},
+        }
+        texts = {name: content.decode() for name, content in files.items()}
+        content = json.dumps({"used": used, "blocks": blocks, "files": texts})
+        write_atomically(path, content.encode())
+        return json.loads(content)["blocks"], files
+
+    def _is_fresh(self, used: Mapping[str, Mapping[str, str]]) -> bool:
+        now = {"fits": self.fits.content, "steps": self.steps.content}
+        return all(now[kind].get(name) == key for kind, names in used.items() for name, key in names.items())
+
+    def _fit(self, name: str) -> Fit:
+        path = self._shelf(f"{self.fits.content[name]}.fit")
+        try:
+            return load_fit(path)
+        except DataError:
+            pass  # not there, or written by another release
+
+        fit = run_spec(self.study.spec(name), self.study.path.parent, self.progress)
+        save_fit(fit, path)
+        return fit
+
+    def _step(self, name: str) -> StepResult:
+        spec, folder = self.study.step(name), self.study.path.parent
+        return run_step(spec, folder, self._shelf(cells_folder(spec, folder)), self.progress)
+
+    def _shelf(self, name: str) -> Path:
+        return Path(self._cache.name) / name if isinstance(self._cache, TemporaryDirectory) else self._cache / name
+
+
+def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
+    """Return the cache of a study; one that lasts as long as this run where the folder cannot be written."""
+    try:
+        (folder / CACHE).mkdir(exist_ok=True)
+        (folder / CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError:
+        return TemporaryDirectory()
+    return folder / CACHE
+
+
+def _fit_key(study: Study, spec: FitSpec) -> str:
+    """Name a fit by everything that it depends on."""
+    options = as_plain(dict(sorted(spec.options.items())))
+    law = str(Law.parse(spec.law))
+    content = [data_hash(study, spec), spec.data, law, spec.label or spec.name, spec.engine, options, fingerprint(spec)]
+    return sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def _writers() -> str:
+    """Return a hash of all that words, tables and figures come from beside the results."""
+    data = (data_directory() / "manifest.toml").read_bytes()
+    return sha256(f"{code_hash(('**',))} {version('matplotlib')}".encode() + data).hexdigest()
+
+
+def _read_part(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
