@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scalefit.law import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
+    from scalefit.optimum import isoflop, optimum
     from scalefit.report import build_report
     from scalefit.results import Fit
     from scalefit.sensitivity import sensitivity
@@ -49,6 +50,8 @@ _HOMES = {
     "Law": "scalefit.law",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
+    "isoflop": "scalefit.optimum",
+    "optimum": "scalefit.optimum",
     "Fit": "scalefit.results",
     "sensitivity": "scalefit.sensitivity",
     "stack_datasets": "scalefit.bayes",
@@ -81,8 +84,10 @@ __all__ = [
     "dataset_names",
     "describe_dataset",
     "fit",
+    "isoflop",
     "load_dataset",
     "load_fit",
+    "optimum",
     "published_value",
     "read_table",
     "sensitivity",

@@ -37,24 +37,25 @@ HOUSE = {
     "leastsq": (2, ""),
     "bayes": (2, ""),
     "toy": (2, ""),
-    "plots": (3, ""),
+    "optimum": (3, ""),
+    "plots": (3, "optimum"),
     "compare": (3, ""),
     "sensitivity": (3, "plots"),
     "calibration": (3, "plots"),
     "consistency": (3, "compare"),
-    "optimum": (3, ""),
     "report": (4, ""),
     "terminal": (4, ""),
     "cli": (5, ""),
     "__main__": (5, "cli"),
 }
 
-# The only imports that may go up: a result is asked to show or to store itself.
+# The only imports that may go up or sideways: a result is asked to show or to store itself.
 ERRANDS = {
     ("results", "Fit.plot"): "plots",
     ("results", "Fit.save"): "storage",
     ("results", "Fit.summary"): "summary",
     ("results", "Fit._repr_html_"): "summary",
+    ("optimum", "Optimum.plot"): "plots",
 }
 
 # Who may import a heavy library as a module loads; everybody else does so inside a function. None: nobody.

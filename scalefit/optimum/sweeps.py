@@ -1,0 +1,255 @@
+"""What isoFLOP runs say without a law: the best size at each budget, the line through them, and their words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from scalefit.optimum.result import Interval, Optimum
+from scalefit.optimum.words import aligned, amount, decimal_interval
+from scalefit.records import CONVERGED, NOT_IDENTIFIED
+from scalefit.rounding import rounded
+
+__all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Point"]
+
+ENVELOPE, PARABOLA = "approach 1", "approach 2"
+FEW = 6  # budgets that are named one by one
+_MEANING = {ENVELOPE: "the run with the least loss", PARABOLA: "the minimum of a parabola"}
+_WORDS = {"params": "parameters", "tokens": "tokens"}
+
+
+class Point(NamedTuple):
+    """The best size at one budget.
+
+    Parameters
+    ----------
+    compute : float
+        Geometric mean of the budget's runs, FLOP.
+    size : float
+        Best value of the column.
+    error : float
+        Standard error of its logarithm; NaN for approach 1.
+    loss : float
+        Loss there.
+    runs : int
+        Runs of the budget.
+    """
+
+    compute: float
+    size: float
+    error: float
+    loss: float
+    runs: int
+
+
+class LeftOut(NamedTuple):
+    """A budget that shows no minimum.
+
+    Parameters
+    ----------
+    compute : float
+        Its runs' geometric mean, FLOP.
+    runs : int
+        How many.
+    reason : str
+        Why.
+    """
+
+    compute: float
+    runs: int
+    reason: str
+
+
+class Approach(NamedTuple):
+    """The best sizes at all budgets, and the power of compute through them.
+
+    Parameters
+    ----------
+    name : {"approach 1", "approach 2"}
+        As in Hoffmann et al. (2022).
+    column : {"params", "tokens"}
+        What is best.
+    points : tuple of Point
+        Budgets that show a minimum.
+    left_out : tuple of LeftOut
+        Budgets that do not.
+    exponent : Interval
+        Slope of ``ln size`` in ``ln C``, with its interval; NaN with fewer than three points.
+    start : float
+        ``ln size`` at one FLOP.
+    """
+
+    name: str
+    column: str
+    points: tuple[Point, ...]
+    left_out: tuple[LeftOut, ...]
+    exponent: Interval
+    start: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a line."""
+        return not math.isnan(self.exponent.value)
+
+    def at(self, compute: float) -> float:
+        """Return the best size at a budget, on the line."""
+        return math.exp(self.start + self.exponent.value * math.log(compute))
+
+
+@dataclass(frozen=True, eq=False)
+class IsoFlop:
+    """Approaches 1 and 2 on one table, and approach 3 beside them when a fit is given.
+
+    Parameters
+    ----------
+    label : str
+        The table.
+    rows, rows_read : int
+        Rows used and rows in the table.
+    tolerance : float
+        Difference of ``ln flops`` up to which runs count as one budget.
+    level : float
+        Probability of the intervals.
+    approaches : tuple of Approach
+        Both, for params and for tokens.
+    parametric : Optimum or None
+        Approach 3.
+    notes : tuple of str
+        What was guessed, dropped or noticed.
+    """
+
+    label: str
+    rows: int
+    rows_read: int
+    tolerance: float
+    level: float
+    approaches: tuple[Approach, ...]
+    parametric: Optimum | None
+    notes: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """``converged``, or ``not identified`` where approach 2 gives no line."""
+        return CONVERGED if all(one.found for one in self.approaches if one.name == PARABOLA) else NOT_IDENTIFIED
+
+    @property
+    def exit_code(self) -> int:
+        """0 when approach 2 gives lines, 1 when not."""
+        return 0 if self.status == CONVERGED else 1
+
+    def approach(self, name: str, column: str = "params") -> Approach:
+        """Return one approach for one column."""
+        return next(one for one in self.approaches if (one.name, one.column) == (name, column))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per approach, column and budget, those left out included.
+
+        Returns
+        -------
+        DataFrame
+            ``approach, column, compute, runs, size, log_error, loss, left_out``; ``left_out`` is the reason.
+        """
+        rows = []
+        for one in self.approaches:
+            for point in one.points:
+                rows.append([one.name, one.column, point.compute, point.runs, point.size, point.error, point.loss, ""])
+            for out in one.left_out:
+                rows.append([one.name, one.column, out.compute, out.runs, math.nan, math.nan, math.nan, out.reason])
+        names = ["approach", "column", "compute", "runs", "size", "log_error", "loss", "left_out"]
+        return pd.DataFrame(rows, columns=names).sort_values(["approach", "column", "compute"], ignore_index=True)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON; what is not finite is null."""
+        return {
+            "source": self.label,
+            "rows": self.rows,
+            "rows_read": self.rows_read,
+            "tolerance": self.tolerance,
+            "level": self.level,
+            "status": self.status,
+            "approaches": [
+                {"name": one.name, "column": one.column, "exponent": _plain(one.exponent), "start": _number(one.start)}
+                | {"points": [_plain(point) for point in one.points]}
+                | {"left_out": [out._asdict() for out in one.left_out]}
+                for one in self.approaches
+            ],
+            "parametric": None if self.parametric is None else self.parametric.record(),
+            "verdict": list(self.verdict),
+            "notes": list(self.notes),
+        }
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences on what the approaches say and whether they agree."""
+        said = [_said(one) for one in self.approaches if one.found]
+        lost = [f"{one.name}, {_WORDS[one.column]}" for one in self.approaches if not one.found]
+        if lost:
+            said.append(f"No line: fewer than three budgets show a minimum ({'; '.join(lost)}).")
+        said += [_beside(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
+        return tuple(one for one in said if one)
+
+    def summary(self) -> str:
+        """Return the result as text: status, what it says, each budget, what was left out."""
+        same = "have equal flops" if self.tolerance == 0 else f"differ by {self.tolerance:g} at most in ln flops"
+        head = f"{self.status}: {self.rows} of {self.rows_read} rows of {self.label}; runs of one budget {same}"
+        lines = [head, "", *(f"  {one}" for one in self.verdict), ""]
+        rows = [
+            [one.name, one.column, amount(point.compute), str(point.runs), amount(point.size), _factor(point.error)]
+            for one in self.approaches for point in one.points
+        ]  # fmt: skip
+        lines += aligned(["", "", "compute", "runs", "best", "±"], rows)
+        lines += [f"  left out {one}" for one in self._left_out()]
+        return "\n".join(lines + [f"  note: {one}" for one in self.notes])
+
+    def _left_out(self) -> list[str]:
+        """Name the budgets without a minimum by their reason, or count them where they are many."""
+        out: dict[str, list[str]] = {}
+        for one in self.approaches:
+            for left in one.left_out:
+                out.setdefault(f"{one.name}, {one.column}: {left.reason}", []).append(amount(left.compute))
+        return [
+            f"of {why} ({', '.join(budgets) if len(budgets) <= FEW else f'{len(budgets)} budgets'})"
+            for why, budgets in out.items()
+        ]
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def _said(one: Approach) -> str:
+    among = f"{len(one.points)} of {len(one.points) + len(one.left_out)} budgets"
+    value = rounded(one.exponent.value, (one.exponent.hi - one.exponent.lo) / 4)
+    return (
+        f"{one.name.capitalize()} ({_MEANING[one.name]} at {among}): best {_WORDS[one.column]} grow as "
+        f"C^{value} {decimal_interval(one.exponent)}."
+    )
+
+
+def _beside(one: Approach, parametric: Optimum | None) -> str:
+    """Say whether approaches 2 and 3 agree on an exponent."""
+    if parametric is None or parametric.reason or not one.found or one.column not in parametric.columns:
+        return ""
+    other, own = parametric.exponents[one.column], one.exponent
+    value = rounded(other.value, (other.hi - other.lo) / 4)
+    text = f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[one.column]} as C^{value}"
+    if math.isnan(other.lo):
+        return f"{text}, without an interval."
+    text += f" {decimal_interval(other)}"
+    if own.lo <= other.hi and other.lo <= own.hi:
+        return f"{text}: its interval and that of approach 2 overlap."
+    return f"{text}: its interval and that of approach 2 have nothing in common, so the exponent hangs on the method."
+
+
+def _factor(error: float) -> str:
+    return "" if math.isnan(error) else f"{math.expm1(error):.0%}" if error < 1 else f"a factor {math.exp(error):.2g}"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Interval | Point) -> dict[str, float | None]:
+    return {name: _number(number) for name, number in value._asdict().items()}

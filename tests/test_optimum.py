@@ -1,0 +1,425 @@
+"""Compute-optimal allocation: closed forms, brute force, printed numbers, isoFLOP parabolas, words, command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize
+
+import scalefit
+from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.leastsq import fit as run_fit
+from scalefit.optimum import Cost, isoflop, optimum, printed_optimum
+from scalefit.optimum.cost import BY_SHAPE
+from scalefit.optimum.isoflop import budgets
+from scalefit.optimum.paths import optimal_paths
+from scalefit.optimum.words import amount
+
+CHINCHILLA = Law.parse("chinchilla")
+HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+EPOCH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
+BUDGET = 5.76e23
+
+
+@pytest.fixture(scope="module")
+def huber():
+    return run_fit("chinchilla", "chinchilla", loss="huber", drop_highest_loss=5, bootstrap=400, label="Huber")
+
+
+# The mathematics -------------------------------------------------------------------------------------------
+
+
+def test_two_terms_are_the_closed_form_of_hoffmann():
+    found = printed_optimum("Hoffmann", CHINCHILLA, HOFFMANN, compute=BUDGET)
+    a, b = HOFFMANN["alpha"], HOFFMANN["beta"]
+    g = (a * HOFFMANN["A"] / (b * HOFFMANN["B"])) ** (1 / (a + b))  # equation 4 of Hoffmann et al. 2022
+    params, tokens = g * (BUDGET / 6) ** (b / (a + b)), (BUDGET / 6) ** (a / (a + b)) / g
+    got = found.allocations[0].quantities
+    assert found.exponents["params"].value == pytest.approx(0.28 / 0.62, rel=1e-14)
+    assert round(found.exponents["params"].value, 4) == 0.4516
+    assert round(found.exponents["tokens"].value, 4) == 0.5484
+    assert got["params"].value == pytest.approx(params, rel=1e-12)
+    assert got["tokens"].value == pytest.approx(tokens, rel=1e-12)
+    assert got["loss"].value == pytest.approx(1.69 + 406.4 / params**a + 410.7 / tokens**b, rel=1e-14)
+
+
+def test_the_replication_gives_about_twenty_tokens_per_parameter():
+    got = printed_optimum("Epoch", CHINCHILLA, EPOCH, compute=BUDGET).allocations[0].quantities
+    assert 15 < got["tokens_per_param"].value < 25
+    theirs = printed_optimum("Hoffmann", CHINCHILLA, HOFFMANN, compute=BUDGET).allocations[0].quantities
+    assert theirs["tokens_per_param"].value > 3 * got["tokens_per_param"].value
+
+
+@given(
+    terms=st.lists(
+        st.tuples(st.floats(-3, 12), st.floats(0.05, 2.5), st.floats(0.3, 3)), min_size=2, max_size=4
+    ),
+    log_budget=st.floats(5, 60),
+    log_factor=st.floats(-2, 6),
+)  # fmt: skip
+def test_any_number_of_terms_agrees_with_brute_force(terms, log_budget, log_factor):
+    log_c, a, p = (np.array(column) for column in zip(*terms, strict=True))
+    found = optimal_paths(log_c[None], a[None], p, log_factor)
+    z = found.logs(np.array([log_budget]))[0, 0]
+    assert p @ z + log_factor == pytest.approx(log_budget, abs=1e-8)
+
+    def excess(free):
+        last = (log_budget - log_factor - p[:-1] @ free) / p[-1]
+        return np.logaddexp.reduce(log_c - a * np.append(free, last))  # convex, so any minimum is the minimum
+
+    brute = optimize.minimize(excess, z[:-1] + 1.0, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13})
+    ours = math.log(found.excess(np.array([log_budget]))[0, 0])
+    assert ours == pytest.approx(excess(z[:-1]), abs=1e-9)
+    assert ours <= brute.fun + 1e-10
+    assert excess(z[:-1] + 1e-3) >= ours
+    assert excess(z[:-1] - 1e-3) >= ours
+
+
+def test_every_draw_is_its_own_optimum(huber):
+    """Percentiles over draws, against scipy's bounded search draw by draw."""
+    found = optimum(huber, compute=BUDGET)
+    sizes = []
+    for row in huber.uncertainty.draws:
+        value = dict(zip(huber.names, row, strict=True))
+
+        def loss(log_n, value=value):
+            log_d = math.log(BUDGET / 6) - log_n
+            return np.logaddexp(value["A"] - value["alpha"] * log_n, value["B"] - value["beta"] * log_d)
+
+        sizes.append(math.exp(optimize.minimize_scalar(loss, bounds=(15, 40), options={"xatol": 1e-10}).x))
+    got = found.allocations[0].quantities["params"]
+    assert (got.lo, got.hi) == pytest.approx(np.quantile(sizes, [0.025, 0.975]), rel=1e-4)
+    a, b = huber["alpha"].value, huber["beta"].value
+    assert found.exponents["params"].value == pytest.approx(b / (a + b), rel=1e-12)
+    shares = huber.draws("beta") / (huber.draws("alpha") + huber.draws("beta"))
+    ends = found.exponents["params"]
+    assert (ends.lo, ends.hi) == pytest.approx(np.quantile(shares, [0.025, 0.975]), rel=1e-12)
+    loss = found.allocations[0].quantities
+    assert loss["loss"].value - loss["loss_above_floor"].value == pytest.approx(huber["E"].value)
+
+
+def test_width_depth_tokens_spend_the_budget_and_derive_parameters(wide):
+    found = optimum(wide, compute=[1e20, BUDGET], cost=BY_SHAPE)
+    draws = found.draws
+    z = dict(zip(found.columns, np.moveaxis(draws.logs(np.log([1e20, BUDGET])), 2, 0), strict=True))
+    spent = math.log(72) + 2 * z["width"] + z["depth"] + z["tokens"]
+    assert spent == pytest.approx(np.broadcast_to(np.log([1e20, BUDGET]), spent.shape), abs=1e-9)
+    assert z["params"] == pytest.approx(math.log(12) + 2 * z["width"] + z["depth"])
+    assert any("12 depth width^2" in note for note in found.notes)
+    assert found.kind == "posterior"
+    assert found.allocations[1].quantities["params"].value == pytest.approx(np.median(np.exp(z["params"][:, 1])))
+    assert "not a posterior" not in found.summary()
+
+
+def test_units_do_not_matter(synthetic):
+    plain = optimum(run_fit(synthetic, "chinchilla", bootstrap=0), compute=1e22)
+    scaled = synthetic.assign(params=synthetic["params"] / 1e6, tokens=synthetic["tokens"] / 1e9)
+    other = optimum(run_fit(scaled, "chinchilla", bootstrap=0), compute=1e22, cost="6e15*params*tokens")
+    one, two = plain.allocations[0].quantities, other.allocations[0].quantities
+    assert two["params"].value * 1e6 == pytest.approx(one["params"].value, rel=1e-6)
+    assert two["loss"].value == pytest.approx(one["loss"].value, rel=1e-8)
+    assert (plain.kind, plain.allocations[0].beyond) == ("normal approximation", 1.0)
+
+
+def test_a_budget_outside_the_runs_is_called_so(huber):
+    found = optimum(huber, compute=[1e17, 1e20, BUDGET])
+    lo, hi = found.ranges["compute"]
+    rows = 6 * huber.rows["params"] * huber.rows["tokens"]
+    assert (lo, hi) == pytest.approx((rows.min(), rows.max()))
+    assert [one.beyond for one in found.allocations] == pytest.approx([1e17 / lo, 1.0, BUDGET / hi])
+    text = found.summary()
+    assert "44 times the largest run, an extrapolation" in text
+    assert text.startswith("converged: ")
+    assert "bootstrap" in text
+    assert "not a posterior" in text
+
+
+def test_without_budgets_the_runs_span_them(huber):
+    found = optimum(huber)
+    lo, hi = found.ranges["compute"]
+    assert found.budgets == pytest.approx([lo, math.sqrt(lo * hi), hi, 10 * hi], rel=0.05)
+
+
+# What is not settled, and what has no optimum ----------------------------------------------------------------
+
+
+def test_words_say_whether_twenty_is_settled(huber):
+    open_question = optimum(huber, compute=BUDGET).verdict
+    assert any("do not tell 20 from" in one for one in open_question)
+    ratio = printed_optimum("Hoffmann", CHINCHILLA, HOFFMANN, compute=BUDGET)
+    assert not any("interval" in one for one in ratio.verdict)
+    narrow = replace(huber, uncertainty=replace(huber.uncertainty, draws=huber.point + np.zeros((3, 5))))
+    assert any("lies outside" in one for one in optimum(narrow, compute=BUDGET).verdict)
+
+
+def test_an_exponent_at_a_bound_gives_no_numbers(synthetic):
+    rng = np.random.default_rng(4)
+    flat = synthetic.assign(loss=2 + 300 / synthetic["params"] ** 0.3 * np.exp(0.01 * rng.standard_normal(56)))
+    fitted = run_fit(flat, "chinchilla", bootstrap=50, throw=False)
+    assert fitted.status == "not identified"
+    found = optimum(fitted, compute=1e22)
+    assert (found.exit_code, found.allocations) == (1, ())
+    assert found.table().empty
+    assert found.summary().startswith("not identified: ")
+    assert "No optimum: " in found.summary()
+    with pytest.raises(DataError, match="has no optimum"):
+        found.band("params", [1e22])
+
+
+def test_draws_without_an_optimum_are_counted(huber):
+    draws = huber.uncertainty.draws.copy()
+    draws[:40, huber.names.index("beta")] = 0.0
+    found = optimum(replace(huber, uncertainty=replace(huber.uncertainty, draws=draws)), compute=BUDGET)
+    assert any(note.startswith("40 of 400 draws have no optimum") for note in found.notes)
+    rest = optimum(replace(huber, uncertainty=replace(huber.uncertainty, draws=draws[40:])), compute=BUDGET)
+    assert found.table().equals(rest.table())
+    draws[:300, huber.names.index("beta")] = 0.0
+    lost = optimum(replace(huber, uncertainty=replace(huber.uncertainty, draws=draws)), compute=BUDGET)
+    assert "In 75% of the draws a term does not fall" in lost.reason
+
+
+@pytest.fixture(scope="module")
+def by_lab():
+    """Two labs, each with its own floor: 40 runs."""
+    rng = np.random.default_rng(9)
+    rows = [
+        {"lab": lab, "params": n, "tokens": d, "loss": floor + 200 / n**0.3 + 900 / d**0.35}
+        for lab, floor in (("x", 1.5), ("y", 1.9)) for n in (1e7, 1e8, 1e9, 1e10) for d in (1e9, 1e10, 1e11, 1e12, 3e12)
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.assign(loss=frame["loss"] * np.exp(1e-3 * rng.standard_normal(len(frame))))
+
+
+def test_levels_of_the_floor_matter_to_the_loss_only(by_lab):
+    fitted = run_fit(by_lab, "loss ~ E[lab] + A/params^alpha + B/tokens^beta", bootstrap=0)
+    silent, named = optimum(fitted, compute=1e22), optimum(fitted, compute=1e22, at={"lab": "y"})
+    assert "loss" not in silent.allocations[0].quantities
+    got = named.allocations[0].quantities
+    assert got["loss"].value == pytest.approx(got["loss_above_floor"].value + fitted["E[y]"].value)
+    assert silent.allocations[0].quantities["params"] == got["params"]
+
+
+def test_levels_of_a_term_must_be_named(by_lab):
+    fitted = run_fit(by_lab, "loss ~ E + A[lab]/params^alpha + B/tokens^beta", bootstrap=0)
+    with pytest.raises(DataError, match=r"A\[lab\] has one value per lab; name the level"):
+        optimum(fitted)
+    with pytest.raises(DataError, match=r"there is no lab 'z' among the fitted rows; .*x, y"):
+        optimum(fitted, at={"lab": "z"})
+    with pytest.raises(DataError, match="has no levels of 'family'"):
+        optimum(fitted, at={"family": "x"})
+    x, y = (optimum(fitted, compute=1e22, at={"lab": lab}) for lab in "xy")
+    larger = [one.allocations[0].quantities["params"].value for one in (x, y)]
+    assert (fitted["A[x]"].value < fitted["A[y]"].value) == (larger[0] < larger[1])
+
+
+@pytest.mark.parametrize(
+    ("law", "options", "message"),
+    [
+        ("loss ~ E + A/params^alpha", {}, "has one term, so all compute goes to params"),
+        ("loss ~ A/params^alpha + B*tokens^beta", {}, r"B\*tokens\^beta grows with tokens"),
+        ("chinchilla", {"cost": "6*params"}, "does not count tokens, of which .* any amount"),
+        ("chinchilla", {"cost": "6*params*tokens*width"}, "counts width, of which .* as little as possible"),
+        ("chinchilla", {"cost": "6*parms*tokens"}, "does not count params"),
+        ("loss ~ E + A/params^alpha + F/params^phi", {"cost": "params"}, "has 2 terms of params"),
+        ("chinchilla", {"compute": [1e20, -1.0]}, "compute is -1; a budget is a positive number"),
+        ("chinchilla", {"compute": math.inf}, "compute is inf; a budget is a positive number"),
+        ("chinchilla", {"level": 95}, "level is 95; it must lie between 0 and 1"),
+    ],
+)
+def test_bad_questions_are_refused(huber, law, options, message):
+    asked = replace(huber, law=Law.parse(law))
+    with pytest.raises(DataError, match=message):
+        optimum(asked, **options)
+
+
+def test_the_cost_by_shape_is_proposed(wide):
+    with pytest.raises(DataError, match=r'give cost="72\*width\^2\*depth\*tokens"'):
+        optimum(wide)
+
+
+def test_a_fit_that_did_not_converge_has_no_optimum(huber):
+    bad = replace(huber, findings=(replace(huber.findings[0], severity="not converged", message="It stopped."),))
+    with pytest.raises(DataError, match="its fit did not converge: It stopped"):
+        optimum(bad)
+
+
+def test_a_printed_law_needs_all_its_numbers():
+    with pytest.raises(DataError, match="A paper prints no E; "):
+        printed_optimum("A paper", CHINCHILLA, {name: HOFFMANN[name] for name in ("A", "B", "alpha", "beta")})
+
+
+# The cost --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("6*params*tokens", "6*params*tokens"),
+        (" 6 * 12 * width**2*depth * tokens ", "72*width^2*depth*tokens"),
+        ("params*1e-3*tokens^(2/3)", "0.001*params*tokens^(2/3)"),
+        ("params^1.5", "params^1.5"),
+    ],
+)
+def test_costs_read_back(text, canonical):
+    cost = Cost.parse(text)
+    assert str(cost) == canonical
+    assert Cost.parse(canonical) == cost
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "spot"),
+    [
+        ("6*params+tokens", "joined by", 8),
+        ("6*params/tokens", "joined by", 8),
+        ("6*", "expected a number or the name", 2),
+        ("6*params^-1", "joined by", 8),
+        ("6*params*params", "stands twice", 9),
+        ("6", "a positive number times columns", 0),
+        ("0*params", "a positive number times columns", 0),
+        ("6*params^0", "a power is a positive number", 2),
+        ("6params*tokens", "expected a number or the name", 0),
+        ("1e999*params", "expected a number or the name", 0),
+    ],
+)
+def test_unreadable_costs_get_a_caret(text, reason, spot):
+    with pytest.raises(DataError, match=reason) as caught:
+        Cost.parse(text)
+    lines = str(caught.value).splitlines()
+    assert lines[1] == f"  {text}"
+    assert lines[2].index("^") - 2 == spot
+
+
+def test_a_cost_is_evaluated_row_by_row():
+    rows = pd.DataFrame({"width": [10.0, 20.0], "depth": [2.0, 3.0], "tokens": [7.0, 5.0]})
+    assert Cost.parse(BY_SHAPE).of(rows) == pytest.approx([72 * 100 * 2 * 7, 72 * 400 * 3 * 5])
+
+
+def test_amounts_keep_their_digits():
+    shown = [amount(one) for one in (32.4e9, 1.4e12, 5.76e23, 20.0, 7.46, 999.6e6, 1e21)]
+    assert shown == ["32B", "1.4T", "5.76e23", "20", "7.5", "1.0B", "1e21"]
+
+
+# Approaches 1 and 2 ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def valleys():
+    """Exact parabolas whose minima follow 3 C^0.45 and least losses between two sizes."""
+    rows = []
+    for c in (1e18, 1e19, 1e20, 1e21):
+        best = math.log(3) + 0.45 * math.log(c)
+        for step in (-1.1, -0.4, 0.1, 0.7, 1.3):
+            n = math.exp(best + step)
+            rows.append({"params": n, "flops": c, "tokens": c / (6 * n), "loss": 3 + 0.2 * step**2})
+    return pd.DataFrame(rows)
+
+
+def test_parabolas_find_their_minima(valleys):
+    found = isoflop(valleys)
+    params, tokens = found.approach("approach 2"), found.approach("approach 2", "tokens")
+    assert params.exponent.value == pytest.approx(0.45, abs=1e-9)
+    assert tokens.exponent.value == pytest.approx(0.55, abs=1e-9)
+    assert [one.size for one in params.points] == pytest.approx([3 * c**0.45 for c in (1e18, 1e19, 1e20, 1e21)])
+    assert [one.loss for one in params.points] == pytest.approx([3.0] * 4)
+    assert params.at(1e22) == pytest.approx(3 * 1e22**0.45)
+    envelope = found.approach("approach 1")
+    assert envelope.exponent.value == pytest.approx(0.45)
+    assert [one.size for one in envelope.points] == pytest.approx(
+        [math.exp(0.1) * 3 * c**0.45 for c in (1e18, 1e19, 1e20, 1e21)]
+    )
+    assert found.exit_code == 0
+
+
+def test_the_error_of_a_minimum_is_right_over_many_data_sets(valleys):
+    """The delta method, against the scatter of minima under fresh noise."""
+    rng = np.random.default_rng(6)
+    one = valleys[valleys["flops"] == 1e20]
+    dense = pd.concat([one.assign(params=one["params"] * math.exp(s)) for s in np.linspace(-0.05, 0.05, 6)])
+    best = math.log(3) + 0.45 * math.log(1e20)
+    exact = 3 + 0.2 * (np.log(dense["params"]) - best) ** 2
+    minima, errors = [], []
+    for _ in range(300):
+        loss = exact + 0.01 * rng.standard_normal(len(dense))
+        point = isoflop(dense.assign(loss=loss)).approach("approach 2").points[0]
+        minima.append(math.log(point.size))
+        errors.append(point.error)
+    assert np.mean(errors) == pytest.approx(np.std(minima), rel=0.15)
+
+
+def test_a_budget_without_a_minimum_is_named(valleys):
+    odd = valleys.copy()
+    at = {c: odd["flops"] == c for c in (1e18, 1e19)}
+    odd.loc[at[1e18], "loss"] = 6 - odd.loc[at[1e18], "loss"]
+    odd.loc[at[1e19], "loss"] += 2 * np.log(odd.loc[at[1e19], "params"] / odd["params"].min())
+    found = isoflop(odd)
+    first, second = found.approach("approach 2").left_out
+    assert first == (pytest.approx(1e18), 5, "the parabola opens downward")
+    assert second == (pytest.approx(1e19), 5, "the minimum lies outside the runs")
+    assert math.isnan(found.approach("approach 2").exponent.value)
+    assert (found.status, found.exit_code) == ("not identified", 1)
+    assert "No line: fewer than three budgets show a minimum" in found.summary()
+    assert "the parabola opens downward (1e18)" in found.summary()
+    assert set(found.table()["left_out"]) > {"the parabola opens downward"}
+
+
+def test_nearly_equal_budgets_are_joined_by_the_fullest_window():
+    logs = np.array([0.0, 0.06, 0.10, 0.11, 0.12, 0.15, 1.0])
+    assert [list(one) for one in budgets(logs, 0.1)] == [[0], [1, 2, 3, 4, 5], [6]]
+    assert [list(one) for one in budgets(np.array([2.0, 1.0, 2.0]), 0.0)] == [[1], [0, 2]]
+
+
+def test_approach_two_on_published_runs_against_numpy():
+    """Every minimum of one configuration of Porian et al., by numpy's polynomials; near 0.5 as they report."""
+    where = 'configuration == "rw-tuned-short-const-standard-val"'
+    found = isoflop("porian", where=where)
+    rows = scalefit.load_dataset("porian").query(where)
+    minima = {
+        c: math.exp(np.polynomial.Polynomial.fit(np.log(one["params"]), one["loss"], 2).deriv().roots()[0])
+        for c, one in rows.groupby("flops")
+    }
+    points = found.approach("approach 2").points
+    assert len(points) == 12
+    assert [one.size for one in points] == pytest.approx(list(minima.values()))
+    slope = np.polyfit(np.log(list(minima)), np.log(list(minima.values())), 1)[0]
+    assert found.approach("approach 2").exponent.value == pytest.approx(slope)
+    assert found.approach("approach 2").exponent.holds(0.5)
+
+
+def test_chinchilla_by_two_approaches_agrees(huber):
+    found = isoflop("chinchilla", tolerance=0.1, beside=huber)
+    assert found.parametric.exponents == optimum(huber).exponents
+    assert "its interval and that of approach 2 overlap" in " ".join(found.verdict)
+    assert found.approach("approach 2").exponent.holds(0.49)  # Hoffmann et al. 2022, table 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"no budget of chinchilla has 4 different sizes; give a tolerance \(--tolerance\)"),
+        ({"tolerance": 1e-6}, "give a larger tolerance than 1e-06"),
+        ({"tolerance": -1}, "tolerance is -1; it must be 0"),
+        ({"level": 0}, "level is 0; it must lie between 0 and 1"),
+    ],
+)
+def test_isoflop_refuses(options, message):
+    with pytest.raises(DataError, match=message):
+        isoflop("chinchilla", **options)
+
+
+def test_mixed_corpora_are_noticed():
+    found = isoflop("marin_isoflop")
+    assert any("repeat the size of another at their budget" in one for one in found.notes)
+
+
+def test_records_are_json(huber, valleys):
+    bad = replace(huber, findings=(replace(huber.findings[0], code="term_vanished", severity="not identified"),))
+    for one in (optimum(huber, compute=BUDGET), optimum(bad), isoflop(valleys, beside=huber)):
+        assert json.loads(json.dumps(one.record(), allow_nan=False))["verdict"]
