@@ -49,13 +49,12 @@ HOUSE = {
     "__main__": (5, "cli"),
 }
 
-# The only imports that may go up or sideways: a result is asked to show or to store itself.
+# The only imports that may go up: a result is asked to show or to store itself.
 ERRANDS = {
     ("results", "Fit.plot"): "plots",
     ("results", "Fit.save"): "storage",
     ("results", "Fit.summary"): "summary",
     ("results", "Fit._repr_html_"): "summary",
-    ("optimum", "Optimum.plot"): "plots",
 }
 
 # Who may import a heavy library as a module loads; everybody else does so inside a function. None: nobody.

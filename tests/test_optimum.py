@@ -242,7 +242,8 @@ def test_bad_questions_are_refused(huber, law, options, message):
 
 def test_the_cost_by_shape_is_proposed(wide):
     with pytest.raises(DataError, match=r'give cost="72\*width\^2\*depth\*tokens"'):
-        optimum(wide)
+        optimum(wide, cost="6*params*tokens")
+    assert str(optimum(wide).cost) == BY_SHAPE
 
 
 def test_a_fit_that_did_not_converge_has_no_optimum(huber):

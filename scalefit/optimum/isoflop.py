@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law import Law
-from scalefit.optimum.cost import BY_SIZE, Cost
+from scalefit.optimum.cost import Cost
 from scalefit.optimum.result import Interval
 from scalefit.optimum.run import optimum
 from scalefit.optimum.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Point
@@ -40,7 +40,7 @@ def isoflop(
     drop_invalid: bool = False,
     level: float = 0.95,
     beside: Fit | None = None,
-    cost: str | Cost = BY_SIZE,
+    cost: str | Cost | None = None,
     label: str = "",
 ) -> IsoFlop:
     """Find the best size at each budget and the power of compute through them.
@@ -63,7 +63,7 @@ def isoflop(
         Probability of the intervals.
     beside : Fit, optional
         A fit of a law in params and tokens, shown as approach 3.
-    cost : str or Cost
+    cost : str or Cost, optional
         For that fit, as for :func:`scalefit.optimum.optimum`.
     label : str
         A name; the table's own when empty.

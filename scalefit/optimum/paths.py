@@ -41,8 +41,7 @@ class Paths(NamedTuple):
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Which draws have an optimum, shape (R,)."""
-        found: NDArray[np.bool_] = np.isfinite(np.hstack([self.start, self.slope])).all(axis=1)
-        return found
+        return np.asarray(np.isfinite(np.hstack([self.start, self.slope])).all(axis=1))
 
     def logs(self, log_compute: Array) -> Array:
         """Return ``ln x`` at budgets of shape (B,); shape (R, B, k)."""

@@ -93,8 +93,9 @@ class Optimum:
         The estimate of the floor; NaN where it differs by level and none is named.
     floor_draws : array, shape (R,), or None
         With the draws.
-    ranges : mapping of str to (float, float)
-        Smallest and largest of each column and of ``compute`` among the fitted rows; empty for printed numbers.
+    runs : DataFrame
+        The law's columns, ``params`` where it is derived, ``compute`` by this cost and the response of the fitted rows
+        (of the level, where one is named); empty for printed numbers.
     budgets : tuple of float
         The budgets asked for.
     status : str
@@ -119,7 +120,7 @@ class Optimum:
     draws: Paths | None
     floor: float
     floor_draws: Array | None
-    ranges: Mapping[str, tuple[float, float]]
+    runs: pd.DataFrame
     budgets: tuple[float, ...]
     status: str
     message: str
@@ -130,6 +131,12 @@ class Optimum:
     def exit_code(self) -> int:
         """0 when the numbers can be used as they are, 1 when not."""
         return 0 if self.status in ("converged", "printed") and not self.reason else 1
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest of each column and of ``compute`` among the runs; empty for printed numbers."""
+        ends = self.runs.agg(["min", "max"]) if len(self.runs) else self.runs
+        return {str(name): (float(one["min"]), float(one["max"])) for name, one in ends.items()}
 
     @property
     def exponents(self) -> dict[str, Interval]:
@@ -279,12 +286,6 @@ class Optimum:
         from scalefit.optimum.words import optimum_text
 
         return optimum_text(self)
-
-    def plot(self, **options: Any) -> Any:
-        """Draw the optimum against compute and return the matplotlib Axes; see :mod:`scalefit.plots.frontier`."""
-        from scalefit.plots.frontier import frontier
-
-        return frontier(self, **options)
 
     def __str__(self) -> str:
         return self.summary()

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
@@ -18,7 +19,7 @@ from scalefit.optimum.result import RATIO, Optimum
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
-__all__ = ["optimum", "printed_optimum"]
+__all__ = ["natural_cost", "optimum", "printed_optimum"]
 
 Array = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def optimum(
     fit: Fit,
     *,
     compute: float | Iterable[float] | None = None,
-    cost: str | Cost = BY_SIZE,
+    cost: str | Cost | None = None,
     level: float = 0.95,
     at: Mapping[str, str] | None = None,
     label: str = "",
@@ -44,8 +45,9 @@ def optimum(
         Least squares or a posterior, of a law with two or more falling terms, each in a column of its own.
     compute : float or iterable of float, optional
         Budgets, in the units of the cost; three that span the runs and ten times the largest when omitted.
-    cost : str or Cost
-        A number times powers of the law's columns; ``"72*width^2*depth*tokens"`` for width, depth and tokens.
+    cost : str or Cost, optional
+        A number times powers of the law's columns; when omitted ``"6*params*tokens"`` or, for a law of width, depth
+        and tokens, ``"72*width^2*depth*tokens"``.
     level : float
         Probability of the intervals.
     at : mapping of str to str, optional
@@ -70,11 +72,11 @@ def optimum(
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")
-    terms = _Terms.of(fit.law, cost if isinstance(cost, Cost) else Cost.parse(cost), at or {}, fit)
+    terms = _Terms.of(fit.law, cost, at or {}, fit)
     values = fit.point[None, :]
     kind, draws = _draws(fit)
     point, paths = (terms.paths(fit.names, rows) for rows in (values, draws))
-    usable = paths.usable
+    usable, runs = paths.usable, terms.runs(fit)
     reason = _reason(fit, bool(point.usable.all()), float(usable.mean()))
     lost = int(np.count_nonzero(~usable))
     missing = (
@@ -82,8 +84,8 @@ def optimum(
     )
     return Optimum(
         name, fit.law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
-        float(terms.floor(fit.names, values)[0]), terms.floor(fit.names, draws), terms.ranges(fit),
-        _budgets(compute, terms.ranges(fit)["compute"]), fit.status, fit.message, reason,
+        float(terms.floor(fit.names, values)[0]), terms.floor(fit.names, draws), runs,
+        _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
         (*terms.notes, *([missing] if lost else [])),
     )  # fmt: skip
 
@@ -94,7 +96,7 @@ def printed_optimum(
     values: Mapping[str, float],
     *,
     compute: float | Iterable[float] = (),
-    cost: str | Cost = BY_SIZE,
+    cost: str | Cost | None = None,
 ) -> Optimum:
     """Minimise a law with printed numbers, which come without draws and so without intervals.
 
@@ -107,8 +109,8 @@ def printed_optimum(
     values : mapping
         Every parameter, in the units of the columns.
     compute : float or iterable of float
-        Budgets.
-    cost : str or Cost
+        Budgets; none when omitted.
+    cost : str or Cost, optional
         As for :func:`optimum`.
 
     Returns
@@ -121,7 +123,7 @@ def printed_optimum(
     DataError
         When the law has no optimum under this cost, or a number is missing.
     """
-    terms = _Terms.of(law, cost if isinstance(cost, Cost) else Cost.parse(cost), {}, None)
+    terms = _Terms.of(law, cost, {}, None)
     names = tuple(str(coef) for coef in law.parameters)
     for name in names:
         if name not in values:
@@ -132,7 +134,7 @@ def printed_optimum(
     reason = "" if point.usable.all() else "a term does not fall, or has vanished."
     return Optimum(
         label, law, terms.cost, "printed", "as printed", math.nan, {}, terms.columns, point, None,
-        float(terms.floor(names, row)[0]), None, {}, _budgets(compute, (math.nan, math.nan)), "printed",
+        float(terms.floor(names, row)[0]), None, pd.DataFrame(), _budgets(compute, np.empty(0)), "printed",
         "Printed numbers, taken as they are.", reason, terms.notes,
     )  # fmt: skip
 
@@ -145,9 +147,10 @@ class _Terms(NamedTuple):
     at: Mapping[str, str]
 
     @classmethod
-    def of(cls, law: Law, cost: Cost, at: Mapping[str, str], fit: Fit | None) -> _Terms:
+    def of(cls, law: Law, cost: str | Cost | None, at: Mapping[str, str], fit: Fit | None) -> _Terms:
         """Check that there is an optimum at all."""
         _check_terms(law)
+        cost = natural_cost(law) if cost is None else Cost.parse(cost) if isinstance(cost, str) else cost
         _check_cost(law, cost)
         _check_levels(law, at, fit)
         return cls(law, cost, dict(at))
@@ -192,13 +195,15 @@ class _Terms(NamedTuple):
             return np.full(len(rows), np.nan)
         return np.zeros(len(rows)) if floor is None else self._value(floor, names, rows)
 
-    def ranges(self, fit: Fit) -> dict[str, tuple[float, float]]:
-        """Return the ends of the columns and of the cost among the fitted rows."""
-        rows = {name: fit.rows[name].to_numpy(float) for name in self.law.variables}
+    def runs(self, fit: Fit) -> pd.DataFrame:
+        """Return the fitted rows of the level with what they cost."""
+        mask = np.ones(len(fit.rows), dtype=bool)
+        for group, level in self.at.items():
+            mask &= fit.rows[group].astype(str).to_numpy() == level
+        rows = fit.rows.loc[mask, [*self.law.variables, self.law.response]].astype(float)
         if self.by_shape:
             rows["params"] = 12 * rows["depth"] * rows["width"] ** 2
-        rows["compute"] = self.cost.of(rows)
-        return {name: (float(values.min()), float(values.max())) for name, values in rows.items()}
+        return rows.assign(compute=self.cost.of(rows))
 
     def _value(self, value: Coef | Fraction, names: tuple[str, ...], rows: Array, *, log: bool = False) -> Array:
         if isinstance(value, Fraction):
@@ -288,12 +293,18 @@ def _reason(fit: Fit, falls: bool, usable: float) -> str:
     return ""
 
 
-def _budgets(compute: float | Iterable[float] | None, span: tuple[float, float]) -> tuple[float, ...]:
+def _budgets(compute: float | Iterable[float] | None, runs: Array) -> tuple[float, ...]:
+    """Check the budgets asked for, or choose some that span the runs."""
     if compute is None:
-        lo, hi = span
+        lo, hi = float(runs.min()), float(runs.max())
         return tuple(float(f"{one:.2g}") for one in (lo, math.sqrt(lo * hi), hi, DECADE * hi))
     given = [float(compute)] if isinstance(compute, int | float) else [float(one) for one in compute]
     for one in given:
         if not 0 < one < math.inf:
             raise DataError(f"compute is {one:g}; a budget is a positive number in the units of the cost, such as 1e21")
     return tuple(given)
+
+
+def natural_cost(law: Law) -> Cost:
+    """Return 72 width^2 depth tokens for a law of these three, 6 params tokens for any other."""
+    return Cost.parse(BY_SHAPE if {"width", "depth", "tokens"} == set(law.variables) else BY_SIZE)

@@ -15,6 +15,7 @@ from scalefit.errors import DataError, closest
 from scalefit.plots.distributions import densities, density, prior_posterior
 from scalefit.plots.fit import observed_predicted, optima, residuals, term
 from scalefit.plots.forest import forest, pooling
+from scalefit.plots.frontier import frontier
 from scalefit.plots.joint import joint, pairs
 from scalefit.plots.predictive import posterior_predictive
 from scalefit.plots.style import house_style, save_figure
@@ -26,6 +27,7 @@ __all__ = [
     "density",
     "draw",
     "forest",
+    "frontier",
     "house_style",
     "joint",
     "observed_predicted",
@@ -45,6 +47,7 @@ KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "density": density,
         "fit": observed_predicted,
         "forest": forest,
+        "frontier": frontier,
         "joint": joint,
         "observed": observed_predicted,
         "optima": optima,

@@ -1,0 +1,189 @@
+"""Compute-optimal frontiers: what the best allocation gives at each budget, with bands, runs and printed numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, closest
+from scalefit.optimum import Optimum, optimum
+from scalefit.optimum.result import EXCESS, LOSS, RATIO
+from scalefit.optimum.words import CHINCHILLA, NAMES
+from scalefit.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    PANEL,
+    RED,
+    TEAL,
+    column_label,
+    house_style,
+    log_axis,
+    new_panels,
+    panel_title,
+)
+from scalefit.plots.toy_curves import label_ends
+from scalefit.results import Fit
+
+__all__ = ["frontier"]
+
+Array = NDArray[np.float64]
+End = tuple[float, str, str]  # height, words and colour of a label
+
+_POINTS: Final = 60  # along the compute axis
+_STYLES: Final[tuple[Any, ...]] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_BAND: Final = 0.22  # opacity
+_STEP: Final = 1.35  # factor of compute between the bars at the right end
+
+
+@house_style()
+def frontier(
+    found: Fit | Optimum | Mapping[str, Optimum],
+    *,
+    quantities: Sequence[str] = (),
+    printed: Mapping[str, Optimum] | None = None,
+    ax: Axes | None = None,
+) -> Axes | tuple[Axes, ...]:
+    """Draw quantities of the best allocation against compute: lines at the estimates, bands over the draws.
+
+    The first is blue with its band, others are teal with the interval at the largest budget, printed numbers grey. Of
+    the loss only the first is drawn, with its runs. The tinted ground marks the compute of the runs: what lies outside
+    is extrapolated. The red line is at 20 tokens per parameter, the diamond at Chinchilla 70B (Hoffmann et al. 2022).
+
+    Parameters
+    ----------
+    found : Fit, Optimum or mapping of str to Optimum
+        One, or several by label; a fit is minimised first, under its natural cost.
+    quantities : sequence of str
+        One panel each; loss and tokens per parameter where the law has them, when empty.
+    printed : mapping of str to Optimum, optional
+        Numbers without draws.
+    ax : Axes, optional
+        Where to draw the first quantity alone; a new figure of the text width otherwise.
+
+    Returns
+    -------
+    Axes or tuple of Axes
+        One per panel.
+
+    Raises
+    ------
+    DataError
+        When there is no optimum to draw, or a quantity is unknown.
+    """
+    several = _by_label(found)
+    first = next(iter(several.values()))
+    chosen = tuple(quantities) or _usual(first)
+    for name in chosen:
+        if not any(name in one.quantities for one in several.values()):
+            raise DataError(f"there is no quantity {name!r}; {closest(name, first.quantities)}")
+    axes = [ax] if ax is not None else new_panels(1, len(chosen), height=68)
+    ends = [_panel(*one, several, printed or {}) for one in zip(axes, chosen, strict=False)]
+    if ax is None:
+        axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)
+    for panel, labels in zip(axes, ends, strict=True):  # last, when the panels have their heights
+        label_ends(panel, labels)
+    return tuple(axes) if ax is None else ax
+
+
+def _by_label(found: Fit | Optimum | Mapping[str, Optimum]) -> Mapping[str, Optimum]:
+    if isinstance(found, Fit):
+        found = optimum(found)
+    several = {found.label: found} if isinstance(found, Optimum) else found
+    usable = {label: one for label, one in several.items() if not one.reason}
+    if not usable:
+        reasons = "; ".join(f"{label}: {one.reason}" for label, one in several.items())
+        raise DataError(f"there is no optimum to draw ({reasons or 'none was given'})")
+    return usable
+
+
+def _usual(first: Optimum) -> tuple[str, ...]:
+    """Loss, and tokens per parameter or else the first column."""
+    return (LOSS if LOSS in first.quantities else EXCESS, RATIO if RATIO in first.columns else first.columns[0])
+
+
+def _panel(ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping[str, Optimum]) -> list[End]:
+    """Draw one quantity of all sources that have it, the loss of the first alone; return the labels of the lines."""
+    first, compute = next(iter(several.values())), _span(several)
+    shown = {label: one for label, one in {**several, **printed}.items() if name in one.quantities}
+    if name in (LOSS, EXCESS):
+        shown = dict(list(shown.items())[:1])
+    values, ends = _marks(ax, first, name, compute)
+    others = [label for label, one in shown.items() if one is not first and one.draws is not None]
+    for label, one in shown.items():
+        colour, style = BLUE, _STYLES[0]
+        band = one.band(name, compute)
+        if one is first:
+            ax.fill_between(compute, band[:, 1], band[:, 2], color=BLUE, alpha=_BAND, linewidth=0, zorder=2)
+            values.append(band[:, 1:].ravel())
+        elif label in others:
+            place = others.index(label)
+            colour, style = TEAL, _STYLES[place % len(_STYLES)]
+            ax.vlines(compute[-1] * _STEP ** (place + 1), band[-1, 1], band[-1, 2], color=TEAL, linewidth=1.6, zorder=3)
+            values.append(band[-1, 1:])
+        else:
+            colour = GREY
+        width = {BLUE: 1.6, TEAL: 1.1, GREY: 0.9}[colour]
+        ax.plot(compute, band[:, 0], color=colour, linestyle=style, linewidth=width, zorder=4 if one is first else 3)
+        values.append(band[:, 0])
+        ends.append((float(band[-1, 0]), label if len(shown) > 1 else "", colour))
+    log_axis(ax.xaxis, [compute[0], compute[-1] * _STEP ** (len(others) + 1)], most=5, pad=0.02)
+    ax.xaxis.set_major_formatter(FuncFormatter(_power))
+    if name != LOSS:
+        log_axis(ax.yaxis, _finite(values))
+    what = NAMES.get(name, name.replace("_", " "))
+    panel_title(ax, f"{what} on the frontier" if name in (LOSS, EXCESS) else f"best {what}")
+    ax.set_xlabel("compute $C$, FLOP")
+    ax.set_ylabel(what if name in (RATIO, EXCESS) else column_label(name))
+    return ends
+
+
+def _span(several: Mapping[str, Optimum]) -> Array:
+    """Return budgets from the smallest run to the largest run or budget of any source."""
+    limits = [end for one in several.values() for end in (*one.ranges["compute"], *one.budgets)]
+    return np.geomspace(min(limits), max(limits), _POINTS)
+
+
+def _marks(ax: Axes, first: Optimum, name: str, compute: Array) -> tuple[list[Array], list[End]]:
+    """Draw the ground of the runs, the runs, and what is known of Chinchilla; return values and labels to show."""
+    lo, hi = first.ranges["compute"]
+    ax.axvspan(lo, hi, color=PANEL, linewidth=0, zorder=0)
+    shown: list[Array] = []
+    ends: list[End] = []
+    if name == LOSS:
+        ax.scatter(
+            first.runs["compute"], first.runs[first.law.response], s=5, color=GREY, alpha=0.4, linewidths=0, zorder=1
+        )
+    colour, words = (RED, "20, Chinchilla 70B") if name == RATIO else (INK, "Chinchilla 70B")
+    if name == RATIO:
+        ax.axhline(CHINCHILLA[RATIO], color=RED, linewidth=1.1, zorder=1.5)
+    inside = name in CHINCHILLA and compute[0] <= CHINCHILLA["compute"] <= 1.01 * compute[-1]
+    if inside:
+        ax.plot(
+            CHINCHILLA["compute"], CHINCHILLA[name], marker="D", markersize=3.5, color=colour, linestyle="", zorder=5
+        )
+    if inside or name == RATIO:
+        shown.append(np.array([CHINCHILLA[name]]))
+        ends.append((CHINCHILLA[name], words, colour))
+    return shown, ends
+
+
+def _finite(values: list[Array]) -> Array:
+    every = np.concatenate(values)
+    return every[np.isfinite(every)]
+
+
+def _power(value: float, _: object) -> str:
+    return f"$10^{{{round(np.log10(value))}}}$"
+
+
+def _key(several: Mapping[str, Optimum]) -> str:
+    first, *others = several.values()
+    parts = [f"band: {first.level:.0%} interval ({first.kind})"] if first.draws is not None else []
+    parts += ["bars: those of the others, at the right end"] if any(one.draws is not None for one in others) else []
+    return " · ".join([*parts, "tinted: compute of the runs"])
