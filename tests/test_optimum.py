@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 import scalefit
+from scalefit.cli import main
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.leastsq import fit as run_fit
@@ -424,3 +426,62 @@ def test_records_are_json(huber, valleys):
     bad = replace(huber, findings=(replace(huber.findings[0], code="term_vanished", severity="not identified"),))
     for one in (optimum(huber, compute=BUDGET), optimum(bad), isoflop(valleys, beside=huber)):
         assert json.loads(json.dumps(one.record(), allow_nan=False))["verdict"]
+
+
+# The command line ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scalefit", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_the_verb_prints_one_json_object(run, huber):
+    huber.save("my.fit")
+    code, out, _ = run("optimum", "my.fit", "--compute", "1e21,5.76e23", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record == json.loads(json.dumps(optimum(huber, compute=[1e21, BUDGET], label="my").record()))
+    assert (record["kind"], record["cost"], record["status"]) == ("bootstrap", "6*params*tokens", "converged")
+
+
+def test_the_verb_says_the_status_first_and_draws(run, huber, tmp_path):
+    huber.save("my.fit")
+    code, out, err = run("optimum", "my.fit", "--compute", "1e21", "--compute", "5e23", "--out", "a.svg")
+    assert (code, out.partition(":")[0]) == (0, "converged")
+    assert "drawn to a.svg" in err
+    assert b"Chinchilla 70B" in (tmp_path / "a.svg").read_bytes()
+
+
+def test_the_verb_refuses(run, huber):
+    huber.save("my.fit")
+    for options, message in (
+        (["--compute", "lots"], "--compute 'lots'"),
+        (["--cost", "6*params+tokens"], "  6*params+tokens\n          ^"),
+        (["--at", "family=OPT"], "has no levels of 'family'"),
+        (["--out", "nowhere/a.png"], "cannot write"),
+    ):
+        code, out, err = run("optimum", "my.fit", *options)
+        assert (code, out) == (2, "")
+        assert message in err
+
+
+def test_isoflop_runs_beside_a_fit(run, huber):
+    huber.save("my.fit")
+    code, out, _ = run("isoflop", "chinchilla", "--tolerance", 0.1, "--beside", "my.fit", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["parametric"]["exponents"]["params"] == optimum(huber).exponents["params"]._asdict()
+    assert run("isoflop", "chinchilla")[0] == 2

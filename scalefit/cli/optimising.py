@@ -1,0 +1,104 @@
+"""Verbs on where compute is spent best: optimum asks a saved fit, isoflop a table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalefit.cli.app import Json, Table, app, assignments
+from scalefit.errors import DataError
+from scalefit.terminal import check_writable
+
+__all__ = ["isoflop_command", "optimum_command"]
+
+CostText = Annotated[
+    str | None, typer.Option(help="'6*params*tokens', or '72*width^2*depth*tokens' for a law of these, without it.")
+]
+Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
+
+
+@app.command(name="optimum")
+def optimum_command(
+    fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by fit --out or bayes --out.")],
+    compute: Annotated[
+        list[str] | None, typer.Option(help="Budgets in FLOP, such as 1e21,5.76e23; from the runs without it.")
+    ] = None,
+    cost: CostText = None,
+    at: Annotated[list[str] | None, typer.Option(help="Level of a grouping column, family=OPT; repeat it.")] = None,
+    level: Level = 0.95,
+    out: Annotated[Path | None, typer.Option("--out", help="Draw the frontier to this file (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the sizes that a fitted law calls best at each budget of compute, with intervals.
+
+    Example: scalefit optimum my.fit --compute 1e21,5.76e23 --out frontier.png
+    """
+    from scalefit.optimum import optimum
+    from scalefit.storage import load_fit
+
+    check_writable(out)
+    found = optimum(
+        load_fit(fit_file), compute=_budgets(compute), cost=cost, level=level, at=assignments(at, "--at"),
+        label=fit_file.stem,
+    )  # fmt: skip
+    if out is not None:
+        from scalefit.plots import frontier, save_figure
+
+        save_figure(frontier(found), out)
+        print(f"drawn to {out}", file=sys.stderr)
+    _show(found, as_json)
+
+
+@app.command(name="isoflop")
+def isoflop_command(
+    table: Table,
+    tolerance: Annotated[float, typer.Option(help="Difference of ln flops within one budget; 0 for equal ones.")] = 0.0,
+    beside: Annotated[
+        Path | None, typer.Option(metavar="FIT", help="A saved fit in params and tokens: approach 3.")
+    ] = None,
+    cost: CostText = None,
+    where: Annotated[str | None, typer.Option(help="As for fit.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
+    derive: Annotated[list[str] | None, typer.Option(help="As for fit.")] = None,
+    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="As for fit.")] = False,
+    level: Level = 0.95,
+    as_json: Json = False,
+) -> None:
+    """Find the best size at each budget straight from the runs (approaches 1 and 2 of Hoffmann et al. 2022).
+
+    Example: scalefit isoflop marin_isoflop --where 'train_set == "dclm"'
+    """
+    from scalefit.optimum import isoflop
+    from scalefit.storage import load_fit
+    from scalefit.tables import parse_mapping
+
+    found = isoflop(
+        table, tolerance=tolerance, where=where, mapping=parse_mapping(mapping) if mapping else None,
+        derive=derive or (), drop_invalid=drop_invalid, level=level, cost=cost,
+        beside=None if beside is None else load_fit(beside),
+    )  # fmt: skip
+    _show(found, as_json)
+
+
+def _budgets(texts: list[str] | None) -> list[float] | None:
+    """Read budgets, several to an option."""
+    from scalefit.quantities import parse_number
+
+    if texts is None:
+        return None
+    budgets = []
+    for text in ",".join(texts).split(","):
+        try:
+            budgets.append(parse_number(text.strip()))
+        except ValueError as error:
+            raise DataError(f"--compute {text!r}: {error}; give budgets in FLOP, such as 1e21,5.76e23") from None
+    return budgets
+
+
+def _show(found: Any, as_json: bool) -> None:
+    print(json.dumps(found.record(), indent=1) if as_json else found)
+    raise typer.Exit(found.exit_code)
