@@ -1,14 +1,15 @@
-"""Set a law in type: mathtext for figures, typst maths for the PDF."""
+"""Set a law in type: mathtext for figures, typst maths for the PDF, MathML for the page on a screen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from html import unescape
 from typing import Final
 
 from scalefit.law import Coef, Law, Term, format_value
 
-__all__ = ["SYMBOLS", "to_mathtext", "to_typst"]
+__all__ = ["SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
 
 # The field's letters for the usual columns.
 SYMBOLS: Final = {"loss": "L", "params": "N", "tokens": "D", "flops": "C", "width": "m", "depth": "l"}
@@ -29,6 +30,11 @@ class _Markup:
     power: str  # base and exponent
     ratio: str  # numerator and denominator
     times: str
+    letter: str = "{}"
+    number: str = "{}"
+    comma: str = ", "
+    plus: str = " + "
+    equals: str = " = "
 
     def symbol(self, name: str) -> str:
         head, _, tail = name.partition("_")
@@ -40,11 +46,11 @@ class _Markup:
 
     def coef(self, value: Coef | Fraction) -> str:
         if isinstance(value, Fraction):
-            return format_value(value).strip("()")
+            return self.number.format(format_value(value).strip("()"))
         symbol = self.symbol(value.name)
         if not value.groups:
             return symbol
-        levels = ", ".join(self.upright.format(group.replace("_", " ")) for group in value.groups)
+        levels = self.comma.join(self.upright.format(group.replace("_", " ")) for group in value.groups)
         return self.below.format(symbol, levels)
 
     def term(self, term: Term) -> str:
@@ -57,12 +63,14 @@ class _Markup:
     def law(self, law: Law) -> str:
         parts = [] if law.floor is None else [self.coef(law.floor)]
         parts += [self.term(term) for term in law.terms]
-        return f"{self.column(law.response)} = {' + '.join(parts)}"
+        return f"{self.column(law.response)}{self.equals}{self.plus.join(parts)}"
 
     def _word(self, word: str) -> str:
         if word in GREEK:
             return self.greek.format(word)
-        return word if len(word) == 1 or word.isdigit() else self.upright.format(word.replace("_", " "))
+        if word.isdigit():
+            return self.number.format(word)
+        return self.letter.format(word) if len(word) == 1 else self.upright.format(word.replace("_", " "))
 
 
 _MATHTEXT: Final = _Markup(
@@ -71,6 +79,12 @@ _MATHTEXT: Final = _Markup(
 )  # fmt: skip
 _TYPST: Final = _Markup(
     greek="{}", upright='upright("{}")', below="{}_({})", power="{}^({})", ratio="frac({}, {})", times="{} thin {}"
+)  # fmt: skip
+_MATHML: Final = _Markup(
+    greek="<mi>&{};</mi>", upright="<mtext>{}</mtext>", below="<msub>{}<mrow>{}</mrow></msub>",
+    power="<msup>{}{}</msup>", ratio="<mfrac>{}{}</mfrac>", times="{}<mo rspace='0.17em'>&InvisibleTimes;</mo>{}",
+    letter="<mi>{}</mi>", number="<mn>{}</mn>", comma="<mo rspace='0.3em'>,</mo>", plus="<mo>+</mo>",
+    equals="<mo>=</mo>",
 )  # fmt: skip
 
 
@@ -104,3 +118,20 @@ def to_typst(law: Law) -> str:
         Such as ``L = E + frac(A, N^(alpha))``.
     """
     return _TYPST.law(law)
+
+
+def to_mathml(law: Law) -> str:
+    """Typeset a law as presentation MathML, without the ``math`` element around it.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+
+    Returns
+    -------
+    str
+        Well-formed XML without named entities, such as
+        ``<mi>L</mi><mo>=</mo><mi>E</mi><mo>+</mo><mfrac><mi>A</mi><msup><mi>N</mi><mi>α</mi></msup></mfrac>``.
+    """
+    return unescape(_MATHML.law(law))  # the names of Greek letters are those of HTML's entities

@@ -15,7 +15,7 @@ from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef, Law, Term
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
-from scalefit.typeset import GREEK, SYMBOLS, to_typst
+from scalefit.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 
 __all__ = ["Runs", "equation", "fill", "join", "runs", "spoken"]
 
@@ -38,7 +38,8 @@ def runs(text: str) -> Runs:
     Returns
     -------
     list
-        Strings, ``{"math": typst source, "alt": words}`` for symbols, ``{"strong": words}``.
+        Strings, ``{"math": typst source, "mathml": the same for a browser, "alt": words}`` for symbols,
+        ``{"strong": words}``.
     """
     out: Runs = []
     end = 0
@@ -51,14 +52,14 @@ def runs(text: str) -> Runs:
 
 def symbol(name: str) -> dict[str, str]:
     """Typeset the name of a parameter or of a column."""
-    letter = SYMBOLS.get(name, name)
-    source = to_typst(Law("loss", Coef(letter), ())).partition(" = ")[2]
-    return {"math": source, "alt": _spoken_name(name)}
+    letter = Law("loss", Coef(SYMBOLS.get(name, name)), ())
+    source, markup = to_typst(letter).partition(" = ")[2], to_mathml(letter).partition("<mo>=</mo>")[2]
+    return {"math": source, "mathml": markup, "alt": _spoken_name(name)}
 
 
 def equation(law: Law) -> dict[str, str]:
     """Typeset a law as a display equation with its words."""
-    return {"math": to_typst(law), "alt": spoken(law)}
+    return {"math": to_typst(law), "mathml": to_mathml(law), "alt": spoken(law)}
 
 
 def spoken(law: Law) -> str:

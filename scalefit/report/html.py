@@ -1,0 +1,202 @@
+"""Set a report for a screen: the blocks and figures of the PDF as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from itertools import takewhile
+from string import Template, ascii_letters, digits
+from typing import Any, Final
+
+from scalefit.errors import StudyError
+from scalefit.report.blocks import Block
+from scalefit.report.embed import font_faces, inline_figure
+from scalefit.report.text import Runs
+
+__all__ = ["html_report"]
+
+_LINKS: Final = re.compile(r"\barXiv:(?P<paper>\d{4}\.\d{4,5})|\bgithub\.com/[\w-]+/[\w.-]*\w")
+
+_TIED: Final = re.compile(r"(?P<before>[^\s>]*)<math[^>]*>(?:(?!</math>).)*</math>(?P<after>(?:[^\s<]|\u00a0)*)")
+_HYPHENED: Final = re.compile(r"[\w-]*-[\w-]+")
+_WORDY: Final = 12  # letters
+
+
+def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> bytes:
+    """Set a report for reading on a screen.
+
+    Parameters
+    ----------
+    document : mapping
+        Title and blocks, as for the PDF.
+    figures : mapping
+        SVG by file name.
+
+    Returns
+    -------
+    bytes
+        One HTML file in UTF-8 with typeface, figures and style inside; no script. The same input gives the same bytes.
+
+    Raises
+    ------
+    MissingExtra
+        When the typeface is not installed.
+    StudyError
+        When a block is of a kind that cannot be set.
+    """
+    page = _Page(figures)
+    blocks = document["blocks"]
+    front = list(takewhile(lambda block: block["kind"] != "heading", blocks))
+    head = ("title", "subtitle", "date", "made", "footer")
+    body = {
+        **{key: escape(document[key]) for key in head},
+        "front": page.set(front),
+        "rest": page.set(blocks[len(front) :]),
+    }
+    body["contents"] = "\n".join(f'<li><a href="#{name}">{words}</a></li>' for name, words in page.headings.items())
+    template, style = (_file(name) for name in ("page.html", "page.css"))
+    letters = "".join(sorted({*ascii_letters, *digits, *"".join(body.values())}))
+    return Template(template).substitute(body, style=style, fonts=font_faces(letters)).encode()
+
+
+def _file(name: str) -> str:
+    return resources.files("scalefit.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@dataclass
+class _Page:
+    """Sets blocks one after the other; keeps their numbers and the headings for the table of contents."""
+
+    figures: Mapping[str, bytes]
+    headings: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def set(self, blocks: Sequence[Block]) -> str:
+        setters: dict[str, Callable[[Block], str]] = {
+            "answer": _answer,
+            "cards": _cards,
+            "code": _code,
+            "equations": _equations,
+            "figure": self.figure,
+            "heading": self.heading,
+            "new page": lambda _: "",
+            "note": lambda block: f'<p class="note">{_prose(block["runs"])}</p>',
+            "paragraph": lambda block: f"<p>{_prose(block['runs'])}</p>",
+            "table": self.table,
+        }
+        unknown = {block["kind"] for block in blocks} - setters.keys()
+        if unknown:
+            raise StudyError(f"the page cannot be set: unknown kinds of blocks: {', '.join(sorted(unknown))}")
+        return "\n".join(filter(None, (setters[block["kind"]](block) for block in blocks)))
+
+    def heading(self, block: Block) -> str:
+        words = escape(block["text"])
+        stem = "-".join(re.findall(r"\w+", block["text"].lower()))
+        name = f"section-{len(self.headings) + 1}-{stem}"
+        self.headings[name] = words
+        return f'<h2 id="{name}">{words} <a class="anchor" href="#{name}" aria-label="Link to this section">#</a></h2>'
+
+    def figure(self, block: Block) -> str:
+        name, caption = self._captioned("Figure", block)
+        svg = inline_figure(self.figures[block["file"]], name, block["alt"])
+        return f'<figure class="figure" id="{name}">\n{_scrolled(svg, name)}\n{caption}\n</figure>'
+
+    def table(self, block: Block) -> str:
+        name, caption = self._captioned("Table", block)
+        classes = [_column_class(block, column) for column in range(len(block["header"]))]
+        head = "".join(
+            f'<th scope="col" class="{one}">{_prose(cell)}</th>'
+            for one, cell in zip(classes, block["header"], strict=True)
+        )
+        rows = "\n".join(f"<tr>{_row(row, classes)}</tr>" for row in block["rows"])
+        wide = ' class="wide"' if block["fill"] is not None else ""
+        body = (
+            f'<table{wide} aria-labelledby="{name}-caption">\n'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+        )
+        return f'<figure class="table" id="{name}">\n{caption}\n{_scrolled(body, name)}\n</figure>'
+
+    def _captioned(self, kind: str, block: Block) -> tuple[str, str]:
+        """Return the name of a figure or table in the page and its numbered caption."""
+        number = self.counts[kind] = self.counts.get(kind, 0) + 1
+        name = f"{kind.lower()}-{number}"
+        words = f"<b>{kind} {number}.</b> {_prose(block['caption'])}"
+        return name, f'<figcaption id="{name}-caption">{words}</figcaption>'
+
+
+def _answer(block: Block) -> str:
+    paragraphs = "\n".join(f"<p>{_prose(item)}</p>" for item in block["items"])
+    return f'<section class="answer" aria-label="The answer">\n{paragraphs}\n</section>'
+
+
+def _cards(block: Block) -> str:
+    items = "\n".join(
+        f"<div><dt>{_prose(item['title'])}</dt>"
+        f'<dd class="value">{escape(item["value"])}</dd><dd>{_prose(item["detail"])}</dd></div>'
+        for item in block["items"]
+    )
+    return f'<dl class="cards">\n{items}\n</dl>'
+
+
+def _code(block: Block) -> str:
+    lines = [_HYPHENED.sub(r"<span>\g<0></span>", escape(line)) for line in block["lines"]]
+    text = "".join(f'<span class="line">{line}\n</span>' for line in lines)
+    caption = f"<figcaption>{_prose(block['caption'])}</figcaption>"
+    return f'<figure class="code">\n{caption}\n<pre><code>{text}</code></pre>\n</figure>'
+
+
+def _equations(block: Block) -> str:
+    items = "\n".join(f"<div>{_maths(item, display=True)}</div>" for item in block["items"])
+    return f'<div class="equations">\n{items}\n</div>'
+
+
+def _row(row: Sequence[Runs], classes: Sequence[str]) -> str:
+    """Set the cells of a row; words in the first column are its heading."""
+    cells = [(("th", ' scope="row"') if i == 0 and "left" in one else ("td", ""), one) for i, one in enumerate(classes)]
+    return "".join(
+        f'<{tag}{scope} class="{one}">{_prose(cell)}</{tag}>'
+        for ((tag, scope), one), cell in zip(cells, row, strict=True)
+    )
+
+
+def _column_class(block: Block, column: int) -> str:
+    """Return what the style needs to know of a column: its side, and whether it holds words that would be squeezed."""
+    side = str(block["align"][column])
+    if column == block["fill"]:
+        return f"{side} fill"
+    texts = ("".join(run for run in row[column] if isinstance(run, str)) for row in block["rows"])
+    longest = max((len(line) for text in texts for line in text.split("\n")), default=0)
+    return f"{side} words" if side == "left" and longest > _WORDY else side
+
+
+def _scrolled(content: str, name: str) -> str:
+    """Let something wide scroll in a box of its own, also by keys."""
+    return f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">{content}</div>'
+
+
+def _prose(runs: Runs) -> str:
+    """Set runs of text and symbols; a comma or a hard blank keeps what follows on the line of its symbol."""
+    return _TIED.sub(_held, "".join(_run(run) for run in runs))
+
+
+def _held(found: re.Match[str]) -> str:
+    return f'<span class="held">{found[0]}</span>' if found["before"] or found["after"] else found[0]
+
+
+def _run(run: str | dict[str, str]) -> str:
+    if isinstance(run, str):
+        return _LINKS.sub(_link, escape(run, quote=False)).replace("\n", "<br/>")
+    return f"<strong>{escape(run['strong'], quote=False)}</strong>" if "strong" in run else _maths(run)
+
+
+def _link(found: re.Match[str]) -> str:
+    address = f"arxiv.org/abs/{found['paper']}" if found["paper"] else found[0]
+    return f'<a href="https://{address}">{found[0]}</a>'
+
+
+def _maths(run: dict[str, str], *, display: bool = False) -> str:
+    block = ' display="block"' if display else ""
+    return f'<math{block} alttext="{escape(run["alt"])}">{run["mathml"]}</math>'
