@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -296,13 +296,19 @@ def _reason(fit: Fit, falls: bool, usable: float) -> str:
 def _budgets(compute: float | Iterable[float] | None, runs: Array) -> tuple[float, ...]:
     """Check the budgets asked for, or choose some that span the runs."""
     if compute is None:
-        lo, hi = float(runs.min()), float(runs.max())
-        return tuple(float(f"{one:.2g}") for one in (lo, math.sqrt(lo * hi), hi, DECADE * hi))
+        lo, hi = _two_digits(float(runs.min()), math.ceil), _two_digits(float(runs.max()), math.floor)
+        return lo, _two_digits(math.sqrt(lo * hi), round), hi, DECADE * hi
     given = [float(compute)] if isinstance(compute, int | float) else [float(one) for one in compute]
     for one in given:
         if not 0 < one < math.inf:
             raise DataError(f"compute is {one:g}; a budget is a positive number in the units of the cost, such as 1e21")
     return tuple(given)
+
+
+def _two_digits(value: float, rounding: Callable[[float], int]) -> float:
+    """Round so that a budget chosen from the runs stays among them."""
+    power = math.floor(math.log10(value)) - 1
+    return float(f"{rounding(value / 10.0**power)}e{power}")
 
 
 def natural_cost(law: Law) -> Cost:

@@ -12,9 +12,11 @@ __all__ = [
     "aligned",
     "amount",
     "amount_interval",
+    "amount_of",
     "decimal_interval",
     "distance",
     "optimum_text",
+    "spread",
     "verdict",
 ]
 
@@ -67,7 +69,7 @@ def _growth(found: Optimum) -> str:
     """Say whether parameters and tokens grow alike, which a constant ratio means."""
     own = found.exponents
     a, b, drift = own["params"], own["tokens"], own[RATIO]
-    text = f"Best parameters grow as C^{rounded(a.value, _spread(a))}, tokens as C^{rounded(b.value, _spread(b))}"
+    text = f"Best parameters grow as C^{rounded(a.value, spread(a))}, tokens as C^{rounded(b.value, spread(b))}"
     if math.isnan(drift.lo):
         return f"{text}."
     share = f"{found.level:.0%} interval of the difference {decimal_interval(drift)}"
@@ -124,7 +126,7 @@ def _method(found: Optimum) -> str:
 
 def _exponent_lines(found: Optimum) -> list[str]:
     rows = [
-        [name, rounded(one.value, _spread(one)), decimal_interval(one)]
+        [name, rounded(one.value, spread(one)), decimal_interval(one)]
         for name, one in ((_name(key), value) for key, value in found.exponents.items())
     ]
     return aligned(["grows as C^", "exponent", "interval"], rows)
@@ -136,7 +138,7 @@ def _budget_lines(found: Optimum) -> list[str]:
         first = amount(one.compute)
         for name, number in one.quantities.items():
             inside = decimal_interval if name in (LOSS, EXCESS) else amount_interval
-            value = rounded(number.value, _spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
+            value = rounded(number.value, spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
             rows.append([first, _name(name), value, inside(number)])
             first = ""
     return aligned(["compute", "", "optimum", "interval"], rows) if rows else []
@@ -193,21 +195,20 @@ def amount_interval(number: Interval) -> str:
 
 
 def _digits(number: Interval) -> int:
-    spread = _spread(number)
-    if spread is None or not math.isfinite(spread) or spread <= 0 or number.value == 0:
+    error = spread(number)
+    if error is None or not math.isfinite(error) or error <= 0 or number.value == 0:
         return 2
-    return min(4, max(2, 2 + math.floor(math.log10(abs(number.value) / spread))))
+    return min(4, max(2, 2 + math.floor(math.log10(abs(number.value) / error))))
 
 
 def decimal_interval(number: Interval) -> str:
     """Print the interval of an exponent or a loss; nothing where there is none."""
     if math.isnan(number.lo):
         return ""
-    spread = _spread(number)
-    return f"[{rounded(number.lo, spread)}, {rounded(number.hi, spread)}]"
+    return f"[{rounded(number.lo, spread(number))}, {rounded(number.hi, spread(number))}]"
 
 
-def _spread(number: Interval) -> float | None:
+def spread(number: Interval) -> float | None:
     """Return about a standard error, to round by."""
     return None if math.isnan(number.lo) else (number.hi - number.lo) / 4
 

@@ -1,0 +1,289 @@
+"""The section on the best use of compute: what a law says of it, how far choices move that, and what is not settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.optimum import Cost, Interval, Optimum, optimum, printed_optimum
+from scalefit.optimum.cost import BY_SIZE
+from scalefit.optimum.result import EXCESS, LOSS, RATIO
+from scalefit.optimum.run import natural_cost
+from scalefit.optimum.words import CHINCHILLA, KNOWN, amount, amount_interval, amount_of, decimal_interval, spread
+from scalefit.plots import frontier
+from scalefit.records import CONVERGED
+from scalefit.report.blocks import Block, note, paragraph, table
+from scalefit.report.gallery import Gallery
+from scalefit.report.parts import Section
+from scalefit.report.published import published_point
+from scalefit.report.sentences import capital, words
+from scalefit.report.tables import transpose
+from scalefit.report.text import fill, join
+from scalefit.results import Fit
+from scalefit.rounding import rounded
+
+__all__ = ["optimum_section"]
+
+Optima = Mapping[str, Optimum]
+
+_HEADS: Final = {RATIO: "tokens per parameter", EXCESS: "loss above floor"}
+_CLOSE: Final = 1.25  # factor within which choices are called alike
+
+
+def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+    """Write how compute is spent best by the main fit, by its alternatives, and by printed numbers.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``optimum``; ``cost`` and ``compute`` are those of :func:`scalefit.optimum.optimum`.
+    fits : mapping
+        Fits by name.
+    gallery : Gallery
+        Keeps the figure.
+
+    Returns
+    -------
+    list of Block
+        Words, the budgets, the powers of compute, the frontier; a note in place of all where there is no optimum.
+    """
+    text = [paragraph(fill(one, fits)) for one in section.text]
+    found, missing = _optima(section, fits, gallery)
+    label = gallery.labels[section.fit]
+    notes = [note(*missing)] if missing else []
+    if label not in found:
+        return notes + text
+    main, others = found[label], {name: one for name, one in found.items() if name != label}
+    limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {main.message}")]
+    printed, unread = _printed(section, fits[section.fit], main)
+    blocks = [*limits, paragraph(_assumed(main), _growth(main), _settled(main), _reach(main)), *notes, *text]
+    if others:
+        blocks.append(paragraph(_choices(label, main, others)))
+    blocks.append(_budgets_table(label, main))
+    if others or section.published:
+        blocks.append(_powers_table(found, printed, unread))
+    return [*blocks, _figure(label, found, printed, gallery)]
+
+
+def _optima(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> tuple[dict[str, Optimum], list[str]]:
+    """Minimise every fit; those without an optimum are named with the reason."""
+    found, missing = {}, []
+    for name in (section.fit, *section.alternatives):
+        label, cost = gallery.labels[name], _cost(section, fits[name].law, name)
+        try:
+            one = optimum(fits[name], compute=section.compute or None, cost=cost, label=label)
+        except DataError as error:
+            missing.append(f"“{label}” has no best use of compute: {error}.")
+            continue
+        if one.reason:
+            missing.append(f"“{label}” has no best use of compute: {one.reason}")
+        else:
+            found[label] = one
+    return found, missing
+
+
+def _cost(section: Section, law: Law, name: str) -> Cost:
+    """Return the cost of the study; the natural one for its default, and for alternatives in other columns."""
+    given = Cost.parse(section.cost)
+    other = section.cost == BY_SIZE or (name != section.fit and set(given.columns) != set(law.variables))
+    return natural_cost(law) if other else given
+
+
+def _printed(section: Section, fit: Fit, main: Optimum) -> tuple[dict[str, Optimum], list[str]]:
+    """Minimise the law with printed numbers, where a paper prints all."""
+    found, unread = {}, []
+    for paper in section.published:
+        point = published_point(fit, paper)
+        if not {str(coef) for coef in fit.law.parameters} <= set(point.values):
+            unread.append(paper.label)
+            continue
+        found[paper.label] = printed_optimum(
+            paper.label, fit.law, point.values, compute=main.budgets, cost=main.cost
+        )  # fmt: skip
+    return found, unread
+
+
+def _assumed(main: Optimum) -> str:
+    """Say what a run costs and how parameters are counted."""
+    assumes = main.cost.assumes
+    notes = [one for one in main.notes if "12 depth" not in assumes or "12 depth" not in one]
+    said = " ".join([f"A run costs {str(main.cost).replace('*', ' × ')} FLOP: {assumes}.", *map(capital, notes)])
+    return said.replace("^2", "²")
+
+
+def _growth(main: Optimum) -> str:
+    """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
+    own = main.exponents
+    powers = {name: own[name] for name in main.columns if name != RATIO}
+    said = join([f"{words(name)} to the power {_decimal(one)}" for name, one in powers.items()])
+    text = f"The best columns grow with compute: {said}."
+    if RATIO not in own:
+        return text
+    drift = own[RATIO]
+    if drift.holds(0):
+        interval = f"difference of the powers {_decimal(drift)} {decimal_interval(drift)}"
+        return f"{text} That parameters and tokens grow alike, at a constant ratio, is within the errors ({interval})."
+    more = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
+    return f"{text} So {more[0]} grow faster than {more[1]}."
+
+
+def _settled(main: Optimum) -> str:
+    """Say whether 20 tokens per parameter are best at the largest budget, or that this is open."""
+    if RATIO not in main.columns:
+        return ""
+    compute, rule = max(main.budgets), CHINCHILLA[RATIO]
+    ratio = main.allocation(compute).quantities[RATIO]
+    text = (
+        f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best, {main.level:.0%} interval "
+        f"{amount_interval(ratio)}"
+    )
+    if not ratio.holds(rule):
+        return f"{text}: the 20 of Chinchilla 70B lie outside."
+    if ratio.hi > KNOWN * ratio.lo:
+        return (
+            f"{text}: it contains the 20 of Chinchilla 70B, but also ratios a factor of "
+            f"{amount(math.sqrt(ratio.hi / ratio.lo))} to either side, so these runs do not settle the ratio."
+        )
+    return f"{text}: it contains the 20 of Chinchilla 70B."
+
+
+def _reach(main: Optimum) -> str:
+    compute = max(main.budgets)
+    far = main.far(compute)
+    if far <= 1:
+        return ""
+    return f"This budget is {amount(far)} times that of the largest run: an extrapolation, which takes the law as true."
+
+
+def _choices(label: str, main: Optimum, others: Optima) -> str:
+    """Say how far choices move the answer, and whether they part inside the runs or only beyond them."""
+    what = RATIO if RATIO in main.columns else main.columns[0]
+    family = {label: main} | {name: one for name, one in others.items() if what in one.columns}
+    if len(family) < 2:
+        return ""
+    lo, hi = main.ranges["compute"]
+    middle, far = math.sqrt(lo * hi), max(main.budgets)
+    near = {name: one.band(what, [middle])[0, 0] for name, one in family.items()}
+    away = {name: Interval(*one.band(what, [far])[0]) for name, one in family.items()}
+    least, most = min(away, key=lambda name: away[name].value), max(away, key=lambda name: away[name].value)
+    parts, apart = max(near.values()) / min(near.values()), away[most].value / away[least].value
+    quantity = _HEADS.get(what, words(what))
+    text = (
+        f"Among these choices the best {quantity} at {_flop(far)} range from {_shown(away[least])} (“{least}”) to "
+        f"{_shown(away[most])} (“{most}”)."
+    )
+    if apart < _CLOSE:
+        return f"{text} They agree."
+    drifts = [one.exponents[what].value for one in family.values()]
+    powers = f"powers of compute from {_plain(min(drifts))} to {_plain(max(drifts))}"
+    if apart > parts * _CLOSE:
+        text += (
+            f" In the middle of the runs, at {_flop(middle)}, they lie within a factor of {amount(parts)}; it is the "
+            f"extrapolation that parts them, along {powers}."
+        )
+    else:
+        text += f" They lie a factor of {amount(parts)} apart already in the middle of the runs."
+    overlap = max(one.lo for one in away.values()) <= min(one.hi for one in away.values())
+    verdict = (
+        "Their intervals have values in common, so the runs do not tell them apart"
+        if overlap
+        else "Their intervals have no value in common: the answer hangs on the choice, not on the scatter of the runs"
+    )
+    return f"{text} {verdict}."
+
+
+def _budgets_table(label: str, main: Optimum) -> Block:
+    """Return the best allocation at each budget, with intervals."""
+    names = [name for name in main.quantities if name != EXCESS or LOSS not in main.quantities]
+    rows = []
+    for one in main.allocations:
+        cells = [_cell(one.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
+        rows.append([f"{amount(one.compute, 3)}\n{_outside(one.beyond)}".strip(), *cells])
+    header = ["compute, FLOP", *(_HEADS.get(name, words(name)) for name in names)]
+    caption = f"The best use of compute by “{label}”: {_meaning(main)} and {main.level:.0%} intervals."
+    return table(caption, header, rows, align="l" + "r" * (len(header) - 1))
+
+
+def _powers_table(found: Optima, printed: Optima, unread: list[str]) -> Block:
+    """Return the powers of compute of every fit and of printed numbers, and the ratio at the largest budget."""
+    main = next(iter(found.values()))
+    names = ["params", "tokens"] if RATIO in main.columns else list(main.columns)
+    far = max(main.budgets)
+    everyone = {**found, **printed}
+    columns = [list(everyone), [one.kind for one in everyone.values()]]
+    for name in names:
+        powers = [one.exponents.get(name) for one in everyone.values()]
+        columns.append([f"{_decimal(one)} {decimal_interval(one)}".strip() if one else "" for one in powers])
+    header = ["", "kind", *(words(name) for name in names)]
+    if RATIO in main.columns:
+        ratios = [Interval(*one.band(RATIO, [far])[0]) if RATIO in one.columns else None for one in everyone.values()]
+        columns.append([_shown(one) if one else "" for one in ratios])
+        header.append(_HEADS[RATIO])
+    at = f", and the best tokens per parameter at {_flop(far)}" if RATIO in main.columns else ""
+    caption = f"Powers of compute with which the best {join([words(name) for name in names])} grow{at}."
+    if printed:
+        caption += " Printed: from a paper’s rounded numbers, which come without draws."
+    if unread:
+        caption += f" Not all numbers of the law are printed by {join(unread)}."
+    return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
+
+
+def _figure(label: str, found: Optima, printed: Optima, gallery: Gallery) -> Block:
+    main = found[label]
+    axes = frontier(found, printed=printed)
+    first = axes[0] if isinstance(axes, tuple) else axes
+    shown = RATIO if RATIO in main.columns else main.columns[0]
+    name, far = _HEADS.get(shown, words(shown)), max(main.budgets)
+    caption = (
+        f"The frontier. Left: the least loss at each budget by “{label}” (line, with its {main.kind} band) and its "
+        f"runs. Right: the best {name}."
+    )
+    if len(found) > 1:
+        caption += " Teal: alternatives, with their intervals at the right end."
+    if printed:
+        caption += " Grey: printed numbers."
+    if shown == RATIO:
+        caption += " Red: the 20 tokens per parameter of Chinchilla 70B."
+    told = "; ".join(
+        f"{one_label} {_shown(Interval(*one.band(shown, [far])[0]))}"
+        for one_label, one in {**found, **printed}.items() if shown in one.columns
+    )  # fmt: skip
+    alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {told}."
+    return gallery.keep(first, caption, alt) | {"floating": False}
+
+
+def _meaning(found: Optimum) -> str:
+    return "posterior medians" if found.kind == "posterior" else f"estimates, {found.kind},"
+
+
+def _flop(compute: float) -> str:
+    return f"{amount(compute, 3)}\u00a0FLOP"
+
+
+def _outside(beyond: float) -> str:
+    """Say how far a budget lies outside the runs; nothing among them."""
+    if beyond == 1:
+        return ""
+    return f"{amount(beyond)} × the {'largest' if beyond > 1 else 'smallest'} run"
+
+
+def _shown(number: Interval) -> str:
+    return f"{amount_of(number)} {amount_interval(number)}".strip()
+
+
+def _cell(number: Interval, *, decimal: bool) -> str:
+    """Print a number above its interval."""
+    if decimal:
+        return f"{_decimal(number)}\n{decimal_interval(number)}".strip()
+    return f"{amount_of(number)}\n{amount_interval(number)}".strip()
+
+
+def _decimal(number: Interval) -> str:
+    return rounded(number.value, spread(number))
+
+
+def _plain(value: float) -> str:
+    return rounded(value, 0.1)
