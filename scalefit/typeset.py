@@ -83,7 +83,7 @@ _TYPST: Final = _Markup(
 _MATHML: Final = _Markup(
     greek="<mi>&{};</mi>", upright="<mtext>{}</mtext>", below="<msub>{}<mrow>{}</mrow></msub>",
     power="<msup>{}{}</msup>", ratio="<mfrac>{}{}</mfrac>", times="{}<mo rspace='0.17em'>&InvisibleTimes;</mo>{}",
-    letter="<mi>{}</mi>", number="<mn>{}</mn>", comma="<mo rspace='0.3em'>,</mo>", plus="<mo>+</mo>",
+    letter="<mi>{}</mi>", number="<mn>{}</mn>", comma="<mo>,</mo><mspace width='0.3em'/>", plus="<mo>+</mo>",
     equals="<mo>=</mo>",
 )  # fmt: skip
 

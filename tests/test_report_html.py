@@ -62,6 +62,7 @@ def document() -> dict[str, Any]:
         "made": "3 fits",
         "paper": "a4",
         "footer": f"runs {NASTY} 3029ea183e18",
+        "draft": "",
         "blocks": [
             {"kind": "answer", "items": [paragraph("**So.** $a_m$ is 1.")["runs"], paragraph("It is.")["runs"]]},
             cards([(f"card {NASTY}", "0.9 ± 0.1", "of $alpha$")]),
@@ -164,9 +165,8 @@ def test_tables_are_there_and_can_be_scrolled_by_keys(root: ElementTree.Element)
     assert rows == [["", f"n {NASTY}"], ["am", held[0]], ["A", held[1]]]
     assert [one.attrib["scope"] for one in first.iter("th")] == ["col", "col", "row", "row"]
     assert held[1].endswith("\u2008"), "a blank in place of the decimal point"
-    assert (
-        words(next(second.iter("tbody"))).strip() == f"runs245\u00a0rowsarXiv:2203.15556; github.com/a-b/c.d at 92; {NASTY}"
-    )
+    sources = f"arXiv:2203.15556; github.com/a-b/c.d at 92; {NASTY}"
+    assert [words(cell) for cell in next(second.iter("tbody"))[0]] == ["runs245\u00a0rows", sources]
     boxes = every(root, "div", **{"class": "scroll"})
     assert len(boxes) == 4
     assert {(one.attrib["role"], one.attrib["tabindex"]) for one in boxes} == {("region", "0")}
@@ -210,7 +210,7 @@ def linear(node: ElementTree.Element) -> str:
     if node.tag == "mfrac":
         above, below = parts
         return f"{above}/({below})" if len(node[1]) else f"{above}/{below}"
-    assert node.tag in {"mi", "mn", "mo", "mtext"}
+    assert node.tag in {"mi", "mn", "mo", "mtext", "mspace"}
     assert not parts
     return node.text or ""
 
@@ -259,6 +259,14 @@ def test_typeface_has_every_letter(page: str, root: ElementTree.Element) -> None
         assert {ord(one) for one in shown} - set(font.getBestCmap()) == set()
         assert {record.FeatureTag for record in font["GSUB"].table.FeatureList.FeatureRecord} >= {"tnum"}
         assert "Mozilla Foundation" in font["name"].getDebugName(0)
+
+
+def test_draft_is_marked_and_stays_in_sight(root: ElementTree.Element, document: dict[str, Any]) -> None:
+    draft = html_report(document | {"draft": f"Draft {NASTY}", "blocks": []}, {}).decode()
+    marks = [words(one) for one in every(ElementTree.fromstring(draft), "p", **{"class": "draft"})]
+    assert marks == [f"Draft {NASTY}"]
+    assert not every(root, "p", **{"class": "draft"})
+    assert re.search(r"^\.draft \{[^}]*position: sticky", draft, flags=re.MULTILINE)
 
 
 def test_missing_typeface_is_an_extra(monkeypatch: pytest.MonkeyPatch, document: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     head = ("title", "subtitle", "date", "made", "footer")
     body = {
         **{key: escape(document[key]) for key in head},
+        "draft": f'<p class="draft" role="note">{escape(document["draft"])}</p>' if document["draft"] else "",
         "front": page.set(front),
         "rest": page.set(blocks[len(front) :]),
     }
