@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.optimum.cost import Cost
-from scalefit.optimum.result import Interval
+from scalefit.optimum.result import Interval, Optimum
 from scalefit.optimum.run import optimum
 from scalefit.optimum.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Point
 from scalefit.prepare import prepare_rows
@@ -27,6 +27,7 @@ _COLUMNS = Law.parse("loss ~ A/params^alpha + B/tokens^beta + C/flops^gamma")  #
 SIZES = 4  # different sizes that a budget needs: a parabola through three has no error
 BUDGETS = 3  # minima that a line with an interval needs
 LOOSE = 0.5  # error of the log of a minimum from which on it is left out: known to a factor only
+SAME = 1.02  # ratio of two ways to count compute up to which they are one
 ROUNDING = 1e-9  # of ln flops
 
 
@@ -93,14 +94,14 @@ def isoflop(
             + (f"give a larger tolerance than {tolerance:g}" if tolerance else "give a tolerance (--tolerance)")
             + ", such as 0.1, if budgets are only nearly equal"
         )
+    parametric = None if beside is None else optimum(beside, cost=cost, level=level)
     approaches = tuple(
         _approach(name, column, groups, level) for column in ("params", "tokens") for name in (ENVELOPE, PARABOLA)
     )
     dropped = [f"{one.rows} rows dropped by {one.rule}." for one in table.dropped]
     return IsoFlop(
         label or table.name, len(frame), table.rows_read, tolerance, level, approaches,
-        None if beside is None else optimum(beside, cost=cost, level=level),
-        (*table.remarks, *dropped, *_mixed(groups)),
+        parametric, (*table.remarks, *dropped, *_mixed(groups), *_other_compute(frame, parametric)),
     )  # fmt: skip
 
 
@@ -199,4 +200,17 @@ def _mixed(groups: list[pd.DataFrame]) -> tuple[str, ...]:
     return (
         f"{repeats} runs repeat the size of another at their budget; if corpora or recipes are mixed, choose one with "
         "a condition (where).",
+    )
+
+
+def _other_compute(frame: pd.DataFrame, parametric: Optimum | None) -> tuple[str, ...]:
+    """Notice that the table counts compute in another way than the cost of approach 3."""
+    if parametric is None or not set(parametric.cost.columns) <= {"params", "tokens"}:
+        return ()
+    ratio = frame["flops"].to_numpy(float) / parametric.cost.of(frame)
+    if ratio.max() < SAME * ratio.min():
+        return ()
+    return (
+        f"the flops of the table are {ratio.min():.2f} to {ratio.max():.2f} times {parametric.cost}, by which approach "
+        "3 counts compute: their exponents are not quite of the same thing.",
     )

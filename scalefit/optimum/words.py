@@ -16,6 +16,7 @@ __all__ = [
     "decimal_interval",
     "distance",
     "optimum_text",
+    "outside",
     "spread",
     "verdict",
 ]
@@ -47,6 +48,21 @@ def verdict(found: Optimum) -> tuple[str, ...]:
     far = [budget for budget in found.budgets if found.far(budget) != 1]
     if far:
         said.append(f"Outside the runs: {', '.join(f'{amount(one)} FLOP ({distance(found, one)})' for one in far)}.")
+    return (*said, *outside(found))
+
+
+def outside(found: Optimum) -> tuple[str, ...]:
+    """Name columns whose best value leaves the runs although the budget does not: an extrapolation all the same."""
+    inside = [one for one in found.allocations if one.beyond == 1]
+    said = []
+    for name, (lo, hi) in found.ranges.items():
+        if name not in found.columns:
+            continue
+        gone = [one for one in inside if not lo <= one.quantities[name].value <= hi]
+        if gone:
+            where = ", ".join(f"{amount_of(one.quantities[name])} at {amount(one.compute, 3)} FLOP" for one in gone)
+            span = f"{amount(lo)} to {amount(hi)}"
+            said.append(f"The best {_name(name)} leave those of the runs ({span}), an extrapolation: {where}.")
     return tuple(said)
 
 

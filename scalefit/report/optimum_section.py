@@ -12,7 +12,16 @@ from scalefit.optimum import Cost, Interval, Optimum, optimum, printed_optimum
 from scalefit.optimum.cost import BY_SIZE
 from scalefit.optimum.result import EXCESS, LOSS, RATIO
 from scalefit.optimum.run import natural_cost
-from scalefit.optimum.words import CHINCHILLA, KNOWN, amount, amount_interval, amount_of, decimal_interval, spread
+from scalefit.optimum.words import (
+    CHINCHILLA,
+    KNOWN,
+    amount,
+    amount_interval,
+    amount_of,
+    decimal_interval,
+    outside,
+    spread,
+)
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, note, paragraph, table
@@ -151,11 +160,12 @@ def _settled(main: Optimum) -> str:
 
 
 def _reach(main: Optimum) -> str:
-    compute = max(main.budgets)
-    far = main.far(compute)
-    if far <= 1:
-        return ""
-    return f"This budget is {amount(far)} times that of the largest run: an extrapolation, which takes the law as true."
+    """Say what is extrapolated: the largest budget, or columns of the best runs."""
+    far = main.far(max(main.budgets))
+    beyond = (
+        f"This budget is {amount(far)} times that of the largest run: an extrapolation, which takes the law as true."
+    )
+    return " ".join([*([beyond] if far > 1 else []), *outside(main)])
 
 
 def _choices(label: str, main: Optimum, others: Optima) -> str:
