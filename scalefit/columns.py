@@ -28,7 +28,7 @@ from scalefit.quantities import (
     row_label,
 )
 
-__all__ = ["find_columns", "map_columns", "parse_mapping"]
+__all__ = ["find_columns", "has_column", "map_columns", "parse_mapping"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -195,6 +195,11 @@ class _Work:
     remarks: list[str]
     frame: pd.DataFrame
     done: set[str] = field(default_factory=set)
+
+
+def has_column(frame: pd.DataFrame, name: str) -> bool:
+    """Tell whether `find_columns` would have a numeric column without being asked to derive it."""
+    return _plan(_Work(frame, "", frozenset(), [], frame), name, ()) == frozenset()
 
 
 def find_columns(

@@ -11,6 +11,7 @@ import typer
 
 from scalefit import __version__
 from scalefit.cli.app import Json, app
+from scalefit.errors import DataError
 from scalefit.terminal import Progress, print_dataset, print_table
 
 __all__ = ["datasets", "info", "report"]
@@ -44,18 +45,38 @@ def _plain(info: Any) -> dict[str, Any]:
 
 @app.command()
 def report(
-    study: Annotated[Path, typer.Argument(help="A study.toml; see reports/refit/study.toml.")],
+    study: Annotated[
+        Path | None, typer.Argument(help="A study.toml, or the folder that it lies in; see reports/chinchilla-width.")
+    ] = None,
+    new: Annotated[
+        Path | None, typer.Option("--new", help="Make this folder with a study of --data, and build it.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
+    html: Annotated[bool, typer.Option("--html", help="Also write one HTML file to read on a screen.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Take seconds: few draws; every page is marked.")] = False,
 ) -> None:
-    """Build a study's PDF.
+    """Build a study's PDF, or start a study of a new table.
 
-    Example: scalefit report reports/refit/study.toml
+    Example: scalefit report reports/chinchilla-width/study.toml, or: scalefit report --new my-study --data runs.csv
     """
-    from scalefit.report import build_report
+    from scalefit.report import build_report, new_study
+    from scalefit.tables import parse_mapping
 
+    if (study is None) == (new is None) or (new is None) != (data is None):
+        raise DataError("give a study.toml to build, or --new FOLDER with --data TABLE to start one")
+    if new is not None and data is not None:
+        study = new_study(new, data, mapping=parse_mapping(mapping) if mapping else None)
+        print(f"written: {study}", file=sys.stderr)
+    elif mapping:
+        raise DataError("--map goes with --new; a study that is there has its mapping in study.toml")
+    assert study is not None
     with Progress() as progress:
-        path = build_report(study, out=out, progress=progress)
+        path = build_report(study, out=out, html=html, draft=draft, progress=progress)
     print(path)
+    if html:
+        print(path.with_suffix(".html"))
 
 
 @app.command()

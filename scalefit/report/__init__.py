@@ -1,7 +1,8 @@
 """From a study file to a PDF."""
 
 from scalefit.report.build import build_report
+from scalefit.report.new import new_study
 from scalefit.report.reader import read_study
 from scalefit.report.study import Study
 
-__all__ = ["Study", "build_report", "read_study"]
+__all__ = ["Study", "build_report", "new_study", "read_study"]

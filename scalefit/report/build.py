@@ -14,13 +14,15 @@ from scalefit.report.engines import check_engine
 from scalefit.report.html import html_report
 from scalefit.report.provenance import data_files
 from scalefit.report.reader import read_study
-from scalefit.report.resolve import drafted, resolved_text
+from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.sections import check_study, compose
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work
 from scalefit.storage import write_atomically
 
 __all__ = ["build_report"]
+
+MOST_FILES = 4  # whose hashes have room at the foot of a page
 
 
 def build_report(
@@ -66,7 +68,8 @@ def build_report(
         When the packages of the report, or those that a fit asks for, are not installed.
     """
     check_extra()
-    plan = with_defaults(read_study(Path(study)))
+    path = Path(study)
+    plan = with_defaults(read_study(path / "study.toml" if path.is_dir() else path))
     plan = drafted(plan) if draft else plan
     check_study(plan)
     for one in plan.fit:
@@ -91,6 +94,8 @@ def build_report(
 def _page(study: Study) -> dict[str, Any]:
     """Return the title and the page set-up for the template."""
     files = [f"{one.name} {one.sha256[:12]}" for one in data_files(study)]
+    if len(files) > MOST_FILES:
+        files = [f"{study.path.name} {resolved_hash(study)[:12]}", f"{len(files)} tables"]
     return {
         "title": study.title,
         "subtitle": study.subtitle,

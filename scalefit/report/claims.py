@@ -12,7 +12,7 @@ from scalefit.report.gallery import Gallery
 from scalefit.report.parts import Claim, Section
 from scalefit.report.text import fill
 from scalefit.results import Fit
-from scalefit.rounding import as_printed, rounded
+from scalefit.rounding import as_printed
 from scalefit.summary import estimate_text, interval_text
 
 __all__ = ["claims_section", "difference_words"]
@@ -65,7 +65,7 @@ def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:
         Words, and the verdict: ``met``, ``near`` (inside the interval) or ``outside``.
     """
     gap = abs(printed.value - one.value) / one.se if one.se > 0 else 0.0
-    distance = f"{rounded(gap, 0.1)} errors away"
+    distance = f"{gap:.1f} errors away"
     if gap < NEAR:
         return f"Met: {distance}.", "met"
     if one.lo <= printed.value <= one.hi:

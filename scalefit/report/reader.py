@@ -116,9 +116,8 @@ class _Reader:
         self.check_keys(table, {*own, *known}, where)
         options = {key: value for key, value in defaults.items() if key in known}
         options |= {key: value for key, value in table.items() if key not in own}
-        spec: StepSpec = self.build(
-            StepSpec, {key: table[key] for key in own if key in table} | {"kind": kind, "options": options}, where
-        )
+        found = {key: table[key] for key in own if key in table}
+        spec: StepSpec = self.build(StepSpec, found | {"kind": kind}, where)
         if not spec.name.isidentifier():
             raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_step")
         lacking = [key for key in ("data", "law") if key in own and kind != "toy" and not getattr(spec, key)]
@@ -126,8 +125,10 @@ class _Reader:
             raise StudyError(f"{self.file}, {where}: needs either data, a sweep that is there, or grid, one to train")
         if lacking:
             raise StudyError(f"{self.file}, {where}: {lacking[0]!r} is missing")
-        if spec.law:
-            Law.parse(spec.law)
+        names = [coef.name for coef in Law.parse(spec.law).parameters] if spec.law else []
+        asked = str(options.get("param", "")).partition("[")[0]
+        if kind == "sensitivity" and asked not in names:
+            raise StudyError(f"{self.file}, {where}: param is {asked!r}; {closest(asked, names)}")
         return replace(spec, options=types.MappingProxyType(options))
 
     def _check_words(self, table: Any, where: str) -> None:

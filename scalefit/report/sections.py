@@ -16,6 +16,7 @@ from scalefit.report.checks import check_kinds
 from scalefit.report.claims import claims_section
 from scalefit.report.gallery import Gallery
 from scalefit.report.method import method_blocks
+from scalefit.report.optimum_section import optimum_section
 from scalefit.report.parts import Answer, Card, Figure, Section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
@@ -197,6 +198,7 @@ SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = Mappin
         "claims": claims_section,
         "comparison": comparison_section,
         "law": _law_section,
+        "optimum": optimum_section,
         "posterior": posterior_section,
         "sensitivity": sensitivity_section,
         "toy": toy_section,

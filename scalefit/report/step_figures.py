@@ -13,7 +13,7 @@ from scalefit.plots.toy_map import exponent_map
 from scalefit.plots.width_terms import of_fit, width_terms
 from scalefit.report.parts import Figure
 from scalefit.report.steps import ToyResult
-from scalefit.rounding import plus_minus, rounded
+from scalefit.rounding import plus_minus
 from scalefit.where import parse_where
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def draw_width_terms(gallery: Gallery, spec: Figure, _: str) -> Drawn:
     said = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
     caption = (
         "What is left of the loss when floor and other terms are taken away, relative to each source’s middle width. "
-        f"Blue: language models; teal: toy models; red: an exponent of {rounded(reference)}."
+        f"Blue: language models; teal: toy models; red: an exponent of {reference:g}."
     )
     return width_terms(sources, reference=reference), caption, f"Width terms with the exponents {said}."
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from scalefit.calibration import Calibration
 from scalefit.consistency.check import SettingCheck
+from scalefit.plots.calibration import coverage
+from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, paragraph, table
 from scalefit.report.gallery import Gallery
 from scalefit.report.parts import Figure, Section
@@ -13,7 +15,7 @@ from scalefit.report.posterior_words import mark_names
 from scalefit.report.steps import ToyResult
 from scalefit.report.text import fill
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded
+from scalefit.rounding import MINUS, plus_minus, rounded
 from scalefit.sensitivity import Sensitivity
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
@@ -71,7 +73,7 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     Returns
     -------
     list of Block
-        A paragraph for each step, one table for all of them, ranks of the first.
+        A paragraph for each step, then the coverage of all of them in one figure.
     """
     blocks = [paragraph(fill(text, fits)) for text in section.text]
     results: dict[str, Calibration] = {}
@@ -84,13 +86,19 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     usable = {label: one for label, one in results.items() if one.good}
     if not usable:
         return blocks
-    blocks.append(_coverage_table(usable))
-    first = next(iter(usable.values()))
-    drawn = first.plot()
-    axes = drawn if not isinstance(drawn, tuple) else drawn[0]
-    caption = f"“{next(iter(usable))}”: ranks of the truth among the draws (grey: what uniform ranks do), and coverage."
-    alt = "; ".join(f"{row.param} covered in {row.coverage:.1%}" for row in first.table.itertuples())
-    return [*blocks, gallery.keep(axes, caption, alt) | {"floating": False}]
+    panels = new_panels(1, len(usable), height=20 + 4.3 * max(len(one.names) for one in usable.values()))
+    for ax, (label, one) in zip(panels, usable.items(), strict=True):
+        coverage({name: one.coverage(name) for name in one.names}, level=one.level, ax=ax)
+        panel_title(ax, label)
+    level = f"{next(iter(usable.values())).level:.0%}"
+    caption = (
+        f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits; red: not {level}."
+    )
+    alt = "; ".join(
+        f"{label}: {', '.join(f'{row.param} {row.coverage:.1%}' for row in one.table.itertuples())}"
+        for label, one in usable.items()
+    )
+    return [*blocks, gallery.keep(panels[0], caption, alt) | {"floating": False}]
 
 
 def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -122,29 +130,14 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     return blocks + [gallery.draw(one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures]
 
 
-def _coverage_table(results: Mapping[str, Calibration]) -> Block:
-    """Return shares of intervals that cover, one column per experiment."""
-    names = list(dict.fromkeys(name for one in results.values() for name in one.names))
-    rows = []
-    for name in names:
-        cells = []
-        for one in results.values():
-            share, low, high = one.coverage(name) if name in one.names else (None, None, None)
-            cells.append("" if share is None else f"{share:.1%} ({low:.0%} to {high:.0%})")
-        rows.append([f"${name}$", *cells])
-    level = f"{next(iter(results.values())).level:.0%}"
-    caption = f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits."
-    return table(caption, ["", *results], rows, align="l" + "r" * len(results))
-
-
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     """Return one row per setting: exponent, its change with training, straightness, theory."""
     rows = []
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
         last, setting = one.last, one.setting
-        law = f"α = {setting['alpha']:g}" if setting.get("alpha") is not None else str(setting.get("frequency", ""))
-        where = f"{label}, {law}, γ = {setting['gamma']:g}".replace("-", "−")
+        law = f"α\u00a0{setting['alpha']:g}" if setting.get("alpha") is not None else str(setting.get("frequency", ""))
+        where = f"{label}, {law}, γ\u00a0{setting['gamma']:g}".replace("-", MINUS)
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
         change = plus_minus(one.change, one.change_se) if one.change == one.change else "not known"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
+from scalefit.cells import run_cells
 from scalefit.datasets import data_directory
 from scalefit.errors import DataError
 from scalefit.law import Law
@@ -19,13 +20,14 @@ from scalefit.report.blocks import Block
 from scalefit.report.engines import code_hash, fingerprint, run_spec
 from scalefit.report.provenance import data_hash
 from scalefit.report.steps import StepResult, cells_folder, run_step, step_key
-from scalefit.report.study import FitSpec, Study, as_plain
+from scalefit.report.study import BAYES, FitSpec, Study, as_plain
 from scalefit.results import Fit
 from scalefit.storage import load_fit, save_fit, write_atomically
 
-__all__ = ["Computed", "Work"]
+__all__ = ["Computed", "Work", "run_fit"]
 
 CACHE = ".cache"
+MANY = 6  # fits from which on starting processes pays
 T = TypeVar("T")
 Written = tuple[list[Block], dict[str, bytes]]
 
@@ -86,13 +88,28 @@ class Work:
         self.steps = Computed({one.name: step_key(one, folder) for one in self.study.steps}, self._step)
 
     def run(self) -> None:
-        """Compute every fit that the cache does not have; what is finished is kept when this is interrupted."""
-        missing = [name for name, key in self.fits.content.items() if not self._shelf(f"{key}.fit").is_file()]
+        """Compute every fit that the cache does not have; what is finished is kept when this is interrupted.
+
+        Many fits are shared among processes. A fit that fails there is tried again here, where its error is raised.
+        """
+        missing = {name: self._path(name) for name in self.fits if not self._path(name).is_file()}
+        if len(missing) >= MANY:
+            # the slowest first: posteriors with a pool may need NUTS
+            cells = {name: self._cell(name, path) for name, path in sorted(missing.items(), key=self._work)}
+            run_cells(run_fit, cells, stage="fits", progress=self.progress)
         for done, name in enumerate(missing):
             if self.progress is not None:
                 self.progress("fits", done, len(missing))
             self.fits[name]
         self.fits.used.clear()
+
+    def _work(self, item: tuple[str, Path]) -> tuple[bool, bool]:
+        """Sort posteriors with pooling first, then posteriors."""
+        spec = self.study.spec(item[0])
+        return "pool" not in spec.options, spec.engine != BAYES
+
+    def _cell(self, name: str, path: Path) -> dict[str, Any]:
+        return {"spec": as_plain(self.study.spec(name)), "folder": str(self.study.path.parent), "path": str(path)}
 
     def part(self, about: Any, write: Callable[[], Written]) -> Written:
         """Write a part of the report, or take it from the cache when nothing it was written from has changed.
@@ -131,7 +148,7 @@ class Work:
         return all(now[kind].get(name) == key for kind, names in used.items() for name, key in names.items())
 
     def _fit(self, name: str) -> Fit:
-        path = self._shelf(f"{self.fits.content[name]}.fit")
+        path = self._path(name)
         try:
             return load_fit(path)
         except DataError:
@@ -141,12 +158,33 @@ class Work:
         save_fit(fit, path)
         return fit
 
+    def _path(self, name: str) -> Path:
+        return self._shelf(f"{self.fits.content[name]}.fit")
+
     def _step(self, name: str) -> StepResult:
         spec, folder = self.study.step(name), self.study.path.parent
         return run_step(spec, folder, self._shelf(cells_folder(spec, folder)), self.progress)
 
     def _shelf(self, name: str) -> Path:
         return Path(self._cache.name) / name if isinstance(self._cache, TemporaryDirectory) else self._cache / name
+
+
+def run_fit(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one fit in a process of its own and leave it in the cache.
+
+    Parameters
+    ----------
+    cell : mapping
+        ``spec``, ``folder`` of the study, ``path`` of the file.
+
+    Returns
+    -------
+    dict
+        Its status.
+    """
+    fit = run_spec(FitSpec(**cell["spec"]), Path(cell["folder"]), None)
+    save_fit(fit, cell["path"])
+    return {"status": fit.status}
 
 
 def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
