@@ -11,6 +11,7 @@ STUDY  := reports/refit/study.toml
 # What .venv gets for each purpose: extras of pyproject.toml.
 EXTRAS_report := bayes,report
 EXTRAS_test   := bayes,cluster,report,toy,test
+EXTRAS_docs   := docs
 
 # Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.
 TORCH := torch==2.13.0
@@ -18,7 +19,7 @@ TORCH := torch==2.13.0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test lint bench notebooks lock clean
+.PHONY: help report test lint bench notebooks docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +45,11 @@ bench: $(VENV)/.installed-test ## Measure the speed of the solver
 
 notebooks: $(VENV)/.installed-test ## Run the notebooks and store their output
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+# The theme's note on its successor would stand above every build.
+docs: $(VENV)/.installed-docs ## Build the documentation in site/ and check its links
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 lock: ## Resolve every extra anew and rewrite requirements.lock
 	@echo "==> resolving [all,test] in a fresh environment (minutes)"

@@ -1,0 +1,173 @@
+"""A page for every part of the package, and the place of every public name; read from the sources, never imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "scalefit"
+UNLISTED = {"__main__", "cli", "terminal"}  # the command line has a page of its own
+ROLE = re.compile(r":(?:func|class|meth|mod|data|attr):`~?([\w.]+)`")
+
+PARTS = {
+    "Fit": ("leastsq", "bayes", "results", "records", "summary", "storage"),
+    "Laws and data": ("law", "typeset", "tables", "columns", "quantities", "formats", "where", "rows", "datasets"),
+    "Judge": ("compare", "sensitivity", "calibration", "optimum", "consistency"),
+    "Toy model": ("toy",),
+    "Show": ("plots", "report", "rounding"),
+}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module that has a page, by dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if not UNLISTED & set(parts):
+            dotted = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found[dotted] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def exported(tree: ast.Module) -> list[str]:
+    """Return the names in ``__all__``."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def bindings(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield what a module defines at its top level, by name."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, node
+        elif isinstance(node, ast.Assign):
+            targets = [one for target in node.targets for one in getattr(target, "elts", [target])]
+            yield from ((one.id, node) for one in targets if isinstance(one, ast.Name))
+
+
+@cache
+def documented() -> dict[str, ast.AST]:
+    """Everything that has an anchor on an API page, by dotted name: modules, public names, public members."""
+    found: dict[str, ast.AST] = {}
+    for module, tree in modules().items():
+        if module != "scalefit":
+            found[module] = tree
+        public = set(exported(tree))
+        for name, node in bindings(tree):
+            if name in public and module != "scalefit":
+                found[f"{module}.{name}"] = node
+                for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                    if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                        found[f"{module}.{name}.{inner.name}"] = inner
+    return found
+
+
+@cache
+def aliases() -> dict[str, str]:
+    """Names by which packages pass on what modules define: ``scalefit.fit`` is ``scalefit.leastsq.fit.fit``."""
+    found = {}
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scalefit"):
+                found |= {f"{module}.{one.asname or one.name}": f"{node.module}.{one.name}" for one in node.names}
+    return found
+
+
+def resolve(name: str, scope: str = "scalefit") -> str:
+    """Find what a reference in a docstring means, from its scope outwards; empty when it has no anchor."""
+    parts = scope.split(".")
+    tried = [".".join([*parts[:length], name]) for length in range(len(parts), 0, -1)]
+    for candidate in [*tried, name] if not name.startswith("scalefit.") else [name]:
+        seen = set()
+        while candidate in aliases() and candidate not in seen:  # a function named as its package comes first
+            seen.add(candidate)
+            candidate = aliases()[candidate]
+        if candidate in documented():
+            return candidate
+    ends = [one for one in documented() if one.endswith(f".{name}")]
+    return ends[0] if len(ends) == 1 else ""
+
+
+def to_markdown(docstring: str, scope: str = "scalefit") -> str:
+    """Turn what docstrings have of reStructuredText into Markdown: references, double backticks, literal blocks."""
+
+    def link(found: re.Match[str]) -> str:
+        target = resolve(found[1], scope)
+        shown = found[1] if found[1].count(".") < 2 else found[1].rpartition(".")[2]
+        return f"[`{shown}`][{target}]" if target else f"`{shown}`"
+
+    text = re.sub(r"``([^`]+)``", r"`\1`", ROLE.sub(link, docstring))
+    return re.sub(r"::$", ":", text, flags=re.MULTILINE)
+
+
+def first_line(node: ast.AST) -> str:
+    """Return the first line of a docstring."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+def public_names() -> dict[str, str]:
+    """List the names of ``scalefit`` itself, and where each is documented."""
+    return {name: resolve(name) for name in exported(modules()["scalefit"]) if name != "__version__"}
+
+
+def rooms() -> dict[str, list[str]]:
+    """List the parts of the package with their modules."""
+    found: dict[str, list[str]] = {}
+    for module in modules():
+        if module != "scalefit":
+            found.setdefault(module.split(".")[1], []).append(module)
+    return found
+
+
+def grouped() -> dict[str, list[str]]:
+    """Sort the parts of the package under headings of the navigation; those that are named nowhere come last."""
+    placed = {heading: [one for one in names if one in rooms()] for heading, names in PARTS.items()}
+    rest = [one for one in rooms() if not any(one in names for names in placed.values())]
+    return placed | {"Inside": rest}
+
+
+def pages() -> dict[str, str]:
+    """Write an index of the public names, and a page for each part."""
+    rows = [f"| [`scalefit.{name}`][{at}] | {_about(at)} |" for name, at in public_names().items()]
+    index = [
+        "# The names of scalefit",
+        "`import scalefit` gives these names; they load on first use. Everything else is imported from the module "
+        "that defines it. Pages and signatures are made from the docstrings.",
+        "\n".join(["| name | what it is |", "| --- | --- |", *rows]),
+        "`scalefit.__version__` is the version as text.",
+    ]
+    for heading, names in grouped().items():
+        lines = [f"- [scalefit.{one}]({one}.md): {_about(f'scalefit.{one}')}" for one in names]
+        index += [f"## {heading}", "\n".join(lines)]
+    made = {"api/index.md": "\n\n".join(index) + "\n"}
+    return made | {f"api/{room}.md": _page(room, found) for room, found in rooms().items()}
+
+
+def _about(dotted: str) -> str:
+    """One line about a name, for tables."""
+    node = documented().get(dotted)
+    said = first_line(node) if node is not None else ""
+    return to_markdown(said, dotted).replace("|", r"\|") or "A constant."
+
+
+def _page(room: str, found: list[str]) -> str:
+    """Directives for mkdocstrings: a module's docstring, then what it makes public and defines itself."""
+    blocks = []
+    for module in found:
+        public = set(exported(modules()[module]))
+        members = [name for name, _ in bindings(modules()[module]) if name in public]
+        level = 1 if module == f"scalefit.{room}" else 2
+        options = {"show_root_heading": "true", "heading_level": str(level), "members": str(members or "false")}
+        blocks.append("\n".join([f"::: {module}", "    options:", *(f"      {k}: {v}" for k, v in options.items())]))
+    return "\n\n".join(blocks) + "\n"

@@ -1,0 +1,115 @@
+"""Every key of a study, from the dataclasses that are filled with them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from docs.generate.api import to_markdown
+from scalefit.report import study
+
+INTERNAL = {"Study.path", "Study.draft", "StepSpec.kind"}  # set by the reader, not written in a file
+WORDS = {
+    "str": "text",
+    "bool": "true or false",
+    "float": "a number",
+    "float or None": "a number",
+    "date or None": "a date",
+    "mapping": "",
+    "tuple of str": "a list of text",
+    "tuple of pairs of str": "a list of pairs",
+}
+
+
+def parameters(thing: Any) -> dict[str, tuple[str, str]]:
+    """Type and meaning of each parameter in a numpydoc docstring."""
+    text = inspect.getdoc(thing) or ""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    found = {}
+    for entry in re.finditer(
+        r"^(\w[\w, ]*) : ([^\n]+)\n((?:(?: {4}[^\n]*)?\n?)*)", section[1] if section else "", re.M
+    ):
+        meaning = " ".join(entry[3].split())
+        found |= {name.strip(): (entry[2], meaning) for name in entry[1].split(",")}
+    return found
+
+
+def tables(kind: Any = study.Study, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a study's tables as they are written in TOML, with the dataclass of each."""
+    yield path, kind
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        for inner in _dataclasses(hints[one.name]):
+            place = f"{path}.{one.name}" if path else one.name
+            if path in {"", "answer", "front", "section"}:  # deeper ones are written inline
+                yield from tables(inner, place)
+
+
+def _dataclasses(hint: Any) -> Iterator[Any]:
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+    for inner in get_args(hint):
+        yield from _dataclasses(inner)
+
+
+def keys() -> str:
+    """Write a heading and a table of keys for each kind of table."""
+    blocks = [to_markdown(_rest(study.__doc__ or ""))]
+    seen: dict[Any, list[str]] = {}
+    for path, kind in tables():
+        seen.setdefault(kind, []).append(path)
+    for kind, paths in seen.items():
+        blocks += [f"### {_title(paths)}", _about(kind), _table(kind)]
+    return "\n\n".join(blocks)
+
+
+def _rest(docstring: str) -> str:
+    return docstring.strip().partition("\n\n")[2]
+
+
+def _title(paths: list[str]) -> str:
+    if paths == [""]:
+        return "At the top"
+    shown = [f"`[[{path}]]`" if path != "front" and not path.startswith("front.") else f"`[{path}]`" for path in paths]
+    return ", ".join(dict.fromkeys(shown))
+
+
+def _about(kind: Any) -> str:
+    return to_markdown((inspect.getdoc(kind) or "").partition("\n\n")[0])
+
+
+def _table(kind: Any) -> str:
+    said = parameters(kind)
+    rows = [
+        f"| {_key(one)} | {_takes(kind, one, said)} | {_default(one)} | {_cell(said[one.name][1])} |"
+        for one in fields(kind)
+        if f"{kind.__name__}.{one.name}" not in INTERNAL
+    ]
+    return "\n".join(["| key | takes | default | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def _key(one: Field[Any]) -> str:
+    return "further keys" if one.name == "options" else f"`{one.name}`"
+
+
+def _takes(kind: Any, one: Field[Any], said: dict[str, tuple[str, str]]) -> str:
+    """Say a type in the words of TOML."""
+    if list(_dataclasses(get_type_hints(kind)[one.name])):
+        return "tables" if said[one.name][0].startswith("tuple") else "a table"
+    return WORDS.get(said[one.name][0], _cell(said[one.name][0]))
+
+
+def _cell(said: str) -> str:
+    return to_markdown(said).replace("|", r"\|")
+
+
+def _default(one: Field[Any]) -> str:
+    if one.default is MISSING and one.default_factory is MISSING:
+        return "needed"
+    value = one.default
+    if value is MISSING or value is None or value in ("", ()) or is_dataclass(value):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -1,0 +1,200 @@
+"""The documentation: pages exist, links lead somewhere, code runs; the site itself is built where mkdocs is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+import scalefit
+from docs.generate import api, commands, everything, expanded, lessons, studies, texts
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+WRITTEN = sorted(path.name for path in DOCS.glob("*.md"))
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`[^`\n]+`")
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Every page of the site as Markdown, by path."""
+    written = {name: texts.filled((DOCS / name).read_text(encoding="utf-8"), name) for name in WRITTEN}
+    return written | {path: text for path, text in everything().items() if isinstance(text, str)}
+
+
+def read_nav() -> list[Any]:
+    """The navigation as mkdocs.yml has it; the test tools bring no reader of YAML."""
+    block = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0]
+    nav: list[Any] = []
+    for line in block.splitlines():
+        title, _, page = line.strip().removeprefix("- ").partition(":")
+        if line.startswith("      "):
+            nav[-1][next(iter(nav[-1]))].append({title: page.strip()})
+        else:
+            nav.append({title: page.strip() or []})
+    return nav
+
+
+def leaves(nav: Any) -> Iterator[str]:
+    for one in nav if isinstance(nav, list) else nav.values():
+        if isinstance(one, str):
+            yield one
+        else:
+            yield from leaves(one)
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", INLINE.sub("`", FENCED.sub("", text)))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings, as Python-Markdown makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", text), flags=re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", one).strip().lower()) for one in headings}
+
+
+def broken(path: str, text: str) -> list[str]:
+    """Links of a page that lead nowhere."""
+    known = pages() | everything()
+    found = []
+    for link in links(text):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        place = os.path.normpath(PurePosixPath(path).parent / target) if target else path
+        if place not in known:
+            found.append(f"{path}: {link}")
+        elif anchor and anchor not in anchors(known[place]):
+            found.append(f"{path}: {link} has no such heading")
+    references = re.findall(r"\]\[([\w.]+)\]", text)
+    return found + [f"{path}: {one}" for one in references if one not in api.documented()]
+
+
+def test_the_navigation_names_every_page_once():
+    named = list(leaves(expanded(read_nav())))
+    assert sorted(named) == sorted(pages())
+
+
+def test_links_between_pages_lead_somewhere():
+    assert sum(len(links(text)) for text in pages().values()) > 50
+    assert not [fault for path, text in pages().items() for fault in broken(path, text)]
+
+
+@pytest.mark.parametrize("text", ["[a](nowhere.md)", "[a](fits.md#nothing)", "[a][scalefit.no.such]"])
+def test_a_broken_link_is_found(text):
+    assert broken("law.md", text)
+    assert not broken("law.md", "[a](fits.md#coordinates), `[b](c.md)` and [d][scalefit.law.Law.parse]")
+
+
+def test_every_public_name_has_a_place_on_an_api_page():
+    placed = api.public_names()
+    assert set(placed) == set(scalefit.__all__) - {"__version__"}
+    assert all(placed.values()), [name for name, at in placed.items() if not at]
+    for name, at in placed.items():
+        assert f"[`scalefit.{name}`][{at}]" in pages()["api/index.md"]
+        module = next(end for end in api.modules() if at == f"{end}.{at.rpartition('.')[2]}")
+        directive = re.search(
+            rf"^::: {re.escape(module)}\n(.*\n)*?.*members: (.*)", pages()[f"api/{at.split('.')[1]}.md"], re.M
+        )
+        assert directive
+        assert f"'{at.rpartition('.')[2]}'" in directive[2]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("see :func:`scalefit.fit`", "see [`scalefit.fit`][scalefit.leastsq.fit.fit]"),
+        ("by :meth:`Law.parse`", "by [`Law.parse`][scalefit.law.Law.parse]"),
+        (":mod:`scalefit.plots` and ``x``", "[`scalefit.plots`][scalefit.plots] and `x`"),
+        ("see :func:`numpy.exp`::", "see `numpy.exp`:"),
+    ],
+)
+def test_references_in_docstrings_become_links(said, meant):
+    assert api.to_markdown(said) == meant
+
+
+def test_no_reference_in_a_docstring_of_the_package_is_lost():
+    """A role that names something of this package has a page to lead to."""
+    lost = [
+        f"{module}: {found[1]}"
+        for module in api.modules()
+        for found in api.ROLE.finditer(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
+        if not api.resolve(found[1], module) and found[1].startswith("scalefit.")
+    ]
+    assert not lost
+
+
+def test_every_verb_is_on_the_page_of_the_command_line():
+    page = pages()["command_line.md"]
+    for name, command in commands.commands():
+        section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert section, name
+        for option in (word for one in command.params for word in one.opts if word.startswith("--")):
+            assert option == "--help" or f"`{option}`" in section
+
+
+def test_every_key_of_a_study_is_explained():
+    page = studies.keys()
+    for key in ("title", "drop", "rule", "leave_out", "reference", "paper"):
+        assert (f"| `{key}` |" in page) == (key != "drop")
+    assert "`path`" not in page
+
+
+def test_a_notebook_keeps_its_pictures():
+    made = everything()
+    for name in lessons.names():
+        shown = [link for link in links(made[f"notebooks/{name}.md"]) if link.endswith(".png")]
+        assert shown
+        assert all(made[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / name).read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": "page"}
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        exec(compile(block, name, "exec"), namespace)
+        assert capsys.readouterr().out.strip(), "an example shows something"
+    verbs = dict(commands.commands())
+    for line in re.findall(r"^\$ (scalefit .*)$", text, re.MULTILINE):
+        words = shlex.split(line)
+        verb = " ".join(words[:3]) if words[1] == "toy" else " ".join(words[:2])
+        known = {word for one in verbs[verb].params for word in one.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ValueError, match="asks for 'nothing'; there are presets"):
+        texts.filled("{{ nothing }}", "law.md")
+
+
+def test_a_link_to_a_file_without_a_page_is_refused():
+    with pytest.raises(ValueError, match="which has no page"):
+        texts.moved("[data](data/manifest.toml)", "README.md")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="the extra docs is not installed")
+def test_the_site_builds_strictly_and_fetches_nothing(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=600
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    html = {path: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    assert len(html) > len(pages())
+    fetched = r"<(?:script|img|link|iframe)\b[^>]*(?:src|href)=\"(?:https?:)?//"
+    assert not [path.name for path, text in html.items() if re.search(fetched, text)]
+    assert not [path.name for path, text in html.items() if re.search(r":(?:func|class|meth|mod|data):", text)]
+    assert "<math" in html[tmp_path / "fits.html"]
