@@ -42,7 +42,7 @@ def _page(name: str, one: dict[str, Any], schema: dict[str, Any]) -> str:
     blocks = [
         source,
         "## Facts",
-        "\n".join(["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]),
+        "\n".join(["| fact | value |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]),
         "## Columns",
         "\n".join(
             [

@@ -11,7 +11,7 @@ from docs.generate.api import to_markdown
 
 
 class Roles(griffe.Extension):
-    """Rewrite each docstring once it is loaded; leave out fields, which the docstring of their class describes."""
+    """Rewrite each docstring once it is loaded; leave out what the docstring of a class describes."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Turn a docstring into Markdown."""
@@ -20,6 +20,6 @@ class Roles(griffe.Extension):
             said = re.sub(r"(?<= : )array, (?=shape )", "array of ", obj.docstring.value)
             obj.docstring.value = to_markdown(re.sub(r"^array, (?=shape )", "array of ", said, flags=re.M), obj.path)
         if obj.is_class:
-            for member in obj.members.values():
-                if member.is_attribute and member.docstring is None:
+            for name, member in obj.members.items():
+                if (member.is_attribute or name.startswith("__")) and member.docstring is None:
                     member.public = False
