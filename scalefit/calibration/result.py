@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 RANKS = 99  # roughly independent draws that a truth is ranked among: 100 possible ranks
 BINS = (20, 10, 5, 4)  # of the ranks; as many as leave 10 replicates to each
 DOUBT = 0.05  # of a test, shared among the parameters
+TINY = 1e-6  # a p-value below it is not printed
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,8 @@ class Calibration:
     def _uniformity(self) -> str:
         chance = dict(zip(self.names, self.table["p_uniform"], strict=True))
         worst, limit = min(chance, key=chance.__getitem__), DOUBT / len(self.names)
-        numbers = f"smallest p = {chance[worst]:.2g}, of {worst}, in {self.bins} bins"
+        least = f"= {chance[worst]:.2g}" if chance[worst] >= TINY else f"< {TINY:g}"
+        numbers = f"smallest p {least}, of {worst}, in {self.bins} bins"
         if chance[worst] >= limit:
             return f"The ranks are compatible with uniform for all {len(self.names)} parameters ({numbers})."
         bad = [name for name, one in chance.items() if one < limit]

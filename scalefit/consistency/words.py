@@ -44,7 +44,7 @@ def verdict(check: Check) -> tuple[str, ...]:
     return (
         *said,
         "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
-        f"widths: this sweep does not settle whether the loss falls as 1/m^{check.reference:g}.",
+        f"widths: this sweep does not settle whether the loss falls as {_power(check.reference)}.",
     )
 
 
@@ -91,6 +91,10 @@ def _name(one: SettingCheck) -> str:
     }.get(str(setting.get("frequency")), "given frequencies")
     extra = [f"{key} {setting[key]}" for key, usual in USUAL.items() if key in setting and setting[key] != usual]
     return ", ".join([f"gamma {setting['gamma']:g}", law, f"n {setting['n_features']}", *extra])
+
+
+def _power(exponent: float) -> str:
+    return "1/m" if exponent == 1 else f"1/m^{exponent:g}"
 
 
 def _count(number: int, word: str) -> str:

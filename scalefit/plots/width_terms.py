@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.plots.fit import observed_term
-from scalefit.plots.style import BLUE, FULL_WIDTH, RED, TEAL, house_style, log_axis, new_axes, write_key
+from scalefit.plots.style import BLUE, FULL_WIDTH, RED, TEAL, house_style, log_axis, new_axes
 from scalefit.plots.toy_curves import label_ends, shades
 from scalefit.results import Fit
 from scalefit.rounding import rounded
@@ -147,7 +147,7 @@ def width_terms(sources: Sequence[WidthTerm], *, reference: float = 1.0, ax: Axe
     log_axis(ax.xaxis, line)
     log_axis(ax.yaxis, np.array([*ys, *(line**-reference)]))
     ends.append((float(line[1] ** -reference), "1/width" if reference == 1 else f"exponent {reference:g}", RED))
-    write_key(ax, "width, relative to the middle of each source", "bars: standard error over the runs of one width")
+    ax.set_xlabel("width, relative to the middle of each source\nbars: standard error over the runs of one width")
     ax.set_ylabel("width term, relative to its fitted value there")
     label_ends(ax, ends)
     return ax

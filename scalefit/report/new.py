@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ QUANTITIES: Final = ("params", "tokens", "width", "depth")
 MOST_LEVELS: Final = 12
 ROWS_PER_LEVEL: Final = 5
 RUNS: Final = ("run", "run_id", "run_name", "experiment", "model", "shape")
+FEWEST_RUNS: Final = 10
 BOOTSTRAP: Final = 2000
 SIMULATED: Final = 40  # data sets of the calibration
 
@@ -138,8 +140,12 @@ def _look(table: Table) -> _Found:
             "so there is no law to fit; map a column, for example --map params=YOUR_COLUMN"
         )
     groups, notes = _groups(frame)
-    cluster = next((name for name in RUNS if name in frame and 1 < frame[name].nunique() <= 0.8 * len(frame)), "")
-    if not cluster:
+    cluster = next((name for name in RUNS if name in frame and frame[name].nunique() <= 0.8 * len(frame)), "")
+    if cluster and frame[cluster].nunique() < FEWEST_RUNS:
+        count = frame[cluster].nunique()
+        lacking.append(f"Rows count as independent: {count} levels of {cluster} are too few to resample them.")
+        cluster = ""
+    elif not cluster:
         lacking.append(f"Rows count as independent runs: no column {', '.join(RUNS[:3])} … says which belong together.")
     return _Found(table, tuple(usable), groups, cluster if cluster not in groups else "", (*lacking, *notes))
 
@@ -258,7 +264,30 @@ def _add_law(study: dict[str, Any], name: str, law: str, found: _Found, common: 
     study["section"] += [section | {"new_page": True}, posterior]
     if {"params", "tokens"} <= set(parsed.variables):
         study["section"].append({"kind": "optimum", "title": "The best use of compute", "fit": name})
+    _add_other_data(study, name, law, asked)
     _add_steps(study, name, law, common | clustered)
+
+
+def _add_other_data(study: dict[str, Any], name: str, law: str, asked: dict[str, Any]) -> None:
+    """Put the first exponent beside that of the same law on Chinchilla's runs, and beside print."""
+    plain = re.sub(r"\[[^\]]*\]", "", law)
+    other = f"{name}_chinchilla"
+    study["fit"].append(
+        {"name": other, "label": f"Chinchilla, {_LAW_WORDS[name]}", "engine": "bayes", "data": "chinchilla",
+         "law": plain, "drop_highest_loss": 5}
+    )  # fmt: skip
+    section = {"kind": "comparison", "title": f"Beside other data: {_LAW_WORDS[name]}", **asked}
+    section["fits"] = [f"{name}_posterior", name, other]
+    if plain == PRESETS["chinchilla"]:
+        section["published"] = [{"label": "Besiroglu et al. 2024", "key": "besiroglu2024"}]
+    if asked["parameter"] == "a_m":
+        section |= {"published": [{"label": "Liu et al. 2026", "key": "liu2026_depth"}], "words": _WIDTH_WORDS}
+    lacking = [one for one in ("tokens", "depth") if one not in Law.parse(plain).variables]
+    if lacking and "params" not in Law.parse(plain).variables:
+        words = " and ".join(lacking)
+        told = f"The law has no term in {words}, but Chinchilla’s runs differ in {words}, and other terms take that up."
+        section["text"] = [told]
+    study["section"].append(section)
 
 
 def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any]) -> None:
@@ -267,8 +296,7 @@ def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any
     about_width = Law.parse(law).terms[0].variable == "width"
     tested = {"reference": 1, "region": [0.9, 1.1]} if about_width else {}
     study["sensitivity"].append(
-        {"name": f"{name}_choices", "label": f"{words}, choices", "law": law, "param": exponent, "path": "fast",
-         **tested, **common}
+        {"name": f"{name}_choices", "label": f"{words}, choices", "law": law, "param": exponent, **tested, **common}
     )  # fmt: skip
     study["calibration"].append(
         {"name": f"{name}_trust", "label": f"{words}, simulated", "law": law, "truth": "posterior", "n": SIMULATED,

@@ -82,8 +82,10 @@ def _rows(gallery: Gallery, spec: Figure) -> pd.DataFrame:
     parts = []
     for name in spec.steps:
         result = gallery.steps[name]
-        assert isinstance(result, ToyResult)
-        parts.append(result.table)
+        if isinstance(result, ToyResult):
+            parts.append(result.table)
+    if not parts:
+        raise StudyError(f"a figure of kind {spec.kind!r} has no sweep to draw: {', '.join(spec.steps)}")
     table = pd.concat(parts, ignore_index=True)
     return table[parse_where(spec.where).mask(table)] if spec.where else table
 

@@ -8,11 +8,12 @@ from scalefit.calibration import Calibration
 from scalefit.consistency.check import SettingCheck
 from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
-from scalefit.report.blocks import Block, align_errors, paragraph, table
+from scalefit.report.blocks import Block, align_errors, note, paragraph, table
 from scalefit.report.gallery import Gallery
 from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import mark_names
-from scalefit.report.steps import ToyResult
+from scalefit.report.sentences import capital
+from scalefit.report.steps import StepFailed, StepResult, ToyResult
 from scalefit.report.text import fill
 from scalefit.results import Fit
 from scalefit.rounding import MINUS, plus_minus, rounded
@@ -43,7 +44,9 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     blocks = [paragraph(fill(text, fits)) for text in section.text]
     for name in section.steps:
         found = gallery.steps[name]
-        assert isinstance(found, Sensitivity)
+        if not isinstance(found, Sensitivity):
+            blocks.append(_no_answer(gallery.labels[name], found))
+            continue
         blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.param.partition("[")[0]])))
         caption = (
             f"The parameter ${found.param.partition('[')[0]}$ under other choices (“{gallery.labels[name]}”). Blue: "
@@ -79,10 +82,12 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     results: dict[str, Calibration] = {}
     for name in section.steps:
         found = gallery.steps[name]
-        assert isinstance(found, Calibration)
+        if not isinstance(found, Calibration):
+            blocks.append(_no_answer(gallery.labels[name], found))
+            continue
         results[gallery.labels[name]] = found
         said = " ".join(found.sentences())
-        blocks.append(paragraph(f"**{gallery.labels[name]}.** {mark_names(said, found.names)}"))
+        blocks.append(paragraph(f"**{capital(gallery.labels[name])}.** {mark_names(said, found.names)}"))
     usable = {label: one for label, one in results.items() if one.good}
     if not usable:
         return blocks
@@ -90,6 +95,7 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     for ax, (label, one) in zip(panels, usable.items(), strict=True):
         coverage({name: one.coverage(name) for name in one.names}, level=one.level, ax=ax)
         panel_title(ax, label)
+        ax.set_xlabel("intervals that cover the truth")
     level = f"{next(iter(usable.values())).level:.0%}"
     caption = (
         f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits; red: not {level}."
@@ -122,9 +128,13 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     checks: list[tuple[str, SettingCheck]] = []
     for name in section.steps:
         found = gallery.steps[name]
-        assert isinstance(found, ToyResult)
+        if not isinstance(found, ToyResult):
+            blocks.append(_no_answer(gallery.labels[name], found))
+            continue
         checks += [(gallery.labels[name], one) for one in found.check.settings]
         blocks.append(paragraph(f"**{gallery.labels[name]}.** {found.check.verdict[-1]}"))
+    if not checks:
+        return blocks
     blocks.append(_settings_table(checks))
     figures = section.figures or (Figure("toy_losses", steps=section.steps),)
     return blocks + [gallery.draw(one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures]
@@ -151,3 +161,9 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     )
     header = ["setting", "m", "steps", "exponent", "change", "local", "theory"]
     return table(caption, header, rows, align="lrrrrrr", fill=0)
+
+
+def _no_answer(label: str, found: StepResult) -> Block:
+    return note(
+        f"“{label}” has no answer: {found.reason}" if isinstance(found, StepFailed) else f"“{label}” has no answer."
+    )

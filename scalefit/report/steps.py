@@ -17,6 +17,7 @@ import pandas as pd
 from scalefit.calibration import Calibration, calibrate
 from scalefit.consistency import Check, check_sweep
 from scalefit.datasets import dataset_names, describe_dataset, load_dataset
+from scalefit.errors import FitFailed
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
 from scalefit.report.engines import code_hash
@@ -26,7 +27,17 @@ from scalefit.tables import read_table
 from scalefit.toy import ToyGrid, toy_sweep
 from scalefit.toy.records import read_sweep
 
-__all__ = ["STEPS", "StepResult", "ToyResult", "cells_folder", "run_step", "step_command", "step_key", "step_names"]
+__all__ = [
+    "STEPS",
+    "StepFailed",
+    "StepResult",
+    "ToyResult",
+    "cells_folder",
+    "run_step",
+    "step_command",
+    "step_key",
+    "step_names",
+]
 
 _NOT_IN_STUDY = frozenset(
     {"data", "law", "sweep", "folder", "workers", "scheduler", "retry_failed", "progress"}
@@ -48,7 +59,19 @@ class ToyResult(NamedTuple):
     check: Check
 
 
-StepResult = Sensitivity | Calibration | ToyResult
+class StepFailed(NamedTuple):
+    """A step that has no result.
+
+    Parameters
+    ----------
+    reason : str
+        What stood in its way, and what to do.
+    """
+
+    reason: str
+
+
+StepResult = Sensitivity | Calibration | ToyResult | StepFailed
 
 
 @dataclass(frozen=True)
@@ -100,15 +123,27 @@ def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | Non
 
     Returns
     -------
-    Sensitivity, Calibration or ToyResult
-        By the kind of the step.
+    Sensitivity, Calibration, ToyResult or StepFailed
+        By the kind of the step, or why there is none: a report says so and goes on.
+
+    Raises
+    ------
+    DataError
+        When its options or its table cannot be used.
+    Interrupted
+        On Ctrl-C; finished cells are kept.
+    MissingExtra
+        When it needs a package that is not installed.
     """
 
     def report(stage: str, done: int, total: int) -> None:
         if progress is not None:
             progress(f"{spec.name}: {stage}", done, total)
 
-    return STEPS[spec.kind].run(spec, folder, cells, report)
+    try:
+        return STEPS[spec.kind].run(spec, folder, cells, report)
+    except FitFailed as error:
+        return StepFailed(str(error))
 
 
 def step_key(spec: StepSpec, folder: Path) -> str:

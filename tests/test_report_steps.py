@@ -1,0 +1,253 @@
+"""Studies with work beside the fits: how it is asked for, kept, shown, and said when there is no answer."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pypdf import PdfReader
+
+from scalefit.datasets import published_value
+from scalefit.errors import DataError, FitFailed, StudyError
+from scalefit.records import Estimate
+from scalefit.report import build_report, sections, steps
+from scalefit.report.claims import difference_words
+from scalefit.report.reader import read_study
+from scalefit.report.resolve import drafted, resolved_hash, resolved_text
+from scalefit.report.steps import StepFailed, run_step, step_command, step_key
+from scalefit.report.study import StepSpec, Study, with_defaults
+from scalefit.report.work import Work
+
+FIT = """
+title = "Runs"
+
+[defaults]
+bootstrap = 50
+
+[[fit]]
+name = "main"
+data = "runs.csv"
+law = "loss ~ E + A/params^alpha"
+"""
+SENSITIVITY = """
+[[sensitivity]]
+name = "choices"
+data = "runs.csv"
+law = "loss ~ E + A/params^alpha"
+param = "alpha"
+reference = 0.5
+region = [0.4, 0.6]
+likelihood = "normal"
+path = "fast"
+draws = 400
+vary = { likelihood = ["student_t"], prior = ["HalfNormal(2)", "Uniform(0, 3)"] }
+"""
+CALIBRATION = """
+[[calibration]]
+name = "trust"
+data = "runs.csv"
+law = "loss ~ E + A/params^alpha"
+likelihood = "normal"
+truth = "posterior"
+path = "fast"
+draws = 400
+n = 10
+"""
+TOY = """
+[[toy]]
+name = "sweep"
+grid = "toy.toml"
+language_models = false
+"""
+SECTIONS = """
+[[section]]
+title = "Choices"
+kind = "sensitivity"
+steps = ["choices"]
+
+[[section]]
+title = "Trust"
+kind = "calibration"
+steps = ["trust"]
+
+[[section]]
+title = "Toys"
+kind = "toy"
+steps = ["sweep"]
+
+[[section]]
+title = "Claims"
+kind = "claims"
+
+[[section.claims]]
+says = "An exponent"
+published = [{ label = "Hoffmann et al. 2022", key = "hoffmann2022.alpha" }]
+fit = "main"
+parameter = "alpha"
+because = "Other runs: here it is {main.alpha:value}."
+"""
+GRID = "width = [3, 5, 8, 12]\nn_features = 40\nalpha = 1\ngamma = -1\nseeds = 1\nsteps = [40, 80]\nbatch = 32\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with every kind of step, built once."""
+    folder = tmp_path_factory.mktemp("steps")
+    rng = np.random.default_rng(0)
+    params = np.geomspace(1e7, 1e10, 24)
+    loss = (1.8 + 2000 / params**0.5) * np.exp(rng.normal(0, 0.003, 24))
+    pd.DataFrame({"params": params, "loss": loss}).to_csv(folder / "runs.csv", index=False)
+    (folder / "toy.toml").write_text(GRID, encoding="utf-8")
+    (folder / "study.toml").write_text(FIT + SENSITIVITY + CALIBRATION + TOY + SECTIONS, encoding="utf-8")
+    build_report(folder / "study.toml", out=folder / "first.pdf")
+    return folder
+
+
+def study(folder: Path) -> Study:
+    return with_defaults(read_study(folder / "study.toml"))
+
+
+def text_of(pdf: Path) -> str:
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
+
+
+@pytest.mark.slow
+def test_every_step_is_told(folder: Path) -> None:
+    text = text_of(folder / "first.pdf")
+    assert "The probability of 0.4 < " in text
+    assert "10 data sets, truths drawn from the posterior of the data" in text
+    assert "Of 1 printed numbers 1 outside it." in text
+    assert "Exponent of the toy models’ loss over the widths m" in text
+    assert "scalefit toy sweep toy.toml --out sweep" in text
+
+
+@pytest.mark.slow
+def test_a_second_build_writes_nothing_anew_and_gives_the_same_bytes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("a part that has not changed was written again")
+
+    monkeypatch.setattr(sections, "SECTIONS", dict.fromkeys(sections.SECTIONS, never))
+    monkeypatch.setattr(sections, "_front", never)
+    again = build_report(folder / "study.toml", out=folder / "second.pdf")
+    assert again.read_bytes() == (folder / "first.pdf").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_changed_section_is_the_only_one_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "other.toml").write_text(
+        (folder / "study.toml").read_text(encoding="utf-8").replace('says = "An exponent"', 'says = "Another"'),
+        encoding="utf-8",
+    )
+    written: list[str] = []
+
+    def noted(kind: str) -> object:
+        before = sections.SECTIONS[kind]
+        return lambda *given: (written.append(kind), before(*given))[1]
+
+    monkeypatch.setattr(sections, "SECTIONS", {kind: noted(kind) for kind in sections.SECTIONS})
+    build_report(folder / "other.toml", out=folder / "other.pdf")
+    assert written == ["claims"]
+
+
+@pytest.mark.slow
+def test_a_changed_fit_is_told_where_it_is_used(folder: Path) -> None:
+    work = Work(study(folder))
+    work.part({"title": "x"}, lambda: ([{"number": work.fits["main"].n_rows}], {}))
+    kept, _ = work.part({"title": "x"}, lambda: ([{"number": -1}], {}))
+    assert kept == [{"number": 24}]
+    plan = study(folder)
+    fewer = replace(plan.fit[0], options={**plan.fit[0].options, "drop_highest_loss": 2})
+    changed = Work(replace(plan, fit=(fewer,)))
+    now, _ = changed.part({"title": "x"}, lambda: ([{"number": changed.fits["main"].n_rows}], {}))
+    assert now == [{"number": 22}]
+
+
+def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
+    plan = study(folder)
+    text = resolved_text(plan)
+    table = tomllib.loads(text)
+    assert table["fit"][0]["bootstrap"] == 50
+    assert table["fit"][0]["delta"] == 1e-3  # a default, written out
+    assert "runs: sha256" in text
+    (folder / "resolved.toml").write_text(text, encoding="utf-8")
+    again = with_defaults(read_study(folder / "resolved.toml"))
+    assert resolved_hash(again) == resolved_hash(plan)
+
+
+def test_a_draft_draws_less_and_trains_nothing(folder: Path) -> None:
+    plan = drafted(study(folder))
+    assert plan.draft
+    assert not plan.toy
+    assert plan.fit[0].options["bootstrap"] == 50  # not more than was asked for
+    assert plan.calibration[0].options["n"] == 10
+    assert "Toys" not in {one.title for one in plan.section}
+    assert plan.left_out == ("A draft trains no toy models: sweep.",)
+
+
+def test_a_step_without_an_answer_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise FitFailed("no chain agrees with another", None)
+
+    monkeypatch.setattr(steps, "calibrate", fail)
+    spec = StepSpec("trust", "calibration", "chinchilla", "chinchilla")
+    assert run_step(spec, tmp_path, tmp_path / "cells", None) == StepFailed("no chain agrees with another")
+
+
+def test_options_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    spec = StepSpec("trust", "calibration", "chinchilla", "chinchilla", options={"n": 3})
+    with pytest.raises(DataError, match="n is 3; at least 10"):
+        run_step(spec, tmp_path, tmp_path / "cells", None)
+
+
+def test_a_step_is_repeated_by_its_command() -> None:
+    options = {"param": "a_m", "region": [0.9, 1.1], "vary": {"prior": ["HalfNormal(1)", "Uniform(0, 3)"]}}
+    (line,) = step_command(StepSpec("x", "sensitivity", "chinchilla", "width_depth", options=options))
+    assert line.startswith('scalefit sensitivity chinchilla "loss ~ E + c_m/width^a_m')
+    assert "--region 0.9,1.1 --vary 'prior=HalfNormal(1);Uniform(0, 3)'" in line
+
+
+def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
+    spec = study(folder).toy[0]
+    (tmp_path / "toy.toml").write_text(GRID, encoding="utf-8")
+    assert step_key(spec, tmp_path) == step_key(spec, folder)
+    (tmp_path / "toy.toml").write_text(GRID.replace("80", "90"), encoding="utf-8")
+    assert step_key(spec, tmp_path) != step_key(spec, folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SENSITIVITY.replace('param = "alpha"', 'param = "beta"'), "param is 'beta'; Choices: A, E, alpha"),
+        (
+            SENSITIVITY.replace("reference", "referense"),
+            r"\[\[sensitivity\]\] 1: unknown key 'referense'; did you mean",
+        ),
+        (SENSITIVITY.replace('name = "choices"', 'name = "main"'), "two parts of the study are called 'main'"),
+        (CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'), "data 'run.csv' is neither beside the study"),
+        (CALIBRATION.replace('law = "loss ~ E + A/params^alpha"\n', ""), r"\[\[calibration\]\] 1: 'law' is missing"),
+        ('[[toy]]\nname = "x"\n', "needs either data, a sweep that is there, or grid"),
+        ('[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["none"]\n', "there is no step 'none'"),
+        (SENSITIVITY + '[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["choices"]\n', "'choices' is another"),
+    ],
+)
+def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
+    (folder / "bad.toml").write_text(FIT + text, encoding="utf-8")
+    with pytest.raises(StudyError, match=message):
+        sections.check_study(with_defaults(read_study(folder / "bad.toml")))
+
+
+@pytest.mark.parametrize(
+    ("printed", "words", "verdict"),
+    [(1.02, "Met: 0.2 errors away.", "met"), (1.15, "Inside the interval, 1.5", "near"), (1.5, "Outside", "outside")],
+)
+def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, verdict: str) -> None:
+    one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, None, None, 0.1)
+    said, found = difference_words(replace(published_value("liu2025.alpha"), value=printed), one)
+    assert said.startswith(words)
+    assert found == verdict
