@@ -26,10 +26,16 @@ INLINE = re.compile(r"`[^`\n]+`")
 
 
 @cache
+def made() -> dict[str, str | bytes]:
+    """Every file that is generated."""
+    return everything()
+
+
+@cache
 def pages() -> dict[str, str]:
     """Every page of the site as Markdown, by path."""
     written = {name: texts.filled((DOCS / name).read_text(encoding="utf-8"), name) for name in WRITTEN}
-    return written | {path: text for path, text in everything().items() if isinstance(text, str)}
+    return written | {path: text for path, text in made().items() if isinstance(text, str)}
 
 
 def read_nav() -> list[Any]:
@@ -65,7 +71,7 @@ def anchors(text: str) -> set[str]:
 
 def broken(path: str, text: str) -> list[str]:
     """Links of a page that lead nowhere."""
-    known = pages() | everything()
+    known = made() | pages()
     found = []
     for link in links(text):
         if "://" in link:
@@ -151,11 +157,10 @@ def test_every_key_of_a_study_is_explained():
 
 
 def test_a_notebook_keeps_its_pictures():
-    made = everything()
     for name in lessons.names():
-        shown = [link for link in links(made[f"notebooks/{name}.md"]) if link.endswith(".png")]
+        shown = [link for link in links(pages()[f"notebooks/{name}.md"]) if link.endswith(".png")]
         assert shown
-        assert all(made[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
+        assert all(made()[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
