@@ -15,6 +15,7 @@ from scalefit.toy import ToyConfig, train_toy
 torch = pytest.importorskip("torch")
 
 from scalefit.toy import batched  # noqa: E402
+from scalefit.toy.groups import train_groups  # noqa: E402
 from scalefit.toy.model import start  # noqa: E402
 from tests import toy_reference as reference  # noqa: E402
 
@@ -32,7 +33,8 @@ def small_groups(monkeypatch):
 
 
 def train(configs, marks=(20,), loss_samples=96, device="cpu"):
-    return batched.train_batched(configs, [marks] * len(configs), loss_samples, lambda *_: None, device=device)
+    method = batched.method(torch.__version__)
+    return train_groups(configs, [marks] * len(configs), loss_samples, lambda *_: None, method=method, device=device)
 
 
 @pytest.mark.parametrize(

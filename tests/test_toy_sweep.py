@@ -223,22 +223,23 @@ def test_without_a_gpu_none_can_be_asked_for(tmp_path: Path) -> None:
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[int]]]:
     """Run the engine for a GPU on the CPU, in batches of two; lists the widths of each call."""
     torch = pytest.importorskip("torch")
-    from scalefit.toy import batched
+    from scalefit.toy import batched, groups
 
     calls: list[list[int]] = []
-    engine = batched.train_batched
+    engine = groups.train_groups
 
-    def on_cpu(models: Any, marks: Any, loss_samples: int, report: Any, *, device: str) -> Any:
+    def on_cpu(models: Any, *others: Any, device: str, **options: Any) -> Any:
         assert device == "cuda"
         calls.append([one.width for one in models])
         if calls[-1] == [4]:
             raise RuntimeError("out of memory, say")
-        return engine(models, marks, loss_samples, report, device="cpu")
+        return engine(models, *others, device="cpu", **options)
 
     monkeypatch.setattr(batched, "MOST_MODELS", 2)
-    monkeypatch.setattr(batched, "require_cuda", lambda: "2")
-    monkeypatch.setattr(batched, "train_batched", on_cpu)
-    monkeypatch.setattr(sweep, "BATCH", 2)
+    for module in (groups, sweep):
+        monkeypatch.setattr(module, "gpu_method", lambda: batched.method("2"))
+    monkeypatch.setattr(groups, "train_groups", on_cpu)
+    monkeypatch.setattr(sweep, "models_at_once", lambda _: 2)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield calls

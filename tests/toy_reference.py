@@ -57,3 +57,13 @@ def train(config: ToyConfig, W, b, batches):
                 root = (square / (1 - 0.999**step)).sqrt()
                 one.sub_(share * peak * (mean / (1 - 0.9**step)) / (root + 1e-8))
     return W.detach().numpy(), b.detach().numpy()
+
+
+def drawn_samples(group, model, slot=0):
+    """The dense samples of a batch that the GPU's engine has drawn."""
+    points, job = group.points, slot * group.shape.models + model
+    count = int(points.count[job])
+    x = np.zeros((group.shape.size, group.data.edges.shape[1]))
+    sample, feature, value = (one[job, :count].cpu().numpy() for one in (points.sample, points.feature, points.value))
+    x[sample, feature] = value
+    return x

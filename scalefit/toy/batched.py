@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from scalefit.errors import DataError, MissingExtra
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.groups import Engine, Method, most_points, point_rates
 from scalefit.toy.kernels import BETA1, BETA2, EPS, FINAL_RATE
-from scalefit.toy.model import Trained, start
+from scalefit.toy.model import start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Model", "Stream", "advance", "build", "draw_dense", "require_cuda", "train_batched"]
+__all__ = ["Model", "Stream", "advance", "build", "draw_dense", "group_size", "method", "open_group", "require_cuda"]
 
 MOST_MODELS = 32  # in one group
 MEMORY = 16 << 30  # bytes that the batch x n tables of a group may take
-SURE = 1 - 1e-12  # a Poisson process cannot be sure to fall somewhere; p = 1 is taken as this
 
 
 class Stream(NamedTuple):
@@ -245,9 +244,8 @@ def build(configs: Sequence[ToyConfig], device: str) -> tuple[Model, Stream, Str
         warmup=first.warmup_steps,
         factor=first.loss_factor,
     )
-    chances = np.stack([config.probabilities() for config in configs])
-    edges = np.cumsum(-np.log1p(-np.minimum(chances, SURE)), axis=1)
-    mean = first.batch * _most_points(first)
+    edges = np.cumsum([point_rates(config) for config in configs], axis=1)
+    mean = first.batch * most_points(first)
     points = torch.arange(int(mean + 12 * math.sqrt(mean)) + 64, device=device)
     x = torch.zeros((len(configs), first.batch + 1, first.n_features), dtype=kind, device=device)
     streams = []
@@ -265,94 +263,65 @@ def build(configs: Sequence[ToyConfig], device: str) -> tuple[Model, Stream, Str
     return model, streams[0], streams[1]
 
 
-def _most_points(config: ToyConfig) -> float:
-    """Mean number of points a sample, rounded up so that models of nearly one density share a group."""
-    return float(np.ceil(-np.log1p(-np.minimum(config.probabilities(), SURE)).sum()))
-
-
-def train_batched(
-    models: Sequence[ToyConfig],
-    marks: Sequence[tuple[int, ...]],
-    loss_samples: int,
-    report: Callable[[str, int, int], None],
-    *,
-    device: str,
-) -> list[Trained]:
-    """Train models group by group.
+def group_size(config: ToyConfig) -> int:
+    """Count the models to a group: a matter of their shape only, so that a model's products never change.
 
     Parameters
     ----------
-    models : sequence of ToyConfig
-        The models.
-    marks : sequence of tuple of int
-        Steps after which the loss of each is measured.
-    loss_samples : int
-        Samples behind each measurement.
-    report : callable
-        Told how far the training is.
+    config : ToyConfig
+        One of them.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    one = 5 * config.batch * config.n_features * np.dtype(config.dtype).itemsize
+    return max(1, min(MOST_MODELS, MEMORY // one))
+
+
+def open_group(configs: Sequence[ToyConfig], device: str) -> Engine:
+    """Put models on a device and say how they are trained there.
+
+    Parameters
+    ----------
+    configs : sequence of ToyConfig
+        Models of one shape and schedule.
     device : str
         Torch's name of the device; ``"cpu"`` takes the same path without a graph.
 
     Returns
     -------
-    list of Trained
-        In the order of ``models``.
+    Engine
+        For :func:`scalefit.toy.groups.train_groups`.
     """
-    groups: dict[Any, list[int]] = {}
-    for place, (config, steps) in enumerate(zip(models, marks, strict=True)):
-        shape = (config.width, config.n_features, config.batch, config.dtype)
-        alike = (*shape, config.steps, config.warmup_steps, config.loss_factor, _most_points(config), steps)
-        groups.setdefault(alike, []).append(place)
-    results: dict[int, Trained] = {}
-    total, before = sum(config.steps for config in models), 0
-    for places in groups.values():
-        size = _group_size(models[places[0]])
-        for lo in range(0, len(places), size):
-            chunk = places[lo : lo + size]
-            filled = [models[place] for place in chunk] + [models[chunk[-1]]] * (size - len(chunk))
-
-            def tell(step: int, before: int = before, count: int = len(chunk)) -> None:
-                report("training", before + step * count, total)
-
-            trained = _train_group(filled, marks[chunk[0]], loss_samples, tell, device, len(chunk))
-            results |= dict(zip(chunk, trained, strict=True))
-            before += len(chunk) * models[chunk[0]].steps
-    return [results[place] for place in range(len(models))]
-
-
-def _group_size(config: ToyConfig) -> int:
-    """Models to a group: a matter of their shape only, so that a model's products never change."""
-    one = 5 * config.batch * config.n_features * np.dtype(config.dtype).itemsize
-    return max(1, min(MOST_MODELS, MEMORY // one))
-
-
-def _train_group(
-    configs: Sequence[ToyConfig],
-    marks: tuple[int, ...],
-    loss_samples: int,
-    tell: Callable[[int], None],
-    device: str,
-    wanted: int,
-) -> list[Trained]:
-    """Train one group and hand back the first ``wanted`` of its models."""
-    import torch
-
-    began = perf_counter()
     model, data, fresh = build(configs, device)
     step_once = _recorded(model, data) if device == "cuda" else lambda: advance(model, draw_dense(data))
-    rounds, done, found = -(-loss_samples // configs[0].batch), 0, []
-    for mark in marks:
-        for _ in range(mark - done):
+    names = ("mean_W", "square_W", "mean_b", "square_b")
+    state = {"W": model.W, "b": model.b, **dict(zip(names, model.moments, strict=True))}
+    state |= {"step": model.step, "drawn": data.drawn, "seen": fresh.drawn}
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
             step_once()
-        found.append(_measure(model, fresh, rounds))
-        done = mark
-        if device == "cuda":
-            torch.cuda.synchronize()  # once a checkpoint, so that progress and Ctrl-C are not far behind
-        tell(mark)
-    loss, error = (torch.stack(parts).cpu().numpy() for parts in zip(*found, strict=True))
-    W, b = model.W.cpu().numpy(), model.b[:, 0].cpu().numpy()
-    samples, seconds = rounds * configs[0].batch, (perf_counter() - began) / wanted
-    return [Trained(W[k], b[k], loss[:, k], error[:, k], samples, seconds) for k in range(wanted)]
+
+    return Engine(run, lambda rounds: _measure(model, fresh, rounds), state)
+
+
+def method(torch_version: str) -> Method:
+    """Describe this way to train.
+
+    Parameters
+    ----------
+    torch_version : str
+        As from :func:`require_cuda`.
+
+    Returns
+    -------
+    Method
+        For :func:`scalefit.toy.groups.train_groups`.
+    """
+    return Method({"torch": torch_version}, open_group, group_size, fill=True)
 
 
 def _recorded(model: Model, data: Stream) -> Callable[[], None]:

@@ -20,13 +20,13 @@ from scalefit.errors import DataError, Interrupted, closest
 from scalefit.storage import write_atomically
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.grid import ToyGrid
+from scalefit.toy.groups import gpu_method, kept_groups, models_at_once
 from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_sweep, sweep_records
 from scalefit.toy.train import DEVICES, train_toy
 
 __all__ = ["checkpoint_losses", "read_sweep", "sweep_records", "toy_sweep", "train_batch", "train_cell"]
 
 BATCHES: Final = "batches"  # holds what a GPU has just trained, until each model has its own file
-BATCH: Final = 64  # models that go to a GPU together
 CHECKPOINTS: Final = 10
 TABLE_EVERY: Final = 10.0  # seconds, so that a sweep can be fitted while it runs, or after it was killed
 
@@ -60,8 +60,8 @@ def toy_sweep(
         Address of a dask.distributed scheduler, whose workers are used instead; with ``device="cuda"`` give each of
         them one GPU.
     resume : bool
-        Go on in a folder that has a sweep: finished models are kept, failed ones run again, and models that are new in
-        the grid are added.
+        Go on in a folder that has a sweep: finished models are kept, failed ones run again, models that are new in
+        the grid are added, and batches that a GPU was training go on from their last checkpoint.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -113,9 +113,7 @@ def _check_device(device: str, workers: int | None, scheduler: str | None) -> No
     if device == "cuda" and workers is not None:
         raise DataError(f"workers = {workers} with device 'cuda': one process feeds the GPU; leave workers out")
     if device == "cuda" and scheduler is None:
-        from scalefit.toy.batched import require_cuda
-
-        require_cuda()
+        gpu_method()
 
 
 def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
@@ -180,7 +178,7 @@ def train_batch(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     arguments : mapping
-        ``configs``: the fields of each :class:`ToyConfig`.
+        ``configs``: the fields of each :class:`ToyConfig`; ``device``; ``keep``, as in :func:`train_toy`.
 
     Returns
     -------
@@ -188,7 +186,7 @@ def train_batch(arguments: Mapping[str, Any]) -> dict[str, Any]:
         ``runs``: their records; a model that failed is one of them, with its status.
     """
     configs = [ToyConfig.from_dict(config) for config in arguments["configs"]]
-    runs = train_toy(configs, checkpoints=CHECKPOINTS, device=arguments["device"])
+    runs = train_toy(configs, checkpoints=CHECKPOINTS, device=arguments["device"], keep=arguments.get("keep"))
     return {"runs": [run.to_dict() for run in runs]}
 
 
@@ -197,17 +195,9 @@ def _reason(status: str) -> str:
 
 
 def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Report) -> None:
-    """Train models of one shape together, here or on a scheduler's workers."""
-
-    def shape(config: ToyConfig) -> tuple[Any, ...]:
-        """Tell apart what cannot share a product, and keep like samples together."""
-        same = (config.width, config.n_features, config.batch, config.steps, config.warmup_steps, config.loss_factor)
-        return -_work(config), *same, config.dtype
-
-    cells = []
-    for _, group in groupby(sorted(models, key=lambda one: (shape(one), one.density)), key=shape):
-        configs = [config.to_dict() for config in group]
-        cells += [{"configs": configs[k : k + BATCH], "device": "cuda"} for k in range(0, len(configs), BATCH)]
+    """Train models of one shape together, here or on a scheduler's workers; here, batches leave checkpoints."""
+    kept = folder / BATCHES
+    cells = [{"configs": [config.to_dict() for config in batch], "device": "cuda"} for batch in _batches(models, kept)]
 
     def unpack_and_report(stage: str, done: int, total: int) -> None:
         _unpack(folder)
@@ -215,12 +205,33 @@ def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str 
 
     try:
         run_cells(
-            train_batch, {cell_key(cell): cell for cell in cells}, folder=folder / BATCHES, scheduler=scheduler,
-            workers=1, stage=f"training batches of {BATCH} toy models", progress=unpack_and_report,
+            train_batch, {cell_key(cell): cell for cell in cells}, shared={} if scheduler else {"keep": str(kept)},
+            folder=kept, scheduler=scheduler, workers=1, stage="training batches of toy models",
+            progress=unpack_and_report,
         )  # fmt: skip
     finally:
         _unpack(folder)
-        shutil.rmtree(folder / BATCHES, ignore_errors=True)
+        if not kept_groups(kept):
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _batches(models: Iterable[ToyConfig], kept: Path) -> list[list[ToyConfig]]:
+    """Choose models to train together: first those that a checkpoint holds, then as many of one shape as fill a GPU."""
+
+    def shape(config: ToyConfig) -> tuple[Any, ...]:
+        """Tell apart what cannot share a product, and keep like samples together."""
+        same = (config.width, config.n_features, config.batch, config.steps, config.warmup_steps, config.loss_factor)
+        return -_work(config), *same, config.dtype
+
+    wanted = dict.fromkeys(models)
+    batches = [group for group in kept_groups(kept) if wanted.keys() >= set(group)]
+    left = wanted.keys() - {config for group in batches for config in group}
+    ordered = sorted((config for config in wanted if config in left), key=lambda one: (shape(one), one.density))
+    for _, alike in groupby(ordered, key=shape):
+        group = list(alike)
+        size = models_at_once(group[0])
+        batches += [group[k : k + size] for k in range(0, len(group), size)]
+    return batches
 
 
 def _unpack(folder: Path) -> None:

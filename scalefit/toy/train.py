@@ -46,6 +46,7 @@ def train_toy(
     loss_samples: int = 65_536,
     workers: int | None = None,
     progress: Progress | None = None,
+    keep: str | os.PathLike[str] | None = None,
 ) -> tuple[ToyRun, ...]:
     """Train toy models beside each other; each comes out the same whatever others it is trained with.
 
@@ -54,7 +55,8 @@ def train_toy(
     configs : iterable of ToyConfig
         The models, of any widths and settings.
     device : {"cpu", "cuda"}
-        Compiled code, one model to a thread; or torch, many models of one width in every product.
+        Compiled code, one model to a thread; or many models of one width at a time, by our own kernels where Triton is
+        installed and by torch's where it is not. The three draw different random numbers.
     checkpoints : int or sequence of int
         How many evenly spaced measurements of the loss, or after which steps; the last step is always measured.
     loss_samples : int
@@ -63,6 +65,9 @@ def train_toy(
         Threads on the CPU; None for one per core.
     progress : callable or None
         Told how far the training is.
+    keep : path, optional
+        With CUDA, a folder for checkpoints of what is not finished: the same call goes on from there, to the same
+        numbers as without the interruption.
 
     Returns
     -------
@@ -72,7 +77,8 @@ def train_toy(
     Raises
     ------
     DataError
-        An unknown device, a checkpoint beyond the last step, or no CUDA device when it is asked for.
+        An unknown device, a checkpoint beyond the last step, no CUDA device when it is asked for, or ``keep`` without
+        it.
     MissingExtra
         CUDA without torch.
     """
@@ -83,13 +89,16 @@ def train_toy(
         raise DataError(f"loss_samples = {loss_samples}: at least 2 are needed for a standard error.")
     if workers is not None and workers < 1:
         raise DataError(f"workers = {workers}: at least 1 is needed.")
+    if keep is not None and device != "cuda":
+        raise DataError(f"keep = {str(keep)!r} with device {device!r}: only training on a GPU is kept; leave it out.")
     marks = [_marks(config, checkpoints) for config in models]
     report = progress or (lambda _stage, _done, _total: None)
     if device == "cuda":
-        from scalefit.toy.batched import require_cuda, train_batched
+        from scalefit.toy import groups
 
-        version = {"torch": require_cuda()}
-        results = train_batched(models, marks, loss_samples, report, device="cuda")
+        method = groups.gpu_method()
+        version = method.versions
+        results = groups.train_groups(models, marks, loss_samples, report, method=method, device="cuda", keep=keep)
     else:
         version = {"numba": numba.__version__, "numpy": np.__version__}
         results = _train_on_threads(models, marks, loss_samples, report, workers)

@@ -1,0 +1,317 @@
+"""Train models on a GPU group by group: what the engines there have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.storage import write_atomically
+from scalefit.toy.config import ToyConfig
+from scalefit.toy.model import Trained
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Engine",
+    "Method",
+    "gpu_method",
+    "kept_groups",
+    "models_at_once",
+    "most_points",
+    "point_rates",
+    "train_groups",
+]
+
+LOOK: Final = 256  # steps between two reports of progress
+KEEP_EVERY: Final = 30.0  # seconds between two checkpoints
+SUFFIX: Final = ".running.npz"
+MEMORY: Final = 24 << 30  # bytes that a group may take
+DRAWN: Final = 32  # batches that are drawn at a time
+SURE: Final = 1 - 1e-12  # a Poisson process cannot be sure to fall somewhere; p = 1 is taken as this
+FILLING: Final = 1 << 18  # features of all models together: programs enough for eight rounds on each of 132 processors
+
+
+class Engine(NamedTuple):
+    """A group of models that is being trained.
+
+    Parameters
+    ----------
+    run : callable
+        Takes so many optimiser steps.
+    measure : callable
+        Means of the loss over so many fresh batches, and their standard errors.
+    state : dict of str to Tensor
+        All that decides what comes next; may be read and overwritten in place between two calls.
+    """
+
+    run: Callable[[int], None]
+    measure: Callable[[int], tuple[Tensor, Tensor]]
+    state: dict[str, Tensor]
+
+
+class Method(NamedTuple):
+    """How models are trained on a device.
+
+    Parameters
+    ----------
+    versions : dict of str
+        Of the libraries that do the arithmetic.
+    open : callable
+        Makes an :class:`Engine` of models and torch's name of a device.
+    size : callable
+        Most models like a given one to a group.
+    fill : bool
+        Whether groups are filled up to this size, without which a model's numbers would depend on its company.
+    """
+
+    versions: dict[str, str]
+    open: Callable[[Sequence[ToyConfig], str], Engine]
+    size: Callable[[ToyConfig], int]
+    fill: bool
+
+
+class _Done(NamedTuple):
+    """What a group has behind it: steps, means of the loss and their standard errors at checkpoints, and seconds."""
+
+    steps: int
+    losses: list[list[list[float]]]
+    seconds: float
+
+
+def gpu_method() -> Method:
+    """Choose how to train on a CUDA device: by our own kernels where Triton is installed, else by torch's.
+
+    Returns
+    -------
+    Method
+        The two draw different random numbers.
+
+    Raises
+    ------
+    MissingExtra
+        torch is not installed.
+    DataError
+        torch finds no CUDA device.
+    """
+    from scalefit.toy import batched
+
+    version = batched.require_cuda()
+    if find_spec("triton") is None:
+        return batched.method(version)
+    from scalefit.toy.gpu import engine
+
+    return engine.method(version)
+
+
+def models_at_once(config: ToyConfig) -> int:
+    """Count the models like one that fill a GPU, as far as they fit its memory.
+
+    Parameters
+    ----------
+    config : ToyConfig
+        One of them.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    n, m, size = config.n_features, config.width, config.batch
+    numbers = 4 * n * m + 2 * size * m + DRAWN * size * (10 * max(1.0, config.density) + 10)
+    fitting = int(MEMORY / (numbers * np.dtype(config.dtype).itemsize))
+    return max(1, min(fitting, -(-FILLING // n)))
+
+
+def point_rates(config: ToyConfig) -> NDArray[np.float64]:
+    """Rates of the Poisson process on each feature, per sample.
+
+    Parameters
+    ----------
+    config : ToyConfig
+        The model.
+
+    Returns
+    -------
+    array, shape (n,)
+        ``-log(1 - p)``: at least one point falls with probability p.
+    """
+    return np.asarray(-np.log1p(-np.minimum(config.probabilities(), SURE)))
+
+
+def most_points(config: ToyConfig) -> int:
+    """Mean number of points a sample, rounded up so that models of nearly one density share a group.
+
+    Parameters
+    ----------
+    config : ToyConfig
+        The model.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return math.ceil(float(point_rates(config).sum()))
+
+
+def train_groups(
+    models: Sequence[ToyConfig],
+    marks: Sequence[tuple[int, ...]],
+    loss_samples: int,
+    report: Callable[[str, int, int], None],
+    *,
+    method: Method,
+    device: str,
+    keep: str | os.PathLike[str] | None = None,
+) -> list[Trained]:
+    """Train models group by group.
+
+    Parameters
+    ----------
+    models : sequence of ToyConfig
+        The models.
+    marks : sequence of tuple of int
+        Steps after which the loss of each is measured.
+    loss_samples : int
+        Samples behind each measurement.
+    report : callable
+        Told how far the training is.
+    method : Method
+        How.
+    device : str
+        Torch's name of the device.
+    keep : path, optional
+        Folder for checkpoints of groups that are not finished: twice a minute, and when `report` raises. The same call
+        goes on from there, to the same numbers as without the interruption.
+
+    Returns
+    -------
+    list of Trained
+        In the order of ``models``.
+    """
+    groups: dict[Any, list[int]] = {}
+    for place, (config, steps) in enumerate(zip(models, marks, strict=True)):
+        shape = (config.width, config.n_features, config.batch, config.dtype)
+        alike = (*shape, config.steps, config.warmup_steps, config.loss_factor, most_points(config), steps)
+        groups.setdefault(alike, []).append(place)
+    results: dict[int, Trained] = {}
+    total, before, paths = sum(config.steps for config in models), 0, []
+    for places in groups.values():
+        size = method.size(models[places[0]])
+        for lo in range(0, len(places), size):
+            chunk = places[lo : lo + size]
+            configs, steps = [models[place] for place in chunk], marks[chunk[0]]
+            path = None if keep is None else _path(Path(keep), configs, steps, loss_samples, method)
+
+            def tell(step: int, before: int = before, count: int = len(chunk)) -> None:
+                report("training", before + step * count, total)
+
+            trained = _train_group(configs, steps, loss_samples, tell, method, device, path)
+            results |= dict(zip(chunk, trained, strict=True))
+            before += len(chunk) * models[chunk[0]].steps
+            paths.append(path)
+    for path in paths:
+        if path is not None:
+            path.unlink(missing_ok=True)
+    return [results[place] for place in range(len(models))]
+
+
+def _train_group(
+    configs: Sequence[ToyConfig],
+    marks: tuple[int, ...],
+    loss_samples: int,
+    tell: Callable[[int], None],
+    method: Method,
+    device: str,
+    path: Path | None,
+) -> list[Trained]:
+    """Train one group, from its checkpoint on where it has one."""
+    filling = method.size(configs[0]) - len(configs) if method.fill else 0
+    engine = method.open([*configs, *[configs[-1]] * filling], device)
+    done = _Done(0, [], 0.0) if path is None else _restore(engine, path)
+    rounds, began, kept = -(-loss_samples // configs[0].batch), perf_counter() - done.seconds, perf_counter()
+    while done.steps < marks[-1]:
+        mark = next(one for one in marks if one > done.steps)
+        last = min(mark, done.steps - done.steps % LOOK + LOOK)
+        engine.run(last - done.steps)
+        losses = [*done.losses, [one.tolist() for one in engine.measure(rounds)]] if last == mark else done.losses
+        done = _Done(int(engine.state["step"]), losses, perf_counter() - began)  # waits for the device
+        try:
+            tell(done.steps)
+        except BaseException:
+            _keep(engine, done, path, configs)
+            raise
+        if perf_counter() - kept > KEEP_EVERY or last == marks[-1]:
+            _keep(engine, done, path, configs)
+            kept = perf_counter()
+    loss, error = np.array(done.losses).transpose(1, 0, 2)
+    n, m = configs[0].n_features, configs[0].width
+    W, b = (engine.state[name].cpu().numpy() for name in ("W", "b"))
+    samples, seconds = rounds * configs[0].batch, done.seconds / len(configs)
+    return [
+        Trained(W[k, :n, :m], b[k].reshape(-1)[:n], loss[:, k], error[:, k], samples, seconds)
+        for k in range(len(configs))
+    ]
+
+
+def _path(folder: Path, configs: Sequence[ToyConfig], marks: tuple[int, ...], samples: int, method: Method) -> Path:
+    """Name the checkpoint of a group after all that it is made of."""
+    parts = [[config.to_dict() for config in configs], marks, samples, sorted(method.versions)]
+    return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}{SUFFIX}"
+
+
+def _keep(engine: Engine, done: _Done, path: Path | None, configs: Sequence[ToyConfig]) -> None:
+    """Write the checkpoint of a group."""
+    if path is None:
+        return
+    arrays: dict[str, Any] = {name: one.cpu().numpy() for name, one in engine.state.items()}
+    record = json.dumps({"done": done, "configs": [config.to_dict() for config in configs]})
+    content = io.BytesIO()
+    np.savez(content, record=np.array(record), **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def _restore(engine: Engine, path: Path) -> _Done:
+    """Put a group where its checkpoint was."""
+    import torch
+
+    if not path.exists():
+        return _Done(0, [], 0.0)
+    with np.load(path) as stored:
+        for name, one in engine.state.items():
+            one.copy_(torch.from_numpy(stored[name]))
+        return _Done(*json.loads(stored["record"].item())["done"])
+
+
+def kept_groups(folder: str | os.PathLike[str]) -> list[list[ToyConfig]]:
+    """Read which groups a folder has checkpoints of.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`train_groups`.
+
+    Returns
+    -------
+    list of list of ToyConfig
+        The models of each, in their order.
+    """
+    found = []
+    for path in sorted(Path(folder).glob(f"*{SUFFIX}")):
+        with np.load(path) as stored:
+            configs = json.loads(stored["record"].item())["configs"]
+        found.append([ToyConfig.from_dict(config) for config in configs])
+    return found

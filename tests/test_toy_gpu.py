@@ -1,0 +1,236 @@
+"""The kernels for a GPU: compiled where there is one, else interpreted in numpy on small shapes.
+
+The interpreter shows arithmetic and masks; races, rounding of the matrix units and speed need the device.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+torch = pytest.importorskip("torch")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read as triton and each kernel are imported
+
+pytest.importorskip("triton", reason="Triton is not installed")
+
+from scalefit.toy import ToyConfig  # noqa: E402
+from scalefit.toy.gpu import engine  # noqa: E402
+from scalefit.toy.gpu.engine import Tiles  # noqa: E402
+from scalefit.toy.gpu.sampling import SHARE  # noqa: E402
+from scalefit.toy.groups import train_groups  # noqa: E402
+from scalefit.toy.model import start  # noqa: E402
+from tests import toy_reference as reference  # noqa: E402
+
+SMALL = ToyConfig(width=5, n_features=37, alpha=1.0, batch=44, steps=6, warmup=2, density=1.5, dtype="float64")
+CUTS = {  # odd n, m and batch; one block and several; one tile of rows and several
+    "one block": ({}, Tiles(rows=16, features=16, width=16)),
+    "three blocks": ({"width": 36}, Tiles(rows=16, features=16, width=16)),
+    "whole tiles": ({"width": 16, "n_features": 32, "batch": 32}, Tiles(rows=32, features=32, width=16)),
+    "weak, dense": ({"gamma": 0.4, "density": 6.0, "alpha": 0.0}, Tiles(rows=16, features=32, width=16)),
+    "skewed": ({"alpha": 2.0, "density": 1.2, "batch": 70}, Tiles(rows=16, features=16, width=16)),
+    "rare": ({"density": 0.05, "gamma": 0.0}, Tiles(rows=16, features=64, width=16)),
+}
+
+
+@pytest.fixture(autouse=True)
+def few_slots(monkeypatch):
+    """Draw three batches at a time, not 32, and use one thread: anything else only costs time here."""
+    monkeypatch.setattr(engine, "SLOTS", 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def opened(configs, tiles):
+    group = engine.build(configs, DEVICE, tiles)
+    engine.draw(group, group.data, group.net.step, engine.SLOTS)
+    return group
+
+
+def parameters(group, config, place=0, names=("W", "b")):
+    """Of one model, without the padding."""
+    for name in names:
+        one = getattr(group.net, name)[place].cpu().numpy()
+        yield one[: config.n_features, : config.width] if one.ndim == 2 else one[: config.n_features]
+
+
+@pytest.mark.parametrize(("change", "tiles"), CUTS.values(), ids=CUTS)
+def test_rows_hold_the_samples_that_were_drawn(change, tiles):
+    group = opened([replace(SMALL, seed=seed, **change) for seed in (0, 1)], tiles)
+    batch = {name: one.cpu().numpy() for name, one in group.batch._asdict().items()}
+    for job in range(engine.SLOTS * 2):
+        several, rows, entries, empty, _ = batch["sizes"][job]
+        begin, found = batch["begin"][job], []
+        assert (np.diff(batch["feature"][job, :entries]) >= 0).all()
+        for row in range(rows):
+            entry = batch["entry"][job, begin[row] : begin[row + 1]]
+            assert (batch["row"][job, entry] == row).all()
+            assert len(entry) > 1 if row < several else len(entry) == 1
+            u, v = batch["value"][job, entry], batch["multiplier"][job, row]
+            x = np.zeros(group.data.edges.shape[1])
+            x[batch["feature"][job, entry]] = u
+            found += [x] if row < several else [one * x for one in v[v > 0]]
+        drawn = reference.drawn_samples(group, job % 2, job // 2)
+        assert empty == (drawn == 0).all(1).sum()
+        found = np.array([*found, *np.zeros((empty, drawn.shape[1]))])
+        np.testing.assert_array_equal(found[np.lexsort(found.T)], drawn[np.lexsort(drawn.T)])
+        singles = drawn[(drawn > 0).sum(1) == 1]
+        assert rows - several == sum(-(-count // SHARE) for count in (singles > 0).sum(0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"alpha": 0.0}, {"frequency": (1.0,) + (0.02,) * 25 + (0.0,) * 4, "alpha": None, "n_features": 30}],
+)
+def test_samples_have_the_right_distribution(change):
+    config = replace(SMALL, batch=2000 if "frequency" in change else 20_000, **change)
+    group = engine.build([replace(config, seed=1), config], DEVICE, None)
+    engine.draw_points[2, 1](
+        group.data, group.points, group.net.step, 2, config.batch, config.n_features, group.shape.capacity,
+        BLOCK=4096, HALVINGS=6,
+    )  # fmt: skip
+    p = config.probabilities()
+    for place in range(2):
+        x = reference.drawn_samples(group, place)
+        on = x > 0
+        counts = on.sum(0)
+        tails = np.minimum(stats.binom.cdf(counts, len(x), p), stats.binom.sf(counts - 1, len(x), p))
+        assert tails.min() > 1e-4 / len(p)
+        assert stats.kstest(x[on] / 2, "uniform").pvalue > 1e-4
+        assert (on.sum(1) == group.points.actives[place].cpu().numpy()).all()
+        likely = np.argsort(-p)[:6]
+        both = on[:, likely].astype(float).T @ on[:, likely] / len(x)
+        expected = np.outer(p[likely], p[likely])
+        off = ~np.eye(6, dtype=bool)
+        assert (np.abs(both - expected) < 4.5 * np.sqrt(expected / len(x)) + 1e-9)[off].all()
+        first, second = on[: len(x) // 2].sum(0), on[len(x) // 2 :].sum(0)  # samples are alike all along the line
+        assert stats.chi2.sf(((first - second) ** 2 / np.maximum(counts, 1)).sum(), (p < 1).sum()) > 1e-4
+
+
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float64") for name in CUTS), ("one block", "float32")])
+def test_gradient_and_update_equal_autograd_and_adamw(name, dtype):
+    change, tiles = CUTS[name]
+    config = replace(SMALL, dtype=dtype, **{"gamma": -1.0, **change})
+    group = opened([replace(config, seed=4), config], tiles)
+    engine.advance(group, 0)
+    W, b = (np.asarray(one, dtype=float) for one in start(config))
+    x = reference.drawn_samples(group, 1)
+    close = {"rtol": 0, "atol": 1e-14 if dtype == "float64" else 3e-7}
+    expected = reference.gradients(W, b, x)
+    for ours, theirs in zip(parameters(group, config, 1, ("mean_W", "mean_b")), expected, strict=True):
+        np.testing.assert_allclose(ours / 0.1, theirs, **close | {"atol": close["atol"] * np.abs(theirs).max()})
+    if dtype == "float64":
+        for ours, theirs in zip(parameters(group, config, 1), reference.train(config, W, b, [x]), strict=True):
+            np.testing.assert_allclose(ours, theirs, **close)
+    n, m = config.n_features, config.width
+    for padding in (group.net.W[:, n:], group.net.W[..., m:], group.net.b[:, n:]):
+        assert not padding.any()
+
+
+@pytest.mark.parametrize("name", ["one block", "weak, dense"])
+def test_training_equals_autograd_and_adamw(name):
+    change, tiles = CUTS[name]
+    config = replace(SMALL, learning_rate="large", loss_factor=100.0, **{"gamma": -1.0, **change})
+    group = engine.build([config], DEVICE, tiles)
+    batches = []
+    for _ in range(2):
+        engine.train(group, 3)
+        batches += [reference.drawn_samples(group, 0, slot) for slot in range(3)]
+    W, b = reference.train(config, *start(config), batches)
+    for ours, theirs in zip(parameters(group, config), (W, b), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["one block", "three blocks", "rare"])
+def test_losses_are_those_of_the_samples(name):
+    change, tiles = CUTS[name]
+    config = replace(SMALL, **change)
+    group = engine.build([replace(config, seed=4), config], DEVICE, tiles)
+    loss, error = (one.cpu().numpy() for one in engine.measure(group, 2))
+    assert int(group.seen) == 2
+    for place, one in enumerate((replace(config, seed=4), config)):
+        x = np.concatenate([reference.drawn_samples(group, place, slot) for slot in range(2)])
+        each = reference.sample_losses(*start(one), x)
+        assert loss[place] == pytest.approx(each.mean(), rel=1e-13)
+        assert error[place] == pytest.approx(each.std(ddof=1) / np.sqrt(len(each)), rel=1e-9)
+
+
+def run(configs, marks, keep=None, report=lambda *_: None):
+    """Train as a sweep does."""
+    method = engine.method(torch.__version__)
+    return train_groups(configs, [marks] * len(configs), 44, report, method=method, device=DEVICE, keep=keep)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(engine, "tiles_for", lambda _: CUTS["one block"][1])
+
+
+def same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("W", "b", "loss", "loss_se"))
+
+
+def test_company_the_size_of_a_draw_and_an_interruption_change_nothing(small_tiles, monkeypatch, tmp_path):
+    configs = [
+        replace(SMALL, alpha=alpha, gamma=gamma, steps=4, dtype="float32") for alpha, gamma in [(1.0, -1.0), (0.5, 0.3)]
+    ]
+    together = run(configs, (2, 4))
+    assert not np.array_equal(together[0].loss, together[1].loss)
+    monkeypatch.setattr(engine, "SLOTS", 5)
+
+    def stop_at_two(_stage, done, _total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(configs[:1], (2, 4), tmp_path, stop_at_two)
+    assert len(list(tmp_path.iterdir())) == 1
+    told = []
+    (alone,) = run(configs[:1], (2, 4), tmp_path, lambda *one: told.append(one[1]))
+    assert told == [4]  # the first two steps were not taken again
+    assert same(alone, together[0])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_not_a_number_is_handed_on(small_tiles):
+    wild, tame = run([replace(SMALL, gamma=gamma, steps=3, warmup=1) for gamma in (-1e200, 0.0)], (3,))
+    assert not np.isfinite(wild.loss).any()
+    assert np.isfinite(tame.loss).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "change", [{"width": 63}, {"width": 10, "alpha": 0.0}, {"width": 100, "alpha": 2.0, "gamma": 0.3}]
+)
+def test_a_hundred_steps_at_real_size(monkeypatch, change):
+    monkeypatch.setattr(engine, "SLOTS", 50)
+    config = ToyConfig(**{"alpha": 1.0, "gamma": -1.0, **change}, dtype="float32")
+    group = engine.build([config, replace(config, seed=1)], DEVICE)
+    batches = []
+    for _ in range(2):
+        engine.train(group, 50)
+        batches += [reference.drawn_samples(group, 0, slot) for slot in range(50)]
+    W, b = reference.train(config, *start(config), batches)
+    for ours, theirs in zip(parameters(group, config), (W, b), strict=True):
+        assert np.linalg.norm(ours - theirs) < 1e-5 * np.linalg.norm(theirs)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+def test_a_recorded_graph_takes_the_same_steps():
+    configs = [ToyConfig(width=25, alpha=1.0, gamma=gamma, steps=200) for gamma in (-1.0, 0.3)]
+    recorded, plain = engine.open_group(configs, "cuda"), engine.build(configs, "cuda")
+    recorded.run(100)
+    for count in [engine.SLOTS] * (100 // engine.SLOTS) + [100 % engine.SLOTS]:
+        engine.train(plain, count)
+    assert torch.equal(recorded.state["W"], plain.net.W)
