@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STUDY  := reports/refit/study.toml
+STUDY  := reports/chinchilla-width/study.toml
 
 # What .venv gets for each purpose: extras of pyproject.toml.
 EXTRAS_report := bayes,report

@@ -33,7 +33,9 @@ ROWS = {
     "published_values": 94,
     "toy_published_losses": 168,
     "toy_published_exponents": 239,
-    "toy_strong": 36,
+    "toy_strong": 72,
+    "toy_training": 360,
+    "toy_map": 270,
 }
 REAL = ("chinchilla", "llm_families", "gemstones", "open_lm", "porian", "marin_isoflop")
 DTYPES = {"number": "float64", "label": "object", "boolean": "bool"}
@@ -48,7 +50,7 @@ def own_data(tmp_path: Path) -> Path:
     return Path(shutil.copytree(data_directory(), tmp_path / "data"))
 
 
-def test_eleven_sets_are_shipped() -> None:
+def test_thirteen_sets_are_shipped() -> None:
     assert dataset_names() == tuple(ROWS)
 
 
@@ -108,7 +110,7 @@ def test_schema_has_no_unused_column() -> None:
     assert set(schema) == used
 
 
-@pytest.mark.parametrize("name", [*REAL, "toy_published_losses", "toy_strong"])
+@pytest.mark.parametrize("name", [*REAL, "toy_published_losses", "toy_strong", "toy_training", "toy_map"])
 def test_losses_are_positive_and_finite(name: str) -> None:
     loss = load_dataset(name)["loss"]
     assert np.isfinite(loss).all()

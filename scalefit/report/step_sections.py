@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
 
 from scalefit.calibration import Calibration
 from scalefit.consistency.check import SettingCheck
@@ -22,6 +25,10 @@ from scalefit.sensitivity import Sensitivity
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
 Fits = Mapping[str, Fit]
+
+_LETTERS: Final = {
+    "n_features": "n", "alpha": "α", "gamma": "γ", "density": "E", "batch": "batch", "learning_rate": "rate"
+}  # fmt: skip
 
 
 def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -142,12 +149,13 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
 
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     """Return one row per setting: exponent, its change with training, straightness, theory."""
+    telling = [key for key in _LETTERS if len({str(one.setting.get(key)) for _, one in checks}) > 1]
     rows = []
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
-        last, setting = one.last, one.setting
-        law = f"α\u00a0{setting['alpha']:g}" if setting.get("alpha") is not None else str(setting.get("frequency", ""))
-        where = f"{label}, {law}, γ\u00a0{setting['gamma']:g}".replace("-", MINUS)
+        last = one.last
+        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in telling if key in one.setting]
+        where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
         change = plus_minus(one.change, one.change_se) if one.change == one.change else "not known"
@@ -161,6 +169,10 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     )
     header = ["setting", "m", "steps", "exponent", "change", "local", "theory"]
     return table(caption, header, rows, align="lrrrrrr", fill=0)
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else str(value)
 
 
 def _no_answer(label: str, found: StepResult) -> Block:
