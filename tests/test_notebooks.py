@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from tests.reference.notebooks import FOLDER, execute
+from tests.reference.notebooks import FOLDER, execute, joined
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LIBRARIES = {"scalefit", "pandas", "tempfile"}  # the last for a folder that leaves no trace
@@ -101,6 +101,12 @@ def test_what_is_stored_is_what_it_shows(notebook):
         assert kinds(old) == kinds(new), old.source
         if TRAINED not in old.metadata.get("tags", []):
             assert not differences(text(old), text(new)), f"{old.source}\n(python -m tests.reference.notebooks)"
+
+
+def test_what_is_printed_in_pieces_is_joined():
+    pieces = [nbformat.v4.new_output("stream", text=text) for text in ("one ", "line\n")]
+    picture = nbformat.v4.new_output("display_data", data={"image/png": ""})
+    assert [one.get("text") for one in joined([*pieces, picture, pieces[1]])] == ["one line\n", None, "line\n"]
 
 
 @pytest.mark.parametrize(

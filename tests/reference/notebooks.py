@@ -28,8 +28,19 @@ def execute(notebook: Any) -> Any:
     copy.metadata["language_info"] = {"name": "python"}
     for cell in copy.cells:
         if cell.cell_type == "code":
-            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+            cell.outputs = joined([one for one in cell.outputs if one.get("name") != "stderr"])
     return copy
+
+
+def joined(outputs: list[Any]) -> list[Any]:
+    """Join what was printed in a row: a busy kernel sends it in pieces."""
+    kept: list[Any] = []
+    for one in outputs:
+        if kept and one.output_type == kept[-1].output_type == "stream":
+            kept[-1].text += one.text
+        else:
+            kept.append(one)
+    return kept
 
 
 def main(names: list[str]) -> None:
