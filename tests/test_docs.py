@@ -71,7 +71,7 @@ def anchors(text: str) -> set[str]:
 
 def broken(path: str, text: str) -> list[str]:
     """Links of a page that lead nowhere."""
-    known = made() | pages()
+    known = {one.relative_to(DOCS).as_posix(): "" for one in DOCS.iterdir()} | made() | pages()
     found = []
     for link in links(text):
         if "://" in link:
@@ -184,9 +184,25 @@ def test_an_unknown_table_is_refused():
         texts.filled("{{ nothing }}", "law.md")
 
 
-def test_a_link_to_a_file_without_a_page_is_refused():
-    with pytest.raises(ValueError, match="which has no page"):
-        texts.moved("[data](data/manifest.toml)", "README.md")
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        ("README.md", "index.md"),
+        ("notebooks", "notebooks/index.md"),
+        ("notebooks/toy_model.ipynb", "notebooks/toy_model.md"),
+        ("data/chinchilla/SOURCE.md", "data/chinchilla.md"),
+        ("docs/law.md", "law.md"),
+        ("LICENSE", "files/LICENSE"),
+    ],
+)
+def test_files_of_the_repository_have_a_place_on_the_site(target, place):
+    assert texts.moved(f"[a]({target})", "README.md") == f"[a]({place})"
+    assert place in pages() or place.startswith(texts.COPIES)
+
+
+def test_a_link_to_a_file_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"README.md links to reports/none.toml, which does not exist"):
+        texts.moved("[data](reports/none.toml)", "README.md")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from docs.generate import studies
 from docs.generate.api import ROOT
@@ -13,27 +14,47 @@ from scalefit.quantities import ALIASES
 from scalefit.toy.grid import DEFAULT_GRID
 
 FILES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/RESULTS.md": "measurements.md"}
+COPIES = "files/"
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 
 
-def pages() -> dict[str, str]:
-    """Take the texts that the repository shows on its own, with their links turned to pages."""
-    return {page: moved((ROOT / file).read_text(encoding="utf-8"), file) for file, page in FILES.items()}
+def pages() -> dict[str, str | bytes]:
+    """Take the texts that the repository shows on its own, their links turned to pages, and what they link to."""
+    read = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
+    asked = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
+    copies = {place(target): (ROOT / target).read_bytes() for target in asked if place(target).startswith(COPIES)}
+    return {FILES[file]: moved(text, file) for file, text in read.items()} | copies
 
 
 def moved(text: str, file: str) -> str:
-    """Turn links to files of the repository into links to pages; refuse one that has no page."""
-    folder = (ROOT / file).parent
+    """Turn links to files of the repository into links of the site; refuse one that leads nowhere."""
 
-    def page(found: re.Match[str]) -> str:
-        target = (folder / found[1]).resolve().relative_to(ROOT).as_posix()
-        if target not in FILES:
-            raise ValueError(
-                f"{file} links to {found[1]}, which has no page; add it to FILES in docs/generate/texts.py"
-            )
+    def link(found: re.Match[str]) -> str:
+        target = _target(file, found[1])
+        if not (ROOT / target).exists():
+            raise ValueError(f"{file} links to {found[1]}, which does not exist")
+        return place(target)
+
+    return LINK.sub(link, text)
+
+
+def _target(file: str, link: str) -> str:
+    """Return what a link in a file means, from the root of the repository on."""
+    return (ROOT / file).parent.joinpath(link).resolve().relative_to(ROOT).as_posix()
+
+
+def place(target: str) -> str:
+    """Say where a file of the repository is on the site: as a page, or as a copy of itself."""
+    folder, _, name = target.partition("/")
+    if target in FILES:
         return FILES[target]
-
-    return LINK.sub(page, text)
+    if folder == "docs" and name:
+        return name
+    if folder == "notebooks":
+        return f"notebooks/{name.removesuffix('.ipynb') or 'index'}.md"
+    if folder == "data":
+        return f"data/{name.removesuffix('/SOURCE.md') or 'index'}.md"
+    return COPIES + target
 
 
 def _presets() -> str:
