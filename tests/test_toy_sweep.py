@@ -18,7 +18,7 @@ import pytest
 import scalefit
 from scalefit.errors import DataError, Interrupted
 from scalefit.leastsq import fit
-from scalefit.toy import ToyConfig, ToyGrid, read_sweep, sweep, toy_sweep, train_toy
+from scalefit.toy import ToyConfig, ToyGrid, groups, read_sweep, sweep, toy_sweep, train_toy
 from scalefit.toy.records import checkpoint_losses
 from scalefit.toy.theory import weak_loss
 
@@ -223,7 +223,7 @@ def test_without_a_gpu_none_can_be_asked_for(tmp_path: Path) -> None:
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[int]]]:
     """Run the engine for a GPU on the CPU, in batches of two; lists the widths of each call."""
     torch = pytest.importorskip("torch")
-    from scalefit.toy import batched, groups
+    from scalefit.toy import batched
 
     calls: list[list[int]] = []
     engine = groups.train_groups
@@ -289,6 +289,42 @@ def test_models_of_a_batch_survive_a_kill_before_they_have_their_own_files(
         toy_sweep(grid, tmp_path, device="cuda")
     assert len(toy_sweep(grid, tmp_path, device="cuda", resume=True)) == 2
     assert pretended_gpu == [[3, 3]]
+
+
+def test_a_batch_that_was_interrupted_goes_on_from_its_checkpoint(
+    tmp_path: Path, pretended_gpu: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = ToyGrid.from_dict({**TINY, "width": [3, 5], "gamma": [-1.0, 0.2], "steps": 40})
+    whole = toy_sweep(grid, tmp_path / "whole", device="cuda")
+    monkeypatch.setattr(groups, "LOOK", 10)
+    open_engine, taken = groups.gpu_method().open, []
+
+    def watched(configs: Any, device: str) -> groups.Engine:
+        engine = open_engine(configs, device)
+
+        def run(steps: int) -> None:
+            if len(taken) == 17:  # in the second batch
+                taken.append(0)
+                raise KeyboardInterrupt
+            taken.append(steps)
+            engine.run(steps)
+
+        return engine._replace(run=run)
+
+    monkeypatch.setattr(groups, "KEEP_EVERY", 0.0)
+    method = groups.gpu_method()._replace(open=watched)
+    for module in (groups, sweep):
+        monkeypatch.setattr(module, "gpu_method", lambda: method)
+    with pytest.raises(Interrupted, match=r"interrupted; 2 of 4 models are finished"):
+        toy_sweep(grid, tmp_path / "cut", device="cuda")
+    before = sum(taken)
+    assert [len(batch) for batch in groups.kept_groups(tmp_path / "cut" / "batches")] == [2]
+    monkeypatch.setattr(sweep, "models_at_once", lambda _: 1)  # what was begun together is ended together
+    resumed = toy_sweep(grid, tmp_path / "cut", device="cuda", resume=True)
+    assert sum(taken) == 2 * 40
+    assert 40 < before < 80
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True)
+    assert not (tmp_path / "cut" / "batches").exists()
 
 
 def local_cluster(**options: Any) -> Any:

@@ -294,7 +294,7 @@ def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     log_axis(ax.xaxis, steps)
     if len(steps) <= _MOST_TICKS:
         ax.set_xticks(steps, [f"{one:,}" for one in steps])
-    write_key(ax, "steps of training", "bars: standard error, from the scatter about the power law")
+    ax.set_xlabel("steps of training\nbars: standard error, from the scatter about the power law")
     ax.set_ylabel("exponent over all widths")
     label_ends(ax, ends)
     return ax

@@ -8,6 +8,7 @@ import pandas as pd
 
 from scalefit.datasets import dataset_names, describe_dataset
 from scalefit.errors import StudyError
+from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
 from scalefit.plots.toy_map import exponent_map
 from scalefit.plots.width_terms import of_fit, width_terms
@@ -48,7 +49,8 @@ def draw_convergence(gallery: Gallery, spec: Figure, _: str) -> Drawn:
     """Draw the exponent over all widths against the length of training."""
     table = _rows(gallery, spec)
     caption = "Exponent of the toy models’ loss over all widths against the length of training."
-    return convergence(table), caption, f"Exponents against steps of training for {_settings(table)}."
+    ax = new_panels(1, 1, height=spec.height or 62)[0]
+    return convergence(table, ax=ax), caption, f"Exponents against steps of training for {_settings(table)}."
 
 
 def draw_map(gallery: Gallery, spec: Figure, _: str) -> Drawn:
