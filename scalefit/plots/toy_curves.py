@@ -144,7 +144,9 @@ def _word(key: str, value: Any) -> str:
         return f"{value:,} steps"
     if key in ("frequency", "frequencies"):
         return str(value)
-    return f"{_LETTERS[key]} = {number_word(value)}" if key in _LETTERS else f"{key.replace('_', ' ')} {number_word(value)}"
+    if key in _LETTERS:
+        return f"{_LETTERS[key]} = {number_word(value)}"
+    return f"{key.replace('_', ' ')} {number_word(value)}"
 
 
 def shades(colour: str, count: int) -> list[tuple[float, float, float]]:
