@@ -81,7 +81,10 @@ def prepare_rows(
 
 
 def _shipped(data: str | os.PathLike[str] | pd.DataFrame) -> str | os.PathLike[str] | pd.DataFrame:
-    """Load a shipped data set when its name is given; anything else stays what it is."""
+    """Load a shipped data set when its name, or all its rows, are given; anything else stays what it is."""
+    if isinstance(data, pd.DataFrame):
+        name = dict(data.attrs.get("scalefit", {})).get("name")
+        return load_dataset(name) if name in dataset_names() and data.equals(load_dataset(name)) else data
     if not isinstance(data, str) or data == "-":
         return data
     if data in dataset_names():

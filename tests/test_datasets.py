@@ -21,6 +21,7 @@ from scalefit.datasets import (
 )
 from scalefit.errors import DataError
 from scalefit.law import Law
+from scalefit.leastsq import fit
 
 ROWS = {
     "chinchilla": 245,
@@ -297,3 +298,13 @@ def test_no_machine_path_in_the_data_folder() -> None:
     for path in data_directory().rglob("*.*"):
         absolute = re.search(r"(?:^|[\s\"'(`=])/\w+/", path.read_text(encoding="utf-8"))
         assert absolute is None, path
+
+
+def test_the_rows_of_a_shipped_set_are_that_set() -> None:
+    """Otherwise two fits of one table would count as independent."""
+    options = {"drop_highest_loss": 5, "bootstrap": 0}
+    table = load_dataset("chinchilla")
+    by_name, by_rows = fit("chinchilla", "chinchilla", **options), fit(table, "chinchilla", **options)
+    assert by_rows.source.sha256 == by_name.source.sha256 == describe_dataset("chinchilla").sha256
+    changed = fit(table.assign(loss=table["loss"] * 1.01), "chinchilla", **options)
+    assert changed.source.sha256 != by_name.source.sha256
