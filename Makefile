@@ -44,7 +44,7 @@ bench: $(VENV)/.installed-test ## Measure the speed of the solver
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=--strict-markers
 
 notebooks: $(VENV)/.installed-test ## Run the notebooks and store their output
-	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	$(BIN)/python -m tests.reference.notebooks
 
 # The theme's note on its successor would stand above every build.
 docs: $(VENV)/.installed-docs ## Build the documentation in site/ and check its links
@@ -52,9 +52,9 @@ docs: $(VENV)/.installed-docs ## Build the documentation in site/ and check its 
 	@echo "open site/index.html"
 
 lock: ## Resolve every extra anew and rewrite requirements.lock
-	@echo "==> resolving [all,test] in a fresh environment (minutes)"
+	@echo "==> resolving [all,docs,test] in a fresh environment (minutes)"
 	@$(PYTHON) -m venv --clear build/lock
-	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[all,test]"
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" -e ".[all,docs,test]"
 	@build/lock/bin/python -m pip list --disable-pip-version-check --format=freeze \
 	  --exclude-editable --exclude pip --exclude setuptools > build/lock/versions
 	@{ grep '^#' requirements.lock; sed 's/+.*//' build/lock/versions; } > requirements.lock.partial
@@ -62,7 +62,7 @@ lock: ## Resolve every extra anew and rewrite requirements.lock
 	@rm -rf build/lock
 
 clean: ## Remove .venv, caches and build products
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find scalefit tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed-%: pyproject.toml requirements.lock $(VENV)/.created
