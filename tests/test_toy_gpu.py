@@ -6,7 +6,11 @@ The interpreter shows arithmetic and masks; races, rounding of the matrix units 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from scipy import stats
 
 torch = pytest.importorskip("torch")
 
+ROOT = Path(__file__).resolve().parent.parent
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read as triton and each kernel are imported
@@ -49,9 +54,9 @@ def few_slots(monkeypatch):
     torch.set_num_threads(threads)
 
 
-def opened(configs, tiles):
+def opened(configs, tiles, count=1):
     group = engine.build(configs, DEVICE, tiles)
-    engine.draw(group, group.data, group.net.step, engine.SLOTS)
+    engine.draw(group, group.data, group.net.step, count)
     return group
 
 
@@ -64,9 +69,9 @@ def parameters(group, config, place=0, names=("W", "b")):
 
 @pytest.mark.parametrize(("change", "tiles"), CUTS.values(), ids=CUTS)
 def test_rows_hold_the_samples_that_were_drawn(change, tiles):
-    group = opened([replace(SMALL, seed=seed, **change) for seed in (0, 1)], tiles)
+    group = opened([replace(SMALL, seed=seed, **change) for seed in (0, 1)], tiles, count=2)
     batch = {name: one.cpu().numpy() for name, one in group.batch._asdict().items()}
-    for job in range(engine.SLOTS * 2):
+    for job in range(4):
         several, rows, entries, empty, _ = batch["sizes"][job]
         begin, found = batch["begin"][job], []
         assert (np.diff(batch["feature"][job, :entries]) >= 0).all()
@@ -141,9 +146,9 @@ def test_training_equals_autograd_and_adamw(name):
     config = replace(SMALL, learning_rate="large", loss_factor=100.0, **{"gamma": -1.0, **change})
     group = engine.build([config], DEVICE, tiles)
     batches = []
-    for _ in range(2):
-        engine.train(group, 3)
-        batches += [reference.drawn_samples(group, 0, slot) for slot in range(3)]
+    for count in (3, 2):
+        engine.train(group, count)
+        batches += [reference.drawn_samples(group, 0, slot) for slot in range(count)]
     W, b = reference.train(config, *start(config), batches)
     for ours, theirs in zip(parameters(group, config), (W, b), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
@@ -180,31 +185,56 @@ def same(one, other):
 
 def test_company_the_size_of_a_draw_and_an_interruption_change_nothing(small_tiles, monkeypatch, tmp_path):
     configs = [
-        replace(SMALL, alpha=alpha, gamma=gamma, steps=4, dtype="float32") for alpha, gamma in [(1.0, -1.0), (0.5, 0.3)]
+        replace(SMALL, alpha=alpha, gamma=gamma, steps=2, warmup=1, dtype="float32")
+        for alpha, gamma in [(1.0, -1.0), (0.5, 0.3)]
     ]
-    together = run(configs, (2, 4))
+    together = run(configs, (1, 2))
     assert not np.array_equal(together[0].loss, together[1].loss)
     monkeypatch.setattr(engine, "SLOTS", 5)
 
-    def stop_at_two(_stage, done, _total):
-        if done == 2:
+    def stop(_stage, done, _total):
+        if done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(configs[:1], (2, 4), tmp_path, stop_at_two)
+        run(configs[:1], (1, 2), tmp_path, stop)
     assert len(list(tmp_path.iterdir())) == 1
     told = []
-    (alone,) = run(configs[:1], (2, 4), tmp_path, lambda *one: told.append(one[1]))
-    assert told == [4]  # the first two steps were not taken again
+    (alone,) = run(configs[:1], (1, 2), tmp_path, lambda *one: told.append(one[1]))
+    assert told == [2]  # the first step was not taken again
     assert same(alone, together[0])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_is_not_a_number_is_handed_on(small_tiles):
-    wild, tame = run([replace(SMALL, gamma=gamma, steps=3, warmup=1) for gamma in (-1e200, 0.0)], (3,))
+    wild, tame = run([replace(SMALL, gamma=gamma, steps=2, warmup=0) for gamma in (-1e200, 0.0)], (2,))
     assert not np.isfinite(wild.loss).any()
     assert np.isfinite(tame.loss).all()
+
+
+def module(name, *arguments):
+    """Run a script of the benchmarks, its kernels compiled unless it says otherwise."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+def test_every_kernel_compiles_for_the_device_and_fits_its_registers():
+    said = module("gpu_compile", "--widths", 20, "--precisions", "tf32x3")
+    spilled = [int(line.split()[4]) for line in said.splitlines() if "spilled" in line]
+    assert len(spilled) == 12
+    assert max(spilled) == 0
+
+
+@pytest.mark.slow
+def test_the_script_for_a_gpu_runs_a_sweep_in_rehearsal(tmp_path):
+    said = module("gpu", "--rehearse", "--out", tmp_path, "--phases", "floor,map")
+    assert "2 of 2 models" in said
+    assert (tmp_path / "gpu.md").read_text().startswith(f"# {'' if DEVICE == 'cuda' else 'no GPU: a rehearsal'}")
+    with tarfile.open(tmp_path / "sweeps.tar.gz") as archive:
+        assert "./map/table.csv" in archive.getnames()
 
 
 @pytest.mark.gpu

@@ -39,6 +39,7 @@ KEEP_EVERY: Final = 30.0  # seconds between two checkpoints
 SUFFIX: Final = ".running.npz"
 MEMORY: Final = 24 << 30  # bytes that a group may take
 DRAWN: Final = 32  # batches that are drawn at a time
+MOST_MODELS: Final = 1024
 SURE: Final = 1 - 1e-12  # a Poisson process cannot be sure to fall somewhere; p = 1 is taken as this
 FILLING: Final = 1 << 18  # features of all models together: programs enough for eight rounds on each of 132 processors
 
@@ -129,9 +130,9 @@ def models_at_once(config: ToyConfig) -> int:
         At least 1.
     """
     n, m, size = config.n_features, config.width, config.batch
-    numbers = 4 * n * m + 2 * size * m + DRAWN * size * (10 * max(1.0, config.density) + 10)
+    numbers = 4 * n * m + 2 * size * m + DRAWN * size * 10 * (config.density + 2)
     fitting = int(MEMORY / (numbers * np.dtype(config.dtype).itemsize))
-    return max(1, min(fitting, -(-FILLING // n)))
+    return max(1, min(fitting, MOST_MODELS, -(-FILLING // n)))
 
 
 def point_rates(config: ToyConfig) -> NDArray[np.float64]:

@@ -248,7 +248,7 @@ def draw(group: Group, law: Law, drawn: torch.Tensor, count: int) -> None:
     number_rows[jobs,](points, batch, shape.size, BLOCK=CHUNK)
     lay_out[jobs,](points, batch, shape.size, shape.capacity, BLOCK=CHUNK, SHARE=SHARE)
     rows = max(1, 8192 // group.most**2)
-    order_rows[-(-shape.size // rows), jobs](points, batch, shape.size, shape.capacity, ROWS=rows, MOST=group.most)
+    order_rows[jobs, -(-shape.size // rows)](points, batch, shape.size, shape.capacity, ROWS=rows, MOST=group.most)
 
 
 def _cut(group: Group) -> dict[str, Any]:

@@ -231,10 +231,10 @@ def order_rows(
     points: tl.tuple, batch: tl.tuple, size: tl.tensor, capacity: tl.tensor, ROWS: tl.constexpr, MOST: tl.constexpr
 ) -> None:
     """Order the entries within the rows of samples with several, where chance has placed them."""
-    job = tl.program_id(1).to(tl.int64)
+    job = tl.program_id(0).to(tl.int64)
     several = tl.load(batch.sizes + job * 5)
-    if tl.program_id(0) * ROWS < several:
-        row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    if tl.program_id(1) * ROWS < several:
+        row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
         begins = batch.begin + job * (size + 1) + row
         begin = tl.load(begins, mask=row < several, other=0)
         length = tl.load(begins + 1, mask=row < several, other=0) - begin
