@@ -74,12 +74,38 @@ def test_a_run_with_enough_levels_is_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     many = made(tmp_path / "more", sizes(run=[f"r{i % 15}" for i in range(30)]))
     assert {one["cluster"] for one in many["fit"] if "cluster" in one} == {"run"}  # type: ignore[attr-defined]
+    shown = next(one for one in many["fit"] if one["name"] == many["answer"][0]["fit"])  # type: ignore[attr-defined, index]
+    assert shown["cluster"] == "run"  # page one has no intervals that take rows of one run as independent
+    assert many["fit"][0] == shown  # type: ignore[index]
 
 
 def test_a_column_that_does_not_vary_is_left_out(tmp_path: Path) -> None:
     study = made(tmp_path, sizes().assign(**{"Tokens (B)": 20}))
     assert laws(study) == {"loss ~ E + A/params^alpha"}
     assert "tokens has fewer than three different values" in " ".join(study["left_out"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("columns", "law", "words"),
+    [
+        (["Tokens (B)"], "tokens", "no term in parameters,"),
+        (["Model Size (M)"], "size", "no term in tokens,"),
+        (["Model Size (M)", "Tokens (B)"], "size and tokens", None),
+    ],
+)
+def test_the_law_is_named_by_its_columns_and_what_it_leaves_out(
+    tmp_path: Path, columns: list[str], law: str, words: str | None
+) -> None:
+    study = made(tmp_path, sizes()[[*columns, "val_loss"]])
+    assert study["answer"][0]["title"] == law.capitalize()  # type: ignore[index]
+    other = next(one for one in study["section"] if one.get("kind") == "comparison")  # type: ignore[attr-defined]
+    assert ("text" in other) == (words is not None)
+    assert words is None or words in other["text"][0]
+
+
+def test_the_standard_input_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="save the standard input as a file"):
+        new_study(tmp_path / "mine", "-")
 
 
 def test_levels_with_few_rows_share_a_floor(tmp_path: Path) -> None:
@@ -106,6 +132,10 @@ def test_what_cannot_be_used_leaves_nothing_behind(tmp_path: Path, table: pd.Dat
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
     sizes().to_csv(tmp_path / "runs.csv", index=False)
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "notes").touch()
+    assert new_study(tmp_path / "other", tmp_path / "runs.csv").is_file()
+    assert (tmp_path / "other.partial" / "notes").is_file()
     (tmp_path / "mine").mkdir()
     with pytest.raises(DataError, match="exists; name a new folder"):
         new_study(tmp_path / "mine", tmp_path / "runs.csv")

@@ -373,6 +373,14 @@ def test_predictive_panels(shifted: Fit) -> None:
         posterior_predictive(shifted, against="with")
 
 
+@pytest.mark.parametrize("rows", [5, 8])
+def test_a_predictive_check_of_few_rows_has_few_groups(shifted: Fit, rows: int) -> None:
+    few = replace(shifted, rows=shifted.rows.iloc[:: len(shifted.rows) // rows][:rows])
+    axes = posterior_predictive(few)
+    (rings,) = (line for line in axes[1].lines if line.get_marker() == "o")
+    assert 1 <= len(rings.get_xdata()) <= rows // 3
+
+
 def test_residuals_are_of_the_mean_prediction(shifted: Fit) -> None:
     draws = np.asarray(shifted.uncertainty.draws)
     every = [predict_law(shifted.law, dict(zip(shifted.names, row, strict=True)), shifted.rows) for row in draws]

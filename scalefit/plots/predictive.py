@@ -157,8 +157,9 @@ def _histogram(ax: Axes, seen: Array, made: Array) -> None:
 def _along(ax: Axes, place: Array, seen: Array, made: Array, name: str) -> None:
     """Draw residuals with the band of replicated rows, and the medians of groups with those of replicates."""
     ranks = pd.Series(place).rank(method="average").to_numpy()
-    code = np.minimum((ranks - 1) * _GROUPS / len(place), _GROUPS - 1).astype(int)
-    groups = [code == i for i in range(_GROUPS) if np.count_nonzero(code == i) >= _LEAST]
+    most = max(1, min(_GROUPS, len(place) // _LEAST))
+    code = np.minimum((ranks - 1) * most / len(place), most - 1).astype(int)
+    groups = [code == i for i in range(most) if np.count_nonzero(code == i) >= min(_LEAST, len(place))]
     middle = np.array([np.median(place[group]) for group in groups])
     starts, ends = (np.array([pick(place[group]) for group in groups]) for pick in (np.min, np.max))
     edges = np.concatenate([starts[:1], (starts[1:] + ends[:-1]) / 2, ends[-1:]])

@@ -101,8 +101,10 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
     label = gallery.labels[name]
     if fit.posterior is None:
+        resampled = f"levels of {fit.source.cluster}" if fit.source.cluster else "rows"
         caption = (
-            f"How the parameters trade off: {count} refits of “{label}” to resampled rows. The cross is the estimate."
+            f"How the parameters trade off: {count} refits of “{label}” to resampled {resampled}. "
+            "The cross is the estimate."
         )
         alt = f"Scatter plots of bootstrap refits; {len(axes)} pairs of parameters of {fit.law}."
     else:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +20,7 @@ from scalefit.columns import has_column
 from scalefit.errors import DataError
 from scalefit.law import PRESETS, Law
 from scalefit.prepare import prepare_rows
+from scalefit.report.text import join
 from scalefit.tables import Table, read_table, resolve
 
 __all__ = ["new_study"]
@@ -98,25 +102,36 @@ def new_study(
     target, source = Path(folder), Path(data)
     if target.exists():
         raise DataError(
-            f"{str(target)!r} exists; name a new folder, or build the study in it: scalefit report {target}"
+            f"{str(target)!r} exists; name a new folder, or build the study in it: "
+            f"scalefit report {shlex.quote(str(target))}"
         )
+    if str(source) == "-":
+        raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
     found = _look(read_table(source, mapping=mapping))
     content = _study(target.resolve().name, source.name, found, dict(mapping or {}))
     for one in content["fit"]:
         if one["data"] == source.name:
             prepare_rows(source, Law.parse(one["law"]), mapping=mapping, cluster=one.get("cluster"))
-    again = f"scalefit report {target.name}/study.toml"
+    again = f"scalefit report {shlex.quote(target.name)}"
     lead = f"# Written for {source.name}; change what you like and build it again: {again}"
-    partial = target.with_name(target.name + ".partial")
+    _make_folder(target, source, f"{lead}\n\n{tomli_w.dumps(content)}")
+    return target / "study.toml"
+
+
+def _make_folder(target: Path, source: Path, study: str) -> None:
+    """Make the folder, whole or not at all."""
+    partial = None
     try:
-        partial.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))  # a name that nobody else has
+        partial.chmod(0o755)
         shutil.copy2(source, partial / source.name)
-        (partial / "study.toml").write_text(f"{lead}\n\n{tomli_w.dumps(content)}", encoding="utf-8")
+        (partial / "study.toml").write_text(study, encoding="utf-8")
         partial.rename(target)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
         raise DataError(f"cannot make {str(target)!r}: {error.strerror}; name a folder you can write") from None
-    return target / "study.toml"
 
 
 def _look(table: Table) -> _Found:
@@ -212,94 +227,81 @@ def _study(title: str, file: str, found: _Found, mapping: dict[str, str]) -> dic
     }  # fmt: skip
     for name, law in _laws(found).items():
         _add_law(study, name, law, found, common)
+    first = study["fit"][0]
+    exponents = [one.name for one in Law.parse(first["law"]).exponents]
+    if len(exponents) > 2:  # one row of panels, which page one has room for
+        names = [list(pair) for pair in combinations(exponents, 2)]
+        study["front"] = {"figure": {"kind": "pairs", "fit": first["name"], "names": names}}
     return {key: value for key, value in study.items() if value != []}
 
 
 def _add_law(study: dict[str, Any], name: str, law: str, found: _Found, common: dict[str, Any]) -> None:
-    """Add the fits, answers and sections of one law."""
-    words = _LAW_WORDS[name]
+    """Add the fits, answers and sections of one law; where rows come in runs, page one shows the fit by run."""
+    words = _words_of(law)
     parsed = Law.parse(law)
     exponent = parsed.exponents[0].name
     about_width = parsed.terms[0].variable == "width"
     asked: dict[str, Any] = {"parameter": exponent} | ({"reference": 1} if about_width else {})
     clustered = {"cluster": found.cluster} if found.cluster else {}
-    study["fit"] += [
-        {"name": name, "label": f"{words}, squares", "law": law, "bootstrap": BOOTSTRAP, **common},
-        {
-            "name": f"{name}_huber",
-            "label": f"{words}, Huber",
-            "law": law,
-            "loss": "huber",
-            "bootstrap": BOOTSTRAP,
-            **common,
-        },
-        {
-            "name": f"{name}_posterior",
-            "label": f"{words}, posterior",
-            "engine": "bayes",
-            "law": law,
-            **common,
-            **clustered,
-        },
-    ]
+    squares = {"law": law, "bootstrap": BOOTSTRAP, **common}
     section: dict[str, Any] = {"title": f"Least squares: {words}", "fit": name, "alternatives": [f"{name}_huber"]}
+    main = name
     if found.cluster:
-        by_run = {"name": f"{name}_runs", "label": f"{words}, by {found.cluster}", "law": law, "bootstrap": BOOTSTRAP}
-        study["fit"].append({**by_run, **common, **clustered})
-        section["clustered"] = f"{name}_runs"
-    study["answer"].append({"title": words.capitalize(), "rule": "law", "fit": name})
+        main = section["clustered"] = f"{name}_runs"
+        study["fit"].append({"name": main, "label": f"{words} · by {found.cluster}", **squares, **clustered})
+    study["fit"] += [
+        {"name": name, "label": f"{words} · squares", **squares},
+        {"name": f"{name}_huber", "label": f"{words} · Huber", "loss": "huber", **squares},
+        {"name": f"{name}_posterior", "label": f"{words} · posterior", "engine": "bayes", "law": law}
+        | common | clustered,
+    ]  # fmt: skip
+    study["answer"].append({"title": words.capitalize(), "rule": "law", "fit": main})
     posterior = {"kind": "posterior", "title": f"Posterior: {words}", "fit": f"{name}_posterior", **asked}
     if about_width:
+        question = {"title": "Does the loss fall as 1/width?", "rule": "reference", "fit": main}
         study["answer"] += [
-            {
-                "title": "Does the loss fall as 1/width?",
-                "rule": "reference",
-                "fit": name,
-                "also": [f"{name}_huber"],
-                **asked,
-            },
+            question | {"also": [f"{name}_huber"]} | asked,
             {"title": "How probable is it?", "rule": "posterior", "fit": f"{name}_posterior", **asked},
         ]
         posterior["words"] = _WIDTH_WORDS
     study["section"] += [section | {"new_page": True}, posterior]
     if {"params", "tokens"} <= set(parsed.variables):
-        study["section"].append({"kind": "optimum", "title": "The best use of compute", "fit": name})
-    _add_other_data(study, name, law, asked)
+        study["section"].append({"kind": "optimum", "title": "The best use of compute", "fit": main})
+    _add_other_data(study, name, main, law, asked)
     _add_steps(study, name, law, common | clustered)
 
 
-def _add_other_data(study: dict[str, Any], name: str, law: str, asked: dict[str, Any]) -> None:
+def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, asked: dict[str, Any]) -> None:
     """Put the first exponent beside that of the same law on Chinchilla's runs, and beside print."""
     plain = re.sub(r"\[[^\]]*\]", "", law)
     other = f"{name}_chinchilla"
     study["fit"].append(
-        {"name": other, "label": f"Chinchilla, {_LAW_WORDS[name]}", "engine": "bayes", "data": "chinchilla",
+        {"name": other, "label": f"Chinchilla · {_words_of(law)}", "engine": "bayes", "data": "chinchilla",
          "law": plain, "drop_highest_loss": 5}
     )  # fmt: skip
-    section = {"kind": "comparison", "title": f"Beside other data: {_LAW_WORDS[name]}", **asked}
-    section["fits"] = [f"{name}_posterior", name, other]
+    section = {"kind": "comparison", "title": f"Beside other data: {_words_of(law)}", **asked}
+    section["fits"] = [f"{name}_posterior", main, other]
     if plain == PRESETS["chinchilla"]:
         section["published"] = [{"label": "Besiroglu et al. 2024", "key": "besiroglu2024"}]
     if asked["parameter"] == "a_m":
         section |= {"published": [{"label": "Liu et al. 2026", "key": "liu2026_depth"}], "words": _WIDTH_WORDS}
-    lacking = [one for one in ("tokens", "depth") if one not in Law.parse(plain).variables]
-    if lacking and "params" not in Law.parse(plain).variables:
-        words = " and ".join(lacking)
-        told = f"The law has no term in {words}, but Chinchilla’s runs differ in {words}, and other terms take that up."
+    lacking = join([_COLUMNS.get(one, one) for one in _not_counted(set(Law.parse(plain).variables))])
+    if lacking:
+        told = f"The law has no term in {lacking}, but Chinchilla’s runs differ in {lacking}; other terms take that up."
         section["text"] = [told]
     study["section"].append(section)
 
 
 def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any]) -> None:
     """Add the sensitivity and the calibration of one law."""
-    words, exponent = _LAW_WORDS[name], Law.parse(law).exponents[0].name
+    words, exponent = _words_of(law), Law.parse(law).exponents[0].name
     about_width = Law.parse(law).terms[0].variable == "width"
     tested = {"reference": 1, "region": [0.9, 1.1]} if about_width else {}
     study["sensitivity"].append(
-        {"name": f"{name}_choices", "label": f"{words}, choices", "law": law, "param": exponent, **tested, **common}
+        {"name": f"{name}_choices", "label": f"{words} · choices", "law": law, "param": exponent, **tested, **common}
     )  # fmt: skip
     study["calibration"].append(
-        {"name": f"{name}_trust", "label": f"{words}, simulated", "law": law, "truth": "posterior", "n": SIMULATED,
+        {"name": f"{name}_trust", "label": f"{words} · simulated", "law": law, "truth": "posterior", "n": SIMULATED,
          "path": "fast", **common}
     )  # fmt: skip
     study["section"] += [
@@ -307,6 +309,20 @@ def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any
         | ({"words": _WIDTH_WORDS} if about_width else {}),
         {"kind": "calibration", "title": f"How far to trust the intervals: {words}", "steps": [f"{name}_trust"]},
     ]
+
+
+def _words_of(law: str) -> str:
+    """Name a law shortly by its columns: ``size and tokens``, ``width``, ``shape and tokens``."""
+    names = Law.parse(law).variables
+    words = ["size" if one == "params" else one for one in names]
+    return join(words if len(words) < 3 else ["shape", *words[2:]])
+
+
+def _not_counted(have: set[str]) -> list[str]:
+    """Return what runs of language models differ in and a law leaves out; parameters stand for width and depth."""
+    sizes = ["params"] if not have & {"params", "width", "depth"} else []
+    shape = [] if "params" in have or sizes else ["width", "depth"]
+    return [one for one in (*sizes, *shape, "tokens") if one not in have]
 
 
 _WORDS: Final = {
@@ -317,4 +333,4 @@ _WORDS: Final = {
 }
 _HOW: Final = {name: f"Map one with --map {name}=YOUR_COLUMN if it is there under another name." for name in QUANTITIES}
 _SHAPE: Final = {"width": "m", "depth": "l", "tokens": "D"}
-_LAW_WORDS: Final = {"shape": "width and depth", "size": "size and data"}
+_COLUMNS: Final = {"params": "parameters"}
