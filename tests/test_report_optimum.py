@@ -81,7 +81,7 @@ def test_a_settled_ratio_is_called_so(huber):
     assert "settle" not in inside
     far = text_of(written({"huber": narrowed(beta=0.30)}, compute=BUDGETS)[0])
     assert "the 20 of Chinchilla 70B lie outside." in far
-    assert "So tokens grow faster than parameters." in far
+    assert "So tokens grow faster than parameters (difference of the powers 0." in far
 
 
 def test_choices_that_part_are_explained(huber, wide):

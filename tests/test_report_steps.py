@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from scalefit.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
 from scalefit.records import Estimate
-from scalefit.report import build_report, sections, steps
+from scalefit.report import build_report, sections, steps, work
 from scalefit.report.claims import difference_words
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
@@ -168,6 +168,48 @@ def test_a_changed_fit_is_told_where_it_is_used(folder: Path) -> None:
     assert now == [{"number": 22}]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b"\xff"])
+def test_what_is_no_part_is_written_again(folder: Path, content: bytes) -> None:
+    made = Work(study(folder))
+    made.part({"title": "y"}, lambda: ([{"number": 1}], {}))
+    (newest,) = [one for one in (folder / ".cache").glob("*.part") if b'[{"number": 1}]' in one.read_bytes()]
+    newest.write_bytes(content)
+    now, _ = made.part({"title": "y"}, lambda: ([{"number": 1}], {}))
+    assert now == [{"number": 1}]
+    assert b'[{"number": 1}]' in newest.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_part_is_of_the_versions_it_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Work(study(folder))
+    plan.part({"title": "z"}, lambda: ([{"number": 1}], {}))
+    monkeypatch.setattr(work, "versions", lambda *_: "numpy 99")
+    now, _ = plan.part({"title": "z"}, lambda: ([{"number": 2}], {}))
+    assert now == [{"number": 2}]
+
+
+@pytest.mark.slow
+def test_a_claims_figure_follows_the_first_fit(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "runs.csv").write_bytes((folder / "runs.csv").read_bytes())
+    other = FIT.partition("[[fit]]")[2].replace('"main"', '"other"')
+    head, main = FIT.split("[[fit]]")
+    section = '[[section]]\ntitle = "C"\nkind = "claims"\nfigures = [{ kind = "residuals" }]\n'
+    section += "[[section.claims]]" + SECTIONS.partition("[[section.claims]]")[2]
+    captions = []
+    for fits in (f"[[fit]]{main}[[fit]]{other}", f"[[fit]]{other}[[fit]]{main}"):
+        (tmp_path / "study.toml").write_text(head + fits + section, encoding="utf-8")
+        plan = study(tmp_path)
+        blocks, _ = sections.compose(plan, Work(plan))
+        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "misses" in str(one)])
+    assert captions[0] != captions[1]
+
+
+def test_the_page_is_not_written_over_the_pdf(folder: Path) -> None:
+    with pytest.raises(DataError, match="would be both the PDF and the page"):
+        build_report(folder / "study.toml", out=folder / "report.html", html=True)
+
+
 def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
     plan = study(folder)
     text = resolved_text(plan)
@@ -251,3 +293,9 @@ def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, v
     said, found = difference_words(replace(published_value("liu2025.alpha"), value=printed), one)
     assert said.startswith(words)
     assert found == verdict
+
+
+@pytest.mark.parametrize("error", [0.0, float("nan")])
+def test_a_refit_without_an_error_meets_nothing(error: float) -> None:
+    one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, None, None, 0.1)
+    assert difference_words(published_value("liu2025.alpha"), one) == ("The refit has no error to measure by.", "open")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from scalefit import __version__
@@ -76,6 +77,8 @@ def build_report(
         check_engine(one)
     target = Path(out) if out is not None else _beside(plan)
     _check_writable(target)
+    if html and target.suffix == ".html":
+        raise DataError(f"{str(target)!r} would be both the PDF and the page; end the PDF's name with .pdf")
     work = Work(plan, progress)
     work.run()
     blocks, files = compose(plan, work)
@@ -131,10 +134,9 @@ def _check_writable(path: Path) -> None:
         )
     if path.is_dir():
         raise DataError(f"cannot write {str(path)!r}: it is a folder; give the name of a PDF file")
-    probe = path.with_name(path.name + ".partial")
     try:
-        probe.touch()
-        probe.unlink()
+        with NamedTemporaryFile(prefix=f".{path.name}-", dir=folder):  # a name that no other build has
+            pass
     except OSError as error:
         raise DataError(
             f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write"

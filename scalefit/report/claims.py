@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -62,9 +63,12 @@ def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:
     Returns
     -------
     tuple of str
-        Words, and the verdict: ``met``, ``near`` (inside the interval) or ``outside``.
+        Words, and the verdict: ``met``, ``near`` (inside the interval), ``outside``, or ``open`` where the refit has
+        no error.
     """
-    gap = abs(printed.value - one.value) / one.se if one.se > 0 else 0.0
+    if not 0 < one.se < math.inf:
+        return "The refit has no error to measure by.", "open"
+    gap = abs(printed.value - one.value) / one.se
     distance = f"{gap:.1f} errors away"
     if gap < NEAR:
         return f"Met: {distance}.", "met"

@@ -127,16 +127,17 @@ def _growth(main: Optimum) -> str:
     """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
     own = main.exponents
     powers = {name: own[name] for name in main.columns if name != RATIO}
-    said = join([f"{words(name)} to the power {_decimal(one)}" for name, one in powers.items()])
-    text = f"The best columns grow with compute: {said}."
+    grown = [f"{words(name)} to the power {_decimal(one)} {decimal_interval(one)}" for name, one in powers.items()]
+    said = join([one.strip() for one in grown])
+    text = f"With the compute C, the best values grow: {said}."
     if RATIO not in own:
         return text
     drift = own[RATIO]
+    interval = f"difference of the powers {_decimal(drift)} {decimal_interval(drift)}".strip()
     if drift.holds(0):
-        interval = f"difference of the powers {_decimal(drift)} {decimal_interval(drift)}"
         return f"{text} That parameters and tokens grow alike, at a constant ratio, is within the errors ({interval})."
     more = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
-    return f"{text} So {more[0]} grow faster than {more[1]}."
+    return f"{text} So {more[0]} grow faster than {more[1]} ({interval})."
 
 
 def _settled(main: Optimum) -> str:

@@ -67,11 +67,12 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
     blocks = part("front", page_one, lambda gallery: _front(study, work.fits, gallery))
     for place, section in enumerate(study.section, start=1):
         blocks += [{"kind": "new page"}] if section.new_page else []
-        blocks += part(f"section-{place}", [place, section], partial(_section, section, work.fits))
+        about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
+        blocks += part(f"section-{place}", about, partial(_section, section, work.fits))
     if study.left_out:
         blocks += [heading("What this report does not have"), *(paragraph(fill(one, {})) for one in study.left_out)]
-    about = replace(study, path=Path())
-    return blocks + part("method", about, lambda gallery: method_blocks(study, work.fits, gallery)), files
+    whole = replace(study, path=Path())
+    return blocks + part("method", whole, lambda gallery: method_blocks(study, work.fits, gallery)), files
 
 
 def check_study(study: Study) -> None:

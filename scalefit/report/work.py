@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
@@ -18,7 +17,7 @@ from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
 from scalefit.report.blocks import Block
 from scalefit.report.engines import code_hash, fingerprint, run_spec
-from scalefit.report.provenance import data_hash
+from scalefit.report.provenance import data_hash, versions
 from scalefit.report.steps import StepResult, cells_folder, run_step, step_key
 from scalefit.report.study import BAYES, FitSpec, Study, as_plain
 from scalefit.results import Fit
@@ -208,11 +207,14 @@ def _fit_key(study: Study, spec: FitSpec) -> str:
 def _writers() -> str:
     """Return a hash of all that words, tables and figures come from beside the results."""
     data = (data_directory() / "manifest.toml").read_bytes()
-    return sha256(f"{code_hash(('**',))} {version('matplotlib')}".encode() + data).hexdigest()
+    packages = versions("matplotlib", "pymc", "nutpie", "arviz")  # the method section prints them
+    return sha256(f"{code_hash(('**',))} {packages}".encode() + data).hexdigest()
 
 
 def _read_part(path: Path) -> Any:
+    """Return a stored part; None where there is none, or what is there is no part."""
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) and found.keys() == {"used", "blocks", "files"} else None
