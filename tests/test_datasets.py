@@ -34,7 +34,7 @@ ROWS = {
     "published_values": 94,
     "toy_published_losses": 168,
     "toy_published_exponents": 239,
-    "toy_strong": 72,
+    "toy_strong": 126,
     "toy_training": 360,
     "toy_map": 270,
 }
