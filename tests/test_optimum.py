@@ -177,6 +177,12 @@ def test_words_say_whether_twenty_is_settled(huber):
     assert any("lies outside" in one for one in optimum(narrow, compute=BUDGET).verdict)
 
 
+def test_words_say_whether_both_grow_alike(huber):
+    assert "that both grow alike, at a constant ratio, is within the errors" in optimum(huber).verdict[0]
+    exact = replace(huber, uncertainty=replace(huber.uncertainty, draws=huber.point + np.zeros((3, 5))))
+    assert "parameters faster than tokens" in optimum(exact).verdict[0]  # beta is the larger exponent
+
+
 def test_an_exponent_at_a_bound_gives_no_numbers(synthetic):
     rng = np.random.default_rng(4)
     flat = synthetic.assign(loss=2 + 300 / synthetic["params"] ** 0.3 * np.exp(0.01 * rng.standard_normal(56)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,13 @@ STEP_KEYS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     }
 )
 _TABLES = ("mapping", "pool", "priors")
+_TYPES: Mapping[str, Any] = types.MappingProxyType(  # what TOML has for the first word of an annotation
+    {"int": int, "float": int | float, "str": str, "bool": bool, "Iterable": list, "tuple": list, "Mapping": dict}
+)
+_TYPE_WORDS: Mapping[Any, str] = types.MappingProxyType(
+    {int: "a whole number", int | float: "a number", str: "a text", bool: "true or false", list: "a list",
+     dict: "a table"}
+)  # fmt: skip
 _ONE_FIT = ("fit", "clustered")
 _SEVERAL_FITS = ("fits", "alternatives", "laws", "also", "among")
 
@@ -101,6 +109,7 @@ class _Reader:
             raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_fit")
         for key in _TABLES:
             self._check_words(options.get(key, {}), f"{where}, {key}")
+        self._check_types(options, ENGINES[engine].run, where)
         spec = replace(spec, options=types.MappingProxyType(options))
         self._check_priors(spec, where)
         return spec
@@ -116,6 +125,7 @@ class _Reader:
         self.check_keys(table, {*own, *known}, where)
         options = {key: value for key, value in defaults.items() if key in known}
         options |= {key: value for key, value in table.items() if key not in own}
+        self._check_types(options, STEPS[kind].call, where)
         found = {key: table[key] for key in own if key in table}
         spec: StepSpec = self.build(StepSpec, found | {"kind": kind}, where)
         if not spec.name.isidentifier():
@@ -130,6 +140,15 @@ class _Reader:
         if kind == "sensitivity" and asked not in names:
             raise StudyError(f"{self.file}, {where}: param is {asked!r}; {closest(asked, names)}")
         return replace(spec, options=types.MappingProxyType(options))
+
+    def _check_types(self, options: Mapping[str, Any], call: Any, where: str) -> None:
+        """Refuse values of other types than the function says that it takes."""
+        parameters = inspect.signature(call).parameters
+        for key, value in options.items():
+            name = parameters[key].annotation.partition(" | ")[0].partition("[")[0]
+            right = isinstance(value, _TYPES[name]) and (name == "bool" or not isinstance(value, bool))
+            if not right:
+                raise StudyError(f"{self.file}, {where}: {key} is {value!r}; it must be {_TYPE_WORDS[_TYPES[name]]}")
 
     def _check_words(self, table: Any, where: str) -> None:
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
