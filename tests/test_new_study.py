@@ -85,6 +85,14 @@ def test_a_column_that_does_not_vary_is_left_out(tmp_path: Path) -> None:
     assert "tokens has fewer than three different values" in " ".join(study["left_out"])  # type: ignore[arg-type]
 
 
+def test_at_most_two_columns_have_floors_of_their_own(tmp_path: Path) -> None:
+    halves, thirds = ["A", "B"] * 15, ["x", "y", "z"] * 10
+    study = made(tmp_path, sizes(family=halves, corpus=thirds, recipe=["p"] * 15 + ["q"] * 15))
+    assert next(iter(laws(study))).startswith("loss ~ E[family, corpus] + ")
+    told = " ".join(study["left_out"])  # type: ignore[arg-type]
+    assert "The levels of recipe share a floor: two columns have floors of their own already" in told
+
+
 @pytest.mark.parametrize(
     ("columns", "law", "words"),
     [

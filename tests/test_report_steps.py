@@ -169,6 +169,17 @@ def test_a_changed_fit_is_told_where_it_is_used(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_changed_step_is_told_where_it_is_used(folder: Path) -> None:
+    plan = study(folder)
+    first = Work(plan)
+    first.part({"title": "w"}, lambda: ([{"level": first.steps["choices"].level}], {}))  # type: ignore[union-attr]
+    step = replace(plan.sensitivity[0], options={**plan.sensitivity[0].options, "level": 0.9})
+    changed = Work(replace(plan, sensitivity=(step,)))
+    now, _ = changed.part({"title": "w"}, lambda: ([{"level": changed.steps["choices"].level}], {}))  # type: ignore[union-attr]
+    assert now == [{"level": 0.9}]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b"\xff"])
 def test_what_is_no_part_is_written_again(folder: Path, content: bytes) -> None:
     made = Work(study(folder))
