@@ -234,8 +234,10 @@ def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
 
 
 def test_a_draft_draws_less_and_trains_nothing(folder: Path) -> None:
-    plan = drafted(study(folder))
+    slow = replace(study(folder).calibration[0], options={"path": "full", "n": 50})
+    plan = drafted(replace(study(folder), calibration=(slow,)))
     assert plan.draft
+    assert plan.calibration[0].options["path"] == "fast"
     assert not plan.toy
     assert plan.fit[0].options["bootstrap"] == 50  # not more than was asked for
     assert plan.calibration[0].options["n"] == 10
