@@ -94,8 +94,19 @@ def test_a_noisy_change_is_not_taken_for_convergence():
     assert found.convergence != "converged"
 
 
-def test_one_length_of_training_settles_nothing():
-    found = check(sweep(power(1.0)))
+@pytest.mark.parametrize(("scatter", "word"), [(0.02, "not converged"), (0.2, "not known")])
+def test_a_change_counts_from_twice_its_error_on(scatter, word):
+    table = sweep(lambda m, t: 3 * m ** -(1.1 if t == 6000 else 1.0), steps=(3000, 6000), noise=0.0)
+    late = table.steps == 6000
+    table.loc[late, "loss"] *= table.width ** -table.seed.map({0: -scatter, 1: 0.0, 2: scatter})
+    (one,) = check(table).settings
+    assert (one.change, one.change_se) == pytest.approx((0.1, scatter / math.sqrt(3)), abs=1e-6)
+    assert one.convergence == word
+
+
+@pytest.mark.parametrize("steps", [(6000,), (5000, 6000)])
+def test_without_about_half_the_training_nothing_is_settled(steps):
+    found = check(sweep(power(1.0), steps=steps))
     assert found.settings[0].convergence == "not known"
     assert "does not settle whether the loss falls as 1/m" in found.verdict[-1]
     assert found.record()["converged"] is None
@@ -107,6 +118,9 @@ def test_a_converged_straight_law_is_counted():
     assert "in 1, outside in 0." in found.verdict[-1]
     other = check(sweep(power(0.5), steps=(3000, 6000), noise=0.003))
     assert "in 0, outside in 1." in other.verdict[-1]
+    edge = check(sweep(power(1.102), steps=(3000, 6000), noise=0.01))
+    assert edge.region[0] < edge.settings[0].exponent < edge.region[1] < edge.settings[0].interval[1]
+    assert "in 0, outside in 0." in edge.verdict[-1]
 
 
 def test_a_law_that_no_test_can_judge_is_not_called_straight():
@@ -121,6 +135,15 @@ def test_a_bent_law_is_said_to_be_bent():
     found = check(sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.2 * math.log(m / 20) ** 2), steps=(3000, 6000)))
     assert "The law is bent: local exponents run from" in found.verdict[0]
     assert "does not settle" in found.verdict[-1]
+
+
+def test_a_bend_is_seen_where_the_scatter_of_one_width_hides_it_from_the_lack_of_fit():
+    table = sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.15 * math.log(m / 20) ** 2))
+    table.loc[table.width == 21, "loss"] *= table.seed.map({0: 0.85, 1: 1.0, 2: 1 / 0.85})
+    found = check(table)
+    last = found.settings[0].last
+    assert last.lack_p > 0.01 > 2 * last.bend_p
+    assert "The law is bent" in found.verdict[0]
 
 
 def test_one_error_serves_interval_change_and_comparison():

@@ -10,7 +10,7 @@ from scalefit.rounding import plus_minus, rounded, rounded_interval
 
 __all__ = ["check_record", "check_text", "verdict"]
 
-BENT = 0.01  # p-value of a straight law below which it is called bent
+BENT = 0.01  # probability of calling a straight law bent
 USUAL = {"batch": None, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "density": 1.0}
 
 
@@ -66,9 +66,9 @@ def _setting(one: SettingCheck) -> str:
 
 
 def _straight(one: SettingCheck) -> bool | None:
-    """Whether a test finds no bend; None without a test."""
-    p = one.last.lack_p if math.isfinite(one.last.lack_p) else one.last.bend_p
-    return None if math.isnan(p) else p >= BENT
+    """Whether no test finds a bend; None without a test. The least p-value counts as often as there are tests."""
+    found = [p for p in (one.last.lack_p, one.last.bend_p) if math.isfinite(p)]
+    return min(found) * len(found) >= BENT if found else None
 
 
 def _converged(one: SettingCheck) -> str:
