@@ -15,7 +15,7 @@ from scalefit.toy import ToyConfig, train_toy
 torch = pytest.importorskip("torch")
 
 from scalefit.toy import batched  # noqa: E402
-from scalefit.toy.groups import train_groups  # noqa: E402
+from scalefit.toy.groups import kept_groups, train_groups  # noqa: E402
 from scalefit.toy.model import start  # noqa: E402
 from tests import toy_reference as reference  # noqa: E402
 
@@ -90,6 +90,49 @@ def test_company_changes_nothing():
         np.testing.assert_array_equal(alone.W, one.W)
         np.testing.assert_array_equal(alone.b, one.b)
         np.testing.assert_array_equal(alone.loss, one.loss)
+
+
+def interrupted(folder):
+    """Stop a training after the first of two spans of steps; returns a call that goes on from there."""
+    told = []
+
+    def go_on(version, *, samples=96, stop=False):
+        def report(_stage, done, _total):
+            told.append(done)
+            if stop:
+                raise KeyboardInterrupt
+
+        method = batched.method(version)
+        (one,) = train_groups([SMALL], [(10, 20)], samples, report, method=method, device="cpu", keep=folder)
+        return one, told[1:]
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on("1", stop=True)
+    return go_on
+
+
+@pytest.mark.parametrize(("version", "steps"), [("1", [20]), ("2", [10, 20])])
+def test_a_checkpoint_of_other_versions_is_not_gone_on_with(tmp_path, version, steps):
+    one, told = interrupted(tmp_path)(version)
+    assert told == steps
+    np.testing.assert_array_equal(one.W, train([SMALL], marks=(10, 20))[0].W)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_measurement_is_not_gone_on_with(tmp_path):
+    one, told = interrupted(tmp_path)("1", samples=48)
+    assert told == [10, 20]
+    assert one.samples == 48
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    go_on = interrupted(tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=rf"{path.name}' is no checkpoint \(.*\); delete it"):
+        go_on("1")
+    with pytest.raises(DataError, match="is no checkpoint"):
+        kept_groups(tmp_path)
 
 
 def test_measured_loss_agrees_with_the_other_engine():

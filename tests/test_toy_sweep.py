@@ -131,6 +131,12 @@ def test_a_model_is_compared_with_itself_after_half_the_training(finished: Path)
     assert short["change"].isna().all()
 
 
+def test_a_training_that_is_hardly_shorter_shows_no_convergence(tmp_path: Path) -> None:
+    table = toy_sweep(ToyGrid.from_dict({**TINY, "width": 3, "steps": [23, 30]}), tmp_path, workers=1)
+    assert table["change"].isna().all()
+    assert table["converged"].isna().all()
+
+
 def test_losses_at_checkpoints(finished: Path) -> None:
     points = checkpoint_losses(finished)
     assert points.groupby("cell").size().tolist() == [10] * 12

@@ -7,15 +7,18 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit import __version__
+from scalefit.errors import DataError
 from scalefit.storage import write_atomically
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.model import Trained
@@ -195,12 +198,17 @@ def train_groups(
         Torch's name of the device.
     keep : path, optional
         Folder for checkpoints of groups that are not finished: twice a minute, and when `report` raises. The same call
-        goes on from there, to the same numbers as without the interruption.
+        goes on from there, to the same numbers as without the interruption; with other versions it starts again.
 
     Returns
     -------
     list of Trained
         In the order of ``models``.
+
+    Raises
+    ------
+    DataError
+        For a file that is no checkpoint.
     """
     groups: dict[Any, list[int]] = {}
     for place, (config, steps) in enumerate(zip(models, marks, strict=True)):
@@ -241,7 +249,8 @@ def _train_group(
     """Train one group, from its checkpoint on where it has one."""
     filling = method.size(configs[0]) - len(configs) if method.fill else 0
     engine = method.open([*configs, *[configs[-1]] * filling], device)
-    done = _Done(0, [], 0.0) if path is None else _restore(engine, path)
+    versions = {"scalefit": __version__, **method.versions}
+    done = _Done(0, [], 0.0) if path is None else _restore(engine, path, versions)
     rounds, began, kept = -(-loss_samples // configs[0].batch), perf_counter() - done.seconds, perf_counter()
     while done.steps < marks[-1]:
         mark = next(one for one in marks if one > done.steps)
@@ -252,10 +261,10 @@ def _train_group(
         try:
             tell(done.steps)
         except BaseException:
-            _keep(engine, done, path, configs)
+            _keep(engine, done, path, configs, versions)
             raise
         if perf_counter() - kept > KEEP_EVERY or last == marks[-1]:
-            _keep(engine, done, path, configs)
+            _keep(engine, done, path, configs, versions)
             kept = perf_counter()
     loss, error = np.array(done.losses).transpose(1, 0, 2)
     n, m = configs[0].n_features, configs[0].width
@@ -273,28 +282,43 @@ def _path(folder: Path, configs: Sequence[ToyConfig], marks: tuple[int, ...], sa
     return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}{SUFFIX}"
 
 
-def _keep(engine: Engine, done: _Done, path: Path | None, configs: Sequence[ToyConfig]) -> None:
+def _keep(
+    engine: Engine, done: _Done, path: Path | None, configs: Sequence[ToyConfig], versions: dict[str, str]
+) -> None:
     """Write the checkpoint of a group."""
     if path is None:
         return
     arrays: dict[str, Any] = {name: one.cpu().numpy() for name, one in engine.state.items()}
-    record = json.dumps({"done": done, "configs": [config.to_dict() for config in configs]})
+    record = json.dumps({"done": done, "configs": [config.to_dict() for config in configs], "versions": versions})
     content = io.BytesIO()
     np.savez(content, record=np.array(record), **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content.getvalue())
 
 
-def _restore(engine: Engine, path: Path) -> _Done:
-    """Put a group where its checkpoint was."""
+def _restore(engine: Engine, path: Path, versions: dict[str, str]) -> _Done:
+    """Put a group where its checkpoint was; one made with other versions is left, as both would be in one result."""
     import torch
 
     if not path.exists():
         return _Done(0, [], 0.0)
-    with np.load(path) as stored:
-        for name, one in engine.state.items():
-            one.copy_(torch.from_numpy(stored[name]))
-        return _Done(*json.loads(stored["record"].item())["done"])
+    record, arrays = _read(path, engine.state)
+    if record["versions"] != versions:
+        return _Done(0, [], 0.0)
+    for name, one in engine.state.items():
+        one.copy_(torch.from_numpy(arrays[name]))
+    return _Done(*record["done"])
+
+
+def _read(path: Path, names: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read what a checkpoint says of itself, and some of its arrays."""
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            record = json.loads(stored["record"].item())
+            arrays = {name: stored[name] for name in names}
+        return {name: record[name] for name in ("done", "configs", "versions")}, arrays
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(f"{str(path)!r} is no checkpoint ({error}); delete it, and its models start again") from None
 
 
 def kept_groups(folder: str | os.PathLike[str]) -> list[list[ToyConfig]]:
@@ -309,10 +333,14 @@ def kept_groups(folder: str | os.PathLike[str]) -> list[list[ToyConfig]]:
     -------
     list of list of ToyConfig
         The models of each, in their order.
+
+    Raises
+    ------
+    DataError
+        For a file that is no checkpoint.
     """
     found = []
     for path in sorted(Path(folder).glob(f"*{SUFFIX}")):
-        with np.load(path) as stored:
-            configs = json.loads(stored["record"].item())["configs"]
-        found.append([ToyConfig.from_dict(config) for config in configs])
+        record, _ = _read(path)
+        found.append([ToyConfig.from_dict(config) for config in record["configs"]])
     return found
