@@ -162,3 +162,9 @@ def test_the_draft_of_a_new_study_is_marked_on_every_page_and_right(tmp_path: Pa
     assert "What this report does not have" in whole
     assert "The best use of compute" in whole
     assert "Draft" in path.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_rows_that_cannot_be_used_are_left_out_on_request(tmp_path: Path) -> None:
+    study = made(tmp_path, sizes().assign(val_loss=[np.nan, *[2.0 + i / 50 for i in range(29)]]), drop_invalid=True)
+    assert all(one["drop_invalid"] for one in study["fit"] if one["data"] == "runs.csv")  # type: ignore[attr-defined]
+    assert study["sensitivity"][0]["drop_invalid"]  # type: ignore[index]

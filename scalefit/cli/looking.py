@@ -53,9 +53,11 @@ def report(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
+    where: Annotated[str | None, typer.Option(help="With --new: as for fit.")] = None,
+    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="With --new: as for fit.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
     html: Annotated[bool, typer.Option("--html", help="Also write one HTML file to read on a screen.")] = False,
-    draft: Annotated[bool, typer.Option("--draft", help="Take seconds: few draws; every page is marked.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,
 ) -> None:
     """Build a study's PDF, or start a study of a new table.
 
@@ -67,10 +69,11 @@ def report(
     if (study is None) == (new is None) or (new is None) != (data is None):
         raise DataError("give a study.toml to build, or --new FOLDER with --data TABLE to start one")
     if new is not None and data is not None:
-        study = new_study(new, data, mapping=parse_mapping(mapping) if mapping else None)
+        columns = parse_mapping(mapping) if mapping else None
+        study = new_study(new, data, mapping=columns, where=where, drop_invalid=drop_invalid)
         print(f"written: {study}", file=sys.stderr)
-    elif mapping:
-        raise DataError("--map goes with --new; a study that is there has its mapping in study.toml")
+    elif mapping or where or drop_invalid:
+        raise DataError("--map, --where and --drop-invalid go with --new; a study that is there has them in study.toml")
     assert study is not None
     with Progress() as progress:
         path = build_report(study, out=out, html=html, draft=draft, progress=progress)

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label", "sampler"})  # the report's own, or no option
+_COMPUTING = ("numpy", "scipy", "numba", "pandas")
 _SAMPLERS = ("pymc", "nutpie", "arviz")
 
 
@@ -167,10 +168,11 @@ def fingerprint(spec: FitSpec) -> str:
 
 @cache
 def code_hash(folders: tuple[str, ...]) -> str:
-    """Return a hash of the code at the top of the package and in some of its folders."""
+    """Return a hash of the code at the top of the package and in some of its folders, and of what computes for it."""
     package = Path(__file__).resolve().parents[1]
     files = [*package.glob("*.py"), *(path for folder in folders for path in package.glob(f"{folder}/*.py"))]
-    return sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()
+    numbers = " ".join(f"{name} {version(name)}" for name in _COMPUTING)
+    return sha256(b"".join(path.read_bytes() for path in sorted(files)) + numbers.encode()).hexdigest()
 
 
 def _sampler_versions() -> str:

@@ -66,6 +66,8 @@ def new_study(
     data: str | os.PathLike[str],
     *,
     mapping: Mapping[str, str] | None = None,
+    where: str | None = None,
+    drop_invalid: bool = False,
 ) -> Path:
     """Write a working folder for a new table: a copy of it, and the study.toml that its columns allow.
 
@@ -80,6 +82,10 @@ def new_study(
         The table.
     mapping : mapping, optional
         Law's column to table's column, such as ``{"params": "N"}``.
+    where : str, optional
+        Rows to use, such as ``'family == "OPT"'``.
+    drop_invalid : bool
+        Leave out (and count) rows with missing or non-positive values instead of refusing them.
 
     Returns
     -------
@@ -108,10 +114,12 @@ def new_study(
     if str(source) == "-":
         raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
     found = _look(read_table(source, mapping=mapping))
-    content = _study(target.resolve().name, source.name, found, dict(mapping or {}))
+    options: dict[str, Any] = {"mapping": dict(mapping or {}), "where": where, "drop_invalid": drop_invalid}
+    common = {key: value for key, value in options.items() if value}
+    content = _study(target.resolve().name, source.name, found, common)
     for one in content["fit"]:
         if one["data"] == source.name:
-            prepare_rows(source, Law.parse(one["law"]), mapping=mapping, cluster=one.get("cluster"))
+            prepare_rows(source, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
     again = f"scalefit report {shlex.quote(target.name)}"
     lead = f"# Written for {source.name}; change what you like and build it again: {again}"
     _make_folder(target, source, f"{lead}\n\n{tomli_w.dumps(content)}")
@@ -215,9 +223,9 @@ def _count(law: str, found: _Found) -> int:
     return len(Law.parse(law).parameters) - 1 + levels
 
 
-def _study(title: str, file: str, found: _Found, mapping: dict[str, str]) -> dict[str, Any]:
+def _study(title: str, file: str, found: _Found, options: dict[str, Any]) -> dict[str, Any]:
     """Return the study as TOML takes it."""
-    common: dict[str, Any] = {"data": file} | ({"mapping": mapping} if mapping else {})
+    common = {"data": file, **options}
     study: dict[str, Any] = {
         "title": title.replace("_", " ").replace("-", " ").strip().capitalize() or "Runs",
         "subtitle": f"A scaling law of {file}",
