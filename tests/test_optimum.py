@@ -21,8 +21,8 @@ from scalefit.law import Law
 from scalefit.leastsq import fit as run_fit
 from scalefit.optimum import Cost, isoflop, optimum, printed_optimum
 from scalefit.optimum.cost import BY_SHAPE
-from scalefit.optimum.isoflop import budgets
 from scalefit.optimum.paths import optimal_paths
+from scalefit.optimum.profiles import budgets
 from scalefit.optimum.words import amount
 
 CHINCHILLA = Law.parse("chinchilla")

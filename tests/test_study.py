@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scalefit.errors import LawError, StudyError
+from scalefit.report.parts import Card, Section
 from scalefit.report.reader import read_study
 from scalefit.report.sections import SECTIONS, check_study
-from scalefit.report.parts import Card, Section
 from scalefit.report.study import Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +85,8 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n', "no kind of section 'lore'; Choices: calibration, claims, comparison"),
+        ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "lore"\n',
+         "no kind of section 'lore'; Choices: calibration, claims, comparison"),
         ('[[answer]]\nrule = "refernce"\nfit = "main"\n', "no rule for an answer 'refernce'; did you mean 'reference'"),
         ('[[answer]]\nrule = "pooled"\nfit = "main"\n', "rule 'pooled' needs a parameter"),
         ('[[answer]]\nrule = "reference"\nfit = "main"\nparameter = "alpha"\n', "needs a reference, such as 1"),

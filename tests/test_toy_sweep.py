@@ -270,6 +270,17 @@ def test_on_a_gpu_models_of_one_width_are_trained_together(tmp_path: Path, prete
     assert math.isfinite(row["seconds"])
 
 
+def test_models_with_and_without_triton_do_not_mix(
+    tmp_path: Path, pretended_gpu: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = ToyGrid.from_dict({**TINY, "width": [3], "gamma": 0.2})
+    toy_sweep(grid, tmp_path, device="cuda")
+    method = sweep.gpu_method()
+    monkeypatch.setattr(sweep, "gpu_method", lambda: method._replace(versions={**method.versions, "triton": "3"}))
+    with pytest.raises(DataError, match="holds models trained without Triton; go on without it"):
+        toy_sweep(grid, tmp_path, device="cuda", resume=True)
+
+
 def test_a_batch_that_fails_on_a_gpu_is_tried_again_and_the_others_are_not(
     tmp_path: Path, pretended_gpu: list[list[int]]
 ) -> None:

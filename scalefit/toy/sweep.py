@@ -83,6 +83,8 @@ def toy_sweep(
     folder = Path(out)
     _check_device(device, workers, scheduler)
     stored = _check_folder(folder, device, resume)
+    if device == "cuda" and scheduler is None:
+        _check_engine(folder, stored)
     todo = {_key(config): config for config in sorted(grid.models, key=_work, reverse=True)}
     report = _with_table(folder, progress or (lambda *_: None))
     try:
@@ -133,6 +135,14 @@ def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
             "use that device, or name another folder"
         )
     return stored
+
+
+def _check_engine(folder: Path, stored: Iterable[CellResult]) -> None:
+    """Refuse to go on with or without Triton where it was the other way: they draw other random numbers."""
+    engines = {"triton" in cell.value["versions"] for cell in stored if cell.value}
+    if engines - {"triton" in gpu_method().versions}:
+        word = "with" if True in engines else "without"
+        raise DataError(f"{str(folder)!r} holds models trained {word} Triton; go on {word} it, or name another folder")
 
 
 def _device_of(cell: CellResult) -> str:

@@ -341,9 +341,7 @@ def run_sweep(bench: Bench, name: str, folder: Path, minutes: float) -> list[str
     records = sweep.sweep_records(folder) if (folder / "table.csv").exists() else []
     cells = [record for record in records if record["status"] == "done"]
     spent, here = sum(record["seconds"] for record in cells), time.perf_counter() - began
-    said = (
-        f"{len(cells)} of {len(grid.models)} models, {spent:.1f} s of training in all calls, {here:.1f} s in this one"
-    )
+    said = f"{len(cells)} of {len(grid.models)} models, {spent:.1f} s of training in all, {here:.1f} s in this call"
     return [f"## Sweep {name}", "", f"{said}: {ended}"]
 
 
@@ -390,8 +388,8 @@ def main() -> None:
             with tarfile.open(out / "sweeps.tar.gz", "w:gz") as archive:
                 archive.add(sweeps, ".", filter=lambda one: None if one.name.endswith(groups.SUFFIX) else one)
         else:
-            found = {"check": partial(check, bench), "tiles": partial(try_tiles, bench, peaks),
-                     "speed": partial(time_engines, bench, peaks)}[phase]()  # fmt: skip
+            measured = {"tiles": try_tiles, "speed": time_engines}
+            found = measured[phase](bench, peaks) if phase in measured else check(bench)
         lines += [*found, ""]
         (out / "gpu.md").write_text("\n".join(lines))
         print("\n".join(found), flush=True)
