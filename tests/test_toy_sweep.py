@@ -373,11 +373,23 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
-def test_gpus_of_a_cluster_take_batches(tmp_path: Path, pretended_gpu: list[list[int]]) -> None:
+def test_gpus_of_a_cluster_take_batches_and_leave_checkpoints_in_the_sweep(
+    tmp_path: Path, pretended_gpu: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    pretended = groups.train_groups
+
+    def noted(*given: Any, keep: str, **options: Any) -> Any:
+        kept.append(keep)
+        return pretended(*given, keep=keep, **options)
+
+    monkeypatch.setattr(groups, "train_groups", noted)
     grid = ToyGrid.from_dict({**TINY, "width": [3, 5], "gamma": [-1.0, 0.0, 0.2]})
     here = toy_sweep(grid, tmp_path / "here", device="cuda")
     pretended_gpu.clear()
+    kept.clear()
     with local_cluster(n_workers=1, processes=False, protocol="tcp") as cluster:
         there = toy_sweep(grid, tmp_path / "there", device="cuda", scheduler=cluster.scheduler_address)
     assert sorted(pretended_gpu) == [[3], [3, 3], [5], [5, 5]]
+    assert set(kept) == {str((tmp_path / "there" / "batches").resolve())}
     pd.testing.assert_frame_equal(here.drop(columns="seconds"), there.drop(columns="seconds"), check_exact=True)

@@ -26,6 +26,7 @@ __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
 Fits = Mapping[str, Fit]
 
+_USUAL_RATE: Final = "small"
 _LETTERS: Final = {
     "n_features": "n", "alpha": "α", "gamma": "γ", "density": "E", "batch": "batch", "learning_rate": "rate"
 }  # fmt: skip
@@ -154,7 +155,8 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
         last = one.last
-        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in telling if key in one.setting]
+        told = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
+        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in told]
         where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""

@@ -205,8 +205,11 @@ def _reason(status: str) -> str:
 
 
 def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Report) -> None:
-    """Train models of one shape together, here or on a scheduler's workers; here, batches leave checkpoints."""
-    kept = folder / BATCHES
+    """Train models of one shape together, here or on a scheduler's workers.
+
+    Batches leave checkpoints in the folder, from which another worker goes on where it sees the same folder.
+    """
+    kept = (folder / BATCHES).resolve()
     cells = [{"configs": [config.to_dict() for config in batch], "device": "cuda"} for batch in _batches(models, kept)]
 
     def unpack_and_report(stage: str, done: int, total: int) -> None:
@@ -215,9 +218,8 @@ def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str 
 
     try:
         run_cells(
-            train_batch, {cell_key(cell): cell for cell in cells}, shared={} if scheduler else {"keep": str(kept)},
-            folder=kept, scheduler=scheduler, workers=1, stage="training batches of toy models",
-            progress=unpack_and_report,
+            train_batch, {cell_key(cell): cell for cell in cells}, shared={"keep": str(kept)}, folder=kept,
+            scheduler=scheduler, workers=1, stage="training batches of toy models", progress=unpack_and_report,
         )  # fmt: skip
     finally:
         _unpack(folder)
