@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,10 @@ import pytest
 from hypothesis import settings
 
 from scalefit.bayes import bayes
+from scalefit.cli import main
 from scalefit.datasets import load_dataset
+from scalefit.leastsq import fit
+from scalefit.results import Fit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -130,3 +135,27 @@ def levels():
         for lab, slope in (("x", 0.5), ("y", 0.3), ("z", 0.3)) for w in (64, 128, 256, 512, 1024, 2048)
     ]  # fmt: skip
     return bayes(pd.DataFrame(rows), "loss ~ A[lab]/width^alpha[lab]", likelihood="normal", path="fast")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Call the command line in an empty folder: returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["scalefit", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def huber() -> Fit:
+    """Chinchilla in parameters and tokens by Huber's loss, as its replication fitted it."""
+    return fit("chinchilla", "chinchilla", loss="huber", drop_highest_loss=5, bootstrap=400, label="Huber")

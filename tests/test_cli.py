@@ -11,30 +11,12 @@ import numpy as np
 import pytest
 
 from scalefit import __version__
-from scalefit.cli import main
 from scalefit.datasets import load_dataset
 
 CONTRACT = {
     "law", "table", "n_rows", "rows_dropped", "loss", "space", "objective", "status", "message", "estimate",
     "log_estimate", "se", "interval", "method", "seed", "version",
 }  # fmt: skip
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["scalefit", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as leave:
-            code = leave.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_json_contract(run):

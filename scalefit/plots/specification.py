@@ -30,6 +30,7 @@ _WORDS: Final = {
     "likelihood=squared": "least squares",
     "likelihood=huber": "Huber's loss",
     "drop_highest_loss=0": "no loss left out",
+    "drop_highest_loss=1": "highest loss left out",
     "ties=drop": "rows tied with the cut left out",
     "ties=keep": "rows tied with the cut kept",
     "cluster=none": "independent rows",

@@ -27,13 +27,16 @@ from scalefit.results import Fit
 
 __all__ = [
     "ENGINES",
+    "Engine",
     "check_engine",
     "code_hash",
     "command",
+    "command_line",
     "fingerprint",
     "option_names",
     "parameter_names",
     "run_spec",
+    "sampler_versions",
 ]
 
 _NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label", "sampler"})  # the report's own, or no option
@@ -43,12 +46,12 @@ _SAMPLERS = ("pymc", "nutpie", "arviz")
 
 @dataclass(frozen=True)
 class Engine:
-    """One way to fit.
+    """A function of the library that a study can run.
 
     Parameters
     ----------
     run : callable
-        The library's function; its keywords are the keys of a fit.
+        The function; its keywords are the keys of a fit or a step.
     verb : str
         Of the command line.
     folders : tuple of str
@@ -151,10 +154,14 @@ def command(spec: FitSpec) -> str:
     str
         Such as ``scalefit fit chinchilla "loss ~ ..." --loss huber --drop-highest-loss 5``.
     """
-    engine = ENGINES[spec.engine]
+    return command_line(ENGINES[spec.engine], spec.data, spec.law, spec.options)
+
+
+def command_line(engine: Engine, data: str, law: str, options: Mapping[str, Any]) -> str:
+    """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
     defaults = {name: one.default for name, one in inspect.signature(engine.run).parameters.items()}
-    words = ["scalefit", engine.verb, shlex.quote(spec.data), f'"{Law.parse(spec.law)}"']
-    for name, value in spec.options.items():
+    words = ["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"']
+    for name, value in options.items():
         if value != defaults.get(name):
             words += _flag(engine, name, value)
     return " ".join(words)
@@ -162,7 +169,7 @@ def command(spec: FitSpec) -> str:
 
 def fingerprint(spec: FitSpec) -> str:
     """Return a hash of the code and packages that a fit's numbers come from, so that a cache never outlives them."""
-    packages = "" if spec.engine == LEAST_SQUARES or spec.options.get("path") == "fast" else _sampler_versions()
+    packages = "" if spec.engine == LEAST_SQUARES or spec.options.get("path") == "fast" else sampler_versions()
     return sha256(f"{code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
 
 
@@ -175,7 +182,7 @@ def code_hash(folders: tuple[str, ...]) -> str:
     return sha256(b"".join(path.read_bytes() for path in sorted(files)) + numbers.encode()).hexdigest()
 
 
-def _sampler_versions() -> str:
+def sampler_versions() -> str:
     """Versions of the sampler's packages: without them the path "auto" is another one."""
     found = []
     for name in _SAMPLERS:
@@ -191,10 +198,16 @@ def _flag(engine: Engine, name: str, value: Any) -> list[str]:
     if value is True:
         return [flag]
     if isinstance(value, Mapping):
-        pairs = [f"{key}={one}" for key, one in value.items()]
+        pairs = [f"{key}={_joined(one)}" for key, one in value.items()]
         if name in engine.repeated:
             return [word for pair in pairs for word in (flag, shlex.quote(pair))]
-        value = ",".join(pairs)
-    elif isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
-    return [flag, shlex.quote(str(value))]
+        value = pairs
+    return [flag, shlex.quote(_joined(value))]
+
+
+def _joined(value: Any) -> str:
+    """Write a list as an option takes it: apart by semicolons where its items have commas."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    texts = [str(one) for one in value]
+    return (";" if any("," in text for text in texts) else ",").join(texts)

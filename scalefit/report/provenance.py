@@ -12,7 +12,7 @@ from scalefit import __version__
 from scalefit.datasets import dataset_names, describe_dataset
 from scalefit.report.study import FitSpec, Study
 
-__all__ = ["DataFile", "data_files", "data_hash", "versions"]
+__all__ = ["DataFile", "data_files", "data_hash", "file_digest", "versions"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,21 @@ def versions(*more: str) -> str:
     return ", ".join([f"scalefit {__version__}", f"Python {platform.python_version()}", *found])
 
 
+def file_digest(folder: Path, name: str) -> str:
+    """Return the sha256 of a shipped table, or of a file or of all files of a folder that lie in another folder."""
+    if name in dataset_names():
+        return describe_dataset(name).sha256
+    path = folder / name
+    files = sorted(one for one in path.glob("**/*") if one.is_file()) if path.is_dir() else [path]
+    return sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
+
+
 def _data_file(study: Study, name: str) -> DataFile:
     if name in dataset_names():
         info = describe_dataset(name)
         sources = "; ".join(info.sources)
         return DataFile(name, f"data/{name}/table.csv", info.title, info.rows, info.sha256, sources)
-    path = study.path.parent / name
-    files = sorted(one for one in path.glob("**/*") if one.is_file()) if path.is_dir() else [path]
-    digest = sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
+    digest = file_digest(study.path.parent, name)
     return DataFile(Path(name).stem, name, Path(name).name, None, digest, "")
 
 

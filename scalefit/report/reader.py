@@ -125,7 +125,7 @@ class _Reader:
         self.check_keys(table, {*own, *known}, where)
         options = {key: value for key, value in defaults.items() if key in known}
         options |= {key: value for key, value in table.items() if key not in own}
-        self._check_types(options, STEPS[kind].call, where)
+        self._check_types(options, STEPS[kind].engine.run, where)
         found = {key: table[key] for key in own if key in table}
         spec: StepSpec = self.build(StepSpec, found | {"kind": kind}, where)
         if not spec.name.isidentifier():

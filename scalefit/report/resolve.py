@@ -46,8 +46,12 @@ def drafted(study: Study) -> Study:
     return replace(
         study,
         fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine].run)) for one in study.fit),
-        sensitivity=tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].call)) for one in study.sensitivity),
-        calibration=tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].call)) for one in study.calibration),
+        sensitivity=tuple(
+            replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in study.sensitivity
+        ),
+        calibration=tuple(
+            replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in study.calibration
+        ),
         toy=tuple(one for one in study.toy if not one.grid),
         section=tuple(sections),
         left_out=(*study.left_out, note) if trained else study.left_out,
@@ -73,7 +77,7 @@ def resolved_text(study: Study) -> str:
     table = {key: value for key, value in _told(study).items() if key not in ("path", "draft", "fit", *STEPS)}
     table["fit"] = [_spec(one, ENGINES[one.engine].run, option_names(one.engine)) for one in study.fit]
     for kind, step in STEPS.items():
-        found = [_spec(one, step.call, step_names(kind)) for one in study.steps if one.kind == kind]
+        found = [_spec(one, step.engine.run, step_names(kind)) for one in study.steps if one.kind == kind]
         if found:
             table[kind] = [{key: value for key, value in one.items() if key != "kind"} for one in found]
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]

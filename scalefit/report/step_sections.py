@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from scalefit.report.gallery import Gallery
 from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import mark_names
 from scalefit.report.sentences import capital
-from scalefit.report.steps import StepFailed, StepResult, ToyResult
+from scalefit.report.steps import StepFailed, ToyResult
 from scalefit.report.text import fill
 from scalefit.results import Fit
 from scalefit.rounding import MINUS, plus_minus, rounded
@@ -25,6 +25,7 @@ from scalefit.sensitivity import Sensitivity
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
 Fits = Mapping[str, Fit]
+T = TypeVar("T", Sensitivity, Calibration, ToyResult)
 
 _USUAL_RATE: Final = "small"
 _LETTERS: Final = {
@@ -49,15 +50,11 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     list of Block
         For each step.
     """
-    blocks = [paragraph(fill(text, fits)) for text in section.text]
-    for name in section.steps:
-        found = gallery.steps[name]
-        if not isinstance(found, Sensitivity):
-            blocks.append(_no_answer(gallery.labels[name], found))
-            continue
+    results, blocks = _begin(section, fits, gallery, Sensitivity)
+    for label, found in results.items():
         blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.param.partition("[")[0]])))
         caption = (
-            f"The parameter ${found.param.partition('[')[0]}$ under other choices (“{gallery.labels[name]}”). Blue: "
+            f"The parameter ${found.param.partition('[')[0]}$ under other choices (“{label}”). Blue: "
             "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
             "At the right: rows, estimate ± standard deviation"
         )
@@ -86,16 +83,10 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     list of Block
         A paragraph for each step, then the coverage of all of them in one figure.
     """
-    blocks = [paragraph(fill(text, fits)) for text in section.text]
-    results: dict[str, Calibration] = {}
-    for name in section.steps:
-        found = gallery.steps[name]
-        if not isinstance(found, Calibration):
-            blocks.append(_no_answer(gallery.labels[name], found))
-            continue
-        results[gallery.labels[name]] = found
+    results, blocks = _begin(section, fits, gallery, Calibration)
+    for label, found in results.items():
         said = " ".join(found.sentences())
-        blocks.append(paragraph(f"**{capital(gallery.labels[name])}.** {mark_names(said, found.names)}"))
+        blocks.append(paragraph(f"**{capital(label)}.** {mark_names(said, found.names)}"))
     usable = {label: one for label, one in results.items() if one.good}
     if not usable:
         return blocks
@@ -132,15 +123,9 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     list of Block
         The table of settings, and the figures.
     """
-    blocks = [paragraph(fill(text, fits)) for text in section.text]
-    checks: list[tuple[str, SettingCheck]] = []
-    for name in section.steps:
-        found = gallery.steps[name]
-        if not isinstance(found, ToyResult):
-            blocks.append(_no_answer(gallery.labels[name], found))
-            continue
-        checks += [(gallery.labels[name], one) for one in found.check.settings]
-        blocks.append(paragraph(f"**{gallery.labels[name]}.** {found.check.verdict[-1]}"))
+    results, blocks = _begin(section, fits, gallery, ToyResult)
+    checks = [(label, one) for label, found in results.items() for one in found.check.settings]
+    blocks += [paragraph(f"**{capital(label)}.** {found.check.verdict[-1]}") for label, found in results.items()]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -177,7 +162,14 @@ def _value(value: Any) -> str:
     return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else str(value)
 
 
-def _no_answer(label: str, found: StepResult) -> Block:
-    return note(
-        f"“{label}” has no answer: {found.reason}" if isinstance(found, StepFailed) else f"“{label}” has no answer."
-    )
+def _begin(section: Section, fits: Fits, gallery: Gallery, kind: type[T]) -> tuple[dict[str, T], list[Block]]:
+    """Return the results of a section's steps by label, and its text with a note on every step without one."""
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    results: dict[str, T] = {}
+    for name in section.steps:
+        found, label = gallery.steps[name], gallery.labels[name]
+        if isinstance(found, kind):
+            results[label] = found
+        elif isinstance(found, StepFailed):
+            blocks.append(note(f"“{label}” has no answer: {found.reason}"))
+    return results, blocks

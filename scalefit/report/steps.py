@@ -6,21 +6,21 @@ import inspect
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from scalefit.calibration import Calibration, calibrate
 from scalefit.consistency import Check, check_sweep
-from scalefit.datasets import dataset_names, describe_dataset, load_dataset
+from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import FitFailed
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
-from scalefit.report.engines import code_hash
+from scalefit.report.engines import Engine, code_hash, command_line, sampler_versions
+from scalefit.report.provenance import file_digest
 from scalefit.report.study import StepSpec, as_plain
 from scalefit.sensitivity import Sensitivity, sensitivity
 from scalefit.tables import read_table
@@ -74,37 +74,24 @@ class StepFailed(NamedTuple):
 StepResult = Sensitivity | Calibration | ToyResult | StepFailed
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One kind of work beside the fits.
 
     Parameters
     ----------
-    call : callable
-        The library's function; its keywords are the keys of the step.
+    engine : Engine
+        The library's function.
     run : callable
         Calls it: ``run(spec, folder of the study, folder of the cells, progress)``.
-    verb : str
-        Of the command line.
-    folders : tuple of str
-        Packages of scalefit that its numbers come from.
-    flags : mapping
-        Keyword to flag, where they differ.
-    repeated : frozenset of str
-        Keywords whose flag is given once for each value.
     """
 
-    call: Callable[..., Any]
+    engine: Engine
     run: Callable[[StepSpec, Path, Path, Progress | None], StepResult]
-    verb: str
-    folders: tuple[str, ...]
-    flags: Mapping[str, str] = field(default_factory=dict)
-    repeated: frozenset[str] = frozenset()
 
 
 def step_names(kind: str) -> tuple[str, ...]:
     """Return the keys of a kind of step, beside name, label, data and law (for ``toy``: data or grid)."""
-    return tuple(name for name in inspect.signature(STEPS[kind].call).parameters if name not in _NOT_IN_STUDY)
+    return tuple(name for name in inspect.signature(STEPS[kind].engine.run).parameters if name not in _NOT_IN_STUDY)
 
 
 def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
@@ -150,34 +137,27 @@ def step_key(spec: StepSpec, folder: Path) -> str:
     """Name a step by everything that its result depends on."""
     options = as_plain(dict(sorted(spec.options.items())))
     law = str(Law.parse(spec.law)) if spec.law else ""
-    content = [spec.kind, spec.data, _digest(spec, folder), law, spec.label or spec.name, options]
-    return sha256(json.dumps([*content, code_hash(STEPS[spec.kind].folders)]).encode()).hexdigest()[:32]
+    content = [spec.kind, spec.data, file_digest(folder, spec.grid or spec.data), law, spec.label or spec.name, options]
+    return sha256(json.dumps([*content, _code(spec)]).encode()).hexdigest()[:32]
 
 
 def cells_folder(spec: StepSpec, folder: Path) -> str:
     """Name the folder of a step's finished cells: shared by all choices of a kind, apart for each sweep."""
-    code = code_hash(STEPS[spec.kind].folders)
-    about = f"{code} {_digest(spec, folder)}" if spec.grid else code
+    about = f"{_code(spec)} {file_digest(folder, spec.grid)}" if spec.grid else _code(spec)
     return f"{spec.kind}-{sha256(about.encode()).hexdigest()[:12]}"
+
+
+def _code(spec: StepSpec) -> str:
+    """Return what computes a step: code and packages; a cell that failed for want of NUTS is not kept for ever."""
+    return f"{code_hash(STEPS[spec.kind].engine.folders)} {'' if spec.kind == 'toy' else sampler_versions()}"
 
 
 def step_command(spec: StepSpec) -> list[str]:
     """Write a step as the command lines that repeat it."""
-    step = STEPS[spec.kind]
-    defaults = {name: one.default for name, one in inspect.signature(step.call).parameters.items()}
     if spec.kind == "toy":
         sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
         return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
-    words = ["scalefit", step.verb, shlex.quote(spec.data), f'"{Law.parse(spec.law)}"']
-    for name, value in spec.options.items():
-        if value == defaults.get(name):
-            continue
-        flag = f"--{step.flags.get(name, name).replace('_', '-')}"
-        if name in step.repeated:
-            words += [word for key, one in value.items() for word in (flag, shlex.quote(f"{key}={_joined(one)}"))]
-        else:
-            words += [flag] if value is True else [flag, shlex.quote(_joined(value))]
-    return [" ".join(words)]
+    return [command_line(STEPS[spec.kind].engine, spec.data, spec.law, spec.options)]
 
 
 def _sensitivity(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Sensitivity:
@@ -213,39 +193,31 @@ def _table(spec: StepSpec, folder: Path) -> str | Path:
     return spec.data if spec.data in dataset_names() else folder / spec.data
 
 
-def _digest(spec: StepSpec, folder: Path) -> str:
-    """Return a hash of what the step reads."""
-    name = spec.grid or spec.data
-    if name in dataset_names():
-        return describe_dataset(name).sha256
-    path = folder / name
-    files = sorted(path.glob("**/*")) if path.is_dir() else [path]
-    return sha256(b"".join(one.read_bytes() for one in files if one.is_file())).hexdigest()
-
-
-def _joined(value: Any) -> str:
-    """Write a list as an option takes it."""
-    if not isinstance(value, list | tuple):
-        return str(value)
-    texts = [str(one) for one in value]
-    return (";" if any("," in text for text in texts) else ",").join(texts)
-
-
 _TABLE_FLAGS = MappingProxyType({"mapping": "map", "priors": "prior"})
 _REPEATED = frozenset({"vary", "priors", "pool", "mapping"})
 
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
         "sensitivity": Step(
-            sensitivity, _sensitivity, "sensitivity", ("solver", "leastsq", "bayes", "cells", "sensitivity"),
-            _TABLE_FLAGS, _REPEATED,
+            Engine(
+                sensitivity, "sensitivity", ("solver", "leastsq", "bayes", "cells", "sensitivity"), _TABLE_FLAGS,
+                _REPEATED,
+            ),
+            _sensitivity,
         ),
         "calibration": Step(
-            calibrate, _calibration, "calibrate", ("solver", "leastsq", "bayes", "cells", "calibration"),
-            _TABLE_FLAGS, _REPEATED,
+            Engine(
+                calibrate, "calibrate", ("solver", "leastsq", "bayes", "cells", "calibration"), _TABLE_FLAGS,
+                _REPEATED,
+            ),
+            _calibration,
         ),
         "toy": Step(
-            check_sweep, _toy, "toy check", ("solver", "leastsq", "bayes", "cells", "compare", "toy", "consistency")
+            Engine(
+                check_sweep, "toy check",
+                ("solver", "leastsq", "bayes", "cells", "compare", "toy", "consistency"), {},
+            ),
+            _toy,
         ),
     }
 )  # fmt: skip
