@@ -1,4 +1,4 @@
-"""The floors of the package: imports point down, heavy libraries stay with their owner, files stay short."""
+"""The floors of the package: imports point down, heavy libraries stay with their owner."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "scalefit"
 # Lower floors are open to all, higher ones to nobody; within a floor, a name stands below what it imports.
 HOUSE = {
     "errors": (0, ""),
+    "names": (0, ""),
     "rounding": (0, ""),
     "law": (0, "errors"),
     "typeset": (1, ""),
@@ -69,7 +70,6 @@ OWNERS = {
 }
 
 ARRAY_LAYER, ARRAY_LIBRARIES = "solver", {"numpy", "scipy", "numba"}
-MAX_FILE, MAX_FUNCTION = 400, 60
 
 DOOR = "__init__"  # scalefit/__init__.py names everything and imports nothing: test_house.py holds it to that
 
@@ -107,7 +107,7 @@ def complaints(path: str, source: str) -> list[str]:
     """Everything wrong with one file; ``path`` is relative to scalefit/."""
     room = path.split("/")[0].removesuffix(".py")
     tree = ast.parse(source)
-    found = [f"{path}:{line}: {text}" for line, text in sizes(source, tree)]
+    found: list[str] = []
     if room == DOOR:
         return found
     if room not in HOUSE:
@@ -118,27 +118,6 @@ def complaints(path: str, source: str) -> list[str]:
         if text:
             found.append(f"{path}:{one.line}: {text}")
     return list(dict.fromkeys(found))  # one line may import several names
-
-
-def sizes(source: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    length = len(source.splitlines())
-    if length > MAX_FILE:
-        yield MAX_FILE + 1, f"the file has {length} lines; split it, {MAX_FILE} are allowed"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = function_length(node)
-            if length > MAX_FUNCTION:
-                yield node.lineno, f"{node.name} has {length} lines; split it, {MAX_FUNCTION} are allowed"
-
-
-def function_length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from ``def`` to the end, without the docstring: that may be as long as it needs."""
-    text = node.body[0] if ast.get_docstring(node) is not None else None
-    return line_span(node) - (line_span(text) if text else 0)
-
-
-def line_span(node: ast.stmt) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def floor_fault(room: str, one: Import) -> str:
@@ -186,7 +165,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_file_keeps_to_its_floor_and_size(path: str) -> None:
+def test_file_keeps_to_its_floor(path: str) -> None:
     found = complaints(path, (PACKAGE / path).read_text(encoding="utf-8"))
     assert not found, "\n" + "\n".join(found)
 
@@ -235,9 +214,6 @@ def test_every_declared_errand_is_still_run() -> None:
         ("plots/fit.py", "import typst", "typst belongs to scalefit/report"),
         ("toy/sweep.py", "from distributed import Client", "distributed belongs to nobody"),
         ("solver/batch.py", "def f():\n    import pandas as pd", "knows numba, numpy, scipy and not pandas"),
-        ("law.py", "x = 1\n" * 401, "law.py:401: the file has 401 lines"),
-        ("law.py", "def f():\n" + "    x = 1\n" * 60, "law.py:1: f has 61 lines"),
-        ("law.py", "class A:\n    async def f():\n" + "        x = 1\n" * 60, "f has 61 lines"),
     ],
 )  # fmt: skip
 def test_a_fault_is_found(path: str, source: str, message: str) -> None:
@@ -254,9 +230,6 @@ def test_a_fault_is_found(path: str, source: str, message: str) -> None:
         ("results.py", "class Fit:\n    def plot(self):\n        from scalefit.plots import draw"),
         ("solver/batch.py", "import os\nfrom numba import njit\nfrom scalefit.solver.design import Array"),
         ("__init__.py", "from scalefit.cli import main"),
-        ("law.py", "x = 1\n" * 400),
-        ("law.py", "def f():\n" + "    x = 1\n" * 59),
-        ("law.py", "def f():\n    '''One.\n\n    Two.\n    '''\n" + "    x = 1\n" * 59),
     ],
 )  # fmt: skip
 def test_what_is_allowed_passes(path: str, source: str) -> None:

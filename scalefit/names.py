@@ -1,0 +1,113 @@
+"""Printed names of parameters: a coefficient and the level it belongs to, without two that look alike.
+
+The identity of a parameter is the pair (coefficient, tuple of label texts). Its printed name, ``E[OPT,wikitext]``, is
+made here and nowhere else. A label that would make the name ambiguous or unprintable is quoted as a JSON string:
+``E["a,b",c]``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+__all__ = ["Level", "parse_name", "printed_label", "printed_name"]
+
+Level = tuple[str, ...]
+
+_MARKS = frozenset(',[]"\\')
+_LABEL = re.compile(r'"(?:[^"\\]|\\.)*"|[^,\[\]"]+')
+
+
+def printed_label(label: str) -> str:
+    r"""Print one label, in quotes where it would be ambiguous or invisible bare.
+
+    Parameters
+    ----------
+    label : str
+        The label as written in the table.
+
+    Returns
+    -------
+    str
+        The label itself, or a JSON string where it is empty, starts or ends with a space, or holds a comma, a bracket,
+        a quote, a backslash or a character that cannot be printed.
+
+    Examples
+    --------
+    >>> printed_label("OPT"), printed_label("a,b"), printed_label("\x1b[31m")
+    ('OPT', '"a,b"', '"\\u001b[31m"')
+    """
+    if label and label.isprintable() and label == label.strip() and not _MARKS & set(label):
+        return label
+    quoted = json.dumps(label, ensure_ascii=False)
+    # JSON leaves some invisible characters alone (a soft hyphen, marks of direction); they are written as escapes
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in quoted)
+
+
+def printed_name(coefficient: str, level: Level = ()) -> str:
+    """Print a parameter's name with its level.
+
+    Parameters
+    ----------
+    coefficient : str
+        The name in the law.
+    level : tuple of str
+        The labels of its grouping columns; empty for a parameter with one value.
+
+    Returns
+    -------
+    str
+        Different for different parameters.
+
+    Examples
+    --------
+    >>> printed_name("E", ("a,b", "c")), printed_name("E", ("a", "b,c")), printed_name("alpha")
+    ('E["a,b",c]', 'E[a,"b,c"]', 'alpha')
+    """
+    return f"{coefficient}[{','.join(map(printed_label, level))}]" if level else coefficient
+
+
+def parse_name(text: str) -> tuple[str, Level]:
+    """Read a printed name, as a user types it; the inverse of :func:`printed_name`.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``E[OPT, wikitext]``; spaces around labels do not count.
+
+    Returns
+    -------
+    str
+        The coefficient.
+    tuple of str
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        When the text is not a name, saying why.
+
+    Examples
+    --------
+    >>> parse_name('E["a,b", c]')
+    ('E', ('a,b', 'c'))
+    """
+    coefficient, bracket, rest = text.strip().partition("[")
+    if not bracket:
+        return coefficient, ()
+    if not rest.endswith("]"):
+        raise ValueError(f"{text!r} has a bracket that is not closed; write a name such as E[OPT,wikitext]")
+    labels, place, inside = [], 0, rest[:-1]
+    while True:
+        start = place + len(inside[place:]) - len(inside[place:].lstrip())
+        match = _LABEL.match(inside, start)
+        if match is None:
+            raise ValueError(f'{text!r} has an empty or unquoted label; write a label with marks as "a,b"')
+        word = match[0].strip()
+        labels.append(json.loads(word) if word.startswith('"') else word)
+        tail = inside[match.end() :].lstrip()
+        if not tail:
+            return coefficient.strip(), tuple(labels)
+        if not tail.startswith(","):
+            raise ValueError(f"{text!r} needs a comma between its labels")
+        place = len(inside) - len(tail) + 1
