@@ -1,6 +1,7 @@
 """The array layer: arithmetic, derivatives, batches, independence of representation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +167,33 @@ def test_a_level_that_a_resample_misses_is_nan_not_a_number():
     assert np.isnan(refit.theta[0, 0])
     assert np.isfinite(refit.theta[0, 1:]).all()
     assert refit.status[0] == CONVERGED
+
+
+def nearly_without_a_floor():
+    """18 losses that fall almost in proportion to log tokens, so that many resamples have their floor at 0."""
+    tokens = np.repeat([30489, 61070, 152754, 305531, 458099, 610206], 3)
+    loss = [0.244824, 0.245043, 0.244487, 0.244825, 0.24409, 0.243779, 0.241986, 0.241711, 0.24192, 0.241134, 0.241244,
+            0.241232, 0.240456, 0.240696, 0.240934, 0.24039, 0.240509, 0.240168]  # fmt: skip
+    return pd.DataFrame({"tokens": tokens, "loss": loss})
+
+
+def test_refits_in_a_curved_valley_arrive_on_their_bound():
+    # 957 of 4,000 refits used to give up on the way from the full fit to a floor of 0 and a small exponent
+    design = build_problem(Law.parse("loss ~ E + A/tokens^alpha"), nearly_without_a_floor()).design
+    start = search(design)[0].theta[None]
+    resampling = Resampling(BOOTSTRAP, np.arange(18), 18, 0, 4)
+    refits = minimise_resamples(
+        design.rows, design.link, start, resampling, replicates=range(400), delta=np.inf, log_space=True
+    )
+    assert (refits.status == CONVERGED).all()
+    on_bound = refits.theta[:, 0] == 0.0
+    assert 0.05 < on_bound.mean() < 0.25
+    for replicate in np.flatnonzero(on_bound)[:10]:  # there, F rises with the floor and is level along the rest
+        weight = resample_weights(design.rows, resampling, replicate)
+        rows = design.rows._replace(data=np.vstack([design.rows.target, weight, design.rows.u]))
+        gradient = evaluate_at(rows, design.link, refits.theta[replicate], delta=np.inf, log_space=True)[1].derivative
+        assert gradient[3, 0] > 0
+        np.testing.assert_allclose(gradient[3, 1:], 0, atol=1e-9)
 
 
 def test_independent_levels_are_searched_apart_and_agree_with_the_whole():

@@ -302,13 +302,14 @@ def _dispatch(
     n_parameters = starts.shape[2]
     theta, record = np.zeros((members.stop, n_parameters)), np.zeros((members.stop, 3))
     starts = np.clip(np.ascontiguousarray(starts, dtype=float), link.box[0], link.box[1])
-    reach = _reach(rows, link)
+    reach, pair = _reach(rows, link), _pairs(link)
 
     def run(piece: tuple[int, int]) -> int:
         out = rows if resampling.kind == WHOLE else Rows(np.empty_like(rows.data), np.empty_like(rows.bounds))
         scratch = new_newton(n_parameters)
         scratch.vector[HELD] = 0.0 if held is None else held
         scratch.vector[REACH] = reach
+        scratch.pair[:] = pair
         _run(
             *piece,
             rows,
@@ -366,3 +367,14 @@ def _reach(rows: Rows, link: Link) -> Array:
         used = link.position[:, 2 + 2 * k, 0]
         reach[used[used >= 0]] = distance
     return reach
+
+
+def _pairs(link: Link) -> Array:
+    """Which exponents (rows) and coefficients (columns) meet in a term; coefficients on the diagonal as well."""
+    pair = np.zeros((link.box.shape[1],) * 2)
+    for k in range(1, link.position.shape[1], 2):
+        coef, expo = link.position[:, k, 0], link.position[:, k + 1, 0]
+        pair[coef[coef >= 0], coef[coef >= 0]] = 1.0
+        both = (coef >= 0) & (expo >= 0)
+        pair[expo[both], coef[both]] = 1.0
+    return pair
