@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.newton import HELD, MAX_ITERATIONS, POINT, REACH, Newton, minimise, new_newton
-from scalefit.solver.objective import Work, new_work
+from scalefit.solver.newton import CONVERGED, HELD, MAX_ITERATIONS, POINT, REACH, Newton, minimise, new_newton
+from scalefit.solver.objective import RESIDUAL, Work, new_work
 
 __all__ = [
     "BOOTSTRAP",
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 WHOLE, BOOTSTRAP, DELETE_ONE = 0, 1, 2
+STEPS_DOWN = 4.0  # factor between the widths through which a stalled Huber fit is led down to its delta
 
 
 class Minima(NamedTuple):
@@ -152,17 +153,31 @@ def _run(
         if resampling.kind != WHOLE:
             _draw_counts(b, resampling, counts)
             _compress(rows, resampling, counts, out)
+        recorded = False
         for start in range(starts.shape[1]):
             for i in range(n_parameters):
                 attempt[i] = starts[b % starts.shape[0], start, i]
-            value, status, steps = minimise(attempt, out, link, delta, log_space, limit, work, scratch)
-            record[b, 2] += steps
-            if start == 0 or value < record[b, 0]:
-                record[b, 0] = value
-                record[b, 1] = status
-                for i in range(n_parameters):
-                    seen = derivative[n_parameters + 1, i] > 0.0
-                    theta[b, i] = attempt[i] if seen else np.nan
+            width, ladder = delta, False
+            while True:
+                value, status, steps = minimise(attempt, out, link, width, log_space, limit, work, scratch)
+                record[b, 2] += steps
+                if width == delta and (value < record[b, 0] or not recorded):
+                    recorded = True
+                    record[b, 0] = value
+                    record[b, 1] = status
+                    for i in range(n_parameters):
+                        seen = derivative[n_parameters + 1, i] > 0.0
+                        theta[b, i] = attempt[i] if seen else np.nan
+                if not ladder:
+                    if status == CONVERGED or delta == np.inf or limit < MAX_ITERATIONS:
+                        break
+                    ladder = True
+                    for i in range(out.bounds[-1]):
+                        width = max(width, abs(work.vector[RESIDUAL, i]))
+                elif width == delta:
+                    break
+                else:
+                    width = max(delta, width / STEPS_DOWN)
 
 
 def minimise_batch(

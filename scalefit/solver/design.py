@@ -254,7 +254,7 @@ def build_design(
                     constant[s, b] += shift * value
     target = np.log(law.response) if log_space else law.response
     rows = Rows(np.vstack([target, law.weight, u]), law.bounds)
-    box = _box(law, free_sign)
+    box = _box(law, u, free_sign)
     if raw is not None:
         box[:, law.n_floor + raw] = np.array([[-np.inf], [np.inf]])
     link = Link(index, factor, constant, box, law.n_floor)
@@ -284,9 +284,11 @@ def _references(law: SegmentedLaw) -> tuple[Index, Array]:
     return reference, value
 
 
-def _box(law: SegmentedLaw, free_sign: bool) -> Array:
+def _box(law: SegmentedLaw, u: Array, free_sign: bool) -> Array:
+    """Bounds of theta; a size may be so small that the steepest term has vanished in every row."""
     size = np.log(np.average(law.response))
     kinds = np.repeat([0, 1, 2], [law.n_floor, law.n_coef, law.n_expo])
-    lower = np.choose(kinds, [0.0, size - VANISHED, -MAX_EXPONENT if free_sign else 0.0])
+    least = size - VANISHED - MAX_EXPONENT * float(np.abs(u).max(initial=0.0))
+    lower = np.choose(kinds, [0.0, least, -MAX_EXPONENT if free_sign else 0.0])
     upper = np.choose(kinds, [np.inf, size + 700.0, MAX_EXPONENT])
     return np.vstack([lower, upper])

@@ -278,7 +278,7 @@ def minimise(
             damping = max(1e-4, damping * 4.0)
         # three in a row: at a kink of the Huber loss, where no damping predicts a gain
         quiet = quiet + 1 if quiet_step else 0
-        if quiet >= 3 or (quiet_step and damping <= 1e-3):
+        if quiet >= (3 if delta < np.inf else 20) or (quiet_step and damping <= 1e-3):
             return value, CONVERGED, iteration
         bent = iteration >= PATIENCE
         if fresh:

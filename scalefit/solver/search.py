@@ -17,7 +17,14 @@ from scalefit.solver.components import Component, split
 from scalefit.solver.design import Array, Design, Rows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import RESIDUAL
-from scalefit.solver.starts import ExponentGrid, exponent_grid, grid_starts, random_starts
+from scalefit.solver.starts import (
+    ExponentGrid,
+    balanced_starts,
+    exponent_grid,
+    grid_starts,
+    random_starts,
+    sweep_starts,
+)
 
 __all__ = ["Optimum", "misfit", "search"]
 
@@ -25,6 +32,9 @@ ROUNDING = 1e-27  # F of data without noise is rounding
 SAME = 1e-9  # optima whose F agrees to this part are one
 SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
+SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
+FLAT, STEEP = 0.02, 4.0  # exponents between which the grid sees
+FEW = 4  # rows for each parameter
 SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
 
 
@@ -84,17 +94,52 @@ def search(
     every = -(-design.rows.data.shape[1] // SUBSAMPLE)
     small = design if every == 1 else _thin(design, every)
     found = _first_round(small, grid, delta, workers)
-    if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta)):
-        emphasis = _robust_weights(small, found[0].theta, delta)
-        number = 12 * (1 + grid.n_axes)
-        starts = random_starts(small, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
-        if np.isfinite(delta) and grid.n_axes <= 3:  # beyond, the grid costs more than it finds
-            starts = np.vstack([starts, grid_starts(small, grid, emphasis=emphasis, most=12)])
-        found = _distinct(_minimise(small, starts, delta, workers), found)
+    if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0])):
+        found = _second_round(small, grid, found, delta, seed, workers)
+    for _ in range(SWEEPS):
+        if not (grid.n_axes and _doubtful(small, found[0])):
+            break
+        before = found[0].value
+        starts = [
+            sweep_starts(small, grid, one.theta, emphasis=_robust_weights(small, one.theta, delta)) for one in found[:2]
+        ]
+        found = _distinct(_minimise(small, np.vstack(starts), delta, workers), found)
+        if found[0].value > before * (1 - SAME):
+            break
     if every > 1:
         starts = np.array([optimum.theta for optimum in found[:3]])
         found = _distinct(_minimise(design, starts, delta, workers), ())
     return found
+
+
+def _second_round(
+    design: Design, grid: ExponentGrid, found: tuple[Optimum, ...], delta: float, seed: int, workers: int
+) -> tuple[Optimum, ...]:
+    emphasis = _robust_weights(design, found[0].theta, delta)
+    number = 12 * (1 + grid.n_axes)
+    starts = random_starts(design, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
+    if np.isfinite(delta) and grid.n_axes <= 3:  # beyond, the grid costs more than it finds
+        starts = np.vstack([starts, grid_starts(design, grid, emphasis=emphasis, most=12)])
+    return _distinct(_minimise(design, starts, delta, workers), found)
+
+
+def _doubtful(design: Design, best: Optimum) -> bool:
+    """Whether the best point so far is one that brute force has been seen to improve.
+
+    It was reached once, it has an exponent at a bound or beyond what the grid covers, or the law has many parameters
+    for its rows, exponents by group, coefficients that several terms share.
+    """
+    law = design.law
+    exponents = np.abs(best.theta[law.n_floor + law.n_coef :])
+    shared = any(len(set(row[row >= 0])) < (row >= 0).sum() for row in law.coef)
+    return (
+        not best.converged
+        or best.hits <= 2
+        or bool(((exponents < FLAT) | (exponents > STEEP)).any())
+        or shared
+        or law.n_expo > len(law.log_x)
+        or len(law.response) < FEW * design.n_parameters
+    )
 
 
 def _search_parts(
@@ -124,7 +169,7 @@ def _search_parts(
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
-    cells = grid_starts(design, grid)
+    cells = np.vstack([grid_starts(design, grid), balanced_starts(design, grid)])
     found = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
         return found

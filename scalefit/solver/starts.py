@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, Design
+from scalefit.solver.design import MAX_EXPONENT, Array, Design
 from scalefit.solver.newton import RHS, ZERO, Newton, cholesky_solve, new_newton
 
-__all__ = ["ExponentGrid", "exponent_grid", "grid_starts", "random_starts"]
+__all__ = [
+    "ExponentGrid",
+    "LinearFit",
+    "balanced_starts",
+    "exponent_grid",
+    "grid_starts",
+    "random_starts",
+    "solve_linear",
+    "sweep_starts",
+]
 
 MAX_CELLS = 22_000  # 12 values on each of four axes: 14 took a third longer and missed as many optima
 MAX_ROWS = 100_000  # beyond, the grid sees every k-th row
@@ -84,9 +93,17 @@ def exponent_grid(design: Design, free_sign: bool) -> ExponentGrid:
 
 @kernel()
 def _solve_cells(
-    gram: Array, moment: Array, chosen: NDArray[np.int64], scratch: Newton, explained: Array, solution: Array
+    gram: Array,
+    moment: Array,
+    chosen: NDArray[np.int64],
+    shift: NDArray[np.int64],
+    scratch: Newton,
+    explained: Array,
+    solution: Array,
 ) -> None:
     """Non-negative least squares on the chosen features of every cell.
+
+    ``gram`` holds feature ``i`` times feature ``j`` of cell ``c`` in row ``i`` and column ``j - shift[c]``.
 
     The full solution first; while one coefficient is negative, the most negative is left out and the rest solved
     again. That is not always the exact optimum, and need not be: these are starting points.
@@ -100,7 +117,7 @@ def _solve_cells(
             for i in range(size):
                 x[i] = moment[chosen[c, alive[i]]]
                 for j in range(size):
-                    matrix[i, j] = gram[chosen[c, alive[i]], chosen[c, alive[j]]]
+                    matrix[i, j] = gram[chosen[c, alive[i]], chosen[c, alive[j]] - shift[c]]
             worst = size - 1  # of a singular system, the last is left out
             if cholesky_solve(matrix, x, size, ZERO, scratch.factor):
                 for i in range(size):
@@ -194,7 +211,8 @@ def grid_starts(
     axis = np.where(linear.term >= 0, grid.axis[linear.term], -1)
     chosen = offset[None, :] + np.where(axis >= 0, cells[:, axis] if n_axes else 0, 0)
     explained, solution = np.zeros(len(cells)), np.zeros(chosen.shape)
-    _solve_cells(gram, moment, np.ascontiguousarray(chosen), new_newton(chosen.shape[1]), explained, solution)
+    one, scratch = np.zeros(len(cells), dtype=np.int64), new_newton(chosen.shape[1])  # one matrix for all cells
+    _solve_cells(gram, moment, np.ascontiguousarray(chosen), one, scratch, explained, solution)
     keep = _promising(cells, explained, shape, best, most)
     return _to_theta(design, grid, linear, grid.values[cells[keep]], solution[keep])
 
@@ -245,6 +263,91 @@ def _promising(
     return np.concatenate([order[is_peak[order]], order[~is_peak[order]][:best]])[:most]
 
 
+class LinearFit(NamedTuple):
+    """The best floors and coefficients under given exponents.
+
+    Parameters
+    ----------
+    theta : array, shape (B, P)
+        Starts.
+    misfit : array, shape (B,)
+        What their weighted squares leave of those of the response.
+    """
+
+    theta: Array
+    misfit: Array
+
+
+def solve_linear(design: Design, exponents: Array, *, emphasis: Array | None = None) -> LinearFit:
+    """Solve floors and coefficients for given exponents, as the law has them: shared ones are one unknown.
+
+    A coefficient under several terms multiplies the sum of their powers, in the units of the table, and a fixed term
+    is subtracted from the response. The grid of :func:`grid_starts` knows neither.
+
+    Parameters
+    ----------
+    design : Design
+        The problem.
+    exponents : array, shape (B, n_expo)
+        A value for each exponent.
+    emphasis : array, shape (n,), optional
+        Extra row weights.
+
+    Returns
+    -------
+    LinearFit
+        One start for each row of ``exponents``.
+    """
+    law, link = design.law, design.link
+    rows = slice(None, None, max(1, design.rows.data.shape[1] // 5_000))
+    segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))[rows]
+    count, first = law.n_floor + law.n_coef, law.n_floor + law.n_coef
+    mean = float(np.average(law.response))
+    weight = np.sqrt(_row_weights(design, rows, emphasis))
+    weight /= weight.max()
+    theta = np.zeros((len(exponents), design.n_parameters))
+    theta[:, first:] = exponents
+    misfit = np.zeros(len(exponents))
+    padded = np.hstack([theta, np.zeros((len(exponents), 1))])  # position -1 reads the zero
+    each = max(1, 400_000 // (len(segment) * count + 1))
+    for lo in range(0, len(exponents), min(each, 32)):
+        block = padded[lo : lo + min(each, 32)]
+        features = np.zeros((count, len(block), len(segment)))
+        for j in range(law.n_floor):
+            features[j] = law.floor[segment] == j
+        known = np.tile(np.where(law.floor < 0, law.fixed_floor, 0.0)[segment] / mean, (len(block), 1))
+        for k in range(len(law.log_x)):
+            b, a = 1 + 2 * k, 2 + 2 * k
+            log_size = link.constant[segment, b] + (
+                block[:, link.position[:, a, 0]] * link.factor[:, a, 0] + link.constant[:, a]
+            )[:, segment] * design.rows.u[k][rows]
+            for slot in (1, 2):
+                log_size += (block[:, link.position[:, b, slot]] * link.factor[:, b, slot])[:, segment]
+            coef = law.coef[segment, k]
+            for j in np.unique(coef):
+                mine = coef == j
+                if j < 0:
+                    known[:, mine] += np.exp(np.clip(log_size[:, mine] - np.log(mean), -300, 300))
+                else:
+                    features[law.n_floor + j][:, mine] += np.exp(np.clip(log_size[:, mine], -300, 300))
+        target = (law.response[rows] / mean - known) * weight
+        features *= weight
+        norm = np.sqrt(np.einsum("jbi,jbi->bj", features, features)) + 1e-300
+        matrix = features.transpose(1, 0, 2) / norm[:, :, None]
+        # matrix by matrix: one large product would wake the threads of BLAS, which spin for longer than this takes
+        gram = np.matmul(matrix, matrix.transpose(0, 2, 1)).reshape(-1, count)
+        moment = np.einsum("bji,bi->bj", matrix, target).ravel()
+        chosen = np.arange(len(gram), dtype=np.int64).reshape(len(block), count)
+        explained, solution = np.zeros(len(block)), np.zeros(chosen.shape)
+        _solve_cells(gram, moment, chosen, chosen[:, 0].copy(), new_newton(count), explained, solution)
+        misfit[lo : lo + len(block)] = (target**2).sum(axis=1) - explained
+        solution *= mean / norm
+        size = SMALL * mean * np.sqrt((weight**2).sum()) / norm[:, law.n_floor :]
+        theta[lo : lo + len(block), : law.n_floor] = solution[:, : law.n_floor]
+        theta[lo : lo + len(block), law.n_floor : first] = np.log(np.maximum(solution[:, law.n_floor :], size))
+    return LinearFit(theta, misfit)
+
+
 def random_starts(
     design: Design,
     grid: ExponentGrid,
@@ -275,25 +378,98 @@ def random_starts(
         Starts.
     """
     rng = np.random.default_rng(seed)
-    rows = slice(None, None, max(1, design.rows.data.shape[1] // 5_000))
-    linear = _linear_part(design, rows)
     law = design.law
-    near = np.zeros(grid.n_axes)
-    near[grid.axis_of_exponent] = centre[law.n_floor + law.n_coef :]
-    spread = rng.choice(grid.values, size=(number, grid.n_axes)) * rng.uniform(0.7, 1.4, (number, grid.n_axes))
-    around = near * np.exp(rng.normal(0.0, 0.5, (number, grid.n_axes)))
+    near = centre[law.n_floor + law.n_coef :]
+    shape = (number, law.n_expo)
+    spread = rng.choice(grid.values, size=shape) * rng.uniform(0.7, 1.4, shape)
+    around = near * np.exp(rng.normal(0.0, 0.5, shape))
     exponents = np.where((np.arange(number) % 2 == 0)[:, None], around, spread)
-    weight = np.sqrt(_row_weights(design, rows, emphasis))
-    target = (law.response[rows] - (0.0 if law.n_floor else law.fixed_floor)) * weight
-    solution = np.zeros((number, len(linear.term)))
-    chosen = np.arange(len(linear.term), dtype=np.int64)[None]
-    scratch = new_newton(len(linear.term))
-    for b in range(number):
-        features = linear.member * weight
-        for column, term in enumerate(linear.term):
-            if term >= 0:
-                a = exponents[b, grid.axis[term]] if grid.axis[term] >= 0 else law.fixed_expo[term]
-                features[column] *= np.exp(np.clip(a * design.rows.u[term][rows], -300, 300))
-        gram, moment = features @ features.T, features @ target
-        _solve_cells(gram, moment, chosen, scratch, np.zeros(1), solution[b : b + 1])
-    return _to_theta(design, grid, linear, exponents, solution)
+    together = (np.arange(number) % 4 == 1)[:, None]  # all levels of a group alike
+    representative = np.array([np.argmax(grid.axis_of_exponent == axis) for axis in grid.axis_of_exponent])
+    exponents = np.where(together, exponents[:, representative], exponents)
+    return solve_linear(design, exponents, emphasis=emphasis).theta
+
+
+def sweep_starts(design: Design, grid: ExponentGrid, centre: Array, *, emphasis: Array | None = None) -> Array:
+    """Move one exponent at a time through its whole range, with everything linear solved anew.
+
+    Parameters
+    ----------
+    design, grid, centre, emphasis
+        As in :func:`random_starts`.
+
+    Returns
+    -------
+    array, shape (B, P)
+        The local minima of each exponent's profile.
+    """
+    law = design.law
+    first = law.n_floor + law.n_coef
+    span = np.concatenate([[0.0], np.geomspace(0.01, MAX_EXPONENT, 22)])
+    if design.link.box[0, first:].min(initial=0.0) < 0:
+        span = np.concatenate([-span[:0:-1], span])
+    starts = []
+    for e in range(law.n_expo):
+        exponents = np.tile(centre[first:], (len(span), 1))
+        exponents[:, e] = span
+        profile = solve_linear(design, exponents, emphasis=emphasis)
+        padded = np.concatenate([[np.inf], profile.misfit, [np.inf]])
+        lowest = (padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:])
+        order = np.flatnonzero(lowest)
+        starts.append(profile.theta[order[np.argsort(profile.misfit[order], kind="stable")][:3]])
+    return np.vstack(starts)
+
+
+def balanced_starts(
+    design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, most: int = 24
+) -> Array:
+    """Starts in which terms that share a coefficient are of comparable size, whatever their units.
+
+    With ``log c + a log x`` the same for both terms up to a few e-folds, one exponent determines the other; a grid of
+    both hits such pairs by chance only.
+
+    Parameters
+    ----------
+    design, grid, emphasis
+        As in :func:`random_starts`.
+    most : int
+        How many starts at most.
+
+    Returns
+    -------
+    array, shape (B, P)
+        The best, and the local minima along each exponent; empty when no coefficient is shared.
+    """
+    law = design.law
+    shared = [
+        [k for k in range(len(law.log_x)) if (law.coef[:, k] == j).any()]
+        for j in range(law.n_coef)
+    ]
+    shared = [terms for terms in shared if len(terms) > 1]
+    if not shared:
+        return np.zeros((0, design.n_parameters))
+    rng = np.random.default_rng(0)
+    number = 600
+    exponents = rng.choice(np.geomspace(0.02, 6.0, 24), (number, law.n_expo)) * rng.uniform(0.8, 1.25, (number, law.n_expo))
+    lowest = design.link.box[0, law.n_floor + law.n_coef :]
+    exponents *= np.where((lowest < 0) & (rng.uniform(size=exponents.shape) < 0.3), -1.0, 1.0)
+    segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
+    for terms in shared:
+        leading = rng.integers(0, len(terms), number)
+        size = rng.normal(0.0, 3.0, (number, len(law.log_x)))
+        for b in range(number):
+            lead = terms[leading[b]]
+            mean = law.log_x.mean(axis=1)
+            def slope(k):
+                e = law.expo[:, k][law.expo[:, k] >= 0]
+                return exponents[b, e].mean() if len(e) else law.fixed_expo[k]
+            total = slope(lead) * mean[lead]
+            for k in terms:
+                own = np.unique(law.expo[:, k])
+                own = own[own >= 0]
+                if k != lead and len(own) and abs(mean[k]) > 1e-9:
+                    wanted = (total + size[b, k]) / mean[k]
+                    if lowest[own].min() <= wanted < MAX_EXPONENT:
+                        exponents[b, own] = wanted
+    profile = solve_linear(design, exponents, emphasis=emphasis)
+    return profile.theta[np.argsort(profile.misfit, kind="stable")[:most]]
