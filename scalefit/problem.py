@@ -236,9 +236,10 @@ def label_texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
     values = frame[column]
     if not (pd.api.types.is_object_dtype(values.dtype) or isinstance(values.dtype, pd.StringDtype)):
         values = values.astype(str)
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = [str(value) for value in values]
-    return texts
+    texts: NDArray[np.object_] = values.to_numpy(dtype=object)
+    if set(map(type, texts)) <= {str}:
+        return texts
+    return np.array([*map(str, texts), None], dtype=object)[:-1]  # the None keeps numpy from making text of its own
 
 
 def label_codes(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[Level]]:
@@ -283,12 +284,9 @@ def _factorise(texts: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]
 
     By a dictionary: pandas' tables for text compare C strings in some releases, which end at a null character.
     """
-    place: dict[str, int] = {}
-    codes = np.fromiter((place.setdefault(text, len(place)) for text in texts), dtype=np.int64, count=len(texts))
-    labels = sorted(place)
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[[place[label] for label in labels]] = np.arange(len(labels))
-    return rank[codes], labels
+    labels = sorted(set(texts))
+    place = {label: code for code, label in enumerate(labels)}
+    return np.fromiter(map(place.__getitem__, texts), dtype=np.int64, count=len(texts)), labels
 
 
 def rows_at(frame: pd.DataFrame, columns: Sequence[str], level: Level) -> NDArray[np.bool_]:

@@ -95,7 +95,7 @@ class Belief:
         """Return equally likely values, shape (number,): the middles of so many slices."""
         middles = (np.arange(number) + 0.5) / number
         if self.draws is None:
-            return np.asarray(stats.norm.ppf(middles, self.value, self.se))
+            return np.asarray(self.value + self.se * stats.norm.ppf(middles))  # also where the error is 0
         return np.quantile(_finite(self.draws), middles)
 
     def density(self, x: Array) -> Array:

@@ -151,13 +151,12 @@ def _settle(
     )  # fmt: skip
     extras = extra_parameters(base["likelihood"] == "student_t", base["cluster"] is not None, partial)
     parameters = (*problem.parameters, *extras)
-    one = next((one for one in parameters if one.key == param), None)
-    if one is None:
+    if all(one.key != param for one in parameters):
         name, names = printed_name(*param), [one.name for one in parameters]
         raise DataError(f"there is no parameter {name!r} in {law}; {closest(name, names)}")
     known = resolve_priors(problem, extras, priors)
     cut = sum(one.rows for one in table.dropped if one.rule.startswith("drop_highest_loss"))
-    standard = default_vary(table.frame, law, problem, base, one, cut=cut, pooled=bool(partial))
+    standard = default_vary(table.frame, law, problem, base, param, cut=cut, pooled=bool(partial))
     return str(known[param]) if param in known else "none of its own", standard
 
 
