@@ -9,12 +9,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
-__all__ = ["Level", "parse_name", "printed_label", "printed_name"]
+__all__ = [
+    "LEVEL",
+    "Key",
+    "Level",
+    "distinct",
+    "parse_name",
+    "printed_label",
+    "printed_level",
+    "printed_name",
+    "read_name",
+    "split_names",
+    "spread_name",
+]
 
 Level = tuple[str, ...]
+Key = tuple[str, Level]
 
 _MARKS = frozenset(',[]"\\')
+LEVEL = r'\[(?:"(?:[^"\\]|\\.)*"|[^"\]])*\]'  # of a printed name in prose, as a regular expression
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|.', re.DOTALL)
 _LABEL = re.compile(r'"(?:[^"\\]|\\.)*"|[^,\[\]"]+')
 
 
@@ -44,6 +60,29 @@ def printed_label(label: str) -> str:
     return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in quoted)
 
 
+def printed_level(level: Level, comma: str = ",") -> str:
+    """Print the labels of a level, without a name before them.
+
+    Parameters
+    ----------
+    level : tuple of str
+        The labels.
+    comma : str
+        What stands between them; ``", "`` in prose.
+
+    Returns
+    -------
+    str
+        Different for different levels; empty for none.
+
+    Examples
+    --------
+    >>> printed_level(("a,b", "c")), printed_level(("OPT", "c4"), ", ")
+    ('"a,b",c', 'OPT, c4')
+    """
+    return comma.join(map(printed_label, level))
+
+
 def printed_name(coefficient: str, level: Level = ()) -> str:
     """Print a parameter's name with its level.
 
@@ -64,7 +103,7 @@ def printed_name(coefficient: str, level: Level = ()) -> str:
     >>> printed_name("E", ("a,b", "c")), printed_name("E", ("a", "b,c")), printed_name("alpha")
     ('E["a,b",c]', 'E[a,"b,c"]', 'alpha')
     """
-    return f"{coefficient}[{','.join(map(printed_label, level))}]" if level else coefficient
+    return f"{coefficient}[{printed_level(level)}]" if level else coefficient
 
 
 def parse_name(text: str) -> tuple[str, Level]:
@@ -111,3 +150,107 @@ def parse_name(text: str) -> tuple[str, Level]:
         if not tail.startswith(","):
             raise ValueError(f"{text!r} needs a comma between its labels")
         place = len(inside) - len(tail) + 1
+
+
+def read_name(name: str | Key) -> Key:
+    """Return the identity that a user gave, as a printed name or as a pair.
+
+    Parameters
+    ----------
+    name : str or (str, tuple of str)
+        ``"E[OPT, c4]"`` or ``("E", ("OPT", "c4"))``.
+
+    Returns
+    -------
+    (str, tuple of str)
+        Coefficient and labels.
+
+    Raises
+    ------
+    ValueError
+        When a text is not a name, saying why.
+
+    Examples
+    --------
+    >>> read_name("E[OPT, c4]") == read_name(("E", ("OPT", "c4")))
+    True
+    """
+    return parse_name(name) if isinstance(name, str) else (name[0], tuple(name[1]))
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Split several printed names at the commas outside brackets and quotes.
+
+    Parameters
+    ----------
+    text : str
+        As typed after ``--param``.
+
+    Returns
+    -------
+    tuple of str
+        The names, without the spaces around them.
+
+    Examples
+    --------
+    >>> split_names('a_m, E["x]",c4],alpha')
+    ('a_m', 'E["x]",c4]', 'alpha')
+    """
+    parts, inside = [""], False
+    for piece in _PIECE.findall(text):
+        inside = piece == "[" or (inside and piece != "]")
+        if piece == "," and not inside:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> tuple[str, ...]:
+    """Make names for another program, in which two of ours may become one, different from each other.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Wanted.
+    taken : iterable of str
+        In use there.
+
+    Returns
+    -------
+    tuple of str
+        The names, with underscores behind those that came up before.
+
+    Examples
+    --------
+    >>> distinct(["A", "A", "z"], taken=["z"])
+    ('A', 'A_', 'z_')
+    """
+    used, found = set(taken), []
+    for name in names:
+        while name in used:
+            name += "_"
+        used.add(name)
+        found.append(name)
+    return tuple(found)
+
+
+def spread_name(coefficient: str) -> str:
+    """Name the standard deviation among the levels of a partly pooled parameter.
+
+    Parameters
+    ----------
+    coefficient : str
+        The pooled name.
+
+    Returns
+    -------
+    str
+        No name of a law, which holds no bracket.
+
+    Examples
+    --------
+    >>> spread_name("alpha")
+    'sd(alpha)'
+    """
+    return f"sd({coefficient})"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import DataError, LawError
 from scalefit.law import Coef, Law, Term
+from scalefit.names import Key, Level, printed_level, printed_name, read_name
 from scalefit.solver.design import Design, SegmentedLaw, build_design
 
-__all__ = ["Level", "Parameter", "Problem", "build_problem", "predict_law"]
+__all__ = ["Parameter", "Problem", "build_problem", "label_codes", "label_texts", "predict_law", "rows_at"]
 
 Array = NDArray[np.float64]
-Level = tuple[str, ...]
 
 SMALLEST = 1e-100  # of a response
 COLLINEAR, CLOSE = 0.999, 0.95  # |correlation| of two columns' logs: refused, warned about
@@ -42,9 +44,14 @@ class Parameter:
     kind: str
 
     @property
+    def key(self) -> Key:
+        """What it is: its name in the law and the labels of its level."""
+        return self.coef.name, self.level
+
+    @property
     def name(self) -> str:
-        """As in the law, with the level: ``E[OPT,wikitext]``."""
-        return f"{self.coef.name}[{','.join(self.level)}]" if self.level else self.coef.name
+        """As printed, with the level: ``E[OPT,wikitext]``."""
+        return printed_name(*self.key)
 
     @property
     def is_log(self) -> bool:
@@ -92,7 +99,7 @@ class Problem:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters."""
+        """Printed names of the parameters."""
         return tuple(parameter.name for parameter in self.parameters)
 
 
@@ -158,21 +165,22 @@ def build_problem(
     )  # fmt: skip
 
 
-def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Array:
+def predict_law(law: Law, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLike], frame: pd.DataFrame) -> Array:
     """Evaluate a law at given parameter values.
 
     Parameters
     ----------
     law : Law
         The law.
-    values : dict
-        Values by name, with levels as in ``E[OPT,wikitext]``; coefficients as logs, which cannot overflow.
-    frame : DataFrame
+    values : mapping of (str, tuple of str), or of str, to array, shape () or (R,)
+        Values, or R draws, by coefficient and level, ``("E", ("OPT", "wikitext"))``, or by printed name; coefficients
+        as logs, which cannot overflow.
+    frame : DataFrame, shape (n, p)
         The law's columns.
 
     Returns
     -------
-    array, shape (n,)
+    array, shape (n,) or (R, n)
         Predicted response.
 
     Raises
@@ -180,21 +188,29 @@ def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Arra
     DataError
         When a row has a level for which there is no value.
     """
+    known = {read_name(name): np.asarray(value, dtype=float) for name, value in values.items()}
+    coded: dict[tuple[str, ...], tuple[NDArray[np.int64], list[Level]]] = {}
 
-    def lookup(value: Coef | Fraction | None, log: bool = False) -> Array | float:
+    def lookup(value: Coef | Fraction | None, log: bool = False) -> Any:
         if value is None:
             return 0.0
         if isinstance(value, Fraction):
             return float(np.log(float(value))) if log else float(value)
         if not value.groups:
-            return values[value.name]
-        names = [Parameter(value, level, "").name for level in _levels_of(frame, value.groups)]
-        for row, name in zip(frame.index, names, strict=True):
-            if name not in values:
-                raise DataError(f"row {row}: the fit has no {name}; it can predict only levels that it has seen")
-        return np.array([values[name] for name in names])
+            return known[value.name, ()][..., None]
+        if value.groups not in coded:
+            coded[value.groups] = label_codes(frame, value.groups)
+        codes, levels = coded[value.groups]
+        unseen = [i for i, level in enumerate(levels) if (value.name, level) not in known]
+        if unseen:
+            row = int(np.isin(codes, unseen).argmax())
+            name = printed_name(value.name, levels[codes[row]])
+            raise DataError(
+                f"row {frame.index[row]}: the fit has no {name}; it can predict only levels that it has seen"
+            )
+        return np.stack([known[value.name, level] for level in levels], axis=-1)[..., codes]
 
-    total = np.zeros(len(frame)) + lookup(law.floor)
+    total: Array = np.zeros(len(frame)) + lookup(law.floor)
     for term in law.terms:
         sign = 1.0 if term.grows else -1.0
         x = frame[term.variable].to_numpy(dtype=float)
@@ -202,31 +218,117 @@ def predict_law(law: Law, values: dict[str, float], frame: pd.DataFrame) -> Arra
     return total
 
 
-def _levels_of(frame: pd.DataFrame, groups: tuple[str, ...]) -> list[Level]:
-    return list(zip(*(frame[column].astype(str) for column in groups), strict=True))
+def label_texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
+    """Return the labels of a column as text: the one place where a label that is not yet text becomes text.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Rows. The reader keeps labels as they are written in a file; a user's DataFrame may hold numbers.
+    column : str
+        Its column of labels.
+
+    Returns
+    -------
+    array of object, shape (n,)
+        A str for each row.
+    """
+    values = frame[column]
+    if not (pd.api.types.is_object_dtype(values.dtype) or isinstance(values.dtype, pd.StringDtype)):
+        values = values.astype(str)
+    texts: NDArray[np.object_] = values.to_numpy(dtype=object)
+    if set(map(type, texts)) <= {str}:
+        return texts
+    return np.array([*map(str, texts), None], dtype=object)[:-1]  # the None keeps numpy from making text of its own
+
+
+def label_codes(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[Level]]:
+    """Give every row the number of its level in some columns.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Rows.
+    columns : sequence of str
+        Columns of labels; no column makes one level without labels.
+
+    Returns
+    -------
+    codes : array of int, shape (n,)
+        Place of each row's level in ``levels``.
+    levels : list of tuple of str
+        Those that occur, sorted label by label.
+
+    Raises
+    ------
+    DataError
+        For a label that holds half of a surrogate pair, which is no text and cannot be printed or stored.
+    """
+    codes = np.zeros(len(frame), dtype=np.int64)
+    levels: list[Level] = [()]
+    for column in columns:
+        own, labels = _factorise(label_texts(frame, column))
+        for i, label in enumerate(labels):
+            if any("\ud800" <= character <= "\udfff" for character in label):
+                row = frame.index[int(np.argmax(own == i))]
+                raise DataError(
+                    f"row {row}: label {label!a} of column {column!r} is not valid text; correct that label"
+                )
+        used, codes = np.unique(codes * len(labels) + own, return_inverse=True)
+        levels = [(*levels[place // len(labels)], labels[place % len(labels)]) for place in used.tolist()]
+    return codes.astype(np.int64), levels
+
+
+def _factorise(texts: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
+    """Give texts numbers in their own order.
+
+    By a dictionary: pandas' tables for text compare C strings in some releases, which end at a null character.
+    """
+    labels = sorted(set(texts))
+    place = {label: code for code, label in enumerate(labels)}
+    return np.fromiter(map(place.__getitem__, texts), dtype=np.int64, count=len(texts)), labels
+
+
+def rows_at(frame: pd.DataFrame, columns: Sequence[str], level: Level) -> NDArray[np.bool_]:
+    """Mark the rows of one level.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n, p)
+        Rows.
+    columns : sequence of str
+        Columns of labels.
+    level : tuple of str
+        A label for each of the columns.
+
+    Returns
+    -------
+    array of bool, shape (n,)
+        True for the rows whose labels are these.
+    """
+    mask = np.ones(len(frame), dtype=np.bool_)
+    for column, label in zip(columns, level, strict=True):
+        mask &= label_texts(frame, column) == label
+    return mask
 
 
 def _canonical_order(law: Law, frame: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
     """Sort by groups, then by value: sums and resamples then do not depend on the order of the table."""
     keys: list[Array | NDArray[np.int64]] = [frame[name].to_numpy(float) for name in (law.response, *law.variables)]
-    labels = [*law.groups] + ([cluster] if cluster else [])
-    keys += [frame[name].astype(str).factorize(sort=True)[0] for name in reversed(labels)]
-    if law.groups:  # rows of one segment must stay together, so the cluster sorts inside it
-        keys.append(np.unique(_segments(law, frame), return_inverse=True)[1])
+    if cluster:  # rows of one segment must stay together, so the cluster sorts inside it
+        keys.append(label_codes(frame, (cluster,))[0])
+    if law.groups:
+        keys.append(label_codes(frame, law.groups)[0])
     return np.lexsort(keys)
-
-
-def _segments(law: Law, frame: pd.DataFrame) -> NDArray[np.str_]:
-    return np.array(["\x1f".join(level) for level in _levels_of(frame, law.groups)])
 
 
 def _cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
     if cluster is None:
         return np.arange(len(data), dtype=np.int64)
-    codes, levels = data[cluster].astype(str).factorize(sort=True)
+    codes, levels = label_codes(data, (cluster,))
     if len(levels) < 2:
-        raise DataError(f"cluster column {cluster!r} has one value, {levels[0]!r}; at least 2 clusters are needed")
-    return codes.astype(np.int64)
+        raise DataError(f"cluster column {cluster!r} has one value, {levels[0][0]!r}; at least 2 clusters are needed")
+    return codes
 
 
 class _Coder:
@@ -235,9 +337,8 @@ class _Coder:
     def __init__(self, law: Law, data: pd.DataFrame) -> None:
         self.law, self.data = law, data
         floors = [law.floor] if isinstance(law.floor, Coef) else []
-        self.levels = {coef: _levels_of(data, coef.groups) for coef in law.parameters}
+        self.levels = {coef: label_codes(data, coef.groups) for coef in law.parameters}
         self.start: dict[Coef, int] = {}
-        self.code: dict[Coef, dict[Level, int]] = {}
         parameters: list[Parameter] = []
         for kind, coefs in (
             ("floor", floors),
@@ -246,15 +347,14 @@ class _Coder:
         ):
             first = len(parameters)
             for coef in coefs:
-                known = sorted(set(self.levels[coef])) if coef.groups else [()]
-                self.code[coef] = {level: len(parameters) - first + i for i, level in enumerate(known)}
-                parameters += [Parameter(coef, level, kind) for level in known]
+                self.start[coef] = len(parameters) - first
+                parameters += [Parameter(coef, level, kind) for level in self.levels[coef][1]]
         self.parameters = tuple(parameters)
 
     def segmented(self, weights: str | None) -> SegmentedLaw:
         law, data = self.law, self.data
-        label = _segments(law, data) if law.groups else np.zeros(len(data))
-        starts = np.flatnonzero(np.concatenate([[True], label[1:] != label[:-1]]))
+        segment = label_codes(data, law.groups)[0]
+        starts = np.flatnonzero(np.concatenate([[True], segment[1:] != segment[:-1]]))
         kinds = [parameter.kind for parameter in self.parameters]
         sign = np.array([1.0 if term.grows else -1.0 for term in law.terms])
         logs = np.array([np.log(data[term.variable].to_numpy(float)) for term in law.terms])
@@ -277,8 +377,7 @@ class _Coder:
     def _codes(self, value: Coef | Fraction | None, starts: NDArray[np.int64]) -> NDArray[np.int64]:
         if not isinstance(value, Coef):
             return np.full(len(starts), -1, dtype=np.int64)
-        code, levels = self.code[value], self.levels[value]
-        return np.array([code[levels[i] if value.groups else ()] for i in starts], dtype=np.int64)
+        return self.start[value] + self.levels[value][0][starts]
 
     @staticmethod
     def _fixed(term: Term, which: str) -> float:
@@ -316,9 +415,10 @@ def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
 def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> None:
     """Every level needs rows enough, and values enough of each column whose exponent it owns."""
     for coef in law.parameters:
-        levels = pd.Series(coder.levels[coef] if coef.groups else [()] * len(data), index=data.index)
-        for level, rows in data.groupby(levels, sort=True):
-            where = f" in {', '.join(coef.groups)} = {', '.join(level)}" if coef.groups else ""
+        codes, levels = coder.levels[coef]
+        for code, level in enumerate(levels):
+            rows = data[codes == code]
+            where = f" in {', '.join(coef.groups)} = {printed_level(level, ', ')}" if coef.groups else ""
             if coef.groups and len(rows) == 1:
                 raise DataError(
                     f"row {rows.index[0]} is the only one{where}, so {coef} just absorbs it; "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.names import Key, Level, printed_name
 from scalefit.tables import Dropped
 
 __all__ = [
@@ -101,11 +103,14 @@ class Finding:
         The first two decide the status.
     message : str
         A sentence.
+    about : tuple of (str, tuple of str)
+        The parameters that it concerns, by coefficient and level; empty when it concerns the whole fit.
     """
 
     code: str
     severity: str
     message: str
+    about: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,11 @@ class Posterior:
         Importance sampling or NUTS.
     verdict : str
         A sentence on how well the draws represent the posterior.
-    priors : tuple of (str, str)
-        Parameter and prior; that of a coefficient is on the size of its term at the centre of the data.
+    priors : tuple of ((str, tuple of str), str)
+        Parameter, by coefficient and level, and prior; a coefficient without a level stands for all of its levels. The
+        prior of a coefficient of the law is on the size of its term at the centre of the data.
     pool : tuple of (str, str)
-        Parameter and how its levels are pooled.
+        Coefficient and how its levels are pooled.
     ess_bulk, ess_tail, r_hat : array, shape (P,)
         Effective draws for the mean and for the interval, and R-hat (NaN on the fast path).
     khat : float or None
@@ -192,7 +198,7 @@ class Posterior:
 
     path: str
     verdict: str
-    priors: tuple[tuple[str, str], ...]
+    priors: tuple[tuple[Key, str], ...]
     pool: tuple[tuple[str, str], ...]
     ess_bulk: Array
     ess_tail: Array
@@ -210,17 +216,19 @@ class Estimate:
 
     Parameters
     ----------
-    name, kind : str
-        ``E[OPT,wikitext]`` and its role.
+    coefficient, kind : str
+        Its name in the law, and its role.
     value, se, lo, hi : float
         Estimate, standard error, interval.
     log_value, log_se : float or None
         The same of the logarithm, for coefficients.
     gauss_newton : float
         Standard error under independent rows of equal scatter.
+    level : tuple of str
+        The labels of its level; empty for a parameter with one value.
     """
 
-    name: str
+    coefficient: str
     kind: str
     value: float
     se: float
@@ -229,3 +237,28 @@ class Estimate:
     log_value: float | None
     log_se: float | None
     gauss_newton: float
+    level: Level = ()
+
+    @property
+    def key(self) -> Key:
+        """What it is: coefficient and level."""
+        return self.coefficient, self.level
+
+    @property
+    def name(self) -> str:
+        """As printed: ``E[OPT,wikitext]``."""
+        return printed_name(*self.key)
+
+    def record(self) -> dict[str, Any]:
+        """Return the estimate as plain JSON.
+
+        Returns
+        -------
+        dict
+            ``name`` as printed, ``coefficient``, ``level`` as a list of labels, ``kind, value, se, lo, hi, log_value,
+            log_se``; a number that is not finite is null.
+        """
+        numbers = {name: getattr(self, name) for name in ("value", "se", "lo", "hi", "log_value", "log_se")}
+        finite = {name: one if one is not None and np.isfinite(one) else None for name, one in numbers.items()}
+        about = {"name": self.name, "coefficient": self.coefficient, "level": list(self.level), "kind": self.kind}
+        return about | finite

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
+from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.problem import Parameter, predict_law
 from scalefit.records import (
     CONVERGED,
@@ -31,6 +32,7 @@ from scalefit.tables import read_table
 __all__ = ["Fit"]
 
 ENOUGH = 500  # draws for a mean prediction
+CHUNK = 2**21  # predictions held at once, as rows times draws
 Array = NDArray[np.float64]
 
 
@@ -125,8 +127,13 @@ class Fit:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters."""
+        """Printed names of the parameters, no two alike."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """What the parameters are: coefficient and labels of each."""
+        return tuple(parameter.key for parameter in self.parameters)
 
     @property
     def estimates(self) -> tuple[Estimate, ...]:
@@ -135,22 +142,62 @@ class Fit:
 
     @property
     def values(self) -> dict[str, float]:
-        """Estimates by name."""
+        """Estimates by printed name."""
         return {estimate.name: estimate.value for estimate in self.estimates}
 
     @property
-    def natural(self) -> dict[str, float]:
-        """Estimates by name, coefficients as logs: what :func:`scalefit.problem.predict_law` takes."""
-        return dict(zip(self.names, map(float, self.point), strict=True))
+    def natural(self) -> dict[Key, float]:
+        """Estimates by coefficient and level, coefficients as logs: what :func:`scalefit.problem.predict_law` takes."""
+        return dict(zip(self.keys, map(float, self.point), strict=True))
 
-    def __getitem__(self, name: str) -> Estimate:
-        for estimate in self.estimates:
-            if estimate.name == name:
-                return estimate
-        raise KeyError(f"no parameter {name!r}; {closest(name, self.names)}")
+    def place(self, name: str | Key) -> int:
+        """Return the position of a parameter in every vector.
 
-    def draws(self, name: str) -> Array:
+        Parameters
+        ----------
+        name : str or (str, tuple of str)
+            Its name as printed, ``"E[OPT, c4]"``, or coefficient and labels, ``("E", ("OPT", "c4"))``.
+
+        Returns
+        -------
+        int
+            Between 0 and P - 1.
+
+        Raises
+        ------
+        KeyError
+            When the fit has no such parameter.
+        """
+        place = self._find(name)
+        if place is None:
+            printed = name if isinstance(name, str) else printed_name(*name)
+            raise KeyError(f"no parameter {printed!r}; {closest(printed, self.names)}")
+        return place
+
+    def get(self, name: str | Key) -> Estimate | None:
+        """Return an estimate, or None when the fit has no such parameter; names as for :meth:`place`."""
+        place = self._find(name)
+        return None if place is None else self._estimate(place)
+
+    def __contains__(self, name: str | Key) -> bool:
+        return self._find(name) is not None
+
+    def __getitem__(self, name: str | Key) -> Estimate:
+        return self._estimate(self.place(name))
+
+    def _find(self, name: str | Key) -> int | None:
+        try:
+            return self.keys.index(read_name(name))
+        except ValueError:  # no name, or that of no parameter
+            return None
+
+    def draws(self, name: str | Key) -> Array:
         """Return bootstrap replicates, or draws of the posterior, of one parameter in the units of the table.
+
+        Parameters
+        ----------
+        name : str or (str, tuple of str)
+            As for :meth:`place`.
 
         Returns
         -------
@@ -162,7 +209,7 @@ class Fit:
         DataError
             When the fit has none.
         """
-        index = self.names.index(self[name].name)
+        index = self.place(name)
         if self.uncertainty.draws is None:
             raise DataError(f"this fit's errors come from {self.uncertainty.method}, which has no replicates")
         column = self.uncertainty.draws[:, index]
@@ -196,8 +243,10 @@ class Fit:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
         out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
         if prob is not None:
-            sample = self._sample(frame)
-            out["lo"], out["hi"] = np.nanquantile(sample, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+            ends = [(1 - prob) / 2, (1 + prob) / 2]
+            out["lo"], out["hi"] = self._under_draws(
+                self._sample(), frame, lambda sample: np.nanquantile(sample, ends, axis=0)
+            )
         return out
 
     def residuals(self) -> Array:
@@ -209,12 +258,13 @@ class Fit:
     def table(self) -> pd.DataFrame:
         """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.
 
-        A posterior adds ``ess_bulk, ess_tail, r_hat``.
+        ``level`` is printed, its labels joined by commas and quoted where that is needed to tell levels apart. A
+        posterior adds ``ess_bulk, ess_tail, r_hat``.
         """
         frame = pd.DataFrame(
             {
                 "param": [parameter.coef.name for parameter in self.parameters],
-                "level": [",".join(parameter.level) for parameter in self.parameters],
+                "level": [printed_level(parameter.level) for parameter in self.parameters],
                 "estimate": [estimate.value for estimate in self.estimates],
                 "se": [estimate.se for estimate in self.estimates],
                 "lo": [estimate.lo for estimate in self.estimates],
@@ -258,30 +308,36 @@ class Fit:
         se, lo, hi = float(spread.se[i]), float(spread.lo[i]), float(spread.hi[i])
         plain = float(spread.gauss_newton[i])
         if not parameter.is_log:
-            return Estimate(parameter.name, parameter.kind, value, se, lo, hi, None, None, plain)
+            return Estimate(parameter.coef.name, parameter.kind, value, se, lo, hi, None, None, plain, parameter.level)
         raw = _exp(value)
         raw_se = raw * se if spread.draws is None else _deviation(_exp(spread.draws[:, i]))
         return Estimate(
-            parameter.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
-            value, se, float(raw) * plain,
+            parameter.coef.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
+            value, se, float(raw) * plain, parameter.level,
         )  # fmt: skip
 
     def _predicted(self, frame: pd.DataFrame) -> Array:
         if self.posterior is None or self.uncertainty.draws is None:
             return np.asarray(predict_law(self.law, self.natural, frame))
         some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
-        values = (dict(zip(self.names, row, strict=True)) for row in some)
-        return np.asarray(np.mean([predict_law(self.law, one, frame) for one in values], axis=0))
+        return self._under_draws(some, frame, lambda sample: np.mean(sample, axis=0))
 
-    def _sample(self, frame: pd.DataFrame, size: int = 1000) -> Array:
-        """Predictions under replicates (or a normal approximation), shape (R, n)."""
+    def _under_draws(self, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]) -> Array:
+        """Summarise predictions of shape (R, n) under draws of shape (R, P), some rows at a time."""
+        values = dict(zip(self.keys, draws.T, strict=True))
+        size = max(1, CHUNK // len(draws))
+        parts = [frame.iloc[first : first + size] for first in range(0, max(1, len(frame)), size)]
+        return np.concatenate([summarise(predict_law(self.law, values, part)) for part in parts], axis=-1)
+
+    def _sample(self, size: int = 1000) -> Array:
+        """Replicates, draws or a normal approximation, shape (R, P)."""
         draws = self.uncertainty.draws
         if draws is None:
             rng = np.random.default_rng(self.seed)
             draws = rng.multivariate_normal(self.point, self.uncertainty.covariance, size=size, method="eigh")
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
-        return np.array([predict_law(self.law, dict(zip(self.names, row, strict=True)), frame) for row in draws])
+        return draws
 
 
 def _exp(value: Any) -> Any:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from scalefit.errors import DataError
 from scalefit.law import Coef, Law
+from scalefit.names import Key
 from scalefit.problem import Parameter
 from scalefit.records import Estimate, Finding, LocalOptimum, Objective, Posterior, Source, Uncertainty
 from scalefit.results import Fit
@@ -22,7 +23,7 @@ from scalefit.tables import Dropped
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit", "write_atomically"]
 
-FORMAT, FORMAT_VERSION = "scalefit-fit", 2  # 2 adds posteriors; a fit without one is still written as 1
+FORMAT, FORMAT_VERSION = "scalefit-fit", 3  # 2 adds posteriors, 3 names the parameters of priors and findings
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
@@ -77,7 +78,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     spread = fit.uncertainty
     record = {
         "format": FORMAT,
-        "format_version": 1 if fit.posterior is None else FORMAT_VERSION,
+        "format_version": FORMAT_VERSION,
         "version": fit.version,
         "law": str(fit.law),
         "engine": fit.engine,
@@ -183,10 +184,15 @@ def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, An
     return record, arrays, posterior.netcdf
 
 
-def _join_posterior(record: dict[str, Any] | None, arrays: dict[str, Any], netcdf: bytes | None) -> Posterior | None:
+def _join_posterior(
+    record: dict[str, Any] | None, arrays: dict[str, Any], netcdf: bytes | None, parameters: tuple[Parameter, ...]
+) -> Posterior | None:
     if record is None:
         return None
-    pairs: dict[str, Any] = {name: tuple(map(tuple, record[name])) for name in ("priors", "pool")}
+    pairs: dict[str, Any] = {
+        "priors": tuple((_key(name, parameters), prior) for name, prior in record["priors"]),
+        "pool": tuple(map(tuple, record["pool"])),
+    }
     own: dict[str, Any] = {name: arrays[f"posterior:{name}"] for name in POSTERIOR_ARRAYS}
     return Posterior(**(record | pairs | own), netcdf=netcdf)
 
@@ -198,9 +204,22 @@ def _parameter(record: dict[str, Any], law: Law) -> Parameter:
     return Parameter(coef, tuple(record["level"]), record["kind"])
 
 
+def _key(saved: str | list[Any], parameters: tuple[Parameter, ...]) -> Key:
+    """Read a saved identity: a coefficient and a list of labels, or a name as format 2 joined it from its labels."""
+    if not isinstance(saved, str):
+        return saved[0], tuple(saved[1])
+    joined = {f"{one.coef.name}[{','.join(one.level)}]": one.key for one in parameters if one.level}
+    return joined.get(saved, (saved, ()))
+
+
+def _finding(record: dict[str, Any], parameters: tuple[Parameter, ...]) -> Finding:
+    return Finding(**record | {"about": tuple(_key(one, parameters) for one in record.get("about", ()))})
+
+
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
     law = Law.parse(record["law"])
     source = record["source"]
+    parameters = tuple(_parameter(one, law) for one in record["parameters"])
     dropped = tuple(Dropped(**one) for one in source["dropped"])
     optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
     spread: dict[str, Any] = record["uncertainty"] | {name: arrays.get(name) for name in ARRAYS}
@@ -209,9 +228,9 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         engine=record["engine"],
         objective=Objective(**record["objective"]),
         value=record["value"],
-        parameters=tuple(_parameter(one, law) for one in record["parameters"]),
+        parameters=parameters,
         point=arrays["point"],
-        findings=tuple(Finding(**one) for one in record["findings"]),
+        findings=tuple(_finding(one, parameters) for one in record["findings"]),
         source=Source(**source | {"dropped": dropped, "remarks": tuple(source["remarks"])}),
         rows=rows,
         uncertainty=Uncertainty(**spread),
@@ -219,7 +238,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         seed=record["seed"],
         version=record["version"],
         label=record["label"],
-        posterior=_join_posterior(record.get("posterior"), arrays, netcdf),
+        posterior=_join_posterior(record.get("posterior"), arrays, netcdf, parameters),
     )
 
 
@@ -235,7 +254,9 @@ def fit_record(fit: Fit) -> dict[str, Any]:
     -------
     dict
         ``law, table, n_rows, rows_dropped, loss, space, objective, status, message, estimate, log_estimate,
-        se, interval, method, seed, version`` and a few more. A number that is not finite becomes null.
+        se, interval, method, seed, version`` and a few more. The numbers stand by printed name, and once more in
+        ``parameters``, a list of :meth:`scalefit.records.Estimate.record`, which names the labels of a level one by
+        one. A number that is not finite becomes null.
     """
 
     def column(field: str) -> dict[str, Any]:
@@ -266,6 +287,7 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "log_estimate": logs,
         "se": column("se"),
         "interval": {one.name: interval(one) for one in fit.estimates},
+        "parameters": [one.record() for one in fit.estimates],
         "level": fit.uncertainty.level,
         "method": fit.uncertainty.method,
         "optima": [{"objective": one.objective, "hits": one.hits} for one in fit.optima],

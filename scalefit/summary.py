@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from scalefit.names import printed_name
 from scalefit.records import Estimate
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
@@ -84,8 +85,8 @@ def _posterior_lines(fit: Fit) -> list[str]:
             f"  evidence   log {posterior.log_evidence:.2f} ± {posterior.log_evidence_se:.2g}, with the priors below"
         )
     groups: dict[str, list[str]] = {}
-    for name, prior in posterior.priors:
-        groups.setdefault(prior, []).append(name)
+    for key, prior in posterior.priors:
+        groups.setdefault(prior, []).append(printed_name(*key))
     written = "; ".join(f"{', '.join(names)} ~ {prior}" for prior, names in groups.items())
     lines.append(f"  priors     {written}")
     if any(parameter.kind == "coefficient" for parameter in fit.parameters):

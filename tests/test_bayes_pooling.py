@@ -46,7 +46,7 @@ def test_partial_pooling_finds_members_common_value_and_spread(partial):
         assert abs(one.value - alpha) < 4 * one.se
     assert 0.25 < partial["alpha"].value < 0.45
     assert 0 < partial["sd(alpha)"].lo < 0.1 < partial["sd(alpha)"].hi
-    assert partial.posterior.priors[-1] == ("sd(alpha)", "HalfNormal(0.5)")
+    assert partial.posterior.priors[-1] == (("sd(alpha)", ()), "HalfNormal(0.5)")
     assert (partial.draws("sd(alpha)") > 0).all()
 
 

@@ -18,6 +18,7 @@ from scalefit.bayes.priors import (
 )
 from scalefit.errors import DataError
 from scalefit.law import Law
+from scalefit.names import printed_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 
@@ -38,7 +39,8 @@ def resolved(law, given=None, *, data="chinchilla", free_sign=False, partial=())
     law = Law.parse(law)
     problem = build_problem(law, prepare_rows(data, law).frame, free_sign=free_sign)
     pooled = tuple(coef for coef in law.parameters if coef.name in partial)
-    return resolve_priors(problem, extra_parameters(True, False, pooled), given)
+    priors = resolve_priors(problem, extra_parameters(True, False, pooled), given)
+    return {printed_name(*key): prior for key, prior in priors.items()}
 
 
 @pytest.mark.parametrize("prior", EXAMPLES, ids=str)
@@ -140,7 +142,7 @@ def test_sizes_of_large_losses_get_a_wider_prior():
     law = Law.parse("chinchilla")
     frame = prepare_rows("chinchilla", law).frame.assign(loss=lambda frame: 1000 * frame["loss"])
     priors = resolve_priors(build_problem(law, frame), extra_parameters(False, False, ()), None)
-    assert priors["A"] == HalfNormal(3000.0)
+    assert priors["A", ()] == HalfNormal(3000.0)
 
 
 def test_priors_by_name_by_level_and_for_both_signs():

@@ -99,7 +99,7 @@ def test_exponents_of_either_sign(chinchilla):
     growing = bayes(chinchilla, "loss ~ E + A*params^alpha + B/tokens^beta", exponents="free", **QUICK)
     assert growing["alpha"].value == pytest.approx(-0.345, abs=0.02)
     assert growing.objective.exponents == "free"
-    assert dict(growing.posterior.priors)["alpha"] == "Normal(0, 1)"
+    assert dict(growing.posterior.priors)["alpha", ()] == "Normal(0, 1)"
 
 
 def test_a_law_without_a_floor_and_one_with_a_fixed_floor(chinchilla):

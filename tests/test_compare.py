@@ -13,11 +13,12 @@ import scalefit
 from scalefit.bayes import bayes
 from scalefit.cli import main
 from scalefit.compare import compare, evidence
-from scalefit.compare.beliefs import beliefs_of, published_belief, split_names
+from scalefit.compare.beliefs import beliefs_of, published_belief
 from scalefit.compare.differences import agreement, differences
 from scalefit.compare.evidence import Evidence, PriorEvidence
 from scalefit.compare.words import _weigh
 from scalefit.errors import DataError
+from scalefit.names import split_names
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
 
@@ -173,7 +174,9 @@ def test_evidence_of_a_conjugate_case_is_exact(small):
     top = log_joint(math.exp(y.mean()), np.array([0.4]), 0.03)[0]
     table = np.array([[np.exp(log_joint(a, alphas, s) - top) for s in sigmas] for a in sizes])
     marginal = integrate.trapezoid(integrate.trapezoid(table, sizes, axis=0), sigmas, axis=0)
-    assert dict(fit.posterior.priors) == {"A": "HalfNormal(1)", "alpha": "HalfNormal(1)", "sigma": "HalfNormal(0.1)"}
+    assert dict(fit.posterior.priors) == {
+        ("A", ()): "HalfNormal(1)", ("alpha", ()): "HalfNormal(1)", ("sigma", ()): "HalfNormal(0.1)",
+    }  # fmt: skip
     free = integrate.trapezoid(marginal[:-1] * stats.halfnorm.pdf(alphas[:-1]), alphas[:-1])
     truth = math.log(marginal[-1] / free)
     row = found.priors[0]
@@ -226,7 +229,7 @@ def test_few_draws_keep_the_prior_of_the_fit(small):
 @pytest.mark.parametrize(("log", "words"), [(9.0, "favour"), (-9.0, "speak against"), (0.5, "hangs on the prior or")])
 def test_words_on_evidence_follow_all_priors(log, words):
     rows = tuple(PriorEvidence(f"p{i}", i == 0, (1.0,), (0.1,), log + i, 0.1, log + i, 0.1) for i in range(3))
-    assert words in _weigh(Evidence("x", {"a": 1.0}, "law", rows, ()))
+    assert words in _weigh(Evidence("x", {("a", ()): 1.0}, "law", rows, ()))
 
 
 def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):

@@ -210,12 +210,12 @@ def test_extrapolation_uses_what_is_known_of_a_cluster(small):
 
 def test_the_default_floor_prior_does_not_look_at_held_out_losses(small):
     fit = bayes(small, "loss ~ E + A/width^alpha", likelihood="normal", path="fast", throw=False)
-    assert "E" in dict(fit.posterior.priors)
-    assert "E" not in _blind_priors(fit)
+    assert ("E", ()) in dict(fit.posterior.priors)
+    assert ("E", ()) not in _blind_priors(fit)
     own = bayes(
         small, "loss ~ E + A/width^alpha", likelihood="normal", path="fast", priors={"E": "Uniform(0, 1)"}, throw=False
     )
-    assert _blind_priors(own)["E"] == "Uniform(0, 1)"
+    assert _blind_priors(own)["E", ()] == "Uniform(0, 1)"
 
 
 def test_laws_on_other_rows_are_not_ranked_by_extrapolation(small):

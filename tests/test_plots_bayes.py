@@ -252,7 +252,8 @@ def test_a_coefficient_is_drawn_as_the_size_of_its_term(normal: Fit) -> None:
 
 def test_a_prior_far_from_its_posterior_is_shown(normal: Fit) -> None:
     assert normal.posterior is not None
-    priors = (*((name, prior) for name, prior in normal.posterior.priors if name != "a_m"), ("a_m", "Normal(-3, 0.2)"))
+    a_m = ("a_m", ())
+    priors = (*((key, prior) for key, prior in normal.posterior.priors if key != a_m), (a_m, "Normal(-3, 0.2)"))
     far = replace(normal, posterior=replace(normal.posterior, priors=priors))
     (ax,) = prior_posterior(far, names=["a_m"])
     assert ax.get_xlim()[0] < -3

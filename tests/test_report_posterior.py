@@ -44,7 +44,8 @@ def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **ch
     standard = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
     draws = point + np.stack([np.random.default_rng(i).permutation(standard) for i in range(4)], axis=1) * spread
     found = Posterior(
-        "fast", "Importance sampling represents the posterior.", (("E", "Uniform(0, 2.03125)"), ("A", "HalfNormal(1)")),
+        "fast", "Importance sampling represents the posterior.",
+        ((("E", ()), "Uniform(0, 2.03125)"), (("A", ()), "HalfNormal(1)")),
         (), np.full(4, 900.0), np.full(4, 800.0), np.full(4, np.nan), khat=0.2,
     )  # fmt: skip
     fit = Fit(
@@ -164,6 +165,6 @@ def test_the_default_prior_of_a_floor_is_told_by_its_rule() -> None:
     assert block["rows"][0][2] == ["all that have it"]
     other = posterior()
     assert other.posterior is not None
-    other = replace(other, posterior=replace(other.posterior, priors=(("E", "Uniform(0, 1)"),)))
+    other = replace(other, posterior=replace(other.posterior, priors=((("E", ()), "Uniform(0, 1)"),)))
     rows = priors_table({"one": posterior(), "two": other})["rows"]
     assert [row[2] for row in rows if "Uniform(0, 1)" in row[0]] == [["“two”"]]

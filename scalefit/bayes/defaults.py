@@ -8,6 +8,7 @@ part of the loss whatever the units of the table; a raw coefficient is 10^2 or 1
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from scalefit.bayes.priors import (
 )
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef
+from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.problem import Parameter, Problem
 
 __all__ = ["COMMON", "SCALES", "SPREAD", "any_sign", "extra_parameters", "resolve_priors"]
@@ -55,7 +57,7 @@ def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> 
     used = [name for name, have in zip(SCALES, (True, student, shifted), strict=True) if have]
     scales = [Parameter(Coef(name), (), "scale") for name in used]
     commons = [Parameter(Coef(coef.name), (), COMMON) for coef in pooled]
-    spreads = [Parameter(Coef(f"sd({coef.name})"), (), SPREAD) for coef in pooled]
+    spreads = [Parameter(Coef(spread_name(coef.name)), (), SPREAD) for coef in pooled]
     return (*scales, *commons, *spreads)
 
 
@@ -66,8 +68,8 @@ def any_sign(parameter: Parameter, problem: Problem) -> bool:
 
 
 def resolve_priors(
-    problem: Problem, extras: tuple[Parameter, ...], given: Mapping[str, str | Prior] | None
-) -> dict[str, Prior]:
+    problem: Problem, extras: tuple[Parameter, ...], given: Mapping[str, str | Prior] | Mapping[Key, str] | None
+) -> dict[Key, Prior]:
     """Give every parameter a prior.
 
     Parameters
@@ -77,12 +79,12 @@ def resolve_priors(
     extras : tuple of Parameter
         From :func:`extra_parameters`.
     given : mapping, optional
-        Name to prior: ``alpha`` for all levels or ``alpha[OPT]`` for one.
+        Name to prior: ``alpha`` for all levels, or ``alpha[OPT]`` or ``("alpha", ("OPT",))`` for one.
 
     Returns
     -------
-    dict of str to Prior
-        By full name; members of a partly pooled parameter have none of their own.
+    dict of (str, tuple of str) to Prior
+        By coefficient and level; members of a partly pooled parameter have none of their own.
 
     Raises
     ------
@@ -92,22 +94,35 @@ def resolve_priors(
     pooled = {extra.coef.name for extra in extras if extra.kind == COMMON}
     own = [one for one in problem.parameters if one.coef.name not in pooled]
     parameters = [*own, *extras]
-    names = {one.name for one in parameters} | {one.coef.name for one in parameters}
+    known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
     _check_collisions(problem)
-    given = dict(given or {})
-    for name in given:
-        if name not in names:
-            raise DataError(f"there is no parameter {name!r} to give a prior; {closest(name, names)}")
-    found: dict[str, Prior] = {}
+    chosen = _by_key(given or {}, known)
+    found: dict[Key, Prior] = {}
     for one in parameters:
-        text = given.get(one.name, given.get(one.coef.name))
+        text = chosen.get(one.key, chosen.get((one.coef.name, ())))
         prior = _default(one, problem) if text is None else parse_prior(text)
         if not any_sign(one, problem):
             prior = positive(prior, one.name)
         if one.kind == "floor":
             _check_floor(one, prior, problem)
-        found[one.name] = prior
+        found[one.key] = prior
     return found
+
+
+def _by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
+    """Read the names that priors are given for."""
+    chosen: dict[Key, str | Prior] = {}
+    for name, prior in given.items():
+        printed = name if isinstance(name, str) else printed_name(*name)
+        try:
+            key = read_name(name)
+        except ValueError as error:
+            raise DataError(f"cannot give a prior to {error}") from None
+        if key not in known:
+            names = [printed_name(*one) for one in known]
+            raise DataError(f"there is no parameter {printed!r} to give a prior; {closest(printed, names)}")
+        chosen[key] = prior
+    return chosen
 
 
 def _default(parameter: Parameter, problem: Problem) -> Prior:
@@ -126,7 +141,7 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
         return Uniform(0.0, max(_lowest(one, problem) for one in members))
     if parameter.kind == SPREAD:
         return HalfNormal(0.5)
-    return {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}[parameter.name]
+    return {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}[parameter.coef.name]
 
 
 def _lowest(parameter: Parameter, problem: Problem) -> float:

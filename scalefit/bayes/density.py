@@ -22,6 +22,7 @@ from scalefit.bayes.kernels import Blocks, block_likelihoods, build_blocks, resi
 from scalefit.bayes.layout import lay_out
 from scalefit.bayes.priors import HALF_LOG_2PI, Prior
 from scalefit.law import Coef
+from scalefit.names import Key
 from scalefit.problem import Parameter, Problem
 from scalefit.solver.design import Rows
 
@@ -44,8 +45,8 @@ class Density:
         Law and data.
     parameters : tuple of Parameter, length d
         Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
-    priors : dict of str to Prior
-        By name, as used.
+    priors : dict of (str, tuple of str) to Prior
+        By coefficient and level, as used.
     likelihood : {"student_t", "normal"}
         Distribution of a row's residual of log loss.
     coordinates : Coordinates
@@ -56,7 +57,7 @@ class Density:
 
     problem: Problem
     parameters: tuple[Parameter, ...]
-    priors: dict[str, Prior]
+    priors: dict[Key, Prior]
     likelihood: str
     coordinates: Coordinates
     blocks: Blocks
@@ -110,7 +111,7 @@ class Density:
         return found
 
     def _same_priors(self, places: list[int]) -> bool:
-        priors = [self.priors[self.parameters[i].name] for i in places]
+        priors = [self.priors[self.parameters[i].key] for i in places]
         return priors[:2] == priors[2:]
 
     def log_likelihood(self, draws: Array) -> Array:
@@ -213,7 +214,7 @@ def build_density(
     *,
     likelihood: str = "student_t",
     theta: Array,
-    priors: Mapping[str, str | Prior] | None = None,
+    priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
     partial: tuple[Coef, ...] = (),
 ) -> Density:
     """Put law, data, likelihood and priors together.
@@ -227,7 +228,7 @@ def build_density(
     theta : array, shape (P,)
         The least-squares optimum, which sets the scale on which coordinates bend at a bound.
     priors : dict, optional
-        Priors by name, in place of the defaults.
+        Priors by name, printed or as coefficient and level, in place of the defaults.
     partial : tuple of Coef
         Partly pooled parameters.
 

@@ -22,6 +22,7 @@ from scalefit.bayes.result import Sampled, find_limits, from_chains, from_weight
 from scalefit.bayes.starts import find_modes
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.law import Coef, Law
+from scalefit.names import Key, printed_level
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
 from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Objective, Source
@@ -43,7 +44,7 @@ def bayes(
     *,
     likelihood: str = "student_t",
     cluster: str | None = None,
-    priors: Mapping[str, str | Prior] | None = None,
+    priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
     pool: Mapping[str, str] | None = None,
     path: str = "auto",
     draws: int = 4000,
@@ -77,8 +78,8 @@ def bayes(
     cluster : str, optional
         Column whose rows share a shift, of standard deviation ``tau``.
     priors : mapping, optional
-        Name to prior, such as ``{"alpha": "HalfNormal(2)"}``; see :mod:`scalefit.bayes.defaults`. A coefficient's is on
-        the size of its term at the geometric mean of its column.
+        Name to prior, such as ``{"alpha": "HalfNormal(2)"}``, or ``("alpha", ("OPT",))`` for one level; see
+        :mod:`scalefit.bayes.defaults`. A coefficient's is on the size of its term at the geometric mean of its column.
     pool : mapping, optional
         Name to ``none``, ``partial`` or ``full``, for exponents and floors with levels.
     path : {"auto", "fast", "full"}
@@ -181,7 +182,7 @@ def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ..
         levels = [one.level for one in problem.parameters if one.coef == coef]
         if len(levels) < 2:
             raise DataError(
-                f"{coef} has one level, {', '.join(levels[0])}; partial pooling needs at least 2 "
+                f"{coef} has one level, {printed_level(levels[0], ', ')}; partial pooling needs at least 2 "
                 "(and says little about the spread below 4)"
             )
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.bayes.coordinates import Coordinates, SoftClip, bounds_of
-from scalefit.bayes.defaults import any_sign
+from scalefit.bayes.defaults import COMMON, SPREAD, any_sign
 from scalefit.bayes.priors import Prior
 from scalefit.errors import DataError
+from scalefit.names import Key, spread_name
 from scalefit.problem import Parameter, Problem
 from scalefit.rounding import plus_minus
 from scalefit.solver.curvature import curvature_at
@@ -23,7 +24,7 @@ ROUGH_SCALE = 0.3  # of the log of a scale of the likelihood, a common value or 
 EXCLUDED = 30.0  # standard errors outside its prior at which an exponent's prior is refused
 
 
-def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[str, Prior], theta: Array) -> Coordinates:
+def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Key, Prior], theta: Array) -> Coordinates:
     """Choose the coordinates of a posterior.
 
     Parameters
@@ -32,8 +33,8 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[st
         Law and data.
     parameters : tuple of Parameter, length d
         Those of the law, then scales, common values and spreads.
-    priors : dict of str to Prior
-        By name; members of a partly pooled parameter have none.
+    priors : dict of (str, tuple of str) to Prior
+        By coefficient and level; members of a partly pooled parameter have none.
     theta : array, shape (P,)
         The least-squares optimum.
 
@@ -56,8 +57,8 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[st
     common, spread = _members(problem.parameters, parameters)
     bounds = np.where(floor[:, None], [0.0, np.inf], [-np.inf, np.inf])
     for i, one in enumerate(parameters):
-        if one.name in priors:
-            bounds[i] = bounds_of(priors[one.name], bool(is_log[i]))
+        if one.key in priors:
+            bounds[i] = bounds_of(priors[one.key], bool(is_log[i]))
     # a bend as wide as the posterior with all else fixed: a wider one would turn its ridges around corners
     relative = np.array([one.kind == "exponent" and not any_sign(one, problem) for one in problem.parameters])
     narrow = np.where(relative, narrow / np.maximum(np.abs(theta), 1e-3), narrow)
@@ -77,23 +78,24 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[st
 
 
 def _by_prior(
-    parameters: tuple[Parameter, ...], priors: dict[str, Prior], common: Index
+    parameters: tuple[Parameter, ...], priors: dict[Key, Prior], common: Index
 ) -> tuple[tuple[Prior, Index], ...]:
     """Whose each distinct prior is."""
     owners: dict[Prior, list[int]] = {}
     for i, one in enumerate(parameters):
         if common[i] < 0:
-            owners.setdefault(priors[one.name], []).append(i)
+            owners.setdefault(priors[one.key], []).append(i)
     return tuple((prior, np.array(places)) for prior, places in owners.items())
 
 
 def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> tuple[Index, Index]:
     """Places of the common value and the spread of each partly pooled member."""
     common, spread = np.full(len(parameters), -1), np.full(len(parameters), -1)
-    places = {one.name: i for i, one in enumerate(parameters) if one.kind not in ("floor", "coefficient", "exponent")}
+    commons = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == COMMON}
+    spreads = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == SPREAD}
     for i, one in enumerate(law):
-        if f"sd({one.coef.name})" in places:
-            common[i], spread[i] = places[one.coef.name], places[f"sd({one.coef.name})"]
+        if one.coef.name in commons:
+            common[i], spread[i] = commons[one.coef.name], spreads[spread_name(one.coef.name)]
     return common, spread
 
 
@@ -114,15 +116,15 @@ def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDA
     return own
 
 
-def _check_exclusion(problem: Problem, priors: dict[str, Prior], theta: Array, error: Array) -> None:
+def _check_exclusion(problem: Problem, priors: dict[Key, Prior], theta: Array, error: Array) -> None:
     """Refuse a prior that forbids what the data say beyond doubt."""
     for one, value, noise in zip(problem.parameters, theta, error, strict=True):
-        if one.kind != "exponent" or one.name not in priors:
+        if one.kind != "exponent" or one.key not in priors:
             continue
-        lo, hi = priors[one.name].support
+        lo, hi = priors[one.key].support
         if value < lo - EXCLUDED * noise or value > hi + EXCLUDED * noise:
             raise DataError(
-                f"the prior {priors[one.name]} of {one.name} excludes the data: least squares puts {one.name} at "
+                f"the prior {priors[one.key]} of {one.name} excludes the data: least squares puts {one.name} at "
                 f"{plus_minus(float(value), float(noise))}"
             )
 

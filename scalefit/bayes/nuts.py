@@ -25,6 +25,8 @@ from scalefit.bayes.defaults import COMMON, SPREAD
 from scalefit.bayes.density import Density
 from scalefit.bayes.mode import Mode
 from scalefit.errors import DataError, MissingExtra
+from scalefit.law import Coef
+from scalefit.names import distinct, printed_level, spread_name
 from scalefit.results import Fit
 
 __all__ = ["SAMPLERS", "Chains", "build_model", "inference_data", "sample_by_nuts"]
@@ -35,6 +37,7 @@ SAMPLERS = ("nutpie", "pymc")
 CHAINS = 4
 TUNE = 1000  # draws per chain that adapt step and masses and are thrown away
 ACCEPT = (0.9, 0.99)  # acceptance that the step size aims at; the second where draws diverged with the first
+TAKEN = ("z", "shift_z", "prior", "likelihood", "log_response", "chain", "draw")  # other names of a trace
 FEWEST = 100  # draws per chain below which an interrupted run is worth nothing
 
 
@@ -108,12 +111,39 @@ def build_model(density: Density, mode: Mode) -> Any:
     return model
 
 
+class _TraceNames(NamedTuple):
+    """What the trace calls the parameters of the law, the dimensions of their levels, and the other parameters."""
+
+    variables: dict[Coef, str]
+    dims: dict[Coef, str]
+    extras: tuple[str, ...]
+
+
+def _trace_names(density: Density) -> _TraceNames:
+    """Name everything once: in a trace variables and dimensions share one space, and some of it is taken."""
+    logs = {one.coef: one.is_log for one in density.problem.parameters}
+    grouped = [coef for coef in logs if coef.groups]
+    spreads = {spread_name(coef.name): f"sd_{coef.name}" for coef in logs}
+    extras = density.parameters[density.coordinates.n_law :]
+    wanted = [f"log_{coef.name}" if is_log else coef.name for coef, is_log in logs.items()]
+    wanted += [f"{coef.name}_level" for coef in grouped]
+    for one in extras:
+        own = {COMMON: f"{one.coef.name}_common", SPREAD: spreads.get(one.coef.name, one.coef.name)}
+        wanted.append(own.get(one.kind, one.coef.name))
+    names = distinct(wanted, TAKEN)
+    first, last = len(logs), len(logs) + len(grouped)
+    return _TraceNames(
+        dict(zip(logs, names[:first], strict=True)), dict(zip(grouped, names[first:last], strict=True)), names[last:]
+    )
+
+
 def _coords(density: Density) -> dict[str, list[str]]:
     """Levels of each grouped parameter, by the name of its dimension."""
     coords: dict[str, list[str]] = {}
+    dims = _trace_names(density).dims
     for one in density.problem.parameters:
         if one.coef.groups:
-            coords.setdefault(f"{one.coef.name}_level", []).append(",".join(one.level))
+            coords.setdefault(dims[one.coef], []).append(printed_level(one.level))
     return coords
 
 
@@ -121,23 +151,18 @@ def _declare(pm: Any, density: Density, placed: Any) -> None:
     """Name the parameters in the trace."""
     design = density.problem.design
     natural = design.natural_matrix() @ placed.theta + design.to_natural(np.zeros(design.n_parameters))
-    places: dict[Any, list[int]] = {}
+    names = _trace_names(density)
+    places: dict[Coef, list[int]] = {}
     for i, one in enumerate(density.problem.parameters):
         places.setdefault(one.coef, []).append(i)
     for coef, own in places.items():
-        name = f"log_{coef.name}" if density.problem.parameters[own[0]].is_log else coef.name
         if coef.groups:
-            pm.Deterministic(name, natural[np.array(own)], dims=f"{coef.name}_level")
+            pm.Deterministic(names.variables[coef], natural[np.array(own)], dims=names.dims[coef])
         else:
-            pm.Deterministic(name, natural[own[0]])
-    extras = density.parameters[density.coordinates.n_law :]
-    scales = [one for one in extras if one.kind not in (COMMON, SPREAD)]
-    pooled = [one for one in extras if one.kind in (COMMON, SPREAD)]
-    for i, one in enumerate(scales):
-        pm.Deterministic(one.name, placed.scales[i])
-    for i, one in enumerate(pooled):
-        name = f"{one.name}_common" if one.kind == COMMON else one.name.replace("(", "_").rstrip(")")
-        pm.Deterministic(name, placed.pooled[i])
+            pm.Deterministic(names.variables[coef], natural[own[0]])
+    scales = density.coordinates.n_scale  # which come before the common values and the spreads
+    for i, name in enumerate(names.extras):
+        pm.Deterministic(name, placed.scales[i] if i < scales else placed.pooled[i - scales])
 
 
 def _likelihood(pm: Any, pt: Any, density: Density, placed: Any) -> None:

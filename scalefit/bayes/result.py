@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from scalefit.bayes.defaults import COMMON
 from scalefit.bayes.density import Density
 from scalefit.bayes.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
 from scalefit.bayes.nuts import Chains
+from scalefit.names import Key, printed_name
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
 from scalefit.results import Fit
@@ -202,7 +203,8 @@ def find_limits(density: Density, sampled: Sampled) -> tuple[Finding, ...]:
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
             text = f"{density.names[i]} and {density.names[j]} trade off (correlation {correlation[i, j]:.2f})."
-            found.append(Finding("exponents_trade_off", "warning", text))
+            about = (problem.parameters[i].key, problem.parameters[j].key)
+            found.append(Finding("exponents_trade_off", "warning", text, about))
     if density.blocks.shifted and problem.n_cluster < FEW_CLUSTERS:
         text = f"There are only {problem.n_cluster} clusters, which say little about the size of their shifts."
         found.append(Finding("few_clusters", "warning", text))
@@ -228,30 +230,30 @@ def _prior_values(density: Density, draws: Array) -> Array:
 def _against_prior(density: Density, i: int, values: Array, level: float) -> list[Finding]:
     """Compare one parameter's posterior with its prior."""
     parameter = density.parameters[i]
-    prior = density.priors.get(parameter.name)
+    prior = density.priors.get(parameter.key)
     if prior is None:
         return []
-    name, found, sd = parameter.name, [], float(values.std())
+    name, about, found, sd = parameter.name, (parameter.key,), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     if parameter.kind == "floor" and prior.support[0] == 0 and low < PILED * sd:
         text = (
             f"The posterior of {name} piles up at 0: these data do not identify a floor. "
             f"Read {name} as an upper limit, {rounded(float(high), sd)} at {(1 + level) / 2:.1%}."
         )
-        found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text))
+        found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text, about))
     elif _pressed(parameter, float(low), float(high), prior.support, sd):
         text = f"The posterior of {name} presses against a bound of its prior {prior}, which decides it."
-        found.append(Finding("prior_bound", "warning", text))
+        found.append(Finding("prior_bound", "warning", text, about))
     if parameter.kind == "scale":
-        return found + _surprise(name, prior, float(values.mean()))
+        return found + _surprise(parameter, prior, float(values.mean()))
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
         text = f"The posterior of {name} is as wide as its prior {prior}: the data say nothing about it."
-        found.append(Finding("prior_only", NOT_IDENTIFIED, text))
+        found.append(Finding("prior_only", NOT_IDENTIFIED, text, about))
     elif ratio > PRIOR_LED:
         text = f"The posterior of {name} leans on its prior {prior}: its width is {ratio:.0%} of the prior's."
-        found.append(Finding("prior_led", "warning", text))
-    return found + _surprise(name, prior, float(values.mean()))
+        found.append(Finding("prior_led", "warning", text, about))
+    return found + _surprise(parameter, prior, float(values.mean()))
 
 
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
@@ -261,12 +263,13 @@ def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float
     return below or above
 
 
-def _surprise(name: str, prior: Any, value: float) -> list[Finding]:
+def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
     """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
     ends = prior.log_density(prior.quantile(np.array([0.0005, 0.9995])))
     if prior.log_density(value) < ends.min() - 1e-9:
+        name = parameter.name
         text = f"Prior and data disagree about {name}: the posterior mean {rounded(value)} is far out in {prior}."
-        return [Finding("prior_conflict", "warning", text)]
+        return [Finding("prior_conflict", "warning", text, (parameter.key,))]
     return []
 
 
@@ -279,15 +282,13 @@ def _weighted_quantiles(values: Array, weight: Array, probabilities: tuple[float
 
 def with_choices(posterior: Posterior, density: Density, pool: dict[str, str]) -> Posterior:
     """Add the priors and the pooling to a posterior."""
-    priors: dict[str, str] = {}
-    for parameter in density.parameters:
-        if parameter.name in density.priors:
-            same = {
-                str(density.priors[one.name])
-                for one in density.parameters
-                if one.coef.name == parameter.coef.name and one.name in density.priors
-            }
-            priors[parameter.coef.name if len(same) == 1 else parameter.name] = str(density.priors[parameter.name])
+    texts: dict[str, set[str]] = {}
+    for (coefficient, _), prior in density.priors.items():
+        texts.setdefault(coefficient, set()).add(str(prior))
+    priors: dict[Key, str] = {}
+    for key, prior in density.priors.items():
+        coefficient, level = key
+        priors[coefficient, () if len(texts[coefficient]) == 1 else level] = str(prior)
     return replace(posterior, priors=tuple(priors.items()), pool=tuple(pool.items()))
 
 
@@ -305,7 +306,9 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         ``law, n_rows, likelihood, cluster, path, status, message, mean, sd, interval, correlation, khat, ess_bulk,
         ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Means and deviations of
         coefficients are of their logs' exponentials (``mean``) and of the numbers (``sd``); ``log_mean`` and
-        ``log_sd`` are of the logs. A number that is not finite becomes null.
+        ``log_sd`` are of the logs. The numbers stand by printed name, and once more in ``parameters``, a list of
+        :meth:`scalefit.records.Estimate.record`, which names the labels of a level one by one. A number that is not
+        finite becomes null.
     """
     posterior = fit.posterior
     if posterior is None:
@@ -335,6 +338,7 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         "log_mean": {one.name: one.log_value for one in fit.estimates if one.log_value is not None},
         "log_sd": {one.name: one.log_se for one in fit.estimates if one.log_se is not None},
         "interval": {one.name: [_finite(one.lo), _finite(one.hi)] for one in fit.estimates},
+        "parameters": [one.record() for one in fit.estimates],
         "level": spread.level,
         "correlation": {name: column(row) for name, row in zip(names, correlation, strict=True)},
         "khat": _finite(posterior.khat),
@@ -344,8 +348,8 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         "divergences": posterior.divergences,
         "log_evidence": _finite(posterior.log_evidence),
         "log_evidence_se": _finite(posterior.log_evidence_se),
-        "priors": dict(posterior.priors),
-        "findings": [{"code": one.code, "severity": one.severity, "message": one.message} for one in fit.findings],
+        "priors": {printed_name(*key): prior for key, prior in posterior.priors},
+        "findings": [asdict(one) for one in fit.findings],
         "method": spread.method,
         "seed": fit.seed,
         "version": fit.version,

@@ -11,6 +11,7 @@ from scalefit.bayes.defaults import COMMON, any_sign
 from scalefit.bayes.density import Density
 from scalefit.bayes.mode import Mode, climb
 from scalefit.errors import DataError
+from scalefit.names import printed_name
 from scalefit.solver.search import Optimum, search
 
 __all__ = ["find_modes"]
@@ -80,7 +81,7 @@ def find_modes(density: Density, optima: tuple[Optimum, ...], *, seed: int = 0) 
     if not modes:
         raise DataError(
             "the posterior density is zero wherever the data put the law: some prior excludes them. Priors: "
-            + ", ".join(f"{name} ~ {prior}" for name, prior in density.priors.items())
+            + ", ".join(f"{printed_name(*key)} ~ {prior}" for key, prior in density.priors.items())
         )
     return _distinct(modes)
 

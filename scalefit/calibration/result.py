@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.names import parse_name
 from scalefit.records import NOT_CONVERGED
 
 __all__ = ["RANKS", "Calibration", "Replicate"]
@@ -32,7 +33,7 @@ class Replicate:
     number : int
         Which one; with the seed it decides everything.
     truth : dict of str to float
-        By name; coefficients as logs.
+        By printed name, of which no two are alike; coefficients as logs.
     status, reason : str
         Of the fit; ``failed`` where there was none.
     path : str
@@ -276,7 +277,11 @@ class Calibration:
         return rank_histograms(counts, covered, level=self.level, **options)
 
     def record(self) -> dict[str, Any]:
-        """Return the result as plain JSON, as ``scalefit calibrate --json`` prints it."""
+        """Return the result as plain JSON, as ``scalefit calibrate --json`` prints it.
+
+        ``rows`` has the numbers of each parameter by printed name, and ``parameters``, in the same order, what the
+        names mean: ``coefficient`` and ``level``, a list of labels.
+        """
         rows = [{str(name): _plain(value) for name, value in row.items()} for row in self.table.to_dict("records")]
         names = ("law", "n_rows", "truth", "engine", "simulated", "fitted", "level", "priors", "seed", "version")
         return {name: getattr(self, name) for name in names} | {
@@ -287,6 +292,11 @@ class Calibration:
             "is_sbc": self.is_sbc,
             "sentences": self.sentences(),
             "rows": rows,
+            "parameters": [
+                {"name": name, "coefficient": coefficient, "level": list(level)}
+                for name in self.names
+                for coefficient, level in [parse_name(name)]
+            ],
         }
 
 

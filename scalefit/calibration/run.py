@@ -20,6 +20,7 @@ from scalefit.cells import FAILED, CellResult, cell_key, pack_frame, run_cells, 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
+from scalefit.names import printed_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import Problem, build_problem
 from scalefit.records import NOT_CONVERGED
@@ -187,7 +188,7 @@ class _Model(NamedTuple):
 
     problem: Problem
     scales: tuple[str, ...]
-    priors: dict[str, Prior]
+    priors: dict[str, Prior]  # by printed name, as JSON of a cell keeps it
     likelihood: str
     cluster: str | None
 
@@ -207,10 +208,11 @@ def _build(
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has another value in every row; name one whose values repeat")
     extras = extra_parameters(likelihood == "student_t", cluster is not None, ())
-    known = {*problem.names, *(one.coef.name for one in problem.parameters), *(one.name for one in extras)}
-    given = {name: prior for name, prior in (priors or {}).items() if name not in SCALES or name in known}
+    scales = {one.coef.name for one in extras}
+    given = {name: prior for name, prior in (priors or {}).items() if name not in SCALES or name in scales}
     resolved = resolve_priors(problem, extras, given)
-    fixed = {name: parse_prior(str(prior)) for name, prior in resolved.items()}  # to the digits that are printed
+    # to the digits that are printed
+    fixed = {printed_name(*key): parse_prior(str(prior)) for key, prior in resolved.items()}
     return _Model(problem, tuple(one.name for one in extras), fixed, likelihood, cluster)
 
 
@@ -272,8 +274,8 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any]:
     """Compare a fit with the truth, coefficients as logs."""
     spread, posterior = found.uncertainty, found.posterior
-    names = [name for name in truth if name in found.names]
-    places = [found.names.index(name) for name in names]
+    names = [name for name in truth if name in found]
+    places = [found.place(name) for name in names]
     columns = {"lo": spread.lo, "hi": spread.hi, "mean": found.point, "sd": spread.se}
     record: dict[str, Any] = {
         name: dict(zip(names, map(float, column[places]), strict=True)) for name, column in columns.items()

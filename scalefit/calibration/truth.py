@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.bayes.priors import Prior
 from scalefit.law import Coef, Law
-from scalefit.problem import Problem, predict_law
+from scalefit.problem import Problem, label_codes, predict_law
 
 __all__ = ["draw_from_prior", "simulate"]
 
@@ -91,7 +91,7 @@ def simulate(
     error: Array = rng.standard_t(truth["nu"], n) if "nu" in truth else rng.standard_normal(n)
     error = truth["sigma"] * error
     if cluster is not None:
-        codes = pd.factorize(design[cluster].astype(str), sort=True)[0]
+        codes = label_codes(design, (cluster,))[0]
         error += truth["tau"] * rng.standard_normal(codes.max() + 1)[codes]
     with np.errstate(over="ignore"):
         response = predict_law(law, dict(truth), design) * np.exp(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from scalefit.bayes.density import Density, build_density
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.leastsq import fit as least_squares
+from scalefit.names import Key, spread_name
 from scalefit.problem import build_problem
 from scalefit.records import Posterior
 from scalefit.results import Fit
@@ -42,7 +42,7 @@ def refit(
     *,
     rows: pd.DataFrame | None = None,
     law: Law | None = None,
-    priors: Mapping[str, str] | None = None,
+    priors: Mapping[Key, str] | None = None,
     draws: int = 4000,
     path: str = "auto",
 ) -> Fit:
@@ -57,7 +57,7 @@ def refit(
     law : Law, optional
         Another law; priors of parameters that it lacks are left out.
     priors : mapping, optional
-        All priors by name, in place of the fit's.
+        All priors by coefficient and level, in place of the fit's.
     draws : int
         Draws of a posterior. Least squares comes without a bootstrap.
     path : {"auto", "fast", "full"}
@@ -80,18 +80,14 @@ def refit(
         raise DataError(f"every cluster of {cluster!r} has one row left, so a shift cannot be told from the scatter")
     given = dict(fit.posterior.priors) if priors is None else dict(priors)
     missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
+    gone = missing | set(map(spread_name, missing))
     return bayes(
         data, law, likelihood=fit.objective.loss, cluster=cluster, weights=weights,
-        priors={name: prior for name, prior in given.items() if _bare(name) not in missing},
+        priors={key: prior for key, prior in given.items() if key[0] not in gone},
         pool={name: how for name, how in fit.posterior.pool if how == "partial" and name not in missing},
         exponents=fit.objective.exponents, path=path, draws=draws, level=fit.uncertainty.level, seed=fit.seed,
         throw=False, label=fit.label,
     )  # fmt: skip
-
-
-def _bare(name: str) -> str:
-    """``alpha`` of ``alpha[OPT]`` and of ``sd(alpha)``."""
-    return name.partition("[")[0].removeprefix("sd(").removesuffix(")")
 
 
 def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
@@ -117,7 +113,7 @@ def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
     own = {one.name: one for one in fit.law.parameters}
     partial = tuple(own[name] for name, how in posterior.pool if how == "partial")
     theta = problem.design.from_natural(fit.point[None, : len(problem.parameters)])[0]
-    priors: dict[str, Any] = {} if default_priors else dict(posterior.priors)
+    priors = {} if default_priors else dict(posterior.priors)
     return build_density(
         problem, likelihood=fit.objective.loss, theta=np.asarray(theta), priors=priors, partial=partial
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scalefit.errors import DataError, closest
-from scalefit.problem import Parameter
+from scalefit.names import Key, Level, printed_level, printed_name, read_name
+from scalefit.problem import Parameter, rows_at
 from scalefit.records import CONVERGED, NOT_IDENTIFIED
 from scalefit.results import Fit
 
-__all__ = ["KINDS", "Belief", "beliefs_of", "published_belief", "split_names"]
+__all__ = ["KINDS", "Belief", "beliefs_of", "published_belief"]
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Belief:
     label : str
         The source's name.
     parameter : str
-        The parameter's name there.
+        The parameter's name there, as printed; empty for a published number.
     kind : {"posterior", "bootstrap", "normal approximation", "published"}
         What the spread means; see :data:`KINDS`.
     value, se, lo, hi : float
@@ -58,6 +58,10 @@ class Belief:
         The fit that it comes from; levels of one fit have the same. Empty for a published number.
     is_log : bool
         Whether the number is a factor, which is compared by its logarithm.
+    coefficient : str
+        The parameter's name in the law; empty for a published number.
+    labels : tuple of str
+        The labels of its level; empty for one value.
     """
 
     label: str
@@ -74,6 +78,8 @@ class Belief:
     rows: frozenset[int] = frozenset()
     origin: str = ""
     is_log: bool = False
+    coefficient: str = ""
+    labels: Level = ()
 
     def below(self, limit: float) -> float:
         """Probability (or share, see :data:`KINDS`) of a value below ``limit``."""
@@ -89,7 +95,7 @@ class Belief:
         """Return equally likely values, shape (number,): the middles of so many slices."""
         middles = (np.arange(number) + 0.5) / number
         if self.draws is None:
-            return np.asarray(stats.norm.ppf(middles, self.value, self.se))
+            return np.asarray(self.value + self.se * stats.norm.ppf(middles))  # also where the error is 0
         return np.quantile(_finite(self.draws), middles)
 
     def density(self, x: Array) -> Array:
@@ -117,19 +123,14 @@ def _finite(draws: Array) -> Array:
     return draws[np.isfinite(draws)]
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Split ``a_m,alpha[OPT,c4]`` at the commas outside brackets."""
-    return tuple(part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip())
-
-
-def beliefs_of(fit: Fit, names: Sequence[str], label: str) -> tuple[Belief, ...]:
+def beliefs_of(fit: Fit, names: Sequence[str | Key], label: str) -> tuple[Belief, ...]:
     """Read what a fit says about a parameter.
 
     Parameters
     ----------
     fit : Fit
         Least squares or Bayes.
-    names : sequence of str
+    names : sequence of str or (str, tuple of str)
         The parameter, and what other fits call it; the first that this fit has is taken. A name without its level,
         such as ``alpha`` for ``alpha[family]``, stands for all levels.
     label : str
@@ -143,38 +144,40 @@ def beliefs_of(fit: Fit, names: Sequence[str], label: str) -> tuple[Belief, ...]
     Raises
     ------
     DataError
-        When the fit has none of the names.
+        When the fit has none of the names, or one cannot be read.
     """
-    for name in names:
-        own = [one for one in fit.parameters if one.name == name] or [
-            one for one in fit.parameters if one.coef.name == name
-        ]
+    try:
+        keys = [read_name(name) for name in names]
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    for coefficient, level in keys:
+        exact = [one for one in fit.parameters if one.key == (coefficient, level)]
+        own = exact or [one for one in fit.parameters if one.coef.name == coefficient and not level]
         if own:
-            named = [(one, f"{label}, {','.join(one.level)}" if one.level else label) for one in own]
+            named = [(one, f"{label}, {printed_level(one.level)}" if one.level else label) for one in own]
             return tuple(_belief(fit, one, text, label) for one, text in named)
-    wanted = " or ".join(repr(name) for name in names)
-    raise DataError(f"{label} has no parameter {wanted}; {closest(names[0], fit.names)}")
+    printed = [printed_name(*key) for key in keys]
+    wanted = " or ".join(map(repr, printed))
+    raise DataError(f"{label} has no parameter {wanted}; {closest(printed[0], fit.names)}")
 
 
 def _belief(fit: Fit, parameter: Parameter, label: str, origin: str) -> Belief:
-    one, spread = fit[parameter.name], fit.uncertainty
-    draws = None if spread.draws is None else fit.draws(one.name)
+    one, spread = fit[parameter.key], fit.uncertainty
+    draws = None if spread.draws is None else fit.draws(one.key)
     kind = "posterior" if fit.posterior is not None else "normal approximation" if draws is None else "bootstrap"
-    rows = fit.rows
-    for column, level in zip(parameter.coef.groups, parameter.level, strict=False):  # those that the level has
-        rows = rows[rows[column].astype(str) == level]
+    groups = parameter.coef.groups if parameter.level else ()  # a common value is of all levels
+    rows = fit.rows[rows_at(fit.rows, groups, parameter.level)]
     return Belief(
-        label, one.name, kind, one.value, one.se, one.lo, one.hi, spread.level, _status(fit, one.name), draws,
-        fit.source.sha256, frozenset(map(int, rows.index)), origin, parameter.is_log,
+        label, one.name, kind, one.value, one.se, one.lo, one.hi, spread.level, _status(fit, one.key), draws,
+        fit.source.sha256, frozenset(map(int, rows.index)), origin, parameter.is_log, *one.key,
     )  # fmt: skip
 
 
-def _status(fit: Fit, name: str) -> str:
+def _status(fit: Fit, key: Key) -> str:
     """Tell whether this parameter is identified: a floor at 0 says nothing against an exponent."""
     if fit.status != NOT_IDENTIFIED:
         return fit.status
-    own = re.compile(rf"(?<![\w\]]){re.escape(name)}(?![\w\[])")
-    guilty = [one for one in fit.findings if one.severity == NOT_IDENTIFIED and own.search(one.message)]
+    guilty = [one for one in fit.findings if one.severity == NOT_IDENTIFIED and (key in one.about or not one.about)]
     return NOT_IDENTIFIED if guilty else CONVERGED
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
@@ -20,6 +19,8 @@ from scalefit.bayes.density import Density
 from scalefit.bayes.importance import GOOD_KHAT, pareto_smooth
 from scalefit.compare.again import density_of, posterior_draws, refit
 from scalefit.errors import DataError, closest
+from scalefit.names import printed_level
+from scalefit.problem import label_codes
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
@@ -159,10 +160,10 @@ def _units(fit: Fit, density: Density, by: str, label: str) -> tuple[NDArray[np.
         )
     if (missing := fit.rows.index[fit.rows[by].isna()]).size:
         raise DataError(f"row {missing[0]} of {label} has no {by!r}; leave out a column without gaps")
-    labels, known = pd.factorize(fit.rows[by].iloc[order], sort=True)
-    if len(known) < 2:
+    codes, levels = label_codes(fit.rows.iloc[order], (by,))
+    if len(levels) < 2:
         raise DataError(f"column {by!r} of {label} has one value; leaving it out leaves no rows")
-    return np.asarray(labels, dtype=np.int64), tuple(f"{by} {one}" for one in known)
+    return codes, tuple(f"{by} {printed_level(level)}" for level in levels)
 
 
 def _unit_likelihoods(density: Density, draws: Array, code: NDArray[np.int64], by: str) -> Array:
@@ -188,7 +189,7 @@ def _without(fit: Fit, density: Density, code: NDArray[np.int64], by: str, u: in
         other = refit(fit, rows=fit.rows[kept], draws=REFIT_DRAWS)
     except DataError:
         return None
-    if other.names != fit.names or other.status == NOT_CONVERGED:
+    if other.keys != fit.keys or other.status == NOT_CONVERGED:
         return None
     draws = posterior_draws(other)
     values = _unit_likelihoods(density, draws, code, by)[:, u]

@@ -22,9 +22,10 @@ from scalefit.bayes.priors import HalfNormal, Normal, Prior, TruncatedNormal, Un
 from scalefit.compare.again import posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef, Law
+from scalefit.names import Key, printed_name, read_name
 from scalefit.results import Fit
 
-__all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence"]
+__all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence", "read_fixed"]
 
 Array = NDArray[np.float64]
 
@@ -70,8 +71,8 @@ class Evidence(NamedTuple):
     ----------
     label : str
         The source's name.
-    fixed : dict of str to float
-        Exponents and their values under the hypothesis.
+    fixed : dict of (str, tuple of str) to float
+        Exponents, by coefficient and level, and their values under the hypothesis.
     fixed_law : str
         The law with them fixed; empty when it cannot be written.
     priors : tuple of PriorEvidence
@@ -81,7 +82,7 @@ class Evidence(NamedTuple):
     """
 
     label: str
-    fixed: dict[str, float]
+    fixed: dict[Key, float]
     fixed_law: str
     priors: tuple[PriorEvidence, ...]
     notes: tuple[str, ...]
@@ -112,7 +113,11 @@ def alternative_priors(used: Prior, reference: float) -> tuple[Prior, ...]:
 
 
 def evidence(
-    fit: Fit, fixed: Mapping[str, float], *, label: str = "", priors: Sequence[str | Prior] | None = None
+    fit: Fit,
+    fixed: Mapping[str, float] | Mapping[Key, float],
+    *,
+    label: str = "",
+    priors: Sequence[str | Prior] | None = None,
 ) -> Evidence:
     """Weigh the law with fixed exponents against the free one.
 
@@ -121,7 +126,8 @@ def evidence(
     fit : Fit
         From :func:`scalefit.bayes.bayes`.
     fixed : mapping
-        Exponents and their values under the hypothesis, such as ``{"a_m": 1, "a_l": 1}``.
+        Exponents, by printed name or by coefficient and level, and their values under the hypothesis, such as
+        ``{"a_m": 1, "a_l": 1}``.
     label : str
         The source's name.
     priors : sequence of str or Prior, optional
@@ -139,21 +145,20 @@ def evidence(
     """
     label = label or fit.label or fit.source.name
     posterior = posterior_of(fit)
-    if bad := [name for name, value in fixed.items() if not math.isfinite(value)]:
-        raise DataError(f"{', '.join(bad)} cannot be fixed at {fixed[bad[0]]}; give a number, such as 1")
-    own = [_exponent(fit, name, label) for name in fixed]
+    values = read_fixed(fixed)
+    own = [_exponent(fit, key, label) for key in values]
     pooled = {name for name, how in posterior.pool if how == "partial"}
     if any(one.name in pooled for one in own):
-        return Evidence(label, dict(fixed), "", (), ("A partly pooled exponent has no prior of its own.",))
+        return Evidence(label, values, "", (), ("A partly pooled exponent has no prior of its own.",))
     known = dict(posterior.priors)
-    used = [parse_prior(known.get(name) or known[coef.name]) for name, coef in zip(fixed, own, strict=True)]
-    law, notes = _fixed_law(fit.law, dict(zip(own, fixed.values(), strict=True)))
+    used = [parse_prior(known.get(key) or known[key[0], ()]) for key in values]
+    law, notes = _fixed_law(fit.law, dict(zip(own, values.values(), strict=True)))
     direct = (math.nan, math.nan)
     if law is not None:
         direct, notes = _direct(fit, law)
-    tested = _Tested(fit, fixed, used, direct)
+    tested = _Tested(fit, values, used, direct)
     given = () if priors is None else tuple(parse_prior(one) for one in priors)
-    more = [one for one in alternative_priors(used[0], next(iter(fixed.values()))) if one not in given]
+    more = [one for one in alternative_priors(used[0], next(iter(values.values()))) if one not in given]
     rows, lost = [tested.under(used)], []
     for prior in (*given, *more):
         if prior in given or priors is None or len(rows) <= ALTERNATIVES:
@@ -163,14 +168,44 @@ def evidence(
     if lost:
         text = f"{', '.join(lost)} cannot be used: too few draws have mass there, or the prior excludes the reference."
         notes += (text,)
-    return Evidence(label, dict(fixed), str(law or ""), tuple(one for one in rows if one is not None), notes)
+    return Evidence(label, values, str(law or ""), tuple(one for one in rows if one is not None), notes)
 
 
-def _exponent(fit: Fit, name: str, label: str) -> Coef:
-    for one in fit.parameters:
-        if one.name == name and one.kind == "exponent":
-            return one.coef
-    known = [one.name for one in fit.parameters if one.kind == "exponent"]
+def read_fixed(fixed: Mapping[Any, float]) -> dict[Key, float]:
+    """Read which exponents are fixed at which numbers.
+
+    Parameters
+    ----------
+    fixed : mapping
+        Printed name, or coefficient and level, to number.
+
+    Returns
+    -------
+    dict of (str, tuple of str) to float
+        By coefficient and level.
+
+    Raises
+    ------
+    DataError
+        For a name that cannot be read, or a value that is not a finite number.
+    """
+    values: dict[Key, float] = {}
+    for name, value in fixed.items():
+        try:
+            key = read_name(name)
+        except ValueError as error:
+            raise DataError(str(error)) from None
+        if not math.isfinite(value):
+            raise DataError(f"{printed_name(*key)} cannot be fixed at {value}; give a number, such as 1")
+        values[key] = value
+    return values
+
+
+def _exponent(fit: Fit, key: Key, label: str) -> Coef:
+    exponents = {one.key: one.coef for one in fit.parameters if one.kind == "exponent"}
+    if key in exponents:
+        return exponents[key]
+    name, known = printed_name(*key), [printed_name(*one) for one in exponents]
     raise DataError(f"{name!r} is no exponent of {label}; {closest(name, known)}")
 
 
@@ -206,13 +241,13 @@ class _Tested(NamedTuple):
     """A posterior, the values tested in it, their priors, and the direct log ratio under these."""
 
     fit: Fit
-    fixed: Mapping[str, float]
+    fixed: Mapping[Key, float]
     used: Sequence[Prior]
     direct: tuple[float, float]
 
     def under(self, priors: Sequence[Prior]) -> PriorEvidence | None:
         """Carry posterior and evidence over to other priors by weighting the draws; None where that fails."""
-        draws = np.stack([self.fit.draws(name) for name in self.fixed], axis=1)
+        draws = np.stack([self.fit.draws(key) for key in self.fixed], axis=1)
         own = list(priors) == list(self.used)
         ratio = np.zeros(len(draws))
         for j, (new, old) in enumerate(zip(priors, self.used, strict=True)):

@@ -14,7 +14,8 @@ from scipy import special
 from scalefit.bayes.density import Density
 from scalefit.compare.again import density_of, posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
-from scalefit.problem import predict_law
+from scalefit.names import Key, printed_level
+from scalefit.problem import label_texts, predict_law
 from scalefit.results import Fit
 from scalefit.where import parse_where
 
@@ -150,14 +151,15 @@ def held_out_score(fit: Fit, split: Split, *, label: str = "") -> HeldOut:
     label = label or fit.label or fit.source.name
     train, test = fit.rows[~split.held], fit.rows[split.held]
     for group in fit.law.groups:
-        if new := sorted(set(test[group].astype(str)) - set(train[group].astype(str))):
-            raise DataError(f"{label}: {group} {', '.join(new)} occurs only among the held-out rows; hold out others")
+        if new := sorted(set(label_texts(test, group)) - set(label_texts(train, group))):
+            words = printed_level(tuple(new), ", ")
+            raise DataError(f"{label}: {group} {words} occurs only among the held-out rows; hold out others")
     if fit.posterior is None:
         small = refit(fit, rows=train)
         gap = np.log(test[fit.law.response].to_numpy(float) / predict_law(small.law, small.natural, test))
         return _score(label, small, gap, math.nan, math.nan)
     small = refit(fit, rows=train, priors=_blind_priors(fit))
-    if small.names != fit.names:
+    if small.keys != fit.keys:
         raise DataError(f"{label}: a level has no rows left to fit; hold out others")
     density, draws = density_of(fit), posterior_draws(small)
     held = split.held[density.problem.order]
@@ -177,16 +179,16 @@ def _score(label: str, small: Fit, gap: Array, elpd: float, coverage: float) -> 
     return HeldOut(label, small.n_rows, len(gap), rmse, bias, elpd, coverage, small.status)
 
 
-def _blind_priors(fit: Fit) -> dict[str, str]:
+def _blind_priors(fit: Fit) -> dict[Key, str]:
     """Return the fit's priors without a floor's default, whose upper end is a loss that may be held out."""
     default = density_of(fit, default_priors=True)
     floors = {
-        one.name: str(default.priors[one.name])
+        one.key: str(default.priors[one.key])
         for one in default.problem.parameters
-        if one.kind == "floor" and one.name in default.priors
+        if one.kind == "floor" and one.key in default.priors
     }
-    floors |= {name.partition("[")[0]: prior for name, prior in floors.items()}
-    return {name: prior for name, prior in posterior_of(fit).priors if floors.get(name) != prior}
+    floors |= {(coefficient, ()): prior for (coefficient, _), prior in floors.items()}
+    return {key: prior for key, prior in posterior_of(fit).priors if floors.get(key) != prior}
 
 
 def _weighing(density: Density, rows: NDArray[np.bool_]) -> Density:
@@ -202,10 +204,10 @@ def _share_below(residuals: Array, small: Fit) -> Array:
     """Share of replicated observations below the observed ones, row by row; shape (m,)."""
     rng = np.random.default_rng(small.seed)
     noise = rng.standard_normal(residuals.shape)
-    if "nu" in small.names:
+    if "nu" in small:
         nu = small.draws("nu")[:, None]
         noise /= np.sqrt(rng.chisquare(np.broadcast_to(nu, noise.shape)) / nu)
     noise *= small.draws("sigma")[:, None]
-    if "tau" in small.names:
+    if "tau" in small:
         noise += small.draws("tau")[:, None] * rng.standard_normal(noise.shape)
     return np.asarray((noise < residuals).mean(axis=0))

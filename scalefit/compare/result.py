@@ -13,6 +13,7 @@ from scalefit.compare.crossval import CrossValidation, LawScore
 from scalefit.compare.differences import Agreement, Difference
 from scalefit.compare.evidence import Evidence
 from scalefit.compare.extrapolate import HeldOut
+from scalefit.names import printed_name
 
 __all__ = ["Comparison"]
 
@@ -88,15 +89,22 @@ class Comparison:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return everything as plain JSON; numbers that are not finite become null."""
+        """Return everything as plain JSON; numbers that are not finite become null.
+
+        A parameter stands by its printed name and, for programs, as ``coefficient`` and ``level``, a list of labels: in
+        ``identity`` of each source (an empty coefficient for a published number) and in ``exponents`` of the evidence.
+        """
         record = {
             "parameter": self.parameter,
             "reference": self.reference,
             "region": self.region,
-            "sources": [self._source(one) for one in self.beliefs],
+            "sources": [
+                self._source(one) | {"identity": {"coefficient": one.coefficient, "level": list(one.labels)}}
+                for one in self.beliefs
+            ],
             "differences": [one._asdict() for one in self.differences],
             "agreement": None if self.agreement is None else self.agreement._asdict(),
-            "evidence": [one._asdict() | {"priors": [row._asdict() for row in one.priors]} for one in self.evidence],
+            "evidence": [_evidence(one) for one in self.evidence],
             "laws": [
                 score._asdict()
                 | {"by": cv.by, "units": len(cv.units), "refitted": cv.refitted, "unsure": cv.unsure}
@@ -125,6 +133,16 @@ class Comparison:
 
     def __str__(self) -> str:
         return self.summary()
+
+
+def _evidence(one: Evidence) -> dict[str, Any]:
+    fixed = {printed_name(*key): value for key, value in one.fixed.items()}
+    exponents = [
+        {"coefficient": coefficient, "level": list(level), "value": value}
+        for (coefficient, level), value in one.fixed.items()
+    ]
+    priors = [row._asdict() for row in one.priors]
+    return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
 
 
 def _plain(value: Any) -> Any:

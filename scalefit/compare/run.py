@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from scalefit.bayes.priors import Prior
-from scalefit.compare.beliefs import Belief, beliefs_of, published_belief, split_names
+from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
 from scalefit.compare.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
 from scalefit.compare.differences import agreement, differences
-from scalefit.compare.evidence import Evidence, evidence
+from scalefit.compare.evidence import Evidence, evidence, read_fixed
 from scalefit.compare.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.compare.result import Comparison
 from scalefit.datasets import describe_dataset, published_value
 from scalefit.errors import DataError
+from scalefit.names import Key, printed_name, split_names
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
@@ -32,7 +33,7 @@ def compare(
     reference: float | None = None,
     region: tuple[float, float] | None = None,
     published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] = (),
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float] | Mapping[Key, float] | None = None,
     priors: Sequence[str | Prior] | None = None,
     by: str = "row",
     holdout: str | None = None,
@@ -82,6 +83,7 @@ def compare(
     if not names:
         raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
     _check_region(reference, region)
+    together = read_fixed(fixed or {})
     level = next((fit.uncertainty.level for fit in named.values()), 0.95)
     told, notes = _told(named, names)
     beliefs = [*(one for own in told.values() for one in own), *_published(published, level)]
@@ -89,7 +91,7 @@ def compare(
     if not beliefs:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
-    tests = {label: _tests(named[label], own, reference, fixed) for label, own in told.items()}
+    tests = {label: _tests(named[label], own, reference, together) for label, own in told.items()}
     weighed, unweighed = _weigh(named, tests, priors, report)
     laws, unscored = _score_laws(named, by, report)
     held, split, other = _extrapolate(named, holdout, report)
@@ -160,18 +162,19 @@ def _published(
 
 
 def _tests(
-    fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[str, float] | None
-) -> list[dict[str, float]]:
+    fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[Key, float]
+) -> list[dict[Key, float]]:
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
-    exponents = {one.name for one in fit.parameters if one.kind == "exponent"}
-    return [{one.parameter: reference} for one in told if one.parameter in exponents and reference is not None]
+    exponents = {one.key for one in fit.parameters if one.kind == "exponent"}
+    own = [(one.coefficient, one.labels) for one in told]
+    return [{key: reference} for key in own if key in exponents and reference is not None]
 
 
 def _weigh(
     named: Mapping[str, Fit],
-    tests: Mapping[str, list[dict[str, float]]],
+    tests: Mapping[str, list[dict[Key, float]]],
     priors: Sequence[str | Prior] | None,
     report: Report,
 ) -> tuple[tuple[Evidence, ...], list[str]]:
@@ -179,12 +182,12 @@ def _weigh(
     found, notes = [], []
     for label, own in tests.items():
         fit = named[label]
-        known = {one.name for one in fit.parameters if one.kind == "exponent"}
+        known = {one.key for one in fit.parameters if one.kind == "exponent"}
         for test in own if fit.posterior is not None else []:
             if fit.status == NOT_CONVERGED:
                 notes.append(f"{label} did not converge and is not weighed.")
             elif missing := sorted(set(test) - known):
-                notes.append(f"{label} has no exponent {', '.join(missing)} to fix.")
+                notes.append(f"{label} has no exponent {', '.join(printed_name(*key) for key in missing)} to fix.")
             else:
                 report(f"{label}: evidence", 0, 0)
                 found.append(evidence(fit, test, label=label, priors=priors))

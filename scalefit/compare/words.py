@@ -10,6 +10,7 @@ from scalefit.compare.differences import Agreement, Difference
 from scalefit.compare.evidence import ALTERNATIVES, Evidence
 from scalefit.compare.extrapolate import LEVEL, HeldOut
 from scalefit.compare.result import Comparison
+from scalefit.names import printed_name
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 
@@ -85,7 +86,7 @@ def _agree(one: Agreement) -> str:
 def _weigh(one: Evidence) -> str:
     """Say whether the Bayes factor counts whatever the prior."""
     logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
-    what = " and ".join(f"{name} = {value:g}" for name, value in one.fixed.items())
+    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
     known = [value for value in logs if math.isfinite(value)]
     if len(known) <= ALTERNATIVES:
         return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
@@ -185,13 +186,13 @@ def _differences(rows: tuple[Difference, ...]) -> str:
 
 
 def _evidence(one: Evidence) -> str:
-    what = " and ".join(f"{name} = {value:g}" for name, value in one.fixed.items())
+    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
     rows = []
     for row in one.priors:
         values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
         ratios = [bayes_factor(row.savage_dickey, row.savage_dickey_se), bayes_factor(row.direct, row.direct_se)]
         rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
-    header = ["prior", ", ".join(one.fixed), "Savage-Dickey", "ratio of evidences"]
+    header = ["prior", ", ".join(printed_name(*key) for key in one.fixed), "Savage-Dickey", "ratio of evidences"]
     text = f"{one.label}: Bayes factor for {what} against free\n{_align(header, rows)}"
     return text + "".join(f"\n  note: {note}" for note in one.notes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.names import distinct
 from scalefit.problem import predict_law
 from scalefit.results import Fit
 
@@ -21,7 +22,8 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     """Hand a fit to lmfit, started at its optimum.
 
     Use it for what the law language leaves out: other bounds, ``expr`` constraints between parameters,
-    ``lmfit.conf_interval``. The parameters are floors, logs of coefficients (``log_A``) and exponents; the residuals
+    ``lmfit.conf_interval``. The parameters are floors, logs of coefficients (``log_A``) and exponents, in the order of
+    the fit, with underscores for what a name of lmfit cannot hold and behind names that would be alike; the residuals
     are those of the fit, so that half their sum of squares is the objective, also for Huber's loss.
 
     Parameters
@@ -36,7 +38,8 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     """
     import lmfit
 
-    names = [re.sub(r"\W+", "_", f"log_{p.name}" if p.is_log else p.name).strip("_") for p in fit.parameters]
+    plain = [f"log_{one.name}" if one.is_log else one.name for one in fit.parameters]
+    names = distinct(re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for name in plain)
     parameters = lmfit.Parameters()
     for name, parameter, value in zip(names, fit.parameters, fit.point, strict=True):
         bounded = parameter.kind == "floor" or (parameter.kind == "exponent" and fit.objective.exponents != "free")
@@ -46,7 +49,7 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     root = np.ones(len(observed)) if column is None else np.sqrt(fit.rows[column].to_numpy(float))
 
     def residual(trial: lmfit.Parameters) -> NDArray[np.float64]:
-        values = {one.name: float(trial[name].value) for name, one in zip(names, fit.parameters, strict=True)}
+        values = {key: float(trial[name].value) for name, key in zip(names, fit.keys, strict=True)}
         fitted = predict_law(fit.law, values, fit.rows)
         gap = np.log(observed / fitted) if fit.objective.space == "log" else observed - fitted
         return root * _pseudo_residual(gap, fit.objective.delta)

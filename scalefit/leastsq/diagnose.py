@@ -98,14 +98,15 @@ def _convergence(evidence: Evidence) -> Iterator[Finding]:
 def _bounds(evidence: Evidence) -> Iterator[Finding]:
     problem = evidence.problem
     box = problem.design.link.box
-    at_zero = [p.name for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
+    at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
-        names = ", ".join(at_zero)
+        names = ", ".join(one.name for one in at_zero)
         yield Finding(
             "floor_at_zero",
             NOT_IDENTIFIED,
             f"The best fit has {names} = 0, its lower bound: these data do not identify a floor. "
             f"Read {names} as an upper limit, and the other numbers as those of a law without a floor.",
+            tuple(one.key for one in at_zero),
         )
     for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.optima[0].theta, strict=True)):
         if parameter.kind == "coefficient" and not box[0, i] < value < box[1, i]:
@@ -114,6 +115,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 NOT_IDENTIFIED,
                 f"{parameter.name} is at a bound of the search: its term is negligible at the centre of the data and "
                 "describes only rows at the edge; fit the law without it.",
+                (parameter.key,),
             )
         if parameter.kind != "exponent":
             continue
@@ -123,6 +125,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 NOT_IDENTIFIED,
                 f"The exponent {parameter.name} is at its lower bound {rounded(value)}: the data show no fall along "
                 "its column, and its term cannot be told from the floor.",
+                (parameter.key,),
             )
         elif value >= box[1, i]:
             yield Finding(
@@ -130,6 +133,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 NOT_IDENTIFIED,
                 f"The exponent {parameter.name} ran to its upper bound {MAX_EXPONENT:g}: its term only describes the "
                 "rows with the extreme value of its column.",
+                (parameter.key,),
             )
         elif abs(value) > STEEP:
             yield Finding(
@@ -137,6 +141,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 "warning",
                 f"The exponent {parameter.name} = {rounded(value)} is steeper than {STEEP:g}; look for single rows "
                 "that make it so.",
+                (parameter.key,),
             )
 
 
@@ -148,6 +153,7 @@ def _vanished(evidence: Evidence) -> Iterator[Finding]:
                 NOT_IDENTIFIED,
                 f"The term {term} vanished: it is at most {share.max():.0e} of any prediction, so its exponent means "
                 "nothing; fit the law without it.",
+                tuple(one.key for one in evidence.problem.parameters if one.coef in (term.coefficient, term.exponent)),
             )
 
 
@@ -158,13 +164,15 @@ def _flat(evidence: Evidence) -> Iterator[Finding]:
         return
     values, vectors = np.linalg.eigh((jacobian / size).T @ (jacobian / size))
     if values[0] < FLAT * values[-1]:
-        names = np.array(evidence.problem.names)[evidence.shape.free]
-        involved = names[np.abs(vectors[:, 0]) > 0.1]
+        free = [one for one, is_free in zip(evidence.problem.parameters, evidence.shape.free, strict=True) if is_free]
+        involved = [one for one, part in zip(free, vectors[:, 0], strict=True) if abs(part) > 0.1]
+        names = ", ".join(one.name for one in involved)
         yield Finding(
             "flat_direction",
             NOT_IDENTIFIED,
-            f"The data leave a combination of {', '.join(involved)} open: it can change without any change of the "
+            f"The data leave a combination of {names} open: it can change without any change of the "
             "predictions. Fix one of them, or use a smaller law.",
+            tuple(one.key for one in involved),
         )
 
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef, Law
+from scalefit.names import Key, printed_name
 from scalefit.optimum.cost import BY_SHAPE, BY_SIZE, Cost
 from scalefit.optimum.paths import Paths, optimal_paths
 from scalefit.optimum.result import RATIO, Optimum
+from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
@@ -75,7 +77,7 @@ def optimum(
     terms = _Terms.of(fit.law, cost, at or {}, fit)
     values = fit.point[None, :]
     kind, draws = _draws(fit)
-    point, paths = (terms.paths(fit.names, rows) for rows in (values, draws))
+    point, paths = (terms.paths(fit.keys, rows) for rows in (values, draws))
     usable, runs = paths.usable, terms.runs(fit)
     reason = _reason(fit, bool(point.usable.all()), float(usable.mean()))
     lost = int(np.count_nonzero(~usable))
@@ -84,7 +86,7 @@ def optimum(
     )
     return Optimum(
         name, fit.law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
-        float(terms.floor(fit.names, values)[0]), terms.floor(fit.names, draws), runs,
+        float(terms.floor(fit.keys, values)[0]), terms.floor(fit.keys, draws), runs,
         _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
         (*terms.notes, *([missing] if lost else [])),
     )  # fmt: skip
@@ -124,17 +126,18 @@ def printed_optimum(
         When the law has no optimum under this cost, or a number is missing.
     """
     terms = _Terms.of(law, cost, {}, None)
-    names = tuple(str(coef) for coef in law.parameters)
+    names = tuple(coef.name for coef in law.parameters)
     for name in names:
         if name not in values:
             raise DataError(f"{label} prints no {name}; {closest(name, values)}")
-    logs = {str(coef) for coef in law.coefficients}
+    logs = {coef.name for coef in law.coefficients}
     row = np.array([[math.log(values[name]) if name in logs else values[name] for name in names]])
-    point = terms.paths(names, row)
+    keys: tuple[Key, ...] = tuple((name, ()) for name in names)
+    point = terms.paths(keys, row)
     reason = "" if point.usable.all() else "a term does not fall, or has vanished."
     return Optimum(
         label, law, terms.cost, "printed", "as printed", math.nan, {}, terms.columns, point, None,
-        float(terms.floor(names, row)[0]), None, pd.DataFrame(), _budgets(compute, np.empty(0)), "printed",
+        float(terms.floor(keys, row)[0]), None, pd.DataFrame(), _budgets(compute, np.empty(0)), "printed",
         "Printed numbers, taken as they are.", reason, terms.notes,
     )  # fmt: skip
 
@@ -172,12 +175,12 @@ class _Terms(NamedTuple):
         derived = "params are derived as 12 depth width^2, without embeddings."
         return (derived,) if self.by_shape else ()
 
-    def paths(self, names: tuple[str, ...], rows: Array) -> Paths:
+    def paths(self, keys: tuple[Key, ...], rows: Array) -> Paths:
         """Solve under each row of parameters, shape (R, P)."""
         terms = self.law.terms
         power = np.array([float(dict(self.cost.powers)[term.variable]) for term in terms])
-        log_c = np.stack([self._value(term.coefficient, names, rows, log=True) for term in terms], axis=1)
-        exponent = np.stack([self._value(term.exponent, names, rows) for term in terms], axis=1)
+        log_c = np.stack([self._value(term.coefficient, keys, rows, log=True) for term in terms], axis=1)
+        exponent = np.stack([self._value(term.exponent, keys, rows) for term in terms], axis=1)
         own = optimal_paths(log_c, exponent, power, self.cost.log_factor)
         start, slope = (dict(zip(self.law.variables, part.T, strict=True)) for part in (own.start, own.slope))
         if self.by_shape:
@@ -188,28 +191,25 @@ class _Terms(NamedTuple):
         chosen = [np.stack([part[name] for name in self.columns], axis=1) for part in (start, slope)]
         return Paths(chosen[0], chosen[1], own.excess_start, own.excess_slope)
 
-    def floor(self, names: tuple[str, ...], rows: Array) -> Array:
+    def floor(self, keys: tuple[Key, ...], rows: Array) -> Array:
         """Return the floor under each row; NaN where it has levels and none is named."""
         floor = self.law.floor
         if isinstance(floor, Coef) and not set(floor.groups) <= set(self.at):
             return np.full(len(rows), np.nan)
-        return np.zeros(len(rows)) if floor is None else self._value(floor, names, rows)
+        return np.zeros(len(rows)) if floor is None else self._value(floor, keys, rows)
 
     def runs(self, fit: Fit) -> pd.DataFrame:
         """Return the fitted rows of the level with what they cost."""
-        mask = np.ones(len(fit.rows), dtype=bool)
-        for group, level in self.at.items():
-            mask &= fit.rows[group].astype(str).to_numpy() == level
+        mask = rows_at(fit.rows, tuple(self.at), tuple(self.at.values()))
         rows = fit.rows.loc[mask, [*self.law.variables, self.law.response]].astype(float)
         if self.by_shape:
             rows["params"] = 12 * rows["depth"] * rows["width"] ** 2
         return rows.assign(compute=self.cost.of(rows))
 
-    def _value(self, value: Coef | Fraction, names: tuple[str, ...], rows: Array, *, log: bool = False) -> Array:
+    def _value(self, value: Coef | Fraction, keys: tuple[Key, ...], rows: Array, *, log: bool = False) -> Array:
         if isinstance(value, Fraction):
             return np.full(len(rows), math.log(value) if log else float(value))
-        level = f"[{','.join(self.at[group] for group in value.groups)}]" if value.groups else ""
-        return rows[:, names.index(value.name + level)]
+        return rows[:, keys.index((value.name, tuple(self.at[group] for group in value.groups)))]
 
 
 def _check_terms(law: Law) -> None:
@@ -253,7 +253,7 @@ def _check_levels(law: Law, at: Mapping[str, str], fit: Fit | None) -> None:
     for group, level in at.items():
         if group not in law.groups:
             raise DataError(f"{law} has no levels of {group!r}; {closest(group, law.groups)}")
-        known = set() if fit is None else set(fit.rows[group].astype(str))
+        known = set() if fit is None else set(label_texts(fit.rows, group))
         if level not in known:
             raise DataError(f"there is no {group} {level!r} among the fitted rows; {closest(level, known)}")
     parts = [part for term in law.terms for part in (term.coefficient, term.exponent)]
@@ -261,12 +261,13 @@ def _check_levels(law: Law, at: Mapping[str, str], fit: Fit | None) -> None:
     for group, part in needed.items():
         if group not in at:
             raise DataError(f"{part} has one value per {group}; name the level, as at={{{group!r}: ...}} (--at)")
-    names = set() if fit is None else set(fit.names)
+    keys = () if fit is None else fit.keys
     for coef in law.parameters:
         if coef.groups and set(coef.groups) <= set(at):
-            name = f"{coef.name}[{','.join(at[group] for group in coef.groups)}]"
-            if name not in names:
-                raise DataError(f"the fit has no {name}; {closest(name, names)}")
+            key = coef.name, tuple(at[group] for group in coef.groups)
+            if key not in keys:
+                name = printed_name(*key)
+                raise DataError(f"the fit has no {name}; {closest(name, (printed_name(*one) for one in keys))}")
 
 
 def _draws(fit: Fit) -> tuple[str, Array]:

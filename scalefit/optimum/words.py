@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from scalefit.names import printed_label
 from scalefit.optimum.result import EXCESS, LOSS, RATIO, Interval, Optimum
 from scalefit.rounding import rounded
 
@@ -121,7 +122,7 @@ def optimum_text(found: Optimum) -> str:
     lines = [
         f"{found.status}: {found.message}",
         f"  law        {found.law}",
-        *([f"  level      {', '.join(f'{k} = {v}' for k, v in found.at.items())}"] if found.at else []),
+        *([f"  level      {', '.join(f'{k} = {printed_label(v)}' for k, v in found.at.items())}"] if found.at else []),
         f"  cost       {found.cost}: {found.cost.assumes}",
         f"  intervals  {_method(found)}",
     ]

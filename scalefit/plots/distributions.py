@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.bayes.priors import Prior, parse_prior
 from scalefit.errors import DataError, closest
+from scalefit.names import Key, printed_level, printed_name
 from scalefit.plots.draws import (
     axis_name,
     draws_of,
@@ -40,7 +41,7 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
-from scalefit.problem import build_problem
+from scalefit.problem import Parameter, build_problem
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, two_digits
 
@@ -57,7 +58,7 @@ _FAR: Final = 3.2  # printed errors either side of a published value
 def density(
     fit: Fit,
     *,
-    name: str | None = None,
+    name: str | Key | None = None,
     reference: float | None = None,
     words: str = "",
     colour: str = BLUE,
@@ -93,20 +94,20 @@ def density(
         When the fit has no draws or no such parameter.
     """
     ax = new_axes(ax, height=45)
-    name = name or first_exponent(fit)
-    draws = draws_of(fit, name)
+    key = first_exponent(fit) if name is None else named(fit, name).key
+    draws = draws_of(fit, key)
     draws = draws[np.isfinite(draws)]
     lo, hi = reach(draws, *([] if reference is None else [reference]))
     grid = np.linspace(lo, hi, 300)
-    height = smooth(draws, grid, lower=lower_bound(fit, name))
-    _shade(ax, fit, name, grid, height, colour)
+    height = smooth(draws, grid, lower=lower_bound(fit, key))
+    _shade(ax, fit, key, grid, height, colour)
     ax.plot(grid, height, color=colour)
     top = float(height.max())
-    ax.plot([shown_value(fit[name])] * 2, [0, top], color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
+    ax.plot([shown_value(fit[key])] * 2, [0, top], color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
     if reference is not None:
         reference_line(ax, reference, words or as_printed(reference))
     _only_x(ax, (lo, hi), 1.18 * top)
-    ax.set_xlabel(f"{axis_name(fit, name)}: {kind_of_draws(fit)}, {fit.uncertainty.level:.0%} interval shaded")
+    ax.set_xlabel(f"{axis_name(fit, key)}: {kind_of_draws(fit)}, {fit.uncertainty.level:.0%} interval shaded")
     return ax
 
 
@@ -184,8 +185,9 @@ def densities(
     return ax
 
 
-def names_in(fits: Mapping[str, Fit], name: str | Mapping[str, str] | None) -> dict[str, str]:
+def names_in(fits: Mapping[str, Fit], name: str | Mapping[str, str] | None) -> dict[str, Key]:
     """Return each fit's parameter by label, and check that it has one of this name."""
+    names: dict[str, str | Key]
     if isinstance(name, Mapping):
         for label in fits:
             if label not in name:
@@ -193,9 +195,7 @@ def names_in(fits: Mapping[str, Fit], name: str | Mapping[str, str] | None) -> d
         names = {label: name[label] for label in fits}
     else:
         names = dict.fromkeys(fits, name or first_exponent(next(iter(fits.values()))))
-    for label, fit in fits.items():
-        named(fit, names[label])
-    return names
+    return {label: named(fit, names[label]).key for label, fit in fits.items()}
 
 
 @house_style()
@@ -222,14 +222,14 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
         When the fit is no posterior, or a name has no prior.
     """
     need_posterior(fit, "a picture of priors")
-    priors = {one.name: prior for one in fit.parameters if (prior := _prior_of(fit, one.name)) is not None}
-    chosen = list(priors) if names is None else list(names)
-    for name in chosen:
-        if name not in priors:
-            named(fit, name)
+    priors = {one.key: prior for one in fit.parameters if (prior := _prior_of(fit, one)) is not None}
+    chosen = list(priors) if names is None else [named(fit, name).key for name in names]
+    for key in chosen:
+        if key not in priors:
+            known = (printed_name(*one) for one in priors)
             raise DataError(
-                f"{name} is partly pooled and has no prior of its own; its common value has one. "
-                f"{closest(name, priors)}"
+                f"{printed_name(*key)} is partly pooled and has no prior of its own; its common value has one. "
+                f"{closest(printed_name(*key), known)}"
             )
     if len(chosen) > _MOST_PANELS:
         raise DataError(f"{len(chosen)} panels are too many for a figure; name at most {_MOST_PANELS} with names=[...]")
@@ -239,14 +239,14 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
     axes = new_panels(rows, columns, height=37 * rows)
     for spare in axes[len(chosen) :]:
         spare.remove()
-    for ax, name in zip(axes, chosen, strict=False):
-        _against_prior(ax, fit, name, values[:, fit.names.index(name)], priors[name])
+    for ax, key in zip(axes, chosen, strict=False):
+        _against_prior(ax, fit, key, values[:, fit.place(key)], priors[key])
     return tuple(axes[: len(chosen)])
 
 
-def _drawn(ax: Axes, fit: Fit, name: str, label: str, draws: Array, grid: Array, colour: str) -> Curve:
+def _drawn(ax: Axes, fit: Fit, name: Key, label: str, draws: Array, grid: Array, colour: str) -> Curve:
     """Draw one fit's distribution: a curve for a posterior, steps for a bootstrap."""
-    number = plus_minus(shown_value(fit[name]), float(fit.uncertainty.se[fit.names.index(name)]))
+    number = plus_minus(shown_value(fit[name]), float(fit.uncertainty.se[fit.place(name)]))
     height = smooth(draws, grid, lower=lower_bound(fit, name))
     if fit.posterior is not None:
         _shade(ax, fit, name, grid, height, colour)
@@ -259,8 +259,8 @@ def _drawn(ax: Axes, fit: Fit, name: str, label: str, draws: Array, grid: Array,
     return Curve(np.repeat(edges, 2)[1:-1], np.repeat(steps, 2), f"{label} (bootstrap)\n{number}", colour)
 
 
-def _shade(ax: Axes, fit: Fit, name: str, grid: Array, height: Array, colour: str) -> None:
-    index = fit.names.index(name)
+def _shade(ax: Axes, fit: Fit, name: Key, grid: Array, height: Array, colour: str) -> None:
+    index = fit.place(name)
     inside = (grid >= fit.uncertainty.lo[index]) & (grid <= fit.uncertainty.hi[index])
     ax.fill_between(grid[inside], height[inside], color=colour, alpha=0.14, linewidth=0)
 
@@ -273,7 +273,7 @@ def _only_x(ax: Axes, ends: tuple[float, float], top: float) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _key(fits: Mapping[str, Fit], names: Mapping[str, str], printed: Mapping[str, Any]) -> tuple[str, str]:
+def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str, Any]) -> tuple[str, str]:
     """Say which parameter is shown and what the kinds of curve are."""
     letters = list(dict.fromkeys(axis_name(fit, names[label]) for label, fit in fits.items()))
     said = []
@@ -287,14 +287,13 @@ def _key(fits: Mapping[str, Fit], names: Mapping[str, str], printed: Mapping[str
     return " or ".join(letters), "; ".join(said)
 
 
-def _prior_of(fit: Fit, name: str) -> Prior | None:
+def _prior_of(fit: Fit, one: Parameter) -> Prior | None:
     """Return the prior of a parameter; a partly pooled member has none, though its common value shares its name."""
     priors = dict(fit.posterior.priors) if fit.posterior else {}
     pooled = {one.coef.name for one in fit.parameters if one.kind == "common"}
-    one = fit.parameters[fit.names.index(name)]
     if one.level and one.coef.name in pooled:
         return None
-    text = priors.get(one.name, priors.get(one.coef.name))
+    text = priors.get(one.key, priors.get((one.coef.name, ())))
     return None if text is None else parse_prior(text)
 
 
@@ -310,8 +309,8 @@ def _on_prior_scale(fit: Fit) -> Array:
     return values
 
 
-def _against_prior(ax: Axes, fit: Fit, name: str, values: Array, prior: Prior) -> None:
-    one = fit.parameters[fit.names.index(name)]
+def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -> None:
+    one = fit.parameters[fit.place(name)]
     low, high = (float(end) for end in np.quantile(values, [0.002, 0.998]))
     first, last = (float(end) for end in prior.quantile(np.array([0.001, 0.999])))
     room = 0.9 * (high - low)  # of the prior's range, so much is shown beside the posterior: all, where they part
@@ -326,7 +325,7 @@ def _against_prior(ax: Axes, fit: Fit, name: str, values: Array, prior: Prior) -
     edge = 0.02 * (hi - lo)
     _only_x(ax, (lo - edge, hi + edge), 1.08 * float(max(height.max(), belief.max())))
     ax.locator_params(axis="x", nbins=3)
-    level = f", {', '.join(one.level)}" if one.level else ""
+    level = f", {printed_level(one.level, ', ')}" if one.level else ""
     ax.set_title(f"{symbol(one.coef.name)}{level}: size of its term" if one.is_log else axis_name(fit, name))
     numbers = ", ".join(f"{value:.3g}" for value in astuple(prior)).replace("-", "−")
     words = f"{two_digits(100 * float(values.std()) / prior.sd)}% as wide as {type(prior).__name__}({numbers})"

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
+from scalefit.names import Key, printed_level, printed_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
 from scalefit.records import Estimate
@@ -27,6 +28,7 @@ __all__ = [
     "mean_law",
     "named",
     "need_posterior",
+    "pooled_by",
     "pooled_in_logs",
     "reach",
     "shown_value",
@@ -40,14 +42,14 @@ _PREDICTIONS: Final = 200  # draws whose predictions are averaged
 _CELLS: Final = 96  # of the grid on which a joint density is smoothed
 
 
-def draws_of(fit: Fit, name: str) -> Array:
+def draws_of(fit: Fit, name: str | Key) -> Array:
     """Return the finite draws of one parameter, coefficients as logarithms.
 
     Parameters
     ----------
     fit : Fit
         A posterior, or a fit with bootstrap replicates.
-    name : str
+    name : str or (str, tuple of str)
         The parameter, with its level.
 
     Returns
@@ -62,14 +64,15 @@ def draws_of(fit: Fit, name: str) -> Array:
     """
     named(fit, name)
     fit.draws(name)  # says why when there are none
-    draws: Array = np.asarray(fit.uncertainty.draws)[:, fit.names.index(name)]
+    draws: Array = np.asarray(fit.uncertainty.draws)[:, fit.place(name)]
     return draws
 
 
-def named(fit: Fit, name: str) -> Estimate:
+def named(fit: Fit, name: str | Key) -> Estimate:
     """Return an estimate by name, or say which names there are."""
-    if name not in fit.names:
-        raise DataError(f"{fit.label or fit.law} has no parameter {name!r}; {closest(name, fit.names)}")
+    if name not in fit:
+        printed = name if isinstance(name, str) else printed_name(*name)
+        raise DataError(f"{fit.label or fit.law} has no parameter {printed!r}; {closest(printed, fit.names)}")
     return fit[name]
 
 
@@ -87,9 +90,9 @@ def kind_of_draws(fit: Fit) -> str:
     return "bootstrap distribution" if fit.posterior is None else "posterior"
 
 
-def first_exponent(fit: Fit) -> str:
-    """Return the name of the first exponent, or of the first parameter of a law without any."""
-    return next((one.name for one in fit.parameters if one.kind == "exponent"), fit.names[0])
+def first_exponent(fit: Fit) -> Key:
+    """Return the first exponent, or the first parameter of a law without any."""
+    return next((one.key for one in fit.parameters if one.kind == "exponent"), fit.keys[0])
 
 
 def shown_value(estimate: Estimate) -> float:
@@ -121,22 +124,26 @@ def mean_law(fit: Fit, frame: pd.DataFrame, law: Law | None = None) -> Array:
     if fit.posterior is None or draws is None:
         return predict_law(law, fit.natural, frame)
     some = draws[:: max(1, len(draws) // _PREDICTIONS)]
-    values = (dict(zip(fit.names, map(float, row), strict=True)) for row in some)
-    mean: Array = np.mean([predict_law(law, one, frame) for one in values], axis=0)
+    mean: Array = np.mean(predict_law(law, dict(zip(fit.keys, some.T, strict=True)), frame), axis=0)
     return mean
 
 
-def axis_name(fit: Fit, name: str) -> str:
+def axis_name(fit: Fit, name: str | Key) -> str:
     """Label an axis with a parameter: its letter, with its level, ``ln`` before a coefficient."""
-    one = fit.parameters[fit.names.index(name)]
+    one = fit.parameters[fit.place(name)]
     if one.kind == "spread":
-        pooled = one.coef.name.removeprefix("sd(").removesuffix(")")
+        pooled = pooled_by(fit, one.coef.name)
         return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled)}"
     letter = symbol(one.coef.name)
     if one.kind == "common":
         return f"common {letter}"
-    level = f", {', '.join(one.level)}" if one.level else ""
+    level = f", {printed_level(one.level, ', ')}" if one.level else ""
     return f"ln {letter}{level}" if one.is_log else f"{letter}{level}"
+
+
+def pooled_by(fit: Fit, spread: str) -> str:
+    """Return the partly pooled coefficient among whose levels a spread is that of the values."""
+    return next(one.coef.name for one in fit.parameters if spread_name(one.coef.name) == spread)
 
 
 def pooled_in_logs(fit: Fit, name: str) -> bool:
@@ -145,9 +152,9 @@ def pooled_in_logs(fit: Fit, name: str) -> bool:
     return fit.objective.exponents != "free" or "exponent" not in kinds
 
 
-def lower_bound(fit: Fit, name: str) -> float:
+def lower_bound(fit: Fit, name: str | Key) -> float:
     """Return 0 for what cannot be negative, minus infinity for logarithms and exponents of either sign."""
-    one = fit.parameters[fit.names.index(name)]
+    one = fit.parameters[fit.place(name)]
     free = one.kind in ("exponent", "common") and fit.objective.exponents == "free"
     return -np.inf if one.is_log or free else 0.0
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law, Term, format_value
+from scalefit.names import Level, printed_level
 from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
@@ -26,6 +27,7 @@ from scalefit.plots.style import (
     new_axes,
     symbol,
 )
+from scalefit.problem import label_codes, label_texts, rows_at
 from scalefit.results import Fit
 from scalefit.rounding import rounded
 
@@ -112,7 +114,7 @@ def residuals(
     unit = "residual, %" if fit.objective.space == "log" else "residual"
     values = scale * _residuals_of(fit, fit.rows)
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        _strips(ax, column.astype(str), values, unit)
+        _strips(ax, against, *label_codes(fit.rows, (against,)), values, unit)
         return ax
     x = column.to_numpy(float)
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
@@ -265,21 +267,21 @@ def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
     ax.plot(middle, level, color=INK, linewidth=0.8, marker="o", markersize=3.6, markerfacecolor="white", zorder=5)
 
 
-def _strips(ax: Axes, labels: pd.Series[str], values: Array, unit: str) -> None:
+def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str) -> None:
     """Draw one strip of residuals per label, widest spread of medians at the ends."""
-    medians = pd.Series(values, index=labels.index).groupby(labels).median().sort_values()
-    if len(medians) > _MOST_LEVELS:
+    if len(levels) > _MOST_LEVELS:
         raise DataError(
-            f"column {labels.name!r} has {len(medians)} different labels, too many for strips; "
+            f"column {column!r} has {len(levels)} different labels, too many for strips; "
             f"choose a column with at most {_MOST_LEVELS}"
         )
-    place = {level: i for i, level in enumerate(medians.index)}
+    medians = np.array([np.median(values[codes == code]) for code in range(len(levels))])
+    order = np.argsort(medians, kind="stable")
     rng = np.random.default_rng(0)
-    y = labels.map(place).to_numpy(float) + rng.uniform(-0.18, 0.18, len(values))
+    y = np.argsort(order)[codes] + rng.uniform(-0.18, 0.18, len(values))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     ax.scatter(values, y, color=BLUE, zorder=3, **_POINT)
-    ax.scatter(medians, range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
-    ax.set_yticks(range(len(medians)), list(medians.index))
+    ax.scatter(medians[order], range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
+    ax.set_yticks(range(len(medians)), [printed_level(levels[code]) for code in order])
     ax.set_ylim(-0.6, len(medians) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -296,10 +298,10 @@ def _term_of(law: Law, variable: str | None) -> Term:
 
 def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool = False) -> pd.DataFrame:
     for column, level in (only or {}).items():
-        labels = rows[column].astype(str)
-        rows = rows[labels == level]
+        known = set(label_texts(rows, column))
+        rows = rows[rows_at(rows, (column,), (level,))]
         if rows.empty and not empty:
-            raise DataError(f"no fitted row has {column} = {level!r}; {closest(level, set(labels))}")
+            raise DataError(f"no fitted row has {column} = {level!r}; {closest(level, known)}")
     return rows
 
 
@@ -325,9 +327,9 @@ def _write_slope(ax: Axes, fit: Fit, chosen: Term, rows: pd.DataFrame) -> None:
     if isinstance(expo, Fraction):
         words = f"exponent {format_value(expo)}, fixed"
     else:
-        levels = {",".join(map(str, level)) for level in rows[list(expo.groups)].itertuples(index=False, name=None)}
-        if expo.groups and len(levels) != 1:
+        levels = label_codes(rows, expo.groups)[1]
+        if len(levels) != 1:
             return
-        estimate = fit[f"{expo.name}[{levels.pop()}]" if expo.groups else expo.name]
+        estimate = fit[expo.name, levels[0]]
         words = f"{symbol(expo.name)} = {rounded(estimate.value, estimate.se)}"
     ax.text(0.97, 0.95, words, transform=ax.transAxes, ha="right", va="top", color=INK, fontsize=8)

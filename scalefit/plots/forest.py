@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.names import Key, printed_level, spread_name
 from scalefit.plots.draws import axis_name, named, need_posterior, pooled_in_logs
 from scalefit.plots.style import (
     BLUE,
@@ -119,7 +120,7 @@ def forest(
     _make_room(ax, texts, _ends(rows, printed, reference))
     if reference is not None:
         reference_line(ax, reference, words or as_printed(reference))
-    letters = list(dict.fromkeys(symbol(_name_of(name, label)) for label in fits))
+    letters = list(dict.fromkeys(_letter(one, _name_of(name, label)) for label, one in fits.items()))
     write_key(ax, " or ".join(letters), key)
     return ax
 
@@ -165,10 +166,10 @@ def pooling(
     name = _pooled_name(partial, name)
     groups = [one for one in partial.parameters if one.coef.name == name and one.level]
     ax = new_axes(ax, width=FULL_WIDTH, height=24 + 7.0 * (len(groups) + 1 + (full is not None)))
-    rows = [_row(", ".join(one.level), partial, one.name, BLUE) for one in groups]
+    rows = [_row(printed_level(one.level, ", "), partial, one.key, BLUE) for one in groups]
     shared = [_row("common value", partial, name, BLUE)]
     shared += [] if full is None else [_row("one value for all", full, _known(full, name), TEAL)]
-    alone = [] if none is None else [_row("", none, _known(none, one.name), TEAL) for one in groups]
+    alone = [] if none is None else [_row("", none, _known(none, one.key), TEAL) for one in groups]
     for i, row in enumerate([*rows, *shared]):
         _draw_row(ax, i, row)
     for i, (row, own) in enumerate(zip(rows, alone, strict=False)):
@@ -202,6 +203,10 @@ def _name_of(name: str | Mapping[str, str], label: str) -> str:
     return name[label]
 
 
+def _letter(fit: Fit, name: str) -> str:
+    return symbol(fit[name].coefficient if name in fit else name)
+
+
 def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) -> Iterator[_Row]:
     """List one fit's lines: a single one, or its levels under a heading and their common value."""
 
@@ -215,13 +220,13 @@ def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) 
     if label:
         yield _Row(label)
     for one in levels:
-        words = ", ".join(one.level)
-        yield _row(f"    {words}" if label else words, fit, one.name, colour(words))
-    if name in fit.names:
+        words = printed_level(one.level, ", ")
+        yield _row(f"    {words}" if label else words, fit, one.key, colour(words))
+    if (name, ()) in fit:
         yield _row("    common value" if label else "common value", fit, name, colour("common value"))
 
 
-def _row(words: str, fit: Fit, name: str, colour: str) -> _Row:
+def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
     one = named(fit, name)
     posterior = fit.posterior is not None
     low, high = np.quantile(fit.draws(name), _INNER) if posterior else (np.nan, np.nan)
@@ -312,17 +317,16 @@ def _pooled_name(fit: Fit, name: str | None) -> str:
     return name or pooled[0]
 
 
-def _known(fit: Fit, name: str) -> str:
-    named(fit, name)
-    return name
+def _known(fit: Fit, name: str | Key) -> Key:
+    return named(fit, name).key
 
 
 def _spread_words(fit: Fit, name: str) -> str:
     """Say how far the groups spread around their common value."""
-    spread = fit[f"sd({name})"]
+    spread = fit[spread_name(name)]
     interval = interval_text(spread)
     if not pooled_in_logs(fit, name):
         return f"The groups' values spread by {rounded(spread.value, spread.se)} {interval}"
     factor = rounded(float(np.exp(spread.value)), float(np.exp(spread.value)) * spread.se)
-    sd = f"{axis_name(fit, f'sd({name})')} = {rounded(spread.value, spread.se)} {interval}"
+    sd = f"{axis_name(fit, spread.key)} = {rounded(spread.value, spread.se)} {interval}"
     return f"Spread between groups: {sd}, a factor of {factor}"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law import Coef
-from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, reach, shown_value, smooth
+from scalefit.names import Key
+from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels
 from scalefit.results import Fit
 from scalefit.rounding import rounded
@@ -63,8 +64,10 @@ def pairs(
     DataError
         When the fit has no draws or no such parameter.
     """
-    chosen = tuple(names) if names is not None else _default_pairs(fit)
-    columns = {name: draws_of(fit, name) for pair in chosen for name in pair}
+    given = names if names is not None else _default_pairs(fit)
+    chosen = [(named(fit, a).key, named(fit, b).key) for a, b in given]
+    marks = _marks(fit, references)
+    columns = {key: draws_of(fit, key) for pair in chosen for key in pair}
     places = list(axes) if axes is not None else _grid(len(chosen))
     for ax, (a, b) in zip(places, chosen, strict=True):
         both = np.isfinite(columns[a]) & np.isfinite(columns[b])
@@ -74,7 +77,7 @@ def pairs(
         else:
             _regions(ax, x, y)
         _cross(ax, fit, a, b)
-        _limits(ax, fit, (a, x), (b, y), references or {})
+        _limits(ax, fit, (a, x), (b, y), marks)
         ax.set_xlabel(axis_name(fit, a))
         ax.set_ylabel(axis_name(fit, b))
         ax.locator_params(nbins=5)
@@ -110,12 +113,12 @@ def joint(
     DataError
         When the fit has no draws or no such parameter, or the names are too many or too few.
     """
-    chosen = list(names) if names is not None else _default_names(fit)
+    chosen = [named(fit, name).key for name in names] if names is not None else _default_names(fit)
     if not 2 <= len(chosen) <= _MOST:
         raise DataError(f"{len(chosen)} parameters cannot be drawn against each other; name 2 to {_MOST} of them")
     draws = np.stack([draws_of(fit, name) for name in chosen])
     draws = draws[:, np.isfinite(draws).all(axis=0)]
-    k, marks = len(chosen), references or {}
+    k, marks = len(chosen), _marks(fit, references)
     axes = new_panels(k, k, height=min(FULL_WIDTH, 42.0 * k) * 0.92, width=min(FULL_WIDTH, 46.0 * k))
     for place, ax in enumerate(axes):
         i, j = divmod(place, k)
@@ -136,6 +139,11 @@ def joint(
     return tuple(axes)
 
 
+def _marks(fit: Fit, references: Mapping[str, float] | None) -> dict[Key, float]:
+    """Read which parameters have a value to mark; what the fit lacks is drawn nowhere."""
+    return {fit[name].key: value for name, value in (references or {}).items() if name in fit}
+
+
 def _regions(ax: Axes, x: Array, y: Array) -> None:
     """Draw the regions of highest density, and the draws outside of the larger one."""
     if len(x) < _FEW:
@@ -148,13 +156,13 @@ def _regions(ax: Axes, x: Array, y: Array) -> None:
     ax.contour(region.x, region.y, region.height, region.levels, colors=BLUE, linewidths=[0.7, 1.0], zorder=3)
 
 
-def _cross(ax: Axes, fit: Fit, a: str, b: str) -> None:
+def _cross(ax: Axes, fit: Fit, a: Key, b: Key) -> None:
     at = shown_value(fit[a]), shown_value(fit[b])
     ax.plot(*at, marker="+", color="white", markersize=9, mew=2.6, zorder=4)
     ax.plot(*at, marker="+", color=INK, markersize=8, mew=1.1, zorder=5)
 
 
-def _limits(ax: Axes, fit: Fit, x: tuple[str, Array], y: tuple[str, Array], references: Mapping[str, float]) -> None:
+def _limits(ax: Axes, fit: Fit, x: tuple[Key, Array], y: tuple[Key, Array], references: Mapping[Key, float]) -> None:
     """Show the bulk of the draws and the references, which are drawn, and nothing below a bound."""
     for (name, draws), limit, line in ((x, ax.set_xlim, ax.axvline), (y, ax.set_ylim, ax.axhline)):
         known = name in references
@@ -164,7 +172,7 @@ def _limits(ax: Axes, fit: Fit, x: tuple[str, Array], y: tuple[str, Array], refe
             line(references[name], color=RED, linewidth=1.0, zorder=3.5)
 
 
-def _edge(ax: Axes, fit: Fit, name: str, draws: Array, references: Mapping[str, float]) -> None:
+def _edge(ax: Axes, fit: Fit, name: Key, draws: Array, references: Mapping[Key, float]) -> None:
     """Draw one parameter's own distribution."""
     known = [references[name]] if name in references else []
     lo, hi = reach(draws, *known)
@@ -179,7 +187,7 @@ def _edge(ax: Axes, fit: Fit, name: str, draws: Array, references: Mapping[str, 
     ax.set_ylim(0, 1.1 * float(height.max()))
 
 
-def _outer_labels(ax: Axes, fit: Fit, place: tuple[int, int], names: Sequence[str]) -> None:
+def _outer_labels(ax: Axes, fit: Fit, place: tuple[int, int], names: Sequence[Key]) -> None:
     """Label the left and the lower edge of the triangle only."""
     i, j = place
     for axis in (ax.xaxis, ax.yaxis):
@@ -203,25 +211,26 @@ def _correlation(x: Array, y: Array) -> str:
     return rounded(r, min(max(1 - abs(r), 1e-3), 0.1))
 
 
-def _default_pairs(fit: Fit) -> tuple[tuple[str, str], ...]:
+def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
     """Each exponent with its coefficient, then the exponents with each other; names without levels."""
-    known, owned = set(fit.names), []
+    known = set(fit.keys)
+    owned: list[tuple[Key, Key]] = []
     for one in fit.law.terms:
         if isinstance(one.exponent, Coef) and isinstance(one.coefficient, Coef):
-            names = (one.exponent.name, one.coefficient.name)
-            owned += [names] if set(names) <= known else []
-    exponents = [coef.name for coef in fit.law.exponents if coef.name in known]
+            pair: tuple[Key, Key] = (one.exponent.name, ()), (one.coefficient.name, ())
+            owned += [pair] if set(pair) <= known else []
+    exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
     return chosen
 
 
-def _default_names(fit: Fit) -> list[str]:
+def _default_names(fit: Fit) -> list[Key]:
     law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent")]
-    found = [one.name for one in law if not one.level]
+    found = [one.key for one in law if not one.level]
     if not 2 <= len(found) <= _MOST:
-        found = [one.name for one in law if one.kind == "exponent"]
+        found = [one.key for one in law if one.kind == "exponent"]
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.plots.draws import need_posterior
 from scalefit.plots.style import BLUE, GREY, INK, column_label, house_style, log_axis, new_panels, panel_title
-from scalefit.problem import predict_law
+from scalefit.problem import label_codes, predict_law
 from scalefit.results import Fit
 
 __all__ = ["posterior_predictive", "replicate"]
@@ -100,7 +100,7 @@ def posterior_predictive(fit: Fit, *, against: str | None = None, seed: int | No
     _calibration(axes[2], seen, made)
     for ax, title in zip(axes, ("residuals", "residuals along a column", "rows below each quantile"), strict=True):
         panel_title(ax, title)
-    shifts = ", with new shifts of clusters" if "tau" in fit.names else ""
+    shifts = ", with new shifts of clusters" if "tau" in fit else ""
     axes[0].figure.supxlabel(
         f"bands: 50% and 95% of {len(made)} data sets replicated from the posterior{shifts}\n"
         "rings: medians of groups of rows; bars: 95% of the replicated medians", fontsize=7.5, color=GREY,
@@ -115,19 +115,18 @@ def _some_draws(fit: Fit, size: int, rng: np.random.Generator) -> Array:
 
 def _log_law(fit: Fit, draws: Array) -> Array:
     """Evaluate the log of the law under each draw, shape (R, n)."""
-    values = (dict(zip(fit.names, map(float, row), strict=True)) for row in draws)
-    return np.log([predict_law(fit.law, one, fit.rows) for one in values])
+    return np.log(predict_law(fit.law, dict(zip(fit.keys, draws.T, strict=True)), fit.rows))
 
 
 def _scattered(fit: Fit, draws: Array, law: Array, rng: np.random.Generator) -> Array:
     """Add scatter and shifts to the law of each draw, shape (R, n)."""
-    column = dict(zip(fit.names, draws.T, strict=True))
+    column = dict(zip(fit.keys, draws.T, strict=True))
     student = fit.objective.loss == "student_t"
-    noise = rng.standard_t(column["nu"][:, None], law.shape) if student else rng.standard_normal(law.shape)
-    made: Array = law + column["sigma"][:, None] * noise
-    if "tau" in column:
-        codes, labels = fit.rows[fit.source.cluster].astype(str).factorize()
-        made += column["tau"][:, None] * rng.standard_normal((len(draws), len(labels)))[:, codes]
+    noise = rng.standard_t(column["nu", ()][:, None], law.shape) if student else rng.standard_normal(law.shape)
+    made: Array = law + column["sigma", ()][:, None] * noise
+    if ("tau", ()) in column and fit.source.cluster is not None:
+        codes, labels = label_codes(fit.rows, (fit.source.cluster,))
+        made += column["tau", ()][:, None] * rng.standard_normal((len(draws), len(labels)))[:, codes]
     return made
 
 

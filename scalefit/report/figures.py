@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.compare.beliefs import split_names
 from scalefit.errors import StudyError
+from scalefit.names import Key, printed_label, printed_level, printed_name, split_names
 from scalefit.plots import (
     densities,
     density,
@@ -24,7 +24,9 @@ from scalefit.plots import (
     residuals,
     term,
 )
+from scalefit.plots.draws import first_exponent
 from scalefit.plots.style import BLUE, TEAL, new_panels, panel_title
+from scalefit.problem import label_texts
 from scalefit.report.parts import Figure
 from scalefit.report.published import printed_number
 from scalefit.report.sentences import own_name, role, words
@@ -55,8 +57,8 @@ def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     panels: list[tuple[str, Mapping[str, str] | None, str]] = [(v, None, "") for v in variables]
     if fit.law.groups and len(variables) == 1:
         column = fit.law.groups[0]
-        levels = list(dict.fromkeys(fit.rows[column].astype(str)))
-        panels = [(variables[0], {column: level}, level) for level in levels]
+        levels = list(dict.fromkeys(label_texts(fit.rows, column)))
+        panels = [(variables[0], {column: level}, printed_label(level)) for level in levels]
     axes = _panels(len(panels), height=spec.height or (45 if len(panels) > 3 else 60), per_row=4)
     for ax, (variable, only, title) in zip(axes, panels, strict=True):
         term(fit, variable=variable, only=only, ax=ax)
@@ -64,7 +66,7 @@ def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     for ax in axes[1:]:
         ax.set_ylabel("")
     slopes = [
-        f"{role(fit, one.name)} {plus_minus(one.value, one.se)}" for one in fit.estimates if one.kind == "exponent"
+        f"{role(fit, one.key)} {plus_minus(one.value, one.se)}" for one in fit.estimates if one.kind == "exponent"
     ]
     caption = (
         f"Each term of the law alone: the {fit.law.response} less the fitted floor and all other terms, on log axes, "
@@ -79,7 +81,7 @@ def _residuals(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     columns = list(spec.against) or [*fit.law.variables, *fit.law.groups]
     out = gallery.left_out(name)
     has_out = bool(len(out)) and all(
-        set(out[group].astype(str)) <= set(fit.rows[group].astype(str)) for group in fit.law.groups
+        set(label_texts(out, group)) <= set(label_texts(fit.rows, group)) for group in fit.law.groups
     )
     axes = _panels(len(columns), height=spec.height or 50, per_row=_PER_ROW)
     for ax, column in zip(axes, columns, strict=True):
@@ -143,7 +145,7 @@ def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     said: list[str] = []
     quantities: list[str] = []
     for i, (ax, (label, fit)) in enumerate(zip(axes, fits.items(), strict=True)):
-        parameter = own_name(fit, split_names(spec.parameter)) if spec.parameter else _first_exponent(fit)
+        parameter: str | Key = own_name(fit, split_names(spec.parameter)) if spec.parameter else first_exponent(fit)
         density(fit, name=parameter, reference=spec.reference, words=spec.words, colour=TEAL if i else BLUE, ax=ax)
         ax.set_xlabel(role(fit, parameter))
         panel_title(ax, label)
@@ -189,7 +191,9 @@ def _priors(gallery: Gallery, spec: Figure, name: str) -> Drawn:
         f"Posterior (blue) of each parameter of “{gallery.labels[name]}” over its prior (grey): where they are alike, "
         "the data said little."
     )
-    said = "; ".join(f"{one} ~ {prior}" for one, prior in (fit.posterior.priors if fit.posterior else ()))
+    said = "; ".join(
+        f"{printed_name(*key)} ~ {prior}" for key, prior in (fit.posterior.priors if fit.posterior else ())
+    )
     return axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}."
 
 
@@ -207,14 +211,12 @@ def _pooling(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     parameter = spec.parameter or None
     ax = pooling(fit, name=parameter, reference=spec.reference, words=spec.words)
     shared = next(one for one in fit.parameters if one.kind == "common")
-    caption = (
-        f"The {role(fit, shared.name)} of each group, drawn from a common distribution (“{gallery.labels[name]}”)."
-    )
+    caption = f"The {role(fit, shared.key)} of each group, drawn from a common distribution (“{gallery.labels[name]}”)."
     said = "; ".join(
-        f"{', '.join(one.level)} {estimate_text(fit[one.name], alone=False)}"
+        f"{printed_level(one.level, ', ')} {estimate_text(fit[one.key], alone=False)}"
         for one in fit.parameters if one.coef.name == shared.coef.name and one.level
     )  # fmt: skip
-    return ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.name).strip()}."
+    return ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.key).strip()}."
 
 
 def _observed(gallery: Gallery, _: Figure, name: str) -> Drawn:
@@ -274,10 +276,6 @@ def _parameter(spec: Figure) -> tuple[str, ...]:
     return split_names(spec.parameter)
 
 
-def _first_exponent(fit: Fit) -> str:
-    return next((one.name for one in fit.parameters if one.kind == "exponent"), fit.names[0])
-
-
 def _kinds_of(fits: Mapping[str, Fit]) -> str:
     """Name what is drawn: a bootstrap is no posterior."""
     posterior = {fit.posterior is not None for fit in fits.values()}
@@ -286,10 +284,10 @@ def _kinds_of(fits: Mapping[str, Fit]) -> str:
     return "Bootstrap distributions" if posterior == {False} else "Posteriors and bootstrap distributions"
 
 
-def _said(label: str, fit: Fit, name: str) -> str:
+def _said(label: str, fit: Fit, name: str | Key) -> str:
     """Say an estimate, or those of all levels, for those who hear the page."""
-    if name in fit.names:
+    if name in fit:
         return f"{label} {plus_minus(fit[name].value, fit[name].se)}"
     levels = [one for one in fit.parameters if one.coef.name == name]
-    numbers = (f"{', '.join(one.level)} {plus_minus(fit[one.name].value, fit[one.name].se)}" for one in levels)
+    numbers = (f"{printed_level(one.level, ', ')} {plus_minus(fit[one.key].value, fit[one.key].se)}" for one in levels)
     return f"{label}: {', '.join(numbers)}"

@@ -57,7 +57,7 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
         name = (
             own_name(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
         )
-        blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit.names else ""))
+        blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit else ""))
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
         blocks += _ranked({gallery.labels[name]: fits[name] for name in section.laws}, section)

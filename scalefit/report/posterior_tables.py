@@ -9,17 +9,19 @@ import numpy as np
 
 from scalefit.bayes.priors import Uniform
 from scalefit.compare import Comparison, Evidence, HeldOut
-from scalefit.compare.beliefs import KINDS, Belief, beliefs_of, split_names
+from scalefit.compare.beliefs import KINDS, Belief, beliefs_of
 from scalefit.compare.crossval import CrossValidation, LawScore
 from scalefit.compare.extrapolate import LEVEL
 from scalefit.compare.words import bayes_factor, chance
-from scalefit.plots.draws import pooled_in_logs
+from scalefit.names import Key, read_name, split_names, spread_name
+from scalefit.plots.draws import pooled_by, pooled_in_logs
+from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
-from scalefit.report.posterior_words import Question, rule_words, with_symbols
+from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.sentences import percent, plain, words
-from scalefit.report.tables import parameter_words, rows_shown, transpose
-from scalefit.report.text import join
+from scalefit.report.tables import rows_shown, transpose
+from scalefit.report.text import join, name_words
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import estimate_text, interval_text
@@ -53,7 +55,7 @@ def posterior_table(fit: Fit) -> Block:
     """
     assert fit.posterior is not None
     shown = rows_shown(fit)
-    places = [fit.names.index(one.name) for one in shown]
+    places = [fit.place(one.key) for one in shown]
     effective = [min(fit.posterior.ess_bulk[i], fit.posterior.ess_tail[i]) for i in places]
     columns = [
         [_name(fit, one) for one in shown],
@@ -88,19 +90,19 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
         posterior.
     """
     first = next(iter(fits.values()))
-    chosen = list(parameters) or [
-        one.name for one in first.estimates if one.kind in ("floor", "exponent", "common") and "[" not in one.name
+    chosen = list(map(read_name, parameters)) or [
+        one.key for one in first.estimates if one.kind in ("floor", "exponent", "common") and not one.level
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in chosen:
-        found = [fit[name] if name in fit.names and _usable(fit) else None for fit in fits.values()]
+        found = [fit.get(name) if _usable(fit) else None for fit in fits.values()]
         columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
-    header = ["", "rows", *(f"${name}$" for name in chosen)]
+    header = ["", "rows", *map(name_words, chosen)]
     caption = "The same question under other choices: means ± standard deviations"
     if question.region is not None:
         header.append(question.near)
         columns.append([_probability(label, fit, question) for label, fit in fits.items()])
-        caption += f", and the probability that ${question.names[0]}$ is {question.near}"
+        caption += f", and the probability that {name_words(question.names[0])} is {question.near}"
     return table(
         f"{caption}{_doubts(fits, '; ', '')}.", header, transpose(columns), align="l" + "r" * (len(header) - 1)
     )
@@ -109,7 +111,7 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
 def evidence_table(found: Evidence) -> Block:
     """Return the Bayes factor for fixed exponents under the prior of the fit and under others."""
     names = list(found.fixed)
-    what = join([f"${name.partition('[')[0]}$ = {plain(value)}" for name, value in found.fixed.items()])
+    what = join([f"{name_words(key)} = {plain(value)}" for key, value in found.fixed.items()])
     means = [
         align_decimals([plus_minus(row.mean[i], row.sd[i]) for row in found.priors]) for i in range(len(names))
     ]  # fmt: skip
@@ -119,7 +121,7 @@ def evidence_table(found: Evidence) -> Block:
         [bayes_factor(row.savage_dickey, row.savage_dickey_se) for row in found.priors],
         [bayes_factor(row.direct, row.direct_se) for row in found.priors],
     ]
-    header = ["prior", *(f"${name.partition('[')[0]}$" for name in names), "Savage–Dickey", "ratio of evidences"]
+    header = ["prior", *map(name_words, names), "Savage–Dickey", "ratio of evidences"]
     caption = (
         f"Bayes factor for {what} against a free exponent in “{found.label}”; below 1 the data speak against it. It "
         "moves with the prior, the posterior hardly does. A dash: too few draws reach so far."
@@ -219,11 +221,12 @@ def priors_table(fits: Mapping[str, Fit]) -> Block:
     for label, priors in own.items():
         for name, prior in priors.items():
             users.setdefault((name, prior), []).append(label)
+    pooled = {spread_name(one.coef.name): one.coef.name for fit in fits.values() for one in fit.parameters}
     rows: dict[tuple[str, str], list[str]] = {}
     for (name, prior), labels in users.items():
         everyone = labels == [label for label, priors in own.items() if name in priors]
         who = "all that have it" if everyone else join([f"“{label}”" for label in labels])
-        rows.setdefault((prior, who), []).append(with_symbols(name, *fits.values()) if "(" in name else f"${name}$")
+        rows.setdefault((prior, who), []).append(f"sd(${pooled[name]}$)" if name in pooled else f"${name}$")
     cells = [[_spelled(prior), ", ".join(names), who] for (prior, who), names in rows.items()]
     caption = (
         "Priors. That of a coefficient is on the size of its term at the geometric mean of its column, a part of the "
@@ -238,8 +241,8 @@ def _priors_of(fit: Fit) -> dict[str, str]:
     priors = dict(fit.posterior.priors)
     levels: dict[str, list[str]] = {}
     for i, one in enumerate(fit.parameters):
-        prior = priors.get(one.name, priors.get(one.coef.name))
-        if prior is None or _in_common(fit, one.name):
+        prior = priors.get(one.key, priors.get((one.coef.name, ())))
+        if prior is None or _in_common(fit, one.key):
             continue
         default = one.kind == "floor" and prior == _default_floor(fit, i)
         levels.setdefault(one.coef.name, []).append(_FLOOR if default else prior)
@@ -249,26 +252,26 @@ def _priors_of(fit: Fit) -> dict[str, str]:
 def _name(fit: Fit, one: Estimate) -> str:
     """Write a parameter as a symbol with what distinguishes it."""
     if one.kind == "common":
-        return f"common ${one.name}$"
+        return f"common ${one.coefficient}$"
     if one.kind == "spread":
-        pooled = one.name.removeprefix("sd(").removesuffix(")")
+        pooled = pooled_by(fit, one.coefficient)
         return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}${pooled}$"
-    return parameter_words(one)
+    return name_words(one.key)
 
 
 def _prior(fit: Fit, one: Estimate) -> str:
-    if _in_common(fit, one.name):
+    if _in_common(fit, one.key):
         return "common distribution"
     assert fit.posterior is not None
     priors = dict(fit.posterior.priors)
-    return _spelled(priors.get(one.name, priors.get(one.name.partition("[")[0], "")))
+    return _spelled(priors.get(one.key, priors.get((one.coefficient, ()), "")))
 
 
-def _in_common(fit: Fit, name: str) -> bool:
+def _in_common(fit: Fit, key: Key) -> bool:
     """Whether a parameter is a level that comes from a common distribution, and has no prior of its own."""
     assert fit.posterior is not None
-    coef, bracket, _ = name.partition("[")
-    return bool(bracket) and dict(fit.posterior.pool).get(coef) == "partial"
+    coefficient, level = key
+    return bool(level) and dict(fit.posterior.pool).get(coefficient) == "partial"
 
 
 def _spelled(prior: str) -> str:
@@ -294,8 +297,8 @@ def _probability(label: str, fit: Fit, question: Question) -> str:
     """Probability of the region; the status where there is none, and nothing where the law lacks the parameter."""
     if not _usable(fit):
         return fit.status
-    known = {one.name for one in fit.parameters} | {one.coef.name for one in fit.parameters}
-    if not known & set(question.names) or question.region is None:
+    known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
+    if not known & set(map(read_name, question.names)) or question.region is None:
         return ""
     told = beliefs_of(fit, question.names, label)
     return chance(told[0].inside(question.region)) if len(told) == 1 else ""
@@ -311,7 +314,6 @@ def _count(value: float) -> str:
 
 def _default_floor(fit: Fit, i: int) -> str:
     """Return the default prior of a floor, which ends at the lowest loss of its rows."""
-    one, rows = fit.parameters[i], fit.rows
-    for group, level in zip(one.coef.groups, one.level, strict=True):
-        rows = rows[rows[group].astype(str) == level]
+    one = fit.parameters[i]
+    rows = fit.rows[rows_at(fit.rows, one.coef.groups, one.level)]
     return str(Uniform(0.0, float(rows[fit.law.response].min())))

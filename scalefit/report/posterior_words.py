@@ -7,14 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from scalefit.compare import Comparison
-from scalefit.compare.beliefs import Belief, beliefs_of, published_belief, split_names
+from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
 from scalefit.compare.differences import agreement
 from scalefit.compare.words import SURE, UNLIKELY, chance
 from scalefit.datasets import PublishedValue
+from scalefit.names import LEVEL, split_names
 from scalefit.plots.style import short_number
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import WIDE, own_name, plain, role, words
-from scalefit.report.text import join
+from scalefit.report.text import join, name_words
 from scalefit.results import Fit
 from scalefit.typeset import GREEK
 
@@ -214,13 +215,13 @@ def mark_names(text: str, names: Collection[str]) -> str:
     """
     usable = {name for name in names if name.isidentifier()}
     longest_first = "|".join(sorted(usable, key=len, reverse=True))
-    marked = re.compile(rf"(?<![\w$.])({longest_first})(\[[^\]]*\])?(?![\w$(-])")
+    marked = re.compile(rf"(?<![\w$.])({longest_first})({LEVEL})?(?![\w$(-])")
 
     def mark(found: re.Match[str]) -> str:
         name, level = found[1], found[2] or ""
         if not (level or _is_symbol(name) or text.startswith(" =", found.end())):
             return found[0]
-        return f"${name}$" + (f" {level[1:-1].replace(',', ', ')}" if level else "")
+        return name_words(name + level)
 
     return marked.sub(mark, text) if usable else text
 

@@ -13,6 +13,7 @@ import numpy as np
 from scalefit.datasets import PublishedValue, published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef
+from scalefit.names import printed_level
 from scalefit.problem import Parameter, predict_law
 from scalefit.report.parts import Published
 from scalefit.results import Fit
@@ -31,7 +32,7 @@ class PublishedPoint:
     label : str
         The paper in words.
     values : mapping
-        Value by the fit's parameter name, in the units of the table.
+        Value by the parameter's printed name, in the units of the table.
     errors : mapping
         Printed standard error by name, where there is one.
     complete : bool
@@ -139,7 +140,7 @@ def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = Fals
         The sum over rows, comparable with ``fit.value``.
     """
     observed = fit.rows[fit.law.response].to_numpy(float)
-    logs = {one.name: np.log(values[one.name]) if one.is_log else values[one.name] for one in fit.parameters}
+    logs = {one.key: np.log(values[one.name]) if one.is_log else values[one.name] for one in fit.parameters}
     predicted = predict_law(fit.law, logs, fit.rows)
     r = np.abs(np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted)
     weights = fit.objective.weights
@@ -154,7 +155,7 @@ def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = Fals
 
 def _lookup(key: str, parameter: Parameter) -> PublishedValue | None:
     """Find a parameter's value; levels are written ``E[OPT, wikitext]`` in the table."""
-    level = f"[{', '.join(parameter.level)}]" if parameter.level else ""
+    level = f"[{printed_level(parameter.level, ', ')}]" if parameter.level else ""
     try:
         return published_value(f"{key}.{parameter.coef.name}{level}")
     except DataError:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from scalefit.bayes import parse_prior
-from scalefit.compare.beliefs import split_names
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Law
+from scalefit.names import parse_name, split_names
 from scalefit.report.engines import ENGINES, option_names, parameter_names
 from scalefit.report.steps import STEPS, step_names
 from scalefit.report.study import LEAST_SQUARES, FitSpec, StepSpec, Study
@@ -136,10 +136,17 @@ class _Reader:
         if lacking:
             raise StudyError(f"{self.file}, {where}: {lacking[0]!r} is missing")
         names = [coef.name for coef in Law.parse(spec.law).parameters] if spec.law else []
-        asked = str(options.get("param", "")).partition("[")[0]
+        asked = self._coefficient(str(options.get("param", "")), where)
         if kind == "sensitivity" and asked not in names:
             raise StudyError(f"{self.file}, {where}: param is {asked!r}; {closest(asked, names)}")
         return replace(spec, options=types.MappingProxyType(options))
+
+    def _coefficient(self, name: str, where: str) -> str:
+        """Return a parameter's name in the law, without its level."""
+        try:
+            return parse_name(name)[0]
+        except ValueError as error:
+            raise StudyError(f"{self.file}, {where}: {error}") from None
 
     def _check_types(self, options: Mapping[str, Any], call: Any, where: str) -> None:
         """Refuse values of other types than the function says that it takes."""
@@ -161,7 +168,7 @@ class _Reader:
         try:
             known = parameter_names(spec)
             for name, text in spec.options.get("priors", {}).items():
-                if name.partition("[")[0] not in known:
+                if self._coefficient(name, where) not in known:
                     raise DataError(f"there is no parameter {name!r} to give a prior; {closest(name, known)}")
                 parse_prior(text)
         except DataError as error:
@@ -239,7 +246,11 @@ def _check_references(study: Study) -> None:
             )
     for where, name, asked in _parameters(study):
         known = parameter_names(specs[name])
-        if not set(asked) & set(known):
+        try:
+            coefficients = {parse_name(one)[0] for one in asked}
+        except ValueError as error:
+            raise StudyError(f"{study.path.name}, {where}: {error}") from None
+        if not coefficients & set(known):
             words = " or ".join(map(repr, asked))
             raise StudyError(
                 f"{study.path.name}, {where}: fit {name!r} has no parameter {words}; {closest(asked[0], known)}"
@@ -296,8 +307,8 @@ def _parameters(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for where, part in _parts(study):
         main = getattr(part, "fit", "")
         if main:
-            yield from ((where, main, (one.partition("[")[0],)) for one in getattr(part, "parameters", ()))
-        asked = tuple(one.partition("[")[0] for one in split_names(getattr(part, "parameter", "")))
+            yield from ((where, main, (one,)) for one in getattr(part, "parameters", ()))
+        asked = split_names(getattr(part, "parameter", ""))
         if asked:
             fits = [main] if main else []
             fits += [name for key in ("fits", "also", "among") for name in getattr(part, key, ())]

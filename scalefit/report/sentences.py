@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scalefit.law import Coef
+from scalefit.names import Key, read_name, spread_name
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.published import PublishedPoint, objective_at
-from scalefit.report.text import join
+from scalefit.report.text import join, name_words
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import ROBUST_RATIO
@@ -46,13 +47,14 @@ EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "sprea
 NEAR = 2.0  # standard errors within which two numbers are called compatible
 
 
-def role(fit: Fit, name: str) -> str:
+def role(fit: Fit, name: str | Key) -> str:
     """Say what a parameter is: ``exponent of width``, ``coefficient of tokens``, ``floor``, ``scatter of a row``."""
-    coef = name.partition("[")[0]
-    if name in EXTRAS and fit.posterior is not None:
-        return EXTRAS[name]
-    if coef.startswith("sd("):
-        return f"spread of the {role(fit, coef[3:-1])} between groups"
+    coef = read_name(name)[0]
+    if coef in EXTRAS and fit.posterior is not None:
+        return EXTRAS[coef]
+    pooled = {spread_name(one.coef.name): one.coef.name for one in fit.parameters if one.kind == "common"}
+    if coef in pooled:
+        return f"spread of the {role(fit, pooled[coef])} between groups"
     for term in fit.law.terms:
         for part, kind in ((term.exponent, "exponent"), (term.coefficient, "coefficient")):
             if isinstance(part, Coef) and part.name == coef:
@@ -62,8 +64,8 @@ def role(fit: Fit, name: str) -> str:
 
 def own_name(fit: Fit, names: Sequence[str]) -> str:
     """Return the first of several names that a fit has, as a parameter or as the name of one with levels."""
-    known = {one.name for one in fit.parameters} | {one.coef.name for one in fit.parameters}
-    return next((name for name in names if name in known), names[0])
+    known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
+    return next((name for name in names if read_name(name) in known), names[0])
 
 
 def words(column: str) -> str:
@@ -82,8 +84,8 @@ def law_sentence(fit: Fit) -> str:
     """Give the exponents and the floor of a fit."""
     if fit.status != CONVERGED:
         return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {fit.message}"
-    single = [one for one in fit.estimates if "[" not in one.name]
-    exponents = [f"{role(fit, one.name)} is {_number(one)}" for one in single if one.kind == "exponent"]
+    single = [one for one in fit.estimates if not one.level]
+    exponents = [f"{role(fit, one.key)} is {_number(one)}" for one in single if one.kind == "exponent"]
     floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
     if not exponents:
         count = sum(one.kind == "exponent" for one in fit.estimates)
@@ -113,7 +115,8 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
         Two or three sentences.
     """
     if fit.status != CONVERGED:
-        return f"Whether ${name}$ is {plain(reference)} has no answer here: the fit is {fit.status}. {fit.message}"
+        asked = f"{name_words(name)} is {plain(reference)}"
+        return f"Whether {asked} has no answer here: the fit is {fit.status}. {fit.message}"
     one = fit[name]
     inside = _contains(one, reference)
     text = (
@@ -182,14 +185,14 @@ def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str
     moves = {
         label: (other[name].value - fit[name].value) / fit[name].se
         for label, other in others.items()
-        if name in other.names and fit[name].se > 0
+        if name in other and fit[name].se > 0
     }
     if not moves:
         return ""
     worst = max(moves, key=lambda label: abs(moves[label]))
     size = rounded(abs(moves[worst]), 1)
     unit = "standard errors" if fit.posterior is None else "posterior standard deviations"
-    return f"The choice that moves ${name}$ most is “{worst}”: by {size} of its {unit}."
+    return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} of its {unit}."
 
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
@@ -216,7 +219,7 @@ def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
     by = "" if change == "hardly changes" else f" by a factor of {rounded(max(ratio, 1 / ratio), 0.5)}"
     return (
         f"Rows of one {column} may share an error; resampling whole levels of {column} {change} the error of "
-        f"${name}${by}, to the interval {_interval(clustered[name])}."
+        f"{name_words(name)}{by}, to the interval {_interval(clustered[name])}."
     )
 
 
@@ -233,7 +236,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     size = abs(gaps[worst])
     start = f"The printed exponents of {point.label}"
     if size > NEAR:
-        text = f"{start} are not those of this optimum: ${worst}$ is {rounded(size, 1)} standard errors away"
+        text = f"{start} are not those of this optimum: {name_words(worst)} is {rounded(size, 1)} standard errors away"
     else:
         text = f"{start} lie within {rounded(size, 0.1)} standard errors of this optimum"
     if not point.complete:
@@ -248,7 +251,7 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
     distance = {
         label: max(abs(np.log(value / fit[name].value)) for name, value in point.values.items())
         for label, fit in fits.items()
-        if all(name in fit.names and fit[name].value > 0 and value > 0 for name, value in point.values.items())
+        if all(name in fit and fit[name].value > 0 and value > 0 for name, value in point.values.items())
     }
     if first not in distance:
         return ""
@@ -285,14 +288,14 @@ def rows_sentence(fit: Fit) -> str:
 def scatter_sentence(fit: Fit) -> str:
     """Warn when rows scatter unequally, so that plain standard errors would be too small."""
     ratios = {
-        one.name: one.se / one.gauss_newton for one in fit.estimates if one.gauss_newton > 0 and one.kind == "exponent"
+        one.key: one.se / one.gauss_newton for one in fit.estimates if one.gauss_newton > 0 and one.kind == "exponent"
     }
     if not ratios or max(ratios.values()) < ROBUST_RATIO:
         return ""
     worst = max(ratios, key=lambda name: ratios[name])
     return (
         f"Errors that assume equal, independent scatter would be too small: by a factor of "
-        f"{rounded(ratios[worst], 0.5)} for ${worst}$."
+        f"{rounded(ratios[worst], 0.5)} for {name_words(worst)}."
     )
 
 

@@ -17,7 +17,7 @@ from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import mark_names
 from scalefit.report.sentences import capital
 from scalefit.report.steps import StepFailed, ToyResult
-from scalefit.report.text import fill
+from scalefit.report.text import fill, name_words
 from scalefit.results import Fit
 from scalefit.rounding import MINUS, plus_minus, rounded
 from scalefit.sensitivity import Sensitivity
@@ -52,9 +52,9 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     """
     results, blocks = _begin(section, fits, gallery, Sensitivity)
     for label, found in results.items():
-        blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.param.partition("[")[0]])))
+        blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.key[0]])))
         caption = (
-            f"The parameter ${found.param.partition('[')[0]}$ under other choices (“{label}”). Blue: "
+            f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
             "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
             "At the right: rows, estimate ± standard deviation"
         )

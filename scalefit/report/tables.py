@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scalefit.names import printed_label, read_name
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint
-from scalefit.report.text import join
+from scalefit.report.text import join, name_words
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 
@@ -20,7 +21,6 @@ __all__ = [
     "level_tables",
     "models_table",
     "optima_table",
-    "parameter_words",
     "rows_shown",
     "transpose",
 ]
@@ -54,13 +54,13 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
     level = f"{fit.uncertainty.level:.0%}"
     header = ["", "estimate", f"{level} interval"]
     columns = [
-        [parameter_words(one) for one in shown],
+        [name_words(one.key) for one in shown],
         align_errors([plus_minus(one.value, one.se) for one in shown]),
         [rounded_interval(one.lo, one.hi, one.se) for one in shown],
     ]
     if clustered is not None:
         header.append(f"by {clustered.source.cluster}")
-        columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.name] for one in shown)])
+        columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.key] for one in shown)])
     for point in published:
         header.append(point.label)
         texts = [
@@ -83,14 +83,14 @@ def level_tables(fit: Fit) -> list[Block]:
     for coef in fit.law.parameters:
         if len(coef.groups) != 2:
             continue
-        found = {one.level: fit[one.name] for one in fit.parameters if one.coef == coef}
+        found = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
         down, across = (list(dict.fromkeys(level[i] for level in found)) for i in (0, 1))
-        columns = [down]
+        columns = [list(map(printed_label, down))]
         for b in across:
             cells = [found.get((a, b)) for a in down]
             columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
         caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
-        out.append(table(caption, ["", *across], transpose(columns), align="l" + "r" * len(across)))
+        out.append(table(caption, ["", *map(printed_label, across)], transpose(columns), align="l" + "r" * len(across)))
     return out
 
 
@@ -110,18 +110,18 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
         Estimates with errors; an empty cell where a fit has no such parameter.
     """
     first = next(iter(fits.values()))
-    names = list(parameters) or [
-        one.name for one in first.estimates if one.kind != "coefficient" and "[" not in one.name
+    names = list(map(read_name, parameters)) or [
+        one.key for one in first.estimates if one.kind != "coefficient" and not one.level
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in names:
-        found = [fit[name] if name in fit.names else None for fit in fits.values()]
+        found = [fit.get(name) for fit in fits.values()]
         columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
-    header = ["", "rows", *(f"${name}$" for name in names)]
-    lead = next((one for one in first.estimates if one.name in names and one.kind == "exponent"), None)
+    header = ["", "rows", *map(name_words, names)]
+    lead = next((one for one in first.estimates if one.key in names and one.kind == "exponent"), None)
     if lead is not None:
-        header.append(f"{first.uncertainty.level:.0%} interval of ${lead.name}$")
-        found = [fit[lead.name] if lead.name in fit.names else None for fit in fits.values()]
+        header.append(f"{first.uncertainty.level:.0%} interval of {name_words(lead.key)}")
+        found = [fit.get(lead.key) for fit in fits.values()]
         columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in found])
     align = "l" + "r" * (len(header) - 1)
     return table("The same question under other choices.", header, transpose(columns), align=align)
@@ -131,8 +131,8 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     """Return one row per fit: data, rows, loss and exponents; a fit without an answer says so in place of them."""
     rows = []
     for label, fit in fits.items():
-        exponents = [one for one in fit.estimates if one.kind == "exponent" and "[" not in one.name]
-        shown = [f"${one.name}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
+        exponents = [one for one in fit.estimates if one.kind == "exponent" and not one.level]
+        shown = [f"${one.coefficient}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
         rows.append([label, fit.source.name.replace("_", " "), str(fit.n_rows), _loss(fit), answer])
     caption = "What was fitted."
@@ -155,7 +155,7 @@ def optima_table(fits: Mapping[str, Fit]) -> Block:
         key = (fit.law, exact(fit.value))  # the same optimum, with its errors taken another way
         if key not in seen:
             seen.add(key)
-            single = [f"${one.name}$\u00a0{exact(one.value)}" for one in fit.estimates if "[" not in one.name]
+            single = [f"${one.coefficient}$\u00a0{exact(one.value)}" for one in fit.estimates if not one.level]
             rows.append([label, exact(fit.value), ",\u2002".join(single)])
     caption = "Optima to eight digits, to check another solver against. Objectives are sums over rows."
     return table(caption, ["fit", "objective", "optimum"], rows, align="lll", fill=2)
@@ -183,16 +183,8 @@ def _loss(fit: Fit) -> str:
 
 def rows_shown(fit: Fit) -> list[Estimate]:
     """Leave out parameters of two groups, which get tables of their own, unless nothing else is left."""
-    wide = {one.name for one in fit.parameters if len(one.coef.groups) == 2}
-    shown = [one for one in fit.estimates if one.name not in wide]
+    shown = [one for one in fit.estimates if len(one.level) != 2]
     return (shown or list(fit.estimates))[: 3 * _MOST_ROWS]
-
-
-def parameter_words(one: Estimate) -> str:
-    """Write a parameter with its level as words."""
-    name, _, level = one.name.partition("[")
-    words = f" {level.rstrip(']').replace(',', ', ')}" if level else ""
-    return f"${name}${words}"
 
 
 def transpose(columns: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -13,11 +13,12 @@ from typing import Final
 from scalefit.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef, Law, Term
+from scalefit.names import Key, printed_level, read_name
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 
-__all__ = ["Runs", "equation", "fill", "join", "runs", "spoken"]
+__all__ = ["Runs", "equation", "fill", "join", "name_words", "runs", "spoken"]
 
 Runs = list[str | dict[str, str]]
 
@@ -55,6 +56,13 @@ def symbol(name: str) -> dict[str, str]:
     letter = Law("loss", Coef(SYMBOLS.get(name, name)), ())
     source, markup = to_typst(letter).partition(" = ")[2], to_mathml(letter).partition("<mo>=</mo>")[2]
     return {"math": source, "mathml": markup, "alt": _spoken_name(name)}
+
+
+def name_words(name: str | Key) -> str:
+    """Write a parameter as a symbol with its level as words: ``$E$ OPT, wikitext``."""
+    coefficient, level = read_name(name)
+    letter = f"${coefficient}$" if coefficient.isidentifier() else coefficient
+    return f"{letter} {printed_level(level, ', ')}" if level else letter
 
 
 def equation(law: Law) -> dict[str, str]:
@@ -127,7 +135,7 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
     fit = fits[name]
     if rest in _FACTS:
         return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
-    if rest not in fit.names:
+    if rest not in fit:
         raise StudyError(f"text has {{{place}}}: {closest(rest, [*fit.names, *_FACTS])}")
     found = fit[rest]
     return {

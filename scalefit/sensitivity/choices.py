@@ -13,6 +13,7 @@ from scalefit.bayes.priors import parse_prior
 from scalefit.columns import parse_mapping
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
+from scalefit.names import Key, read_name
 from scalefit.problem import Problem
 
 __all__ = [
@@ -180,7 +181,7 @@ def show_value(value: Any) -> str:
 
 
 def default_vary(
-    table: pd.DataFrame, law: Law, problem: Problem, base: dict[str, Any], param: str, *, cut: int, pooled: bool
+    table: pd.DataFrame, law: Law, problem: Problem, base: dict[str, Any], param: str | Key, *, cut: int, pooled: bool
 ) -> dict[str, list[Any]]:
     """Choose what to vary from what the data and the law allow.
 
@@ -194,7 +195,7 @@ def default_vary(
         The base's.
     base : dict
         Its options.
-    param : str
+    param : str or (str, tuple of str)
         The parameter in question.
     cut : int
         Rows that the base left out for their loss.
@@ -242,9 +243,9 @@ def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> l
     return found
 
 
-def _priors(problem: Problem, param: str) -> list[str]:
-    kinds = {one.kind for one in problem.parameters if param in (one.name, one.coef.name)}
-    kind = next(iter(kinds), "")
+def _priors(problem: Problem, param: str | Key) -> list[str]:
+    coefficient, _ = read_name(param)
+    kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
     lowest = float(problem.design.law.response.min())
     if kind == "floor":  # the first leans to no floor, the second to the lowest loss
         return [f"TruncatedNormal({mu:.6g}, {lowest / 2:.6g}, 0, {lowest:.6g})" for mu in (0.0, lowest)]

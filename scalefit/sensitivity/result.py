@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.names import Key, parse_name
 from scalefit.rounding import plus_minus, rounded
 from scalefit.sensitivity.choices import LOSSES, Choice
 
@@ -79,7 +80,7 @@ class Sensitivity:
     Parameters
     ----------
     law, param : str
-        The law and the parameter in question.
+        The law and the parameter in question, as printed.
     source, sha256 : str
         The table and its hash.
     reference : float or None
@@ -112,6 +113,11 @@ class Sensitivity:
     answers: tuple[Answer, ...]
     seed: int
     version: str
+
+    @property
+    def key(self) -> Key:
+        """What the parameter is: coefficient and level."""
+        return parse_name(self.param)
 
     @property
     def base(self) -> Answer:
@@ -295,7 +301,10 @@ class Sensitivity:
         return specification(bars, self.param, **given)
 
     def record(self) -> dict[str, Any]:
-        """Return the result as plain JSON, as ``scalefit sensitivity --json`` prints it; what is not finite is null."""
+        """Return the result as plain JSON, as ``scalefit sensitivity --json`` prints it; what is not finite is null.
+
+        ``identity`` holds the ``coefficient`` of the parameter and its ``level`` as a list of labels.
+        """
         rows = [
             {name: _plain(value) for name, value in self._row(one).items()} | {"options": one.choice.options}
             for one in self.answers
@@ -303,6 +312,7 @@ class Sensitivity:
         return {
             "law": self.law,
             "param": self.param,
+            "identity": {"coefficient": self.key[0], "level": list(self.key[1])},
             "table": self.source,
             "sha256": self.sha256,
             "reference": self.reference,

@@ -19,6 +19,7 @@ from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
+from scalefit.names import Key, printed_name, read_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 from scalefit.records import NOT_CONVERGED
@@ -36,7 +37,7 @@ def sensitivity(
     data: str | os.PathLike[str] | pd.DataFrame,
     law: str | Law,
     *,
-    param: str,
+    param: str | Key,
     reference: float | None = None,
     region: tuple[float, float] | None = None,
     vary: Mapping[str, Any] | None = None,
@@ -69,8 +70,8 @@ def sensitivity(
     ----------
     data, law
         As for :func:`scalefit.bayes.bayes`.
-    param : str
-        The parameter in question, such as ``a_m`` or ``alpha[OPT]``.
+    param : str or (str, tuple of str)
+        The parameter in question, such as ``a_m`` or ``alpha[OPT]``, or coefficient and level.
     reference : float, optional
         A hypothesis about it.
     region : tuple of float, optional
@@ -108,19 +109,21 @@ def sensitivity(
     """
     law = law if isinstance(law, Law) else Law.parse(law)
     _check_question(reference, region)
+    key = _read_param(param)
+    name = printed_name(*key)
     base = {
         "drop_highest_loss": drop_highest_loss, "ties": ties, "where": where, "mapping": dict(mapping or {}),
         "derive": list(derive), "weights": weights, "likelihood": likelihood, "cluster": cluster, "prior": None,
         "exponents": exponents,
     }  # fmt: skip
     source, table = _read(data, law, base, drop_invalid)
-    prior, standard = _settle(law, table, base, pool, priors, param)
+    prior, standard = _settle(law, table, base, pool, priors, key)
     wanted = read_vary(standard if vary is None else vary)
-    wanted = {name: [one for one in values if one != prior] for name, values in wanted.items()}  # the base has it
-    choices = expand(base, {name: values for name, values in wanted.items() if values}, design)
+    wanted = {kind: [one for one in values if one != prior] for kind, values in wanted.items()}  # the base has it
+    choices = expand(base, {kind: values for kind, values in wanted.items() if values}, design)
     shared = {
-        "table": pack_frame(source.frame), "law": str(law), "param": param, "pool": dict(pool or {}), "path": path,
-        "priors": {name: str(one) for name, one in (priors or {}).items()}, "draws": draws, "seed": seed,
+        "table": pack_frame(source.frame), "law": str(law), "param": name, "pool": dict(pool or {}), "path": path,
+        "priors": {one: str(prior) for one, prior in (priors or {}).items()}, "draws": draws, "seed": seed,
         "level": level, "drop_invalid": drop_invalid,
     }  # fmt: skip
     about = {"shared": cell_key(shared)}  # in the key, so that another table or law makes other files
@@ -132,13 +135,13 @@ def sensitivity(
     )  # fmt: skip
     answers = tuple(_answer(one, cells[key]) for key, one in zip(keys, choices, strict=True))
     return Sensitivity(
-        str(law), param, table.name, table.sha256, reference, region, level, design, prior, answers, seed, __version__
+        str(law), name, table.name, table.sha256, reference, region, level, design, prior, answers, seed, __version__
     )
 
 
 def _settle(
     law: Law, table: Table, base: dict[str, Any], pool: Mapping[str, str] | None,
-    priors: Mapping[str, str | Prior] | None, param: str,
+    priors: Mapping[str, str | Prior] | None, param: Key,
 ) -> tuple[str, dict[str, list[Any]]]:  # fmt: skip
     """Check the base and the parameter; return its prior in words and what to vary by default."""
     pooled_law, partial = apply_pool(law, pool)
@@ -147,13 +150,21 @@ def _settle(
         free_sign=base["exponents"] == "free",
     )  # fmt: skip
     extras = extra_parameters(base["likelihood"] == "student_t", base["cluster"] is not None, partial)
-    names = [*problem.names, *(one.name for one in extras)]
-    if param not in names:
-        raise DataError(f"there is no parameter {param!r} in {law}; {closest(param, names)}")
+    parameters = (*problem.parameters, *extras)
+    if all(one.key != param for one in parameters):
+        name, names = printed_name(*param), [one.name for one in parameters]
+        raise DataError(f"there is no parameter {name!r} in {law}; {closest(name, names)}")
     known = resolve_priors(problem, extras, priors)
     cut = sum(one.rows for one in table.dropped if one.rule.startswith("drop_highest_loss"))
     standard = default_vary(table.frame, law, problem, base, param, cut=cut, pooled=bool(partial))
     return str(known[param]) if param in known else "none of its own", standard
+
+
+def _read_param(param: str | Key) -> Key:
+    try:
+        return read_name(param)
+    except ValueError as error:
+        raise DataError(f"param: {error}") from None
 
 
 def _check_question(reference: float | None, region: tuple[float, float] | None) -> None:
@@ -217,7 +228,7 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
     record = {"n_rows": result.n_rows, "status": result.status, "message": result.message}
     if result.status == NOT_CONVERGED:
         return record
-    if param not in result.names:
+    if param not in result:
         raise DataError(f"this fit has no {param}; {closest(param, result.names)}")
     found, draws = result[param], result.draws(param)
     posterior = result.posterior
