@@ -356,19 +356,42 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
         if separator != "," and separator in bare:
             remarks.append(f"The cells of {label} are taken to be separated by {SEPARATORS[separator]}.")
     _check_separator(first, second, label, separator)
-    header, rows, ends = _split(text, label, separator, skipped)
+    header, cells, ends = _split_plain(text, separator, skipped) or _split(text, label, separator, skipped)
     names = _check_header(header, label, remarks)
-    if not rows:
+    if not len(ends):
         raise DataError(f"{label} holds a header and nothing below it. Need at least one row of values.")
-    columns = {
-        name: pd.Series([cell if cell.strip() else None for cell in cells], dtype=object)
-        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
-    }
+    columns = {name: pd.Series(column, dtype=object) for name, column in zip(names, cells, strict=True)}
     frame = _number_rows(pd.DataFrame(columns))
     frame.attrs["scalefit"] = {"separator": separator}
-    if ends[-1] - ends[0] == len(rows) - 1:  # a row a line; lines only grow
+    if ends[-1] - ends[0] == len(ends) - 1:  # a row a line; lines only grow
         frame.attrs["scalefit"]["line_offset"] = ends[0] - 1
     return frame, tuple(remarks)
+
+
+_Cells = tuple[list[str], list[list[str | None]], Sequence[int]]
+"""Header, cells by column, and the line on which each row ends."""
+
+
+def _split_plain(text: str, separator: str, skipped: int) -> _Cells | None:
+    """Cut text without quotes, blank lines and spaces around cells, as most large tables are; None for other text.
+
+    Without a list for every row, which the collector of garbage would look at again and again, a million rows are
+    read in a third of the time.
+    """
+    text = text.replace("\r\n", "\n").removesuffix("\n")
+    odd = ('"', "\r", "\n\n", f"{separator} ", f" {separator}", "\n ", " \n", "" if separator == "\t" else "\t")
+    if text.startswith(("\n", " ")) or any(mark and mark in text for mark in odd):
+        return None
+    lines = text.split("\n")
+    width = lines[0].count(separator)
+    if width == 0 or any(line.count(separator) != width for line in lines):
+        return None
+    flat = text.replace("\n", separator).split(separator)
+    start = width + 1
+    columns: list[list[str | None]] = [flat[place + start :: start] for place in range(start)]  # type: ignore[misc]
+    if any(mark in text for mark in (separator * 2, f"{separator}\n", f"\n{separator}")) or text.endswith(separator):
+        columns = [[cell or None for cell in column] for column in columns]
+    return flat[:start], columns, range(2 + skipped, len(lines) + 1 + skipped)
 
 
 def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, int]:
@@ -377,6 +400,8 @@ def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, i
         return text, 0
     lines = text.splitlines(keepends=True)
     top = next((place for place, line in enumerate(lines) if line.strip() and line[0] != COMMENT), len(lines))
+    if top == 0 or not any(line[0] == COMMENT for line in lines[:top]):
+        return text, 0
     if top == len(lines):
         raise DataError(f"{label} holds only lines that start with {COMMENT}. Need a header line and rows of values.")
     last = max(place for place in range(top) if lines[place][0] == COMMENT)
@@ -390,26 +415,19 @@ def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, i
     return "".join(lines[start:]), start
 
 
-def _split(text: str, label: str, separator: str, skipped: int) -> tuple[list[str], list[list[str]], list[int] | range]:
-    """Cut the text into header, rows and the line on which each row ends; ``skipped`` lines stand above it."""
+def _split(text: str, label: str, separator: str, skipped: int) -> _Cells:
+    """Cut any text into cells; ``skipped`` lines stand above it."""
     stream = io.StringIO(text, newline="")
     reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
     try:
-        if '"' in text:
-            pairs = [(row, reader.line_num + skipped) for row in reader]
-            every, lines = [row for row, _ in pairs], [line for _, line in pairs]
-        else:  # a row a line
-            every = list(reader)
-            lines = range(1 + skipped, len(every) + 1 + skipped)  # type: ignore[assignment]
+        pairs = [(row, reader.line_num + skipped) for row in reader if len(row) > 1 or any(map(str.strip, row))]
     except csv.Error as error:
         raise DataError(
             f"{label}, line {reader.line_num + skipped} cannot be cut into cells ({error}). "
             "Check the double quotes on that line."
         ) from None
-    if any(len(row) < 2 and not any(cell.strip() for cell in row) for row in every):  # blank lines
-        kept = [place for place, row in enumerate(every) if len(row) > 1 or any(cell.strip() for cell in row)]
-        every, lines = [every[place] for place in kept], [lines[place] for place in kept]
-    header, rows, ends = every[0], every[1:], lines[1:]
+    (header, _), *below = pairs
+    rows, ends = [row for row, _ in below], [line for _, line in below]
     wrong = next((place for place, row in enumerate(rows) if len(row) != len(header)), None)
     if wrong is not None:
         row = rows[wrong]
@@ -419,7 +437,8 @@ def _split(text: str, label: str, separator: str, skipped: int) -> tuple[list[st
             else "Correct the line; put cells that hold the separator in double quotes."
         )
         raise DataError(f"{label}, line {ends[wrong]} has {len(row)} cells, not {len(header)} as the header. {remedy}")
-    return header, rows, ends
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    return header, [[cell if cell.strip() else None for cell in column] for column in columns], ends
 
 
 def _check_separator(first: str, second: str, label: str, separator: str) -> None:

@@ -388,7 +388,8 @@ def _decimals(cells: list[Any]) -> npt.NDArray[np.float64] | None:
         present = [cell for cell in cells if cell not in _EMPTY]
         if "\n".join(present).encode("ascii").translate(None, _DECIMAL_SIGNS):
             return None
-        values = np.fromiter((math.nan if cell in _EMPTY else float(cell) for cell in cells), np.float64, len(cells))
+        words = cells if len(present) == len(cells) else ["nan" if cell in _EMPTY else cell for cell in cells]
+        values = np.fromiter(map(float, words), np.float64, len(words))
     except (TypeError, ValueError):  # a cell that is not text, not ASCII, or not one number
         return None
     return None if np.isinf(values).any() else values  # too large: a message is to quote the cell
