@@ -26,6 +26,7 @@ from scalefit.errors import DataError
 
 __all__ = [
     "ALIASES",
+    "CORRECT",
     "BadCells",
     "Guess",
     "Numbers",
@@ -105,7 +106,7 @@ _DECIMAL_COMMAS = (
     "Write every number of the column with a decimal point and without other commas; in a file separated by "
     "semicolons all at once, for example with: sed 's/,/./g' OLD > NEW"
 )
-_CORRECT = (
+CORRECT = (
     "Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell or leave it empty, map another column, "
     "or leave the row out with a condition."
 )
@@ -374,7 +375,7 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
     if reasons:
         problems = {place: f"is not a number: {reasons[place]}" for place in sorted(reasons)}
         decimal = any("decimal comma" in reasons[place] for place in problems)
-        bad = BadCells(column, problems, _DECIMAL_COMMAS if decimal else _CORRECT)
+        bad = BadCells(column, problems, _DECIMAL_COMMAS if decimal else CORRECT)
     return Numbers(values, units, None if reasons or not commas else commas[0], bad)
 
 
@@ -457,6 +458,8 @@ def _undecided(column: pd.Series[Any], texts: list[str], refused: list[Any]) -> 
 
 def same_looking(name: str) -> str:
     """Bring names that print alike to one form: composed letters, ordinary width, no invisible characters."""
+    if name.isascii() and name.isprintable():
+        return name.strip()
     return "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf").strip()
 
 

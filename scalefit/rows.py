@@ -15,7 +15,7 @@ import pandas as pd
 
 from scalefit.columns import Unread, alike_column, find_columns, map_columns
 from scalefit.errors import DataError
-from scalefit.quantities import plain, read_numbers, row_label
+from scalefit.quantities import CORRECT, plain, read_numbers, row_label
 from scalefit.tables import Dropped, Table
 from scalefit.where import Where, parse_where
 
@@ -145,8 +145,10 @@ def _refuse_unread(unread: Unread, needed: tuple[str, ...], kept: Mask, *, can_d
     """Refuse cells that are not numbers, in the rows kept and the columns needed."""
     for name in needed:
         if name in unread and any(kept[place] for place in unread[name].problems):
-            advice = " An empty cell can be dropped with --drop-invalid (drop_invalid=True)." if can_drop else ""
-            raise DataError(unread[name].message(kept) + advice)
+            bad = unread[name]
+            droppable = can_drop and bad.remedy == CORRECT
+            advice = " An empty cell can be dropped with --drop-invalid (drop_invalid=True)." if droppable else ""
+            raise DataError(bad.message(kept) + advice)
 
 
 def _check_values(

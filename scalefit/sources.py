@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError, closest
 from scalefit.formats import FORMATS, MAX_SIZE_VARIABLE, decode, format_of, too_large
+from scalefit.quantities import shortened
 
 __all__ = [
     "DATASET",
@@ -41,7 +42,7 @@ MAX_SIZE: Final = 200_000_000
 
 DATASET: Final = "dataset:"
 CHUNK: Final = 1 << 20
-CHARACTERS: Final = 120  # of a path in a message
+CHARACTERS: Final = 300  # of a path in a message
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -99,12 +100,14 @@ def locate(data: str | os.PathLike[str], folder: str | os.PathLike[str] = ".") -
     ('dataset:chinchilla', 'chinchilla')
     """
     if isinstance(data, str):
+        if not data.strip():
+            raise DataError("the name of the table is empty. Need a file, or the name of a shipped data set.")
         if data == "-":
             return data
         if data.startswith(DATASET):
             name = data.removeprefix(DATASET)
             if name not in dataset_names():
-                raise DataError(f"there is no shipped data set {name!r}; {closest(name, dataset_names())}")
+                raise DataError(f"there is no shipped data set {shortened(name)}; {closest(name, dataset_names())}")
             return data
     path = _path(data, folder)
     if not isinstance(data, str):
@@ -117,7 +120,7 @@ def locate(data: str | os.PathLike[str], folder: str | os.PathLike[str] = ".") -
             )
         return DATASET + data
     if data.isidentifier() and not _exists(path):
-        raise DataError(f"there is no file and no shipped data set {data!r}; {closest(data, dataset_names())}")
+        raise DataError(f"there is no file and no shipped data set {shortened(data)}; {closest(data, dataset_names())}")
     return path
 
 
@@ -144,8 +147,9 @@ def file_name(name: str) -> str:
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
-    """Write a path for a reader: bytes that are not UTF-8 become replacement characters."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Write a path for a reader: bytes that are not UTF-8 become replacement characters, and long paths are cut."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}..."
 
 
 def _path(data: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
@@ -304,8 +308,7 @@ def _file_bytes(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         pass
     except OSError as error:
-        name = shown if len(shown) <= CHARACTERS else f"{shown[:CHARACTERS]}..."
-        raise DataError(f"'{name}' cannot be read: {error.strerror}. Check the name and permissions.") from None
+        raise DataError(f"'{shown}' cannot be read: {error.strerror}. Check the name and permissions.") from None
     except ValueError:
         raise DataError(f"{shown!r} cannot be the name of a file: it holds a zero byte.") from None
     if "://" in shown or re.match(r"https?:/", shown):

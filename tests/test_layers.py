@@ -25,7 +25,7 @@ HOUSE = {
     "quantities": (1, ""),
     "columns": (1, "quantities"),
     "formats": (1, "quantities columns"),
-    "sources": (1, "datasets formats"),
+    "sources": (1, "datasets quantities formats"),
     "tables": (1, "datasets quantities columns formats sources"),
     "where": (1, "quantities columns formats tables"),
     "rows": (1, "quantities columns formats tables where"),
