@@ -2,6 +2,9 @@
 
 Everything here works on a plain data frame and gives back a new one with the remarks to be shown;
 `scalefit.tables` wraps it for tables.
+
+A cell that is not a number is an error, unless the caller collects such cells (``unread``) because a condition may yet
+leave their rows out.
 """
 
 from __future__ import annotations
@@ -18,19 +21,25 @@ import pandas as pd
 from scalefit.errors import DataError, closest
 from scalefit.quantities import (
     ALIASES,
+    BadCells,
     Guess,
     guess_header,
     header_unit,
     is_missing,
-    parse_column,
     parse_number,
     plain,
+    read_numbers,
     row_label,
+    same_looking,
+    shortened,
 )
 
-__all__ = ["find_columns", "has_column", "map_columns", "parse_mapping"]
+__all__ = ["Unread", "alike_column", "find_columns", "has_column", "label_text", "map_columns", "parse_mapping"]
 
 Floats = npt.NDArray[np.float64]
+
+Unread = dict[str, BadCells]
+"""Column to the cells that its numbers were to be made of and that are not numbers."""
 
 
 def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
@@ -76,7 +85,9 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     return mapping
 
 
-def map_columns(frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[str]) -> pd.DataFrame:
+def map_columns(
+    frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[str], unread: Unread | None = None
+) -> pd.DataFrame:
     """Add the mapped columns, all of them read from the frame as it was.
 
     Parameters
@@ -87,6 +98,8 @@ def map_columns(frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[s
         From the name needed to ``column``, ``column*factor`` or ``column/factor``.
     remarks : list of str
         Grows by one sentence for each mapped column.
+    unread : dict, optional
+        Grows by the mapped columns with cells that are not numbers, which are an error without it.
 
     Returns
     -------
@@ -104,17 +117,25 @@ def map_columns(frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[s
         column, factor = _expression(expression, target, frame)
         if column == target and factor is None:
             continue
-        mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks)
+        mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks, target, unread)
         times = "" if factor is None else f", times {plain(factor)}"
         replaced = f", and replaces the column {target!r} of the table" if target in frame else ""
         remarks.append(f"Column {column!r} is mapped onto {target!r}{times}{replaced}.")
-        unit = header_unit(column, target) if target in ALIASES and factor is None else None
-        if unit and guess_header(column, target) != Guess(1.0):
-            remarks.append(
-                f"The header {column!r} names a unit, but the mapping gives no factor, so its numbers are "
-                f"taken as they stand."
-            )
+        if target in ALIASES and factor is None:
+            remarks.extend(_unit_remarks(column, target))
     return mapped
+
+
+def _unit_remarks(column: str, target: str) -> list[str]:
+    """Say that what a header holds in brackets changes nothing where the mapping gives no factor."""
+    unit, guess = header_unit(column, target), guess_header(column, target)
+    if not unit or guess == Guess(1.0):
+        return []
+    if guess is None:
+        return [f"What '({unit})' in the header {column!r} means is not known; its numbers are taken as they stand."]
+    return [
+        f"The header {column!r} names a unit, but the mapping gives no factor, so its numbers are taken as they stand."
+    ]
 
 
 def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str, float | None]:
@@ -123,13 +144,16 @@ def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str,
     columns = set(frame.columns)
     if text in columns:
         return text, None
+    if (alike := alike_column(text, frame.columns)) is not None:
+        return alike, None
     quoted = re.fullmatch(r"`([^`]*)`\s*(?:([*/])(.*))?", text)
     places = [match.start() for match in re.finditer(r"[*/]", text)]
     cuts = [(text[:place].strip(), text[place], text[place + 1 :]) for place in places]
     if quoted:
         cuts = [(quoted[1], quoted[2] or "", quoted[3] or "")]
-    for column, operator, number in cuts:
-        if column in columns:
+    for word, operator, number in cuts:
+        column = word if word in columns else alike_column(word, frame.columns)
+        if column is not None:
             if not operator:
                 return column, None
             factor = _factor(number, expression)
@@ -154,17 +178,28 @@ def _factor(text: str, expression: str) -> float:
     return factor
 
 
-def _scaled(column: pd.Series[Any], factor: float, remarks: list[str]) -> Floats:
-    """Read a column as numbers and multiply; refuse a unit given both in the cells and as a factor."""
-    numbers = parse_column(column)
-    if numbers.suffixed is not None and factor != 1.0:
-        raise DataError(
+def _scaled(column: pd.Series[Any], factor: float, remarks: list[str], target: str, unread: Unread | None) -> Floats:
+    """Read a column as the numbers of ``target`` and multiply; a unit both in a cell and as a factor is refused."""
+    numbers = read_numbers(column)
+    bad, values = numbers.bad, numbers.floats * factor
+    if numbers.units and factor != 1.0:
+        first = numbers.units[0]
+        clash = BadCells(
+            column,
+            dict.fromkeys(numbers.units, "brings a unit"),
             f"column {str(column.name)!r} is to be multiplied by {plain(factor)}, but cells such as "
-            f"{column.iloc[numbers.suffixed]!r} in {row_label(column, numbers.suffixed)} bring a unit. "
-            f"Keep one of the two; mapping the column without a factor keeps the cells as they are."
+            f"{shortened(column.iloc[first])} in {row_label(column, first)} bring a unit. "
+            f"Keep one of the two; mapping the column without a factor keeps the cells as they are.",
         )
+        if unread is None:
+            raise DataError(clash.remedy)
+        bad = clash if bad is None else BadCells(column, bad.problems | clash.problems, bad.remedy)
+        values[list(numbers.units)] = np.nan
+    if bad is not None:
+        if unread is None:
+            raise DataError(bad.message())
+        unread[target] = bad
     remarks.extend(numbers.remarks(column))
-    values: Floats = numbers.floats * factor
     return values
 
 
@@ -194,7 +229,50 @@ class _Work:
     derive: frozenset[str]
     remarks: list[str]
     frame: pd.DataFrame
+    unread: Unread | None = None
     done: set[str] = field(default_factory=set)
+
+
+def alike_column(name: str, columns: Iterable[str]) -> str | None:
+    """Find the one column whose name prints like ``name`` but is written with other characters.
+
+    Letters with separate accents, full-width letters and invisible characters make names that look the same and are
+    not. One such column is taken; several are refused.
+
+    Parameters
+    ----------
+    name : str
+        The name looked for.
+    columns : iterable of str
+        The names there are.
+
+    Returns
+    -------
+    str or None
+        None if the name itself is there, or nothing like it.
+
+    Raises
+    ------
+    DataError
+        For several columns that look like the name; their characters are listed.
+    """
+    known = list(columns)
+    if name in known:
+        return None
+    wanted = same_looking(name)
+    if wanted.isascii() and not any(not column.isascii() for column in known):
+        return None  # ASCII names look the same only if they are
+    found = [column for column in known if same_looking(column) == wanted]
+    if len(found) > 1:
+        spelled = "; ".join(f"{column!r} is {_characters(column)}" for column in found)
+        raise DataError(
+            f"several columns look like {name!r} but are written with other characters: {spelled}. Rename them."
+        )
+    return found[0] if found else None
+
+
+def _characters(text: str) -> str:
+    return " ".join(f"U+{ord(one):04X}" for one in text[:40])
 
 
 def has_column(frame: pd.DataFrame, name: str) -> bool:
@@ -210,13 +288,14 @@ def find_columns(
     labels: Iterable[str],
     derive: Iterable[str],
     remarks: list[str],
+    unread: Unread | None = None,
 ) -> pd.DataFrame:
-    """Do the work of `scalefit.tables.resolve` on a frame called ``name`` in messages."""
+    """Do the work of `scalefit.tables.resolve` on a frame called ``name`` in messages; ``unread`` as for a mapping."""
     wanted = tuple(dict.fromkeys(derive))
     for one in wanted:
         if one not in _RULES:
             raise DataError(f"cannot derive {one!r}; {closest(one, _RULES)}")
-    work = _Work(frame, name, frozenset(wanted), remarks, frame.copy())
+    work = _Work(frame, name, frozenset(wanted), remarks, frame.copy(), unread)
     numbers = tuple(dict.fromkeys(numeric))
     for column in numbers:
         _need_number(work, column)
@@ -234,7 +313,10 @@ def _need_number(work: _Work, name: str) -> None:
     found = _find(work, name)
     if found is not None:
         column, factor = found
-        work.frame[name] = _scaled(work.frame[column], factor, work.remarks)
+        before = work.unread.get(column) if work.unread is not None else None
+        work.frame[name] = _scaled(work.frame[column], factor, work.remarks, name, work.unread)
+        if before is not None and work.unread is not None:  # a mapped column, whose bad cells are NaN by now
+            work.unread[name] = before
     else:
         asked = _plan(work, name, ())
         if asked is None or not asked <= work.derive:
@@ -246,6 +328,9 @@ def _need_number(work: _Work, name: str) -> None:
         with np.errstate(all="ignore"):
             values = rule.formula(first, second)
         work.frame[name] = np.where((first > 0) & (second > 0), values, np.nan)
+        for column in rule.inputs:
+            if work.unread and column in work.unread:
+                work.unread.setdefault(name, work.unread[column])
         work.remarks.append(f"The table has no column {name!r}; it is computed as {rule.words}.")
     work.done.add(name)
 
@@ -258,27 +343,51 @@ def _need_label(work: _Work, name: str) -> None:
     column, factor = found
     cells = work.frame[column].astype(object)
     if factor != 1.0:
-        cells = pd.Series(_scaled(work.frame[column], factor, work.remarks)).astype(object)
-    given = [None if is_missing(cell, number=False) else _label(cell) for cell in cells]
+        bad = None if work.unread is None else Unread()  # a cell that is no number is a missing label
+        cells = pd.Series(_scaled(work.frame[column], factor, work.remarks, name, bad)).astype(object)
+    given = [None if is_missing(cell, number=False) else label_text(cell) for cell in cells]
     texts = [None if text is None else text.strip() for text in given]
     stripped = sum(a != b for a, b in zip(given, texts, strict=True))
     if stripped:
         work.remarks.append(f"Spaces around labels in column {column!r} are removed (cells: {stripped}).")
+    try:
+        "".join(text for text in texts if text is not None).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"column {column!r} holds labels that are not valid Unicode text. Correct them.") from None
     work.frame[name] = pd.Series(texts, index=work.frame.index, dtype=object)
 
 
-def _label(cell: object) -> str:
-    """Write a cell as a label: whole numbers without a decimal point."""
-    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+def label_text(cell: object) -> str:
+    """Write a cell as a label: text as it is, a whole number without a decimal point.
+
+    Different numbers give different labels.
+
+    Examples
+    --------
+    >>> label_text("1.10"), label_text(2.0), label_text(1e300)
+    ('1.10', '2', '1e+300')
+    """
+    if isinstance(cell, float | np.floating) and float(cell).is_integer() and abs(float(cell)) < WHOLE:
         return str(int(cell))
-    return str(cell)
+    try:
+        return str(cell)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        raise DataError("a whole number of thousands of digits cannot be a label. Write it as text.") from None
+
+
+WHOLE = 2.0**63  # whole floats up to here are written with all their digits
 
 
 def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] | None:
     """Find the column that stands for ``name`` and its factor; remark on a guess unless ``quiet``."""
     columns = list(work.source.columns)
-    if name in columns:
+    if name in work.source:
         return name, 1.0
+    alike = alike_column(name, columns)
+    if alike is not None:
+        if not quiet:
+            work.remarks.append(f"Read column {alike!r} as {name}: they look the same, but their characters differ.")
+        return alike, 1.0
     guesses: dict[str, Guess] = {}
     for column in columns:
         guess = guess_header(column, name) if name in ALIASES else None
@@ -306,10 +415,13 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
 
 def _same(frame: pd.DataFrame, one: tuple[str, Guess], other: tuple[str, Guess]) -> bool:
     """Tell whether two candidate columns hold the same values once their units are applied."""
-    try:
-        first, second = (parse_column(frame[c]).floats * guess.factor for c, guess in (one, other))
-    except DataError:
-        return bool((frame[one[0]].astype(object) == frame[other[0]].astype(object)).all())
+    left, right = (read_numbers(frame[column]) for column, _ in (one, other))
+    bad = [{} if numbers.bad is None else numbers.bad.problems for numbers in (left, right)]
+    if bad[0].keys() != bad[1].keys() or any(
+        frame[one[0]].iloc[place] != frame[other[0]].iloc[place] for place in bad[0]
+    ):
+        return False
+    first, second = left.floats * one[1].factor, right.floats * other[1].factor
     return bool(np.allclose(first, second, rtol=1e-12, atol=0.0, equal_nan=True))
 
 
@@ -338,7 +450,10 @@ def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
         parts.append(f"It can be computed ({formulas}): add derive {', '.join(lacking)} ({options}).")
     unknown = [column for column in columns if name in ALIASES and header_unit(column, name)]
     if unknown:
-        parts.append(f"The unit in the header {unknown[0]!r} is not understood; write {name}=COLUMN*FACTOR.")
+        parts.append(
+            f"What '({header_unit(unknown[0], name)})' in the header {unknown[0]!r} means is not known: map the column "
+            f"if it is meant, {name}=`{unknown[0]}`, with a factor if that is a unit, {name}=`{unknown[0]}`*1e9."
+        )
     if name in ALIASES:
         parts.append(f"Other names understood: {', '.join(ALIASES[name][1:])}.")
     meant = next((key for key, others in ALIASES.items() if name in others and key in columns), None)

@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 
+LISTED, COMPARED, LONGEST = 60, 1000, 80  # choices that a message lists, that are compared, and signs of one
+
+
 class ScalefitError(Exception):
     """Base of every error that scalefit raises on purpose."""
 
@@ -95,9 +98,16 @@ def closest(word: str, choices: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``"did you mean 'x'? Choices: ..."``, ready to end an error message.
+        ``"did you mean 'x'? Choices: ..."``, ready to end an error message. Of many choices some are listed, and long
+        ones are cut.
     """
     known = sorted(choices)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Choices: {', '.join(known) if known else 'none'}."
+    compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
+    near = difflib.get_close_matches(word[:LONGEST], compared[:COMPARED], n=1, cutoff=0.5)
+    hint = f"did you mean {_cut(near[0])!r}? " if near else ""
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return f"{hint}Choices: {', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

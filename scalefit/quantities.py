@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -25,17 +26,25 @@ from scalefit.errors import DataError
 
 __all__ = [
     "ALIASES",
+    "CORRECT",
+    "BadCells",
     "Guess",
     "Numbers",
+    "as_numbers",
     "guess_header",
     "header_unit",
     "is_missing",
     "parse_column",
     "parse_number",
     "plain",
+    "read_numbers",
     "row_label",
+    "same_looking",
+    "shortened",
 ]
 
+SHOWN = 60  # signs of a cell in a message
+LONGEST = 200  # signs of a header that may be a known name with a unit
 SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null"})
 
@@ -48,6 +57,7 @@ _NUMBER = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+(?:[eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?")
 _INFINITE = re.compile(r"([+-]?)(?:inf|infinity|∞)", re.IGNORECASE)
+_ORDINARY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _UNGROUPED = re.compile(r"[+-]?[0-9]{4,}(?:\.[0-9]*)?")
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -92,6 +102,47 @@ _SCALED = frozenset({"params", "tokens", "flops"})
 _BRACKETED = re.compile(r"(?P<base>.+?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
 _TRAILING = re.compile(r"(?P<base>.+?)(?:[_\s]+in)?[_\s,]+(?P<unit>[^_\s,()\[\]]+)\s*", re.IGNORECASE)
 
+_DECIMAL_COMMAS = (
+    "Write every number of the column with a decimal point and without other commas; in a file separated by "
+    "semicolons all at once, for example with: sed 's/,/./g' OLD > NEW"
+)
+CORRECT = (
+    "Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell or leave it empty, map another column, "
+    "or leave the row out with a condition."
+)
+
+_DECIMAL_SIGNS = b"0123456789+-.eE \n"
+_EMPTY = frozenset({None, "", "nan", "NaN", "NA", "N/A", "null", "None"})
+
+
+@dataclass(frozen=True, eq=False)
+class BadCells:
+    """Cells of one column that are not the numbers they should be; they matter only if their row is used.
+
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        The column as it is in the table.
+    problems : dict of int to str
+        Position of each bad cell, from 0, with what is wrong, such as ``"is not a number: it is text"``.
+    remedy : str
+        What to do, one or two sentences.
+    """
+
+    column: pd.Series[Any]
+    problems: dict[int, str]
+    remedy: str
+
+    def message(self, used: npt.NDArray[np.bool_] | None = None) -> str:
+        """Name the first bad cell among the rows used, and count the others."""
+        places = [place for place in self.problems if used is None or used[place]]
+        place, count = min(places), len(places) - 1
+        more = f"; {count} more cells of the column cannot be read either" if count else ""
+        return (
+            f"{row_label(self.column, place)}, column {str(self.column.name)!r}: "
+            f"{shortened(self.column.iloc[place])} {self.problems[place]}{more}. {self.remedy}"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
@@ -100,16 +151,24 @@ class Numbers:
     Parameters
     ----------
     floats : array, shape (n,), float64
-        NaN where the cell is missing.
-    suffixed : int or None
-        Position of the first cell with a suffix such as ``B``, from 0.
+        NaN where the cell is missing or bad.
+    units : tuple of int
+        Positions of the cells with a suffix such as ``B``, from 0.
     grouped : int or None
         Position of the first cell with thousands grouped by commas, from 0.
+    bad : BadCells or None
+        The cells that are not numbers.
     """
 
     floats: npt.NDArray[np.float64]
-    suffixed: int | None = None
+    units: tuple[int, ...] = ()
     grouped: int | None = None
+    bad: BadCells | None = None
+
+    @property
+    def suffixed(self) -> int | None:
+        """Position of the first cell with a suffix."""
+        return self.units[0] if self.units else None
 
     def remarks(self, column: pd.Series[Any]) -> tuple[str, ...]:
         """Say how the commas of the column were read, if it has any."""
@@ -154,6 +213,15 @@ def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
     return f"row {row}" if offset is None else f"row {row} (line {int(row) + int(offset)})"
 
 
+def shortened(value: object) -> str:
+    """Quote a cell for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        return "a whole number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]}...{text[-1]}"
+
+
 def is_missing(value: object, *, number: bool = True) -> bool:
     """Tell whether a cell is empty, NaN or one of the usual words for it.
 
@@ -195,7 +263,7 @@ def parse_number(text: str) -> float:
     if match["power"] and match["suffix"]:
         raise ValueError("it has both an exponent and a suffix")
     whole = (match["whole"] or "0").replace(",", "").replace("_", "")
-    power = int(match["power"] or 0) + SUFFIXES[match["suffix"].lower()]
+    power = match["power"] or SUFFIXES[match["suffix"].lower()]  # text: thousands of digits are too many for int()
     value = float(f"{match['sign']}{whole}.{match['part'] or '0'}e{power}")
     if math.isinf(value):
         raise ValueError("it is too large for a floating-point number")
@@ -230,7 +298,7 @@ def _cell_number(value: object) -> float:
 
 
 def parse_column(column: pd.Series[Any]) -> Numbers:
-    """Read a column as numbers.
+    """Read a column as numbers, all of its cells.
 
     Parameters
     ----------
@@ -248,61 +316,156 @@ def parse_column(column: pd.Series[Any]) -> Numbers:
         For a cell that is not a number (row, column, text and reason are named), and for commas that
         may be thousands separators as well as decimal commas.
     """
+    numbers = read_numbers(column)
+    if numbers.bad is not None:
+        raise DataError(numbers.bad.message())
+    return numbers
+
+
+def read_numbers(column: pd.Series[Any]) -> Numbers:
+    """Read a column as numbers, and keep account of the cells that are none.
+
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        Any type; the index holds the row numbers used in messages.
+
+    Returns
+    -------
+    Numbers
+        The values as float64; NaN where missing, and where ``bad`` says why.
+
+    Raises
+    ------
+    DataError
+        For a column of complex numbers.
+    """
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         if pd.api.types.is_complex_dtype(column.dtype):
             raise DataError(f"column {str(column.name)!r} holds complex numbers. Real numbers are needed.")
         return Numbers(column.to_numpy(dtype=np.float64, na_value=np.nan))
     cells = column.astype(object).tolist()
+    quick = _decimals(cells)
+    if quick is not None:
+        return Numbers(quick)
+    known: dict[str, float | str] = {}  # text to its value, or to the reason why it has none: tables repeat themselves
     values = np.full(len(cells), np.nan)
-    failures: list[tuple[int, str]] = []
+    reasons: dict[int, str] = {}
     for place, cell in enumerate(cells):
-        try:
-            values[place] = _cell_number(cell)
-        except ValueError as reason:
-            failures.append((place, str(reason)))
-    if failures:
-        raise DataError(_bad_cell(column, *failures[0], count=len(failures)))
-    texts = {place: cell for place, cell in enumerate(cells) if isinstance(cell, str)}
-    grouped = next((place for place, text in texts.items() if "," in text), None)
-    if grouped is not None:
-        _check_commas(column, list(texts.values()), grouped)
-    units = tuple(suffix for suffix in SUFFIXES if suffix)
-    suffixed = next((place for place, text in texts.items() if text.strip().lower().endswith(units)), None)
-    return Numbers(values, suffixed=suffixed, grouped=grouped)
+        read = known.get(cell) if isinstance(cell, str) else None
+        if read is None:
+            try:
+                read = _cell_number(cell)
+            except ValueError as reason:
+                read = str(reason)
+            if isinstance(cell, str):
+                known[cell] = read
+        if isinstance(read, str):
+            reasons[place] = read
+        else:
+            values[place] = read
+    texts = {place: cell for place, cell in enumerate(cells) if isinstance(cell, str) and place not in reasons}
+    commas = [place for place, text in texts.items() if "," in text]
+    if commas and _undecided(column, list(texts.values()), [cells[place] for place in reasons]):
+        reasons |= dict.fromkeys(commas, "it may be a decimal comma or a thousands separator")
+        values[commas] = np.nan
+    suffixes = tuple(suffix for suffix in SUFFIXES if suffix)
+    units = tuple(place for place, text in texts.items() if text.strip().lower().endswith(suffixes))
+    bad = None
+    if reasons:
+        problems = {place: f"is not a number: {reasons[place]}" for place in sorted(reasons)}
+        decimal = any("decimal comma" in reasons[place] for place in problems)
+        bad = BadCells(column, problems, _DECIMAL_COMMAS if decimal else CORRECT)
+    return Numbers(values, units, None if reasons or not commas else commas[0], bad)
 
 
-def _bad_cell(column: pd.Series[Any], place: int, reason: str, *, count: int) -> str:
-    """Write the message for a cell that is not a number."""
-    more = "" if count == 1 else f"; {count - 1} more cells of the column cannot be read either"
-    return (
-        f"{row_label(column, place)}, column {str(column.name)!r}: "
-        f"{column.iloc[place]!r} is not a number: {reason}{more}. "
-        f"Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell, map another column, "
-        f"or leave the cell empty and drop the row with --drop-invalid."
-    )
+def _decimals(cells: list[Any]) -> npt.NDArray[np.float64] | None:
+    """Read a column of plain decimals and gaps fast; None if there is anything that needs a closer look.
+
+    Whether all signs are those of decimals is seen from the joined text at once. What `float` makes of such a cell
+    is what `parse_number` makes of it: both round the same decimal correctly.
+    """
+    try:
+        present = [cell for cell in cells if cell not in _EMPTY]
+        if "\n".join(present).encode("ascii").translate(None, _DECIMAL_SIGNS):
+            return None
+        words = cells if len(present) == len(cells) else ["nan" if cell in _EMPTY else cell for cell in cells]
+        values = np.fromiter(map(float, words), np.float64, len(words))
+    except (TypeError, ValueError):  # a cell that is not text, not ASCII, or not one number
+        return None
+    return None if np.isinf(values).any() else values  # too large: a message is to quote the cell
 
 
-def _check_commas(column: pd.Series[Any], texts: list[str], grouped: int) -> None:
-    """Refuse commas in threes that could be decimal commas as well.
+def as_numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64] | None:
+    """Read a column whose role nobody has named as numbers, if it holds ordinary numbers and nothing else.
 
-    ``1,300,000`` or ``1,300.5`` settles it. Without such a cell, a file separated by semicolons (the
-    habit of places that write decimal commas) or a number of four digits and more without a comma
-    speaks against thousands.
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        Any type.
+
+    Returns
+    -------
+    array, shape (n,), or None
+        NaN where missing. None for text, for true and false, for numbers with suffixes or commas, and for a column
+        without a single number.
+
+    Examples
+    --------
+    >>> as_numbers(pd.Series(["1", "2.50", None]))
+    array([1. , 2.5, nan])
+    >>> as_numbers(pd.Series(["1.3B", "7B"])) is None
+    True
+    """
+    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
+        return None
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    cells = column.astype(object).tolist()
+    values = _decimals(cells)
+    if values is None:
+        values = np.full(len(cells), np.nan)
+        for place, cell in enumerate(cells):
+            if is_missing(cell):
+                continue
+            if isinstance(cell, bool | np.bool_) or not isinstance(cell, str | float | int | np.number | Decimal):
+                return None
+            word = cell.strip() if isinstance(cell, str) else cell
+            if isinstance(word, str) and not (_ORDINARY.fullmatch(word) or _INFINITE.fullmatch(word)):
+                return None
+            try:
+                values[place] = float(word)
+            except (OverflowError, TypeError, ValueError):
+                return None
+            if isinstance(word, str) and math.isinf(values[place]) and _ORDINARY.fullmatch(word):
+                return None  # too large: left as text, so that a message can quote it
+    return None if np.isnan(values).all() else values
+
+
+def _undecided(column: pd.Series[Any], texts: list[str], refused: list[Any]) -> bool:
+    """Tell whether commas in threes could be decimal commas as well.
+
+    ``1,300,000`` or ``1,300.5`` decides it. Without such a cell, a file separated by semicolons (the habit of places
+    that write decimal commas), a number of four digits and more without a comma, and a decimal comma in another cell
+    speak against thousands.
     """
     if any(text.count(",") > 1 or ("," in text and "." in text) for text in texts):
-        return
+        return False
     semicolons = dict(column.attrs.get("scalefit", {})).get("separator") == ";"
-    if semicolons or any(_UNGROUPED.fullmatch(text.strip()) for text in texts):
-        raise DataError(
-            f"{row_label(column, grouped)}, column {str(column.name)!r}: "
-            f"{column.iloc[grouped]!r} may be a decimal comma or a thousands separator. "
-            f"Write all numbers of the column without commas, with a decimal point."
-        )
+    decimal = any(isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip()) for cell in refused)
+    return semicolons or decimal or any(_UNGROUPED.fullmatch(text.strip()) for text in texts)
+
+
+def same_looking(name: str) -> str:
+    """Bring names that print alike to one form: composed letters, ordinary width, no invisible characters."""
+    if name.isascii() and name.isprintable():
+        return name.strip()
+    return "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf").strip()
 
 
 def _key(name: str) -> str:
     """Reduce a name to its letters and digits, in lower case."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    return "".join(character for character in same_looking(name).casefold() if character.isalnum())
 
 
 _KEYS = {name: {_key(alias): alias in LAST_RESORT for alias in aliases} for name, aliases in ALIASES.items()}
@@ -345,7 +508,9 @@ def guess_header(header: str, name: str) -> Guess | None:
     Guess or None
         None if the header means something else or its unit is not understood.
     """
-    keys = _KEYS[name]
+    if len(header) > LONGEST:
+        return None
+    keys, header = _KEYS[name], same_looking(header)
     if _key(header) in keys:
         return Guess(1.0, keys[_key(header)])
     for pattern in (_BRACKETED, _TRAILING):
@@ -362,6 +527,6 @@ def guess_header(header: str, name: str) -> Guess | None:
 
 
 def header_unit(header: str, name: str) -> str | None:
-    """Give the unit in the brackets of a header that otherwise stands for ``name``, else None."""
-    match = _BRACKETED.fullmatch(header)
+    """Give what stands in the brackets of a header that otherwise stands for ``name``, else None; often a unit."""
+    match = _BRACKETED.fullmatch(same_looking(header)) if len(header) <= LONGEST else None
     return match["unit"].strip() if match and _key(match["base"]) in _KEYS[name] else None

@@ -366,5 +366,5 @@ def _checked(law: Law, frame: pd.DataFrame) -> pd.DataFrame:
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
-    rows = select_rows(table, response=law.variables[0], numeric=law.variables, labels=law.groups).frame
+    rows = select_rows(table, response=law.variables[0], numeric=law.variables, labels=law.groups, can_drop=False).frame
     return rows.set_axis(frame.index, axis=0)

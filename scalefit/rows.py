@@ -1,21 +1,22 @@
 """Which rows of a table enter a fit: conditions, invalid values, the highest losses.
 
-Every rule that takes rows out is recorded in ``Table.dropped``; nothing is dropped unless asked for.
+Every rule that takes rows out is recorded in ``Table.dropped``; nothing is dropped unless asked for. The condition
+comes first: what stands in a row that it leaves out cannot stop a fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.columns import Unread, alike_column, find_columns, map_columns
 from scalefit.errors import DataError
-from scalefit.quantities import parse_column, plain, row_label
-from scalefit.tables import Dropped, Table, resolve
+from scalefit.quantities import CORRECT, plain, read_numbers, row_label
+from scalefit.tables import Dropped, Table
 from scalefit.where import Where, parse_where
 
 __all__ = ["select_rows"]
@@ -30,26 +31,34 @@ def select_rows(
     response: str,
     numeric: Iterable[str],
     labels: Iterable[str] = (),
+    mapping: Mapping[str, str] | None = None,
+    derive: Iterable[str] = (),
     where: str | Where | None = None,
     drop_invalid: bool = False,
     drop_highest_loss: int = 0,
     ties: str = "drop",
     weights: str | None = None,
+    can_drop: bool = True,
 ) -> Table:
     """Keep the rows that a fit is to use.
 
-    The rules work in this order: the condition, invalid values, weights of zero, the highest losses.
+    The rules work in this order: the condition, cells that are not numbers (always an error), invalid values, weights
+    of zero, the highest losses.
 
     Parameters
     ----------
     table : Table
-        Usually from `scalefit.tables.resolve`; columns still missing are looked for here the same way.
+        From `scalefit.tables.read_table`; columns that are missing are looked for as in `scalefit.tables.resolve`.
     response : str
         The column that the law predicts.
     numeric : iterable of str
         The columns that must be positive and finite; the response is always among them.
     labels : iterable of str
         The columns of levels, which must not be missing.
+    mapping : mapping, optional
+        Columns to add first, as for `scalefit.tables.read_table`.
+    derive : iterable of str
+        Columns that may be computed, as for `scalefit.tables.resolve`.
     where : str or Where, optional
         A condition on any columns of the table; see `scalefit.where`.
     drop_invalid : bool
@@ -61,6 +70,8 @@ def select_rows(
         ``"keep"`` drops exactly K rows: the last K of a stable sort, so that among equals earlier rows stay.
     weights : str, optional
         A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
+    can_drop : bool
+        Whether the caller has the options ``where`` and ``drop_invalid``, so that messages may name them.
 
     Returns
     -------
@@ -70,17 +81,27 @@ def select_rows(
     Raises
     ------
     DataError
-        If a rule leaves no rows, for invalid values (row and column are named), and for an option
-        that makes no sense.
+        If a rule leaves no rows, for invalid values and cells that are not numbers in the rows that the condition
+        leaves (row and column are named), and for an option that makes no sense.
     """
     _check_options(drop_highest_loss, ties)
     positive = tuple(dict.fromkeys((response, *numeric)))
     named = tuple(dict.fromkeys(labels))
     extra = () if weights is None or weights in positive else (weights,)
-    table = resolve(table, numeric=(*positive, *extra), labels=named)
+    remarks, unread = list(table.remarks), Unread()
+    mapped = map_columns(table.frame, mapping, remarks, unread) if mapping else table.frame
+    frame = find_columns(
+        mapped, name=table.name, numeric=(*positive, *extra), labels=named, derive=derive, remarks=remarks,
+        unread=unread,
+    )  # fmt: skip
+    table = replace(table, frame=frame, remarks=tuple(dict.fromkeys(remarks)))
+    kept = np.ones(len(frame), dtype=np.bool_)
     if where is not None:
-        table = _keep_where(table, parse_where(where) if isinstance(where, str) else where)
-    table = _check_values(table, positive, named, weights, drop_invalid=drop_invalid)
+        condition = parse_where(where) if isinstance(where, str) else where
+        kept = condition.mask(frame, unread)
+        table = _keep_where(table, condition, kept)
+    _refuse_unread(unread, (*positive, *extra), kept, can_drop=can_drop)
+    table = _check_values(table, positive, named, weights, drop_invalid=drop_invalid, can_drop=can_drop)
     if weights is not None:
         table = _drop_weightless(table, weights)
     if drop_highest_loss:
@@ -101,13 +122,13 @@ def _keep(table: Table, mask: Mask, *dropped: Dropped) -> Table:
     return replace(table, frame=table.frame.loc[mask].copy(), dropped=(*table.dropped, *dropped))
 
 
-def _keep_where(table: Table, where: Where) -> Table:
-    mask = where.mask(table.frame)
+def _keep_where(table: Table, where: Where, mask: Mask) -> Table:
     out = int(np.count_nonzero(~mask))
     remarks = list(table.remarks)
-    for column in (table.frame[name] for name in where.columns):
+    for name in where.columns:
+        column = table.frame[name if name in table.frame else alike_column(name, table.frame.columns) or name]
         if not pd.api.types.is_numeric_dtype(column.dtype):
-            remarks.extend(_comma_remarks(column))
+            remarks.extend(read_numbers(column).remarks(column))  # how commas were read, if it was read as numbers
     if out == len(mask):
         raise DataError(
             f"no row of {table.name!r} fulfils the condition {where} ({out} rows were looked at). "
@@ -117,15 +138,17 @@ def _keep_where(table: Table, where: Where) -> Table:
         remarks.append(f"All rows fulfil the condition {where}.")
     table = replace(table, remarks=tuple(dict.fromkeys(remarks)))
     reason = "the condition is false or a value that it needs is missing"
-    return _keep(table, mask, Dropped(f"where={where}", out, reason)) if out else table
+    return _keep(table, mask, Dropped("where", out, reason, str(where))) if out else table
 
 
-def _comma_remarks(column: pd.Series[Any]) -> tuple[str, ...]:
-    """Say how commas were read in a text column that a condition read as numbers."""
-    try:
-        return parse_column(column).remarks(column)
-    except DataError:
-        return ()  # a text column, compared as text
+def _refuse_unread(unread: Unread, needed: tuple[str, ...], kept: Mask, *, can_drop: bool) -> None:
+    """Refuse cells that are not numbers, in the rows kept and the columns needed."""
+    for name in needed:
+        if name in unread and any(kept[place] for place in unread[name].problems):
+            bad = unread[name]
+            droppable = can_drop and bad.remedy == CORRECT
+            advice = " An empty cell can be dropped with --drop-invalid (drop_invalid=True)." if droppable else ""
+            raise DataError(bad.message(kept) + advice)
 
 
 def _check_values(
@@ -135,6 +158,7 @@ def _check_values(
     weights: str | None,
     *,
     drop_invalid: bool,
+    can_drop: bool,
 ) -> Table:
     """Find invalid values, the first in each row; refuse them or drop their rows, counted by reason."""
     found: dict[int, tuple[str, str]] = {}
@@ -148,9 +172,9 @@ def _check_values(
     if not found:
         return table
     if not drop_invalid:
-        raise DataError(_invalid_message(table, found))
+        raise DataError(_invalid_message(table, found, can_drop=can_drop))
     if len(found) == len(table.frame):
-        raise DataError(_invalid_message(table, found) + " Dropping them would leave nothing.")
+        raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")
     counts: dict[str, int] = {}
     for name, problem in (found[row] for row in sorted(found)):
         reason = f"{name} is {problem}"
@@ -170,7 +194,7 @@ def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]],
             found.setdefault(int(place), (name, problem))
 
 
-def _invalid_message(table: Table, found: dict[int, tuple[str, str]]) -> str:
+def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_drop: bool) -> str:
     """List the first invalid rows, their number and the remedy."""
     frame = table.frame
     rows = []
@@ -186,8 +210,12 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]]) -> str:
             f"{len(found)} of {len(frame)} rows of {table.name!r} have values that cannot be used:",
             *rows,
             "Numbers must be finite and above zero (weights may be zero), labels must be given. "
-            "Correct the table, leave these rows out with a condition, "
-            "or drop them with --drop-invalid (drop_invalid=True).",
+            + (
+                "Correct the table, leave these rows out with a condition, "
+                "or drop them with --drop-invalid (drop_invalid=True)."
+                if can_drop
+                else "Correct the table, or leave these rows out of it."
+            ),
         ]
     )
 
@@ -198,13 +226,14 @@ def _drop_weightless(table: Table, weights: str) -> Table:
     out = int(np.count_nonzero(~mask))
     if out == len(mask):
         raise DataError(f"every weight in column {weights!r} is zero. Need at least one row with a positive weight.")
-    return _keep(table, mask, Dropped(f"weights={weights}", out, "the weight is zero")) if out else table
+    return _keep(table, mask, Dropped("weights", out, "the weight is zero", weights)) if out else table
 
 
 def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
     """Drop the rows with the highest responses."""
     values = table.frame[response].to_numpy(dtype=np.float64)
-    rule = f"drop_highest_loss={count}, ties={ties}"
+    setting = f"{count}, ties={ties}"
+    rule = f"drop_highest_loss={setting}"
     if count >= len(values):
         raise DataError(
             f"{rule} would drop all {len(values)} rows of {table.name!r}. Need a number below {len(values)}."
@@ -226,7 +255,7 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
             reason += f", and {tied} tied with the last of them"
     elif tied:
         reason += f"; {tied} more with the same value are kept"
-    return _keep(table, mask, Dropped(rule, int(np.count_nonzero(~mask)), reason))
+    return _keep(table, mask, Dropped("drop_highest_loss", int(np.count_nonzero(~mask)), reason, setting))
 
 
 def _remark_duplicates(table: Table, columns: list[str]) -> Table:

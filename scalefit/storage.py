@@ -214,13 +214,19 @@ def _key(saved: str | list[Any], parameters: tuple[Parameter, ...]) -> Key:
 
 def _finding(record: dict[str, Any], parameters: tuple[Parameter, ...]) -> Finding:
     return Finding(**record | {"about": tuple(_key(one, parameters) for one in record.get("about", ()))})
+def _dropped(record: dict[str, Any]) -> Dropped:
+    """Read a rule that took rows out; earlier releases kept kind and setting as one text."""
+    if "rule" in record:
+        kind, _, setting = record.pop("rule").partition("=")
+        record |= {"kind": kind, "setting": setting}
+    return Dropped(**record)
 
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
     law = Law.parse(record["law"])
     source = record["source"]
     parameters = tuple(_parameter(one, law) for one in record["parameters"])
-    dropped = tuple(Dropped(**one) for one in source["dropped"])
+    dropped = tuple(_dropped(one) for one in source["dropped"])
     optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
     spread: dict[str, Any] = record["uncertainty"] | {name: arrays.get(name) for name in ARRAYS}
     return Fit(
@@ -273,7 +279,7 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "n_rows": fit.n_rows,
         "rows_read": fit.source.rows_read,
         "rows_dropped": sum(one.rows for one in fit.source.dropped),
-        "dropped": [asdict(one) for one in fit.source.dropped],
+        "dropped": [{"rule": one.rule} | asdict(one) for one in fit.source.dropped],
         "loss": fit.objective.loss,
         "delta": fit.objective.delta,
         "space": fit.objective.space,

@@ -59,7 +59,7 @@ def fit_text(fit: Fit) -> str:
         Lines of at most the width of the longest sentence.
     """
     source, spread = fit.source, fit.uncertainty
-    dropped = "; ".join(f"{one.rows} dropped by {one.rule}" for one in source.dropped)
+    dropped = "; ".join(one.words for one in source.dropped)
     lines = [
         f"{fit.status}: {fit.message}",
         f"  law        {fit.law}",

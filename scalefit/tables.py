@@ -1,26 +1,24 @@
 """Read a user's table: files, streams and data frames, column mapping, names, units, derived columns.
 
 `read_table` brings a table in as it is; `resolve` makes sure that the columns which a law needs are
-there as float64 numbers or as text. Whatever is guessed on the way is said in ``Table.remarks``.
+there as float64 numbers or as text. Whatever is guessed on the way is listed in ``Table.remarks``.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import os
-import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 
 from scalefit.columns import find_columns, map_columns, parse_mapping
-from scalefit.errors import DataError, closest
-from scalefit.formats import FORMATS, format_of, frame_digest, frame_from_bytes, tidy_frame
+from scalefit.datasets import dataset_names, load_dataset
+from scalefit.errors import DataError
+from scalefit.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
+from scalefit.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 
 __all__ = ["Dropped", "Table", "parse_mapping", "read_table", "resolve"]
 
@@ -31,17 +29,33 @@ class Dropped:
 
     Parameters
     ----------
-    rule : str
-        The rule as the user gave it, such as ``"drop_highest_loss=40, ties=drop"``.
+    kind : str
+        The kind of rule: ``where``, ``drop_invalid``, ``weights`` or ``drop_highest_loss``.
     rows : int
         How many rows it took.
     reason : str
         Why, in words.
+    setting : str
+        What the user gave to the rule, such as the condition ``"loss < 8"`` or ``"40, ties=drop"``; empty for a rule
+        that is only switched on.
     """
 
-    rule: str
+    kind: str
     rows: int
     reason: str
+    setting: str = ""
+
+    @property
+    def rule(self) -> str:
+        """The rule as an option: ``drop_highest_loss=40, ties=drop``."""
+        return f"{self.kind}={self.setting}" if self.setting else self.kind
+
+    @property
+    def words(self) -> str:
+        """What the rule did, as a phrase: ``kept rows where loss < 8; 2 dropped``."""
+        if self.kind == "where":
+            return f"kept rows where {self.setting}; {self.rows} dropped"
+        return f"{self.rows} dropped by {self.rule}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,88 +91,120 @@ def read_table(
     *,
     mapping: Mapping[str, str] | None = None,
     name: str | None = None,
+    typed: bool = True,
+    max_size: int | str | None = None,
 ) -> Table:
-    """Read a table as it is, and add the columns that ``mapping`` asks for.
+    r"""Read a table as it is, and add the columns that ``mapping`` asks for.
 
     Parameters
     ----------
-    source : path, ``"-"``, stream or DataFrame
-        CSV, TSV, Parquet or JSON lines by suffix, text also with ``.gz``. Another suffix, a stream
-        and ``"-"`` (standard input) are looked into, and the separator is found in the header.
+    source : str, path, stream or DataFrame
+        A file: CSV, TSV, Parquet, JSON lines or a JSON list of records by suffix, text also with ``.gz``; another
+        suffix, a stream and ``"-"`` (standard input) are looked into, and the separator is found in the header. The
+        folder of a toy sweep: its models that did not fail. Or a shipped data set, ``"chinchilla"``; where a file is
+        called so too, write ``"./chinchilla"`` or ``"dataset:chinchilla"``.
     mapping : dict of str to str, optional
         From the name needed to a column, with a factor if need be: ``{"tokens": "D_B*1e9"}``.
     name : str, optional
         Name of the data set; the file name without its suffix if not given.
+    typed : bool
+        Turn columns of ordinary numbers into numbers, and columns of true and false into truth values; a column in
+        which two texts are one number (``1.1`` and ``1.10``) stays text. False keeps every cell as it is written in a
+        text file: the fits read tables like this, since only the use of a column tells numbers from labels. Shipped
+        sets, Parquet and DataFrames bring types of their own.
+    max_size : int or str, optional
+        Most bytes to read, after unpacking, such as ``"4GB"``; 200 MB without it, or what the environment variable
+        ``SCALEFIT_MAX_SIZE`` says.
 
     Returns
     -------
     Table
-        Columns of ordinary numbers are numbers, all others text as in the file.
+        With row numbers from 1.
 
     Raises
     ------
     DataError
-        If there is no such file, if it is not a table, or if the mapping names an unknown column.
+        If there is no such file, if it is not a table or too large, or if the mapping names an unknown column.
     MissingExtra
         If a Parquet file is given and pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import io
+    >>> table = read_table(io.StringIO("run,params,loss\n001,1.3B,2.50\n"))
+    >>> table.frame["loss"].tolist(), table.frame["params"].tolist()
+    ([2.5], ['1.3B'])
+    >>> read_table(io.StringIO("run,loss\n001,2.50\n"), typed=False).frame["run"].tolist()
+    ['001']
     """
-    if isinstance(source, pd.DataFrame):
-        origin = dict(source.attrs.get("scalefit", {})).get("name")
-        given = str(origin) if origin else "dataframe"
+    if isinstance(source, str | os.PathLike):
+        source = locate(source)
+    sweep = source if isinstance(source, Path) and is_folder(source) else None
+    shipped = _shipped(source)
+    if shipped is not None:
+        whole = load_dataset(shipped)
+        frame, remarks = tidy_frame(whole, shipped)
+        given, sha256 = shipped, str(whole.attrs["scalefit"]["sha256"])  # of the file, which anyone can check
+    elif isinstance(source, pd.DataFrame):
+        origin = dict(source.attrs.get("scalefit", {}))
+        given = str(origin.get("name") or "dataframe")
         frame, remarks = tidy_frame(source, "the DataFrame")
+        frame.attrs["scalefit"] = {key: origin[key] for key in ("separator", "line_offset") if key in origin}
+        if not source.index.equals(frame.index):
+            frame.attrs["scalefit"].pop("line_offset", None)  # rows are not those of the file any more
         sha256 = frame_digest(frame)
     else:
-        data, label, given, kind = _load(source)
-        frame, remarks = frame_from_bytes(data, label=label, kind=kind)
-        sha256 = hashlib.sha256(data).hexdigest()
-    title = name or given
+        content = read_content(source if sweep is None else _sweep_table(sweep), max_size=max_size)
+        frame, remarks = frame_from_bytes(
+            content.data, label=content.label, kind=content.kind, limit=size_limit(max_size)
+        )
+        given, sha256 = content.name, content.sha256
+        if typed:
+            frame = typed_frame(frame)
+    title = name or (given if sweep is None else shown_path(sweep.resolve().name))
     frame.attrs["scalefit"] = {**frame.attrs.get("scalefit", {}), "name": title}
     notes = list(remarks)
     if mapping:
         frame = map_columns(frame, mapping, notes)
-    return Table(frame, title, sha256, rows_read=len(frame), remarks=tuple(notes))
+    table = Table(frame, title, sha256, rows_read=len(frame), remarks=tuple(notes))
+    return table if sweep is None else _finished_models(table)
 
 
-def _load(source: str | os.PathLike[str] | IO[str] | IO[bytes]) -> tuple[bytes, str, str, str | None]:
-    """Fetch the bytes of a source, with its label in messages, its name and its format if known."""
-    if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
-        path = Path(source).expanduser()
-        stem = path.name.removesuffix(".gz").removesuffix(".GZ")
-        return _file_bytes(path), f"'{path}'", Path(stem).stem or path.name, format_of(path)
-    if isinstance(source, str | os.PathLike):
-        stream: Any = getattr(sys.stdin, "buffer", sys.stdin)
-        label, name = "the standard input", "stdin"
-    elif hasattr(source, "read"):
-        stream, label, name = source, "the stream", "stream"
-    else:
-        raise DataError(f"cannot read a table from a {type(source).__name__}. Need a path, '-' or a DataFrame.")
-    try:
-        content = stream.read()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{label} cannot be decoded ({error}). Need text in UTF-8.") from None
-    return content.encode() if isinstance(content, str) else bytes(content), label, name, None
+def _shipped(source: object) -> str | None:
+    """Return the name of the shipped set that is named, or whose rows are all given, None for anything else."""
+    if isinstance(source, pd.DataFrame):
+        name = dict(source.attrs.get("scalefit", {})).get("name")
+        return name if name in dataset_names() and source.equals(load_dataset(name)) else None
+    return dataset_of(source) if isinstance(source, str | os.PathLike) else None
 
 
-def _file_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError(f"'{path}' is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}. Check the name and permissions.") from None
-    if "://" in str(path) or re.match(r"https?:/", str(path)):
-        raise DataError(f"'{path}' is a web address. Download the file first and give its path.")
-    if not path.parent.is_dir():
-        raise DataError(f"there is no file '{path}', nor a folder '{path.parent}'. Check the path.")
-    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    tables = [entry for entry in names if format_of(Path(entry)) in FORMATS.values()] or names
-    near = tables if len(tables) <= 12 else difflib.get_close_matches(path.name, tables, n=12, cutoff=0.3)
-    raise DataError(f"there is no file '{path.name}' in '{path.parent}'; {closest(path.name, near)}")
+def _sweep_table(folder: Path) -> Path:
+    """Find the table of a toy sweep."""
+    if not (folder / "table.csv").is_file():
+        raise DataError(
+            f"{shown_path(folder)!r} is a folder without table.csv; give a file, or the folder of a sweep that has "
+            "finished models (make one with: scalefit toy sweep GRID.toml --out DIR)"
+        )
+    return folder / "table.csv"
 
 
-def resolve(table: Table, *, numeric: Iterable[str], labels: Iterable[str] = (), derive: Iterable[str] = ()) -> Table:
+def _finished_models(table: Table) -> Table:
+    """Leave out the models of a sweep that failed."""
+    if "status" not in table.frame:
+        return table
+    failed = table.frame["status"].astype(str).str.startswith("failed")
+    dropped = Dropped("where", int(failed.sum()), "models whose training failed", "status == done")
+    return replace(table, frame=table.frame[~failed], dropped=(dropped,) if dropped.rows else ())
+
+
+def resolve(
+    table: Table,
+    *,
+    numeric: Iterable[str],
+    labels: Iterable[str] = (),
+    derive: Iterable[str] = (),
+    strict: bool = True,
+) -> Table:
     """Make sure that the needed columns exist, under the needed names and with the right type.
 
     A column that the table has under exactly the needed name is taken. Otherwise other spellings of
@@ -172,11 +218,13 @@ def resolve(table: Table, *, numeric: Iterable[str], labels: Iterable[str] = (),
     numeric : iterable of str
         Columns needed as float64. Missing cells become NaN.
     labels : iterable of str
-        Columns needed as text. Missing cells become None. A name that is in ``numeric`` too stays
-        a number.
+        Columns needed as text, as it is written in a text file, without spaces around it. Missing cells become None.
+        A name that is in ``numeric`` too stays a number.
     derive : iterable of str
         Columns that may be computed if they are missing: ``params`` as 12 depth width^2, ``flops``
         as 6 params tokens. Tokens are computed as flops / (6 params) without being asked for.
+    strict : bool
+        Refuse cells that are not numbers; False makes them NaN, for a reader who looks at some rows only.
 
     Returns
     -------
@@ -189,5 +237,8 @@ def resolve(table: Table, *, numeric: Iterable[str], labels: Iterable[str] = (),
         For a missing column, two columns that fit one name, or a cell that is not a number.
     """
     remarks = list(table.remarks)
-    frame = find_columns(table.frame, name=table.name, numeric=numeric, labels=labels, derive=derive, remarks=remarks)
+    frame = find_columns(
+        table.frame, name=table.name, numeric=numeric, labels=labels, derive=derive, remarks=remarks,
+        unread=None if strict else {},
+    )  # fmt: skip
     return replace(table, frame=frame, remarks=tuple(dict.fromkeys(remarks)))

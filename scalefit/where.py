@@ -4,8 +4,10 @@ A closed language on Python's own ``ast``, walked here and never evaluated by Py
 comparisons (``== != < <= > >=``, chained), ``in`` and ``not in`` a list, ``and``, ``or``, ``not``,
 parentheses, numbers, text in quotes, ``true`` and ``false``, and column names (odd ones in backquotes).
 
-A comparison with a missing cell is false, also for ``!=`` and ``not in``. Text columns whose cells
-are numbers (``3.1T``) compare with numbers as numbers.
+What a column is compared with says how it is read: with a number as numbers (``3.1T`` is one), with text in quotes as
+the text that is written, so that ``run == "001"`` finds no ``1``. Two columns of text are compared as numbers if both
+hold nothing else. A comparison with a missing cell is false, also for ``!=`` and ``not in``. A cell that is compared
+with a number and is none is an error, unless the rest of the condition leaves its row out or in by itself.
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ import operator
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.columns import alike_column, label_text
 from scalefit.errors import DataError, closest
-from scalefit.quantities import is_missing, parse_column, plain
+from scalefit.quantities import BadCells, as_numbers, is_missing, plain, read_numbers
 
 __all__ = ["Where", "parse_where"]
 
@@ -46,6 +48,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _TRUTH = {"true": True, "false": False}
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`((?:[^`]|``)*)`""", re.DOTALL)
 _DEEPEST = 60
+_SHOWN = 200  # signs of a condition in a message
 _LANGUAGE = 'Need comparisons such as: tokens > 1e9 and `eval.set` in ["hot", "cold"]; backquote odd names.'
 _MISTAKES = {
     r"(?<![=!<>])=(?!=)": "a single '=' does not compare; write '=='",
@@ -134,13 +137,15 @@ class Where:
         """The columns that the condition reads, in the order of their first use."""
         return tuple(dict.fromkeys(column.name for column in _columns(self.tree)))
 
-    def mask(self, frame: pd.DataFrame) -> Mask:
+    def mask(self, frame: pd.DataFrame, unread: Mapping[str, BadCells] | None = None) -> Mask:
         """Tell for each row whether the condition holds.
 
         Parameters
         ----------
         frame : DataFrame, shape (n, p)
             Has the columns of the condition; others do not matter.
+        unread : mapping, optional
+            Columns that are numbers already, and the cells that could not be read for them.
 
         Returns
         -------
@@ -150,19 +155,29 @@ class Where:
         Raises
         ------
         DataError
-            For an unknown column, and for a comparison of text with a number.
+            For an unknown column, for a comparison of text with a number, and for a row that is kept or left out by a
+            cell that is not the number it should be.
         """
+        names: dict[str, str] = {}
         for column in _columns(self.tree):
-            if column.name not in frame:
+            found = column.name if column.name in frame else alike_column(column.name, frame.columns)
+            if found is None:
                 known = closest(column.name, [str(name) for name in frame.columns])
                 problem, _, choices = f"unknown column {column.name!r}; {known}".partition("Choices: ")
                 _fail(self.source, column.at, problem.rstrip("; "), f"Columns: {choices}")
-        return _Walker(frame, self.source).walk(self.tree)
+            names[column.name] = found
+        return _Walker(frame, self.source, names, unread or {}).mask(self.tree)
 
 
 def _fail(source: str, at: int, problem: str, remedy: str = "") -> NoReturn:
-    """Raise the error with a caret under the spot."""
-    lines = [f"cannot read the condition: {problem}", f"  {source}", f"  {' ' * at}^"]
+    """Raise the error with a caret under the spot; of a long condition the part around it is shown."""
+    start = max(0, min(at, len(source)) - _SHOWN // 2) if len(source) > _SHOWN else 0
+    lead, tail = "..." if start else "", "..." if len(source) > start + _SHOWN else ""
+    lines = [
+        f"cannot read the condition: {problem}",
+        f"  {lead}{source[start : start + _SHOWN]}{tail}",
+        f"  {' ' * (len(lead) + at - start)}^",
+    ]
     raise DataError("\n".join([*lines, remedy] if remedy else lines))
 
 
@@ -234,6 +249,8 @@ class _Parser:
                 warnings.simplefilter("ignore")  # about invalid escapes in text: harmless here
                 return self._node(ast.parse(self.code, mode="eval").body, depth=0)
         except SyntaxError as error:
+            if digits := re.search(r"[0-9]{4000,}", self._blank_strings()):
+                _fail(self.source, digits.start(), "the number is too large")
             self._mistake((error.offset or 1) - 1, "this is not a comparison")
         except (RecursionError, MemoryError):
             _fail(self.source, 0, "it is nested too deeply")
@@ -310,6 +327,8 @@ class _Parser:
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             if abs(node.value) > sys.float_info.max:
                 _fail(self.source, at, "the number is too large")
+            if float(node.value) != node.value:
+                _fail(self.source, at, "the number has too many digits to be exact; compare an identifier in quotes")
             return _Literal(float(node.value), at)
         return self._mistake(at, "only columns, numbers and text in quotes can be compared")
 
@@ -318,49 +337,79 @@ def _kind(value: Scalar) -> str:
     return "true or false" if isinstance(value, bool) else "text" if isinstance(value, str) else "a number"
 
 
+class _Rows(NamedTuple):
+    """What a part of a condition says of each row: it holds, or that cannot be told (and counts as not holding)."""
+
+    holds: Mask
+    open: Mask
+
+
 class _Walker:
     """Applies the tree of one condition to one frame."""
 
-    def __init__(self, frame: pd.DataFrame, source: str) -> None:
-        self.frame, self.source = frame, source
+    def __init__(
+        self, frame: pd.DataFrame, source: str, names: Mapping[str, str], unread: Mapping[str, BadCells]
+    ) -> None:
+        self.frame, self.source, self.names, self.unread = frame, source, names, unread
+        self.bad: list[tuple[int, BadCells]] = []  # comparisons with cells that are not numbers: spot, cells
 
-    def walk(self, node: _Node) -> Mask:
-        if isinstance(node, _Join) and node.word == "not":
-            return ~self.walk(node.parts[0])
-        if isinstance(node, _Join):
-            masks = [self.walk(part) for part in node.parts]
-            return reduce(np.logical_and if node.word == "and" else np.logical_or, masks)
+    def mask(self, tree: _Node) -> Mask:
+        rows = self._walk(tree)
+        if rows.open.any():
+            place = int(np.flatnonzero(rows.open)[0])
+            at, cells = next(pair for pair in self.bad if place in pair[1].problems)
+            one = np.arange(len(self.frame)) == place
+            _fail(self.source, at, "a row depends on a cell that is not a number", cells.message(one))
+        return rows.holds
+
+    def _walk(self, node: _Node) -> _Rows:
+        nothing = np.zeros(len(self.frame), dtype=np.bool_)
         if isinstance(node, _Column):
-            return np.asarray(self._values(node, "true or false", node.at) == 1.0)
-        mask = np.ones(len(self.frame), dtype=np.bool_)
-        for left, symbol, right in zip(node.operands, node.symbols, node.operands[1:], strict=False):
-            mask &= self._compare(left, symbol, right)
-        return mask
+            return _Rows(np.asarray(self._values(node, "true or false", node.at)[0] == 1.0), nothing)
+        if isinstance(node, _Join) and node.word == "not":
+            inner = self._walk(node.parts[0])
+            return _Rows(~inner.holds & ~inner.open, inner.open)
+        if isinstance(node, _Join):
+            parts = [self._walk(part) for part in node.parts]
+        else:
+            pairs = zip(node.operands, node.symbols, node.operands[1:], strict=False)
+            parts = [self._compare(*pair) for pair in pairs]
+        if isinstance(node, _Join) and node.word == "or":
+            holds = np.logical_or.reduce([part.holds for part in parts])
+            return _Rows(holds, np.logical_or.reduce([part.open for part in parts]) & ~holds)
+        fails = np.logical_or.reduce([~part.holds & ~part.open for part in parts])
+        undecided = np.logical_or.reduce([part.open for part in parts]) & ~fails
+        return _Rows(~fails & ~undecided, undecided)
 
-    def _compare(self, left: _Operand, symbol: str, right: _Operand) -> Mask:
+    def _compare(self, left: _Operand, symbol: str, right: _Operand) -> _Rows:
         kind = self._common_kind(left, symbol, right)
-        present = np.ones(len(self.frame), dtype=np.bool_)
+        present, undecided = np.ones(len(self.frame), dtype=np.bool_), np.zeros(len(self.frame), dtype=np.bool_)
         sides: list[Any] = []
         for operand, other in ((left, right), (right, left)):
             if isinstance(operand, _Column):
-                values = self._values(operand, kind, other.at)
+                values, bad = self._values(operand, kind, other.at)
                 present &= ~pd.isna(values)
+                undecided[list(bad)] = True
                 sides.append(values)
             else:
                 sides.append(operand.value)
         if symbol.endswith("in"):
             found = np.logical_or.reduce([sides[0] == value for value in sides[1]])
-            return np.asarray(found == (symbol == "in")) & present
-        return np.asarray(_COMPARE[symbol](sides[0], sides[1]), dtype=np.bool_) & present
+            holds = np.asarray(found == (symbol == "in")) & present
+        else:
+            holds = np.asarray(_COMPARE[symbol](sides[0], sides[1]), dtype=np.bool_) & present
+        return _Rows(holds & ~undecided, undecided)
 
     def _common_kind(self, left: _Operand, symbol: str, right: _Operand) -> str:
         """Decide whether two sides are compared as numbers, as text or as true and false."""
         kinds = [self._own_kind(left), self._own_kind(right)]
         ordered = symbol[0] in "<>"
         if kinds[0] == kinds[1]:
+            if kinds[0] == "text" and isinstance(left, _Column) and isinstance(right, _Column):
+                # columns of text have an order only if they hold numbers
+                numbers = ordered or all(as_numbers(self._column(side)) is not None for side in (left, right))
+                return "a number" if numbers else "text"
             if ordered and kinds[0] == "text":
-                if isinstance(left, _Column) and isinstance(right, _Column):
-                    return "a number"  # text columns have an order only if they hold numbers
                 _fail(self.source, right.at, "text has no order; write a number without quotes")
             if ordered and kinds[0] == "true or false":
                 _fail(self.source, left.at, "true and false have no order; compare them with == or !=")
@@ -368,33 +417,40 @@ class _Walker:
         for side, kind, other in ((left, kinds[0], kinds[1]), (right, kinds[1], kinds[0])):
             if kind == "text" and isinstance(side, _Column):
                 return other
-        said = [f"column {str(side)!r}" if isinstance(side, _Column) else str(side) for side in (left, right)]
-        problem = f"{said[0]} ({kinds[0]}) cannot be compared with {said[1]} ({kinds[1]})"
+        named = [f"column {str(side)!r}" if isinstance(side, _Column) else str(side) for side in (left, right)]
+        problem = f"{named[0]} ({kinds[0]}) cannot be compared with {named[1]} ({kinds[1]})"
         _fail(self.source, right.at, problem, "Write text in quotes, numbers without, and true or false.")
+
+    def _column(self, column: _Column) -> pd.Series[Any]:
+        return self.frame[self.names[column.name]]
 
     def _own_kind(self, operand: _Operand) -> str:
         if isinstance(operand, _Literal):
             return _kind(operand.value[0] if isinstance(operand.value, tuple) else operand.value)
-        dtype = self.frame[operand.name].dtype
+        dtype = self._column(operand).dtype
         if pd.api.types.is_bool_dtype(dtype):
             return "true or false"
         return "a number" if pd.api.types.is_numeric_dtype(dtype) else "text"
 
-    def _values(self, column: _Column, kind: str, at: int) -> npt.NDArray[Any]:
-        """Read a column as the kind asked for: floats for numbers and for true and false, else text."""
-        series = self.frame[column.name]
-        cells = series.astype(object).tolist()
+    def _values(self, column: _Column, kind: str, at: int) -> tuple[npt.NDArray[Any], Collection[int]]:
+        """Read a column as the kind asked for: floats for numbers and for true and false, else text; and bad cells."""
+        series = self._column(column)
         if kind == "a number":
-            try:
-                return parse_column(series).floats
-            except DataError as error:
+            numbers = read_numbers(series)
+            bad = self.unread.get(self.names[column.name]) or numbers.bad
+            if bad is None:
+                return numbers.floats, ()
+            if np.isnan(numbers.floats).all():
                 problem = f"column {column.name!r} holds text and cannot be compared with a number"
-                _fail(self.source, at, problem, str(error).partition(". Need")[0] + ".")
+                _fail(self.source, at, problem, bad.message().partition(". Need")[0] + ".")
+            self.bad.append((at, bad))
+            return numbers.floats, bad.problems.keys()
+        cells = series.astype(object).tolist()
         if kind == "text":
-            texts = [None if is_missing(cell, number=False) else str(cell).strip() for cell in cells]
-            return np.array(texts, dtype=object)
+            texts = [None if is_missing(cell, number=False) else label_text(cell).strip() for cell in cells]
+            return np.array(texts, dtype=object), ()
         words = [None if is_missing(cell) else _TRUTH.get(str(cell).strip().lower(), cell) for cell in cells]
-        if not all(word is None or isinstance(word, bool) for word in words):
+        if not all(word is None or isinstance(word, bool | np.bool_) for word in words):
             problem = f"column {column.name!r} does not hold true and false; compare it with a value"
             _fail(self.source, at, problem, _LANGUAGE)
-        return np.array([math.nan if word is None else float(word) for word in words])
+        return np.array([math.nan if word is None else float(word) for word in words]), ()

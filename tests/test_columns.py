@@ -163,7 +163,7 @@ def test_missing_columns(name: str, problem: str) -> None:
 
 
 def test_an_unknown_unit_is_said() -> None:
-    with pytest.raises(DataError, match=r"The unit in the header 'N \(furlongs\)' is not understood"):
+    with pytest.raises(DataError, match=r"What '\(furlongs\)' in the header 'N \(furlongs\)' means is not known"):
         resolve(table("N (furlongs),x\n1,2\n"), numeric=["params"])
 
 

@@ -78,7 +78,7 @@ def test_the_condition_works_before_the_check_of_values() -> None:
     read = select_rows(BAD, response="loss", numeric=["params"], labels=["family"], where=where)
     assert read.frame.index.tolist() == [1, 8]
     assert read.dropped == (
-        Dropped(f"where={parse_where(where)}", 6, "the condition is false or a value that it needs is missing"),
+        Dropped("where", 6, "the condition is false or a value that it needs is missing", str(parse_where(where))),
     )
     assert read.frame.equals(
         select_rows(BAD, response="loss", numeric=["params"], labels=["family"], where=parse_where(where)).frame
@@ -108,18 +108,20 @@ def test_the_highest_losses_go() -> None:
     assert drop.frame["loss"].tolist() == [1]
     assert drop.dropped == (
         Dropped(
-            "drop_highest_loss=3, ties=drop",
+            "drop_highest_loss",
             5,
             "the 3 rows with the highest loss, down to 3, and 2 tied with the last of them",
+            "3, ties=drop",
         ),
     )
     keep = select_rows(tied, response="loss", numeric=["params"], drop_highest_loss=4, ties="keep")
     assert keep.frame.index.tolist() == [2, 5]
     assert keep.dropped == (
         Dropped(
-            "drop_highest_loss=4, ties=keep",
+            "drop_highest_loss",
             4,
             "the 4 rows with the highest loss, down to 3; 1 more with the same value are kept",
+            "4, ties=keep",
         ),
     )
 
@@ -169,7 +171,7 @@ def test_weights_may_be_zero_but_not_negative() -> None:
     read = table("params,loss,w\n1,2,0\n2,3,1\n")
     left = select_rows(read, response="loss", numeric=["params"], weights="w")
     assert left.frame["w"].tolist() == [1.0]
-    assert left.dropped == (Dropped("weights=w", 1, "the weight is zero"),)
+    assert left.dropped == (Dropped("weights", 1, "the weight is zero", "w"),)
     for bad, problem in (("-1", "negative"), ("inf", "infinite"), ("", "missing")):
         with pytest.raises(DataError, match=f"column 'w': {problem}"):
             select_rows(table(f"params,loss,w\n1,2,{bad}\n2,3,1\n"), response="loss", numeric=[], weights="w")

@@ -83,8 +83,8 @@ def test_json_lines_keep_gaps_and_types(tmp_path: Path) -> None:
     assert frame["a"].dtype == np.float64
     assert frame["b"].tolist() == [True, False]
     assert frame["c"].tolist() == ["x", None]
-    assert frame["d"].tolist() == [1, "1B"]
-    assert frame["e"].tolist() == [None, 10**400]
+    assert frame["d"].tolist() == ["1", "1B"]
+    assert frame["e"].tolist() == [None, "1" + "0" * 400]
 
 
 @pytest.mark.parametrize(

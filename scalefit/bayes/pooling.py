@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef, Law
 from scalefit.prepare import prepare_rows
@@ -111,8 +110,7 @@ def stack_datasets(
             raise DataError(f"options are given for {name!r}, which is no data set here; {closest(name, tables)}")
     parts = []
     for label, data in tables.items():
-        shipped = isinstance(data, str) and data in dataset_names()
-        frame = read_table(load_dataset(str(data)) if shipped else data).frame.copy()
+        frame = read_table(data, typed=False).frame.copy()
         frame[column] = label
         for group in law.groups:
             if group not in frame.columns:

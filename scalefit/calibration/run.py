@@ -162,10 +162,7 @@ def _design(
 ) -> tuple[Table, pd.DataFrame]:  # fmt: skip
     """Read the table, and keep of it what simulated data need."""
     clusters = [one for one in (cluster, fit_cluster) if one]
-    table = prepare_rows(data, law, cluster=next(iter(clusters), None), **rows)
-    for one in clusters:
-        if one not in table.frame:
-            raise DataError(f"{table.name!r} has no column {one!r}; {closest(one, map(str, table.frame))}")
+    table = prepare_rows(data, law, labels=clusters, **rows)
     return table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
 
 

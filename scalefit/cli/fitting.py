@@ -194,7 +194,6 @@ def _record(result: Fit) -> dict[str, Any]:
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
     import pandas as pd
 
-    from scalefit.datasets import dataset_names, load_dataset
     from scalefit.quantities import parse_number
     from scalefit.rows import select_rows
     from scalefit.tables import parse_mapping, read_table, resolve
@@ -216,10 +215,8 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     elif table is None:
         return result.rows
     else:
-        source = load_dataset(table) if table in dataset_names() else table
-        rows = resolve(
-            read_table(source, mapping=parse_mapping(mapping) if mapping else None),
-            numeric=numeric,
-            labels=labels,
-        )
-    return select_rows(rows, response=numeric[0], numeric=numeric, labels=labels).frame
+        rows = read_table(table, typed=False)
+    return select_rows(
+        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
+        mapping=parse_mapping(mapping) if mapping and table is not None else None,
+    ).frame  # fmt: skip

@@ -51,7 +51,7 @@ def report(
     new: Annotated[
         Path | None, typer.Option("--new", help="Make this folder with a study of --data, and build it.")
     ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
     where: Annotated[str | None, typer.Option(help="With --new: as for fit.")] = None,
     drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="With --new: as for fit.")] = False,

@@ -16,6 +16,7 @@ from scalefit.compare.again import density_of, posterior_draws, posterior_of, re
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_level
 from scalefit.problem import label_texts, predict_law
+from scalefit.quantities import as_numbers
 from scalefit.results import Fit
 from scalefit.where import parse_where
 
@@ -98,10 +99,10 @@ def split_rows(rows: pd.DataFrame, rule: str) -> Split:
         When the rule leaves too few rows on one side, or the column is none of numbers.
     """
     if rule.isidentifier():
-        if rule not in rows.columns or not pd.api.types.is_numeric_dtype(rows[rule]):
-            numbers = [str(name) for name in rows.columns if pd.api.types.is_numeric_dtype(rows[name])]
+        values = as_numbers(rows[rule]) if rule in rows.columns else None
+        if values is None:
+            numbers = [str(name) for name in rows.columns if as_numbers(rows[name]) is not None]
             raise DataError(f"cannot hold out the largest {rule!r}: no column of numbers; {closest(rule, numbers)}")
-        values = rows[rule].to_numpy(float)
         cut = _cut(values)
         words, held = f"{rule} >= {cut:.6g}", values >= cut
     else:

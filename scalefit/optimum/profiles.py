@@ -98,7 +98,7 @@ def isoflop(
     approaches = tuple(
         _approach(name, column, groups, level) for column in ("params", "tokens") for name in (ENVELOPE, PARABOLA)
     )
-    dropped = [f"{one.rows} rows dropped by {one.rule}." for one in table.dropped]
+    dropped = [f"{one.words[0].upper()}{one.words[1:]}." for one in table.dropped]
     return IsoFlop(
         label or table.name, len(frame), table.rows_read, tolerance, level, approaches,
         parametric, (*table.remarks, *dropped, *_mixed(groups), *_other_compute(frame, parametric)),

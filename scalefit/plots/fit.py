@@ -28,6 +28,7 @@ from scalefit.plots.style import (
     symbol,
 )
 from scalefit.problem import label_codes, label_texts, rows_at
+from scalefit.quantities import as_numbers, read_numbers
 from scalefit.results import Fit
 from scalefit.rounding import rounded
 
@@ -113,17 +114,17 @@ def residuals(
     scale = 100.0 if fit.objective.space == "log" else 1.0
     unit = "residual, %" if fit.objective.space == "log" else "residual"
     values = scale * _residuals_of(fit, fit.rows)
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+    x = as_numbers(column)
+    if x is None:
         _strips(ax, against, *label_codes(fit.rows, (against,)), values, unit)
         return ax
-    x = column.to_numpy(float)
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     ax.scatter(x, values, color=BLUE, zorder=3, **_POINT)
     edge = 1.08 * float(np.abs(values).max())
     shown = x
     if left_out is not None and len(left_out):
         outside = scale * _residuals_of(fit, left_out)
-        place = left_out[against].to_numpy(float)
+        place = read_numbers(left_out[against]).floats
         beyond = np.abs(outside) > edge
         ax.scatter(place[~beyond], outside[~beyond], **_LEFT_OUT)
         ax.scatter(place[beyond], 0.97 * np.clip(outside[beyond], -edge, edge), marker="^", **_LEFT_OUT)

@@ -13,6 +13,7 @@ from scalefit.errors import DataError, closest
 from scalefit.plots.draws import need_posterior
 from scalefit.plots.style import BLUE, GREY, INK, column_label, house_style, log_axis, new_panels, panel_title
 from scalefit.problem import label_codes, predict_law
+from scalefit.quantities import as_numbers
 from scalefit.results import Fit
 
 __all__ = ["posterior_predictive", "replicate"]
@@ -133,10 +134,11 @@ def _scattered(fit: Fit, draws: Array, law: Array, rng: np.random.Generator) -> 
 def _numbers(fit: Fit, name: str) -> Array:
     if name not in fit.rows.columns:
         raise DataError(f"the fitted rows have no column {name!r}; {closest(name, map(str, fit.rows.columns))}")
-    if not pd.api.types.is_numeric_dtype(fit.rows[name].dtype):
-        numeric = [str(column) for column in fit.rows.select_dtypes("number").columns]
+    numbers = as_numbers(fit.rows[name])
+    if numbers is None:
+        numeric = [str(column) for column in fit.rows.columns if as_numbers(fit.rows[column]) is not None]
         raise DataError(f"column {name!r} holds labels; choose a column of numbers: {', '.join(numeric)}")
-    return fit.rows[name].to_numpy(float)
+    return numbers
 
 
 def _histogram(ax: Axes, seen: Array, made: Array) -> None:

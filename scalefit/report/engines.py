@@ -17,13 +17,13 @@ from typing import Any
 from scalefit.bayes import bayes
 from scalefit.bayes.defaults import extra_parameters
 from scalefit.bayes.pooling import apply_pool
-from scalefit.datasets import dataset_names
 from scalefit.errors import MissingExtra
 from scalefit.law import Law
 from scalefit.leastsq import fit as least_squares
 from scalefit.leastsq.fit import Progress
 from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec
 from scalefit.results import Fit
+from scalefit.sources import locate
 
 __all__ = [
     "ENGINES",
@@ -135,7 +135,7 @@ def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
         if progress is not None:
             progress(f"{spec.name}: {stage}", done, total)
 
-    data = spec.data if spec.data in dataset_names() else folder / spec.data
+    data = locate(spec.data, folder)
     run = ENGINES[spec.engine].run
     fit: Fit = run(data, spec.law, label=spec.label or spec.name, throw=False, progress=report, **spec.options)
     return fit

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import StudyError, closest
 from scalefit.plots.style import svg_bytes
 from scalefit.report.blocks import Block, picture
@@ -19,6 +18,7 @@ from scalefit.report.parts import Figure
 from scalefit.report.steps import StepResult
 from scalefit.report.study import FitSpec
 from scalefit.results import Fit
+from scalefit.sources import locate
 from scalefit.tables import read_table, resolve
 
 if TYPE_CHECKING:
@@ -108,12 +108,10 @@ class Gallery:
     def left_out(self, name: str) -> pd.DataFrame:
         """Return the rows of a fit's table that it did not use, as far as the law can be evaluated there."""
         fit, spec = self.fits[name], self.specs[name]
-        shipped = spec.data in dataset_names()
-        source = load_dataset(spec.data) if shipped else self.folder / spec.data
-        table = read_table(source, mapping=spec.options.get("mapping"))
+        table = read_table(locate(spec.data, self.folder), mapping=spec.options.get("mapping"))
         numeric = [fit.law.response, *fit.law.variables]
         frame = resolve(
-            table, numeric=numeric, labels=fit.law.groups, derive=tuple(spec.options.get("derive", ()))
+            table, numeric=numeric, labels=fit.law.groups, derive=tuple(spec.options.get("derive", ())), strict=False
         ).frame
         out = frame.loc[~frame.index.isin(fit.rows.index)]
         values = out[numeric].to_numpy(float)

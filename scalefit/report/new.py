@@ -21,6 +21,7 @@ from scalefit.errors import DataError
 from scalefit.law import PRESETS, Law
 from scalefit.prepare import prepare_rows
 from scalefit.report.text import join
+from scalefit.sources import dataset_of, file_name, is_folder, locate
 from scalefit.tables import Table, read_table, resolve
 
 __all__ = ["new_study"]
@@ -79,7 +80,7 @@ def new_study(
     folder : path
         The folder to make.
     data : path
-        The table.
+        The table: a file, or a shipped set, which is not copied.
     mapping : mapping, optional
         Law's column to table's column, such as ``{"params": "N"}``.
     where : str, optional
@@ -105,7 +106,9 @@ def new_study(
     check_extra()
     import tomli_w
 
-    target, source = Path(folder), Path(data)
+    target, located = Path(folder), locate(data)
+    shipped, source = dataset_of(located), Path(located)
+    name = str(located) if shipped else file_name(source.name)
     if target.exists():
         raise DataError(
             f"{str(target)!r} exists; name a new folder, or build the study in it: "
@@ -113,27 +116,30 @@ def new_study(
         )
     if str(source) == "-":
         raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
-    found = _look(read_table(source, mapping=mapping))
+    if shipped is None and is_folder(source):
+        raise DataError(f"{str(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
+    found = _look(read_table(located, mapping=mapping))
     options: dict[str, Any] = {"mapping": dict(mapping or {}), "where": where, "drop_invalid": drop_invalid}
     common = {key: value for key, value in options.items() if value}
-    content = _study(target.resolve().name, source.name, found, common)
+    content = _study(target.resolve().name, name, found, common)
     for one in content["fit"]:
-        if one["data"] == source.name:
-            prepare_rows(source, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
+        if one["data"] == name:
+            prepare_rows(located, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
     again = f"scalefit report {shlex.quote(target.name)}"
-    lead = f"# Written for {source.name}; change what you like and build it again: {again}"
-    _make_folder(target, source, f"{lead}\n\n{tomli_w.dumps(content)}")
+    lead = f"# Written for {shipped or source.name}; change what you like and build it again: {again}"
+    _make_folder(target, None if shipped else source, f"{lead}\n\n{tomli_w.dumps(content)}")
     return target / "study.toml"
 
 
-def _make_folder(target: Path, source: Path, study: str) -> None:
+def _make_folder(target: Path, source: Path | None, study: str) -> None:
     """Make the folder, whole or not at all."""
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))  # a name that nobody else has
         partial.chmod(0o755)
-        shutil.copy2(source, partial / source.name)
+        if source is not None:
+            shutil.copy2(source, partial / source.name)
         (partial / "study.toml").write_text(study, encoding="utf-8")
         partial.rename(target)
     except OSError as error:

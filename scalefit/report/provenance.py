@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scalefit import __version__
-from scalefit.datasets import dataset_names, describe_dataset
+from scalefit.datasets import describe_dataset
 from scalefit.report.study import FitSpec, Study
+from scalefit.sources import dataset_of, locate
 
 __all__ = ["DataFile", "data_files", "data_hash", "file_digest", "versions"]
 
@@ -59,18 +60,20 @@ def versions(*more: str) -> str:
 
 def file_digest(folder: Path, name: str) -> str:
     """Return the sha256 of a shipped table, or of a file or of all files of a folder that lie in another folder."""
-    if name in dataset_names():
-        return describe_dataset(name).sha256
-    path = folder / name
+    located = locate(name, folder)
+    if (shipped := dataset_of(located)) is not None:
+        return describe_dataset(shipped).sha256
+    path = Path(located)
     files = sorted(one for one in path.glob("**/*") if one.is_file()) if path.is_dir() else [path]
     return sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
 
 
 def _data_file(study: Study, name: str) -> DataFile:
-    if name in dataset_names():
-        info = describe_dataset(name)
+    shipped = dataset_of(locate(name, study.path.parent))
+    if shipped is not None:
+        info = describe_dataset(shipped)
         sources = "; ".join(info.sources)
-        return DataFile(name, f"data/{name}/table.csv", info.title, info.rows, info.sha256, sources)
+        return DataFile(shipped, f"data/{shipped}/table.csv", info.title, info.rows, info.sha256, sources)
     digest = file_digest(study.path.parent, name)
     return DataFile(Path(name).stem, name, Path(name).name, None, digest, "")
 

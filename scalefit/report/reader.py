@@ -18,6 +18,7 @@ from scalefit.names import parse_name, split_names
 from scalefit.report.engines import ENGINES, option_names, parameter_names
 from scalefit.report.steps import STEPS, step_names
 from scalefit.report.study import LEAST_SQUARES, FitSpec, StepSpec, Study
+from scalefit.sources import DATASET, locate
 
 __all__ = ["STEP_KEYS", "read_study"]
 
@@ -225,11 +226,7 @@ def _check_references(study: Study) -> None:
         if one.name in specs:
             raise StudyError(f"{study.path.name}: two fits are called {one.name!r}; rename one")
         specs[one.name] = one
-        if one.data not in dataset_names() and not (study.path.parent / one.data).is_file():
-            raise StudyError(
-                f"{study.path.name}, fit {one.name!r}: data {one.data!r} is neither a file beside the study nor "
-                f"a shipped set; {closest(one.data, dataset_names())}"
-            )
+        _check_data(study, f"fit {one.name!r}", one.data, folders=False)
     _check_steps(study, set(specs))
     labels = list(study.labels.values())
     for label in labels:
@@ -257,6 +254,27 @@ def _check_references(study: Study) -> None:
             )
 
 
+def _check_data(study: Study, where: str, name: str, *, folders: bool) -> None:
+    """Every table that is named is a shipped set or lies beside the study, and not both."""
+    path, place = study.path.parent / name, f"{study.path.name}, {where}"
+    if not name.startswith(DATASET) and name not in dataset_names() and not _lies_there(path, folders):
+        raise StudyError(
+            f"{place}: data {name!r} is neither a file beside the study nor a shipped set; "
+            f"{closest(name, dataset_names())}"
+        )
+    try:
+        locate(name, study.path.parent)
+    except DataError as error:
+        raise StudyError(f"{place}: {error}") from None
+
+
+def _lies_there(path: Path, folders: bool) -> bool:
+    try:
+        return path.exists() if folders else path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
 def _check_steps(study: Study, fits: set[str]) -> None:
     """Every step has a name of its own and reads something that is there."""
     seen = set(fits)
@@ -264,11 +282,12 @@ def _check_steps(study: Study, fits: set[str]) -> None:
         if one.name in seen:
             raise StudyError(f"{study.path.name}: two parts of the study are called {one.name!r}; rename one")
         seen.add(one.name)
-        what, name = ("grid", one.grid) if one.grid else ("data", one.data)
-        if (one.grid or one.data not in dataset_names()) and not (study.path.parent / name).exists():
+        if not one.grid:
+            _check_data(study, f"{one.kind} {one.name!r}", one.data, folders=True)
+        elif not _lies_there(study.path.parent / one.grid, folders=True):
             raise StudyError(
-                f"{study.path.name}, {one.kind} {one.name!r}: {what} {name!r} is neither beside the study nor "
-                f"a shipped set; {closest(name, dataset_names())}"
+                f"{study.path.name}, {one.kind} {one.name!r}: grid {one.grid!r} is not beside the study; "
+                "correct the name"
             )
 
 

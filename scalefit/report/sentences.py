@@ -281,7 +281,14 @@ def rows_sentence(fit: Fit) -> str:
     source = fit.source
     if not source.dropped:
         return f"All {source.rows_read} rows of {_table(fit)} are used."
-    rules = join([f"{one.rows} by the rule {one.rule}" for one in source.dropped])
+    rules = join(
+        [
+            f"{one.rows} outside the condition {one.setting}"
+            if one.kind == "where"
+            else f"{one.rows} by the rule {one.rule}"
+            for one in source.dropped
+        ]
+    )
     return f"{fit.n_rows} of the {source.rows_read} rows of {_table(fit)} are used; dropped are {rules}."
 
 

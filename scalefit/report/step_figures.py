@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scalefit.datasets import dataset_names, describe_dataset
+from scalefit.datasets import describe_dataset
 from scalefit.errors import StudyError
 from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
@@ -15,6 +16,7 @@ from scalefit.plots.width_terms import of_fit, width_terms
 from scalefit.report.parts import Figure
 from scalefit.report.steps import ToyResult
 from scalefit.rounding import plus_minus
+from scalefit.sources import dataset_of, locate
 from scalefit.where import parse_where
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def draw_width_terms(gallery: Gallery, spec: Figure, _: str) -> Drawn:
     """Draw the width terms of fits, of language models and toy models, on one pair of axes."""
     if not spec.fits:
         raise StudyError('a figure of kind "width_terms" needs fits, such as fits = ["families", "toy"]')
-    toys = {name for name in spec.fits if _is_toy(gallery.specs[name].data)}
+    toys = {name for name in spec.fits if _is_toy(locate(gallery.specs[name].data, gallery.folder))}
     sources = [of_fit(gallery.fits[name], gallery.labels[name], toy=name in toys) for name in spec.fits]
     reference = 1.0 if spec.reference is None else spec.reference
     said = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
@@ -97,6 +99,7 @@ def _settings(table: pd.DataFrame) -> str:
     return f"{len(table)} models of widths {widths[0]:g} to {widths[-1]:g}"
 
 
-def _is_toy(data: str) -> bool:
+def _is_toy(located: str | Path) -> bool:
     """Whether a shipped set has losses of toy models, which are no entropies."""
-    return data in dataset_names() and (describe_dataset(data).loss_unit or "nats").startswith("squared error")
+    name = dataset_of(located)
+    return name is not None and (describe_dataset(name).loss_unit or "nats").startswith("squared error")

@@ -15,7 +15,6 @@ import pandas as pd
 
 from scalefit.calibration import Calibration, calibrate
 from scalefit.consistency import Check, check_sweep
-from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import FitFailed
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
@@ -23,6 +22,7 @@ from scalefit.report.engines import Engine, code_hash, command_line, sampler_ver
 from scalefit.report.provenance import file_digest
 from scalefit.report.study import StepSpec, as_plain
 from scalefit.sensitivity import Sensitivity, sensitivity
+from scalefit.sources import is_folder, locate
 from scalefit.tables import read_table
 from scalefit.toy import ToyGrid, toy_sweep
 from scalefit.toy.records import read_sweep
@@ -177,12 +177,10 @@ def _calibration(spec: StepSpec, folder: Path, cells: Path, progress: Progress |
 def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> ToyResult:
     if spec.grid:
         table = toy_sweep(ToyGrid.read(folder / spec.grid), cells, resume=True, progress=progress)
-    elif spec.data in dataset_names():
-        table = load_dataset(spec.data)
-    elif (folder / spec.data).is_dir():
-        table = read_sweep(folder / spec.data)
     else:
-        table = read_table(folder / spec.data).frame
+        source = locate(spec.data, folder)
+        whole = isinstance(source, Path) and is_folder(source)
+        table = read_sweep(source) if whole else read_table(source).frame
     options = dict(spec.options)
     if "region" in options:
         options["region"] = tuple(options["region"])
@@ -190,7 +188,7 @@ def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -
 
 
 def _table(spec: StepSpec, folder: Path) -> str | Path:
-    return spec.data if spec.data in dataset_names() else folder / spec.data
+    return locate(spec.data, folder)
 
 
 _TABLE_FLAGS = MappingProxyType({"mapping": "map", "priors": "prior"})

@@ -15,6 +15,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.names import Key, read_name
 from scalefit.problem import Problem
+from scalefit.quantities import as_numbers
 
 __all__ = [
     "DESIGNS",
@@ -228,8 +229,14 @@ def default_vary(
 
 def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
     few, most = CLUSTERS[0], CLUSTERS[1] * len(table)
-    texts = [str(name) for name in table.columns if table[name].dtype.kind not in "biuf" and name not in law.groups]
+    texts = [str(name) for name in table.columns if _is_text(table[name]) and name not in law.groups]
     return [name for name in texts if few <= table[name].nunique() <= most and table[name].notna().all()]
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Tell labels from numbers, and from true and false."""
+    truth = {"true", "false"} >= set(column.dropna().astype(str).str.lower())
+    return not truth and as_numbers(column) is None
 
 
 def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:
@@ -238,7 +245,7 @@ def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> l
     for variable in law.variables:
         for column in map(str, table.columns):
             alike = column.startswith(f"{variable}_") and "per" not in column.split("_")
-            if alike and table[column].dtype.kind in "iuf" and variable not in mapping:
+            if alike and as_numbers(table[column]) is not None and variable not in mapping:
                 found.append({**mapping, variable: column})
     return found
 

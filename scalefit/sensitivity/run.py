@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from scalefit.bayes.fit import bayes
 from scalefit.bayes.pooling import apply_pool
 from scalefit.bayes.priors import Prior
 from scalefit.cells import CellResult, cell_key, pack_frame, run_cells, unpack_frame
-from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
@@ -155,7 +155,7 @@ def _settle(
         name, names = printed_name(*param), [one.name for one in parameters]
         raise DataError(f"there is no parameter {name!r} in {law}; {closest(name, names)}")
     known = resolve_priors(problem, extras, priors)
-    cut = sum(one.rows for one in table.dropped if one.rule.startswith("drop_highest_loss"))
+    cut = sum(one.rows for one in table.dropped if one.kind == "drop_highest_loss")
     standard = default_vary(table.frame, law, problem, base, param, cut=cut, pooled=bool(partial))
     return str(known[param]) if param in known else "none of its own", standard
 
@@ -178,12 +178,13 @@ def _read(
     data: str | os.PathLike[str] | pd.DataFrame, law: Law, base: dict[str, Any], drop_invalid: bool
 ) -> tuple[Table, Table]:
     """Read the table as it is, for every row to choose from, and the base's rows of it."""
-    shipped = isinstance(data, str) and data in dataset_names()
-    once = read_table("-") if isinstance(data, str) and data == "-" else None
-    given = data if once is None else once.frame
+    source = read_table(data, typed=False)
     names = ("mapping", "derive", "where", "drop_highest_loss", "ties", "weights", "cluster")
-    chosen = prepare_rows(given, law, drop_invalid=drop_invalid, **{name: base[name] for name in names})
-    return once or read_table(load_dataset(str(data)) if shipped else given), chosen
+    chosen = prepare_rows(source.frame, law, drop_invalid=drop_invalid, **{name: base[name] for name in names})
+    chosen = replace(
+        chosen, sha256=source.sha256, rows_read=source.rows_read, dropped=(*source.dropped, *chosen.dropped)
+    )
+    return source, chosen
 
 
 def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
