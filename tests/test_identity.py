@@ -312,9 +312,11 @@ def test_other_verbs_name_the_labels_one_by_one(tmp_path: Path) -> None:
     record = answer.record()
     assert record["identity"] == {"coefficient": "E", "level": ["a,b"]}
     assert all(np.isfinite(one["mean"]) for one in record["rows"])
+    answer.plot()
     covered = scalefit.calibrate(rows, law, engine="leastsq", likelihood="normal", n=10, draws=20, workers=1)
     named = covered.record()["parameters"]
     assert [(one["coefficient"], one["level"]) for one in named[:2]] == [("E", ["a"]), ("E", ["a,b"])]
+    covered.plot()
     assert [one["name"] for one in named] == [one["param"] for one in covered.record()["rows"]]
 
 
@@ -333,3 +335,14 @@ def test_an_optimum_is_that_of_the_level_named() -> None:
     assert sizes[0] > 2 * sizes[1]
     with pytest.raises(DataError, match=r'the fit has no A\["a,b","b,c"\]'):
         scalefit.optimum(found, at={"fam": "a,b", "ev": "b,c"})
+
+
+def test_texts_of_a_report_name_levels() -> None:
+    from scalefit.report.posterior_words import with_symbols
+    from scalefit.report.text import fill, name_words
+
+    found = quick(table([("a:b", "c"), ("x]", "c")]))
+    value = fill('{main.E["x]",c]:value} {main.E[a:b,c]:value}', {"main": found})
+    assert [float(one) for one in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
+    assert name_words(("E", ("x]", "c"))) == '$E$ "x]", c'
+    assert with_symbols('E["x]",c] and E[a:b,c] differ.', found) == '$E$ "x]", c and $E$ a:b, c differ.'
