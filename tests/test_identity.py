@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -346,3 +348,28 @@ def test_texts_of_a_report_name_levels() -> None:
     assert [float(one) for one in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
     assert name_words(("E", ("x]", "c"))) == '$E$ "x]", c'
     assert with_symbols('E["x]",c] and E[a:b,c] differ.', found) == '$E$ "x]", c and $E$ a:b, c differ.'
+
+
+def test_a_posterior_saved_with_joined_names_still_opens(tmp_path: Path) -> None:
+    """Format 2 kept priors by the name joined from the labels, and findings without their parameters."""
+    rows = table([("x,y", " c"), ("z", "c")])
+    priors = {("E", ("z", "c")): "Uniform(0, 2.5)", ("E", ("x,y", " c")): "Uniform(0, 1.5)"}
+    found = bayes(rows, "loss ~ E[fam] + A/params^alpha", path="fast", draws=300, likelihood="normal", throw=False)
+    assert found.posterior is not None
+    parameters = tuple(replace(one, level=("x,y", " c")) if one.level == ("x,y",) else one for one in found.parameters)
+    parameters = tuple(replace(one, level=("z", "c")) if one.level == ("z",) else one for one in parameters)
+    told = replace(found, parameters=parameters, posterior=replace(found.posterior, priors=tuple(priors.items())))
+    new, old = tmp_path / "new.fit", tmp_path / "old.fit"
+    told.save(new)
+    with zipfile.ZipFile(new) as archive, zipfile.ZipFile(old, "w") as other:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "fit.json":
+                record = json.loads(content) | {"format_version": 2}
+                record["posterior"]["priors"] = [["E[z,c]", "Uniform(0, 2.5)"], ["E[x,y, c]", "Uniform(0, 1.5)"]]
+                for finding in record["findings"]:
+                    del finding["about"]
+                content = json.dumps(record).encode()
+            other.writestr(name, content)
+    assert load_fit(old).posterior.priors == load_fit(new).posterior.priors == tuple(priors.items())
+    assert all(one.about == () for one in load_fit(old).findings)
