@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -312,9 +314,11 @@ def test_other_verbs_name_the_labels_one_by_one(tmp_path: Path) -> None:
     record = answer.record()
     assert record["identity"] == {"coefficient": "E", "level": ["a,b"]}
     assert all(np.isfinite(one["mean"]) for one in record["rows"])
+    answer.plot()
     covered = scalefit.calibrate(rows, law, engine="leastsq", likelihood="normal", n=10, draws=20, workers=1)
     named = covered.record()["parameters"]
     assert [(one["coefficient"], one["level"]) for one in named[:2]] == [("E", ["a"]), ("E", ["a,b"])]
+    covered.plot()
     assert [one["name"] for one in named] == [one["param"] for one in covered.record()["rows"]]
 
 
@@ -333,3 +337,39 @@ def test_an_optimum_is_that_of_the_level_named() -> None:
     assert sizes[0] > 2 * sizes[1]
     with pytest.raises(DataError, match=r'the fit has no A\["a,b","b,c"\]'):
         scalefit.optimum(found, at={"fam": "a,b", "ev": "b,c"})
+
+
+def test_texts_of_a_report_name_levels() -> None:
+    from scalefit.report.posterior_words import with_symbols
+    from scalefit.report.text import fill, name_words
+
+    found = quick(table([("a:b", "c"), ("x]", "c")]))
+    value = fill('{main.E["x]",c]:value} {main.E[a:b,c]:value}', {"main": found})
+    assert [float(one) for one in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
+    assert name_words(("E", ("x]", "c"))) == '$E$ "x]", c'
+    assert with_symbols('E["x]",c] and E[a:b,c] differ.', found) == '$E$ "x]", c and $E$ a:b, c differ.'
+
+
+def test_a_posterior_saved_with_joined_names_still_opens(tmp_path: Path) -> None:
+    """Format 2 kept priors by the name joined from the labels, and findings without their parameters."""
+    rows = table([("x,y", " c"), ("z", "c")])
+    priors = {("E", ("z", "c")): "Uniform(0, 2.5)", ("E", ("x,y", " c")): "Uniform(0, 1.5)"}
+    found = bayes(rows, "loss ~ E[fam] + A/params^alpha", path="fast", draws=300, likelihood="normal", throw=False)
+    assert found.posterior is not None
+    parameters = tuple(replace(one, level=("x,y", " c")) if one.level == ("x,y",) else one for one in found.parameters)
+    parameters = tuple(replace(one, level=("z", "c")) if one.level == ("z",) else one for one in parameters)
+    told = replace(found, parameters=parameters, posterior=replace(found.posterior, priors=tuple(priors.items())))
+    new, old = tmp_path / "new.fit", tmp_path / "old.fit"
+    told.save(new)
+    with zipfile.ZipFile(new) as archive, zipfile.ZipFile(old, "w") as other:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "fit.json":
+                record = json.loads(content) | {"format_version": 2}
+                record["posterior"]["priors"] = [["E[z,c]", "Uniform(0, 2.5)"], ["E[x,y, c]", "Uniform(0, 1.5)"]]
+                for finding in record["findings"]:
+                    del finding["about"]
+                content = json.dumps(record).encode()
+            other.writestr(name, content)
+    assert load_fit(old).posterior.priors == load_fit(new).posterior.priors == tuple(priors.items())
+    assert all(one.about == () for one in load_fit(old).findings)

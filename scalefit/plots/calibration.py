@@ -11,6 +11,7 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -20,7 +21,6 @@ from scalefit.plots.style import (
     house_style,
     new_axes,
     new_figure,
-    symbol,
 )
 
 __all__ = ["coverage", "rank_histograms"]
@@ -60,7 +60,7 @@ def rank_histograms(
     for place, (name, count) in enumerate(counts.items()):
         ax = figure.add_subplot(grid[place // _PER_ROW, place % _PER_ROW])
         _histogram(ax, count)
-        ax.set_title(symbol(name) if name not in ("sigma", "nu", "tau") else f"$\\{name}$")
+        ax.set_title(parameter_label(name) if name not in ("sigma", "nu", "tau") else f"$\\{name}$")
         if place % _PER_ROW == 0:
             ax.set_ylabel("data sets")
         if place + _PER_ROW >= len(counts):
@@ -115,7 +115,7 @@ def coverage(covered: Covered, *, level: float = 0.95, ax: Axes | None = None) -
     ax.axvline(level, color=GREY, linewidth=0.9, zorder=1)
     lowest = min(lo for _, lo, _ in covered.values())
     ax.set_xlim(min(lowest, level) - 0.03, 1.003)
-    ax.set_yticks(range(len(covered)), [symbol(name) for name in covered])
+    ax.set_yticks(range(len(covered)), [parameter_label(name) for name in covered])
     ax.set_ylim(len(covered) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

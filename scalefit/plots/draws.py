@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
-from scalefit.names import Key, printed_level, printed_name, spread_name
+from scalefit.names import Key, printed_level, printed_name, read_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
 from scalefit.records import Estimate
@@ -28,6 +28,7 @@ __all__ = [
     "mean_law",
     "named",
     "need_posterior",
+    "parameter_label",
     "pooled_by",
     "pooled_in_logs",
     "reach",
@@ -139,6 +140,12 @@ def axis_name(fit: Fit, name: str | Key) -> str:
         return f"common {letter}"
     level = f", {printed_level(one.level, ', ')}" if one.level else ""
     return f"ln {letter}{level}" if one.is_log else f"{letter}{level}"
+
+
+def parameter_label(name: str | Key) -> str:
+    """Write a parameter without its fit: its letter, with its level as words."""
+    coefficient, level = read_name(name)
+    return f"{symbol(coefficient)}, {printed_level(level, ', ')}" if level else symbol(coefficient)
 
 
 def pooled_by(fit: Fit, spread: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -18,7 +19,6 @@ from scalefit.plots.style import (
     house_style,
     new_axes,
     reference_line,
-    symbol,
 )
 from scalefit.rounding import plus_minus
 
@@ -131,7 +131,7 @@ def specification(
     if np.isfinite(bars[0].value):
         ax.axvline(bars[0].value, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     if reference is not None:
-        reference_line(ax, reference, words or f"{symbol(param)} = {reference:g}")
+        reference_line(ax, reference, words or f"{parameter_label(param)} = {reference:g}")
     _write_numbers(ax, bars, places)
     ax.set_yticks(places, [describe(bar) for bar in bars])
     ax.get_yticklabels()[0].set_color(BLUE)
@@ -139,7 +139,7 @@ def specification(
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     hollow = "; hollow: bootstrap, not a posterior" if any(bar.bootstrap for bar in bars) else ""
-    ax.set_xlabel(f"{symbol(param)}, {level:.0%} intervals{hollow}")
+    ax.set_xlabel(f"{parameter_label(param)}, {level:.0%} intervals{hollow}")
     return ax
 
 

@@ -121,7 +121,9 @@ def join(words: list[str]) -> str:
 
 
 def _number(place: str, fits: Mapping[str, Fit]) -> str:
-    key, _, aspect = place.partition(":")
+    key, _, aspect = place.rpartition(":")
+    if not key or "]" in aspect:  # no piece is asked for; a colon may belong to a label
+        key, aspect = place, ""
     if aspect and aspect not in _ASPECTS:
         raise StudyError(f"text has {{{place}}}: {aspect!r} is no piece of a number; {closest(aspect, _ASPECTS)}")
     name, _, rest = key.partition(".")
