@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
-from scalefit.names import Key, printed_level, printed_name, spread_name
+from scalefit.names import Key, printed_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
 from scalefit.records import Estimate
@@ -133,12 +133,11 @@ def axis_name(fit: Fit, name: str | Key) -> str:
     one = fit.parameters[fit.place(name)]
     if one.kind == "spread":
         pooled = pooled_by(fit, one.coef.name)
-        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled)}"
-    letter = symbol(one.coef.name)
+        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled, ())}"
+    letter = symbol(one.coef.name, one.level)
     if one.kind == "common":
         return f"common {letter}"
-    level = f", {printed_level(one.level, ', ')}" if one.level else ""
-    return f"ln {letter}{level}" if one.is_log else f"{letter}{level}"
+    return f"ln {letter}" if one.is_log else letter
 
 
 def pooled_by(fit: Fit, spread: str) -> str:
