@@ -25,16 +25,6 @@ __all__ = [
     "typst_string",
     "visible",
 ]
-    "code_point",
-    "literal",
-    "markup",
-    "mathtext",
-    "one_line",
-    "shortened",
-    "shown_characters",
-    "typst_string",
-    "visible",
-]
 
 _PICTURES: Final = 0x2400  # the symbols of U+0000 to U+001F, in order
 _DELETE: Final = 0x7F

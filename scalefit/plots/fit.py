@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law, Term, format_value
-from scalefit.names import Level, printed_level
+from scalefit.names import Level
 from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
@@ -283,7 +283,7 @@ def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level]
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     ax.scatter(values, y, color=BLUE, zorder=3, **_POINT)
     ax.scatter(medians[order], range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
-    ax.set_yticks(range(len(medians)), [as_label(printed_level(levels[code]), _LEVEL) for code in order])
+    ax.set_yticks(range(len(medians)), [as_label(levels[code][0], _LEVEL) for code in order])
     ax.set_ylim(-0.6, len(medians) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

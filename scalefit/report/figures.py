@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit.errors import StudyError
 from scalefit.escape import literal
-from scalefit.names import Key, printed_label, printed_level, printed_name, split_names
+from scalefit.names import Key, printed_level, printed_name, split_names
 from scalefit.plots import (
     densities,
     density,
@@ -59,7 +59,7 @@ def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     if fit.law.groups and len(variables) == 1:
         column = fit.law.groups[0]
         levels = list(dict.fromkeys(label_texts(fit.rows, column)))
-        panels = [(variables[0], {column: level}, printed_label(level)) for level in levels]
+        panels = [(variables[0], {column: level}, level) for level in levels]
     axes = _panels(len(panels), height=spec.height or (45 if len(panels) > 3 else 60), per_row=4)
     for ax, (variable, only, title) in zip(axes, panels, strict=True):
         term(fit, variable=variable, only=only, ax=ax)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scalefit.escape import literal
-from scalefit.names import printed_label, read_name
+from scalefit.names import read_name
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
@@ -83,13 +83,12 @@ def level_tables(fit: Fit) -> list[Block]:
             continue
         found = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
         down, across = (list(dict.fromkeys(level[i] for level in found)) for i in (0, 1))
-        columns = [[literal(printed_label(label)) for label in down]]
+        columns = [[literal(label) for label in down]]
         for b in across:
             cells = [found.get((a, b)) for a in down]
             columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
         caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
-        heads = [literal(printed_label(label)) for label in across]
-        out.append(table(caption, ["", *heads], transpose(columns), align="l" + "r" * len(across)))
+        out.append(table(caption, ["", *map(literal, across)], transpose(columns), align="l" + "r" * len(across)))
     return out
 
 
