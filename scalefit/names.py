@@ -11,6 +11,8 @@ import json
 import re
 from collections.abc import Iterable
 
+from scalefit.escape import shown_characters
+
 __all__ = [
     "LEVEL",
     "Key",
@@ -53,11 +55,18 @@ def printed_label(label: str) -> str:
     >>> printed_label("OPT"), printed_label("a,b"), printed_label("\x1b[31m")
     ('OPT', '"a,b"', '"\\u001b[31m"')
     """
-    if label and label.isprintable() and label == label.strip() and not _MARKS & set(label):
+    if label and all(_can_be_seen(label)) and label == label.strip() and not _MARKS & set(label):
         return label
     quoted = json.dumps(label, ensure_ascii=False)
     # JSON leaves some invisible characters alone (a soft hyphen, marks of direction); they are written as escapes
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in quoted)
+    seen = _can_be_seen(quoted)
+    return "".join(one if plain else json.dumps(one)[1:-1] for one, plain in zip(quoted, seen, strict=True))
+
+
+def _can_be_seen(text: str) -> list[bool]:
+    """Say of each character whether it shows as itself: a joiner between letters does, a blank of unusual width not."""
+    shown = shown_characters(text)
+    return [one == seen and (one == " " or not one.isspace()) for one, seen in zip(text, shown, strict=True)]
 
 
 def printed_level(level: Level, comma: str = ",") -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
-
+from scalefit.escape import markup
 from scalefit.names import printed_name
 from scalefit.records import Estimate
 from scalefit.results import Fit
@@ -131,10 +130,10 @@ def fit_html(fit: Fit) -> str:
         Status, law, a table of parameters, and a caption.
     """
     cells = "".join(
-        f"<tr><td>{escape(one.name)}</td><td>{estimate_text(one, alone=False)}</td><td>{interval_text(one)}</td></tr>"
+        f"<tr><td>{markup(one.name)}</td><td>{estimate_text(one, alone=False)}</td><td>{interval_text(one)}</td></tr>"
         for one in fit.estimates
     )
-    head = f"<b>{fit.status}</b>: {escape(fit.message)}<br><code>{escape(str(fit.law))}</code>"
+    head = f"<b>{fit.status}</b>: {markup(fit.message)}<br><code>{markup(str(fit.law))}</code>"
     names = "<tr><th>parameter</th><th>estimate</th><th>interval</th></tr>"
-    caption = escape(f"{fit.n_rows} rows of {fit.source.name}; intervals: {fit.uncertainty.method}")
+    caption = markup(f"{fit.n_rows} rows of {fit.source.name}; intervals: {fit.uncertainty.method}")
     return f"<div>{head}<table>{names}{cells}</table><small>{caption}</small></div>"

@@ -2,31 +2,103 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import DataError
+from scalefit.escape import one_line, visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from scalefit.datasets import DatasetInfo
     from scalefit.results import Fit
 
-__all__ = ["Progress", "check_writable", "print_dataset", "print_fit", "print_table"]
+__all__ = ["Progress", "check_writable", "print_dataset", "print_fit", "print_table", "safe_streams"]
+
+
+class _SafeStream(io.TextIOBase):
+    """A stream that shows control characters instead of obeying them, whoever prints to it.
+
+    rich writes past it, to the stream below: its colours and its progress line are control characters of our own, and
+    every text that this module hands to it is made visible first.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self.rich_proxied_file = stream  # where rich looks for the real file
+
+    def write(self, text: str) -> int:
+        self.rich_proxied_file.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]  # typeshed allows bytes here
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        self.rich_proxied_file.flush()
+
+    def isatty(self) -> bool:
+        return bool(self.rich_proxied_file.isatty())
+
+    def fileno(self) -> int:
+        return int(self.rich_proxied_file.fileno())
+
+    def writable(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rich_proxied_file, name)
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Let nothing that is printed rule the terminal: text from outside may hold any control character.
+
+    A terminal that lacks ± or − shows a question mark in its place.
+    """
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = (None if one is None else _SafeStream(one) for one in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _console(**options: Any) -> Console:
+    """Return rich's console; what is printed on it must be visible text, without markup."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, **options)
 
 
 class Progress:
     """A rich progress line on a terminal's stderr; the library sees a plain callable."""
 
     def __enter__(self) -> Progress:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        console = _console(stderr=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Bar(
+            *columns, console=console, transient=True, disable=not console.is_terminal,
+            redirect_stdout=False, redirect_stderr=False,  # rich would print what others print, and obey it
+        )  # fmt: skip
         self._bar.start()
         self._task = self._bar.add_task("", total=None)
         return self
@@ -35,7 +107,7 @@ class Progress:
         """Show a stage; total 0 when it is not known."""
         if self._bar.disable and stage.startswith("compiling"):
             print(f"{stage} ...", file=sys.stderr)
-        self._bar.update(self._task, description=stage, completed=done, total=total or None)
+        self._bar.update(self._task, description=one_line(stage), completed=done, total=total or None)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
@@ -52,11 +124,10 @@ def check_writable(path: Path | None) -> None:
 
 def print_fit(result: Fit) -> None:
     """Print a result, its status in colour."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=True, highlight=False)
-    first, _, rest = result.summary().partition("\n")
+    console = _console(soft_wrap=True)
+    first, _, rest = visible(result.summary()).partition("\n")
     colour = "green" if result.exit_code == 0 else "red"
     console.print(Text(first, style=f"bold {colour}"))
     console.print(Text(rest))
@@ -65,16 +136,14 @@ def print_fit(result: Fit) -> None:
 def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
     """Print rows of text under a header; ``right`` names the columns that are aligned right."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, title in enumerate(header):
-        table.add_column(title, justify="right" if place in right else "left", no_wrap=place == 0)
+        table.add_column(visible(title), justify="right" if place in right else "left", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*row)
-    console = Console()
-    console.print(table, crop=False)
+        table.add_row(*map(visible, row))
+    _console().print(table, crop=False)
 
 
 def print_dataset(info: DatasetInfo) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from html import unescape
+from types import MappingProxyType
 from typing import Final
 
+from scalefit.escape import markup, typst_string
 from scalefit.law import Coef, Law, Term, format_value
 
-__all__ = ["SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
+__all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
 
 # The field's letters for the usual columns.
 SYMBOLS: Final = {"loss": "L", "params": "N", "tokens": "D", "flops": "C", "width": "m", "depth": "l"}
@@ -18,18 +21,20 @@ GREEK: Final = frozenset(
     | {"xi", "pi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega"}
     | {"Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"}
 )
+GREEK_LETTERS: Final = MappingProxyType({name: unescape(f"&{name};") for name in GREEK})  # by the names that HTML knows
 
 
 @dataclass(frozen=True)
 class _Markup:
     """How one typesetting language writes the few pieces that a law is made of."""
 
-    greek: str  # applied to a Greek letter's name
+    greek: Callable[[str], str]  # applied to a Greek letter's name
     upright: str  # words, not a product of letters
     below: str  # symbol and subscript
     power: str  # base and exponent
     ratio: str  # numerator and denominator
     times: str
+    text: Callable[[str], str] = str  # writes words so that they are not read as commands
     letter: str = "{}"
     number: str = "{}"
     comma: str = ", "
@@ -50,7 +55,7 @@ class _Markup:
         symbol = self.symbol(value.name)
         if not value.groups:
             return symbol
-        levels = self.comma.join(self.upright.format(group.replace("_", " ")) for group in value.groups)
+        levels = self.comma.join(self.upright.format(self.text(group.replace("_", " "))) for group in value.groups)
         return self.below.format(symbol, levels)
 
     def term(self, term: Term) -> str:
@@ -67,24 +72,25 @@ class _Markup:
 
     def _word(self, word: str) -> str:
         if word in GREEK:
-            return self.greek.format(word)
+            return self.greek(word)
         if word.isdigit():
             return self.number.format(word)
-        return self.letter.format(word) if len(word) == 1 else self.upright.format(word.replace("_", " "))
+        return self.letter.format(word) if len(word) == 1 else self.upright.format(self.text(word.replace("_", " ")))
 
 
 _MATHTEXT: Final = _Markup(
-    greek=r"\{}", upright=r"\mathrm{{{}}}", below="{}_{{{}}}", power="{}^{{{}}}",
+    greek=r"\{}".format, upright=r"\mathrm{{{}}}", below="{}_{{{}}}", power="{}^{{{}}}",
     ratio=r"\frac{{{}}}{{{}}}", times=r"{}\,{}",
 )  # fmt: skip
 _TYPST: Final = _Markup(
-    greek="{}", upright='upright("{}")', below="{}_({})", power="{}^({})", ratio="frac({}, {})", times="{} thin {}"
+    greek=str, upright="upright({})", below="{}_({})", power="{}^({})", ratio="frac({}, {})", times="{} thin {}",
+    text=typst_string,
 )  # fmt: skip
 _MATHML: Final = _Markup(
-    greek="<mi>&{};</mi>", upright="<mtext>{}</mtext>", below="<msub>{}<mrow>{}</mrow></msub>",
-    power="<msup>{}{}</msup>", ratio="<mfrac>{}{}</mfrac>", times="{}<mo rspace='0.17em'>&InvisibleTimes;</mo>{}",
-    letter="<mi>{}</mi>", number="<mn>{}</mn>", comma="<mo>,</mo><mspace width='0.3em'/>", plus="<mo>+</mo>",
-    equals="<mo>=</mo>",
+    greek=lambda name: f"<mi>{GREEK_LETTERS[name]}</mi>", upright="<mtext>{}</mtext>",
+    below="<msub>{}<mrow>{}</mrow></msub>", power="<msup>{}{}</msup>", ratio="<mfrac>{}{}</mfrac>",
+    times="{}<mo rspace='0.17em'>\u2062</mo>{}", text=markup, letter="<mi>{}</mi>", number="<mn>{}</mn>",
+    comma="<mo>,</mo><mspace width='0.3em'/>", plus="<mo>+</mo>", equals="<mo>=</mo>",
 )  # fmt: skip
 
 
@@ -134,4 +140,4 @@ def to_mathml(law: Law) -> str:
         Well-formed XML without named entities, such as
         ``<mi>L</mi><mo>=</mo><mi>E</mi><mo>+</mo><mfrac><mi>A</mi><msup><mi>N</mi><mi>α</mi></msup></mfrac>``.
     """
-    return unescape(_MATHML.law(law))  # the names of Greek letters are those of HTML's entities
+    return _MATHML.law(law)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,18 +14,36 @@ from typer.core import TyperGroup
 
 from scalefit import __version__
 from scalefit.errors import DataError, Interrupted, ScalefitError
+from scalefit.escape import visible
+from scalefit.terminal import safe_streams
 
 __all__ = ["Json", "Out", "Table", "app", "assignments", "main"]
 
 
 class _Verbs(TyperGroup):
-    """Turn Ctrl-C into one sentence and exit code 130."""
+    """Turn Ctrl-C into one sentence and exit code 130; show usage errors with visible text, as rich prints them."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _visible_usage():
+            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _visible_usage():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; nothing was written") from None
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        usage: Any = error  # of click, which some versions of typer carry under a name of their own
+        if hasattr(usage, "format_message"):
+            usage.message = visible(str(usage.message))
+        raise
 
 
 app = typer.Typer(
@@ -62,9 +82,12 @@ def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
 
 def main() -> None:
     """Run the command line; every deliberate error becomes one message and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ± or − still gets its result
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook's kernel is not installed everywhere
+    with safe_streams():
+        _run()
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"scalefit {__version__}")
         return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.bayes.priors import Prior, parse_prior
 from scalefit.errors import DataError, closest
-from scalefit.names import Key, printed_level, printed_name
+from scalefit.names import Key, printed_name
 from scalefit.plots.draws import (
     axis_name,
     draws_of,
@@ -34,6 +34,7 @@ from scalefit.plots.style import (
     GREY,
     HAIRLINE,
     TEAL,
+    as_label,
     house_style,
     new_axes,
     new_panels,
@@ -105,7 +106,7 @@ def density(
     top = float(height.max())
     ax.plot([shown_value(fit[key])] * 2, [0, top], color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
     if reference is not None:
-        reference_line(ax, reference, words or as_printed(reference))
+        reference_line(ax, reference, as_label(words) or as_printed(reference))
     _only_x(ax, (lo, hi), 1.18 * top)
     ax.set_xlabel(f"{axis_name(fit, key)}: {kind_of_draws(fit)}, {fit.uncertainty.level:.0%} interval shaded")
     return ax
@@ -171,15 +172,17 @@ def densities(
         if error:
             height = np.exp(-0.5 * ((grid - value) / error) ** 2) / (error * np.sqrt(2 * np.pi))
             ax.plot(grid, height, color=GREY, linewidth=1.1, linestyle=(0, (4, 2)))
-            curves.append(Curve(grid, height, f"{label}\n{as_printed(value, error)}", GREY))
+            curves.append(Curve(grid, height, f"{as_label(label)}\n{as_printed(value, error)}", GREY))
     top = max(float(curve.y.max()) for curve in curves)
     _only_x(ax, (lo, hi), 1.35 * top)
     for label, (value, error) in printed.items():
         if not error:
             ax.plot([value, value], [0, 0.6 * top], color=GREY, linewidth=1.1, linestyle=(0, (4, 2)))
-            curves.append(Curve(np.full(9, value), np.linspace(0, 0.6 * top, 9), f"{label}\n{as_printed(value)}", GREY))
+            curves.append(
+                Curve(np.full(9, value), np.linspace(0, 0.6 * top, 9), f"{as_label(label)}\n{as_printed(value)}", GREY)
+            )
     if reference is not None:
-        reference_line(ax, reference, words or as_printed(reference))
+        reference_line(ax, reference, as_label(words) or as_printed(reference))
     write_key(ax, *_key(fits, names, printed))
     label_curves(ax, curves, lines=[] if reference is None else [reference])
     return ax
@@ -251,12 +254,12 @@ def _drawn(ax: Axes, fit: Fit, name: Key, label: str, draws: Array, grid: Array,
     if fit.posterior is not None:
         _shade(ax, fit, name, grid, height, colour)
         ax.plot(grid, height, color=colour)
-        return Curve(grid, height, f"{label}\n{number}", colour)
+        return Curve(grid, height, f"{as_label(label)}\n{number}", colour)
     low, high = (float(end) for end in np.quantile(draws, [0.001, 0.999]))
     edges = np.linspace(low, high, _STEPS + 1)
     steps = np.histogram(draws, edges)[0] / (len(draws) * np.diff(edges))
     ax.stairs(steps, edges, color=colour, linewidth=0.9)
-    return Curve(np.repeat(edges, 2)[1:-1], np.repeat(steps, 2), f"{label} (bootstrap)\n{number}", colour)
+    return Curve(np.repeat(edges, 2)[1:-1], np.repeat(steps, 2), f"{as_label(label)} (bootstrap)\n{number}", colour)
 
 
 def _shade(ax: Axes, fit: Fit, name: Key, grid: Array, height: Array, colour: str) -> None:
@@ -325,8 +328,7 @@ def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -
     edge = 0.02 * (hi - lo)
     _only_x(ax, (lo - edge, hi + edge), 1.08 * float(max(height.max(), belief.max())))
     ax.locator_params(axis="x", nbins=3)
-    level = f", {printed_level(one.level, ', ')}" if one.level else ""
-    ax.set_title(f"{symbol(one.coef.name)}{level}: size of its term" if one.is_log else axis_name(fit, name))
+    ax.set_title(f"{symbol(one.coef.name, one.level)}: size of its term" if one.is_log else axis_name(fit, name))
     numbers = ", ".join(f"{value:.3g}" for value in astuple(prior)).replace("-", "−")
     words = f"{two_digits(100 * float(values.std()) / prior.sd)}% as wide as {type(prior).__name__}({numbers})"
     ax.set_xlabel("\n".join(textwrap.wrap(words, 38)), color=GREY, fontsize=7)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
-from scalefit.names import Key, printed_level, printed_name, read_name, spread_name
+from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
 from scalefit.records import Estimate
@@ -134,18 +134,16 @@ def axis_name(fit: Fit, name: str | Key) -> str:
     one = fit.parameters[fit.place(name)]
     if one.kind == "spread":
         pooled = pooled_by(fit, one.coef.name)
-        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled)}"
-    letter = symbol(one.coef.name)
+        return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled, ())}"
+    letter = symbol(one.coef.name, one.level)
     if one.kind == "common":
         return f"common {letter}"
-    level = f", {printed_level(one.level, ', ')}" if one.level else ""
-    return f"ln {letter}{level}" if one.is_log else f"{letter}{level}"
+    return f"ln {letter}" if one.is_log else letter
 
 
 def parameter_label(name: str | Key) -> str:
     """Write a parameter without its fit: its letter, with its level as words."""
-    coefficient, level = read_name(name)
-    return f"{symbol(coefficient)}, {printed_level(level, ', ')}" if level else symbol(coefficient)
+    return symbol(*read_name(name))
 
 
 def pooled_by(fit: Fit, spread: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law, Term, format_value
-from scalefit.names import Level, printed_level
+from scalefit.names import Level
 from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
@@ -21,6 +21,7 @@ from scalefit.plots.style import (
     GREY,
     HAIRLINE,
     INK,
+    as_label,
     column_label,
     house_style,
     log_axis,
@@ -40,6 +41,7 @@ _POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 7
+_LEVEL: Final = 40  # letters of a level beside its strip
 
 
 @house_style()
@@ -193,7 +195,7 @@ def term(
     log_axis(ax.xaxis, x_all)
     log_axis(ax.yaxis, np.concatenate(spans))
     ax.set_xlabel(column_label(chosen.variable))
-    ax.set_ylabel(f"{fit.law.response} less other terms")
+    ax.set_ylabel(f"{as_label(fit.law.response)} less other terms")
     _write_slope(ax, fit, chosen, rows)
     if not above.all():
         words = f"{np.count_nonzero(~above)} of {len(y)} not above 0"
@@ -282,7 +284,7 @@ def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level]
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     ax.scatter(values, y, color=BLUE, zorder=3, **_POINT)
     ax.scatter(medians[order], range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
-    ax.set_yticks(range(len(medians)), [printed_level(levels[code]) for code in order])
+    ax.set_yticks(range(len(medians)), [as_label(levels[code][0], _LEVEL) for code in order])
     ax.set_ylim(-0.6, len(medians) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -332,5 +334,5 @@ def _write_slope(ax: Axes, fit: Fit, chosen: Term, rows: pd.DataFrame) -> None:
         if len(levels) != 1:
             return
         estimate = fit[expo.name, levels[0]]
-        words = f"{symbol(expo.name)} = {rounded(estimate.value, estimate.se)}"
+        words = f"{symbol(expo.name, ())} = {rounded(estimate.value, estimate.se)}"
     ax.text(0.97, 0.95, words, transform=ax.transAxes, ha="right", va="top", color=INK, fontsize=8)

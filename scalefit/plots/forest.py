@@ -18,6 +18,7 @@ from scalefit.plots.style import (
     GREY,
     INK,
     TEAL,
+    as_label,
     house_style,
     new_axes,
     reference_line,
@@ -119,7 +120,7 @@ def forest(
     ax.set_ylim(len(texts) - 0.4, -0.6 - 0.8 * (reference is not None))
     _make_room(ax, texts, _ends(rows, printed, reference))
     if reference is not None:
-        reference_line(ax, reference, words or as_printed(reference))
+        reference_line(ax, reference, as_label(words) or as_printed(reference))
     letters = list(dict.fromkeys(_letter(one, _name_of(name, label)) for label, one in fits.items()))
     write_key(ax, " or ".join(letters), key)
     return ax
@@ -184,7 +185,7 @@ def pooling(
     texts = [estimate_text(row.one, alone=False) for row in every if row.one is not None]
     _make_room(ax, texts, _ends([*every, *alone], {}, reference))
     if reference is not None:
-        reference_line(ax, reference, words or as_printed(reference))
+        reference_line(ax, reference, as_label(words) or as_printed(reference))
     key = "dots: posterior means with 50% and 95% intervals; blue: partly pooled, numbers at the right"
     if alone or full is not None:
         key += "; teal: " + " and ".join(
@@ -256,7 +257,7 @@ def _draw_pull(ax: Axes, at: int, alone: _Row, pooled: _Row) -> None:
 
 def _list_rows(ax: Axes, labels: Sequence[str], *, headings: Sequence[bool]) -> None:
     """Write what each line is on the left, flush left where there are headings."""
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), [as_label(label) for label in labels])
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     if any(headings):

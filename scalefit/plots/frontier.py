@@ -21,6 +21,7 @@ from scalefit.plots.style import (
     PANEL,
     RED,
     TEAL,
+    as_label,
     column_label,
     house_style,
     log_axis,
@@ -131,7 +132,7 @@ def _panel(ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping
         width = {BLUE: 1.6, TEAL: 1.1, GREY: 0.9}[colour]
         ax.plot(compute, band[:, 0], color=colour, linestyle=style, linewidth=width, zorder=4 if one is first else 3)
         values.append(band[:, 0])
-        ends.append((float(band[-1, 0]), label if len(shown) > 1 else "", colour))
+        ends.append((float(band[-1, 0]), as_label(label) if len(shown) > 1 else "", colour))
     log_axis(ax.xaxis, [compute[0], compute[-1] * _STEP ** (len(others) + 1)], most=5, pad=0.02)
     ax.xaxis.set_major_formatter(FuncFormatter(_power))
     if name != LOSS:
@@ -139,7 +140,7 @@ def _panel(ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping
     what = NAMES.get(name, name.replace("_", " "))
     panel_title(ax, f"{what} on the frontier" if name in (LOSS, EXCESS) else f"best {what}")
     ax.set_xlabel("compute $C$, FLOP")
-    ax.set_ylabel(what if name in (RATIO, EXCESS) else column_label(name))
+    ax.set_ylabel(as_label(what) if name in (RATIO, EXCESS) else column_label(name))
     return ends
 
 

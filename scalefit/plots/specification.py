@@ -16,6 +16,7 @@ from scalefit.plots.style import (
     PANEL,
     RED,
     TEAL,
+    as_label,
     house_style,
     new_axes,
     reference_line,
@@ -127,13 +128,15 @@ def specification(
         if np.isfinite(bar.value):
             _draw(ax, bar, place, BLUE if not bar.changed else TEAL)
         else:
-            ax.annotate(_short(bar.reason), (0.01, place), xycoords=("axes fraction", "data"), color=GREY, va="center")
+            ax.annotate(
+                as_label(_short(bar.reason)), (0.01, place), xycoords=("axes fraction", "data"), color=GREY, va="center"
+            )
     if np.isfinite(bars[0].value):
         ax.axvline(bars[0].value, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     if reference is not None:
-        reference_line(ax, reference, words or f"{parameter_label(param)} = {reference:g}")
+        reference_line(ax, reference, as_label(words) or f"{parameter_label(param)} = {reference:g}")
     _write_numbers(ax, bars, places)
-    ax.set_yticks(places, [describe(bar) for bar in bars])
+    ax.set_yticks(places, [as_label(describe(bar)) for bar in bars])
     ax.get_yticklabels()[0].set_color(BLUE)
     ax.set_ylim(max(places) + 0.7, -1.6)
     ax.tick_params(axis="y", length=0)

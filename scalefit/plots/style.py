@@ -6,20 +6,19 @@ blue is the main estimate, teal an alternative, red a hypothesis or reference, g
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import style as mpl_style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -27,8 +26,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
+from scalefit.escape import mathtext, one_line, shortened
 from scalefit.law import Coef, Law
-from scalefit.typeset import SYMBOLS, to_mathtext
+from scalefit.names import Level, parse_name, printed_label
+from scalefit.plots.fonts import FAMILY, drawable, font_folder, in_typeface, register
+from scalefit.typeset import GREEK_LETTERS, SYMBOLS, to_mathtext
 
 __all__ = [
     "BLUE",
@@ -40,6 +42,7 @@ __all__ = [
     "PANEL",
     "RED",
     "TEAL",
+    "as_label",
     "column_label",
     "font_folder",
     "house_style",
@@ -68,8 +71,8 @@ PANEL: Final = "#f4f6f9"
 FULL_WIDTH: Final = 170.0  # mm, the text width of the report
 _MM: Final = 1 / 25.4
 _LETTER: Final = 1.25  # mm, the mean width of a letter of 8 pt
-_FAMILY: Final = "Fira Sans"
-_FONT_PACKAGE: Final = "fontpkg_fira_sans"
+_LONGEST: Final = 72  # letters of a label from outside; longer ones lose their middle
+_FORMULA: Final = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$")
 _HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 _STYLE: Final[dict[str, Any]] = {
     "axes.edgecolor": GREY,
@@ -92,6 +95,8 @@ _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "scalefit",
     "text.color": INK,
+    "text.parse_math": True,
+    "text.usetex": False,
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 7.5,
@@ -105,41 +110,52 @@ _STYLE: Final[dict[str, Any]] = {
 }
 
 
-def font_folder() -> Path | None:
-    """Return the folder of the sans typeface, or None when its package is not installed."""
-    spec = importlib.util.find_spec(_FONT_PACKAGE)
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "files"
-
-
-@cache
-def _register_fonts() -> dict[str, Any]:
-    """Tell matplotlib about the typeface once; return the settings that use it."""
-    folder = font_folder()
-    if folder is None:
-        return {"font.family": ["sans-serif"], "mathtext.fontset": "dejavusans"}
-    for weight in ("Regular", "Italic", "Medium", "SemiBold", "SemiBoldItalic"):
-        font_manager.fontManager.addfont(folder / f"FiraSans-{weight}.ttf")
+def _typeface() -> dict[str, Any]:
+    """Return the settings that use the fonts."""
+    families = list(register())
+    if families[0] != FAMILY:
+        return {"font.family": families, "mathtext.fontset": "dejavusans"}
     return {
-        "font.family": [_FAMILY, "DejaVu Sans"],  # the second for glyphs that the first lacks
+        "font.family": families,
         "mathtext.fontset": "custom",
-        "mathtext.cal": _FAMILY,
-        "mathtext.rm": _FAMILY,
-        "mathtext.it": f"{_FAMILY}:italic",
-        "mathtext.bf": f"{_FAMILY}:semibold",
+        "mathtext.cal": FAMILY,
+        "mathtext.rm": FAMILY,
+        "mathtext.it": f"{FAMILY}:italic",
+        "mathtext.bf": f"{FAMILY}:semibold",
     }
+
+
+_inside = False  # matplotlib's settings are global, and so is whether they are ours
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw in the look of the report; also usable as a decorator.
 
-    Fira Sans is used when its package is installed, matplotlib's own sans otherwise.
+    Fira Sans is used when its package is installed, matplotlib's own sans otherwise. Whatever the user's matplotlibrc
+    or rcParams say does not count while this lasts, and is as before afterwards; the backend is not touched.
     """
-    settings: Any = {**_STYLE, **_register_fonts()}
-    with mpl.rc_context(settings):
+    global _inside
+    if _inside:
         yield
+        return
+    with mpl.rc_context():
+        mpl_style.use("default")
+        settings: Any = {**_STYLE, **_typeface()}
+        mpl.rcParams.update(settings)
+        _inside = True
+        try:
+            yield
+        finally:
+            _inside = False
+
+
+class _HouseFigure(Figure):
+    """A figure that keeps its look when it is drawn later, among other settings: ticks are made only then."""
+
+    @house_style()
+    def draw(self, renderer: Any) -> None:
+        super().draw(renderer)
 
 
 def new_figure(*, height: float, width: float = FULL_WIDTH) -> Figure:
@@ -156,7 +172,7 @@ def new_figure(*, height: float, width: float = FULL_WIDTH) -> Figure:
         Not registered with pyplot, so nothing has to be closed.
     """
     with house_style():
-        return Figure(figsize=(width * _MM, height * _MM))
+        return _HouseFigure(figsize=(width * _MM, height * _MM))
 
 
 def new_panels(rows: int, columns: int, *, height: float, width: float = FULL_WIDTH, **options: Any) -> list[Axes]:
@@ -187,11 +203,34 @@ def new_axes(ax: Axes | None, *, width: float = 85.0, height: float = 62.0) -> A
 
 
 def svg_bytes(figure: Figure) -> bytes:
-    """Write a figure as SVG with live text; the same figure gives the same bytes."""
-    with house_style():
+    """Write a figure as SVG, for a report; the same figure gives the same bytes.
+
+    Text is live, unless some of it is in a script whose letters change shape or join: an archivable PDF refuses their
+    glyphs from a picture, as they stand for no single letter. Then all text of the figure is drawn as outlines.
+    """
+    drawn = _svg(figure)
+    return _svg(figure, text="path") if _joins(drawn.decode()) else drawn
+
+
+def _svg(figure: Figure, *, text: str = "none") -> bytes:
+    with house_style(), mpl.rc_context({"svg.fonttype": text}):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return _short_families(buffer.getvalue())
+
+
+def _joins(text: str) -> bool:
+    """Whether a text has Arabic letters, marks above or below letters, or joiners."""
+    return not text.isascii() and any(
+        unicodedata.bidirectional(one) == "AL" or unicodedata.category(one) in ("Cf", "Mc", "Me", "Mn")
+        for one in set(text)
+    )
+
+
+def _short_families(svg: bytes) -> bytes:
+    """Name two families in place of all: programs that show live text look for lacking letters by themselves."""
+    families = [f"'{one}'" for one in register()]
+    return svg.replace(", ".join(families).encode(), ", ".join(families[:2]).encode())
 
 
 def save_figure(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> None:
@@ -219,27 +258,90 @@ def save_figure(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> No
         buffer = io.BytesIO()
         dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
         figure.savefig(buffer, format=suffix, dpi=200, metadata=dated.get(suffix))
+    drawn = _short_families(buffer.getvalue()) if suffix == "svg" else buffer.getvalue()
     try:
-        path.write_bytes(buffer.getvalue())
+        path.write_bytes(drawn)
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror}; give a path that you can write") from None
 
 
-def symbol(name: str) -> str:
-    """Typeset a parameter's name as mathtext: ``a_m`` with a subscript, ``alpha`` as Greek."""
-    return f"${to_mathtext(Law('loss', Coef(name), ())).strip('$').partition(' = ')[2]}$"
+def as_label(text: str, most: int = _LONGEST) -> str:
+    """Return text from outside as a figure can show it: literally, in one line, shortened when it is very long.
+
+    Parameters
+    ----------
+    text : str
+        A label, a name of a column or a file, words of a study.
+    most : int
+        Letters that have room.
+
+    Returns
+    -------
+    str
+        For any text of matplotlib's. What no font has is written as its code point.
+    """
+    return mathtext(drawable(shortened(one_line(text), most)))
+
+
+def symbol(name: str, level: Level | None = None) -> str:
+    """Typeset a parameter's name: ``a_m`` with a subscript, ``alpha`` as Greek; its level follows after a comma.
+
+    Formulas are set in the typeface alone, so a name or a level with other letters makes all of it plain text.
+
+    Parameters
+    ----------
+    name : str
+        A coefficient, or the printed name of a parameter.
+    level : tuple of str, optional
+        Labels; those of the printed name when omitted.
+
+    Returns
+    -------
+    str
+        For any text of matplotlib's.
+    """
+    try:
+        coefficient, level = parse_name(name) if level is None else (name, level)
+    except ValueError:  # not a parameter's name
+        return as_label(name)
+    letter = as_label(coefficient)
+    if coefficient.isascii() and coefficient.isidentifier():
+        letter = f"${to_mathtext(Law('loss', Coef(coefficient), ())).strip('$').partition(' = ')[2]}$"
+    return without_formulas(", ".join([letter, *(as_label(printed_label(label)) for label in level)]))
+
+
+def without_formulas(text: str) -> str:
+    """Spell the formulas of a label as plain text where the rest of it needs letters that the typeface lacks.
+
+    Parameters
+    ----------
+    text : str
+        With formulas as :func:`symbol` and :func:`column_label` write them.
+
+    Returns
+    -------
+    str
+        The same text where the typeface has all letters.
+    """
+    return text if in_typeface(text) else _FORMULA.sub(lambda formula: _spelled(formula[1]), text)
+
+
+def _spelled(formula: str) -> str:
+    words = re.sub(r"\\mathrm\{([^{}]*)\}", r"\1", formula)
+    words = re.sub(r"\\([A-Za-z]+)", lambda name: GREEK_LETTERS.get(name[1], name[1]), words)
+    return re.sub(r"[{}]", "", words)
 
 
 def column_label(name: str) -> str:
     """Label an axis that shows a column: the word, and the field's letter where it has one."""
-    words = "parameters" if name == "params" else name.replace("_", " ")
+    words = "parameters" if name == "params" else as_label(name.replace("_", " "))
     return f"{words} ${SYMBOLS[name]}$" if name in SYMBOLS else words
 
 
 @house_style()
 def panel_title(ax: Axes, text: str) -> None:
     """Set a short heading flush left above a panel."""
-    ax.set_title(text)
+    ax.set_title(as_label(text))
 
 
 def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: float = 1.0) -> None:
@@ -281,12 +383,13 @@ def write_key(ax: Axes, name: str, key: str) -> None:
     key : str
         Words, broken into lines of the axes' width.
     """
+    name = without_formulas(name)
     figure = ax.get_figure(root=True)
     width = ax.get_position().width * (figure.get_figwidth() / _MM if figure else FULL_WIDTH)
     most = int(width / _LETTER)
-    one_line = f"{name}     {key}"
-    plain = re.sub(r"[$\\{}]", "", one_line)
-    ax.set_xlabel(one_line if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)]))
+    together = f"{name}     {key}"
+    plain = re.sub(r"[$\\{}]", "", together)
+    ax.set_xlabel(together if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)]))
 
 
 def short_number(value: float) -> str:

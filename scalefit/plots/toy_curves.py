@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
-from scalefit.plots.style import BLUE, GREY, TEAL
+from scalefit.plots.style import BLUE, GREY, TEAL, as_label
 from scalefit.rounding import MINUS
 from scalefit.toy.records import SETTING
 from scalefit.toy.theory import regime
@@ -143,10 +143,9 @@ def _word(key: str, value: Any) -> str:
     if key == "steps":
         return f"{value:,} steps"
     if key in ("frequency", "frequencies"):
-        return str(value)
-    if key in _LETTERS:
-        return f"{_LETTERS[key]} = {number_word(value)}"
-    return f"{key.replace('_', ' ')} {number_word(value)}"
+        return as_label(str(value))
+    word = as_label(number_word(value))
+    return f"{_LETTERS[key]} = {word}" if key in _LETTERS else f"{as_label(key.replace('_', ' '))} {word}"
 
 
 def shades(colour: str, count: int) -> list[tuple[float, float, float]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.plots.fit import observed_term
-from scalefit.plots.style import BLUE, FULL_WIDTH, RED, TEAL, house_style, log_axis, new_axes
+from scalefit.plots.style import BLUE, FULL_WIDTH, RED, TEAL, as_label, house_style, log_axis, new_axes
 from scalefit.plots.toy_curves import label_ends, shades
 from scalefit.results import Fit
 from scalefit.rounding import rounded
@@ -137,7 +137,11 @@ def width_terms(sources: Sequence[WidthTerm], *, reference: float = 1.0, ax: Axe
         )  # fmt: skip
         ax.plot(x, x**-one.exponent, color=colours[i], linewidth=1.1, zorder=2)
         ends.append(
-            (float(x[-1] ** -one.exponent), f"{one.words}: {rounded(one.exponent, one.exponent_se)}", colours[i])
+            (
+                float(x[-1] ** -one.exponent),
+                f"{as_label(one.words)}: {rounded(one.exponent, one.exponent_se)}",
+                colours[i],
+            )
         )
         xs += list(x)
         ys += [value for value in y if np.isfinite(value)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scalefit.datasets import PublishedValue, published_value
+from scalefit.escape import literal
 from scalefit.records import NOT_CONVERGED, Estimate
 from scalefit.report.blocks import Block, paragraph, table
 from scalefit.report.gallery import Gallery
@@ -81,12 +82,12 @@ def _row(claim: Claim, fits: Mapping[str, Fit]) -> tuple[list[str], str]:
     fit = fits[claim.fit]
     printed = [published_value(paper.key) for paper in claim.published]
     texts = [
-        f"{as_printed(one.value, one.uncertainty)}\n{paper.label}"
+        f"{as_printed(one.value, one.uncertainty)}\n{literal(paper.label)}"
         for one, paper in zip(printed, claim.published, strict=True)
     ]
     because = fill(claim.because, fits)
     if fit.status == NOT_CONVERGED:
-        return [claim.says, "\n".join(texts), "no answer", f"{fit.message} {because}".strip()], "open"
+        return [claim.says, "\n".join(texts), "no answer", f"{literal(fit.message)} {because}".strip()], "open"
     one = fit[claim.parameter]
     said, verdict = difference_words(printed[0], one)
     ours = f"{estimate_text(one, alone=False)}\n{interval_text(one)}"

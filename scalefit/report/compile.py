@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from scalefit.errors import MissingExtra, StudyError
-from scalefit.plots.style import font_folder
+from scalefit.escape import visible
+from scalefit.plots.fonts import Face, drawable, font_folder, lacking
 
 __all__ = ["check_extra", "typeset_report"]
 
@@ -75,14 +77,39 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
         root = Path(folder)
         template = resources.files("scalefit.report").joinpath("template.typ").read_bytes()
         (root / "main.typ").write_bytes(template)
-        (root / "report.json").write_text(json.dumps(document), encoding="utf-8")
+        content = _shown(document)
+        letters = json.dumps(content, ensure_ascii=False) + b"".join(figures.values()).decode()
+        others = list(lacking("".join(set(letters))))
+        content["fonts"] = [one.family for one in others]
+        (root / "report.json").write_text(json.dumps(content), encoding="utf-8")
         for name, content in figures.items():
             (root / name).write_bytes(content)
         try:
             out = typst.compile(
-                str(root / "main.typ"), root=str(root), font_paths=[str(fonts)], ignore_system_fonts=True,
+                str(root / "main.typ"), root=str(root), font_paths=[str(fonts), *_folders(others, root)],
+                ignore_system_fonts=True,
                 format="pdf", pdf_standards=list(STANDARDS), timestamp=int(moment.timestamp()),
             )  # fmt: skip
         except typst.TypstError as error:
             raise StudyError(f"the report could not be typeset: {error}") from None
     return bytes(out)
+
+
+def _folders(faces: Sequence[Face], root: Path) -> list[str]:
+    """Put each font in a folder of its own: the compiler takes folders, and their order must be the same everywhere."""
+    folders = []
+    for number, face in enumerate(faces):
+        folder = root / f"font-{number}"
+        folder.mkdir()
+        shutil.copyfile(face.path, folder / face.path.name)
+        folders.append(str(folder))
+    return folders
+
+
+def _shown(value: Any) -> Any:
+    """Write every text of a document so that its fonts can show it; as data, typst reads no marks in it."""
+    if isinstance(value, str):
+        return drawable(visible(value))
+    if isinstance(value, Mapping):
+        return {key: _shown(one) for key, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list | tuple) else value

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
 from scalefit.errors import MissingExtra
-from scalefit.plots.style import font_folder
+from scalefit.escape import visible
+from scalefit.plots.fonts import FAMILY, SECOND_FAMILY, font_folder, lacking
 
 __all__ = ["font_faces", "inline_figure"]
 
@@ -20,6 +22,8 @@ _FACES: Final = {
     "Medium": (500, "normal"),
     "SemiBold": (600, "normal"),
 }
+_OTHERS: Final = "Report Letters"  # for letters that the typeface lacks; page.css names it too
+_SECOND: Final = f"'{SECOND_FAMILY}'"
 _FEATURES: Final = ("ccmp", "kern", "liga", "mark", "tnum")
 _LICENCE: Final = (0, 1, 2, 13, 14)  # of the font's names: copyright, family, style, licence and where to read it
 _LONG: Final = re.compile(r"-?\d+\.\d{3,}")
@@ -34,37 +38,57 @@ def font_faces(letters: str) -> str:
     Parameters
     ----------
     letters : str
-        Every character that may have to be shown; the rest of the typeface is left out.
+        Every character that may have to be shown; the rest of the typeface is left out. Letters that it lacks are
+        taken from other fonts, under the family name ``Report Letters``.
 
     Returns
     -------
     str
-        One ``@font-face`` per weight and style, with the font as data. Equal letters give equal text.
+        One ``@font-face`` per weight and style and per other font, with the font as data. Equal letters give equal
+        text.
 
     Raises
     ------
     MissingExtra
         When the typeface is not installed.
     """
-    return "\n".join(
-        f'@font-face {{ font-family: "Fira Sans"; font-weight: {weight}; font-style: {style}; font-display: block; '
-        f'src: url("data:font/woff;base64,{b64encode(_subset(name, letters)).decode()}") format("woff"); }}'
-        for name, (weight, style) in _FACES.items()
-    )
-
-
-def _subset(name: str, letters: str) -> bytes:
-    from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
-
     folder = font_folder()
     if folder is None:
         raise MissingExtra("The HTML report", "report")
-    options = Options(flavor="woff", hinting=False, layout_features=list(_FEATURES), name_IDs=list(_LICENCE))
+    faces = [
+        _face(
+            FAMILY,
+            f"font-weight: {weight}; font-style: {style}",
+            _subset(folder / f"FiraSans-{name}.ttf", letters, _FEATURES),
+        )
+        for name, (weight, style) in _FACES.items()
+    ]
+    for other, own in lacking(letters).items():
+        codes = ", ".join(f"U+{ord(one):04X}" for one in own)
+        faces.append(_face(_OTHERS, f"font-weight: 100 900; unicode-range: {codes}", _subset(other.path, own)))
+    return "\n".join(faces)
+
+
+def _face(family: str, descriptors: str, font: bytes) -> str:
+    return (
+        f'@font-face {{ font-family: "{family}"; {descriptors}; font-display: block; '
+        f'src: url("data:font/woff;base64,{b64encode(font).decode()}") format("woff"); }}'
+    )
+
+
+def _subset(path: Path, letters: str, features: Sequence[str] = ()) -> bytes:
+    """Cut a font down; without features named, it keeps those that its scripts need."""
+    from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    options = Options(flavor="woff", hinting=False, name_IDs=list(_LICENCE))
+    if features:
+        options.layout_features = list(features)
+    options.drop_tables += ["FFTM"]  # a time stamp of an editor
     cutter = Subsetter(options)
     cutter.populate(text=letters)
     out = io.BytesIO()
-    with TTFont(folder / f"FiraSans-{name}.ttf", recalcTimestamp=False) as font:
+    with TTFont(path, recalcTimestamp=False) as font:
         cutter.subset(font)
         font.flavor = "woff"
         font.save(out)
@@ -90,6 +114,9 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
         to 0.01 points.
     """
     root = ElementTree.fromstring(svg)
+    for one in root.iter():
+        if "style" in one.attrib and not "".join(one.itertext()).isascii():
+            one.attrib["style"] = one.attrib["style"].replace(_SECOND, f"{_SECOND}, '{_OTHERS}'")
     _drop(root, {"metadata", "style"})  # the style is for a figure that is alone on its page; page.css has it
     used = dict.fromkeys(found for one in root.iter() for value in one.attrib.values() for found in _referred(value))
     names = {old: f"{name}-{number}" for number, old in enumerate(used, start=1)}
@@ -97,7 +124,12 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
         _shorten(one, names)
         _share_style(one)
     box = root.attrib["viewBox"]
-    root.attrib = {"viewBox": box, "role": "img", "aria-label": words, "style": f"--width: {float(box.split()[2]):.0f}"}
+    root.attrib = {
+        "viewBox": box,
+        "role": "img",
+        "aria-label": visible(words),
+        "style": f"--width: {float(box.split()[2]):.0f}",
+    }
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.errors import StudyError
-from scalefit.names import Key, printed_label, printed_level, printed_name, split_names
+from scalefit.escape import literal
+from scalefit.names import Key, printed_level, printed_name, split_names
 from scalefit.plots import (
     densities,
     density,
@@ -25,7 +26,7 @@ from scalefit.plots import (
     term,
 )
 from scalefit.plots.draws import first_exponent
-from scalefit.plots.style import BLUE, TEAL, new_panels, panel_title
+from scalefit.plots.style import BLUE, TEAL, as_label, new_panels, panel_title
 from scalefit.problem import label_texts
 from scalefit.report.parts import Figure
 from scalefit.report.published import printed_number
@@ -58,7 +59,7 @@ def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     if fit.law.groups and len(variables) == 1:
         column = fit.law.groups[0]
         levels = list(dict.fromkeys(label_texts(fit.rows, column)))
-        panels = [(variables[0], {column: level}, printed_label(level)) for level in levels]
+        panels = [(variables[0], {column: level}, level) for level in levels]
     axes = _panels(len(panels), height=spec.height or (45 if len(panels) > 3 else 60), per_row=4)
     for ax, (variable, only, title) in zip(axes, panels, strict=True):
         term(fit, variable=variable, only=only, ax=ax)
@@ -103,7 +104,7 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
     label = gallery.labels[name]
     if fit.posterior is None:
-        resampled = f"levels of {fit.source.cluster}" if fit.source.cluster else "rows"
+        resampled = f"levels of {literal(fit.source.cluster)}" if fit.source.cluster else "rows"
         caption = (
             f"How the parameters trade off: {count} refits of “{label}” to resampled {resampled}. "
             "The cross is the estimate."
@@ -116,7 +117,7 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
         )
         alt = f"Contours of the posterior; {len(axes)} pairs of parameters of {fit.law}."
     if references:
-        caption += f" Red: {spec.words or rounded(spec.reference or 0.0)}."
+        caption += f" Red: {literal(spec.words) or rounded(spec.reference or 0.0)}."
     return axes[0], caption, alt
 
 
@@ -147,7 +148,7 @@ def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     for i, (ax, (label, fit)) in enumerate(zip(axes, fits.items(), strict=True)):
         parameter: str | Key = own_name(fit, split_names(spec.parameter)) if spec.parameter else first_exponent(fit)
         density(fit, name=parameter, reference=spec.reference, words=spec.words, colour=TEAL if i else BLUE, ax=ax)
-        ax.set_xlabel(role(fit, parameter))
+        ax.set_xlabel(as_label(role(fit, parameter)))
         panel_title(ax, label)
         quantities.append(role(fit, parameter))
         said.append(_said(label, fit, parameter))
@@ -180,7 +181,7 @@ def _joint(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     axes = joint(fit, names=spec.parameters or None, references=references)
     caption = f"Joint posterior of “{gallery.labels[name]}”."
     if references:
-        caption += f" Red: {spec.words or rounded(spec.reference or 0.0)}."
+        caption += f" Red: {literal(spec.words) or rounded(spec.reference or 0.0)}."
     return axes[0], caption, f"Contours of the joint posterior of parameters of {fit.law}, in a triangle of panels."
 
 

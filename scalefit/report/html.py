@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib import resources
 from itertools import takewhile
 from string import Template, ascii_letters, digits
 from typing import Any, Final
 
 from scalefit.errors import StudyError
+from scalefit.escape import markup
 from scalefit.report.blocks import Block
 from scalefit.report.embed import font_faces, inline_figure
 from scalefit.report.text import Runs
@@ -52,8 +52,8 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     front = list(takewhile(lambda block: block["kind"] != "heading", blocks))
     head = ("title", "subtitle", "date", "made", "footer")
     body = {
-        **{key: escape(document[key]) for key in head},
-        "draft": f'<p class="draft" role="note">{escape(document["draft"])}</p>' if document["draft"] else "",
+        **{key: markup(document[key]) for key in head},
+        "draft": f'<p class="draft" role="note">{markup(document["draft"])}</p>' if document["draft"] else "",
         "front": page.set(front),
         "rest": page.set(blocks[len(front) :]),
     }
@@ -94,7 +94,7 @@ class _Page:
         return "\n".join(filter(None, (setters[block["kind"]](block) for block in blocks)))
 
     def heading(self, block: Block) -> str:
-        words = escape(block["text"])
+        words = markup(block["text"])
         stem = "-".join(re.findall(r"\w+", block["text"].lower()))
         name = f"section-{len(self.headings) + 1}-{stem}"
         self.headings[name] = words
@@ -136,14 +136,14 @@ def _answer(block: Block) -> str:
 def _cards(block: Block) -> str:
     items = "\n".join(
         f"<div><dt>{_prose(item['title'])}</dt>"
-        f'<dd class="value">{escape(item["value"])}</dd><dd>{_prose(item["detail"])}</dd></div>'
+        f'<dd class="value">{markup(item["value"])}</dd><dd>{_prose(item["detail"])}</dd></div>'
         for item in block["items"]
     )
     return f'<dl class="cards">\n{items}\n</dl>'
 
 
 def _code(block: Block) -> str:
-    lines = [_HYPHENED.sub(r"<span>\g<0></span>", escape(line)) for line in block["lines"]]
+    lines = [_HYPHENED.sub(r"<span>\g<0></span>", markup(line)) for line in block["lines"]]
     text = "".join(f'<span class="line">{line}\n</span>' for line in lines)
     caption = f"<figcaption>{_prose(block['caption'])}</figcaption>"
     return f'<figure class="code">\n{caption}\n<pre><code>{text}</code></pre>\n</figure>'
@@ -189,8 +189,8 @@ def _held(found: re.Match[str]) -> str:
 
 def _run(run: str | dict[str, str]) -> str:
     if isinstance(run, str):
-        return _LINKS.sub(_link, escape(run, quote=False)).replace("\n", "<br/>")
-    return f"<strong>{escape(run['strong'], quote=False)}</strong>" if "strong" in run else _maths(run)
+        return _LINKS.sub(_link, markup(run, quote=False)).replace("\n", "<br/>")
+    return f"<strong>{markup(run['strong'], quote=False)}</strong>" if "strong" in run else _maths(run)
 
 
 def _link(found: re.Match[str]) -> str:
@@ -200,4 +200,4 @@ def _link(found: re.Match[str]) -> str:
 
 def _maths(run: dict[str, str], *, display: bool = False) -> str:
     block = ' display="block"' if display else ""
-    return f'<math{block} alttext="{escape(run["alt"])}">{run["mathml"]}</math>'
+    return f'<math{block} alttext="{markup(run["alt"])}">{run["mathml"]}</math>'

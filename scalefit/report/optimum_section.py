@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scalefit.errors import DataError
+from scalefit.escape import literal
 from scalefit.law import Law
 from scalefit.optimum import Cost, Interval, Optimum, optimum, printed_optimum
 from scalefit.optimum.cost import BY_SIZE
@@ -66,7 +67,7 @@ def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery)
     if label not in found:
         return notes + text
     main, others = found[label], {name: one for name, one in found.items() if name != label}
-    limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {main.message}")]
+    limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {literal(main.message)}")]
     printed, unread = _printed(section, fits[section.fit], main)
     blocks = [*limits, paragraph(_assumed(main), _growth(main), _settled(main), _reach(main)), *notes, *text]
     if others:
@@ -85,10 +86,10 @@ def _optima(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> tupl
         try:
             one = optimum(fits[name], compute=section.compute or None, cost=cost, label=label)
         except DataError as error:
-            missing.append(f"“{label}” has no best use of compute: {error}.")
+            missing.append(f"“{label}” has no best use of compute: {literal(str(error))}.")
             continue
         if one.reason:
-            missing.append(f"“{label}” has no best use of compute: {one.reason}")
+            missing.append(f"“{label}” has no best use of compute: {literal(one.reason)}")
         else:
             found[label] = one
     return found, missing
@@ -107,9 +108,9 @@ def _printed(section: Section, fit: Fit, main: Optimum) -> tuple[dict[str, Optim
     for paper in section.published:
         point = published_point(fit, paper)
         if not {str(coef) for coef in fit.law.parameters} <= set(point.values):
-            unread.append(paper.label)
+            unread.append(literal(paper.label))
             continue
-        found[paper.label] = printed_optimum(
+        found[literal(paper.label)] = printed_optimum(
             paper.label, fit.law, point.values, compute=main.budgets, cost=main.cost
         )  # fmt: skip
     return found, unread

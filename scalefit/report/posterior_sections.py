@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from scalefit.compare import Comparison, compare
+from scalefit.escape import literal
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
@@ -45,7 +46,7 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
     status = say.posterior_status(fit)
     blocks = [paragraph(rows_sentence(fit), say.model_sentence(fit), say.sampling_sentence(fit), _residuals(fit))]
     blocks += [note(status)] if status else []
-    blocks += [note(*fit.source.remarks)] if fit.source.remarks else []
+    blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     if fit.status == NOT_CONVERGED:
         return blocks + text
     question = Question.ask(section.parameter, section.reference, section.within)
@@ -85,11 +86,13 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
     question = Question.ask(section.parameter, section.reference, section.within)
     chosen = {gallery.labels[name]: fits[name] for name in section.fits}
     usable = {label: fit for label, fit in chosen.items() if fit.status != NOT_CONVERGED}
-    failed = [f"“{label}” has no answer: {fit.message}" for label, fit in chosen.items() if label not in usable]
+    failed = [
+        f"“{label}” has no answer: {literal(fit.message)}" for label, fit in chosen.items() if label not in usable
+    ]
     blocks = [note(*failed)] if failed else []
     if not usable:
         return blocks
-    printed = {paper.label: printed_number(paper, question.names) for paper in section.published}
+    printed = {literal(paper.label): printed_number(paper, question.names) for paper in section.published}
     found = say.sources_of(usable, question, printed)
     counted = say.intervals_sentence(found.beliefs, question.reference) if question.reference is not None else ""
     blocks.append(paragraph(say.agreement_sentence(found), counted))
@@ -118,10 +121,10 @@ def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
         found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
     else:
         found = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
-    blocks = [paragraph(say.with_symbols(" ".join(map(capital, found.verdict)), fit))]
+    blocks = [paragraph(say.with_symbols(literal(" ".join(map(capital, found.verdict))), fit))]
     for one in found.evidence:
         blocks += [tables.evidence_table(one)] if one.priors else []
-        blocks += [paragraph(say.with_symbols(" ".join(one.notes), fit))] if one.notes else []
+        blocks += [paragraph(say.with_symbols(literal(" ".join(one.notes)), fit))] if one.notes else []
     return blocks
 
 
@@ -129,7 +132,7 @@ def _ranked(fits: Fits, section: Section) -> list[Block]:
     """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
     found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    said = " ".join(map(capital, [*replace(found, beliefs=(), agreement=None).verdict, *found.notes]))
+    said = literal(" ".join(map(capital, [*replace(found, beliefs=(), agreement=None).verdict, *found.notes])))
     blocks = [paragraph(said.replace(found.split, rule_words(found.split)) if found.split else said)]
     blocks += [tables.laws_table(found.laws)] if found.laws else []
     blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []

@@ -13,6 +13,7 @@ from scalefit.compare.beliefs import KINDS, Belief, beliefs_of
 from scalefit.compare.crossval import CrossValidation, LawScore
 from scalefit.compare.extrapolate import LEVEL
 from scalefit.compare.words import bayes_factor, chance
+from scalefit.escape import literal
 from scalefit.names import Key, read_name, split_names, spread_name
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.problem import rows_at
@@ -65,7 +66,7 @@ def posterior_table(fit: Fit) -> Block:
         [_count(value) for value in effective],
     ]
     header = ["", "mean ± sd", f"{fit.uncertainty.level:.0%} interval", "prior", "effective draws"]
-    caption = f"The posterior of “{fit.label}”."
+    caption = f"The posterior of “{literal(fit.label)}”."
     if any(one.kind == "coefficient" for one in shown):
         caption += " The prior of a coefficient is on the size of its term at the centre of the data."
     return table(caption, header, transpose(columns), align="lrrlr")
@@ -123,8 +124,8 @@ def evidence_table(found: Evidence) -> Block:
     ]
     header = ["prior", *map(name_words, names), "Savage–Dickey", "ratio of evidences"]
     caption = (
-        f"Bayes factor for {what} against a free exponent in “{found.label}”; below 1 the data speak against it. It "
-        "moves with the prior, the posterior hardly does. A dash: too few draws reach so far."
+        f"Bayes factor for {what} against a free exponent in “{literal(found.label)}”; below 1 the data speak against "
+        "it. It moves with the prior, the posterior hardly does. A dash: too few draws reach so far."
     )
     return table(caption, header, transpose(columns), align="l" + "r" * (len(header) - 1))
 
@@ -136,7 +137,7 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
         behind = plus_minus(score.behind, score.behind_se) if score.behind else "best"
         refits = f"{len(found.refitted)}" + (f" (+{len(found.unsure)} impossible)" if found.unsure else "")
         worst = rounded(float(found.khat.max()), 0.1)
-        rows.append([score.label, plus_minus(score.elpd, score.se), behind, worst, refits])
+        rows.append([literal(score.label), plus_minus(score.elpd, score.se), behind, worst, refits])
     score, one = laws[0]
     caption = (
         f"Laws by the log predictive density of each {words(one.by)} given the others ({score.units}); "
@@ -153,7 +154,9 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
         sign = "−" if one.bias < 0 else "+"
         inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
         bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}".replace("-", "−"), inside]
-        rows.append([one.label, str(one.trained), str(one.held), percent(one.rmse), sign + percent(one.bias), *bayes])
+        rows.append(
+            [literal(one.label), str(one.trained), str(one.held), percent(one.rmse), sign + percent(one.bias), *bayes]
+        )
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
     header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
@@ -165,7 +168,7 @@ def sources_table(comparison: Comparison) -> Block:
     """Return what each source says of one parameter, and what its uncertainty means."""
     shown = comparison.beliefs
     columns = [
-        [one.label for one in shown],
+        [literal(one.label) for one in shown],
         [_kind(one) for one in shown],
         align_decimals([plus_minus(one.value, one.se) for one in shown]),
         [rounded_interval(one.lo, one.hi, one.se) for one in shown],

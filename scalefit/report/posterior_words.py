@@ -11,6 +11,7 @@ from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
 from scalefit.compare.differences import agreement
 from scalefit.compare.words import SURE, UNLIKELY, chance
 from scalefit.datasets import PublishedValue
+from scalefit.escape import literal, visible
 from scalefit.names import LEVEL, split_names
 from scalefit.plots.style import short_number
 from scalefit.records import CONVERGED, NOT_CONVERGED
@@ -72,11 +73,11 @@ class Question(NamedTuple):
 def posterior_status(fit: Fit) -> str:
     """Say first when draws do not represent a posterior, or what limits it however well it was sampled."""
     if fit.status == NOT_CONVERGED:
-        return f"No answer: these draws do not represent the posterior. {fit.message}"
+        return f"No answer: these draws do not represent the posterior. {literal(fit.message)}"
     limits = [one.message for one in fit.findings if one.severity == fit.status]
     warnings = [one.message for one in fit.findings if one.severity == "warning"]
     lead = "Not everything is identified." if limits else ""
-    return with_symbols(" ".join(filter(None, [lead, *limits, *warnings])), fit)
+    return with_symbols(literal(" ".join(filter(None, [lead, *limits, *warnings]))), fit)
 
 
 def model_sentence(fit: Fit) -> str:
@@ -98,7 +99,7 @@ def sampling_sentence(fit: Fit) -> str:
     if fit.posterior is None or fit.status == NOT_CONVERGED:
         return ""
     handed = [one.message for one in fit.findings if one.code == "handed_over"]
-    return " ".join([*handed, fit.posterior.verdict])
+    return literal(" ".join([*handed, fit.posterior.verdict]))
 
 
 def probability_sentence(fits: Mapping[str, Fit], question: Question) -> str:
@@ -179,15 +180,17 @@ def agreement_sentence(comparison: Comparison) -> str:
     silent = Comparison(comparison.parameter, None, None, (), (), comparison.agreement)
     if comparison.agreement is None:
         return "No two of these fits have rows of their own, so whether they agree cannot be asked."
-    said = " ".join(silent.verdict)
-    doubtful = [f"{one.label} ({one.status})" for one in comparison.beliefs if one.status not in (CONVERGED, "printed")]
+    said = literal(" ".join(silent.verdict))
+    doubtful = [
+        f"{literal(one.label)} ({one.status})" for one in comparison.beliefs if one.status not in (CONVERGED, "printed")
+    ]
     return f"{said} Not counted, because they have no answer: {join(doubtful)}." if doubtful else said
 
 
 def intervals_sentence(beliefs: Sequence[Belief], reference: float) -> str:
     """Count the intervals that exclude a number."""
     fitted = [one for one in beliefs if one.status != "printed"]
-    out = [one.label for one in fitted if not one.lo <= reference <= one.hi]
+    out = [literal(one.label) for one in fitted if not one.lo <= reference <= one.hi]
     verb = "excludes" if len(out) == 1 else "exclude"
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")
@@ -198,7 +201,7 @@ def rule_words(split: str) -> str:
     """Write a rule that holds out rows, ``params >= 2.00668e+09``, as words: ``parameters ≥ 2B``."""
     found = re.fullmatch(r"(\w+) >= ([\d.e+-]+)", split)
     if found is None:
-        return split
+        return literal(split)
     limit = float(f"{float(found[2]):.4g}")
     return f"{words(found[1])} ≥ {short_number(limit)}"
 
@@ -221,7 +224,7 @@ def mark_names(text: str, names: Collection[str]) -> str:
         name, level = found[1], found[2] or ""
         if not (level or _is_symbol(name) or text.startswith(" =", found.end())):
             return found[0]
-        return name_words(name + level)
+        return name_words(visible(name + level))  # as the printed name was, without what literal() hides
 
     return marked.sub(mark, text) if usable else text
 

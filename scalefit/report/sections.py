@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scalefit.escape import literal
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, cards, equations, heading, note, paragraph
@@ -52,10 +53,11 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         SVG by file name.
     """
     specs = {one.name: one for one in study.fit}
+    labels = {name: literal(label) for name, label in study.labels.items()}
 
     def part(prefix: str, about: Any, write: Callable[[Gallery], list[Block]]) -> list[Block]:
         def written() -> tuple[list[Block], dict[str, bytes]]:
-            gallery = Gallery(work.fits, study.labels, specs, study.path.parent, work.steps, prefix)
+            gallery = Gallery(work.fits, labels, specs, study.path.parent, work.steps, prefix)
             return write(gallery), gallery.files
 
         blocks, content = work.part(about, written)
@@ -180,7 +182,7 @@ def _law_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     status = say.status_sentence(fit)
     blocks = [paragraph(say.rows_sentence(fit), say.optima_sentence(fit), say.residual_sentence(fit))]
     blocks += [note(status)] if status else []
-    blocks += [note(*fit.source.remarks)] if fit.source.remarks else []
+    blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     blocks.append(estimates_table(fit, clustered=clustered, published=points))
     blocks += [paragraph(told)] if told else []
     blocks += [paragraph(fill(text, fits)) for text in section.text]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scalefit.escape import literal
 from scalefit.law import Coef
 from scalefit.names import Key, read_name, spread_name
 from scalefit.records import CONVERGED, Estimate
@@ -70,20 +71,20 @@ def own_name(fit: Fit, names: Sequence[str]) -> str:
 
 def words(column: str) -> str:
     """Write a column as a word: ``parameters`` for params, ``flops per token`` for flops_per_token."""
-    return WORDS.get(column, column.replace("_", " "))
+    return WORDS.get(column) or literal(column.replace("_", " "))
 
 
 def status_sentence(fit: Fit) -> str:
     """Say first when a fit gives no answer, or what limits it."""
     if fit.status != CONVERGED:
-        return f"No answer: the fit is {fit.status}. {fit.message}"
-    return " ".join(capital(one.message) for one in fit.findings if one.severity == "warning")
+        return f"No answer: the fit is {fit.status}. {literal(fit.message)}"
+    return " ".join(literal(capital(one.message)) for one in fit.findings if one.severity == "warning")
 
 
 def law_sentence(fit: Fit) -> str:
     """Give the exponents and the floor of a fit."""
     if fit.status != CONVERGED:
-        return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {fit.message}"
+        return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {literal(fit.message)}"
     single = [one for one in fit.estimates if not one.level]
     exponents = [f"{role(fit, one.key)} is {_number(one)}" for one in single if one.kind == "exponent"]
     floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
@@ -116,7 +117,7 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
     """
     if fit.status != CONVERGED:
         asked = f"{name_words(name)} is {plain(reference)}"
-        return f"Whether {asked} has no answer here: the fit is {fit.status}. {fit.message}"
+        return f"Whether {asked} has no answer here: the fit is {fit.status}. {literal(fit.message)}"
     one = fit[name]
     inside = _contains(one, reference)
     text = (
@@ -213,7 +214,7 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
 
 def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
     """Say what resampling clusters in place of rows does to an interval."""
-    column = clustered.source.cluster
+    column = literal(str(clustered.source.cluster))
     ratio = clustered[name].se / fit[name].se
     change = "widens" if ratio > 1.05 else "narrows" if ratio < 0.95 else "hardly changes"
     by = "" if change == "hardly changes" else f" by a factor of {rounded(max(ratio, 1 / ratio), 0.5)}"
@@ -234,7 +235,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
         return ""
     worst = max(gaps, key=lambda name: abs(gaps[name]))
     size = abs(gaps[worst])
-    start = f"The printed exponents of {point.label}"
+    start = f"The printed exponents of {literal(point.label)}"
     if size > NEAR:
         text = f"{start} are not those of this optimum: {name_words(worst)} is {rounded(size, 1)} standard errors away"
     else:
@@ -283,9 +284,9 @@ def rows_sentence(fit: Fit) -> str:
         return f"All {source.rows_read} rows of {_table(fit)} are used."
     rules = join(
         [
-            f"{one.rows} outside the condition {one.setting}"
+            f"{one.rows} outside the condition {literal(one.setting)}"
             if one.kind == "where"
-            else f"{one.rows} by the rule {one.rule}"
+            else f"{one.rows} by the rule {literal(one.rule)}"
             for one in source.dropped
         ]
     )
@@ -337,11 +338,11 @@ def percent(fraction: float) -> str:
 
 
 def _label(fit: Fit) -> str:
-    return fit.label or str(fit.law)
+    return literal(fit.label or str(fit.law))
 
 
 def _table(fit: Fit) -> str:
-    return fit.source.name.replace("_", " ")
+    return literal(fit.source.name.replace("_", " "))
 
 
 def capital(text: str) -> str:

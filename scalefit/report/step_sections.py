@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit.calibration import Calibration
 from scalefit.consistency.check import SettingCheck
+from scalefit.escape import literal
 from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, note, paragraph, table
@@ -52,7 +53,7 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     """
     results, blocks = _begin(section, fits, gallery, Sensitivity)
     for label, found in results.items():
-        blocks.append(paragraph(mark_names(" ".join(found.sentences()), [found.key[0]])))
+        blocks.append(paragraph(mark_names(literal(" ".join(found.sentences())), [found.key[0]])))
         caption = (
             f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
             "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
@@ -85,7 +86,7 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
     """
     results, blocks = _begin(section, fits, gallery, Calibration)
     for label, found in results.items():
-        said = " ".join(found.sentences())
+        said = literal(" ".join(found.sentences()))
         blocks.append(paragraph(f"**{capital(label)}.** {mark_names(said, found.names)}"))
     usable = {label: one for label, one in results.items() if one.good}
     if not usable:
@@ -125,7 +126,9 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
     """
     results, blocks = _begin(section, fits, gallery, ToyResult)
     checks = [(label, one) for label, found in results.items() for one in found.check.settings]
-    blocks += [paragraph(f"**{capital(label)}.** {found.check.verdict[-1]}") for label, found in results.items()]
+    blocks += [
+        paragraph(f"**{capital(label)}.** {literal(found.check.verdict[-1])}") for label, found in results.items()
+    ]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -159,7 +162,7 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
 
 
 def _value(value: Any) -> str:
-    return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else str(value)
+    return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else literal(str(value))
 
 
 def _begin(section: Section, fits: Fits, gallery: Gallery, kind: type[T]) -> tuple[dict[str, T], list[Block]]:
@@ -171,5 +174,5 @@ def _begin(section: Section, fits: Fits, gallery: Gallery, kind: type[T]) -> tup
         if isinstance(found, kind):
             results[label] = found
         elif isinstance(found, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {found.reason}"))
+            blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
     return results, blocks

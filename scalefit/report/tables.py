@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scalefit.names import printed_label, read_name
+from scalefit.escape import literal
+from scalefit.names import read_name
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
@@ -59,21 +60,18 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
         [rounded_interval(one.lo, one.hi, one.se) for one in shown],
     ]
     if clustered is not None:
-        header.append(f"by {clustered.source.cluster}")
+        header.append(f"by {literal(str(clustered.source.cluster))}")
         columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.key] for one in shown)])
     for point in published:
-        header.append(point.label)
+        header.append(literal(point.label))
         texts = [
             as_printed(point.values[one.name], point.errors.get(one.name)) if one.name in point.values else ""
             for one in shown
         ]
         columns.append(align_errors(texts) if point.errors else align_decimals(texts))
     caption = f"Estimates ± standard errors ({fit.uncertainty.method}"
-    caption += (
-        f"; “by {clustered.source.cluster}”: whole levels of {clustered.source.cluster} resampled)"
-        if clustered
-        else ")"
-    )
+    by = literal(str(clustered.source.cluster)) if clustered else ""
+    caption += f"; “by {by}”: whole levels of {by} resampled)" if clustered else ")"
     return table(f"{caption}.", header, transpose(columns), align="l" + "r" * (len(header) - 1))
 
 
@@ -85,12 +83,12 @@ def level_tables(fit: Fit) -> list[Block]:
             continue
         found = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
         down, across = (list(dict.fromkeys(level[i] for level in found)) for i in (0, 1))
-        columns = [list(map(printed_label, down))]
+        columns = [[literal(label) for label in down]]
         for b in across:
             cells = [found.get((a, b)) for a in down]
             columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
         caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
-        out.append(table(caption, ["", *map(printed_label, across)], transpose(columns), align="l" + "r" * len(across)))
+        out.append(table(caption, ["", *map(literal, across)], transpose(columns), align="l" + "r" * len(across)))
     return out
 
 
@@ -134,7 +132,7 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
         exponents = [one for one in fit.estimates if one.kind == "exponent" and not one.level]
         shown = [f"${one.coefficient}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
-        rows.append([label, fit.source.name.replace("_", " "), str(fit.n_rows), _loss(fit), answer])
+        rows.append([label, literal(fit.source.name.replace("_", " ")), str(fit.n_rows), _loss(fit), answer])
     caption = "What was fitted."
     if all(fit.status == CONVERGED for fit in fits.values()):
         squares = any(fit.posterior is None for fit in fits.values())
@@ -167,7 +165,7 @@ def files_table(files: Sequence[DataFile]) -> Block:
     for one in files:
         size = "" if one.rows is None else f"\n{one.rows} rows"
         origin = f"\n{one.sources}" if one.sources else ""
-        rows.append([f"{one.name}{size}", f"{one.sha256}{origin}"])
+        rows.append([f"{literal(one.name)}{size}", f"{one.sha256}{origin}"])
     caption = "Tables read, each with the sha256 of its bytes."
     return table(caption, ["table", "sha256 and source"], rows, align="ll", fill=1)
 
@@ -175,7 +173,7 @@ def files_table(files: Sequence[DataFile]) -> Block:
 def _loss(fit: Fit) -> str:
     if fit.posterior is not None:
         kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
-        shift = f", shift by {fit.source.cluster}" if fit.source.cluster is not None else ""
+        shift = f", shift by {literal(fit.source.cluster)}" if fit.source.cluster is not None else ""
         return f"{kind}, ln {fit.law.response}{shift}"
     kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{fit.objective.delta:g}"
     return f"{kind} of {'ln ' if fit.objective.space == 'log' else ''}{fit.law.response}"

@@ -12,6 +12,7 @@ from typing import Final
 
 from scalefit.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
+from scalefit.escape import literal, visible
 from scalefit.law import Coef, Law, Term
 from scalefit.names import Key, printed_level, read_name
 from scalefit.results import Fit
@@ -62,7 +63,7 @@ def name_words(name: str | Key) -> str:
     """Write a parameter as a symbol with its level as words: ``$E$ OPT, wikitext``."""
     coefficient, level = read_name(name)
     letter = f"${coefficient}$" if coefficient.isidentifier() else coefficient
-    return f"{letter} {printed_level(level, ', ')}" if level else letter
+    return f"{letter} {literal(printed_level(level, ', '))}" if level else letter
 
 
 def equation(law: Law) -> dict[str, str]:
@@ -152,7 +153,7 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
 def _tidy(text: str) -> str:
     """Keep a number and its error, and a number and its unit, on one line."""
     text = re.sub(r"\[([^\]\s]+), ([^\]\s]+)\]", "[\\1,\u00a0\\2]", text.replace(" ± ", "\u00a0±\u00a0"))
-    return re.sub(r"(?<=\d) (?=(?:\d{3}\b|rows|runs|%))", "\u00a0", text)
+    return visible(re.sub(r"(?<=\d) (?=(?:\d{3}\b|rows|runs|%))", "\u00a0", text))
 
 
 def _spoken_name(name: str) -> str:

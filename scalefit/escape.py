@@ -1,0 +1,255 @@
+"""Text from outside, made safe for the place where it is shown: one function for each kind of place.
+
+A label, a column, a title or a file name may hold anything that a Python string can hold. Every place that shows text
+reads some characters as commands: a terminal reads escape sequences, matplotlib reads ``$``, HTML and SVG read ``<``,
+typst reads quotes. The functions here take any string and return text that appears literally in that place; characters
+that would not be seen, or would move or hide what stands next to them, are shown as symbols. What a place draws with
+fonts needs a glyph for every character as well: see :mod:`scalefit.plots.fonts`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Final
+
+__all__ = [
+    "code_point",
+    "literal",
+    "markup",
+    "mathtext",
+    "one_line",
+    "shortened",
+    "shown_characters",
+    "typst_string",
+    "visible",
+]
+
+_PICTURES: Final = 0x2400  # the symbols of U+0000 to U+001F, in order
+_DELETE: Final = 0x7F
+_DELETE_PICTURE: Final = "␡"
+_BYTES: Final = range(0xDC80, 0xDD00)  # Python's substitutes for the bytes of a file name that is not UTF-8
+_JOINERS: Final = frozenset("\u200c\u200d")  # spell words in Persian and Hindi and put emoji together
+_SIGNS: Final = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+# Letters and marks by their category, which show nothing: fillers and joiners of old encodings.
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_SELECTORS: Final = range(0xFE00, 0xFE10)  # choose between forms of the character before them
+_MORE_SELECTORS: Final = range(0xE0100, 0xE01F0)
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})  # controls, unassigned, private, surrogates
+
+_DOLLAR: Final = re.compile(r"\$")
+# The marks of a report's prose, and what stands for them in literal text: characters that Unicode reserves for use
+# within a program, which visible() turns back.
+_HIDE: Final = str.maketrans("$*", "\ufdd0\ufdd1")
+_REVEAL: Final = str.maketrans("\ufdd0\ufdd1", "$*")
+
+
+def code_point(character: str) -> str:
+    r"""Spell a character that cannot be shown.
+
+    Parameters
+    ----------
+    character : str
+        One character.
+
+    Returns
+    -------
+    str
+        Its code point, or the byte of a file name for which Python's surrogate stands.
+
+    Examples
+    --------
+    >>> code_point("\u202e"), code_point("\udcff")
+    ('‹U+202E›', '‹0xFF›')
+    """
+    code = ord(character)
+    return f"‹0x{code - 0xDC00:02X}›" if code in _BYTES else f"‹U+{code:04X}›"
+
+
+def visible(text: str) -> str:
+    r"""Show every character of a text, whatever it is; line breaks stay. This is what a terminal may print.
+
+    Parameters
+    ----------
+    text : str
+        Any text, lone surrogates included.
+
+    Returns
+    -------
+    str
+        The text with symbols for control characters (``␛``, ``␉``) and code points for other characters that are
+        invisible or rule over their neighbours (marks of direction, blanks of no width, private characters). Letters,
+        marks, emoji and spaces of every script are left alone. Applied twice it changes nothing more.
+
+    Examples
+    --------
+    >>> visible("\x1b[31mred\x1b[0m"), visible("abc\u202edef"), visible("模型 שלום 🚀")
+    ('␛[31mred␛[0m', 'abc‹U+202E›def', '模型 שלום 🚀')
+    """
+    if text.isascii() and text.replace("\n", " ").isprintable():
+        return text
+    text = text.translate(_REVEAL)
+    return "".join(one if one == "\n" else shown for one, shown in zip(text, shown_characters(text), strict=True))
+
+
+def shown_characters(text: str) -> list[str]:
+    r"""Return how each character of a text is shown; one that can be seen, and a joiner in its place, is itself.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    list of str
+        As many as the text has characters.
+
+    Examples
+    --------
+    >>> shown_characters("a\tb")
+    ['a', '␉', 'b']
+    """
+    return [_shown(text, place) for place in range(len(text))]
+
+
+def one_line(text: str) -> str:
+    r"""Show every character of a text, line breaks as symbols too: a label within a line or a cell of a table.
+
+    Examples
+    --------
+    >>> one_line("two\nlines")
+    'two␊lines'
+    """
+    return visible(text).replace("\n", "␊")
+
+
+def _shown(text: str, place: int) -> str:
+    one = text[place]
+    if one.isascii():
+        code = ord(one)
+        if code == _DELETE:
+            return _DELETE_PICTURE
+        return chr(_PICTURES + code) if code < 0x20 else one
+    if one in _SIGNS:
+        return one
+    if one in _JOINERS or ord(one) in _SELECTORS:
+        # Between letters that they shape they are part of the spelling; next to plain text they would be hidden.
+        before = text[place - 1] if place else ""
+        return one if before and not before.isascii() and not before.isspace() else code_point(one)
+    unseen = unicodedata.category(one) in _UNSEEN or one in _BLANK or ord(one) in _MORE_SELECTORS
+    return code_point(one) if unseen else one
+
+
+def literal(text: str) -> str:
+    """Keep text from being read as the prose of a report, which has marks for symbols and for strong words.
+
+    Parameters
+    ----------
+    text : str
+        A label, a column, the name of a file, a message that names one.
+
+    Returns
+    -------
+    str
+        One line, with characters in place of the marks that only :func:`visible` turns back. Applied twice it changes
+        nothing more.
+
+    Examples
+    --------
+    >>> literal("a $x$").isascii(), visible(literal("a $x$ **b**"))
+    (False, 'a $x$ **b**')
+    """
+    return one_line(text).translate(_HIDE)
+
+
+def mathtext(text: str) -> str:
+    r"""Make text safe for matplotlib, which reads what stands between dollar signs as a formula.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        One line, with every dollar sign escaped; matplotlib removes the backslashes whether or not a formula of our
+        own stands in the same label.
+
+    Examples
+    --------
+    >>> mathtext("50% of $x_1$")
+    '50% of \\$x_1\\$'
+    """
+    return _DOLLAR.sub(r"\\$", one_line(text))
+
+
+def markup(text: str, *, quote: bool = True) -> str:
+    """Make text safe for HTML, SVG and MathML, within elements and attributes; line breaks stay.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    quote : bool
+        Whether quotation marks are escaped too, as attributes need it.
+
+    Returns
+    -------
+    str
+        Well-formed in XML as well, which knows no control characters.
+
+    Examples
+    --------
+    >>> markup('<b>&amp;"')
+    '&lt;b&gt;&amp;amp;&quot;'
+    """
+    return html.escape(visible(text), quote=quote)
+
+
+def typst_string(text: str) -> str:
+    r"""Write text as a string of typst's language, with its quotation marks.
+
+    Text that is handed to typst as data needs no escaping, only :func:`visible`.
+
+    Examples
+    --------
+    >>> typst_string('#"x"')
+    '"#\\"x\\""'
+    """
+    escaped = visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut the middle out of a long text, visibly: labels often differ at their ends.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    most : int
+        At most so many letters are left; Chinese, Japanese and Korean ones count twice, as they are wide.
+
+    Returns
+    -------
+    str
+        The text, or its beginning and end around an ellipsis.
+
+    Examples
+    --------
+    >>> shortened("a-very-long-label-of-run-17", 16)
+    'a-very-lon…un-17'
+    """
+    if _width(text) <= most:
+        return text
+    tail = most // 3
+    start = next(n for n in range(len(text), 0, -1) if _width(text[:n]) <= most - tail - 1)
+    end = next(n for n in range(len(text)) if _width(text[n:]) <= tail)
+    return f"{text[:start]}…{text[end:]}"
+
+
+def _width(text: str) -> int:
+    return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text if not one.isascii())
