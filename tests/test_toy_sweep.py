@@ -202,7 +202,7 @@ def test_a_damaged_model_is_named(tmp_path: Path) -> None:
     toy_sweep(ToyGrid(GRID.models[:1]), tmp_path, workers=1)
     (path,) = (tmp_path / "cells").iterdir()
     path.write_text(path.read_text()[:50])
-    with pytest.raises(DataError, match=rf"{path.name}' is no stored model .*; delete it, and resume the sweep"):
+    with pytest.raises(DataError, match=rf"{path.name}' is no stored model .*; resume the sweep to train it"):
         read_sweep(tmp_path)
     with pytest.raises(DataError, match=r"holds no toy sweep; make one with: scalefit toy sweep GRID\.toml"):
         read_sweep(tmp_path / "cells")

@@ -135,7 +135,8 @@ def predict(
 
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
-    from scalefit.storage import load_fit, write_atomically
+    from scalefit.files import write_atomically
+    from scalefit.storage import load_fit
 
     check_writable(out)
     result = load_fit(fit_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
+from scalefit.limits import check_count, check_seed
 from scalefit.names import Key, printed_name, read_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
@@ -111,6 +113,8 @@ def sensitivity(
     _check_question(reference, region)
     key = _read_param(param)
     name = printed_name(*key)
+    check_count("draws", draws, least=100, such_as=4000)
+    check_seed(seed)
     base = {
         "drop_highest_loss": drop_highest_loss, "ties": ties, "where": where, "mapping": dict(mapping or {}),
         "derive": list(derive), "weights": weights, "likelihood": likelihood, "cluster": cluster, "prior": None,
@@ -168,6 +172,8 @@ def _read_param(param: str | Key) -> Key:
 
 
 def _check_question(reference: float | None, region: tuple[float, float] | None) -> None:
+    if reference is not None and not math.isfinite(reference):
+        raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is not None and not (len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")
     if region is not None and reference is not None and not region[0] <= reference <= region[1]:
