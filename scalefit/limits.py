@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from scalefit.errors import DataError
 
-__all__ = ["MEMORY", "MOST_WORKERS", "check_count", "check_seed"]
+__all__ = ["MEMORY", "MOST_REPLICATES", "MOST_WORKERS", "check_count", "check_seed"]
 
 MEMORY: Final = 1 << 30  # bytes that the results of one call may take; a saved fit may have as many
 MOST_WORKERS: Final = 1024
+MOST_REPLICATES: Final = 10_000_000
 LAST_SEED: Final = 2**63 - 1  # what a compiled loop holds as a whole number
 
 

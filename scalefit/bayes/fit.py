@@ -22,7 +22,7 @@ from scalefit.bayes.result import Sampled, find_limits, from_chains, from_weight
 from scalefit.bayes.starts import find_modes
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.law import Coef, Law
-from scalefit.limits import check_count, check_seed
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.names import Key, printed_level
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
@@ -30,7 +30,7 @@ from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Objective, So
 from scalefit.results import Fit
 from scalefit.solver.search import Optimum, search
 
-__all__ = ["PATHS", "bayes"]
+__all__ = ["PATHS", "bayes", "draw_bytes"]
 
 PATHS = ("auto", "fast", "full")
 PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
@@ -130,9 +130,7 @@ def bayes(
     )  # fmt: skip
     problem = build_problem(law, table.frame, weights=weights, cluster=cluster, free_sign=exponents == "free")
     _check_groups(problem, cluster, partial)
-    # importance sampling holds its proposals several times: as drawn, placed, in the units of the law
-    each = 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
-    check_count("draws", draws, least=100, each=each, such_as=4000)
+    check_count("draws", draws, least=100, each=draw_bytes(problem), such_as=4000)
     report = progress or (lambda *_: None)
     report("searching for the modes", 0, 0)
     optima = search(problem.design, free_sign=problem.free_sign, seed=seed)
@@ -161,6 +159,11 @@ def bayes(
     return result
 
 
+def draw_bytes(problem: Problem) -> int:
+    """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
+    return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
+
+
 def _check_options(
     likelihood: str, path: str, draws: int, seed: int, level: float, exponents: str, sampler: str
 ) -> None:
@@ -175,7 +178,7 @@ def _check_options(
             raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    check_count("draws", draws, least=100, such_as=4000)
+    check_count("draws", draws, least=100, most=MOST_REPLICATES, such_as=4000)
     check_seed(seed)
 
 

@@ -20,7 +20,7 @@ from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import Evidence, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
-from scalefit.limits import check_count, check_seed
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Objective, Source, Uncertainty
@@ -179,7 +179,7 @@ def _check_options(
         raise DataError(f"delta is {delta}; it must be positive and finite, such as 1e-3")
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    if check_count("bootstrap", bootstrap, least=0, such_as=4000) == 1:
+    if check_count("bootstrap", bootstrap, least=0, most=MOST_REPLICATES, such_as=4000) == 1:
         raise DataError(f"bootstrap is {bootstrap}; it must be 0 (none) or at least 2, such as 4000")
     check_seed(seed)
 

@@ -229,7 +229,8 @@ def default_vary(
 def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
     few, most = CLUSTERS[0], CLUSTERS[1] * len(table)
     texts = [str(name) for name in table.columns if table[name].dtype.kind not in "biuf" and name not in law.groups]
-    return [name for name in texts if few <= table[name].nunique() <= most and table[name].notna().all()]
+    labels = [name for name in texts if table[name].map(lambda cell: isinstance(cell, str)).all()]
+    return [name for name in labels if few <= table[name].nunique() <= most]
 
 
 def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:

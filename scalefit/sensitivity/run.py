@@ -12,7 +12,7 @@ import pandas as pd
 
 from scalefit import __version__
 from scalefit.bayes.defaults import extra_parameters, resolve_priors
-from scalefit.bayes.fit import bayes
+from scalefit.bayes.fit import bayes, draw_bytes
 from scalefit.bayes.pooling import apply_pool
 from scalefit.bayes.priors import Prior
 from scalefit.cells import CellResult, cell_key, pack_frame, run_cells, unpack_frame
@@ -20,7 +20,7 @@ from scalefit.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
-from scalefit.limits import check_count, check_seed
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.names import Key, printed_name, read_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
@@ -113,7 +113,7 @@ def sensitivity(
     _check_question(reference, region)
     key = _read_param(param)
     name = printed_name(*key)
-    check_count("draws", draws, least=100, such_as=4000)
+    check_count("draws", draws, least=100, most=MOST_REPLICATES, such_as=4000)
     check_seed(seed)
     base = {
         "drop_highest_loss": drop_highest_loss, "ties": ties, "where": where, "mapping": dict(mapping or {}),
@@ -121,7 +121,7 @@ def sensitivity(
         "exponents": exponents,
     }  # fmt: skip
     source, table = _read(data, law, base, drop_invalid)
-    prior, standard = _settle(law, table, base, pool, priors, key)
+    prior, standard = _settle(law, table, base, pool, priors, key, draws)
     wanted = read_vary(standard if vary is None else vary)
     wanted = {kind: [one for one in values if one != prior] for kind, values in wanted.items()}  # the base has it
     choices = expand(base, {kind: values for kind, values in wanted.items() if values}, design)
@@ -145,7 +145,7 @@ def sensitivity(
 
 def _settle(
     law: Law, table: Table, base: dict[str, Any], pool: Mapping[str, str] | None,
-    priors: Mapping[str, str | Prior] | None, param: Key,
+    priors: Mapping[str, str | Prior] | None, param: Key, draws: int,
 ) -> tuple[str, dict[str, list[Any]]]:  # fmt: skip
     """Check the base and the parameter; return its prior in words and what to vary by default."""
     pooled_law, partial = apply_pool(law, pool)
@@ -153,6 +153,7 @@ def _settle(
         pooled_law, table.frame, weights=base["weights"], cluster=base["cluster"],
         free_sign=base["exponents"] == "free",
     )  # fmt: skip
+    check_count("draws", draws, least=100, each=draw_bytes(problem), such_as=4000)
     extras = extra_parameters(base["likelihood"] == "student_t", base["cluster"] is not None, partial)
     parameters = (*problem.parameters, *extras)
     if all(one.key != param for one in parameters):
