@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import normalize
 
 __all__ = [
     "DataError",
@@ -20,6 +21,9 @@ __all__ = [
     "StudyError",
     "closest",
 ]
+
+
+LONGEST = 200  # characters of a word that are compared
 
 
 class ScalefitError(Exception):
@@ -98,6 +102,9 @@ def closest(word: str, choices: Iterable[str]) -> str:
         ``"did you mean 'x'? Choices: ..."``, ready to end an error message.
     """
     known = sorted(choices)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word[:LONGEST], [one[:LONGEST] for one in known], n=1, cutoff=0.5)
+    alike = [one for one in known if one != word and normalize("NFKC", one) == normalize("NFKC", word)]
     hint = f"did you mean {near[0]!r}? " if near else ""
+    if alike:  # as accents in one character or two, or letters of full width
+        hint = f"{alike[0]!r} looks the same, but is written in other Unicode characters; copy it or rename it. "
     return f"{hint}Choices: {', '.join(known) if known else 'none'}."

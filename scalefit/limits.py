@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scalefit.errors import DataError
 
-__all__ = ["MEMORY", "MOST_REPLICATES", "MOST_WORKERS", "check_count", "check_seed"]
+__all__ = ["LAST_SEED", "MEMORY", "MOST_REPLICATES", "MOST_WORKERS", "check_count", "check_seed"]
 
 MEMORY: Final = 1 << 30  # bytes that the results of one call may take; a saved fit may have as many
 MOST_WORKERS: Final = 1024

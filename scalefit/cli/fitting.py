@@ -67,8 +67,8 @@ def fit_command(
         result = fit(
             table, law, loss=loss, delta=delta, space=space, exponents=exponents, where=where,
             drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
-            drop_invalid=drop_invalid, weights=weights, cluster=cluster, uncertainty=uncertainty, bootstrap=bootstrap, level=level, seed=seed,
-            throw=False, progress=progress,
+            drop_invalid=drop_invalid, weights=weights, cluster=cluster, uncertainty=uncertainty,
+            bootstrap=bootstrap, level=level, seed=seed, throw=False, progress=progress,
         )  # fmt: skip
     if out is not None:
         result.save(out)
