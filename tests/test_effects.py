@@ -68,7 +68,7 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         (["compare", "a.fit", "--param", "alpha", "--published", "x=1,1e308"], "published x: the error is 1e+308; it "),
         (["compare", "a.fit", "--param", "alpha", "--published", "x=1e200,1"], "published x: the value is 1e+200; it"),
         (["toy", "show", "sweep", "--plot", "losses", "--out", "x.png", "--json"], "--json has no effect with --plot"),
-        (["toy", "show", "sweep", "--plot", "loses"], "there is no plot 'loses'; did you mean 'losses'?"),
+        (["toy", "show", "sweep", "--plot", "loses"], "there is no plot 'loses' of a sweep; did you mean 'losses'?"),
         (["report", "x.toml", "--drop-invalid"], "--drop-invalid go with --new"),
     ],
 )  # fmt: skip
@@ -150,10 +150,7 @@ def test_the_last_allowed_seed_works() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (
-            "lr ~ c*N^a*D^b",
-            "a term has one column, and products of columns such as N^a*D^b are not in the law language",
-        ),
+        ("lr ~ c*N^a*D^b", r"a term has one column, and products of columns such as N\^a\*D\^b are not in the law"),
         ("loss ~ E + A/(N^a*D^b)", "a term has one column, and products of columns"),
         ("loss ~ E + N^a*D^b", "a term has one column, and products of columns"),
         ("loss ~ E + 2*A/x^a", "a term has one coefficient, a name or a number"),

@@ -103,9 +103,7 @@ def main() -> None:
     0 fine; 1 the result is written, and not converged or not identified; 2 the input, the options or a file cannot be
     used; 70 a defect of scalefit, whose traceback is in a file that is named; 130 interrupted.
     """
-    code = _outcome(_run)
-    if code:
-        sys.exit(code)
+    sys.exit(_outcome(_run))
 
 
 def _run() -> int:

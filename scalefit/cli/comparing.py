@@ -44,8 +44,9 @@ def compare_command(
     from scalefit.storage import load_fit
 
     named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")
+    held = {name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()}
     posteriors = [fit for fit in named.values() if fit.posterior is not None]
-    weighed = reference is not None or bool(fixed)
+    weighed = reference is not None or bool(held)
     refuse_idle(
         ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
         prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
@@ -55,7 +56,7 @@ def compare_command(
         result = compare(
             named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
             published=_once(list(map(_published, published or [])), "--published"),
-            fixed={name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()},
+            fixed=held,
             priors=prior, by=by, holdout=holdout, progress=progress,
         )  # fmt: skip
     print(json.dumps(result.record(), indent=1) if as_json else result)

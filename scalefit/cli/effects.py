@@ -67,7 +67,7 @@ def mapped_columns(
     return found
 
 
-def check_plot(plot: str | None, out: Path | None, kinds: Collection[str]) -> None:
+def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: str = "") -> None:
     """Refuse a plot that is not known, or one without a file; the plot comes first, for its name is what was mistaken.
 
     Parameters
@@ -78,6 +78,8 @@ def check_plot(plot: str | None, out: Path | None, kinds: Collection[str]) -> No
         Its file.
     kinds : collection of str
         What can be drawn.
+    of : str
+        Of what, for the message.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def check_plot(plot: str | None, out: Path | None, kinds: Collection[str]) -> No
         Unless both are given, or none.
     """
     if plot is not None and plot not in kinds:
-        raise DataError(f"there is no plot {plot!r}; {closest(plot, kinds)}")
+        raise DataError(f"there is no plot {plot!r}{of}; {closest(plot, kinds)}")
     if plot is not None and out is None:
         raise DataError(f"--plot {plot} needs --out, the picture to write: --plot {plot} --out {plot}.png")
     if out is not None and plot is None:

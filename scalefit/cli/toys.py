@@ -99,7 +99,7 @@ def toy_show(
     if plot is not None or out is not None:
         from scalefit.plots.toy import KINDS
 
-        check_plot(plot, out, KINDS)
+        check_plot(plot, out, KINDS, of=" of a sweep")
         refuse_idle(ctx, as_json="with --plot")
     check_writable(out)
     if plot is not None and out is not None:
