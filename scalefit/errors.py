@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import normalize
 
 __all__ = [
     "DataError",
@@ -105,6 +106,9 @@ def closest(word: str, choices: Iterable[str]) -> str:
     compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
     near = difflib.get_close_matches(word[:LONGEST], compared[:COMPARED], n=1, cutoff=0.5)
     hint = f"did you mean {_cut(near[0])!r}? " if near else ""
+    alike = [one for one in known if one != word and normalize("NFKC", one) == normalize("NFKC", word)]
+    if alike:  # as accents in one character or two, or letters of full width
+        hint = f"{_cut(alike[0])!r} looks the same, but is written in other Unicode characters; copy it or rename it. "
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
     return f"{hint}Choices: {', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
 

@@ -18,6 +18,7 @@ one shared parameter. A number in place of a name fixes it.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,7 +26,10 @@ from types import MappingProxyType
 
 from scalefit.errors import LawError, closest
 
-__all__ = ["PRESETS", "Coef", "Law", "Term", "format_value"]
+__all__ = ["PRESETS", "STEEPEST", "Coef", "Law", "Term", "format_value"]
+
+SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an exponent
+SHOWN = 200  # characters of a long law to each side of a mistake
 
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
@@ -126,7 +130,11 @@ class Law:
         LawError
             With a caret under the spot that cannot be read.
         """
-        return _Parser(PRESETS.get(text.strip(), text)).law()
+        parser = _Parser(PRESETS.get(text.strip(), text))
+        try:
+            return parser.law()
+        except (RecursionError, MemoryError):
+            raise parser.error("it is nested too deeply, or has too many terms", 0) from None
 
     def __str__(self) -> str:
         parts = [] if self.floor is None else [format_value(self.floor)]
@@ -214,6 +222,12 @@ def format_value(value: Coef | Fraction) -> str:
     return whole if digits == 0 else f"{whole[:-digits]}.{whole[-digits:]}"
 
 
+def _is_product(node: ast.expr) -> bool:
+    """Whether names are multiplied, divided or raised here."""
+    joined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow)
+    return joined and any(isinstance(one, ast.Name) for one in ast.walk(node))
+
+
 class _Parser:
     """Turn one line into a law; every refusal points at a column of the line."""
 
@@ -225,14 +239,18 @@ class _Parser:
     def law(self) -> Law:
         left, tilde, right = self.text.partition("~")
         response = left.strip()
+        if not tilde and "=" in self.text:
+            raise self.error(
+                "the response stands before '~', not before '='; write loss ~ E + ...", self.text.find("=")
+            )
         if not tilde:
-            raise self._error(
+            raise self.error(
                 "a law needs a '~' between the response and its terms, or is the name of a preset; "
                 + closest(self.text, PRESETS),
                 len(self.text),
             )
         if not response.isidentifier():
-            raise self._error("left of '~' stands the name of one column, such as loss", 0)
+            raise self.error("left of '~' stands the name of one column, such as loss", 0)
         self.start = len(left) + 1
         floor: Coef | Fraction | None = None
         terms: list[Term] = []
@@ -242,11 +260,11 @@ class _Parser:
                 self._check_term(part, terms, node)
                 terms.append(part)
             elif floor is not None:
-                raise self._error(f"a second floor besides {format_value(floor)}: a law has at most one", node)
+                raise self.error(f"a second floor besides {format_value(floor)}: a law has at most one", node)
             else:
                 floor = part
         if not terms:
-            raise self._error("a law needs at least one term such as A/params^alpha", self.start)
+            raise self.error("a law needs at least one term such as A/params^alpha", self.start)
         law = Law(response, floor, tuple(terms))
         self._check_names(law)
         return law
@@ -256,23 +274,27 @@ class _Parser:
         for position, character in enumerate(right):
             piece = "**" if character == "^" else character
             code += piece
-            self.columns += [self.start + position] * len(piece.encode())
+            self.columns += [self.start + position] * len(piece.encode(errors="surrogatepass"))
         self.columns.append(self.start + len(right))
         indent = len(code) - len(code.lstrip())
         self.columns = self.columns[indent:]
         try:
-            return ast.parse(code.strip(), mode="eval").body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about odd numbers such as 1or: they are refused below
+                return ast.parse(code.strip(), mode="eval").body
+        except ValueError:  # a null byte, or half of a surrogate pair
+            raise self.error("it holds a character that no law has", self.start) from None
         except SyntaxError as error:
             incomplete = code.rstrip().endswith(("+", "*", "/", "(", "[", ",")) or not code.strip()
             spot = len(self.columns) - 1 if incomplete else min(max((error.offset or 1) - 1, 0), len(self.columns) - 1)
-            raise self._error("this is not a sum of terms such as A/params^alpha", self.columns[spot]) from None
+            raise self.error("this is not a sum of terms such as A/params^alpha", self.columns[spot]) from None
 
     def _summands(self, node: ast.expr) -> Iterator[ast.expr]:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             yield from self._summands(node.left)
             yield node.right
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-            raise self._error("terms are added; a coefficient is positive, so '-' has no place", node.right)
+            raise self.error("terms are added; a coefficient is positive, so '-' has no place", node.right)
         else:
             yield node
 
@@ -282,7 +304,8 @@ class _Parser:
         if not any(isinstance(inner, ast.Name) for inner in ast.walk(node)):
             return self._number(node)
         if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Mult)):
-            raise self._error("expected a floor such as E or a term such as A/params^alpha", node)
+            raise self.error("expected a floor such as E or a term such as A/params^alpha", node)
+        self._check_factors(node)
         coefficient = self._value(node.left)
         grows = isinstance(node.op, ast.Mult)
         exponent: Coef | Fraction = Fraction(1)
@@ -293,12 +316,31 @@ class _Parser:
                 power, grows = power.operand, not grows
             exponent, base = self._value(power), base.left
         if not isinstance(base, ast.Name):
-            raise self._error("expected the name of one column under the exponent", base)
+            raise self.error("expected the name of one column under the exponent", base)
+        if isinstance(exponent, Fraction) and exponent > STEEPEST:
+            raise self.error(f"an exponent above {STEEPEST} leaves double precision", power)
         if isinstance(exponent, Fraction) and exponent == 0:
-            raise self._error("an exponent of 0 makes the term a constant; use the floor", node)
+            raise self.error("an exponent of 0 makes the term a constant; use the floor", node)
         if isinstance(coefficient, Fraction) and coefficient == 0:
-            raise self._error("a coefficient of 0 makes the term vanish; leave it out", node)
+            raise self.error("a coefficient of 0 makes the term vanish; leave it out", node)
         return Term(coefficient, base.id, exponent, grows)
+
+    def _check_factors(self, node: ast.BinOp) -> None:
+        """Refuse a term of several columns or coefficients, pointing at the one too many."""
+        right = node.right
+        base = right.left if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Pow) else right
+        inside = base if _is_product(base) else None
+        if not inside and not _is_product(node.left):
+            return
+        names = [one for one in ast.walk(node.left) if isinstance(one, ast.Name)]
+        if not inside and len(names) == 1 and not any(isinstance(one, ast.Pow) for one in ast.walk(node.left)):
+            raise self.error("a term has one coefficient, a name or a number, such as A/params^alpha", node.left)
+        raise self.error(
+            "a term has one column, and products of columns such as N^a*D^b are not in the law language. Compute the "
+            "product as a column of the table where its exponents are known; where they are not, a single product "
+            "is a straight line in the logarithms of all columns, which linear regression fits",
+            inside.right if isinstance(inside, ast.BinOp) else right,
+        )
 
     def _value(self, node: ast.expr) -> Coef | Fraction:
         if isinstance(node, ast.Name | ast.Subscript):
@@ -306,35 +348,35 @@ class _Parser:
         return self._number(node)
 
     def _number(self, node: ast.expr) -> Fraction:
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            source = ast.unparse(node)  # repr of the float: the shortest text that reads back equal
-            if source not in ("1e309", "inf"):
-                return Fraction(source)
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+            if node.value != 0 and not SMALLEST <= abs(node.value) <= 1 / SMALLEST:
+                raise self.error(f"a number in a law lies between {SMALLEST:g} and {1 / SMALLEST:g}", node)
+            return Fraction(repr(node.value))  # repr of a float is the shortest text that reads back equal
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             below = self._number(node.right)
-            if below != 0:
-                return self._number(node.left) / below
-        raise self._error("expected a name or a number", node)
+            if below != 0 and (ratio := self._number(node.left) / below) <= 1 / SMALLEST:
+                return ratio
+        raise self.error("expected a name or a number", node)
 
     def _coef(self, node: ast.Name | ast.Subscript) -> Coef:
         if isinstance(node, ast.Name):
             return Coef(node.id)
         if not isinstance(node.value, ast.Name):
-            raise self._error("expected a name before '['", node)
+            raise self.error("expected a name before '['", node)
         inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         for column in inside:
             if not isinstance(column, ast.Name):
-                raise self._error("inside [ ] stand column names, such as E[family, eval_set]", column)
+                raise self.error("inside [ ] stand column names, such as E[family, eval_set]", column)
         columns = tuple(column.id for column in inside if isinstance(column, ast.Name))
         if len(set(columns)) < len(columns):
-            raise self._error("a column stands twice inside [ ]", node)
+            raise self.error("a column stands twice inside [ ]", node)
         return Coef(node.value.id, columns)
 
     def _check_term(self, term: Term, before: list[Term], node: ast.expr) -> None:
         for other in before:
             alike = (term.variable, term.exponent, term.grows)
             if alike == (other.variable, other.exponent, other.grows):
-                raise self._error(
+                raise self.error(
                     f"{term} and {other} have the same column and exponent, so no data can tell "
                     "them apart; leave one out or give it an exponent of its own",
                     node,
@@ -345,22 +387,25 @@ class _Parser:
         for coef, role in law._uses():
             first, first_role = seen.setdefault(coef.name, (coef, role))
             if role != first_role:
-                raise self._error(f"{coef.name!r} is used as {first_role} and as {role}; rename one", coef.name)
+                raise self.error(f"{coef.name!r} is used as {first_role} and as {role}; rename one", coef.name)
             if first != coef:
-                raise self._error(f"{first} and {coef} share a name but not their groups; rename one", coef.name)
+                raise self.error(f"{first} and {coef} share a name but not their groups; rename one", coef.name)
         columns = {law.response, *law.variables, *law.groups}
         for name in seen:
             if name in columns:
-                raise self._error(f"{name!r} is both a parameter and a column; rename the parameter", name)
+                raise self.error(f"{name!r} is both a parameter and a column; rename the parameter", name)
         if law.response in law.variables:
-            raise self._error(f"{law.response!r} stands on both sides of '~'", law.response)
+            raise self.error(f"{law.response!r} stands on both sides of '~'", law.response)
         mixed = set(law.groups) & set(law.variables)
         for name in sorted(mixed):
-            raise self._error(f"{name!r} is both a number under an exponent and a group in [ ]", name)
+            raise self.error(f"{name!r} is both a number under an exponent and a group in [ ]", name)
 
-    def _error(self, reason: str, spot: int | str | ast.expr) -> LawError:
+    def error(self, reason: str, spot: int | str | ast.expr) -> LawError:
+        """Return a refusal that points at a spot of the line."""
         if isinstance(spot, str):
             spot = max(self.text.rfind(spot), 0)
         elif isinstance(spot, ast.expr):
             spot = self.columns[min(spot.col_offset, len(self.columns) - 1)]
-        return LawError(f"cannot read the law: {reason}\n  {self.text}\n  {' ' * spot}^")
+        first = max(spot - SHOWN, 0) if len(self.text) > 2 * SHOWN else 0
+        shown = self.text if len(self.text) <= 2 * SHOWN else self.text[first : first + 2 * SHOWN]
+        return LawError(f"cannot read the law: {reason}\n  {shown}\n  {' ' * (spot - first)}^")

@@ -1,67 +1,79 @@
-"""Fits on disk: one zip of JSON and npz, without pickle, that later releases still open."""
+"""Fits on disk: one zip of JSON and npz, without pickle, that later releases still open.
+
+What is read is checked before it becomes a :class:`Fit`: a file may be damaged, or come from somebody else.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import types
 import zipfile
-from dataclasses import asdict, fields
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from scalefit.errors import DataError
+from scalefit.archive import LARGEST, LARGEST_JSON, read_arrays, read_members
+from scalefit.errors import DataError, LawError
+from scalefit.files import UNREADABLE, brief, parse_json, write_atomically
 from scalefit.law import Coef, Law
 from scalefit.names import Key
 from scalefit.problem import Parameter
-from scalefit.records import Estimate, Finding, LocalOptimum, Objective, Posterior, Source, Uncertainty
+from scalefit.records import (
+    CONVERGED,
+    NOT_CONVERGED,
+    NOT_IDENTIFIED,
+    Estimate,
+    Finding,
+    LocalOptimum,
+    Objective,
+    Posterior,
+    Source,
+    Uncertainty,
+)
 from scalefit.results import Fit
 from scalefit.tables import Dropped
 
-__all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit", "write_atomically"]
+__all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
 FORMAT, FORMAT_VERSION = "scalefit-fit", 3  # 2 adds posteriors, 3 names the parameters of priors and findings
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
+MEMBERS: Final = types.MappingProxyType(
+    {"fit.json": LARGEST_JSON, "arrays.npz": LARGEST, "rows.json": LARGEST_JSON, "posterior.nc": LARGEST}
+)
+LABELS: Final = LARGEST_JSON // 2  # characters of text that unused columns may add to a saved fit
+CHOICES: Final = types.MappingProxyType(
+    {
+        "loss": ("squared", "huber", "student_t", "normal"),
+        "space": ("log", "linear"),
+        "exponents": ("nonnegative", "free"),
+        "severity": (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note", CONVERGED),
+        "engine": ("least squares", "bayes"),
+    }
+)
+"""Words that the code branches on."""
 
+EXTRAS: Final = ("scale", "common", "spread")
+"""Kinds of parameters that only a posterior has."""
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it appears whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-        Where to.
-    content : bytes
-        What.
-
-    Raises
-    ------
-    DataError
-        When the folder is missing or cannot be written.
-    """
-    path = Path(os.path.realpath(path))  # through a link, to what it points at
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device, which cannot be replaced
-            path.write_bytes(content)
-            return
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        if partial.exists():
-            partial.unlink()
-        raise DataError(
-            f"cannot write {str(path)!r}: {error.strerror}; give a path in a folder you can write"
-        ) from None
+T = TypeVar("T")
+Array = NDArray[np.float64]
 
 
 def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     """Write a fit to one file.
+
+    Of the table it keeps the rows used: the columns of the law, of weights and clusters, and every other column of
+    numbers or labels, to draw residuals against. Unused columns of lists, mappings or bytes are left out, and so are
+    unused texts beyond 32 million characters in all.
 
     Parameters
     ----------
@@ -73,7 +85,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     DataError
-        When the file cannot be written.
+        When the file cannot be written, or would be larger than what :func:`load_fit` reads (1 GiB).
     """
     spread = fit.uncertainty
     record = {
@@ -98,18 +110,24 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     if fit.posterior is not None:
         record["posterior"], own, netcdf = _split_posterior(fit.posterior)
         arrays |= own
-    labels, numbers = _split_frame(fit.rows)
+    labels, numbers = _split_frame(fit.rows, _needed(fit.law, fit.objective, fit.source))
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays, **numbers)
+    members: dict[str, bytes] = {
+        "fit.json": json.dumps(record, indent=1).encode(),
+        "arrays.npz": packed.getvalue(),
+        "rows.json": json.dumps(labels).encode(),
+    }
+    if netcdf is not None:
+        members["posterior.nc"] = netcdf
+    large = [name for name, content in members.items() if len(content) > MEMBERS[name]]
+    if large or sum(map(len, members.values())) > LARGEST:
+        raise DataError(
+            f"this fit takes more than the {LARGEST >> 20:,} MiB that a saved fit may have ({fit.n_rows:,} rows, "
+            f"{spread.requested:,} replicates); ask for fewer replicates or draws"
+        )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        members: dict[str, str | bytes] = {
-            "fit.json": json.dumps(record, indent=1),
-            "arrays.npz": packed.getvalue(),
-            "rows.json": json.dumps(labels),
-        }
-        if netcdf is not None:
-            members["posterior.nc"] = netcdf
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     write_atomically(path, out.getvalue())
@@ -131,48 +149,94 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     Raises
     ------
     DataError
-        When the file is missing, no fit, or newer than this release.
+        When the file is missing, no fit, damaged, larger than 1 GiB when unpacked, or newer than this release. Names,
+        sizes and numbers are compared with the law before anything is returned.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            record = json.loads(archive.read("fit.json"))
-            arrays = dict(np.load(io.BytesIO(archive.read("arrays.npz")), allow_pickle=False))
-            rows = _join_frame(json.loads(archive.read("rows.json")), arrays)
-            netcdf = archive.read("posterior.nc") if "posterior.nc" in archive.namelist() else None
+        members = read_members(Path(path), MEMBERS)
+        record = _as(dict, parse_json(members["fit.json"]), "fit.json")
+        _check_version(record, path)
+        arrays = read_arrays(members["arrays.npz"])
+        rows = _join_frame(_as(dict, parse_json(members["rows.json"]), "rows.json"), arrays)
+        return _fit(record, arrays, rows, members.get("posterior.nc"))
     except FileNotFoundError:
         raise DataError(f"there is no file {str(path)!r}; write one with scalefit fit ... --out FILE") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{str(path)!r} is no saved fit ({error}); make one with scalefit fit ... --out FILE") from None
-    if record.get("format") != FORMAT or record["format_version"] > FORMAT_VERSION:
-        raise DataError(
-            f"{str(path)!r} has format {record.get('format')} {record.get('format_version')}; this release reads "
-            f"{FORMAT} up to {FORMAT_VERSION}: install a newer scalefit"
+    except _Newer as error:
+        raise DataError(str(error)) from None
+    except UNREADABLE as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else brief(error)
+        raise DataError(f"{str(path)!r} is no saved fit ({what}); make one with scalefit fit ... --out FILE") from None
+
+
+class _Newer(Exception):
+    """A file of a later release."""
+
+
+def _check_version(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    name, version = record.get("format"), record.get("format_version")
+    if name != FORMAT or type(version) is not int or version < 1:
+        raise ValueError(f"its format is {name!r}, version {version!r}")
+    if version > FORMAT_VERSION:
+        raise _Newer(
+            f"{str(path)!r} has format {name} {version}; this release reads {FORMAT} up to {FORMAT_VERSION}: "
+            "install a newer scalefit"
         )
-    return _fit(record, arrays, rows, netcdf)
 
 
-def _split_frame(frame: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
+def _needed(law: Law, objective: Objective, source: Source) -> tuple[str, ...]:
+    """Columns without which a result is none."""
+    names = (law.response, *law.variables, *law.groups, objective.weights, source.cluster)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _split_frame(frame: pd.DataFrame, needed: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Part a frame into what JSON keeps (names, labels) and what npz keeps to the last bit (numbers)."""
     numbers = {"rows:index": frame.index.to_numpy()}
     columns: list[dict[str, Any]] = []
+    needed, room = set(needed), LABELS
     for place, name in enumerate(map(str, frame.columns)):
-        values = frame[name]
-        if values.dtype.kind in "bifu":
-            numbers[f"rows:{place}"] = values.to_numpy()
+        values = frame.iloc[:, place]
+        if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
+            numbers[f"rows:{len(columns)}"] = values.to_numpy()
             columns.append({"name": name})
-        else:
-            columns.append({"name": name, "labels": [None if pd.isna(one) else str(one) for one in values]})
+            continue
+        if values.dtype.kind in "iuf":  # pandas' own kinds of numbers, whose gaps become NaN
+            numbers[f"rows:{len(columns)}"] = values.to_numpy(np.float64, na_value=np.nan)
+            columns.append({"name": name})
+            continue
+        labels = _labels(values)
+        size = 0 if labels is None or name in needed else sum(len(one) for one in labels if one is not None)
+        if labels is not None and size <= room:
+            columns.append({"name": name, "labels": labels})
+            room -= size
     return {"index": frame.index.name, "columns": columns}, numbers
 
 
+def _labels(values: pd.Series[Any]) -> list[str | None] | None:
+    """Write a column as labels; None for one that holds lists or the like."""
+    cells = values.tolist()
+    if any(isinstance(cell, list | tuple | dict | set | bytes | np.ndarray) for cell in cells):
+        return None
+    return [None if pd.isna(cell) else str(cell) for cell in cells]
+
+
 def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
-    index = pd.Index(arrays["rows:index"], name=record["index"])
-    columns = {
-        one["name"]: pd.Series(one["labels"], index=index, dtype=object)
-        if "labels" in one
-        else pd.Series(arrays[f"rows:{place}"], index=index)
-        for place, one in enumerate(record["columns"])
-    }
+    """Put the rows together again; all columns have one length, and names that differ."""
+    numbers = arrays["rows:index"]
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(set(numbers.tolist())) < len(numbers):
+        raise ValueError("its row numbers are no numbers, or not different ones")
+    if not isinstance(record["index"], str | None):
+        raise ValueError("the name of its rows is no text")
+    index = pd.Index(numbers, name=record["index"])
+    columns: dict[str, pd.Series[Any]] = {}
+    for place, one in enumerate(_as(list, record["columns"], "columns")):
+        name = _as(str, one["name"], "a column's name")
+        cells = arrays[f"rows:{place}"] if "labels" not in one else one["labels"]
+        if "labels" in one and not all(isinstance(cell, str | None) for cell in _as(list, cells, name)):
+            raise ValueError(f"column {name!r} holds something else than labels")
+        if name in columns or np.shape(cells) != np.shape(numbers):
+            raise ValueError(f"column {name!r} occurs twice, or has another length than its table")
+        columns[name] = pd.Series(cells, index=index, dtype=object if "labels" in one else None)
     return pd.DataFrame(columns, index=index)
 
 
@@ -184,68 +248,176 @@ def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, An
     return record, arrays, posterior.netcdf
 
 
-def _join_posterior(
-    record: dict[str, Any] | None, arrays: dict[str, Any], netcdf: bytes | None, parameters: tuple[Parameter, ...]
-) -> Posterior | None:
-    if record is None:
-        return None
-    pairs: dict[str, Any] = {
-        "priors": tuple((_key(name, parameters), prior) for name, prior in record["priors"]),
-        "pool": tuple(map(tuple, record["pool"])),
-    }
-    own: dict[str, Any] = {name: arrays[f"posterior:{name}"] for name in POSTERIOR_ARRAYS}
-    return Posterior(**(record | pairs | own), netcdf=netcdf)
+def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
+    """Build a fit of what was read, each part checked against the law and the parameters."""
+    try:
+        law = Law.parse(_as(str, record["law"], "law"))
+    except LawError:
+        raise ValueError(f"its law {record['law']!r} cannot be read") from None
+    parameters = tuple(_parameter(one, law) for one in _as(list, record["parameters"], "parameters"))
+    objective = _built(Objective, record["objective"])
+    source = _built(Source, record["source"])
+    engine = _chosen("engine", record["engine"])
+    has_posterior = record.get("posterior") is not None
+    if has_posterior != (engine == "bayes"):
+        raise ValueError("it has a posterior and was not sampled, or the other way round")
+    _check_rows(rows, law, objective, source)
+    _check_parameters(parameters, law, rows, has_posterior)
+    p = len(parameters)
+    spread = {name: _numbers(arrays, name, (p, p) if name == "covariance" else (p,)) for name in ARRAYS[:-1]}
+    if "draws" in arrays:
+        spread["draws"] = _numbers(arrays, "draws", (len(arrays["draws"]), p))
+    posterior = None
+    if has_posterior:
+        own: dict[str, Any] = {name: _numbers(arrays, f"posterior:{name}", (p,)) for name in POSTERIOR_ARRAYS}
+        pairs = [_as(list, one, "a prior") for one in _as(list, record["posterior"]["priors"], "priors")]
+        priors = tuple((_key(name, parameters), _as(str, prior, "a prior")) for name, prior in pairs)
+        posterior = _built(Posterior, record["posterior"], netcdf=netcdf, priors=priors, **own)
+    optima = tuple(_built(LocalOptimum, one) for one in _as(list, record["optima"], "optima"))
+    if not optima or any(len(one.estimate) > p for one in optima):
+        raise ValueError("its optima are missing, or have other parameters")
+    point = _numbers(arrays, "point", (p,))
+    if not np.isfinite(point).all():
+        raise ValueError("its estimates are not finite")
+    uncertainty = _built(Uncertainty, record["uncertainty"], **spread)
+    if not 0 < uncertainty.level < 1:
+        raise ValueError(f"its level is {uncertainty.level}")
+    return Fit(
+        law=law,
+        engine=engine,
+        objective=objective,
+        value=_as(float, record["value"], "value"),
+        parameters=parameters,
+        point=point,
+        findings=tuple(_finding(one, parameters) for one in _as(list, record["findings"], "findings")),
+        source=source,
+        rows=rows,
+        uncertainty=uncertainty,
+        optima=optima,
+        seed=_as(int, record["seed"], "seed"),
+        version=_as(str, record["version"], "version"),
+        label=_as(str, record["label"], "label"),
+        posterior=posterior,
+    )
 
 
 def _parameter(record: dict[str, Any], law: Law) -> Parameter:
     """Find a saved parameter in the law; sigma, nu and their like are in no law."""
-    coefs = {coef.name: coef for coef in law.parameters if bool(coef.groups) == bool(record["level"])}
-    coef = coefs.get(record["name"], Coef(record["name"]))
-    return Parameter(coef, tuple(record["level"]), record["kind"])
+    name, kind = _as(str, record["name"], "a name"), _as(str, record["kind"], "a kind")
+    level = tuple(_as(str, one, "a level") for one in _as(list, record["level"], "a level"))
+    coefs = {coef.name: coef for coef in law.parameters if bool(coef.groups) == bool(level)}
+    return Parameter(coefs.get(name, Coef(name)), level, kind)
 
 
-def _key(saved: str | list[Any], parameters: tuple[Parameter, ...]) -> Key:
+def _key(saved: Any, parameters: tuple[Parameter, ...]) -> Key:
     """Read a saved identity: a coefficient and a list of labels, or a name as format 2 joined it from its labels."""
-    if not isinstance(saved, str):
-        return saved[0], tuple(saved[1])
-    joined = {f"{one.coef.name}[{','.join(one.level)}]": one.key for one in parameters if one.level}
-    return joined.get(saved, (saved, ()))
+    if isinstance(saved, str):
+        joined = {f"{one.coef.name}[{','.join(one.level)}]": one.key for one in parameters if one.level}
+        return joined.get(saved, (saved, ()))
+    name, labels = _as(list, saved, "a parameter")
+    return _as(str, name, "a name"), tuple(_as(str, one, "a level") for one in _as(list, labels, "a level"))
 
 
-def _finding(record: dict[str, Any], parameters: tuple[Parameter, ...]) -> Finding:
-    return Finding(**record | {"about": tuple(_key(one, parameters) for one in record.get("about", ()))})
-def _dropped(record: dict[str, Any]) -> Dropped:
+def _finding(record: Any, parameters: tuple[Parameter, ...]) -> Finding:
+    about = _as(list, record.get("about", []), "about")
+    return _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+
+
+def _split_rule(record: Any) -> Any:
     """Read a rule that took rows out; earlier releases kept kind and setting as one text."""
-    if "rule" in record:
-        kind, _, setting = record.pop("rule").partition("=")
-        record |= {"kind": kind, "setting": setting}
-    return Dropped(**record)
+    if not (isinstance(record, dict) and isinstance(record.get("rule"), str)):
+        return record
+    kind, _, setting = record["rule"].partition("=")
+    return {name: value for name, value in record.items() if name != "rule"} | {"kind": kind, "setting": setting}
 
 
-def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
-    law = Law.parse(record["law"])
-    source = record["source"]
-    parameters = tuple(_parameter(one, law) for one in record["parameters"])
-    dropped = tuple(_dropped(one) for one in source["dropped"])
-    optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
-    spread: dict[str, Any] = record["uncertainty"] | {name: arrays.get(name) for name in ARRAYS}
-    return Fit(
-        law=law,
-        engine=record["engine"],
-        objective=Objective(**record["objective"]),
-        value=record["value"],
-        parameters=parameters,
-        point=arrays["point"],
-        findings=tuple(_finding(one, parameters) for one in record["findings"]),
-        source=Source(**source | {"dropped": dropped, "remarks": tuple(source["remarks"])}),
-        rows=rows,
-        uncertainty=Uncertainty(**spread),
-        optima=tuple(LocalOptimum(**one) for one in optima),
-        seed=record["seed"],
-        version=record["version"],
-        label=record["label"],
-        posterior=_join_posterior(record.get("posterior"), arrays, netcdf, parameters),
-    )
+def _check_rows(rows: pd.DataFrame, law: Law, objective: Objective, source: Source) -> None:
+    """Refuse rows without the columns that the law needs, or with values that it cannot use."""
+    positive, groups = (law.response, *law.variables), law.groups
+    for name in _needed(law, objective, source):
+        if name not in rows:
+            raise ValueError(f"it lacks the column {name!r}")
+        values = rows[name]
+        if name in groups or name == source.cluster:
+            usable = bool(values.notna().all())
+        else:
+            numbers = values.to_numpy(float) if values.dtype.kind in "biuf" else np.array([np.nan])
+            usable = bool(np.isfinite(numbers).all() and (numbers > 0 if name in positive else numbers >= 0).all())
+        if not usable:
+            raise ValueError(f"its column {name!r} has values that no fit can use")
+
+
+def _check_parameters(parameters: tuple[Parameter, ...], law: Law, rows: pd.DataFrame, posterior: bool) -> None:
+    """Refuse parameters that lack a level of the rows, have another role than in the law, or are not in the law."""
+    own = {(one.coef, one.level): one.kind for one in parameters}
+    if len(own) < len(parameters):
+        raise ValueError("a parameter occurs twice")
+    expected: dict[tuple[Coef, tuple[str, ...]], str] = {}
+    for coef in law.parameters:
+        kind = "floor" if coef == law.floor else "coefficient" if coef in law.coefficients else "exponent"
+        levels = set(zip(*(rows[name].astype(str) for name in coef.groups), strict=True)) if coef.groups else {()}
+        expected |= {(coef, level): kind for level in levels}
+    if any(own.get(key) != kind for key, kind in expected.items()):
+        raise ValueError("its parameters are not those of its law")
+    more = {(coef.name, kind) for (coef, level), kind in own.items() if (coef, level) not in expected}
+    known = {coef.name for coef in law.parameters}
+    foreign = [name for name, kind in more if kind not in EXTRAS or (kind == "common" and name not in known)]
+    if foreign or (more and not posterior):
+        raise ValueError("it has parameters that its law has not")
+
+
+def _numbers(arrays: dict[str, Any], name: str, shape: tuple[int, ...]) -> Array:
+    found = arrays[name]
+    if found.shape != shape or found.dtype != np.float64:
+        raise ValueError(f"its {name} has the shape {found.shape} of {found.dtype}, not {shape} of float64")
+    return np.asarray(found)
+
+
+def _chosen(name: str, value: Any) -> str:
+    if value not in CHOICES[name]:
+        raise ValueError(f"its {name} is {value!r}")
+    return str(value)
+
+
+def _as(kind: type[T], value: Any, what: str) -> T:
+    """Refuse a value of another type; a whole number may stand for a number."""
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"its {what} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _built(kind: type[T], record: Any, **given: Any) -> T:
+    """Make a record of its fields, each checked by its annotation; ``given`` ones have been."""
+    hints = get_type_hints(kind)
+    table = _as(dict, record, kind.__name__)
+    for name in table:
+        if name not in hints:
+            raise ValueError(f"its {kind.__name__} has {name!r}")
+    found = {name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()}
+    for one in fields(kind):  # type: ignore[arg-type]
+        if one.name not in {**found, **given} and one.default is MISSING and one.default_factory is MISSING:
+            raise ValueError(f"its {kind.__name__} lacks {one.name!r}")
+        if one.name in CHOICES:
+            _chosen(one.name, found[one.name])
+    return kind(**{**found, **given})
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        if value is None and type(None) in get_args(hint):
+            return None
+        hint = next(one for one in get_args(hint) if one is not type(None))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        parts = _as(list, value, name)
+        if inner[-1] is Ellipsis:
+            return tuple(_value(inner[0], one, name) for one in parts)
+        return tuple(_value(one, part, name) for one, part in zip(inner, parts, strict=True))
+    if hint is Dropped:
+        return _built(Dropped, _split_rule(value))
+    return _as(hint, value, name)
 
 
 def fit_record(fit: Fit) -> dict[str, Any]:

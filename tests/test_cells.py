@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +154,53 @@ def test_a_stored_cell_of_other_arguments_is_never_taken(tmp_path: Path) -> None
         run_cells(divide, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
     with pytest.raises(DataError, match="what all cells share differs"):
         run_cells(square, {"a": {"n": 2, "seed": 0}}, shared={"m": 1}, folder=tmp_path, workers=1)
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(DataError, match=r"a\.json' is no stored cell .* delete it"):
-        run_cells(square, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "{", lambda _: "", lambda _: "null", lambda _: "[" * 100_000, lambda text: text[:-20],
+        lambda text: text.replace('"done"', '"don"'), lambda text: text.replace('"value"', '"valve"'),
+        lambda text: text.replace('"seconds": ', '"seconds": "'), lambda text: "\0" + text[1:],
+        lambda text: text.replace('"key": "a"', '"key": "b"'), lambda text: json.dumps(json.loads(text) | {"value": 3}),
+    ],
+)  # fmt: skip
+def test_a_damaged_cell_is_named_and_computed_again(
+    tmp_path: Path, damage: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run_cells(square, {"a": {"n": 2}, "b": {"n": 3}}, folder=tmp_path, workers=1)
+    path = tmp_path / "a.json"
+    path.write_text(damage(path.read_text()))
+    untouched = (tmp_path / "b.json").stat().st_mtime_ns
+    again = run_cells(square, {"a": {"n": 2}, "b": {"n": 3}}, folder=tmp_path, workers=1)
+    assert squares(again) == squares(first) == [4, 9]
+    assert json.loads(path.read_text())["value"]["square"] == 4
+    assert (tmp_path / "b.json").stat().st_mtime_ns == untouched
+    assert "a.json' cannot be read" in caplog.text
+    assert "it is computed again" in caplog.text
+
+
+def test_options_of_the_run_that_have_no_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="workers = 2 has no effect with a scheduler"):
+        run_cells(square, SQUARES, workers=2, scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(DataError, match="retry_failed has no effect without a folder"):
+        run_cells(square, SQUARES, retry_failed=True)
+    with pytest.raises(DataError, match="workers is 1,000,000; it can be at most 1,024"):
+        run_cells(square, SQUARES, workers=1_000_000)
+
+
+def _from_daemon(answer: Any) -> None:
+    answer.put(squares(run_cells(square, SQUARES, workers=2)))
+
+
+def test_a_daemonic_process_computes_one_cell_after_another() -> None:
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=_from_daemon, args=(answer,), daemon=True)
+    process.start()
+    assert answer.get(timeout=120) == [0, 1, 4, 9, 16, 25]
+    process.join(timeout=60)
+    assert process.exitcode == 0
 
 
 def test_keys_made_from_arguments_let_a_grid_grow(tmp_path: Path) -> None:

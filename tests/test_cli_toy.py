@@ -169,7 +169,7 @@ def test_show_draws_a_sweep(run: Call, sweep: Path, tmp_path: Path) -> None:
     code, out, err = run("toy", "show", sweep, "--plot", "losses", "--out", "losses.svg")
     assert (code, out, err) == (0, "", "drawn to losses.svg\n")
     assert (tmp_path / "losses.svg").read_bytes().startswith(b"<?xml")
-    assert "--plot and --out go together" in run("toy", "show", sweep, "--plot", "losses")[2]
+    assert "--plot losses needs --out" in run("toy", "show", sweep, "--plot", "losses")[2]
     assert (
         "there is no plot 'loses' of a sweep; did you mean 'losses'?"
         in (run("toy", "show", sweep, "--plot", "loses", "--out", "x.png")[2])

@@ -11,8 +11,9 @@ import pytest
 
 from scalefit import load_fit
 from scalefit.errors import DataError
+from scalefit.files import write_atomically
 from scalefit.leastsq import fit
-from scalefit.storage import fit_record, write_atomically
+from scalefit.storage import fit_record
 
 SAVED = Path(__file__).parent / "saved"
 

@@ -125,14 +125,17 @@ def test_a_checkpoint_of_another_measurement_is_not_gone_on_with(tmp_path):
     assert one.samples == 48
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
+@pytest.mark.parametrize("damage", [lambda content: content[:-200], lambda _: b"", lambda content: content[::-1]])
+def test_a_damaged_checkpoint_is_named_and_its_models_start_again(tmp_path, damage, caplog):
     go_on = interrupted(tmp_path)
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=rf"{path.name}' is no checkpoint \(.*\); delete it"):
-        go_on("1")
-    with pytest.raises(DataError, match="is no checkpoint"):
-        kept_groups(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert kept_groups(tmp_path) == []
+    one, told = go_on("1")
+    assert told == [10, 20]
+    np.testing.assert_array_equal(one.W, train([SMALL], marks=(10, 20))[0].W)
+    assert path.name in caplog.text
+    assert "its models start again" in caplog.text
 
 
 def test_measured_loss_agrees_with_the_other_engine():

@@ -202,7 +202,7 @@ def test_a_damaged_model_is_named(tmp_path: Path) -> None:
     toy_sweep(ToyGrid(GRID.models[:1]), tmp_path, workers=1)
     (path,) = (tmp_path / "cells").iterdir()
     path.write_text(path.read_text()[:50])
-    with pytest.raises(DataError, match=rf"{path.name}' is no stored model .*; delete it, and resume the sweep"):
+    with pytest.raises(DataError, match=rf"{path.name}' is no stored model .*; resume the sweep to train it"):
         read_sweep(tmp_path)
     with pytest.raises(DataError, match=r"holds no toy sweep; make one with: scalefit toy sweep GRID\.toml"):
         read_sweep(tmp_path / "cells")
@@ -392,3 +392,29 @@ def test_gpus_of_a_cluster_take_batches_and_leave_checkpoints_in_the_sweep(
     assert sorted(pretended_gpu) == [[3], [3, 3], [5], [5, 5]]
     assert set(kept) == {str((tmp_path / "there" / "batches").resolve())}
     pd.testing.assert_frame_equal(here.drop(columns="seconds"), there.drop(columns="seconds"), check_exact=True)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "null", '{"key": "x"}'])
+def test_damaged_models_are_named_and_trained_again(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = toy_sweep(GRID, tmp_path, workers=1)
+    mine, foreign = sorted((tmp_path / "cells").iterdir())[:2]
+    for path in (mine, foreign):
+        path.write_text(damage)
+    grid = ToyGrid(tuple(one for one in GRID.models if sweep._key(one) != foreign.stem))
+    table = toy_sweep(grid, tmp_path, workers=1, resume=True)
+    assert losses(table) == {cell: loss for cell, loss in losses(whole).items() if cell != foreign.stem}
+    assert foreign.with_suffix(".damaged").read_text() == damage
+    for path in (mine, foreign):
+        assert f"{path.name}' cannot be read" in caplog.text
+    assert "trained again where the grid has it" in caplog.text
+    assert losses(toy_sweep(GRID, tmp_path, workers=1, resume=True)) == losses(whole)
+
+
+def test_a_damaged_batch_is_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / sweep.BATCHES).mkdir()
+    (tmp_path / sweep.BATCHES / "x.json").write_text("{")
+    assert len(toy_sweep(ToyGrid(GRID.models[:1]), tmp_path, workers=1)) == 1
+    assert "its models are trained again" in caplog.text
+    assert not (tmp_path / sweep.BATCHES / "x.json").exists()

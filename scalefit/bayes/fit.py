@@ -22,6 +22,7 @@ from scalefit.bayes.result import Sampled, find_limits, from_chains, from_weight
 from scalefit.bayes.starts import find_modes
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.law import Coef, Law
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.names import Key, printed_level
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
@@ -29,10 +30,11 @@ from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Objective, So
 from scalefit.results import Fit
 from scalefit.solver.search import Optimum, search
 
-__all__ = ["PATHS", "bayes"]
+__all__ = ["PATHS", "bayes", "draw_bytes"]
 
 PATHS = ("auto", "fast", "full")
 PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
+DRAWN = 8  # arrays of all proposals that importance sampling holds at a time
 ENOUGH = 5  # effective draws per coordinate from which their covariance is better than that at the mode
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -120,7 +122,7 @@ def bayes(
     FitFailed
         When the draws do not represent the posterior and ``throw`` is True; carries the fit.
     """
-    _check_options(likelihood, path, draws, level, exponents, sampler)
+    _check_options(likelihood, path, draws, seed, level, exponents, sampler)
     law, partial = apply_pool(law if isinstance(law, Law) else Law.parse(law), pool)
     table = prepare_rows(
         data, law, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
@@ -128,6 +130,7 @@ def bayes(
     )  # fmt: skip
     problem = build_problem(law, table.frame, weights=weights, cluster=cluster, free_sign=exponents == "free")
     _check_groups(problem, cluster, partial)
+    check_count("draws", draws, least=100, each=draw_bytes(problem), such_as=4000)
     report = progress or (lambda *_: None)
     report("searching for the modes", 0, 0)
     optima = search(problem.design, free_sign=problem.free_sign, seed=seed)
@@ -156,7 +159,14 @@ def bayes(
     return result
 
 
-def _check_options(likelihood: str, path: str, draws: int, level: float, exponents: str, sampler: str) -> None:
+def draw_bytes(problem: Problem) -> int:
+    """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
+    return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
+
+
+def _check_options(
+    likelihood: str, path: str, draws: int, seed: int, level: float, exponents: str, sampler: str
+) -> None:
     choices = {
         "likelihood": (likelihood, LIKELIHOODS),
         "path": (path, PATHS),
@@ -168,8 +178,8 @@ def _check_options(likelihood: str, path: str, draws: int, level: float, exponen
             raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    if draws < 100:
-        raise DataError(f"draws is {draws}; it must be at least 100, such as 4000")
+    check_count("draws", draws, least=100, most=MOST_REPLICATES, such_as=4000)
+    check_seed(seed)
 
 
 def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ...]) -> None:

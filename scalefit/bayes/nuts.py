@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import multiprocessing
 import os
 import tempfile
 import warnings
@@ -279,10 +280,11 @@ def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
     pm, _ = _load_pymc()
     logger = logging.getLogger("pymc")
     level = logger.level
+    cores = 1 if multiprocessing.current_process().daemon else _cores()  # a daemonic process cannot start others
 
     def run(accept: float) -> Any:
         return pm.sample(
-            each, tune=tune, chains=CHAINS, cores=_cores(), random_seed=seed, progressbar=False, model=model,
+            each, tune=tune, chains=CHAINS, cores=cores, random_seed=seed, progressbar=False, model=model,
             compute_convergence_checks=False, target_accept=accept,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, fields
@@ -36,6 +37,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+LARGEST = 1e50  # of the arguments of a prior
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -97,6 +99,12 @@ class Prior:
                 raise DataError(f"{self}: {field.name} is {value:g}; it must be positive and finite")
             if math.isnan(value):
                 raise DataError(f"{self}: {field.name} is not a number")
+            small = field.name in names and value < 1 / LARGEST
+            if small or LARGEST < abs(value) < math.inf:
+                raise DataError(
+                    f"{self}: {field.name} is {value:g}; it must lie between {1 / LARGEST:g} and {LARGEST:g}, for "
+                    "beyond that the density leaves double precision"
+                )
 
 
 @final
@@ -216,6 +224,8 @@ class LogNormal(Prior):
     def __post_init__(self) -> None:
         self._need_positive("sigma")
         _need_finite(self, "mu")
+        if abs(self.mu) > math.log(LARGEST):
+            raise DataError(f"{self}: mu is {self.mu:g}, the mean of the logarithm; the median itself is exp(mu)")
 
     def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: D102
         return -HALF_LOG_2PI - math.log(self.sigma) - 0.5 * ((log(x) - self.mu) / self.sigma) ** 2 - log(x)
@@ -286,14 +296,17 @@ def parse_prior(text: str | Prior) -> Prior:
     if isinstance(text, Prior):
         return text
     try:
-        node = ast.parse(str(text).strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd numbers such as 1or: they are refused
+            node = ast.parse(str(text).strip(), mode="eval").body
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise ValueError
         name = node.func.id
         given = [_number(one) for one in node.args]
         named = {str(one.arg): _number(one.value) for one in node.keywords}
-    except (SyntaxError, ValueError):
-        raise DataError(f"cannot read the prior {text!r}; write it as HalfNormal(1) or Uniform(0, 2)") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        shown = repr(text) if len(str(text)) <= 100 else f"{str(text)[:100]!r} ..."
+        raise DataError(f"cannot read the prior {shown}; write it as HalfNormal(1) or Uniform(0, 2)") from None
     if name in ("Flat", "HalfFlat"):
         raise DataError(f"{text} is improper: it has no density; use a wide proper prior such as HalfNormal(10)")
     if name not in FAMILIES:

@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit import __version__
 from scalefit.bayes.defaults import SCALES, extra_parameters, resolve_priors
 from scalefit.bayes.density import LIKELIHOODS
-from scalefit.bayes.fit import bayes
+from scalefit.bayes.fit import bayes, draw_bytes
 from scalefit.bayes.priors import Prior, parse_prior
 from scalefit.calibration.result import RANKS, Calibration, Replicate
 from scalefit.calibration.truth import draw_from_prior, simulate
@@ -20,6 +20,7 @@ from scalefit.cells import FAILED, CellResult, cell_key, pack_frame, run_cells, 
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.names import printed_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import Problem, build_problem
@@ -33,7 +34,7 @@ TRUTHS = ("prior", "posterior")
 ENGINES = ("bayes", "leastsq")
 SAME = "same"
 ENOUGH = 4000  # draws of the posterior that truths are taken from
-FEWEST = 10
+FEWEST, MOST = 10, 1_000_000
 LONGER = 4  # times the draws, where the chains of NUTS disagree after those asked for
 Report = Callable[[str, int, int], None]
 
@@ -126,7 +127,7 @@ def calibrate(
         On Ctrl-C; finished data sets are kept in the folder.
     """
     law = law if isinstance(law, Law) else Law.parse(law)
-    _check_options(likelihood, fit_likelihood, truth, engine, n)
+    _check_options(likelihood, fit_likelihood, truth, engine, n, draws, seed)
     fit_likelihood = likelihood if fit_likelihood == SAME else fit_likelihood
     fit_cluster = cluster if fit_cluster == SAME else fit_cluster
     rows: dict[str, Any] = {
@@ -136,6 +137,7 @@ def calibrate(
     table, design = _design(data, law, cluster, fit_cluster, rows)
     model = _build(law, design, likelihood, cluster, exponents, priors)
     fitted = _build(law, design, fit_likelihood, fit_cluster, exponents, priors)
+    check_count("draws", draws, least=2, each=draw_bytes(fitted.problem), such_as=2000)
     truths = _truths(truth, model, design, n, path, exponents, seed)
     shared: dict[str, Any] = {
         "design": pack_frame(design), "law": str(law), "cluster": cluster, "fit_likelihood": fit_likelihood,
@@ -166,7 +168,9 @@ def _design(
     return table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
 
 
-def _check_options(likelihood: str, fit_likelihood: str, truth: str, engine: str, n: int) -> None:
+def _check_options(
+    likelihood: str, fit_likelihood: str, truth: str, engine: str, n: int, draws: int, seed: int
+) -> None:
     choices = {
         "likelihood": (likelihood, LIKELIHOODS),
         "fit_likelihood": (fit_likelihood, (*LIKELIHOODS, SAME)),
@@ -178,6 +182,9 @@ def _check_options(likelihood: str, fit_likelihood: str, truth: str, engine: str
             raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
     if n < FEWEST:
         raise DataError(f"n is {n}; at least {FEWEST} data sets are needed to say anything, such as 100")
+    check_count("n", n, least=FEWEST, most=MOST, such_as=100)
+    check_count("draws", draws, least=2, most=MOST_REPLICATES, such_as=2000)
+    check_seed(seed)
 
 
 class _Model(NamedTuple):

@@ -4,8 +4,8 @@ A cell is one call of a function with plain arguments. Its result is one JSON fi
 goes on where it stopped, and a cell that failed stays a failure with its reason, never a number.
 """
 
-from scalefit.cells.cell import DONE, FAILED, CellResult, cell_key
+from scalefit.cells.cell import DONE, FAILED, CellResult, cell_key, read_cell
 from scalefit.cells.frames import pack_frame, unpack_frame
 from scalefit.cells.run import run_cells
 
-__all__ = ["DONE", "FAILED", "CellResult", "cell_key", "pack_frame", "run_cells", "unpack_frame"]
+__all__ = ["DONE", "FAILED", "CellResult", "cell_key", "pack_frame", "read_cell", "run_cells", "unpack_frame"]

@@ -7,15 +7,16 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scalefit import __version__
 from scalefit.errors import DataError, ScalefitError
+from scalefit.files import parse_json
 
-__all__ = ["DONE", "FAILED", "CellResult", "Task", "call_cell", "cell_key", "lost_cell", "plain_json"]
+__all__ = ["DONE", "FAILED", "CellResult", "Task", "call_cell", "cell_key", "lost_cell", "plain_json", "read_cell"]
 
 DONE, FAILED = "done", "failed"
 LOST = "its worker ended without an answer, twice: out of memory, killed, or crashed"
@@ -59,6 +60,42 @@ class CellResult:
     seconds: float
     versions: dict[str, str]
     shared: str = ""
+
+
+_TYPES = (str, str, dict, str, dict | None, str, int | float, dict, str)  # of the fields above, in their order
+
+
+def read_cell(path: Path) -> CellResult:
+    """Read a stored cell.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+
+    Returns
+    -------
+    CellResult
+        As it was written.
+
+    Raises
+    ------
+    OSError, ValueError
+        When there is no such file, or it is not what a run leaves behind.
+    """
+    record = parse_json(path.read_bytes())
+    if not isinstance(record, dict) or not record.keys() <= {one.name for one in fields(CellResult)}:
+        raise ValueError("it is not a record of a cell")
+    try:
+        cell = CellResult(**record)
+    except TypeError:
+        raise ValueError("its record is not complete") from None
+    values = [getattr(cell, one.name) for one in fields(CellResult)]
+    if not all(isinstance(value, kind) for value, kind in zip(values, _TYPES, strict=True)):
+        raise ValueError("its record has a field of another type")
+    if cell.key != path.stem or cell.status != (FAILED if cell.value is None else DONE):
+        raise ValueError("its name or its status does not fit what it holds")
+    return cell
 
 
 class Task(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 __all__ = ["pack_frame", "unpack_frame"]
@@ -48,7 +49,9 @@ def unpack_frame(packed: dict[str, Any]) -> pd.DataFrame:
 
 
 def _plain(cell: Any) -> Any:
-    if cell is None or cell is pd.NaT or cell != cell:  # NaN differs from itself
+    if isinstance(cell, list | tuple | dict | set | bytes | np.ndarray):
+        return str(cell)  # of a column that nothing uses
+    if pd.isna(cell):
         return None
     if isinstance(cell, bool | int | str):
         return cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -12,11 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scalefit.cells.cell import DONE, CellResult, Function, Plain, Task, call_cell, cell_key, plain_json
+from scalefit.cells.cell import DONE, CellResult, Function, Plain, Task, call_cell, cell_key, plain_json, read_cell
 from scalefit.cells.cluster import run_on_scheduler
 from scalefit.cells.processes import count_cores, run_on_processes
 from scalefit.errors import DataError, Interrupted
-from scalefit.storage import write_atomically
+from scalefit.files import LOG, read_kept, write_atomically
+from scalefit.limits import MOST_WORKERS, check_count
 
 __all__ = ["run_cells"]
 
@@ -70,7 +72,8 @@ def run_cells(
     Raises
     ------
     DataError
-        For keys, arguments or options that cannot be used, and when a stored cell belongs to other arguments.
+        For keys, arguments or options that cannot be used, and when a stored cell belongs to other arguments. One that
+        cannot be read is computed again.
     MissingExtra
         When a scheduler is named and ``distributed`` is not installed.
     Interrupted
@@ -78,8 +81,12 @@ def run_cells(
     """
     common = plain_json(shared or {})
     task = Task(_name_of(function), common, cell_key(common) if common else "")
-    if workers is not None and workers < 1:
-        raise DataError(f"workers is {workers}; it must be at least 1")
+    if workers is not None:
+        check_count("workers", workers, least=1, most=MOST_WORKERS)
+    if workers is not None and scheduler is not None:
+        raise DataError(f"workers = {workers} has no effect with a scheduler, which has its own; leave one of them out")
+    if retry_failed and folder is None:
+        raise DataError("retry_failed has no effect without a folder that keeps failures; name one, or leave it out")
     wanted = {_checked_key(key): plain_json(arguments) for key, arguments in cells.items()}
     shelf = None if folder is None else _open_folder(Path(folder))
     found = {} if shelf is None else _stored(shelf, wanted, task, retry_failed)
@@ -129,12 +136,9 @@ def _stored(
     found = {}
     for key, arguments in wanted.items():
         path = folder / f"{key}.json"
-        if not path.exists():
+        result = read_kept(path, read_cell)
+        if result is None:
             continue
-        try:
-            result = CellResult(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError(f"{str(path)!r} is no stored cell ({error}); delete it or name another folder") from None
         if (result.arguments, result.function, result.shared) != (arguments, task.name, task.digest):
             changed = [name for name in {**arguments, **result.arguments} if _differ(name, arguments, result.arguments)]
             other = "what all cells share" if result.function == task.name else f"the function, now {task.name},"
@@ -157,6 +161,9 @@ def _results(
         yield from run_on_scheduler(task, todo, scheduler) if todo else ()
         return
     count = min(workers or count_cores(), len(todo))
+    if count > 1 and multiprocessing.current_process().daemon:
+        LOG.warning("a daemonic process cannot start others, so the %d cells are computed one after another", len(todo))
+        count = 1
     if count > 1:
         yield from run_on_processes(task, todo, count)
     else:

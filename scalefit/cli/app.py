@@ -1,54 +1,57 @@
-"""The application that the verbs hang on, their shared options, and how errors become exit codes."""
+"""The application that the verbs belong to, their shared options, and how errors become exit codes."""
 
 from __future__ import annotations
 
 import os
+import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand
 
 from scalefit import __version__
-from scalefit.errors import DataError, Interrupted, ScalefitError
-from scalefit.escape import visible
+from scalefit.errors import DataError, FitFailed, Interrupted, ScalefitError
+from scalefit.files import brief
 from scalefit.terminal import safe_streams
 
-__all__ = ["Json", "Out", "Table", "app", "assignments", "main"]
+__all__ = ["Application", "Json", "Out", "Table", "app", "assignments", "main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+REFUSED, DEFECT, INTERRUPTED = 2, 70, 130  # exit codes; 70 is EX_SOFTWARE of sysexits.h
+USAGE: Final[type[Exception]] = typer.BadParameter.mro()[2]  # click's ClickException, which some releases of typer copy
 
 
-class _Verbs(TyperGroup):
-    """Turn Ctrl-C into one sentence and exit code 130; show usage errors with visible text, as rich prints them."""
+class _Verb(TyperCommand):
+    """A verb that refuses what would be read and then ignored: empty texts, and an option given twice."""
 
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _visible_usage():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            with _visible_usage():
-                return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted; nothing was written") from None
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _refuse_empty(args)
+        order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for one in order:
+            repeatable = one.param_type_name != "option" or one.multiple or one.is_flag
+            if not repeatable and sum(other is one for other in order) > 1:
+                raise DataError(f"{one.opts[0]} is given twice, and only one could count; give it once")
+        return super().parse_args(ctx, args)
 
 
-@contextmanager
-def _visible_usage() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        usage: Any = error  # of click, which some versions of typer carry under a name of their own
-        if hasattr(usage, "format_message"):
-            usage.message = visible(str(usage.message))
-        raise
+class Application(typer.Typer):
+    """A group of verbs."""
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[F], F]:
+        """Register a verb; the parameters are typer's."""
+        return super().command(name, cls=cls or _Verb, **settings)
 
 
-app = typer.Typer(
+app = Application(
     name="scalefit",
-    cls=_Verbs,
     help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
     no_args_is_help=True,
     add_completion=False,
@@ -64,7 +67,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Write the result to thi
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
         print(f"scalefit {__version__}")
@@ -72,32 +75,150 @@ def _root(
 
 
 def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Read repeated ``name=value`` options."""
+    """Read repeated ``name=value`` options; a name that is given twice is refused."""
     pairs = [text.partition("=") for text in texts or ()]
+    found: dict[str, str] = {}
     for name, equals, value in pairs:
-        if not (name and equals and value):
+        if not (name.strip() and equals and value.strip()):
             raise DataError(f"{option} {name + equals + value!r} is not understood; write {option} name=value")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+        if name.strip() in found:
+            raise DataError(f"{option} is given twice for {name.strip()!r}, and only one could count; give it once")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _refuse_empty(args: list[str]) -> None:
+    for place, text in enumerate(args):
+        before = args[place - 1] if place else ""
+        named = before if before.startswith("-") and "=" not in before else "an argument"
+        if not text.strip():
+            raise DataError(f"{named} is empty; give it a value, or leave it out")
+        if text.startswith("--") and text.endswith("=") and text.count("=") == 1:
+            raise DataError(f"{text[:-1]} is empty; give it a value, or leave it out")
 
 
 def main() -> None:
-    """Run the command line; every deliberate error becomes one message and an exit code."""
+    """Run the command line; every outcome has its exit code, and every error its sentence.
+
+    0 fine; 1 the result is written, and not converged or not identified; 2 the input, the options or a file cannot be
+    used; 70 a defect of scalefit, whose traceback is in a file that is named; 130 interrupted.
+    """
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook's kernel is not installed everywhere
+    has_output = _open_streams()
     with safe_streams():
-        _run()
+        code = _outcome(_run) if has_output else _refuse(
+            "standard output is closed, so there is no place for the result; send it to a file or a pipe"
+        )
+    sys.exit(code)
 
 
-def _run() -> None:
+def _run() -> int:
+    """Call the verb, and make sure that its words have arrived."""
     if sys.argv[1:] == ["--version"]:
         print(f"scalefit {__version__}")
-        return
+        code: Any = 0
+    else:
+        command: Any = typer.main.get_command(app)
+        try:
+            with command.make_context("scalefit", sys.argv[1:]) as ctx:
+                code = command.invoke(ctx)
+        except typer.Exit as leave:
+            code = leave.exit_code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _outcome(run: Callable[[], int]) -> int:
+    """Turn whatever a call raises into one sentence on stderr and an exit code."""
     try:
-        app()
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        return run()
+    except (KeyboardInterrupt, Interrupted) as error:
+        print(str(error) or "interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except FitFailed as error:
+        return _refuse(str(error))  # a verb that could not go on without this fit; nothing was written
     except ScalefitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return _refuse(str(error), error.exit_code)
+    except USAGE as error:
+        return _refuse_usage(error)
     except BrokenPipeError:
-        sys.exit(0)
+        _silence(sys.stdout, sys.stderr)  # the reader has seen enough, as head does
+        return 0
+    except SystemExit as leave:
+        if isinstance(leave.__context__, BrokenPipeError):  # how rich puts it
+            _silence(sys.stdout, sys.stderr)
+            return 0
+        raise
+    except OSError as error:
+        _silence(sys.stdout)
+        place = repr(os.fsdecode(error.filename)) if error.filename is not None else "standard output"
+        return _refuse(f"{place} cannot be used: {error.strerror or error}; check the name, permissions and free space")
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory ({brief(error)}); ask for fewer replicates, draws or rows")
+    except RecursionError:
+        return _refuse("something in the input is nested too deeply; write it with fewer brackets")
+    except OverflowError as error:
+        return _refuse(f"a number in the input is too large ({brief(error)}); give numbers below 1e300")
+    except Exception as error:
+        return _report(error)
+
+
+def _open_streams() -> bool:
+    """Give every stream that the caller has closed a harmless stand-in; False when there is no standard output."""
+    has_output = sys.stdout is not None
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  as long as the process
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    return has_output
+
+
+def _refuse(message: str, code: int = REFUSED) -> int:
+    """Print one sentence; where even that cannot be written, the exit code says it alone."""
+    try:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+    return code
+
+
+def _refuse_usage(error: Any) -> int:
+    """Print what is wrong with the command line, plainly: a box would cut long names."""
+    message, ctx = error.format_message(), getattr(error, "ctx", None)
+    if not message.strip():  # a bare `scalefit`, whose help is printed already
+        return REFUSED
+    help_line = f"\nTry: {ctx.command_path} --help" if ctx is not None else ""
+    return _refuse(message + help_line)
+
+
+def _silence(*streams: Any) -> None:
+    """Send what is still buffered nowhere, or the interpreter complains when it flushes at its end."""
+    for stream in streams:
+        try:
+            target = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(target, stream.fileno())
+            os.close(target)
+        except (OSError, ValueError, AttributeError):
+            continue
+
+
+def _report(error: Exception) -> int:
+    """Keep the traceback of a defect in a file, and say how to report it."""
+    what = f"{type(error).__name__}: {brief(error)}"
+    words = f"scalefit {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    words += f"{sys.argv!r}\n{''.join(traceback.format_exception(error))}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="scalefit-error-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(words)
+        place = f"the traceback is in {file.name}"
+    except OSError:
+        print(words, file=sys.stderr)
+        place = "the traceback is above"
+    return _refuse(
+        f"this is a defect of scalefit, not of your input ({what}); {place}. Please report it to the maintainers with "
+        "that text, the command and, if you can, the table",
+        DEFECT,
+    )

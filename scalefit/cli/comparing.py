@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, app, assignments
+from scalefit.cli.effects import refuse_idle
 from scalefit.errors import DataError
 from scalefit.terminal import Progress
 
@@ -17,6 +18,7 @@ __all__ = ["compare_command"]
 
 @app.command(name="compare")
 def compare_command(
+    ctx: typer.Context,
     fits: Annotated[list[Path], typer.Argument(metavar="FIT...", help="Files written by fit --out or bayes --out.")],
     param: Annotated[str, typer.Option(help="The parameter; what other fits call it follows after commas.")],
     reference: Annotated[float | None, typer.Option(help="A value to test, such as 1.")] = None,
@@ -42,11 +44,19 @@ def compare_command(
     from scalefit.storage import load_fit
 
     named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")
+    held = {name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()}
+    posteriors = [fit for fit in named.values() if fit.posterior is not None]
+    weighed = reference is not None or bool(held)
+    refuse_idle(
+        ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
+        prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
+        by=len(posteriors) < 2 and "with fewer than two posteriors, for it says what leave-one-out scores leave out",
+    )  # fmt: skip
     with Progress() as progress:
         result = compare(
             named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
             published=_once(list(map(_published, published or [])), "--published"),
-            fixed={name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()},
+            fixed=held,
             priors=prior, by=by, holdout=holdout, progress=progress,
         )  # fmt: skip
     print(json.dumps(result.record(), indent=1) if as_json else result)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, Out, Table, app, assignments
-from scalefit.errors import DataError
+from scalefit.cli.effects import check_plot, mapped_columns, refuse_idle
+from scalefit.errors import DataError, closest
 from scalefit.terminal import Progress, check_writable, print_fit
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
+NO_CUT = "without --drop-highest-loss"
+UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
+
 
 @app.command(name="fit")
 def fit_command(
+    ctx: typer.Context,
     table: Table,
     law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
     loss: Annotated[str, typer.Option(help="squared or huber.")] = "squared",
@@ -50,15 +55,20 @@ def fit_command(
     """
     from scalefit.leastsq import fit
     from scalefit.storage import fit_record
-    from scalefit.tables import parse_mapping
 
+    refuse_idle(
+        ctx, delta=loss != "huber" and "without --loss huber", ties=not drop_highest_loss and NO_CUT,
+        bootstrap=bootstrap > 0 and uncertainty != "pairs" and f"with --uncertainty {uncertainty}",
+        cluster=uncertainty in UNCLUSTERED and f"with --uncertainty {uncertainty}; use pairs, jackknife or cluster",
+    )  # fmt: skip
+    columns = mapped_columns(mapping, law, derive, where, weights, cluster)
     check_writable(out)
     with Progress() as progress:
         result = fit(
             table, law, loss=loss, delta=delta, space=space, exponents=exponents, where=where,
-            drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
-            derive=derive or (), drop_invalid=drop_invalid, weights=weights, cluster=cluster,
-            uncertainty=uncertainty, bootstrap=bootstrap, level=level, seed=seed, throw=False, progress=progress,
+            drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
+            drop_invalid=drop_invalid, weights=weights, cluster=cluster, uncertainty=uncertainty,
+            bootstrap=bootstrap, level=level, seed=seed, throw=False, progress=progress,
         )  # fmt: skip
     if out is not None:
         result.save(out)
@@ -75,6 +85,7 @@ def fit_command(
 
 @app.command(name="bayes")
 def bayes_command(
+    ctx: typer.Context,
     table: Table,
     law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
     likelihood: Annotated[str, typer.Option(help="student_t or normal, of the log loss.")] = "student_t",
@@ -101,16 +112,17 @@ def bayes_command(
     Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
     """
     from scalefit.bayes import bayes, posterior_record
-    from scalefit.tables import parse_mapping
 
+    refuse_idle(ctx, ties=not drop_highest_loss and NO_CUT)
+    columns = mapped_columns(mapping, law, derive, where, weights, cluster)
     check_writable(out)
     with Progress() as progress:
         result = bayes(
             table, law, likelihood=likelihood, cluster=cluster, priors=assignments(prior, "--prior"),
             pool=assignments(pool, "--pool"), path=path, draws=draws, where=where,
-            drop_highest_loss=drop_highest_loss, ties=ties, mapping=parse_mapping(mapping) if mapping else None,
-            derive=derive or (), drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level,
-            seed=seed, throw=False, progress=progress,
+            drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
+            drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level, seed=seed,
+            throw=False, progress=progress,
         )  # fmt: skip
     if out is not None:
         result.save(out)
@@ -135,7 +147,8 @@ def predict(
 
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
-    from scalefit.storage import load_fit, write_atomically
+    from scalefit.files import write_atomically
+    from scalefit.storage import load_fit
 
     check_writable(out)
     result = load_fit(fit_file)
@@ -164,8 +177,10 @@ def show(
     """
     from scalefit.storage import load_fit
 
-    if (plot is None) != (out is None):
-        raise DataError("--plot and --out go together: --plot residuals --out residuals.png")
+    if plot is not None or out is not None:
+        from scalefit.plots import KINDS
+
+        check_plot(plot, out, KINDS)
     check_writable(out)
     result = load_fit(fit_file)
     if plot is not None and out is not None:
@@ -201,8 +216,13 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     numeric, labels = list(result.law.variables), list(result.law.groups)
     if at is not None and table is not None:
         raise DataError("give either a table or --at, not both")
+    if mapping and table is None:
+        raise DataError("--map has no effect without a table to predict; leave it out")
     if at is not None:
         point: dict[str, Any] = dict(parse_mapping(at))
+        for name in point:
+            if name not in (*numeric, *labels):
+                raise DataError(f"--at {name}={point[name]} has no effect: {closest(name, (*numeric, *labels))}")
         missing = [name for name in (*numeric, *labels) if name not in point]
         if missing:
             raise DataError(f"--at lacks {', '.join(missing)}; add {','.join(f'{name}=VALUE' for name in missing)}")
@@ -218,5 +238,5 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
         rows = read_table(table, typed=False)
     return select_rows(
         rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        mapping=parse_mapping(mapping) if mapping and table is not None else None,
+        mapping=mapped_columns(mapping, result.law) if table is not None else None,
     ).frame  # fmt: skip

@@ -72,7 +72,7 @@ def report(
         columns = parse_mapping(mapping) if mapping else None
         study = new_study(new, data, mapping=columns, where=where, drop_invalid=drop_invalid)
         print(f"written: {study}", file=sys.stderr)
-    elif mapping or where or drop_invalid:
+    elif mapping is not None or where is not None or drop_invalid:
         raise DataError("--map, --where and --drop-invalid go with --new; a study that is there has them in study.toml")
     assert study is not None
     with Progress() as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, Table, app, assignments
+from scalefit.cli.effects import mapped_columns, refuse_idle
 from scalefit.errors import DataError
 from scalefit.terminal import Progress, check_writable
 
@@ -35,6 +37,7 @@ Picture = Annotated[Path | None, typer.Option("--out", help="Draw the result to 
 
 @app.command(name="sensitivity")
 def sensitivity_command(
+    ctx: typer.Context,
     table: Table,
     law: LawText,
     param: Annotated[str, typer.Option(help="The parameter in question.")],
@@ -75,18 +78,23 @@ def sensitivity_command(
     Example: scalefit sensitivity chinchilla width_depth --param a_m --reference 1 --drop-highest-loss 40
     """
     from scalefit.sensitivity import sensitivity
-    from scalefit.tables import parse_mapping
 
+    varied = assignments(vary, "--vary")
+    cut = drop_highest_loss or not varied or "drop_highest_loss" in varied
+    refuse_idle(
+        ctx, ties=not cut and "without --drop-highest-loss", retry_failed=folder is None and "without --folder",
+        workers=scheduler is not None and "with --scheduler, which has its own",
+    )  # fmt: skip
+    columns = mapped_columns(mapping, law, derive, where, weights, cluster, *_names(varied))
     _check_picture(out)
     with Progress() as progress:
         result = sensitivity(
             table, law, param=param, reference=reference, region=_region(region),
-            vary=assignments(vary, "--vary") if vary else None, design=design, likelihood=likelihood, cluster=cluster,
+            vary=varied or None, design=design, likelihood=likelihood, cluster=cluster,
             priors=assignments(prior, "--prior"), pool=assignments(pool, "--pool"), path=path, draws=draws,
-            where=where, drop_highest_loss=drop_highest_loss, ties=ties,
-            mapping=parse_mapping(mapping) if mapping else None, derive=derive or (), drop_invalid=drop_invalid,
-            weights=weights, exponents=exponents, level=level, seed=seed, folder=folder, workers=workers,
-            scheduler=scheduler, retry_failed=retry_failed, progress=progress,
+            where=where, drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
+            drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level, seed=seed, folder=folder,
+            workers=workers, scheduler=scheduler, retry_failed=retry_failed, progress=progress,
         )  # fmt: skip
     _show(result, out, as_json)
     raise typer.Exit(result.exit_code)
@@ -94,6 +102,7 @@ def sensitivity_command(
 
 @app.command(name="calibrate")
 def calibrate_command(
+    ctx: typer.Context,
     table: Table,
     law: LawText,
     likelihood: Annotated[str, typer.Option(help="Of the simulated data: student_t or normal.")] = "student_t",
@@ -128,21 +137,33 @@ def calibrate_command(
     Example: scalefit calibrate chinchilla width_depth --likelihood normal --cluster shape --fit-cluster none
     """
     from scalefit.calibration import calibrate
-    from scalefit.tables import parse_mapping
 
+    least_squares = engine == "leastsq" and "with --engine leastsq"
+    refuse_idle(
+        ctx, loss=engine == "bayes" and "without --engine leastsq", fit_likelihood=least_squares,
+        path=truth == "prior" and least_squares, ties=not drop_highest_loss and "without --drop-highest-loss",
+        retry_failed=folder is None and "without --folder",
+        workers=scheduler is not None and "with --scheduler, which has its own",
+    )  # fmt: skip
+    clusters = (cluster, None if fit_cluster in ("same", "none") else fit_cluster)
+    columns = mapped_columns(mapping, law, derive, where, *clusters)
     _check_picture(out)
     with Progress() as progress:
         result = calibrate(
             table, law, likelihood=likelihood, cluster=cluster, fit_likelihood=fit_likelihood,
             fit_cluster=None if fit_cluster == "none" else fit_cluster, truth=truth, engine=engine, loss=loss, n=n,
             draws=draws, level=level, path=path, priors=assignments(prior, "--prior"), exponents=exponents,
-            where=where, drop_highest_loss=drop_highest_loss, ties=ties,
-            mapping=parse_mapping(mapping) if mapping else None, derive=derive or (), drop_invalid=drop_invalid,
-            seed=seed, folder=folder, workers=workers, scheduler=scheduler, retry_failed=retry_failed,
-            progress=progress,
+            where=where, drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
+            drop_invalid=drop_invalid, seed=seed, folder=folder, workers=workers, scheduler=scheduler,
+            retry_failed=retry_failed, progress=progress,
         )  # fmt: skip
     _show(result, out, as_json)
     raise typer.Exit(result.exit_code)
+
+
+def _names(varied: dict[str, str]) -> list[str]:
+    """Every word in what is varied; a column that is mapped onto one of them has a use."""
+    return re.findall(r"\w+", " ".join(varied.get(one, "") for one in ("where", "weights", "cluster")))
 
 
 def _check_picture(out: Path | None) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit.cli.app import Json, app
+from scalefit.cli.app import Application, Json, app
+from scalefit.cli.effects import check_plot, refuse_idle
 from scalefit.errors import DataError
 from scalefit.terminal import Progress, check_writable
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep"]
 
-toy = typer.Typer(no_args_is_help=True)
+toy = Application(no_args_is_help=True)
 app.add_typer(toy, name="toy", help="The toy model of superposition: losses from first principles.")
 
 Sweep = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep.")]
@@ -81,6 +82,7 @@ def _grid(text: str) -> ToyGrid:
 
 @toy.command(name="show")
 def toy_show(
+    ctx: typer.Context,
     folder: Sweep,
     plot: Annotated[
         str | None,
@@ -94,8 +96,11 @@ def toy_show(
 
     Example: scalefit toy show sweep --plot losses --out losses.png
     """
-    if (plot is None) != (out is None):
-        raise DataError("--plot and --out go together: --plot losses --out losses.png")
+    if plot is not None or out is not None:
+        from scalefit.plots.toy import KINDS
+
+        check_plot(plot, out, KINDS, of=" of a sweep")
+        refuse_idle(ctx, as_json="with --plot")
     check_writable(out)
     if plot is not None and out is not None:
         from scalefit.plots.style import save_figure

@@ -18,6 +18,8 @@ from scalefit.results import Fit
 
 __all__ = ["KINDS", "Belief", "beliefs_of", "published_belief"]
 
+HUGE = 1e100  # beyond it squares of printed numbers leave double precision
+
 Array = NDArray[np.float64]
 
 KERNELS = 400  # quantiles that stand for the draws in a density
@@ -205,12 +207,14 @@ def published_belief(label: str, value: float, error: float | None, *, table: st
     DataError
         Without a positive error: a number alone cannot be compared.
     """
-    if not math.isfinite(value):
-        raise DataError(f"published {label}: the value is {value}; it must be finite")
+    if not abs(value) < HUGE:
+        raise DataError(f"published {label}: the value is {value}; it must be finite, and smaller than {HUGE:g}")
     if error is None or not (math.isfinite(error) and error > 0):
         raise DataError(
             f"published {label}: the error is {error}; a comparison needs a positive standard error, "
             f"written {label}=0.91,0.04"
         )
+    if not 1 / HUGE < error < HUGE:
+        raise DataError(f"published {label}: the error is {error}; it must lie between {1 / HUGE:g} and {HUGE:g}")
     lo, hi = stats.norm.interval(level, value, error)
     return Belief(label, "", "published", value, error, float(lo), float(hi), level, table=table)

@@ -16,7 +16,7 @@ from scalefit.compare.evidence import Evidence, evidence, read_fixed
 from scalefit.compare.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.compare.result import Comparison
 from scalefit.datasets import describe_dataset, published_value
-from scalefit.errors import DataError
+from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name, split_names
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
@@ -91,6 +91,7 @@ def compare(
     if not beliefs:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
+    _check_fixed(named, together)
     tests = {label: _tests(named[label], own, reference, together) for label, own in told.items()}
     weighed, unweighed = _weigh(named, tests, priors, report)
     laws, unscored = _score_laws(named, by, report)
@@ -143,6 +144,15 @@ def _check_region(reference: float | None, region: tuple[float, float] | None) -
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is not None and not (math.isfinite(region[0]) and region[0] < region[1] < math.inf):
         raise DataError(f"region is {region[0]:g},{region[1]:g}; give its lower end first, such as 0.9,1.1")
+
+
+def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
+    """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
+    known = {one.key: one.name for fit in named.values() for one in fit.parameters if one.kind == "exponent"}
+    for key in fixed:
+        if key not in known:
+            name = printed_name(*key)
+            raise DataError(f"no fit has an exponent {name!r} to fix; {closest(name, known.values())}")
 
 
 def _published(

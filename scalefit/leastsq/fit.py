@@ -20,6 +20,7 @@ from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import Evidence, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Objective, Source, Uncertainty
@@ -123,7 +124,7 @@ def fit(
     FitFailed
         When no point meets the stopping rule and ``throw`` is True; carries the fit.
     """
-    _check_options(loss, delta, space, exponents, uncertainty, bootstrap, level)
+    _check_options(loss, delta, space, exponents, uncertainty, bootstrap, level, seed)
     law = law if isinstance(law, Law) else Law.parse(law)
     table = prepare_rows(
         data, law, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
@@ -132,6 +133,8 @@ def fit(
     problem = build_problem(
         law, table.frame, space=space, weights=weights, cluster=cluster, free_sign=exponents == "free"
     )
+    # a replicate is held as coordinates, in the units of the law, and with its value, status and steps
+    check_count("bootstrap", bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
     report = progress or (lambda *_: None)
     threshold = delta if loss == "huber" else np.inf
     optima = _optima(problem, threshold, seed, report)
@@ -161,7 +164,7 @@ def fit(
 
 
 def _check_options(
-    loss: str, delta: float, space: str, exponents: str, uncertainty: str, bootstrap: int, level: float
+    loss: str, delta: float, space: str, exponents: str, uncertainty: str, bootstrap: int, level: float, seed: int
 ) -> None:
     choices = {
         "loss": (loss, ("squared", "huber")),
@@ -176,8 +179,9 @@ def _check_options(
         raise DataError(f"delta is {delta}; it must be positive and finite, such as 1e-3")
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    if bootstrap < 0 or bootstrap == 1:
+    if check_count("bootstrap", bootstrap, least=0, most=MOST_REPLICATES, such_as=4000) == 1:
         raise DataError(f"bootstrap is {bootstrap}; it must be 0 (none) or at least 2, such as 4000")
+    check_seed(seed)
 
 
 def _optima(problem: Problem, delta: float, seed: int, report: Progress) -> tuple[Optimum, ...]:

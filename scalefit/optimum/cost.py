@@ -20,12 +20,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
-from scalefit.law import format_value
+from scalefit.law import STEEPEST, format_value
 
 __all__ = ["BY_SHAPE", "BY_SIZE", "Cost"]
 
 Array = NDArray[np.float64]
 
+LONGEST = 300  # characters
 BY_SIZE, BY_SHAPE = "6*params*tokens", "72*width^2*depth*tokens"
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
 _PIECE = re.compile(
@@ -72,6 +73,8 @@ class Cost:
         DataError
             With a caret under the spot that cannot be read.
         """
+        if len(text) > LONGEST:
+            raise DataError(f"the cost has {len(text):,} characters; a number times columns takes at most {LONGEST}")
         factor, powers, at = Fraction(1), dict[str, Fraction](), 0
         while True:
             found = _PIECE.match(text, at)
@@ -90,6 +93,8 @@ class Cost:
             if times is None:
                 raise _unreadable(text, at, "pieces are joined by '*'; a cost rises with each of its columns")
             at = times.end()
+        if any(power > STEEPEST for power in powers.values()):
+            raise _unreadable(text, 0, f"a power above {STEEPEST} leaves double precision")
         if factor == 0 or not powers:
             raise _unreadable(text, 0, "a cost is a positive number times columns, such as 6*params*tokens")
         return cls(factor, tuple(powers.items()))

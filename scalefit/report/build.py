@@ -9,6 +9,7 @@ from typing import Any
 
 from scalefit import __version__
 from scalefit.errors import DataError
+from scalefit.files import write_atomically
 from scalefit.leastsq.fit import Progress
 from scalefit.report.compile import check_extra, typeset_report
 from scalefit.report.engines import check_engine
@@ -19,7 +20,6 @@ from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.sections import check_study, compose
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work
-from scalefit.storage import write_atomically
 
 __all__ = ["build_report"]
 

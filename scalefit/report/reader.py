@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from scalefit.bayes import parse_prior
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError, StudyError, closest
+from scalefit.files import parse_toml
 from scalefit.law import Law
 from scalefit.names import parse_name, split_names
 from scalefit.report.engines import ENGINES, option_names, parameter_names
@@ -65,12 +65,12 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse_toml(path)
     except FileNotFoundError:
         raise StudyError(f"there is no study {str(path)!r}; give the path of a study.toml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{str(path)!r} cannot be read ({error}); a study is a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise StudyError(f"{str(path)!r} is not valid TOML: {error}") from None
     reader = _Reader(path.name)
     defaults = reader.defaults(table.pop("defaults", {}))
@@ -98,7 +98,7 @@ class _Reader:
 
     def _fit(self, table: Any, defaults: Mapping[str, Any], where: str) -> FitSpec:
         engine = table.get("engine", LEAST_SQUARES) if isinstance(table, dict) else LEAST_SQUARES
-        if engine not in ENGINES:
+        if not isinstance(engine, str) or engine not in ENGINES:
             raise StudyError(f"{self.file}, {where}: engine is {engine!r}; {closest(str(engine), ENGINES)}")
         known = option_names(engine)
         place = where if engine == LEAST_SQUARES else f"{where}, engine {engine!r}"

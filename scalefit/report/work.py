@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from scalefit.cells import run_cells
 from scalefit.datasets import data_directory
-from scalefit.errors import DataError
+from scalefit.files import read_kept, write_atomically
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
 from scalefit.report.blocks import Block
@@ -21,7 +21,7 @@ from scalefit.report.provenance import data_hash, versions
 from scalefit.report.steps import StepResult, cells_folder, run_step, step_key
 from scalefit.report.study import BAYES, FitSpec, Study, as_plain
 from scalefit.results import Fit
-from scalefit.storage import load_fit, save_fit, write_atomically
+from scalefit.storage import load_fit, save_fit
 
 __all__ = ["Computed", "Work", "run_fit"]
 
@@ -127,7 +127,7 @@ class Work:
         """
         key = sha256(json.dumps([_writers(), as_plain(about)], default=str).encode()).hexdigest()[:32]
         path = self._shelf(f"{key}.part")
-        stored = _read_part(path)
+        stored = read_kept(path, _read_part)
         if stored is not None and self._is_fresh(stored["used"]):
             return stored["blocks"], {name: text.encode() for name, text in stored["files"].items()}
         self.fits.used.clear()
@@ -139,7 +139,7 @@ class Work:
         }
         texts = {name: content.decode() for name, content in files.items()}
         content = json.dumps({"used": used, "blocks": blocks, "files": texts})
-        write_atomically(path, content.encode())
+        write_atomically(path, f"{sha256(content.encode()).hexdigest()}\n{content}".encode())
         return json.loads(content)["blocks"], files
 
     def _is_fresh(self, used: Mapping[str, Mapping[str, str]]) -> bool:
@@ -148,11 +148,10 @@ class Work:
 
     def _fit(self, name: str) -> Fit:
         path = self._path(name)
-        try:
-            return load_fit(path)
-        except DataError:
-            pass  # not there, or written by another release
-
+        if path.exists():
+            stored = read_kept(path, load_fit)
+            if stored is not None:
+                return stored
         fit = run_spec(self.study.spec(name), self.study.path.parent, self.progress)
         save_fit(fit, path)
         return fit
@@ -212,9 +211,8 @@ def _writers() -> str:
 
 
 def _read_part(path: Path) -> Any:
-    """Return a stored part; None where there is none, or what is there is no part."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.keys() == {"used", "blocks", "files"} else None
+    """Read a stored part, whose first line is the digest of the rest."""
+    digest, _, content = path.read_bytes().partition(b"\n")
+    if digest.decode() != sha256(content).hexdigest():
+        raise ValueError("it is damaged")
+    return json.loads(content)

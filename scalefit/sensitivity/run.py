@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,13 +13,14 @@ import pandas as pd
 
 from scalefit import __version__
 from scalefit.bayes.defaults import extra_parameters, resolve_priors
-from scalefit.bayes.fit import bayes
+from scalefit.bayes.fit import bayes, draw_bytes
 from scalefit.bayes.pooling import apply_pool
 from scalefit.bayes.priors import Prior
 from scalefit.cells import CellResult, cell_key, pack_frame, run_cells, unpack_frame
 from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.leastsq.fit import fit
+from scalefit.limits import MOST_REPLICATES, check_count, check_seed
 from scalefit.names import Key, printed_name, read_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
@@ -111,13 +113,15 @@ def sensitivity(
     _check_question(reference, region)
     key = _read_param(param)
     name = printed_name(*key)
+    check_count("draws", draws, least=100, most=MOST_REPLICATES, such_as=4000)
+    check_seed(seed)
     base = {
         "drop_highest_loss": drop_highest_loss, "ties": ties, "where": where, "mapping": dict(mapping or {}),
         "derive": list(derive), "weights": weights, "likelihood": likelihood, "cluster": cluster, "prior": None,
         "exponents": exponents,
     }  # fmt: skip
     source, table = _read(data, law, base, drop_invalid)
-    prior, standard = _settle(law, table, base, pool, priors, key)
+    prior, standard = _settle(law, table, base, pool, priors, key, draws)
     wanted = read_vary(standard if vary is None else vary)
     wanted = {kind: [one for one in values if one != prior] for kind, values in wanted.items()}  # the base has it
     choices = expand(base, {kind: values for kind, values in wanted.items() if values}, design)
@@ -141,7 +145,7 @@ def sensitivity(
 
 def _settle(
     law: Law, table: Table, base: dict[str, Any], pool: Mapping[str, str] | None,
-    priors: Mapping[str, str | Prior] | None, param: Key,
+    priors: Mapping[str, str | Prior] | None, param: Key, draws: int,
 ) -> tuple[str, dict[str, list[Any]]]:  # fmt: skip
     """Check the base and the parameter; return its prior in words and what to vary by default."""
     pooled_law, partial = apply_pool(law, pool)
@@ -149,6 +153,7 @@ def _settle(
         pooled_law, table.frame, weights=base["weights"], cluster=base["cluster"],
         free_sign=base["exponents"] == "free",
     )  # fmt: skip
+    check_count("draws", draws, least=100, each=draw_bytes(problem), such_as=4000)
     extras = extra_parameters(base["likelihood"] == "student_t", base["cluster"] is not None, partial)
     parameters = (*problem.parameters, *extras)
     if all(one.key != param for one in parameters):
@@ -168,6 +173,8 @@ def _read_param(param: str | Key) -> Key:
 
 
 def _check_question(reference: float | None, region: tuple[float, float] | None) -> None:
+    if reference is not None and not math.isfinite(reference):
+        raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is not None and not (len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")
     if region is not None and reference is not None and not region[0] <= reference <= region[1]:

@@ -3,6 +3,9 @@
 numba invalidates a cached function when its own file changes, but not when a function that it calls does. The
 cache folder is therefore named after a digest of all sources here: edit one and everything is compiled anew.
 
+numba trusts what it finds in its cache: a damaged file ends in a traceback, or in machine code that is not what was
+compiled. Each file here begins with a digest of the rest, and one that does not match is as good as absent.
+
 What the first compilation costs is in the source: every caller optimises its callees again, so a large function with
 one caller is better inlined (``inline="always"``), scratch arrays come from Python, and few kernels are called from it.
 """
@@ -10,30 +13,121 @@ one caller is better inlined (``inline="always"``), scratch arrays come from Pyt
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
+import pickle
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 from numba import config, njit
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
+
+from scalefit.files import LOG, UNREADABLE, read_kept, write_atomically
 
 __all__ = ["cache_is_cold", "kernel"]
 
 
-def _cache_folder() -> Path:
-    """Next to the package where that can be written (as Python's own cache), else in the user's cache."""
+def _cache_folder() -> Path | None:
+    """Next to the package where that can be written (as Python's own cache), else in the user's cache, else nowhere."""
     here = Path(__file__).parent
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py"))))
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        base = Path(os.environ["NUMBA_CACHE_DIR"])
-    elif os.access(here, os.W_OK):
-        base = here / "__pycache__"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scalefit"
-    return base / f"kernels-{digest.hexdigest()[:12]}"
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    places = [Path(chosen)] if chosen else [here / "__pycache__", *_user_cache()]
+    reasons = []
+    for place in places:
+        folder = place / f"kernels-{digest.hexdigest()[:12]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            reasons.append(f"{str(place)!r} ({error.strerror})")
+        else:
+            return folder
+    _remark(f"cannot be kept in {' or '.join(reasons)}")
+    return None
 
 
+def _user_cache() -> list[Path]:
+    """Return the user's own cache, if this user has a home."""
+    try:
+        return [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "scalefit"]
+    except RuntimeError:
+        return []
+
+
+def _remark(what: str) -> None:
+    """Say once, not in every worker, what each run will pay for."""
+    if not _REMARKED and multiprocessing.parent_process() is None:
+        LOG.warning(
+            "compiled code %s, so every run compiles for a minute; name a folder that you can write in NUMBA_CACHE_DIR",
+            what,
+        )
+    _REMARKED.append(what)
+
+
+_REMARKED: list[str] = []
 _FOLDER = _cache_folder()
+
+
+class _Shelf:
+    """The files of one compiled function, one for each signature and processor: what numba's cache reads and writes."""
+
+    def __init__(self, folder: Path, stem: str, stamp: Any) -> None:
+        self.folder, self.stem, self.stamp = folder, stem, stamp
+
+    def load(self, key: Any) -> Any:
+        """Return what was kept under a key; None where there is nothing, or nothing whole."""
+        return read_kept(self._path(key), lambda path: self._read(path, key), consequence="it is compiled again")
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a compiled function."""
+        content = dumps((self.stamp, key, data))
+        try:
+            write_atomically(self._path(key), hashlib.sha256(content).digest() + content)
+        except UNREADABLE as error:
+            _remark(f"cannot be kept ({error})")
+
+    def flush(self) -> None:
+        """Forget everything, as numba's recompile() asks for."""
+        for path in self.folder.glob(f"{self.stem}-*.nbc"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: Any) -> Path:
+        about = hashlib.sha256(repr((numba.__version__, key)).encode()).hexdigest()[:16]
+        return self.folder / f"{self.stem}-{about}.nbc"
+
+    def _read(self, path: Path, key: Any) -> Any:
+        content = path.read_bytes()
+        digest, body = content[:32], content[32:]
+        if hashlib.sha256(body).digest() != digest:
+            raise ValueError("it is damaged")
+        stamp, own, data = pickle.loads(body)  # written by this user's own runs, like Python's own .pyc files
+        return data if (stamp, own) == (self.stamp, key) else None
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of a function, on a shelf that notices damage."""
+
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(folder)
+        try:
+            super().__init__(function)
+        finally:
+            config.CACHE_DIR = before
+        locator = self._impl.locator
+        self._cache_file = _Shelf(Path(self.cache_path), self._impl.filename_base, locator.get_source_stamp())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return a compiled function; None where it is to be compiled."""
+        try:
+            return super().load_overload(sig, target_context)
+        except UNREADABLE:
+            return None  # whole, but of another build of LLVM or numba
 
 
 def kernel(*, inner: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -53,17 +147,15 @@ def kernel(*, inner: bool = False, **options: Any) -> Callable[[Callable[..., An
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        before = config.CACHE_DIR
         bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if inner else {"no_cfunc_wrapper": True}
-        config.CACHE_DIR = str(_FOLDER)  # read when the function is decorated, not when it is called
-        try:
-            return njit(cache=True, nogil=True, error_model="numpy", **bare, **options)(function)
-        finally:
-            config.CACHE_DIR = before
+        compiled = njit(nogil=True, error_model="numpy", **bare, **options)(function)
+        if _FOLDER is not None and hasattr(compiled, "enable_caching"):  # not with NUMBA_DISABLE_JIT
+            compiled._cache = _KernelCache(function, _FOLDER)
+        return compiled
 
     return decorate
 
 
 def cache_is_cold() -> bool:
     """Return True when the first fit will have to compile."""
-    return not any(_FOLDER.rglob("*_run*.nbc"))
+    return _FOLDER is None or not any(_FOLDER.rglob("*_run*.nbc"))

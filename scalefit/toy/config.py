@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.limits import LAST_SEED, check_count
 from scalefit.toy.frequency import law_weights, probabilities
 
 __all__ = ["RATE_RULES", "ToyConfig"]
 
 RATE_RULES = ("small", "large")
 DTYPES = ("float32", "float64")
+TOY_MEMORY = 16 << 30  # bytes that training one model may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,15 @@ class ToyConfig:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < bound:
                 raise DataError(f"{name} = {value!r}: a whole number of at least {bound} is needed.")
             object.__setattr__(self, name, int(value))
+        for name, most in {"seed": LAST_SEED, "steps": 10**9, "n_features": 10**7, "batch": 10**8}.items():
+            check_count(name, getattr(self, name), least=0, most=most)
+        # W, its gradient, Adam's two moments and the active rows; two float64 numbers for each sample and feature of it
+        size = 8 * (6 * self.width * self.n_features + 4 * self.batch)
+        if size > TOY_MEMORY:
+            raise DataError(
+                f"width = {self.width}, n_features = {self.n_features}, batch = {self.batch}: a model of this size "
+                f"takes {size / 2**30:,.0f} GiB to train; it can take at most {TOY_MEMORY / 2**30:.0f} GiB"
+            )
         for name in ("alpha", "scale", "density", "gamma", "loss_factor"):
             value = getattr(self, name)
             if value is None and name in ("alpha", "scale"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from scalefit.errors import DataError, closest
+from scalefit.files import parse_toml
+from scalefit.limits import check_count
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.frequency import LAWS, read_frequencies
 
@@ -48,6 +51,7 @@ KEYS: Final = MappingProxyType({
     "gamma": NUMBER, "batch": WHOLE, "learning_rate": Kind((int, float, str), "a number or a rule"), "warmup": WHOLE,
     "loss_factor": NUMBER, "dtype": Kind((str,), "a word"), "steps": WHOLE, "seeds": WHOLE,
 })  # fmt: skip
+MOST_MODELS: Final = 100_000
 OWN_PARAMETER: Final = MappingProxyType({"alpha": "power", "scale": "exponential"})
 
 
@@ -92,10 +96,10 @@ class ToyGrid:
         """
         path = Path(path)
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = parse_toml(path)
         except OSError as error:
             raise DataError(f"cannot read the grid {str(path)!r}: {error.strerror}; give a TOML file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise DataError(f"{str(path)!r} is not valid TOML: {error}") from None
         return cls.from_dict(table, folder=path.parent, name=path.name)
 
@@ -134,6 +138,7 @@ class ToyGrid:
         if "width" not in table:
             raise DataError(f"{name}: a grid needs width, such as width = [8, 13, 21]")
         axes = {key: _values(name, key, table[key]) for key in KEYS if key in table}
+        check_count(f"{name}: the number of models", _size(axes), least=1, most=MOST_MODELS)
         measure = cache(read_frequencies)  # a text is read once, not for every model
         models = []
         for record in _combinations(axes):
@@ -153,6 +158,7 @@ def _values(name: str, key: str, given: Any) -> list[Any]:
     if key == "seeds" and isinstance(given, int) and not isinstance(given, bool):
         if given < 1:
             raise DataError(f"{name}: seeds = {given}; give how many, at least 1, or a list of them")
+        check_count(f"{name}: seeds", given, least=1, most=MOST_MODELS)
         return list(range(given))
     values = list(given) if isinstance(given, list | tuple) else [given]
     if key == "frequency":
@@ -168,6 +174,19 @@ def _values(name: str, key: str, given: Any) -> list[Any]:
     return values
 
 
+def _size(axes: Mapping[str, list[Any]]) -> int:
+    """Count the models without making them: a law of frequencies has only its own parameter."""
+    laws = axes.get("frequency", ["power"])
+    return sum(math.prod(map(len, _own_axes(axes, law, laws).values())) for law in laws)
+
+
+def _own_axes(axes: Mapping[str, list[Any]], law: Any, laws: list[Any]) -> dict[str, list[Any]]:
+    """Return the values of each key that one law of frequencies has a use for."""
+    foreign = {key for key, one in OWN_PARAMETER.items() if one in laws}
+    own = {key: values for key, values in axes.items() if key not in foreign or OWN_PARAMETER[key] == law}
+    return {**own, "frequency": [law]} if "frequency" in own else own
+
+
 def _are_numbers(values: Any) -> bool:
     return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
@@ -175,10 +194,9 @@ def _are_numbers(values: Any) -> bool:
 def _combinations(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     """Combine the values; in a grid over laws of frequencies, each law has only its own parameter."""
     laws = axes.get("frequency", ["power"])
-    foreign = {key for key, law in OWN_PARAMETER.items() if law in laws}
     for law in laws:
-        own = {key: values for key, values in axes.items() if key not in foreign or OWN_PARAMETER[key] == law}
-        for values in product(*({**own, "frequency": [law]} if "frequency" in own else own).values()):
+        own = _own_axes(axes, law, laws)
+        for values in product(*own.values()):
             yield dict(zip(own, values, strict=True))
 
 

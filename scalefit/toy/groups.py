@@ -12,14 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit import __version__
-from scalefit.errors import DataError
-from scalefit.storage import write_atomically
+from scalefit.files import parse_json, read_kept, write_atomically
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.model import Trained
 
@@ -204,11 +202,6 @@ def train_groups(
     -------
     list of Trained
         In the order of ``models``.
-
-    Raises
-    ------
-    DataError
-        For a file that is no checkpoint.
     """
     groups: dict[Any, list[int]] = {}
     for place, (config, steps) in enumerate(zip(models, marks, strict=True)):
@@ -300,25 +293,30 @@ def _restore(engine: Engine, path: Path, versions: dict[str, str]) -> _Done:
     """Put a group where its checkpoint was; one made with other versions is left, as both would be in one result."""
     import torch
 
-    if not path.exists():
+    def read(path: Path) -> tuple[_Done, dict[str, Tensor]] | None:
+        record, arrays = _read(path, engine.state)
+        if record["versions"] != versions:
+            return None
+        state = {name: torch.from_numpy(arrays[name]) for name in engine.state}
+        if any(one.shape != engine.state[name].shape for name, one in state.items()):
+            raise ValueError("its arrays are those of other models")
+        return _Done(*record["done"]), state
+
+    found = read_kept(path, read, consequence="its models start again")
+    if found is None:
         return _Done(0, [], 0.0)
-    record, arrays = _read(path, engine.state)
-    if record["versions"] != versions:
-        return _Done(0, [], 0.0)
+    done, state = found
     for name, one in engine.state.items():
-        one.copy_(torch.from_numpy(arrays[name]))
-    return _Done(*record["done"])
+        one.copy_(state[name])
+    return done
 
 
 def _read(path: Path, names: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read what a checkpoint says of itself, and some of its arrays."""
-    try:
-        with path.open("rb") as file, np.load(file) as stored:
-            record = json.loads(stored["record"].item())
-            arrays = {name: stored[name] for name in names}
-        return {name: record[name] for name in ("done", "configs", "versions")}, arrays
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DataError(f"{str(path)!r} is no checkpoint ({error}); delete it, and its models start again") from None
+    """Read what a checkpoint says of itself, and some of its arrays; the caller is ready for a damaged one."""
+    with path.open("rb") as file, np.load(file) as stored:
+        record = parse_json(stored["record"].item())
+        arrays = {name: stored[name] for name in names}
+    return {name: record[name] for name in ("done", "configs", "versions")}, arrays
 
 
 def kept_groups(folder: str | os.PathLike[str]) -> list[list[ToyConfig]]:
@@ -332,15 +330,12 @@ def kept_groups(folder: str | os.PathLike[str]) -> list[list[ToyConfig]]:
     Returns
     -------
     list of list of ToyConfig
-        The models of each, in their order.
-
-    Raises
-    ------
-    DataError
-        For a file that is no checkpoint.
+        The models of each, in their order; a file that is no checkpoint counts as none.
     """
-    found = []
-    for path in sorted(Path(folder).glob(f"*{SUFFIX}")):
-        record, _ = _read(path)
-        found.append([ToyConfig.from_dict(config) for config in record["configs"]])
-    return found
+
+    def read(path: Path) -> list[ToyConfig]:
+        return [ToyConfig.from_dict(config) for config in _read(path)[0]["configs"]]
+
+    paths = sorted(Path(folder).glob(f"*{SUFFIX}"))
+    groups = (read_kept(path, read, consequence="its models start again") for path in paths)
+    return [group for group in groups if group is not None]

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from scalefit.cells import DONE, CellResult
+from scalefit.cells import DONE, CellResult, read_cell
 from scalefit.errors import DataError
+from scalefit.files import UNREADABLE, brief
 from scalefit.toy.config import ToyConfig
 
-__all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_sweep", "sweep_records"]
+__all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_model", "read_sweep", "sweep_records"]
 
 CELLS: Final = "cells"
 TABLE: Final = "table.csv"
@@ -54,14 +55,19 @@ def read_cells(folder: str | os.PathLike[str]) -> list[CellResult]:
     found = []
     for path in sorted((Path(folder) / CELLS).glob("*.json")):
         try:
-            cell = CellResult(**json.loads(path.read_bytes()))
-            ToyConfig.from_dict(cell.arguments["config"])
-        except (OSError, ValueError, TypeError, KeyError, DataError) as error:
+            found.append(read_model(path))
+        except UNREADABLE as error:
             raise DataError(
-                f"{str(path)!r} is no stored model ({error}); delete it, and resume the sweep to train it again"
+                f"{str(path)!r} is no stored model ({brief(error)}); resume the sweep to train it again"
             ) from None
-        found.append(cell)
     return found
+
+
+def read_model(path: Path) -> CellResult:
+    """Read one stored model; raises one of :data:`scalefit.files.UNREADABLE` where the file is not one."""
+    cell = read_cell(path)
+    _flat(cell)
+    return cell
 
 
 def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from scalefit.cells import DONE, FAILED, CellResult, cell_key, run_cells
+from scalefit.cells import DONE, FAILED, CellResult, cell_key, read_cell, run_cells
 from scalefit.errors import DataError, Interrupted, closest
-from scalefit.storage import write_atomically
+from scalefit.files import read_kept, write_atomically
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.grid import ToyGrid
 from scalefit.toy.groups import gpu_method, kept_groups, models_at_once
-from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_sweep, sweep_records
+from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_model, read_sweep, sweep_records
 from scalefit.toy.train import DEVICES, train_toy
 
 __all__ = ["checkpoint_losses", "read_sweep", "sweep_records", "toy_sweep", "train_batch", "train_cell"]
@@ -121,8 +121,11 @@ def _check_device(device: str, workers: int | None, scheduler: str | None) -> No
 def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
     """Return what a folder holds of a sweep, and refuse one that must not be written to."""
     _unpack(folder)
+    if resume:
+        _set_aside(folder)
     stored = read_cells(folder)
-    if not stored and (folder / TABLE).exists():
+    damaged = any((folder / CELLS).glob("*.damaged"))
+    if not stored and not damaged and (folder / TABLE).exists():
         raise DataError(f"{str(folder)!r} has a {TABLE} that is not of a sweep; name another folder")
     if stored and not resume:
         raise DataError(
@@ -135,6 +138,15 @@ def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
             "use that device, or name another folder"
         )
     return stored
+
+
+def _set_aside(folder: Path) -> None:
+    """Take damaged models out of a sweep: those of the grid are trained again, the others are at least named."""
+    for path in sorted((folder / CELLS).glob("*.json")):
+        aside = path.with_suffix(".damaged")
+        what = f"it is kept as {aside.name!r}, and trained again where the grid has it"
+        if read_kept(path, read_model, consequence=what) is None:
+            path.replace(aside)
 
 
 def _check_engine(folder: Path, stored: Iterable[CellResult]) -> None:
@@ -219,7 +231,8 @@ def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str 
     try:
         run_cells(
             train_batch, {cell_key(cell): cell for cell in cells}, shared={"keep": str(kept)}, folder=kept,
-            scheduler=scheduler, workers=1, stage="training batches of toy models", progress=unpack_and_report,
+            scheduler=scheduler, workers=1 if scheduler is None else None, stage="training batches of toy models",
+            progress=unpack_and_report,
         )  # fmt: skip
     finally:
         _unpack(folder)
@@ -249,14 +262,19 @@ def _batches(models: Iterable[ToyConfig], kept: Path) -> list[list[ToyConfig]]:
 def _unpack(folder: Path) -> None:
     """Give each model of the batches that have come back a file of its own."""
     for path in sorted((folder / BATCHES).glob("*.json")):
-        batch = CellResult(**json.loads(path.read_bytes()))
-        configs = batch.arguments["configs"]
-        runs = batch.value["runs"] if batch.value else [None] * len(configs)
+        cells = read_kept(path, _cells_of, consequence="its models are trained again")
         (folder / CELLS).mkdir(exist_ok=True)
-        for config, run in zip(configs, runs, strict=True):
-            cell = _cell_of(batch, config, run)
+        for cell in cells or ():
             write_atomically(folder / CELLS / f"{cell.key}.json", json.dumps(asdict(cell), indent=1).encode())
         path.unlink()
+
+
+def _cells_of(path: Path) -> list[CellResult]:
+    """Read a batch, and take it apart."""
+    batch = read_cell(path)
+    configs = batch.arguments["configs"]
+    runs = batch.value["runs"] if batch.value else [None] * len(configs)
+    return [_cell_of(batch, config, run) for config, run in zip(configs, runs, strict=True)]
 
 
 def _cell_of(batch: CellResult, config: dict[str, Any], run: dict[str, Any] | None) -> CellResult:

@@ -1,0 +1,143 @@
+"""Files that are written whole or not at all, and files of an earlier run that are read with care."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import pickle
+import tomllib
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scalefit.errors import DataError, ScalefitError
+
+__all__ = ["UNREADABLE", "parse_json", "parse_toml", "read_kept", "write_atomically"]
+
+T = TypeVar("T")
+
+LOG = logging.getLogger("scalefit")  # without a handler of the user's, warnings go to stderr
+
+UNREADABLE = (
+    ScalefitError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError,
+    NotImplementedError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError,
+)  # fmt: skip
+"""What reading a damaged file may raise, from whatever library reads it."""
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that it appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    content : bytes
+        What.
+
+    Raises
+    ------
+    DataError
+        When the folder is missing or cannot be written.
+    """
+    partial: Path | None = None
+    try:
+        path = Path(os.path.realpath(path))  # through a link, to what it points at
+        if path.exists() and not path.is_file():  # a pipe or a device, which cannot be replaced
+            path.write_bytes(content)
+            return
+        partial = path.with_name(f"{path.name[:40]}.{os.getpid()}.partial")  # a long name has no room for a suffix
+        partial.write_bytes(content)
+        partial.replace(path)
+    except (OSError, ValueError) as error:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"cannot write {str(path)!r}: {reason}; give a path in a folder you can write") from None
+
+
+def read_kept(path: Path, read: Callable[[Path], T], *, consequence: str = "it is computed again") -> T | None:
+    """Read what an earlier run left behind; what cannot be read is as good as absent.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    read : callable
+        Reads and checks it; whatever a damaged file makes it raise is caught here.
+    consequence : str
+        What happens now, for the remark on a file that is there and cannot be read.
+
+    Returns
+    -------
+    object or None
+        What ``read`` returned; None where there is no file, or no file of use.
+    """
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+    except UNREADABLE as error:
+        LOG.warning("%r cannot be read (%s); %s", str(path), brief(error), consequence)
+        return None
+
+
+def brief(error: BaseException) -> str:
+    """Say on one short line what an error says, or its kind where it says nothing."""
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 200 else f"{text[:197]}...") or type(error).__name__
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parse JSON from outside; depth and size are the only things that the parser itself does not check.
+
+    Parameters
+    ----------
+    content : bytes or str
+        UTF-8, with or without a byte order mark.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    ValueError
+        When it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(content.decode("utf-8-sig") if isinstance(content, bytes) else content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file that a person wrote.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with or without a byte order mark, as some editors write it.
+
+    Returns
+    -------
+    dict
+        The table.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is not valid TOML, saying where.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
