@@ -25,6 +25,7 @@ __all__ = [
     "capital",
     "cluster_sentence",
     "law_sentence",
+    "method",
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
@@ -94,6 +95,13 @@ def law_sentence(fit: Fit) -> str:
     said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if fit.posterior is not None else ""
     return f"On {fit.n_rows} rows of {_table(fit)} {said}{mean}."
+
+
+def method(fit: Fit) -> str:
+    """Name what was minimised or sampled: ``Huber’s loss``."""
+    if fit.posterior is not None:
+        return "the posterior with Student’s t" if fit.objective.loss == "student_t" else "the posterior"
+    return "Huber’s loss" if fit.objective.loss == "huber" else "least squares"
 
 
 def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str, Fit] | None = None) -> str:
