@@ -167,10 +167,11 @@ def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> di
     for name, law in choice.laws.items():
         _add_law(study, name, law, choice, common)
     first = study["fit"][0]
+    study["front"] = {"fits": [one["name"] for one in study["fit"] if one["data"] == file]}
     exponents = [one.name for one in Law.parse(first["law"]).exponents]
     if len(exponents) > 2:  # one row of panels, which page one has room for
         names = [list(pair) for pair in combinations(exponents, 2)]
-        study["front"] = {"figure": {"kind": "pairs", "fit": first["name"], "names": names}}
+        study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     return {key: value for key, value in study.items() if value != []}
 
 

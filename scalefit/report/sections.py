@@ -117,7 +117,7 @@ def _card(card: Card, fits: Fits, gallery: Gallery) -> tuple[str, str, str]:
         return card.title, "no answer", f"the fit is {fit.status}"
     numbers = [fit[name] for name in card.parameters]
     level = f"{fit.uncertainty.level:.0%}"
-    by = f", {say.method(fit)}" if found.reason else ""
+    by = "" if not found.reason else ", posterior" if fit.posterior is not None else f", {say.method(fit)}"
     if len(numbers) == 1:
         one = numbers[0]
         interval = rounded_interval(one.lo, one.hi, one.se)
@@ -136,14 +136,20 @@ def _answer_law(answer: Answer, fits: Fits, gallery: Gallery) -> str:
     found = stand_in(answer.fit, fits, gallery.specs)
     fit = fits[found.name]
     told = [say.published_sentence(fit, published_point(fit, paper)) for paper in answer.published]
-    lead = f"By {say.method(fit)}: " if found.reason else ""
-    return " ".join(filter(None, [lead + say.law_sentence(fit), found.reason, *told]))
+    lead = f"By {say.method(fit)}, " if found.reason else ""
+    law = say.law_sentence(fit)
+    law = lead + law[:1].lower() + law[1:] if lead else law
+    others = [fits[name] for name in gallery.specs[answer.fit].instead if name != found.name]
+    apart = say.disagreement_sentence(fit, [one for one in others if one.status == CONVERGED])
+    return " ".join(filter(None, [law, found.reason, apart, *told]))
 
 
 def _answer_reference(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    also = {gallery.labels[name]: fits[name] for name in answer.also}
+    main = stand_in(answer.fit, fits, gallery.specs).name
+    fit = fits[main]
+    # a fit without an answer neither agrees nor disagrees
+    also = {gallery.labels[name]: fits[name] for name in answer.also if fits[name].status == CONVERGED and name != main}
     reference = 1.0 if answer.reference is None else answer.reference
-    fit = fits[stand_in(answer.fit, fits, gallery.specs).name]
     return say.reference_sentence(fit, answer.parameter, reference, also)
 
 

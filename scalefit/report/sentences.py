@@ -24,6 +24,7 @@ __all__ = [
     "alternatives_sentence",
     "capital",
     "cluster_sentence",
+    "disagreement_sentence",
     "law_sentence",
     "method",
     "nearest_sentence",
@@ -102,6 +103,19 @@ def method(fit: Fit) -> str:
     if fit.posterior is not None:
         return "the posterior with Student’s t" if fit.objective.loss == "student_t" else "the posterior"
     return "Huber’s loss" if fit.objective.loss == "huber" else "least squares"
+
+
+def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
+    """Say that an exponent depends on the loss: of two fits of the same rows, each lies outside the other's interval."""
+    for other in others:
+        for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
+            there = other[one.name]
+            if not _contains(one, there.value) and not _contains(there, one.value):
+                return (
+                    f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. Rows "
+                    "that the law does not describe make such a difference; look at the residuals."
+                )
+    return ""
 
 
 def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str, Fit] | None = None) -> str:

@@ -18,7 +18,6 @@ from scalefit.report.sentences import percent
 from scalefit.report.study import FitSpec
 from scalefit.report.text import join
 from scalefit.results import Fit
-from scalefit.rounding import rounded
 
 __all__ = ["StandIn", "stand_in"]
 
@@ -77,7 +76,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
     lead = f"Plain least squares have no answer (the fit is {fit.status})"
     if decided:
         return StandIn(other, f"{lead}, because {carried}; {remedy}.")
-    return StandIn(other, f"{lead}: {fit.message}")
+    return StandIn(other, f"{lead}. {fit.message}")
 
 
 def verb_of(far: NDArray[np.int64]) -> str:
@@ -108,7 +107,7 @@ def _named(fit: Fit, far: NDArray[np.int64]) -> str:
     for place in far[:SHOWN]:
         about = [str(fit.rows[name].iloc[place]) for name in labels]
         value = float(fit.rows[response].iloc[place])
-        about.append(f"{response.replace('_', ' ')} {rounded(value, value / 1000)}")
+        about.append(f"{response.replace('_', ' ')} {value:.6g}")
         said.append(f"row {fit.rows.index[place]} ({', '.join(about)})")
     more = len(far) - SHOWN
     return join([*said, f"{more} more"] if more > 0 else said)
