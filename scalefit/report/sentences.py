@@ -106,14 +106,14 @@ def method(fit: Fit) -> str:
 
 
 def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
-    """Say that an exponent depends on the loss: of two fits of the same rows, each lies outside the other's interval."""
+    """Say that an exponent depends on the loss: two fits of the same rows, each outside the other's interval."""
     for other in others:
         for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
             there = other[one.name]
             if not _contains(one, there.value) and not _contains(there, one.value):
                 return (
-                    f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. Rows "
-                    "that the law does not describe make such a difference; look at the residuals."
+                    f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
+                    "Rows that the law does not describe make such a difference; look at the residuals."
                 )
     return ""
 
