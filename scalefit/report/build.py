@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from scalefit import __version__
 from scalefit.errors import DataError
 from scalefit.leastsq.fit import Progress
-from scalefit.records import CONVERGED
 from scalefit.report.compile import check_extra, typeset_report
 from scalefit.report.engines import check_engine
 from scalefit.report.html import html_report
@@ -126,9 +125,9 @@ def build_study(
 
 def _unanswered(study: Study, work: Work) -> str:
     """Return the status of the first answer's fit where no fit answers for it."""
-    found = stand_in(study.answer[0].fit, work.fits, {one.name: one for one in study.fit})
-    status = work.fits[found.name].status
-    return "" if status == CONVERGED else status
+    asked = study.answer[0].fit
+    found = stand_in(asked, work.fits, {one.name: one for one in study.fit})
+    return "" if found.identified else work.fits[asked].status
 
 
 def _page(study: Study) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.records import CONVERGED
 from scalefit.report.choice import run_columns
-from scalefit.report.sentences import percent
+from scalefit.report.sentences import method, percent
 from scalefit.report.study import FitSpec
 from scalefit.report.text import join
 from scalefit.results import Fit
@@ -37,10 +37,13 @@ class StandIn(NamedTuple):
         Of the fit.
     reason : str
         Why it is not the one that was asked, in a sentence; empty when it is.
+    identified : bool
+        Whether the rows alone give an answer, without help from priors.
     """
 
     name: str
     reason: str
+    identified: bool = True
 
 
 def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -> StandIn:
@@ -62,7 +65,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
     fit = fits[name]
     other = next((one for one in specs[name].instead if fits[one].status == CONVERGED), "")
     if not other:
-        return StandIn(name, "")
+        return StandIn(name, "", fit.status == CONVERGED)
     far, share = _far_rows(fit, fits[other])
     decided = share > CARRIED
     if fit.status == CONVERGED and not decided:
@@ -76,7 +79,11 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
     lead = f"Plain least squares have no answer (the fit is {fit.status})"
     if decided:
         return StandIn(other, f"{lead}, because {carried}; {remedy}.")
-    return StandIn(other, f"{lead}. {fit.message}")
+    failed = [fits[one] for one in specs[name].instead[: specs[name].instead.index(other)]]
+    if fits[other].posterior is None or not failed:
+        return StandIn(other, f"{lead}. {fit.message}")
+    told = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide what they leave"
+    return StandIn(other, f"{told} open. {fit.message}", identified=False)
 
 
 def verb_of(far: NDArray[np.int64]) -> str:
