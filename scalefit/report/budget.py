@@ -20,7 +20,7 @@ from scalefit.sensitivity.choices import read_vary
 
 __all__ = ["MOST_EVALUATIONS", "affordable"]
 
-MOST_EVALUATIONS: Final = 2.4e9  # of a row; at most about 12 ns each, so half a minute
+MOST_EVALUATIONS: Final = 2.6e9  # of a row; at most about 12 ns each, so half a minute
 CHOICES: Final = 11  # of a sensitivity that varies what the data allow
 ROUNDS: Final = 8  # of importance sampling, where the posterior is identified
 PER_ROUND: Final = 2000  # proposals of a round, or PER_PARAMETER for each parameter where that is more

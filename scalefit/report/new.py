@@ -168,7 +168,11 @@ def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> di
         _add_law(study, name, law, choice, common)
     first = study["fit"][0]
     study["front"] = {"fits": [one["name"] for one in study["fit"] if one["data"] == file]}
-    exponents = [one.name for one in Law.parse(first["law"]).exponents]
+    law = Law.parse(first["law"])
+    exponents = [one.name for one in law.exponents]
+    if len(exponents) == 1 and not law.groups:  # two panels, where one would be as wide as the page
+        names = [[exponents[0], one] for one in ("E", str(law.terms[0].coefficient))]
+        study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     if len(exponents) > 2:  # one row of panels, which page one has room for
         names = [list(pair) for pair in combinations(exponents, 2)]
         study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
