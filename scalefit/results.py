@@ -347,7 +347,14 @@ def _exp(value: Any) -> Any:
 
 def _deviation(values: Array) -> float:
     """Return the standard deviation of the values that are numbers; infinite where one has overflowed."""
-    return np.inf if np.isinf(values).any() else float(np.nanstd(values, ddof=1))
+    seen = values[~np.isnan(values)]
+    if np.isinf(seen).any():
+        return np.inf
+    largest = float(np.abs(seen).max(initial=0.0))
+    # of numbers near 1e200, the squares overflow, but not those of their parts of the largest
+    if len(seen) < 2 or largest == 0.0:
+        return 0.0 if len(seen) > 1 else np.nan
+    return largest * float(np.std(seen / largest, ddof=1))
 
 
 def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from scalefit.errors import DataError
-from scalefit.report import build_report, new_study
+from scalefit.errors import DataError, StudyError
+from scalefit.leastsq import fit
+from scalefit.report import Study, build_report, new_study
+from scalefit.report.choice import choose
 from scalefit.report.reader import read_study
+from scalefit.report.resolve import drafted
 from scalefit.report.sections import check_study
+from scalefit.report.standin import StandIn, stand_in
+from scalefit.report.steps import StepFailed
+from scalefit.report.study import FitSpec, with_defaults
+from scalefit.report.work import Work
+from scalefit.results import Fit
 
 
 def sizes(seed: int = 0, **more: object) -> pd.DataFrame:
@@ -86,8 +97,8 @@ def test_a_column_that_does_not_vary_is_left_out(tmp_path: Path) -> None:
 
 
 def test_at_most_two_columns_have_floors_of_their_own(tmp_path: Path) -> None:
-    halves, thirds = ["A", "B"] * 15, ["x", "y", "z"] * 10
-    study = made(tmp_path, sizes(family=halves, corpus=thirds, recipe=["p"] * 15 + ["q"] * 15))
+    family, corpus = ["A", "B"] * 15, ["x", "x", "y"] * 10
+    study = made(tmp_path, sizes(family=family, corpus=corpus, recipe=["p"] * 15 + ["q"] * 15))
     assert next(iter(laws(study))).startswith("loss ~ E[family, corpus] + ")
     told = " ".join(study["left_out"])  # type: ignore[arg-type]
     assert "The levels of recipe share a floor: two columns have floors of their own already" in told
@@ -148,6 +159,287 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exists; name a new folder"):
         new_study(tmp_path / "mine", tmp_path / "runs.csv")
     assert not list((tmp_path / "mine").iterdir())
+
+
+def grid(**more: object) -> pd.DataFrame:
+    """Four sizes at five numbers of tokens, three runs each; the mean of three neighbours is a function of neither."""
+    n, d, _ = (one.ravel() for one in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 5e9, 1e10, 3e10, 1e11], [0, 1, 2]))
+    table = pd.DataFrame({"params": n, "tokens": d, "loss": 1.8 + 400 / n**0.34 + 900 / d**0.31})
+    return table.assign(**{name: column(table) if callable(column) else column for name, column in more.items()})
+
+
+def size_words(table: pd.DataFrame) -> pd.Series:
+    return table["params"].map({1e8: "tiny", 3e8: "small", 1e9: "base", 3e9: "large"})
+
+
+PLAIN = "loss ~ E + A/params^alpha + B/tokens^beta"
+THIRDS = ["opt", "neo", "opt"] * 20
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (size_words, "it is params in other words"),
+        (lambda table: size_words(table) + [" a", " b", " a"] * 20, "each of its levels has one value of params"),
+        (lambda table: np.where(table["params"] < 5e8, "small", "large"), "its levels are ranges of params"),
+        (lambda table: table["tokens"].map("{:.0f} tokens".format), "it is tokens in other words"),
+        (lambda table: (table["tokens"] / table["params"] > 20).map({True: "over", False: "under"}),
+         "its levels are ranges of tokens per parameter"),
+        (lambda table: (table["tokens"] * table["params"] > 1e19).map({True: "big", False: "little"}),
+         "its levels are ranges of compute (params × tokens)"),
+        (lambda _: ["9f3c2ab", "81d04ee", "9f3c2ab"] * 20, "it records how a run was made"),
+        (lambda _: ["2024-05-01 10:00", "2024-05-02T11:30", "2024-05-01 10:00"] * 20, "it records how a run was made"),
+        (lambda _: ["opt", None, "neo"] * 20, "it is empty in 20 rows"),
+        (lambda _: [f"level {i % 15}" for i in range(60)], "15 levels are more than 12"),
+    ],
+)  # fmt: skip
+def test_a_label_that_stands_for_a_quantity_or_for_nothing_has_no_floors(column: object, reason: str) -> None:
+    choice = choose(grid(label=column))
+    assert choice.laws == {"size": PLAIN}
+    assert f"The levels of label share a floor: {reason}" in " ".join(choice.left_out)
+    assert choose(grid(label=THIRDS)).laws == {"size": PLAIN.replace("E", "E[label]", 1)}  # one that does
+
+
+@pytest.mark.parametrize("name", ["git_commit", "Created At", "host", "status", "eval/seed"])
+def test_a_column_of_bookkeeping_has_no_floors(name: str) -> None:
+    choice = choose(grid(**{name: THIRDS}))
+    assert choice.laws == {"size": PLAIN}
+    assert f"The levels of {name} share a floor: it records how a run was made" in " ".join(choice.left_out)
+
+
+def test_sizes_written_as_text_are_a_quantity_and_no_label(tmp_path: Path) -> None:
+    text = grid().assign(size=lambda table: (table["params"] / 1e6).map("{:g}M".format)).drop(columns="params")
+    for mapping in ({"params": "size"}, {"params": "N"}):
+        renamed = text.rename(columns={"size": mapping["params"]})
+        assert choose(renamed, mapping=mapping).laws == {"size": PLAIN}
+    renamed.to_csv(tmp_path / "runs.csv", index=False)
+    assert choose(tmp_path / "runs.csv").laws == {"size": PLAIN}
+
+
+def test_labels_that_part_the_rows_alike_have_one_floor_between_them() -> None:
+    same = choose(grid(family=THIRDS, tokenizer=["x" if one == "opt" else "y" for one in THIRDS]))
+    assert same.laws == {"size": PLAIN.replace("E", "E[family]", 1)}
+    assert "The levels of tokenizer share a floor: it parts the rows as family does" in " ".join(same.left_out)
+    finer = choose(grid(family=THIRDS, recipe=["o1", "n", "o2"] * 20))
+    assert finer.laws == same.laws
+    assert "each level of recipe lies in one level of family" in " ".join(finer.left_out)
+
+
+def test_two_labels_whose_combinations_stand_for_a_size_have_one_floor_between_them() -> None:
+    """Neither of the two is the size, but both together are."""
+    halves = {2e7: "A", 5e7: "B", 1e8: "A", 3e8: "B", 1e9: "A", 3e9: "B"}
+    thirds = {2e7: "x", 5e7: "y", 1e8: "z", 3e8: "x", 1e9: "y", 3e9: "z"}
+    table = sizes().rename(columns={"Model Size (M)": "params"})
+    table["params"] *= 1e6
+    choice = choose(table.assign(family=table["params"].map(halves), corpus=table["params"].map(thirds)))
+    assert choice.laws["size"].startswith("loss ~ E[family] + ")
+    assert "corpus share a floor: together with family it would stand for params" in " ".join(choice.left_out)
+
+
+def test_floors_are_counted_by_the_combinations_that_occur() -> None:
+    """Ten families and ten corpora in ten of a hundred combinations: ten floors, which 180 rows can have."""
+    table = pd.concat([grid()] * 3, ignore_index=True)
+    own = [f"f{i % 9}" for i in range(180)]
+    choice = choose(table.assign(family=own, corpus=[f"c{min(int(one[1:]), 7)}" for one in own]))
+    assert choice.laws["size"].startswith("loss ~ E[family] + ")
+    many = choose(table.assign(family=[f"f{i % 6}" for i in range(180)], corpus=[f"c{i // 6 % 6}" for i in range(180)]))
+    assert "together with family it has 36 levels, more than 24" in " ".join(many.left_out)
+
+
+def test_only_rows_that_remain_count() -> None:
+    table = grid(sweep=["lr", "main", "main"] * 20, family=["opt", "neo", "opt"] * 20)
+    table.loc[table["sweep"] == "main", "tokens"] = 1e11
+    choice = choose(table, where='sweep == "main"')
+    assert choice.laws == {"size": "loss ~ E[family] + A/params^alpha"}
+    assert len(choice.frame) == 40
+    assert "tokens has fewer than three different values" in " ".join(choice.left_out)
+    assert "sweep" not in " ".join((*choice.reasons, *choice.left_out))
+
+
+def test_a_label_whose_name_no_law_can_hold_is_renamed_in_the_study(tmp_path: Path) -> None:
+    table = grid(**{"Model Family": THIRDS, "model_family": "all", "E": ["p"] * 30 + ["q"] * 30})
+    study = made(tmp_path, table)
+    assert laws(study) == {PLAIN.replace("E", "E[model_family_2, e]", 1)}
+    mine = [one for one in study["fit"] if one["data"] == "runs.csv"]  # type: ignore[attr-defined]
+    assert all(one["mapping"] == {"model_family_2": "Model Family", "e": "E"} for one in mine)
+    written = (tmp_path / "mine" / "study.toml").read_text(encoding="utf-8")
+    assert "# A floor for each of the 2 levels of Model Family, written model_family_2 in the law" in written
+
+
+@pytest.mark.parametrize(
+    ("tokens", "law"),
+    [
+        (lambda table: 20 * table["params"], "loss ~ E + A/params^alpha"),  # one line through the plane
+        (lambda table: table["params"].map({1e8: 3e9, 3e8: 2e9, 1e9: 9e9, 3e9: 4e9}), "loss ~ E + A/params^alpha"),
+        (lambda table: table["params"] * ([10.0, 20.0, 40.0] * 20), PLAIN),
+    ],
+)
+def test_a_quantity_that_follows_another_has_no_term(tokens: object, law: str) -> None:
+    choice = choose(grid(tokens=tokens))
+    assert choice.laws == {"size": law}
+    assert ("tokens follows params" in " ".join(choice.left_out)) == (law != PLAIN)
+
+
+def checkpoints(runs: int, length: int = 12, **more: object) -> pd.DataFrame:
+    """Runs that are evaluated as they go."""
+    rows = [(f"run-{r}", step, 1e8 * 2 ** (r % 4), 1e8 * step * (1 + r % 3)) for r in range(runs)
+            for step in range(1, length + 1)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["Run Name", "_step", "params", "tokens"])
+    return table.assign(loss=1.8 + 400 / table["params"] ** 0.34 + 900 / table["tokens"] ** 0.31, **more)
+
+
+@pytest.mark.parametrize(
+    ("table", "cluster", "words"),
+    [
+        (checkpoints(12), "Run Name", "Rows are checkpoints of 12 runs (Run Name, with rising _step)"),
+        (checkpoints(6), "Run Name", "Rows are checkpoints of 6 runs"),
+        (checkpoints(4), "", "although they are checkpoints of 4 runs (Run Name): so few runs cannot be resampled"),
+        (checkpoints(12).drop(columns="Run Name"), "", "the column _step suggests checkpoints of fewer runs"),
+        (grid(run_name=[f"r{i}" for i in range(60)]), "", "independent runs: every row has its own run_name"),
+        (grid(run=[f"r{i // 2}" for i in range(60)]), "run", "Rows of one run share its errors"),
+        (grid(), "", "no column such as run or run_name says which belong together"),
+    ],
+)
+def test_rows_of_one_run_are_recognised(table: pd.DataFrame, cluster: str, words: str) -> None:
+    choice = choose(table)
+    assert choice.cluster == cluster
+    assert words in " ".join((*choice.reasons, *choice.left_out))
+
+
+def test_reasons_are_told_and_written(tmp_path: Path) -> None:
+    grid(label=size_words).to_csv(tmp_path / "runs.csv", index=False)
+    told: list[str] = []
+    path = new_study(tmp_path / "mine", tmp_path / "runs.csv", tell=told.append)
+    assert told[0] == f"{PLAIN}, because params and tokens vary in these rows."
+    assert "The levels of label share a floor: it is params in other words." in told
+    written = path.read_text(encoding="utf-8")
+    assert all(f"# {sentence}\n" in written for sentence in told)
+
+
+def test_an_optional_quantity_with_holes_is_left_out_and_stops_nothing(tmp_path: Path) -> None:
+    study = made(tmp_path, grid(width=[512.0, np.nan, 1024.0] * 20))
+    assert laws(study) == {PLAIN}
+    assert "width is missing or not positive in 20 of 60 rows" in " ".join(study["left_out"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["study.toml", "chinchilla"])
+def test_a_table_whose_name_means_something_else_to_a_study(tmp_path: Path, name: str) -> None:
+    grid().to_csv(tmp_path / name, index=False)
+    path = new_study(tmp_path / "mine", tmp_path / name)
+    plan = read_study(path)
+    assert plan.fit[0].data == f"table-{name}"
+    assert (path.parent / plan.fit[0].data).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_an_interrupted_start_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid().to_csv(tmp_path / "runs.csv", index=False)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalefit.report.new.shutil.copy2", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        new_study(tmp_path / "mine", tmp_path / "runs.csv")
+    assert [one.name for one in tmp_path.iterdir()] == ["runs.csv"]
+
+
+def drafted_study(tmp_path: Path, table: pd.DataFrame) -> Study:
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    return drafted(with_defaults(read_study(new_study(tmp_path / "mine", tmp_path / "runs.csv"))))
+
+
+def test_a_draft_of_a_long_table_leaves_steps_out_and_says_so(tmp_path: Path) -> None:
+    short = drafted_study(tmp_path, grid())
+    assert [one.name for one in short.steps] == ["size_choices", "size_trust"]
+    (tmp_path / "more").mkdir()
+    long = drafted_study(tmp_path / "more", checkpoints(25, 200))
+    assert not long.steps
+    assert not {one.kind for one in long.section} & {"sensitivity", "calibration"}
+    assert "This draft leaves out “size and tokens · simulated”: its fits evaluate the law" in " ".join(long.left_out)
+
+
+def diverged() -> pd.DataFrame:
+    """Runs of which one diverged: squares follow it, Huber's loss and Student's t do not."""
+    rng = np.random.default_rng(3)
+    table = grid(run_name=[f"run-{i:02d}" for i in range(60)])
+    table["loss"] *= np.exp(rng.normal(0, 0.003, 60))
+    table.loc[23, "loss"] = 11.2
+    return table
+
+
+@pytest.fixture(scope="module")
+def diverged_fits() -> dict[str, Fit]:
+    common = {"bootstrap": 200, "throw": False}
+    return {"size": fit(diverged(), PLAIN, **common), "size_huber": fit(diverged(), PLAIN, loss="huber", **common)}
+
+
+def spec(name: str, *instead: str) -> FitSpec:
+    return FitSpec(name, "runs.csv", PLAIN, instead=instead)
+
+
+def test_a_robust_fit_answers_where_one_row_ruins_the_squares(diverged_fits: dict[str, Fit]) -> None:
+    specs = {"size": spec("size", "size_huber"), "size_huber": spec("size_huber")}
+    found = stand_in("size", diverged_fits, specs)
+    assert found.name == "size_huber"
+    assert "row 24 (run-23, loss 11.2) lies far from this law and carries 9" in found.reason
+    assert stand_in("size", {"size": diverged_fits["size"]}, {"size": spec("size")}).name == "size"
+    assert stand_in("size_huber", diverged_fits, specs) == StandIn("size_huber", "")
+
+
+def test_squares_answer_for_themselves_where_no_row_decides_them(diverged_fits: dict[str, Fit]) -> None:
+    sound = fit(diverged().drop(index=23), PLAIN, bootstrap=200)
+    fits = {"size": sound, "size_huber": diverged_fits["size_huber"]}
+    assert stand_in("size", fits, {"size": spec("size", "size_huber")}) == StandIn("size", "")
+
+
+def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
+    plan = drafted_study(tmp_path, grid())
+    work = Work(replace(plan, calibration=tuple(replace(one, needs="size") for one in plan.calibration)))
+    bad = fit(diverged().assign(loss=1.0 + diverged()["params"] / 1e10), PLAIN, bootstrap=0, throw=False)
+    assert bad.status == "not identified"
+    work.fits = {"size": bad}  # type: ignore[assignment]
+    found = work.steps["size_trust"]
+    assert found == StepFailed(
+        "it is left out because the fit “size and tokens · squares”, on which it rests, is not identified."
+    )
+
+
+def test_a_fit_of_another_law_cannot_stand_in(tmp_path: Path) -> None:
+    grid().to_csv(tmp_path / "runs.csv", index=False)
+    path = new_study(tmp_path / "mine", tmp_path / "runs.csv")
+    wrong = path.read_text(encoding="utf-8").replace('    "size_huber",\n', '    "other",\n', 1)
+    other = '\n[[fit]]\nname = "other"\ndata = "runs.csv"\nlaw = "params"\n'
+    path.write_text(wrong + other, encoding="utf-8")
+    with pytest.raises(StudyError, match="'other' fits another law; name a fit of loss ~ E"):
+        read_study(path)
+
+
+@pytest.mark.slow
+def test_page_one_answers_by_a_robust_fit_and_names_the_row(tmp_path: Path, run: Callable[..., Any]) -> None:
+    diverged().to_csv(tmp_path / "runs.csv", index=False)
+    code, _, told = run("report", "--new", tmp_path / "mine", "--data", tmp_path / "runs.csv", "--draft")
+    assert code == 0
+    assert told.index(f"{PLAIN}, because") < told.index("written: ")
+    path = tmp_path / "mine" / "mine-draft.pdf"
+    page = " ".join(PdfReader(path).pages[0].extract_text().split())
+    assert "By Huber’s loss, on 60 rows of runs the exponent of parameters is 0.3" in page
+    assert "row 24 (run-23, loss 11.2) lies far from this law" in page
+    assert "no answer" not in page.replace("Plain least squares have no answer", "")
+    first = path.read_bytes()
+    build_report(tmp_path / "mine", draft=True)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.slow
+def test_where_only_priors_answer_page_one_and_the_exit_code_say_so(tmp_path: Path, run: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    noise = grid()[["params"]].assign(loss=np.exp(rng.normal(1, 0.01, 60)))  # the loss depends on nothing
+    noise.to_csv(tmp_path / "runs.csv", index=False)
+    code, _, told = run("report", "--new", tmp_path / "mine", "--data", tmp_path / "runs.csv", "--draft")
+    assert code == 1
+    assert "the main question has no answer: its fit is not" in told
+    pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "mine" / "mine-draft.pdf").pages]
+    assert "these rows do not identify the law, and priors decide what they leave open" in pages[0]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import typer
 from scalefit import __version__
 from scalefit.cli.app import Json, app
 from scalefit.errors import DataError
-from scalefit.terminal import Progress, print_dataset, print_table
+from scalefit.terminal import Progress, check_writable, print_dataset, print_table
 
 __all__ = ["datasets", "info", "report"]
 
@@ -63,23 +63,32 @@ def report(
 
     Example: scalefit report reports/chinchilla-width/study.toml, or: scalefit report --new my-study --data runs.csv
     """
-    from scalefit.report import build_report, new_study
+    from scalefit.report import new_study
+    from scalefit.report.build import build_study
     from scalefit.tables import parse_mapping
 
     if (study is None) == (new is None) or (new is None) != (data is None):
         raise DataError("give a study.toml to build, or --new FOLDER with --data TABLE to start one")
     if new is not None and data is not None:
         columns = parse_mapping(mapping) if mapping else None
-        study = new_study(new, data, mapping=columns, where=where, drop_invalid=drop_invalid)
+        if out is not None:  # before the folder is made, which would be in the way of the corrected command
+            check_writable(out)
+        study = new_study(
+            new, data, mapping=columns, where=where, drop_invalid=drop_invalid,
+            tell=lambda sentence: print(f"  {sentence}", file=sys.stderr),
+        )  # fmt: skip
         print(f"written: {study}", file=sys.stderr)
     elif mapping is not None or where is not None or drop_invalid:
         raise DataError("--map, --where and --drop-invalid go with --new; a study that is there has them in study.toml")
     assert study is not None
     with Progress() as progress:
-        path = build_report(study, out=out, html=html, draft=draft, progress=progress)
-    print(path)
+        built = build_study(study, out=out, html=html, draft=draft, progress=progress)
+    print(built.pdf)
     if html:
-        print(path.with_suffix(".html"))
+        print(built.pdf.with_suffix(".html"))
+    if built.unanswered:
+        print(f"the main question has no answer: its fit is {built.unanswered}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()

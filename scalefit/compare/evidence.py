@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from scalefit.bayes.importance import GOOD_KHAT, pareto_smooth
 from scalefit.bayes.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
-from scalefit.compare.again import posterior_of, refit
+from scalefit.compare.again import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law import Coef, Law
 from scalefit.names import Key, printed_name, read_name
@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 
 ALTERNATIVES = 2  # other priors without which no Bayes factor is given a meaning
 BEYOND = 10  # draws needed on each side of the reference for a kernel estimate there
+DRAWS = 4000  # of the fixed law's posterior, or as many as the fit has where that is fewer, as in a draft
 ENOUGH = 400  # draws that must remain effective under another prior
 STEEP = 0.01  # a ratio of priors that falls below this part of its largest has a tail to judge by k-hat
 PARTS = 20  # into which the draws are cut for the error of that estimate
@@ -225,7 +226,9 @@ def _direct(fit: Fit, fixed: Law) -> tuple[tuple[float, float], tuple[str, ...]]
     """Log evidence of the fixed law less that of the fit, and its error."""
     posteriors = {"the fit": posterior_of(fit)}
     if posteriors["the fit"].log_evidence is not None:
-        posteriors["the fixed law"] = posterior_of(refit(fit, law=fixed, path="fast"))
+        posteriors["the fixed law"] = posterior_of(
+            refit(fit, law=fixed, path="fast", draws=min(DRAWS, len(posterior_draws(fit))))
+        )
     values, errors = [], []
     for name, one in posteriors.items():
         good = one.khat is None or one.khat <= GOOD_KHAT

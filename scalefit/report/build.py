@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 from scalefit import __version__
 from scalefit.errors import DataError
@@ -18,12 +18,29 @@ from scalefit.report.provenance import data_files
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.sections import check_study, compose
+from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work
 
-__all__ = ["build_report"]
+__all__ = ["Built", "build_report", "build_study"]
 
 MOST_FILES = 4  # whose hashes have room at the foot of a page
+
+
+class Built(NamedTuple):
+    """A report that was written.
+
+    Parameters
+    ----------
+    pdf : Path
+        The file.
+    unanswered : str
+        The status of the fit behind the first answer, where neither it nor one that stands in has an answer; else
+        empty.
+    """
+
+    pdf: Path
+    unanswered: str
 
 
 def build_report(
@@ -68,6 +85,18 @@ def build_report(
     MissingExtra
         When the packages of the report, or those that a fit asks for, are not installed.
     """
+    return build_study(study, out=out, html=html, draft=draft, progress=progress).pdf
+
+
+def build_study(
+    study: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    html: bool = False,
+    draft: bool = False,
+    progress: Progress | None = None,
+) -> Built:
+    """Do the work of :func:`build_report`, and say whether the study's main question has an answer."""
     check_extra()
     path = Path(study)
     plan = with_defaults(read_study(path / "study.toml" if path.is_dir() else path))
@@ -91,7 +120,14 @@ def build_report(
     if page is not None:
         write_atomically(target.with_suffix(".html"), page)
     write_atomically(target, pdf)
-    return target
+    return Built(target, _unanswered(plan, work))
+
+
+def _unanswered(study: Study, work: Work) -> str:
+    """Return the status of the first answer's fit where no fit answers for it."""
+    asked = study.answer[0].fit
+    found = stand_in(asked, work.fits, {one.name: one for one in study.fit})
+    return "" if found.identified else work.fits[asked].status
 
 
 def _page(study: Study) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Start a study of a new table: look at its columns, and write the study that they allow, with reasons for the rest."""
+"""Start a study of a new table: write the study that its columns allow, with the reasons for it and for the rest."""
 
 from __future__ import annotations
 
@@ -6,60 +6,28 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
-import numpy as np
-import pandas as pd
-
-from scalefit.columns import has_column
+from scalefit.datasets import dataset_names
 from scalefit.errors import DataError
 from scalefit.law import PRESETS, Law
 from scalefit.prepare import prepare_rows
+from scalefit.report.choice import Choice, choose, words_of
 from scalefit.report.text import join
-from scalefit.sources import dataset_of, file_name, is_folder, locate
-from scalefit.tables import Table, read_table, resolve
+from scalefit.report.work import CACHE
+from scalefit.where import parse_where
 
 __all__ = ["new_study"]
 
-QUANTITIES: Final = ("params", "tokens", "width", "depth")
-MOST_LEVELS: Final = 12
-ROWS_PER_LEVEL: Final = 5
-RUNS: Final = ("run", "run_id", "run_name", "experiment", "model", "shape")
-FEWEST_RUNS: Final = 10
+STUDY: Final = "study.toml"
 BOOTSTRAP: Final = 2000
 SIMULATED: Final = 40  # data sets of the calibration
 
 _WIDTH_WORDS: Final = "1: loss falls as 1/width"
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a table has.
-
-    Parameters
-    ----------
-    table : Table
-        With the usual quantities as numbers.
-    usable : tuple of str
-        Quantities that vary.
-    groups : tuple of str
-        Columns whose levels get a floor of their own.
-    cluster : str
-        A column that names runs with several rows; empty without one.
-    lacking : tuple of str
-        What the report cannot have, and why.
-    """
-
-    table: Table
-    usable: tuple[str, ...]
-    groups: tuple[str, ...]
-    cluster: str
-    lacking: tuple[str, ...]
 
 
 def new_study(
@@ -69,11 +37,13 @@ def new_study(
     mapping: Mapping[str, str] | None = None,
     where: str | None = None,
     drop_invalid: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a working folder for a new table: a copy of it, and the study.toml that its columns allow.
 
-    Laws are chosen by the quantities that vary: parameters and tokens; width, depth and tokens; or what there is of
-    them. Text columns with few levels get a floor per level. What the columns do not allow is named in the study.
+    Laws are chosen by the quantities that vary in the rows that are used: parameters and tokens; width, depth and
+    tokens; or what there is of them. Labels with few levels get a floor per level, unless they stand for one of these
+    quantities. The study says why in comments, and names what the columns do not allow.
 
     Parameters
     ----------
@@ -87,6 +57,8 @@ def new_study(
         Rows to use, such as ``'family == "OPT"'``.
     drop_invalid : bool
         Leave out (and count) rows with missing or non-positive values instead of refusing them.
+    tell : callable, optional
+        Called with each sentence on what was chosen and why, and on what is left out.
 
     Returns
     -------
@@ -116,120 +88,73 @@ def new_study(
         )
     if str(source) == "-":
         raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
-    if shipped is None and is_folder(source):
-        raise DataError(f"{str(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
-    found = _look(read_table(located, mapping=mapping))
-    options: dict[str, Any] = {"mapping": dict(mapping or {}), "where": where, "drop_invalid": drop_invalid}
+    choice = choose(source, mapping=mapping, where=where, drop_invalid=drop_invalid)
+    options: dict[str, Any] = {
+        "mapping": _mapping(choice, dict(mapping or {}), where), "where": where, "drop_invalid": drop_invalid
+    }  # fmt: skip
     common = {key: value for key, value in options.items() if value}
-    content = _study(target.resolve().name, name, found, common)
+    copied = _copied_name(source.name)
+    content = _study(target.resolve().name, copied, choice, common)
     for one in content["fit"]:
-        if one["data"] == name:
-            prepare_rows(located, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
-    again = f"scalefit report {shlex.quote(target.name)}"
-    lead = f"# Written for {shipped or source.name}; change what you like and build it again: {again}"
-    _make_folder(target, None if shipped else source, f"{lead}\n\n{tomli_w.dumps(content)}")
-    return target / "study.toml"
+        if one["data"] == copied:
+            prepare_rows(source, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
+    try:
+        text = f"{_lead(target, source, choice)}\n\n{tomli_w.dumps(content)}".encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"the name of the folder or of the table, {str(target)!r} or {source.name!r}, is not valid Unicode; "
+            "rename it"
+        ) from None
+    _make_folder(target, source, copied, text)
+    for sentence in (*choice.reasons, *choice.left_out):
+        tell(sentence) if tell is not None else None
+    return target / STUDY
 
 
-def _make_folder(target: Path, source: Path | None, study: str) -> None:
+def _mapping(choice: Choice, given: dict[str, str], where: str | None) -> dict[str, str]:
+    """Return the mapping that the laws of a study need, without what no law, cluster or condition uses."""
+    laws = [Law.parse(law) for law in choice.laws.values()]
+    used = {name for law in laws for name in (law.response, *law.variables, *law.groups)}
+    used |= {choice.cluster, *(parse_where(where).columns if where else ())}
+    return {name: column for name, column in (given | dict(choice.mapping)).items() if name in used}
+
+
+def _lead(target: Path, source: Path, choice: Choice) -> str:
+    """Write the comments at the top of a study: how to build it again, and why it is this one."""
+    lines = [
+        f"Written for {source.name}; change what you like and build it again: "
+        f"scalefit report {shlex.quote(target.name)}",
+        *(["", "Why:", *choice.reasons] if choice.reasons else []),
+        *(["", "Left out:", *choice.left_out] if choice.left_out else []),
+    ]
+    printable = ("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in one) for one in lines)
+    return "\n".join(f"# {line}".rstrip() for line in printable)
+
+
+def _copied_name(name: str) -> str:
+    """Return what the copy is called: like the table, unless a study would read something else under that name."""
+    return f"table-{name}" if name in (*dataset_names(), STUDY, CACHE) else name
+
+
+def _make_folder(target: Path, source: Path, copied: str, study: bytes) -> None:
     """Make the folder, whole or not at all."""
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))  # a name that nobody else has
         partial.chmod(0o755)
-        if source is not None:
-            shutil.copy2(source, partial / source.name)
-        (partial / "study.toml").write_text(study, encoding="utf-8")
+        shutil.copy2(source, partial / copied)
+        (partial / STUDY).write_bytes(study)
         partial.rename(target)
-    except OSError as error:
+    except BaseException as error:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
+        if not isinstance(error, OSError):  # Ctrl-C
+            raise
         raise DataError(f"cannot make {str(target)!r}: {error.strerror}; name a folder you can write") from None
 
 
-def _look(table: Table) -> _Found:
-    """Find out what the columns allow."""
-    present = [name for name in QUANTITIES if has_column(table.frame, name)]
-    table = resolve(table, numeric=["loss", *present])
-    frame, lacking = table.frame, []
-    usable = []
-    for name in QUANTITIES:
-        if name not in present:
-            lacking.append(
-                f"Nothing is said of {_WORDS[name]}: the table has no column that is known as {name}. {_HOW[name]}"
-            )
-        elif frame[name].nunique() < 3:
-            lacking.append(f"Nothing is said of {_WORDS[name]}: {name} has fewer than three different values.")
-        else:
-            usable.append(name)
-    if not usable:
-        raise DataError(
-            f"the table {table.name!r} has no parameters, tokens, width or depth with three different values, "
-            "so there is no law to fit; map a column, for example --map params=YOUR_COLUMN"
-        )
-    groups, notes = _groups(frame)
-    cluster = next((name for name in RUNS if name in frame and frame[name].nunique() <= 0.8 * len(frame)), "")
-    if cluster and frame[cluster].nunique() < FEWEST_RUNS:
-        count = frame[cluster].nunique()
-        lacking.append(f"Rows count as independent: {count} levels of {cluster} are too few to resample them.")
-        cluster = ""
-    elif not cluster:
-        lacking.append(f"Rows count as independent runs: no column {', '.join(RUNS[:3])} … says which belong together.")
-    return _Found(table, tuple(usable), groups, cluster if cluster not in groups else "", (*lacking, *notes))
-
-
-def _groups(frame: pd.DataFrame) -> tuple[tuple[str, ...], list[str]]:
-    """Return text columns with few levels, at most two, and what is left out of them."""
-    names: list[str] = []
-    notes = []
-    for name in frame.columns:
-        column = frame[name]
-        if pd.api.types.is_numeric_dtype(column) or str(name) in RUNS or not str(name).isidentifier():
-            continue
-        counts = column.astype(str).value_counts()
-        if not 1 < len(counts) <= MOST_LEVELS:
-            continue
-        if counts.min() < ROWS_PER_LEVEL or len(names) == 2:
-            notes.append(f"The levels of {name} share a floor: {_reason(counts)}.")
-        else:
-            names.append(str(name))
-    if len(names) == 2 and frame.groupby(names).size().min() < ROWS_PER_LEVEL:
-        notes.append(f"The levels of {names.pop()} share a floor: some have fewer than {ROWS_PER_LEVEL} rows together.")
-    return tuple(names), notes
-
-
-def _reason(counts: pd.Series[int]) -> str:
-    if counts.min() < ROWS_PER_LEVEL:
-        return f"{counts.idxmin()!r} has {counts.min()} rows, of {ROWS_PER_LEVEL} needed"
-    return "two columns have floors of their own already"
-
-
-def _laws(found: _Found) -> dict[str, str]:
-    """Return the laws that the quantities allow, the main one first."""
-    have, floor = set(found.usable), f"E[{', '.join(found.groups)}]" if found.groups else "E"
-    laws: dict[str, str] = {}
-    if "width" in have:
-        shape = [f"c_{letter}/{name}^a_{letter}" for name, letter in _SHAPE.items() if name in have]
-        laws["shape"] = f"loss ~ {floor} + {' + '.join(shape)}"
-    if {"params", "tokens"} <= have:
-        laws["size"] = PRESETS["chinchilla"].replace("E", floor, 1)
-    elif "params" in have or ("tokens" in have and "width" not in have):
-        name = "params" if "params" in have else "tokens"
-        laws["size"] = PRESETS[name].replace("E", floor, 1)
-    if not laws:  # depth alone
-        laws["shape"] = f"loss ~ {floor} + c_l/depth^a_l"
-    fitting = {name: law for name, law in laws.items() if len(found.table.frame) > 2 * _count(law, found)}
-    fewest = min(laws, key=lambda name: _count(laws[name], found))
-    return fitting or {fewest: laws[fewest]}
-
-
-def _count(law: str, found: _Found) -> int:
-    levels = int(np.prod([found.table.frame[name].nunique() for name in found.groups])) if found.groups else 1
-    return len(Law.parse(law).parameters) - 1 + levels
-
-
-def _study(title: str, file: str, found: _Found, options: dict[str, Any]) -> dict[str, Any]:
+def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
     """Return the study as TOML takes it."""
     common = {"data": file, **options}
     study: dict[str, Any] = {
@@ -237,35 +162,42 @@ def _study(title: str, file: str, found: _Found, options: dict[str, Any]) -> dic
         "subtitle": f"A scaling law of {file}",
         "defaults": {"seed": 0},
         "fit": [], "sensitivity": [], "calibration": [], "answer": [], "section": [],
-        "left_out": list(found.lacking),
+        "left_out": list(choice.left_out),
     }  # fmt: skip
-    for name, law in _laws(found).items():
-        _add_law(study, name, law, found, common)
+    for name, law in choice.laws.items():
+        _add_law(study, name, law, choice, common)
     first = study["fit"][0]
-    exponents = [one.name for one in Law.parse(first["law"]).exponents]
+    study["front"] = {"fits": [one["name"] for one in study["fit"] if one["data"] == file]}
+    law = Law.parse(first["law"])
+    exponents = [one.name for one in law.exponents]
+    if len(exponents) == 1 and not law.groups:  # two panels, where one would be as wide as the page
+        names = [[exponents[0], one] for one in ("E", str(law.terms[0].coefficient))]
+        study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     if len(exponents) > 2:  # one row of panels, which page one has room for
         names = [list(pair) for pair in combinations(exponents, 2)]
-        study["front"] = {"figure": {"kind": "pairs", "fit": first["name"], "names": names}}
+        study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     return {key: value for key, value in study.items() if value != []}
 
 
-def _add_law(study: dict[str, Any], name: str, law: str, found: _Found, common: dict[str, Any]) -> None:
+def _add_law(study: dict[str, Any], name: str, law: str, choice: Choice, common: dict[str, Any]) -> None:
     """Add the fits, answers and sections of one law; where rows come in runs, page one shows the fit by run."""
-    words = _words_of(law)
+    words = words_of(law)
     parsed = Law.parse(law)
     exponent = parsed.exponents[0].name
     about_width = parsed.terms[0].variable == "width"
     asked: dict[str, Any] = {"parameter": exponent} | ({"reference": 1} if about_width else {})
-    clustered = {"cluster": found.cluster} if found.cluster else {}
+    clustered = {"cluster": choice.cluster} if choice.cluster else {}
     squares = {"law": law, "bootstrap": BOOTSTRAP, **common}
+    instead = {"instead": [f"{name}_huber", f"{name}_posterior"]}
     section: dict[str, Any] = {"title": f"Least squares: {words}", "fit": name, "alternatives": [f"{name}_huber"]}
     main = name
-    if found.cluster:
+    if choice.cluster:
         main = section["clustered"] = f"{name}_runs"
-        study["fit"].append({"name": main, "label": f"{words} · by {found.cluster}", **squares, **clustered})
+        label = f"{words} · by {choice.cluster}"
+        study["fit"].append({"name": main, "label": label, **instead, **squares, **clustered})
     study["fit"] += [
-        {"name": name, "label": f"{words} · squares", **squares},
-        {"name": f"{name}_huber", "label": f"{words} · Huber", "loss": "huber", **squares},
+        {"name": name, "label": f"{words} · squares", **instead, **squares},
+        {"name": f"{name}_huber", "label": f"{words} · Huber", "loss": "huber", **squares, **clustered},
         {"name": f"{name}_posterior", "label": f"{words} · posterior", "engine": "bayes", "law": law}
         | common | clustered,
     ]  # fmt: skip
@@ -282,7 +214,7 @@ def _add_law(study: dict[str, Any], name: str, law: str, found: _Found, common: 
     if {"params", "tokens"} <= set(parsed.variables):
         study["section"].append({"kind": "optimum", "title": "The best use of compute", "fit": main})
     _add_other_data(study, name, main, law, asked)
-    _add_steps(study, name, law, common | clustered)
+    _add_steps(study, name, law, {"needs": f"{name}_posterior", **common, **clustered})
 
 
 def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, asked: dict[str, Any]) -> None:
@@ -290,10 +222,10 @@ def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, asked
     plain = re.sub(r"\[[^\]]*\]", "", law)
     other = f"{name}_chinchilla"
     study["fit"].append(
-        {"name": other, "label": f"Chinchilla · {_words_of(law)}", "engine": "bayes", "data": "chinchilla",
+        {"name": other, "label": f"Chinchilla · {words_of(law)}", "engine": "bayes", "data": "chinchilla",
          "law": plain, "drop_highest_loss": 5}
     )  # fmt: skip
-    section = {"kind": "comparison", "title": f"Beside other data: {_words_of(law)}", **asked}
+    section = {"kind": "comparison", "title": f"Beside other data: {words_of(law)}", **asked}
     section["fits"] = [f"{name}_posterior", main, other]
     if plain == PRESETS["chinchilla"]:
         section["published"] = [{"label": "Besiroglu et al. 2024", "key": "besiroglu2024"}]
@@ -308,7 +240,7 @@ def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, asked
 
 def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any]) -> None:
     """Add the sensitivity and the calibration of one law."""
-    words, exponent = _words_of(law), Law.parse(law).exponents[0].name
+    words, exponent = words_of(law), Law.parse(law).exponents[0].name
     about_width = Law.parse(law).terms[0].variable == "width"
     tested = {"reference": 1, "region": [0.9, 1.1]} if about_width else {}
     study["sensitivity"].append(
@@ -325,13 +257,6 @@ def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any
     ]
 
 
-def _words_of(law: str) -> str:
-    """Name a law shortly by its columns: ``size and tokens``, ``width``, ``shape and tokens``."""
-    names = Law.parse(law).variables
-    words = ["size" if one == "params" else one for one in names]
-    return join(words if len(words) < 3 else ["shape", *words[2:]])
-
-
 def _not_counted(have: set[str]) -> list[str]:
     """Return what runs of language models differ in and a law leaves out; parameters stand for width and depth."""
     sizes = ["params"] if not have & {"params", "width", "depth"} else []
@@ -339,12 +264,4 @@ def _not_counted(have: set[str]) -> list[str]:
     return [one for one in (*sizes, *shape, "tokens") if one not in have]
 
 
-_WORDS: Final = {
-    "params": "parameters and of the best use of compute",
-    "tokens": "tokens and of the best use of compute",
-    "width": "the width term and of 1/width",
-    "depth": "depth",
-}
-_HOW: Final = {name: f"Map one with --map {name}=YOUR_COLUMN if it is there under another name." for name in QUANTITIES}
-_SHAPE: Final = {"width": "m", "depth": "l", "tokens": "D"}
 _COLUMNS: Final = {"params": "parameters"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from scalefit.errors import DataError
@@ -30,6 +31,7 @@ from scalefit.report.gallery import Gallery
 from scalefit.report.parts import Section
 from scalefit.report.published import published_point
 from scalefit.report.sentences import capital, words
+from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
 from scalefit.report.text import fill, join
 from scalefit.results import Fit
@@ -61,6 +63,10 @@ def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery)
         Words, the budgets, the powers of compute, the frontier; a note in place of all where there is no optimum.
     """
     text = [paragraph(fill(one, fits)) for one in section.text]
+    answering = stand_in(section.fit, fits, gallery.specs)
+    if answering.reason:
+        text = [note(f"The fit is “{gallery.labels[answering.name]}”. {answering.reason}"), *text]
+        section = replace(section, fit=answering.name)
     found, missing = _optima(section, fits, gallery)
     label = gallery.labels[section.fit]
     notes = [note(*missing)] if missing else []

@@ -23,11 +23,11 @@ from scalefit.sources import DATASET, locate
 __all__ = ["STEP_KEYS", "read_study"]
 
 PAPERS = ("a4", "us-letter")
-_OWN_KEYS = ("name", "data", "law", "label", "engine")
+_OWN_KEYS = ("name", "data", "law", "label", "engine", "instead")
 STEP_KEYS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     {
-        "sensitivity": ("name", "label", "data", "law"),
-        "calibration": ("name", "label", "data", "law"),
+        "sensitivity": ("name", "label", "data", "law", "needs"),
+        "calibration": ("name", "label", "data", "law", "needs"),
         "toy": ("name", "label", "data", "grid"),
     }
 )
@@ -235,6 +235,12 @@ def _check_references(study: Study) -> None:
     for where, name in _names(study):
         if name not in specs:
             raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
+    for one in study.fit:
+        for name in one.instead:
+            if Law.parse(specs[name].law) != Law.parse(one.law):
+                raise StudyError(
+                    f"{study.path.name}, fit {one.name!r}, instead: {name!r} fits another law; name a fit of {one.law}"
+                )
     steps = [one.name for one in study.steps]
     for where, name in _steps(study):
         if name not in steps:
@@ -313,6 +319,11 @@ def _names(study: Study) -> Iterator[tuple[str, str]]:
         for key in _SEVERAL_FITS:
             for name in getattr(part, key, ()):
                 yield where, name
+    for one in study.fit:
+        yield from ((f"fit {one.name!r}, instead", name) for name in one.instead)
+    for step in study.steps:
+        if step.needs:
+            yield f"{step.kind} {step.name!r}, needs", step.needs
 
 
 def _steps(study: Study) -> Iterator[tuple[str, str]]:

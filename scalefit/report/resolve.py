@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from scalefit import __version__
+from scalefit.report.budget import affordable
 from scalefit.report.engines import ENGINES, option_names
 from scalefit.report.parts import Figure
 from scalefit.report.provenance import data_files
@@ -22,7 +23,7 @@ _MOST: Final[Mapping[str, int]] = MappingProxyType({"bootstrap": 200, "draws": 1
 
 
 def drafted(study: Study) -> Study:
-    """Cut a study down to what takes seconds: few draws, importance sampling only, no sweep to train.
+    """Cut a study down to what takes seconds: few draws, importance sampling only, no sweep to train, no step too long.
 
     Parameters
     ----------
@@ -34,27 +35,30 @@ def drafted(study: Study) -> Study:
     Study
         Marked as a draft.
     """
+    study = replace(
+        study,
+        fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine].run)) for one in study.fit),
+        sensitivity=_fewer_in(study.sensitivity),
+        calibration=_fewer_in(study.calibration),
+    )
     trained = {one.name for one in study.toy if one.grid}
+    dropped, notes = affordable(study)
+    out = trained | dropped
     sections = []
     for one in study.section:
-        steps = tuple(name for name in one.steps if name not in trained)
-        figures = tuple(_without(figure, trained) for figure in one.figures)
+        steps = tuple(name for name in one.steps if name not in out)
+        figures = tuple(_without(figure, out) for figure in one.figures)
         kept = tuple(figure for figure in figures if figure is not None)
         if steps or not one.steps:
             sections.append(replace(one, steps=steps, figures=kept))
-    note = f"A draft trains no toy models: {', '.join(sorted(trained))}."
+    toys = (f"A draft trains no toy models: {', '.join(sorted(trained))}.",) if trained else ()
     return replace(
         study,
-        fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine].run)) for one in study.fit),
-        sensitivity=tuple(
-            replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in study.sensitivity
-        ),
-        calibration=tuple(
-            replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in study.calibration
-        ),
-        toy=tuple(one for one in study.toy if not one.grid),
+        sensitivity=tuple(one for one in study.sensitivity if one.name not in out),
+        calibration=tuple(one for one in study.calibration if one.name not in out),
+        toy=tuple(one for one in study.toy if one.name not in out),
         section=tuple(sections),
-        left_out=(*study.left_out, note) if trained else study.left_out,
+        left_out=(*study.left_out, *toys, *notes),
         draft=True,
     )
 
@@ -88,6 +92,10 @@ def resolved_text(study: Study) -> str:
 def resolved_hash(study: Study) -> str:
     """Return the sha256 of :func:`resolved_text`."""
     return sha256(resolved_text(study).encode()).hexdigest()
+
+
+def _fewer_in(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+    return tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in steps)
 
 
 def _without(figure: Figure, trained: set[str]) -> Figure | None:

@@ -22,6 +22,7 @@ from scalefit.report.parts import Answer, Card, Figure, Section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
+from scalefit.report.standin import stand_in
 from scalefit.report.step_sections import calibration_section, sensitivity_section, toy_section
 from scalefit.report.study import Study
 from scalefit.report.tables import alternatives_table, estimates_table, level_tables, models_table
@@ -72,7 +73,7 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
         blocks += part(f"section-{place}", about, partial(_section, section, work.fits))
     if study.left_out:
-        blocks += [heading("What this report does not have"), *(paragraph(fill(one, {})) for one in study.left_out)]
+        blocks += [heading("What this report does not have"), *(paragraph(one) for one in study.left_out)]
     whole = replace(study, path=Path())
     return blocks + part("method", whole, lambda gallery: method_blocks(study, work.fits, gallery)), files
 
@@ -98,31 +99,32 @@ def _front(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
         {"kind": "answer", "items": [paragraph(*_answer(one, fits, gallery))["runs"] for one in study.answer]}
     ]
     if study.card:
-        blocks.append(cards([_card(one, fits) for one in study.card]))
+        blocks.append(cards([_card(one, fits, gallery) for one in study.card]))
     laws = dict.fromkeys(fit.law for fit in shown.values())
     blocks.append(equations([equation(law) for law in laws]))
     blocks.append(models_table(shown))
     if study.front.figure is not None:
-        blocks.append(gallery.draw(study.front.figure, study.fit[0].name) | {"floating": False})
+        figure = study.front.figure
+        drawn = stand_in(figure.fit or study.fit[0].name, fits, gallery.specs).name
+        blocks.append(gallery.draw(replace(figure, fit=drawn), drawn) | {"floating": False})
     return blocks
 
 
-def _card(card: Card, fits: Fits) -> tuple[str, str, str]:
-    fit = fits[card.fit]
+def _card(card: Card, fits: Fits, gallery: Gallery) -> tuple[str, str, str]:
+    found = stand_in(card.fit, fits, gallery.specs)
+    fit = fits[found.name]
     if fit.status != CONVERGED:
         return card.title, "no answer", f"the fit is {fit.status}"
-    found = [fit[name] for name in card.parameters]
+    numbers = [fit[name] for name in card.parameters]
     level = f"{fit.uncertainty.level:.0%}"
-    if len(found) == 1:
-        one = found[0]
-        return (
-            card.title,
-            plus_minus(one.value, one.se),
-            f"{level} interval {rounded_interval(one.lo, one.hi, one.se)}",
-        )
-    value = "\u2003".join(plus_minus(one.value, one.se).partition(" ± ")[0] for one in found)
-    detail = join([rounded_interval(one.lo, one.hi, one.se) for one in found])
-    return card.title, value, f"{level} intervals {detail}"
+    by = "" if not found.reason else ", posterior" if fit.posterior is not None else f", {say.method(fit)}"
+    if len(numbers) == 1:
+        one = numbers[0]
+        interval = rounded_interval(one.lo, one.hi, one.se)
+        return card.title, plus_minus(one.value, one.se), f"{level} interval {interval}{by}"
+    value = "\u2003".join(plus_minus(one.value, one.se).partition(" ± ")[0] for one in numbers)
+    detail = join([rounded_interval(one.lo, one.hi, one.se) for one in numbers])
+    return card.title, value, f"{level} intervals {detail}{by}"
 
 
 def _answer(answer: Answer, fits: Fits, gallery: Gallery) -> tuple[str, str]:
@@ -130,16 +132,25 @@ def _answer(answer: Answer, fits: Fits, gallery: Gallery) -> tuple[str, str]:
     return f"**{lead}**" if answer.title else "", ANSWERS[answer.rule](answer, fits, gallery)
 
 
-def _answer_law(answer: Answer, fits: Fits, _: Gallery) -> str:
-    fit = fits[answer.fit]
+def _answer_law(answer: Answer, fits: Fits, gallery: Gallery) -> str:
+    found = stand_in(answer.fit, fits, gallery.specs)
+    fit = fits[found.name]
     told = [say.published_sentence(fit, published_point(fit, paper)) for paper in answer.published]
-    return " ".join([say.law_sentence(fit), *told])
+    lead = f"By {say.method(fit)}, " if found.reason else ""
+    law = say.law_sentence(fit)
+    law = lead + law[:1].lower() + law[1:] if lead else law
+    others = [fits[name] for name in gallery.specs[answer.fit].instead if name != found.name]
+    apart = say.disagreement_sentence(fit, [one for one in others if one.status == CONVERGED])
+    return " ".join(filter(None, [law, found.reason, apart, *told]))
 
 
 def _answer_reference(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    also = {gallery.labels[name]: fits[name] for name in answer.also}
+    main = stand_in(answer.fit, fits, gallery.specs).name
+    fit = fits[main]
+    # a fit without an answer neither agrees nor disagrees
+    also = {gallery.labels[name]: fits[name] for name in answer.also if fits[name].status == CONVERGED and name != main}
     reference = 1.0 if answer.reference is None else answer.reference
-    return say.reference_sentence(fits[answer.fit], answer.parameter, reference, also)
+    return say.reference_sentence(fit, answer.parameter, reference, also)
 
 
 def _answer_pooled(answer: Answer, fits: Fits, gallery: Gallery) -> str:

@@ -24,7 +24,9 @@ __all__ = [
     "alternatives_sentence",
     "capital",
     "cluster_sentence",
+    "disagreement_sentence",
     "law_sentence",
+    "method",
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
@@ -94,6 +96,26 @@ def law_sentence(fit: Fit) -> str:
     said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if fit.posterior is not None else ""
     return f"On {fit.n_rows} rows of {_table(fit)} {said}{mean}."
+
+
+def method(fit: Fit) -> str:
+    """Name what was minimised or sampled: ``Huber’s loss``."""
+    if fit.posterior is not None:
+        return "the posterior with Student’s t" if fit.objective.loss == "student_t" else "the posterior"
+    return "Huber’s loss" if fit.objective.loss == "huber" else "least squares"
+
+
+def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
+    """Say that an exponent depends on the loss: two fits of the same rows, each outside the other's interval."""
+    for other in others:
+        for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
+            there = other[one.name]
+            if not _contains(one, there.value) and not _contains(there, one.value):
+                return (
+                    f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
+                    "Rows that the law does not describe make such a difference; look at the residuals."
+                )
+    return ""
 
 
 def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str, Fit] | None = None) -> str:

@@ -47,6 +47,9 @@ class FitSpec:
         What tables and figures call it; the name when empty.
     engine : {"least squares", "bayes"}
         How it is fitted.
+    instead : tuple of str
+        Fits of the same law whose numbers page one and the optimum take where this one has no answer, or one that a
+        few rows far from all others decide; in order of preference.
     options : mapping
         Keywords of ``fit`` or ``bayes`` that differ from their defaults.
     """
@@ -56,6 +59,7 @@ class FitSpec:
     law: str
     label: str = ""
     engine: str = LEAST_SQUARES
+    instead: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +81,8 @@ class StepSpec:
         For ``toy``: the grid of a sweep that is trained as part of the study, a TOML file relative to it.
     label : str
         What tables and figures call it; the name when empty.
+    needs : str
+        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
     options : mapping
         Keywords of the function that differ from their defaults.
     """
@@ -87,6 +93,7 @@ class StepSpec:
     law: str = ""
     grid: str = ""
     label: str = ""
+    needs: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -15,10 +15,11 @@ from scalefit.datasets import data_directory
 from scalefit.files import read_kept, write_atomically
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
+from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block
 from scalefit.report.engines import code_hash, fingerprint, run_spec
 from scalefit.report.provenance import data_hash, versions
-from scalefit.report.steps import StepResult, cells_folder, run_step, step_key
+from scalefit.report.steps import StepFailed, StepResult, cells_folder, run_step, step_key
 from scalefit.report.study import BAYES, FitSpec, Study, as_plain
 from scalefit.results import Fit
 from scalefit.storage import load_fit, save_fit
@@ -161,6 +162,9 @@ class Work:
 
     def _step(self, name: str) -> StepResult:
         spec, folder = self.study.step(name), self.study.path.parent
+        if spec.needs and self.fits[spec.needs].status != CONVERGED:
+            label, status = self.study.labels[spec.needs], self.fits[spec.needs].status
+            return StepFailed(f"it is left out because the fit “{label}”, on which it rests, is {status}.")
         return run_step(spec, folder, self._shelf(cells_folder(spec, folder)), self.progress)
 
     def _shelf(self, name: str) -> Path:
