@@ -87,7 +87,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "parameters": [{"name": p.coef.name, "level": list(p.level), "kind": p.kind} for p in fit.parameters],
         "findings": [asdict(finding) for finding in fit.findings],
         "source": asdict(fit.source),
-        "uncertainty": {name: getattr(spread, name) for name in ("method", "level", "requested", "failed")},
+        "uncertainty": {name: getattr(spread, name) for name in ("method", "level", "requested", "failed", "failures")},
         "optima": [asdict(optimum) for optimum in fit.optima],
         "seed": fit.seed,
         "label": fit.label,
@@ -213,7 +213,8 @@ def _key(saved: str | list[Any], parameters: tuple[Parameter, ...]) -> Key:
 
 
 def _finding(record: dict[str, Any], parameters: tuple[Parameter, ...]) -> Finding:
-    return Finding(**record | {"about": tuple(_key(one, parameters) for one in record.get("about", ()))})
+    about = tuple(_key(one, parameters) for one in record.get("about", ()))
+    return Finding(**record | {"about": about, "rows": tuple(record.get("rows", ()))})
 
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
@@ -223,6 +224,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     dropped = tuple(Dropped(**one) for one in source["dropped"])
     optima = [one | {"estimate": tuple(one["estimate"])} for one in record["optima"]]
     spread: dict[str, Any] = record["uncertainty"] | {name: arrays.get(name) for name in ARRAYS}
+    spread["failures"] = tuple(map(tuple, spread.get("failures", ())))
     return Fit(
         law=law,
         engine=record["engine"],
