@@ -115,11 +115,11 @@ def carriers_of(residual: Array, share: Array, index: NDArray[np.int64]) -> Carr
     order = np.argsort(-share, kind="stable")
     total = np.cumsum(share[order])
     count = int(np.searchsorted(total, HALF * total[-1], side="right")) + 1 if total[-1] > 0 else len(order) + 1
-    if count > min(MOST_CARRIERS, max(1, int(FEW * len(order)))):
+    most = min(MOST_CARRIERS, max(1, int(FEW * len(order))))
+    far = np.abs(residual[order]) > FAR * float(np.median(np.abs(residual))) / stats.norm.ppf(0.75)
+    if count > most or not far[:count].all():
         return None
-    typical = float(np.median(np.abs(residual))) / stats.norm.ppf(0.75)
-    if not np.abs(residual[order[:count]]).min() > FAR * typical:
-        return None
+    count = min(most, int(np.argmin(far)) or count)  # with the others that are as far out
     return Carriers(tuple(int(index[i]) for i in order[:count]), float(total[count - 1] / total[-1]))
 
 
@@ -324,37 +324,45 @@ def repeats_message(law: Law, frame: pd.DataFrame, repeats: Repeats, *, log_spac
         Sentences, with the options that would use the column.
     """
     own = " and ".join([*dict.fromkeys(law.variables), *law.groups])
-    gap = (
-        f"a factor of {rounded(float(np.exp(repeats.gap)), np.exp(repeats.gap) / 10)}"
-        if log_space
-        else rounded(repeats.gap)
-    )
     rows = named_rows(frame, law, repeats.rows)
+    factor = rounded(float(np.exp(repeats.gap)), float(np.exp(repeats.gap)) / 10) if log_space else ""
     if repeats.column is None:
         return (
-            f"Rows with the same {own} differ in {law.response} by {gap} in the middle of {repeats.settings} repeated "
-            f"settings (most between {rows}), and no other column of the table separates them: the law lacks what they "
-            "differ in. Add the column that does, or keep comparable runs with --where."
+            f"Rows with the same {own} differ in {law.response} by a factor of {factor} (median of {repeats.settings} "
+            f"repeated settings; most between {rows}), and no single column of the table separates them: the law lacks "
+            "what they differ in. Add the column that does, or keep comparable runs with --where."
         )
-    column = repeats.column
-    number = pd.api.types.is_numeric_dtype(frame[column].dtype)
-    kept = f"{_column(column)} == {repeats.low if number else json.dumps(repeats.low, ensure_ascii=False)}"
-    levels = _with_levels(law, column)
-    return (
-        f"Rows with the same {own} differ by {column}: {law.response} is {gap} higher for "
-        f"{printed_label(repeats.high)} than for {printed_label(repeats.low)} ({repeats.settings} repeated "
-        f"settings, such as {rows}). Fit one level (--where {shlex.quote(kept)})"
-        + (f", or a floor for each: {shlex.quote(levels)}." if levels else ".")
+    column, (low, high) = repeats.column, map(printed_label, (repeats.low, repeats.high))
+    more = (
+        f"{factor} times as high for {high} as for {low}"
+        if log_space
+        else f"{rounded(repeats.gap)} higher for {high} than for {low}"
     )
+    kept = f"{_column(column)} == {_literal(frame[column], repeats.low)}"
+    return (
+        f"Rows with the same {own} differ by {column}: {law.response} is {more} ({repeats.settings} repeated settings, "
+        f"such as {rows}). Fit one level (--where {shlex.quote(kept)}){_with_column(law, frame[column])}."
+    )
+
+
+def _literal(column: pd.Series[Any], label: str) -> str:
+    """Write a label as --where compares it with its column: numbers and truth values bare, text in quotes."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return label.lower()
+    return label if pd.api.types.is_numeric_dtype(column.dtype) else json.dumps(label, ensure_ascii=False)
+
+
+def _with_column(law: Law, column: pd.Series[Any]) -> str:
+    """Advise how the law can use a column: a term of a number, a floor for each label."""
+    name = str(column.name)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return f", or give the law a term in {name}"
+    if not isinstance(law.floor, Coef) or not name.isidentifier():
+        return ""
+    levels = replace(law, floor=Coef(law.floor.name, (*law.floor.groups, name)))
+    return f", or a floor for each: {shlex.quote(str(levels))}"
 
 
 def _column(name: str) -> str:
     """Write the name of a column as --where reads it."""
     return name if name.isidentifier() else f"`{name.replace('`', '``')}`"
-
-
-def _with_levels(law: Law, column: str) -> str | None:
-    """Write the law with a floor for each level of a column; None without a floor or for a name that is no word."""
-    if not isinstance(law.floor, Coef) or not column.isidentifier():
-        return None
-    return str(replace(law, floor=Coef(law.floor.name, (*law.floor.groups, column))))
