@@ -249,3 +249,20 @@ def test_a_coordinate_pressed_on_its_upper_bound_is_as_good_as_held():
     assert free.theta[0] == pytest.approx([mean, 60.0], rel=1e-12)
     np.testing.assert_array_equal(free.theta, held.theta)
     assert (free.status[0], free.iterations[0]) == (CONVERGED, held.iterations[0])
+
+
+def test_a_start_whose_step_leaves_the_box_is_not_taken_for_an_optimum():
+    # replicate 2728 stayed at its start: the step was cut at E = 0, and the cut step raised the model
+    design = build_problem(Law.parse("loss ~ E + A/tokens^alpha"), nearly_without_a_floor()).design
+    start = search(design)[0].theta
+    resampling = Resampling(BOOTSTRAP, np.arange(18), 18, 0, 4)
+    refit = minimise_resamples(
+        design.rows, design.link, start[None], resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
+    )
+    other = minimise_resamples(
+        design.rows, design.link, refit.theta, resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
+    )
+    assert refit.status[0] == CONVERGED
+    assert not np.allclose(refit.theta[0], start)
+    assert refit.value[0] == pytest.approx(other.value[0], rel=1e-9)
+    assert refit.theta[0, 0] == pytest.approx(0.2036, abs=1e-3)

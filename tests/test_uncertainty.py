@@ -133,3 +133,12 @@ def test_jackknife_interval_of_a_mean_is_students():
     lo, hi = stats.t.interval(0.9, 4, loc=level.mean(), scale=level.std(ddof=1) / np.sqrt(5))
     assert result["E"].se == pytest.approx(level.std(ddof=1) / np.sqrt(5), rel=1e-6)
     assert (result["E"].lo, result["E"].hi) == pytest.approx((lo, hi), rel=1e-6)
+
+
+def test_refits_of_a_term_that_vanished_from_the_fit_have_answers_and_may_bring_it_back():
+    """Width and depth of these runs move together: the fit drops one, some resamples the other."""
+    result = fit("porian", "universal", bootstrap=200, throw=False)
+    assert result.status == "not identified"
+    assert result.uncertainty.failed == 0
+    gone = result.uncertainty.draws[:, result.names.index("c_m")] < np.log(1e-6)
+    assert 0.1 < gone.mean() < 0.9

@@ -20,6 +20,7 @@ from scalefit.solver.search import Optimum
 __all__ = ["jackknife", "pairs_bootstrap"]
 
 Array = NDArray[np.float64]
+GONE, REVIVED = 1e-6, 1e-3  # size of a term, as part of the mean response, that vanished and that begins anew
 RIVAL = 1.2  # local optima within this factor of the best are starts of every replicate, too
 
 
@@ -32,13 +33,27 @@ def _refit(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> Minima:
-    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
     design = problem.design
+    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
+    rivals += _revived(problem, optima[0].theta)
     resampling = Resampling(kind, problem.cluster, problem.n_cluster, seed, len(problem.parameters) + 1)
     return minimise_resamples(
         design.rows, design.link, np.array(rivals), resampling, replicates=range(replicates), delta=delta,
         log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
     )  # fmt: skip
+
+
+def _revived(problem: Problem, theta: Array) -> list[Array]:
+    """Give refits a start in which terms that vanished from the fit are back.
+
+    A resample may need them, but at sizes of 1e-17 a term gains nothing by growing an e-fold, and stays.
+    """
+    law = problem.design.law
+    small = np.log(REVIVED * np.average(law.response))
+    back = theta.copy()
+    sizes = back[law.n_floor : law.n_floor + law.n_coef]
+    np.maximum(sizes, small, out=sizes, where=sizes < small + np.log(GONE / REVIVED))
+    return [] if np.array_equal(back, theta) else [back]
 
 
 def pairs_bootstrap(
