@@ -13,6 +13,7 @@ from scalefit.tables import Dropped
 
 __all__ = [
     "CONVERGED",
+    "MOST_FAILED",
     "NOT_CONVERGED",
     "NOT_IDENTIFIED",
     "Estimate",
@@ -27,6 +28,10 @@ __all__ = [
 Array = NDArray[np.float64]
 
 CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
+
+# Refits without an answer are not a random sample of all refits: they are those in which the law is hardest to
+# identify. At 2% they can hide most of one tail of a 95% interval, which holds 2.5%; then no interval is given.
+MOST_FAILED = 0.02
 
 
 @dataclass(frozen=True)
@@ -102,15 +107,18 @@ class Finding:
     severity : {"not converged", "not identified", "warning", "note"}
         The first two decide the status.
     message : str
-        A sentence.
+        What is wrong and what to do next.
     about : tuple of (str, tuple of str)
         The parameters that it concerns, by coefficient and level; empty when it concerns the whole fit.
+    rows : tuple of int
+        Row numbers of the table that it is about; empty when it is about all of them.
     """
 
     code: str
     severity: str
     message: str
     about: tuple[Key, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Uncertainty:
     level : float
         Probability of the intervals.
     se, lo, hi : array, shape (P,)
-        Standard errors and interval ends; coefficients as logs.
+        Standard errors and interval ends; coefficients as logs. NaN where the intervals are withheld.
     covariance : array, shape (P, P)
         Covariance; coefficients as logs.
     draws : array, shape (R, P), optional
@@ -154,7 +162,9 @@ class Uncertainty:
     gauss_newton : array, shape (P,)
         Standard errors for independent rows of equal scatter, to compare with; zeros in a posterior.
     requested, failed : int
-        Replicates asked for, and those that did not converge (left out).
+        Replicates asked for, and those without an answer (left out). A refit that ends on a bound has an answer.
+    failures : tuple of (str, int)
+        Why replicates have no answer, and how many each.
     """
 
     method: str
@@ -167,6 +177,12 @@ class Uncertainty:
     draws: Array | None = None
     requested: int = 0
     failed: int = 0
+    failures: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there are no intervals, because too many replicates have no answer."""
+        return self.failed > MOST_FAILED * self.requested
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,20 +105,21 @@ class Fit:
 
     @property
     def message(self) -> str:
-        """The status in words."""
+        """The status in words: what breaks the result, or how the optimum was reached and what warnings there are."""
         bad = [finding.message for finding in self.findings if finding.severity == self.status]
-        warnings = [finding.message for finding in self.findings if finding.severity == "warning"]
-        if bad:
-            return " ".join(bad)
+        warnings = [finding for finding in self.findings if finding.severity == "warning"]
+        if bad:  # and the rows that may be the reason
+            return " ".join([*bad, *(finding.message for finding in warnings if finding.rows)])
+        return " ".join([self.search_message, *(finding.message for finding in warnings)])
+
+    @property
+    def search_message(self) -> str:
+        """How the optimum or the posterior was reached, without what limits it."""
         if self.posterior is not None:
-            return " ".join([self.posterior.verdict, *warnings])
-        if warnings:
-            return "Converged to the global optimum found, with warnings: " + " ".join(warnings)
+            return self.posterior.verdict
         starts = sum(one.hits for one in self.optima)
-        return (
-            f"Converged; of the {starts} starts followed to their end, {self.optima[0].hits} ended at this optimum "
-            "and none below it."
-        )
+        hits = self.optima[0].hits
+        return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
 
     @property
     def n_rows(self) -> int:
@@ -210,6 +211,8 @@ class Fit:
             When the fit has none.
         """
         index = self.place(name)
+        if self.uncertainty.withheld:
+            raise DataError(self._no_intervals())
         if self.uncertainty.draws is None:
             raise DataError(f"this fit's errors come from {self.uncertainty.method}, which has no replicates")
         column = self.uncertainty.draws[:, index]
@@ -236,11 +239,14 @@ class Fit:
         Raises
         ------
         DataError
-            When a column or a level is missing, or a value is not a positive number.
+            When a column or a level is missing, or a value is not a positive number; or when ``prob`` is given and
+            the fit has no intervals because too many of its refits have no answer.
         """
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        if prob is not None and self.uncertainty.withheld:
+            raise DataError(self._no_intervals())
         out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
@@ -303,13 +309,20 @@ class Fit:
 
         save_fit(self, path)
 
+    def _no_intervals(self) -> str:
+        spread = self.uncertainty
+        return (
+            f"this fit has no intervals, because {spread.failed} of {spread.requested} refits have no answer; "
+            "fit a law with fewer parameters, or use --uncertainty hc3"
+        )
+
     def _estimate(self, i: int) -> Estimate:
         spread, parameter, value = self.uncertainty, self.parameters[i], float(self.point[i])
         se, lo, hi = float(spread.se[i]), float(spread.lo[i]), float(spread.hi[i])
         plain = float(spread.gauss_newton[i])
         if not parameter.is_log:
             return Estimate(parameter.coef.name, parameter.kind, value, se, lo, hi, None, None, plain, parameter.level)
-        raw = _exp(value)
+        raw = float(_exp(value))
         raw_se = raw * se if spread.draws is None else _deviation(_exp(spread.draws[:, i]))
         return Estimate(
             parameter.coef.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),

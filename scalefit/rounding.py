@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["as_printed", "plus_minus", "rounded", "rounded_interval", "rounded_range", "two_digits"]
+__all__ = ["as_printed", "plus_minus", "power_of_ten", "rounded", "rounded_interval", "rounded_range", "two_digits"]
 
 MINUS = "−"
 THIN = "\u202f"  # a narrow space that does not break, between thousands
@@ -60,6 +60,8 @@ def plus_minus(value: float, uncertainty: float) -> str:
 
 def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> str:
     """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
+    if math.isnan(lo) and math.isnan(hi):
+        return "not given"
     width = uncertainty if uncertainty else (hi - lo) / 4
     return f"[{rounded(lo, width)}, {rounded(hi, width)}]"
 
@@ -70,8 +72,20 @@ def two_digits(value: float) -> str:
 
 
 def rounded_range(lo: float, hi: float) -> str:
-    """Print ``[lo, hi]`` whose ends lie a large factor apart, each with two digits of its own."""
-    return f"[{two_digits(lo)}, {two_digits(hi)}]"
+    """Print ``[lo, hi]`` whose ends lie a large factor apart, each with two digits of its own.
+
+    Of positive numbers known by their logarithms, an end that no float holds is printed as beyond what one does.
+    """
+    low = f"below 1e{MINUS}308" if lo == 0 else two_digits(lo)
+    high = "above 1e308" if hi == math.inf else two_digits(hi)
+    return f"[{low}, {high}]"
+
+
+def power_of_ten(log: float) -> str:
+    """Print ``exp(log)`` with two digits, also where no float holds it."""
+    tens = log / math.log(10)
+    power = math.floor(tens)
+    return f"{10 ** (tens - power):.1f}e{power}".replace("-", MINUS)
 
 
 def as_printed(value: float, error: float | None = None) -> str:

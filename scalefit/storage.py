@@ -99,7 +99,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "parameters": [{"name": p.coef.name, "level": list(p.level), "kind": p.kind} for p in fit.parameters],
         "findings": [asdict(finding) for finding in fit.findings],
         "source": asdict(fit.source),
-        "uncertainty": {name: getattr(spread, name) for name in ("method", "level", "requested", "failed")},
+        "uncertainty": {name: getattr(spread, name) for name in ("method", "level", "requested", "failed", "failures")},
         "optima": [asdict(optimum) for optimum in fit.optima],
         "seed": fit.seed,
         "label": fit.label,

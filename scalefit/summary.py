@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from scalefit.escape import markup
 from scalefit.names import printed_name
 from scalefit.records import Estimate
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
+from scalefit.rounding import plus_minus, power_of_ten, rounded, rounded_interval, rounded_range, two_digits
 
 __all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_text", "interval_text", "is_loose"]
 
 ROBUST_RATIO = 1.5  # robust over plain standard error beyond which the difference is shown
+MANY_TIMES = 100.0  # beyond, the ratio only says that one of the two errors means nothing
 
 
 def is_loose(one: Estimate) -> bool:
     """Whether a coefficient is known to a factor only: plus or minus its error would reach 0, where it cannot be."""
-    return one.log_value is not None and not one.se < one.value
+    return one.log_value is not None and not math.isnan(one.se) and not one.se < one.value
 
 
 def estimate_text(one: Estimate, *, alone: bool = True) -> str:
@@ -35,13 +38,21 @@ def estimate_text(one: Estimate, *, alone: bool = True) -> str:
         the standard deviation of the number itself is that of its few largest draws.
     """
     if not is_loose(one):
-        return plus_minus(one.value, one.se)
-    return two_digits(one.value) + (f" {interval_text(one)}" if alone else "")
+        none = " (no interval)" if alone and _has_no_interval(one) else ""
+        return plus_minus(one.value, one.se) + none
+    value = two_digits(one.value) if math.isfinite(one.value) else power_of_ten(one.log_value or 0.0)
+    return value + (f" {interval_text(one)}" if alone else "")
 
 
 def interval_text(one: Estimate) -> str:
     """Print the interval of an estimate, rounded by its error or, of a loose coefficient, each end by itself."""
+    if _has_no_interval(one):
+        return "not given"
     return rounded_range(one.lo, one.hi) if is_loose(one) else rounded_interval(one.lo, one.hi, one.se)
+
+
+def _has_no_interval(one: Estimate) -> bool:
+    return math.isnan(one.lo) and math.isnan(one.hi)
 
 
 def fit_text(fit: Fit) -> str:
@@ -59,18 +70,26 @@ def fit_text(fit: Fit) -> str:
     """
     source, spread = fit.source, fit.uncertainty
     dropped = "; ".join(one.words for one in source.dropped)
+    first, *others = _findings(fit)
     lines = [
-        f"{fit.status}: {fit.message}",
+        f"{fit.status}: {first}",
         f"  law        {fit.law}",
         f"  data       {source.name}, {fit.n_rows} of {source.rows_read} rows" + (f" ({dropped})" if dropped else ""),
         f"  objective  {fit.value:.12g} ({fit.objective})",
-        f"  errors     {spread.method}, {spread.level:.0%} intervals",
+        f"  errors     {spread.method}, {'no' if spread.withheld else f'{spread.level:.0%}'} intervals",
         *_posterior_lines(fit),
         "",
         *_parameter_lines(fit),
     ]
-    notes = [one.message for one in fit.findings if one.severity == "note"]
-    return "\n".join(lines + [f"  note: {note}" for note in (*notes, *source.remarks)])
+    return "\n".join([*lines, *(f"  {one}" for one in others)])
+
+
+def _findings(fit: Fit) -> list[str]:
+    """Say everything that limits a result, the worst first and once; the first belongs to the status."""
+    bad = [one for one in fit.findings if one.severity not in ("warning", "note")]
+    rest = [one for one in fit.findings if one not in bad[:1]]
+    lead = bad[0].message if bad else fit.search_message
+    return [lead, *(f"{one.severity}: {one.message}" for one in rest), *(f"note: {one}" for one in fit.source.remarks)]
 
 
 def _posterior_lines(fit: Fit) -> list[str]:
@@ -102,7 +121,8 @@ def _parameter_lines(fit: Fit) -> list[str]:
     table = [["parameter", "estimate", "interval", "log", "robust/plain"]]
     for one, ratio in zip(fit.estimates, ratios, strict=True):
         log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
-        table.append([one.name, estimate_text(one, alone=False), interval_text(one), log, rounded(ratio, 0.5)])
+        times = f"> {MANY_TIMES:.0f}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
+        table.append([one.name, estimate_text(one, alone=False), interval_text(one), log, times])
     columns = list(zip(*table, strict=True))[: 5 if show_ratio else 4]
     columns = [column for column in columns if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
@@ -112,7 +132,7 @@ def _parameter_lines(fit: Fit) -> list[str]:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")
     loose = [one.name for one in fit.estimates if is_loose(one)]
     if loose:
-        lines.append(f"  {', '.join(loose)}: no ± is given, for it would reach 0; read the interval")
+        lines.append(f"  {', '.join(loose)}: no ± is given, because it would reach 0; read the interval")
     return lines
 
 
@@ -133,7 +153,12 @@ def fit_html(fit: Fit) -> str:
         f"<tr><td>{markup(one.name)}</td><td>{estimate_text(one, alone=False)}</td><td>{interval_text(one)}</td></tr>"
         for one in fit.estimates
     )
-    head = f"<b>{fit.status}</b>: {markup(fit.message)}<br><code>{markup(str(fit.law))}</code>"
+    first, *others = _findings(fit)
+    head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
     names = "<tr><th>parameter</th><th>estimate</th><th>interval</th></tr>"
-    caption = markup(f"{fit.n_rows} rows of {fit.source.name}; intervals: {fit.uncertainty.method}")
-    return f"<div>{head}<table>{names}{cells}</table><small>{caption}</small></div>"
+    spread = fit.uncertainty
+    how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
+    caption = markup(f"{fit.n_rows} rows of {fit.source.name}; intervals: {how}")
+    limits = "".join(f"<li>{markup(one)}</li>" for one in others)
+    below = f"<ul>{limits}</ul>" if limits else ""
+    return f"<div>{head}<table>{names}{cells}</table>{below}<small>{caption}</small></div>"

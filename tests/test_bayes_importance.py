@@ -110,3 +110,13 @@ def test_weighted_quantiles_of_equal_weights_are_the_usual_ones():
     values = np.random.default_rng(0).normal(size=(2000, 2))
     found = _weighted_quantiles(values, np.full(2000, 1 / 2000), (0.025, 0.5))
     np.testing.assert_allclose(found, np.quantile(values, [0.025, 0.5], axis=0, method="hazen"), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [0.1, 0.5, 0.9])
+def test_khat_is_shrunk_towards_a_half_as_by_ten_observations(shape):
+    """Vehtari et al. 2024, equation 13, from the estimate of Zhang and Stephens 2009 as ArviZ computes it."""
+    arviz = pytest.importorskip("arviz")
+    size = 100
+    weights = stats.genpareto(shape).ppf((np.arange(size) + 0.5) / size)
+    expected = float(np.asarray(arviz.psislw(np.log(weights), reff=1.0)[1]))
+    assert pareto_khat(np.log(weights)) == pytest.approx(expected, abs=1e-3)

@@ -83,7 +83,7 @@ def mocked(monkeypatch):
 def test_full_path_with_a_mocked_sampler(mocked):
     fit = bayes("chinchilla", "chinchilla", drop_highest_loss=5, path="full", draws=2000)
     assert fit.status == "converged"
-    assert fit.message.startswith("NUTS converged: R-hat at most 1.00")
+    assert fit.message.startswith("The chains of NUTS agree: R-hat at most 1.00")
     assert fit.posterior.path == "full"
     assert fit.posterior.divergences == 0
     assert fit.posterior.khat is None

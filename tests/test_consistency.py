@@ -242,3 +242,16 @@ def test_tables_without_a_sweep_are_refused():
     table = sweep(power(1.0))
     with pytest.raises(DataError, match="no setting of the sweep has 3 widths that finished"):
         check(table[table.width < 20])
+
+
+def test_probability_of_a_bend_is_two_sided():
+    """That of the square's coefficient in an ordinary regression, whichever way the curve bends."""
+    import statsmodels.api as sm
+
+    for sign in (1, -1):
+        table = sweep(lambda m, _steps, sign=sign: 3 * m ** -(1.0 + 0.003 * sign * math.log(m)), noise=0.01)
+        u = np.log(table.width.to_numpy(float))
+        design = np.stack([np.ones_like(u), u, u**2], axis=1)
+        expected = sm.OLS(np.log(table.loss.to_numpy()), design).fit().pvalues[2]
+        assert 0.001 < expected < 0.999
+        assert check(table).settings[0].last.bend_p == pytest.approx(expected, rel=1e-6)

@@ -1,6 +1,7 @@
 """Whole fits: certified optima, errors, invariances, and the honest status."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -388,3 +389,26 @@ def test_extreme_units_of_the_response():
         assert scaled.value == pytest.approx(base.value, rel=1e-9)
     with pytest.raises(DataError, match="leave double precision"):
         fit(frame.assign(loss=frame["loss"] * 1e150), "chinchilla")
+
+
+def floor_only(draws=None):
+    """A fit of y ~ E + 1/x^1 with a floor whose distribution is known."""
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0, 8.0, 16.0], "y": [2.1, 1.4, 1.3, 1.1, 1.0]})
+    result = fit(frame, "y ~ E + 1/x^1", bootstrap=0)
+    one = np.ones(1)
+    spread = replace(result.uncertainty, draws=draws, covariance=np.eye(1), se=one, lo=-one, hi=one)
+    return replace(result, uncertainty=spread, point=np.array([0.1]))
+
+
+def test_predicted_interval_leaves_out_half_of_the_rest_on_each_side():
+    draws = np.linspace(1.0, 2.0, 101)[:, None]
+    for prob, ends in ((0.9, (1.05, 1.95)), (0.5, (1.25, 1.75))):
+        row = floor_only(draws).predict({"x": 2.0}, prob=prob).iloc[0]
+        assert (row["lo"], row["hi"]) == pytest.approx((ends[0] + 0.5, ends[1] + 0.5), abs=1e-12)
+
+
+def test_predicted_interval_of_a_normal_floor_is_cut_at_zero():
+    """E is 0.1 with a standard error of 1, but a floor below 0 does not exist: the lower end is that of the term."""
+    row = floor_only().predict({"x": 2.0}, prob=0.9).iloc[0]
+    assert row["lo"] == pytest.approx(0.5, abs=1e-12)
+    assert row["hi"] == pytest.approx(0.5 + 0.1 + 1.645, abs=0.15)  # 1,000 draws

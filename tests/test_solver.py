@@ -217,3 +217,52 @@ def test_independent_levels_are_searched_apart_and_agree_with_the_whole():
 def test_search_is_not_above_brute_force(seed, terms, huber):
     outcome = compare(seed, terms, delta=1e-3 if huber else np.inf, starts=60)
     assert outcome.found <= outcome.brute * (1 + 1e-10)
+
+
+def test_an_exponent_that_wants_to_be_steeper_stops_at_its_upper_bound():
+    """One high row at the smallest x: the steeper the term, the better, so the optimum lies on the box."""
+    x = np.array([1.0, 1.02, 1.1, 1.2, 1.3, 1.4])
+    frame = pd.DataFrame({"x": x, "y": np.array([2.0, 0.98, 0.99, 1.0, 1.01, 0.99])})
+    design = build_problem(Law.parse("y ~ E + c/x^a"), frame).design
+    best = search(design)[0]
+    assert best.converged
+    assert best.theta[2] == design.link.box[1, 2] == 60.0
+    gradient = evaluate_at(design.rows, design.link, best.theta, delta=np.inf, log_space=True)[1].derivative[3]
+    assert gradient[2] <= 0
+    np.testing.assert_allclose(gradient[:2], 0, atol=1e-9)
+    for start in (np.array([0.9, 0.0, 59.9]), np.array([0.9, -5.0, 60.0]), np.array([0.9, -3.0, 5.0])):
+        found = minimise_batch(design.rows, design.link, start[None], delta=np.inf, log_space=True)
+        assert found.status[0] == CONVERGED
+        assert found.theta[0] == pytest.approx(best.theta, rel=1e-6)
+
+
+def test_a_coordinate_pressed_on_its_upper_bound_is_as_good_as_held():
+    """F is concave along the exponent there: a Newton step that still counted it would have to be damped."""
+    frame = pd.DataFrame({"x": [0.9, 1.1, 1.2, 1.3, 1.4], "y": [2000.0, 1.0, 1.1, 0.9, 1.0]})
+    design = build_problem(Law.parse("y ~ E + 1/x^a"), frame, space="linear").design
+    start = np.array([[1.0, 60.0]])
+    free, held = (
+        minimise_batch(design.rows, design.link, start, delta=np.inf, log_space=False, held=np.array([False, one]))
+        for one in (False, True)
+    )
+    mean = np.mean(frame["y"] - frame["x"] ** -60.0)
+    assert free.theta[0] == pytest.approx([mean, 60.0], rel=1e-12)
+    np.testing.assert_array_equal(free.theta, held.theta)
+    assert (free.status[0], free.iterations[0]) == (CONVERGED, held.iterations[0])
+
+
+def test_a_start_whose_step_leaves_the_box_is_not_taken_for_an_optimum():
+    # replicate 2728 stayed at its start: the step was cut at E = 0, and the cut step raised the model
+    design = build_problem(Law.parse("loss ~ E + A/tokens^alpha"), nearly_without_a_floor()).design
+    start = search(design)[0].theta
+    resampling = Resampling(BOOTSTRAP, np.arange(18), 18, 0, 4)
+    refit = minimise_resamples(
+        design.rows, design.link, start[None], resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
+    )
+    other = minimise_resamples(
+        design.rows, design.link, refit.theta, resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
+    )
+    assert refit.status[0] == CONVERGED
+    assert not np.allclose(refit.theta[0], start)
+    assert refit.value[0] == pytest.approx(other.value[0], rel=1e-9)
+    assert refit.theta[0, 0] == pytest.approx(0.2036, abs=1e-3)

@@ -2,7 +2,9 @@
 
 import lmfit
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from scalefit.datasets import load_dataset
 from scalefit.law import Law
@@ -120,3 +122,23 @@ def test_extra_constraints_through_lmfit():
     ours = fit("chinchilla", "loss ~ E + A/params^alpha + B/tokens^alpha", drop_highest_loss=5, bootstrap=0)
     assert tied.chisqr == pytest.approx(ours.value, rel=1e-8)
     assert tied.params["alpha"].value == pytest.approx(ours["alpha"].value, rel=1e-5)
+
+
+def test_jackknife_interval_of_a_mean_is_students():
+    """In linear space the floor of y ~ E + 1/x^1 is the mean of y - 1/x, whose jackknife error is s / sqrt(n)."""
+    x = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    level = np.array([1.1, 0.9, 1.05, 0.98, 1.17])
+    frame = pd.DataFrame({"x": x, "y": level + 1 / x})
+    result = fit(frame, "y ~ E + 1/x^1", space="linear", uncertainty="jackknife", level=0.9)
+    lo, hi = stats.t.interval(0.9, 4, loc=level.mean(), scale=level.std(ddof=1) / np.sqrt(5))
+    assert result["E"].se == pytest.approx(level.std(ddof=1) / np.sqrt(5), rel=1e-6)
+    assert (result["E"].lo, result["E"].hi) == pytest.approx((lo, hi), rel=1e-6)
+
+
+def test_refits_of_a_term_that_vanished_from_the_fit_have_answers_and_may_bring_it_back():
+    """Width and depth of these runs move together: the fit drops one, some resamples the other."""
+    result = fit("porian", "universal", bootstrap=200, throw=False)
+    assert result.status == "not identified"
+    assert result.uncertainty.failed == 0
+    gone = result.uncertainty.draws[:, result.names.index("c_m")] < np.log(1e-6)
+    assert 0.1 < gone.mean() < 0.9

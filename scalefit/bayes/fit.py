@@ -28,6 +28,7 @@ from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
 from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Objective, Source
 from scalefit.results import Fit
+from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Optimum, search
 
 __all__ = ["PATHS", "bayes", "draw_bytes"]
@@ -144,7 +145,7 @@ def bayes(
         value=float(density.log_likelihood(sampled.mean[None]).sum()),
         parameters=density.parameters,
         point=sampled.mean,
-        findings=find_limits(density, sampled),
+        findings=find_limits(density, sampled, table.frame, _residuals(problem, optima[0].theta), cluster),
         source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
         rows=used_columns(table.frame, law, weights, cluster),
         uncertainty=sampled.spread,
@@ -238,6 +239,13 @@ def _frame(mode: Mode, weighted: Weighted) -> Mode:
     gap = weighted.x - mean
     covariance: NDArray[np.float64] = (gap * weighted.weight[:, None]).T @ gap
     return mode._replace(x=mean, frame=np.asarray(np.linalg.cholesky(covariance)))
+
+
+def _residuals(problem: Problem, theta: Array) -> Array:
+    """Log residuals at a point, in the order of the table."""
+    out = np.empty(problem.n_rows)
+    out[problem.order] = curvature_at(problem.design, theta, np.inf).residual
+    return out
 
 
 def _local(problem: Problem, optimum: Optimum) -> LocalOptimum:

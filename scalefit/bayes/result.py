@@ -7,12 +7,14 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.bayes.defaults import COMMON
 from scalefit.bayes.density import Density
 from scalefit.bayes.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
 from scalefit.bayes.nuts import Chains
+from scalefit.misfit import repeats_message, repeats_of
 from scalefit.names import Key, printed_name
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
@@ -139,7 +141,7 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
     )  # fmt: skip
     diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
     good = (
-        f"NUTS converged: R-hat at most {chains.r_hat.max():.4f}, effective draws at least "
+        f"The chains of NUTS agree: R-hat at most {chains.r_hat.max():.4f}, effective draws at least "
         f"{min(chains.ess_bulk.min(), chains.ess_tail.min()):.0f} of {len(natural)}, {diverged}."
     )
     posterior = Posterior(
@@ -177,7 +179,9 @@ def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ..
     return tuple(found)
 
 
-def find_limits(density: Density, sampled: Sampled) -> tuple[Finding, ...]:
+def find_limits(
+    density: Density, sampled: Sampled, frame: pd.DataFrame, residuals: Array, cluster: str | None
+) -> tuple[Finding, ...]:
     """Say what is wrong with the draws, and what limits the posterior however well it was sampled.
 
     Parameters
@@ -186,6 +190,12 @@ def find_limits(density: Density, sampled: Sampled) -> tuple[Finding, ...]:
         The posterior.
     sampled : Sampled
         Its draws.
+    frame : DataFrame, shape (n, p)
+        The rows used, with all columns of the table.
+    residuals : array, shape (n,)
+        Log residuals of the least-squares optimum, in the order of the frame.
+    cluster : str or None
+        The column of clusters.
 
     Returns
     -------
@@ -197,6 +207,7 @@ def find_limits(density: Density, sampled: Sampled) -> tuple[Finding, ...]:
     found = [
         one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
     ]
+    found += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = spread.covariance / np.outer(spread.se, spread.se)
     exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
@@ -213,6 +224,31 @@ def find_limits(density: Density, sampled: Sampled) -> tuple[Finding, ...]:
         found.append(Finding("weights", "note", text))
     found += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
     return tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity)))
+
+
+def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
+    """Numbers that are not finite are never a result."""
+    spread = sampled.spread
+    bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
+    if not bad.any():
+        return []
+    chosen = [parameter for parameter, one in zip(density.parameters, bad, strict=True) if one]
+    text = (
+        f"The mean or interval of {', '.join(one.name for one in chosen)} is not finite: neither data nor prior bound "
+        "it. Give it a narrower prior (--prior)."
+    )
+    return [Finding("not_finite", NOT_IDENTIFIED, text, tuple(one.key for one in chosen))]
+
+
+def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: str | None) -> list[Finding]:
+    problem = density.problem
+    repeats = repeats_of(
+        problem.law, frame, residuals, parameters=len(problem.parameters), log_space=True, leave_out=cluster
+    )  # fmt: skip
+    if repeats is None:
+        return []
+    text = repeats_message(problem.law, frame, repeats, log_space=True)
+    return [Finding("repeats_differ", "warning", text, rows=repeats.rows)]
 
 
 def _prior_values(density: Density, draws: Array) -> Array:

@@ -7,10 +7,13 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
-from scalefit.problem import Problem
+from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
+from scalefit.problem import Parameter, Problem
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
@@ -21,6 +24,15 @@ __all__ = ["Evidence", "diagnose"]
 
 Array = NDArray[np.float64]
 
+# Where a fit does not identify a parameter although it met the stopping rule. The certified and published fits of the
+# shipped data stay a factor of two or more inside both limits; fits of laws that these data cannot carry pass them by
+# a factor of ten and more.
+WIDEST = 2.0  # 95% interval of an exponent: from flat to an inverse square, or from 1/x to 1/x^3, all of it
+# Decades of a 95% interval of a term's size where its column is at its centre. The error of a coefficient is mostly
+# that of its exponent times log(centre), which says nothing against the term; this is what remains. Two decades leave
+# open whether the term is most of the response or a hundredth of it.
+DECADES = 2.0
+
 TRADE_OFF = 0.95  # |correlation| of two exponents
 FLAT = 1e-10  # smallest eigenvalue of the scaled normal matrix
 STEEP = 4.0
@@ -28,6 +40,7 @@ GONE = 1e-6  # a term's largest part of any prediction
 SHORT = 10.0  # range of a column, as a factor
 RIVAL = 3.84  # chi-square units (95%, one degree of freedom) within which another optimum competes
 LEVERAGE = 1.5
+MANY_TIMES = 100.0  # ratio of two errors beyond which its digits say nothing
 
 
 class Evidence(NamedTuple):
@@ -45,6 +58,10 @@ class Evidence(NamedTuple):
         The misfit there.
     spread : Uncertainty
         Errors.
+    frame : DataFrame
+        The rows used, with all columns of the table, in its order.
+    cluster : str or None
+        The column of clusters.
     """
 
     problem: Problem
@@ -52,6 +69,28 @@ class Evidence(NamedTuple):
     point: Array
     shape: Curvature
     spread: Uncertainty
+    frame: pd.DataFrame
+    cluster: str | None = None
+
+    @property
+    def residuals(self) -> Array:
+        """Residuals in the order of the frame, shape (n,)."""
+        return self.in_table(self.shape.residual)
+
+    @property
+    def weights(self) -> Array:
+        """Row weights in the order of the frame, shape (n,)."""
+        return self.in_table(self.problem.design.rows.weight)
+
+    def in_table(self, values: Array) -> Array:
+        """Bring values of the sorted rows into the order of the frame."""
+        out = np.empty_like(values)
+        out[self.problem.order] = values
+        return out
+
+    def rows(self, places: NDArray[np.int64]) -> tuple[int, ...]:
+        """Row numbers in the table of rows of the design."""
+        return tuple(int(self.frame.index[self.problem.order[i]]) for i in places)
 
 
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
@@ -69,20 +108,32 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     """
     rules = (
         _convergence,
+        _numbers,
+        _resamples,
         _bounds,
         _vanished,
         _flat,
+        _widths,
+        _repeats,
+        _carriers,
         _rivals,
         _trade_off,
         _ranges,
-        _resamples,
+        _few,
+        _missing_levels,
+        _bounds_of_resamples,
         _leverage,
+        _clusters,
         _shared,
     )
-    found = [finding for rule in rules for finding in rule(evidence)]
-    found += [Finding("collinear_columns", "warning", text) for text in evidence.problem.remarks]
+    findings = [finding for rule in rules for finding in rule(evidence)]
+    findings += [
+        Finding("collinear_columns", "warning", f"{text} Add runs in which they differ, or leave one out.")
+        for text in evidence.problem.remarks
+    ]
+    findings += _starts(evidence, findings)
     order = {NOT_CONVERGED: 0, NOT_IDENTIFIED: 1, "warning": 2, "note": 3}
-    return tuple(sorted(found, key=lambda finding: order[finding.severity]))
+    return tuple(sorted(findings, key=lambda finding: order[finding.severity]))
 
 
 def _convergence(evidence: Evidence) -> Iterator[Finding]:
@@ -90,9 +141,145 @@ def _convergence(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "not_converged",
             NOT_CONVERGED,
-            "The best point found does not meet the stopping rule, so it is no certified optimum; "
-            "simplify the law or look for columns that nearly coincide.",
+            "The best point found does not meet the stopping rule: another point may fit better, and the numbers are "
+            "not those of the best fit. Fit a law with fewer parameters, leave out one of two columns that nearly "
+            "coincide, or fix an exponent.",
         )
+
+
+def _starts(evidence: Evidence, findings: list[Finding]) -> Iterator[Finding]:
+    """Where a fit is not identified and its starts disagree, the best of them need not be the optimum."""
+    hits = [one.hits for one in evidence.optima]
+    bad = {finding.severity for finding in findings}
+    if NOT_IDENTIFIED in bad and NOT_CONVERGED not in bad and len(hits) > 1 and hits[0] < sum(hits) / 2:
+        yield Finding(
+            "starts_disagree",
+            "warning",
+            f"Only {hits[0]} of {sum(hits)} starts ended at the best point; the others ended at {len(hits) - 1} worse "
+            "ones. So there may be a better point that none reached, and the numbers need not be those of the best "
+            "fit. Fit a law with fewer parameters, or compare another --seed.",
+        )
+
+
+def _numbers(evidence: Evidence) -> Iterator[Finding]:
+    """Numbers that are not finite: never a result."""
+    spread = evidence.spread
+    values = [evidence.point] if spread.withheld else [evidence.point, spread.se, spread.lo, spread.hi]
+    bad: NDArray[np.bool_] = np.logical_not(np.isfinite(values).all(axis=0))
+    if bad.any():
+        parameters = [p for p, one in zip(evidence.problem.parameters, bad, strict=True) if one]
+        names = ", ".join(p.name for p in parameters)
+        yield Finding(
+            "not_finite",
+            NOT_IDENTIFIED,
+            f"The estimate or interval of {names} is not finite: the data leave it open. Fit a law without it, or add "
+            "runs that differ in its column.",
+            tuple(p.key for p in parameters),
+        )
+
+
+def _widths(evidence: Evidence) -> Iterator[Finding]:
+    """Parameters that the interval does not identify, whatever the optimum looks like."""
+    problem, spread = evidence.problem, evidence.spread
+    if spread.withheld:
+        return
+    wide = [
+        (parameter, lo, hi)
+        for i, parameter in enumerate(problem.parameters)
+        if parameter.kind == "exponent"
+        for lo, hi in [_interval(spread, i)]
+        if np.isfinite(hi - lo) and hi - lo > WIDEST
+    ]
+    if wide:
+        shown = ", ".join(
+            f"{p.name} [{rounded(lo, (hi - lo) / 4)}, {rounded(hi, (hi - lo) / 4)}]" for p, lo, hi in wide
+        )
+        yield Finding(
+            "wide_exponent",
+            NOT_IDENTIFIED,
+            f"An exponent is not identified when its 95% interval is wider than {WIDEST:g}: {shown}. Fix it, fit the "
+            "law without its term, or add runs over a wider range of its column.",
+            tuple(p.key for p, _, _ in wide),
+        )
+    sizes = tuple(_open_sizes(evidence))
+    if sizes:
+        shown = ", ".join(f"{parameter.name} ({decades:.0f} decades)" for parameter, decades in sizes)
+        yield Finding(
+            "open_coefficient",
+            NOT_IDENTIFIED,
+            f"A coefficient is not identified when the size of its term is open by more than {DECADES:g} decades even "
+            f"at the centre of the data: {shown}. Fit the law without this term, or add runs in which it is large.",
+            tuple(p.key for p, _ in sizes),
+        )
+
+
+def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
+    """Return the 95% interval of a parameter, whatever the level of those printed."""
+    if spread.draws is not None:
+        seen = spread.draws[~np.isnan(spread.draws[:, i]), i]
+        lo, hi = np.quantile(seen, [0.025, 0.975]) if len(seen) else (np.nan, np.nan)
+    else:
+        scale = stats.norm.ppf(0.975) / stats.norm.ppf((1 + spread.level) / 2)
+        centre = 0.5 * (spread.lo[i] + spread.hi[i])
+        lo, hi = centre + scale * (spread.lo[i] - centre), centre + scale * (spread.hi[i] - centre)
+    return float(lo), float(hi)
+
+
+def _open_sizes(evidence: Evidence) -> Iterator[tuple[Parameter, float]]:
+    """Coefficients whose term is open at the centre of the data, and by how many decades."""
+    problem, spread = evidence.problem, evidence.spread
+    design = problem.design
+    if spread.draws is not None:
+        sizes = design.from_natural(spread.draws)
+        widths = np.array(
+            [
+                np.ptp(np.quantile(one[~np.isnan(one)], [0.025, 0.975])) if not np.isnan(one).all() else np.nan
+                for one in sizes.T
+            ]
+        )
+    else:
+        centred = np.linalg.inv(design.natural_matrix())
+        variance = np.einsum("ij,jk,ik->i", centred, spread.covariance, centred)
+        widths = 2 * stats.norm.ppf(0.975) * np.sqrt(np.maximum(variance, 0.0))
+    for parameter, width in zip(problem.parameters, widths, strict=True):
+        if parameter.kind == "coefficient" and width > DECADES * np.log(10) and np.isfinite(width):
+            yield parameter, float(width / np.log(10))
+
+
+def _repeats(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of one setting whose responses differ far beyond the scatter, and the column that separates them."""
+    problem, frame = evidence.problem, evidence.frame
+    logs = problem.design.log_space
+    repeats = repeats_of(
+        problem.law, frame, evidence.residuals, parameters=len(problem.parameters), log_space=logs
+    )  # fmt: skip
+    if repeats is not None:
+        yield Finding(
+            "repeats_differ", "warning", repeats_message(problem.law, frame, repeats, log_space=logs), rows=repeats.rows
+        )
+
+
+def _carriers(evidence: Evidence) -> Iterator[Finding]:
+    """Name the few rows that carry the misfit; Huber's loss limits what they can do."""
+    problem, frame = evidence.problem, evidence.frame
+    psi, residual = evidence.in_table(evidence.shape.psi), evidence.residuals
+    share = evidence.weights * psi * (residual - 0.5 * psi)
+    carriers = carriers_of(np.sqrt(evidence.weights) * residual, share, frame.index.to_numpy())
+    if carriers is None:
+        return
+    yield Finding(
+        "rows_carry_misfit",
+        "warning" if evidence.shape.curved.all() else "note",
+        carriers_message(
+            problem.law,
+            frame,
+            carriers,
+            residual,
+            log_space=problem.design.log_space,
+            robust=not evidence.shape.curved.all(),
+        ),
+        rows=carriers.rows,
+    )
 
 
 def _bounds(evidence: Evidence) -> Iterator[Finding]:
@@ -124,7 +311,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
                 f"The exponent {parameter.name} is at its lower bound {rounded(value)}: the data show no fall along "
-                "its column, and its term cannot be told from the floor.",
+                "its column, and its term cannot be told from the floor. Fit the law without this term.",
                 (parameter.key,),
             )
         elif value >= box[1, i]:
@@ -132,7 +319,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
                 f"The exponent {parameter.name} ran to its upper bound {MAX_EXPONENT:g}: its term only describes the "
-                "rows with the extreme value of its column.",
+                "rows with the extreme value of its column. Fit the law without this term, or look at those rows.",
                 (parameter.key,),
             )
         elif abs(value) > STEEP:
@@ -195,7 +382,8 @@ def _rivals(evidence: Evidence) -> Iterator[Finding]:
                 "optima_disagree",
                 "warning",
                 f"Another local optimum fits nearly as well (objective {other.value / best.value - 1:.2%} higher) "
-                f"with {moves}.",
+                f"with {moves}. Report both, or add runs that tell them apart.",
+                tuple(evidence.problem.parameters[i].key for i in exponents),
             )
             return
 
@@ -213,7 +401,8 @@ def _trade_off(evidence: Evidence) -> Iterator[Finding]:
                 "exponents_trade_off",
                 "warning",
                 f"{names[i]} and {names[j]} trade off (correlation {rounded(correlation[i, j], 0.05)}): the data fix a "
-                "combination of them better than either.",
+                "combination of them better than either. Report them together, or fix one.",
+                (evidence.problem.parameters[i].key, evidence.problem.parameters[j].key),
             )
 
 
@@ -227,31 +416,48 @@ def _ranges(evidence: Evidence) -> Iterator[Finding]:
                 "short_range",
                 "warning",
                 f"{term.variable} spans only a factor of {rounded(span, span / 10)}; an exponent from less than a "
-                "decade leans on the assumed form of the law.",
+                "decade leans on the assumed form of the law. Add runs over a wider range, or fix the exponent.",
             )
 
 
 def _resamples(evidence: Evidence) -> Iterator[Finding]:
-    spread, problem = evidence.spread, evidence.problem
-    if spread.requested and spread.failed > 0:
-        severity = "warning" if spread.failed > 0.01 * spread.requested else "note"
+    """Refits without an answer; those on a bound have one."""
+    spread = evidence.spread
+    if not spread.failed:
+        return
+    why = "; ".join(f"{reason}: {count / spread.requested:.1%}" for reason, count in spread.failures)
+    count = f"{spread.failed} of {spread.requested} refits have no answer ({why})"
+    if spread.withheld:
         yield Finding(
             "failed_resamples",
-            severity,
-            f"{spread.failed} of {spread.requested} refits did not converge and are left out.",
+            NOT_IDENTIFIED,
+            f"{count}. Those that have one are not a random sample of all, so no interval is given. Fit a law with "
+            "fewer parameters, or use --uncertainty hc3.",
         )
+    else:
+        yield Finding("failed_resamples", "note", f"{count} and are left out.")
+
+
+def _few(evidence: Evidence) -> Iterator[Finding]:
+    problem = evidence.problem
     if problem.n_cluster < problem.n_rows and problem.n_cluster < 20:
         yield Finding(
             "few_clusters",
             "warning",
-            f"There are only {problem.n_cluster} clusters; errors by cluster tend to be too small below about 20.",
+            f"There are only {problem.n_cluster} clusters; errors by cluster tend to be too small below about 20. Read "
+            "the intervals as the least that is not known.",
         )
     elif problem.n_rows < 20:
         yield Finding(
             "few_rows",
             "warning",
-            f"{problem.n_rows} rows are few: below about 20, errors and intervals are rough.",
+            f"{problem.n_rows} rows are few: below about 20, errors and intervals are rough. Add runs, or fix an "
+            "exponent.",
         )
+
+
+def _missing_levels(evidence: Evidence) -> Iterator[Finding]:
+    spread, problem = evidence.spread, evidence.problem
     if spread.draws is None:
         return
     seen = np.isfinite(spread.draws).mean(axis=0)
@@ -261,16 +467,32 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
             "level_missing_in_resamples",
             "warning" if seen.min() < 0.9 else "note",
             f"{1 - seen.min():.0%} of the resamples hold no row of {problem.names[rarest]}, whose errors come from the "
-            "others.",
+            "others. Add rows of this level for better ones.",
+            (problem.parameters[rarest].key,),
         )
+
+
+def _bounds_of_resamples(evidence: Evidence) -> Iterator[Finding]:
+    """Parameters that many refits put on a bound: these refits count, and the interval ends there."""
+    spread, problem = evidence.spread, evidence.problem
+    if spread.draws is None:
+        return
+    box, theta = problem.design.link.box, evidence.optima[0].theta
     for i, parameter in enumerate(problem.parameters):
-        share = float(np.mean(spread.draws[:, i] <= 0.0)) if parameter.kind == "floor" else 0.0
-        if share > (1 - spread.level) / 2 and evidence.point[i] > 0:
+        if parameter.is_log or not box[0, i] < theta[i] < box[1, i]:
+            continue
+        for bound in box[:, i]:
+            share = float(np.mean(spread.draws[:, i] == bound))
+            if not share > (1 - spread.level) / 2:
+                continue
+            floor = parameter.kind == "floor"
             yield Finding(
-                "floor_reaches_zero",
+                "floor_reaches_zero" if floor else "exponent_reaches_bound",
                 "warning",
-                f"{parameter.name} is 0 in {share:.0%} of the resamples: its interval is one-sided, and the "
-                "data may not need a floor.",
+                f"{parameter.name} is {bound:g} in {share:.0%} of the resamples: its interval ends at this "
+                "bound, and the data may not need "
+                + ("a floor. Compare the law without it." if floor else "its term. Compare the law without this term."),
+                (parameter.key,),
             )
 
 
@@ -283,20 +505,39 @@ def _leverage(evidence: Evidence) -> Iterator[Finding]:
     if not ratio[worst] > LEVERAGE:
         return
     problem = evidence.problem
-    times = f"The standard error of {problem.names[worst]} is {rounded(float(ratio[worst]), 0.5)} times Gauss-Newton's"
+    many = ratio[worst] > MANY_TIMES
+    times = (
+        f"The standard error of {problem.names[worst]} is "
+        f"{f'more than {MANY_TIMES:.0f}' if many else rounded(float(ratio[worst]), 0.5)} times Gauss-Newton's"
+    )
+    about = (problem.parameters[worst].key,)
     if problem.n_cluster < problem.n_rows:
-        yield Finding("dependent_rows", "note", f"{times}: rows of one cluster share their error.")
+        yield Finding("dependent_rows", "note", f"{times}: rows of one cluster share their error.", about)
         return
     influence = row_influence(evidence.shape, problem.design.rows.weight, worst)
-    order = np.argsort(-influence)
-    few = min(5, len(order))
-    carried = float(influence[order[:few]].sum())
+    order = np.argsort(-influence)[:5]
+    carried = float(influence[order].sum())
+    rows = evidence.rows(order) if carried > HALF else ()
+    which = f" ({named_rows(evidence.frame, problem.law, rows)})" if rows else ""
     yield Finding(
         "unequal_scatter",
         "note",
-        f"{times}: rows scatter unequally or are not independent. {few} of {problem.n_rows} rows carry {carried:.0%} "
-        "of its variance.",
+        f"{times}: rows scatter unequally or are not independent. {len(order)} of {problem.n_rows} rows{which} carry "
+        f"{carried:.0%} of its variance.",
+        about,
+        rows,
     )
+
+
+def _clusters(evidence: Evidence) -> Iterator[Finding]:
+    """Report a column of clusters that has no effect."""
+    if evidence.cluster is not None and evidence.problem.n_cluster == evidence.problem.n_rows:
+        yield Finding(
+            "single_row_clusters",
+            "warning",
+            f"Every row has its own value of the cluster column {evidence.cluster!r}, so that errors by cluster are "
+            "errors by row. Name a column whose values repeat, or leave --cluster out.",
+        )
 
 
 def _shared(evidence: Evidence) -> Iterator[Finding]:
@@ -304,7 +545,9 @@ def _shared(evidence: Evidence) -> Iterator[Finding]:
     for coef in law.parameters:
         terms = [str(term) for term in law.terms if coef in (term.coefficient, term.exponent)]
         if len(terms) > 1:
-            yield Finding("shared_parameter", "note", f"{coef} is one parameter, shared by {' and '.join(terms)}.")
+            text = f"{coef} is one parameter, shared by {' and '.join(terms)}."
+            about = tuple(p.key for p in evidence.problem.parameters if p.coef == coef)
+            yield Finding("shared_parameter", "note", text, about)
     variables = [term.variable for term in law.terms]
     for name in dict.fromkeys(variables):
         if variables.count(name) > 1:

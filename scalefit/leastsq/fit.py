@@ -140,7 +140,7 @@ def fit(
     optima = _optima(problem, threshold, seed, report)
     shape = curvature_at(problem.design, optima[0].theta, threshold)
     method = uncertainty if uncertainty != "pairs" or bootstrap else "cluster" if cluster else "hc3"
-    spread = _spread(problem, optima, shape, threshold, method, bootstrap, level, seed, report)
+    spread = _spread(problem, optima, shape, threshold, method, cluster, bootstrap, level, seed, report)
     point = problem.design.to_natural(optima[0].theta)
     result = Fit(
         law=law,
@@ -149,7 +149,7 @@ def fit(
         value=_reported(optima[0].value, loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(Evidence(problem, optima, point, shape, spread)),
+        findings=diagnose(Evidence(problem, optima, point, shape, spread, table.frame, cluster)),
         source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
         rows=used_columns(table.frame, law, weights, cluster),
         uncertainty=spread,
@@ -194,15 +194,20 @@ def _optima(problem: Problem, delta: float, seed: int, report: Progress) -> tupl
 
 
 def _spread(
-    problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, delta: float, method: str,
+    problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, delta: float, method: str, cluster: str | None,
     bootstrap: int, level: float, seed: int, report: Progress,
 ) -> Uncertainty:  # fmt: skip
     weight = problem.design.rows.weight
     simple = gauss_newton(shape, weight)
     plain = np.sqrt(np.diag(simple))
     clustered = problem.n_cluster < problem.n_rows
-    if method == "cluster" and not clustered:
+    if method == "cluster" and cluster is None:
         raise DataError("uncertainty 'cluster' needs a cluster column; name it with cluster (--cluster COLUMN)")
+    if method == "cluster" and not clustered:
+        raise DataError(
+            f"cluster column {cluster!r} has another value in every row, so no two rows share an error; name a column "
+            "whose values repeat, or leave the cluster out (errors by row: --uncertainty hc3)"
+        )
     if method in ("pairs", "jackknife"):
         total = bootstrap if method == "pairs" else problem.n_cluster
         done = [0]

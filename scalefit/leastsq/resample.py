@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from scalefit.errors import DataError
 from scalefit.problem import Problem
 from scalefit.records import Uncertainty
 from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
-from scalefit.solver.newton import CONVERGED
+from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.search import Optimum
 
 __all__ = ["jackknife", "pairs_bootstrap"]
 
 Array = NDArray[np.float64]
+GONE, REVIVED = 1e-6, 1e-3  # size of a term, as part of the mean response, that vanished and that begins anew
 RIVAL = 1.2  # local optima within this factor of the best are starts of every replicate, too
 
 
@@ -32,13 +33,27 @@ def _refit(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> Minima:
-    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
     design = problem.design
+    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
+    rivals += _revived(problem, optima[0].theta)
     resampling = Resampling(kind, problem.cluster, problem.n_cluster, seed, len(problem.parameters) + 1)
     return minimise_resamples(
         design.rows, design.link, np.array(rivals), resampling, replicates=range(replicates), delta=delta,
         log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
     )  # fmt: skip
+
+
+def _revived(problem: Problem, theta: Array) -> list[Array]:
+    """Give refits a start in which terms that vanished from the fit are back.
+
+    A resample may need them, but at sizes of 1e-17 a term gains nothing by growing an e-fold, and stays.
+    """
+    law = problem.design.law
+    small = np.log(REVIVED * np.average(law.response))
+    back = theta.copy()
+    sizes = back[law.n_floor : law.n_floor + law.n_coef]
+    np.maximum(sizes, small, out=sizes, where=sizes < small + np.log(GONE / REVIVED))
+    return [] if np.array_equal(back, theta) else [back]
 
 
 def pairs_bootstrap(
@@ -76,24 +91,50 @@ def pairs_bootstrap(
     Returns
     -------
     Uncertainty
-        With the draws.
+        With the draws, of which those on a bound are part; without intervals and draws when more than
+        :data:`scalefit.records.MOST_FAILED` of the refits have no answer.
     """
     minima = _refit(problem, optima, delta, BOOTSTRAP, replicates, seed, progress)
-    good = minima.status == CONVERGED
-    draws = problem.design.to_natural(minima.theta[good])
-    if len(draws) < 2:
-        raise DataError(
-            "no resample of these rows could be refitted; there are too few rows for a bootstrap. "
-            "Use --uncertainty hc3, or a law with fewer parameters"
-        )
-    lo, hi = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    draws, failures = _answers(problem, minima)
     by = "" if problem.n_cluster == problem.n_rows else f" over {problem.n_cluster} clusters"
-    return Uncertainty(
-        method=f"pairs bootstrap{by}, {len(draws)} resamples, percentile", level=level,
-        se=np.nanstd(draws, axis=0, ddof=1), lo=lo, hi=hi,
-        covariance=pd.DataFrame(draws).cov().to_numpy(), gauss_newton=plain, draws=draws,
-        requested=replicates, failed=int(np.count_nonzero(~good)),
+    spread = Uncertainty(
+        method=f"pairs bootstrap{by}, {len(draws)} resamples, percentile", level=level, se=plain, lo=plain, hi=plain,
+        covariance=np.diag(plain**2), gauss_newton=plain, requested=replicates,
+        failed=sum(count for _, count in failures), failures=failures,
     )  # fmt: skip
+    if spread.withheld:
+        return _without_intervals(spread)
+    lo, hi = np.array([_ends(column, level) for column in draws.T]).T
+    covariance = pd.DataFrame(draws).cov().to_numpy()
+    return replace(spread, se=np.sqrt(np.diag(covariance)), lo=lo, hi=hi, covariance=covariance, draws=draws)
+
+
+def _answers(problem: Problem, minima: Minima) -> tuple[Array, tuple[tuple[str, int], ...]]:
+    """Part refits into those with an answer, also where that lies on a bound, and counts of the others by reason."""
+    finite = np.isfinite(minima.value)
+    stopped = minima.status == CONVERGED
+    reasons = (
+        (f"still moving after {MAX_ITERATIONS} steps", int(np.count_nonzero(finite & ~stopped))),
+        ("misfit not a finite number", int(np.count_nonzero(~finite))),
+    )
+    return problem.design.to_natural(minima.theta[finite & stopped]), tuple(one for one in reasons if one[1])
+
+
+def _without_intervals(spread: Uncertainty) -> Uncertainty:
+    """Leave out what too few refits say; what is left are Gauss-Newton's errors, under their own name."""
+    none = np.full(len(spread.gauss_newton), np.nan)
+    return replace(
+        spread, method=spread.method.partition(",")[0], se=none, lo=none, hi=none, covariance=np.diag(none), draws=None
+    )
+
+
+def _ends(column: Array, level: float) -> tuple[float, float]:
+    """Percentile interval of one parameter over the replicates that have it; NaN when none does."""
+    seen = column[~np.isnan(column)]
+    if seen.size == 0:
+        return np.nan, np.nan
+    lo, hi = np.quantile(seen, [(1 - level) / 2, (1 + level) / 2])
+    return float(lo), float(hi)
 
 
 def jackknife(
@@ -110,12 +151,12 @@ def jackknife(
     Returns
     -------
     Uncertainty
-        Intervals from Student's t with one degree of freedom less than there are rows or clusters.
+        Intervals from Student's t with one degree of freedom less than there are rows or clusters; none when too many
+        of the refits have no answer.
     """
     count = problem.n_cluster
-    minima = _refit(problem, optima, delta, DELETE_ONE, count, 0, progress)
-    good = minima.status == CONVERGED
-    values = problem.design.to_natural(minima.theta[good])
+    values, failures = _answers(problem, _refit(problem, optima, delta, DELETE_ONE, count, 0, progress))
+    unit = "row" if count == problem.n_rows else "cluster"
     # a level that loses its only cluster has no value there: each covariance uses the replicates that have both
     covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))
@@ -123,8 +164,8 @@ def jackknife(
     reach = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
     bounded = np.array([not parameter.is_log for parameter in problem.parameters])
     lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
-    unit = "row" if count == problem.n_rows else "cluster"
-    return Uncertainty(
-        f"jackknife, one {unit} left out at a time", level, se, lo, point + reach,
-        covariance, plain, requested=count, failed=int(np.count_nonzero(~good)),
+    spread = Uncertainty(
+        f"jackknife, one {unit} left out at a time", level, se, lo, point + reach, covariance, plain,
+        requested=count, failed=sum(number for _, number in failures), failures=failures,
     )  # fmt: skip
+    return _without_intervals(spread) if spread.withheld else spread

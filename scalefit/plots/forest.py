@@ -110,7 +110,7 @@ def forest(
     ax = new_axes(ax, width=FULL_WIDTH, height=(24 if len(key) > _ONE_LINE else 16) + 4.6 * (len(rows) + len(printed)))
     for i, row in enumerate(rows):
         _draw_row(ax, i, row)
-    texts = ["" if row.one is None else estimate_text(row.one, alone=False) for row in rows]
+    texts = ["" if row.one is None else _number(row.one) for row in rows]
     for i, (value, error) in enumerate(printed.values(), start=len(rows)):
         if error:
             ax.plot([value - error, value + error], [i, i], color=GREY, linewidth=1.2, zorder=3)
@@ -182,7 +182,7 @@ def pooling(
     every = [*rows, *shared]
     _list_rows(ax, [row.words for row in every], headings=[False] * len(every))
     ax.set_ylim(len(every) - 0.4, -0.8 - 0.5 * (reference is not None))
-    texts = [estimate_text(row.one, alone=False) for row in every if row.one is not None]
+    texts = [_number(row.one) for row in every if row.one is not None]
     _make_room(ax, texts, _ends([*every, *alone], {}, reference))
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
@@ -232,6 +232,11 @@ def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
     posterior = fit.posterior is not None
     low, high = np.quantile(fit.draws(name), _INNER) if posterior else (np.nan, np.nan)
     return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
+
+
+def _number(one: Estimate) -> str:
+    """Print an estimate next to its bar, and say so where there is no bar."""
+    return estimate_text(one, alone=bool(np.isnan(one.lo) and np.isnan(one.hi)))
 
 
 def _draw_row(ax: Axes, at: float, row: _Row) -> None:

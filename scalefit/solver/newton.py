@@ -9,8 +9,8 @@ A start that has not arrived after ``PATIENCE`` steps is in a curved valley: whe
 nearly ``floor + c - s u`` with the level ``c = exp(b)`` and the slope ``s = c a`` of each term at the centre, and
 floor + c and s are all that the data fix. In ``(floor, b, a)`` that valley bends, and steps along it are short
 (hundreds of them, most refits of data without a visible floor did not arrive). In ``(floor, c, s)`` it is straight.
-So the later steps are Newton's in those coordinates, which needs no more than a change of variables in the
-derivatives and in the step.
+So from then on every other ``PATIENCE`` steps are Newton's in those coordinates, which needs no more than a change of
+variables in the derivatives and in the step; the steps between help steep and vanishing terms, which crawl in levels.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MAX_ITERATIONS = 300
 ZERO = np.int64(0)  # a plain 0 has a type of its own, for which callees would be compiled once more
 TOLERANCE = 1e-14  # predicted gain relative to F
 MAX_STEP = 8.0  # e-folds that any term may change by in one step
+GROWTH = 3000.0  # exp(MAX_STEP): what a term gains at most by one step, per unit of slope
 PATIENCE = 12  # steps in (size, exponent) before those in (level, slope); most refits need 5 to 12
 POINT, TRIAL, STEP, RHS, REACH, HELD, FIXED, MOVED = range(8)  # rows of Newton.vector
 
@@ -206,7 +207,9 @@ def _unbend(theta: Array, link: Link, scratch: Newton) -> None:
 
 
 @kernel(inner=True)
-def _boxed_step(theta: Array, derivative: Array, damping: float, link: Link, bent: bool, scratch: Newton) -> bool:
+def _boxed_step(
+    theta: Array, derivative: Array, value: float, damping: float, link: Link, bent: bool, scratch: Newton
+) -> bool:
     """Damped Newton step that ends inside the box; False when the model is not convex at this damping."""
     n, lower, upper = theta.size, link.box[0], link.box[1]
     step, fixed, held = scratch.vector[STEP], scratch.vector[FIXED], scratch.vector[HELD]
@@ -214,7 +217,10 @@ def _boxed_step(theta: Array, derivative: Array, damping: float, link: Link, ben
         slope = derivative[n, i]
         outward = (theta[i] <= lower[i] and slope >= 0.0) or (theta[i] >= upper[i] and slope <= 0.0)
         unseen = derivative[n + 1, i] == 0.0  # a level without rows in this resample
-        fixed[i] = 1.0 if outward or unseen or held[i] != 0.0 else 0.0
+        # a coordinate that could not gain anything within one step, such as those of a term that has vanished: their
+        # curvature is rounding, of either sign, and no damping would make it positive
+        gone = i >= link.n_floor and abs(slope) * GROWTH < TOLERANCE * value
+        fixed[i] = 1.0 if outward or unseen or gone or held[i] != 0.0 else 0.0
         step[i] = 0.0
     for _ in range(n + 1):
         if not _free_step(derivative, damping, link.n_floor, scratch):
@@ -280,19 +286,20 @@ def minimise(
         quiet = quiet + 1 if quiet_step else 0
         if quiet >= (3 if delta < np.inf else 20) or (quiet_step and damping <= 1e-3):
             return value, CONVERGED, iteration
-        bent = iteration >= PATIENCE
+        bent = iteration // PATIENCE % 2 == 1
         if fresh:
             derivatives(rows, link, delta, log_space, work)
-        if bent and (fresh or iteration == PATIENCE):
+        if bent and (fresh or iteration % PATIENCE == 0):
             _bend(theta, work.derivative, link, scratch)
         fresh = False
         derivative = scratch.bent if bent else work.derivative
-        while not _boxed_step(theta, derivative, damping, link, bent, scratch):
+        while not _boxed_step(theta, derivative, value, damping, link, bent, scratch):
             damping = max(1e-4, damping * 2.0)
             if damping > 1e12:
                 return value, STALLED, iteration
         predicted = _shorten_and_gain(derivative, damping, link.n_floor, scratch)
-        quiet_step = not predicted > TOLERANCE * value + 1e-300
+        # a step cut at the box can raise the model: that is not a sign of an optimum, but of too little damping
+        quiet_step = not abs(predicted) > TOLERANCE * value + 1e-300
         if bent:
             _unbend(theta, link, scratch)
         else:

@@ -1,0 +1,368 @@
+"""Rows that a law cannot explain: the few that carry the misfit, and repeats of one setting that disagree."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from scalefit.law import Coef, Law
+from scalefit.names import printed_label
+from scalefit.rounding import rounded
+
+__all__ = [
+    "HALF",
+    "Carriers",
+    "Repeats",
+    "carriers_message",
+    "carriers_of",
+    "named_rows",
+    "repeats_message",
+    "repeats_of",
+]
+
+Array = NDArray[np.float64]
+
+# Rows carry a misfit when at most this many, and at most this part of all, make up more than half of it. Of normal
+# residuals the largest twentieth makes up 0.28. They must also lie this many robust standard deviations out, which a
+# normal residual does once in 500 million: the half that one of five rows makes up is no outlier.
+MOST_CARRIERS: Final = 5
+FEW: Final = 0.05
+HALF: Final = 0.5
+FAR: Final = 6.0
+
+# Repeats of a setting show what no law of its columns can explain. They are reported when they make up at least half
+# of the misfit (else the law is the larger fault) and a column explains more than half of their differences, by an
+# F test at this level, which tables of a hundred columns without any meaning pass once in 10,000.
+PURE: Final = 0.5
+EXPLAINED: Final = 0.5
+CHANCE: Final = 1e-6
+MOST_LEVELS: Final = 20  # of a column that could separate them
+# Without such a column: typical repeats that differ by this factor. Seeds of one setting differ by under 2%.
+WIDE: Final = 1.2
+
+RUN_WORDS: Final = ("run", "name", "model", "id", "experiment")
+
+
+class Carriers(NamedTuple):
+    """The few rows that carry most of the misfit.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        Their row numbers, the worst first.
+    share : float
+        Their part of the misfit.
+    """
+
+    rows: tuple[int, ...]
+    share: float
+
+
+class Repeats(NamedTuple):
+    """Rows of the same setting whose responses differ far beyond the scatter.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        Row numbers of the two that differ most.
+    settings : int
+        How many settings are repeated.
+    column : str or None
+        The column that separates them; None when no column does.
+    low, high : str
+        Its labels with the lowest and the highest response.
+    gap : float
+        How far these are apart: a difference of logs, or of responses in linear space. Without a column, the typical
+        difference within a setting.
+    rest : float
+        Scatter that the column leaves within a setting, as a standard deviation.
+    """
+
+    rows: tuple[int, ...]
+    settings: int
+    column: str | None
+    low: str
+    high: str
+    gap: float
+    rest: float
+
+
+def carriers_of(residual: Array, share: Array, index: NDArray[np.int64]) -> Carriers | None:
+    """Return the rows that carry the misfit when few do.
+
+    Parameters
+    ----------
+    residual : array, shape (n,)
+        Residuals, each times the root of its weight.
+    share : array, shape (n,)
+        Part of the objective that each row makes up.
+    index : array of int, shape (n,)
+        Row numbers.
+
+    Returns
+    -------
+    Carriers or None
+        None when the misfit is spread over many rows.
+    """
+    order = np.argsort(-share, kind="stable")
+    total = np.cumsum(share[order])
+    count = int(np.searchsorted(total, HALF * total[-1], side="right")) + 1 if total[-1] > 0 else len(order) + 1
+    most = min(MOST_CARRIERS, max(1, int(FEW * len(order))))
+    far = np.abs(residual[order]) > FAR * float(np.median(np.abs(residual))) / stats.norm.ppf(0.75)
+    if count > most or not far[:count].all():
+        return None
+    count = min(most, int(np.argmin(far)) or count)  # with the others that are as far out
+    return Carriers(tuple(int(index[i]) for i in order[:count]), float(total[count - 1] / total[-1]))
+
+
+def repeats_of(
+    law: Law, frame: pd.DataFrame, residual: Array, *, parameters: int, log_space: bool, leave_out: str | None = None
+) -> Repeats | None:
+    """Compare rows that are alike in every column of the law.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    frame : DataFrame, shape (n, p)
+        The rows used, with all columns of the table.
+    residual : array, shape (n,)
+        Their residuals. Within a setting the predictions are equal, so that residuals differ as the responses do.
+    parameters : int
+        How many parameters were fitted.
+    log_space : bool
+        Whether residuals are of the log response.
+    leave_out : str, optional
+        A column whose effect the model already holds, such as the clusters of a posterior, which shift.
+
+    Returns
+    -------
+    Repeats or None
+        None when there are no repeats, or they agree as well as the fit's scatter lets expect.
+    """
+    own = [*law.variables, *law.groups]
+    setting = frame.groupby(own, sort=False, observed=True).ngroup().to_numpy()
+    counts = np.bincount(setting)
+    repeated = counts[setting] > 1
+    settings = int(np.count_nonzero(counts > 1))
+    freedom = int(np.count_nonzero(repeated)) - settings
+    if freedom < 1:
+        return None
+    part, codes = frame[repeated], np.unique(setting[repeated], return_inverse=True)[1]
+    gaps = _centred(residual[repeated], codes)
+    pure = float(gaps @ gaps)
+    scatter = float(residual @ residual) / max(1, len(frame) - parameters)
+    if not pure / freedom >= PURE * scatter or pure <= 0:
+        return None
+    taken = {law.response, *own, leave_out}
+    found = [
+        one
+        for column in part.columns
+        if column not in taken
+        if (one := _separated(part[column], gaps, codes, freedom)) is not None
+    ]
+    widest = _widest(part.index.to_numpy(), gaps, codes)
+    if found:
+        best = max(one.explained for one in found)
+        one = min((one for one in found if one.explained >= 0.9 * best), key=lambda one: len(one.effects))
+        low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
+        rest = float(np.sqrt((1 - one.explained) * pure / max(1, freedom - len(one.effects) + 1)))
+        return Repeats(widest, settings, one.column, low, high, one.effects[high] - one.effects[low], rest)
+    ranges = np.array([np.ptp(gaps[codes == code]) for code in range(settings)])
+    typical = float(np.median(ranges))
+    return Repeats(widest, settings, None, "", "", typical, typical) if log_space and typical > np.log(WIDE) else None
+
+
+class _Separated(NamedTuple):
+    """How well a column tells repeats apart."""
+
+    column: str
+    explained: float
+    effects: dict[str, float]
+
+
+def _centred(values: Array, codes: NDArray[np.int64]) -> Array:
+    """Take the mean of its setting from each value."""
+    return np.asarray(values - (np.bincount(codes, values) / np.bincount(codes))[codes])
+
+
+def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], freedom: int) -> _Separated | None:
+    """Regress the differences within settings on the levels of a column."""
+    texts = column.astype(str)
+    level, labels = texts.factorize(sort=True)
+    if not 2 <= len(labels) <= MOST_LEVELS:
+        return None
+    design = np.array([_centred((level == i).astype(float), codes) for i in range(len(labels))]).T
+    effects, _, rank, _ = np.linalg.lstsq(design, gaps, rcond=None)
+    left = gaps - design @ effects
+    rest, total = float(left @ left), float(gaps @ gaps)
+    free = freedom - int(rank)
+    explained = 1 - rest / total
+    if rank < 1 or free < 3 or explained < EXPLAINED:
+        return None
+    ratio = (total - rest) / rank / (rest / free) if rest > 0 else np.inf
+    if stats.f.sf(ratio, rank, free) > CHANCE:
+        return None
+    return _Separated(str(column.name), explained, dict(zip(map(str, labels), map(float, effects), strict=True)))
+
+
+def _widest(index: NDArray[Any], gaps: Array, codes: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the two rows of one setting that differ most, the lower one first."""
+    top = np.full(int(codes.max()) + 1, -np.inf)
+    np.maximum.at(top, codes, gaps)
+    low = int(np.argmin(gaps - top[codes]))
+    inside = np.flatnonzero(codes == codes[low])
+    return int(index[low]), int(index[inside[np.argmax(gaps[inside])]])
+
+
+def _label_column(frame: pd.DataFrame, law: Law) -> str | None:
+    """Return the column that names the runs, if there is one: text that differs in every row, named like a run."""
+    own = {law.response, *law.variables, *law.groups}
+    texts = [
+        column
+        for column in map(str, frame.columns)
+        if column not in own and not pd.api.types.is_numeric_dtype(frame[column].dtype)
+    ]
+    unique = [column for column in texts if frame[column].nunique() == len(frame)]
+    named = [column for column in texts if any(word in column.lower() for word in RUN_WORDS)]
+    both = [column for column in unique if column in named]
+    return next(iter([*both, *unique, *named]), None)
+
+
+def named_rows(frame: pd.DataFrame, law: Law, rows: Iterable[int]) -> str:
+    """Name rows by number and, where a column names the runs, by label: ``row 37 (run_name run-37)``.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows used; the index is the row number.
+    law : Law
+        The law, whose own columns are not labels of runs.
+    rows : iterable of int
+        Row numbers.
+
+    Returns
+    -------
+    str
+        Such as ``rows 3 (run a) and 7 (run b)``.
+    """
+    column, rows = _label_column(frame, law), list(rows)
+    labels = [None if column is None else frame.loc[row, column] for row in rows]
+    texts = [
+        f"{row} ({column} {printed_label(label)})" if isinstance(label, str) else str(row)
+        for row, label in zip(rows, labels, strict=True)
+    ]
+    joined = texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return f"row{'' if len(texts) == 1 else 's'} {joined}"
+
+
+def carriers_message(
+    law: Law, frame: pd.DataFrame, carriers: Carriers, residual: Array, *, log_space: bool, robust: bool
+) -> str:
+    """Name the rows that carry the misfit, and say what to do about them.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    frame : DataFrame, shape (n, p)
+        The rows used.
+    carriers : Carriers
+        From :func:`carriers_of`.
+    residual : array, shape (n,)
+        Residuals of the frame's rows.
+    log_space : bool
+        Whether residuals are of the log response.
+    robust : bool
+        Whether the loss limits what a single row can do.
+
+    Returns
+    -------
+    str
+        Sentences, with the condition that leaves the rows out where it is a simple one.
+    """
+    rows, one = list(carriers.rows), len(carriers.rows) == 1
+    worst = float(np.exp(abs(residual[frame.index.get_indexer(pd.Index(rows[:1]))[0]])))
+    by = f" and is off by a factor of {rounded(worst, worst / 10)}" if log_space and one else ""
+    observed = frame.loc[rows, law.response].min()
+    above = observed > frame[law.response].drop(index=rows).max()
+    cut = f" (--where {shlex.quote(f'{_column(law.response)} < {float(observed)!r}')})" if above else " with --where"
+    it = "it" if one else "them"
+    names = named_rows(frame, law, rows)
+    text = f"R{names[1:]} carr{'ies' if one else 'y'} {carriers.share:.0%} of the misfit{by}"
+    if robust:
+        return f"{text}; the loss limits what this does to the estimates. Look at {it}, or leave {it} out{cut}."
+    moved = "it moves" if one else "they move"
+    return f"{text}: {moved} every estimate. Look at {it}, and use --loss huber or leave {it} out{cut}."
+
+
+def repeats_message(law: Law, frame: pd.DataFrame, repeats: Repeats, *, log_space: bool) -> str:
+    """Say which repeats differ, by how much, what separates them and what to do.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    frame : DataFrame
+        The rows used.
+    repeats : Repeats
+        From :func:`repeats_of`.
+    log_space : bool
+        Whether gaps are differences of logs.
+
+    Returns
+    -------
+    str
+        Sentences, with the options that would use the column.
+    """
+    own = " and ".join([*dict.fromkeys(law.variables), *law.groups])
+    rows = named_rows(frame, law, repeats.rows)
+    factor = rounded(float(np.exp(repeats.gap)), float(np.exp(repeats.gap)) / 10) if log_space else ""
+    if repeats.column is None:
+        return (
+            f"Rows with the same {own} differ in {law.response} by a factor of {factor} (median of {repeats.settings} "
+            f"repeated settings; most between {rows}), and no single column of the table separates them: the law lacks "
+            "what they differ in. Add the column that does, or keep comparable runs with --where."
+        )
+    column, (low, high) = repeats.column, map(printed_label, (repeats.low, repeats.high))
+    more = (
+        f"{factor} times as high for {high} as for {low}"
+        if log_space
+        else f"{rounded(repeats.gap)} higher for {high} than for {low}"
+    )
+    kept = f"{_column(column)} == {_literal(frame[column], repeats.low)}"
+    return (
+        f"Rows with the same {own} differ by {column}: {law.response} is {more} ({repeats.settings} repeated settings, "
+        f"such as {rows}). Fit one level (--where {shlex.quote(kept)}){_with_column(law, frame[column])}."
+    )
+
+
+def _literal(column: pd.Series[Any], label: str) -> str:
+    """Write a label as --where compares it with its column: numbers and truth values bare, text in quotes."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return label.lower()
+    return label if pd.api.types.is_numeric_dtype(column.dtype) else json.dumps(label, ensure_ascii=False)
+
+
+def _with_column(law: Law, column: pd.Series[Any]) -> str:
+    """Advise how the law can use a column: a term of a number, a floor for each label."""
+    name = str(column.name)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return f", or give the law a term in {name}"
+    if not isinstance(law.floor, Coef) or not name.isidentifier():
+        return ""
+    levels = replace(law, floor=Coef(law.floor.name, (*law.floor.groups, name)))
+    return f", or a floor for each: {shlex.quote(str(levels))}"
+
+
+def _column(name: str) -> str:
+    """Write the name of a column as --where reads it."""
+    return name if name.isidentifier() else f"`{name.replace('`', '``')}`"
