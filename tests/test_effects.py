@@ -208,6 +208,11 @@ def test_priors_beyond_double_precision_are_refused(text: str) -> None:
         parse_prior(text)
 
 
+def test_a_prior_that_excludes_the_data_is_refused() -> None:
+    with pytest.raises(DataError, match=r"some prior excludes them\. Priors: .*alpha ~ Gamma\(1e\+49, 1\)"):
+        bayes("chinchilla", LAW, path="fast", draws=200, priors={"alpha": "Gamma(1e49, 1)"})
+
+
 def test_a_cost_without_bounds_is_refused() -> None:
     with pytest.raises(DataError, match="the cost has 5,001 characters"):
         Cost.parse("9" * 4999 + "*x")

@@ -23,6 +23,7 @@ ROBUST = 1.4826  # median absolute deviation to standard deviation of a normal
 ROUGH = 0.01  # first guess of every coordinate's standard deviation; the climb corrects it
 HELD = 0.3  # standard deviation of the pull on the log of a pooled spread
 NEGLIGIBLE = 10.0  # log mass below the best mode's at which a mode is forgotten
+RESOLVED = 1e12
 SAME = 1.0  # modes within this many standard deviations are one
 
 
@@ -78,6 +79,8 @@ def find_modes(density: Density, optima: tuple[Optimum, ...], *, seed: int = 0) 
             mode = climb(partial(climbed, start), start, np.full(len(start), ROUGH))
             bonus = float(bonus_at(mode.x[None], start)[0])
             modes.append(mode._replace(value=mode.value - bonus, log_mass=mode.log_mass - bonus))
+    # log densities beyond this have no digits left for differences of 1: some prior is far too steep there
+    modes = [one for one in modes if abs(one.log_mass) < RESOLVED]
     if not modes:
         raise DataError(
             "the posterior density is zero wherever the data put the law: some prior excludes them. Priors: "

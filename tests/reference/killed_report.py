@@ -68,6 +68,27 @@ engine = "leastsq"
 n = 10
 draws = 50
 drop_highest_loss = 5
+
+[[section]]
+title = "Squares"
+fit = "squares"
+
+[[section]]
+title = "Posterior"
+fit = "posterior"
+kind = "posterior"
+
+[[section]]
+title = "Choices"
+kind = "sensitivity"
+fit = "posterior"
+steps = ["choices"]
+
+[[section]]
+title = "Coverage"
+kind = "calibration"
+fit = "squares"
+steps = ["coverage"]
 """
 
 
@@ -108,18 +129,20 @@ def kill_when_it_has_grown(folder: Path) -> str:
 
 def main() -> None:
     """Build, kill, build, compare."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as cut:
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    with tempfile.TemporaryDirectory() as place:
+        whole, cut = Path(place) / "whole" / "study", Path(place) / "cut" / "study"  # the PDF has the folder's name
         for folder in (whole, cut):
-            (Path(folder) / "study.toml").write_text(STUDY, encoding="utf-8")
-        expected = built(Path(whole))
+            folder.mkdir(parents=True)
+            (folder / "study.toml").write_text(STUDY, encoding="utf-8")
+        expected = built(whole)
         for number in range(kills):
-            kept = kill_when_it_has_grown(Path(cut))
+            kept = kill_when_it_has_grown(cut)
             if not kept:
                 print("the build had nothing left to keep")
                 break
             print(f"killed {number + 1} of {kills}, after {kept}", flush=True)
-        found = built(Path(cut))
+        found = built(cut)
     for name, digest in expected.items():
         print(f"{name}: {'the same bytes' if found.get(name) == digest else 'DIFFERENT'}")
     sys.exit(found != expected)
