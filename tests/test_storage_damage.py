@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +289,10 @@ def test_columns_that_nobody_uses_never_stop_a_save(
 ) -> None:
     table, law = odd_columns(synthetic), "loss ~ E + A/params^alpha + B/tokens^beta"
     options: dict[str, Any] = {"bootstrap": 10} if engine is fit else {"path": "fast", "draws": 200, "throw": False}
-    result = engine(table, law, **options)
+    engine(table, law, **options).save(tmp_path / "read.fit")  # as readers bring the columns in
+    assert load_fit(tmp_path / "read.fit").n_rows == len(table)
+    result = engine(synthetic, law, **options)
+    result = replace(result, rows=odd_columns(result.rows))  # and as they are, whatever readers do
     result.save(tmp_path / "a.fit")
     again = load_fit(tmp_path / "a.fit")
     kept = {"params", "tokens", "loss", "flag", "count", "day", "shard", "mixed", "imaginary", "long"}
