@@ -274,8 +274,9 @@ def test_command_line(
     assert [row["choice"] for row in record["rows"]] == ["base", "likelihood=normal", "cluster=N"]
     assert record["rows"][0]["verdict"] == "inside"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    for extra, message in ((["--region", "1"], "needs two numbers"), (["--out", "x.gif"], "end the name with .svg")):
-        monkeypatch.setattr(sys, "argv", [*call, *extra])
+    wrong = (("0.3,0.4", "1", "needs two numbers"), (str(picture), "x.gif", "end the name with .svg"))
+    for right, given, message in wrong:
+        monkeypatch.setattr(sys, "argv", [given if word == right else word for word in call])
         with pytest.raises(SystemExit) as left:
             main()
         assert left.value.code == 2
