@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError
+from scalefit.escape import one_line
 from scalefit.law import PRESETS, Law
 from scalefit.prepare import prepare_rows
 from scalefit.report.choice import Choice, choose, words_of
 from scalefit.report.text import join
 from scalefit.report.work import CACHE
+from scalefit.sources import dataset_of, file_name, is_folder, locate, shown_path
 from scalefit.where import parse_where
 
 __all__ = ["new_study"]
@@ -80,7 +82,6 @@ def new_study(
 
     target, located = Path(folder), locate(data)
     shipped, source = dataset_of(located), Path(located)
-    name = str(located) if shipped else file_name(source.name)
     if target.exists():
         raise DataError(
             f"{str(target)!r} exists; name a new folder, or build the study in it: "
@@ -88,24 +89,27 @@ def new_study(
         )
     if str(source) == "-":
         raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
-    choice = choose(source, mapping=mapping, where=where, drop_invalid=drop_invalid)
+    if shipped is None and is_folder(source):
+        raise DataError(f"{shown_path(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
+    choice = choose(located, mapping=mapping, where=where, drop_invalid=drop_invalid)
     options: dict[str, Any] = {
         "mapping": _mapping(choice, dict(mapping or {}), where), "where": where, "drop_invalid": drop_invalid
     }  # fmt: skip
     common = {key: value for key, value in options.items() if value}
     copied = _copied_name(source.name)
-    content = _study(target.resolve().name, copied, choice, common)
+    name = str(located) if shipped else file_name(copied)
+    content = _study(target.resolve().name, shipped or source.name, name, choice, common)
     for one in content["fit"]:
-        if one["data"] == copied:
-            prepare_rows(source, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
+        if one["data"] == name:
+            prepare_rows(located, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
     try:
-        text = f"{_lead(target, source, choice)}\n\n{tomli_w.dumps(content)}".encode()
+        text = f"{_lead(target, shipped or source.name, choice)}\n\n{tomli_w.dumps(content)}".encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"the name of the folder or of the table, {str(target)!r} or {source.name!r}, is not valid Unicode; "
-            "rename it"
+            f"the folder {shown_path(target)!r} or the table {shown_path(source.name)!r} has a name that is not valid "
+            "Unicode, which a study cannot hold; rename it"
         ) from None
-    _make_folder(target, source, copied, text)
+    _make_folder(target, None if shipped else source, copied, text)
     for sentence in (*choice.reasons, *choice.left_out):
         tell(sentence) if tell is not None else None
     return target / STUDY
@@ -119,16 +123,14 @@ def _mapping(choice: Choice, given: dict[str, str], where: str | None) -> dict[s
     return {name: column for name, column in (given | dict(choice.mapping)).items() if name in used}
 
 
-def _lead(target: Path, source: Path, choice: Choice) -> str:
+def _lead(target: Path, title: str, choice: Choice) -> str:
     """Write the comments at the top of a study: how to build it again, and why it is this one."""
     lines = [
-        f"Written for {source.name}; change what you like and build it again: "
-        f"scalefit report {shlex.quote(target.name)}",
+        f"Written for {title}; change what you like and build it again: scalefit report {shlex.quote(target.name)}",
         *(["", "Why:", *choice.reasons] if choice.reasons else []),
         *(["", "Left out:", *choice.left_out] if choice.left_out else []),
     ]
-    printable = ("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in one) for one in lines)
-    return "\n".join(f"# {line}".rstrip() for line in printable)
+    return "\n".join(f"# {one_line(line)}".rstrip() for line in lines)
 
 
 def _copied_name(name: str) -> str:
@@ -136,14 +138,15 @@ def _copied_name(name: str) -> str:
     return f"table-{name}" if name in (*dataset_names(), STUDY, CACHE) else name
 
 
-def _make_folder(target: Path, source: Path, copied: str, study: bytes) -> None:
+def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -> None:
     """Make the folder, whole or not at all."""
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))  # a name that nobody else has
         partial.chmod(0o755)
-        shutil.copy2(source, partial / copied)
+        if source is not None:
+            shutil.copy2(source, partial / copied)
         (partial / STUDY).write_bytes(study)
         partial.rename(target)
     except BaseException as error:
@@ -154,12 +157,12 @@ def _make_folder(target: Path, source: Path, copied: str, study: bytes) -> None:
         raise DataError(f"cannot make {str(target)!r}: {error.strerror}; name a folder you can write") from None
 
 
-def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
+def _study(title: str, table: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
     """Return the study as TOML takes it."""
     common = {"data": file, **options}
     study: dict[str, Any] = {
         "title": title.replace("_", " ").replace("-", " ").strip().capitalize() or "Runs",
-        "subtitle": f"A scaling law of {file}",
+        "subtitle": f"A scaling law of {table}",
         "defaults": {"seed": 0},
         "fit": [], "sensitivity": [], "calibration": [], "answer": [], "section": [],
         "left_out": list(choice.left_out),
@@ -168,10 +171,10 @@ def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> di
         _add_law(study, name, law, choice, common)
     first = study["fit"][0]
     study["front"] = {"fits": [one["name"] for one in study["fit"] if one["data"] == file]}
-    law = Law.parse(first["law"])
-    exponents = [one.name for one in law.exponents]
-    if len(exponents) == 1 and not law.groups:  # two panels, where one would be as wide as the page
-        names = [[exponents[0], one] for one in ("E", str(law.terms[0].coefficient))]
+    main = Law.parse(first["law"])
+    exponents = [one.name for one in main.exponents]
+    if len(exponents) == 1 and not main.groups:  # two panels, where one would be as wide as the page
+        names = [[exponents[0], one] for one in ("E", str(main.terms[0].coefficient))]
         study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     if len(exponents) > 2:  # one row of panels, which page one has room for
         names = [list(pair) for pair in combinations(exponents, 2)]
