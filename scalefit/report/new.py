@@ -12,13 +12,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
+from scalefit.datasets import dataset_names
 from scalefit.errors import DataError
+from scalefit.escape import one_line
 from scalefit.law import PRESETS, Law
 from scalefit.prepare import prepare_rows
 from scalefit.report.choice import Choice, choose, words_of
 from scalefit.report.text import join
 from scalefit.report.work import CACHE
-from scalefit.sources import dataset_of, file_name, is_folder, locate
+from scalefit.sources import dataset_of, file_name, is_folder, locate, shown_path
 from scalefit.where import parse_where
 
 __all__ = ["new_study"]
@@ -88,7 +90,7 @@ def new_study(
     if str(source) == "-":
         raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
     if shipped is None and is_folder(source):
-        raise DataError(f"{str(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
+        raise DataError(f"{shown_path(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
     choice = choose(located, mapping=mapping, where=where, drop_invalid=drop_invalid)
     options: dict[str, Any] = {
         "mapping": _mapping(choice, dict(mapping or {}), where), "where": where, "drop_invalid": drop_invalid
@@ -96,7 +98,7 @@ def new_study(
     common = {key: value for key, value in options.items() if value}
     copied = _copied_name(source.name)
     name = str(located) if shipped else file_name(copied)
-    content = _study(target.resolve().name, name, choice, common)
+    content = _study(target.resolve().name, shipped or source.name, name, choice, common)
     for one in content["fit"]:
         if one["data"] == name:
             prepare_rows(located, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
@@ -104,8 +106,8 @@ def new_study(
         text = f"{_lead(target, shipped or source.name, choice)}\n\n{tomli_w.dumps(content)}".encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"the name of the folder or of the table, {str(target)!r} or {source.name!r}, is not valid Unicode; "
-            "rename it"
+            f"the folder {shown_path(target)!r} or the table {shown_path(source.name)!r} has a name that is not valid "
+            "Unicode, which a study cannot hold; rename it"
         ) from None
     _make_folder(target, None if shipped else source, copied, text)
     for sentence in (*choice.reasons, *choice.left_out):
@@ -121,21 +123,19 @@ def _mapping(choice: Choice, given: dict[str, str], where: str | None) -> dict[s
     return {name: column for name, column in (given | dict(choice.mapping)).items() if name in used}
 
 
-def _lead(target: Path, table: str, choice: Choice) -> str:
+def _lead(target: Path, title: str, choice: Choice) -> str:
     """Write the comments at the top of a study: how to build it again, and why it is this one."""
     lines = [
-        f"Written for {table}; change what you like and build it again: "
-        f"scalefit report {shlex.quote(target.name)}",
+        f"Written for {title}; change what you like and build it again: scalefit report {shlex.quote(target.name)}",
         *(["", "Why:", *choice.reasons] if choice.reasons else []),
         *(["", "Left out:", *choice.left_out] if choice.left_out else []),
     ]
-    printable = ("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in one) for one in lines)
-    return "\n".join(f"# {line}".rstrip() for line in printable)
+    return "\n".join(f"# {one_line(line)}".rstrip() for line in lines)
 
 
 def _copied_name(name: str) -> str:
     """Return what the copy is called: like the table, unless a study would read something else under that name."""
-    return f"table-{name}" if name in (STUDY, CACHE) else name
+    return f"table-{name}" if name in (*dataset_names(), STUDY, CACHE) else name
 
 
 def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -> None:
@@ -157,12 +157,12 @@ def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -
         raise DataError(f"cannot make {str(target)!r}: {error.strerror}; name a folder you can write") from None
 
 
-def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
+def _study(title: str, table: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
     """Return the study as TOML takes it."""
     common = {"data": file, **options}
     study: dict[str, Any] = {
         "title": title.replace("_", " ").replace("-", " ").strip().capitalize() or "Runs",
-        "subtitle": f"A scaling law of {file}",
+        "subtitle": f"A scaling law of {table}",
         "defaults": {"seed": 0},
         "fit": [], "sensitivity": [], "calibration": [], "answer": [], "section": [],
         "left_out": list(choice.left_out),
@@ -171,10 +171,10 @@ def _study(title: str, file: str, choice: Choice, options: dict[str, Any]) -> di
         _add_law(study, name, law, choice, common)
     first = study["fit"][0]
     study["front"] = {"fits": [one["name"] for one in study["fit"] if one["data"] == file]}
-    shown = Law.parse(first["law"])
-    exponents = [one.name for one in shown.exponents]
-    if len(exponents) == 1 and not shown.groups:  # two panels, where one would be as wide as the page
-        names = [[exponents[0], one] for one in ("E", str(shown.terms[0].coefficient))]
+    main = Law.parse(first["law"])
+    exponents = [one.name for one in main.exponents]
+    if len(exponents) == 1 and not main.groups:  # two panels, where one would be as wide as the page
+        names = [[exponents[0], one] for one in ("E", str(main.terms[0].coefficient))]
         study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     if len(exponents) > 2:  # one row of panels, which page one has room for
         names = [list(pair) for pair in combinations(exponents, 2)]

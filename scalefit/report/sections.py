@@ -73,7 +73,7 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
         blocks += part(f"section-{place}", about, partial(_section, section, work.fits))
     if study.left_out:
-        blocks += [heading("What this report does not have"), *(paragraph(one) for one in study.left_out)]
+        blocks += [heading("What this report does not have"), *(paragraph(literal(one)) for one in study.left_out)]
     whole = replace(study, path=Path())
     return blocks + part("method", whole, lambda gallery: method_blocks(study, work.fits, gallery)), files
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.escape import literal
 from scalefit.records import CONVERGED
 from scalefit.report.choice import run_columns
 from scalefit.report.sentences import method, percent
@@ -81,9 +82,9 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
         return StandIn(other, f"{lead}, because {carried}; {remedy}.")
     failed = [fits[one] for one in specs[name].instead[: specs[name].instead.index(other)]]
     if fits[other].posterior is None or not failed:
-        return StandIn(other, f"{lead}. {fit.message}")
+        return StandIn(other, f"{lead}. {literal(fit.message)}")
     told = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide what they leave"
-    return StandIn(other, f"{told} open. {fit.message}", identified=False)
+    return StandIn(other, f"{told} open. {literal(fit.message)}", identified=False)
 
 
 def verb_of(far: NDArray[np.int64]) -> str:
@@ -112,7 +113,7 @@ def _named(fit: Fit, far: NDArray[np.int64]) -> str:
     response = fit.law.response
     said = []
     for place in far[:SHOWN]:
-        about = [str(fit.rows[name].iloc[place]) for name in labels]
+        about = [literal(str(fit.rows[name].iloc[place])) for name in labels]
         value = float(fit.rows[response].iloc[place])
         about.append(f"{response.replace('_', ' ')} {value:.6g}")
         said.append(f"row {fit.rows.index[place]} ({', '.join(about)})")

@@ -122,7 +122,7 @@ class Study:
     front : Front
         The rest of page one.
     left_out : tuple of str
-        What this report cannot have, and why; a section of its own.
+        What this report cannot have, and why, as plain text; a section of its own.
     path : Path
         The file that it was read from.
     draft : bool
