@@ -1,4 +1,4 @@
-"""IsoFLOP parabolas and envelopes: approaches 1 and 2 of Hoffmann et al., beside numpy, a law and what is published."""
+"""IsoFLOP parabolas and envelopes: approaches 1 and 2 of Hoffmann et al., against numpy, a law and published values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 
 import scalefit
 from scalefit.errors import DataError
-from scalefit.optimum import isoflop, optimum
-from scalefit.optimum.profiles import budgets
+from scalefit.optimum import Point, isoflop, optimum
+from scalefit.optimum.mixtures import mixture
+from scalefit.optimum.profiles import budgets, line
+from tests.reference.isoflop_coverage import coverage
 
 BUDGET = 5.76e23
 
@@ -115,6 +117,9 @@ def test_chinchilla_by_two_approaches_agrees(huber):
         ({"tolerance": 1e-6}, "give a larger tolerance than 1e-06"),
         ({"tolerance": -1}, "tolerance is -1; it must be 0"),
         ({"level": 0}, "level is 0; it must lie between 0 and 1"),
+        ({"by": "params"}, "by is 'params', a quantity of the analysis itself"),
+        ({"by": "corpus"}, "has no column 'corpus'"),
+        ({"cost": "6*params*tokens"}, r"cost '6\*params\*tokens' has no effect without a fit"),
     ],
 )
 def test_isoflop_refuses(options, message):
@@ -122,11 +127,144 @@ def test_isoflop_refuses(options, message):
         isoflop("chinchilla", **options)
 
 
-def test_mixed_corpora_and_another_count_of_compute_are_noticed(huber):
-    found = isoflop("marin_isoflop", beside=huber)
-    assert any("repeat the size of another at their budget" in one for one in found.notes)
-    assert any("the flops of the table are 0.74 to 1.07 times 6*params*tokens" in one for one in found.notes)
+def test_another_count_of_compute_is_noticed(huber):
+    notes = isoflop("marin_isoflop", where='train_set == "dclm"', beside=huber).notes
+    assert any("the flops of the table are 0.74 to 1.07 times 6*params*tokens" in one for one in notes)
     assert not any("of the same thing" in one for one in isoflop("chinchilla", tolerance=0.1, beside=huber).notes)
+
+
+def test_a_line_against_published_formulas():
+    """Slope and scatter as statsmodels has them; the errors of the minima propagated by hand."""
+    from scipy.stats import t
+    from statsmodels.regression.linear_model import OLS
+
+    compute, size = [1e18, 1e19, 1e20, 1e21], [1.1e8, 2.9e8, 1.02e9, 2.7e9]
+    x, y = np.log(compute), np.log(size)
+    points = [Point(c, n, error, 3.0, 7) for c, n, error in zip(compute, size, (0.02, 0.03, 0.04, 0.03), strict=True)]
+    one = line(points, 0.9)
+    fitted = OLS(y, np.stack([np.ones(4), x], axis=1)).fit()
+    assert one.start == pytest.approx(fitted.params[0])
+    assert one.exponent.value == pytest.approx(fitted.params[1])
+    assert one.from_scatter == pytest.approx(fitted.params[1] - fitted.conf_int(0.1)[1][0])
+    # factors -0.3, -0.1, 0.1, 0.3 per step of ln 10; variances 36e-6, 9e-6, 16e-6, 81e-6 of squares 4 freedom each
+    shares = np.array([36e-6, 9e-6, 16e-6, 81e-6])
+    freedom = shares.sum() ** 2 / (shares**2 / 4).sum()
+    assert one.from_errors == pytest.approx(t.ppf(0.95, freedom) * math.sqrt(shares.sum()) / math.log(10))
+    assert one.exponent.hi - one.exponent.value == pytest.approx(one.from_scatter)  # the wider
+    no_errors = line([point._replace(error=math.nan) for point in points], 0.9)
+    assert (no_errors.exponent, math.isnan(no_errors.from_errors)) == (one.exponent, True)
+
+
+def test_minima_on_a_line_by_chance_do_not_give_a_narrow_interval():
+    """Four minima known to 2-4% that lie within 0.1% of a line: ± 0.0017 by their scatter, ± 0.03 by their errors."""
+    on_line = [Point(c, 0.1 * c**0.5 * (1 + off), error, 3.0, 7) for c, off, error in (
+        (1e18, 0.0, 0.02), (3e18, 0.0005, 0.03), (9e18, -0.0005, 0.04), (2.7e19, 0.0, 0.03))]  # fmt: skip
+    one = line(on_line, 0.95)
+    assert one.from_scatter < 0.002
+    assert 0.02 < one.from_errors < 0.035
+    assert one.exponent.hi - one.exponent.lo == pytest.approx(2 * one.from_errors)
+
+
+def test_intervals_cover_and_are_never_far_too_narrow():
+    """A small version of tests/reference/isoflop_coverage.py: four budgets, with and without scatter of their own."""
+    noisy, moved = (coverage(4, 7, 0.005, shift, sets=150, replicates=0) for shift in (0.0, 0.1))
+    assert noisy["wider"] >= 0.92
+    assert moved["wider"] >= 0.9
+    assert noisy["narrow wider"] <= 0.02 < 0.03 < noisy["narrow scatter"]
+    assert moved["errors"] < 0.85  # the errors alone miss the scatter of the minima
+
+
+def test_few_budgets_and_wide_exponents_are_told(valleys):
+    few = isoflop(valleys)
+    assert [(one.code, one.severity) for one in few.findings] == [("few_budgets", "warning")]
+    assert "only 4 budgets show a minimum" in few.summary().splitlines()[0]
+    assert "known from 2 degrees of freedom" in few.message
+    assert few.status == "converged"
+    three = valleys[valleys["flops"] < 1e21]
+    assert "known from 1 degree of freedom" in isoflop(three).message
+    bent = three.assign(params=three["params"] * np.where(three["flops"] == 1e19, 1.6, 1))
+    wide = isoflop(bent.drop(columns="tokens"))
+    assert [one.code for one in wide.findings] == ["wide_exponent", "few_budgets"]
+    assert (wide.status, wide.exit_code) == ("not identified", 1)
+    assert "params and tokens has an interval wider than 0.5" in wide.summary().splitlines()[0]
+    assert "  warning: only 3 budgets" in wide.summary()
+    assert isoflop("marin_isoflop", where='train_set == "dclm"').findings == ()
+
+
+def test_levels_of_a_label_are_not_merged():
+    merged = isoflop("porian")
+    assert (merged.status, merged.exit_code) == ("not identified", 1)
+    first = merged.summary().splitlines()[0]
+    assert "12 of 12 budgets hold runs of several levels of configuration (15 in all)" in first
+    assert "--by configuration" in first
+    assert not any(one.points or one.found for one in merged.approaches)
+    assert merged.verdict[0].startswith("No answer: 12 of 12 budgets")
+    assert {one.reason for one in merged.approach("approach 2").left_out} == {"runs of several levels of configuration"}
+    corpora = isoflop("marin_isoflop")
+    assert "several levels of train_set (3 in all)" in corpora.message
+    assert not any("repeat the size" in one for one in corpora.notes)
+
+
+def test_one_answer_for_each_level(huber):
+    results = isoflop("marin_isoflop", by="train_set", beside=huber)
+    assert list(results) == ["comma", "dclm", "nemotron"]
+    for text, result in results.items():
+        alone = isoflop("marin_isoflop", where=f'train_set == "{text}"')
+        assert result.at == {"train_set": text}
+        assert (result.rows, result.rows_read) == (alone.rows, 258)
+        assert result.approaches == alone.approaches
+        assert result.parametric.exponents == optimum(huber).exponents
+
+
+def test_a_fit_by_level_is_compared_with_its_level(valleys):
+    table = pd.concat([valleys.assign(corpus="1.1"), valleys.assign(corpus="1.10", loss=valleys["loss"] + 1)])
+    table["loss"] += 400 / table["params"] ** 0.3 + 400 / table["tokens"] ** 0.3
+    law = "loss ~ E + A/params^alpha[corpus] + B/tokens^beta"
+    fit = scalefit.fit(table, law, bootstrap=0, throw=False)
+    results = isoflop(table, by="corpus", beside=fit)
+    assert [result.parametric.at for result in results.values()] == [{"corpus": "1.1"}, {"corpus": "1.10"}]
+
+
+@pytest.mark.parametrize(("offset", "apart"), [(0.0, False), (0.1, True)])
+def test_seeds_may_be_merged_and_experiments_may_not(valleys, offset, apart):
+    """Three labels at every size and budget: alike within the noise, or one of them with a loss of its own."""
+    rng = np.random.default_rng(3)
+    runs = [valleys.assign(seed=seed, loss=valleys["loss"] + offset * (seed == 2)) for seed in (0, 1, 2)]
+    table = pd.concat(runs, ignore_index=True)
+    table["loss"] += 0.01 * rng.standard_normal(len(table))
+    result = isoflop(table)
+    assert any(one.code == "mixed_levels" for one in result.findings) is apart
+    assert any("40 runs repeat the size of another" in one for one in result.notes) is not apart
+    assert isoflop(table.sample(frac=1, random_state=1)).message == result.message  # whatever the order of rows
+
+
+def test_other_minima_are_told_apart_even_at_the_same_mean_loss(valleys):
+    other = valleys.assign(params=valleys["params"] * math.exp(1.0), recipe="b")
+    table = pd.concat([valleys.assign(recipe="a"), other], ignore_index=True).drop(columns="tokens")
+    table["loss"] += 0.005 * np.random.default_rng(4).standard_normal(len(table))
+    message = isoflop(table).message
+    assert "4 of 4 budgets hold runs of several levels of recipe (2 in all)" in message
+
+
+def test_a_label_without_a_difference_is_seldom_called_one(valleys):
+    """One part in a thousand by design: none in 100 tables of noise."""
+    rng = np.random.default_rng(5)
+    doubled = pd.concat([valleys, valleys], ignore_index=True)
+    for _ in range(100):
+        coin = doubled.assign(
+            loss=doubled["loss"] + 0.02 * rng.standard_normal(len(doubled)), coin=np.repeat(["a", "b"], len(valleys))
+        )
+        groups = [group for _, group in coin.groupby("flops")]
+        assert mixture(groups, ("params", "tokens", "flops", "loss"), 4) is None
+
+
+def test_a_label_chosen_by_size_is_no_experiment(valleys):
+    """Small models at one batch size, large ones at another: neither covers the sizes of a budget."""
+    wide = pd.concat([valleys, valleys.assign(params=valleys["params"] * 1.05)], ignore_index=True)
+    small = wide["params"] < wide.groupby("flops")["params"].transform("median")
+    batch = wide.assign(batch=np.where(small, 128, 256), loss=wide["loss"] + np.where(small, 0.0, 0.3))
+    groups = [group for _, group in batch.groupby("flops")]
+    assert mixture(groups, ("params", "tokens", "flops", "loss"), 4) is None
 
 
 def test_records_are_json(huber, valleys):
@@ -142,3 +280,21 @@ def test_isoflop_runs_beside_a_fit(run, huber):
     assert code == 0
     assert record["parametric"]["exponents"]["params"] == optimum(huber).exponents["params"]._asdict()
     assert run("isoflop", "chinchilla")[0] == 2
+
+
+def test_the_command_gives_one_block_a_level_and_the_worst_exit_code(run, valleys):
+    few = valleys[valleys["flops"] < 1e20].assign(loss=lambda rows: rows["loss"] + 1)
+    pd.concat([valleys.assign(lab="a,b"), few.assign(lab="c")]).to_csv("labs.csv", index=False)
+    code, out, _ = run("isoflop", "labs.csv", "--by", "lab")
+    assert code == 1
+    assert 'data       20 of 30 rows of labs, lab = "a,b"; runs of one budget have equal flops' in out
+    assert "Approach 2 by level:" in out
+    assert out.splitlines()[-2].split()[:3] == ['"a,b"', "converged", "4"]
+    assert out.splitlines()[-1].split() == ["c", "not", "identified", "2", "of", "2"]
+    code, out, _ = run("isoflop", "labs.csv", "--by", "lab", "--json")
+    records = json.loads(out)
+    assert (code, [one["at"] for one in records]) == (1, [{"lab": "a,b"}, {"lab": "c"}])
+    assert records[0]["approaches"][1]["from_errors"] == pytest.approx(0, abs=1e-6)
+    code, out, err = run("isoflop", "labs.csv", "--cost", "6*params*tokens")
+    assert (code, out) == (2, "")
+    assert "has no effect without a fit" in err

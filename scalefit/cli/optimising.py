@@ -56,6 +56,7 @@ def optimum_command(
 @app.command(name="isoflop")
 def isoflop_command(
     table: Table,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="One answer for each label of this column.")] = None,
     tolerance: Annotated[float, typer.Option(help="Difference of ln flops within one budget; 0 for equal ones.")] = 0.0,
     beside: Annotated[
         Path | None, typer.Option(metavar="FIT", help="A saved fit in params and tokens: approach 3.")
@@ -70,18 +71,23 @@ def isoflop_command(
 ) -> None:
     """Find the best size at each budget straight from the runs (approaches 1 and 2 of Hoffmann et al. 2022).
 
-    Example: scalefit isoflop marin_isoflop --where 'train_set == "dclm"'
+    Example: scalefit isoflop marin_isoflop --by train_set
     """
-    from scalefit.optimum import isoflop
+    from scalefit.optimum import IsoFlop, isoflop
+    from scalefit.optimum.sweeps import levels_text
     from scalefit.storage import load_fit
     from scalefit.tables import parse_mapping
 
     found = isoflop(
-        table, tolerance=tolerance, where=where, mapping=parse_mapping(mapping) if mapping else None,
+        table, by=by, tolerance=tolerance, where=where, mapping=parse_mapping(mapping) if mapping else None,
         derive=derive or (), drop_invalid=drop_invalid, level=level, cost=cost,
         beside=None if beside is None else load_fit(beside),
     )  # fmt: skip
-    _show(found, as_json)
+    if isinstance(found, IsoFlop):
+        _show(found, as_json)
+    else:
+        print(json.dumps([one.record() for one in found.values()], indent=1) if as_json else levels_text(found))
+        raise typer.Exit(max(one.exit_code for one in found.values()))
 
 
 def _budgets(texts: list[str] | None) -> list[float] | None:

@@ -4,7 +4,7 @@ from scalefit.optimum.cost import Cost
 from scalefit.optimum.profiles import isoflop
 from scalefit.optimum.result import Allocation, Interval, Optimum
 from scalefit.optimum.run import optimum, printed_optimum
-from scalefit.optimum.sweeps import Approach, IsoFlop, LeftOut, Point
+from scalefit.optimum.sweeps import Approach, IsoFlop, LeftOut, Line, Point
 
 __all__ = [
     "Allocation",
@@ -13,6 +13,7 @@ __all__ = [
     "Interval",
     "IsoFlop",
     "LeftOut",
+    "Line",
     "Optimum",
     "Point",
     "isoflop",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from scalefit.names import printed_label
 from scalefit.optimum.result import Interval, Optimum
-from scalefit.optimum.words import aligned, amount, decimal_interval
-from scalefit.records import CONVERGED, NOT_IDENTIFIED
+from scalefit.optimum.words import aligned, amount, decimal_interval, spread
+from scalefit.records import CONVERGED, NOT_IDENTIFIED, Finding
 from scalefit.rounding import rounded
 
-__all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Point"]
+__all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Line", "Point", "levels_text"]
 
 ENVELOPE, PARABOLA = "approach 1", "approach 2"
 FEW = 6  # budgets that are named one by one
@@ -63,6 +65,26 @@ class LeftOut(NamedTuple):
     reason: str
 
 
+class Line(NamedTuple):
+    """A line through ``ln size`` against ``ln C``.
+
+    Parameters
+    ----------
+    exponent : Interval
+        Its slope, with the wider of the two intervals below; NaN with fewer than three points.
+    start : float
+        ``ln size`` at one FLOP.
+    from_scatter, from_errors : float
+        Half-widths of the intervals that the scatter about the line and the errors of the points imply; NaN where there
+        is no line, and ``from_errors`` also where points have no error.
+    """
+
+    exponent: Interval
+    start: float
+    from_scatter: float
+    from_errors: float
+
+
 class Approach(NamedTuple):
     """The best sizes at all budgets, and the power of compute through them.
 
@@ -76,18 +98,20 @@ class Approach(NamedTuple):
         Budgets that show a minimum.
     left_out : tuple of LeftOut
         Budgets that do not.
-    exponent : Interval
-        Slope of ``ln size`` in ``ln C``, with its interval; NaN with fewer than three points.
-    start : float
-        ``ln size`` at one FLOP.
+    line : Line
+        Through the points.
     """
 
     name: str
     column: str
     points: tuple[Point, ...]
     left_out: tuple[LeftOut, ...]
-    exponent: Interval
-    start: float
+    line: Line
+
+    @property
+    def exponent(self) -> Interval:
+        """Power of compute with which the best size grows; NaN without a line."""
+        return self.line.exponent
 
     @property
     def found(self) -> bool:
@@ -96,7 +120,7 @@ class Approach(NamedTuple):
 
     def at(self, compute: float) -> float:
         """Return the best size at a budget, on the line."""
-        return math.exp(self.start + self.exponent.value * math.log(compute))
+        return math.exp(self.line.start + self.exponent.value * math.log(compute))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +131,8 @@ class IsoFlop:
     ----------
     label : str
         The table.
+    at : mapping of str to str
+        Column and level, where a table is analysed by level; else empty.
     rows, rows_read : int
         Rows used and rows in the table.
     tolerance : float
@@ -117,28 +143,44 @@ class IsoFlop:
         Both, for params and for tokens.
     parametric : Optimum or None
         Approach 3.
+    findings : tuple of Finding
+        What limits the lines of approach 2, worst first.
     notes : tuple of str
         What was guessed, dropped or noticed.
     """
 
     label: str
+    at: Mapping[str, str]
     rows: int
     rows_read: int
     tolerance: float
     level: float
     approaches: tuple[Approach, ...]
     parametric: Optimum | None
+    findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
     @property
     def status(self) -> str:
-        """``converged``, or ``not identified`` where approach 2 gives no line."""
-        return CONVERGED if all(one.found for one in self.approaches if one.name == PARABOLA) else NOT_IDENTIFIED
+        """``converged``, or ``not identified`` where approach 2 gives no usable line."""
+        return NOT_IDENTIFIED if any(one.severity == NOT_IDENTIFIED for one in self.findings) else CONVERGED
+
+    @property
+    def message(self) -> str:
+        """What limits the result most, in words."""
+        if self.findings:
+            return f"{self.findings[0].message}."
+        counts = sorted({len(one.points) for one in self.approaches if one.name == PARABOLA})
+        return f"approach 2 has a line through {' or '.join(map(str, counts))} budgets."
 
     @property
     def exit_code(self) -> int:
-        """0 when approach 2 gives lines, 1 when not."""
+        """0 when the lines of approach 2 can be used, 1 when not."""
         return 0 if self.status == CONVERGED else 1
+
+    @property
+    def _mixed(self) -> bool:
+        return any(one.code == "mixed_levels" for one in self.findings)
 
     def approach(self, name: str, column: str = "params") -> Approach:
         """Return one approach for one column."""
@@ -165,13 +207,17 @@ class IsoFlop:
         """Return everything as plain JSON; what is not finite is null."""
         return {
             "source": self.label,
+            "at": dict(self.at),
             "rows": self.rows,
             "rows_read": self.rows_read,
             "tolerance": self.tolerance,
             "level": self.level,
             "status": self.status,
+            "message": self.message,
+            "findings": [asdict(one) for one in self.findings],
             "approaches": [
-                {"name": one.name, "column": one.column, "exponent": _plain(one.exponent), "start": _number(one.start)}
+                {"name": one.name, "column": one.column, "exponent": _plain(one.exponent)}
+                | {name: _number(getattr(one.line, name)) for name in ("start", "from_scatter", "from_errors")}
                 | {"points": [_plain(point) for point in one.points]}
                 | {"left_out": [out._asdict() for out in one.left_out]}
                 for one in self.approaches
@@ -184,24 +230,37 @@ class IsoFlop:
     @property
     def verdict(self) -> tuple[str, ...]:
         """Sentences on what the approaches say and whether they agree."""
-        said = [_said(one) for one in self.approaches if one.found]
+        if self._mixed:
+            return (f"No answer: {self.message}",)
+        sentences = [_growth(one) for one in self.approaches if one.found]
         lost = [f"{one.name}, {_WORDS[one.column]}" for one in self.approaches if not one.found]
         if lost:
-            said.append(f"No line: fewer than three budgets show a minimum ({'; '.join(lost)}).")
-        said += [_beside(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
-        return tuple(one for one in said if one)
+            sentences.append(f"No line: fewer than three budgets show a minimum ({'; '.join(lost)}).")
+        sentences += [_compared(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
+        return tuple(one for one in sentences if one)
 
     def summary(self) -> str:
         """Return the result as text: status, what it says, each budget, what was left out."""
         same = "have equal flops" if self.tolerance == 0 else f"differ by {self.tolerance:g} at most in ln flops"
-        head = f"{self.status}: {self.rows} of {self.rows_read} rows of {self.label}; runs of one budget {same}"
-        lines = [head, "", *(f"  {one}" for one in self.verdict), ""]
+        at = "".join(f", {column} = {printed_label(text)}" for column, text in self.at.items())
+        lines = [
+            f"{self.status}: {self.message}",
+            f"  data       {self.rows} of {self.rows_read} rows of {self.label}{at}; runs of one budget {same}",
+        ]
+        if any(one.found for one in self.approaches):
+            lines.append(
+                f"  intervals  {self.level:.0%}; approach 1 from the scatter about its line, approach 2 the wider of "
+                "that and of what the errors of its minima imply"
+            )
+        if not self._mixed:  # what a mixture says is the message above
+            lines += ["", *(f"  {one}" for one in self.verdict), ""]
         rows = [
             [one.name, one.column, amount(point.compute), str(point.runs), amount(point.size), _factor(point.error)]
             for one in self.approaches for point in one.points
         ]  # fmt: skip
-        lines += aligned(["", "", "compute", "runs", "best", "±"], rows)
-        lines += [f"  left out {one}" for one in self._left_out()]
+        lines += aligned(["", "", "compute", "runs", "best", "±"], rows) if rows else []
+        lines += [] if self._mixed else [f"  left out {one}" for one in self._left_out()]
+        lines += [f"  {one.severity}: {one.message}." for one in self.findings[1:]]
         return "\n".join(lines + [f"  note: {one}" for one in self.notes])
 
     def _left_out(self) -> list[str]:
@@ -219,28 +278,64 @@ class IsoFlop:
         return self.summary()
 
 
-def _said(one: Approach) -> str:
-    among = f"{len(one.points)} of {len(one.points) + len(one.left_out)} budgets"
-    value = rounded(one.exponent.value, (one.exponent.hi - one.exponent.lo) / 4)
+def levels_text(results: Mapping[str, IsoFlop]) -> str:
+    """Return the results of several levels as text: a block for each, then a table of the lines of approach 2.
+
+    Parameters
+    ----------
+    results : mapping of str to IsoFlop
+        As :func:`isoflop` returns them with ``by``.
+
+    Returns
+    -------
+    str
+        Many lines.
+    """
+    rows = []
+    for text, result in results.items():
+        params, tokens = (result.approach(PARABOLA, column) for column in ("params", "tokens"))
+        budgets = f"{len(params.points)} of {len(params.points) + len(params.left_out)}"
+        rows.append([printed_label(text), result.status, budgets, *_power(params), *_power(tokens)])
+    columns = list(dict.fromkeys(column for result in results.values() for column in result.at))
+    header = [", ".join(columns), "status", "budgets", "params ~ C^", "", "tokens ~ C^", ""]
+    table = "\n".join(["Approach 2 by level:", *aligned(header, rows)])
+    return "\n\n".join([*(result.summary() for result in results.values()), table])
+
+
+def _power(one: Approach) -> list[str]:
     return (
-        f"{one.name.capitalize()} ({_MEANING[one.name]} at {among}): best {_WORDS[one.column]} grow as "
-        f"C^{value} {decimal_interval(one.exponent)}."
+        [rounded(one.exponent.value, spread(one.exponent)), decimal_interval(one.exponent)] if one.found else ["", ""]
     )
 
 
-def _beside(one: Approach, parametric: Optimum | None) -> str:
+def _growth(one: Approach) -> str:
+    among = f"{len(one.points)} of {len(one.points) + len(one.left_out)} budgets"
+    error = spread(one.exponent)
+    sentence = (
+        f"{one.name.capitalize()} ({_MEANING[one.name]} at {among}): best {_WORDS[one.column]} grow as "
+        f"C^{rounded(one.exponent.value, error)} {decimal_interval(one.exponent)}"
+    )
+    if math.isnan(one.line.from_errors):
+        return f"{sentence}."
+    errors, scatter = (rounded(half, error) for half in (one.line.from_errors, one.line.from_scatter))
+    return f"{sentence}; the errors of the minima imply ±{errors}, their scatter about the line ±{scatter}."
+
+
+def _compared(one: Approach, parametric: Optimum | None) -> str:
     """Say whether approaches 2 and 3 agree on an exponent."""
     if parametric is None or parametric.reason or not one.found or one.column not in parametric.columns:
         return ""
-    other, own = parametric.exponents[one.column], one.exponent
-    value = rounded(other.value, (other.hi - other.lo) / 4)
-    text = f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[one.column]} as C^{value}"
+    other, line = parametric.exponents[one.column], one.exponent
+    text = (
+        f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[one.column]} as "
+        f"C^{rounded(other.value, spread(other))}"
+    )
     if math.isnan(other.lo):
         return f"{text}, without an interval."
     text += f" {decimal_interval(other)}"
-    if own.lo <= other.hi and other.lo <= own.hi:
+    if line.lo <= other.hi and other.lo <= line.hi:
         return f"{text}: its interval and that of approach 2 overlap."
-    return f"{text}: its interval and that of approach 2 have nothing in common, so the exponent hangs on the method."
+    return f"{text}: its interval and that of approach 2 do not overlap, so the exponent depends on the method."
 
 
 def _factor(error: float) -> str:
