@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from scalefit.bayes.importance import GOOD_KHAT, pareto_khat, pareto_smooth, resample, sample_by_importance
+from scalefit.bayes.importance import (
+    GOOD_KHAT,
+    Mixture,
+    _refit,
+    pareto_khat,
+    pareto_smooth,
+    resample,
+    sample_by_importance,
+)
 from scalefit.bayes.mode import climb
 from scalefit.bayes.result import _weighted_quantiles
 
@@ -31,6 +39,7 @@ def test_a_normal_of_known_size(d):
     assert found.ess > 8000
     assert found.log_evidence == pytest.approx(5.0, abs=5 * found.log_evidence_se + 1e-9)
     assert found.log_evidence_se < 0.02
+    assert found.ess == pytest.approx(1 / np.sum(found.weight**2))
     mean = found.weight @ found.x
     sd = np.sqrt(found.weight @ (found.x - mean) ** 2)
     true = np.sqrt(np.diag(np.atleast_2d(normal.cov))) if d > 1 else np.array([2.0])
@@ -80,6 +89,31 @@ def test_khat_finds_the_shape_of_a_tail(shape):
     assert pareto_khat(np.log(weight)) == pytest.approx(shape, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("n", "khat", "largest"),
+    [
+        (100, 0.6178829925252027, [0.11693625523254475, 0.059471263257542664, 0.012447084285722923]),
+        (400, 0.7366969520637925, [0.08844233573827483, 0.039818513592614985, 0.006703960518146188]),
+        (4000, 0.9784284253761152, [0.1091324645752149, 0.03739947632432844, 0.0032491896389274994]),
+    ],
+)
+def test_smoothing_is_that_of_arviz(n, khat, largest):
+    """Shape, shrunk towards 1/2, and the largest, second and twentieth weight, as psislw of ArviZ 0.23.4 has them."""
+    log_weight = 0.7 * stats.t(4).ppf((np.arange(n) + 0.5) / n)
+    weight, shape = pareto_smooth(log_weight)
+    assert shape == pytest.approx(khat, rel=1e-9)
+    assert weight[[-1, -2, -20]] == pytest.approx(largest, rel=1e-9)
+
+
+def test_a_mixture_refitted_to_its_own_draws_keeps_its_shape():
+    """A t distribution of 6 degrees has 1.5 times the variance of its scale matrix, which a refit must allow for."""
+    own = Mixture(np.ones(1), np.array([[1.0, -2.0]]), np.array([[[2.0, 0.0], [0.5, 1.0]]]))
+    z = own.draw(200_000, np.random.default_rng(7))
+    again = _refit(own, z, np.full(len(z), 1 / len(z)))
+    np.testing.assert_allclose(again.mean, own.mean, atol=0.02)
+    np.testing.assert_allclose(again.factor, own.factor, atol=0.02)
+
+
 def test_smoothing_keeps_the_order_and_the_bulk():
     log_weight = np.random.default_rng(2).normal(scale=1.5, size=4000)
     smooth, khat = pareto_smooth(log_weight)
@@ -104,6 +138,8 @@ def test_resampling_is_in_proportion():
     weight = np.array([0.5, 0.25, 0.0, 0.25])
     counts = np.bincount(resample(weight, 4000, seed=0), minlength=4)
     assert counts.tolist() == [2000, 1000, 0, 1000]
+    single = [int(resample(weight, 1, seed)[0]) for seed in range(2000)]
+    assert np.bincount(single, minlength=4) / 2000 == pytest.approx(weight, abs=0.04)  # also of one draw
 
 
 def test_weighted_quantiles_of_equal_weights_are_the_usual_ones():

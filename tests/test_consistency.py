@@ -70,6 +70,18 @@ def test_a_straight_law_passes_and_a_bent_one_does_not():
     assert bent.last.bend_p < 1e-6
 
 
+def test_the_bend_is_the_textbook_two_sided_t_test():
+    from statsmodels.regression.linear_model import OLS
+
+    table = sweep(power(0.7), noise=0.05)
+    series = measure_series(table, 6000)
+    u = np.log(table.width.to_numpy(float))
+    fitted = OLS(np.log(table.loss.to_numpy(float)), np.stack([np.ones_like(u), u, u**2], axis=1)).fit()
+    assert series.bend == pytest.approx(-2 * fitted.params[2])
+    assert series.bend_p == pytest.approx(fitted.pvalues[2])
+    assert 0.01 < series.bend_p < 0.99
+
+
 def test_lack_of_fit_is_the_textbook_f_test():
     table = sweep(power(0.7), noise=0.05)
     series = measure_series(table, 6000)
@@ -102,6 +114,21 @@ def test_a_change_counts_from_twice_its_error_on(scatter, word):
     (one,) = check(table).settings
     assert (one.change, one.change_se) == pytest.approx((0.1, scatter / math.sqrt(3)), abs=1e-6)
     assert one.convergence == word
+
+
+def test_no_change_with_a_large_error_is_not_convergence():
+    table = sweep(power(1.0), steps=(3000, 6000), noise=0.0)
+    table.loc[table.steps == 6000, "loss"] *= table.width ** -table.seed.map({0: -0.2, 1: 0.0, 2: 0.2})
+    (one,) = check(table).settings
+    assert (one.change, one.change_se) == pytest.approx((0.0, 0.2 / math.sqrt(3)), abs=1e-6)
+    assert one.convergence == "not known"
+
+
+def test_with_one_seed_the_errors_of_both_lengths_make_that_of_the_change():
+    (one,) = check(sweep(power(1.0), steps=(3000, 6000), seeds=1, noise=0.05)).settings
+    half, last = one.series
+    assert half.se > 0.3 * last.se
+    assert one.change_se == pytest.approx(math.sqrt(half.se**2 + last.se**2))
 
 
 @pytest.mark.parametrize("steps", [(6000,), (5000, 6000)])
@@ -158,6 +185,15 @@ def test_one_error_serves_interval_change_and_comparison():
     assert one.change_se == pytest.approx(0, abs=1e-9)  # each seed compared with itself
 
 
+def test_seeds_that_disagree_about_the_slope_widen_the_error():
+    """Lines through one point at the middle width: the scatter of rows understates that of the seeds' slopes."""
+    table = sweep(power(1.0), noise=0.0)
+    table["loss"] *= (table.width / 21) ** table.seed.map({0: -0.3, 1: 0.0, 2: 0.3})
+    (one,) = check(table).settings
+    assert one.last.fit["a"].se < 0.9 * one.se
+    assert one.se == pytest.approx(0.3 / math.sqrt(3))
+
+
 def test_the_change_with_training_is_that_of_each_seed():
     table = sweep(lambda m, t: 3 * m ** -(1.2 if t == 6000 else 1.0), steps=(3000, 6000), noise=0.02)
     (one,) = check(table).settings
@@ -195,6 +231,14 @@ def test_the_true_curve_predicts_left_out_widths_best(law, name):
     best, second = curves(measure_series(table, 6000), {"n_features": 512, "frequency": "power", "alpha": 1.0})[:2]
     assert best.name == name
     assert best.left_out < 0.5 * second.left_out
+
+
+def test_a_width_left_out_of_a_mean_misses_by_a_known_factor():
+    """A/m has one factor, the mean of log(m loss): without one of k widths its residual grows to k/(k - 1) times."""
+    series = measure_series(sweep(power(1.1)), 6000)
+    known = {one.name: one for one in curves(series, {"n_features": 512})}
+    assert known["A/m"].left_out == pytest.approx(5 / 4 * known["A/m"].rms)
+    assert known["A/m^a"].left_out > 1.2 * known["A/m^a"].rms
 
 
 def test_the_weak_sum_has_nothing_to_fit():

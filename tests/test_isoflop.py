@@ -64,6 +64,24 @@ def test_the_error_of_a_minimum_is_right_over_many_data_sets(valleys):
     assert np.mean(errors) == pytest.approx(np.std(minima), rel=0.15)
 
 
+def test_the_error_of_a_minimum_by_the_covariance_of_a_polynomial():
+    """The delta method on numpy's own covariance, at sizes that are not centred on the minimum."""
+    size = np.array([1e8, 1.7e8, 2.1e8, 4e8, 9e8])
+    loss = np.array([3.31, 3.15, 3.13, 3.02, 3.05])
+    runs = pd.concat([pd.DataFrame({"params": size, "flops": c, "loss": loss}) for c in (1e18, 1e19, 1e20)])
+    (bend, slope, _), covariance = np.polyfit(np.log(size), loss, 2, cov=True)
+    pull = np.array([slope / (2 * bend**2), -1 / (2 * bend), 0.0])
+    point = isoflop(runs).approach("approach 2").points[0]
+    assert math.log(point.size) == pytest.approx(-slope / (2 * bend))
+    assert point.error == pytest.approx(math.sqrt(pull @ covariance @ pull), rel=1e-6)
+
+
+def test_a_minimum_known_to_a_factor_only_is_left_out(valleys):
+    scattered = valleys.assign(loss=valleys["loss"] + 0.2 * np.tile([0, 0, 1, 1, -1], 4) * (valleys["flops"] == 1e18))
+    (out,) = isoflop(scattered).approach("approach 2").left_out
+    assert out == (pytest.approx(1e18), 5, "the minimum is known to a factor of 1.6 at best")
+
+
 def test_a_budget_without_a_minimum_is_named(valleys):
     odd = valleys.copy()
     at = {c: odd["flops"] == c for c in (1e18, 1e19)}
@@ -298,3 +316,6 @@ def test_the_command_gives_one_block_a_level_and_the_worst_exit_code(run, valley
     code, out, err = run("isoflop", "labs.csv", "--cost", "6*params*tokens")
     assert (code, out) == (2, "")
     assert "has no effect without a fit" in err
+    code, out, err = run("isoflop", "labs.csv", "--map", "lr=loss")
+    assert (code, out) == (2, "")
+    assert "--map lr=loss has no effect, for nothing uses a column 'lr'" in err

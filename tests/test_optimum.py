@@ -353,3 +353,11 @@ def test_the_verb_refuses(run, huber):
         code, out, err = run("optimum", "my.fit", *options)
         assert (code, out) == (2, "")
         assert message in err
+
+
+def test_a_normal_approximation_has_no_floor_below_zero():
+    fitted = run_fit("chinchilla", "chinchilla", drop_highest_loss=5, uncertainty="hc3")
+    vague = replace(fitted, uncertainty=replace(fitted.uncertainty, covariance=2500 * fitted.uncertainty.covariance))
+    floors = optimum(vague).floor_draws
+    assert floors.min() == 0
+    assert 0.01 < np.mean(floors == 0) < 0.5

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, Table, app, assignments
+from scalefit.cli.effects import mapped_columns
 from scalefit.errors import DataError
 from scalefit.terminal import check_writable
 
@@ -74,12 +75,12 @@ def isoflop_command(
     Example: scalefit isoflop marin_isoflop --by train_set
     """
     from scalefit.optimum import IsoFlop, isoflop
+    from scalefit.optimum.profiles import COLUMNS
     from scalefit.optimum.sweeps import levels_text
     from scalefit.storage import load_fit
-    from scalefit.tables import parse_mapping
 
     found = isoflop(
-        table, by=by, tolerance=tolerance, where=where, mapping=parse_mapping(mapping) if mapping else None,
+        table, by=by, tolerance=tolerance, where=where, mapping=mapped_columns(mapping, COLUMNS, derive, where, by),
         derive=derive or (), drop_invalid=drop_invalid, level=level, cost=cost,
         beside=None if beside is None else load_fit(beside),
     )  # fmt: skip

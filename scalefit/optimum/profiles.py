@@ -28,7 +28,7 @@ __all__ = ["isoflop"]
 
 Array = NDArray[np.float64]
 
-_COLUMNS = Law.parse("loss ~ A/params^alpha + B/tokens^beta + C/flops^gamma")  # only names the columns to read
+COLUMNS = Law.parse("loss ~ A/params^alpha + B/tokens^beta + C/flops^gamma")  # only names the columns to read
 SIZES = 4  # different sizes that a budget needs: a parabola through three has no error
 BUDGETS = 3  # minima that a line with an interval needs
 LOOSE = 0.5  # error of the log of a minimum from which on it is left out: known to a factor only
@@ -121,9 +121,9 @@ def isoflop(
     {'comma': 0.4, 'dclm': 0.42, 'nemotron': 0.42}
     """
     _check(by, tolerance, level, beside, cost)
-    # a column of levels has to be there and complete, as one of clusters
     table = prepare_rows(
-        data, _COLUMNS, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid, cluster=by
+        data, COLUMNS, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
+        labels=() if by is None else (by,),
     )  # fmt: skip
     table = replace(table, name=label or table.name)
     parts = {"": table.frame} if by is None else {str(text): rows for text, rows in table.frame.groupby(by, sort=True)}
