@@ -290,8 +290,10 @@ def carriers_message(
         Sentences, with the condition that leaves the rows out where it is a simple one.
     """
     rows, one = list(carriers.rows), len(carriers.rows) == 1
-    worst = float(np.exp(abs(residual[frame.index.get_indexer(pd.Index(rows[:1]))[0]])))
-    by = f" and is off by a factor of {rounded(worst, worst / 10)}" if log_space and one else ""
+    by = ""
+    if log_space and one:
+        factor = float(np.exp(abs(residual[frame.index.get_indexer(pd.Index(rows[:1]))[0]])))
+        by = f" and is off by a factor of {rounded(factor, factor / 10)}"
     observed = frame.loc[rows, law.response].min()
     above = observed > frame[law.response].drop(index=rows).max()
     cut = f" (--where {shlex.quote(f'{_column(law.response)} < {float(observed)!r}')})" if above else " with --where"

@@ -214,7 +214,9 @@ def predict_law(law: Law, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLi
     for term in law.terms:
         sign = 1.0 if term.grows else -1.0
         x = frame[term.variable].to_numpy(dtype=float)
-        total = total + np.exp(lookup(term.coefficient, log=True) + sign * lookup(term.exponent) * np.log(x))
+        size = lookup(term.coefficient, log=True) + sign * lookup(term.exponent) * np.log(x)
+        with np.errstate(over="ignore"):  # a term beyond the largest float is infinite, and so is the prediction
+            total = total + np.exp(size)
     return total
 
 

@@ -33,6 +33,7 @@ __all__ = ["Fit"]
 
 ENOUGH = 500  # draws for a mean prediction
 CHUNK = 2**21  # predictions held at once, as rows times draws
+UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
 
 
@@ -245,14 +246,10 @@ class Fit:
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
-        if prob is not None and self.uncertainty.withheld:
-            raise DataError(self._no_intervals())
         out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
-            out["lo"], out["hi"] = self._under_draws(
-                self._sample(), frame, lambda sample: np.nanquantile(sample, ends, axis=0)
-            )
+            out["lo"], out["hi"] = self._under_draws(self.sample(), frame, lambda sample: _ends(sample, ends))
         return out
 
     def residuals(self) -> Array:
@@ -342,15 +339,59 @@ class Fit:
         parts = [frame.iloc[first : first + size] for first in range(0, max(1, len(frame)), size)]
         return np.concatenate([summarise(predict_law(self.law, values, part)) for part in parts], axis=-1)
 
-    def _sample(self, size: int = 1000) -> Array:
-        """Replicates, draws or a normal approximation, shape (R, P)."""
-        draws = self.uncertainty.draws
+    def sample(self, size: int = 1000) -> Array:
+        """Return the replicates or draws of the fit, or those of a normal approximation where it has none.
+
+        Parameters
+        ----------
+        size : int
+            Draws of a normal approximation.
+
+        Returns
+        -------
+        array, shape (R, P)
+            Coefficients as logs; a floor below 0 counts as 0.
+
+        Raises
+        ------
+        DataError
+            When the fit has no errors, because too many of its refits have no answer or its covariance is not finite.
+        """
+        draws, covariance = self.uncertainty.draws, self.uncertainty.covariance
+        if self.uncertainty.withheld:
+            raise DataError(self._no_intervals())
         if draws is None:
-            rng = np.random.default_rng(self.seed)
-            draws = rng.multivariate_normal(self.point, self.uncertainty.covariance, size=size, method="eigh")
+            if not np.isfinite(covariance).all():
+                raise DataError("the errors of this fit are not finite; see its findings, and fit a smaller law")
+            draws = _normal_draws(self.point, covariance, size, self.seed)
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
         return draws
+
+
+def _normal_draws(point: Array, covariance: Array, size: int, seed: int) -> Array:
+    """Draw from a normal distribution, shape (size, P), also where directions are flat and scales far apart."""
+    scale = np.sqrt(np.diag(covariance))
+    known = scale[scale > 0]
+    # eigenvalues are as exact as the largest variance allows: those of a floor of 1e90 would drown an exponent's
+    unlike = len(known) > 0 and known.max() > UNLIKE * known.min()
+    scale = np.where(scale > 0, scale, 1.0) if unlike else np.ones_like(scale)
+    values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale)
+    factor = scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))  # rounding makes a flat direction negative
+    draws: Array = point + np.random.default_rng(seed).standard_normal((size, len(point))) @ factor.T
+    return draws
+
+
+def _ends(sample: Array, probabilities: list[float]) -> Array:
+    """Return quantiles over the first axis, shape (2, n), of numbers that may be missing (NaN) or infinite."""
+    largest = np.finfo(float).max
+    finite = np.minimum(sample, largest)  # keeps NaN; a step between two infinities would be NaN
+    if not np.isnan(finite).any():
+        ends = np.quantile(finite, probabilities, axis=0)
+    else:
+        seen = [column[~np.isnan(column)] for column in finite.T]
+        ends = np.array([np.quantile(one, probabilities) if len(one) else [np.nan, np.nan] for one in seen]).T
+    return np.where(ends >= largest, np.inf, ends)
 
 
 def _exp(value: Any) -> Any:

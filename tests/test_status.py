@@ -294,3 +294,49 @@ def test_a_status_is_not_said_twice():
     first = result.summary().splitlines()[0]
     assert first.lower().count("converged") == 1
     assert first.startswith("converged: Of the ")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("space", ["log", "linear"])
+@pytest.mark.parametrize("method", ["pairs", "jackknife", "gauss-newton", "hc3", "profile"])
+@pytest.mark.parametrize("shape", ["rise", "step", "noise"])
+def test_extreme_numbers_raise_no_warning_of_numpy(shape, method, space):
+    """A law that falls, fitted to what rises, jumps or scatters, near the ends of double precision."""
+    x = np.geomspace(1e150, 1e154, 12)
+    noise = np.exp(np.random.default_rng(0).standard_normal(12))
+    y = 1e90 * {"rise": x / 1e150, "step": np.r_[100.0, np.ones(11)], "noise": noise}[shape]
+    for loss in ("squared", "huber"):
+        result = fit(
+            pd.DataFrame({"x": x, "y": y}), "y ~ E + c/x^a", space=space, loss=loss, uncertainty=method, bootstrap=50,
+            throw=False,
+        )  # fmt: skip
+        text = result.summary()
+        assert "nan" not in text
+        assert " inf" not in text
+        json.dumps(fit_record(result), allow_nan=False)
+        assert result._repr_html_()
+        if not result.uncertainty.withheld and np.isfinite(result.uncertainty.covariance).all():
+            result.predict(prob=0.9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_profile_that_stays_flat_for_ever_is_open():
+    """Its far end once stopped with an error of the root finder, once the term had underflowed."""
+    noise = np.exp(np.random.default_rng(0).standard_normal(12))
+    frame = pd.DataFrame({"x": np.geomspace(1e150, 1e154, 12), "y": 1e90 * noise})
+    result = fit(frame, "y ~ E + c/x^a", uncertainty="profile", throw=False)
+    assert result.uncertainty.lo[1] == -np.inf
+    assert "not_finite" in codes(result)
+
+
+def test_draws_of_unlike_scales_keep_theirs():
+    """A floor known to 1e85 must not drown the errors of an exponent known to 0.01."""
+    x = np.geomspace(1, 1e4, 40)
+    y = 1e90 * (1.5 + 3 / x**0.4) * np.exp(0.01 * np.cos(7 * np.arange(40)))
+    big, one = (
+        fit(pd.DataFrame({"x": x, "y": y / unit}), "y ~ E + c/x^a", uncertainty="gauss-newton") for unit in (1.0, 1e90)
+    )
+    assert big.sample()[:, 2].std() == pytest.approx(big["a"].se, rel=0.1)
+    ends = [one.predict(prob=0.9) for one in (big, one)]
+    np.testing.assert_allclose(ends[0]["lo"] / 1e90, ends[1]["lo"], rtol=2e-3)
+    np.testing.assert_allclose(ends[0]["hi"] / 1e90, ends[1]["hi"], rtol=2e-3)

@@ -219,6 +219,8 @@ def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
         seen = spread.draws[~np.isnan(spread.draws[:, i]), i]
         lo, hi = np.quantile(seen, [0.025, 0.975]) if len(seen) else (np.nan, np.nan)
     else:
+        if not np.isfinite([spread.lo[i], spread.hi[i]]).all():
+            return float(spread.lo[i]), float(spread.hi[i])
         scale = stats.norm.ppf(0.975) / stats.norm.ppf((1 + spread.level) / 2)
         centre = 0.5 * (spread.lo[i] + spread.hi[i])
         lo, hi = centre + scale * (spread.lo[i] - centre), centre + scale * (spread.hi[i] - centre)

@@ -19,6 +19,7 @@ __all__ = ["profile_intervals"]
 
 Array = NDArray[np.float64]
 FAR = 60  # doublings of the step before a side counts as open
+HALVINGS = 2000
 
 
 class _Side(NamedTuple):
@@ -117,11 +118,13 @@ def _limit(side: _Side, allowed: float, step: float) -> float:
             break
         if outer in (lower, upper):
             return outer
-        inner, start, step = outer, moved, 2 * step
+        # the exponent of a term that has underflowed has no value of its own: it stays where it was
+        inner, start, step = outer, np.where(np.isnan(moved), start, moved), 2 * step
     else:
         return float(np.copysign(np.inf, step))
 
     def gap(value: float) -> float:
         return side.excess(value, start)[0] - bottom - allowed
 
-    return float(optimize.brentq(gap, inner, outer, xtol=1e-10, rtol=1e-9))
+    # after a first step of many orders of magnitude, brentq needs more than its usual hundred halvings
+    return float(optimize.brentq(gap, inner, outer, xtol=1e-10, rtol=1e-9, maxiter=HALVINGS))

@@ -157,6 +157,12 @@ def jackknife(
     count = problem.n_cluster
     values, failures = _answers(problem, _refit(problem, optima, delta, DELETE_ONE, count, 0, progress))
     unit = "row" if count == problem.n_rows else "cluster"
+    spread = Uncertainty(
+        f"jackknife, one {unit} left out at a time", level, plain, plain, plain, np.diag(plain**2), plain,
+        requested=count, failed=sum(number for _, number in failures), failures=failures,
+    )  # fmt: skip
+    if spread.withheld:
+        return _without_intervals(spread)
     # a level that loses its only cluster has no value there: each covariance uses the replicates that have both
     covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))
@@ -164,8 +170,4 @@ def jackknife(
     reach = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
     bounded = np.array([not parameter.is_log for parameter in problem.parameters])
     lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
-    spread = Uncertainty(
-        f"jackknife, one {unit} left out at a time", level, se, lo, point + reach, covariance, plain,
-        requested=count, failed=sum(number for _, number in failures), failures=failures,
-    )  # fmt: skip
-    return _without_intervals(spread) if spread.withheld else spread
+    return replace(spread, se=se, lo=lo, hi=point + reach, covariance=covariance)

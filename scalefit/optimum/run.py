@@ -275,11 +275,7 @@ def _draws(fit: Fit) -> tuple[str, Array]:
     spread = fit.uncertainty
     if spread.draws is not None:
         return ("bootstrap" if fit.posterior is None else "posterior"), spread.draws
-    rng = np.random.default_rng(fit.seed)
-    draws = rng.multivariate_normal(fit.point, spread.covariance, size=APPROXIMATE, method="eigh")
-    floors = [parameter.kind == "floor" for parameter in fit.parameters]
-    draws[:, floors] = np.maximum(draws[:, floors], 0.0)
-    return "normal approximation", draws
+    return "normal approximation", fit.sample(APPROXIMATE)
 
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:

@@ -318,9 +318,11 @@ def solve_linear(design: Design, exponents: Array, *, emphasis: Array | None = N
         known = np.tile(np.where(law.floor < 0, law.fixed_floor, 0.0)[segment] / mean, (len(block), 1))
         for k in range(len(law.log_x)):
             b, a = 1 + 2 * k, 2 + 2 * k
-            log_size = link.constant[segment, b] + (
-                block[:, link.position[:, a, 0]] * link.factor[:, a, 0] + link.constant[:, a]
-            )[:, segment] * design.rows.u[k][rows]
+            log_size = (
+                link.constant[segment, b]
+                + (block[:, link.position[:, a, 0]] * link.factor[:, a, 0] + link.constant[:, a])[:, segment]
+                * design.rows.u[k][rows]
+            )
             for slot in (1, 2):
                 log_size += (block[:, link.position[:, b, slot]] * link.factor[:, b, slot])[:, segment]
             coef = law.coef[segment, k]
@@ -420,9 +422,7 @@ def sweep_starts(design: Design, grid: ExponentGrid, centre: Array, *, emphasis:
     return np.vstack(starts)
 
 
-def balanced_starts(
-    design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, most: int = 24
-) -> Array:
+def balanced_starts(design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, most: int = 24) -> Array:
     """Starts in which terms that share a coefficient are of comparable size, whatever their units.
 
     With ``log c + a log x`` the same for both terms up to a few e-folds, one exponent determines the other; a grid of
@@ -441,16 +441,15 @@ def balanced_starts(
         The best, and the local minima along each exponent; empty when no coefficient is shared.
     """
     law = design.law
-    shared = [
-        [k for k in range(len(law.log_x)) if (law.coef[:, k] == j).any()]
-        for j in range(law.n_coef)
-    ]
+    shared = [[k for k in range(len(law.log_x)) if (law.coef[:, k] == j).any()] for j in range(law.n_coef)]
     shared = [terms for terms in shared if len(terms) > 1]
     if not shared:
         return np.zeros((0, design.n_parameters))
     rng = np.random.default_rng(0)
     number = 600
-    exponents = rng.choice(np.geomspace(0.02, 6.0, 24), (number, law.n_expo)) * rng.uniform(0.8, 1.25, (number, law.n_expo))
+    exponents = rng.choice(np.geomspace(0.02, 6.0, 24), (number, law.n_expo)) * rng.uniform(
+        0.8, 1.25, (number, law.n_expo)
+    )
     lowest = design.link.box[0, law.n_floor + law.n_coef :]
     exponents *= np.where((lowest < 0) & (rng.uniform(size=exponents.shape) < 0.3), -1.0, 1.0)
     segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
@@ -460,9 +459,11 @@ def balanced_starts(
         for b in range(number):
             lead = terms[leading[b]]
             mean = law.log_x.mean(axis=1)
+
             def slope(k):
                 e = law.expo[:, k][law.expo[:, k] >= 0]
                 return exponents[b, e].mean() if len(e) else law.fixed_expo[k]
+
             total = slope(lead) * mean[lead]
             for k in terms:
                 own = np.unique(law.expo[:, k])
