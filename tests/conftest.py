@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +92,14 @@ def _walk(folder: Path, ignored: tuple[str, ...]) -> Iterator[Path]:
             yield from _walk(entry, ignored)
         else:
             yield entry
+
+
+def take_ctrl_c() -> None:
+    """Let a child process take Ctrl-C (as ``preexec_fn``), whatever the tests themselves were started with.
+
+    A job that a script starts in the background ignores SIGINT, and so would all its children.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 COMPARED = {"likelihood": "normal", "drop_highest_loss": 40, "ties": "keep"}

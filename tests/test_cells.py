@@ -19,6 +19,7 @@ import pytest
 
 from scalefit.cells import cell_key, pack_frame, run_cells, unpack_frame
 from scalefit.errors import DataError, Interrupted, MissingExtra
+from tests.conftest import take_ctrl_c
 
 ROOT = Path(__file__).resolve().parent.parent
 SQUARES = {f"n{n}": {"n": n} for n in range(6)}
@@ -253,7 +254,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(tmp_path: Path) -> N
     script.write_text(SLOW_SCRIPT)
     run = subprocess.Popen(
         [sys.executable, str(script), str(folder)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=take_ctrl_c,
     )  # fmt: skip
     until = time.monotonic() + 60
     while len(list(folder.glob("*.json"))) < 2 and time.monotonic() < until:

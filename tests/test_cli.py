@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from scalefit import __version__
 from scalefit.datasets import load_dataset
+from tests.conftest import ROOT, take_ctrl_c
 
 CONTRACT = {
     "law", "table", "n_rows", "rows_dropped", "loss", "space", "objective", "status", "message", "estimate",
@@ -227,25 +227,24 @@ def test_datasets_and_info(run):
     assert json.loads(out)["scalefit"] == __version__
 
 
+TELLING = """
+import sys
+from scalefit import terminal
+terminal.Progress.__call__ = lambda self, stage, done, total: print(stage, done, file=sys.stderr, flush=True)
+from scalefit.cli import main
+main()
+"""
+
+
 def test_ctrl_c_in_the_bootstrap(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "scalefit",
-        "fit",
-        "chinchilla",
-        "width_depth",
-        "--bootstrap",
-        "3000000",
-        "--out",
-        "x.fit",
-    ]
+    command = ["fit", "chinchilla", "width_depth", "--bootstrap", "3000000", "--out", "x.fit"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "80"}
-    )
-    time.sleep(12)
+        [sys.executable, "-c", TELLING, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT)}, preexec_fn=take_ctrl_c,
+    )  # fmt: skip
+    assert any("refitting resamples" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "interrupted; nothing was written" in err
     assert list(tmp_path.iterdir()) == []

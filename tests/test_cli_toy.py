@@ -17,6 +17,7 @@ import pytest
 
 from scalefit.cli import main
 from scalefit.toy import ToyGrid
+from tests.conftest import take_ctrl_c
 
 ROOT = Path(__file__).resolve().parent.parent
 Call = Callable[..., tuple[int, str, str]]
@@ -184,7 +185,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     run = subprocess.Popen(
         [sys.executable, "-m", "scalefit", "toy", "sweep", "grid.toml", "--out", "out", "--workers", "2"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=take_ctrl_c,
     )  # fmt: skip
     until = time.monotonic() + 120
     while not list((tmp_path / "out" / "cells").glob("*.json")) and time.monotonic() < until:
