@@ -345,7 +345,8 @@ def test_a_size_at_the_edge_of_the_search_is_said():
     law = "loss ~ E + A/width^alpha + C/depth^c + B/tokens^beta"
     result = fit("porian", law, where=where, bootstrap=0, throw=False)
     if result["C"].log_value is not None and result["c"].value > 10:
-        assert any(finding.code in ("size_at_bound", "term_vanished") for finding in result.findings)
+        bounds = ("size_at_bound", "term_vanished", "exponent_at_bound")
+        assert any(finding.code in bounds for finding in result.findings)
         assert result.exit_code == 1
 
 

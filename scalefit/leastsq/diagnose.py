@@ -203,7 +203,7 @@ def _widths(evidence: Evidence) -> Iterator[Finding]:
         )
     sizes = tuple(_open_sizes(evidence))
     if sizes:
-        shown = ", ".join(f"{parameter.name} ({decades:.0f} decades)" for parameter, decades in sizes)
+        shown = ", ".join(f"{parameter.name} ({_decades(decades)})" for parameter, decades in sizes)
         yield Finding(
             "open_coefficient",
             NOT_IDENTIFIED,
@@ -211,6 +211,10 @@ def _widths(evidence: Evidence) -> Iterator[Finding]:
             f"at the centre of the data: {shown}. Fit the law without this term, or add runs in which it is large.",
             tuple(p.key for p, _ in sizes),
         )
+
+
+def _decades(number: float) -> str:
+    return f"more than {MANY_TIMES:.0f} decades" if number > MANY_TIMES else f"{number:.1f} decades"
 
 
 def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
