@@ -12,8 +12,9 @@ import scalefit
 from scalefit.bayes import bayes
 from scalefit.compare import compare, held_out_score, leave_one_out, rank_laws, split_rows
 from scalefit.compare.again import density_of, posterior_draws, refit
+from scalefit.compare.crossval import CrossValidation, LawScore
 from scalefit.compare.extrapolate import _blind_priors
-from scalefit.compare.words import _held_out
+from scalefit.compare.words import _held_out, _rank
 from scalefit.errors import DataError
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
@@ -64,6 +65,26 @@ def test_laws_rank_as_in_the_published_study(wide, fixed, sized):
     assert [one.label for one in ranked] == ["parameters", "fixed", "width and depth"]
     assert [one.behind for one in ranked] == pytest.approx([0, 4.8, 5.6], abs=0.6)
     assert [one.behind_se for one in ranked] == pytest.approx([0, 3.5, 4.1], abs=0.3)
+
+
+def test_the_error_of_a_sum_of_scores_grows_with_the_root_of_their_number():
+    elpd = np.array([1.0, 2.0, 4.0, math.nan, 3.0])
+    score = CrossValidation("law", "row", tuple("abcde"), elpd, np.zeros(5), (), ("d",))
+    assert (score.total, score.se) == pytest.approx((10.0, math.sqrt(4 * 5 / 3)))
+
+
+@pytest.mark.parametrize(
+    ("behind", "error", "words"),
+    [
+        (3.0, 0.1, "does not settle which law predicts best"),  # too little to matter, however sure
+        (9.0, 5.0, "does not settle which law predicts best"),
+        (9.0, 1.0, "first predicts left-out rows best"),
+    ],
+)
+def test_a_law_is_called_best_by_a_clear_and_sure_lead(behind, error, words):
+    score = CrossValidation("", "row", tuple("abc"), np.zeros(3), np.zeros(3), (), ())
+    first, second = LawScore("first", 0.0, 1.0, 0.0, 0.0, 3), LawScore("second", -behind, 1.0, behind, error, 3)
+    assert words in _rank(((first, score), (second, score)))
 
 
 def test_leaving_out_clusters_equals_refitting_without_each(small):
