@@ -13,7 +13,7 @@ from scalefit.bayes import bayes
 from scalefit.compare import compare, held_out_score, leave_one_out, rank_laws, split_rows
 from scalefit.compare.again import density_of, posterior_draws, refit
 from scalefit.compare.crossval import CrossValidation, LawScore
-from scalefit.compare.extrapolate import _blind_priors
+from scalefit.compare.extrapolate import _blind_priors, _share_below
 from scalefit.compare.words import _held_out, _rank
 from scalefit.errors import DataError
 
@@ -200,6 +200,25 @@ def test_log_score_of_held_out_rows_integrates_over_the_posterior(small):
     residual = np.log(test.loss.to_numpy()) - mean
     inside = np.abs(stats.norm.cdf(residual / other.draws("sigma")[:, None]).mean(axis=0) - 0.5) <= 0.45
     assert found.coverage == pytest.approx(inside.mean())
+
+
+class Known(dict):
+    """As much of a fit as predicted scatter needs: draws by name, and a seed."""
+
+    seed = 1
+    draws = dict.__getitem__
+
+
+@pytest.mark.parametrize("tau", [None, 0.7])
+def test_replicated_rows_scatter_as_the_likelihood_says(tau):
+    draws = {"sigma": np.full(40_000, 0.5), "nu": np.full(40_000, 3.0)}
+    if tau is not None:  # so many degrees of freedom that the errors are normal, as the shift is
+        draws |= {"nu": np.full(40_000, 1e6), "tau": np.full(40_000, tau)}
+    fit = Known(draws)
+    places = np.array([-2.0, -0.4, 0.0, 1.0])
+    truth = stats.t(3, scale=0.5) if tau is None else stats.norm(scale=math.hypot(0.5, tau))
+    share = _share_below(np.broadcast_to(places, (40_000, 4)), fit)
+    assert share == pytest.approx(truth.cdf(places), abs=0.01)
 
 
 def test_extrapolation_uses_what_is_known_of_a_cluster(small):
