@@ -47,6 +47,12 @@ def test_a_normal_of_known_size(d):
     assert sd == pytest.approx(true, rel=0.05)
 
 
+def test_the_mass_of_a_mode_is_laplaces():
+    normal = correlated(3)
+    mode = climb(lambda x: 5.0 + normal.logpdf(x), np.zeros(3), np.ones(3))
+    assert mode.log_mass == pytest.approx(5.0, abs=1e-3)
+
+
 def test_two_modes_share_the_mass():
     left, right = stats.multivariate_normal([-6, 0], np.eye(2)), stats.multivariate_normal([6, 0], 0.25 * np.eye(2))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from scalefit.cli import main
 from scalefit.compare import compare, evidence
 from scalefit.compare.beliefs import beliefs_of, published_belief
 from scalefit.compare.differences import agreement, differences
-from scalefit.compare.evidence import Evidence, PriorEvidence
+from scalefit.compare.evidence import Evidence, PriorEvidence, _log_height
 from scalefit.compare.words import _weigh
 from scalefit.errors import DataError
 from scalefit.names import split_names
@@ -67,6 +68,33 @@ def test_agreement_is_cochrans_q():
     assert (found.pooled, found.se, found.chi2) == pytest.approx((pooled, w.sum() ** -0.5, q))
     assert found.p == pytest.approx(stats.chi2.sf(q, 2))
     assert found.spread == pytest.approx(math.sqrt((q - 2) / (w.sum() - (w**2).sum() / w.sum())))
+
+
+def drawn(label, draws):
+    """Levels of one fit, by their draws."""
+    belief = normal(label, float(draws.mean()), float(draws.std(ddof=1)))
+    return replace(belief, draws=draws, origin="one fit", kind="posterior")
+
+
+def test_agreement_of_levels_of_one_fit_uses_their_covariance():
+    """Generalised least squares of two values with correlation 0.8."""
+    one, other = np.random.default_rng(3).multivariate_normal([1.0, 1.2], [[0.01, 0.008], [0.008, 0.01]], 5000).T
+    found = agreement([drawn("a", one), drawn("b", other)])
+    assert found.chi2 == pytest.approx((one.mean() - other.mean()) ** 2 / (one - other).var(ddof=1))
+    inverse = np.linalg.inv(np.cov(one, other))
+    assert found.se == pytest.approx(inverse.sum() ** -0.5)
+
+
+def test_what_a_printed_number_and_draws_say():
+    printed = normal("a", 0.91, 0.04)
+    assert printed.below(0.95) == pytest.approx(stats.norm.cdf(1))
+    draws = np.random.default_rng(4).normal(2.0, 0.5, 3000)
+    x = np.array([1.2, 2.0, 2.7])
+    plain = stats.gaussian_kde(draws)  # Scott's rule
+    assert drawn("b", draws).density(x) == pytest.approx(plain(x), rel=0.03)
+    logs = drawn("c", np.exp(draws)).as_log()
+    assert (logs.value, logs.se) == pytest.approx((draws.mean(), draws.std(ddof=1)))
+    assert (logs.lo, logs.hi) == pytest.approx(np.quantile(draws, [0.025, 0.975]))
 
 
 def test_agreement_counts_shared_rows_once(wide, shifted):
@@ -205,6 +233,31 @@ def test_carrying_over_to_another_prior_equals_sampling_under_it(wide):
     assert carried.sd[0] == pytest.approx(other["a_m"].se, rel=0.06)
     again = evidence(other, {"a_m": 1}).priors[0]
     assert carried.direct == pytest.approx(again.direct, abs=0.08)
+
+
+def test_the_error_under_another_prior_adds_that_of_the_weights(wide):
+    own, other = evidence(wide, {"a_m": 1}, priors=["TruncatedNormal(0.5, 0.25)"]).priors[:2]
+    draws = wide.draws("a_m")
+    ratio = stats.truncnorm.pdf(draws, -2, np.inf, 0.5, 0.25) / stats.halfnorm.pdf(draws)
+    error = ratio.std(ddof=1) / ratio.mean() / math.sqrt(len(ratio))
+    assert own.prior == "HalfNormal(1)"
+    assert error > 0.3 * own.direct_se
+    assert other.direct_se == pytest.approx(math.hypot(own.direct_se, error))
+
+
+def test_the_height_of_a_normal_in_its_tail_and_its_error():
+    """A kernel estimate that widened the draws would be a tenth too high at 2.5 standard deviations."""
+    rng = np.random.default_rng(5)
+    exact = rng.permutation(stats.norm.ppf((np.arange(4000) + 0.5) / 4000))[:, None]
+    even = np.full(4000, 1 / 4000)
+    for place in (0.0, 2.5):
+        height, _ = _log_height(exact, even, np.zeros(1), np.ones((1, 1)), np.array([place]))
+        assert height == pytest.approx(stats.norm.logpdf(place), abs=0.03)
+    heights, errors = np.transpose([
+        _log_height(rng.standard_normal((4000, 1)), even, np.zeros(1), np.ones((1, 1)), np.array([1.0]))
+        for _ in range(200)
+    ])  # fmt: skip
+    assert np.mean(errors) == pytest.approx(np.std(heights), rel=0.2)
 
 
 def test_alternatives_are_added_until_there_are_two(wide):

@@ -12,8 +12,9 @@ import scalefit
 from scalefit.bayes import bayes
 from scalefit.compare import compare, held_out_score, leave_one_out, rank_laws, split_rows
 from scalefit.compare.again import density_of, posterior_draws, refit
-from scalefit.compare.extrapolate import _blind_priors
-from scalefit.compare.words import _held_out
+from scalefit.compare.crossval import CrossValidation, LawScore
+from scalefit.compare.extrapolate import _blind_priors, _share_below
+from scalefit.compare.words import _held_out, _rank
 from scalefit.errors import DataError
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
@@ -64,6 +65,26 @@ def test_laws_rank_as_in_the_published_study(wide, fixed, sized):
     assert [one.label for one in ranked] == ["parameters", "fixed", "width and depth"]
     assert [one.behind for one in ranked] == pytest.approx([0, 4.8, 5.6], abs=0.6)
     assert [one.behind_se for one in ranked] == pytest.approx([0, 3.5, 4.1], abs=0.3)
+
+
+def test_the_error_of_a_sum_of_scores_grows_with_the_root_of_their_number():
+    elpd = np.array([1.0, 2.0, 4.0, math.nan, 3.0])
+    score = CrossValidation("law", "row", tuple("abcde"), elpd, np.zeros(5), (), ("d",))
+    assert (score.total, score.se) == pytest.approx((10.0, math.sqrt(4 * 5 / 3)))
+
+
+@pytest.mark.parametrize(
+    ("behind", "error", "words"),
+    [
+        (3.0, 0.1, "does not settle which law predicts best"),  # too little to matter, however sure
+        (9.0, 5.0, "does not settle which law predicts best"),
+        (9.0, 1.0, "first predicts left-out rows best"),
+    ],
+)
+def test_a_law_is_called_best_by_a_clear_and_sure_lead(behind, error, words):
+    score = CrossValidation("", "row", tuple("abc"), np.zeros(3), np.zeros(3), (), ())
+    first, second = LawScore("first", 0.0, 1.0, 0.0, 0.0, 3), LawScore("second", -behind, 1.0, behind, error, 3)
+    assert words in _rank(((first, score), (second, score)))
 
 
 def test_leaving_out_clusters_equals_refitting_without_each(small):
@@ -179,6 +200,25 @@ def test_log_score_of_held_out_rows_integrates_over_the_posterior(small):
     residual = np.log(test.loss.to_numpy()) - mean
     inside = np.abs(stats.norm.cdf(residual / other.draws("sigma")[:, None]).mean(axis=0) - 0.5) <= 0.45
     assert found.coverage == pytest.approx(inside.mean())
+
+
+class Known(dict):
+    """As much of a fit as predicted scatter needs: draws by name, and a seed."""
+
+    seed = 1
+    draws = dict.__getitem__
+
+
+@pytest.mark.parametrize("tau", [None, 0.7])
+def test_replicated_rows_scatter_as_the_likelihood_says(tau):
+    draws = {"sigma": np.full(40_000, 0.5), "nu": np.full(40_000, 3.0)}
+    if tau is not None:  # so many degrees of freedom that the errors are normal, as the shift is
+        draws |= {"nu": np.full(40_000, 1e6), "tau": np.full(40_000, tau)}
+    fit = Known(draws)
+    places = np.array([-2.0, -0.4, 0.0, 1.0])
+    truth = stats.t(3, scale=0.5) if tau is None else stats.norm(scale=math.hypot(0.5, tau))
+    share = _share_below(np.broadcast_to(places, (40_000, 4)), fit)
+    assert share == pytest.approx(truth.cdf(places), abs=0.01)
 
 
 def test_extrapolation_uses_what_is_known_of_a_cluster(small):
