@@ -381,7 +381,7 @@ def test_a_robust_fit_answers_where_one_row_ruins_the_squares(diverged_fits: dic
     specs = {"size": spec("size", "size_huber"), "size_huber": spec("size_huber")}
     found = stand_in("size", diverged_fits, specs)
     assert found.name == "size_huber"
-    assert "row 24 (run-23, loss 11.2) lies far from this law and carries 9" in found.reason
+    assert "row 24 (run_name run-23), where loss is 11.2, lies far from this law and makes up 9" in found.reason
     assert stand_in("size", {"size": diverged_fits["size"]}, {"size": spec("size")}).name == "size"
     assert stand_in("size_huber", diverged_fits, specs) == StandIn("size_huber", "")
 
@@ -423,7 +423,7 @@ def test_page_one_answers_by_a_robust_fit_and_names_the_row(tmp_path: Path, run:
     path = tmp_path / "mine" / "mine-draft.pdf"
     page = " ".join(PdfReader(path).pages[0].extract_text().split())
     assert "By Huber’s loss, on 60 rows of runs the exponent of parameters is 0.3" in page
-    assert "row 24 (run-23, loss 11.2) lies far from this law" in page
+    assert "row 24 (run_name run-23), where loss is 11.2, lies far from this law" in page
     assert "no answer" not in page.replace("Plain least squares have no answer", "")
     first = path.read_bytes()
     build_report(tmp_path / "mine", draft=True)

@@ -25,7 +25,7 @@ from scalefit.quantities import ALIASES, guess_header, is_missing, parse_column
 from scalefit.report.text import join
 from scalefit.tables import Table, read_table, resolve
 
-__all__ = ["Choice", "choose", "run_columns", "words_of"]
+__all__ = ["Choice", "choose", "words_of"]
 
 Array = NDArray[np.float64]
 
@@ -219,14 +219,14 @@ def _measures(frame: pd.DataFrame, usable: Sequence[str]) -> dict[str, Array]:
     return found
 
 
-def run_columns(frame: pd.DataFrame) -> list[str]:
+def _run_columns(frame: pd.DataFrame) -> list[str]:
     """Return the columns whose headers say that they name runs, the surest first."""
     return sorted((str(name) for name in frame.columns if _key(name) in RUNS), key=lambda name: RUNS.index(_key(name)))
 
 
 def _cluster(frame: pd.DataFrame) -> tuple[str, str]:
     """Return the column that names runs with several rows, if there is one, and what is to be said of it."""
-    named = run_columns(frame)
+    named = _run_columns(frame)
     told = ""
     for name in named:
         runs = frame[name]
