@@ -22,7 +22,9 @@ from scalefit.solver.starts import (
     balanced_starts,
     exponent_grid,
     grid_starts,
+    hop_starts,
     random_starts,
+    shares_coefficients,
     sweep_starts,
 )
 
@@ -33,6 +35,9 @@ SAME = 1e-9  # optima whose F agrees to this part are one
 SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
 SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
+HOPS, IDLE = 24, 3  # rounds of random changes, at most and without success
+CLOSE = 1.5  # factor of F within which a second optimum casts doubt on the first
+MARGIN = 1.3  # ... and, where nothing casts doubt on the best point, as long as squares this close are met
 FLAT, STEEP = 0.02, 4.0  # exponents between which the grid sees
 FEW = 4  # rows for each parameter
 SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
@@ -96,16 +101,9 @@ def search(
     found = _first_round(small, grid, delta, workers)
     if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0])):
         found = _second_round(small, grid, found, delta, seed, workers)
-    for _ in range(SWEEPS):
-        if not (grid.n_axes and _doubtful(small, found[0])):
-            break
-        before = found[0].value
-        starts = [
-            sweep_starts(small, grid, one.theta, emphasis=_robust_weights(small, one.theta, delta)) for one in found[:2]
-        ]
-        found = _distinct(_minimise(small, np.vstack(starts), delta, workers), found)
-        if found[0].value > before * (1 - SAME):
-            break
+    if grid.n_axes:
+        found = _sweeps(small, found, delta, workers)
+        found = _hops(small, found, delta, seed, workers)
     if every > 1:
         starts = np.array([optimum.theta for optimum in found[:3]])
         found = _distinct(_minimise(design, starts, delta, workers), ())
@@ -123,23 +121,59 @@ def _second_round(
     return _distinct(_minimise(design, starts, delta, workers), found)
 
 
-def _doubtful(design: Design, best: Optimum) -> bool:
-    """Whether the best point so far is one that brute force has been seen to improve.
+def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: int) -> tuple[Optimum, ...]:
+    """Move exponents one by one through their range, as long as that helps."""
+    for _ in range(SWEEPS):
+        doubtful = _doubtful(design, found[0])
+        if not doubtful and (len(found) == 1 or found[1].value > CLOSE * found[0].value):
+            break
+        margin, before = np.inf if doubtful else MARGIN, found[0].value
+        starts = []
+        for one in found[: 2 if doubtful else 1]:
+            emphasis = _robust_weights(design, one.theta, delta)
+            starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
+        found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
+        if found[0].value > before * (1 - SAME):
+            break
+    return found
 
-    It was reached once, it has an exponent at a bound or beyond what the grid covers, or the law has many parameters
-    for its rows, exponents by group, coefficients that several terms share.
+
+def _hops(
+    design: Design,
+    found: tuple[Optimum, ...],
+    delta: float,
+    seed: int,
+    workers: int,
+) -> tuple[Optimum, ...]:
+    """Change some exponents of the best point at random and descend again, until several rounds have not helped."""
+    idle = round_ = 0
+    while idle < IDLE and round_ < HOPS and _intricate(design, found[0]):
+        before = found[0].value
+        emphasis = _robust_weights(design, found[0].theta, delta)
+        starts = hop_starts(design, found[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
+        found = _distinct(_minimise(design, starts, delta, workers), found)
+        round_ += 1
+        if found[0].value < before * (1 - SAME):
+            found, idle = _sweeps(design, found, delta, workers), 0
+        else:
+            idle += 1
+    return found
+
+
+def _doubtful(design: Design, best: Optimum) -> bool:
+    """Whether brute force has been seen to improve on such a point: also when an exponent left what the grid covers."""
+    exponents = np.abs(best.theta[design.law.n_floor + design.law.n_coef :])
+    return _intricate(design, best) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
+
+
+def _intricate(design: Design, best: Optimum) -> bool:
+    """Whether the best point was reached from few starts, or the law has a shape that the grid does not have.
+
+    Exponents by group, coefficients that several terms share, or many parameters for its rows.
     """
     law = design.law
-    exponents = np.abs(best.theta[law.n_floor + law.n_coef :])
-    shared = any(len(set(row[row >= 0])) < (row >= 0).sum() for row in law.coef)
-    return (
-        not best.converged
-        or best.hits <= 2
-        or bool(((exponents < FLAT) | (exponents > STEEP)).any())
-        or shared
-        or law.n_expo > len(law.log_x)
-        or len(law.response) < FEW * design.n_parameters
-    )
+    many = len(law.response) < FEW * design.n_parameters
+    return not best.converged or best.hits <= 2 or many or shares_coefficients(law) or law.n_expo > len(law.log_x)
 
 
 def _search_parts(
@@ -169,7 +203,7 @@ def _search_parts(
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
-    cells = np.vstack([grid_starts(design, grid), balanced_starts(design, grid)])
+    cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
     found = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
         return found
