@@ -173,7 +173,8 @@ def _run(
             while True:
                 value, status, steps = minimise(attempt, out, link, width, log_space, limit, work, scratch)
                 record[b, 2] += steps
-                if width == delta and status == CONVERGED and steps > PATIENCE and value < before * (1.0 - 1e-12):
+                far = steps > PATIENCE or again > 0
+                if width == delta and status == CONVERGED and far and value < before * (1.0 - 1e-12):
                     if again < AGAIN:  # a long way, perhaps along a kink: it counts when a fresh start stays there
                         again, before = again + 1, value
                         continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.solver.batch import Minima, evaluate_at, minimise_batch
 from scalefit.solver.components import Component, split
-from scalefit.solver.design import Array, Design, Rows, build_design
+from scalefit.solver.design import VANISHED, Array, Design, Rows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import RESIDUAL
 from scalefit.solver.starts import (
@@ -35,8 +35,9 @@ SAME = 1e-9  # optima whose F agrees to this part are one
 SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
 SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
-HOPS, IDLE = 24, 3  # rounds of random changes, at most and without success
-CLOSE = 1.5  # factor of F within which a second optimum casts doubt on the first
+HOPS, IDLE = 40, 5  # rounds of random changes, at most and without success
+FINISH = 5  # times that a best point on its way is carried on
+CLOSE = 1.05  # factor of F within which a second optimum casts doubt on the first
 MARGIN = 1.3  # ... and, where nothing casts doubt on the best point, as long as squares this close are met
 FLAT, STEEP = 0.02, 4.0  # exponents between which the grid sees
 FEW = 4  # rows for each parameter
@@ -104,6 +105,11 @@ def search(
     if grid.n_axes:
         found = _sweeps(small, found, delta, workers)
         found = _hops(small, found, delta, seed, workers)
+    for _ in range(FINISH):
+        if found[0].converged:
+            break
+        best = np.array([one.theta for one in found[:3]])
+        found = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), found)
     if every > 1:
         starts = np.array([optimum.theta for optimum in found[:3]])
         found = _distinct(_minimise(design, starts, delta, workers), ())
@@ -132,10 +138,21 @@ def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: i
         for one in found[: 2 if doubtful else 1]:
             emphasis = _robust_weights(design, one.theta, delta)
             starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
+            if _intricate(design, one):
+                starts.append(_switched_off(design, one.theta))
         found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
         if found[0].value > before * (1 - SAME):
             break
     return found
+
+
+def _switched_off(design: Design, theta: Array) -> Array:
+    """Return one start for each coefficient, without it: to shrink a term to nothing takes a descent many steps."""
+    law = design.law
+    coef = law.n_floor + np.arange(law.n_coef)
+    starts = np.tile(theta, (law.n_coef, 1))
+    starts[np.arange(law.n_coef), coef] -= VANISHED
+    return starts
 
 
 def _hops(
@@ -169,11 +186,15 @@ def _doubtful(design: Design, best: Optimum) -> bool:
 def _intricate(design: Design, best: Optimum) -> bool:
     """Whether the best point was reached from few starts, or the law has a shape that the grid does not have.
 
-    Exponents by group, coefficients that several terms share, or many parameters for its rows.
+    Exponents by group, coefficients that several terms share, two powers of one column, or many parameters for its
+    rows.
     """
     law = design.law
+    twins = len(np.unique(law.log_x, axis=0)) < len(law.log_x)
     many = len(law.response) < FEW * design.n_parameters
-    return not best.converged or best.hits <= 2 or many or shares_coefficients(law) or law.n_expo > len(law.log_x)
+    return (
+        not best.converged or best.hits <= 2 or many or twins or shares_coefficients(law) or law.n_expo > len(law.log_x)
+    )
 
 
 def _search_parts(

@@ -418,12 +418,12 @@ def sweep_starts(design: Design, centre: Array, *, emphasis: Array | None = None
     for e in range(law.n_expo):
         exponents[e * len(span) : (e + 1) * len(span), e] = span
     profile = solve_linear(design, exponents, emphasis=emphasis)
-    level = profile.misfit.min()
+    enough = margin * profile.misfit.min() if margin < np.inf else np.inf
     kept: list[int] = []
     for e in range(law.n_expo):
         misfit = profile.misfit[e * len(span) : (e + 1) * len(span)]
         padded = np.concatenate([[np.inf], misfit, [np.inf]])
-        lowest = np.flatnonzero((misfit <= padded[:-2]) & (misfit <= padded[2:]) & (misfit <= margin * level))
+        lowest = np.flatnonzero((misfit <= padded[:-2]) & (misfit <= padded[2:]) & (misfit <= enough))
         if margin < np.inf:  # the place from which the sweep set out
             own = np.searchsorted(span, centre[first + e])
             lowest = lowest[(lowest < own - 1) | (lowest > own)]
