@@ -7,6 +7,7 @@ candidates disagree, a second round of random restarts follows.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
 SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
 HOPS, IDLE = 40, 5  # rounds of random changes, at most and without success
+ABSOLUTE = 0.02  # median of psi(r) / r below which Huber's loss counts as the absolute residual
 FINISH = 5  # times that a best point on its way is carried on
 CLOSE = 1.05  # factor of F within which a second optimum casts doubt on the first
 MARGIN = 1.3  # ... and, where nothing casts doubt on the best point, as long as squares this close are met
@@ -100,7 +102,9 @@ def search(
     every = -(-design.rows.data.shape[1] // SUBSAMPLE)
     small = design if every == 1 else _thin(design, every)
     found = _first_round(small, grid, delta, workers)
-    if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0])):
+    if grid.n_axes and (
+        len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0], delta)
+    ):
         found = _second_round(small, grid, found, delta, seed, workers)
     if grid.n_axes:
         found = _sweeps(small, found, delta, workers)
@@ -130,7 +134,7 @@ def _second_round(
 def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: int) -> tuple[Optimum, ...]:
     """Move exponents one by one through their range, as long as that helps."""
     for _ in range(SWEEPS):
-        doubtful = _doubtful(design, found[0])
+        doubtful = _doubtful(design, found[0], delta)
         if not doubtful and (len(found) == 1 or found[1].value > CLOSE * found[0].value):
             break
         margin, before = np.inf if doubtful else MARGIN, found[0].value
@@ -138,7 +142,7 @@ def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: i
         for one in found[: 2 if doubtful else 1]:
             emphasis = _robust_weights(design, one.theta, delta)
             starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
-            if _intricate(design, one):
+            if _intricate(design, one, delta):
                 starts.append(_switched_off(design, one.theta))
         found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
         if found[0].value > before * (1 - SAME):
@@ -164,7 +168,7 @@ def _hops(
 ) -> tuple[Optimum, ...]:
     """Change some exponents of the best point at random and descend again, until several rounds have not helped."""
     idle = round_ = 0
-    while idle < IDLE and round_ < HOPS and _intricate(design, found[0]):
+    while idle < IDLE and round_ < HOPS and _intricate(design, found[0], delta):
         before = found[0].value
         emphasis = _robust_weights(design, found[0].theta, delta)
         starts = hop_starts(design, found[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
@@ -177,24 +181,25 @@ def _hops(
     return found
 
 
-def _doubtful(design: Design, best: Optimum) -> bool:
+def _doubtful(design: Design, best: Optimum, delta: float) -> bool:
     """Whether brute force has been seen to improve on such a point: also when an exponent left what the grid covers."""
     exponents = np.abs(best.theta[design.law.n_floor + design.law.n_coef :])
-    return _intricate(design, best) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
+    return _intricate(design, best, delta) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
 
 
-def _intricate(design: Design, best: Optimum) -> bool:
-    """Whether the best point was reached from few starts, or the law has a shape that the grid does not have.
+def _intricate(design: Design, best: Optimum, delta: float) -> bool:
+    """Whether the best point was reached from few starts, or law or loss have a shape that the grid does not have.
 
-    Exponents by group, coefficients that several terms share, two powers of one column, or many parameters for its
-    rows.
+    Exponents by group, coefficients that several terms share, two powers of one column, many parameters for its rows,
+    or a Huber loss that is nearly the sum of absolute residuals, far from the squares which the grid minimises.
     """
     law = design.law
-    twins = len(np.unique(law.log_x, axis=0)) < len(law.log_x)
+    twins = any(np.array_equal(one, other) for one, other in combinations(law.log_x, 2))
     many = len(law.response) < FEW * design.n_parameters
-    return (
-        not best.converged or best.hits <= 2 or many or twins or shares_coefficients(law) or law.n_expo > len(law.log_x)
-    )
+    if not best.converged or best.hits <= 2 or many or twins or law.n_expo > len(law.log_x) or shares_coefficients(law):
+        return True
+    weight = _robust_weights(design, best.theta, delta)
+    return weight is not None and float(np.median(weight)) < ABSOLUTE
 
 
 def _search_parts(

@@ -1,8 +1,9 @@
-"""Print the lowest versions that pyproject.toml allows, as constraints for pip.
+"""Print the requirements of pyproject.toml for pip, each at its floor or as it stands.
 
-``python -m tests.reference.floors report test`` lists ``name==floor`` for the dependencies and for these extras;
-``make test-floor`` installs them. A floor is written once, in pyproject.toml. Packages named after ``--without`` are
-left out, such as torch, whose builds for CUDA take gigabytes.
+``python tests/reference/floors.py report test`` lists ``name==floor`` for the dependencies and for these extras, which
+``make test-floor`` installs; with ``--newest`` it lists them as they stand, for ``make test-latest``. A floor is written
+once, in pyproject.toml. Packages named after ``--without`` are left out, such as torch, whose builds for CUDA take
+gigabytes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 REQUIREMENT = re.compile(r"([\w.-]+)\s*>=\s*([\w.]+)\s*(?:;.*)?")
 
 
-def floors(extras: list[str], without: list[str]) -> list[str]:
-    """Return one ``name==version`` for each requirement.
+def requirements(extras: list[str], without: list[str], *, newest: bool = False) -> list[str]:
+    """Return one line for each requirement.
 
     Parameters
     ----------
@@ -25,6 +26,13 @@ def floors(extras: list[str], without: list[str]) -> list[str]:
         Extras of pyproject.toml besides its dependencies.
     without : list of str
         Names to leave out.
+    newest : bool
+        Leave the versions open above their floors.
+
+    Returns
+    -------
+    list of str
+        ``name==floor``, or ``name>=floor``.
 
     Raises
     ------
@@ -33,23 +41,24 @@ def floors(extras: list[str], without: list[str]) -> list[str]:
     """
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
-    pinned = []
+    lines = []
     for line in wanted:
         match = REQUIREMENT.fullmatch(line.strip())
         if match is None:
             raise ValueError(f"{line!r} of pyproject.toml has no floor; write it as name>=version")
         if match[1] not in without:
-            pinned.append(f"{match[1]}=={match[2]}")
-    return pinned
+            lines.append(f"{match[1]}{'>=' if newest else '=='}{match[2]}")
+    return lines
 
 
 def main() -> None:
-    """Print the constraints."""
+    """Print the requirements."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("extras", nargs="*", help="extras of pyproject.toml")
     parser.add_argument("--without", nargs="*", default=[], help="packages to leave out")
+    parser.add_argument("--newest", action="store_true", help="leave the versions open")
     options = parser.parse_args()
-    print("\n".join(floors(options.extras, options.without)))
+    print("\n".join(requirements(options.extras, options.without, newest=options.newest)))
 
 
 if __name__ == "__main__":
