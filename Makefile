@@ -4,6 +4,8 @@
 # Both build .venv from requirements.lock first, and again only when that file or pyproject.toml changes.
 
 PYTHON ?= python3
+PYTHON311 ?= python3.11
+PYTHON313 ?= python3.13
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  := reports/chinchilla-width/study.toml
@@ -19,10 +21,10 @@ TORCH := torch==2.13.0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test lint bench notebooks docs lock clean
+.PHONY: help report test test-floor test-latest lint bench notebooks docs lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 report: $(VENV)/.installed-report ## Refit the published data and write the PDF
 	$(BIN)/scalefit report $(STUDY)
@@ -30,6 +32,24 @@ report: $(VENV)/.installed-report ## Refit the published data and write the PDF
 test: lint ## Lint, then run the tests
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest
+
+# The ends of what pyproject.toml allows: its floors on the oldest Python, and the newest of everything on a new one.
+# Both leave out torch, whose builds for CUDA take gigabytes, so the tests of training are skipped. An old package may
+# warn of what a new one deprecates; warnings are errors in .venv only.
+test-floor: ## Run the quick tests with the oldest versions allowed, on Python 3.11
+	@$(MAKE) --no-print-directory environment-floor INTERPRETER=$(PYTHON311) VERSIONS=
+	@build/floor/bin/python -m pytest -m "not slow" -o filterwarnings=default
+
+test-latest: ## Run the quick tests with the newest versions, on Python 3.13
+	@$(MAKE) --no-print-directory environment-latest INTERPRETER=$(PYTHON313) VERSIONS=--newest
+	@build/latest/bin/python -m pytest -m "not slow" -o filterwarnings=default
+
+environment-%:
+	@echo "==> building build/$* (minutes)"
+	@$(INTERPRETER) -m venv --clear build/$*
+	@$(INTERPRETER) tests/reference/floors.py bayes cluster report test --without torch triton $(VERSIONS) \
+	  > build/$*/requirements.txt
+	@build/$*/bin/python -m pip install --quiet --disable-pip-version-check -r build/$*/requirements.txt -e .
 
 lint: $(VENV)/.installed-test ## Check style and types
 	@echo "==> ruff check"

@@ -17,7 +17,7 @@ from scalefit.problem import Parameter, Problem
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
-from scalefit.solver.design import MAX_EXPONENT
+from scalefit.solver.design import MAX_EXPONENT, VANISHED
 from scalefit.solver.search import Optimum
 
 __all__ = ["Evidence", "diagnose"]
@@ -40,6 +40,7 @@ GONE = 1e-6  # a term's largest part of any prediction
 SHORT = 10.0  # range of a column, as a factor
 RIVAL = 3.84  # chi-square units (95%, one degree of freedom) within which another optimum competes
 LEVERAGE = 1.5
+LONELY = 1e-3  # relative gap to the second optimum within which a best point reached once is doubted
 MANY_TIMES = 100.0  # ratio of two errors beyond which its digits say nothing
 
 
@@ -137,7 +138,11 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def _convergence(evidence: Evidence) -> Iterator[Finding]:
-    if not evidence.optima[0].converged:
+    best = evidence.optima[0]
+    starts = sum(one.hits for one in evidence.optima)
+    quadratic = int(evidence.shape.curved.sum())
+    kinked = quadratic <= len(evidence.point) and quadratic < evidence.problem.n_rows
+    if not best.converged:
         yield Finding(
             "not_converged",
             NOT_CONVERGED,
@@ -145,13 +150,28 @@ def _convergence(evidence: Evidence) -> Iterator[Finding]:
             "not those of the best fit. Fit a law with fewer parameters, leave out one of two columns that nearly "
             "coincide, or fix an exponent.",
         )
+    elif kinked and _lonely(evidence):
+        yield Finding(
+            "kinks",
+            NOT_CONVERGED,
+            f"The threshold delta of the Huber loss is far below the scatter: {quadratic} rows lie within it, so that "
+            f"the objective has a kink wherever the fit passes a row, and only 1 of {starts} starts reached the best "
+            "point. Another point may fit better; use a larger delta.",
+        )
+
+
+def _lonely(evidence: Evidence) -> bool:
+    """Whether one start reached the best point and another stopped just above it."""
+    best, *others = evidence.optima
+    return best.hits == 1 and len(others) > 0 and others[0].value <= best.value * (1 + LONELY)
 
 
 def _starts(evidence: Evidence, findings: list[Finding]) -> Iterator[Finding]:
-    """Where a fit is not identified and its starts disagree, the best of them need not be the optimum."""
+    """Where starts disagree about a fit that is not identified, or one alone reached it, a better point may exist."""
     hits = [one.hits for one in evidence.optima]
     bad = {finding.severity for finding in findings}
-    if NOT_IDENTIFIED in bad and NOT_CONVERGED not in bad and len(hits) > 1 and hits[0] < sum(hits) / 2:
+    doubtful = (NOT_IDENTIFIED in bad and hits[0] < sum(hits) / 2) or _lonely(evidence)
+    if doubtful and NOT_CONVERGED not in bad and len(hits) > 1:
         yield Finding(
             "starts_disagree",
             "warning",
@@ -291,6 +311,7 @@ def _carriers(evidence: Evidence) -> Iterator[Finding]:
 def _bounds(evidence: Evidence) -> Iterator[Finding]:
     problem = evidence.problem
     box = problem.design.link.box
+    negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
         names = ", ".join(one.name for one in at_zero)
@@ -302,11 +323,11 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
             tuple(one.key for one in at_zero),
         )
     for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.optima[0].theta, strict=True)):
-        if parameter.kind == "coefficient" and not box[0, i] < value < box[1, i]:
+        if parameter.kind == "coefficient" and not negligible < value < box[1, i]:
             yield Finding(
                 "size_at_bound",
                 NOT_IDENTIFIED,
-                f"{parameter.name} is at a bound of the search: its term is negligible at the centre of the data and "
+                f"The term of {parameter.name} is negligible at the centre of the data (a share below 1e-20) and "
                 "describes only rows at the edge; fit the law without it.",
                 (parameter.key,),
             )

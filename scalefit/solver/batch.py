@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
 from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.newton import CONVERGED, HELD, MAX_ITERATIONS, POINT, REACH, Newton, minimise, new_newton
+from scalefit.solver.newton import (
+    CONVERGED,
+    HELD,
+    MAX_ITERATIONS,
+    PATIENCE,
+    POINT,
+    REACH,
+    STALLED,
+    Newton,
+    minimise,
+    new_newton,
+)
 from scalefit.solver.objective import RESIDUAL, Work, new_work
 
 __all__ = [
@@ -31,6 +42,7 @@ __all__ = [
 ]
 
 WHOLE, BOOTSTRAP, DELETE_ONE = 0, 1, 2
+AGAIN = 20  # fresh starts of a fit that took long, while they gain
 STEPS_DOWN = 4.0  # factor between the widths through which a stalled Huber fit is led down to its delta
 
 
@@ -157,10 +169,16 @@ def _run(
         for start in range(starts.shape[1]):
             for i in range(n_parameters):
                 attempt[i] = starts[b % starts.shape[0], start, i]
-            width, ladder = delta, False
+            width, ladder, again, before = delta, False, 0, np.inf
             while True:
                 value, status, steps = minimise(attempt, out, link, width, log_space, limit, work, scratch)
                 record[b, 2] += steps
+                far = steps > PATIENCE or again > 0
+                if width == delta and status == CONVERGED and far and value < before * (1.0 - 1e-12):
+                    if again < AGAIN:  # a long way, perhaps along a kink: it counts when a fresh start stays there
+                        again, before = again + 1, value
+                        continue
+                    status = STALLED
                 if width == delta and (value < record[b, 0] or not recorded):
                     recorded = True
                     record[b, 0] = value

@@ -30,6 +30,8 @@ CONVERGED, STALLED = 0, 1
 MAX_ITERATIONS = 300
 ZERO = np.int64(0)  # a plain 0 has a type of its own, for which callees would be compiled once more
 TOLERANCE = 1e-14  # predicted gain relative to F
+SLIGHT = 1e-3  # damping that leaves a step nearly Newton's
+QUIET = 3  # damped steps in a row that predict no gain before damping starts afresh, or the point is accepted
 MAX_STEP = 8.0  # e-folds that any term may change by in one step
 GROWTH = 3000.0  # exp(MAX_STEP): what a term gains at most by one step, per unit of slope
 PATIENCE = 12  # steps in (size, exponent) before those in (level, slope); most refits need 5 to 12
@@ -130,6 +132,17 @@ def _free_step(derivative: Array, damping: float, n_floor: int, scratch: Newton)
 
 
 @kernel(inner=True)
+def _hold_concave(derivative: Array) -> None:
+    """Let damping hold concave coordinates too.
+
+    The Hessian of a vanishing term is of first order in its size, J^2 of second: no multiple of J^2 would outweigh it.
+    """
+    n = derivative.shape[1]
+    for i in range(n):
+        derivative[n + 1, i] += max(0.0, -derivative[i, i])
+
+
+@kernel(inner=True)
 def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
     """Rewrite the derivatives in levels and slopes: ``beta = dc / c`` and ``sigma = ds / c`` at ``theta``.
 
@@ -176,6 +189,7 @@ def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
     for j in range(n):
         if pair[j, j] != 0.0:
             bent[j, j] -= derivative[n, j]
+    _hold_concave(bent)
 
 
 @kernel(inner=True)
@@ -262,7 +276,7 @@ def minimise(
 ) -> tuple[float, int, int]:
     """Minimise F from ``theta`` in place; return F, the status and the steps tried."""
     trial, step = scratch.vector[TRIAL], scratch.vector[STEP]
-    value, damping, quiet, fresh = np.inf, 0.0, 0, True
+    value, anchor, damping, quiet, fresh = np.inf, np.inf, 0.0, 0, True
     for i in range(theta.size):
         trial[i] = theta[i]
         step[i] = 0.0
@@ -270,7 +284,7 @@ def minimise(
     for iteration in range(limit):
         new = evaluate(trial, rows, link, delta, log_space, work)
         # F cannot see the last step, which halves the number of wrong digits all the same
-        if new <= value or (quiet_step and damping <= 1e-3 and new <= value * (1.0 + 1e-12)):
+        if new <= value or (quiet_step and damping <= SLIGHT and new <= value * (1.0 + 1e-12)):
             ratio = (value - new) / predicted if predicted > 0.0 else 1.0
             for i in range(theta.size):
                 theta[i] = trial[i]
@@ -282,13 +296,17 @@ def minimise(
             fresh = True
         else:
             damping = max(1e-4, damping * 4.0)
-        # three in a row: at a kink of the Huber loss, where no damping predicts a gain
         quiet = quiet + 1 if quiet_step else 0
-        if quiet >= (3 if delta < np.inf else 20) or (quiet_step and damping <= 1e-3):
+        if quiet_step and damping <= SLIGHT:
             return value, CONVERGED, iteration
+        if quiet >= QUIET:  # at a kink of the Huber loss or in a narrow valley damping hides what there is to gain
+            if not value < anchor * (1.0 - 1e-12):
+                return value, CONVERGED, iteration
+            anchor, damping, quiet = value, 0.0, 0
         bent = iteration // PATIENCE % 2 == 1
         if fresh:
             derivatives(rows, link, delta, log_space, work)
+            _hold_concave(work.derivative)
         if bent and (fresh or iteration % PATIENCE == 0):
             _bend(theta, work.derivative, link, scratch)
         fresh = False
@@ -300,6 +318,13 @@ def minimise(
         predicted = _shorten_and_gain(derivative, damping, link.n_floor, scratch)
         # a step cut at the box can raise the model: that is not a sign of an optimum, but of too little damping
         quiet_step = not abs(predicted) > TOLERANCE * value + 1e-300
+        if quiet_step and 0.0 < damping <= SLIGHT:  # in a narrow valley even slight damping hides what there is to gain
+            if _boxed_step(theta, derivative, value, 0.0, link, bent, scratch):
+                predicted = _shorten_and_gain(derivative, 0.0, link.n_floor, scratch)
+                quiet_step = not abs(predicted) > TOLERANCE * value + 1e-300
+            else:
+                _boxed_step(theta, derivative, value, damping, link, bent, scratch)
+                _shorten_and_gain(derivative, damping, link.n_floor, scratch)
         if bent:
             _unbend(theta, link, scratch)
         else:

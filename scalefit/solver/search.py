@@ -7,6 +7,7 @@ candidates disagree, a second round of random restarts follows.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.solver.batch import Minima, evaluate_at, minimise_batch
 from scalefit.solver.components import Component, split
-from scalefit.solver.design import Array, Design, Rows, build_design
+from scalefit.solver.design import VANISHED, Array, Design, Rows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import RESIDUAL
 from scalefit.solver.starts import (
@@ -22,7 +23,9 @@ from scalefit.solver.starts import (
     balanced_starts,
     exponent_grid,
     grid_starts,
+    hop_starts,
     random_starts,
+    shares_coefficients,
     sweep_starts,
 )
 
@@ -33,6 +36,11 @@ SAME = 1e-9  # optima whose F agrees to this part are one
 SPRINT = 25  # Newton steps that every start is given
 LEADERS = 10  # how many unfinished starts go on
 SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
+HOPS, IDLE = 40, 5  # rounds of random changes, at most and without success
+ABSOLUTE = 0.02  # median of psi(r) / r below which Huber's loss counts as the absolute residual
+FINISH = 5  # times that a best point on its way is carried on
+CLOSE = 1.05  # factor of F within which a second optimum casts doubt on the first
+MARGIN = 1.3  # ... and, where nothing casts doubt on the best point, as long as squares this close are met
 FLAT, STEEP = 0.02, 4.0  # exponents between which the grid sees
 FEW = 4  # rows for each parameter
 SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
@@ -94,18 +102,18 @@ def search(
     every = -(-design.rows.data.shape[1] // SUBSAMPLE)
     small = design if every == 1 else _thin(design, every)
     found = _first_round(small, grid, delta, workers)
-    if grid.n_axes and (len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0])):
+    if grid.n_axes and (
+        len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0], delta)
+    ):
         found = _second_round(small, grid, found, delta, seed, workers)
-    for _ in range(SWEEPS):
-        if not (grid.n_axes and _doubtful(small, found[0])):
+    if grid.n_axes:
+        found = _sweeps(small, found, delta, workers)
+        found = _hops(small, found, delta, seed, workers)
+    for _ in range(FINISH):
+        if found[0].converged:
             break
-        before = found[0].value
-        starts = [
-            sweep_starts(small, grid, one.theta, emphasis=_robust_weights(small, one.theta, delta)) for one in found[:2]
-        ]
-        found = _distinct(_minimise(small, np.vstack(starts), delta, workers), found)
-        if found[0].value > before * (1 - SAME):
-            break
+        best = np.array([one.theta for one in found[:3]])
+        found = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), found)
     if every > 1:
         starts = np.array([optimum.theta for optimum in found[:3]])
         found = _distinct(_minimise(design, starts, delta, workers), ())
@@ -123,23 +131,75 @@ def _second_round(
     return _distinct(_minimise(design, starts, delta, workers), found)
 
 
-def _doubtful(design: Design, best: Optimum) -> bool:
-    """Whether the best point so far is one that brute force has been seen to improve.
+def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: int) -> tuple[Optimum, ...]:
+    """Move exponents one by one through their range, as long as that helps."""
+    for _ in range(SWEEPS):
+        doubtful = _doubtful(design, found[0], delta)
+        if not doubtful and (len(found) == 1 or found[1].value > CLOSE * found[0].value):
+            break
+        margin, before = np.inf if doubtful else MARGIN, found[0].value
+        starts = []
+        for one in found[: 2 if doubtful else 1]:
+            emphasis = _robust_weights(design, one.theta, delta)
+            starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
+            if _intricate(design, one, delta):
+                starts.append(_switched_off(design, one.theta))
+        found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
+        if found[0].value > before * (1 - SAME):
+            break
+    return found
 
-    It was reached once, it has an exponent at a bound or beyond what the grid covers, or the law has many parameters
-    for its rows, exponents by group, coefficients that several terms share.
+
+def _switched_off(design: Design, theta: Array) -> Array:
+    """Return one start for each coefficient, without it: to shrink a term to nothing takes a descent many steps."""
+    law = design.law
+    coef = law.n_floor + np.arange(law.n_coef)
+    starts = np.tile(theta, (law.n_coef, 1))
+    starts[np.arange(law.n_coef), coef] -= VANISHED
+    return starts
+
+
+def _hops(
+    design: Design,
+    found: tuple[Optimum, ...],
+    delta: float,
+    seed: int,
+    workers: int,
+) -> tuple[Optimum, ...]:
+    """Change some exponents of the best point at random and descend again, until several rounds have not helped."""
+    idle = round_ = 0
+    while idle < IDLE and round_ < HOPS and _intricate(design, found[0], delta):
+        before = found[0].value
+        emphasis = _robust_weights(design, found[0].theta, delta)
+        starts = hop_starts(design, found[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
+        found = _distinct(_minimise(design, starts, delta, workers), found)
+        round_ += 1
+        if found[0].value < before * (1 - SAME):
+            found, idle = _sweeps(design, found, delta, workers), 0
+        else:
+            idle += 1
+    return found
+
+
+def _doubtful(design: Design, best: Optimum, delta: float) -> bool:
+    """Whether brute force has been seen to improve on such a point: also when an exponent left what the grid covers."""
+    exponents = np.abs(best.theta[design.law.n_floor + design.law.n_coef :])
+    return _intricate(design, best, delta) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
+
+
+def _intricate(design: Design, best: Optimum, delta: float) -> bool:
+    """Whether the best point was reached from few starts, or law or loss have a shape that the grid does not have.
+
+    Exponents by group, coefficients that several terms share, two powers of one column, many parameters for its rows,
+    or a Huber loss that is nearly the sum of absolute residuals, far from the squares which the grid minimises.
     """
     law = design.law
-    exponents = np.abs(best.theta[law.n_floor + law.n_coef :])
-    shared = any(len(set(row[row >= 0])) < (row >= 0).sum() for row in law.coef)
-    return (
-        not best.converged
-        or best.hits <= 2
-        or bool(((exponents < FLAT) | (exponents > STEEP)).any())
-        or shared
-        or law.n_expo > len(law.log_x)
-        or len(law.response) < FEW * design.n_parameters
-    )
+    twins = any(np.array_equal(one, other) for one, other in combinations(law.log_x, 2))
+    many = len(law.response) < FEW * design.n_parameters
+    if not best.converged or best.hits <= 2 or many or twins or law.n_expo > len(law.log_x) or shares_coefficients(law):
+        return True
+    weight = _robust_weights(design, best.theta, delta)
+    return weight is not None and float(np.median(weight)) < ABSOLUTE
 
 
 def _search_parts(
@@ -169,7 +229,7 @@ def _search_parts(
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
-    cells = np.vstack([grid_starts(design, grid), balanced_starts(design, grid)])
+    cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
     found = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
         return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import MAX_EXPONENT, Array, Design
+from scalefit.solver.design import MAX_EXPONENT, Array, Design, SegmentedLaw
 from scalefit.solver.newton import RHS, ZERO, Newton, cholesky_solve, new_newton
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "balanced_starts",
     "exponent_grid",
     "grid_starts",
+    "hop_starts",
     "random_starts",
+    "shares_coefficients",
     "solve_linear",
     "sweep_starts",
 ]
@@ -392,45 +394,99 @@ def random_starts(
     return solve_linear(design, exponents, emphasis=emphasis).theta
 
 
-def sweep_starts(design: Design, grid: ExponentGrid, centre: Array, *, emphasis: Array | None = None) -> Array:
+def sweep_starts(design: Design, centre: Array, *, emphasis: Array | None = None, margin: float = np.inf) -> Array:
     """Move one exponent at a time through its whole range, with everything linear solved anew.
 
     Parameters
     ----------
-    design, grid, centre, emphasis
+    design, centre, emphasis
         As in :func:`random_starts`.
+    margin : float
+        Leave out starts whose weighted squares exceed those of the best of the sweep by more than this factor.
 
     Returns
     -------
     array, shape (B, P)
-        The local minima of each exponent's profile.
+        Local minima of each exponent's profile, other than the one in which ``centre`` lies.
     """
     law = design.law
     first = law.n_floor + law.n_coef
     span = np.concatenate([[0.0], np.geomspace(0.01, MAX_EXPONENT, 22)])
     if design.link.box[0, first:].min(initial=0.0) < 0:
         span = np.concatenate([-span[:0:-1], span])
-    starts = []
+    exponents = np.tile(centre[first:], (law.n_expo * len(span), 1))
     for e in range(law.n_expo):
-        exponents = np.tile(centre[first:], (len(span), 1))
-        exponents[:, e] = span
-        profile = solve_linear(design, exponents, emphasis=emphasis)
-        padded = np.concatenate([[np.inf], profile.misfit, [np.inf]])
-        lowest = (padded[1:-1] <= padded[:-2]) & (padded[1:-1] <= padded[2:])
-        order = np.flatnonzero(lowest)
-        starts.append(profile.theta[order[np.argsort(profile.misfit[order], kind="stable")][:3]])
-    return np.vstack(starts)
+        exponents[e * len(span) : (e + 1) * len(span), e] = span
+    profile = solve_linear(design, exponents, emphasis=emphasis)
+    enough = margin * profile.misfit.min() if margin < np.inf else np.inf
+    kept: list[int] = []
+    for e in range(law.n_expo):
+        misfit = profile.misfit[e * len(span) : (e + 1) * len(span)]
+        padded = np.concatenate([[np.inf], misfit, [np.inf]])
+        lowest = np.flatnonzero((misfit <= padded[:-2]) & (misfit <= padded[2:]) & (misfit <= enough))
+        if margin < np.inf:  # the place from which the sweep set out
+            own = np.searchsorted(span, centre[first + e])
+            lowest = lowest[(lowest < own - 1) | (lowest > own)]
+        kept += list(e * len(span) + lowest[np.argsort(misfit[lowest], kind="stable")][:3])
+    return profile.theta[kept]
 
 
-def balanced_starts(design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, most: int = 24) -> Array:
-    """Starts in which terms that share a coefficient are of comparable size, whatever their units.
+def _slides(law: SegmentedLaw, number: int, rng: np.random.Generator) -> Array:
+    """Draw changes of all exponents under one coefficient that keep the sizes of their terms while it changes."""
+    change = np.zeros((number, law.n_expo))
+    scale = rng.normal(0.0, 4.0, (number, law.n_coef)) * (rng.uniform(size=(number, law.n_coef)) < 0.5)
+    for s in range(len(law.bounds) - 1):
+        mean = law.log_x[:, law.bounds[s] : law.bounds[s + 1]].mean(axis=1)
+        for k in range(len(mean)):
+            j, e = law.coef[s, k], law.expo[s, k]
+            if j >= 0 and e >= 0 and abs(mean[k]) > 1e-9 and len(np.unique(law.expo[law.coef == j])) > 1:
+                change[:, e] = -scale[:, j] / mean[k]
+    return change
+
+
+def hop_starts(design: Design, centre: Array, *, number: int, seed: int, emphasis: Array | None = None) -> Array:
+    """Change a random few of a fit's exponents, by a factor or altogether, and solve the linear part anew.
+
+    Parameters
+    ----------
+    design, centre, number, seed, emphasis
+        As in :func:`random_starts`.
+
+    Returns
+    -------
+    array, shape (number, P)
+        Starts.
+    """
+    law = design.law
+    first = law.n_floor + law.n_coef
+    rng = np.random.default_rng([seed, 1])
+    shape = (number, law.n_expo)
+    changed = rng.uniform(size=shape) < rng.uniform(0.1, 0.6, (number, 1))
+    changed[np.arange(number), rng.integers(0, law.n_expo, number)] = True
+    anew = np.exp(rng.uniform(np.log(0.03), np.log(4.0), shape))
+    if design.link.box[0, first:].min() < 0:
+        anew *= rng.choice([-1.0, 1.0], shape)
+    near = centre[first:] * np.exp(rng.normal(0.0, 0.5, shape)) + rng.normal(0.0, 0.02, shape)
+    moved = np.where(rng.uniform(size=shape) < 0.5, anew, near)
+    exponents = np.where(changed, moved, centre[first:]) + _slides(law, number, rng)
+    exponents = np.clip(exponents, *design.link.box[:, first:])
+    return solve_linear(design, exponents, emphasis=emphasis).theta
+
+
+def shares_coefficients(law: SegmentedLaw) -> bool:
+    """Return True when one coefficient scales several terms of a row."""
+    return any(len(set(row[row >= 0])) < (row >= 0).sum() for row in law.coef)
+
+
+def balanced_starts(design: Design, *, emphasis: Array | None = None, most: int = 24) -> Array:
+    """Return starts in which terms that share a coefficient are of comparable size, whatever their units.
 
     With ``log c + a log x`` the same for both terms up to a few e-folds, one exponent determines the other; a grid of
     both hits such pairs by chance only.
 
     Parameters
     ----------
-    design, grid, emphasis
+    design, emphasis
         As in :func:`random_starts`.
     most : int
         How many starts at most.
@@ -441,9 +497,7 @@ def balanced_starts(design: Design, grid: ExponentGrid, *, emphasis: Array | Non
         The best, and the local minima along each exponent; empty when no coefficient is shared.
     """
     law = design.law
-    shared = [[k for k in range(len(law.log_x)) if (law.coef[:, k] == j).any()] for j in range(law.n_coef)]
-    shared = [terms for terms in shared if len(terms) > 1]
-    if not shared:
+    if not shares_coefficients(law):
         return np.zeros((0, design.n_parameters))
     rng = np.random.default_rng(0)
     number = 600
@@ -452,25 +506,20 @@ def balanced_starts(design: Design, grid: ExponentGrid, *, emphasis: Array | Non
     )
     lowest = design.link.box[0, law.n_floor + law.n_coef :]
     exponents *= np.where((lowest < 0) & (rng.uniform(size=exponents.shape) < 0.3), -1.0, 1.0)
-    segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
-    for terms in shared:
-        leading = rng.integers(0, len(terms), number)
-        size = rng.normal(0.0, 3.0, (number, len(law.log_x)))
-        for b in range(number):
-            lead = terms[leading[b]]
-            mean = law.log_x.mean(axis=1)
-
-            def slope(k):
-                e = law.expo[:, k][law.expo[:, k] >= 0]
-                return exponents[b, e].mean() if len(e) else law.fixed_expo[k]
-
-            total = slope(lead) * mean[lead]
-            for k in terms:
-                own = np.unique(law.expo[:, k])
-                own = own[own >= 0]
-                if k != lead and len(own) and abs(mean[k]) > 1e-9:
-                    wanted = (total + size[b, k]) / mean[k]
-                    if lowest[own].min() <= wanted < MAX_EXPONENT:
-                        exponents[b, own] = wanted
+    for s in range(len(law.bounds) - 1):
+        mean = law.log_x[:, law.bounds[s] : law.bounds[s + 1]].mean(axis=1)
+        for j in set(law.coef[s]) - {-1}:
+            terms = np.flatnonzero(law.coef[s] == j)
+            free = terms[(law.expo[s, terms] >= 0) & (np.abs(mean[terms]) > 1e-9)]
+            if len(terms) < 2 or len(free) == 0:
+                continue
+            leader = rng.choice(terms, number)
+            slope = np.where(law.expo[s] >= 0, exponents[:, law.expo[s]], law.fixed_expo)
+            size = slope[np.arange(number), leader] * mean[leader]
+            for k in free:
+                wanted = (size + rng.normal(0.0, 3.0, number)) / mean[k]
+                e = law.expo[s, k]
+                fits = (leader != k) & (wanted >= lowest[e]) & (wanted < MAX_EXPONENT)
+                exponents[:, e] = np.where(fits, wanted, exponents[:, e])
     profile = solve_linear(design, exponents, emphasis=emphasis)
     return profile.theta[np.argsort(profile.misfit, kind="stable")[:most]]

@@ -241,7 +241,9 @@ def _draw(rng: np.random.Generator) -> Drawn | None:
     space = str(rng.choice(["log", "linear"], p=[0.7, 0.3]))
     absolute = space == "linear" and loss == "huber"
     unit = 10 ** (rng.uniform(-3, 7) if absolute else rng.choice([0.0, rng.uniform(-30, 30)]))
-    floors = {level: rng.uniform(0.3, 2.0) * rng.choice([0.0, 1.0], p=[0.2, 0.8]) for level in _levels("E[g, h]", groups)}
+    floors = {
+        level: rng.uniform(0.3, 2.0) * rng.choice([0.0, 1.0], p=[0.2, 0.8]) for level in _levels("E[g, h]", groups)
+    }
     noise = np.exp(rng.uniform(np.log(0.001), np.log(0.1)))
     error = noise * (rng.normal(size=n) if rng.uniform() < 0.5 else rng.standard_t(2, size=n))
     clean = np.zeros(n)
@@ -252,7 +254,7 @@ def _draw(rng: np.random.Generator) -> Drawn | None:
         clean += 0.5
         unit = 1.0
     y = (clean + size) * np.exp(np.clip(error, -3, 3)) * unit
-    if not (np.isfinite(y).all() and 1e-90 < y.min() and y.max() < 1e90 and np.ptp(np.log(y)) < 60):
+    if not (np.isfinite(y).all() and y.min() > 1e-90 and y.max() < 1e90 and np.ptp(np.log(y)) < 60):
         return None
     for name in list(truth):
         if name[0].startswith("c"):
@@ -267,7 +269,9 @@ def _draw(rng: np.random.Generator) -> Drawn | None:
         frame["w"] = rng.choice([0.1, 1.0, 2.0, 10.0], n) if rng.uniform() < 0.5 else np.exp(rng.normal(size=n))
         options["weights"] = "w"
         kinds.add("weights")
-    law += [f"{c}{'*' if up else '/'}{x}^{_exponent(a)}" for c, x, a, up in zip(coefs, columns, expos, grows, strict=True)]
+    law += [
+        f"{c}{'*' if up else '/'}{x}^{_exponent(a)}" for c, x, a, up in zip(coefs, columns, expos, grows, strict=True)
+    ]
     kinds |= {f"{n_terms} terms", loss, space} | ({"free"} if free else set())
     kinds |= {"Huber, plain response"} if absolute else set()
     return Drawn(Law.parse("y ~ " + " + ".join(law)), frame, options, truth, tuple(sorted(kinds)))
@@ -305,8 +309,14 @@ def _truth(
             fixed = float(numerator) / float(denominator or 1)
         for level in _levels(expo, groups) if expo.startswith("a") else ():
             steep = rng.uniform() < 0.15
-            truth.setdefault((expo.partition("[")[0], level), rng.uniform(0.6, 2.0) if steep else rng.uniform(0.05, 0.6))
-        a = np.array([truth[(expo.partition("[")[0], level)] for level in _rows(expo, groups)]) if expo.startswith("a") else fixed
+            truth.setdefault(
+                (expo.partition("[")[0], level), rng.uniform(0.6, 2.0) if steep else rng.uniform(0.05, 0.6)
+            )
+        a = (
+            np.array([truth[(expo.partition("[")[0], level)] for level in _rows(expo, groups)])
+            if expo.startswith("a")
+            else fixed
+        )
         levels = _rows(coef, groups)
         size = np.exp(rng.normal(-0.3, 0.8))
         for level in dict.fromkeys(levels):
@@ -365,7 +375,7 @@ def brute_force(drawn: Drawn, objective: Objective, starts: int, seed: int) -> t
 
 
 def _random_start(rng: np.random.Generator, objective: Objective, free: bool) -> Array:
-    """Random exponents; each size of order 1 in the first term that it scales, and in the others where that is possible."""
+    """Random exponents; sizes of order 1 in the first term of each coefficient, and in its others where possible."""
     point = np.zeros(len(objective.names))
     floor, expo = objective.kinds == "floor", objective.kinds == "exponent"
     point[floor] = rng.uniform(0, objective.y.min(), floor.sum())
@@ -466,8 +476,8 @@ def main() -> None:
         for name in sorted(total):
             print(f"{title:8s}{name:24s}{total[name]:5d}  {lost[name]:6d}")
     print(
-        f"{len(missed)} of {len(outcomes)} problems above the brute force ({len(missed) / len(outcomes):.2%}), worst gap "
-        f"{max(one.gap for one in outcomes):.1e}; brute force above the fit in {reverse}; "
+        f"{len(missed)} of {len(outcomes)} problems above the brute force ({len(missed) / len(outcomes):.2%}), "
+        f"worst gap {max(one.gap for one in outcomes):.1e}; brute force above the fit in {reverse}; "
         f"{time.process_time() - began:.0f} CPU s"
     )
 
