@@ -106,10 +106,7 @@ _DECIMAL_COMMAS = (
     "Write every number of the column with a decimal point and without other commas; in a file separated by "
     "semicolons all at once, for example with: sed 's/,/./g' OLD > NEW"
 )
-CORRECT = (
-    "Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell or leave it empty, map another column, "
-    "or leave the row out with a condition."
-)
+CORRECT = "Need numbers such as 0.25, 2e12, 1.3B or 350M. Correct the cell, or map another column."
 
 _DECIMAL_SIGNS = b"0123456789+-.eE \n"
 _EMPTY = frozenset({None, "", "nan", "NaN", "NA", "N/A", "null", "None"})

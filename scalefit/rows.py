@@ -147,8 +147,11 @@ def _refuse_unread(unread: Unread, needed: tuple[str, ...], kept: Mask, *, can_d
         if name in unread and any(kept[place] for place in unread[name].problems):
             bad = unread[name]
             droppable = can_drop and bad.remedy == CORRECT
-            advice = " An empty cell can be dropped with --drop-invalid (drop_invalid=True)." if droppable else ""
-            raise DataError(bad.message(kept) + advice)
+            advice = (
+                " Or leave its row out with a condition (where), or leave the cell empty and drop its row with "
+                "--drop-invalid (drop_invalid=True)."
+            )
+            raise DataError(bad.message(kept) + (advice if droppable else ""))
 
 
 def _check_values(

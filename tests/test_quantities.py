@@ -131,7 +131,7 @@ def test_a_bad_cell_is_named() -> None:
         parse_column(column("1", "abc", "def", line_offset=1))
     with pytest.raises(DataError, match="1 more cells of the column cannot be read either"):
         parse_column(column("1", "abc", "def"))
-    with pytest.raises(DataError, match="leave it empty, map another column, or leave the row out"):
+    with pytest.raises(DataError, match="Correct the cell, or map another column"):
         parse_column(column("-"))
 
 

@@ -106,8 +106,10 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook's kernel is not installed everywhere
     has_output = _open_streams()
     with safe_streams():
-        code = _outcome(_run) if has_output else _refuse(
-            "standard output is closed, so there is no place for the result; send it to a file or a pipe"
+        code = (
+            _outcome(_run)
+            if has_output
+            else _refuse("standard output is closed, so there is no place for the result; send it to a file or a pipe")
         )
     sys.exit(code)
 
