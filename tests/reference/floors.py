@@ -1,9 +1,9 @@
 """Print the requirements of pyproject.toml for pip, each at its floor or as it stands.
 
 ``python tests/reference/floors.py report test`` lists ``name==floor`` for the dependencies and for these extras,
-which ``make test-floor`` installs; with ``--newest`` it lists them as they stand, for ``make test-latest``. A floor is written
-once, in pyproject.toml. Packages named after ``--without`` are left out, such as torch, whose builds for CUDA take
-gigabytes.
+which ``make test-floor`` installs; with ``--newest`` it lists them as they stand, for ``make test-latest``. A
+floor is written once, in pyproject.toml. Packages named after ``--without`` are left out, such as torch, whose
+builds for CUDA take gigabytes.
 """
 
 from __future__ import annotations
