@@ -70,7 +70,11 @@ def test_pooled_floors_and_free_signs(sites):
         sites, LAW, pool={"alpha": "partial", "E": "partial"}, likelihood="normal", exponents="free", path="fast",
         draws=2000, throw=False,
     )  # fmt: skip
-    assert fit["E"].value == pytest.approx(1.5, abs=0.3)
+    # four floors that are all alike leave a funnel of sd(E), for which importance sampling is the wrong tool: it says so,
+    # and the common floor that it gives is that of a few draws
+    assert (fit.status, fit.findings[0].code) == ("not converged", "khat")
+    for site in ALPHA:
+        assert fit[f"E[{site}]"].value == pytest.approx(1.5, abs=0.02)
     assert fit["alpha"].value == pytest.approx(0.335, abs=0.1)
     assert fit["sd(alpha)"].value < 0.3
 
