@@ -70,8 +70,8 @@ def test_pooled_floors_and_free_signs(sites):
         sites, LAW, pool={"alpha": "partial", "E": "partial"}, likelihood="normal", exponents="free", path="fast",
         draws=2000, throw=False,
     )  # fmt: skip
-    # four floors that are all alike leave a funnel of sd(E), for which importance sampling is the wrong tool: it says so,
-    # and the common floor that it gives is that of a few draws
+    # four floors that are all alike leave a funnel of sd(E), for which importance sampling is the wrong tool: it says
+    # so, and the common floor that it gives is that of a few draws
     assert (fit.status, fit.findings[0].code) == ("not converged", "khat")
     for site in ALPHA:
         assert fit[f"E[{site}]"].value == pytest.approx(1.5, abs=0.02)
