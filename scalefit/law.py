@@ -18,13 +18,13 @@ one shared parameter. A number in place of a name fixes it.
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
 
 from scalefit.errors import LawError, closest
+from scalefit.expression import parse_expression
 
 __all__ = ["PRESETS", "STEEPEST", "Coef", "Law", "Term", "format_value"]
 
@@ -133,7 +133,7 @@ class Law:
         parser = _Parser(PRESETS.get(text.strip(), text))
         try:
             return parser.law()
-        except (RecursionError, MemoryError):
+        except RecursionError:
             raise parser.error("it is nested too deeply, or has too many terms", 0) from None
 
     def __str__(self) -> str:
@@ -279,9 +279,7 @@ class _Parser:
         indent = len(code) - len(code.lstrip())
         self.columns = self.columns[indent:]
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about odd numbers such as 1or: they are refused below
-                return ast.parse(code.strip(), mode="eval").body
+            return parse_expression(code.strip())
         except ValueError:  # a null byte, or half of a surrogate pair
             raise self.error("it holds a character that no law has", self.start) from None
         except SyntaxError as error:

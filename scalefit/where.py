@@ -19,7 +19,6 @@ import math
 import operator
 import re
 import sys
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
@@ -30,6 +29,7 @@ import pandas as pd
 
 from scalefit.columns import alike_column, label_text
 from scalefit.errors import DataError, closest
+from scalefit.expression import parse_expression
 from scalefit.quantities import BadCells, as_numbers, is_missing, plain, read_numbers
 
 __all__ = ["Where", "parse_where"]
@@ -245,14 +245,12 @@ class _Parser:
 
     def parse(self) -> _Node:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about invalid escapes in text: harmless here
-                return self._node(ast.parse(self.code, mode="eval").body, depth=0)
+            return self._node(parse_expression(self.code), depth=0)
         except SyntaxError as error:
             if digits := re.search(r"[0-9]{4000,}", self._blank_strings()):
                 _fail(self.source, digits.start(), "the number is too large")
             self._mistake((error.offset or 1) - 1, "this is not a comparison")
-        except (RecursionError, MemoryError):
+        except RecursionError:
             _fail(self.source, 0, "it is nested too deeply")
         except ValueError as error:
             _fail(self.source, 0, str(error))

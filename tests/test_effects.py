@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from scalefit.report.reader import read_study
 from scalefit.results import Fit
 from scalefit.sensitivity import sensitivity
 from scalefit.toy import ToyConfig, ToyGrid
+from scalefit.where import parse_where
 
 Run = Callable[..., tuple[Any, str, str]]
 FIT = ["fit", "chinchilla", "chinchilla"]
@@ -175,6 +177,22 @@ def test_laws_that_cannot_be_read_say_why(text: str, words: str) -> None:
     assert len(shown) <= 402
     assert len(caret) <= len(shown) + 1
     assert reason.startswith("cannot read the law: ")
+
+
+@pytest.mark.parametrize("limit", [1000, 20_000])
+def test_depth_does_not_depend_on_the_interpreter(limit: int) -> None:
+    """Some libraries raise Python's recursion limit."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        with pytest.raises(ScalefitError, match="nested too deeply"):
+            Law.parse(f"loss ~ E + A/x^{'-' * 102}a")
+        with pytest.raises(DataError, match="cannot read the prior"):
+            parse_prior(f"HalfNormal({'-' * 102}1)")
+        with pytest.raises(DataError, match="nested too deeply"):
+            parse_where(f"{'not ' * 102}x")
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_the_caret_of_a_product_is_under_the_second_column() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, fields
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from scalefit.errors import DataError, closest
+from scalefit.expression import parse_expression
 
 __all__ = [
     "FAMILIES",
@@ -296,15 +296,13 @@ def parse_prior(text: str | Prior) -> Prior:
     if isinstance(text, Prior):
         return text
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd numbers such as 1or: they are refused
-            node = ast.parse(str(text).strip(), mode="eval").body
+        node = parse_expression(str(text).strip())
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise ValueError
         name = node.func.id
         given = [_number(one) for one in node.args]
         named = {str(one.arg): _number(one.value) for one in node.keywords}
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+    except (SyntaxError, ValueError, RecursionError, OverflowError):
         shown = repr(text) if len(str(text)) <= 100 else f"{str(text)[:100]!r} ..."
         raise DataError(f"cannot read the prior {shown}; write it as HalfNormal(1) or Uniform(0, 2)") from None
     if name in ("Flat", "HalfFlat"):
