@@ -79,7 +79,7 @@ def climb(density: LogDensity, start: Array, scale: Array, *, limit: int = 100, 
     frame = frame @ (axes / np.sqrt(np.maximum(curvature, FLATTEST)))
     # of all roots of the covariance the triangular one: the signs and, where curvatures nearly agree, the directions of
     # eigenvectors come from rounding, and with them every proposal would
-    root = np.linalg.qr(frame.T, mode="r").T
+    root = np.asarray(np.linalg.qr(frame.T, mode="r")).T
     frame = root * np.sign(np.diag(root))
     _, size = np.linalg.slogdet(frame)
     return Mode(x, value, frame, value + float(size) + 0.5 * len(x) * np.log(2 * np.pi))
