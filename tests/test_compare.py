@@ -15,9 +15,9 @@ from scalefit.bayes import bayes
 from scalefit.cli import main
 from scalefit.compare import compare, evidence
 from scalefit.compare.beliefs import beliefs_of, published_belief
-from scalefit.compare.differences import agreement, differences
+from scalefit.compare.differences import Agreement, agreement, differences
 from scalefit.compare.evidence import Evidence, PriorEvidence, _log_height
-from scalefit.compare.words import _weigh
+from scalefit.compare.words import _agree, _weigh
 from scalefit.errors import DataError
 from scalefit.names import split_names
 
@@ -95,6 +95,13 @@ def test_what_a_printed_number_and_draws_say():
     logs = drawn("c", np.exp(draws)).as_log()
     assert (logs.value, logs.se) == pytest.approx((draws.mean(), draws.std(ddof=1)))
     assert (logs.lo, logs.hi) == pytest.approx(np.quantile(draws, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize(
+    ("p", "words"), [(0.005, "disagree"), (0.02, "is not settled"), (0.08, "is not settled"), (0.2, "agree within")]
+)
+def test_words_on_agreement_follow_the_p_value(p, words):
+    assert words in _agree(Agreement(("a", "b"), (), 1.0, 0.1, 3.0, 1, p, 0.2))
 
 
 def test_agreement_counts_shared_rows_once(wide, shifted):

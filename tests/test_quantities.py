@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scalefit.errors import DataError
-from scalefit.quantities import guess_header, is_missing, parse_column, parse_number, plain
+from scalefit.quantities import Guess, guess_header, is_missing, parse_column, parse_number, plain
 
 
 @pytest.mark.parametrize(
@@ -234,3 +234,11 @@ def test_a_training_loss_is_a_last_resort() -> None:
     guess = guess_header("train_loss", "loss")
     assert guess is not None
     assert guess.last_resort
+
+
+@pytest.mark.parametrize(
+    ("prefix", "factor"),
+    [("k", 1e3), ("m", 1e6), ("g", 1e9), ("t", 1e12), ("p", 1e15), ("e", 1e18), ("z", 1e21)],
+)
+def test_every_prefix_of_a_flop(prefix, factor):
+    assert guess_header(f"compute ({prefix}FLOP)", "flops") == Guess(factor)

@@ -12,6 +12,7 @@ from scipy import stats
 from scalefit.errors import DataError
 from scalefit.toy import ToyConfig, kernels, read_frequencies, theory
 from scalefit.toy.frequency import law_weights, probabilities
+from scalefit.toy.model import start
 from scalefit.toy.room import new_batch, new_work
 from scalefit.toy.sampler import draw_samples, mean_gaps
 
@@ -68,6 +69,16 @@ def test_first_features_recovered():
     assert theory.weak_loss(p[::-1], 9) == theory.weak_loss(p, 9)
     assert agree(sampled_loss(W, np.zeros(60), p), (theory.weak_loss(p, 9), 0.0))
     assert theory.unrepresented_loss(p, np.linalg.norm(W, axis=1)) == pytest.approx(theory.weak_loss(p, 9))
+
+
+def test_features_count_as_left_out_up_to_a_norm_of_one_half():
+    p = np.array([0.4, 0.3, 0.2, 0.1])
+    assert theory.unrepresented_loss(p, [1.0, 0.51, 0.5, 0.1]) == pytest.approx(4 / 3 * 0.3)
+
+
+def test_a_model_starts_with_rows_of_unit_norm_on_average():
+    W, b = start(ToyConfig(width=16, n_features=4000, alpha=1.0))
+    assert (W.std(), b.std()) == (pytest.approx(0.25, rel=0.02), pytest.approx(1.0, rel=0.04))
 
 
 def test_linear_loss_is_exact():
@@ -129,8 +140,8 @@ def test_random_overlaps(m):
 def test_exponents_and_regimes():
     assert [theory.weak_exponent(alpha) for alpha in (0.5, 1.0, 1.5, 2.0)] == [0, 0, 0.5, 1]
     assert [theory.strong_exponent(alpha) for alpha in (0.0, 1.5, 2.0)] == [1, 1, 2]
-    assert [theory.regime(phi, 1000, 50) for phi in (0.05, 0.1, 0.3, 0.6, 1.0)] == [
-        "weak", "weak", "between", "strong", "strong",
+    assert [theory.regime(phi, 1000, 50) for phi in (0.05, 0.1, 0.3, 0.52, 0.53, 1.0)] == [
+        "weak", "weak", "between", "between", "strong", "strong",
     ]  # fmt: skip
 
 

@@ -188,3 +188,10 @@ def test_the_mask_is_that_of_pandas(frame: pd.DataFrame, text: str) -> None:
     np.testing.assert_array_equal(where.mask(frame), expected)
     np.testing.assert_array_equal(parse_where(str(where)).mask(frame), expected)
     assert parse_where(str(where)) == where
+
+
+def test_not_of_a_cell_that_cannot_be_read_decides_nothing():
+    frame = pd.DataFrame({"x": ["0.5", "oops"], "y": [1.0, 1.0]})
+    with pytest.raises(DataError, match="oops"):
+        parse_where("not x > 1 or y > 5").mask(frame)
+    assert parse_where("not x > 1 or y < 5").mask(frame).tolist() == [True, True]

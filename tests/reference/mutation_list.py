@@ -469,7 +469,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "toy/train.py",
-        "tests/test_toy_train.py tests/test_toy_known_answers.py",
+        "tests/test_toy_autograd.py tests/test_toy_train.py tests/test_toy_known_answers.py",
         (
             ("2 * config.loss_factor / (", "config.loss_factor / ("),
             ("/ np.sqrt(found.size))", "/ np.sqrt(len(found)))"),
