@@ -14,6 +14,7 @@ from scalefit.optimum import optimum
 from scalefit.report.gallery import Gallery
 from scalefit.report.optimum_section import optimum_section
 from scalefit.report.parts import Published, Section
+from scalefit.report.study import FitSpec
 
 BUDGETS = (1e21, 5.76e23)
 PAPERS = (Published("Hoffmann et al. 2022", "hoffmann2022"), Published("Besiroglu et al. 2024", "besiroglu2024"))
@@ -31,7 +32,8 @@ def one_term():
 
 def written(fits, **asked):
     names = list(fits)
-    gallery = Gallery(fits, {name: fits[name].label for name in names}, {}, Path())
+    specs = {name: FitSpec(name, fits[name].source.name, str(fits[name].law)) for name in names}
+    gallery = Gallery(fits, {name: fits[name].label for name in names}, specs, Path())
     section = Section("Compute", fit=names[0], kind="optimum", alternatives=tuple(names[1:]), **asked)
     return optimum_section(section, fits, gallery), gallery
 

@@ -288,7 +288,7 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
         (SENSITIVITY.replace("reference = 0.5", "reference = true"), "reference is True; it must be a number"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nseed = "x"\n', "seed is 'x'; it must be a whole"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nderive = "x"\n', "derive is 'x'; it must be a list"),
-        (CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'), "data 'run.csv' is neither beside the study"),
+        (CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'), "data 'run.csv' is neither a file beside"),
         (CALIBRATION.replace('law = "loss ~ E + A/params^alpha"\n', ""), r"\[\[calibration\]\] 1: 'law' is missing"),
         ('[[toy]]\nname = "x"\n', "needs either data, a sweep that is there, or grid"),
         ('[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["none"]\n', "there is no step 'none'"),

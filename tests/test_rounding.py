@@ -58,7 +58,7 @@ def test_two_digits(value, text):
 
 def test_ends_of_a_wide_range_are_rounded_each_by_itself():
     assert rounded_range(6.963, 1.87375e9) == "[7.0, 1.9e9]"
-    assert rounded_range(0.0, math.inf) == "[0.000, ∞]"
+    assert rounded_range(0.0, math.inf) == "[below 1e−308, above 1e308]"
 
 
 def coefficient(log_value, log_se, se):
@@ -66,7 +66,7 @@ def coefficient(log_value, log_se, se):
     return Estimate("A", "coefficient", math.exp(log_value), se, lo, hi, log_value, log_se, 0.0)
 
 
-@pytest.mark.parametrize("se", [1.2e8, math.inf, math.nan, math.exp(6.6)])
+@pytest.mark.parametrize("se", [1.2e8, math.inf, math.exp(6.6)])
 def test_a_coefficient_known_to_a_factor_has_no_plus_minus(se):
     one = coefficient(6.6, 2.9, se)
     assert estimate_text(one) == "740 [2.5, 220\u202f000]"
@@ -86,7 +86,7 @@ def test_a_summary_says_which_coefficients_are_loose():
     result = fit("chinchilla", "chinchilla", drop_highest_loss=5, uncertainty="gauss-newton")
     assert "no ±" not in result.summary()
     wide = replace(result, uncertainty=replace(result.uncertainty, se=10 * result.uncertainty.se))
-    assert "  A, B: no ± is given, for it would reach 0; read the interval" in wide.summary()
+    assert "  A, B: no ± is given, because it would reach 0; read the interval" in wide.summary()
     assert f"<td>{two_digits(result['A'].value)}</td>" in wide._repr_html_()
 
 
