@@ -160,5 +160,11 @@ def test_khat_is_shrunk_towards_a_half_as_by_ten_observations(shape):
     arviz = pytest.importorskip("arviz")
     size = 100
     weights = stats.genpareto(shape).ppf((np.arange(size) + 0.5) / size)
-    expected = float(np.asarray(arviz.psislw(np.log(weights), reff=1.0)[1]))
+    if hasattr(arviz, "psislw"):
+        estimate = arviz.psislw(np.log(weights), reff=1.0)[1]
+    else:  # ArviZ 1 keeps it among the functions on arrays
+        from arviz_stats.base import array_stats
+
+        estimate = array_stats.psislw(np.log(weights), r_eff=1.0)[1]
+    expected = float(np.asarray(estimate))
     assert pareto_khat(np.log(weights)) == pytest.approx(expected, abs=1e-3)

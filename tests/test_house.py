@@ -90,6 +90,9 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", ["scalefit", *MODULES])
 def test_public_names_exist_and_are_documented(name: str) -> None:
+    if name.startswith("scalefit.toy.gpu."):
+        pytest.importorskip("torch", reason="its kernels are written with torch")
+        pytest.importorskip("triton", reason="its kernels are written with Triton")
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
     is_package = hasattr(module, "__path__")
