@@ -433,13 +433,14 @@ def test_page_one_answers_by_a_robust_fit_and_names_the_row(tmp_path: Path, run:
 @pytest.mark.slow
 def test_where_only_priors_answer_page_one_and_the_exit_code_say_so(tmp_path: Path, run: Callable[..., Any]) -> None:
     rng = np.random.default_rng(0)
-    noise = grid()[["params"]].assign(loss=np.exp(rng.normal(1, 0.01, 60)))  # the loss depends on nothing
+    noise = grid()[["params", "tokens"]].assign(loss=np.exp(rng.normal(1, 0.01, 60)))  # the loss depends on nothing
     noise.to_csv(tmp_path / "runs.csv", index=False)
     code, _, told = run("report", "--new", tmp_path / "mine", "--data", tmp_path / "runs.csv", "--draft")
     assert code == 1
-    assert "the main question has no answer: its fit is not" in told
+    assert "these rows do not answer the main question: its fit is not" in told
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "mine" / "mine-draft.pdf").pages]
     assert "these rows do not identify the law, and priors decide what they leave open" in pages[0]
+    assert "The best use of compute is left out because the fit “size and tokens · squares”" in " ".join(pages)
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ def report(
     if html:
         print(built.pdf.with_suffix(".html"))
     if built.unanswered:
-        print(f"the main question has no answer: its fit is {built.unanswered}", file=sys.stderr)
+        print(f"these rows do not answer the main question: its fit is {built.unanswered}", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -231,6 +231,8 @@ class Optimum:
         known = None if draws is None else draws[~np.isnan(draws)]
         if known is None or known.size < 2:
             return Interval(float(value[0]), math.nan, math.nan)
+        # the largest number stands for infinity, of which quantiles would take differences
+        known = np.minimum(known, np.finfo(float).max)
         lo, middle, hi = np.quantile(known, [(1 - self.level) / 2, 0.5, (1 + self.level) / 2])
         return Interval(float(middle if self.kind == "posterior" else value[0]), float(lo), float(hi))
 

@@ -64,6 +64,10 @@ def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery)
     """
     text = [paragraph(fill(one, fits)) for one in section.text]
     answering = stand_in(section.fit, fits, gallery.specs)
+    if not answering.identified and gallery.specs[section.fit].instead:
+        asked = gallery.labels[section.fit]
+        told = f"The best use of compute is left out because the fit “{asked}”, on which it rests, has no answer from"
+        return [note(f"{told} these rows: it is {fits[section.fit].status}."), *text]
     if answering.reason:
         text = [note(f"The fit is “{gallery.labels[answering.name]}”. {answering.reason}"), *text]
         section = replace(section, fit=answering.name)
