@@ -119,7 +119,7 @@ def _plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     kind = column.dtype.kind
     if kind in "biuf" and not column.isna().any():
         return column.astype({"b": bool, "f": np.float64}.get(kind, np.int64 if kind == "i" else np.uint64))
-    if kind == "f" or (kind in "iu" and column.abs().max() <= EXACT):
+    if kind == "f" or (kind in "iu" and _exact(column)):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index, name=column.name)
     if kind == "M":
         return column

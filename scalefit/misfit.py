@@ -15,6 +15,7 @@ from scipy import stats
 
 from scalefit.law import Coef, Law
 from scalefit.names import printed_label
+from scalefit.quantities import as_numbers
 from scalefit.rounding import rounded
 
 __all__ = [
@@ -226,11 +227,7 @@ def _widest(index: NDArray[Any], gaps: Array, codes: NDArray[np.int64]) -> tuple
 def _label_column(frame: pd.DataFrame, law: Law) -> str | None:
     """Return the column that names the runs, if there is one: text that differs in every row, named like a run."""
     own = {law.response, *law.variables, *law.groups}
-    texts = [
-        column
-        for column in map(str, frame.columns)
-        if column not in own and not pd.api.types.is_numeric_dtype(frame[column].dtype)
-    ]
+    texts = [column for column in map(str, frame.columns) if column not in own and as_numbers(frame[column]) is None]
     unique = [column for column in texts if frame[column].nunique() == len(frame)]
     named = [column for column in texts if any(word in column.lower() for word in RUN_WORDS)]
     both = [column for column in unique if column in named]
@@ -357,7 +354,7 @@ def _literal(column: pd.Series[Any], label: str) -> str:
 def _with_column(law: Law, column: pd.Series[Any]) -> str:
     """Advise how the law can use a column: a term of a number, a floor for each label."""
     name = str(column.name)
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+    if as_numbers(column) is not None:
         return f", or give the law a term in {name}"
     if not isinstance(law.floor, Coef) or not name.isidentifier():
         return ""

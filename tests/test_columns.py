@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.prepare import prepare_rows
 from scalefit.tables import Table, parse_mapping, read_table, resolve
 
 PLAIN = "params,tokens,loss,family\n1e9,2e10,3.25,a\n2e9,1e17,2.5,b\n"
@@ -198,3 +201,57 @@ def test_a_derivation_that_is_not_needed_or_not_known() -> None:
     assert read.remarks == ("The table has the column 'params', so it is not derived.",)
     with pytest.raises(DataError, match=r"cannot derive 'loss'; .*Choices: flops, params, tokens"):
         resolve(table(PLAIN), numeric=["params"], derive=["loss"])
+
+
+CASES = Path(__file__).parent / "cases"
+COMPOSED, APART = "mod\u00e8le", "mode\u0300le"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (APART, COMPOSED),
+        (COMPOSED, APART),
+        ("\uff2e", "N"),
+        ("loss\u200b", "loss"),
+        ("l\ufeffr", "lr"),
+        ("learning\u00a0rate", "learning rate"),
+    ],
+)
+def test_names_that_look_the_same_are_the_same(header: str, name: str) -> None:
+    read = table(f"{header},x\n1,2\n")
+    assert resolve(read, numeric=[name]).frame[name].tolist() == [1]
+    (remark,) = resolve(read, numeric=[name]).remarks
+    assert remark == f"Read column {header!r} as {name}: they look the same, but their characters differ."
+    assert table(f"{header},x\n1,2\n", mapping={"y": name}).frame["y"].tolist() == [1]
+    assert table(f"{header},x\n1,2\n", mapping={"y": f"`{name}`*2"}).frame["y"].tolist() == [2]
+
+
+def test_two_columns_that_look_the_same_are_told_apart_by_their_characters() -> None:
+    read = table(f"{COMPOSED},{APART}\n1,2\n")
+    assert resolve(read, numeric=[APART]).frame[APART].tolist() == [2]  # the exact name is never guessed over
+    with pytest.raises(DataError, match=r"several columns look like 'mod.*U\+00E8.*U\+0065 U\+0300.*Rename"):
+        resolve(read, numeric=[COMPOSED.replace("l", "\uff4c")])
+
+
+def test_headers_of_other_keyboards() -> None:
+    law = Law.parse(f"loss ~ E + A/{COMPOSED}^a")
+    assert len(prepare_rows(CASES / "decomposed_header.csv", law, where=f"`{COMPOSED}` > 2e6").frame) == 12
+    assert len(prepare_rows(CASES / "full_width_header.csv", Law.parse("params")).frame) == 14
+
+
+def test_only_a_unit_is_called_a_unit() -> None:
+    (_, remark) = table("N (non-emb),x\n1,2\n", mapping={"params": "N (non-emb)"}).remarks
+    assert remark == (
+        "What '(non-emb)' in the header 'N (non-emb)' means is not known; its numbers are taken as they stand."
+    )
+    with pytest.raises(DataError, match=r"map the column if it is meant, params=`N \(non-emb\)`, with a factor if"):
+        resolve(table("N (non-emb),x\n1,2\n"), numeric=["params"])
+
+
+def test_candidates_with_a_bad_cell_are_compared_all_the_same() -> None:
+    same = table("val_loss,test_loss\n1,1\nx,x\n3,3.0\n")
+    assert np.isnan(resolve(same, numeric=["loss"], strict=False).frame.loc[2, "loss"])
+    for other in ("y", "2"):
+        with pytest.raises(DataError, match="could all be 'loss'"):
+            resolve(table(f"val_loss,test_loss\n1,1\nx,{other}\n3,3.0\n"), numeric=["loss"], strict=False)

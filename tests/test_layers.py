@@ -36,7 +36,7 @@ HOUSE = {
     "rows": (1, "quantities columns formats tables where"),
     "prepare": (1, "tables rows"),
     "problem": (1, "solver"),
-    "misfit": (1, ""),
+    "misfit": (1, "quantities"),
     "records": (1, "tables"),
     "results": (1, "problem records rows tables"),
     "summary": (1, "records results"),

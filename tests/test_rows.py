@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.prepare import prepare_rows
 from scalefit.rows import select_rows
 from scalefit.tables import Dropped, Table, read_table
 from scalefit.where import parse_where
@@ -211,3 +213,73 @@ def test_both_tie_rules(values: list[int], data: st.DataObject) -> None:
     if below:
         drop = select_rows(losses(*values), response="loss", numeric=[], drop_highest_loss=count)
         assert drop.frame["loss"].tolist() == below
+
+
+NOTES = Path(__file__).parent / "cases" / "note_in_a_cell.csv"
+
+
+def test_a_row_that_the_condition_leaves_out_cannot_stop_anything() -> None:
+    law = Law.parse("loss ~ E + A/N^a + B/tokens^b")
+    for where in ('split == "val"', 'tokens > 1e9 and split == "val"', 'split == "val" and tokens > 1e9'):
+        rows = prepare_rows(NOTES, law, where=where)
+        assert rows.frame.index.tolist() == list(range(2, 21))
+        assert rows.dropped[0].words == f"kept rows where {parse_where(where)}; 1 dropped"
+    bad = re.escape("row 1 (line 2), column 'tokens': 'see notes' is not a number")
+    for condition in (None, "N > 0", "tokens > 1e9", 'tokens > 1e9 or split == "old"'):
+        with pytest.raises(DataError, match=bad):
+            prepare_rows(NOTES, law, where=condition)
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "needed"),
+    [
+        ("N,D,k\n1,see,a\n2,3,b\n4,5,b\n", {"tokens": "D*1e9"}, "tokens"),
+        ("N,D,k\n1,see,a\n2,3,b\n4,5,b\n", {"tokens": "D"}, "tokens"),
+        ("N (B),D,k\n1,see,a\n2,3,b\n4,5,b\n", {}, "tokens"),
+        ("N (B),C,k\nsee,1e20,a\n2,3e20,b\n4,5e20,b\n", {}, "tokens"),
+        ("N,tokens (B),k\n1,7B,a\n2,3,b\n4,5,b\n", {}, "tokens"),
+        ('N,D,k\n1,"3,21",a\n2,3,b\n4,5,b\n', {}, "tokens"),
+        ("N,D,w,k\n1,2,see,a\n2,3,1,b\n4,5,1,b\n", {}, "w"),
+    ],
+)
+def test_bad_cells_of_mapped_guessed_and_computed_columns(text: str, mapping: dict[str, str], needed: str) -> None:
+    read = read_table(io.StringIO(text), typed=False)
+    options: dict[str, Any] = {"response": "N" if "N," in text else "params", "numeric": [], "mapping": mapping}
+    options |= {"weights": needed} if needed == "w" else {"numeric": [needed]}
+    left = select_rows(read, where='k == "b"', **options)
+    assert left.frame.index.tolist() == [2, 3]
+    assert np.isfinite(left.frame[needed].to_numpy(float)).all()
+    for where in (None, 'k != "c"', f"{needed} > 0"):
+        with pytest.raises(DataError, match=r"row 1 \(line 2\)"):
+            select_rows(read, where=where, **options)
+
+
+def test_commas_that_a_left_out_row_makes_doubtful_are_still_refused() -> None:
+    read = read_table(io.StringIO('N,k\n"3,21",a\n"1,300",b\n"2,500",b\n'), typed=False)
+    with pytest.raises(DataError, match=r"row 2 .*'1,300' is not a number: it may be a decimal comma or a thousands"):
+        select_rows(read, response="N", numeric=[], where='k == "b"')
+
+
+@pytest.mark.parametrize(
+    ("dropped", "rule", "words"),
+    [
+        (Dropped("where", 2, "", "loss < 8"), "where=loss < 8", "kept rows where loss < 8; 2 dropped"),
+        (Dropped("drop_invalid", 3, "loss is zero"), "drop_invalid", "3 dropped by drop_invalid"),
+        (
+            Dropped("drop_highest_loss", 5, "", "5, ties=drop"),
+            "drop_highest_loss=5, ties=drop",
+            "5 dropped by drop_highest_loss=5, ties=drop",
+        ),
+    ],
+)
+def test_a_rule_in_words(dropped: Dropped, rule: str, words: str) -> None:
+    assert (dropped.rule, dropped.words) == (rule, words)
+
+
+def test_messages_name_only_options_that_there_are() -> None:
+    for text in ("params\n1\nabc\n", "params,x\n1,1\n,2\n"):
+        for can_drop in (True, False):
+            with pytest.raises(DataError, match="row 2") as caught:
+                select_rows(table(text), response="params", numeric=[], can_drop=can_drop)
+            assert ("drop_invalid" in str(caught.value)) == can_drop
+            assert ("condition" in str(caught.value)) == can_drop

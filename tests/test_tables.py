@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scalefit.errors import DataError, MissingExtra
 from scalefit.tables import Table, read_table, resolve
@@ -228,3 +232,137 @@ def test_checksum_of_a_data_frame_depends_on_the_cells_only() -> None:
 def test_faults_of_data_frames(frame: pd.DataFrame, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         read_table(frame)
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("name", ["runs.json", "runs", "runs.jsonl"])
+def test_a_list_of_records_is_a_table(tmp_path: Path, name: str) -> None:
+    rows = pd.read_csv(io.StringIO(PLAIN)).to_dict("records")
+    check_plain(read_table(write(tmp_path / name, json.dumps(rows, indent=2))))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[{"a": 1}, 2]', "entry 2 of the list is a number, not an object"),
+        ('[{"a": 1},\n{"a": }]', "line 2 is not JSON"),
+        ('[{"a": 1, "a": 2}]', "names 'a' twice"),
+        ("[]", "holds no values"),
+        ('{\n "a": [1, 2]\n}', "holds one object over several lines"),
+        ('{"a": ' * 4000 + "1" + "}" * 4000, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"\\ud800": 1}', "not valid Unicode"),
+    ],
+)
+def test_faults_of_json(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        read_table(write(tmp_path / "t.json", text))
+
+
+@pytest.mark.parametrize("digits", [300, 5000])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_integers_of_many_digits_are_numbers_that_are_too_large(tmp_path: Path, digits: int, suffix: str) -> None:
+    number = "1" + "0" * (digits + 10)
+    text = {"csv": f"a\n1\n{number}\n", "jsonl": f'{{"a": 1}}\n{{"a": {number}}}'}
+    text["json"] = f'[{{"a": 1}}, {{"a": {number}}}]'
+    for typed in (True, False):
+        read = read_table(write(tmp_path / f"t.{suffix}", text[suffix]), typed=typed)
+        with pytest.raises(DataError, match=r"^row 2.*'10{50,70}[.]{3}' is not a number: it is too large") as caught:
+            resolve(read, numeric=["a"])
+        assert len(str(caught.value)) < 400
+    assert resolve(read, numeric=[], labels=["a"]).frame.loc[2, "a"] == number
+
+
+def test_decimal_commas_are_named_with_a_remedy_that_works(tmp_path: Path) -> None:
+    text = (CASES / "decimal_comma.csv").read_text()
+    with pytest.raises(DataError, match=r"semicolons, and its numbers have decimal commas \(5,8975\).*sed 's/,/./g; "):
+        read_table(CASES / "decimal_comma.csv")
+    read = read_table(write(tmp_path / "runs.txt", text))  # any suffix: the separator is found
+    with pytest.raises(DataError, match=r"'5,8975' is not a number: it looks like a decimal comma.*sed 's/,/./g' OLD"):
+        resolve(read, numeric=["loss"])
+    fixed = read_table(write(tmp_path / "fixed.csv", text.replace(",", ".").replace(";", ",")))
+    assert fixed.frame["loss"].iloc[0] == 5.8975
+
+
+@pytest.mark.parametrize(
+    ("top", "skipped"),
+    [("# by me\n", 1), ("# by me, on Monday, at noon, x\n\n#more\n", 2), ("\n# seeds 1, 2 and 3\n", 1), ("#,;|\n", 1)],
+)
+def test_comments_above_the_header_are_left_out(top: str, skipped: int) -> None:
+    read = table(top + PLAIN)
+    check_plain(read)
+    assert len(read.remarks) == 1
+    assert ("The first line" if skipped == 1 else f"{skipped} lines at the top") in read.remarks[0]
+    with pytest.raises(DataError, match=rf"row 2 \(line {3 + top.count(chr(10))}\), column 'family'"):
+        resolve(table(top + PLAIN.replace(",a", ",1")), numeric=["family"])
+
+
+def test_a_sharp_sign_may_belong_to_the_header() -> None:
+    assert table("#params,loss\n1,2\n").frame["#params"].tolist() == [1]
+    assert table("# made by me\n#params,loss\n1,2\n").frame["#params"].tolist() == [1]
+    with pytest.raises(DataError, match="only lines that start with #"):
+        table("# a\n# b\n")
+    with pytest.raises(DataError, match=r"line 3 has 1 cells, not 2.*Lines with # may stand above the header only"):
+        table("a,b\n1,2\n# note\n")
+
+
+def test_very_wide_tables() -> None:
+    names = [f"c{place}" for place in range(5_000)]
+    wide = table(",".join(names) + "\n" + ",".join("1" * 5_000) + "\n")
+    assert resolve(wide, numeric=["c4999"]).frame["c4999"].tolist() == [1]
+    with pytest.raises(DataError, match="and 4940 more") as caught:
+        resolve(wide, numeric=["loss"])
+    assert len(str(caught.value)) < 1500
+    with pytest.raises(DataError, match=r"two columns called 'c7' \(columns 8 and 5001\)"):
+        table(",".join([*names, "c7"]) + "\n" + ",".join("1" * 5_001) + "\n")
+    with pytest.raises(DataError, match=r"no column 'loss'; Choices: p{70,80}[.]{3}\."):
+        resolve(table("p" * 300 + "\n1\n"), numeric=["loss"])
+
+
+@given(
+    st.lists(st.lists(st.text("ab1. ,;\t\"'#é\r\n", max_size=4), min_size=3, max_size=3), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_cells_come_back_as_the_writer_of_csv_wrote_them(rows: list[list[str]], always: bool) -> None:
+    """Both ways to cut text, the fast one and the one for quotes, agree with the standard library."""
+    stream = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if always else csv.QUOTE_MINIMAL
+    csv.writer(stream, quoting=quoting).writerows([["x", "y", "z"], *rows])
+    frame = read_table(io.StringIO(stream.getvalue(), newline=""), typed=False).frame
+    expected = list(csv.reader(io.StringIO(stream.getvalue(), newline=""), skipinitialspace=True))
+    assert frame.to_numpy().tolist() == [[cell if cell.strip() else None for cell in row] for row in expected[1:]]
+
+
+def test_pandas_own_types_become_plain_ones() -> None:
+    frame = pd.DataFrame(
+        {
+            "whole": pd.array([1, 2], dtype="Int32"),
+            "gap": pd.array([1, None], dtype="Int64"),
+            "id": pd.array([2**60 + 1, None], dtype="Int64"),
+            "flag": pd.array([True, None], dtype="boolean"),
+            "kind": pd.Categorical(["a", "b"]),
+            "word": pd.array(["p", None], dtype="string"),
+            "list": [[1, 2], {"a": 1}],
+        }
+    )
+    read = read_table(frame).frame
+    assert (read["whole"].dtype, read["gap"].dtype) == (np.int64, np.float64)
+    assert read["id"].tolist() == [2**60 + 1, None]
+    assert read["flag"].tolist() == [True, None]
+    assert read["word"].tolist() == ["p", None]
+    assert read["list"].tolist() == ["[1, 2]", "{'a': 1}"]
+    assert resolve(read_table(frame), numeric=[], labels=["id", "kind"]).frame.loc[1, ["id", "kind"]].tolist() == [
+        str(2**60 + 1), "a",
+    ]  # fmt: skip
+
+
+def test_reading_warns_of_nothing(tmp_path: Path) -> None:
+    text = 'a,b,c,d\n1,1e400,,nan\n2,inf,1.5B,-0\n3,-1e-400,"1,000",\n'
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for typed in (True, False):
+            read = read_table(write(tmp_path / "t.csv", text), typed=typed)
+            resolve(read, numeric=["a", "c", "d"], labels=["b"])
+        read_table(pd.DataFrame({"x": [np.inf, np.nan], "y": pd.array([None, None], dtype="Int64")}))

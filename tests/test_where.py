@@ -195,3 +195,60 @@ def test_not_of_a_cell_that_cannot_be_read_decides_nothing():
     with pytest.raises(DataError, match="oops"):
         parse_where("not x > 1 or y > 5").mask(frame)
     assert parse_where("not x > 1 or y < 5").mask(frame).tolist() == [True, True]
+
+
+TEXT = pd.DataFrame(
+    {
+        "run": ["1", "01", "1.0", None],
+        "size": ["1e3", "1000", "999", "2k"],
+        "note": ["x", "5", "oops", None],
+        "ok": ["true", "False", "", "TRUE"],
+    },
+    index=pd.RangeIndex(1, 5, name="row"),
+    dtype=object,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('run == "01"', [2]),
+        ("run == 1", [1, 2, 3]),
+        ('run != "1"', [2, 3]),
+        ('run in ["1", "1.0"]', [1, 3]),
+        ('size == "1000"', [2]),
+        ("size == 1000", [1, 2]),
+        ("run == size", []),
+        ("run < size", [1, 2, 3]),
+        ("ok", [1, 4]),
+        ("ok == false", [2]),
+        ('ok == "true"', [1]),
+        ("note > 3 and size < 1000", []),
+        ('note > 3 and run == "01"', [2]),
+        ('note > 3 or run == "1" or run == 1', [1, 2, 3]),
+    ],
+)
+def test_what_a_text_is_compared_with_says_how_it_is_read(text: str, expected: list[int]) -> None:
+    if "size < 1000" in text:  # row 3 depends on 'oops'
+        with pytest.raises(DataError, match="row 3, column 'note': 'oops' is not a number"):
+            parse_where(text).mask(TEXT)
+        return
+    assert TEXT.index[parse_where(text).mask(TEXT)].tolist() == expected
+
+
+def test_an_identifier_is_not_compared_as_a_rounded_number() -> None:
+    with pytest.raises(DataError, match="too many digits to be exact; compare an identifier in quotes"):
+        parse_where("run == 1234567890123456789")
+
+
+def test_long_conditions_are_shown_around_the_spot() -> None:
+    for text in (f"width > 1{'0' * 320}", f"width > 1{'0' * 6000}"):
+        assert "the number is too large" in message(text)
+    _, shown, caret, *_ = message(" and ".join(["width > 1"] * 200) + " and zzz > 1").split("\n")
+    assert len(shown) < 220
+    assert shown[caret.index("^") :].startswith("zzz")
+
+
+def test_columns_that_look_the_same() -> None:
+    frame = pd.DataFrame({"mode\u0300le": [1.0, 2.0]})
+    assert parse_where("`mod\u00e8le` > 1").mask(frame).tolist() == [False, True]

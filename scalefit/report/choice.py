@@ -138,7 +138,7 @@ def choose(
     whole = read_table(source, mapping=mapping)
     present = [name for name in QUANTITIES if has_column(whole.frame, name)]
     core = [name for name in CORE if name in present] or present
-    resolve(whole, numeric=["loss"])  # without a loss nothing else matters
+    resolve(whole, numeric=["loss"], strict=False)  # without a loss nothing else matters
     if not core:
         raise _nothing(whole)
     rows = prepare_rows(source, _probe(core), mapping=mapping, where=where, drop_invalid=drop_invalid)
