@@ -33,6 +33,7 @@ __all__ = [
     "as_numbers",
     "guess_header",
     "header_unit",
+    "holds_truth",
     "is_missing",
     "parse_column",
     "parse_number",
@@ -437,6 +438,20 @@ def as_numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64] | None:
             if isinstance(word, str) and math.isinf(values[place]) and _ORDINARY.fullmatch(word):
                 return None  # too large: left as text, so that a message can quote it
     return None if np.isnan(values).all() else values
+
+
+def holds_truth(column: pd.Series[Any]) -> bool:
+    """Tell whether a column holds true and false, as truth values or as text, and nothing else but gaps.
+
+    Examples
+    --------
+    >>> holds_truth(pd.Series(["true", None, "False"])), holds_truth(pd.Series(["true", "maybe"]))
+    (True, False)
+    """
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return True
+    words = {str(cell).strip().lower() for cell in column.dropna().unique()}
+    return bool(words) and words <= {"true", "false", ""}
 
 
 def _undecided(column: pd.Series[Any], texts: list[str], refused: list[Any]) -> bool:

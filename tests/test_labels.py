@@ -16,12 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalefit.compare.extrapolate import split_rows
+from scalefit.datasets import data_directory
 from scalefit.errors import DataError
 from scalefit.formats import frame_digest
 from scalefit.law import Law
+from scalefit.misfit import named_rows
 from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import build_problem
 from scalefit.quantities import as_numbers
+from scalefit.report.choice import choose
+from scalefit.sensitivity.choices import _cluster_columns
 from scalefit.tables import read_table
 
 Run = Callable[..., tuple[Any, str, str]]
@@ -185,3 +189,22 @@ def test_a_compressed_table_is_the_same_table(tmp_path: Path) -> None:
     plain, packed = write(tmp_path / "runs.csv", text), tmp_path / "runs.csv.gz"
     packed.write_bytes(gzip.compress(text.encode()))
     assert read_table(plain, typed=False).frame.equals(read_table(packed, typed=False).frame)
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "porian", "gemstones"])
+def test_a_shipped_set_and_its_file_lead_to_one_study(name: str) -> None:
+    """Types in one and text in the other: truth values and numbers are no labels in either."""
+    typed, written = choose(name), choose(data_directory() / name / "table.csv")
+    assert (typed.laws, typed.cluster) == (written.laws, written.cluster)
+    frames = [
+        prepare_rows(source, Law.parse("params")).frame for source in (name, data_directory() / name / "table.csv")
+    ]
+    assert _cluster_columns(frames[0], Law.parse("params")) == _cluster_columns(frames[1], Law.parse("params"))
+
+
+def test_a_number_written_as_text_is_no_name_of_a_run() -> None:
+    frame = pd.DataFrame(
+        {"params": SIZES, "loss": [4.0, 3.0, 2.5, 2.2], "hours": ["1.5", "2", "2.50", "7"]}, dtype=object
+    )
+    assert named_rows(frame, LAW, [2]) == "row 2"
+    assert named_rows(frame.assign(name=list("abcd")), LAW, [2]) == "row 2 (name c)"

@@ -58,9 +58,7 @@ app = Application(
     pretty_exceptions_enable=False,
 )
 
-Table = Annotated[
-    str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON lines), - for stdin, or a data set's name.")
-]
+Table = Annotated[str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON), - for stdin, or a data set's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
 

@@ -21,7 +21,7 @@ from scalefit.columns import has_column
 from scalefit.errors import DataError
 from scalefit.law import Coef, Law, Term
 from scalefit.prepare import prepare_rows
-from scalefit.quantities import ALIASES, guess_header, is_missing, parse_column
+from scalefit.quantities import ALIASES, guess_header, holds_truth, is_missing, parse_column
 from scalefit.report.text import join
 from scalefit.tables import Table, read_table, resolve
 
@@ -300,13 +300,14 @@ def _text_columns(frame: pd.DataFrame, mapping: Mapping[str, str], cluster: str)
     for name in map(str, names):
         if name in (cluster, "loss", *QUANTITIES) or name in sources or _key(name) in runs:
             continue
-        if any(guess_header(name, known) is not None for known in ALIASES) or _is_number(frame[name]):
+        if any(guess_header(name, known) is not None for known in ALIASES) or _is_no_label(frame[name]):
             continue
         yield name
 
 
-def _is_number(column: pd.Series[Any]) -> bool:
-    if pd.api.types.is_numeric_dtype(column.dtype):
+def _is_no_label(column: pd.Series[Any]) -> bool:
+    """Tell numbers, and true and false, from words; a file has all of them as text."""
+    if pd.api.types.is_numeric_dtype(column.dtype) or holds_truth(column):
         return True
     try:
         parse_column(column)

@@ -15,7 +15,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law import Law
 from scalefit.names import Key, read_name
 from scalefit.problem import Problem
-from scalefit.quantities import as_numbers
+from scalefit.quantities import as_numbers, holds_truth
 
 __all__ = [
     "DESIGNS",
@@ -235,8 +235,7 @@ def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
 
 def _is_text(column: pd.Series[Any]) -> bool:
     """Tell labels from numbers, and from true and false."""
-    truth = {"true", "false"} >= set(column.dropna().astype(str).str.lower())
-    return not truth and as_numbers(column) is None
+    return as_numbers(column) is None and not holds_truth(column)
 
 
 def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:
