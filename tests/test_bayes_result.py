@@ -77,6 +77,12 @@ def test_not_a_number_in_the_table_is_named(chinchilla):
         bayes(rows, "chinchilla")
 
 
+def test_a_response_beyond_exp_gives_no_warning(chinchilla):
+    """Warnings are errors here; the exponential of a floor near 1e30 was computed and thrown away."""
+    large = bayes(chinchilla.assign(loss=chinchilla["loss"] * 1e30), "chinchilla", throw=False, **QUICK)
+    assert np.isfinite(large["alpha"].value)
+
+
 def test_row_order_does_not_matter_and_units_scale(chinchilla):
     first = bayes(chinchilla, "chinchilla", **QUICK)
     other = bayes(chinchilla.sample(frac=1, random_state=3), "chinchilla", **QUICK)

@@ -274,7 +274,7 @@ class Coordinates(NamedTuple):
         return x
 
     def _above(self, link: Array) -> Array:
-        value = np.where(self.is_log, np.exp(link), link)
+        value = np.where(self.is_log, np.exp(np.where(self.is_log, link, 0.0)), link)  # a floor may be beyond exp
         return np.concatenate(
             [link[self.n_floor : self.n_floor + self.n_size], value[self.n_floor + self.n_size : self.n_law]]
         )
