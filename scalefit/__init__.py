@@ -5,37 +5,33 @@ The names below load on first use, so that ``import scalefit`` costs nothing.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from scalefit.version import __version__
 
 if TYPE_CHECKING:
-    from scalefit.bayes import bayes, stack_datasets
-    from scalefit.calibration import calibrate
-    from scalefit.compare import compare
+    from scalefit.allocation import isoflop, optimum
+    from scalefit.comparison import compare
     from scalefit.consistency import check_sweep
     from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.law import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
-    from scalefit.optimum import isoflop, optimum
     from scalefit.report import build_report
     from scalefit.results import Fit
-    from scalefit.sensitivity import sensitivity
+    from scalefit.robustness import sensitivity
     from scalefit.storage import load_fit
     from scalefit.tables import read_table
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
-    "bayes": "scalefit.bayes",
+    "bayes": "scalefit.posterior",
     "build_report": "scalefit.report",
-    "calibrate": "scalefit.calibration",
+    "calibrate": "scalefit.robustness",
     "check_sweep": "scalefit.consistency",
-    "compare": "scalefit.compare",
+    "compare": "scalefit.comparison",
     "dataset_names": "scalefit.datasets",
     "describe_dataset": "scalefit.datasets",
     "load_dataset": "scalefit.datasets",
@@ -50,11 +46,11 @@ _HOMES = {
     "Law": "scalefit.law",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
-    "isoflop": "scalefit.optimum",
-    "optimum": "scalefit.optimum",
+    "isoflop": "scalefit.allocation",
+    "optimum": "scalefit.allocation",
     "Fit": "scalefit.results",
-    "sensitivity": "scalefit.sensitivity",
-    "stack_datasets": "scalefit.bayes",
+    "sensitivity": "scalefit.robustness",
+    "stack_datasets": "scalefit.posterior",
     "load_fit": "scalefit.storage",
     "read_table": "scalefit.tables",
     "ToyConfig": "scalefit.toy",
@@ -106,22 +102,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Verb(ModuleType):
-    """A package named as its main function, and callable as that: ``scalefit.sensitivity``."""
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **options)
-
-
-class _Door(ModuleType):
-    """The front door: importing a package puts it where the function of its name stands, so both can be called."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _HOMES and isinstance(value, ModuleType):
-            value.__class__ = _Verb
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Door

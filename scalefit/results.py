@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,15 @@ ENOUGH = 500  # draws for a mean prediction
 CHUNK = 2**21  # predictions held at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
+
+# What a fit can be asked to become. The modules stand above this one and import it; so that nothing is imported upward,
+# they are looked up by name when they are asked for, as pandas looks up what draws its frames.
+VIEWS = {
+    "text": ("scalefit.summary", "fit_text"),
+    "html": ("scalefit.summary", "fit_html"),
+    "plot": ("scalefit.plots", "draw"),
+    "file": ("scalefit.storage", "save_fit"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,29 +292,21 @@ class Fit:
 
     def summary(self) -> str:
         """Return the result as text: status, what was fitted, the parameters, what to know."""
-        from scalefit.summary import fit_text
-
-        return fit_text(self)
+        return str(_view("text")(self))
 
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        from scalefit.summary import fit_html
-
-        return fit_html(self)
+        return str(_view("html")(self))
 
     def plot(self, kind: str = "fit", **options: Any) -> Any:
         """Draw the fit and return the matplotlib Axes; see :mod:`scalefit.plots` for the kinds."""
-        from scalefit.plots import draw
-
-        return draw(self, kind, **options)
+        return _view("plot")(self, kind, **options)
 
     def save(self, path: Any) -> None:
         """Write the fit to one file that :func:`scalefit.load_fit` reads."""
-        from scalefit.storage import save_fit
-
-        save_fit(self, path)
+        _view("file")(self, path)
 
     def _no_intervals(self) -> str:
         spread = self.uncertainty
@@ -367,6 +369,13 @@ class Fit:
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
         return draws
+
+
+def _view(kind: str) -> Callable[..., Any]:
+    """Return the function that shows or stores a fit in one way."""
+    module, function = VIEWS[kind]
+    view: Callable[..., Any] = getattr(import_module(module), function)
+    return view
 
 
 def _normal_draws(point: Array, covariance: Array, size: int, seed: int) -> Array:

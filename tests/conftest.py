@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from scalefit.bayes import bayes
 from scalefit.cli import main
 from scalefit.datasets import load_dataset
 from scalefit.leastsq import fit
+from scalefit.posterior import bayes
 from scalefit.results import Fit
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -497,8 +497,8 @@ def table_cases(draw: Draw, verb: str) -> Case:
 @functools.cache
 def saved_fits() -> dict[str, bytes]:
     """Three saved results: least squares, with levels, and a posterior."""
-    from scalefit.bayes import bayes
     from scalefit.leastsq import fit
+    from scalefit.posterior import bayes
 
     folder = Path(tempfile.mkdtemp())
     fit("chinchilla", "chinchilla", drop_highest_loss=5, bootstrap=20).save(folder / "a.fit")

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from scalefit.bayes import kernels
-from scalefit.bayes.coordinates import NUMPY, SoftClip
-from scalefit.bayes.density import build_density
-from scalefit.bayes.starts import find_modes
 from scalefit.errors import DataError
 from scalefit.law import Law
+from scalefit.posterior import kernels
+from scalefit.posterior.coordinates import NUMPY, SoftClip
+from scalefit.posterior.density import build_density
+from scalefit.posterior.starts import find_modes
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 from scalefit.solver.search import search
@@ -233,7 +233,7 @@ LAWS = [
 @pytest.mark.parametrize(("data", "law", "likelihood", "options"), LAWS)
 def test_pymc_has_the_same_density_and_a_finite_gradient(data, law, likelihood, options):
     pytest.importorskip("pymc")
-    from scalefit.bayes.nuts import build_model
+    from scalefit.posterior.nuts import build_model
 
     density, mode = posed(data, law, likelihood, **options)
     model = build_model(density, mode)
@@ -251,7 +251,7 @@ def test_pymc_has_the_same_density_and_a_finite_gradient(data, law, likelihood, 
 def test_pymc_keeps_the_shifts_of_heavy_tailed_clusters():
     """Integrated over the shift of a cluster, PyMC's density is ours."""
     pytest.importorskip("pymc")
-    from scalefit.bayes.nuts import build_model
+    from scalefit.posterior.nuts import build_model
 
     density, mode = posed("chinchilla", "chinchilla", "student_t", cluster="shape")
     model = build_model(density, mode)

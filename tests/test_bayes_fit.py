@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 from scalefit import load_fit
-from scalefit.bayes import bayes, parse_prior, posterior_record
-from scalefit.bayes.density import build_density
 from scalefit.cli import main
 from scalefit.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.law import Law
+from scalefit.posterior import bayes, parse_prior, posterior_record
+from scalefit.posterior.density import build_density
 from scalefit.problem import build_problem, predict_law
 from scalefit.solver.search import search
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from scalefit.bayes.importance import (
+from scalefit.posterior.importance import (
     GOOD_KHAT,
     Mixture,
     _refit,
@@ -13,8 +13,8 @@ from scalefit.bayes.importance import (
     resample,
     sample_by_importance,
 )
-from scalefit.bayes.mode import climb
-from scalefit.bayes.result import _weighted_quantiles
+from scalefit.posterior.mode import climb
+from scalefit.posterior.result import _weighted_quantiles
 
 
 def sampled(density, starts, **options):

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-import scalefit.bayes.fit as fit_module
+import scalefit.posterior.fit as fit_module
 from scalefit import load_fit
-from scalefit.bayes import bayes, inference_data, nuts
-from scalefit.bayes.nuts import Chains
-from scalefit.bayes.result import _chain_findings
 from scalefit.errors import DataError, FitFailed, MissingExtra
+from scalefit.posterior import bayes, inference_data, nuts
+from scalefit.posterior.nuts import Chains
+from scalefit.posterior.result import _chain_findings
 
 NAMES = ("E", "alpha")
 
@@ -154,7 +154,7 @@ def test_without_pymc_the_fast_path_works_and_says_how_to_go_on(monkeypatch, hop
 
 def test_the_fast_path_loads_nothing_heavy():
     code = (
-        "import sys; from scalefit.bayes import bayes; bayes('chinchilla', 'chinchilla', draws=500); "
+        "import sys; from scalefit.posterior import bayes; bayes('chinchilla', 'chinchilla', draws=500); "
         "print([name for name in ('pymc', 'arviz', 'nutpie', 'pytensor') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from scalefit import load_fit
-from scalefit.bayes import bayes, posterior_record, stack_datasets
-from scalefit.bayes.pooling import apply_pool
 from scalefit.errors import DataError
 from scalefit.law import Coef, Law
+from scalefit.posterior import bayes, posterior_record, stack_datasets
+from scalefit.posterior.pooling import apply_pool
 
 LAW = "loss ~ E[site] + A[site]/params^alpha[site]"
 ALPHA = {"here": 0.30, "there": 0.34, "nowhere": 0.38, "elsewhere": 0.32}

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from scalefit.bayes.defaults import extra_parameters, resolve_priors
-from scalefit.bayes.priors import (
+from scalefit.errors import DataError
+from scalefit.law import Law
+from scalefit.names import printed_name
+from scalefit.posterior.defaults import extra_parameters, resolve_priors
+from scalefit.posterior.priors import (
     FAMILIES,
     Exponential,
     Gamma,
@@ -16,9 +19,6 @@ from scalefit.bayes.priors import (
     parse_prior,
     positive,
 )
-from scalefit.errors import DataError
-from scalefit.law import Law
-from scalefit.names import printed_name
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scalefit import fit
-from scalefit.bayes import bayes, posterior_record
 from scalefit.errors import DataError
+from scalefit.posterior import bayes, posterior_record
 
 QUICK = {"path": "fast", "draws": 500, "drop_highest_loss": 5}
 

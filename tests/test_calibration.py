@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scalefit.bayes import parse_prior
-from scalefit.calibration import Calibration, Replicate, calibrate
-from scalefit.calibration import run as running
-from scalefit.calibration.truth import draw_from_prior, simulate
-from scalefit.cells import pack_frame
 from scalefit.cli import main
 from scalefit.errors import DataError
+from scalefit.jobs import pack_frame
 from scalefit.law import Law
+from scalefit.posterior import parse_prior
 from scalefit.problem import build_problem
+from scalefit.robustness import Calibration, Replicate, calibrate
+from scalefit.robustness import run as running
+from scalefit.robustness.simulate import draw_from_prior, simulate
 
 LAW = Law.parse("loss ~ E + A/params^alpha")
 TRUTH = {"E": 1.5, "A": np.log(60.0), "alpha": 0.3, "sigma": 0.01}

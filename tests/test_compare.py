@@ -11,15 +11,15 @@ import pytest
 from scipy import integrate, stats
 
 import scalefit
-from scalefit.bayes import bayes
 from scalefit.cli import main
-from scalefit.compare import compare, evidence
-from scalefit.compare.beliefs import beliefs_of, published_belief
-from scalefit.compare.differences import Agreement, agreement, differences
-from scalefit.compare.evidence import Evidence, PriorEvidence, _log_height
-from scalefit.compare.words import _agree, _weigh
+from scalefit.comparison import compare, evidence
+from scalefit.comparison.beliefs import beliefs_of, published_belief
+from scalefit.comparison.differences import Agreement, agreement, differences
+from scalefit.comparison.evidence import Evidence, PriorEvidence, _log_height
+from scalefit.comparison.result import _agree, _weigh
 from scalefit.errors import DataError
 from scalefit.names import split_names
+from scalefit.posterior import bayes
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
 

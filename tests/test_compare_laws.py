@@ -9,13 +9,13 @@ import pytest
 from scipy import integrate, stats
 
 import scalefit
-from scalefit.bayes import bayes
-from scalefit.compare import compare, held_out_score, leave_one_out, rank_laws, split_rows
-from scalefit.compare.again import density_of, posterior_draws, refit
-from scalefit.compare.crossval import CrossValidation, LawScore
-from scalefit.compare.extrapolate import _blind_priors, _share_below
-from scalefit.compare.words import _held_out, _rank
+from scalefit.comparison import compare, held_out_score, leave_one_out, rank_laws, split_rows
+from scalefit.comparison.crossval import CrossValidation, LawScore
+from scalefit.comparison.extrapolate import _blind_priors, _share_below
+from scalefit.comparison.refit import density_of, posterior_draws, refit
+from scalefit.comparison.result import _held_out, _rank
 from scalefit.errors import DataError
+from scalefit.posterior import bayes
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
 
@@ -103,7 +103,7 @@ def test_leaving_out_clusters_equals_refitting_without_each(small):
 def test_an_exact_refit_is_what_replaces_a_high_khat(small, monkeypatch):
     fit = bayes(small, "loss ~ A/width^alpha", likelihood="normal", cluster="shape", path="fast")
     smooth = leave_one_out(fit, by="shape", exact=False)
-    monkeypatch.setattr("scalefit.compare.crossval.GOOD_KHAT", -9.0)
+    monkeypatch.setattr("scalefit.comparison.crossval.GOOD_KHAT", -9.0)
     exact = leave_one_out(fit, by="shape")
     assert exact.refitted == exact.units
     assert not np.array_equal(exact.elpd, smooth.elpd)

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from scalefit.bayes import bayes, parse_prior
-from scalefit.calibration import calibrate
-from scalefit.compare import compare
+from scalefit.allocation.cost import Cost
+from scalefit.comparison import compare
 from scalefit.errors import DataError, ScalefitError, StudyError
 from scalefit.law import Law
 from scalefit.leastsq import fit
 from scalefit.limits import check_count, check_seed
-from scalefit.optimum.cost import Cost
+from scalefit.posterior import bayes, parse_prior
 from scalefit.report.reader import read_study
 from scalefit.results import Fit
-from scalefit.sensitivity import sensitivity
+from scalefit.robustness import calibrate, sensitivity
 from scalefit.toy import ToyConfig, ToyGrid
 from scalefit.where import parse_where
 

@@ -14,15 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import scalefit
-from scalefit.bayes import bayes, posterior_record
-from scalefit.bayes.density import build_density
-from scalefit.bayes.nuts import _trace_names
 from scalefit.cli import main
-from scalefit.compare import compare
+from scalefit.comparison import compare
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.leastsq import fit, to_lmfit
 from scalefit.names import Level, parse_name, printed_name, split_names
+from scalefit.posterior import bayes, posterior_record
+from scalefit.posterior.density import build_density
+from scalefit.posterior.nuts import _trace_names
 from scalefit.problem import build_problem, label_codes, predict_law
 from scalefit.results import Fit
 from scalefit.storage import fit_record, load_fit

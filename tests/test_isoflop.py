@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import scalefit
+from scalefit.allocation import Point, isoflop, optimum
+from scalefit.allocation.mixtures import mixture
+from scalefit.allocation.profiles import budgets, line
 from scalefit.errors import DataError
-from scalefit.optimum import Point, isoflop, optimum
-from scalefit.optimum.mixtures import mixture
-from scalefit.optimum.profiles import budgets, line
 from tests.reference.isoflop_coverage import coverage
 
 BUDGET = 5.76e23

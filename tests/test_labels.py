@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalefit.compare.extrapolate import split_rows
+from scalefit.comparison.extrapolate import split_rows
 from scalefit.datasets import data_directory
 from scalefit.errors import DataError
 from scalefit.formats import frame_digest
@@ -25,7 +25,7 @@ from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import build_problem
 from scalefit.quantities import as_numbers
 from scalefit.report.choice import choose
-from scalefit.sensitivity.choices import _cluster_columns
+from scalefit.robustness.variations import _cluster_columns
 from scalefit.tables import read_table
 
 Run = Callable[..., tuple[Any, str, str]]

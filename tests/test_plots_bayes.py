@@ -17,7 +17,6 @@ from matplotlib.patches import StepPatch
 from matplotlib.text import Text
 from scipy import stats
 
-from scalefit.bayes import bayes
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
 from scalefit.plots import (
@@ -36,6 +35,7 @@ from scalefit.plots import (
 from scalefit.plots.draws import axis_name, highest_region, mean_law, smooth
 from scalefit.plots.predictive import replicate
 from scalefit.plots.style import BLUE, RED, TEAL, house_style, new_panels
+from scalefit.posterior import bayes
 from scalefit.problem import predict_law
 from scalefit.results import Fit
 from scalefit.storage import load_fit

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
+from scalefit.allocation import optimum, printed_optimum
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.leastsq import fit as run_fit
-from scalefit.optimum import optimum, printed_optimum
 from scalefit.plots import draw, frontier, save_figure
 from scalefit.plots.style import BLUE, GREY, RED, TEAL, new_axes
 from tests.test_plots_bayes import check_layout, texts

@@ -14,7 +14,7 @@ from scalefit.errors import DataError, MissingExtra, StudyError
 from scalefit.report import build, build_report, work
 from scalefit.report import compile as setting
 from scalefit.report.blocks import align_decimals, align_errors
-from scalefit.report.engines import command
+from scalefit.report.runners import command
 from scalefit.report.study import FitSpec
 from scalefit.report.tables import exact
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scalefit.report.parts import Figure
 from scalefit.report.reader import read_study
+from scalefit.report.spec import Figure
 from scalefit.report.work import Work, Written
 from scalefit.storage import fit_record
 

@@ -13,9 +13,9 @@ from pypdf import PdfReader
 
 from scalefit.report import sections
 from scalefit.report.gallery import Gallery
-from scalefit.report.parts import Figure
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import resolved_hash, resolved_text
+from scalefit.report.spec import Figure
 from scalefit.report.study import with_defaults
 from scalefit.report.work import Computed, Work
 

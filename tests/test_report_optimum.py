@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scalefit.allocation import optimum
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
-from scalefit.optimum import optimum
 from scalefit.report.gallery import Gallery
 from scalefit.report.optimum_section import optimum_section
-from scalefit.report.parts import Published, Section
+from scalefit.report.spec import Published, Section
 from scalefit.report.study import FitSpec
 
 BUDGETS = (1e21, 5.76e23)

@@ -23,10 +23,10 @@ from scalefit.records import (
     Uncertainty,
 )
 from scalefit.report import posterior_words as say
-from scalefit.report.parts import Published
 from scalefit.report.posterior_tables import priors_table
 from scalefit.report.posterior_words import Question
 from scalefit.report.published import printed_number
+from scalefit.report.spec import Published
 from scalefit.results import Fit
 
 LAW = Law.parse("loss ~ E + A/width^alpha")

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from scalefit.bayes import fit as sampling
-from scalefit.bayes import result as summarising
 from scalefit.cli import main
 from scalefit.errors import MissingExtra
 from scalefit.law import Law
+from scalefit.posterior import fit as sampling
+from scalefit.posterior import result as summarising
 from scalefit.records import (
     CONVERGED,
 )

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import scalefit
-from scalefit.bayes import bayes
 from scalefit.cli import main
 from scalefit.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.law import Law
 from scalefit.leastsq import fit
+from scalefit.posterior import bayes
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
-from scalefit.sensitivity import Answer, Choice, Sensitivity, sensitivity
-from scalefit.sensitivity.choices import default_vary, expand, read_vary, split_values
+from scalefit.robustness import Answer, Choice, Sensitivity, sensitivity
+from scalefit.robustness.variations import default_vary, expand, read_vary, split_values
 
 BASE: dict[str, Any] = {
     "drop_highest_loss": 40, "ties": "keep", "where": None, "mapping": {}, "derive": [], "weights": None,

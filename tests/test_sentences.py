@@ -13,8 +13,8 @@ from scalefit.law import Law
 from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Objective, Source, Uncertainty
 from scalefit.report import sentences as say
-from scalefit.report.parts import Published
 from scalefit.report.published import PublishedPoint, objective_at, published_point
+from scalefit.report.spec import Published
 from scalefit.report.text import fill, join, runs, spoken
 from scalefit.results import Fit
 from scalefit.tables import Dropped

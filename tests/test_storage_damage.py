@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalefit import archive, load_fit, storage
-from scalefit.bayes import bayes
 from scalefit.errors import DataError
 from scalefit.leastsq import fit
+from scalefit.posterior import bayes
 from scalefit.results import Fit
 from scalefit.storage import fit_record
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scalefit.errors import LawError, StudyError
-from scalefit.report.parts import Card, Section
 from scalefit.report.reader import read_study
 from scalefit.report.sections import SECTIONS, check_study
+from scalefit.report.spec import Card, Section
 from scalefit.report.study import Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scalefit.toy import ToyConfig, kernels, train_toy
+from scalefit.toy.buffers import BLOCK, new_batch, new_work
 from scalefit.toy.model import start
-from scalefit.toy.room import BLOCK, new_batch, new_work
 from scalefit.toy.sampler import SparseSamples, mean_gaps
 
 pytest.importorskip("torch")

@@ -11,9 +11,9 @@ from scipy import stats
 
 from scalefit.errors import DataError
 from scalefit.toy import ToyConfig, kernels, read_frequencies, theory
+from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.frequency import law_weights, probabilities
 from scalefit.toy.model import start
-from scalefit.toy.room import new_batch, new_work
 from scalefit.toy.sampler import draw_samples, mean_gaps
 
 WIDTHS = [10, 15, 25, 39, 63, 100]

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from scalefit import __version__
 from scalefit.errors import DataError, FitFailed, Interrupted, ScalefitError
 from scalefit.files import brief
 from scalefit.terminal import safe_streams
+from scalefit.version import __version__
 
 __all__ = ["Application", "Json", "Out", "Table", "app", "assignments", "main"]
 

@@ -40,7 +40,7 @@ def compare_command(
 
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
-    from scalefit.compare import compare
+    from scalefit.comparison import compare
     from scalefit.storage import load_fit
 
     named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")

@@ -111,7 +111,7 @@ def bayes_command(
 
     Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
     """
-    from scalefit.bayes import bayes, posterior_record
+    from scalefit.posterior import bayes, posterior_record
 
     refuse_idle(ctx, ties=not drop_highest_loss and NO_CUT)
     columns = mapped_columns(mapping, law, derive, where, weights, cluster)
@@ -201,7 +201,7 @@ def _record(result: Fit) -> dict[str, Any]:
 
     if result.posterior is None:
         return fit_record(result)
-    from scalefit.bayes import posterior_record
+    from scalefit.posterior import posterior_record
 
     return posterior_record(result)
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from scalefit import __version__
 from scalefit.cli.app import Json, app
 from scalefit.errors import DataError
 from scalefit.terminal import Progress, check_writable, print_dataset, print_table
+from scalefit.version import __version__
 
 __all__ = ["datasets", "info", "report"]
 

@@ -38,7 +38,7 @@ def optimum_command(
 
     Example: scalefit optimum my.fit --compute 1e21,5.76e23 --out frontier.png
     """
-    from scalefit.optimum import optimum
+    from scalefit.allocation import optimum
     from scalefit.storage import load_fit
 
     check_writable(out)
@@ -74,9 +74,9 @@ def isoflop_command(
 
     Example: scalefit isoflop marin_isoflop --by train_set
     """
-    from scalefit.optimum import IsoFlop, isoflop
-    from scalefit.optimum.profiles import COLUMNS
-    from scalefit.optimum.sweeps import levels_text
+    from scalefit.allocation import IsoFlop, isoflop
+    from scalefit.allocation.profiles import COLUMNS
+    from scalefit.allocation.sweeps import levels_text
     from scalefit.storage import load_fit
 
     found = isoflop(

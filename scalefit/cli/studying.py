@@ -77,7 +77,7 @@ def sensitivity_command(
 
     Example: scalefit sensitivity chinchilla width_depth --param a_m --reference 1 --drop-highest-loss 40
     """
-    from scalefit.sensitivity import sensitivity
+    from scalefit.robustness import sensitivity
 
     varied = assignments(vary, "--vary")
     cut = drop_highest_loss or not varied or "drop_highest_loss" in varied
@@ -136,7 +136,7 @@ def calibrate_command(
 
     Example: scalefit calibrate chinchilla width_depth --likelihood normal --cluster shape --fit-cluster none
     """
-    from scalefit.calibration import calibrate
+    from scalefit.robustness import calibrate
 
     least_squares = engine == "leastsq" and "with --engine leastsq"
     refuse_idle(

@@ -5,138 +5,29 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from scalefit.bayes import bayes
-from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
-from scalefit.compare.differences import Difference, differences
-from scalefit.consistency.series import LAW, Curve, Series, curves, measure_series, settings_of
+from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
+from scalefit.comparison.differences import differences
+from scalefit.consistency.result import CONVERGED, MOVING, UNKNOWN, Check, SettingCheck
+from scalefit.consistency.series import LAW, Series, curves, measure_series, settings_of
 from scalefit.datasets import published_value
-from scalefit.results import Fit
+from scalefit.posterior import bayes
 from scalefit.toy.frequency import law_weights, probabilities
 from scalefit.toy.sweep import read_sweep
 from scalefit.toy.theory import strong_exponent, weak_slope, welch_slope
 
-__all__ = ["Check", "SettingCheck", "check_sweep"]
+__all__ = ["check_sweep"]
 
 Report = Callable[[str, int, int], None]
 
 MOVES = 0.05  # change of the exponent with twice the training that counts
 KNOWN = 0.1  # change plus its error below which an exponent counts as converged
 STRONG, WEAK = 0.9, 2.0  # share of represented features; represented features per dimension
-CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
-
-
-@dataclass(frozen=True, eq=False)
-class SettingCheck:
-    """What one setting of the sweep says.
-
-    Parameters
-    ----------
-    setting : dict
-        What it is.
-    regime : {"strong", "weak", "between"}
-        By the share of represented features at the longest training.
-    series : tuple of Series
-        By length of training, ascending; the last one counts.
-    posterior : Fit or None
-        Of the same law on the last series, normal errors of the log loss.
-    change, change_se : float
-        Of the exponent from the series nearest to half the training; NaN with one length.
-    convergence : {"converged", "not converged", "not known"}
-        By that change.
-    curves : tuple of Curve
-        Alternatives to the power law, best first.
-    theory : dict of str to float
-        Exponents over these widths that theory gives for the regime.
-    against : tuple of Difference
-        This exponent minus that of language models.
-    """
-
-    setting: dict[str, Any]
-    regime: str
-    series: tuple[Series, ...]
-    posterior: Fit | None
-    change: float
-    change_se: float
-    convergence: str
-    curves: tuple[Curve, ...]
-    theory: dict[str, float]
-    against: tuple[Difference, ...]
-
-    @property
-    def last(self) -> Series:
-        """The series with the longest training."""
-        return self.series[-1]
-
-    @property
-    def exponent(self) -> float:
-        """Exponent at the longest training."""
-        return self.last.fit["a"].value
-
-    @property
-    def se(self) -> float:
-        """Its standard error."""
-        return self.last.se
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Its 95% interval, Student's t."""
-        reach = float(stats.t.ppf(0.975, len(self.last.rows) - 2)) * self.se
-        return self.exponent - reach, self.exponent + reach
-
-
-@dataclass(frozen=True, eq=False)
-class Check:
-    """A sweep against 1/m.
-
-    Parameters
-    ----------
-    name : str
-        The sweep.
-    reference : float
-        The exponent in question.
-    region : tuple of float
-        What counts as equal to it.
-    settings : tuple of SettingCheck
-        Those under strong superposition first, the longest training first.
-    models, failed : int
-        Cells of the sweep, and those that failed.
-    """
-
-    name: str
-    reference: float
-    region: tuple[float, float]
-    settings: tuple[SettingCheck, ...]
-    models: int
-    failed: int
-
-    @property
-    def verdict(self) -> tuple[str, ...]:
-        """Sentences with their conditions."""
-        from scalefit.consistency.words import verdict
-
-        return verdict(self)
-
-    def summary(self) -> str:
-        """Return verdict and numbers as text."""
-        from scalefit.consistency.words import check_text
-
-        return check_text(self)
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    def record(self) -> dict[str, Any]:
-        """Return plain JSON: ``exponent, se, interval, converged, verdict`` of the first setting, and all settings."""
-        from scalefit.consistency.words import check_record
-
-        return check_record(self)
 
 
 def check_sweep(

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from scalefit import __version__
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.law import Coef, Law
 from scalefit.leastsq.covariance import gauss_newton, sandwich
@@ -28,6 +27,7 @@ from scalefit.results import Fit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Optimum, search
+from scalefit.version import __version__
 
 __all__ = ["METHODS", "Progress", "fit"]
 

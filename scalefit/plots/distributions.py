@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from scalefit.bayes.priors import Prior, parse_prior
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name
 from scalefit.plots.draws import (
@@ -42,6 +41,7 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
+from scalefit.posterior.priors import Prior, parse_prior
 from scalefit.problem import Parameter, build_problem
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, two_digits

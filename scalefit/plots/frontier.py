@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from scalefit.allocation import Optimum, optimum
+from scalefit.allocation.result import CHINCHILLA, EXCESS, LOSS, NAMES, RATIO
 from scalefit.errors import DataError, closest
-from scalefit.optimum import Optimum, optimum
-from scalefit.optimum.result import EXCESS, LOSS, RATIO
-from scalefit.optimum.words import CHINCHILLA, NAMES
 from scalefit.plots.style import (
     BLUE,
     GREY,

@@ -15,7 +15,7 @@ from scalefit.law import Law
 from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 from scalefit.report.study import StepSpec, Study
-from scalefit.sensitivity.choices import read_vary
+from scalefit.robustness.variations import read_vary
 from scalefit.sources import locate
 
 __all__ = ["MOST_EVALUATIONS", "affordable"]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from scalefit.errors import StudyError, closest
 from scalefit.report.figures import FIGURES, POSTERIOR_FIGURES, TOY_FIGURES
-from scalefit.report.parts import Answer, Section
+from scalefit.report.spec import Answer, Section
 from scalefit.report.study import BAYES, LEAST_SQUARES, Study
 
 __all__ = ["check_kinds"]

@@ -10,8 +10,9 @@ from scalefit.datasets import PublishedValue, published_value
 from scalefit.escape import literal
 from scalefit.records import NOT_CONVERGED, Estimate
 from scalefit.report.blocks import Block, paragraph, table
+from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery
-from scalefit.report.parts import Claim, Section
+from scalefit.report.spec import Claim, Section
 from scalefit.report.text import fill
 from scalefit.results import Fit
 from scalefit.rounding import as_printed
@@ -48,7 +49,7 @@ def claims_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) 
         "refit; where print and refit read the same runs, their errors are not independent."
     )
     blocks.append(table(caption, ["claim", "printed", "refitted", "and why"], rows, align="lrrl", fill=3))
-    return blocks + [gallery.draw(figure, section.fit or next(iter(fits))) for figure in section.figures]
+    return blocks + [draw_figure(gallery, figure, section.fit or next(iter(fits))) for figure in section.figures]
 
 
 def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.errors import StudyError
+from scalefit.errors import StudyError, closest
 from scalefit.escape import literal
 from scalefit.names import Key, printed_level, printed_name, split_names
 from scalefit.plots import (
@@ -28,9 +28,11 @@ from scalefit.plots import (
 from scalefit.plots.draws import first_exponent
 from scalefit.plots.style import BLUE, TEAL, as_label, new_panels, panel_title
 from scalefit.problem import label_texts
-from scalefit.report.parts import Figure
+from scalefit.report.blocks import Block
+from scalefit.report.gallery import Gallery
 from scalefit.report.published import printed_number
 from scalefit.report.sentences import own_name, role, words
+from scalefit.report.spec import Figure
 from scalefit.report.step_figures import draw_convergence, draw_losses, draw_map, draw_slopes, draw_width_terms
 from scalefit.report.text import join
 from scalefit.results import Fit
@@ -40,15 +42,41 @@ from scalefit.summary import estimate_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from scalefit.report.gallery import Gallery
-
-__all__ = ["FIGURES", "POSTERIOR_FIGURES", "TOY_FIGURES"]
+__all__ = ["FIGURES", "POSTERIOR_FIGURES", "TOY_FIGURES", "draw_figure"]
 
 _PER_ROW = 3
 _CHOICES = "by choice of rows, errors and groups"
 
 
 Drawn = tuple["Axes", str, str]
+
+
+def draw_figure(gallery: Gallery, spec: Figure, default_fit: str) -> Block:
+    """Draw one figure and return its block.
+
+    Parameters
+    ----------
+    gallery : Gallery
+        The results; it keeps the file.
+    spec : Figure
+        What to draw.
+    default_fit : str
+        The fit when the figure names none.
+
+    Returns
+    -------
+    Block
+        For the template.
+
+    Raises
+    ------
+    StudyError
+        For an unknown kind.
+    """
+    if spec.kind not in FIGURES:
+        raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
+    axes, caption, alt = FIGURES[spec.kind](gallery, spec, spec.fit or default_fit)
+    return gallery.keep(axes, caption, alt)
 
 
 def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:

@@ -1,4 +1,4 @@
-"""The figures of one report: drawn on demand, their files kept for the template."""
+"""What a figure of a report is drawn from, and the files of those that were drawn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import StudyError, closest
 from scalefit.plots.style import svg_bytes
 from scalefit.report.blocks import Block, picture
-from scalefit.report.figures import FIGURES
-from scalefit.report.parts import Figure
+from scalefit.report.spec import Figure
 from scalefit.report.steps import StepResult
 from scalefit.report.study import FitSpec
 from scalefit.results import Fit
@@ -29,7 +27,7 @@ __all__ = ["Gallery"]
 
 @dataclass
 class Gallery:
-    """Draws figures and keeps their files.
+    """The results that figures show, and the files of figures.
 
     Parameters
     ----------
@@ -46,7 +44,7 @@ class Gallery:
     prefix : str
         What the names of the files begin with.
     files : dict
-        SVG by file name, filled by :meth:`draw`.
+        SVG by file name, filled by :meth:`keep`.
     """
 
     fits: Mapping[str, Fit]
@@ -57,33 +55,8 @@ class Gallery:
     prefix: str = "figure"
     files: dict[str, bytes] = field(default_factory=dict)
 
-    def draw(self, spec: Figure, default_fit: str) -> Block:
-        """Draw one figure and return its block.
-
-        Parameters
-        ----------
-        spec : Figure
-            What to draw.
-        default_fit : str
-            The fit when the figure names none.
-
-        Returns
-        -------
-        Block
-            For the template; the file is in :attr:`files`.
-
-        Raises
-        ------
-        StudyError
-            For an unknown kind.
-        """
-        if spec.kind not in FIGURES:
-            raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
-        axes, caption, alt = FIGURES[spec.kind](self, spec, spec.fit or default_fit)
-        return self.keep(axes, caption, alt)
-
     def keep(self, axes: Axes, caption: str, alt: str) -> Block:
-        """Keep a figure that was drawn elsewhere and return its block.
+        """Keep the file of a figure and return its block.
 
         Parameters
         ----------

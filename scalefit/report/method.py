@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scalefit.report.blocks import Block, code, heading, paragraph
-from scalefit.report.engines import command
 from scalefit.report.gallery import Gallery
 from scalefit.report.posterior_tables import priors_table, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
+from scalefit.report.runners import command
 from scalefit.report.steps import step_command
 from scalefit.report.study import Study
 from scalefit.report.tables import files_table, optima_table

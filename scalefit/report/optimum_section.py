@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from scalefit.errors import DataError
-from scalefit.escape import literal
-from scalefit.law import Law
-from scalefit.optimum import Cost, Interval, Optimum, optimum, printed_optimum
-from scalefit.optimum.cost import BY_SIZE
-from scalefit.optimum.result import EXCESS, LOSS, RATIO
-from scalefit.optimum.run import natural_cost
-from scalefit.optimum.words import (
+from scalefit.allocation import Cost, Interval, Optimum, optimum, printed_optimum
+from scalefit.allocation.cost import BY_SIZE
+from scalefit.allocation.result import (
     CHINCHILLA,
+    EXCESS,
     KNOWN,
+    LOSS,
+    RATIO,
     amount,
     amount_interval,
     amount_of,
@@ -24,13 +22,17 @@ from scalefit.optimum.words import (
     outside,
     spread,
 )
+from scalefit.allocation.run import natural_cost
+from scalefit.errors import DataError
+from scalefit.escape import literal
+from scalefit.law import Law
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, note, paragraph, table
 from scalefit.report.gallery import Gallery
-from scalefit.report.parts import Section
 from scalefit.report.published import published_point
 from scalefit.report.sentences import capital, words
+from scalefit.report.spec import Section
 from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
 from scalefit.report.text import fill, join
@@ -51,7 +53,7 @@ def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery)
     Parameters
     ----------
     section : Section
-        Of kind ``optimum``; ``cost`` and ``compute`` are those of :func:`scalefit.optimum.optimum`.
+        Of kind ``optimum``; ``cost`` and ``compute`` are those of :func:`scalefit.optimum`.
     fits : mapping
         Fits by name.
     gallery : Gallery

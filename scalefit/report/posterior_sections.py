@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from scalefit.compare import Comparison, compare
+from scalefit.comparison import Comparison, compare
 from scalefit.escape import literal
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph
+from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery
-from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.published import printed_number
 from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
+from scalefit.report.spec import Figure, Section
 from scalefit.report.text import fill
 from scalefit.results import Fit
 
@@ -63,7 +64,7 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
     if section.laws:
         blocks += _ranked({gallery.labels[name]: fits[name] for name in section.laws}, section)
     figures = section.figures or (Figure("predictive"),)
-    return blocks + [gallery.draw(figure, section.fit) | {"floating": False} for figure in figures]
+    return blocks + [draw_figure(gallery, figure, section.fit) | {"floating": False} for figure in figures]
 
 
 def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
@@ -103,7 +104,7 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
         words=section.words,
     )  # fmt: skip
     figures = section.figures or (forest,)
-    blocks += [gallery.draw(figure, shown[0]) | {"floating": False} for figure in figures]
+    blocks += [draw_figure(gallery, figure, shown[0]) | {"floating": False} for figure in figures]
     return [*blocks, tables.sources_table(found)]
 
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scalefit.bayes.priors import Uniform
-from scalefit.compare import Comparison, Evidence, HeldOut
-from scalefit.compare.beliefs import KINDS, Belief, beliefs_of
-from scalefit.compare.crossval import CrossValidation, LawScore
-from scalefit.compare.extrapolate import LEVEL
-from scalefit.compare.words import bayes_factor, chance
+from scalefit.comparison import Comparison, Evidence, HeldOut
+from scalefit.comparison.beliefs import KINDS, Belief, beliefs_of
+from scalefit.comparison.crossval import CrossValidation, LawScore
+from scalefit.comparison.extrapolate import LEVEL
+from scalefit.comparison.result import bayes_factor, chance
 from scalefit.escape import literal
 from scalefit.names import Key, read_name, split_names, spread_name
 from scalefit.plots.draws import pooled_by, pooled_in_logs
+from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED, Estimate
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
@@ -47,7 +47,7 @@ def posterior_table(fit: Fit) -> Block:
     Parameters
     ----------
     fit : Fit
-        From :func:`scalefit.bayes.bayes`.
+        From :func:`scalefit.bayes`.
 
     Returns
     -------

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from scalefit.compare import Comparison
-from scalefit.compare.beliefs import Belief, beliefs_of, published_belief
-from scalefit.compare.differences import agreement
-from scalefit.compare.words import SURE, UNLIKELY, chance
+from scalefit.comparison import Comparison
+from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
+from scalefit.comparison.differences import agreement
+from scalefit.comparison.result import SURE, UNLIKELY, chance
 from scalefit.datasets import PublishedValue
 from scalefit.escape import literal, visible
 from scalefit.names import LEVEL, split_names

@@ -15,7 +15,7 @@ from scalefit.errors import DataError, StudyError, closest
 from scalefit.law import Coef
 from scalefit.names import printed_level
 from scalefit.problem import Parameter, predict_law
-from scalefit.report.parts import Published
+from scalefit.report.spec import Published
 from scalefit.results import Fit
 
 __all__ = ["PublishedPoint", "objective_at", "printed_number", "published_point"]

@@ -9,13 +9,13 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from scalefit.bayes import parse_prior
 from scalefit.datasets import dataset_names
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.files import parse_toml
 from scalefit.law import Law
 from scalefit.names import parse_name, split_names
-from scalefit.report.engines import ENGINES, option_names, parameter_names
+from scalefit.posterior import parse_prior
+from scalefit.report.runners import ENGINES, option_names, parameter_names
 from scalefit.report.steps import STEPS, step_names
 from scalefit.report.study import LEAST_SQUARES, FitSpec, StepSpec, Study
 from scalefit.sources import DATASET, locate

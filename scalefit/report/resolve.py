@@ -9,13 +9,13 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from scalefit import __version__
 from scalefit.report.budget import affordable
-from scalefit.report.engines import ENGINES, option_names
-from scalefit.report.parts import Figure
 from scalefit.report.provenance import data_files
+from scalefit.report.runners import ENGINES, option_names
+from scalefit.report.spec import Figure
 from scalefit.report.steps import STEPS, step_names
 from scalefit.report.study import FitSpec, StepSpec, Study, as_plain
+from scalefit.version import __version__
 
 __all__ = ["drafted", "resolved_hash", "resolved_text"]
 

@@ -15,13 +15,14 @@ from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, cards, equations, heading, note, paragraph
 from scalefit.report.checks import check_kinds
 from scalefit.report.claims import claims_section
+from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
-from scalefit.report.parts import Answer, Card, Figure, Section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
+from scalefit.report.spec import Answer, Card, Figure, Section
 from scalefit.report.standin import stand_in
 from scalefit.report.step_sections import calibration_section, sensitivity_section, toy_section
 from scalefit.report.study import Study
@@ -106,7 +107,7 @@ def _front(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
     if study.front.figure is not None:
         figure = study.front.figure
         drawn = stand_in(figure.fit or study.fit[0].name, fits, gallery.specs).name
-        blocks.append(gallery.draw(replace(figure, fit=drawn), drawn) | {"floating": False})
+        blocks.append(draw_figure(gallery, replace(figure, fit=drawn), drawn) | {"floating": False})
     return blocks
 
 
@@ -203,7 +204,7 @@ def _law_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
         blocks.append(paragraph(say.alternatives_sentence(fit, exponent, others), say.nested_sentence(fit, others)))
         blocks.append(alternatives_table(family, section.parameters))
     figures = section.figures or (Figure("terms"), Figure("residuals"))
-    return blocks + level_tables(fit) + [gallery.draw(figure, section.fit) for figure in figures]
+    return blocks + level_tables(fit) + [draw_figure(gallery, figure, section.fit) for figure in figures]
 
 
 SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = MappingProxyType(

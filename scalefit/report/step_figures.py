@@ -13,7 +13,8 @@ from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
 from scalefit.plots.toy_map import exponent_map
 from scalefit.plots.width_terms import of_fit, width_terms
-from scalefit.report.parts import Figure
+from scalefit.report.gallery import Gallery
+from scalefit.report.spec import Figure
 from scalefit.report.steps import ToyResult
 from scalefit.rounding import plus_minus
 from scalefit.sources import dataset_of, locate
@@ -21,8 +22,6 @@ from scalefit.where import parse_where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from scalefit.report.gallery import Gallery
 
 __all__ = ["draw_convergence", "draw_losses", "draw_map", "draw_slopes", "draw_width_terms"]
 

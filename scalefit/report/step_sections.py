@@ -7,21 +7,21 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from scalefit.calibration import Calibration
-from scalefit.consistency.check import SettingCheck
+from scalefit.consistency.result import SettingCheck
 from scalefit.escape import literal
 from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, note, paragraph, table
+from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery
-from scalefit.report.parts import Figure, Section
 from scalefit.report.posterior_words import mark_names
 from scalefit.report.sentences import capital
+from scalefit.report.spec import Figure, Section
 from scalefit.report.steps import StepFailed, ToyResult
 from scalefit.report.text import fill, name_words
 from scalefit.results import Fit
+from scalefit.robustness import Calibration, Sensitivity
 from scalefit.rounding import MINUS, plus_minus, rounded
-from scalefit.sensitivity import Sensitivity
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
@@ -133,7 +133,9 @@ def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
         return blocks
     blocks.append(_settings_table(checks))
     figures = section.figures or (Figure("toy_losses", steps=section.steps),)
-    return blocks + [gallery.draw(one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures]
+    return blocks + [
+        draw_figure(gallery, one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures
+    ]
 
 
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:

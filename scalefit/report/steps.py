@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from scalefit.calibration import Calibration, calibrate
 from scalefit.consistency import Check, check_sweep
 from scalefit.errors import FitFailed
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
-from scalefit.report.engines import Engine, code_hash, command_line, sampler_versions
 from scalefit.report.provenance import file_digest
+from scalefit.report.runners import Engine, code_hash, command_line, sampler_versions
 from scalefit.report.study import StepSpec, as_plain
-from scalefit.sensitivity import Sensitivity, sensitivity
+from scalefit.robustness import Calibration, Sensitivity, calibrate, sensitivity
 from scalefit.sources import is_folder, locate
 from scalefit.tables import read_table
 from scalefit.toy import ToyGrid, toy_sweep
@@ -32,7 +31,7 @@ __all__ = [
     "StepFailed",
     "StepResult",
     "ToyResult",
-    "cells_folder",
+    "jobs_folder",
     "run_step",
     "step_command",
     "step_key",
@@ -141,7 +140,7 @@ def step_key(spec: StepSpec, folder: Path) -> str:
     return sha256(json.dumps([*content, _code(spec)]).encode()).hexdigest()[:32]
 
 
-def cells_folder(spec: StepSpec, folder: Path) -> str:
+def jobs_folder(spec: StepSpec, folder: Path) -> str:
     """Name the folder of a step's finished cells: shared by all choices of a kind, apart for each sweep."""
     about = f"{_code(spec)} {file_digest(folder, spec.grid)}" if spec.grid else _code(spec)
     return f"{spec.kind}-{sha256(about.encode()).hexdigest()[:12]}"

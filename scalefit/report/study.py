@@ -10,9 +10,9 @@ The smallest study is a title and one fit; everything else has a default that fo
     law = "chinchilla"
 
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
-``engine = "bayes"``, those of :func:`scalefit.bayes.bayes`. Beside the fits stand steps, with the keyword names of
-their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity.sensitivity`), ``[[calibration]]``
-(:func:`scalefit.calibration.calibrate`) and ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`).
+``engine = "bayes"``, those of :func:`scalefit.bayes`. Beside the fits stand steps, with the keyword names of
+their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
+(:func:`scalefit.calibrate`) and ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.law import Law
-from scalefit.report.parts import Answer, Card, Figure, Front, Section
+from scalefit.report.spec import Answer, Card, Figure, Front, Section
 
 __all__ = ["BAYES", "LEAST_SQUARES", "FitSpec", "StepSpec", "Study", "as_plain", "with_defaults"]
 

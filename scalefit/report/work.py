@@ -10,16 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
-from scalefit.cells import run_cells
 from scalefit.datasets import data_directory
 from scalefit.files import read_kept, write_atomically
+from scalefit.jobs import run_jobs
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block
-from scalefit.report.engines import code_hash, fingerprint, run_spec
 from scalefit.report.provenance import data_hash, versions
-from scalefit.report.steps import StepFailed, StepResult, cells_folder, run_step, step_key
+from scalefit.report.runners import code_hash, fingerprint, run_spec
+from scalefit.report.steps import StepFailed, StepResult, jobs_folder, run_step, step_key
 from scalefit.report.study import BAYES, FitSpec, Study, as_plain
 from scalefit.results import Fit
 from scalefit.storage import load_fit, save_fit
@@ -96,7 +96,7 @@ class Work:
         if len(missing) >= MANY:
             # the slowest first: posteriors with a pool may need NUTS
             cells = {name: self._cell(name, path) for name, path in sorted(missing.items(), key=self._work)}
-            run_cells(run_fit, cells, stage="fits", progress=self.progress)
+            run_jobs(run_fit, cells, stage="fits", progress=self.progress)
         for done, name in enumerate(missing):
             if self.progress is not None:
                 self.progress("fits", done, len(missing))
@@ -165,7 +165,7 @@ class Work:
         if spec.needs and self.fits[spec.needs].status != CONVERGED:
             label, status = self.study.labels[spec.needs], self.fits[spec.needs].status
             return StepFailed(f"it is left out because the fit “{label}”, on which it rests, is {status}.")
-        return run_step(spec, folder, self._shelf(cells_folder(spec, folder)), self.progress)
+        return run_step(spec, folder, self._shelf(jobs_folder(spec, folder)), self.progress)
 
     def _shelf(self, name: str) -> Path:
         return Path(self._cache.name) / name if isinstance(self._cache, TemporaryDirectory) else self._cache / name

@@ -17,7 +17,7 @@ import numpy as np
 
 from scalefit.errors import DataError, MissingExtra
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.groups import Engine, Method, most_points, point_rates
+from scalefit.toy.engine import Engine, Method, most_points, point_rates
 from scalefit.toy.kernels import BETA1, BETA2, EPS, FINAL_RATE
 from scalefit.toy.model import start
 

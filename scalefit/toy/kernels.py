@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.toy.room import Batch, Work
+from scalefit.toy.buffers import Batch, Work
 
 __all__ = ["draw", "gradient", "losses", "rate_at", "train"]
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from scalefit.cells import DONE, CellResult, read_cell
 from scalefit.errors import DataError
 from scalefit.files import UNREADABLE, brief
+from scalefit.jobs import DONE, JobResult, read_job
 from scalefit.toy.config import ToyConfig
 
 __all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_model", "read_sweep", "sweep_records"]
@@ -34,7 +34,7 @@ HALF = 0.75  # a training of at most this share of the steps can stand for half 
 STILL = 0.05  # relative change of the loss with twice the training, below which a model counts as converged
 
 
-def read_cells(folder: str | os.PathLike[str]) -> list[CellResult]:
+def read_cells(folder: str | os.PathLike[str]) -> list[JobResult]:
     """Read what is stored of a sweep.
 
     Parameters
@@ -44,7 +44,7 @@ def read_cells(folder: str | os.PathLike[str]) -> list[CellResult]:
 
     Returns
     -------
-    list of CellResult
+    list of JobResult
         Finished and failed models, by file name; empty when there is none.
 
     Raises
@@ -63,9 +63,9 @@ def read_cells(folder: str | os.PathLike[str]) -> list[CellResult]:
     return found
 
 
-def read_model(path: Path) -> CellResult:
+def read_model(path: Path) -> JobResult:
     """Read one stored model; raises one of :data:`scalefit.files.UNREADABLE` where the file is not one."""
-    cell = read_cell(path)
+    cell = read_job(path)
     _flat(cell)
     return cell
 
@@ -109,7 +109,7 @@ def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return sorted(records, key=_place)
 
 
-def _flat(cell: CellResult) -> dict[str, Any]:
+def _flat(cell: JobResult) -> dict[str, Any]:
     """Flatten one stored cell."""
     config, value = ToyConfig.from_dict(cell.arguments["config"]), cell.value or {}
     first = ("width", "n_features", "frequency", "alpha", "gamma", "density", "seed", "steps", "batch")

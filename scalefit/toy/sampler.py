@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.toy.buffers import new_batch
 from scalefit.toy.kernels import draw
-from scalefit.toy.room import new_batch
 
 __all__ = ["SparseSamples", "draw_samples", "mean_gaps"]
 

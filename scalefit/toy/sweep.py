@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from scalefit.cells import DONE, FAILED, CellResult, cell_key, read_cell, run_cells
 from scalefit.errors import DataError, Interrupted, closest
 from scalefit.files import read_kept, write_atomically
+from scalefit.jobs import DONE, FAILED, JobResult, job_key, read_job, run_jobs
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.engine import models_at_once
 from scalefit.toy.grid import ToyGrid
-from scalefit.toy.groups import gpu_method, kept_groups, models_at_once
+from scalefit.toy.groups import gpu_method, kept_groups
 from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_model, read_sweep, sweep_records
 from scalefit.toy.train import DEVICES, train_toy
 
@@ -90,7 +91,7 @@ def toy_sweep(
     try:
         if device == "cpu":
             cells = {key: {"config": config.to_dict()} for key, config in todo.items()}
-            run_cells(
+            run_jobs(
                 train_cell, cells, folder=folder / CELLS, workers=workers, scheduler=scheduler, retry_failed=resume,
                 stage="training toy models", progress=report,
             )  # fmt: skip
@@ -118,7 +119,7 @@ def _check_device(device: str, workers: int | None, scheduler: str | None) -> No
         gpu_method()
 
 
-def _check_folder(folder: Path, device: str, resume: bool) -> list[CellResult]:
+def _check_folder(folder: Path, device: str, resume: bool) -> list[JobResult]:
     """Return what a folder holds of a sweep, and refuse one that must not be written to."""
     _unpack(folder)
     if resume:
@@ -149,7 +150,7 @@ def _set_aside(folder: Path) -> None:
             path.replace(aside)
 
 
-def _check_engine(folder: Path, stored: Iterable[CellResult]) -> None:
+def _check_engine(folder: Path, stored: Iterable[JobResult]) -> None:
     """Refuse to go on with or without Triton where it was the other way: they draw other random numbers."""
     engines = {"triton" in cell.value["versions"] for cell in stored if cell.value}
     if engines - {"triton" in gpu_method().versions}:
@@ -157,12 +158,12 @@ def _check_engine(folder: Path, stored: Iterable[CellResult]) -> None:
         raise DataError(f"{str(folder)!r} holds models trained {word} Triton; go on {word} it, or name another folder")
 
 
-def _device_of(cell: CellResult) -> str:
+def _device_of(cell: JobResult) -> str:
     return str(cell.arguments.get("device", "cpu"))
 
 
 def _key(config: ToyConfig) -> str:
-    return cell_key(config.to_dict(), f"m{config.width}")
+    return job_key(config.to_dict(), f"m{config.width}")
 
 
 def _work(config: ToyConfig) -> int:
@@ -229,8 +230,8 @@ def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str 
         report(stage, done, total)
 
     try:
-        run_cells(
-            train_batch, {cell_key(cell): cell for cell in cells}, shared={"keep": str(kept)}, folder=kept,
+        run_jobs(
+            train_batch, {job_key(cell): cell for cell in cells}, shared={"keep": str(kept)}, folder=kept,
             scheduler=scheduler, workers=1 if scheduler is None else None, stage="training batches of toy models",
             progress=unpack_and_report,
         )  # fmt: skip
@@ -269,15 +270,15 @@ def _unpack(folder: Path) -> None:
         path.unlink()
 
 
-def _cells_of(path: Path) -> list[CellResult]:
+def _cells_of(path: Path) -> list[JobResult]:
     """Read a batch, and take it apart."""
-    batch = read_cell(path)
+    batch = read_job(path)
     configs = batch.arguments["configs"]
     runs = batch.value["runs"] if batch.value else [None] * len(configs)
     return [_cell_of(batch, config, run) for config, run in zip(configs, runs, strict=True)]
 
 
-def _cell_of(batch: CellResult, config: dict[str, Any], run: dict[str, Any] | None) -> CellResult:
+def _cell_of(batch: JobResult, config: dict[str, Any], run: dict[str, Any] | None) -> JobResult:
     """Return one model of a batch, as if it had been trained alone."""
     own = replace(
         batch,

@@ -13,15 +13,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit import __version__
 from scalefit.errors import DataError, closest
 from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
+from scalefit.toy.buffers import Batch, Work, new_batch, new_work
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.model import DONE, ToyRun, Trained, measures, start
-from scalefit.toy.room import Batch, Work, new_batch, new_work
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
+from scalefit.version import __version__
 
 __all__ = ["DEVICES", "Progress", "train_toy"]
 

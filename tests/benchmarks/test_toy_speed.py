@@ -12,8 +12,8 @@ from scipy.linalg import blas
 
 from scalefit.toy import ToyConfig, kernels
 from scalefit.toy.blas import one_thread
+from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.model import start
-from scalefit.toy.room import new_batch, new_work
 from scalefit.toy.sampler import mean_gaps
 
 torch = pytest.importorskip("torch")

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scalefit.optimum.profiles import approach
-from scalefit.optimum.sweeps import PARABOLA, Approach
+from scalefit.allocation.profiles import approach
+from scalefit.allocation.sweeps import PARABOLA, Approach
 
 E, A, B, ALPHA, BETA = 1.82, 480.0, 2100.0, 0.347, 0.367
 TRUTH = BETA / (ALPHA + BETA)

@@ -159,7 +159,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("owner[np.isin(owner, owner[parameters])] =", "owner[parameters] ="),),
     ),
     (
-        "bayes/importance.py",
+        "posterior/importance.py",
         "tests/test_bayes_importance.py tests/test_bayes_result.py",
         (
             ("return (n * khat + 5) / (n + 10), sigma", "return khat, sigma"),
@@ -178,7 +178,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/priors.py",
+        "posterior/priors.py",
         "tests/test_bayes_priors.py",
         (
             ("math.log(2) - HALF_LOG_2PI", "-HALF_LOG_2PI"),
@@ -190,7 +190,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/density.py",
+        "posterior/density.py",
         "tests/test_bayes_density.py",
         (
             ("special.gammaln((nu + 1) / 2)", "special.gammaln(nu / 2 + 1)"),
@@ -199,7 +199,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/kernels.py",
+        "posterior/kernels.py",
         "tests/test_bayes_density.py",
         (
             ("(sigma * sigma) - 0.5 * np.log(spread)", "(sigma * sigma) - np.log(spread)"),
@@ -207,7 +207,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/defaults.py",
+        "posterior/defaults.py",
         "tests/test_bayes_priors.py tests/test_bayes_density.py tests/test_bayes_pooling.py",
         (
             ('"sigma": HalfNormal(0.1)', '"sigma": HalfNormal(1.0)'),
@@ -216,12 +216,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/mode.py",
+        "posterior/mode.py",
         "tests/test_bayes_importance.py tests/test_bayes_density.py",
         (("0.5 * len(x) * np.log(2 * np.pi)", "len(x) * np.log(2 * np.pi)"),),
     ),
     (
-        "bayes/coordinates.py",
+        "posterior/coordinates.py",
         "tests/test_bayes_density.py tests/test_bayes_pooling.py",
         (
             ("own - 0.5 * distance**2 - spread - HALF_LOG_2PI", "own - 0.5 * distance**2 - HALF_LOG_2PI"),
@@ -229,7 +229,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "bayes/result.py",
+        "posterior/result.py",
         "tests/test_bayes_result.py tests/test_bayes_fit.py",
         (
             ("((1 - level) / 2, (1 + level) / 2, *TAIL)", "((1 - level) / 1.5, (1 + level) / 2, *TAIL)"),
@@ -237,7 +237,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/crossval.py",
+        "comparison/crossval.py",
         "tests/test_compare_laws.py",
         (
             ("float(math.sqrt(len(known)) * known.std(ddof=1))", "float(known.std(ddof=1))"),
@@ -248,7 +248,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/differences.py",
+        "comparison/differences.py",
         "tests/test_compare.py",
         (
             ("np.quantile(gaps, [(1 - a.level) / 2,", "np.quantile(gaps, [(1 - a.level) / 1.5,"),
@@ -260,7 +260,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/beliefs.py",
+        "comparison/beliefs.py",
         "tests/test_compare.py",
         (
             ("error = self.se / self.value", "error = self.se"),
@@ -271,7 +271,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/evidence.py",
+        "comparison/evidence.py",
         "tests/test_compare_laws.py tests/test_compare.py",
         (
             ("height - prior_height if", "height + prior_height if"),
@@ -283,7 +283,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/extrapolate.py",
+        "comparison/extrapolate.py",
         "tests/test_compare_laws.py tests/test_compare.py",
         (
             ("- 0.5) <= LEVEL / 2", "- 0.5) <= LEVEL"),
@@ -294,7 +294,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "compare/words.py",
+        "comparison/words.py",
         "tests/test_compare.py tests/test_compare_laws.py",
         (
             ("SURE, UNLIKELY = 0.95, 0.05", "SURE, UNLIKELY = 0.5, 0.05"),
@@ -330,7 +330,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "optimum/paths.py",
+        "allocation/paths.py",
         "tests/test_optimum.py",
         (
             ("np.log(a / power)", "np.log(a * power)"),
@@ -340,7 +340,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "optimum/result.py",
+        "allocation/result.py",
         "tests/test_optimum.py",
         (
             ("np.quantile(known, [(1 - self.level) / 2, 0.5,", "np.quantile(known, [(1 - self.level) / 1.5, 0.5,"),
@@ -348,7 +348,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "optimum/run.py",
+        "allocation/run.py",
         "tests/test_optimum.py",
         (
             ('math.log(12) + start["depth"]', 'math.log(6) + start["depth"]'),
@@ -356,12 +356,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "optimum/words.py",
+        "allocation/words.py",
         "tests/test_optimum.py",
         (("KNOWN = 1.5", "KNOWN = 150.0"), ("FAR = 10.0", "FAR = 1e9")),
     ),
     (
-        "optimum/profiles.py",
+        "allocation/profiles.py",
         "tests/test_isoflop.py",
         (
             ("(rest @ rest) / (len(x) - 3)", "(rest @ rest) / len(x)"),
@@ -375,7 +375,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "optimum/mixtures.py",
+        "allocation/mixtures.py",
         "tests/test_isoflop.py",
         (
             ("RATIO = 1.5", "RATIO = 150.0"),

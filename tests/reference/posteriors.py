@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.bayes import bayes
+from scalefit.posterior import bayes
 from scalefit.results import Fit
 
 HOT = {"where": 'subset == "hot_100b+" and eval_set == "Dolma"', "cluster": "run"}

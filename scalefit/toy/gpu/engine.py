@@ -13,11 +13,11 @@ import triton
 
 from scalefit.toy import kernels
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.engine import DRAWN, Engine, Method, models_at_once, most_points, point_rates
 from scalefit.toy.gpu.loss import loss_pass, tally
 from scalefit.toy.gpu.network import Work, feature_pass, row_pass
 from scalefit.toy.gpu.optimiser import SCHEDULE, Net, Shape
 from scalefit.toy.gpu.sampling import SHARE, SIZES, Batch, Law, Points, draw_points, lay_out, number_rows, order_rows
-from scalefit.toy.groups import DRAWN, Engine, Method, models_at_once, most_points, point_rates
 from scalefit.toy.model import start
 
 __all__ = ["Group", "Tiles", "advance", "build", "draw", "measure", "method", "open_group", "tiles_for", "train"]

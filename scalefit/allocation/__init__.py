@@ -1,0 +1,22 @@
+"""Where a budget of compute is spent best: from a fitted law with its draws, and from isoFLOP runs directly."""
+
+from scalefit.allocation.cost import Cost
+from scalefit.allocation.profiles import isoflop
+from scalefit.allocation.result import Allocation, Interval, Optimum
+from scalefit.allocation.run import optimum, printed_optimum
+from scalefit.allocation.sweeps import Approach, IsoFlop, LeftOut, Line, Point
+
+__all__ = [
+    "Allocation",
+    "Approach",
+    "Cost",
+    "Interval",
+    "IsoFlop",
+    "LeftOut",
+    "Line",
+    "Optimum",
+    "Point",
+    "isoflop",
+    "optimum",
+    "printed_optimum",
+]

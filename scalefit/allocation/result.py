@@ -1,0 +1,528 @@
+"""Compute-optimal allocations: lines in the logarithm of compute, the point with every draw, and their words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.allocation.cost import Cost
+from scalefit.allocation.paths import Paths
+from scalefit.errors import DataError, closest
+from scalefit.law import Law
+from scalefit.names import printed_label
+from scalefit.rounding import rounded
+
+__all__ = [
+    "CHINCHILLA",
+    "EXCESS",
+    "LOSS",
+    "RATIO",
+    "Allocation",
+    "Interval",
+    "Optimum",
+    "aligned",
+    "amount",
+    "amount_interval",
+    "amount_of",
+    "decimal_interval",
+    "distance",
+    "optimum_text",
+    "outside",
+    "spread",
+    "verdict",
+]
+
+Array = NDArray[np.float64]
+
+LOSS, EXCESS, RATIO = "loss", "loss_above_floor", "tokens_per_param"
+
+
+class Interval(NamedTuple):
+    """A number with the ends of its interval, which are NaN where there is none.
+
+    Parameters
+    ----------
+    value, lo, hi : float
+        The number and the ends.
+    """
+
+    value: float
+    lo: float
+    hi: float
+
+    def holds(self, number: float) -> bool:
+        """Whether a number lies inside; never where there is no interval."""
+        return self.lo <= number <= self.hi
+
+
+class Allocation(NamedTuple):
+    """How one budget is spent best.
+
+    Parameters
+    ----------
+    compute : float
+        The budget, in the units of the cost.
+    quantities : mapping of str to Interval
+        The columns of the law, ``params`` where it follows from width and depth, ``tokens_per_param``, the loss above
+        the floor and the loss, as far as the law has them.
+    beyond : float
+        How far the budget lies outside the runs, as a factor: above 1 larger than any, below 1 smaller, 1 among them.
+    """
+
+    compute: float
+    quantities: Mapping[str, Interval]
+    beyond: float
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where a fitted law says that compute is spent best.
+
+    Every column of the optimum is a power of the compute, exactly, so that the lines of each draw hold everything.
+    ``print(optimum)`` shows it; :meth:`record` is the JSON of ``scalefit optimum --json``.
+
+    Parameters
+    ----------
+    label : str
+        The fit's name.
+    law : Law
+        The law minimised.
+    cost : Cost
+        What is held fixed.
+    kind : {"posterior", "bootstrap", "normal approximation", "printed"}
+        What the intervals are; a bootstrap is no posterior, and printed numbers have none.
+    method : str
+        How the draws were made.
+    level : float
+        Probability of the intervals.
+    at : mapping of str to str
+        Level of each grouping column.
+    columns : tuple of str, length k
+        What the lines are of.
+    point : Paths
+        Of one row: the optimum at the estimate; of a posterior, see :meth:`band`.
+    draws : Paths or None
+        One row per draw.
+    floor : float
+        The estimate of the floor; NaN where it differs by level and none is named.
+    floor_draws : array, shape (R,), or None
+        With the draws.
+    runs : DataFrame
+        The law's columns, ``params`` where it is derived, ``compute`` by this cost and the response of the fitted rows
+        (of the level, where one is named); empty for printed numbers.
+    budgets : tuple of float
+        The budgets asked for.
+    status : str
+        The fit's.
+    message : str
+        What limits it, in words.
+    reason : str
+        Why there is no optimum; empty where there is one.
+    notes : tuple of str
+        What was derived, and what was left out.
+    """
+
+    label: str
+    law: Law
+    cost: Cost
+    kind: str
+    method: str
+    level: float
+    at: Mapping[str, str]
+    columns: tuple[str, ...]
+    point: Paths
+    draws: Paths | None
+    floor: float
+    floor_draws: Array | None
+    runs: pd.DataFrame
+    budgets: tuple[float, ...]
+    status: str
+    message: str
+    reason: str
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the numbers can be used as they are, 1 when not."""
+        return 0 if self.status in ("converged", "printed") and not self.reason else 1
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest of each column and of ``compute`` among the runs; empty for printed numbers."""
+        ends = self.runs.agg(["min", "max"]) if len(self.runs) else self.runs
+        return {str(name): (float(one["min"]), float(one["max"])) for name, one in ends.items()}
+
+    @property
+    def exponents(self) -> dict[str, Interval]:
+        """Power of the compute with which each quantity grows; that of the loss is of the loss above the floor."""
+        own = {
+            name: self._interval(self.point.slope[:, i], None if self.draws is None else self.draws.slope[:, i])
+            for i, name in enumerate(self.columns)
+        }
+        slopes = None if self.draws is None else self.draws.excess_slope
+        return own | {EXCESS: self._interval(self.point.excess_slope, slopes)}
+
+    @property
+    def allocations(self) -> tuple[Allocation, ...]:
+        """One for each budget asked for; none where there is no optimum."""
+        return () if self.reason else tuple(self.allocation(budget) for budget in self.budgets)
+
+    def allocation(self, compute: float) -> Allocation:
+        """Return how any budget is spent best.
+
+        Parameters
+        ----------
+        compute : float
+            The budget, positive.
+
+        Returns
+        -------
+        Allocation
+            Every quantity with its interval.
+
+        Raises
+        ------
+        DataError
+            When there is no optimum; says why.
+        """
+        bands = {name: self.band(name, [compute])[0] for name in self.quantities}
+        return Allocation(compute, {name: Interval(*map(float, one)) for name, one in bands.items()}, self.far(compute))
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names that :meth:`band` knows."""
+        return (*self.columns, EXCESS, *([] if math.isnan(self.floor) else [LOSS]))
+
+    def band(self, name: str, compute: Sequence[float] | Array) -> Array:
+        """Return a quantity along the budgets, for a line and a band.
+
+        The value is that at the estimate or, of a posterior, the median over its draws, which no change of units moves.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`quantities`.
+        compute : array, shape (B,)
+            Budgets.
+
+        Returns
+        -------
+        array, shape (B, 3)
+            Value and ends of the interval; the ends are NaN without draws.
+
+        Raises
+        ------
+        DataError
+            For an unknown name, or when there is no optimum.
+        """
+        if self.reason:
+            raise DataError(f"{self.label or self.law} has no optimum: {self.reason}")
+        if name not in self.quantities:
+            raise DataError(f"there is no quantity {name!r}; {closest(name, self.quantities)}")
+        logs = np.log(np.asarray(compute, float))
+        value = self._along(self.point, np.array([self.floor]), name, logs)
+        draws = None if self.draws is None else self._along(self.draws, self.floor_draws, name, logs)
+        columns = [
+            self._interval(value[:, i], None if draws is None else draws[:, i]) for i in range(len(logs))
+        ]  # fmt: skip
+        return np.array(columns)
+
+    def far(self, compute: float) -> float:
+        """Say how far a budget lies outside the runs, as a factor; 1 among them."""
+        lo, hi = self.ranges.get("compute", (compute, compute))
+        return compute / hi if compute > hi else compute / lo if compute < lo else 1.0
+
+    def _along(self, paths: Paths, floor: Array | None, name: str, logs: Array) -> Array:
+        if name in self.columns:
+            i = self.columns.index(name)
+            with np.errstate(over="ignore"):
+                return np.asarray(np.exp(paths.start[:, i, None] + paths.slope[:, i, None] * logs))
+        excess = paths.excess(logs)
+        return excess if name == EXCESS or floor is None else excess + floor[:, None]
+
+    def _interval(self, value: Array, draws: Array | None) -> Interval:
+        """Take percentiles of the draws that have an optimum."""
+        known = None if draws is None else draws[~np.isnan(draws)]
+        if known is None or known.size < 2:
+            return Interval(float(value[0]), math.nan, math.nan)
+        # the largest number stands for infinity, of which quantiles would take differences
+        known = np.minimum(known, np.finfo(float).max)
+        lo, middle, hi = np.quantile(known, [(1 - self.level) / 2, 0.5, (1 + self.level) / 2])
+        return Interval(float(middle if self.kind == "posterior" else value[0]), float(lo), float(hi))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per budget and quantity.
+
+        Returns
+        -------
+        DataFrame
+            ``compute, quantity, value, lo, hi, beyond``; empty where there is no optimum.
+        """
+        rows = [
+            {"compute": one.compute, "quantity": name, **number._asdict(), "beyond": one.beyond}
+            for one in self.allocations for name, number in one.quantities.items()
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=["compute", "quantity", "value", "lo", "hi", "beyond"])
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON; what is not finite is null."""
+        record: dict[str, Any] = {
+            "source": self.label,
+            "law": str(self.law),
+            "status": self.status,
+            "message": self.message,
+            "reason": self.reason,
+            "cost": str(self.cost),
+            "cost_assumes": self.cost.assumes,
+            "kind": self.kind,
+            "method": self.method,
+            "level": self.level,
+            "at": dict(self.at),
+            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
+            "exponents": {name: _finite(one) for name, one in self.exponents.items()},
+            "budgets": [
+                {"compute": one.compute, "beyond": one.beyond}
+                | {name: _finite(number) for name, number in one.quantities.items()}
+                for one in self.allocations
+            ],
+            "verdict": list(self.verdict),
+            "notes": list(self.notes),
+        }
+        return record
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences on what this settles, written from the numbers."""
+        return verdict(self)
+
+    def summary(self) -> str:
+        """Return the optimum as text: status, what was minimised, what is settled, the numbers."""
+        return optimum_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def _finite(number: Interval) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in number._asdict().items()}
+
+
+CHINCHILLA = {"compute": 5.76e23, "params": 70e9, "tokens": 1.4e12, RATIO: 20.0}  # Hoffmann et al. 2022, section 4
+KNOWN = 1.5  # factor between the ends of an interval up to which a ratio is called known
+FAR = 10.0  # times the largest run, from which on an optimum is called an extrapolation
+NAMES = {RATIO: "tokens per parameter", EXCESS: "loss above floor", "params": "parameters"}
+
+
+def verdict(found: Optimum) -> tuple[str, ...]:
+    """Say what is settled about the best allocation, what is not, and why.
+
+    Parameters
+    ----------
+    found : Optimum
+        The numbers.
+
+    Returns
+    -------
+    tuple of str
+        One sentence each.
+    """
+    if found.reason:
+        return (f"No optimum: {found.reason}",)
+    said = [_growth(found)] if RATIO in found.columns else []
+    if RATIO in found.columns and found.budgets:
+        said.append(ratio_sentence(found, max(found.budgets)))
+    far = [budget for budget in found.budgets if found.far(budget) != 1]
+    if far:
+        said.append(f"Outside the runs: {', '.join(f'{amount(one)} FLOP ({distance(found, one)})' for one in far)}.")
+    return (*said, *outside(found))
+
+
+def outside(found: Optimum) -> tuple[str, ...]:
+    """Name columns whose best value leaves the runs although the budget does not: an extrapolation all the same."""
+    inside = [one for one in found.allocations if one.beyond == 1]
+    said = []
+    for name, (lo, hi) in found.ranges.items():
+        if name not in found.columns:
+            continue
+        gone = [one for one in inside if not lo <= one.quantities[name].value <= hi]
+        if gone:
+            where = ", ".join(f"{amount_of(one.quantities[name])} at {amount(one.compute, 3)} FLOP" for one in gone)
+            span = f"{amount(lo)} to {amount(hi)}"
+            said.append(f"The best {_name(name)} leave those of the runs ({span}), an extrapolation: {where}.")
+    return tuple(said)
+
+
+def ratio_sentence(found: Optimum, compute: float) -> str:
+    """Say whether 20 tokens per parameter, the ratio of Chinchilla 70B, is best at a budget."""
+    ratio = found.allocation(compute).quantities[RATIO]
+    at = f"At {amount(compute)} FLOP {amount(ratio.value)} tokens per parameter are best"
+    if math.isnan(ratio.lo):
+        return f"{at}."
+    at += f" ({found.level:.0%} interval {amount_interval(ratio)})"
+    if not ratio.holds(CHINCHILLA[RATIO]):
+        return f"{at}: Chinchilla’s 20 lies outside."
+    if ratio.hi > KNOWN * ratio.lo:
+        ends = f"{amount(ratio.lo)} or {amount(ratio.hi)}"
+        return f"{at}: Chinchilla’s 20 lies inside, but these runs do not tell 20 from {ends}."
+    return f"{at}: Chinchilla’s 20 lies inside."
+
+
+def _growth(found: Optimum) -> str:
+    """Say whether parameters and tokens grow alike, which a constant ratio means."""
+    own = found.exponents
+    a, b, drift = own["params"], own["tokens"], own[RATIO]
+    text = f"Best parameters grow as C^{rounded(a.value, spread(a))}, tokens as C^{rounded(b.value, spread(b))}"
+    if math.isnan(drift.lo):
+        return f"{text}."
+    share = f"{found.level:.0%} interval of the difference {decimal_interval(drift)}"
+    if drift.holds(0):
+        return f"{text}; that both grow alike, at a constant ratio, is within the errors ({share})."
+    more, less = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
+    return f"{text}: {more} faster than {less} ({share})."
+
+
+def distance(found: Optimum, compute: float) -> str:
+    """Say how far a budget lies from the runs: ``44 times the largest run, an extrapolation``."""
+    far = found.far(compute)
+    if far == 1:
+        return "among the runs"
+    if far < 1:
+        return f"{amount(far)} of the smallest run"
+    return f"{amount(far)} times the largest run" + (", an extrapolation" if far > FAR else "")
+
+
+def optimum_text(found: Optimum) -> str:
+    """Return the optimum as plain text: status, what was minimised, what is settled, the numbers.
+
+    Parameters
+    ----------
+    found : Optimum
+        The numbers.
+
+    Returns
+    -------
+    str
+        Without numbers where there is no optimum.
+    """
+    lines = [
+        f"{found.status}: {found.message}",
+        f"  law        {found.law}",
+        *([f"  level      {', '.join(f'{k} = {printed_label(v)}' for k, v in found.at.items())}"] if found.at else []),
+        f"  cost       {found.cost}: {found.cost.assumes}",
+        f"  intervals  {_method(found)}",
+    ]
+    if found.ranges:
+        lines.append(f"  runs       {' to '.join(map(amount, found.ranges['compute']))} FLOP by this cost")
+    lines += ["", *(f"  {one}" for one in found.verdict)]
+    if not found.reason:
+        lines += ["", *_exponent_lines(found), *([""] if found.budgets else []), *_budget_lines(found)]
+    return "\n".join(lines + [f"  note: {one}" for one in found.notes])
+
+
+def _method(found: Optimum) -> str:
+    if found.draws is None:
+        return "none, printed numbers"
+    point = ", estimates are medians of the draws" if found.kind == "posterior" else ", not a posterior"
+    return f"{found.level:.0%}, {found.kind} ({found.method}){point}"
+
+
+def _exponent_lines(found: Optimum) -> list[str]:
+    rows = [
+        [name, rounded(one.value, spread(one)), decimal_interval(one)]
+        for name, one in ((_name(key), value) for key, value in found.exponents.items())
+    ]
+    return aligned(["grows as C^", "exponent", "interval"], rows)
+
+
+def _budget_lines(found: Optimum) -> list[str]:
+    rows = []
+    for one in found.allocations:
+        first = amount(one.compute)
+        for name, number in one.quantities.items():
+            inside = decimal_interval if name in (LOSS, EXCESS) else amount_interval
+            value = rounded(number.value, spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
+            rows.append([first, _name(name), value, inside(number)])
+            first = ""
+    return aligned(["compute", "", "optimum", "interval"], rows) if rows else []
+
+
+def _name(column: str) -> str:
+    return NAMES.get(column, column.replace("_", " "))
+
+
+def amount(value: float, digits: int = 2) -> str:
+    """Print a number of parameters, tokens or FLOP by its size: ``32B``, ``1.4T``, ``5.76e23``.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        Significant digits; a budget is printed with up to three.
+
+    Returns
+    -------
+    str
+        With a suffix from a million to a thousand trillion.
+    """
+    if not math.isfinite(value):
+        return rounded(value)
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-3:
+        mantissa, power = f"{value:.{max(digits, 3) - 1}e}".split("e")
+        return f"{float(mantissa):g}e{int(power)}"
+    short = float(f"{value:.{digits}g}")
+    for unit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(short) >= unit:
+            return _padded(short / unit, digits) + suffix
+    return _padded(short, digits)
+
+
+def _padded(value: float, digits: int) -> str:
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{places}f}".replace("-", "−")
+
+
+def amount_of(number: Interval) -> str:
+    """Print an amount with the digits that its interval leaves, two at least."""
+    return amount(number.value, _digits(number))
+
+
+def amount_interval(number: Interval) -> str:
+    """Print the interval of an amount; nothing where there is none."""
+    if math.isnan(number.lo):
+        return ""
+    digits = _digits(number)
+    return f"[{amount(number.lo, digits)}, {amount(number.hi, digits)}]"
+
+
+def _digits(number: Interval) -> int:
+    error = spread(number)
+    if error is None or not math.isfinite(error) or error <= 0 or number.value == 0:
+        return 2
+    return min(4, max(2, 2 + math.floor(math.log10(abs(number.value) / error))))
+
+
+def decimal_interval(number: Interval) -> str:
+    """Print the interval of an exponent or a loss; nothing where there is none."""
+    if math.isnan(number.lo):
+        return ""
+    return f"[{rounded(number.lo, spread(number))}, {rounded(number.hi, spread(number))}]"
+
+
+def spread(number: Interval) -> float | None:
+    """Return about a standard error, to round by."""
+    return None if math.isnan(number.lo) else (number.hi - number.lo) / 4
+
+
+def aligned(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a table as lines of text, without its empty columns."""
+    columns = [column for column in zip(header, *rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]

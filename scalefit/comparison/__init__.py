@@ -1,0 +1,22 @@
+"""Fits against a reference, against each other, against published numbers; laws against laws on the same rows."""
+
+from scalefit.comparison.beliefs import Belief
+from scalefit.comparison.crossval import CrossValidation, leave_one_out, rank_laws
+from scalefit.comparison.evidence import Evidence, evidence
+from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.result import Comparison
+from scalefit.comparison.run import compare
+
+__all__ = [
+    "Belief",
+    "Comparison",
+    "CrossValidation",
+    "Evidence",
+    "HeldOut",
+    "compare",
+    "evidence",
+    "held_out_score",
+    "leave_one_out",
+    "rank_laws",
+    "split_rows",
+]

@@ -1,0 +1,203 @@
+"""Two sources side by side: how far apart they are, and whether all of them can be one number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from scalefit.comparison.beliefs import Belief
+from scalefit.records import CONVERGED
+
+__all__ = ["Agreement", "Difference", "agreement", "dependence", "differences"]
+
+Array = NDArray[np.float64]
+
+SLICES = 400  # equally likely values of each side, whose differences are all formed
+GRID = 500
+
+
+class Difference(NamedTuple):
+    """The first source minus the second; of logarithms for coefficients.
+
+    Parameters
+    ----------
+    first, second : str
+        Labels.
+    mean, se, lo, hi : float
+        Of the difference. The last three are NaN when the sources depend on each other in an unknown way.
+    positive : float
+        Probability that the first is larger; NaN likewise.
+    overlap : float
+        Area under both densities, from 0 to 1; NaN where one has no spread.
+    dependence : str
+        Why no spread of the difference follows from the two; empty when one does.
+    both_posteriors : bool
+        Whether ``positive`` is a posterior probability; otherwise it treats replicates or a printed error as one.
+    """
+
+    first: str
+    second: str
+    mean: float
+    se: float
+    lo: float
+    hi: float
+    positive: float
+    overlap: float
+    dependence: str
+    both_posteriors: bool
+
+
+class Agreement(NamedTuple):
+    """Whether sources can be one number: Cochran's Q, with the covariance of levels of one fit.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The sources.
+    left_out : tuple of str
+        Other sources, each with the reason.
+    pooled, se : float
+        Mean weighted by the inverse covariance, and its standard error if the sources agree; of logarithms for
+        coefficients.
+    chi2 : float
+        Squared distance from it in the metric of the covariance.
+    df : int
+        Number of sources less one.
+    p : float
+        Probability of a larger ``chi2`` if they agree.
+    spread : float
+        Standard deviation between sources beyond their errors (the moment estimate of DerSimonian and Laird 1986,
+        for any covariance).
+    """
+
+    labels: tuple[str, ...]
+    left_out: tuple[str, ...]
+    pooled: float
+    se: float
+    chi2: float
+    df: int
+    p: float
+    spread: float
+
+
+def dependence(a: Belief, b: Belief) -> str:
+    """Say why two sources are not independent; empty when they are, as far as is known.
+
+    Parameters
+    ----------
+    a, b : Belief
+        The sources.
+
+    Returns
+    -------
+    str
+        A few words.
+    """
+    if not a.table or a.table != b.table:
+        return ""
+    if not (a.rows and b.rows):
+        return "from the same table"
+    shared = len(a.rows & b.rows)
+    return f"{shared} rows in common" if shared else ""
+
+
+def differences(beliefs: Sequence[Belief]) -> tuple[Difference, ...]:
+    """Compare every two sources: levels of one fit draw by draw, others as independent unless they share rows.
+
+    Parameters
+    ----------
+    beliefs : sequence of Belief
+        The sources.
+
+    Returns
+    -------
+    tuple of Difference
+        In the order given.
+    """
+    return tuple(_difference(a, b) for a, b in combinations(_comparable(beliefs), 2))
+
+
+def _comparable(beliefs: Sequence[Belief]) -> list[Belief]:
+    """Take logarithms where the parameter is a factor."""
+    if any(one.is_log for one in beliefs) and all(one.value > 0 for one in beliefs):
+        return [one.as_log() for one in beliefs]
+    return list(beliefs)
+
+
+def _difference(a: Belief, b: Belief) -> Difference:
+    both, overlap, mean = a.kind == b.kind == "posterior", _overlap(a, b), a.value - b.value
+    if a.origin and a.origin == b.origin and a.draws is not None and b.draws is not None:
+        gaps = a.draws - b.draws
+        gaps, why = gaps[np.isfinite(gaps)], ""
+        error = float(gaps.std(ddof=1))
+    elif why := dependence(a, b):
+        return Difference(a.label, b.label, mean, *4 * (math.nan,), overlap, why, both)
+    else:
+        gaps = np.subtract.outer(a.quantiles(SLICES), b.quantiles(SLICES)).ravel()
+        error = float(np.hypot(a.se, b.se))
+    lo, hi = np.quantile(gaps, [(1 - a.level) / 2, (1 + a.level) / 2])
+    return Difference(a.label, b.label, mean, error, float(lo), float(hi), float(np.mean(gaps > 0)), overlap, why, both)
+
+
+def _overlap(a: Belief, b: Belief) -> float:
+    reach = [one.quantiles(SLICES)[[0, -1]] for one in (a, b)]
+    if any(high - low <= 1e-12 * max(abs(high), abs(low)) for low, high in reach):
+        return math.nan
+    low, high = min(one[0] for one in reach), max(one[1] for one in reach)
+    margin = 0.1 * (high - low)
+    x = np.linspace(low - margin, high + margin, GRID)
+    return float(min(np.trapezoid(np.minimum(a.density(x), b.density(x)), x), 1.0))
+
+
+def agreement(beliefs: Sequence[Belief]) -> Agreement | None:
+    """Test whether the sources agree on one value.
+
+    Parameters
+    ----------
+    beliefs : sequence of Belief
+        The sources; of two that share rows the one given first counts, unless they are levels of one fit.
+
+    Returns
+    -------
+    Agreement or None
+        None when fewer than two can be taken together.
+    """
+    chosen: list[Belief] = []
+    left_out = []
+    for one in _comparable(beliefs):
+        others = [other for other in chosen if one.origin != other.origin or not one.origin]
+        if one.status not in (CONVERGED, "printed"):
+            left_out.append(f"{one.label} ({one.status})")
+        elif not (math.isfinite(one.se) and one.se > 1e-9 * abs(one.value)):
+            left_out.append(f"{one.label} (no error)")
+        elif any(dependence(one, other) for other in others):
+            left_out.append(f"{one.label} (shares rows)")
+        else:
+            chosen.append(one)
+    if len(chosen) < 2:
+        return None
+    value, weight = np.array([one.value for one in chosen]), np.linalg.inv(_covariance(chosen))
+    total = float(weight.sum())
+    pooled, df = float(weight.sum(axis=0) @ value / total), len(chosen) - 1
+    chi2 = float((value - pooled) @ weight @ (value - pooled))
+    scale = float(np.trace(weight) - (weight.sum(axis=0) ** 2).sum() / total)
+    return Agreement(
+        tuple(one.label for one in chosen), tuple(left_out), pooled, total**-0.5, chi2, df,
+        float(stats.chi2.sf(chi2, df)), float(np.sqrt(max(chi2 - df, 0.0) / scale)),
+    )  # fmt: skip
+
+
+def _covariance(chosen: Sequence[Belief]) -> Array:
+    """Covariance of the sources' values: zero between fits, that of the draws between levels of one."""
+    out = np.diag([one.se**2 for one in chosen])
+    for (i, a), (j, b) in combinations(enumerate(chosen), 2):
+        if a.origin and a.origin == b.origin and a.draws is not None and b.draws is not None:
+            both = np.isfinite(a.draws) & np.isfinite(b.draws)
+            out[i, j] = out[j, i] = np.corrcoef(a.draws[both], b.draws[both])[0, 1] * a.se * b.se
+    return out

@@ -1,0 +1,387 @@
+"""A comparison: plain values, a record for JSON, and words that say what is settled and what is not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from scalefit.comparison.beliefs import KINDS, Belief
+from scalefit.comparison.crossval import CLOSE_CALL, CrossValidation, LawScore
+from scalefit.comparison.differences import Agreement, Difference
+from scalefit.comparison.evidence import ALTERNATIVES, Evidence
+from scalefit.comparison.extrapolate import LEVEL, HeldOut
+from scalefit.names import printed_name
+from scalefit.records import CONVERGED, NOT_CONVERGED
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+
+__all__ = ["Comparison", "bayes_factor", "chance", "comparison_text", "verdict"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Sources beside a reference and beside each other.
+
+    ``print(comparison)`` shows it; :meth:`record` is the JSON of ``scalefit compare --json``.
+
+    Parameters
+    ----------
+    parameter : str
+        As asked for.
+    reference : float or None
+        The value tested.
+    region : tuple of float, or None
+        Around it.
+    beliefs : tuple of Belief
+        What each source says.
+    differences : tuple of Difference
+        Every two sources.
+    agreement : Agreement or None
+        Whether the independent ones can be one number.
+    evidence : tuple of Evidence
+        Fixed exponent against free, for each posterior.
+    laws : tuple of (LawScore, CrossValidation)
+        Leave-one-out scores of laws on the same rows, the best first.
+    held_out : tuple of HeldOut
+        Extrapolation, in the order given.
+    split : str
+        Which rows were held out; empty without extrapolation.
+    notes : tuple of str
+        What was not done, and why.
+    """
+
+    parameter: str
+    reference: float | None
+    region: tuple[float, float] | None
+    beliefs: tuple[Belief, ...]
+    differences: tuple[Difference, ...]
+    agreement: Agreement | None
+    evidence: tuple[Evidence, ...] = ()
+    laws: tuple[tuple[LawScore, CrossValidation], ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
+    split: str = ""
+    notes: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per source.
+
+        Returns
+        -------
+        DataFrame
+            ``source, parameter, kind, value, se, lo, hi, level, below, inside, status``; ``below`` the reference and
+            ``inside`` the region are probabilities for posteriors only, see :data:`scalefit.comparison.beliefs.KINDS`.
+        """
+        return pd.DataFrame([self._source(one) for one in self.beliefs])
+
+    def _source(self, one: Belief) -> dict[str, Any]:
+        return {
+            "source": one.label,
+            "parameter": one.parameter or self.parameter,
+            "kind": one.kind,
+            "value": one.value,
+            "se": one.se,
+            "lo": one.lo,
+            "hi": one.hi,
+            "level": one.level,
+            "below": None if self.reference is None else one.below(self.reference),
+            "inside": None if self.region is None else one.inside(self.region),
+            "status": one.status,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON; numbers that are not finite become null.
+
+        A parameter stands by its printed name and, for programs, as ``coefficient`` and ``level``, a list of labels: in
+        ``identity`` of each source (an empty coefficient for a published number) and in ``exponents`` of the evidence.
+        """
+        record = {
+            "parameter": self.parameter,
+            "reference": self.reference,
+            "region": self.region,
+            "sources": [
+                self._source(one) | {"identity": {"coefficient": one.coefficient, "level": list(one.labels)}}
+                for one in self.beliefs
+            ],
+            "differences": [one._asdict() for one in self.differences],
+            "agreement": None if self.agreement is None else self.agreement._asdict(),
+            "evidence": [_evidence_record(one) for one in self.evidence],
+            "laws": [
+                score._asdict()
+                | {"by": cv.by, "units": len(cv.units), "refitted": cv.refitted, "unsure": cv.unsure}
+                | {"khat": float(cv.khat.max())}
+                for score, cv in self.laws
+            ],
+            "held_out": {"split": self.split, "scores": [one._asdict() for one in self.held_out]},
+            "verdict": self.verdict,
+            "notes": self.notes,
+        }
+        plain: dict[str, Any] = _plain(record)
+        return plain
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences on what these sources settle, written from the numbers."""
+        return verdict(self)
+
+    def summary(self) -> str:
+        """Return the comparison as text: the verdict, then the numbers behind it."""
+        return comparison_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def _evidence_record(one: Evidence) -> dict[str, Any]:
+    fixed = {printed_name(*key): value for key, value in one.fixed.items()}
+    exponents = [
+        {"coefficient": coefficient, "level": list(level), "value": value}
+        for (coefficient, level), value in one.fixed.items()
+    ]
+    priors = [row._asdict() for row in one.priors]
+    return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+SURE, UNLIKELY = 0.95, 0.05  # a probability beyond which a question is called settled
+CLASH, FIT = 0.01, 0.1  # p-values of agreement below and above which sources disagree and agree
+STRONG = math.log(20)  # a Bayes factor that counts, if it does so under every prior tried
+
+
+def verdict(comparison: Comparison) -> tuple[str, ...]:
+    """Say what is settled, what is not, and why.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The numbers.
+
+    Returns
+    -------
+    tuple of str
+        One sentence each.
+    """
+    asked = comparison.reference is not None or comparison.region is not None
+    said = [_about(comparison, one) for one in comparison.beliefs] if asked else []
+    if comparison.agreement is not None:
+        said.append(_agree(comparison.agreement))
+    said += [_weigh(one) for one in comparison.evidence if one.priors]
+    if len(comparison.laws) > 1:
+        said.append(_rank(comparison.laws))
+    if comparison.held_out:
+        said.append(_extrapolate(comparison.held_out, comparison.split))
+    return tuple(said)
+
+
+def _about(comparison: Comparison, one: Belief) -> str:
+    """Say where one source stands against the reference."""
+    reference, region = comparison.reference, comparison.region
+    name, value = f"{one.label} ({one.kind})", plus_minus(one.value, one.se)
+    if one.status not in (CONVERGED, "printed"):
+        return f"{name}: {value}, but it is {one.status}, which settles nothing."
+    if reference is not None and (one.kind != "posterior" or region is None):
+        word = "includes" if one.lo <= reference <= one.hi else "excludes"
+        interval = f"{one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}"
+        return f"{name}: {value}; its {interval} {word} {reference:g}."
+    if region is None or one.kind != "posterior":
+        return f"{name}: {value}, {one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}."
+    p, words = one.inside(region), f"between {region[0]:g} and {region[1]:g}"
+    if p >= SURE:
+        return f"{name}: {value}, {words} with probability {chance(p)}."
+    if p <= UNLIKELY:
+        return f"{name}: {value}, not {words} (probability {chance(p)})."
+    return f"{name}: {value}; whether it lies {words} is not settled (probability {chance(p)})."
+
+
+def _agree(one: Agreement) -> str:
+    sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {chance(one.p)}"
+    if one.p < CLASH:
+        text = (
+            f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
+            "(standard deviation) beyond their errors, so no single value describes them."
+        )
+    elif one.p > FIT:
+        together = f"together {plus_minus(one.pooled, one.se)}"
+        text = f"The sources agree within their errors ({number}): {sources}; {together}."
+    else:
+        text = f"Whether the sources agree is not settled ({number}): {sources}."
+    if one.left_out:
+        text += f" Not counted: {', '.join(one.left_out)}."
+    return text
+
+
+def _weigh(one: Evidence) -> str:
+    """Say whether the Bayes factor counts whatever the prior."""
+    logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
+    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
+    known = [value for value in logs if math.isfinite(value)]
+    if len(known) <= ALTERNATIVES:
+        return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
+    low, high = min(known), max(known)
+    span = f"Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors"
+    if low > STRONG:
+        return f"{one.label}: the data favour {what} over a free value under every prior tried ({span})."
+    if high < -STRONG:
+        return f"{one.label}: the data speak against {what} under every prior tried ({span})."
+    return f"{one.label}: the evidence for {what} hangs on the prior or is weak ({span})."
+
+
+def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
+    best, (second, cv) = laws[0][0], laws[1]
+    unit = "rows" if cv.by == "row" else f"values of {cv.by}"
+    behind = plus_minus(second.behind, second.behind_se)
+    gap = f"{second.label} is behind by {behind} in log score over {second.units} {unit}"
+    if second.units < len(cv.units):
+        gap += f" of {len(cv.units)}, the others having no score"
+    if second.behind < CLOSE_CALL or second.behind < 2 * second.behind_se:
+        return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
+    return f"{best.label} predicts left-out {unit} best: {gap}."
+
+
+def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
+    ranked = sorted(scores, key=lambda one: one.rmse)
+    best = " best" if len(ranked) > 1 else ""
+    text = f"Fitted to the rest, {ranked[0].label} predicts {split}{best}, to {ranked[0].rmse:.2%} of the loss"
+    if len(ranked) > 1:
+        text += f" ({ranked[1].label} to {ranked[1].rmse:.2%})"
+    if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
+        text += f"; {', '.join(bad)} did not converge on the rest"
+    if poor := [one for one in scores if one.coverage < LEVEL - 0.1]:
+        shares = ", ".join(f"{one.label} {one.coverage:.0%}" for one in poor)
+        text += f"; the {LEVEL:.0%} predictive intervals cover too few of these runs ({shares})"
+    return text + "."
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return verdict and numbers as plain text.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The numbers.
+
+    Returns
+    -------
+    str
+        Sections apart by blank lines.
+    """
+    parts = [
+        "\n".join(comparison.verdict),
+        _sources(comparison),
+        _differences(comparison.differences),
+        *(_evidence(one) for one in comparison.evidence if one.priors),
+        _laws(comparison.laws),
+        _held_out(comparison.held_out, comparison.split),
+        "\n".join(f"note: {note}" for note in comparison.notes),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _sources(comparison: Comparison) -> str:
+    reference, region = comparison.reference, comparison.region
+    levels = {one.level for one in comparison.beliefs}
+    header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{levels.pop():.0%} interval"]
+    header += [] if reference is None else [f"below {reference:g}"]
+    header += [] if region is None else [f"in {region[0]:g}..{region[1]:g}"]
+    rows = []
+    for one in comparison.beliefs:
+        level = f" ({one.level:.0%})" if header[3] == "interval" else ""
+        row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se) + level]
+        row += [] if reference is None else [chance(one.below(reference))]
+        row += [] if region is None else [chance(one.inside(region))]
+        rows.append(row)
+    text = f"{comparison.parameter}\n{_align(header, rows)}"
+    if reference is None and region is None:
+        return text
+    kinds = dict.fromkeys(one.kind for one in comparison.beliefs)
+    return text + "".join(f"\n  of a {kind}: {KINDS[kind]}" for kind in kinds)
+
+
+def _differences(rows: tuple[Difference, ...]) -> str:
+    if not rows:
+        return ""
+    table = []
+    for one in rows:
+        who = f"{one.first} − {one.second}"
+        if one.dependence:
+            table.append([who, rounded(one.mean), "", "", f"{one.overlap:.2f}", one.dependence])
+            continue
+        note = "" if one.both_posteriors else "not both posteriors"
+        interval = rounded_interval(one.lo, one.hi, one.se)
+        table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), f"{one.overlap:.2f}", note])
+    return "differences\n" + _align(["", "difference", "interval", "above 0", "overlap", ""], table)
+
+
+def _evidence(one: Evidence) -> str:
+    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
+    rows = []
+    for row in one.priors:
+        values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
+        ratios = [bayes_factor(row.savage_dickey, row.savage_dickey_se), bayes_factor(row.direct, row.direct_se)]
+        rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
+    header = ["prior", ", ".join(printed_name(*key) for key in one.fixed), "Savage-Dickey", "ratio of evidences"]
+    text = f"{one.label}: Bayes factor for {what} against free\n{_align(header, rows)}"
+    return text + "".join(f"\n  note: {note}" for note in one.notes)
+
+
+def _laws(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
+    if not laws:
+        return ""
+    rows = []
+    for score, cv in laws:
+        behind = plus_minus(score.behind, score.behind_se) if score.behind else "best"
+        refits = f"{len(cv.refitted)}" + (f" (+{len(cv.unsure)} impossible)" if cv.unsure else "")
+        rows.append([score.label, plus_minus(score.elpd, score.se), behind, rounded(float(cv.khat.max()), 0.1), refits])
+    by = laws[0][1].by
+    title = f"log predictive density, leaving out each {by} of {len(laws[0][1].units)}"
+    return f"{title}\n{_align(['law', 'sum', 'behind', 'largest k-hat', 'exact refits'], rows)}"
+
+
+def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
+    if not scores:
+        return ""
+    rows = []
+    for one in scores:
+        inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
+        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", inside]
+        rows.append([one.label, f"{one.trained}", f"{one.held}", f"{one.rmse:.2%}", f"{100 * one.bias:+.2f}%", *bayes])
+    header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
+    return f"extrapolation to {split}\n{_align(header, rows)}"
+
+
+def chance(p: float) -> str:
+    """Print a probability: two digits, more near 0 and 1."""
+    if math.isnan(p):
+        return "–"
+    if p < 0.001:
+        return "<0.001"
+    if p > 0.999:
+        return ">0.999"
+    return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
+
+
+def bayes_factor(log: float, error: float | None = None) -> str:
+    """Print a Bayes factor from its logarithm, the inverse as 1/x, with the error of the logarithm when given."""
+    if math.isnan(log):
+        return "–"
+    size = math.exp(min(abs(log), 700.0))
+    text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
+    text = text if log >= 0 else f"1/{text}"
+    return text if error is None else f"{text} (log {plus_minus(log, error)})"
+
+
+def _align(header: list[str], rows: list[list[str]]) -> str:
+    columns = list(zip(header, *rows, strict=True))
+    columns = [column for column in columns if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))

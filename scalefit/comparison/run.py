@@ -1,0 +1,254 @@
+"""Compare fits: the one function behind ``scalefit compare``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
+from scalefit.comparison.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
+from scalefit.comparison.differences import agreement, differences
+from scalefit.comparison.evidence import Evidence, evidence, read_fixed
+from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.result import Comparison
+from scalefit.datasets import describe_dataset, published_value
+from scalefit.errors import DataError, closest
+from scalefit.names import Key, printed_name, split_names
+from scalefit.posterior.priors import Prior
+from scalefit.records import NOT_CONVERGED
+from scalefit.results import Fit
+
+__all__ = ["compare"]
+
+Report = Callable[[str, int, int], None]
+
+
+def compare(
+    fits: Mapping[str, Fit] | Sequence[Fit],
+    param: str,
+    *,
+    reference: float | None = None,
+    region: tuple[float, float] | None = None,
+    published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] = (),
+    fixed: Mapping[str, float] | Mapping[Key, float] | None = None,
+    priors: Sequence[str | Prior] | None = None,
+    by: str = "row",
+    holdout: str | None = None,
+    progress: Report | None = None,
+) -> Comparison:
+    """Compare what fits and printed numbers say about one parameter, and the laws that share rows.
+
+    Parameters
+    ----------
+    fits : mapping of str to Fit, or sequence of Fit
+        Least squares, Bayes, toy models; with labels.
+    param : str
+        The parameter. Names that other fits give it follow after commas: ``"a_m,alpha"``. A name without its level
+        stands for all levels.
+    reference : float, optional
+        A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
+        the fit's prior and at least two others; the verdict says when fewer can be tried.
+    region : tuple of float, optional
+        An interval around it in which the parameter counts as equal to it.
+    published : mapping or sequence of str, optional
+        Label to value and standard error. Keys of :func:`scalefit.published_value` such as ``"liu2025.alpha"`` stand
+        in a sequence, or with None; their table is known, so that a fit of it is not taken as independent.
+    fixed : mapping, optional
+        Exponents to fix together in the evidence, such as ``{"a_m": 1, "a_l": 1}``; ``param`` at ``reference`` alone
+        without it.
+    priors : sequence, optional
+        Alternative priors for the evidence.
+    by : str
+        What leaving one out leaves out: ``row``, or a column.
+    holdout : str, optional
+        Rows to predict from the others: a condition, or a column whose largest values are held out.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Comparison
+        Print it.
+
+    Raises
+    ------
+    DataError
+        For a parameter that no fit has, an impossible region, two sources of one name, or no source.
+    """
+    named = _named(fits)
+    names = split_names(param)
+    if not names:
+        raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
+    _check_region(reference, region)
+    together = read_fixed(fixed or {})
+    level = next((fit.uncertainty.level for fit in named.values()), 0.95)
+    told, notes = _told(named, names)
+    beliefs = [*(one for own in told.values() for one in own), *_published(published, level)]
+    _check_labels([one.label for one in beliefs])
+    if not beliefs:
+        raise DataError("nothing to compare; give at least one fit")
+    report = progress or (lambda *_: None)
+    _check_fixed(named, together)
+    tests = {label: _tests(named[label], own, reference, together) for label, own in told.items()}
+    weighed, unweighed = _weigh(named, tests, priors, report)
+    laws, unscored = _score_laws(named, by, report)
+    held, split, other = _extrapolate(named, holdout, report)
+    return Comparison(
+        parameter=param, reference=reference, region=region, beliefs=tuple(beliefs),
+        differences=differences(beliefs), agreement=agreement(beliefs), evidence=weighed, laws=laws, held_out=held,
+        split=split, notes=(*notes, *unweighed, *unscored, *other),
+    )  # fmt: skip
+
+
+def _told(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Belief, ...]], list[str]]:
+    """Read the parameter from every fit that has it; the others are compared as laws only."""
+    told: dict[str, tuple[Belief, ...]] = {}
+    errors = []
+    for label, fit in named.items():
+        try:
+            told[label] = beliefs_of(fit, names, label)
+        except DataError as error:
+            errors.append(error)
+    if errors and not told:
+        raise errors[0]
+    lacking = [label for label in named if label not in told]
+    text = f"{', '.join(lacking)} has no {' or '.join(names)} and is compared as a law only."
+    return told, [text] if lacking else []
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise DataError(f"two sources are called {twice[0]!r}; give each a name of its own")
+
+
+def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
+    """Give every fit a name of its own."""
+    if isinstance(fits, Mapping):
+        return dict(fits)
+    named: dict[str, Fit] = {}
+    for fit in fits:
+        label = stem = fit.label or fit.source.name
+        number = 2
+        while label in named:
+            label, number = f"{stem} ({number})", number + 1
+        named[label] = fit
+    return named
+
+
+def _check_region(reference: float | None, region: tuple[float, float] | None) -> None:
+    if reference is not None and not math.isfinite(reference):
+        raise DataError(f"reference is {reference}; it must be a number, such as 1")
+    if region is not None and not (math.isfinite(region[0]) and region[0] < region[1] < math.inf):
+        raise DataError(f"region is {region[0]:g},{region[1]:g}; give its lower end first, such as 0.9,1.1")
+
+
+def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
+    """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
+    known = {one.key: one.name for fit in named.values() for one in fit.parameters if one.kind == "exponent"}
+    for key in fixed:
+        if key not in known:
+            name = printed_name(*key)
+            raise DataError(f"no fit has an exponent {name!r} to fix; {closest(name, known.values())}")
+
+
+def _published(
+    published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] | str, level: float
+) -> list[Belief]:
+    keys = [published] if isinstance(published, str) else published
+    numbers = published if isinstance(published, Mapping) else dict.fromkeys(keys)
+    found = []
+    for label, given in numbers.items():
+        if given is not None:
+            found.append(published_belief(label, *given, level=level))
+            continue
+        one = published_value(label)
+        table = describe_dataset(one.data).sha256 if one.data else ""
+        found.append(published_belief(label, one.value, one.uncertainty, table=table, level=level))
+    return found
+
+
+def _tests(
+    fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[Key, float]
+) -> list[dict[Key, float]]:
+    """List the sets of exponents that are fixed in turn."""
+    if fixed:
+        return [dict(fixed)]
+    exponents = {one.key for one in fit.parameters if one.kind == "exponent"}
+    own = [(one.coefficient, one.labels) for one in told]
+    return [{key: reference} for key in own if key in exponents and reference is not None]
+
+
+def _weigh(
+    named: Mapping[str, Fit],
+    tests: Mapping[str, list[dict[Key, float]]],
+    priors: Sequence[str | Prior] | None,
+    report: Report,
+) -> tuple[tuple[Evidence, ...], list[str]]:
+    """Weigh fixed exponents against free ones in every posterior that has them."""
+    found, notes = [], []
+    for label, own in tests.items():
+        fit = named[label]
+        known = {one.key for one in fit.parameters if one.kind == "exponent"}
+        for test in own if fit.posterior is not None else []:
+            if fit.status == NOT_CONVERGED:
+                notes.append(f"{label} did not converge and is not weighed.")
+            elif missing := sorted(set(test) - known):
+                notes.append(f"{label} has no exponent {', '.join(printed_name(*key) for key in missing)} to fix.")
+            else:
+                report(f"{label}: evidence", 0, 0)
+                found.append(evidence(fit, test, label=label, priors=priors))
+    notes += [f"{one.label}: {' '.join(one.notes)}" for one in found if not one.priors]
+    return tuple(found), notes
+
+
+def _score_laws(
+    named: Mapping[str, Fit], by: str, report: Report
+) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
+    """Leave one out of the largest set of posteriors that share their rows."""
+    usable = {label: fit for label, fit in named.items() if fit.posterior is not None and fit.status != NOT_CONVERGED}
+    alike: dict[Any, list[str]] = {}
+    for label, fit in usable.items():
+        alike.setdefault(_rows(fit), []).append(label)
+    same = max(alike.values(), key=len, default=[])
+    if len(same) < 2:
+        return (), []
+    scores = []
+    for done, label in enumerate(same):
+        report(f"{label}: leaving one out", done, len(same))
+        scores.append(leave_one_out(named[label], by=by, label=label, progress=report))
+    known = {one.label: one for one in scores}
+    others = [label for label in usable if label not in same]
+    words = f"Leave-one-out scores compare laws on the same rows and weights; {', '.join(others)} has others."
+    notes = [words] if others else []
+    try:
+        return tuple((score, known[score.label]) for score in rank_laws(tuple(scores))), notes
+    except DataError as error:
+        return (), [*notes, f"{error}."]
+
+
+def _rows(fit: Fit) -> tuple[Any, ...]:
+    """Return what two laws must have in common to be scored against each other."""
+    rows = tuple(map(int, np.sort(fit.rows.index.to_numpy())))
+    return fit.source.sha256, rows, fit.law.response, fit.objective.weights
+
+
+def _extrapolate(
+    named: Mapping[str, Fit], holdout: str | None, report: Report
+) -> tuple[tuple[HeldOut, ...], str, list[str]]:
+    """Score the laws that share the rows of the first on the ones held out."""
+    if holdout is None:
+        return (), "", []
+    first, *_ = named.values()
+    split = split_rows(first.rows, holdout)
+    scores, notes = [], []
+    for done, (label, fit) in enumerate(named.items()):
+        report(f"{label}: extrapolating", done, len(named))
+        if _rows(fit) == _rows(first):
+            scores.append(held_out_score(fit, split, label=label))
+        else:
+            notes.append(f"{label} has other rows, responses or weights than the first fit: no score of extrapolation.")
+    return tuple(scores), split.words, notes

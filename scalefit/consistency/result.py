@@ -1,0 +1,311 @@
+"""What a check of a sweep finds: plain values, a record for JSON, and sentences with the conditions of the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from scalefit.comparison.differences import Difference
+from scalefit.consistency.series import Curve, Series
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded, rounded_interval
+
+__all__ = ["Check", "SettingCheck", "check_record", "check_text", "verdict"]
+
+CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
+BENT = 0.01  # probability of calling a straight law bent
+USUAL = {"batch": None, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "density": 1.0}
+
+
+@dataclass(frozen=True, eq=False)
+class SettingCheck:
+    """What one setting of the sweep says.
+
+    Parameters
+    ----------
+    setting : dict
+        What it is.
+    regime : {"strong", "weak", "between"}
+        By the share of represented features at the longest training.
+    series : tuple of Series
+        By length of training, ascending; the last one counts.
+    posterior : Fit or None
+        Of the same law on the last series, normal errors of the log loss.
+    change, change_se : float
+        Of the exponent from the series nearest to half the training; NaN with one length.
+    convergence : {"converged", "not converged", "not known"}
+        By that change.
+    curves : tuple of Curve
+        Alternatives to the power law, best first.
+    theory : dict of str to float
+        Exponents over these widths that theory gives for the regime.
+    against : tuple of Difference
+        This exponent minus that of language models.
+    """
+
+    setting: dict[str, Any]
+    regime: str
+    series: tuple[Series, ...]
+    posterior: Fit | None
+    change: float
+    change_se: float
+    convergence: str
+    curves: tuple[Curve, ...]
+    theory: dict[str, float]
+    against: tuple[Difference, ...]
+
+    @property
+    def last(self) -> Series:
+        """The series with the longest training."""
+        return self.series[-1]
+
+    @property
+    def exponent(self) -> float:
+        """Exponent at the longest training."""
+        return self.last.fit["a"].value
+
+    @property
+    def se(self) -> float:
+        """Its standard error."""
+        return self.last.se
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95% interval, Student's t."""
+        reach = float(stats.t.ppf(0.975, len(self.last.rows) - 2)) * self.se
+        return self.exponent - reach, self.exponent + reach
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """A sweep against 1/m.
+
+    Parameters
+    ----------
+    name : str
+        The sweep.
+    reference : float
+        The exponent in question.
+    region : tuple of float
+        What counts as equal to it.
+    settings : tuple of SettingCheck
+        Those under strong superposition first, the longest training first.
+    models, failed : int
+        Cells of the sweep, and those that failed.
+    """
+
+    name: str
+    reference: float
+    region: tuple[float, float]
+    settings: tuple[SettingCheck, ...]
+    models: int
+    failed: int
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences with their conditions."""
+        return verdict(self)
+
+    def summary(self) -> str:
+        """Return verdict and numbers as text."""
+        return check_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def record(self) -> dict[str, Any]:
+        """Return plain JSON: ``exponent, se, interval, converged, verdict`` of the first setting, and all settings."""
+        return check_record(self)
+
+
+def verdict(check: Check) -> tuple[str, ...]:
+    """Say, setting by setting, whether the loss falls as 1/m here, and under which conditions.
+
+    Parameters
+    ----------
+    check : Check
+        The numbers.
+
+    Returns
+    -------
+    tuple of str
+        One sentence or two per setting, then what follows for the claim.
+    """
+    said = [_setting(one) for one in check.settings]
+    strong = [one for one in check.settings if one.regime == "strong"]
+    if not strong:
+        return (*said, "No setting is under strong superposition, so this sweep says nothing about 1/m.")
+    settled = [one for one in strong if one.convergence == CONVERGED and _straight(one)]
+    low, high = check.region
+    if settled:
+        inside = sum(low <= one.interval[0] and one.interval[1] <= high for one in settled)
+        outside = sum(one.interval[1] < low or high < one.interval[0] for one in settled)
+        many = f"Of {_count(len(settled), 'setting')} under strong superposition that converged to a straight law"
+        return (
+            *said,
+            f"{many}, the exponent's interval lies within {low:g} to {high:g} in {inside}, outside in {outside}.",
+        )
+    return (
+        *said,
+        "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
+        f"widths: this sweep does not settle whether the loss falls as {_power(check.reference)}.",
+    )
+
+
+def _setting(one: SettingCheck) -> str:
+    last = one.last
+    low, high = last.widths[0], last.widths[-1]
+    where = f"{_name(one)}, m = {low} to {high}, {last.steps:,} steps, {_count(last.seeds, 'seed')}"
+    text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
+    if _straight(one) is False:
+        slopes = [slope.slope for slope in last.local]
+        reach = f"{min(slopes):.2f} to {max(slopes):.2f}"
+        text += f" The law is bent: local exponents run from {reach}, so that one number hides as much as it says."
+    best, power = one.curves[0], next(curve for curve in one.curves if curve.name == "A/m^a")
+    if best is not power:
+        errors = f"{best.left_out:.1%} against {power.left_out:.1%}"
+        text += f" {best.name} predicts a left-out width better than a power law ({errors})."
+    theory = "; ".join(f"{name} {value:.2f}" for name, value in one.theory.items())
+    return text + (f" Theory over these widths: {theory}." if theory else "")
+
+
+def _straight(one: SettingCheck) -> bool | None:
+    """Whether no test finds a bend; None without a test. The least p-value counts as often as there are tests."""
+    found = [p for p in (one.last.lack_p, one.last.bend_p) if math.isfinite(p)]
+    return min(found) * len(found) >= BENT if found else None
+
+
+def _converged(one: SettingCheck) -> str:
+    if math.isnan(one.change):
+        return "its convergence not known, because there is one length of training"
+    moved = f"{plus_minus(one.change, one.change_se)} since about half the training"
+    if one.convergence == CONVERGED:
+        return f"converged (it moved by {moved})"
+    if one.convergence == MOVING:
+        return f"not converged (it still moves, by {moved})"
+    return f"its convergence not known (it moved by {moved})"
+
+
+def _name(one: SettingCheck) -> str:
+    setting = one.setting
+    law = {
+        "power": f"p ~ i^-{setting.get('alpha', 0):g}",
+        "exponential": f"p ~ exp(-i/{setting.get('scale', 0):g})",
+        "linear": "p linear",
+    }.get(str(setting.get("frequency")), "given frequencies")
+    extra = [f"{key} {setting[key]}" for key, usual in USUAL.items() if key in setting and setting[key] != usual]
+    return ", ".join([f"gamma {setting['gamma']:g}", law, f"n {setting['n_features']}", *extra])
+
+
+def _power(exponent: float) -> str:
+    return "1/m" if exponent == 1 else f"1/m^{exponent:g}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def check_text(check: Check) -> str:
+    """Return verdict and numbers as plain text.
+
+    Parameters
+    ----------
+    check : Check
+        The numbers.
+
+    Returns
+    -------
+    str
+        Sections apart by blank lines.
+    """
+    failed = f", {check.failed} failed" if check.failed else ""
+    parts = [f"{check.name}: {_count(check.models, 'model')}{failed}", "\n".join(check.verdict)]
+    return "\n\n".join(parts + [_numbers(check, one) for one in check.settings])
+
+
+def _numbers(check: Check, one: SettingCheck) -> str:
+    last = one.last
+    lines = [_name(one)]
+    for series in one.series:
+        found = series.fit["a"]
+        seeds = ", ".join(f"{slope:.2f}" for slope in series.by_seed)
+        lines.append(
+            f"  {series.steps:>7,} steps   exponent {plus_minus(found.value, found.se)}, "
+            f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
+        )
+    lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
+    tests = [f"bend {rounded(last.bend, 0.1)} per factor e (p {last.bend_p:.2g})"] if math.isfinite(last.bend) else []
+    tests += [f"lack of fit against seeds p {last.lack_p:.2g}"] if math.isfinite(last.lack_p) else []
+    lines += ["  straightness    " + "; ".join(tests)] if tests else []
+    if one.posterior is not None:
+        draws, belief = one.posterior.draws("a"), one.posterior["a"]
+        low, high = check.region
+        inside = float(((draws > low) & (draws < high)).mean())
+        lines.append(
+            f"  posterior       {plus_minus(belief.value, belief.se)}, P({low:g} < a < {high:g}) {inside:.2f}, "
+            "prior Normal(1, 1); it takes the law as true and the losses as converged"
+        )
+    for curve in one.curves:
+        lines.append(f"  {curve.name}: rms {curve.rms:.1%}, left-out widths {curve.left_out:.1%}")
+    for gap in one.against:
+        lines.append(f"  minus {gap.second}: {plus_minus(gap.mean, gap.se)}")
+    return "\n".join(lines)
+
+
+def check_record(check: Check) -> dict[str, Any]:
+    """Return a check as plain JSON.
+
+    Parameters
+    ----------
+    check : Check
+        The numbers.
+
+    Returns
+    -------
+    dict
+        ``exponent, se, interval, converged, verdict`` of the first setting, ``settings`` with the same of all.
+    """
+    settings = [_record(one) for one in check.settings]
+    first = {name: settings[0][name] for name in ("exponent", "se", "interval", "converged")}
+    return {
+        "sweep": check.name,
+        **first,
+        "verdict": list(check.verdict),
+        "reference": check.reference,
+        "region": list(check.region),
+        "models": check.models,
+        "failed": check.failed,
+        "settings": settings,
+    }
+
+
+def _record(one: SettingCheck) -> dict[str, Any]:
+    last = one.last
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "setting": {key: value if isinstance(value, str) else float(value) for key, value in one.setting.items()},
+        "regime": one.regime,
+        "exponent": one.exponent,
+        "se": one.se,
+        "interval": list(one.interval),
+        "converged": {CONVERGED: True, MOVING: False}.get(one.convergence),
+        "change": finite(one.change),
+        "change_se": finite(one.change_se),
+        "widths": list(last.widths),
+        "seeds": last.seeds,
+        "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in one.series],
+        "by_seed": list(last.by_seed),
+        "local": [slope._asdict() for slope in last.local],
+        "bend": finite(last.bend),
+        "bend_p": finite(last.bend_p),
+        "lack_of_fit_p": finite(last.lack_p),
+        "curves": [curve._asdict() for curve in one.curves],
+        "theory": one.theory,
+        "against": [{"source": gap.second, "difference": gap.mean, "se": finite(gap.se)} for gap in one.against],
+    }

@@ -1,0 +1,251 @@
+"""One log density for every law, likelihood and prior, evaluated for many draws at once.
+
+    log observed_i = log f(x_i; theta) + s_cluster(i) + sigma e_i,    e ~ normal or Student's t,    s ~ N(0, tau)
+
+The shift of a cluster is integrated out, so that a draw holds parameters only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from scalefit.law import Coef
+from scalefit.names import Key
+from scalefit.posterior.coordinates import Coordinates
+from scalefit.posterior.defaults import extra_parameters, resolve_priors
+from scalefit.posterior.kernels import Blocks, block_likelihoods, build_blocks, residual_rows
+from scalefit.posterior.layout import lay_out
+from scalefit.posterior.priors import HALF_LOG_2PI, Prior
+from scalefit.problem import Parameter, Problem
+from scalefit.solver.design import Rows
+
+__all__ = ["LIKELIHOODS", "Density", "build_density"]
+
+Array = NDArray[np.float64]
+
+LIKELIHOODS = ("student_t", "normal")
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """A posterior, up to its constant, as a function of unbounded coordinates.
+
+    Calling it maps coordinates, shape (R, d), to log prior plus log likelihood, shape (R,).
+
+    Parameters
+    ----------
+    problem : Problem
+        Law and data.
+    parameters : tuple of Parameter, length d
+        Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
+    priors : dict of (str, tuple of str) to Prior
+        By coefficient and level, as used.
+    likelihood : {"student_t", "normal"}
+        Distribution of a row's residual of log loss.
+    coordinates : Coordinates
+        The map.
+    blocks : Blocks
+        Rows by cluster.
+    """
+
+    problem: Problem
+    parameters: tuple[Parameter, ...]
+    priors: dict[Key, Prior]
+    likelihood: str
+    coordinates: Coordinates
+    blocks: Blocks
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, d."""
+        return self.coordinates.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the draws."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    def __call__(self, x: Array) -> Array:
+        """Return the log density at coordinates ``x``, shape (R, d); minus infinity outside the support."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            placed = self.coordinates.place(x)
+            terms = self._blocks(placed.theta, placed.scales, 1)[:, 0]
+            value: Array = placed.log_prior + terms + self._constant(placed.scales) * self._weights.sum()
+        return np.where(np.isfinite(value), value, -np.inf)
+
+    def natural(self, x: Array) -> Array:
+        """Return parameters in the units of the table, coefficients as logs; shape (..., d).
+
+        Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
+        """
+        placed = self.coordinates.place(x)
+        natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
+        for first, second in self._twins():
+            turned = natural[..., first[1]] > natural[..., second[1]]
+            for one, other in zip(first, second, strict=True):
+                low = np.where(turned, natural[..., other], natural[..., one])
+                natural[..., other] = np.where(turned, natural[..., one], natural[..., other])
+                natural[..., one] = low
+        return natural
+
+    def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Places of coefficient and exponent of each two terms that could swap their names."""
+        place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
+        parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
+        found = []
+        for first, second in combinations(self.problem.law.terms, 2):
+            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
+            places = [
+                place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1
+            ]
+            alike = (first.variable, first.grows) == (second.variable, second.grows)
+            if alike and len(places) == 4 and self._same_priors(places):
+                found.append(((places[0], places[1]), (places[2], places[3])))
+        return found
+
+    def _same_priors(self, places: list[int]) -> bool:
+        priors = [self.priors[self.parameters[i].key] for i in places]
+        return priors[:2] == priors[2:]
+
+    def log_likelihood(self, draws: Array) -> Array:
+        """Evaluate each block of rows: a cluster when clusters share a shift, else a row.
+
+        Parameters
+        ----------
+        draws : array, shape (R, d)
+            As :meth:`natural` returns them.
+
+        Returns
+        -------
+        array, shape (R, C) or (R, n)
+            Log likelihood, the clusters' shifts integrated out; columns as ``problem.cluster`` or as the rows of
+            ``problem.design``.
+        """
+        theta, scales = self._unpack(draws)
+        constant = self._constant(scales)[:, None]
+        if self.blocks.shifted:
+            mass = np.add.reduceat(self._weights[self.blocks.order], self.blocks.bounds[:-1])
+            return self._blocks(theta, scales, len(mass)) + constant * mass
+        residual = self.residuals(draws)
+        sigma = scales[:, :1]
+        if self.likelihood == "normal":
+            return (constant - 0.5 * (residual / sigma) ** 2) * self._weights
+        nu = scales[:, 1:2]
+        tails: Array = 0.5 * (nu + 1) * np.log1p((residual / sigma) ** 2 / nu)
+        return (constant - tails) * self._weights
+
+    def row_log_likelihood(self, draws: Array) -> Array:
+        """Evaluate each row, given the other rows of its cluster when clusters share a shift.
+
+        Parameters
+        ----------
+        draws : array, shape (R, d)
+            As :meth:`natural` returns them.
+
+        Returns
+        -------
+        array, shape (R, n)
+            Log likelihood; rows as in ``problem.design``.
+        """
+        if not self.blocks.shifted:
+            return self.log_likelihood(draws)
+        theta, scales = self._unpack(draws)
+        order, bounds = self.blocks.order, self.blocks.bounds
+        sizes = np.diff(bounds)
+        whole = self._blocks(theta, scales, len(sizes))
+        out = np.empty((len(draws), self.problem.n_rows))
+        for place in range(sizes.max()):  # leave one row of every cluster out at a time
+            own = np.flatnonzero(sizes > place)
+            rows = order[bounds[own] + place]
+            data = self.problem.design.rows.data.copy()
+            data[1, rows] = 0.0
+            rest = self._blocks(theta, scales, len(sizes), self.problem.design.rows._replace(data=data))
+            out[:, rows] = (whole - rest)[:, own]
+        return out + self._constant(scales)[:, None] * self._weights
+
+    def residuals(self, draws: Array) -> Array:
+        """Return log observed minus log predicted of each draw, shape (R, n), rows as in ``problem.design``."""
+        theta, _ = self._unpack(draws)
+        design = self.problem.design
+        out = np.zeros((len(theta), self.problem.n_rows))
+        residual_rows(theta, design.rows, design.link, out)
+        return out
+
+    @property
+    def _weights(self) -> Array:
+        return self.problem.design.rows.weight
+
+    def _unpack(self, draws: Array) -> tuple[Array, Array]:
+        law, scales = self.coordinates.n_law, self.coordinates.n_scale
+        return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
+
+    def _blocks(self, theta: Array, scales: Array, columns: int, rows: Rows | None = None) -> Array:
+        """Log likelihoods without the constants of the rows, by block or (one column) summed."""
+        student = self.likelihood == "student_t"
+        full = np.zeros((len(theta), 3))
+        full[:, 0] = scales[:, 0]
+        full[:, 1] = scales[:, 1] if student else 0.0
+        full[:, 2] = scales[:, -1] if self.blocks.shifted else 0.0
+        design = self.problem.design
+        out = np.zeros((len(theta), columns))
+        rows = design.rows if rows is None else rows
+        block_likelihoods(np.ascontiguousarray(theta), full, rows, design.link, self.blocks, student, out)
+        return out
+
+    def _constant(self, scales: Array) -> Array:
+        """Log of the constant of one row's density, shape (R,)."""
+        constant = -np.log(scales[:, 0])
+        if self.likelihood == "normal":
+            return constant - HALF_LOG_2PI
+        nu = scales[:, 1]
+        student: Array = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * math.pi)
+        return constant + student
+
+
+def build_density(
+    problem: Problem,
+    *,
+    likelihood: str = "student_t",
+    theta: Array,
+    priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
+    partial: tuple[Coef, ...] = (),
+) -> Density:
+    """Put law, data, likelihood and priors together.
+
+    Parameters
+    ----------
+    problem : Problem
+        Law and data, log response; its clusters share a shift when there are fewer of them than rows.
+    likelihood : {"student_t", "normal"}
+        Distribution of a residual.
+    theta : array, shape (P,)
+        The least-squares optimum, which sets the scale on which coordinates bend at a bound.
+    priors : dict, optional
+        Priors by name, printed or as coefficient and level, in place of the defaults.
+    partial : tuple of Coef
+        Partly pooled parameters.
+
+    Returns
+    -------
+    Density
+        The posterior up to its constant.
+
+    Raises
+    ------
+    DataError
+        When a prior has no parameter, contradicts it, or excludes the data.
+    """
+    shifted = problem.n_cluster < problem.n_rows
+    extras = extra_parameters(likelihood == "student_t", shifted, partial)
+    resolved = resolve_priors(problem, extras, priors)
+    parameters = (*problem.parameters, *extras)
+    coordinates = lay_out(problem, parameters, resolved, theta)
+    blocks = build_blocks(problem.cluster if shifted else None, problem.n_rows)
+    return Density(problem, parameters, resolved, likelihood, coordinates, blocks)

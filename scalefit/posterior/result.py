@@ -1,0 +1,396 @@
+"""From draws to a result: means, intervals, correlations, and what limits them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.misfit import repeats_message, repeats_of
+from scalefit.names import Key, printed_name
+from scalefit.posterior.defaults import COMMON
+from scalefit.posterior.density import Density
+from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
+from scalefit.posterior.nuts import Chains
+from scalefit.problem import Parameter
+from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
+from scalefit.results import Fit
+from scalefit.rounding import rounded
+
+__all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
+
+Array = NDArray[np.float64]
+
+GOOD_RHAT, GOOD_ENERGY = 1.01, 0.3
+MANY_DIVERGENCES = 0.01  # of the draws, beyond which the chains are not trusted
+PRIOR_ONLY, PRIOR_LED = 0.9, 0.5  # posterior over prior standard deviation
+PILED = 0.1  # distance of an interval's end from a bound, in standard deviations
+TRADE_OFF = 0.95
+TAIL = (0.05, 0.95)  # quantiles whose effective draws count as the tail's (Vehtari et al. 2021)
+FEW_CLUSTERS = 10
+SEVERITIES = (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note")
+
+
+class Sampled(NamedTuple):
+    """Draws of a posterior, summarised.
+
+    Parameters
+    ----------
+    mean : array, shape (d,)
+        Posterior mean; coefficients as logs.
+    spread : Uncertainty
+        Standard deviations, intervals, covariance, equally weighted draws.
+    posterior : Posterior
+        How good the draws are; ``priors`` and ``pool`` still empty.
+    findings : tuple of Finding
+        What is wrong with the draws.
+    """
+
+    mean: Array
+    spread: Uncertainty
+    posterior: Posterior
+    findings: tuple[Finding, ...]
+
+
+def from_weights(density: Density, weighted: Weighted, *, draws: int, level: float, seed: int) -> Sampled:
+    """Summarise weighted draws, and turn them into equally weighted ones.
+
+    Parameters
+    ----------
+    density : Density
+        The posterior.
+    weighted : Weighted
+        From importance sampling.
+    draws : int
+        Equally weighted draws to keep.
+    level : float
+        Probability of the intervals.
+    seed : int
+        Seed of the resampling.
+
+    Returns
+    -------
+    Sampled
+        The summary, made with the weights.
+    """
+    natural, weight = density.natural(weighted.x), weighted.weight
+    mean = weight @ natural
+    gap = natural - mean
+    covariance = (gap * weight[:, None]).T @ gap
+    ends = _weighted_quantiles(natural, weight, ((1 - level) / 2, (1 + level) / 2, *TAIL))
+    squares = weight**2
+    bulk = (weight @ gap**2) / np.maximum(squares @ gap**2, 1e-300)
+    tails = [
+        p * (1 - p) / np.maximum(squares @ ((natural <= end) - p) ** 2, 1e-300)
+        for p, end in zip(TAIL, ends[2:], strict=True)
+    ]
+    kept = natural[resample(weight, draws, seed)]
+    good = (
+        f"Importance sampling represents the posterior: effective draws {weighted.ess:.0f} of {len(weight)}, "
+        f"k-hat {weighted.khat:.2f}."
+    )
+    findings: tuple[Finding, ...] = ()
+    if not weighted.khat <= GOOD_KHAT:
+        bad = (
+            f"Importance sampling cannot represent this posterior: Pareto k-hat is {weighted.khat:.2f}, above "
+            f"{GOOD_KHAT}, and {weighted.ess:.0f} of {len(weight)} draws are effective. Use path='full' (--path full)."
+        )
+        findings = (Finding("khat", NOT_CONVERGED, bad),)
+    elif weighted.ess < GOOD_ESS:
+        few = f"Only {weighted.ess:.0f} of {len(weight)} draws are effective; use more, or path='full' (--path full)."
+        findings = (Finding("few_draws", "warning", few),)
+    spread = Uncertainty(
+        f"posterior by importance sampling, {len(weight)} weighted draws", level, np.sqrt(np.diag(covariance)),
+        ends[0], ends[1], covariance, np.zeros(len(mean)), kept,
+    )  # fmt: skip
+    posterior = Posterior(
+        "fast", good, (), (), bulk, np.minimum(*tails), np.full(len(mean), np.nan), weighted.khat,
+        weighted.log_evidence, weighted.log_evidence_se,
+    )  # fmt: skip
+    return Sampled(mean, spread, posterior, findings)
+
+
+def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
+    """Summarise the chains of NUTS.
+
+    Parameters
+    ----------
+    density : Density
+        The posterior.
+    chains : Chains
+        From :func:`scalefit.posterior.nuts.sample_by_nuts`.
+    level : float
+        Probability of the intervals.
+
+    Returns
+    -------
+    Sampled
+        The summary; findings name what disagrees.
+    """
+    natural = density.natural(chains.x.reshape(-1, chains.x.shape[-1]))
+    mean, covariance = natural.mean(axis=0), np.cov(natural, rowvar=False)
+    lo, hi = np.quantile(natural, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    number, each = chains.x.shape[:2]
+    spread = Uncertainty(
+        f"posterior by NUTS ({chains.sampler}), {number} chains of {each} draws", level, np.sqrt(np.diag(covariance)),
+        lo, hi, covariance, np.zeros(len(mean)), natural,
+    )  # fmt: skip
+    diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
+    good = (
+        f"The chains of NUTS agree: R-hat at most {chains.r_hat.max():.4f}, effective draws at least "
+        f"{min(chains.ess_bulk.min(), chains.ess_tail.min()):.0f} of {len(natural)}, {diverged}."
+    )
+    posterior = Posterior(
+        "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,
+        netcdf=chains.netcdf,
+    )  # fmt: skip
+    return Sampled(mean, spread, posterior, _chain_findings(density.names, chains))
+
+
+def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ...]:
+    """Say in words what R-hat, effective draws, divergences and energy say in numbers."""
+    found = []
+    worst = int(np.argmax(chains.r_hat))
+    if not chains.r_hat[worst] <= GOOD_RHAT:
+        text = f"The chains disagree about {names[worst]}: R-hat is {chains.r_hat[worst]:.3f}, above {GOOD_RHAT}"
+        found.append(Finding("r_hat", NOT_CONVERGED, f"{text}; use more draws, or a law with fewer parameters."))
+    number, each = chains.x.shape[:2]
+    if chains.divergences:
+        many = chains.divergences > MANY_DIVERGENCES * number * each
+        text = f"{chains.divergences} of {number * each} draws diverged: the posterior has a corner that NUTS may miss."
+        found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
+    least = np.minimum(chains.ess_bulk, chains.ess_tail)
+    if least.min() < GOOD_ESS:
+        text = f"Only {least.min():.0f} draws of {names[int(np.argmin(least))]} are effective; use more draws."
+        found.append(Finding("few_draws", "warning", text))
+    if chains.energy < GOOD_ENERGY:
+        text = (
+            f"The energy of the chains moves slowly (E-BFMI {chains.energy:.2f}, below {GOOD_ENERGY}): "
+            "tails may be missed."
+        )
+        found.append(Finding("energy", "warning", text))
+    if chains.interrupted:
+        text = f"Sampling was interrupted after {each} of {chains.asked} draws per chain; the numbers are from these."
+        found.append(Finding("interrupted", NOT_CONVERGED, text))
+    return tuple(found)
+
+
+def find_limits(
+    density: Density, sampled: Sampled, frame: pd.DataFrame, residuals: Array, cluster: str | None
+) -> tuple[Finding, ...]:
+    """Say what is wrong with the draws, and what limits the posterior however well it was sampled.
+
+    Parameters
+    ----------
+    density : Density
+        The posterior.
+    sampled : Sampled
+        Its draws.
+    frame : DataFrame, shape (n, p)
+        The rows used, with all columns of the table.
+    residuals : array, shape (n,)
+        Log residuals of the least-squares optimum, in the order of the frame.
+    cluster : str or None
+        The column of clusters.
+
+    Returns
+    -------
+    tuple of Finding
+        The worst first: bounds that it presses against, priors that decide, parameters that trade off.
+    """
+    problem, spread = density.problem, sampled.spread
+    values = _prior_values(density, spread.draws if spread.draws is not None else sampled.mean[None])
+    found = [
+        one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
+    ]
+    found += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = spread.covariance / np.outer(spread.se, spread.se)
+    exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
+    for i, j in combinations(exponents, 2):
+        if abs(correlation[i, j]) > TRADE_OFF:
+            text = f"{density.names[i]} and {density.names[j]} trade off (correlation {correlation[i, j]:.2f})."
+            about = (problem.parameters[i].key, problem.parameters[j].key)
+            found.append(Finding("exponents_trade_off", "warning", text, about))
+    if density.blocks.shifted and problem.n_cluster < FEW_CLUSTERS:
+        text = f"There are only {problem.n_cluster} clusters, which say little about the size of their shifts."
+        found.append(Finding("few_clusters", "warning", text))
+    if np.any(problem.design.rows.weight != 1):
+        text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
+        found.append(Finding("weights", "note", text))
+    found += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
+    return tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity)))
+
+
+def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
+    """Numbers that are not finite are never a result."""
+    spread = sampled.spread
+    bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
+    if not bad.any():
+        return []
+    chosen = [parameter for parameter, one in zip(density.parameters, bad, strict=True) if one]
+    text = (
+        f"The mean or interval of {', '.join(one.name for one in chosen)} is not finite: neither data nor prior bound "
+        "it. Give it a narrower prior (--prior)."
+    )
+    return [Finding("not_finite", NOT_IDENTIFIED, text, tuple(one.key for one in chosen))]
+
+
+def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: str | None) -> list[Finding]:
+    problem = density.problem
+    repeats = repeats_of(
+        problem.law, frame, residuals, parameters=len(problem.parameters), log_space=True, leave_out=cluster
+    )  # fmt: skip
+    if repeats is None:
+        return []
+    text = repeats_message(problem.law, frame, repeats, log_space=True)
+    return [Finding("repeats_differ", "warning", text, rows=repeats.rows)]
+
+
+def _prior_values(density: Density, draws: Array) -> Array:
+    """Draws on the scale of the priors: coefficients as sizes at the centre."""
+    law, sizes = (
+        density.coordinates.n_law,
+        slice(density.coordinates.n_floor, density.coordinates.n_floor + density.coordinates.n_size),
+    )
+    values = draws.copy()
+    values[:, :law] = density.problem.design.from_natural(draws[:, :law])
+    values[:, sizes] = np.exp(values[:, sizes])
+    return values
+
+
+def _against_prior(density: Density, i: int, values: Array, level: float) -> list[Finding]:
+    """Compare one parameter's posterior with its prior."""
+    parameter = density.parameters[i]
+    prior = density.priors.get(parameter.key)
+    if prior is None:
+        return []
+    name, about, found, sd = parameter.name, (parameter.key,), [], float(values.std())
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    if parameter.kind == "floor" and prior.support[0] == 0 and low < PILED * sd:
+        text = (
+            f"The posterior of {name} piles up at 0: these data do not identify a floor. "
+            f"Read {name} as an upper limit, {rounded(float(high), sd)} at {(1 + level) / 2:.1%}."
+        )
+        found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text, about))
+    elif _pressed(parameter, float(low), float(high), prior.support, sd):
+        text = f"The posterior of {name} presses against a bound of its prior {prior}, which decides it."
+        found.append(Finding("prior_bound", "warning", text, about))
+    if parameter.kind == "scale":
+        return found + _surprise(parameter, prior, float(values.mean()))
+    ratio = sd / prior.sd if prior.sd > 0 else 0.0
+    if ratio > PRIOR_ONLY and parameter.kind != COMMON:
+        text = f"The posterior of {name} is as wide as its prior {prior}: the data say nothing about it."
+        found.append(Finding("prior_only", NOT_IDENTIFIED, text, about))
+    elif ratio > PRIOR_LED:
+        text = f"The posterior of {name} leans on its prior {prior}: its width is {ratio:.0%} of the prior's."
+        found.append(Finding("prior_led", "warning", text, about))
+    return found + _surprise(parameter, prior, float(values.mean()))
+
+
+def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
+    """Whether an end of the interval lies on a bound that the prior, not the sign of the parameter, sets."""
+    below = support[0] > 0 and low - support[0] < PILED * sd
+    above = parameter.kind != "floor" and support[1] - high < PILED * sd
+    return below or above
+
+
+def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
+    """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
+    ends = prior.log_density(prior.quantile(np.array([0.0005, 0.9995])))
+    if prior.log_density(value) < ends.min() - 1e-9:
+        name = parameter.name
+        text = f"Prior and data disagree about {name}: the posterior mean {rounded(value)} is far out in {prior}."
+        return [Finding("prior_conflict", "warning", text, (parameter.key,))]
+    return []
+
+
+def _weighted_quantiles(values: Array, weight: Array, probabilities: tuple[float, ...]) -> list[Array]:
+    order = np.argsort(values, axis=0)
+    total = np.cumsum(weight[order], axis=0) - 0.5 * weight[order]
+    columns = range(values.shape[1])
+    return [np.array([np.interp(p, total[:, j], values[order[:, j], j]) for j in columns]) for p in probabilities]
+
+
+def with_choices(posterior: Posterior, density: Density, pool: dict[str, str]) -> Posterior:
+    """Add the priors and the pooling to a posterior."""
+    texts: dict[str, set[str]] = {}
+    for (coefficient, _), prior in density.priors.items():
+        texts.setdefault(coefficient, set()).add(str(prior))
+    priors: dict[Key, str] = {}
+    for key, prior in density.priors.items():
+        coefficient, level = key
+        priors[coefficient, () if len(texts[coefficient]) == 1 else level] = str(prior)
+    return replace(posterior, priors=tuple(priors.items()), pool=tuple(pool.items()))
+
+
+def posterior_record(fit: Fit) -> dict[str, Any]:
+    """Return a Bayesian fit as plain JSON, as ``scalefit bayes --json`` prints it.
+
+    Parameters
+    ----------
+    fit : Fit
+        From :func:`scalefit.bayes`.
+
+    Returns
+    -------
+    dict
+        ``law, n_rows, likelihood, cluster, path, status, message, mean, sd, interval, correlation, khat, ess_bulk,
+        ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Means and deviations of
+        coefficients are of their logs' exponentials (``mean``) and of the numbers (``sd``); ``log_mean`` and
+        ``log_sd`` are of the logs. The numbers stand by printed name, and once more in ``parameters``, a list of
+        :meth:`scalefit.records.Estimate.record`, which names the labels of a level one by one. A number that is not
+        finite becomes null.
+    """
+    posterior = fit.posterior
+    if posterior is None:
+        raise TypeError(f"a {fit.engine} fit has no posterior; use fit_record")
+    spread, names = fit.uncertainty, fit.names
+    scale = np.where(spread.se > 0, spread.se, 1.0)
+    correlation = spread.covariance / np.outer(scale, scale)
+
+    def column(values: Any) -> dict[str, float | None]:
+        return {name: _finite(value) for name, value in zip(names, values, strict=True)}
+
+    return {
+        "law": str(fit.law),
+        "table": fit.source.name,
+        "sha256": fit.source.sha256,
+        "n_rows": fit.n_rows,
+        "rows_read": fit.source.rows_read,
+        "likelihood": fit.objective.loss,
+        "cluster": fit.source.cluster,
+        "weights": fit.objective.weights,
+        "pool": dict(posterior.pool),
+        "path": posterior.path,
+        "status": fit.status,
+        "message": fit.message,
+        "mean": column(one.value for one in fit.estimates),
+        "sd": column(one.se for one in fit.estimates),
+        "log_mean": {one.name: one.log_value for one in fit.estimates if one.log_value is not None},
+        "log_sd": {one.name: one.log_se for one in fit.estimates if one.log_se is not None},
+        "interval": {one.name: [_finite(one.lo), _finite(one.hi)] for one in fit.estimates},
+        "parameters": [one.record() for one in fit.estimates],
+        "level": spread.level,
+        "correlation": {name: column(row) for name, row in zip(names, correlation, strict=True)},
+        "khat": _finite(posterior.khat),
+        "ess_bulk": column(posterior.ess_bulk),
+        "ess_tail": column(posterior.ess_tail),
+        "r_hat": column(posterior.r_hat),
+        "divergences": posterior.divergences,
+        "log_evidence": _finite(posterior.log_evidence),
+        "log_evidence_se": _finite(posterior.log_evidence_se),
+        "priors": {printed_name(*key): prior for key, prior in posterior.priors},
+        "findings": [asdict(one) for one in fit.findings],
+        "method": spread.method,
+        "seed": fit.seed,
+        "version": fit.version,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None

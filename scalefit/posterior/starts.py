@@ -1,0 +1,126 @@
+"""From least-squares optima to the modes of a posterior."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError
+from scalefit.names import printed_name
+from scalefit.posterior.defaults import COMMON, any_sign
+from scalefit.posterior.density import Density
+from scalefit.posterior.mode import Mode, climb
+from scalefit.solver.search import Optimum, search
+
+__all__ = ["find_modes"]
+
+Array = NDArray[np.float64]
+
+MOST_STARTS = 6
+ROBUST = 1.4826  # median absolute deviation to standard deviation of a normal
+ROUGH = 0.01  # first guess of every coordinate's standard deviation; the climb corrects it
+HELD = 0.3  # standard deviation of the pull on the log of a pooled spread
+NEGLIGIBLE = 10.0  # log mass below the best mode's at which a mode is forgotten
+RESOLVED = 1e12
+SAME = 1.0  # modes within this many standard deviations are one
+
+
+def find_modes(density: Density, optima: tuple[Optimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
+    """Climb from every distinct least-squares optimum, and from a robust one, to the modes.
+
+    What is climbed is the density times ``sigma^P``, roughly its integral over the P parameters of the law. The
+    density itself has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together
+    (Fernandez and Steel 1999). They hold no mass, and are no modes of the integral. The spread of pooled members in
+    coordinates of their own is kept near what least squares makes of it, away from the spike at no spread.
+
+    Parameters
+    ----------
+    density : Density
+        The posterior.
+    optima : tuple of Optimum
+        From the least-squares search, best first.
+    seed : int
+        Seed of the robust search.
+
+    Returns
+    -------
+    tuple of Mode
+        Distinct modes that hold mass, the heaviest first.
+
+    Raises
+    ------
+    DataError
+        When the density is zero at every start.
+    """
+    design, law = density.problem.design, density.coordinates.n_law
+    starts = [one.theta for one in optima[:MOST_STARTS]]
+    if density.likelihood == "student_t":
+        delta = 1.5 * ROBUST * float(np.median(np.abs(_residual(density, starts[0]))))
+        if delta > 0:
+            free = density.problem.free_sign
+            starts += [one.theta for one in search(design, delta=delta, free_sign=free, seed=seed)[:2]]
+
+    coordinates = density.coordinates
+    spreads = np.unique(coordinates.spread[coordinates.centred])
+
+    def bonus_at(x: Array, start: Array) -> Array:
+        away: Array = ((x[:, spreads] - start[spreads]) ** 2).sum(axis=1) / (2 * HELD**2)
+        return law * x[:, law] - away
+
+    def climbed(start: Array, x: Array) -> Array:
+        return density(x) + bonus_at(x, start)
+
+    modes = []
+    for theta in starts:
+        start = _point(density, theta)
+        if np.isfinite(density(start[None])[0]):
+            mode = climb(partial(climbed, start), start, np.full(len(start), ROUGH))
+            bonus = float(bonus_at(mode.x[None], start)[0])
+            modes.append(mode._replace(value=mode.value - bonus, log_mass=mode.log_mass - bonus))
+    # log densities beyond this have no digits left for differences of 1: some prior is far too steep there
+    modes = [one for one in modes if abs(one.log_mass) < RESOLVED]
+    if not modes:
+        raise DataError(
+            "the posterior density is zero wherever the data put the law: some prior excludes them. Priors: "
+            + ", ".join(f"{printed_name(*key)} ~ {prior}" for key, prior in density.priors.items())
+        )
+    return _distinct(modes)
+
+
+def _residual(density: Density, theta: Array) -> Array:
+    design = density.problem.design
+    draw = np.concatenate([design.to_natural(theta), np.ones(density.size - len(theta))])
+    residual: Array = density.residuals(draw[None])[0]
+    return residual
+
+
+def _point(density: Density, theta: Array) -> Array:
+    """Return coordinates at a least-squares point, with scales read off its residuals."""
+    problem = density.problem
+    residual = _residual(density, theta)
+    sigma = max(float(np.std(residual)), 1e-8)
+    scales = [sigma, 4.0] if density.likelihood == "student_t" else [sigma]
+    if density.blocks.shifted:
+        count = np.bincount(problem.cluster)
+        scales.append(max(float(np.std(np.bincount(problem.cluster, residual) / count)), 0.1 * sigma))
+    commons, spreads = [], []
+    for extra in density.parameters:
+        if extra.kind == COMMON:
+            own = np.array([one.coef.name == extra.coef.name for one in problem.parameters])
+            free = any_sign(extra, problem)
+            values = theta[own] if free else np.log(np.maximum(theta[own], 0.02))
+            commons.append(float(values.mean()) if free else float(np.exp(values.mean())))
+            spreads.append(float(np.clip(np.std(values), 0.05, 1.0)))
+    return density.coordinates.start(theta, np.array(scales), np.array(commons + spreads))
+
+
+def _distinct(modes: list[Mode]) -> tuple[Mode, ...]:
+    modes = sorted(modes, key=lambda one: -one.log_mass)
+    kept: list[Mode] = []
+    for mode in modes:
+        far = all(np.linalg.norm(np.linalg.solve(one.frame, mode.x - one.x)) > SAME for one in kept)
+        if far and mode.log_mass > modes[0].log_mass - NEGLIGIBLE:
+            kept.append(mode)
+    return tuple(kept)

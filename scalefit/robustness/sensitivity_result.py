@@ -1,0 +1,339 @@
+"""What the same question gave under each set of choices, and what that says about the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.names import Key, parse_name
+from scalefit.robustness.variations import LOSSES, Choice
+from scalefit.rounding import plus_minus, rounded
+
+__all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Answer", "Sensitivity"]
+
+Array = NDArray[np.float64]
+
+POSTERIOR, BOOTSTRAP = "posterior", "bootstrap, not a posterior"
+FAILED = "failed"
+SMALL_MOVE = 0.5  # of the base's standard deviation: a move that hardly matters
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One row: the parameter under one set of choices.
+
+    Parameters
+    ----------
+    choice : Choice
+        What was chosen.
+    engine : str
+        ``posterior``, or ``bootstrap, not a posterior``.
+    status : str
+        ``converged`` and its like, or ``failed``.
+    reason : str
+        Why there are no numbers, or what limits them.
+    n_rows : int or None
+        Rows used.
+    mean, sd, lo, hi : float
+        Posterior mean, standard deviation and interval; of a bootstrap the estimate, the standard error and the
+        percentile interval. NaN where there is nothing to trust.
+    khat : float or None
+        Of importance sampling.
+    path : str
+        ``fast`` or ``full``; empty for a bootstrap.
+    draws : array, shape (R,)
+        Equally weighted draws, or replicates; empty where there is nothing to trust.
+    """
+
+    choice: Choice
+    engine: str
+    status: str
+    reason: str
+    n_rows: int | None
+    mean: float
+    sd: float
+    lo: float
+    hi: float
+    khat: float | None
+    path: str
+    draws: Array
+
+    @property
+    def is_posterior(self) -> bool:
+        """Whether its draws are a posterior that can be trusted."""
+        return self.engine == POSTERIOR and len(self.draws) > 0
+
+    def probability(self, lo: float, hi: float) -> float:
+        """Posterior probability between two values; NaN for a bootstrap, which has none."""
+        return float(np.mean((self.draws >= lo) & (self.draws < hi))) if self.is_posterior else np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """How far an answer moves with the choices behind it.
+
+    Parameters
+    ----------
+    law, param : str
+        The law and the parameter in question, as printed.
+    source, sha256 : str
+        The table and its hash.
+    reference : float or None
+        A hypothesis.
+    region : tuple of float or None
+        What counts as equal to it.
+    level : float
+        Probability of the intervals, and of a verdict.
+    design : {"one", "grid"}
+        One choice changed at a time, or every combination.
+    base_prior : str
+        Prior of the parameter in the base, as used.
+    answers : tuple of Answer
+        The base first.
+    seed : int
+        Seed of every row.
+    version : str
+        Version of scalefit.
+    """
+
+    law: str
+    param: str
+    source: str
+    sha256: str
+    reference: float | None
+    region: tuple[float, float] | None
+    level: float
+    design: str
+    base_prior: str
+    answers: tuple[Answer, ...]
+    seed: int
+    version: str
+
+    @property
+    def key(self) -> Key:
+        """What the parameter is: coefficient and level."""
+        return parse_name(self.param)
+
+    @property
+    def base(self) -> Answer:
+        """The row that the others differ from."""
+        return self.answers[0]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the base has an answer, 1 when not."""
+        return 0 if len(self.base.draws) else 1
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per set of choices.
+
+        ``choice, n_rows, engine, mean, sd, lo, hi, move`` (from the base, in the base's standard deviations),
+        ``inside`` (probability of the region), ``below`` and ``above`` (of each side of the reference), ``verdict,
+        khat, path, status, reason``. Probabilities are of posteriors; a bootstrap has none.
+        """
+        return pd.DataFrame([self._row(one) for one in self.answers])
+
+    def _row(self, one: Answer) -> dict[str, Any]:
+        row: dict[str, Any] = {"choice": one.choice.label, "n_rows": one.n_rows, "engine": one.engine}
+        row |= {"mean": one.mean, "sd": one.sd, "lo": one.lo, "hi": one.hi, "move": self.move(one)}
+        if self.region is not None:
+            row["inside"] = one.probability(*self.region)
+        if self.reference is not None:
+            row["below"] = one.probability(-np.inf, self.reference)
+            row["above"] = one.probability(self.reference, np.inf)
+        if self.asked:
+            row["verdict"] = self.verdict(one)
+        return row | {"khat": one.khat, "path": one.path, "status": one.status, "reason": one.reason}
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is a reference or a region to judge by."""
+        return self.reference is not None or self.region is not None
+
+    def move(self, one: Answer) -> float:
+        """Distance of a row from the base, in standard deviations of the base."""
+        return (one.mean - self.base.mean) / self.base.sd
+
+    def verdict(self, one: Answer) -> str:
+        """Say in a word what a posterior says about the region, or about the reference where there is no region.
+
+        A region is held ``inside`` or ``outside`` from a probability of ``level`` on and is ``open`` between; a
+        reference is ``above`` or ``below`` the interval, or ``within`` it. A bootstrap gives no verdict.
+        """
+        if not one.is_posterior:
+            return ""
+        if self.region is not None:
+            inside = one.probability(*self.region)
+            return "inside" if inside >= self.level else "outside" if inside <= 1 - self.level else "open"
+        if self.reference is None:
+            return ""
+        return "above" if self.reference > one.hi else "below" if self.reference < one.lo else "within"
+
+    def summary(self) -> str:
+        """Return the result as text: how far the answer moves, what moves it, whether the verdict holds; the table."""
+        lines = [f"{self.param} of {self.law}, {self.source}", "", *self.sentences(), "", self._printed()]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def sentences(self) -> list[str]:
+        """Return what the table says, in sentences."""
+        failed = [one for one in self.answers if not len(one.draws)]
+        tail = [f"No answer for {one.choice.label}: {one.reason}" for one in failed]
+        if not len(self.base.draws):
+            return ["The base has no answer, so there is nothing to measure moves from.", *tail]
+        name = "posterior mean" if self.base.is_posterior else "estimate"
+        value = plus_minus(self.base.mean, self.base.sd)
+        said = [f"Base: {self.param} = {value} ({name}, {self.base.n_rows} rows, prior {self.base_prior})."]
+        posteriors = [one for one in self.answers if one.is_posterior]
+        said += self._spread(posteriors)
+        if self.asked:
+            said += self._verdicts(posteriors)
+        boots = [one for one in self.answers if one.engine == BOOTSTRAP and len(one.draws)]
+        if boots:
+            said.append(self._bootstraps(boots))
+        return [*said, *tail]
+
+    def _spread(self, posteriors: list[Answer]) -> list[str]:
+        others = [one for one in posteriors if one is not self.base]
+        if not others or not self.base.is_posterior:
+            return []
+        low, high = (pick(posteriors, key=lambda one: one.mean) for pick in (min, max))
+        most = max(others, key=lambda one: abs(self.move(one)))
+        number = "1 other choice" if len(others) == 1 else f"{len(others)} other choices"
+        ends = [f"{rounded(one.mean, one.sd)} ({one.choice.label})" for one in (low, high)]
+        wide = (high.mean - low.mean) / self.base.sd
+        said = [
+            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {wide:.1f} times the base's own "
+            "standard deviation."
+        ]
+        if abs(self.move(most)) < SMALL_MOVE:
+            return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
+        said.append(f"{most.choice.label} moves it most, by {self.move(most):+.1f} of it.")
+        widths = [one.sd / self.base.sd for one in posteriors]
+        if max(widths) > 1.25 or min(widths) < 0.8:
+            said.append(
+                f"The standard deviation itself runs from {min(widths):.2f} to {max(widths):.2f} of the base's."
+            )
+        return said
+
+    def _verdicts(self, posteriors: list[Answer]) -> list[str]:
+        if not posteriors:
+            return ["No row is a posterior, so there is no probability and no verdict."]
+        said = []
+        if self.region is not None:
+            inside = [one.probability(*self.region) for one in posteriors]
+            low, high = (posteriors[int(pick(inside))] for pick in (np.argmin, np.argmax))
+            said.append(
+                f"The probability of {self._region()} runs from {min(inside):.2f} ({low.choice.label}) to "
+                f"{max(inside):.2f} ({high.choice.label})."
+            )
+        found: dict[str, list[str]] = {}
+        for one in posteriors:
+            found.setdefault(self.verdict(one), []).append(one.choice.label)
+        if len(found) == 1:
+            return [*said, f"The verdict does not change: {self._meaning(next(iter(found)))} in every row."]
+        parts = [f"{self._meaning(word)} in {len(labels)} ({_some(labels)})" for word, labels in found.items()]
+        return [*said, f"The verdict depends on the choices: {'; '.join(parts)}."]
+
+    def _region(self) -> str:
+        lo, hi = self.region or (0.0, 0.0)
+        return f"{lo:g} < {self.param} < {hi:g}"
+
+    def _meaning(self, word: str) -> str:
+        reference = f"{self.param} = {self.reference or 0:g}"
+        return {
+            "inside": f"{self._region()} held with probability {self.level:g} or more",
+            "outside": f"{self._region()} excluded with probability {self.level:g} or more",
+            "open": f"{self._region()} neither held nor excluded",
+            "above": f"{reference} above the {self.level:.0%} interval",
+            "below": f"{reference} below the {self.level:.0%} interval",
+            "within": f"{reference} within the {self.level:.0%} interval",
+        }[word]
+
+    def _bootstraps(self, boots: list[Answer]) -> str:
+        parts = [
+            f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.mean, one.sd)}"
+            + (f" with {rest}" if (rest := _but(one, "likelihood")) else "")
+            for one in boots[:4]
+        ]
+        more = f" and {len(boots) - 4} more" if len(boots) > 4 else ""
+        return f"Bootstraps, which are no posteriors and give no probabilities: {'; '.join(parts)}{more}."
+
+    def _printed(self) -> str:
+        frame = self.table
+        shown = pd.DataFrame({"choice": frame["choice"], "rows": [one.n_rows or "" for one in self.answers]})
+        shown["engine"] = ["posterior" if one.engine == POSTERIOR else "bootstrap" for one in self.answers]
+        good = [bool(len(one.draws)) for one in self.answers]
+        shown[self.param] = [
+            plus_minus(one.mean, one.sd) if fine else "" for one, fine in zip(self.answers, good, strict=True)
+        ]
+        shown[f"{self.level:.0%} interval"] = [
+            f"{rounded(one.lo, one.sd)} to {rounded(one.hi, one.sd)}" if fine else ""
+            for one, fine in zip(self.answers, good, strict=True)
+        ]
+        shown["move"] = [f"{move:+.1f}" if np.isfinite(move) else "" for move in frame["move"]]
+        for name in ("inside", "below", "above"):
+            if name in frame:
+                shown[f"P({name})"] = [f"{value:.2f}" if np.isfinite(value) else "" for value in frame[name]]
+        shown["status"] = frame["status"]
+        return shown.to_string(index=False)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the rows below each other and return the matplotlib Axes; see :mod:`scalefit.plots.specification`."""
+        from scalefit.plots.specification import Bar, specification
+
+        bars = [
+            Bar(
+                one.choice.changed, one.mean, one.lo, one.hi, one.sd, one.engine == BOOTSTRAP,
+                None if self.region is None else one.probability(*self.region), one.n_rows, one.reason,
+            )
+            for one in self.answers
+        ]  # fmt: skip
+        given = {"reference": self.reference, "region": self.region, "level": self.level, **options}
+        return specification(bars, self.param, **given)
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as plain JSON, as ``scalefit sensitivity --json`` prints it; what is not finite is null.
+
+        ``identity`` holds the ``coefficient`` of the parameter and its ``level`` as a list of labels.
+        """
+        rows = [
+            {name: _plain(value) for name, value in self._row(one).items()} | {"options": one.choice.options}
+            for one in self.answers
+        ]
+        return {
+            "law": self.law,
+            "param": self.param,
+            "identity": {"coefficient": self.key[0], "level": list(self.key[1])},
+            "table": self.source,
+            "sha256": self.sha256,
+            "reference": self.reference,
+            "region": self.region,
+            "level": self.level,
+            "design": self.design,
+            "base_prior": self.base_prior,
+            "sentences": self.sentences(),
+            "rows": rows,
+            "seed": self.seed,
+            "version": self.version,
+        }
+
+
+def _but(one: Answer, dimension: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in one.choice.changed if name != dimension)
+
+
+def _some(labels: list[str], most: int = 4) -> str:
+    return "; ".join(labels[:most]) + (f"; and {len(labels) - most} more" if len(labels) > most else "")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,98 @@
+"""Known truths, drawn from the prior or from a posterior, and data simulated from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.law import Coef, Law
+from scalefit.posterior.priors import Prior
+from scalefit.problem import Problem, label_codes, predict_law
+
+__all__ = ["draw_from_prior", "simulate"]
+
+Array = NDArray[np.float64]
+
+
+def draw_from_prior(
+    problem: Problem, scales: tuple[str, ...], priors: Mapping[str, Prior], seed: int, number: int
+) -> dict[str, float]:
+    """Draw one set of parameters from the prior.
+
+    Parameters
+    ----------
+    problem : Problem
+        Law and design.
+    scales : tuple of str
+        ``sigma`` and, as the model has them, ``nu`` and ``tau``.
+    priors : mapping of str to Prior
+        By full name; that of a coefficient is on the size of its term at the centre of the design.
+    seed, number : int
+        Seed of the study and number of the replicate, which alone decide.
+
+    Returns
+    -------
+    dict of str to float
+        By name; coefficients as logs.
+    """
+    rng = np.random.default_rng([seed, number, 0])
+    drawn = {name: float(priors[name].sample(1, rng)[0]) for name in (*problem.names, *scales)}
+    centred = [np.log(drawn[one.name]) if one.is_log else drawn[one.name] for one in problem.parameters]
+    natural = problem.design.to_natural(np.array(centred))
+    truth = dict(zip(problem.names, map(float, natural), strict=True)) | {name: drawn[name] for name in scales}
+    return _in_order(truth, problem.law, priors)
+
+
+def _in_order(truth: dict[str, float], law: Law, priors: Mapping[str, Prior]) -> dict[str, float]:
+    """Name two powers of one column by the order of their exponents, as fits do where nothing else tells them apart."""
+    parts = [part for term in law.terms for part in (term.coefficient, term.exponent)]
+    for first, second in combinations(law.terms, 2):
+        own = [first.coefficient, first.exponent, second.coefficient, second.exponent]
+        names = [part.name for part in own if isinstance(part, Coef) and not part.groups and parts.count(part) == 1]
+        if len(names) < 4 or (first.variable, first.grows) != (second.variable, second.grows):
+            continue
+        alike = all(priors[names[i]] == priors[names[i + 2]] for i in (0, 1))
+        if alike and truth[names[1]] > truth[names[3]]:
+            for one, other in ((names[0], names[2]), (names[1], names[3])):
+                truth[one], truth[other] = truth[other], truth[one]
+    return truth
+
+
+def simulate(
+    law: Law, design: pd.DataFrame, truth: Mapping[str, float], *, cluster: str | None, seed: int, number: int
+) -> pd.DataFrame:
+    """Simulate a response on the rows of a design.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    design : DataFrame, shape (n, p)
+        Its columns.
+    truth : mapping of str to float
+        From :func:`draw_from_prior` or a posterior: with ``nu`` errors are Student's t, with ``tau`` clusters shift.
+    cluster : str or None
+        Column of clusters that shift.
+    seed, number : int
+        Seed of the study and number of the replicate.
+
+    Returns
+    -------
+    DataFrame, shape (n, p)
+        The design with the response
+        ``law exp(shift + sigma e)``, ``shift ~ N(0, tau)`` for each cluster, ``e`` normal or Student's t.
+    """
+    rng = np.random.default_rng([seed, number, 1])
+    n = len(design)
+    error: Array = rng.standard_t(truth["nu"], n) if "nu" in truth else rng.standard_normal(n)
+    error = truth["sigma"] * error
+    if cluster is not None:
+        codes = label_codes(design, (cluster,))[0]
+        error += truth["tau"] * rng.standard_normal(codes.max() + 1)[codes]
+    with np.errstate(over="ignore"):
+        response = predict_law(law, dict(truth), design) * np.exp(error)
+    return design.assign(**{law.response: response})

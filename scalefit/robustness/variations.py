@@ -1,0 +1,258 @@
+"""The choices that an analyst makes: what can be varied, the values worth trying, and the rows that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from scalefit.columns import parse_mapping
+from scalefit.errors import DataError, closest
+from scalefit.law import Law
+from scalefit.names import Key, read_name
+from scalefit.posterior.density import LIKELIHOODS
+from scalefit.posterior.priors import parse_prior
+from scalefit.problem import Problem
+from scalefit.quantities import as_numbers, holds_truth
+
+__all__ = [
+    "DESIGNS",
+    "DIMENSIONS",
+    "LOSSES",
+    "Choice",
+    "default_vary",
+    "expand",
+    "read_vary",
+    "show_value",
+    "split_values",
+]
+
+DIMENSIONS = (
+    "drop_highest_loss", "ties", "where", "mapping", "derive", "weights", "likelihood", "cluster", "prior", "exponents",
+)  # fmt: skip
+DESIGNS = ("one", "grid")
+LOSSES = {"squared": "least squares", "huber": "Huber's loss"}  # fitted by minimising, with a bootstrap
+CUTS = (0.0, 0.02, 0.15)  # shares of the rows with the highest losses to leave out
+ALIKE = 0.2  # cuts that differ by less than this part are one
+CLUSTERS = (10, 0.5)  # fewest values of a column of clusters, and most as a share of the rows
+PRIORS = {
+    "exponent": ("HalfNormal(0.5)", "HalfNormal(2)", "Uniform(0, 3)"),
+    "free exponent": ("Normal(0, 0.5)", "Normal(0, 2)"),
+    "coefficient": ("HalfNormal(0.5)", "HalfNormal(2)"),
+}
+
+
+class Choice(NamedTuple):
+    """One set of choices.
+
+    Parameters
+    ----------
+    changed : tuple of (str, str)
+        What differs from the base, as dimension and value; empty for the base.
+    options : dict
+        All choices, as plain JSON, by dimension.
+    """
+
+    changed: tuple[tuple[str, str], ...]
+    options: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """``likelihood=normal, ties=keep``, or ``base``."""
+        return ", ".join(f"{dimension}={value}" for dimension, value in self.changed) or "base"
+
+
+def read_vary(vary: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Check what is to be varied.
+
+    Parameters
+    ----------
+    vary : mapping
+        Dimension to values; text is read as on the command line, values parted by ``;`` or, where there is none, by
+        commas outside brackets. ``none`` is no cluster, no condition, no weights, no mapping.
+
+    Returns
+    -------
+    dict of str to list
+        Plain JSON values.
+
+    Raises
+    ------
+    DataError
+        For an unknown dimension or an impossible value.
+    """
+    known = {}
+    for dimension, values in vary.items():
+        if dimension not in DIMENSIONS:
+            raise DataError(f"cannot vary {dimension!r}; {closest(dimension, DIMENSIONS)}")
+        several = split_values(values) if isinstance(values, str) else list(values)
+        if not several:
+            raise DataError(f"there is no value of {dimension} to try; give at least one")
+        known[dimension] = [_value(dimension, value) for value in several]
+    return known
+
+
+def split_values(text: str) -> list[str]:
+    """Split at ``;``, or without any at the commas outside brackets and quotes."""
+    if ";" in text:
+        return [part.strip() for part in text.split(";") if part.strip()]
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        quote = "" if character == quote else quote or (character if character in "'\"" else "")
+        depth += 0 if quote else (character in "([") - (character in ")]")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _value(dimension: str, value: Any) -> Any:
+    """Bring one value into the form in which it is an option."""
+    if value is None or value == "none":
+        if dimension not in ("where", "mapping", "derive", "weights", "cluster"):
+            raise DataError(f"{dimension} cannot be none; give a value")
+        return {"mapping": {}, "derive": []}.get(dimension)
+    if dimension == "drop_highest_loss":
+        try:
+            return int(value)
+        except (TypeError, ValueError):
+            raise DataError(f"drop_highest_loss={value!r} is not possible; give whole numbers such as 0,5,40") from None
+    if dimension == "mapping":
+        return parse_mapping(value) if isinstance(value, str) else dict(value)
+    if dimension == "derive":
+        return [value] if isinstance(value, str) else list(value)
+    if dimension == "prior":
+        return str(parse_prior(value))
+    valid: dict[str, tuple[str, ...]] = {
+        "likelihood": (*LIKELIHOODS, *LOSSES), "ties": ("drop", "keep"), "exponents": ("nonnegative", "free"),
+    }  # fmt: skip
+    if dimension in valid and value not in valid[dimension]:
+        raise DataError(f"{dimension} cannot be {value!r}; {closest(str(value), valid[dimension])}")
+    return str(value)
+
+
+def expand(base: dict[str, Any], vary: Mapping[str, Sequence[Any]], design: str) -> tuple[Choice, ...]:
+    """List the sets of choices to try, the base first, each once.
+
+    Parameters
+    ----------
+    base : dict
+        The base's options by dimension.
+    vary : mapping
+        From :func:`read_vary`.
+    design : {"one", "grid"}
+        One choice changed at a time, or every combination.
+
+    Returns
+    -------
+    tuple of Choice
+        Combinations that ask the same question are listed once: ties matter only in a cut, priors not to a loss.
+    """
+    if design not in DESIGNS:
+        raise DataError(f"design is {design!r}; {closest(design, DESIGNS)}")
+    if design == "one":
+        changes: Iterable[dict[str, Any]] = ({name: value} for name, values in vary.items() for value in values)
+    else:
+        axes = [[base[name], *values] for name, values in vary.items()]
+        changes = (dict(zip(vary, values, strict=True)) for values in product(*axes))
+    found: dict[str, Choice] = {}
+    for change in ({}, *changes):
+        options = _relevant(base | change, base)
+        changed = tuple((name, show_value(options[name])) for name in DIMENSIONS if options[name] != base[name])
+        found.setdefault(str(sorted(options.items())), Choice(changed, options))
+    return tuple(found.values())
+
+
+def _relevant(options: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Put choices that cannot matter back to those of the base."""
+    idle = ([] if options["drop_highest_loss"] else ["ties"]) + (["prior"] if options["likelihood"] in LOSSES else [])
+    return options | {name: base[name] for name in idle}
+
+
+def show_value(value: Any) -> str:
+    """Write a value as on the command line."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={column}" for name, column in value.items()) or "none"
+    if isinstance(value, list):
+        return ",".join(value) or "none"
+    return "none" if value is None else str(value)
+
+
+def default_vary(
+    table: pd.DataFrame, law: Law, problem: Problem, base: dict[str, Any], param: str | Key, *, cut: int, pooled: bool
+) -> dict[str, list[Any]]:
+    """Choose what to vary from what the data and the law allow.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (n, p)
+        The base's rows, with all their columns.
+    law : Law
+        The law.
+    problem : Problem
+        The base's.
+    base : dict
+        Its options.
+    param : str or (str, tuple of str)
+        The parameter in question.
+    cut : int
+        Rows that the base left out for their loss.
+    pooled : bool
+        Whether something is partly pooled, which a minimised loss cannot be.
+
+    Returns
+    -------
+    dict of str to list
+        Both likelihoods and both losses; no cut, and cuts of 2% and 15% of the highest losses; the other rule for
+        ties, where the base cuts; independent rows, and text columns of 10 values or more that repeat at least twice
+        on average, as clusters; other columns of the same quantity (``params_non_embedding`` for ``params``); wider and
+        narrower priors of the parameter. A cut must leave two rows per parameter.
+    """
+    total, taken = len(table) + cut, base["drop_highest_loss"]
+    cuts = [round(share * total) for share in CUTS]
+    fewest = 2 * len(problem.parameters)
+    vary: dict[str, list[Any]] = {
+        "likelihood": [*LIKELIHOODS, *([] if pooled else LOSSES)],
+        "drop_highest_loss": [
+            one for one in dict.fromkeys(cuts) if abs(one - taken) > ALIKE * taken and total - one > fewest
+        ],
+        "ties": ["drop" if base["ties"] == "keep" else "keep"] if taken else [],
+        "cluster": [None, *_cluster_columns(table, law)],
+        "mapping": _conventions(table, law, base["mapping"]),
+        "prior": _priors(problem, param),
+    }
+    return {dimension: values for dimension, values in vary.items() if values}
+
+
+def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
+    few, most = CLUSTERS[0], CLUSTERS[1] * len(table)
+    texts = [str(name) for name in table.columns if _is_text(table[name]) and name not in law.groups]
+    return [name for name in texts if few <= table[name].nunique() <= most and table[name].notna().all()]
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Tell labels from numbers, and from true and false."""
+    return as_numbers(column) is None and not holds_truth(column)
+
+
+def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:
+    """Other columns that count the same thing."""
+    found = []
+    for variable in law.variables:
+        for column in map(str, table.columns):
+            alike = column.startswith(f"{variable}_") and "per" not in column.split("_")
+            if alike and as_numbers(table[column]) is not None and variable not in mapping:
+                found.append({**mapping, variable: column})
+    return found
+
+
+def _priors(problem: Problem, param: str | Key) -> list[str]:
+    coefficient, _ = read_name(param)
+    kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
+    lowest = float(problem.design.law.response.min())
+    if kind == "floor":  # the first leans to no floor, the second to the lowest loss
+        return [f"TruncatedNormal({mu:.6g}, {lowest / 2:.6g}, 0, {lowest:.6g})" for mu in (0.0, lowest)]
+    return list(PRIORS.get(f"free {kind}" if problem.free_sign else kind, ()))
