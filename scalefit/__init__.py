@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from scalefit.allocation import isoflop, optimum
     from scalefit.comparison import compare
     from scalefit.consistency import check_sweep
-    from scalefit.datasets import dataset_names, describe_dataset, load_dataset, published_value
+    from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
+    from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
-    from scalefit.law import PRESETS, Law
+    from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.report import build_report
     from scalefit.results import Fit
     from scalefit.robustness import sensitivity
     from scalefit.storage import load_fit
-    from scalefit.tables import read_table
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
@@ -32,18 +32,18 @@ _HOMES = {
     "calibrate": "scalefit.robustness",
     "check_sweep": "scalefit.consistency",
     "compare": "scalefit.comparison",
-    "dataset_names": "scalefit.datasets",
-    "describe_dataset": "scalefit.datasets",
-    "load_dataset": "scalefit.datasets",
-    "published_value": "scalefit.datasets",
+    "dataset_names": "scalefit.data.datasets",
+    "describe_dataset": "scalefit.data.datasets",
+    "load_dataset": "scalefit.data.datasets",
+    "published_value": "scalefit.data.datasets",
     "DataError": "scalefit.errors",
     "FitFailed": "scalefit.errors",
     "LawError": "scalefit.errors",
     "MissingExtra": "scalefit.errors",
     "ScalefitError": "scalefit.errors",
     "StudyError": "scalefit.errors",
-    "PRESETS": "scalefit.law",
-    "Law": "scalefit.law",
+    "PRESETS": "scalefit.law.additive",
+    "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
     "isoflop": "scalefit.allocation",
@@ -52,7 +52,7 @@ _HOMES = {
     "sensitivity": "scalefit.robustness",
     "stack_datasets": "scalefit.posterior",
     "load_fit": "scalefit.storage",
-    "read_table": "scalefit.tables",
+    "read_table": "scalefit.data.tables",
     "ToyConfig": "scalefit.toy",
     "ToyGrid": "scalefit.toy",
     "toy_sweep": "scalefit.toy",

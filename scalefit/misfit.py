@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from scalefit.law import Coef, Law
+from scalefit.data.quantities import as_numbers
+from scalefit.law.additive import Coef, Law
 from scalefit.names import printed_label
-from scalefit.quantities import as_numbers
 from scalefit.rounding import rounded
 
 __all__ = [

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import DataError, LawError
-from scalefit.law import Coef, Law, Term
+from scalefit.law.additive import Coef, Law, Term
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
 from scalefit.solver.design import Design, SegmentedLaw, build_design
 

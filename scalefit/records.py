@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.data.tables import Dropped, Table
 from scalefit.names import Key, Level, printed_name
-from scalefit.tables import Dropped
 
 __all__ = [
     "CONVERGED",
@@ -84,8 +84,6 @@ class Source:
         Rules that left rows out, with counts and reasons.
     remarks : tuple of str
         What was guessed or noticed while reading.
-    cluster : str or None
-        Column of clusters.
     """
 
     name: str
@@ -93,7 +91,11 @@ class Source:
     rows_read: int
     dropped: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
-    cluster: str | None = None
+
+    @classmethod
+    def of(cls, table: Table) -> Source:
+        """Return the origin of a table."""
+        return cls(table.name, table.sha256, table.rows_read, table.dropped, table.remarks)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.data.rows import select_rows
+from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import Key, printed_level, printed_name, read_name
+from scalefit.options import Bayes, LeastSquares, Rows
 from scalefit.problem import Parameter, predict_law
 from scalefit.records import (
     CONVERGED,
@@ -27,8 +30,6 @@ from scalefit.records import (
     Source,
     Uncertainty,
 )
-from scalefit.rows import select_rows
-from scalefit.tables import read_table
 
 __all__ = ["Fit"]
 
@@ -57,10 +58,10 @@ class Fit:
     ----------
     law : Law
         The law.
-    engine : str
-        ``least squares`` or ``bayes``.
-    objective : Objective
-        What was minimised, or the likelihood.
+    options : LeastSquares or Bayes
+        How it was fitted.
+    selection : Rows
+        Which rows and columns of the source were asked for.
     value : float
         The objective at the optimum, summed over rows; the log likelihood at the posterior mean.
     parameters : tuple of Parameter, length P
@@ -77,8 +78,6 @@ class Fit:
         Errors and intervals.
     optima : tuple of LocalOptimum
         Local optima, the global one first.
-    seed : int
-        Seed of the search and of the bootstrap.
     version : str
         Version of scalefit.
     label : str
@@ -88,8 +87,8 @@ class Fit:
     """
 
     law: Law
-    engine: str
-    objective: Objective
+    options: LeastSquares | Bayes
+    selection: Rows
     value: float
     parameters: tuple[Parameter, ...]
     point: Array
@@ -98,10 +97,27 @@ class Fit:
     rows: pd.DataFrame
     uncertainty: Uncertainty
     optima: tuple[LocalOptimum, ...]
-    seed: int
     version: str
     label: str = field(default="")
     posterior: Posterior | None = None
+
+    @property
+    def engine(self) -> str:
+        """``least squares`` or ``bayes``."""
+        return self.options.engine
+
+    @property
+    def seed(self) -> int:
+        """Seed of the search and of everything drawn."""
+        return self.options.seed
+
+    @property
+    def objective(self) -> Objective:
+        """What was minimised, or the likelihood."""
+        how, weights = self.options, self.selection.weights
+        if isinstance(how, Bayes):
+            return Objective(how.likelihood, None, "log", weights, how.exponents)
+        return Objective(how.loss, how.delta if how.loss == "huber" else None, how.space, weights, how.exponents)
 
     @property
     def status(self) -> str:

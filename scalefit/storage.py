@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import types
 import zipfile
 from collections.abc import Iterable
@@ -20,10 +21,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.archive import LARGEST, LARGEST_JSON, read_arrays, read_members
+from scalefit.data.tables import Dropped
 from scalefit.errors import DataError, LawError
 from scalefit.files import UNREADABLE, brief, parse_json, write_atomically
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.names import Key
+from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
 from scalefit.problem import Parameter
 from scalefit.records import (
     CONVERGED,
@@ -32,17 +35,16 @@ from scalefit.records import (
     Estimate,
     Finding,
     LocalOptimum,
-    Objective,
     Posterior,
     Source,
     Uncertainty,
 )
 from scalefit.results import Fit
-from scalefit.tables import Dropped
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
-FORMAT, FORMAT_VERSION = "scalefit-fit", 3  # 2 adds posteriors, 3 names the parameters of priors and findings
+# 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options
+FORMAT, FORMAT_VERSION = "scalefit-fit", 4
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
@@ -52,19 +54,21 @@ MEMBERS: Final = types.MappingProxyType(
 LABELS: Final = LARGEST_JSON // 2  # characters of text that unused columns may add to a saved fit
 CHOICES: Final = types.MappingProxyType(
     {
-        "loss": ("squared", "huber", "student_t", "normal"),
-        "space": ("log", "linear"),
-        "exponents": ("nonnegative", "free"),
         "severity": (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note", CONVERGED),
         "engine": ("least squares", "bayes"),
     }
 )
 """Words that the code branches on."""
 
+ENGINES: Final[types.MappingProxyType[str, type[LeastSquares] | type[Bayes]]] = types.MappingProxyType(
+    {LeastSquares.engine: LeastSquares, Bayes.engine: Bayes}
+)
+
 EXTRAS: Final = ("scale", "common", "spread")
 """Kinds of parameters that only a posterior has."""
 
 T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound=Options)
 Array = NDArray[np.float64]
 
 
@@ -94,14 +98,14 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "version": fit.version,
         "law": str(fit.law),
         "engine": fit.engine,
-        "objective": asdict(fit.objective),
+        "options": plain(fit.options),
+        "selection": plain(fit.selection),
         "value": fit.value,
         "parameters": [{"name": p.coef.name, "level": list(p.level), "kind": p.kind} for p in fit.parameters],
         "findings": [asdict(finding) for finding in fit.findings],
         "source": asdict(fit.source),
         "uncertainty": {name: getattr(spread, name) for name in ("method", "level", "requested", "failed", "failures")},
         "optima": [asdict(optimum) for optimum in fit.optima],
-        "seed": fit.seed,
         "label": fit.label,
     }
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
@@ -110,7 +114,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     if fit.posterior is not None:
         record["posterior"], own, netcdf = _split_posterior(fit.posterior)
         arrays |= own
-    labels, numbers = _split_frame(fit.rows, _needed(fit.law, fit.objective, fit.source))
+    labels, numbers = _split_frame(fit.rows, _needed(fit.law, fit.selection))
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays, **numbers)
     members: dict[str, bytes] = {
@@ -183,9 +187,9 @@ def _check_version(record: dict[str, Any], path: str | os.PathLike[str]) -> None
         )
 
 
-def _needed(law: Law, objective: Objective, source: Source) -> tuple[str, ...]:
+def _needed(law: Law, selection: Rows) -> tuple[str, ...]:
     """Columns without which a result is none."""
-    names = (law.response, *law.variables, *law.groups, objective.weights, source.cluster)
+    names = (law.response, *law.variables, *law.groups, selection.weights, selection.cluster)
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -255,13 +259,15 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     except LawError:
         raise ValueError(f"its law {record['law']!r} cannot be read") from None
     parameters = tuple(_parameter(one, law) for one in _as(list, record["parameters"], "parameters"))
-    objective = _built(Objective, record["objective"])
+    if "options" not in record:
+        record = _with_options(record, arrays)
     source = _built(Source, record["source"])
-    engine = _chosen("engine", record["engine"])
+    options = _options(record["options"], ENGINES[_chosen("engine", record["engine"])])
+    selection = _options(record["selection"], Rows)
     has_posterior = record.get("posterior") is not None
-    if has_posterior != (engine == "bayes"):
+    if has_posterior != isinstance(options, Bayes):
         raise ValueError("it has a posterior and was not sampled, or the other way round")
-    _check_rows(rows, law, objective, source)
+    _check_rows(rows, law, selection)
     _check_parameters(parameters, law, rows, has_posterior)
     p = len(parameters)
     spread = {name: _numbers(arrays, name, (p, p) if name == "covariance" else (p,)) for name in ARRAYS[:-1]}
@@ -284,8 +290,8 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         raise ValueError(f"its level is {uncertainty.level}")
     return Fit(
         law=law,
-        engine=engine,
-        objective=objective,
+        options=options,
+        selection=selection,
         value=_as(float, record["value"], "value"),
         parameters=parameters,
         point=point,
@@ -294,11 +300,44 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         rows=rows,
         uncertainty=uncertainty,
         optima=optima,
-        seed=_as(int, record["seed"], "seed"),
         version=_as(str, record["version"], "version"),
         label=_as(str, record["label"], "label"),
         posterior=posterior,
     )
+
+
+def _options(record: Any, kind: type[OptionsT]) -> OptionsT:
+    """Make options of their record; what a file says that no release wrote is damage."""
+    try:
+        return restore(kind, _as(dict, record, kind.__name__))
+    except (DataError, TypeError) as error:
+        raise ValueError(f"its {kind.__name__}: {brief(error)}") from None
+
+
+METHODS: Final = types.MappingProxyType(  # how formats before 4 name the method of the intervals
+    {
+        "pairs": "pairs", "jackknife": "jackknife", "Gauss-Newton": "gauss-newton", "HC3": "hc3",
+        "cluster": "cluster", "profile": "profile",
+    }
+)  # fmt: skip
+
+
+def _with_options(record: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """Give a record of a format before 4 the options that it implies; which columns were mapped is not known."""
+    objective, source, spread = record["objective"], dict(record["source"]), record["uncertainty"]
+    options = {"exponents": objective["exponents"], "level": spread["level"], "seed": record["seed"]}
+    if record["engine"] == Bayes.engine:
+        posterior = record["posterior"]
+        options |= {"likelihood": objective["loss"], "draws": max(100, len(arrays["draws"])), "path": posterior["path"]}
+        options |= {"pool": dict(posterior["pool"])} if posterior["pool"] else {}
+    else:
+        options |= {"loss": objective["loss"], "space": objective["space"]}
+        options |= {"delta": objective["delta"]} if objective["delta"] else {}
+        method = re.split(r"[ ,]", spread["method"])[0]
+        options |= {"uncertainty": METHODS.get(method, "pairs")}
+        options |= {"bootstrap": spread["requested"]} if method == "pairs" else {}
+    selection = {"weights": objective["weights"], "cluster": source.pop("cluster", None)}
+    return record | {"options": options, "selection": selection, "source": source}
 
 
 def _parameter(record: dict[str, Any], law: Law) -> Parameter:
@@ -331,14 +370,14 @@ def _split_rule(record: Any) -> Any:
     return {name: value for name, value in record.items() if name != "rule"} | {"kind": kind, "setting": setting}
 
 
-def _check_rows(rows: pd.DataFrame, law: Law, objective: Objective, source: Source) -> None:
+def _check_rows(rows: pd.DataFrame, law: Law, selection: Rows) -> None:
     """Refuse rows without the columns that the law needs, or with values that it cannot use."""
     positive, groups = (law.response, *law.variables), law.groups
-    for name in _needed(law, objective, source):
+    for name in _needed(law, selection):
         if name not in rows:
             raise ValueError(f"it lacks the column {name!r}")
         values = rows[name]
-        if name in groups or name == source.cluster:
+        if name in groups or name == selection.cluster:
             usable = bool(values.notna().all())
         else:
             numbers = values.to_numpy(float) if values.dtype.kind in "biuf" else np.array([np.nan])
@@ -456,7 +495,7 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "delta": fit.objective.delta,
         "space": fit.objective.space,
         "weights": fit.objective.weights,
-        "cluster": fit.source.cluster,
+        "cluster": fit.selection.cluster,
         "objective": fit.value,
         "status": fit.status,
         "message": fit.message,

@@ -16,7 +16,7 @@ from scalefit.escape import one_line, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scalefit.datasets import DatasetInfo
+    from scalefit.data.datasets import DatasetInfo
     from scalefit.results import Fit
 
 __all__ = ["Progress", "check_writable", "print_dataset", "print_fit", "print_table", "safe_streams"]

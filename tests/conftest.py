@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from scalefit.cli import main
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.leastsq import fit
 from scalefit.posterior import bayes
 from scalefit.results import Fit

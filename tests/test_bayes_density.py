@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
+from scalefit.options import Rows
 from scalefit.posterior import kernels
 from scalefit.posterior.coordinates import NUMPY, SoftClip
 from scalefit.posterior.density import build_density
 from scalefit.posterior.starts import find_modes
-from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 from scalefit.solver.search import search
 
@@ -24,7 +24,7 @@ GROUPED = "loss ~ E[family, eval_set] + A[family]/width^alpha[family]"
 def posed(data, law, likelihood="normal", *, cluster=None, weights=None, partial=(), priors=None, **options):
     """The density of a law on data, and its heaviest mode."""
     law, free = Law.parse(law), options.pop("free_sign", False)
-    frame = prepare_rows(data, law, cluster=cluster, weights=weights, **options).frame
+    frame = Rows(cluster=cluster, weights=weights, **options).read(data, law).frame
     problem = build_problem(law, frame, cluster=cluster, weights=weights, free_sign=free)
     optima = search(problem.design, free_sign=free)
     pooled = tuple(coef for coef in law.parameters if coef.name in partial)
@@ -79,7 +79,7 @@ def chinchilla_by_hand(value, frame, likelihood, cluster=None):
 @pytest.mark.parametrize(("likelihood", "cluster"), [("normal", None), ("student_t", None), ("normal", "shape")])
 def test_density_is_the_one_written_by_hand(likelihood, cluster):
     density, mode = posed("chinchilla", "chinchilla", likelihood, cluster=cluster, drop_highest_loss=5)
-    frame = prepare_rows("chinchilla", Law.parse("chinchilla"), cluster=cluster, drop_highest_loss=5).frame
+    frame = Rows(cluster=cluster, drop_highest_loss=5).read("chinchilla", Law.parse("chinchilla")).frame
     labels = None if cluster is None else frame[cluster].to_numpy()
     for x in around(density, mode):
         by_hand = chinchilla_by_hand(values_of(density, x), frame, likelihood, labels)

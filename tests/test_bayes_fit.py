@@ -9,9 +9,9 @@ from scipy import stats
 
 from scalefit import load_fit
 from scalefit.cli import main
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.posterior import bayes, parse_prior, posterior_record
 from scalefit.posterior.density import build_density
 from scalefit.problem import build_problem, predict_law

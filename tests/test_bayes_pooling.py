@@ -6,7 +6,7 @@ import pytest
 
 from scalefit import load_fit
 from scalefit.errors import DataError
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.posterior import bayes, posterior_record, stack_datasets
 from scalefit.posterior.pooling import apply_pool
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import printed_name
+from scalefit.options import Rows
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.priors import (
     FAMILIES,
@@ -19,7 +20,6 @@ from scalefit.posterior.priors import (
     parse_prior,
     positive,
 )
-from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 
 EXAMPLES = [
@@ -37,7 +37,7 @@ EXAMPLES = [
 
 def resolved(law, given=None, *, data="chinchilla", free_sign=False, partial=()):
     law = Law.parse(law)
-    problem = build_problem(law, prepare_rows(data, law).frame, free_sign=free_sign)
+    problem = build_problem(law, Rows().read(data, law).frame, free_sign=free_sign)
     pooled = tuple(coef for coef in law.parameters if coef.name in partial)
     priors = resolve_priors(problem, extra_parameters(True, False, pooled), given)
     return {printed_name(*key): prior for key, prior in priors.items()}
@@ -119,7 +119,7 @@ def test_a_prior_of_a_positive_number():
 
 def test_defaults_are_weak_and_bounded_by_the_data():
     priors = resolved("chinchilla")
-    lowest = prepare_rows("chinchilla", Law.parse("chinchilla")).frame["loss"].min()
+    lowest = Rows().read("chinchilla", Law.parse("chinchilla")).frame["loss"].min()
     assert priors == {
         "E": Uniform(0.0, lowest),
         "A": HalfNormal(1.0),
@@ -133,14 +133,14 @@ def test_defaults_are_weak_and_bounded_by_the_data():
 
 def test_every_floor_lies_below_the_rows_of_its_own_level():
     priors = resolved("family_width", data="llm_families")
-    frame = prepare_rows("llm_families", Law.parse("family_width")).frame
+    frame = Rows().read("llm_families", Law.parse("family_width")).frame
     for (family, eval_set), rows in frame.groupby(["family", "eval_set"]):
         assert priors[f"E[{family},{eval_set}]"] == Uniform(0.0, rows["loss"].min())
 
 
 def test_sizes_of_large_losses_get_a_wider_prior():
     law = Law.parse("chinchilla")
-    frame = prepare_rows("chinchilla", law).frame.assign(loss=lambda frame: 1000 * frame["loss"])
+    frame = Rows().read("chinchilla", law).frame.assign(loss=lambda frame: 1000 * frame["loss"])
     priors = resolve_priors(build_problem(law, frame), extra_parameters(False, False, ()), None)
     assert priors["A", ()] == HalfNormal(3000.0)
 

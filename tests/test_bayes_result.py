@@ -49,7 +49,7 @@ def test_few_clusters_and_weights_are_remarked(chinchilla):
     result = bayes(rows, "chinchilla", cluster="part", weights="weight", **QUICK)
     assert "only 4 clusters" in codes(result)["few_clusters"].message
     assert "counts as w identical rows" in codes(result)["weights"].message
-    assert result.source.cluster == "part"
+    assert result.selection.cluster == "part"
     assert posterior_record(result)["weights"] == "weight"
 
 

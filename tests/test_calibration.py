@@ -15,11 +15,11 @@ from scipy import stats
 from scalefit.cli import main
 from scalefit.errors import DataError
 from scalefit.jobs import pack_frame
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.posterior import parse_prior
 from scalefit.problem import build_problem
 from scalefit.robustness import Calibration, Replicate, calibrate
-from scalefit.robustness import run as running
+from scalefit.robustness import calibration_run as running
 from scalefit.robustness.simulate import draw_from_prior, simulate
 
 LAW = Law.parse("loss ~ E + A/params^alpha")

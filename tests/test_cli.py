@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scalefit import __version__
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from tests.conftest import ROOT, take_ctrl_c
 
 CONTRACT = {

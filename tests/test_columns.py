@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.data.tables import Table, parse_mapping, read_table, resolve
 from scalefit.errors import DataError
-from scalefit.law import Law
-from scalefit.prepare import prepare_rows
-from scalefit.tables import Table, parse_mapping, read_table, resolve
+from scalefit.law.additive import Law
+from scalefit.options import Rows
 
 PLAIN = "params,tokens,loss,family\n1e9,2e10,3.25,a\n2e9,1e17,2.5,b\n"
 
@@ -236,8 +236,8 @@ def test_two_columns_that_look_the_same_are_told_apart_by_their_characters() -> 
 
 def test_headers_of_other_keyboards() -> None:
     law = Law.parse(f"loss ~ E + A/{COMPOSED}^a")
-    assert len(prepare_rows(CASES / "decomposed_header.csv", law, where=f"`{COMPOSED}` > 2e6").frame) == 12
-    assert len(prepare_rows(CASES / "full_width_header.csv", Law.parse("params")).frame) == 14
+    assert len(Rows(where=f"`{COMPOSED}` > 2e6").read(CASES / "decomposed_header.csv", law).frame) == 12
+    assert len(Rows().read(CASES / "full_width_header.csv", Law.parse("params")).frame) == 14
 
 
 def test_only_a_unit_is_called_a_unit() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalefit.datasets import (
+from scalefit.data.datasets import (
     data_directory,
     dataset_names,
     describe_dataset,
@@ -20,7 +20,7 @@ from scalefit.datasets import (
     published_value,
 )
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 
 ROWS = {
@@ -281,7 +281,7 @@ def test_unknown_published_value_lists_those_of_the_paper() -> None:
 
 
 def test_missing_data_folder_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scalefit.datasets.__file__", str(tmp_path / "scalefit" / "datasets.py"))
+    monkeypatch.setattr("scalefit.data.datasets.__file__", str(tmp_path / "scalefit" / "data" / "datasets.py"))
     with pytest.raises(DataError, match="missing from this installation; install it again"):
         data_directory()
 
@@ -289,7 +289,7 @@ def test_missing_data_folder_says_how_to_get_it(tmp_path: Path, monkeypatch: pyt
 def test_installed_wheel_layout_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = tmp_path / "scalefit" / "_data"
     shutil.copytree(data_directory(), installed)
-    monkeypatch.setattr("scalefit.datasets.__file__", str(tmp_path / "scalefit" / "datasets.py"))
+    monkeypatch.setattr("scalefit.data.datasets.__file__", str(tmp_path / "scalefit" / "data" / "datasets.py"))
     assert data_directory() == installed
     assert len(load_dataset("chinchilla")) == 245
 

@@ -99,7 +99,7 @@ def test_links_between_pages_lead_somewhere():
 @pytest.mark.parametrize("text", ["[a](nowhere.md)", "[a](fits.md#nothing)", "[a][scalefit.no.such]"])
 def test_a_broken_link_is_found(text):
     assert broken("law.md", text)
-    assert not broken("law.md", "[a](fits.md#coordinates), `[b](c.md)` and [d][scalefit.law.Law.parse]")
+    assert not broken("law.md", "[a](fits.md#coordinates), `[b](c.md)` and [d][scalefit.law.additive.Law.parse]")
 
 
 def test_every_public_name_has_a_place_on_an_api_page():
@@ -120,7 +120,7 @@ def test_every_public_name_has_a_place_on_an_api_page():
     ("said", "meant"),
     [
         ("see :func:`scalefit.fit`", "see [`scalefit.fit`][scalefit.leastsq.fit.fit]"),
-        ("by :meth:`Law.parse`", "by [`Law.parse`][scalefit.law.Law.parse]"),
+        ("by :meth:`Law.parse`", "by [`Law.parse`][scalefit.law.additive.Law.parse]"),
         (":mod:`scalefit.plots` and ``x``", "[`scalefit.plots`][scalefit.plots] and `x`"),
         ("see :func:`numpy.exp`::", "see `numpy.exp`:"),
     ],

@@ -11,8 +11,9 @@ import pytest
 
 from scalefit.allocation.cost import Cost
 from scalefit.comparison import compare
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError, ScalefitError, StudyError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.limits import check_count, check_seed
 from scalefit.posterior import bayes, parse_prior
@@ -20,7 +21,6 @@ from scalefit.report.reader import read_study
 from scalefit.results import Fit
 from scalefit.robustness import calibrate, sensitivity
 from scalefit.toy import ToyConfig, ToyGrid
-from scalefit.where import parse_where
 
 Run = Callable[..., tuple[Any, str, str]]
 FIT = ["fit", "chinchilla", "chinchilla"]

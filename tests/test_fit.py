@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.datasets import describe_dataset, load_dataset, published_value
+from scalefit.data.datasets import describe_dataset, load_dataset, published_value
 from scalefit.errors import DataError, FitFailed, LawError
 from scalefit.leastsq import fit
 from scalefit.results import NOT_CONVERGED

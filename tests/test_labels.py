@@ -16,17 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalefit.comparison.extrapolate import split_rows
-from scalefit.datasets import data_directory
+from scalefit.data.datasets import data_directory
+from scalefit.data.formats import frame_digest
+from scalefit.data.quantities import as_numbers
+from scalefit.data.rows import used_columns
+from scalefit.data.tables import read_table
 from scalefit.errors import DataError
-from scalefit.formats import frame_digest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.misfit import named_rows
-from scalefit.prepare import prepare_rows, used_columns
+from scalefit.options import Rows
 from scalefit.problem import build_problem
-from scalefit.quantities import as_numbers
 from scalefit.report.choice import choose
 from scalefit.robustness.variations import _cluster_columns
-from scalefit.tables import read_table
 
 Run = Callable[..., tuple[Any, str, str]]
 
@@ -65,17 +66,17 @@ def write(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("labels", ALIKE.values(), ids=ALIKE)
 def test_labels_that_are_one_number_stay_apart(tmp_path: Path, labels: list[str]) -> None:
     path = write(tmp_path / "runs.csv", as_csv(labels))
-    rows = prepare_rows(path, LAW, cluster="run").frame
+    rows = Rows(cluster="run").read(path, LAW).frame
     assert rows["run"].unique().tolist() == labels
     assert build_problem(LAW, rows, cluster="run").n_cluster == len(labels)
     law = Law.parse("loss ~ E[run] + A/params^alpha")
-    floors = [one.level for one in build_problem(law, prepare_rows(path, law).frame).parameters if one.level]
+    floors = [one.level for one in build_problem(law, Rows().read(path, law).frame).parameters if one.level]
     assert sorted(floors) == sorted((label,) for label in labels)
 
 
 def test_identifiers_next_to_an_empty_cell_keep_their_digits(tmp_path: Path) -> None:
     path = write(tmp_path / "runs.csv", as_csv([*ALIKE["identifiers"], ""]))
-    rows = prepare_rows(path, LAW, cluster="run", drop_invalid=True).frame
+    rows = Rows(cluster="run", drop_invalid=True).read(path, LAW).frame
     assert rows["run"].unique().tolist() == ALIKE["identifiers"]
     typed = read_table(path).frame["run"]
     assert typed.dropna().unique().tolist() == ALIKE["identifiers"]  # a float would make one of six
@@ -84,7 +85,7 @@ def test_identifiers_next_to_an_empty_cell_keep_their_digits(tmp_path: Path) -> 
 @pytest.mark.parametrize("labels", [ALIKE["powers"], ALIKE["identifiers"], ["1.1", "1.10", "true", '"a"', "[1, 2.50]"]])
 def test_numbers_of_json_are_labels_as_they_are_written(tmp_path: Path, labels: list[str]) -> None:
     path = write(tmp_path / "runs.jsonl", as_json_lines(labels))
-    rows = prepare_rows(path, LAW, cluster="run").frame
+    rows = Rows(cluster="run").read(path, LAW).frame
     assert rows["run"].unique().tolist() == [label.strip('"') for label in labels]
 
 
@@ -92,29 +93,29 @@ def test_labels_of_parquet_and_data_frames_are_faithful(tmp_path: Path) -> None:
     ids = [1234567890123456780 + i for i in range(4)]
     frame = pd.DataFrame({"params": SIZES, "loss": [4.0, 3.0, 2.5, 2.2], "run": ids, "half": [0.5, 1.0, 1e300, -0.25]})
     law = Law.parse("loss ~ E[run, half] + A/params^alpha")
-    rows = prepare_rows(frame, law).frame
+    rows = Rows().read(frame, law).frame
     assert rows["run"].tolist() == [str(one) for one in ids]
     assert rows["half"].tolist() == ["0.5", "1", "1e+300", "-0.25"]
     pytest.importorskip("pyarrow")
     frame["run"] = pd.array([*ids[:3], None], dtype="Int64")
     frame.to_parquet(tmp_path / "runs.parquet")
-    kept = prepare_rows(tmp_path / "runs.parquet", law, drop_invalid=True).frame
+    kept = Rows(drop_invalid=True).read(tmp_path / "runs.parquet", law).frame
     assert kept["run"].tolist() == [str(one) for one in ids[:3]]
 
 
 def test_a_column_is_text_as_a_label_and_a_number_as_a_quantity(tmp_path: Path) -> None:
     path = write(tmp_path / "runs.csv", "params,loss,w,run\n1e6,3.0,1.50,001\n1e7,2.5,2,002\n1e8,2.20,3,002\n")
-    rows = prepare_rows(path, LAW, weights="w", cluster="run", where="run > 1 and w > 1").frame
+    rows = Rows(weights="w", cluster="run", where="run > 1 and w > 1").read(path, LAW).frame
     assert rows["params"].tolist() == [1e7, 1e8]
     assert rows["w"].tolist() == [2.0, 3.0]
     assert rows["run"].tolist() == ["002", "002"]
-    assert prepare_rows(path, LAW, where='run == "001"').frame.index.tolist() == [1]
-    assert prepare_rows(path, LAW, where='w in ["1.50", "3"]').frame.index.tolist() == [1, 3]
+    assert Rows(where='run == "001"').read(path, LAW).frame.index.tolist() == [1]
+    assert Rows(where='w in ["1.50", "3"]').read(path, LAW).frame.index.tolist() == [1, 3]
 
 
 def test_what_nobody_asked_for_stays_as_it_is_written_and_can_serve_later(tmp_path: Path) -> None:
     text = "params,loss,seed,lr,note\n1e6,3.0,01,1e-3,x\n1e7,2.5,1,0.002,\n1e8,2.2,1,3e-3,y\n1e9,2.1,02,4e-3,z\n"
-    rows = used_columns(prepare_rows(write(tmp_path / "t.csv", text), LAW).frame, LAW, None, None)
+    rows = used_columns(Rows().read(write(tmp_path / "t.csv", text), LAW).frame, LAW, None, None)
     assert rows["seed"].tolist() == ["01", "1", "1", "02"]
     assert as_numbers(rows["lr"]).tolist() == [1e-3, 2e-3, 3e-3, 4e-3]  # type: ignore[union-attr]
     assert as_numbers(rows["note"]) is None
@@ -143,7 +144,7 @@ def test_plain_decimals_are_read_to_the_nearest_float(values: list[float], style
 
 @given(st.text("019+-.eE _,kB\n", max_size=8))
 def test_the_fast_reader_of_numbers_agrees_with_the_careful_one(text: str) -> None:
-    from scalefit.quantities import _decimals, is_missing, parse_number
+    from scalefit.data.quantities import _decimals, is_missing, parse_number
 
     quick = _decimals([text, "1.5"])
     if quick is not None and not is_missing(text):
@@ -160,7 +161,7 @@ def test_unused_columns_never_stop_anything(run: Run) -> None:
     assert (code, "40 of 40 rows" in out) == (0, True)
     assert run("show", "x.fit")[0] == 0
     frame = pd.DataFrame(records)
-    rows = prepare_rows(frame, Law.parse("chinchilla")).frame
+    rows = Rows().read(frame, Law.parse("chinchilla")).frame
     assert rows["betas"].iloc[0] == "[0.9, 0.95]"
     assert read_table("runs.json", typed=False).frame["betas"].iloc[0] == "[0.9, 0.95]"
 
@@ -197,7 +198,7 @@ def test_a_shipped_set_and_its_file_lead_to_one_study(name: str) -> None:
     typed, written = choose(name), choose(data_directory() / name / "table.csv")
     assert (typed.laws, typed.cluster) == (written.laws, written.cluster)
     frames = [
-        prepare_rows(source, Law.parse("params")).frame for source in (name, data_directory() / name / "table.csv")
+        Rows().read(source, Law.parse("params")).frame for source in (name, data_directory() / name / "table.csv")
     ]
     assert _cluster_columns(frames[0], Law.parse("params")) == _cluster_columns(frames[1], Law.parse("params"))
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalefit.errors import LawError
-from scalefit.law import PRESETS, Coef, Law, Term
-from scalefit.typeset import to_mathtext, to_typst
+from scalefit.law.additive import PRESETS, Coef, Law, Term
+from scalefit.law.typeset import to_mathtext, to_typst
 
 
 def test_parse_gives_the_tree():

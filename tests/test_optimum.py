@@ -18,7 +18,7 @@ from scalefit.allocation.cost import BY_SHAPE
 from scalefit.allocation.paths import optimal_paths
 from scalefit.allocation.result import amount
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit as run_fit
 
 CHINCHILLA = Law.parse("chinchilla")

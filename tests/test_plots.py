@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
 from scalefit.plots import KINDS, density, draw, forest, optima, pairs, residuals, save_figure, term

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from scalefit.allocation import optimum, printed_optimum
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit as run_fit
 from scalefit.plots import draw, frontier, save_figure
 from scalefit.plots.style import BLUE, GREY, RED, TEAL, new_axes

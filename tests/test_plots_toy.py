@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.plots.style import BLUE, RED, TEAL, svg_bytes
 from scalefit.plots.toy import convergence, exponent_map, local_slopes, losses, overlaps, represented, training

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scalefit.data.quantities import Guess, guess_header, is_missing, parse_column, parse_number, plain
 from scalefit.errors import DataError
-from scalefit.quantities import Guess, guess_header, is_missing, parse_column, parse_number, plain
 
 
 @pytest.mark.parametrize(

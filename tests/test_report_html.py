@@ -12,7 +12,8 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from scalefit.errors import MissingExtra, StudyError
-from scalefit.law import Law
+from scalefit.law.additive import Law
+from scalefit.law.typeset import to_mathml
 from scalefit.plots.style import new_panels, svg_bytes
 from scalefit.report import embed
 from scalefit.report.blocks import (
@@ -28,7 +29,6 @@ from scalefit.report.blocks import (
 )  # fmt: skip
 from scalefit.report.html import html_report
 from scalefit.report.text import equation
-from scalefit.typeset import to_mathml
 
 NASTY = """<b>&"'</b>"""
 NUMBERS = align_errors(["0.91 ± 0.11", "480 ± 120"])

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scalefit.datasets import PublishedValue
+from scalefit.data.datasets import PublishedValue
 from scalefit.errors import StudyError
-from scalefit.law import Law
+from scalefit.law.additive import Law
+from scalefit.options import Bayes, Rows
 from scalefit.problem import Parameter
 from scalefit.records import (
     NOT_CONVERGED,
@@ -49,12 +50,12 @@ def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **ch
         (), np.full(4, 900.0), np.full(4, 800.0), np.full(4, np.nan), khat=0.2,
     )  # fmt: skip
     fit = Fit(
-        law=LAW, engine="bayes", objective=Objective("student_t", None, "log"), value=1.0,
+        law=LAW, options=Bayes(), selection=Rows(), value=1.0,
         parameters=(*parameters, scale), point=point, findings=(), source=Source(table, table, 5), rows=rows,
         uncertainty=Uncertainty(
             "posterior", 0.95, spread, point - 2 * spread, point + 2 * spread, np.diag(spread**2), np.zeros(4), draws
         ),
-        optima=(), seed=0, version="0", label=table, posterior=found,
+        optima=(), version="0", label=table, posterior=found,
     )  # fmt: skip
     return replace(fit, **changes)  # type: ignore[arg-type]
 

@@ -14,13 +14,13 @@ from pypdf import PdfReader
 
 from scalefit.cli import main
 from scalefit.errors import MissingExtra
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.posterior import fit as sampling
 from scalefit.posterior import result as summarising
 from scalefit.records import (
     CONVERGED,
 )
-from scalefit.report import build_report, engines, read_study
+from scalefit.report import build_report, read_study, runners
 from scalefit.report.posterior_words import Question
 from scalefit.report.study import FitSpec
 
@@ -187,13 +187,13 @@ def test_the_printed_command_repeats_the_posterior(
 ) -> None:
     study = read_study(folder / "study.toml")
     monkeypatch.chdir(folder)
-    words = shlex.split(engines.command(study.spec("main")))
+    words = shlex.split(runners.command(study.spec("main")))
     assert words[1:3] == ["bayes", "runs.csv"]
     assert words[-2:] == ["--prior", "alpha=HalfNormal(2)"]
     monkeypatch.setattr("sys.argv", [*words, "--json"])
     with pytest.raises(SystemExit, match="0"):
         main()
-    fit = engines.run_spec(study.spec("main"), folder, None)
+    fit = runners.run_spec(study.spec("main"), folder, None)
     assert json.loads(capsys.readouterr().out)["mean"] == pytest.approx(fit.values, rel=1e-12)
     assert fit.status == CONVERGED
 
@@ -205,7 +205,7 @@ def test_every_option_of_a_posterior_is_in_its_command() -> None:
         "path": "fast",
         "draws": 4000,
     }
-    assert engines.command(
+    assert runners.command(
         FitSpec("x", "runs.csv", "loss ~ A/width^a + B/depth^b", engine="bayes", options=options)
     ) == (
         "scalefit bayes runs.csv \"loss ~ A/width^a + B/depth^b\" --prior 'a=HalfNormal(2)' --prior 'b=Uniform(0, 3)' "
@@ -233,8 +233,8 @@ def test_nuts_without_its_packages_is_refused_before_the_computing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "pymc" else real(name))
-    monkeypatch.setattr(engines, "run_spec", None)
+    monkeypatch.setattr(runners, "find_spec", lambda name: None if name == "pymc" else real(name))
+    monkeypatch.setattr(runners, "run_spec", None)
     with pytest.raises(MissingExtra, match=r"Fit 'mine', which asks for path = \"full\".*scalefit-reanalysis\[bayes\]"):
         build_report(one_posterior(tmp_path, 'path = "full"\n'))
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from scalefit.datasets import published_value
+from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
 from scalefit.records import Estimate
 from scalefit.report import build_report, sections, steps, work

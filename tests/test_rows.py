@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scalefit.data.rows import select_rows
+from scalefit.data.tables import Dropped, Table, read_table
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError
-from scalefit.law import Law
-from scalefit.prepare import prepare_rows
-from scalefit.rows import select_rows
-from scalefit.tables import Dropped, Table, read_table
-from scalefit.where import parse_where
+from scalefit.law.additive import Law
+from scalefit.options import Rows
 
 
 def table(text: str) -> Table:
@@ -221,13 +221,13 @@ NOTES = Path(__file__).parent / "cases" / "note_in_a_cell.csv"
 def test_a_row_that_the_condition_leaves_out_cannot_stop_anything() -> None:
     law = Law.parse("loss ~ E + A/N^a + B/tokens^b")
     for where in ('split == "val"', 'tokens > 1e9 and split == "val"', 'split == "val" and tokens > 1e9'):
-        rows = prepare_rows(NOTES, law, where=where)
+        rows = Rows(where=where).read(NOTES, law)
         assert rows.frame.index.tolist() == list(range(2, 21))
         assert rows.dropped[0].words == f"kept rows where {parse_where(where)}; 1 dropped"
     bad = re.escape("row 1 (line 2), column 'tokens': 'see notes' is not a number")
     for condition in (None, "N > 0", "tokens > 1e9", 'tokens > 1e9 or split == "old"'):
         with pytest.raises(DataError, match=bad):
-            prepare_rows(NOTES, law, where=condition)
+            Rows(where=condition).read(NOTES, law)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pytest
 
 import scalefit
 from scalefit.cli import main
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
+from scalefit.options import Rows
 from scalefit.posterior import bayes
-from scalefit.prepare import prepare_rows
 from scalefit.problem import build_problem
 from scalefit.robustness import Answer, Choice, Sensitivity, sensitivity
 from scalefit.robustness.variations import default_vary, expand, read_vary, split_values
@@ -159,9 +159,7 @@ def test_what_is_varied_by_default_follows_from_data_and_law(
     base = BASE | {"drop_highest_loss": 0, "ties": "drop"} | options
     parsed = Law.parse(law)
     where = None if data == "chinchilla" else "train_set != ''"
-    frame = prepare_rows(
-        data, parsed, where=where, drop_highest_loss=base["drop_highest_loss"], ties=base["ties"]
-    ).frame
+    frame = Rows(where=where, drop_highest_loss=base["drop_highest_loss"], ties=base["ties"]).read(data, parsed).frame
     problem = build_problem(parsed, frame)
     param = "a_m" if law == "width_depth" else "alpha"
     vary = default_vary(frame, parsed, problem, base, param, cut=base["drop_highest_loss"], pooled=False)

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.data.tables import Dropped
 from scalefit.errors import StudyError
-from scalefit.law import Law
+from scalefit.law.additive import Law
+from scalefit.options import LeastSquares, Rows
 from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Objective, Source, Uncertainty
 from scalefit.report import sentences as say
@@ -17,7 +19,6 @@ from scalefit.report.published import PublishedPoint, objective_at, published_po
 from scalefit.report.spec import Published
 from scalefit.report.text import fill, join, runs, spoken
 from scalefit.results import Fit
-from scalefit.tables import Dropped
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
 
@@ -30,13 +31,13 @@ def made(alpha: float = 0.9, se: float = 0.1, **changes: object) -> Fit:
     spread = np.array([0.02, 0.1, se])
     kinds = ("floor", "coefficient", "exponent")
     fit = Fit(
-        law=LAW, engine="least squares", objective=Objective("squared", None, "log"), value=7e-4,
+        law=LAW, options=LeastSquares(), selection=Rows(), value=7e-4,
         parameters=tuple(Parameter(coef, (), kind) for coef, kind in zip(LAW.parameters, kinds, strict=True)),
         point=point, findings=(), source=Source("runs", "0" * 64, 5), rows=rows,
         uncertainty=Uncertainty(
             "pairs bootstrap", 0.95, spread, point - 2 * spread, point + 2 * spread, np.diag(spread**2), spread / 2
         ),
-        optima=(LocalOptimum(7e-4, tuple(point), 9, True),), seed=0, version="0",
+        optima=(LocalOptimum(7e-4, tuple(point), 9, True),), version="0",
     )  # fmt: skip
     return replace(fit, **changes)  # type: ignore[arg-type]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalefit.datasets import load_dataset
-from scalefit.law import Law
+from scalefit.data.datasets import load_dataset
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.problem import build_problem
 from scalefit.solver.batch import (

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from scalefit.data.sources import dataset_of, file_name, locate, size_limit
+from scalefit.data.tables import read_table
 from scalefit.errors import DataError
 from scalefit.report.provenance import file_digest
-from scalefit.sources import dataset_of, file_name, locate, size_limit
-from scalefit.tables import read_table
 
 Run = Callable[..., tuple[Any, str, str]]
 

@@ -11,7 +11,7 @@ import pytest
 
 from scalefit import load_fit
 from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.leastsq.diagnose import Evidence, diagnose
 from scalefit.leastsq.resample import _answers

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalefit.data.tables import Table, read_table, resolve
 from scalefit.errors import DataError, MissingExtra
-from scalefit.tables import Table, read_table, resolve
 
 PLAIN = "params,tokens,loss,family\n1e9,2e10,3.25,a\n2e9,1e17,2.5,b\n"
 

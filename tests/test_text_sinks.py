@@ -24,7 +24,7 @@ from pypdf import PdfReader
 
 from scalefit.errors import ScalefitError
 from scalefit.escape import literal, one_line
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.plots import fonts
 from scalefit.plots.draws import axis_name
 from scalefit.plots.fit import residuals

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scalefit.datasets import load_dataset
-from scalefit.law import Law
+from scalefit.data.datasets import load_dataset
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit, to_lmfit
 from scalefit.leastsq.covariance import _powell, sandwich
 from scalefit.problem import build_problem

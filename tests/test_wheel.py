@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import scalefit
-from scalefit.datasets import dataset_names
+from scalefit.data.datasets import dataset_names
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.where import Where, parse_where
 
 FRAME = pd.DataFrame(
     {

@@ -8,9 +8,9 @@ from functools import partial
 
 from docs.generate import studies
 from docs.generate.api import ROOT
-from scalefit.law import PRESETS
+from scalefit.data.quantities import ALIASES
+from scalefit.law.additive import PRESETS
 from scalefit.plots import KINDS
-from scalefit.quantities import ALIASES
 from scalefit.toy.grid import DEFAULT_GRID
 
 FILES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/RESULTS.md": "measurements.md"}

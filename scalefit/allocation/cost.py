@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
-from scalefit.law import STEEPEST, format_value
+from scalefit.law.additive import STEEPEST, format_value
 
 __all__ = ["BY_SHAPE", "BY_SIZE", "Cost"]
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.allocation.cost import Cost
 from scalefit.allocation.mixtures import Mixture, mixture
 from scalefit.allocation.result import Interval, Optimum
 from scalefit.allocation.run import optimum
 from scalefit.allocation.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Line, Point
+from scalefit.data.tables import Table
 from scalefit.errors import DataError
-from scalefit.law import Law
-from scalefit.prepare import prepare_rows
+from scalefit.law.additive import Law
+from scalefit.options import ISOFLOP, Budgets, Rows, gather, takes
+from scalefit.options.verbs import QUANTITIES
 from scalefit.records import NOT_IDENTIFIED, Finding
 from scalefit.results import Fit
-from scalefit.tables import Table
 
 __all__ = ["isoflop"]
 
@@ -34,40 +34,31 @@ BUDGETS = 3  # minima that a line with an interval needs
 LOOSE = 0.5  # error of the log of a minimum from which on it is left out: known to a factor only
 WIDE = 0.5  # width of an exponent's interval from which on it is not identified: it could be 0 to 1 at most
 FEW = 6  # budgets below which a line is said to rest on few
-QUANTITIES = ("loss", "params", "tokens", "flops")
 SAME = 1.02  # ratio of two ways to count compute up to which they are one
 ROUNDING = 1e-9  # of ln flops
 
 
 @overload
 def isoflop(
-    data: str | os.PathLike[str] | pd.DataFrame, *, by: None = None, tolerance: float = 0.0, where: str | None = None,
-    mapping: Mapping[str, str] | None = None, derive: Iterable[str] = (), drop_invalid: bool = False,
-    level: float = 0.95, beside: Fit | None = None, cost: str | Cost | None = None, label: str = "",
+    data: str | os.PathLike[str] | pd.DataFrame, *options: Rows | Budgets, by: None = None, beside: Fit | None = None,
+    label: str = "", **keywords: Any,
 ) -> IsoFlop: ...  # fmt: skip
 
 
 @overload
 def isoflop(
-    data: str | os.PathLike[str] | pd.DataFrame, *, by: str, tolerance: float = 0.0, where: str | None = None,
-    mapping: Mapping[str, str] | None = None, derive: Iterable[str] = (), drop_invalid: bool = False,
-    level: float = 0.95, beside: Fit | None = None, cost: str | Cost | None = None, label: str = "",
+    data: str | os.PathLike[str] | pd.DataFrame, *options: Rows | Budgets, by: str, beside: Fit | None = None,
+    label: str = "", **keywords: Any,
 ) -> dict[str, IsoFlop]: ...  # fmt: skip
 
 
+@takes(*ISOFLOP)
 def isoflop(
     data: str | os.PathLike[str] | pd.DataFrame,
-    *,
-    by: str | None = None,
-    tolerance: float = 0.0,
-    where: str | None = None,
-    mapping: Mapping[str, str] | None = None,
-    derive: Iterable[str] = (),
-    drop_invalid: bool = False,
-    level: float = 0.95,
+    *options: Rows | Budgets,
     beside: Fit | None = None,
-    cost: str | Cost | None = None,
     label: str = "",
+    **keywords: Any,
 ) -> IsoFlop | dict[str, IsoFlop]:
     """Find the best size at each budget and the power of compute through them.
 
@@ -85,21 +76,15 @@ def isoflop(
     ----------
     data : str, path or DataFrame
         As for a fit; with loss, params and flops. Tokens are flops / (6 params) where they are missing.
-    by : str, optional
-        A label column: every level is analysed by itself.
-    tolerance : float
-        Difference of ``ln flops`` up to which runs count as one budget; 0 for equal budgets. The fullest windows of
-        that width are taken first.
-    where, mapping, derive, drop_invalid
-        As for a fit.
-    level : float
-        Probability of the intervals.
+    *options : Rows, Budgets
+        Options as values.
     beside : Fit, optional
         A fit of a law in params and tokens, shown as approach 3; its own level where the fit is grouped by ``by``.
-    cost : str or Cost, optional
-        For that fit, as for :func:`scalefit.optimum`.
     label : str
         A name; the table's own when empty.
+    **keywords
+        Fields of :class:`scalefit.options.Rows`, apart from those that choose by loss, weigh or cluster, and of
+        :class:`scalefit.options.Budgets`, which are listed there.
 
     Returns
     -------
@@ -120,11 +105,14 @@ def isoflop(
     >>> {name: round(one.approach("approach 2").exponent.value, 2) for name, one in corpora.items()}
     {'comma': 0.4, 'dclm': 0.42, 'nemotron': 0.42}
     """
-    _check(by, tolerance, level, beside, cost)
-    table = prepare_rows(
-        data, COLUMNS, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
-        labels=() if by is None else (by,),
-    )  # fmt: skip
+    chosen, how = gather(ISOFLOP, options, keywords)
+    if how.cost is not None and beside is None:
+        raise DataError(
+            f"cost {str(how.cost)!r} has no effect without a fit: it is how approach 3 counts compute, and approaches "
+            "1 and 2 take the flops of the table; give a fit (--beside) or leave the cost out"
+        )
+    by, tolerance, level = how.by, how.tolerance, how.level
+    table = chosen.read(data, COLUMNS, labels=() if by is None else (by,))
     table = replace(table, name=label or table.name)
     parts = {"": table.frame} if by is None else {str(text): rows for text, rows in table.frame.groupby(by, sort=True)}
     groups = {
@@ -138,26 +126,12 @@ def isoflop(
             + ", such as 0.1, if budgets are only nearly equal"
         )
     found = {}
-    for text, part in groups.items():
+    for text, runs in groups.items():
         at = {} if by is None else {by: text}
         other = {} if beside is None or by not in beside.law.groups else at
-        parametric = None if beside is None else optimum(beside, cost=cost, level=level, at=other)
-        found[text] = _analysed(table, part, at, tolerance, level, parametric)
+        parametric = None if beside is None else optimum(beside, cost=how.cost, level=level, at=other)
+        found[text] = _analysed(table, runs, at, tolerance, level, parametric)
     return found if by is not None else found[""]
-
-
-def _check(by: str | None, tolerance: float, level: float, beside: Fit | None, cost: str | Cost | None) -> None:
-    if not 0 < level < 1:
-        raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    if not 0 <= tolerance < math.inf:
-        raise DataError(f"tolerance is {tolerance}; it must be 0 (equal budgets) or positive, such as 0.1")
-    if by in QUANTITIES:
-        raise DataError(f"by is {by!r}, a quantity of the analysis itself; give a column of labels, such as a corpus")
-    if cost is not None and beside is None:
-        raise DataError(
-            f"cost {str(cost)!r} has no effect without a fit: it is how approach 3 counts compute, and approaches 1 "
-            "and 2 take the flops of the table; give a fit (--beside) or leave the cost out"
-        )
 
 
 def _analysed(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalefit.allocation.cost import Cost
 from scalefit.allocation.paths import Paths
 from scalefit.errors import DataError, closest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.rounding import rounded
 

@@ -15,7 +15,7 @@ from scalefit.allocation.cost import BY_SHAPE, BY_SIZE, Cost
 from scalefit.allocation.paths import Paths, optimal_paths
 from scalefit.allocation.result import RATIO, Optimum
 from scalefit.errors import DataError, closest
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED

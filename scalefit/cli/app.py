@@ -19,7 +19,7 @@ from scalefit.files import brief
 from scalefit.terminal import safe_streams
 from scalefit.version import __version__
 
-__all__ = ["Application", "Json", "Out", "Table", "app", "assignments", "main"]
+__all__ = ["Application", "Json", "LawText", "Out", "Table", "app", "assignments", "main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,6 +59,7 @@ app = Application(
 )
 
 Table = Annotated[str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON), - for stdin, or a data set's name.")]
+LawText = Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
 

@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from scalefit.errors import DataError, closest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 
-__all__ = ["check_plot", "mapped_columns", "refuse_idle"]
+__all__ = ["check_mapping", "check_plot", "refuse_idle"]
 
 DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which others are computed
 
 
-def mapped_columns(
-    mapping: list[str] | None,
-    law: str | Law,
-    derive: Iterable[str] | None = None,
-    where: str | None = None,
-    *others: str | None,
-) -> dict[str, str] | None:
-    """Read ``--map``, and refuse a column that the law and the other options have no use for.
+def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> None:
+    """Refuse ``--map`` of a column that neither the law nor the other options have a use for.
 
     Parameters
     ----------
-    mapping : list of str or None
-        As given.
+    given : mapping
+        The options by name; those of rows are looked at.
     law : str or Law
         The law.
-    derive : iterable of str, optional
-        Columns that may be computed.
-    where : str, optional
-        The condition on rows.
-    *others : str or None
-        Columns that further options name, such as those of weights and clusters.
-
-    Returns
-    -------
-    dict or None
-        The mapping.
+    *others : str
+        Columns that further options name.
 
     Raises
     ------
     DataError
         For a name that nothing asks for.
     """
-    from scalefit.tables import parse_mapping
-    from scalefit.where import parse_where
+    from scalefit.data.where import parse_where
 
+    mapping = given.get("mapping")
     if mapping is None:
-        return None
-    found = parse_mapping(mapping)
+        return
     law = law if isinstance(law, Law) else Law.parse(law)
-    used = [law.response, *law.variables, *law.groups, *(one for one in others if one)]
-    used += parse_where(where).columns if where else ()
-    if derive or "tokens" in used:
+    named = [given.get(name) for name in ("weights", "cluster")]
+    used = [law.response, *law.variables, *law.groups, *(one for one in named if one), *others]
+    used += parse_where(given["where"]).columns if given.get("where") else ()
+    if given.get("derive") or "tokens" in used:
         used += DERIVED  # tokens are computed from flops and params without being asked for
-    for name in found:
+    for name in mapping:
         if name not in used:
             raise DataError(
-                f"--map {name}={found[name]} has no effect, for nothing uses a column {name!r}; "
+                f"--map {name}={mapping[name]} has no effect, for nothing uses a column {name!r}; "
                 f"{closest(name, dict.fromkeys(used))}"
             )
-    return found
 
 
 def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: str = "") -> None:

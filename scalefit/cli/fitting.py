@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit.cli.app import Json, Out, Table, app, assignments
-from scalefit.cli.effects import check_plot, mapped_columns, refuse_idle
+from scalefit.cli.app import Json, LawText, Out, Table, app
+from scalefit.cli.effects import check_mapping, check_plot
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
+from scalefit.options import BAYES, FIT
 from scalefit.terminal import Progress, check_writable, print_fit
 
 if TYPE_CHECKING:
@@ -19,36 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
-NO_CUT = "without --drop-highest-loss"
 UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
 
 
 @app.command(name="fit")
-def fit_command(
-    ctx: typer.Context,
-    table: Table,
-    law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
-    loss: Annotated[str, typer.Option(help="squared or huber.")] = "squared",
-    delta: Annotated[float, typer.Option(help="Where Huber's loss turns linear.")] = 1e-3,
-    space: Annotated[str, typer.Option(help="Residuals of the log loss or of the loss: log or linear.")] = "log",
-    where: Annotated[str | None, typer.Option(help="Rows to use: 'tokens > 1e9 and subset == \"hot\"'.")] = None,
-    drop_highest_loss: Annotated[int, typer.Option(help="Leave out the K highest losses.")] = 0,
-    ties: Annotated[str, typer.Option(help="drop: strictly below the K-th highest; keep: exactly K rows.")] = "drop",
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="params=N,tokens=D_B*1e9,loss=val_loss")] = None,
-    derive: Annotated[list[str] | None, typer.Option(help="Compute a missing column: params or flops.")] = None,
-    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="Drop and count unusable rows.")] = False,
-    weights: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="Column whose rows share an error.")] = None,
-    exponents: Annotated[str, typer.Option(help="nonnegative or free.")] = "nonnegative",
-    uncertainty: Annotated[
-        str, typer.Option(help="pairs, jackknife, gauss-newton, hc3, cluster or profile.")
-    ] = "pairs",
-    bootstrap: Annotated[int, typer.Option(help="Resamples; 0 for HC3 or cluster errors.")] = 4000,
-    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Seed of restarts and resamples.")] = 0,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+@with_options(*FIT)
+def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
     """Fit a law to a table.
 
     Example: scalefit fit chinchilla chinchilla --loss huber --drop-highest-loss 5
@@ -56,20 +34,13 @@ def fit_command(
     from scalefit.leastsq import fit
     from scalefit.storage import fit_record
 
-    refuse_idle(
-        ctx, delta=loss != "huber" and "without --loss huber", ties=not drop_highest_loss and NO_CUT,
-        bootstrap=bootstrap > 0 and uncertainty != "pairs" and f"with --uncertainty {uncertainty}",
-        cluster=uncertainty in UNCLUSTERED and f"with --uncertainty {uncertainty}; use pairs, jackknife or cluster",
-    )  # fmt: skip
-    columns = mapped_columns(mapping, law, derive, where, weights, cluster)
+    method = given["uncertainty"]
+    by_rows = method in UNCLUSTERED and f"with --uncertainty {method}; use pairs, jackknife or cluster"
+    given.refuse_idle(FIT, cluster=by_rows)
+    check_mapping(given, law)
     check_writable(out)
     with Progress() as progress:
-        result = fit(
-            table, law, loss=loss, delta=delta, space=space, exponents=exponents, where=where,
-            drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
-            drop_invalid=drop_invalid, weights=weights, cluster=cluster, uncertainty=uncertainty,
-            bootstrap=bootstrap, level=level, seed=seed, throw=False, progress=progress,
-        )  # fmt: skip
+        result = fit(table, law, throw=False, progress=progress, **given)
     if out is not None:
         result.save(out)
     if as_json:
@@ -84,46 +55,19 @@ def fit_command(
 
 
 @app.command(name="bayes")
-def bayes_command(
-    ctx: typer.Context,
-    table: Table,
-    law: Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")],
-    likelihood: Annotated[str, typer.Option(help="student_t or normal, of the log loss.")] = "student_t",
-    cluster: Annotated[str | None, typer.Option(help="Column whose rows share a random shift.")] = None,
-    prior: Annotated[list[str] | None, typer.Option(help="name=Dist(args), such as alpha=HalfNormal(2).")] = None,
-    pool: Annotated[list[str] | None, typer.Option(help="name=none, partial or full.")] = None,
-    path: Annotated[str, typer.Option(help="auto, fast (importance sampling) or full (NUTS).")] = "auto",
-    draws: Annotated[int, typer.Option(help="Draws to keep.")] = 4000,
-    where: Annotated[str | None, typer.Option(help="As for fit.")] = None,
-    drop_highest_loss: Annotated[int, typer.Option(help="As for fit.")] = 0,
-    ties: Annotated[str, typer.Option(help="As for fit.")] = "drop",
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
-    derive: Annotated[list[str] | None, typer.Option(help="As for fit.")] = None,
-    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="As for fit.")] = False,
-    weights: Annotated[str | None, typer.Option(help="As for fit.")] = None,
-    exponents: Annotated[str, typer.Option(help="As for fit.")] = "nonnegative",
-    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+@with_options(*BAYES)
+def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
     """Sample the posterior of a law: importance sampling in a second, NUTS where that is not enough.
 
     Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
     """
     from scalefit.posterior import bayes, posterior_record
 
-    refuse_idle(ctx, ties=not drop_highest_loss and NO_CUT)
-    columns = mapped_columns(mapping, law, derive, where, weights, cluster)
+    given.refuse_idle(BAYES)
+    check_mapping(given, law)
     check_writable(out)
     with Progress() as progress:
-        result = bayes(
-            table, law, likelihood=likelihood, cluster=cluster, priors=assignments(prior, "--prior"),
-            pool=assignments(pool, "--pool"), path=path, draws=draws, where=where,
-            drop_highest_loss=drop_highest_loss, ties=ties, mapping=columns, derive=derive or (),
-            drop_invalid=drop_invalid, weights=weights, exponents=exponents, level=level, seed=seed,
-            throw=False, progress=progress,
-        )  # fmt: skip
+        result = bayes(table, law, throw=False, progress=progress, **given)
     if out is not None:
         result.save(out)
     if as_json:
@@ -209,9 +153,9 @@ def _record(result: Fit) -> dict[str, Any]:
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
     import pandas as pd
 
-    from scalefit.quantities import parse_number
-    from scalefit.rows import select_rows
-    from scalefit.tables import parse_mapping, read_table, resolve
+    from scalefit.data.quantities import parse_number
+    from scalefit.data.rows import select_rows
+    from scalefit.data.tables import parse_mapping, read_table, resolve
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
     if at is not None and table is not None:
@@ -236,7 +180,9 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
         return result.rows
     else:
         rows = read_table(table, typed=False)
+    columns = parse_mapping(mapping) if mapping else None
+    check_mapping({"mapping": columns}, result.law)
     return select_rows(
         rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        mapping=mapped_columns(mapping, result.law) if table is not None else None,
+        mapping=columns,
     ).frame  # fmt: skip

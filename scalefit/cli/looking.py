@@ -23,7 +23,7 @@ def datasets(
     as_json: Json = False,
 ) -> None:
     """List the shipped data sets, or describe one: source, licence, columns, known problems."""
-    from scalefit.datasets import dataset_names, describe_dataset
+    from scalefit.data.datasets import dataset_names, describe_dataset
 
     infos = [describe_dataset(one) for one in ([name] if name else dataset_names())]
     if as_json:
@@ -63,9 +63,9 @@ def report(
 
     Example: scalefit report reports/chinchilla-width/study.toml, or: scalefit report --new my-study --data runs.csv
     """
+    from scalefit.data.tables import parse_mapping
     from scalefit.report import new_study
     from scalefit.report.build import build_study
-    from scalefit.tables import parse_mapping
 
     if (study is None) == (new is None) or (new is None) != (data is None):
         raise DataError("give a study.toml to build, or --new FOLDER with --data TABLE to start one")
@@ -98,7 +98,7 @@ def info(as_json: Json = False) -> None:
     from importlib import metadata
     from importlib.util import find_spec
 
-    from scalefit.datasets import data_directory
+    from scalefit.data.datasets import data_directory
     from scalefit.solver.compiled import cache_is_cold
 
     extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed"}

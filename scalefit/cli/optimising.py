@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, Table, app, assignments
-from scalefit.cli.effects import mapped_columns
+from scalefit.cli.effects import check_mapping
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
+from scalefit.options import ISOFLOP
 from scalefit.terminal import check_writable
 
 __all__ = ["isoflop_command", "optimum_command"]
@@ -55,19 +57,13 @@ def optimum_command(
 
 
 @app.command(name="isoflop")
+@with_options(*ISOFLOP)
 def isoflop_command(
     table: Table,
-    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="One answer for each label of this column.")] = None,
-    tolerance: Annotated[float, typer.Option(help="Difference of ln flops within one budget; 0 for equal ones.")] = 0.0,
+    given: Given,
     beside: Annotated[
         Path | None, typer.Option(metavar="FIT", help="A saved fit in params and tokens: approach 3.")
     ] = None,
-    cost: CostText = None,
-    where: Annotated[str | None, typer.Option(help="As for fit.")] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
-    derive: Annotated[list[str] | None, typer.Option(help="As for fit.")] = None,
-    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="As for fit.")] = False,
-    level: Level = 0.95,
     as_json: Json = False,
 ) -> None:
     """Find the best size at each budget straight from the runs (approaches 1 and 2 of Hoffmann et al. 2022).
@@ -79,11 +75,8 @@ def isoflop_command(
     from scalefit.allocation.sweeps import levels_text
     from scalefit.storage import load_fit
 
-    found = isoflop(
-        table, by=by, tolerance=tolerance, where=where, mapping=mapped_columns(mapping, COLUMNS, derive, where, by),
-        derive=derive or (), drop_invalid=drop_invalid, level=level, cost=cost,
-        beside=None if beside is None else load_fit(beside),
-    )  # fmt: skip
+    check_mapping(given, COLUMNS, *([given["by"]] if given["by"] else []))
+    found = isoflop(table, beside=None if beside is None else load_fit(beside), **given)
     if isinstance(found, IsoFlop):
         _show(found, as_json)
     else:
@@ -93,7 +86,7 @@ def isoflop_command(
 
 def _budgets(texts: list[str] | None) -> list[float] | None:
     """Read budgets, several to an option."""
-    from scalefit.quantities import parse_number
+    from scalefit.data.quantities import parse_number
 
     if texts is None:
         return None

@@ -11,7 +11,9 @@ import typer
 
 from scalefit.cli.app import Application, Json, app
 from scalefit.cli.effects import check_plot, refuse_idle
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
+from scalefit.options import CHECK
 from scalefit.terminal import Progress, check_writable
 
 if TYPE_CHECKING:
@@ -119,8 +121,8 @@ def toy_show(
 def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
     import pandas as pd
 
+    from scalefit.data.where import parse_where
     from scalefit.toy.records import sweep_records
-    from scalefit.where import parse_where
 
     records = sweep_records(folder)
     if where is None:
@@ -160,7 +162,8 @@ def _cell(record: dict[str, Any], name: str) -> str:
 
 
 @toy.command(name="check")
-def toy_check(folder: Sweep, as_json: Json = False) -> None:
+@with_options(*CHECK)
+def toy_check(folder: Sweep, given: Given, as_json: Json = False) -> None:
     """Fit a sweep as real runs are fitted, and compare with 1/m, with theory and with language models.
 
     Example: scalefit toy check sweep
@@ -168,5 +171,5 @@ def toy_check(folder: Sweep, as_json: Json = False) -> None:
     from scalefit.consistency import check_sweep
 
     with Progress() as progress:
-        check = check_sweep(folder, progress=progress)
+        check = check_sweep(folder, progress=progress, **given)
     print(json.dumps(check.record(), indent=1) if as_json else check.summary())

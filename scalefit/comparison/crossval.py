@@ -8,7 +8,6 @@ the law is sampled again without the unit: then the number is exact up to Monte 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +20,13 @@ from scalefit.names import printed_level
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
 from scalefit.problem import label_codes
+from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
 __all__ = ["CrossValidation", "LawScore", "leave_one_out", "rank_laws"]
 
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 REFIT_DRAWS = 1000
 CLOSE_CALL = 4.0  # a difference of log scores below which laws predict alike (Sivula, Magnusson, Vehtari 2020)
@@ -98,7 +97,7 @@ class LawScore(NamedTuple):
 
 
 def leave_one_out(
-    fit: Fit, *, by: str = "row", label: str = "", exact: bool = True, progress: Report | None = None
+    fit: Fit, *, by: str = "row", label: str = "", exact: bool = True, progress: Progress | None = None
 ) -> CrossValidation:
     """Score a posterior by what it says of each unit from all others.
 
@@ -154,9 +153,9 @@ def _units(fit: Fit, density: Density, by: str, label: str) -> tuple[NDArray[np.
         return order, tuple(f"row {row}" for row in fit.rows.index)
     if by not in fit.rows.columns:
         raise DataError(f"{label} has no column {by!r} to leave out; {closest(by, map(str, fit.rows.columns))}")
-    if density.blocks.shifted and by != fit.source.cluster:
+    if density.blocks.shifted and by != fit.selection.cluster:
         raise DataError(
-            f"{label} shares a shift within each {fit.source.cluster!r}; leave out that column, or single rows"
+            f"{label} shares a shift within each {fit.selection.cluster!r}; leave out that column, or single rows"
         )
     if (missing := fit.rows.index[fit.rows[by].isna()]).size:
         raise DataError(f"row {missing[0]} of {label} has no {by!r}; leave out a column without gaps")
@@ -186,7 +185,7 @@ def _without(fit: Fit, density: Density, code: NDArray[np.int64], by: str, u: in
     kept = np.ones(len(fit.rows), dtype=bool)
     kept[density.problem.order[code == u]] = False
     try:
-        other = refit(fit, rows=fit.rows[kept], draws=REFIT_DRAWS)
+        other = refit(fit, fit.rows[kept], chosen=True, draws=REFIT_DRAWS, path="auto")
     except DataError:
         return None
     if other.keys != fit.keys or other.status == NOT_CONVERGED:

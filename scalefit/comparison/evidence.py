@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from scalefit.comparison.refit import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name, read_name
 from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior

@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from scipy import special
 
 from scalefit.comparison.refit import density_of, posterior_draws, posterior_of, refit
+from scalefit.data.quantities import as_numbers
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_level
 from scalefit.posterior.density import Density
 from scalefit.problem import label_texts, predict_law
-from scalefit.quantities import as_numbers
 from scalefit.results import Fit
-from scalefit.where import parse_where
 
 __all__ = ["HeldOut", "Split", "held_out_score", "split_rows"]
 
 Array = NDArray[np.float64]
 
 LARGEST = 0.2  # share of the rows held out when only a column is named
+DRAWS = 4000  # of the posterior of the rows that are kept
 LEVEL = 0.9  # of the predictive intervals whose coverage is counted
 SMALLEST = 3  # rows that a score needs
 
@@ -156,10 +157,10 @@ def held_out_score(fit: Fit, split: Split, *, label: str = "") -> HeldOut:
             words = printed_level(tuple(new), ", ")
             raise DataError(f"{label}: {group} {words} occurs only among the held-out rows; hold out others")
     if fit.posterior is None:
-        small = refit(fit, rows=train)
+        small = refit(fit, train, chosen=True, cluster=None, uncertainty="gauss-newton")
         gap = np.log(test[fit.law.response].to_numpy(float) / predict_law(small.law, small.natural, test))
         return _score(label, small, gap, math.nan, math.nan)
-    small = refit(fit, rows=train, priors=_blind_priors(fit))
+    small = refit(fit, train, chosen=True, priors=_blind_priors(fit), draws=DRAWS, path="auto")
     if small.keys != fit.keys:
         raise DataError(f"{label}: a level has no rows left to fit; hold out others")
     density, draws = density_of(fit), posterior_draws(small)

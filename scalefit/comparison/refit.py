@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import DataError
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit as least_squares
-from scalefit.names import Key, spread_name
+from scalefit.names import spread_name
+from scalefit.options import LeastSquares, Rows
 from scalefit.posterior import bayes
 from scalefit.posterior.density import Density, build_density
 from scalefit.problem import build_problem
+from scalefit.progress import Progress
 from scalefit.records import Posterior
 from scalefit.results import Fit
 
@@ -39,55 +42,75 @@ def posterior_draws(fit: Fit) -> NDArray[np.float64]:
 
 def refit(
     fit: Fit,
+    data: str | os.PathLike[str] | pd.DataFrame | None = None,
+    law: str | Law | None = None,
     *,
-    rows: pd.DataFrame | None = None,
-    law: Law | None = None,
-    priors: Mapping[Key, str] | None = None,
-    draws: int = 4000,
-    path: str = "auto",
+    chosen: bool = False,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> Fit:
     """Fit as ``fit`` was fitted, apart from what is given.
 
     Parameters
     ----------
     fit : Fit
-        Where engine, law, likelihood or loss, cluster, weights, pooling and priors come from.
-    rows : DataFrame, optional
-        Other rows, with the same columns.
-    law : Law, optional
-        Another law; priors of parameters that it lacks are left out.
-    priors : mapping, optional
-        All priors by coefficient and level, in place of the fit's.
-    draws : int
-        Draws of a posterior. Least squares comes without a bootstrap.
-    path : {"auto", "fast", "full"}
-        How to sample a posterior.
+        Where law, engine, options, label and, of a posterior, the priors come from.
+    data : str, path or DataFrame, optional
+        Another table, from which rows and columns are chosen as they were for the fit; its own rows when omitted.
+    law : str or Law, optional
+        Another law; priors and pooling of parameters that it lacks are left out.
+    chosen : bool
+        Whether ``data`` holds rows that are chosen already and stand under the names of the law, as those of the fit
+        do; only weights and clusters are then looked for.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    **changes
+        Fields of :class:`scalefit.options.Rows` and of the options of the fit's engine, such as ``where="loss < 8"``,
+        ``likelihood="normal"`` or ``priors={...}``, which take the place of all priors of the fit.
 
     Returns
     -------
     Fit
         The new result, whatever its status.
+
+    Raises
+    ------
+    LawError, DataError
+        When the law or the rows cannot be used.
+    TypeError
+        For a change that is no option of this engine.
+
+    Examples
+    --------
+    The same law on other rows, and the same rows under another loss:
+
+    >>> import scalefit
+    >>> result = scalefit.fit("chinchilla", "chinchilla", drop_highest_loss=5, bootstrap=0)
+    >>> scalefit.refit(result, where="tokens > 5e9").n_rows
+    162
+    >>> scalefit.refit(result, loss="huber").objective.loss
+    'huber'
     """
-    data, law = fit.rows if rows is None else rows, law or fit.law
-    weights, cluster = fit.objective.weights, fit.source.cluster
-    if fit.posterior is None:
-        return least_squares(
-            data, law, loss=fit.objective.loss, delta=fit.objective.delta or 1e-3, space=fit.objective.space,
-            exponents=fit.objective.exponents, weights=weights, uncertainty="gauss-newton", seed=fit.seed,
-            throw=False, label=fit.label,
-        )  # fmt: skip
-    if cluster is not None and not data[cluster].duplicated().any():
-        raise DataError(f"every cluster of {cluster!r} has one row left, so a shift cannot be told from the scatter")
-    given = dict(fit.posterior.priors) if priors is None else dict(priors)
+    law = fit.law if law is None else law if isinstance(law, Law) else Law.parse(law)
+    rows = fit.selection
+    if data is None or chosen:
+        rows = Rows(weights=rows.weights, cluster=rows.cluster)
+    data = fit.rows if data is None else data
+    if isinstance(fit.options, LeastSquares):
+        return least_squares(data, law, rows, fit.options, throw=False, label=fit.label, progress=progress, **changes)
+    how = replace(fit.options, **_own_choices(fit, law))
+    return bayes(data, law, rows, how, throw=False, label=fit.label, progress=progress, **changes)
+
+
+def _own_choices(fit: Fit, law: Law) -> dict[str, Any]:
+    """Return priors and pooling of a posterior, as far as a law has their parameters."""
+    posterior = posterior_of(fit)
     missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
     gone = missing | set(map(spread_name, missing))
-    return bayes(
-        data, law, likelihood=fit.objective.loss, cluster=cluster, weights=weights,
-        priors={key: prior for key, prior in given.items() if key[0] not in gone},
-        pool={name: how for name, how in fit.posterior.pool if how == "partial" and name not in missing},
-        exponents=fit.objective.exponents, path=path, draws=draws, level=fit.uncertainty.level, seed=fit.seed,
-        throw=False, label=fit.label,
-    )  # fmt: skip
+    return {
+        "priors": {key: prior for key, prior in posterior.priors if key[0] not in gone},
+        "pool": {name: how for name, how in posterior.pool if how == "partial" and name not in missing},
+    }
 
 
 def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
@@ -107,7 +130,7 @@ def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
     """
     posterior = posterior_of(fit)
     problem = build_problem(
-        fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.source.cluster,
+        fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster,
         free_sign=fit.objective.exponents == "free",
     )  # fmt: skip
     own = {one.name: one for one in fit.law.parameters}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,15 @@ from scalefit.comparison.differences import agreement, differences
 from scalefit.comparison.evidence import Evidence, evidence, read_fixed
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.comparison.result import Comparison
-from scalefit.datasets import describe_dataset, published_value
+from scalefit.data.datasets import describe_dataset, published_value
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name, split_names
 from scalefit.posterior.priors import Prior
+from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 
 __all__ = ["compare"]
-
-Report = Callable[[str, int, int], None]
 
 
 def compare(
@@ -37,7 +36,7 @@ def compare(
     priors: Sequence[str | Prior] | None = None,
     by: str = "row",
     holdout: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare what fits and printed numbers say about one parameter, and the laws that share rows.
 
@@ -186,7 +185,7 @@ def _weigh(
     named: Mapping[str, Fit],
     tests: Mapping[str, list[dict[Key, float]]],
     priors: Sequence[str | Prior] | None,
-    report: Report,
+    report: Progress,
 ) -> tuple[tuple[Evidence, ...], list[str]]:
     """Weigh fixed exponents against free ones in every posterior that has them."""
     found, notes = [], []
@@ -206,7 +205,7 @@ def _weigh(
 
 
 def _score_laws(
-    named: Mapping[str, Fit], by: str, report: Report
+    named: Mapping[str, Fit], by: str, report: Progress
 ) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
     """Leave one out of the largest set of posteriors that share their rows."""
     usable = {label: fit for label, fit in named.items() if fit.posterior is not None and fit.status != NOT_CONVERGED}
@@ -237,7 +236,7 @@ def _rows(fit: Fit) -> tuple[Any, ...]:
 
 
 def _extrapolate(
-    named: Mapping[str, Fit], holdout: str | None, report: Report
+    named: Mapping[str, Fit], holdout: str | None, report: Progress
 ) -> tuple[tuple[HeldOut, ...], str, list[str]]:
     """Score the laws that share the rows of the first on the ones held out."""
     if holdout is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,29 +15,28 @@ from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
 from scalefit.comparison.differences import differences
 from scalefit.consistency.result import CONVERGED, MOVING, UNKNOWN, Check, SettingCheck
 from scalefit.consistency.series import LAW, Series, curves, measure_series, settings_of
-from scalefit.datasets import published_value
+from scalefit.data.datasets import published_value
+from scalefit.options import CHECK, SweepCheck, gather, takes
 from scalefit.posterior import bayes
+from scalefit.progress import Progress
 from scalefit.toy.frequency import law_weights, probabilities
 from scalefit.toy.sweep import read_sweep
 from scalefit.toy.theory import strong_exponent, weak_slope, welch_slope
 
 __all__ = ["check_sweep"]
 
-Report = Callable[[str, int, int], None]
 
 MOVES = 0.05  # change of the exponent with twice the training that counts
 KNOWN = 0.1  # change plus its error below which an exponent counts as converged
 STRONG, WEAK = 0.9, 2.0  # share of represented features; represented features per dimension
 
 
+@takes(*CHECK)
 def check_sweep(
     sweep: str | os.PathLike[str] | pd.DataFrame,
-    *,
-    reference: float = 1.0,
-    region: tuple[float, float] = (0.9, 1.1),
-    language_models: bool = True,
-    seed: int = 0,
-    progress: Report | None = None,
+    *options: SweepCheck,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> Check:
     """Fit a sweep's losses by least squares and posterior, and compare with 1/m, theory and language models.
 
@@ -45,17 +44,12 @@ def check_sweep(
     ----------
     sweep : path or DataFrame
         A sweep's folder, or its table.
-    reference : float
-        The exponent in question.
-    region : tuple of float
-        What counts as equal to it.
-    language_models : bool
-        Compare with the width exponents of four model families and of Chinchilla, refitted here, and with the printed
-        0.91.
-    seed : int
-        Seed of the posteriors.
+    *options : SweepCheck
+        Options as a value.
     progress : callable, optional
         ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.SweepCheck`, which are listed there.
 
     Returns
     -------
@@ -67,10 +61,12 @@ def check_sweep(
     DataError
         When the sweep has no setting with three widths.
     """
+    (asked,) = gather(CHECK, options, keywords)
+    seed = asked.seed
     table = sweep if isinstance(sweep, pd.DataFrame) else read_sweep(sweep)
     report = progress or (lambda *_: None)
     parts = settings_of(table)
-    others = _language_models(seed, report) if language_models else ()
+    others = _language_models(seed, report) if asked.language_models else ()
     found = []
     for done, (setting, rows) in enumerate(parts):
         report("fitting the sweep", done, len(parts))
@@ -78,7 +74,7 @@ def check_sweep(
     settings = sorted((one for one in found if one is not None), key=_order)
     name = "sweep" if isinstance(sweep, pd.DataFrame) else os.path.basename(os.fspath(sweep))  # noqa: PTH119
     failed = int((~np.isfinite(table["loss"].astype(float))).sum())
-    return Check(name, reference, region, tuple(settings), len(table), failed)
+    return Check(name, asked.reference, (asked.region[0], asked.region[1]), tuple(settings), len(table), failed)
 
 
 def _order(one: SettingCheck) -> tuple[Any, ...]:
@@ -86,7 +82,7 @@ def _order(one: SettingCheck) -> tuple[Any, ...]:
     return regime, -one.setting["n_features"], -one.last.steps, -len(one.last.rows), str(one.setting)
 
 
-def _language_models(seed: int, report: Report) -> tuple[Belief, ...]:
+def _language_models(seed: int, report: Progress) -> tuple[Belief, ...]:
     """Width exponents of language models to stand beside the toy's."""
     report("refitting language models", 0, 0)
     families = bayes("llm_families", "family_width", seed=seed, throw=False, path="fast")

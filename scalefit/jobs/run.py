@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -18,26 +18,23 @@ from scalefit.files import LOG, read_kept, write_atomically
 from scalefit.jobs.cluster import run_on_scheduler
 from scalefit.jobs.job import DONE, Function, JobResult, Plain, Task, call_job, job_key, plain_json, read_job
 from scalefit.jobs.processes import count_cores, run_on_processes
-from scalefit.limits import MOST_WORKERS, check_count
+from scalefit.options import JOBS, Jobs, gather, takes
+from scalefit.progress import Progress
 
 __all__ = ["run_jobs"]
 
 KEY = re.compile(r"[A-Za-z0-9][\w.,=+-]{0,150}")  # what every file system takes as a name
 
-Report = Callable[[str, int, int], None]
 
-
+@takes(*JOBS)
 def run_jobs(
     function: Function,
     cells: Mapping[str, Plain],
-    *,
+    *options: Jobs,
     shared: Plain | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    retry_failed: bool = False,
     stage: str = "computing",
-    progress: Report | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> dict[str, JobResult]:
     """Call a function for every cell, and skip the cells that the folder already has.
 
@@ -47,22 +44,17 @@ def run_jobs(
         Defined at the top of a module. Takes one mapping of plain JSON and returns one; numbers must be finite.
     cells : mapping of str to mapping
         Key to arguments; :func:`job_key` makes keys.
+    *options : Jobs
+        Where they run and are kept.
     shared : mapping, optional
         Arguments that all cells have, such as a table: each call gets them beside its own, but only their digest is
         stored.
-    folder : path, optional
-        Where each cell is written as ``KEY.json`` when it is finished; made when it is missing.
-    workers : int, optional
-        Processes; one per core when omitted. With 1 everything runs in this process. Each has one thread for linear
-        algebra. In a script, more than one needs the usual ``if __name__ == "__main__":``.
-    scheduler : str, optional
-        Address of a dask.distributed scheduler, such as ``tcp://host:8786``; its workers are used instead.
-    retry_failed : bool
-        Run stored failures again.
     stage : str
         What to call this in the progress.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.Jobs`.
 
     Returns
     -------
@@ -79,22 +71,17 @@ def run_jobs(
     Interrupted
         On Ctrl-C; what was finished is kept.
     """
+    (where,) = gather(JOBS, options, keywords)
     common = plain_json(shared or {})
     task = Task(_name_of(function), common, job_key(common) if common else "")
-    if workers is not None:
-        check_count("workers", workers, least=1, most=MOST_WORKERS)
-    if workers is not None and scheduler is not None:
-        raise DataError(f"workers = {workers} has no effect with a scheduler, which has its own; leave one of them out")
-    if retry_failed and folder is None:
-        raise DataError("retry_failed has no effect without a folder that keeps failures; name one, or leave it out")
     wanted = {_checked_key(key): plain_json(arguments) for key, arguments in cells.items()}
-    shelf = None if folder is None else _open_folder(Path(folder))
-    found = {} if shelf is None else _stored(shelf, wanted, task, retry_failed)
+    shelf = None if where.folder is None else _open_folder(Path(where.folder))
+    found = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
     todo = {key: arguments for key, arguments in wanted.items() if key not in found}
     report = progress or (lambda *_: None)
     report(stage, len(found), len(wanted))
     try:
-        with closing(_results(function, task, todo, workers, scheduler)) as results:
+        with closing(_results(function, task, todo, where.workers, where.scheduler)) as results:
             for result in results:
                 if shelf is not None:
                     write_atomically(shelf / f"{result.key}.json", json.dumps(asdict(result), indent=1).encode())

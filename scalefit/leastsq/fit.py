@@ -3,69 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import combinations
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from scalefit.errors import DataError, FitFailed, closest
-from scalefit.law import Coef, Law
+from scalefit.data.rows import used_columns
+from scalefit.errors import DataError, FitFailed
+from scalefit.law.additive import Coef, Law
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import Evidence, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
-from scalefit.limits import MOST_REPLICATES, check_count, check_seed
-from scalefit.prepare import prepare_rows, used_columns
+from scalefit.limits import check_count
+from scalefit.options import FIT, LeastSquares, Rows, gather, takes
 from scalefit.problem import Problem, build_problem
-from scalefit.records import NOT_CONVERGED, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.progress import Progress
+from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
 from scalefit.results import Fit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Optimum, search
 from scalefit.version import __version__
 
-__all__ = ["METHODS", "Progress", "fit"]
+__all__ = ["fit"]
 
 Array = NDArray[np.float64]
 
-METHODS = ("pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile")
 
-
-class Progress(Protocol):
-    """Told what is being done: ``progress(stage, done, total)``; total 0 when it is not known."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note."""
-
-
+@takes(*FIT)
 def fit(
     data: str | os.PathLike[str] | pd.DataFrame,
     law: str | Law,
-    *,
-    loss: str = "squared",
-    delta: float = 1e-3,
-    space: str = "log",
-    exponents: str = "nonnegative",
-    where: str | None = None,
-    drop_highest_loss: int = 0,
-    ties: str = "drop",
-    mapping: Mapping[str, str] | None = None,
-    derive: Iterable[str] = (),
-    drop_invalid: bool = False,
-    weights: str | None = None,
-    cluster: str | None = None,
-    uncertainty: str = "pairs",
-    bootstrap: int = 4000,
-    level: float = 0.95,
-    seed: int = 0,
+    *options: Rows | LeastSquares,
     throw: bool = True,
     progress: Progress | None = None,
     label: str = "",
+    **keywords: Any,
 ) -> Fit:
     """Fit a scaling law by least squares or Huber's loss, globally, with honest errors.
 
@@ -75,42 +53,17 @@ def fit(
         Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
     law : str or Law
         Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, or a preset's name.
-    loss : {"squared", "huber"}
-        Loss of a residual.
-    delta : float
-        Where Huber's loss turns linear; 1e-3 is Hoffmann et al.'s choice.
-    space : {"log", "linear"}
-        Residuals of the log response or of the response itself.
-    exponents : {"nonnegative", "free"}
-        Whether exponents may be negative.
-    where : str, optional
-        Rows to use, such as ``'subset == "hot_100b+" and tokens > 1e9'``.
-    drop_highest_loss : int
-        Leave out the rows with the K highest losses.
-    ties : {"drop", "keep"}
-        ``drop`` keeps rows strictly below the K-th highest loss, ``keep`` drops exactly K rows.
-    mapping : mapping, optional
-        Law's column to table's column, such as ``{"params": "N", "tokens": "D_B*1e9"}``.
-    derive : iterable of str
-        Columns that may be computed: ``params`` as 12 depth width^2, ``flops`` as 6 params tokens.
-    drop_invalid : bool
-        Leave out (and count) rows with missing, infinite or non-positive values instead of refusing them.
-    weights, cluster : str, optional
-        Columns of row weights, and of clusters whose rows share an error.
-    uncertainty : {"pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"}
-        Method of the intervals. ``pairs`` resamples clusters when there is a cluster column.
-    bootstrap : int
-        Resamples of ``pairs``; 0 falls back on ``hc3`` (or ``cluster``) and says so.
-    level : float
-        Probability of the intervals.
-    seed : int
-        Seed of restarts and resamples.
+    *options : Rows, LeastSquares
+        Options as values, such as those of another fit: ``fit(data, law, other.selection, other.options)``.
     throw : bool
         Raise when the optimum is not certified; False returns the fit with its status.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     label : str
         A name for plots and comparisons.
+    **keywords
+        Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.LeastSquares`, which are listed there;
+        they change the options that are given.
 
     Returns
     -------
@@ -121,40 +74,42 @@ def fit(
     ------
     LawError, DataError
         When the law or the table cannot be used; nothing was computed.
+    TypeError
+        For a keyword that is no option.
     FitFailed
         When no point meets the stopping rule and ``throw`` is True; carries the fit.
+
+    Examples
+    --------
+    >>> result = fit("chinchilla", "chinchilla", drop_highest_loss=5, uncertainty="hc3")
+    >>> result.status, round(result["alpha"].value, 3)
+    ('converged', 0.353)
     """
-    _check_options(loss, delta, space, exponents, uncertainty, bootstrap, level, seed)
+    rows, how = gather(FIT, options, keywords)
     law = law if isinstance(law, Law) else Law.parse(law)
-    table = prepare_rows(
-        data, law, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
-        drop_highest_loss=drop_highest_loss, ties=ties, weights=weights, cluster=cluster,
-    )  # fmt: skip
+    table = rows.read(data, law)
     problem = build_problem(
-        law, table.frame, space=space, weights=weights, cluster=cluster, free_sign=exponents == "free"
+        law, table.frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
     )
     # a replicate is held as coordinates, in the units of the law, and with its value, status and steps
-    check_count("bootstrap", bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
+    check_count("bootstrap", how.bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
     report = progress or (lambda *_: None)
-    threshold = delta if loss == "huber" else np.inf
-    optima = _optima(problem, threshold, seed, report)
-    shape = curvature_at(problem.design, optima[0].theta, threshold)
-    method = uncertainty if uncertainty != "pairs" or bootstrap else "cluster" if cluster else "hc3"
-    spread = _spread(problem, optima, shape, threshold, method, cluster, bootstrap, level, seed, report)
+    optima = _optima(problem, how, report)
+    shape = curvature_at(problem.design, optima[0].theta, how.threshold)
+    spread = _spread(problem, optima, shape, rows.cluster, how, report)
     point = problem.design.to_natural(optima[0].theta)
     result = Fit(
         law=law,
-        engine="least squares",
-        objective=Objective(loss, delta if loss == "huber" else None, space, weights, exponents),
-        value=_reported(optima[0].value, loss),
+        options=how,
+        selection=rows,
+        value=_reported(optima[0].value, how.loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(Evidence(problem, optima, point, shape, spread, table.frame, cluster)),
-        source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
-        rows=used_columns(table.frame, law, weights, cluster),
+        findings=diagnose(Evidence(problem, optima, point, shape, spread, table.frame, rows.cluster)),
+        source=Source.of(table),
+        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
         uncertainty=spread,
-        optima=tuple(_local(problem, one, loss) for one in optima),
-        seed=seed,
+        optima=tuple(_local(problem, one, how.loss) for one in optima),
         version=__version__,
         label=label,
     )
@@ -163,40 +118,21 @@ def fit(
     return result
 
 
-def _check_options(
-    loss: str, delta: float, space: str, exponents: str, uncertainty: str, bootstrap: int, level: float, seed: int
-) -> None:
-    choices = {
-        "loss": (loss, ("squared", "huber")),
-        "space": (space, ("log", "linear")),
-        "exponents": (exponents, ("nonnegative", "free")),
-        "uncertainty": (uncertainty, METHODS),
-    }
-    for name, (value, valid) in choices.items():
-        if value not in valid:
-            raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
-    if loss == "huber" and not 0 < delta < np.inf:
-        raise DataError(f"delta is {delta}; it must be positive and finite, such as 1e-3")
-    if not 0 < level < 1:
-        raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    if check_count("bootstrap", bootstrap, least=0, most=MOST_REPLICATES, such_as=4000) == 1:
-        raise DataError(f"bootstrap is {bootstrap}; it must be 0 (none) or at least 2, such as 4000")
-    check_seed(seed)
-
-
-def _optima(problem: Problem, delta: float, seed: int, report: Progress) -> tuple[Optimum, ...]:
+def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Optimum, ...]:
     """Search, and put the best optimum in the order that its names promise."""
     if cache_is_cold():
         report("compiling, once", 0, 0)
     report("searching for the optimum", 0, 0)
-    first, *others = search(problem.design, delta=delta, free_sign=problem.free_sign, seed=seed)
+    first, *others = search(problem.design, delta=how.threshold, free_sign=problem.free_sign, seed=how.seed)
     return first._replace(theta=_ordered(problem, first.theta)), *others
 
 
 def _spread(
-    problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, delta: float, method: str, cluster: str | None,
-    bootstrap: int, level: float, seed: int, report: Progress,
+    problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
+    report: Progress,
 ) -> Uncertainty:  # fmt: skip
+    method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
+    delta, level = how.threshold, how.level
     weight = problem.design.rows.weight
     simple = gauss_newton(shape, weight)
     plain = np.sqrt(np.diag(simple))
@@ -209,7 +145,7 @@ def _spread(
             "whose values repeat, or leave the cluster out (errors by row: --uncertainty hc3)"
         )
     if method in ("pairs", "jackknife"):
-        total = bootstrap if method == "pairs" else problem.n_cluster
+        total = how.bootstrap if method == "pairs" else problem.n_cluster
         done = [0]
 
         def count(more: int) -> None:
@@ -218,16 +154,7 @@ def _spread(
 
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
-        return pairs_bootstrap(
-            problem,
-            optima,
-            delta=delta,
-            replicates=bootstrap,
-            level=level,
-            seed=seed,
-            plain=plain,
-            progress=count,
-        )
+        return pairs_bootstrap(problem, optima, how, plain=plain, progress=count)
     point = problem.design.to_natural(optima[0].theta)
     if method == "profile":
         report("profiling", 0, 0)

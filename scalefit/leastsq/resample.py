@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.options import LeastSquares
 from scalefit.problem import Problem
 from scalefit.records import Uncertainty
 from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
@@ -59,11 +60,8 @@ def _revived(problem: Problem, theta: Array) -> list[Array]:
 def pairs_bootstrap(
     problem: Problem,
     optima: tuple[Optimum, ...],
+    how: LeastSquares,
     *,
-    delta: float,
-    replicates: int,
-    level: float,
-    seed: int,
     plain: Array,
     progress: Callable[[int], None] | None = None,
 ) -> Uncertainty:
@@ -75,14 +73,9 @@ def pairs_bootstrap(
         The problem.
     optima : tuple of Optimum
         The full fit and its local optima; competing ones are starts of every replicate.
-    delta : float
-        Where the Huber loss turns linear; inf for least squares.
-    replicates : int
-        How many resamples.
-    level : float
-        Probability of the intervals.
-    seed : int
-        Seed; a replicate depends on it and on its number alone.
+    how : LeastSquares
+        Loss, number of resamples, probability of the intervals, and the seed: a replicate depends on it and on its
+        number alone.
     plain : array, shape (P,)
         Gauss-Newton standard errors.
     progress : callable, optional
@@ -94,7 +87,8 @@ def pairs_bootstrap(
         With the draws, of which those on a bound are part; without intervals and draws when more than
         :data:`scalefit.records.MOST_FAILED` of the refits have no answer.
     """
-    minima = _refit(problem, optima, delta, BOOTSTRAP, replicates, seed, progress)
+    level, replicates = how.level, how.bootstrap
+    minima = _refit(problem, optima, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
     draws, failures = _answers(problem, minima)
     by = "" if problem.n_cluster == problem.n_rows else f" over {problem.n_cluster} clusters"
     spread = Uncertainty(
@@ -145,8 +139,12 @@ def jackknife(
 
     Parameters
     ----------
-    problem, optima, delta, level, plain, progress
+    problem, optima, plain, progress
         As in :func:`pairs_bootstrap`.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    level : float
+        Probability of the intervals.
 
     Returns
     -------

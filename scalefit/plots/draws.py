@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalefit.errors import DataError, closest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from scalefit.data.quantities import as_numbers, read_numbers
 from scalefit.errors import DataError, closest
-from scalefit.law import Law, Term, format_value
+from scalefit.law.additive import Law, Term, format_value
 from scalefit.names import Level
 from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
@@ -29,7 +30,6 @@ from scalefit.plots.style import (
     symbol,
 )
 from scalefit.problem import label_codes, label_texts, rows_at
-from scalefit.quantities import as_numbers, read_numbers
 from scalefit.results import Fit
 from scalefit.rounding import rounded
 

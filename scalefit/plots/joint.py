@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import Key
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from scalefit.data.quantities import as_numbers
 from scalefit.errors import DataError, closest
 from scalefit.plots.draws import need_posterior
 from scalefit.plots.style import BLUE, GREY, INK, column_label, house_style, log_axis, new_panels, panel_title
 from scalefit.problem import label_codes, predict_law
-from scalefit.quantities import as_numbers
 from scalefit.results import Fit
 
 __all__ = ["posterior_predictive", "replicate"]
@@ -125,8 +125,8 @@ def _scattered(fit: Fit, draws: Array, law: Array, rng: np.random.Generator) -> 
     student = fit.objective.loss == "student_t"
     noise = rng.standard_t(column["nu", ()][:, None], law.shape) if student else rng.standard_normal(law.shape)
     made: Array = law + column["sigma", ()][:, None] * noise
-    if ("tau", ()) in column and fit.source.cluster is not None:
-        codes, labels = label_codes(fit.rows, (fit.source.cluster,))
+    if ("tau", ()) in column and fit.selection.cluster is not None:
+        codes, labels = label_codes(fit.rows, (fit.selection.cluster,))
         made += column["tau", ()][:, None] * rng.standard_normal((len(draws), len(labels)))[:, codes]
     return made
 

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.escape import mathtext, one_line, shortened
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
+from scalefit.law.typeset import GREEK_LETTERS, SYMBOLS, to_mathtext
 from scalefit.names import Level, parse_name, printed_label
 from scalefit.plots.fonts import FAMILY, drawable, font_folder, in_typeface, register
-from scalefit.typeset import GREEK_LETTERS, SYMBOLS, to_mathtext
 
 __all__ = [
     "BLUE",

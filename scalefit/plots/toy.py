@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
 from scalefit.plots.style import (
     FULL_WIDTH,
@@ -32,7 +33,6 @@ from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, 
 from scalefit.plots.toy_map import exponent_map, represented
 from scalefit.toy.records import checkpoint_losses, read_sweep
 from scalefit.toy.theory import log_slope, welch_bound
-from scalefit.where import parse_where
 
 __all__ = [
     "KINDS", "convergence", "draw_sweep", "exponent_map", "local_slopes", "losses", "overlaps", "represented",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import DataError, closest
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.posterior.priors import (
     Gamma,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import Key
 from scalefit.posterior.coordinates import Coordinates
 from scalefit.posterior.defaults import extra_parameters, resolve_priors

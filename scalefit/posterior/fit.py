@@ -3,72 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import DataError, FitFailed, closest
-from scalefit.law import Coef, Law
-from scalefit.limits import MOST_REPLICATES, check_count, check_seed
-from scalefit.names import Key, printed_level
-from scalefit.posterior.density import LIKELIHOODS, Density, build_density
+from scalefit.data.rows import used_columns
+from scalefit.errors import DataError, FitFailed
+from scalefit.law.additive import Coef, Law
+from scalefit.limits import check_count
+from scalefit.names import printed_level
+from scalefit.options import BAYES, Bayes, Rows, gather, takes
+from scalefit.posterior.density import Density, build_density
 from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
-from scalefit.posterior.nuts import SAMPLERS, sample_by_nuts
+from scalefit.posterior.nuts import sample_by_nuts
 from scalefit.posterior.pooling import apply_pool
-from scalefit.posterior.priors import Prior
 from scalefit.posterior.result import Sampled, find_limits, from_chains, from_weights, with_choices
 from scalefit.posterior.starts import find_modes
-from scalefit.prepare import prepare_rows, used_columns
 from scalefit.problem import Problem, build_problem
-from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Objective, Source
+from scalefit.progress import Progress
+from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import Fit
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Optimum, search
 from scalefit.version import __version__
 
-__all__ = ["PATHS", "bayes", "draw_bytes"]
+__all__ = ["bayes", "draw_bytes"]
 
-PATHS = ("auto", "fast", "full")
 PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
 DRAWN = 8  # arrays of all proposals that importance sampling holds at a time
 ENOUGH = 5  # effective draws per coordinate from which their covariance is better than that at the mode
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 
 
+@takes(*BAYES)
 def bayes(
     data: str | os.PathLike[str] | pd.DataFrame,
     law: str | Law,
-    *,
-    likelihood: str = "student_t",
-    cluster: str | None = None,
-    priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
-    pool: Mapping[str, str] | None = None,
-    path: str = "auto",
-    draws: int = 4000,
-    seed: int = 0,
-    level: float = 0.95,
-    exponents: str = "nonnegative",
-    where: str | None = None,
-    drop_highest_loss: int = 0,
-    ties: str = "drop",
-    mapping: Mapping[str, str] | None = None,
-    derive: Iterable[str] = (),
-    drop_invalid: bool = False,
-    weights: str | None = None,
-    sampler: str = "nutpie",
+    *options: Rows | Bayes,
     throw: bool = True,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     label: str = "",
+    **keywords: Any,
 ) -> Fit:
     """Sample the posterior of a scaling law.
 
-    The model is ``log loss = log law + shift of the cluster + sigma e`` with ``e`` normal or Student's t.
+    The model is ``log loss = log law + shift of the cluster + sigma e`` with ``e`` normal or Student's t; the shift is
+    there when a column of clusters is named, and has standard deviation ``tau``. A row of weight w counts as w
+    identical rows.
 
     Parameters
     ----------
@@ -76,39 +62,17 @@ def bayes(
         Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
     law : str or Law
         Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, or a preset's name.
-    likelihood : {"student_t", "normal"}
-        Distribution of a row's residual; the degrees of freedom ``nu`` are estimated.
-    cluster : str, optional
-        Column whose rows share a shift, of standard deviation ``tau``.
-    priors : mapping, optional
-        Name to prior, such as ``{"alpha": "HalfNormal(2)"}``, or ``("alpha", ("OPT",))`` for one level; see
-        :mod:`scalefit.posterior.defaults`. That of a coefficient is on the size of its term at the geometric mean of
-        its column.
-    pool : mapping, optional
-        Name to ``none``, ``partial`` or ``full``, for exponents and floors with levels.
-    path : {"auto", "fast", "full"}
-        Importance sampling, NUTS, or NUTS where importance sampling says that it cannot (k-hat above 0.7, or fewer
-        than 400 effective draws).
-    draws : int
-        Draws to keep; NUTS splits them over 4 chains.
-    seed : int
-        Seed.
-    level : float
-        Probability of the intervals.
-    exponents : {"nonnegative", "free"}
-        Whether exponents may be negative.
-    where, drop_highest_loss, ties, mapping, derive, drop_invalid
-        Rows and columns, as for :func:`scalefit.fit`.
-    weights : str, optional
-        Column of weights: a row of weight w counts as w identical rows.
-    sampler : {"nutpie", "pymc"}
-        NUTS of the full path.
+    *options : Rows, Bayes
+        Options as values, such as those of another fit: ``bayes(data, law, other.selection, other.options)``.
     throw : bool
         Raise when the draws do not represent the posterior; False returns the fit with its status.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     label : str
         A name for plots and comparisons.
+    **keywords
+        Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Bayes`, which are listed there; they
+        change the options that are given.
 
     Returns
     -------
@@ -119,42 +83,50 @@ def bayes(
     ------
     LawError, DataError
         When law, table or priors cannot be used; nothing was computed.
+    TypeError
+        For a keyword that is no option.
     MissingExtra
         When the full path is asked for and PyMC is not installed.
     FitFailed
         When the draws do not represent the posterior and ``throw`` is True; carries the fit.
+
+    Examples
+    --------
+    >>> result = bayes("chinchilla", "chinchilla", drop_highest_loss=5, path="fast", draws=500)
+    >>> result.status, round(result["alpha"].value, 2)
+    ('converged', 0.35)
     """
-    _check_options(likelihood, path, draws, seed, level, exponents, sampler)
-    law, partial = apply_pool(law if isinstance(law, Law) else Law.parse(law), pool)
-    table = prepare_rows(
-        data, law, mapping=mapping, derive=derive, where=where, drop_invalid=drop_invalid,
-        drop_highest_loss=drop_highest_loss, ties=ties, weights=weights, cluster=cluster,
-    )  # fmt: skip
-    problem = build_problem(law, table.frame, weights=weights, cluster=cluster, free_sign=exponents == "free")
-    _check_groups(problem, cluster, partial)
-    check_count("draws", draws, least=100, each=draw_bytes(problem), such_as=4000)
+    rows, how = gather(BAYES, options, keywords)
+    law, partial = apply_pool(law if isinstance(law, Law) else Law.parse(law), how.pool)
+    table = rows.read(data, law)
+    problem = build_problem(
+        law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
+    _check_groups(problem, rows.cluster, partial)
+    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
     report = progress or (lambda *_: None)
     report("searching for the modes", 0, 0)
-    optima = search(problem.design, free_sign=problem.free_sign, seed=seed)
-    density = build_density(problem, likelihood=likelihood, theta=optima[0].theta, priors=priors, partial=partial)
-    modes = find_modes(density, optima, seed=seed)
-    sampled = _sample(density, modes, path, draws, level, seed, sampler, report)
+    optima = search(problem.design, free_sign=problem.free_sign, seed=how.seed)
+    density = build_density(
+        problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors, partial=partial
+    )
+    modes = find_modes(density, optima, seed=how.seed)
+    sampled = _sample(density, modes, how, report)
     result = Fit(
         law=law,
-        engine="bayes",
-        objective=Objective(likelihood, None, "log", weights, exponents),
+        options=how,
+        selection=rows,
         value=float(density.log_likelihood(sampled.mean[None]).sum()),
         parameters=density.parameters,
         point=sampled.mean,
-        findings=find_limits(density, sampled, table.frame, _residuals(problem, optima[0].theta), cluster),
-        source=Source(table.name, table.sha256, table.rows_read, table.dropped, table.remarks, cluster),
-        rows=used_columns(table.frame, law, weights, cluster),
+        findings=find_limits(density, sampled, table.frame, _residuals(problem, optima[0].theta), rows.cluster),
+        source=Source.of(table),
+        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
         uncertainty=sampled.spread,
         optima=tuple(_local(problem, one) for one in optima[:10]),
-        seed=seed,
         version=__version__,
         label=label,
-        posterior=with_choices(sampled.posterior, density, dict(pool or {})),
+        posterior=with_choices(sampled.posterior, density, dict(how.pool or {})),
     )
     if throw and result.status == NOT_CONVERGED:
         raise FitFailed(result.message, result)
@@ -164,24 +136,6 @@ def bayes(
 def draw_bytes(problem: Problem) -> int:
     """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
     return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
-
-
-def _check_options(
-    likelihood: str, path: str, draws: int, seed: int, level: float, exponents: str, sampler: str
-) -> None:
-    choices = {
-        "likelihood": (likelihood, LIKELIHOODS),
-        "path": (path, PATHS),
-        "exponents": (exponents, ("nonnegative", "free")),
-        "sampler": (sampler, SAMPLERS),
-    }
-    for name, (value, valid) in choices.items():
-        if value not in valid:
-            raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
-    if not 0 < level < 1:
-        raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    check_count("draws", draws, least=100, most=MOST_REPLICATES, such_as=4000)
-    check_seed(seed)
 
 
 def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
@@ -199,11 +153,9 @@ def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ..
             )
 
 
-def _sample(
-    density: Density, modes: tuple[Mode, ...], path: str, draws: int, level: float, seed: int, sampler: str,
-    report: Report,
-) -> Sampled:  # fmt: skip
+def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progress) -> Sampled:
     """Take the fast path, the full one, or the full one where the fast one says that it cannot."""
+    path, draws, level, seed = how.path, how.draws, how.level, how.seed
     weighted = sample_by_importance(
         density,
         np.array([mode.x for mode in modes]),
@@ -221,7 +173,7 @@ def _sample(
         advice = 'To go on, install the full path with: pip install "scalefit-reanalysis[bayes]".'
         return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
     report("compiling the model and sampling", 0, 0)
-    chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=sampler)
+    chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)
     full = from_chains(density, chains, level=level)
     if good:  # the evidence comes from importance sampling, which the full path has none of
         value, error = weighted.log_evidence, weighted.log_evidence_se

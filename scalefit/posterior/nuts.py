@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import distinct, printed_level, spread_name
 from scalefit.posterior.coordinates import Ops
 from scalefit.posterior.defaults import COMMON, SPREAD

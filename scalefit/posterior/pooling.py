@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
-from scalefit.law import Coef, Law
-from scalefit.prepare import prepare_rows
-from scalefit.tables import read_table
+from scalefit.law.additive import Coef, Law
+from scalefit.options import Rows
 
 __all__ = ["POOLS", "apply_pool", "stack_datasets"]
 
@@ -89,7 +89,7 @@ def stack_datasets(
     column : str
         Column that holds the labels.
     options : mapping, optional
-        Label to data options of :func:`scalefit.prepare.prepare_rows`, such as ``{"where": ..., "mapping": ...}``.
+        Label to data options of :func:`scalefit.data.rows.prepare_rows`, such as ``{"where": ..., "mapping": ...}``.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def stack_datasets(
             if group not in frame.columns:
                 frame[group] = "-"
         needed = [law.response, *law.variables, *dict.fromkeys([column, *law.groups])]
-        parts.append(prepare_rows(frame, law, **options.get(label, {})).frame[needed])
+        parts.append(Rows(**options.get(label, {})).read(frame, law).frame[needed])
     stacked = pd.concat(parts, ignore_index=True)
     stacked.attrs["scalefit"] = {"name": " + ".join(tables)}
     return stacked

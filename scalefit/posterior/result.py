@@ -363,7 +363,7 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         "n_rows": fit.n_rows,
         "rows_read": fit.source.rows_read,
         "likelihood": fit.objective.loss,
-        "cluster": fit.source.cluster,
+        "cluster": fit.selection.cluster,
         "weights": fit.objective.weights,
         "pool": dict(posterior.pool),
         "path": posterior.path,

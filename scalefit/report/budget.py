@@ -11,12 +11,12 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from scalefit.law import Law
-from scalefit.prepare import prepare_rows
+from scalefit.data.sources import locate
+from scalefit.law.additive import Law
+from scalefit.options import Rows
 from scalefit.problem import build_problem
 from scalefit.report.study import StepSpec, Study
 from scalefit.robustness.variations import read_vary
-from scalefit.sources import locate
 
 __all__ = ["MOST_EVALUATIONS", "affordable"]
 
@@ -79,7 +79,7 @@ def _evaluations(step: StepSpec, folder: Path) -> float:
     """Estimate how often a step evaluates its law for a row."""
     options = step.options
     law = Law.parse(step.law)
-    table = prepare_rows(locate(step.data, folder), law, **{key: options[key] for key in _ROWS if key in options})
+    table = Rows(**{key: options[key] for key in _ROWS if key in options}).read(locate(step.data, folder), law)
     count = len(build_problem(law, table.frame, cluster=options.get("cluster")).parameters) + 3  # sigma, nu, tau
     each = ROUNDS * max(PER_ROUND, PER_PARAMETER * count) + CURVED * count**2
     draws = int(options.get("draws", TRUTHS))

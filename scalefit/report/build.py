@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scalefit.errors import DataError
 from scalefit.files import write_atomically
-from scalefit.leastsq.fit import Progress
+from scalefit.progress import Progress
 from scalefit.report.compile import check_extra, typeset_report
 from scalefit.report.html import html_report
 from scalefit.report.provenance import data_files

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.columns import has_column
+from scalefit.data.columns import has_column
+from scalefit.data.quantities import ALIASES, guess_header, holds_truth, is_missing, parse_column
+from scalefit.data.tables import Table, read_table, resolve
 from scalefit.errors import DataError
-from scalefit.law import Coef, Law, Term
-from scalefit.prepare import prepare_rows
-from scalefit.quantities import ALIASES, guess_header, holds_truth, is_missing, parse_column
+from scalefit.law.additive import Coef, Law, Term
+from scalefit.options import Rows
 from scalefit.report.text import join
-from scalefit.tables import Table, read_table, resolve
 
 __all__ = ["Choice", "choose", "words_of"]
 
@@ -141,7 +141,7 @@ def choose(
     resolve(whole, numeric=["loss"], strict=False)  # without a loss nothing else matters
     if not core:
         raise _nothing(whole)
-    rows = prepare_rows(source, _probe(core), mapping=mapping, where=where, drop_invalid=drop_invalid)
+    rows = Rows(mapping=mapping, where=where, drop_invalid=drop_invalid).read(source, _probe(core))
     usable, left_out = _quantities(rows, present, core)
     if not usable:
         raise _nothing(rows)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from scalefit.datasets import PublishedValue, published_value
+from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.escape import literal
 from scalefit.records import NOT_CONVERGED, Estimate
 from scalefit.report.blocks import Block, paragraph, table

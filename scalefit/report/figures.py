@@ -132,7 +132,7 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
     label = gallery.labels[name]
     if fit.posterior is None:
-        resampled = f"levels of {literal(fit.source.cluster)}" if fit.source.cluster else "rows"
+        resampled = f"levels of {literal(fit.selection.cluster)}" if fit.selection.cluster else "rows"
         caption = (
             f"How the parameters trade off: {count} refits of “{label}” to resampled {resampled}. "
             "The cross is the estimate."

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scalefit.data.sources import locate
+from scalefit.data.tables import read_table, resolve
 from scalefit.plots.style import svg_bytes
 from scalefit.report.blocks import Block, picture
 from scalefit.report.spec import Figure
 from scalefit.report.steps import StepResult
 from scalefit.report.study import FitSpec
 from scalefit.results import Fit
-from scalefit.sources import locate
-from scalefit.tables import read_table, resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

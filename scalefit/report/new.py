@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
-from scalefit.datasets import dataset_names
+from scalefit.data.datasets import dataset_names
+from scalefit.data.sources import dataset_of, file_name, is_folder, locate, shown_path
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError
 from scalefit.escape import one_line
-from scalefit.law import PRESETS, Law
-from scalefit.prepare import prepare_rows
+from scalefit.law.additive import PRESETS, Law
+from scalefit.options import Rows
 from scalefit.report.choice import Choice, choose, words_of
 from scalefit.report.text import join
 from scalefit.report.work import CACHE
-from scalefit.sources import dataset_of, file_name, is_folder, locate, shown_path
-from scalefit.where import parse_where
 
 __all__ = ["new_study"]
 
@@ -101,7 +101,7 @@ def new_study(
     content = _study(target.resolve().name, shipped or source.name, name, choice, common)
     for one in content["fit"]:
         if one["data"] == name:
-            prepare_rows(located, Law.parse(one["law"]), cluster=one.get("cluster"), **common)
+            Rows(cluster=one.get("cluster"), **common).read(located, Law.parse(one["law"]))
     try:
         text = f"{_lead(target, shipped or source.name, choice)}\n\n{tomli_w.dumps(content)}".encode()
     except UnicodeEncodeError:

@@ -25,7 +25,7 @@ from scalefit.allocation.result import (
 from scalefit.allocation.run import natural_cost
 from scalefit.errors import DataError
 from scalefit.escape import literal
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, note, paragraph, table

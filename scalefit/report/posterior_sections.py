@@ -111,7 +111,7 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
 def _residuals(fit: Fit) -> str:
     if fit.status == NOT_CONVERGED:
         return ""
-    return residual_sentence(fit) + (" The shifts are part of them." if fit.source.cluster is not None else "")
+    return residual_sentence(fit) + (" The shifts are part of them." if fit.selection.cluster is not None else "")
 
 
 def _tested(label: str, fit: Fit, question: Question) -> list[Block]:

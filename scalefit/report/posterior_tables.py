@@ -283,7 +283,7 @@ def _spelled(prior: str) -> str:
 
 def _errors(fit: Fit) -> str:
     kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
-    return kind if fit.source.cluster is None else f"{kind}, shift by {words(fit.source.cluster)}"
+    return kind if fit.selection.cluster is None else f"{kind}, shift by {words(fit.selection.cluster)}"
 
 
 def _doubts(fits: Mapping[str, Fit], before: str, after: str) -> str:

@@ -10,15 +10,15 @@ from scalefit.comparison import Comparison
 from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
 from scalefit.comparison.differences import agreement
 from scalefit.comparison.result import SURE, UNLIKELY, chance
-from scalefit.datasets import PublishedValue
+from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal, visible
+from scalefit.law.typeset import GREEK
 from scalefit.names import LEVEL, split_names
 from scalefit.plots.style import short_number
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import WIDE, own_name, plain, role, words
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit
-from scalefit.typeset import GREEK
 
 __all__ = [
     "Question",
@@ -84,8 +84,8 @@ def model_sentence(fit: Fit) -> str:
     """Say which errors a posterior assumes."""
     kind = "follow Student’s t" if fit.objective.loss == "student_t" else "are normal"
     text = f"Residuals of ln\u00a0{words(fit.law.response)} {kind}"
-    if fit.source.cluster is not None:
-        text += f"; rows of one {words(fit.source.cluster)} share a random shift"
+    if fit.selection.cluster is not None:
+        text += f"; rows of one {words(fit.selection.cluster)} share a random shift"
     pooled = [name for name, how in (fit.posterior.pool if fit.posterior else ()) if how == "partial"]
     if pooled:
         levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}

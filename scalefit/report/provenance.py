@@ -8,9 +8,9 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from scalefit.datasets import describe_dataset
+from scalefit.data.datasets import describe_dataset
+from scalefit.data.sources import dataset_of, locate
 from scalefit.report.study import FitSpec, Study
-from scalefit.sources import dataset_of, locate
 from scalefit.version import __version__
 
 __all__ = ["DataFile", "data_files", "data_hash", "file_digest", "versions"]

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from scalefit.datasets import PublishedValue, published_value
+from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.errors import DataError, StudyError, closest
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import printed_level
 from scalefit.problem import Parameter, predict_law
 from scalefit.report.spec import Published

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from scalefit.datasets import dataset_names
+from scalefit.data.datasets import dataset_names
+from scalefit.data.sources import DATASET, locate
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.files import parse_toml
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import parse_name, split_names
 from scalefit.posterior import parse_prior
-from scalefit.report.runners import ENGINES, option_names, parameter_names
-from scalefit.report.steps import STEPS, step_names
+from scalefit.report.runners import ENGINES, Engine, parameter_names
+from scalefit.report.steps import STEPS
 from scalefit.report.study import LEAST_SQUARES, FitSpec, StepSpec, Study
-from scalefit.sources import DATASET, locate
 
 __all__ = ["STEP_KEYS", "read_study"]
 
@@ -32,13 +31,6 @@ STEP_KEYS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     }
 )
 _TABLES = ("mapping", "pool", "priors")
-_TYPES: Mapping[str, Any] = types.MappingProxyType(  # what TOML has for the first word of an annotation
-    {"int": int, "float": int | float, "str": str, "bool": bool, "Iterable": list, "tuple": list, "Mapping": dict}
-)
-_TYPE_WORDS: Mapping[Any, str] = types.MappingProxyType(
-    {int: "a whole number", int | float: "a number", str: "a text", bool: "true or false", list: "a list",
-     dict: "a table"}
-)  # fmt: skip
 _ONE_FIT = ("fit", "clustered")
 _SEVERAL_FITS = ("fits", "alternatives", "laws", "also", "among")
 
@@ -100,7 +92,7 @@ class _Reader:
         engine = table.get("engine", LEAST_SQUARES) if isinstance(table, dict) else LEAST_SQUARES
         if not isinstance(engine, str) or engine not in ENGINES:
             raise StudyError(f"{self.file}, {where}: engine is {engine!r}; {closest(str(engine), ENGINES)}")
-        known = option_names(engine)
+        known = ENGINES[engine].known
         place = where if engine == LEAST_SQUARES else f"{where}, engine {engine!r}"
         self.check_keys(table, {*_OWN_KEYS, *known}, place)
         options = {key: value for key, value in defaults.items() if key in known}
@@ -110,7 +102,7 @@ class _Reader:
             raise StudyError(f"{self.file}, {where}: name is {spec.name!r}; it must be one word, such as main_fit")
         for key in _TABLES:
             self._check_words(options.get(key, {}), f"{where}, {key}")
-        self._check_types(options, ENGINES[engine].run, where)
+        self._check_types(options, ENGINES[engine], where)
         spec = replace(spec, options=types.MappingProxyType(options))
         self._check_priors(spec, where)
         return spec
@@ -122,11 +114,11 @@ class _Reader:
         return tuple(self._step(kind, table, defaults, f"[[{kind}]] {i}") for i, table in enumerate(tables, start=1))
 
     def _step(self, kind: str, table: Any, defaults: Mapping[str, Any], where: str) -> StepSpec:
-        known, own = step_names(kind), STEP_KEYS[kind]
+        known, own = STEPS[kind].engine.known, STEP_KEYS[kind]
         self.check_keys(table, {*own, *known}, where)
         options = {key: value for key, value in defaults.items() if key in known}
         options |= {key: value for key, value in table.items() if key not in own}
-        self._check_types(options, STEPS[kind].engine.run, where)
+        self._check_types(options, STEPS[kind].engine, where)
         found = {key: table[key] for key in own if key in table}
         spec: StepSpec = self.build(StepSpec, found | {"kind": kind}, where)
         if not spec.name.isidentifier():
@@ -149,14 +141,11 @@ class _Reader:
         except ValueError as error:
             raise StudyError(f"{self.file}, {where}: {error}") from None
 
-    def _check_types(self, options: Mapping[str, Any], call: Any, where: str) -> None:
-        """Refuse values of other types than the function says that it takes."""
-        parameters = inspect.signature(call).parameters
-        for key, value in options.items():
-            name = parameters[key].annotation.partition(" | ")[0].partition("[")[0]
-            right = isinstance(value, _TYPES[name]) and (name == "bool" or not isinstance(value, bool))
-            if not right:
-                raise StudyError(f"{self.file}, {where}: {key} is {value!r}; it must be {_TYPE_WORDS[_TYPES[name]]}")
+    def _check_types(self, options: Mapping[str, Any], engine: Engine, where: str) -> None:
+        """Refuse values of other types than the options have."""
+        fault = engine.type_fault(options)
+        if fault:
+            raise StudyError(f"{self.file}, {where}: {fault}")
 
     def _check_words(self, table: Any, where: str) -> None:
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
@@ -176,8 +165,8 @@ class _Reader:
             raise StudyError(f"{self.file}, {where}: {error}") from None
 
     def defaults(self, table: Any) -> dict[str, Any]:
-        known = {key for engine in ENGINES for key in option_names(engine)}
-        known |= {key for kind in STEPS for key in step_names(kind)}
+        known = {key for engine in ENGINES.values() for key in engine.known}
+        known |= {key for step in STEPS.values() for key in step.engine.known}
         self.check_keys(table, known, "[defaults]")
         return dict(table)
 

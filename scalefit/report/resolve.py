@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from hashlib import sha256
@@ -11,9 +10,9 @@ from typing import Any, Final
 
 from scalefit.report.budget import affordable
 from scalefit.report.provenance import data_files
-from scalefit.report.runners import ENGINES, option_names
+from scalefit.report.runners import ENGINES, Engine
 from scalefit.report.spec import Figure
-from scalefit.report.steps import STEPS, step_names
+from scalefit.report.steps import STEPS
 from scalefit.report.study import FitSpec, StepSpec, Study, as_plain
 from scalefit.version import __version__
 
@@ -37,7 +36,7 @@ def drafted(study: Study) -> Study:
     """
     study = replace(
         study,
-        fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine].run)) for one in study.fit),
+        fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine])) for one in study.fit),
         sensitivity=_fewer_in(study.sensitivity),
         calibration=_fewer_in(study.calibration),
     )
@@ -79,9 +78,9 @@ def resolved_text(study: Study) -> str:
     import tomli_w
 
     table = {key: value for key, value in _told(study).items() if key not in ("path", "draft", "fit", *STEPS)}
-    table["fit"] = [_spec(one, ENGINES[one.engine].run, option_names(one.engine)) for one in study.fit]
+    table["fit"] = [_spec(one, ENGINES[one.engine]) for one in study.fit]
     for kind, step in STEPS.items():
-        found = [_spec(one, step.engine.run, step_names(kind)) for one in study.steps if one.kind == kind]
+        found = [_spec(one, step.engine) for one in study.steps if one.kind == kind]
         if found:
             table[kind] = [{key: value for key, value in one.items() if key != "kind"} for one in found]
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
@@ -95,7 +94,7 @@ def resolved_hash(study: Study) -> str:
 
 
 def _fewer_in(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
-    return tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].engine.run)) for one in steps)
+    return tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].engine)) for one in steps)
 
 
 def _without(figure: Figure, trained: set[str]) -> Figure | None:
@@ -104,17 +103,16 @@ def _without(figure: Figure, trained: set[str]) -> Figure | None:
     return replace(figure, steps=steps) if steps or not figure.steps else None
 
 
-def _fewer(options: Mapping[str, Any], call: Any) -> Mapping[str, Any]:
+def _fewer(options: Mapping[str, Any], engine: Engine) -> Mapping[str, Any]:
     """Cap the draws of one fit or step, and keep to importance sampling."""
-    known = inspect.signature(call).parameters
+    known = engine.known
     capped = {key: min(int(options.get(key, known[key].default)), most) for key, most in _MOST.items() if key in known}
     return MappingProxyType({**options, **capped, **({"path": "fast"} if "path" in known else {})})
 
 
-def _spec(spec: FitSpec | StepSpec, call: Any, known: tuple[str, ...]) -> dict[str, Any]:
+def _spec(spec: FitSpec | StepSpec, engine: Engine) -> dict[str, Any]:
     """Return a fit or step with the default of every keyword that it does not set."""
-    defaults = {name: one.default for name, one in inspect.signature(call).parameters.items() if name in known}
-    given = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
+    given = {name: one.default for name, one in engine.known.items() if one.default is not MISSING}
     own = {key: value for key, value in _told(spec).items() if key != "options"}
     plain: dict[str, Any] = as_plain({**given, **spec.options})
     return own | plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +13,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scalefit.data.sources import locate
 from scalefit.errors import MissingExtra
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit as least_squares
-from scalefit.leastsq.fit import Progress
+from scalefit.options import BAYES as BAYES_OPTIONS
+from scalefit.options import FIT, Jobs, Part
+from scalefit.options import command as option_words
+from scalefit.options.base import Described, type_fault
 from scalefit.posterior import bayes
 from scalefit.posterior.defaults import extra_parameters
 from scalefit.posterior.pooling import apply_pool
+from scalefit.progress import Progress
 from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec
 from scalefit.results import Fit
-from scalefit.sources import locate
 
 __all__ = [
     "ENGINES",
@@ -33,13 +36,11 @@ __all__ = [
     "command",
     "command_line",
     "fingerprint",
-    "option_names",
     "parameter_names",
     "run_spec",
     "sampler_versions",
 ]
 
-_NOT_IN_STUDY = frozenset({"data", "law", "throw", "progress", "label", "sampler"})  # the report's own, or no option
 _COMPUTING = ("numpy", "scipy", "numba", "pandas")
 _SAMPLERS = ("pymc", "nutpie", "arviz")
 
@@ -54,34 +55,39 @@ class Engine:
         The function; its keywords are the keys of a fit or a step.
     verb : str
         Of the command line.
+    parts : tuple of Part
+        Its options.
     folders : tuple of str
         Packages of scalefit that its numbers come from.
-    flags : mapping
-        Keyword to flag, where they differ.
-    repeated : frozenset of str
-        Keywords whose flag is given once for each value.
     """
 
     run: Any
     verb: str
+    parts: tuple[Part, ...]
     folders: tuple[str, ...]
-    flags: Mapping[str, str]
-    repeated: frozenset[str] = frozenset()
 
+    @property
+    def known(self) -> dict[str, Described]:
+        """The keys of a fit or step by name; where jobs run and are kept is not for a study to say."""
+        return {name: one for each in self.parts if each.kind is not Jobs for name, one in each.described().items()}
+
+    def type_fault(self, options: Mapping[str, Any]) -> str:
+        """Say which value has another type than its key needs; empty when none has."""
+        for name, value in options.items():
+            fault = type_fault(self.known[name], tuple(value) if isinstance(value, list) else value)
+            if fault or (self.known[name].kinds == (int,) and type(value) is not int):
+                return f"{name} is {value!r}; {fault or 'it must be a whole number'}"
+        return ""
+
+
+_FITTING = ("data", "law", "options", "solver")
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
-        LEAST_SQUARES: Engine(least_squares, "fit", ("solver", "leastsq"), {"mapping": "map"}),
-        BAYES: Engine(
-            bayes, "bayes", ("solver", "bayes"), {"mapping": "map", "priors": "prior"}, frozenset({"priors", "pool"})
-        ),
+        LEAST_SQUARES: Engine(least_squares, "fit", FIT, (*_FITTING, "leastsq")),
+        BAYES: Engine(bayes, "bayes", BAYES_OPTIONS, (*_FITTING, "posterior")),
     }
 )
-
-
-def option_names(engine: str) -> tuple[str, ...]:
-    """Return the keys of a fit by an engine, beside name, data, law and label."""
-    return tuple(name for name in inspect.signature(ENGINES[engine].run).parameters if name not in _NOT_IN_STUDY)
 
 
 def parameter_names(spec: FitSpec) -> tuple[str, ...]:
@@ -159,12 +165,8 @@ def command(spec: FitSpec) -> str:
 
 def command_line(engine: Engine, data: str, law: str, options: Mapping[str, Any]) -> str:
     """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
-    defaults = {name: one.default for name, one in inspect.signature(engine.run).parameters.items()}
-    words = ["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"']
-    for name, value in options.items():
-        if value != defaults.get(name):
-            words += _flag(engine, name, value)
-    return " ".join(words)
+    words = [word if word.startswith("--") else shlex.quote(word) for word in option_words(engine.parts, options)]
+    return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"', *words])
 
 
 def fingerprint(spec: FitSpec) -> str:
@@ -177,6 +179,9 @@ def fingerprint(spec: FitSpec) -> str:
 def code_hash(folders: tuple[str, ...]) -> str:
     """Return a hash of the code at the top of the package and in some of its folders, and of what computes for it."""
     package = Path(__file__).resolve().parents[1]
+    missing = [folder for folder in folders if not (package / folder).is_dir()]
+    if missing:  # a hash of nothing would keep results for ever
+        raise AssertionError(f"there is no package {', '.join(missing)} in scalefit")
     files = [*package.glob("*.py"), *(path for folder in folders for path in package.glob(f"{folder}/*.py"))]
     numbers = " ".join(f"{name} {version(name)}" for name in _COMPUTING)
     return sha256(b"".join(path.read_bytes() for path in sorted(files)) + numbers.encode()).hexdigest()
@@ -191,23 +196,3 @@ def sampler_versions() -> str:
         except PackageNotFoundError:
             found.append(f"no {name}")
     return ", ".join(found)
-
-
-def _flag(engine: Engine, name: str, value: Any) -> list[str]:
-    flag = f"--{engine.flags.get(name, name).replace('_', '-')}"
-    if value is True:
-        return [flag]
-    if isinstance(value, Mapping):
-        pairs = [f"{key}={_joined(one)}" for key, one in value.items()]
-        if name in engine.repeated:
-            return [word for pair in pairs for word in (flag, shlex.quote(pair))]
-        value = pairs
-    return [flag, shlex.quote(_joined(value))]
-
-
-def _joined(value: Any) -> str:
-    """Write a list as an option takes it: apart by semicolons where its items have commas."""
-    if not isinstance(value, list | tuple):
-        return str(value)
-    texts = [str(one) for one in value]
-    return (";" if any("," in text for text in texts) else ",").join(texts)

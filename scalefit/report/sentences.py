@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scalefit.escape import literal
-from scalefit.law import Coef
+from scalefit.law.additive import Coef
 from scalefit.names import Key, read_name, spread_name
 from scalefit.records import CONVERGED, Estimate
 from scalefit.report.published import PublishedPoint, objective_at
@@ -236,7 +236,7 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
 
 def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
     """Say what resampling clusters in place of rows does to an interval."""
-    column = literal(str(clustered.source.cluster))
+    column = literal(str(clustered.selection.cluster))
     ratio = clustered[name].se / fit[name].se
     change = "widens" if ratio > 1.05 else "narrows" if ratio < 0.95 else "hardly changes"
     by = "" if change == "hardly changes" else f" by a factor of {rounded(max(ratio, 1 / ratio), 0.5)}"

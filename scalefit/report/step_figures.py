@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scalefit.datasets import describe_dataset
+from scalefit.data.datasets import describe_dataset
+from scalefit.data.sources import dataset_of, locate
+from scalefit.data.where import parse_where
 from scalefit.errors import StudyError
 from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
@@ -17,8 +19,6 @@ from scalefit.report.gallery import Gallery
 from scalefit.report.spec import Figure
 from scalefit.report.steps import ToyResult
 from scalefit.rounding import plus_minus
-from scalefit.sources import dataset_of, locate
-from scalefit.where import parse_where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 from collections.abc import Callable, Mapping
@@ -14,15 +13,16 @@ from typing import NamedTuple
 import pandas as pd
 
 from scalefit.consistency import Check, check_sweep
+from scalefit.data.sources import is_folder, locate
+from scalefit.data.tables import read_table
 from scalefit.errors import FitFailed
-from scalefit.law import Law
-from scalefit.leastsq.fit import Progress
+from scalefit.law.additive import Law
+from scalefit.options import CALIBRATE, CHECK, SENSITIVITY
+from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
 from scalefit.report.runners import Engine, code_hash, command_line, sampler_versions
 from scalefit.report.study import StepSpec, as_plain
 from scalefit.robustness import Calibration, Sensitivity, calibrate, sensitivity
-from scalefit.sources import is_folder, locate
-from scalefit.tables import read_table
 from scalefit.toy import ToyGrid, toy_sweep
 from scalefit.toy.records import read_sweep
 
@@ -35,12 +35,7 @@ __all__ = [
     "run_step",
     "step_command",
     "step_key",
-    "step_names",
 ]
-
-_NOT_IN_STUDY = frozenset(
-    {"data", "law", "sweep", "folder", "workers", "scheduler", "retry_failed", "progress"}
-)  # the report's own
 
 
 class ToyResult(NamedTuple):
@@ -86,11 +81,6 @@ class Step(NamedTuple):
 
     engine: Engine
     run: Callable[[StepSpec, Path, Path, Progress | None], StepResult]
-
-
-def step_names(kind: str) -> tuple[str, ...]:
-    """Return the keys of a kind of step, beside name, label, data and law (for ``toy``: data or grid)."""
-    return tuple(name for name in inspect.signature(STEPS[kind].engine.run).parameters if name not in _NOT_IN_STUDY)
 
 
 def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
@@ -160,17 +150,11 @@ def step_command(spec: StepSpec) -> list[str]:
 
 
 def _sensitivity(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Sensitivity:
-    options = dict(spec.options)
-    if "region" in options:
-        options["region"] = tuple(options["region"])
-    return sensitivity(_table(spec, folder), spec.law, folder=cells, progress=progress, **options)
+    return sensitivity(_table(spec, folder), spec.law, folder=cells, progress=progress, **spec.options)
 
 
 def _calibration(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Calibration:
-    options = dict(spec.options)
-    if options.get("fit_cluster") == "none":  # as on the command line: TOML has no word for nothing
-        options["fit_cluster"] = None
-    return calibrate(_table(spec, folder), spec.law, folder=cells, progress=progress, **options)
+    return calibrate(_table(spec, folder), spec.law, folder=cells, progress=progress, **spec.options)
 
 
 def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> ToyResult:
@@ -180,41 +164,19 @@ def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -
         source = locate(spec.data, folder)
         whole = isinstance(source, Path) and is_folder(source)
         table = read_sweep(source) if whole else read_table(source).frame
-    options = dict(spec.options)
-    if "region" in options:
-        options["region"] = tuple(options["region"])
-    return ToyResult(table, check_sweep(table, progress=progress, **options))
+    return ToyResult(table, check_sweep(table, progress=progress, **spec.options))
 
 
 def _table(spec: StepSpec, folder: Path) -> str | Path:
     return locate(spec.data, folder)
 
 
-_TABLE_FLAGS = MappingProxyType({"mapping": "map", "priors": "prior"})
-_REPEATED = frozenset({"vary", "priors", "pool", "mapping"})
+_FOLDERS = ("data", "law", "options", "solver", "leastsq", "posterior", "jobs")
 
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
-        "sensitivity": Step(
-            Engine(
-                sensitivity, "sensitivity", ("solver", "leastsq", "bayes", "cells", "sensitivity"), _TABLE_FLAGS,
-                _REPEATED,
-            ),
-            _sensitivity,
-        ),
-        "calibration": Step(
-            Engine(
-                calibrate, "calibrate", ("solver", "leastsq", "bayes", "cells", "calibration"), _TABLE_FLAGS,
-                _REPEATED,
-            ),
-            _calibration,
-        ),
-        "toy": Step(
-            Engine(
-                check_sweep, "toy check",
-                ("solver", "leastsq", "bayes", "cells", "compare", "toy", "consistency"), {},
-            ),
-            _toy,
-        ),
+        "sensitivity": Step(Engine(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")), _sensitivity),
+        "calibration": Step(Engine(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")), _calibration),
+        "toy": Step(Engine(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")), _toy),
     }
-)  # fmt: skip
+)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.report.spec import Answer, Card, Figure, Front, Section
 
 __all__ = ["BAYES", "LEAST_SQUARES", "FitSpec", "StepSpec", "Study", "as_plain", "with_defaults"]

@@ -60,7 +60,7 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
         [rounded_interval(one.lo, one.hi, one.se) for one in shown],
     ]
     if clustered is not None:
-        header.append(f"by {literal(str(clustered.source.cluster))}")
+        header.append(f"by {literal(str(clustered.selection.cluster))}")
         columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.key] for one in shown)])
     for point in published:
         header.append(literal(point.label))
@@ -70,7 +70,7 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
         ]
         columns.append(align_errors(texts) if point.errors else align_decimals(texts))
     caption = f"Estimates ± standard errors ({fit.uncertainty.method}"
-    by = literal(str(clustered.source.cluster)) if clustered else ""
+    by = literal(str(clustered.selection.cluster)) if clustered else ""
     caption += f"; “by {by}”: whole levels of {by} resampled)" if clustered else ")"
     return table(f"{caption}.", header, transpose(columns), align="l" + "r" * (len(header) - 1))
 
@@ -173,7 +173,7 @@ def files_table(files: Sequence[DataFile]) -> Block:
 def _loss(fit: Fit) -> str:
     if fit.posterior is not None:
         kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
-        shift = f", shift by {literal(fit.source.cluster)}" if fit.source.cluster is not None else ""
+        shift = f", shift by {literal(fit.selection.cluster)}" if fit.selection.cluster is not None else ""
         return f"{kind}, ln {fit.law.response}{shift}"
     kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{fit.objective.delta:g}"
     return f"{kind} of {'ln ' if fit.objective.space == 'log' else ''}{fit.law.response}"

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-from scalefit.datasets import published_value
+from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
-from scalefit.law import Coef, Law, Term
+from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
-from scalefit.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 
 __all__ = ["Runs", "equation", "fill", "join", "name_words", "runs", "spoken"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
-from scalefit.datasets import data_directory
+from scalefit.data.datasets import data_directory
 from scalefit.files import read_kept, write_atomically
 from scalefit.jobs import run_jobs
-from scalefit.law import Law
-from scalefit.leastsq.fit import Progress
+from scalefit.law.additive import Law
+from scalefit.progress import Progress
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block
 from scalefit.report.provenance import data_hash, versions

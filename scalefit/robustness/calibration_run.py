@@ -3,73 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError, closest
+from scalefit.data.tables import Table
+from scalefit.errors import DataError
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
-from scalefit.limits import MOST_REPLICATES, check_count, check_seed
+from scalefit.limits import check_count
 from scalefit.names import printed_name
+from scalefit.options import CALIBRATE, Bayes, Jobs, LeastSquares, Rows, Simulation, gather, plain, restore, takes
+from scalefit.options.verbs import SAME
 from scalefit.posterior.defaults import SCALES, extra_parameters, resolve_priors
-from scalefit.posterior.density import LIKELIHOODS
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.priors import Prior, parse_prior
-from scalefit.prepare import prepare_rows
 from scalefit.problem import Problem, build_problem
+from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 from scalefit.robustness.calibration_result import RANKS, Calibration, Replicate
 from scalefit.robustness.simulate import draw_from_prior, simulate
-from scalefit.tables import Table
 from scalefit.version import __version__
 
-__all__ = ["ENGINES", "SAME", "TRUTHS", "calibrate", "fit_replicate"]
+__all__ = ["calibrate", "fit_replicate"]
 
-TRUTHS = ("prior", "posterior")
-ENGINES = ("bayes", "leastsq")
-SAME = "same"
 ENOUGH = 4000  # draws of the posterior that truths are taken from
-FEWEST, MOST = 10, 1_000_000
 LONGER = 4  # times the draws, where the chains of NUTS disagree after those asked for
-Report = Callable[[str, int, int], None]
 
 
+@takes(*CALIBRATE)
 def calibrate(
     data: str | os.PathLike[str] | pd.DataFrame,
     law: str | Law,
-    *,
-    likelihood: str = "student_t",
-    cluster: str | None = None,
-    fit_likelihood: str = SAME,
-    fit_cluster: str | None = SAME,
-    truth: str = "prior",
-    engine: str = "bayes",
-    loss: str = "squared",
-    n: int = 100,
-    draws: int = 2000,
-    level: float = 0.95,
-    path: str = "auto",
-    priors: Mapping[str, str | Prior] | None = None,
-    exponents: str = "nonnegative",
-    where: str | None = None,
-    drop_highest_loss: int = 0,
-    ties: str = "drop",
-    mapping: Mapping[str, str] | None = None,
-    derive: Iterable[str] = (),
-    drop_invalid: bool = False,
-    seed: int = 0,
-    folder: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    retry_failed: bool = False,
-    progress: Report | None = None,
+    *options: Rows | Bayes | Simulation | Jobs,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> Calibration:
-    """Measure whether intervals hold what they promise, on a design of your own.
+    """Measure whether intervals reach their nominal coverage, on a design of your own.
 
     Truths are drawn, losses are simulated on the rows of the table, and each data set is fitted. With truths from the
     prior and the same model fitted, the rank of the truth among draws of its posterior is uniform and intervals cover
@@ -80,37 +55,16 @@ def calibrate(
     data, law
         As for :func:`scalefit.bayes`; of the table only the columns on the right-hand side matter, and with
         ``truth="posterior"`` or default priors of floors its losses.
-    likelihood, cluster
-        The model that makes the data.
-    fit_likelihood, fit_cluster : str or None
-        The model that is fitted to them; ``same`` by default, and None for a fit that ignores the clusters.
-    truth : {"prior", "posterior"}
-        Draw truths from the prior, or from the posterior of the table, which shows how intervals do near these data.
-    engine : {"bayes", "leastsq"}
-        Fit by :func:`scalefit.bayes`, or by :func:`scalefit.fit` with a bootstrap.
-    loss : {"squared", "huber"}
-        Of least squares.
-    n : int
-        Data sets. A folder of fewer is continued.
-    draws : int
-        Draws of each posterior, or replicates of each bootstrap.
-    level : float
-        Probability of the intervals.
-    path : {"auto", "fast", "full"}
-        As for :func:`scalefit.bayes`. With ``auto`` a posterior that importance sampling cannot represent is
-        sampled by NUTS, with four times the draws where its chains disagree; leaving it out would bias the result.
-    priors, exponents
-        As for :func:`scalefit.bayes`.
-    where, drop_highest_loss, ties, mapping, derive, drop_invalid
-        Rows and columns, as for :func:`scalefit.fit`.
-    seed : int
-        Seed; data set number i depends on it and on i alone.
-    folder : path, optional
-        Where finished data sets are kept.
-    workers, scheduler, retry_failed
-        As for :func:`scalefit.jobs.run_jobs`.
+    *options : Rows, Bayes, Simulation, Jobs
+        Options as values.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Bayes` (the model that makes the data),
+        :class:`scalefit.options.Simulation` and :class:`scalefit.options.Jobs`, which are listed there. A bootstrap has
+        as many replicates as a posterior has draws. With the path ``auto``, a posterior that importance sampling cannot
+        represent is sampled by NUTS, with four times the draws where its chains disagree; leaving it out would bias the
+        result. Data set number i depends on the seed and on i alone.
 
     Returns
     -------
@@ -121,70 +75,50 @@ def calibrate(
     ------
     LawError, DataError
         When law, table or options cannot be used; nothing was computed.
+    TypeError
+        For a keyword that is no option.
     FitFailed
         When the posterior that truths are to come from cannot be sampled.
     Interrupted
         On Ctrl-C; finished data sets are kept in the folder.
     """
+    rows, how, made, where = gather(CALIBRATE, options, keywords)
     law = law if isinstance(law, Law) else Law.parse(law)
-    _check_options(likelihood, fit_likelihood, truth, engine, n, draws, seed)
-    fit_likelihood = likelihood if fit_likelihood == SAME else fit_likelihood
-    fit_cluster = cluster if fit_cluster == SAME else fit_cluster
-    rows: dict[str, Any] = {
-        "mapping": dict(mapping or {}), "derive": tuple(derive), "where": where, "drop_highest_loss": drop_highest_loss,
-        "ties": ties, "drop_invalid": drop_invalid,
-    }  # fmt: skip
-    table, design = _design(data, law, cluster, fit_cluster, rows)
-    model = _build(law, design, likelihood, cluster, exponents, priors)
-    fitted = _build(law, design, fit_likelihood, fit_cluster, exponents, priors)
-    check_count("draws", draws, least=2, each=draw_bytes(fitted.problem), such_as=2000)
-    truths = _truths(truth, model, design, n, path, exponents, seed)
+    fitting = replace(how, likelihood=how.likelihood if made.fit_likelihood == SAME else made.fit_likelihood)
+    fit_cluster = rows.cluster if made.fit_cluster == SAME else made.fit_cluster
+    table, design = _design(data, law, rows, fit_cluster)
+    model = _build(law, design, how, rows.cluster)
+    fitted = _build(law, design, fitting, fit_cluster)
+    check_count("draws", how.draws, least=2, each=draw_bytes(fitted.problem), such_as=2000)
+    truths = _truths(made.truth, model, design, made.n, how)
+    priors = {name: str(prior) for name, prior in fitted.priors.items()}
+    engine: Bayes | LeastSquares = replace(fitting, priors=priors)
+    if made.engine == "leastsq":
+        engine = LeastSquares(
+            loss=made.loss, bootstrap=how.draws, exponents=how.exponents, level=how.level, seed=how.seed
+        )
     shared: dict[str, Any] = {
-        "design": pack_frame(design), "law": str(law), "cluster": cluster, "fit_likelihood": fit_likelihood,
-        "fit_cluster": fit_cluster, "engine": engine, "loss": loss, "draws": draws, "level": level, "path": path,
-        "priors": {name: str(prior) for name, prior in fitted.priors.items()}, "exponents": exponents, "seed": seed,
+        "design": pack_frame(design), "law": str(law), "cluster": rows.cluster, "fit_cluster": fit_cluster,
+        "engine": engine.engine, "options": plain(engine), "seed": how.seed,
     }  # fmt: skip
     about = {"shared": job_key(shared)}
     cells = {job_key(about | {"truth": one}, f"{i:05d}"): {"number": i, "truth": one} for i, one in enumerate(truths)}
-    found = run_jobs(
-        fit_replicate, cells, shared=shared, folder=folder, workers=workers, scheduler=scheduler,
-        retry_failed=retry_failed, stage="fitting simulated data", progress=progress,
-    )  # fmt: skip
-    same = (likelihood, cluster) == (fit_likelihood, fit_cluster)
-    words = fitted.words if engine == "bayes" else _bootstrap_words(loss, fit_cluster)
+    found = run_jobs(fit_replicate, cells, where, shared=shared, stage="fitting simulated data", progress=progress)
+    same = (how.likelihood, rows.cluster) == (fitting.likelihood, fit_cluster)
+    words = fitted.words if made.engine == "bayes" else _bootstrap_words(made.loss, fit_cluster)
     return Calibration(
-        str(law), table.name, len(design), truth, engine, model.words, words, same, level, shared["priors"],
-        _replicates(found), seed, __version__,
+        str(law), table.name, len(design), made.truth, made.engine, model.words, words, same, how.level, priors,
+        _replicates(found), how.seed, __version__,
     )  # fmt: skip
 
 
 def _design(
-    data: str | os.PathLike[str] | pd.DataFrame, law: Law, cluster: str | None, fit_cluster: str | None,
-    rows: dict[str, Any],
-) -> tuple[Table, pd.DataFrame]:  # fmt: skip
+    data: str | os.PathLike[str] | pd.DataFrame, law: Law, rows: Rows, fit_cluster: str | None
+) -> tuple[Table, pd.DataFrame]:
     """Read the table, and keep of it what simulated data need."""
-    clusters = [one for one in (cluster, fit_cluster) if one]
-    table = prepare_rows(data, law, labels=clusters, **rows)
+    clusters = [one for one in (rows.cluster, fit_cluster) if one]
+    table = rows.read(data, law, labels=clusters)
     return table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
-
-
-def _check_options(
-    likelihood: str, fit_likelihood: str, truth: str, engine: str, n: int, draws: int, seed: int
-) -> None:
-    choices = {
-        "likelihood": (likelihood, LIKELIHOODS),
-        "fit_likelihood": (fit_likelihood, (*LIKELIHOODS, SAME)),
-        "truth": (truth, TRUTHS),
-        "engine": (engine, ENGINES),
-    }
-    for name, (value, valid) in choices.items():
-        if value not in valid:
-            raise DataError(f"{name} is {value!r}; {closest(str(value), valid)}")
-    if n < FEWEST:
-        raise DataError(f"n is {n}; at least {FEWEST} data sets are needed to say anything, such as 100")
-    check_count("n", n, least=FEWEST, most=MOST, such_as=100)
-    check_count("draws", draws, least=2, most=MOST_REPLICATES, such_as=2000)
-    check_seed(seed)
 
 
 class _Model(NamedTuple):
@@ -203,21 +137,18 @@ class _Model(NamedTuple):
         return errors + (f" and one shift for each {self.cluster}" if self.cluster else "")
 
 
-def _build(
-    law: Law, design: pd.DataFrame, likelihood: str, cluster: str | None, exponents: str,
-    priors: Mapping[str, str | Prior] | None,
-) -> _Model:  # fmt: skip
+def _build(law: Law, design: pd.DataFrame, how: Bayes, cluster: str | None) -> _Model:
     """Resolve the priors on the table once: on simulated data their defaults would follow the data."""
-    problem = build_problem(law, design, cluster=cluster, free_sign=exponents == "free")
+    problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has another value in every row; name one whose values repeat")
-    extras = extra_parameters(likelihood == "student_t", cluster is not None, ())
+    extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
     scales = {one.coef.name for one in extras}
-    given = {name: prior for name, prior in (priors or {}).items() if name not in SCALES or name in scales}
+    given = {name: prior for name, prior in (how.priors or {}).items() if name not in SCALES or name in scales}
     resolved = resolve_priors(problem, extras, given)
     # to the digits that are printed
     fixed = {printed_name(*key): parse_prior(str(prior)) for key, prior in resolved.items()}
-    return _Model(problem, tuple(one.name for one in extras), fixed, likelihood, cluster)
+    return _Model(problem, tuple(one.name for one in extras), fixed, how.likelihood, cluster)
 
 
 def _bootstrap_words(loss: str, cluster: str | None) -> str:
@@ -226,29 +157,25 @@ def _bootstrap_words(loss: str, cluster: str | None) -> str:
     return f"{name} and a bootstrap of {unit}"
 
 
-def _truths(
-    origin: str, model: _Model, design: pd.DataFrame, n: int, path: str, exponents: str, seed: int
-) -> list[dict[str, float]]:
+def _truths(origin: str, model: _Model, design: pd.DataFrame, n: int, how: Bayes) -> list[dict[str, float]]:
     """Draw truths, so that more of them begin with the same ones."""
     if origin == "prior":
-        return [draw_from_prior(model.problem, model.scales, model.priors, seed, i) for i in range(n)]
-    found = bayes(
-        design, model.problem.law, likelihood=model.likelihood, cluster=model.cluster, priors=model.priors, path=path,
-        draws=max(ENOUGH, n), exponents=exponents, seed=seed,
-    )  # fmt: skip
+        return [draw_from_prior(model.problem, model.scales, model.priors, how.seed, i) for i in range(n)]
+    source = replace(how, priors=model.priors, draws=max(ENOUGH, n), level=0.95)
+    found = bayes(design, model.problem.law, Rows(cluster=model.cluster), source)
     draws = np.asarray(found.uncertainty.draws)
-    chosen = draws[np.random.default_rng([seed, len(draws)]).permutation(len(draws))[:n]]
+    chosen = draws[np.random.default_rng([how.seed, len(draws)]).permutation(len(draws))[:n]]
     return [dict(zip(found.names, map(float, one), strict=True)) for one in chosen]
 
 
 def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Simulate and fit one data set; the cell of :func:`calibrate`.
+    """Simulate and fit one data set; the job of :func:`calibrate`.
 
     Parameters
     ----------
     cell : mapping
-        ``design, law, cluster, fit_likelihood, fit_cluster, engine, loss, draws, level, path, priors, exponents, seed,
-        number, truth``.
+        ``design, law, cluster, fit_cluster, engine, options, seed, number, truth``; options as
+        :func:`scalefit.options.plain` writes them.
 
     Returns
     -------
@@ -259,20 +186,17 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     data = simulate(
         law, unpack_frame(cell["design"]), cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number
     )
-    common: dict[str, Any] = {
-        "cluster": cell["fit_cluster"], "exponents": cell["exponents"], "level": cell["level"], "throw": False,
-        "seed": cell["seed"] + number,
-    }  # fmt: skip
-    if cell["engine"] == "leastsq":
-        found = fit(data, law, loss=cell["loss"], bootstrap=cell["draws"], **common)
+    rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
+    if cell["engine"] == LeastSquares.engine:
+        found = fit(data, law, rows, replace(restore(LeastSquares, cell["options"]), seed=seed), throw=False)
     else:
-        common |= {"likelihood": cell["fit_likelihood"], "priors": cell["priors"]}
-        found = bayes(data, law, path=cell["path"], draws=cell["draws"], **common)
+        how = replace(restore(Bayes, cell["options"]), seed=seed)
+        found = bayes(data, law, rows, how, throw=False)
         if found.status == NOT_CONVERGED and found.posterior is not None and found.posterior.path == "full":
-            found = bayes(data, law, path="full", draws=LONGER * cell["draws"], **common)
+            found = bayes(data, law, rows, replace(how, path="full", draws=LONGER * how.draws), throw=False)
     if any(finding.code == "interrupted" for finding in found.findings):
         raise KeyboardInterrupt
-    return _measure(found, cell["truth"], common["seed"])
+    return _measure(found, cell["truth"], seed)
 
 
 def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.posterior.priors import Prior
 from scalefit.problem import Problem, label_codes, predict_law
 

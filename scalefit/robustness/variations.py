@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from scalefit.columns import parse_mapping
+from scalefit.data.columns import parse_mapping
+from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
-from scalefit.law import Law
+from scalefit.law.additive import Law
 from scalefit.names import Key, read_name
-from scalefit.posterior.density import LIKELIHOODS
+from scalefit.options import Bayes, LeastSquares, Rows, describe
 from scalefit.posterior.priors import parse_prior
 from scalefit.problem import Problem
-from scalefit.quantities import as_numbers, holds_truth
 
 __all__ = [
-    "DESIGNS",
     "DIMENSIONS",
     "LOSSES",
     "Choice",
+    "as_options",
     "default_vary",
+    "dimensions",
     "expand",
     "read_vary",
     "show_value",
@@ -32,7 +34,6 @@ __all__ = [
 DIMENSIONS = (
     "drop_highest_loss", "ties", "where", "mapping", "derive", "weights", "likelihood", "cluster", "prior", "exponents",
 )  # fmt: skip
-DESIGNS = ("one", "grid")
 LOSSES = {"squared": "least squares", "huber": "Huber's loss"}  # fitted by minimising, with a bootstrap
 CUTS = (0.0, 0.02, 0.15)  # shares of the rows with the highest losses to leave out
 ALIKE = 0.2  # cuts that differ by less than this part are one
@@ -94,6 +95,46 @@ def read_vary(vary: Mapping[str, Any]) -> dict[str, list[Any]]:
     return known
 
 
+def dimensions(rows: Rows, how: Bayes) -> dict[str, Any]:
+    """Return the value of every dimension in a base, as plain JSON; the prior is the base's own, None."""
+    return {
+        "drop_highest_loss": rows.drop_highest_loss, "ties": rows.ties, "where": rows.where,
+        "mapping": dict(rows.mapping or {}), "derive": list(rows.derive), "weights": rows.weights,
+        "likelihood": how.likelihood, "cluster": rows.cluster, "prior": None, "exponents": how.exponents,
+    }  # fmt: skip
+
+
+def as_options(values: Mapping[str, Any], rows: Rows, how: Bayes, param: str) -> tuple[Rows, Bayes | LeastSquares]:
+    """Return the options of one set of choices.
+
+    Parameters
+    ----------
+    values : mapping
+        Every dimension and its value, as in :attr:`Choice.options`.
+    rows : Rows
+        Those of the base.
+    how : Bayes
+        Those of the base; a minimised loss takes over its level and seed, and has a replicate for each draw.
+    param : str
+        Printed name of the parameter whose prior is varied.
+
+    Returns
+    -------
+    tuple of Rows, and Bayes or LeastSquares
+        For the engine that the likelihood asks for.
+    """
+    chosen = replace(rows, **{name: values[name] for name in describe(Rows) if name in values})
+    if values["likelihood"] in LOSSES:
+        return chosen, LeastSquares(
+            loss=values["likelihood"], exponents=values["exponents"], bootstrap=how.draws, level=how.level,
+            seed=how.seed,
+        )  # fmt: skip
+    own = {} if values["prior"] is None else {param: values["prior"]}
+    return chosen, replace(
+        how, likelihood=values["likelihood"], exponents=values["exponents"], priors={**(how.priors or {}), **own}
+    )
+
+
 def split_values(text: str) -> list[str]:
     """Split at ``;``, or without any at the commas outside brackets and quotes."""
     if ";" in text:
@@ -126,9 +167,11 @@ def _value(dimension: str, value: Any) -> Any:
         return [value] if isinstance(value, str) else list(value)
     if dimension == "prior":
         return str(parse_prior(value))
-    valid: dict[str, tuple[str, ...]] = {
-        "likelihood": (*LIKELIHOODS, *LOSSES), "ties": ("drop", "keep"), "exponents": ("nonnegative", "free"),
-    }  # fmt: skip
+    valid = {
+        "likelihood": (*describe(Bayes)["likelihood"].choices, *LOSSES),
+        "ties": describe(Rows)["ties"].choices,
+        "exponents": describe(Bayes)["exponents"].choices,
+    }
     if dimension in valid and value not in valid[dimension]:
         raise DataError(f"{dimension} cannot be {value!r}; {closest(str(value), valid[dimension])}")
     return str(value)
@@ -151,8 +194,6 @@ def expand(base: dict[str, Any], vary: Mapping[str, Sequence[Any]], design: str)
     tuple of Choice
         Combinations that ask the same question are listed once: ties matter only in a cut, priors not to a loss.
     """
-    if design not in DESIGNS:
-        raise DataError(f"design is {design!r}; {closest(design, DESIGNS)}")
     if design == "one":
         changes: Iterable[dict[str, Any]] = ({name: value} for name, values in vary.items() for value in values)
     else:
@@ -215,7 +256,7 @@ def default_vary(
     cuts = [round(share * total) for share in CUTS]
     fewest = 2 * len(problem.parameters)
     vary: dict[str, list[Any]] = {
-        "likelihood": [*LIKELIHOODS, *([] if pooled else LOSSES)],
+        "likelihood": [*describe(Bayes)["likelihood"].choices, *([] if pooled else LOSSES)],
         "drop_highest_loss": [
             one for one in dict.fromkeys(cuts) if abs(one - taken) > ALIKE * taken and total - one > fewest
         ],

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ import pandas as pd
 from scalefit.errors import DataError, Interrupted, closest
 from scalefit.files import read_kept, write_atomically
 from scalefit.jobs import DONE, FAILED, JobResult, job_key, read_job, run_jobs
+from scalefit.progress import Progress
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import models_at_once
 from scalefit.toy.grid import ToyGrid
@@ -31,8 +32,6 @@ BATCHES: Final = "batches"  # holds what a GPU has just trained, until each mode
 CHECKPOINTS: Final = 10
 TABLE_EVERY: Final = 10.0  # seconds, so that a sweep can be fitted while it runs, or after it was killed
 
-Report = Callable[[str, int, int], None]
-
 
 def toy_sweep(
     grid: ToyGrid,
@@ -42,7 +41,7 @@ def toy_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train every model of a grid.
 
@@ -217,7 +216,7 @@ def _reason(status: str) -> str:
     return status.removeprefix("failed: ")
 
 
-def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Report) -> None:
+def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Progress) -> None:
     """Train models of one shape together, here or on a scheduler's workers.
 
     Batches leave checkpoints in the folder, from which another worker goes on where it sees the same folder.
@@ -292,7 +291,7 @@ def _cell_of(batch: JobResult, config: dict[str, Any], run: dict[str, Any] | Non
     return own
 
 
-def _with_table(folder: Path, report: Report) -> Report:
+def _with_table(folder: Path, report: Progress) -> Progress:
     """Write the table now and then while the sweep runs."""
     written = time.monotonic()
 

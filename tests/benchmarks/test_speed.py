@@ -10,8 +10,8 @@ import pytest
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from scalefit.datasets import load_dataset
-from scalefit.law import Law
+from scalefit.data.datasets import load_dataset
+from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.problem import build_problem
 from scalefit.solver.batch import BOOTSTRAP, Resampling, minimise_resamples, resample_weights

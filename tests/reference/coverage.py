@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scalefit.datasets import load_dataset
+from scalefit.data.datasets import load_dataset
 from scalefit.leastsq import fit
 from scalefit.solver.design import Array
 

@@ -25,7 +25,7 @@ from scipy import optimize
 
 import scalefit
 from scalefit.errors import DataError, LawError
-from scalefit.law import Coef, Law
+from scalefit.law.additive import Coef, Law
 from scalefit.problem import build_problem
 from scalefit.solver.batch import minimise_batch
 

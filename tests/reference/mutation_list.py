@@ -384,7 +384,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "quantities.py",
+        "data/quantities.py",
         "tests/test_quantities.py",
         (
             ('"b": 9', '"b": 12'),
@@ -394,7 +394,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "columns.py",
+        "data/columns.py",
         "tests/test_columns.py tests/test_tables.py tests/test_rows.py",
         (
             ("c / (6.0 * n)", "c / (2.0 * n)"),
@@ -404,7 +404,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "rows.py",
+        "data/rows.py",
         "tests/test_rows.py",
         (
             ("mask = values < threshold", "mask = values <= threshold"),
@@ -413,7 +413,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "where.py",
+        "data/where.py",
         "tests/test_where.py",
         (
             ("present &= ~pd.isna(values)", "present &= True"),

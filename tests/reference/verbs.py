@@ -48,7 +48,8 @@ COMMANDS = {
     "sensitivity": SENSITIVITY,
     "sensitivity-json": f"{SENSITIVITY} --json",
     "calibrate": "calibrate chinchilla chinchilla --drop-highest-loss 5 --n 20 --path fast --draws 500",
-    "calibrate-json": "calibrate chinchilla chinchilla --drop-highest-loss 5 --n 10 --engine leastsq --draws 99 --json",
+    "calibrate-json": "calibrate chinchilla chinchilla --drop-highest-loss 5 --n 10 --engine leastsq --draws 100 "
+    "--json",
     "optimum": "optimum epoch.fit --compute 5.76e23",
     "optimum-json": "optimum epoch.fit --compute 5.76e23,1e21 --json",
     "optimum-posterior": "optimum wd.fit --compute 1e21",

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from scalefit.datasets import dataset_names
+from scalefit.data.datasets import dataset_names
+from scalefit.data.formats import FORMATS, MAX_SIZE_VARIABLE, decode, format_of, too_large
+from scalefit.data.quantities import shortened
 from scalefit.errors import DataError, closest
-from scalefit.formats import FORMATS, MAX_SIZE_VARIABLE, decode, format_of, too_large
-from scalefit.quantities import shortened
 
 __all__ = [
     "DATASET",
@@ -63,7 +63,7 @@ class Content:
     name : str
         Name of the data set: the file name without its suffix.
     kind : str or None
-        Its format by the suffix, as `scalefit.formats.format_of` says it.
+        Its format by the suffix, as `scalefit.data.formats.format_of` says it.
     """
 
     data: bytes

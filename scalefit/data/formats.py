@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.data.quantities import as_numbers, is_missing
 from scalefit.errors import DataError, MissingExtra
-from scalefit.quantities import as_numbers, is_missing
 
 __all__ = [
     "FORMATS",

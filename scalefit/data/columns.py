@@ -1,7 +1,7 @@
 """Find, map, scale and derive the columns of a frame.
 
 Everything here works on a plain data frame and gives back a new one with the remarks to be shown;
-`scalefit.tables` wraps it for tables.
+`scalefit.data.tables` wraps it for tables.
 
 A cell that is not a number is an error, unless the caller collects such cells (``unread``) because a condition may yet
 leave their rows out.
@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.errors import DataError, closest
-from scalefit.quantities import (
+from scalefit.data.quantities import (
     ALIASES,
     BadCells,
     Guess,
@@ -33,6 +32,7 @@ from scalefit.quantities import (
     same_looking,
     shortened,
 )
+from scalefit.errors import DataError, closest
 
 __all__ = ["Unread", "alike_column", "find_columns", "has_column", "label_text", "map_columns", "parse_mapping"]
 
@@ -290,7 +290,7 @@ def find_columns(
     remarks: list[str],
     unread: Unread | None = None,
 ) -> pd.DataFrame:
-    """Do the work of `scalefit.tables.resolve` on a frame called ``name`` in messages; ``unread`` as for a mapping."""
+    """Do the work of `scalefit.data.tables.resolve`; ``name`` is for messages, ``unread`` as for a mapping."""
     wanted = tuple(dict.fromkeys(derive))
     for one in wanted:
         if one not in _RULES:

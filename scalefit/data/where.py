@@ -27,10 +27,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.columns import alike_column, label_text
+from scalefit.data.columns import alike_column, label_text
+from scalefit.data.quantities import BadCells, as_numbers, is_missing, plain, read_numbers
 from scalefit.errors import DataError, closest
 from scalefit.expression import parse_expression
-from scalefit.quantities import BadCells, as_numbers, is_missing, plain, read_numbers
 
 __all__ = ["Where", "parse_where"]
 

@@ -14,11 +14,11 @@ from typing import IO
 
 import pandas as pd
 
-from scalefit.columns import find_columns, map_columns, parse_mapping
-from scalefit.datasets import dataset_names, load_dataset
+from scalefit.data.columns import find_columns, map_columns, parse_mapping
+from scalefit.data.datasets import dataset_names, load_dataset
+from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
+from scalefit.data.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 from scalefit.errors import DataError
-from scalefit.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
-from scalefit.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 
 __all__ = ["Dropped", "Table", "parse_mapping", "read_table", "resolve"]
 

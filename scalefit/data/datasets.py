@@ -155,7 +155,7 @@ def data_directory() -> Path:
     DataError
         If neither is there.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "_data", package.parent / "data"):
         if (folder / "manifest.toml").is_file():
             return folder

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.columns import Unread, alike_column, find_columns, map_columns
+from scalefit.data.columns import Unread, alike_column, find_columns, map_columns
+from scalefit.data.quantities import CORRECT, plain, read_numbers, row_label
+from scalefit.data.tables import Dropped, Table
+from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.quantities import CORRECT, plain, read_numbers, row_label
-from scalefit.tables import Dropped, Table
-from scalefit.where import Where, parse_where
+from scalefit.law.additive import Law
 
-__all__ = ["select_rows"]
+__all__ = ["select_rows", "used_columns"]
 
 SHOWN = 5
 Mask = npt.NDArray[np.bool_]
@@ -48,7 +50,7 @@ def select_rows(
     Parameters
     ----------
     table : Table
-        From `scalefit.tables.read_table`; columns that are missing are looked for as in `scalefit.tables.resolve`.
+        From `read_table`; columns that are missing are looked for as in `scalefit.data.tables.resolve`.
     response : str
         The column that the law predicts.
     numeric : iterable of str
@@ -56,11 +58,11 @@ def select_rows(
     labels : iterable of str
         The columns of levels, which must not be missing.
     mapping : mapping, optional
-        Columns to add first, as for `scalefit.tables.read_table`.
+        Columns to add first, as for `scalefit.data.tables.read_table`.
     derive : iterable of str
-        Columns that may be computed, as for `scalefit.tables.resolve`.
+        Columns that may be computed, as for `scalefit.data.tables.resolve`.
     where : str or Where, optional
-        A condition on any columns of the table; see `scalefit.where`.
+        A condition on any columns of the table; see `scalefit.data.where`.
     drop_invalid : bool
         Drop and count rows with invalid values; otherwise they are an error.
     drop_highest_loss : int
@@ -279,3 +281,26 @@ def _remark_duplicates(table: Table, columns: list[str]) -> Table:
     if len(repeats) > 1:
         remark = remark.replace("and is kept", "and are kept")
     return replace(table, remarks=(*table.remarks, remark))
+
+
+def used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:
+    """Keep the law's columns first, then any other label or number that residuals may be drawn against.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows used.
+    law : Law
+        The law.
+    weights, cluster : str, optional
+        Columns of row weights and of clusters.
+
+    Returns
+    -------
+    DataFrame
+        The same rows, columns reordered.
+    """
+    own: list[Any] = [law.response, *law.variables, *law.groups, weights, cluster]
+    columns = list(dict.fromkeys(name for name in own if name))
+    rest = [name for name in frame.columns if name not in columns]
+    return frame[[*columns, *rest]]

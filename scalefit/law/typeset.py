@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from scalefit.escape import markup, typst_string
-from scalefit.law import Coef, Law, Term, format_value
+from scalefit.law.additive import Coef, Law, Term, format_value
 
 __all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
 

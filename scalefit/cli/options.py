@@ -1,0 +1,160 @@
+"""Options of the command line, read from the option classes: flags, types, defaults and help.
+
+A verb is written as a function with one parameter ``given``; :func:`with_options` replaces it by a flag for each
+option, and hands over what the flags said. typer sees an ordinary signature, so its help and its parsing stay.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from scalefit.cli.app import assignments
+from scalefit.errors import DataError
+from scalefit.options import Part, describe
+from scalefit.options.base import Described
+
+__all__ = ["Given", "with_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Given(dict[str, Any]):
+    """What the flags of a verb said: the keywords of the function behind it.
+
+    Parameters
+    ----------
+    keywords : mapping
+        Values by the name of the option.
+    written : frozenset of str
+        Those that the user wrote; the others have their defaults.
+    flags : mapping
+        What the command line calls each.
+    """
+
+    def __init__(self, keywords: Mapping[str, Any], written: frozenset[str], flags: Mapping[str, str]) -> None:
+        super().__init__(keywords)
+        self.written = written
+        self.flags = flags
+
+    def refuse_idle(self, parts: tuple[Part, ...], **more: str | bool) -> None:
+        """Refuse options that were written and have no effect; a default that nobody wrote is no request.
+
+        Parameters
+        ----------
+        parts : tuple of Part
+            What the verb takes; the classes say which of their options have no effect beside the others.
+        **more : str or False
+            Further options, and why they have no effect here; False or empty where they have one.
+
+        Raises
+        ------
+        DataError
+            Naming the flag and the reason.
+        """
+        idle: dict[str, str | bool] = {}
+        for kind, _, defaults in parts:
+            own = {name: self[name] for name in describe(kind) if name in self}
+            idle |= kind(**{**defaults, **own}).idle()
+        for name, why in (idle | more).items():
+            if why and name in self.written:
+                raise DataError(f"{self.flags[name]} has no effect {why}; leave it out")
+
+
+def with_options(*parts: Part) -> Callable[[F], F]:
+    """Give a verb a flag for each option of some classes.
+
+    Parameters
+    ----------
+    *parts : Part
+        The options. The verb's function has a parameter ``given``, which takes a :class:`Given`.
+    """
+    known = {name: one for each in parts for name, one in each.described().items()}
+    flags = {name: one.flag for name, one in known.items()}
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function, eval_str=True)
+
+        @functools.wraps(function)
+        def verb(ctx: typer.Context, **values: Any) -> None:
+            written = frozenset(name for name in known if _is_written(ctx, name))
+            read = {name: _read(one, values.pop(name)) for name, one in known.items()}
+            if "ctx" in own.parameters:
+                values["ctx"] = ctx
+            function(given=Given(read, written, flags), **values)
+
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [context]
+        for one in own.parameters.values():
+            if one.name == "given":
+                parameters += [_parameter(option) for option in known.values()]
+            elif one.name != "ctx":
+                parameters.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        verb.__annotations__ = {one.name: one.annotation for one in parameters}
+        return verb  # type: ignore[return-value]
+
+    return decorate
+
+
+def _is_written(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+def _parameter(one: Described) -> inspect.Parameter:
+    """Return an option as typer declares it."""
+    text = re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", one.text))
+    kind: Any = str
+    default = one.default
+    if one.kinds == (bool,):
+        kind = bool
+    elif Mapping in one.kinds or (tuple in one.kinds and one.items is str):
+        kind, default = list[str], None
+    elif one.kinds in ((int,), (float,)):
+        kind = one.kinds[0]
+    elif str in one.kinds and len(one.kinds) == 2 and int not in one.kinds:
+        kind = Path
+    if default is None and kind is not bool:
+        kind = kind | None
+    option = typer.Option(one.flag, help=text)
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option],
+        default=inspect.Parameter.empty if default is MISSING else default,
+    )  # fmt: skip
+
+
+def _read(one: Described, value: Any) -> Any:
+    """Turn what typer read into the value of an option."""
+    if Mapping in one.kinds:
+        return _table(one, value)
+    if tuple in one.kinds:
+        if one.items is str:
+            return tuple(value or ())
+        return None if value is None else _numbers(one, value)
+    return value
+
+
+def _table(one: Described, texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    if one.repeated:
+        return assignments(texts, one.flag)
+    from scalefit.data.columns import parse_mapping
+
+    return parse_mapping(texts)
+
+
+def _numbers(one: Described, text: str) -> tuple[float, ...]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise DataError(f"{one.flag} is {text!r}; it needs two numbers, such as 0.9,1.1") from None
+    return low, high

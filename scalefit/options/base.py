@@ -1,0 +1,473 @@
+"""How option classes work: frozen values, checked once, described once.
+
+An option class is a frozen dataclass whose docstring describes each field in numpydoc. Everything that takes the option
+reads the class: keyword arguments of the Python interface (:func:`takes`), flags of the command line
+(``scalefit/cli/options.py``), keys of a study (``scalefit/report/reader.py``), help texts, and the command lines that
+repeat a result. To add an option is to add a field with its line of documentation, and the code that uses it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from scalefit.errors import DataError, closest
+
+__all__ = [
+    "Described",
+    "Options",
+    "Part",
+    "command",
+    "describe",
+    "gather",
+    "option",
+    "part",
+    "plain",
+    "restore",
+    "takes",
+    "type_fault",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+WORDS: Final[Mapping[Any, str]] = {  # how a message names what is needed
+    int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple: "a list",
+    Mapping: "a table", os.PathLike: "a path",
+}  # fmt: skip
+
+
+def option(default: Any = MISSING, *, flag: str = "", repeated: bool = False) -> Any:
+    """Return the field of an option that the command line spells in its own way.
+
+    Parameters
+    ----------
+    default : object
+        Its value where nobody gives one.
+    flag : str
+        What the command line calls it; the field's name with dashes when empty.
+    repeated : bool
+        Whether a table's entries are given one to a flag.
+    """
+    return field(default=default, metadata={"flag": flag, "repeated": repeated})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of all option classes: values have the types that the fields state, and one of the choices of a Literal."""
+
+    def __post_init__(self) -> None:
+        for name, one in describe(type(self)).items():
+            value = getattr(self, name)
+            read = value
+            if isinstance(value, list) and tuple in one.kinds:
+                read = tuple(value)  # as TOML and JSON write it
+            elif value == "none" and one.optional and one.default is not None:
+                read = None  # where leaving an option out means something else, text has to say none
+            if read is not value:
+                value = read
+                object.__setattr__(self, name, value)
+            fault = type_fault(one, value)
+            if fault:
+                raise DataError(f"{name} is {value!r}; {fault}")
+        self.check()
+
+    def check(self) -> None:
+        """Refuse values that are of the right type and still impossible; a class with such values overrides this."""
+
+    def idle(self) -> dict[str, str]:
+        """Return the options that have no effect beside the others, each with the reason."""
+        return {}
+
+
+class Described(NamedTuple):
+    """One option as its class declares it.
+
+    Parameters
+    ----------
+    name, text : str
+        The field, and its line of documentation.
+    default : object
+        Its default; ``MISSING`` where it must be given.
+    kinds : tuple
+        The types that it may have: ``int, float, str, bool, tuple, Mapping``; empty when anything may be given.
+    items : type
+        What a list holds.
+    choices : tuple of str
+        Those of a Literal; empty when there are none.
+    optional : bool
+        Whether it may be None.
+    flag : str
+        What the command line calls it, with dashes.
+    repeated : bool
+        Whether a table's entries are given one to a flag.
+    """
+
+    name: str
+    text: str
+    default: Any
+    kinds: tuple[Any, ...]
+    items: type
+    choices: tuple[str, ...]
+    optional: bool
+    flag: str
+    repeated: bool
+
+
+def describe(kind: type[Options]) -> Mapping[str, Described]:
+    """Return the options of a class by name, with their documentation.
+
+    Parameters
+    ----------
+    kind : type
+        A subclass of :class:`Options`.
+
+    Returns
+    -------
+    mapping of str to Described
+        In the order of the class.
+
+    Raises
+    ------
+    TypeError
+        When a field has no line in the docstring: an option that nobody explains is not finished.
+
+    Examples
+    --------
+    >>> from scalefit.options import LeastSquares
+    >>> describe(LeastSquares)["space"].choices
+    ('log', 'linear')
+    """
+    if kind in _DESCRIBED:
+        return _DESCRIBED[kind]
+    texts, hints = _documentation(kind), get_type_hints(kind)
+    missing = [one.name for one in fields(kind) if one.name not in texts]
+    if missing:
+        raise TypeError(f"{kind.__name__} does not document {', '.join(missing)}")
+    _DESCRIBED[kind] = {one.name: _described(one, hints[one.name], texts[one.name]) for one in fields(kind)}
+    return _DESCRIBED[kind]
+
+
+_DESCRIBED: dict[type[Options], Mapping[str, Described]] = {}
+
+
+def _described(one: Field[Any], hint: Any, text: str) -> Described:
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    choices = tuple(choice for part in parts if get_origin(part) is Literal for choice in get_args(part))
+    kinds = tuple(dict.fromkeys(_kind(part) for part in parts if part is not NoneType))
+    items = next((get_args(part)[0] for part in parts if get_origin(part) is tuple), str)
+    flag = one.metadata.get("flag") or one.name
+    return Described(
+        one.name, text, one.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
+        f"--{flag.replace('_', '-')}", bool(one.metadata.get("repeated")),
+    )  # fmt: skip
+
+
+def _kind(hint: Any) -> Any:
+    """Return the plain type of an annotation."""
+    return str if get_origin(hint) is Literal else get_origin(hint) or hint
+
+
+def _documentation(kind: type) -> dict[str, str]:
+    """Read the entries of the section Parameters of a numpydoc docstring."""
+    lines = (inspect.getdoc(kind) or "").splitlines()
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines[lines.index("Parameters") + 2 :] if "Parameters" in lines else []:
+        entry = re.fullmatch(r"(\w+(?:, \w+)*) : .*", line)
+        if entry:
+            names = entry[1].split(", ")
+            texts |= dict.fromkeys(names, "")
+        elif line.startswith("    "):
+            texts |= {name: f"{texts[name]} {line.strip()}".strip() for name in names}
+        elif line.strip():
+            break  # the next section
+    return texts
+
+
+def type_fault(one: Described, value: Any) -> str:
+    """Say what is wrong with the type of a value, or with the choice; empty when nothing is.
+
+    Parameters
+    ----------
+    one : Described
+        The option.
+    value : object
+        What was given.
+
+    Returns
+    -------
+    str
+        What is needed, as the second half of a sentence.
+    """
+    if (value is None and one.optional) or not one.kinds:
+        return ""
+    if one.choices:
+        return "" if value in one.choices else closest(str(value), one.choices)
+    if any(_fits(kind, value) for kind in one.kinds):
+        return ""
+    if one.kinds == (int,):
+        return ""  # counts have messages of their own, with their range
+    return f"it must be {' or '.join(dict.fromkeys(WORDS[kind] for kind in one.kinds))}"
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+class Part(NamedTuple):
+    """The options of one class that a verb takes.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+    without : frozenset of str
+        Fields that have no meaning for the verb.
+    defaults : mapping
+        Fields whose default is another one for the verb.
+    """
+
+    kind: type[Options]
+    without: frozenset[str]
+    defaults: Mapping[str, Any]
+
+    def described(self) -> dict[str, Described]:
+        """Return the options by name, with the verb's own defaults."""
+        return {
+            name: one._replace(default=self.defaults.get(name, one.default))
+            for name, one in describe(self.kind).items()
+            if name not in self.without
+        }
+
+
+def part(kind: type[Options], *without: str, **defaults: Any) -> Part:
+    """Return the options of a class, apart from some, for a verb that has no use for these."""
+    return Part(kind, frozenset(without), defaults)
+
+
+def gather(parts: tuple[Part, ...], given: tuple[Options, ...], keywords: Mapping[str, Any]) -> Any:
+    """Make one value of each class from values that were given whole and keywords that change single fields.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        What the verb takes.
+    given : tuple of Options
+        Values, at most one of each class.
+    keywords : mapping
+        Fields of any of them.
+
+    Returns
+    -------
+    tuple of Options
+        In the order of ``parts``.
+
+    Raises
+    ------
+    TypeError
+        For a keyword that none has, one that must be given, a value of another class, or two of one.
+    DataError
+        For an impossible value, or one that has no effect here.
+
+    Examples
+    --------
+    >>> from scalefit.options import LeastSquares
+    >>> gather((part(LeastSquares),), (LeastSquares(loss="huber"),), {"seed": 3})[0].loss
+    'huber'
+    """
+    known = {name: one.kind for one in parts for name in one.described()}
+    for name in keywords:
+        if name not in known:
+            raise TypeError(f"there is no option {name!r}; {closest(name, known)}")
+    whole: dict[type, Options] = {}
+    for value in given:
+        if all(type(value) is not one.kind for one in parts) or type(value) in whole:
+            names = ", ".join(one.kind.__name__ for one in parts)
+            raise TypeError(f"options are given as one value each of {names}, not {type(value).__name__}")
+        whole[type(value)] = value
+    out = []
+    for kind, without, defaults in parts:
+        own = {name: value for name, value in keywords.items() if known[name] is kind}
+        missing = [name for name, one in describe(kind).items() if one.default is MISSING and name not in own]
+        if missing and kind not in whole:
+            raise TypeError(f"the option {missing[0]!r} must be given")
+        out.append(replace(whole[kind], **own) if kind in whole else kind(**{**defaults, **own}))
+        idle = [name for name in sorted(without) if getattr(out[-1], name) != describe(kind)[name].default]
+        if idle:
+            raise DataError(f"the option {idle[0]!r} has no effect here; leave it out")
+    return tuple(out)
+
+
+def takes(*parts: Part) -> Callable[[F], F]:
+    """Give a function that takes ``*options, **keywords`` the signature and the documentation of its options.
+
+    Parameters
+    ----------
+    *parts : Part
+        What it takes. Its docstring has one entry ``**keywords``, before which the options are listed.
+    """
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function)
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = [one for one in own.parameters.values() if one.kind not in variable]
+        for one in parts:
+            hints = get_type_hints(one.kind)
+            parameters += [
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name],
+                    default=inspect.Parameter.empty if option.default is MISSING else option.default,
+                )
+                for name, option in one.described().items()
+            ]  # fmt: skip
+        parameters.sort(key=lambda parameter: parameter.kind)
+        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        function.__doc__ = _with_options(inspect.getdoc(function) or "", parts)
+        return function
+
+    return decorate
+
+
+def _with_options(doc: str, parts: tuple[Part, ...]) -> str:
+    """Put the entries of the options in front of the entry of ``**keywords``."""
+    entries = [
+        f"{name} : {_spelled(one)}\n{textwrap.fill(one.text, 116, initial_indent='    ', subsequent_indent='    ')}\n"
+        for each in parts
+        for name, one in each.described().items()
+    ]
+    mark = re.search(r"^\*\*keywords.*$", doc, flags=re.MULTILINE)
+    return doc if mark is None else f"{doc[: mark.start()]}{''.join(entries)}{doc[mark.start() :]}"
+
+
+def _spelled(one: Described) -> str:
+    """Write the type of an option as numpydoc does."""
+    names = {Mapping: "mapping", tuple: "list of str"}
+    words = "{" + ", ".join(f'"{choice}"' for choice in one.choices) + "}" if one.choices else ""
+    words = words or " or ".join(names.get(kind, getattr(kind, "__name__", "object")) for kind in one.kinds) or "object"
+    return f"{words}, optional" if one.optional else words
+
+
+def plain(value: Options) -> dict[str, Any]:
+    """Return the options that differ from their defaults as plain JSON.
+
+    Parameters
+    ----------
+    value : Options
+        The options.
+
+    Returns
+    -------
+    dict
+        For :func:`restore`. Tables with keys that are not texts become lists of pairs.
+    """
+    found = {}
+    for name, one in describe(type(value)).items():
+        own = getattr(value, name)
+        if own != one.default:
+            found[name] = _plain(own)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            return {key: _plain(one) for key, one in value.items()}
+        return [[_plain(key), _plain(one)] for key, one in value.items()]
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | NoneType) else str(value)
+
+
+def restore(kind: type[OptionsT], record: Mapping[str, Any]) -> OptionsT:
+    """Make options of what :func:`plain` returned.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+    record : mapping
+        From :func:`plain`, or from JSON.
+
+    Returns
+    -------
+    Options
+        Of that class.
+
+    Raises
+    ------
+    DataError
+        For a key that the class does not have, or an impossible value.
+    """
+    known = describe(kind)
+    for name in record:
+        if name not in known:
+            raise DataError(f"there is no option {name!r}; {closest(name, known)}")
+    values = {
+        name: {_key(key): one for key, one in value} if Mapping in known[name].kinds and isinstance(value, list)
+        else value
+        for name, value in record.items()
+    }  # fmt: skip
+    return kind(**values)
+
+
+def _key(value: Any) -> Any:
+    """Return a parameter's key, coefficient and level, from its JSON."""
+    return (value[0], tuple(value[1])) if isinstance(value, list) else value
+
+
+def command(parts: tuple[Part, ...], keywords: Mapping[str, Any]) -> list[str]:
+    """Write options as arguments of the command line; what equals its default is left out.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        What the verb takes.
+    keywords : mapping
+        Values by name.
+
+    Returns
+    -------
+    list of str
+        Flags and values, not yet quoted for a shell.
+
+    Examples
+    --------
+    >>> from scalefit.options import LeastSquares
+    >>> command((part(LeastSquares),), {"loss": "huber", "level": 0.95, "bootstrap": 0})
+    ['--loss', 'huber', '--bootstrap', '0']
+    """
+    known = {name: option for one in parts for name, option in one.described().items()}
+    return [
+        word
+        for name, value in keywords.items()
+        if value is not None and value != known[name].default
+        for word in _flag(known[name], value)
+    ]
+
+
+def _flag(one: Described, value: Any) -> list[str]:
+    if value is True:
+        return [one.flag]
+    if isinstance(value, Mapping):
+        pairs = [f"{key}={_joined(item)}" for key, item in value.items()]
+        if one.repeated:
+            return [word for pair in pairs for word in (one.flag, pair)]
+        value = pairs
+    return [one.flag, _joined(value)]
+
+
+def _joined(value: Any) -> str:
+    """Write a list as an option takes it: apart by semicolons where its items have commas."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    texts = [str(one) for one in value]
+    return (";" if any("," in text for text in texts) else ",").join(texts)

@@ -1,0 +1,14 @@
+"""How long work reports what it is doing: every verb takes a function of this shape, and prints nothing itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Progress"]
+
+
+class Progress(Protocol):
+    """Called as ``progress(stage, done, total)``; the total is 0 when it is not known."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Report progress."""
