@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scalefit.cli import main
 from scalefit.errors import DataError
 from scalefit.jobs import pack_frame
 from scalefit.law.additive import Law
+from scalefit.options import Bayes, LeastSquares, Rows, plain
 from scalefit.posterior import parse_prior
 from scalefit.problem import build_problem
 from scalefit.robustness import Calibration, Replicate, calibrate
@@ -158,8 +160,8 @@ def test_priors_are_those_of_the_table_and_never_follow_simulated_data(
     """The default floor is uniform up to the lowest loss: on simulated data that would be another prior each time."""
     given: list[dict[str, str]] = []
 
-    def spy(data: pd.DataFrame, law: Law, **options: Any) -> None:
-        given.append(options["priors"] | {"lowest": data["loss"].min()})
+    def spy(data: pd.DataFrame, law: Law, rows: Rows, how: Bayes, **_: Any) -> None:
+        given.append({**(how.priors or {}), "lowest": data["loss"].min()})
         raise DataError("seen enough")
 
     monkeypatch.setattr(running, "bayes", spy)
@@ -170,18 +172,22 @@ def test_priors_are_those_of_the_table_and_never_follow_simulated_data(
 
 
 def test_a_fit_that_ignores_clusters_is_given_no_shift(design: pd.DataFrame) -> None:
+    how = Bayes(likelihood="normal", draws=200, level=0.9, path="fast", priors=PRIORS)
     cell = {
-        "design": pack_frame(design), "law": str(LAW), "cluster": "batch", "fit_likelihood": "normal",
-        "fit_cluster": None, "engine": "bayes", "loss": "squared", "draws": 200, "level": 0.9, "path": "fast",
-        "priors": PRIORS, "exponents": "nonnegative", "seed": 0, "number": 3, "truth": TRUTH | {"tau": 0.02},
+        "design": pack_frame(design), "law": str(LAW), "cluster": "batch", "fit_cluster": None, "engine": "bayes",
+        "options": plain(how), "seed": 0, "number": 3, "truth": TRUTH | {"tau": 0.02},
     }  # fmt: skip
     found = running.fit_replicate(cell)
     assert set(found["lo"]) == set(TRUTH)
     assert set(found["rank"]) == set(TRUTH)
     assert all(0 <= rank <= 99 for rank in found["rank"].values())
-    both = running.fit_replicate(cell | {"fit_cluster": "batch", "priors": PRIORS | {"tau": "HalfNormal(0.02)"}})
+    both = running.fit_replicate(
+        cell | {"fit_cluster": "batch", "options": plain(replace(how, priors=PRIORS | {"tau": "HalfNormal(0.02)"}))}
+    )
     assert set(both["lo"]) == {*TRUTH, "tau"}
-    boot = running.fit_replicate(cell | {"engine": "leastsq", "fit_cluster": "batch"})
+    boot = running.fit_replicate(
+        cell | {"engine": "least squares", "fit_cluster": "batch", "options": plain(LeastSquares(bootstrap=200))}
+    )
     assert boot["rank"] == {}
     assert set(boot["lo"]) == {"E", "A", "alpha"}
 

@@ -107,7 +107,7 @@ def test_a_failed_cell_is_kept_with_its_reason_and_run_again_only_when_asked(tmp
     first = run_jobs(divide, cells, folder=tmp_path, workers=1)
     assert [one.status for one in first.values()] == ["done", "failed", "failed"]
     assert first["zero"].value is None
-    assert first["zero"].reason.startswith("ZeroDivisionError: division by zero (test_cells.py, line ")
+    assert first["zero"].reason.startswith("ZeroDivisionError: division by zero (test_jobs.py, line ")
     assert first["minus"].reason == "no negative numbers here; give positive ones"
     stored = json.loads((tmp_path / "zero.json").read_text())
     assert (stored["status"], stored["value"], stored["arguments"]) == ("failed", None, {"by": 0})
@@ -151,7 +151,7 @@ def test_a_stored_cell_of_other_arguments_is_never_taken(tmp_path: Path) -> None
     run_jobs(square, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
     with pytest.raises(DataError, match=r"a\.json' was computed for something else: n differs"):
         run_jobs(square, {"a": {"n": 3, "seed": 0}}, folder=tmp_path, workers=1)
-    with pytest.raises(DataError, match=r"the function, now tests\.test_cells:divide, differs"):
+    with pytest.raises(DataError, match=r"the function, now tests\.test_jobs:divide, differs"):
         run_jobs(divide, {"a": {"n": 2, "seed": 0}}, folder=tmp_path, workers=1)
     with pytest.raises(DataError, match="what all cells share differs"):
         run_jobs(square, {"a": {"n": 2, "seed": 0}}, shared={"m": 1}, folder=tmp_path, workers=1)
@@ -232,7 +232,7 @@ SLOW_SCRIPT = """
 import sys, time
 from scalefit.jobs import run_jobs
 from scalefit.errors import ScalefitError
-from tests.test_cells import wait_and_square
+from tests.test_jobs import wait_and_square
 
 if __name__ == "__main__":
     try:

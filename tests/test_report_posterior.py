@@ -18,7 +18,6 @@ from scalefit.records import (
     NOT_CONVERGED,
     NOT_IDENTIFIED,
     Finding,
-    Objective,
     Posterior,
     Source,
     Uncertainty,
@@ -92,7 +91,7 @@ def test_status_tells_failure_from_what_the_data_leave_open() -> None:
 
 def test_the_model_is_told_in_words() -> None:
     assert say.model_sentence(posterior()) == "Residuals of ln\u00a0loss follow Student’s t."
-    shifted = posterior(objective=Objective("normal", None, "log"), source=Source("runs", "0", 5, cluster="shape"))
+    shifted = posterior(options=Bayes(likelihood="normal"), selection=Rows(cluster="shape"))
     assert (
         say.model_sentence(shifted) == "Residuals of ln\u00a0loss are normal; rows of one shape share a random shift."
     )

@@ -281,9 +281,6 @@ def test_command_line(
         assert message in capsys.readouterr().err
 
 
-def test_the_public_name_is_the_function_and_the_package() -> None:
-    import scalefit.sensitivity as package
-
+def test_the_public_name_is_the_function() -> None:
     with pytest.raises(DataError, match="there is no parameter 'gamma'"):
         scalefit.sensitivity("chinchilla", "chinchilla", param="gamma")
-    assert package.Sensitivity is Sensitivity

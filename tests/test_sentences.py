@@ -13,7 +13,7 @@ from scalefit.errors import StudyError
 from scalefit.law.additive import Law
 from scalefit.options import LeastSquares, Rows
 from scalefit.problem import Parameter
-from scalefit.records import Finding, LocalOptimum, Objective, Source, Uncertainty
+from scalefit.records import Finding, LocalOptimum, Source, Uncertainty
 from scalefit.report import sentences as say
 from scalefit.report.published import PublishedPoint, objective_at, published_point
 from scalefit.report.spec import Published
@@ -115,14 +115,14 @@ def test_nested_alternatives_cost() -> None:
     assert (
         say.nested_sentence(made(), {"fixed": fixed}) == "“fixed” has 1 parameter fewer and an objective 10.0% higher."
     )
-    assert say.nested_sentence(made(), {"linear": replace(fixed, objective=Objective("squared", None, "linear"))}) == ""
+    assert say.nested_sentence(made(), {"linear": replace(fixed, options=LeastSquares(space="linear"))}) == ""
 
 
 def test_clusters_widen() -> None:
-    source = Source("runs", "0" * 64, 5, cluster="shape")
-    text = say.cluster_sentence(made(), made(se=0.2, source=source), "alpha")
+    selection = Rows(cluster="shape")
+    text = say.cluster_sentence(made(), made(se=0.2, selection=selection), "alpha")
     assert "whole levels of shape widens the error of $alpha$ by a factor of 2.00" in text
-    assert "hardly changes the error" in say.cluster_sentence(made(), made(source=source), "alpha")
+    assert "hardly changes the error" in say.cluster_sentence(made(), made(selection=selection), "alpha")
 
 
 def test_published_numbers_far_and_near() -> None:
@@ -166,7 +166,7 @@ def test_scatter_and_residuals() -> None:
 def test_objective_at_is_the_objective_of_the_fit() -> None:
     fit = made()
     assert objective_at(fit, fit.values) == pytest.approx(7e-4, rel=1e-12)
-    huber = replace(fit, objective=Objective("huber", 1e-3, "log"))
+    huber = replace(fit, options=LeastSquares(loss="huber"))
     assert objective_at(huber, fit.values) == pytest.approx(1e-3 * (0.05 - 4 * 5e-4), rel=1e-12)
     assert objective_at(fit, fit.values, absolute=True) == pytest.approx(0.05, rel=1e-12)
 

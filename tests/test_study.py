@@ -124,7 +124,7 @@ def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: 
     [
         ("bootstrap = 5\n", r"\[\[fit\]\] 2, engine 'bayes': unknown key 'bootstrap'"),
         ('clusters = "shape"\n', "engine 'bayes': unknown key 'clusters'; did you mean 'cluster'"),
-        ('sampler = "pymc"\n', "unknown key 'sampler'"),
+        ('sampler = "stan"\n', "sampler is 'stan'; .*Choices: nutpie, pymc"),
         ('priors = { alpah = "HalfNormal(1)" }\n', r"fit\]\] 2: there is no parameter 'alpah'.* did you mean 'alpha'"),
         ('priors = { alpha = "HalfNorml(1)" }\n', "did you mean 'HalfNormal'"),
         ("priors = { alpha = 1 }\n", "2, priors: expected a table of words"),

@@ -118,6 +118,8 @@ def _parameter(one: Described) -> inspect.Parameter:
         kind = bool
     elif Mapping in one.kinds or (tuple in one.kinds and one.items is str):
         kind, default = list[str], None
+    elif tuple in one.kinds and default not in (None, MISSING):
+        default = ",".join(map(str, default))
     elif one.kinds in ((int,), (float,)):
         kind = one.kinds[0]
     elif str in one.kinds and len(one.kinds) == 2 and int not in one.kinds:

@@ -36,10 +36,7 @@ def sensitivity_command(table: Table, law: LawText, given: Given, out: Picture =
 
     varied = given["vary"] or {}
     cut = given["drop_highest_loss"] or not varied or "drop_highest_loss" in varied
-    given.refuse_idle(
-        SENSITIVITY, ties=not cut and "without --drop-highest-loss",
-        workers=given["scheduler"] is not None and "with --scheduler, which has its own",
-    )  # fmt: skip
+    given.refuse_idle(SENSITIVITY, ties=not cut and "without --drop-highest-loss")
     check_mapping(given, law, *_names(varied))
     _check_picture(out)
     with Progress() as progress:
@@ -60,9 +57,7 @@ def calibrate_command(table: Table, law: LawText, given: Given, out: Picture = N
     from scalefit.robustness import calibrate
 
     no_posterior = given["engine"] == "leastsq" and given["truth"] == "prior" and "with --engine leastsq"
-    given.refuse_idle(
-        CALIBRATE, path=no_posterior, workers=given["scheduler"] is not None and "with --scheduler, which has its own"
-    )
+    given.refuse_idle(CALIBRATE, path=no_posterior)
     other = given["fit_cluster"]
     check_mapping(given, law, *([] if other in (None, SAME) else [other]))
     _check_picture(out)

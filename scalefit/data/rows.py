@@ -265,6 +265,8 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
 
 def _remark_duplicates(table: Table, columns: list[str]) -> Table:
     """Remark on rows that repeat an earlier one in every needed column; they are kept."""
+    if table.frame[columns[0]].is_unique:  # the response; in many rows this is far cheaper than all columns
+        return table
     frame = table.frame[columns]
     repeats = frame.index[frame.duplicated()]
     if len(repeats) == 0:

@@ -72,6 +72,12 @@ def run_jobs(
         On Ctrl-C; what was finished is kept.
     """
     (where,) = gather(JOBS, options, keywords)
+    if where.workers is not None and where.scheduler is not None:
+        raise DataError(
+            f"workers = {where.workers} has no effect with a scheduler, which has its own; leave one of them out"
+        )
+    if where.retry_failed and where.folder is None:
+        raise DataError("retry_failed has no effect without a folder that keeps failures; name one, or leave it out")
     common = plain_json(shared or {})
     task = Task(_name_of(function), common, job_key(common) if common else "")
     wanted = {_checked_key(key): plain_json(arguments) for key, arguments in cells.items()}

@@ -264,7 +264,7 @@ class Bayes(Options):
     def check(self) -> None:
         """Refuse an impossible level, count or seed."""
         check_level(self.level)
-        check_count("draws", self.draws, least=100, most=MOST_REPLICATES, such_as=4000)
+        check_count("draws", self.draws, least=2, most=MOST_REPLICATES, such_as=4000)
         check_seed(self.seed)
 
 
@@ -434,21 +434,14 @@ class Jobs(Options):
     retry_failed: bool = False
 
     def check(self) -> None:
-        """Refuse an impossible number of workers, and options without effect."""
+        """Refuse an impossible number of workers."""
         if self.workers is not None:
             check_count("workers", self.workers, least=1, most=MOST_WORKERS)
-        if self.workers is not None and self.scheduler is not None:
-            raise DataError(
-                f"workers = {self.workers} has no effect with a scheduler, which has its own; leave one of them out"
-            )
-        if self.retry_failed and self.folder is None:
-            raise DataError(
-                "retry_failed has no effect without a folder that keeps failures; name one, or leave it out"
-            )
 
     def idle(self) -> dict[str, str]:
-        """Failures are kept in a folder."""
-        return {} if self.folder is not None else {"retry_failed": "without --folder"}
+        """Failures are kept in a folder, and a scheduler has its own workers."""
+        idle = {} if self.folder is not None else {"retry_failed": "without --folder"}
+        return idle | ({} if self.scheduler is None else {"workers": "with --scheduler, which has its own"})
 
 
 # What each verb takes; functions, the command line and studies read it here.
