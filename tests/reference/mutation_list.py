@@ -35,7 +35,7 @@ class Mutation(NamedTuple):
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "leastsq/covariance.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("max(1, len(weight) - shape.jacobian.shape[1])", "max(1, len(weight))"),
             ("factor = 1 + columns / rows * (1 - share) / share", "factor = 1 - columns / rows * (1 - share) / share"),
@@ -50,7 +50,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/fit.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("degrees = problem.n_cluster - 1 if", "degrees = problem.n_cluster if"),
             ("problem.n_rows - len(point)", "problem.n_rows"),
@@ -60,7 +60,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/profile.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("max(1, problem.n_rows - len(theta))", "problem.n_rows"),
             ("allowed = 0.5 * quantile", "allowed = quantile"),
@@ -68,7 +68,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/resample.py",
-        "tests/test_status.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_status.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("np.quantile(seen, [(1 - level) / 2,", "np.quantile(seen, [(1 - level) / 1.5,"),
             ("stats.t.ppf((1 + level) / 2, count - 1)", "stats.t.ppf((1 + level) / 2, count + 30)"),
@@ -77,7 +77,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/diagnose.py",
-        "tests/test_status.py tests/test_fit.py tests/test_uncertainty.py tests/test_summary.py",
+        "tests/test_findings_limits.py tests/test_status.py tests/test_uncertainty.py tests/test_summary.py",
         (
             ("RIVAL = 3.84", "RIVAL = 384.0"),
             ("TRADE_OFF = 0.95", "TRADE_OFF = 0.999999"),
@@ -97,7 +97,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/bridge.py",
-        "tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_fit.py",
         (("2 * delta * size - delta**2", "2 * delta * size + delta**2"),),
     ),
     (
