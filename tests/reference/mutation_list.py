@@ -102,7 +102,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "results.py",
-        "tests/test_fit.py tests/test_uncertainty.py",
+        "tests/test_fit_numbers.py tests/test_fit.py tests/test_uncertainty.py",
         (
             ("ends = [(1 - prob) / 2,", "ends = [(1 - prob) / 1.5,"),
             ("np.maximum(draws[:, floors], 0.0)", "np.maximum(draws[:, floors], -9.0)"),
@@ -128,7 +128,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "solver/batch.py",
-        "tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_fit_numbers.py tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("_mix(np.uint64(resampling.seed) + golden)", "_mix(golden)"),
             ("weight = data[1, i] * counts[cluster[i]]", "weight = data[1, i] * min(counts[cluster[i]], 1.0)"),
@@ -150,7 +150,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "solver/curvature.py",
-        "tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_fit_numbers.py tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
         (("(theta > link.box[0]) & (theta < link.box[1])", "theta > -np.inf"),),
     ),
     (
