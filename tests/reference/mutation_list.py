@@ -155,7 +155,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "solver/components.py",
-        "tests/test_solver.py tests/test_fit.py",
+        "tests/test_components.py tests/test_solver.py tests/test_fit.py",
         (("owner[np.isin(owner, owner[parameters])] =", "owner[parameters] ="),),
     ),
     (
@@ -230,7 +230,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "bayes/result.py",
-        "tests/test_bayes_result.py tests/test_bayes_fit.py",
+        "tests/test_bayes_intervals.py tests/test_bayes_result.py tests/test_bayes_fit.py",
         (
             ("((1 - level) / 2, (1 + level) / 2, *TAIL)", "((1 - level) / 1.5, (1 + level) / 2, *TAIL)"),
             ("PRIOR_ONLY, PRIOR_LED = 0.9, 0.5", "PRIOR_ONLY, PRIOR_LED = 9.0, 5.0"),
