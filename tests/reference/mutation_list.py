@@ -35,7 +35,7 @@ class Mutation(NamedTuple):
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "leastsq/covariance.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("max(1, len(weight) - shape.jacobian.shape[1])", "max(1, len(weight))"),
             ("factor = 1 + columns / rows * (1 - share) / share", "factor = 1 - columns / rows * (1 - share) / share"),
@@ -50,7 +50,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/fit.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("degrees = problem.n_cluster - 1 if", "degrees = problem.n_cluster if"),
             ("problem.n_rows - len(point)", "problem.n_rows"),
@@ -60,7 +60,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/profile.py",
-        "tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("max(1, problem.n_rows - len(theta))", "problem.n_rows"),
             ("allowed = 0.5 * quantile", "allowed = quantile"),
@@ -68,7 +68,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/resample.py",
-        "tests/test_status.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_status.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("np.quantile(seen, [(1 - level) / 2,", "np.quantile(seen, [(1 - level) / 1.5,"),
             ("stats.t.ppf((1 + level) / 2, count - 1)", "stats.t.ppf((1 + level) / 2, count + 30)"),
@@ -77,7 +77,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/diagnose.py",
-        "tests/test_status.py tests/test_fit.py tests/test_uncertainty.py tests/test_summary.py",
+        "tests/test_findings_limits.py tests/test_status.py tests/test_uncertainty.py tests/test_summary.py",
         (
             ("RIVAL = 3.84", "RIVAL = 384.0"),
             ("TRADE_OFF = 0.95", "TRADE_OFF = 0.999999"),
@@ -97,12 +97,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "leastsq/bridge.py",
-        "tests/test_fit.py",
+        "tests/test_errors_known_answers.py tests/test_fit.py",
         (("2 * delta * size - delta**2", "2 * delta * size + delta**2"),),
     ),
     (
         "results.py",
-        "tests/test_fit.py tests/test_uncertainty.py",
+        "tests/test_fit_numbers.py tests/test_fit.py tests/test_uncertainty.py",
         (
             ("ends = [(1 - prob) / 2,", "ends = [(1 - prob) / 1.5,"),
             ("np.maximum(draws[:, floors], 0.0)", "np.maximum(draws[:, floors], -9.0)"),
@@ -128,7 +128,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "solver/batch.py",
-        "tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_fit_numbers.py tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("_mix(np.uint64(resampling.seed) + golden)", "_mix(golden)"),
             ("weight = data[1, i] * counts[cluster[i]]", "weight = data[1, i] * min(counts[cluster[i]], 1.0)"),
@@ -150,12 +150,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "solver/curvature.py",
-        "tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
+        "tests/test_fit_numbers.py tests/test_solver.py tests/test_uncertainty.py tests/test_fit.py",
         (("(theta > link.box[0]) & (theta < link.box[1])", "theta > -np.inf"),),
     ),
     (
         "solver/components.py",
-        "tests/test_solver.py tests/test_fit.py",
+        "tests/test_components.py tests/test_solver.py tests/test_fit.py",
         (("owner[np.isin(owner, owner[parameters])] =", "owner[parameters] ="),),
     ),
     (
@@ -230,7 +230,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "posterior/result.py",
-        "tests/test_bayes_result.py tests/test_bayes_fit.py",
+        "tests/test_bayes_intervals.py tests/test_bayes_result.py tests/test_bayes_fit.py",
         (
             ("((1 - level) / 2, (1 + level) / 2, *TAIL)", "((1 - level) / 1.5, (1 + level) / 2, *TAIL)"),
             ("PRIOR_ONLY, PRIOR_LED = 0.9, 0.5", "PRIOR_ONLY, PRIOR_LED = 9.0, 5.0"),
@@ -294,7 +294,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "comparison/words.py",
+        "comparison/result.py",
         "tests/test_compare.py tests/test_compare_laws.py",
         (
             ("SURE, UNLIKELY = 0.95, 0.05", "SURE, UNLIKELY = 0.5, 0.05"),
@@ -318,7 +318,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "consistency/check.py",
+        "consistency/result.py",
         "tests/test_consistency.py",
         (
             ("stats.t.ppf(0.975, len(self.last.rows) - 2)", "stats.t.ppf(0.975, len(self.last.rows) + 20)"),
@@ -356,7 +356,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "allocation/words.py",
+        "allocation/result.py",
         "tests/test_optimum.py",
         (("KNOWN = 1.5", "KNOWN = 150.0"), ("FAR = 10.0", "FAR = 1e9")),
     ),
