@@ -322,6 +322,12 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_consistency.py",
         (
             ("stats.t.ppf(0.975, len(self.last.rows) - 2)", "stats.t.ppf(0.975, len(self.last.rows) + 20)"),
+        ),
+    ),
+    (
+        "consistency/check.py",
+        "tests/test_consistency.py",
+        (
             ("float(gaps.std(ddof=1)) / math.sqrt(len(gaps))", "float(gaps.std(ddof=1))"),
             ("if abs(change) > max(MOVES, 2 * error):", "if abs(change) > max(MOVES, 20 * error):"),
             ("abs(change) + error <= KNOWN", "abs(change) <= KNOWN"),
