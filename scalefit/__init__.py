@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scalefit.law import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
+    from scalefit.models import HeadOptions, measure_head, measure_heads
     from scalefit.optimum import isoflop, optimum
     from scalefit.report import build_report
     from scalefit.results import Fit
@@ -50,6 +51,9 @@ _HOMES = {
     "Law": "scalefit.law",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
+    "HeadOptions": "scalefit.models",
+    "measure_head": "scalefit.models",
+    "measure_heads": "scalefit.models",
     "isoflop": "scalefit.optimum",
     "optimum": "scalefit.optimum",
     "Fit": "scalefit.results",
@@ -68,6 +72,7 @@ __all__ = [
     "DataError",
     "Fit",
     "FitFailed",
+    "HeadOptions",
     "Law",
     "LawError",
     "MissingExtra",
@@ -87,6 +92,8 @@ __all__ = [
     "isoflop",
     "load_dataset",
     "load_fit",
+    "measure_head",
+    "measure_heads",
     "optimum",
     "published_value",
     "read_table",

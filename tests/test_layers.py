@@ -24,6 +24,7 @@ HOUSE = {
     "limits": (0, "errors"),
     "expression": (0, ""),
     "law": (0, "errors expression"),
+    "overlap": (0, "errors"),
     "typeset": (1, ""),
     "datasets": (1, ""),
     "solver": (1, ""),
@@ -46,8 +47,9 @@ HOUSE = {
     "bayes": (2, ""),
     "toy": (2, ""),
     "optimum": (3, ""),
-    "plots": (3, "optimum"),
     "compare": (3, ""),
+    "models": (3, "compare"),
+    "plots": (3, "optimum models"),
     "sensitivity": (3, "plots"),
     "calibration": (3, "plots"),
     "consistency": (3, "compare"),
@@ -73,6 +75,9 @@ OWNERS = {
     "nutpie": "bayes",
     "pymc": "bayes",
     "torch": "toy",
+    "transformers": None,
+    "tokenizers": None,
+    "safetensors": None,
     "typst": "report",
 }
 

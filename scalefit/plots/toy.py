@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scalefit.errors import DataError, closest
+from scalefit.overlap import welch_bound
 from scalefit.plots.style import (
     FULL_WIDTH,
     INK,
@@ -31,7 +32,7 @@ from scalefit.plots.style import (
 from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
 from scalefit.plots.toy_map import exponent_map, represented
 from scalefit.toy.records import checkpoint_losses, read_sweep
-from scalefit.toy.theory import log_slope, welch_bound
+from scalefit.toy.theory import log_slope
 from scalefit.where import parse_where
 
 __all__ = [
