@@ -114,21 +114,21 @@ def overlaps(
     widths, values = np.array(points).T
     line = np.geomspace(widths.min() / _REACH, widths.max() * _REACH, 80)
     ax.plot(line, 1 / line, color=RED, linewidth=1.0, linestyle=_DASHED, zorder=1)
-    words = ["dashed: random directions, 1/m"]
+    words = "red: random directions, 1/m (dashed)"
     shown = np.concatenate([values, 1 / line])
     if sizes:
         n = int(np.median(sizes))
         inside = line[line < n / 2]  # beyond, the bound falls to 0 and says nothing
         ax.plot(inside, (n - inside) / (inside * (n - 1)), color=RED, linewidth=1.0, zorder=1)
-        words.append(f"red: Welch bound of {n:,} rows")
+        words += f", and the Welch bound of {n:,} rows"
     if heads:
-        words.append("arrows: from raw (hollow) to effective (filled)")
+        words += "; arrows: raw to effective"
     log_axis(ax.xaxis, line)
     log_axis(ax.yaxis, shown)
     if keys:
         ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.0), handlelength=1.4, labelspacing=0.4)
     ax.set_ylabel("mean squared overlap")
-    write_key(ax, "width $m$ of the head", "; ".join(words))
+    write_key(ax, "width $m$ of the head", words)
     return ax
 
 
