@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scalefit.law import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
-    from scalefit.models import HeadOptions, measure_head, measure_heads
+    from scalefit.models import HeadOptions, measure_head, measure_heads, superposition
     from scalefit.optimum import isoflop, optimum
     from scalefit.report import build_report
     from scalefit.results import Fit
@@ -54,6 +54,7 @@ _HOMES = {
     "HeadOptions": "scalefit.models",
     "measure_head": "scalefit.models",
     "measure_heads": "scalefit.models",
+    "superposition": "scalefit.models",
     "isoflop": "scalefit.optimum",
     "optimum": "scalefit.optimum",
     "Fit": "scalefit.results",
@@ -99,6 +100,7 @@ __all__ = [
     "read_table",
     "sensitivity",
     "stack_datasets",
+    "superposition",
     "to_lmfit",
     "toy_sweep",
     "train_toy",

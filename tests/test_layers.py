@@ -48,7 +48,7 @@ HOUSE = {
     "toy": (2, ""),
     "optimum": (3, ""),
     "compare": (3, ""),
-    "models": (3, "compare"),
+    "models": (3, ""),
     "plots": (3, "optimum models"),
     "sensitivity": (3, "plots"),
     "calibration": (3, "plots"),

@@ -1,4 +1,4 @@
-"""Verbs of real models: measure their output heads."""
+"""Verbs of real models: measure their output heads, move one, and test the theory on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalefit.cli.app import Json, app
 from scalefit.errors import DataError
 from scalefit.terminal import Progress, check_writable
 
-__all__ = ["heads"]
+__all__ = ["heads", "shift_head", "superposition"]
 
 Checkpoints = Annotated[
     list[Path], typer.Argument(metavar="DIR...", help="Folders with config.json and safetensors, or single files.")
@@ -70,6 +70,53 @@ def heads(
 
         save_figure(draw_heads(measured), plot)
         print(f"drawn to {plot}", file=sys.stderr)
+
+
+@app.command()
+def superposition(
+    table: Annotated[str, typer.Argument(help="A table of scalefit heads, or llm_heads, the published points.")],
+    losses: Annotated[
+        str | None, typer.Option(help="Losses of the same models (columns run, loss), such as llm_families.")
+    ] = None,
+    overlap: Annotated[
+        str | None, typer.Option(help="Column to test; overlap_ms_effective, else overlap_ms, without it.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Test the theory on heads: does overlap fall as 1/width, is it random, does the loss follow it.
+
+    Example: scalefit superposition llm_heads --losses llm_families
+    """
+    from scalefit.models.theory import superposition as test_theory
+
+    _check_picture(plot)
+    with Progress() as progress:
+        found = test_theory(table, losses, overlap=overlap, progress=progress)
+    print(json.dumps(found.record(), indent=1) if as_json else found)
+    if plot is not None:
+        from scalefit.plots.heads import overlaps
+        from scalefit.plots.style import save_figure
+
+        save_figure(overlaps(published=found.rows, column=found.overlap), plot)
+        print(f"drawn to {plot}", file=sys.stderr)
+
+
+@app.command(name="shift-head")
+def shift_head(
+    checkpoint: Annotated[Path, typer.Argument(metavar="DIR", help="A folder whose head is not the embedding.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The new folder.")],
+    size: Annotated[float, typer.Option(help="Norm of the vector, in root mean square norms of the rows.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the vector's direction.")] = 0,
+) -> None:
+    """Copy a model and add one vector to every row of its head: raw overlap moves, no prediction does.
+
+    Example: scalefit shift-head pythia-70m --out shifted; then scalefit heads and scalefit losses of both
+    """
+    from scalefit.models.shift import shift_head as shift
+
+    moved = shift(checkpoint, out, size=size, seed=seed)
+    print(f"{out}: a vector of {size:g} times the rows' norm is added to every row of {moved}")
 
 
 def _check_picture(out: Path | None) -> None:

@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.files import brief, parse_json
 
-__all__ = ["Checkpoint", "FinalNorm", "Head", "Tensor", "find_head", "open_checkpoint", "read_rows", "token_ids"]
+__all__ = [
+    "EMBEDDINGS", "Checkpoint", "FinalNorm", "Head", "Tensor", "find_head", "is_named", "open_checkpoint", "raw_bytes",
+    "read_header", "read_rows", "token_ids",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -405,7 +408,7 @@ def find_head(checkpoint: Checkpoint, tensor: str | None = None) -> Head:
         chosen, tied = _by_name(checkpoint)
     elif tensor in checkpoint.tensors:
         chosen = checkpoint.tensors[tensor]
-        tied = checkpoint.config.get("tie_word_embeddings") is True if _ends(tensor, EMBEDDINGS) else None
+        tied = checkpoint.config.get("tie_word_embeddings") is True if is_named(tensor, EMBEDDINGS) else None
     else:
         raise DataError(f"{str(checkpoint.path)!r} has no tensor {tensor!r}; {closest(tensor, checkpoint.tensors)}")
     _check_head(checkpoint, chosen)
@@ -425,7 +428,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
         )
     if output is not None:
         return output, ties if isinstance(ties, bool) else None
-    packed = [name for name in tensors if _ends(name, tuple(one.replace(".weight", ".qweight") for one in OUTPUTS))]
+    packed = [name for name in tensors if is_named(name, tuple(one.replace(".weight", ".qweight") for one in OUTPUTS))]
     if packed:
         raise DataError(_quantised(checkpoint, tensors[packed[0]]))
     if embedding is not None and not checkpoint.config:
@@ -458,8 +461,21 @@ def _refuse_encoder(checkpoint: Checkpoint) -> None:
         )
 
 
-def _ends(name: str, ends: tuple[str, ...]) -> bool:
-    """Whether a name ends so, outside the numbered layers and the encoders of pictures and sound."""
+def is_named(name: str, ends: tuple[str, ...]) -> bool:
+    """Whether a tensor's name has one of some ends, outside numbered layers and encoders of pictures and sound.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    ends : tuple of str
+        Such as ``("lm_head.weight",)``.
+
+    Returns
+    -------
+    bool
+        True for the whole name too.
+    """
     parts = name.split(".")
     outside = not any(part.isdigit() for part in parts) and not NOT_A_HEAD & set(parts)
     return outside and any(name == end or name.endswith(f".{end}") for end in ends)
@@ -468,7 +484,7 @@ def _ends(name: str, ends: tuple[str, ...]) -> bool:
 def _matrix(checkpoint: Checkpoint, ends: tuple[str, ...]) -> Tensor | None:
     """Return the tensor with the first of some endings; of two, the decoder's, and else the shorter name."""
     for end in ends:
-        named = [one for name, one in checkpoint.tensors.items() if _ends(name, (end,))]
+        named = [one for name, one in checkpoint.tensors.items() if is_named(name, (end,))]
         if named:
             return min(named, key=lambda one: ("decoder" not in one.name.split("."), len(one.name), one.name))
     return None
@@ -515,7 +531,7 @@ def _quantised(checkpoint: Checkpoint, tensor: Tensor) -> str:
 def _final_norm(checkpoint: Checkpoint, width: int) -> FinalNorm:
     """Find the norm that feeds the head, by its name and what the config says of its kind."""
     tensors, kind = checkpoint.tensors, checkpoint.model_type
-    if any(_ends(name, ("project_out.weight",)) for name in tensors):
+    if any(is_named(name, ("project_out.weight",)) for name in tensors):
         return FinalNorm("none", remark="a projection stands between the last norm and the head")
     gain = _vector(checkpoint, width)
     if gain is None:
@@ -549,7 +565,7 @@ def _vector(checkpoint: Checkpoint, width: int) -> Tensor | None:
         named = [
             one
             for name, one in checkpoint.tensors.items()
-            if _ends(name, (end,)) and one.shape == (width,) and one.dtype in FLOATS
+            if is_named(name, (end,)) and one.shape == (width,) and one.dtype in FLOATS
         ]
         if named:
             return min(named, key=lambda one: ("decoder" not in one.name.split("."), len(one.name), one.name))

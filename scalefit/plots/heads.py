@@ -70,7 +70,11 @@ def draw_heads(heads: Sequence[HeadMeasurement]) -> tuple[Axes, ...]:
 
 @house_style()
 def overlaps(
-    heads: Sequence[HeadMeasurement] = (), *, published: pd.DataFrame | None = None, ax: Axes | None = None
+    heads: Sequence[HeadMeasurement] = (),
+    *,
+    published: pd.DataFrame | None = None,
+    column: str = "overlap_ms",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw mean squared overlaps against the width, with random directions (1/m) and the Welch bound.
 
@@ -79,8 +83,10 @@ def overlaps(
     heads : sequence of HeadMeasurement
         Drawn as arrows from the raw to the effective overlap.
     published : DataFrame, optional
-        Points with columns ``family``, ``width``, ``overlap_ms`` and perhaps ``vocab``, drawn hollow, a marker for each
+        Points with columns ``width``, an overlap and perhaps ``family`` and ``vocab``, drawn hollow, a marker for each
         family.
+    column : str
+        The column of their overlap.
     ax : Axes, optional
         Where to draw; a new figure when omitted.
 
@@ -97,12 +103,12 @@ def overlaps(
     points = [(float(one.width), value) for one in heads for value in (one.overlap_ms, one.overlap_ms_effective)]
     sizes = [one.rows for one in heads]
     if published is not None:
-        points += [(float(m), float(value)) for m, value in published[["width", "overlap_ms"]].itertuples(index=False)]
+        points += [(float(m), float(value)) for m, value in published[["width", column]].itertuples(index=False)]
         sizes += [int(one) for one in published["vocab"]] if "vocab" in published else []
     if not points:
         raise DataError("there is no overlap to draw; give measured heads or published points")
     ax = new_axes(ax, width=125.0 if published is None else FULL_WIDTH, height=80.0)
-    keys = [] if published is None else _published(ax, published)
+    keys = [] if published is None else _published(ax, published, column)
     for one in heads:
         ax.annotate(
             "", (one.width, one.overlap_ms_effective), (one.width, one.overlap_ms), zorder=3,
@@ -132,19 +138,21 @@ def overlaps(
     return ax
 
 
-def _published(ax: Axes, table: pd.DataFrame) -> list[Line2D]:
+def _published(ax: Axes, table: pd.DataFrame, column: str) -> list[Line2D]:
+    """Draw points of a table, and return their key; one without families has none."""
     keys = []
-    for family, marker in zip(sorted(set(table["family"])), _MARKERS * 8, strict=False):
-        own = table[table["family"] == family]
+    families = table["family"] if "family" in table else pd.Series("", table.index)
+    for number, family in enumerate(sorted(set(families))):
+        own, marker = table[families == family], _MARKERS[number % len(_MARKERS)]
         ax.plot(
-            own["width"], own["overlap_ms"], linestyle="none", marker=marker, markersize=4, markerfacecolor="none",
+            own["width"], own[column], linestyle="none", marker=marker, markersize=4, markerfacecolor="none",
             markeredgecolor=GREY, markeredgewidth=0.9, zorder=2,
         )  # fmt: skip
-        label = f"{as_label(str(family))}, published"
+        label = as_label(str(family))
         keys.append(
             Line2D([], [], color="none", marker=marker, markerfacecolor="none", markeredgecolor=GREY, label=label)
         )
-    return keys
+    return keys if "family" in table else []
 
 
 @house_style()
