@@ -38,7 +38,7 @@ def test_the_published_figure() -> None:
     for words in (
         "Overlap falls as width to the power of −1.28 ± 0.22",
         "which contains 1.",
-        "It is 5.1 to 99 times that of random directions, 1/width (median 23.5)",
+        "It is 5.1 to 99 (median 23) times that of random directions, 1/width",
         "all 95% intervals lie above 1, the value of random directions",
         "which are not a property of the model",
         "the loss follows the width (4.0 standard errors)",

@@ -20,17 +20,18 @@ from scalefit.errors import DataError, closest
 from scalefit.leastsq.fit import fit
 from scalefit.records import NOT_CONVERGED, Estimate
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range
+from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.storage import fit_record
 from scalefit.tables import read_table
 
-__all__ = ["LossTest", "Partial", "Superposition", "superposition"]
+__all__ = ["FAMILY", "LossTest", "Partial", "Superposition", "superposition"]
 
 Array = NDArray[np.float64]
 Source = str | os.PathLike[str] | pd.DataFrame
 Progress = Callable[[str, int, int], None]
 
 EFFECTIVE, RAW = "overlap_ms_effective", "overlap_ms"
+FAMILY: Final = "family"
 FRAME_WIDTH: Final = "frame_width"  # the m at which random directions have the Welch bound: m (V - 1)/(V - m)
 SURE: Final = 2.0  # standard errors by which one law must predict left-out models better than another
 FEWEST: Final = 6  # models that a comparison of laws, or a correlation, needs
@@ -144,8 +145,7 @@ class Superposition:
         sentences = [
             f"Overlap falls as width to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
             f"{rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
-            f"It is {rounded_range(float(times.min()), float(times.max()))[1:-1].replace(', ', ' to ')} times that of "
-            f"random directions, 1/width (median {rounded(float(times.median()), 1.0)}): "
+            f"It is {_times(times)} times that of random directions, 1/width: "
             f"{_prefactors(self.random, 'random directions')}",
         ]
         if self.welch is not None:
@@ -204,11 +204,17 @@ class Superposition:
         }
 
 
+def _times(times: pd.Series[float]) -> str:
+    """Print a range of factors, and their median where they differ."""
+    low, middle, high = (two_digits(float(one)) for one in (times.min(), times.median(), times.max()))
+    return low if low == high else f"{low} to {high} (median {middle})"
+
+
 def _prefactors(one: Fit, what: str) -> str:
     """Say where the prefactors stand against 1."""
     found = [x for x in one.estimates if x.coefficient == "A"]
     around = [x for x in found if x.lo <= 1 <= x.hi]
-    listed = ", ".join(f"{x.level[0]} {rounded(x.value, x.se)}" if x.level else rounded(x.value, x.se) for x in found)
+    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in found)
     level = f"{one.uncertainty.level:.0%} interval"
     if len(around) == len(found):
         which = f"The {level} contains 1" if len(found) == 1 else f"Every {level} contains 1"
@@ -221,6 +227,11 @@ def _prefactors(one: Fit, what: str) -> str:
     return f"a factor of {listed} at a = 1; the {level} contains 1, the value of {what}, for {which} alone."
 
 
+def _factor(one: Estimate) -> str:
+    """Print a factor with the digits that its error leaves, three at most."""
+    return rounded(one.value, max(one.se, 0.1 * one.value))
+
+
 def _span(one: Estimate) -> str:
     wide = one.lo > 0 and one.hi / one.lo > 10
     return rounded_range(one.lo, one.hi) if wide else rounded_interval(one.lo, one.hi, one.se)
@@ -231,8 +242,8 @@ def _partial_words(one: Partial) -> str:
         "more loss" if one.lo > 0 else "less loss" if one.hi < 0 else "neither more nor less loss that could be seen"
     )
     return (
-        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is {rounded(one.value, 0.05)} "
-        f"{rounded_interval(one.lo, one.hi, 0.05)} over {one.models} models."
+        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is {rounded(one.value, 0.1)} "
+        f"{rounded_interval(one.lo, one.hi, 0.1)} over {one.models} models."
     )
 
 
@@ -281,7 +292,7 @@ def superposition(
     name, frame = table.name, table.frame.copy()
     column = overlap or (EFFECTIVE if EFFECTIVE in frame else RAW)
     _need(frame, ("width", column), name)
-    by = [one for one in ("family",) if one in frame and len(set(frame[one])) > 1]
+    by = [one for one in (FAMILY,) if one in frame and len(set(frame[one])) > 1]
     size = next((one for one in ("rows", "vocab") if one in frame), None)
     frame = frame.astype({"width": float, column: float})
     coefficient = f"A[{', '.join(by)}]" if by else "A"

@@ -104,7 +104,7 @@ def overlaps(
     sizes = [one.rows for one in heads]
     if published is not None:
         points += [(float(m), float(value)) for m, value in published[["width", column]].itertuples(index=False)]
-        sizes += [int(one) for one in published["vocab"]] if "vocab" in published else []
+        sizes = sizes or [int(one) for one in published["vocab"]] if "vocab" in published else sizes
     if not points:
         raise DataError("there is no overlap to draw; give measured heads or published points")
     ax = new_axes(ax, width=125.0 if published is None else FULL_WIDTH, height=80.0)

@@ -1,4 +1,4 @@
-"""The work beside the fits: sensitivity, calibration, toy sweeps; kept cell by cell in the study's cache."""
+"""The work beside the fits: sensitivity, calibration, toy sweeps, output heads; kept by cell in the study's cache."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from scalefit.consistency import Check, check_sweep
 from scalefit.errors import FitFailed
 from scalefit.law import Law
 from scalefit.leastsq.fit import Progress
+from scalefit.models import HeadMeasurement, read_heads, superposition
+from scalefit.models.table import details_path
+from scalefit.models.theory import Superposition
 from scalefit.report.engines import Engine, code_hash, command_line, sampler_versions
 from scalefit.report.provenance import file_digest
 from scalefit.report.study import StepSpec, as_plain
@@ -29,6 +32,7 @@ from scalefit.toy.records import read_sweep
 
 __all__ = [
     "STEPS",
+    "HeadsResult",
     "StepFailed",
     "StepResult",
     "ToyResult",
@@ -40,7 +44,7 @@ __all__ = [
 ]
 
 _NOT_IN_STUDY = frozenset(
-    {"data", "law", "sweep", "folder", "workers", "scheduler", "retry_failed", "progress"}
+    {"data", "law", "sweep", "heads", "losses", "folder", "workers", "scheduler", "retry_failed", "progress"}
 )  # the report's own
 
 
@@ -59,6 +63,21 @@ class ToyResult(NamedTuple):
     check: Check
 
 
+class HeadsResult(NamedTuple):
+    """A table of output heads and what it says of superposition.
+
+    Parameters
+    ----------
+    test : Superposition
+        The tests of the theory.
+    heads : tuple of HeadMeasurement
+        The heads with their norms, where the table is one of ``scalefit heads``; else empty.
+    """
+
+    test: Superposition
+    heads: tuple[HeadMeasurement, ...]
+
+
 class StepFailed(NamedTuple):
     """A step that has no result.
 
@@ -71,7 +90,7 @@ class StepFailed(NamedTuple):
     reason: str
 
 
-StepResult = Sensitivity | Calibration | ToyResult | StepFailed
+StepResult = Sensitivity | Calibration | ToyResult | HeadsResult | StepFailed
 
 
 class Step(NamedTuple):
@@ -90,7 +109,7 @@ class Step(NamedTuple):
 
 
 def step_names(kind: str) -> tuple[str, ...]:
-    """Return the keys of a kind of step, beside name, label, data and law (for ``toy``: data or grid)."""
+    """Return the keys of a kind of step, without name, label, and what it reads (data, law, grid, losses)."""
     return tuple(name for name in inspect.signature(STEPS[kind].engine.run).parameters if name not in _NOT_IN_STUDY)
 
 
@@ -110,7 +129,7 @@ def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | Non
 
     Returns
     -------
-    Sensitivity, Calibration, ToyResult or StepFailed
+    Sensitivity, Calibration, ToyResult, HeadsResult or StepFailed
         By the kind of the step, or why there is none: a report says so and goes on.
 
     Raises
@@ -138,6 +157,9 @@ def step_key(spec: StepSpec, folder: Path) -> str:
     options = as_plain(dict(sorted(spec.options.items())))
     law = str(Law.parse(spec.law)) if spec.law else ""
     content = [spec.kind, spec.data, file_digest(folder, spec.grid or spec.data), law, spec.label or spec.name, options]
+    content += [file_digest(folder, spec.losses)] if spec.losses else []
+    if spec.kind == "heads" and (details := details_path(folder / spec.data)).is_file():
+        content.append(file_digest(folder, str(details.relative_to(folder))))
     return sha256(json.dumps([*content, _code(spec)]).encode()).hexdigest()[:32]
 
 
@@ -157,6 +179,10 @@ def step_command(spec: StepSpec) -> list[str]:
     if spec.kind == "toy":
         sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
         return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
+    if spec.kind == "heads":
+        losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
+        overlap = f" --overlap {shlex.quote(spec.options['overlap'])}" if spec.options.get("overlap") else ""
+        return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
     return [command_line(STEPS[spec.kind].engine, spec.data, spec.law, spec.options)]
 
 
@@ -185,6 +211,14 @@ def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -
     if "region" in options:
         options["region"] = tuple(options["region"])
     return ToyResult(table, check_sweep(table, progress=progress, **options))
+
+
+def _heads(spec: StepSpec, folder: Path, _: Path, progress: Progress | None) -> HeadsResult:
+    source = _table(spec, folder)
+    losses = locate(spec.losses, folder) if spec.losses else None
+    test = superposition(source, losses, progress=progress, **spec.options)
+    measured = isinstance(source, Path) and details_path(source).is_file()
+    return HeadsResult(test, tuple(read_heads(source)) if measured else ())
 
 
 def _table(spec: StepSpec, folder: Path) -> str | Path:
@@ -217,5 +251,6 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             ),
             _toy,
         ),
+        "heads": Step(Engine(superposition, "superposition", ("solver", "leastsq", "models"), {}), _heads),
     }
 )  # fmt: skip
