@@ -59,7 +59,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def words(block: dict[str, Any]) -> str:
-    return "".join(one if isinstance(one, str) else str(one.get("strong", "")) for one in block.get("runs", ()))
+    runs = (one if isinstance(one, str) else str(one.get("strong", "")) for one in block.get("runs", ()))
+    return "".join(runs).replace("\u00a0", " ")
 
 
 def cells(block: dict[str, Any]) -> list[list[str]]:
