@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
+    from scalefit.models import HeadOptions, measure_head, measure_heads, superposition
     from scalefit.report import build_report
     from scalefit.results import Fit
     from scalefit.robustness import sensitivity
@@ -46,6 +47,10 @@ _HOMES = {
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq",
+    "HeadOptions": "scalefit.models",
+    "measure_head": "scalefit.models",
+    "measure_heads": "scalefit.models",
+    "superposition": "scalefit.models",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
     "Fit": "scalefit.results",
@@ -64,6 +69,7 @@ __all__ = [
     "DataError",
     "Fit",
     "FitFailed",
+    "HeadOptions",
     "Law",
     "LawError",
     "MissingExtra",
@@ -83,11 +89,14 @@ __all__ = [
     "isoflop",
     "load_dataset",
     "load_fit",
+    "measure_head",
+    "measure_heads",
     "optimum",
     "published_value",
     "read_table",
     "sensitivity",
     "stack_datasets",
+    "superposition",
     "to_lmfit",
     "toy_sweep",
     "train_toy",

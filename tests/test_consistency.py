@@ -13,7 +13,8 @@ from scipy import stats
 from scalefit.consistency import check_sweep
 from scalefit.consistency.series import curves, measure_series
 from scalefit.errors import DataError
-from scalefit.toy.theory import weak_loss, weak_slope, welch_bound
+from scalefit.overlap import welch_bound
+from scalefit.toy.theory import weak_loss, weak_slope
 
 WIDTHS = (8, 13, 21, 34, 55)
 

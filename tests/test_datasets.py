@@ -27,6 +27,7 @@ ROWS = {
     "chinchilla": 245,
     "chinchilla_architectures": 50,
     "llm_families": 108,
+    "llm_heads": 25,
     "gemstones": 2709,
     "open_lm": 832,
     "porian": 1745,
@@ -51,7 +52,7 @@ def own_data(tmp_path: Path) -> Path:
     return Path(shutil.copytree(data_directory(), tmp_path / "data"))
 
 
-def test_thirteen_sets_are_shipped() -> None:
+def test_fourteen_sets_are_shipped() -> None:
     assert dataset_names() == tuple(ROWS)
 
 
@@ -182,6 +183,16 @@ def test_llm_families_are_four_by_four_with_one_derived_loss() -> None:
     assert frame.groupby(["family", "eval_set"]).ngroups == 16
     derived = frame[~frame["extracted"]]
     assert derived[["run", "eval_set"]].to_numpy().tolist() == [["Qwen2.5-72B", "wikitext"]]
+
+
+def test_llm_heads_are_named_where_the_width_says_which_they_are() -> None:
+    heads, losses = load_dataset("llm_heads"), load_dataset("llm_families")
+    assert (heads["run"] == "").sum() == 4
+    named = heads[heads["run"] != ""].merge(losses.drop_duplicates("run"), on=["family", "run"])
+    assert len(named) == 21
+    assert named[named["width_x"] != named["width_y"]]["run"].tolist() == ["opt-350m"]
+    times_random = heads["overlap_ms"] * heads["width"]
+    assert (round(times_random.min()), round(times_random.median()), round(times_random.max())) == (5, 23, 99)
 
 
 def test_gemstones_main_subset_is_crossed() -> None:

@@ -26,6 +26,7 @@ HOUSE = {
     "archive": (0, ""),
     "limits": (0, "errors"),
     "expression": (0, ""),
+    "overlap": (0, "errors"),
     "law": (0, "errors escape expression"),
     "solver": (1, ""),
     "data": (1, ""),
@@ -41,8 +42,9 @@ HOUSE = {
     "posterior": (2, ""),
     "toy": (2, ""),
     "allocation": (3, ""),
-    "plots": (3, "allocation"),
     "comparison": (3, ""),
+    "models": (3, ""),
+    "plots": (3, "allocation models"),
     "robustness": (3, "plots"),
     "consistency": (3, "comparison"),
     "report": (4, ""),
@@ -59,6 +61,9 @@ OWNERS = {
     "nutpie": "posterior",
     "pymc": "posterior",
     "torch": "toy",
+    "transformers": None,
+    "tokenizers": None,
+    "safetensors": None,
     "typst": "report",
 }
 

@@ -16,11 +16,12 @@ from matplotlib.container import ErrorbarContainer
 
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
+from scalefit.overlap import welch_bound
 from scalefit.plots.style import BLUE, RED, TEAL, svg_bytes
 from scalefit.plots.toy import convergence, exponent_map, local_slopes, losses, overlaps, represented, training
 from scalefit.plots.toy_curves import width_curves
 from scalefit.toy.frequency import law_weights, probabilities
-from scalefit.toy.theory import weak_loss, welch_bound
+from scalefit.toy.theory import weak_loss
 
 WIDTHS = (10, 15, 25, 39, 63, 100)
 

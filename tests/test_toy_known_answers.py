@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from scalefit.errors import DataError
+from scalefit.overlap import random_overlap_mean, random_overlap_variance, welch_bound
 from scalefit.toy import ToyConfig, kernels, read_frequencies, theory
 from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.frequency import law_weights, probabilities
@@ -96,7 +97,7 @@ def test_tight_frame():
     values, vectors = np.linalg.eigh(gram)
     W = np.ascontiguousarray((vectors * np.sqrt(np.maximum(values, 0)))[:, 1:])
     off = (W @ W.T)[~np.eye(n, dtype=bool)]
-    assert np.mean(off**2) == pytest.approx(theory.welch_bound(n, m))
+    assert np.mean(off**2) == pytest.approx(welch_bound(n, m))
     assert theory.tight_frame_interference(n, m) == pytest.approx(((W @ W.T - np.eye(n)) ** 2).sum(1)[0])
     density = 1e-6  # one feature at a time
     p = np.full(n, density / n)
@@ -125,16 +126,16 @@ def test_slope_of_the_welch_bound(n, slope):
 def test_welch_bound_is_a_bound_and_needs_superposition():
     rows = np.random.default_rng(0).normal(size=(50, 6))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    assert np.mean((rows @ rows.T)[~np.eye(50, dtype=bool)] ** 2) > theory.welch_bound(50, 6) == 44 / (6 * 49)
+    assert np.mean((rows @ rows.T)[~np.eye(50, dtype=bool)] ** 2) > welch_bound(50, 6) == 44 / (6 * 49)
     with pytest.raises(DataError, match="5 vectors in 5 dimensions: the Welch bound needs more vectors"):
-        theory.welch_bound(5, 5)
+        welch_bound(5, 5)
 
 
 @pytest.mark.parametrize("m", [2, 5, 40])
 def test_random_overlaps(m):
     squares = stats.beta(0.5, (m - 1) / 2)
-    assert theory.random_overlap_mean(m) == pytest.approx(squares.mean())
-    assert theory.random_overlap_variance(m) == pytest.approx(squares.var())
+    assert random_overlap_mean(m) == pytest.approx(squares.mean())
+    assert random_overlap_variance(m) == pytest.approx(squares.var())
 
 
 def test_exponents_and_regimes():

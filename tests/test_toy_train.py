@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from scalefit.errors import DataError
+from scalefit.overlap import mean_square_overlap
 from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
-from scalefit.toy.model import mean_square_overlap, start
+from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
 
 SMALL = ToyConfig(width=6, n_features=40, alpha=1.0, batch=64, steps=20, warmup=5, dtype="float64")

@@ -18,6 +18,7 @@ PARTS = {
     "Laws and data": ("law", "typeset", "tables", "columns", "quantities", "formats", "where", "rows", "datasets"),
     "Judge": ("compare", "sensitivity", "calibration", "optimum", "consistency"),
     "Toy model": ("toy",),
+    "Real models": ("models", "overlap"),
     "Show": ("plots", "report", "rounding"),
 }
 

@@ -14,10 +14,11 @@ from scipy import stats
 
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as least_squares
+from scalefit.overlap import welch_bound
 from scalefit.results import Fit
 from scalefit.toy.frequency import law_weights, probabilities
 from scalefit.toy.records import SETTING
-from scalefit.toy.theory import weak_loss, welch_bound
+from scalefit.toy.theory import weak_loss
 
 __all__ = ["LAW", "Curve", "LocalSlope", "Series", "curves", "measure_series", "settings_of"]
 

@@ -29,10 +29,12 @@ __all__ = [
     "JOBS",
     "SAME",
     "SENSITIVITY",
+    "SUPERPOSITION",
     "Bayes",
     "Budgets",
     "Jobs",
     "LeastSquares",
+    "OverlapTest",
     "Question",
     "Rows",
     "Simulation",
@@ -412,6 +414,26 @@ class SweepCheck(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverlapTest(Options):
+    """Which overlaps of output heads are tested against theory.
+
+    Parameters
+    ----------
+    overlap : str, optional
+        Column to test; overlap_ms_effective where it is there, else overlap_ms.
+    level : float
+        Probability of the intervals; errors are HC3, which few rows need.
+    """
+
+    overlap: str | None = None
+    level: float = 0.95
+
+    def check(self) -> None:
+        """Refuse an impossible level."""
+        check_level(self.level)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Jobs(Options):
     """Where many computations run, and where each is kept as it finishes.
 
@@ -451,4 +473,5 @@ SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
 CHECK = (part(SweepCheck),)
+SUPERPOSITION = (part(OverlapTest),)
 JOBS = (part(Jobs),)

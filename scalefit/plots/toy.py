@@ -18,6 +18,7 @@ from scipy import stats
 
 from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
+from scalefit.overlap import welch_bound
 from scalefit.plots.style import (
     FULL_WIDTH,
     INK,
@@ -32,7 +33,7 @@ from scalefit.plots.style import (
 from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
 from scalefit.plots.toy_map import exponent_map, represented
 from scalefit.toy.records import checkpoint_losses, read_sweep
-from scalefit.toy.theory import log_slope, welch_bound
+from scalefit.toy.theory import log_slope
 
 __all__ = [
     "KINDS", "convergence", "draw_sweep", "exponent_map", "local_slopes", "losses", "overlaps", "represented",

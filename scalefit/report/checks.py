@@ -18,6 +18,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "calibration": ("steps",),
         "claims": ("claims",),
         "comparison": ("fits", "parameter"),
+        "heads": ("steps",),
         "law": ("fit",),
         "optimum": ("fit",),
         "posterior": ("fit",),

@@ -28,6 +28,7 @@ STEP_KEYS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         "sensitivity": ("name", "label", "data", "law", "needs"),
         "calibration": ("name", "label", "data", "law", "needs"),
         "toy": ("name", "label", "data", "grid"),
+        "heads": ("name", "label", "data", "losses"),
     }
 )
 _TABLES = ("mapping", "pool", "priors")
@@ -277,6 +278,8 @@ def _check_steps(study: Study, fits: set[str]) -> None:
         if one.name in seen:
             raise StudyError(f"{study.path.name}: two parts of the study are called {one.name!r}; rename one")
         seen.add(one.name)
+        if one.losses:
+            _check_data(study, f"{one.kind} {one.name!r}, losses", one.losses, folders=False)
         if not one.grid:
             _check_data(study, f"{one.kind} {one.name!r}", one.data, folders=True)
         elif not _lies_there(study.path.parent / one.grid, folders=True):

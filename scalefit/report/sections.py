@@ -17,6 +17,7 @@ from scalefit.report.checks import check_kinds
 from scalefit.report.claims import claims_section
 from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery
+from scalefit.report.heads_section import heads_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
@@ -212,6 +213,7 @@ SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = Mappin
         "calibration": calibration_section,
         "claims": claims_section,
         "comparison": comparison_section,
+        "heads": heads_section,
         "law": _law_section,
         "optimum": optimum_section,
         "posterior": posterior_section,

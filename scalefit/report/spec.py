@@ -182,13 +182,14 @@ class Section:
         Its heading.
     fit : str
         The main fit, for ``law``, ``posterior`` and ``optimum``.
-    kind : {"law", "posterior", "comparison", "claims", "optimum", "sensitivity", "calibration", "toy"}
+    kind : {"law", "posterior", "comparison", "claims", "optimum", "sensitivity", "calibration", "toy", "heads"}
         How it is written: a law fitted to a table, a posterior, one parameter in several fits, printed numbers beside
-        their refits, the best use of compute, one answer under many choices, what intervals cover, toy models.
+        their refits, the best use of compute, one answer under many choices, what intervals cover, toy models,
+        output heads of real models.
     fits : tuple of str
         The fits of a ``comparison``.
     steps : tuple of str
-        The steps of ``sensitivity``, ``calibration`` and ``toy``.
+        The steps of ``sensitivity``, ``calibration``, ``toy`` and ``heads``.
     claims : tuple of Claim
         The rows of ``claims``.
     cost : str

@@ -1,4 +1,4 @@
-"""The work beside the fits: sensitivity, calibration, toy sweeps; kept cell by cell in the study's cache."""
+"""The work beside the fits: sensitivity, calibration, toy sweeps, output heads; kept by cell in the study's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
 from scalefit.errors import FitFailed
 from scalefit.law.additive import Law
-from scalefit.options import CALIBRATE, CHECK, SENSITIVITY
+from scalefit.models import HeadMeasurement, read_heads, superposition
+from scalefit.models.table import details_path
+from scalefit.models.theory import Superposition
+from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
 from scalefit.report.runners import Engine, code_hash, command_line, sampler_versions
@@ -28,6 +31,7 @@ from scalefit.toy.records import read_sweep
 
 __all__ = [
     "STEPS",
+    "HeadsResult",
     "StepFailed",
     "StepResult",
     "ToyResult",
@@ -53,6 +57,21 @@ class ToyResult(NamedTuple):
     check: Check
 
 
+class HeadsResult(NamedTuple):
+    """A table of output heads and what it says of superposition.
+
+    Parameters
+    ----------
+    test : Superposition
+        The tests of the theory.
+    heads : tuple of HeadMeasurement
+        The heads with their norms, where the table is one of ``scalefit heads``; else empty.
+    """
+
+    test: Superposition
+    heads: tuple[HeadMeasurement, ...]
+
+
 class StepFailed(NamedTuple):
     """A step that has no result.
 
@@ -65,7 +84,7 @@ class StepFailed(NamedTuple):
     reason: str
 
 
-StepResult = Sensitivity | Calibration | ToyResult | StepFailed
+StepResult = Sensitivity | Calibration | ToyResult | HeadsResult | StepFailed
 
 
 class Step(NamedTuple):
@@ -99,7 +118,7 @@ def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | Non
 
     Returns
     -------
-    Sensitivity, Calibration, ToyResult or StepFailed
+    Sensitivity, Calibration, ToyResult, HeadsResult or StepFailed
         By the kind of the step, or why there is none: a report says so and goes on.
 
     Raises
@@ -127,6 +146,9 @@ def step_key(spec: StepSpec, folder: Path) -> str:
     options = as_plain(dict(sorted(spec.options.items())))
     law = str(Law.parse(spec.law)) if spec.law else ""
     content = [spec.kind, spec.data, file_digest(folder, spec.grid or spec.data), law, spec.label or spec.name, options]
+    content += [file_digest(folder, spec.losses)] if spec.losses else []
+    if spec.kind == "heads" and (details := details_path(folder / spec.data)).is_file():
+        content.append(file_digest(folder, str(details.relative_to(folder))))
     return sha256(json.dumps([*content, _code(spec)]).encode()).hexdigest()[:32]
 
 
@@ -146,6 +168,10 @@ def step_command(spec: StepSpec) -> list[str]:
     if spec.kind == "toy":
         sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
         return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
+    if spec.kind == "heads":
+        losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
+        overlap = f" --overlap {shlex.quote(spec.options['overlap'])}" if spec.options.get("overlap") else ""
+        return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
     return [command_line(STEPS[spec.kind].engine, spec.data, spec.law, spec.options)]
 
 
@@ -167,6 +193,14 @@ def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -
     return ToyResult(table, check_sweep(table, progress=progress, **spec.options))
 
 
+def _heads(spec: StepSpec, folder: Path, _: Path, progress: Progress | None) -> HeadsResult:
+    source = _table(spec, folder)
+    losses = locate(spec.losses, folder) if spec.losses else None
+    test = superposition(source, losses, progress=progress, **spec.options)
+    measured = isinstance(source, Path) and details_path(source).is_file()
+    return HeadsResult(test, tuple(read_heads(source)) if measured else ())
+
+
 def _table(spec: StepSpec, folder: Path) -> str | Path:
     return locate(spec.data, folder)
 
@@ -178,5 +212,6 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "sensitivity": Step(Engine(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")), _sensitivity),
         "calibration": Step(Engine(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")), _calibration),
         "toy": Step(Engine(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")), _toy),
+        "heads": Step(Engine(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")), _heads),
     }
 )

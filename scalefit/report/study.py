@@ -12,7 +12,8 @@ The smallest study is a title and one fit; everything else has a default that fo
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
 ``engine = "bayes"``, those of :func:`scalefit.bayes`. Beside the fits stand steps, with the keyword names of
 their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
-(:func:`scalefit.calibrate`) and ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`).
+(:func:`scalefit.calibrate`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
+(:func:`scalefit.models.superposition`).
 """
 
 from __future__ import annotations
@@ -71,14 +72,16 @@ class StepSpec:
     ----------
     name : str
         The word by which the rest of the study refers to it.
-    kind : {"sensitivity", "calibration", "toy"}
+    kind : {"sensitivity", "calibration", "toy", "heads"}
         What is done.
     data : str
         A shipped data set, or a file relative to the study; for ``toy`` also the folder of a sweep. Empty for a grid.
     law : str
-        A law or the name of a preset; empty for ``toy``.
+        A law or the name of a preset; empty for ``toy`` and ``heads``.
     grid : str
         For ``toy``: the grid of a sweep that is trained as part of the study, a TOML file relative to it.
+    losses : str
+        For ``heads``: losses of the same models, as ``data``; empty for none.
     label : str
         What tables and figures call it; the name when empty.
     needs : str
@@ -92,6 +95,7 @@ class StepSpec:
     data: str = ""
     law: str = ""
     grid: str = ""
+    losses: str = ""
     label: str = ""
     needs: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +111,7 @@ class Study:
         Title of the report.
     fit : tuple of FitSpec
         The fits.
-    sensitivity, calibration, toy : tuple of StepSpec
+    sensitivity, calibration, toy, heads : tuple of StepSpec
         Work beside the fits.
     subtitle : str
         A line under the title.
@@ -134,6 +138,7 @@ class Study:
     sensitivity: tuple[StepSpec, ...] = ()
     calibration: tuple[StepSpec, ...] = ()
     toy: tuple[StepSpec, ...] = ()
+    heads: tuple[StepSpec, ...] = ()
     subtitle: str = ""
     short_title: str = ""
     date: datetime.date | None = None
@@ -155,7 +160,7 @@ class Study:
     @property
     def steps(self) -> tuple[StepSpec, ...]:
         """Everything beside the fits."""
-        return (*self.sensitivity, *self.calibration, *self.toy)
+        return (*self.sensitivity, *self.calibration, *self.toy, *self.heads)
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""

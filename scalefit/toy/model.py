@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.overlap import mean_square_overlap
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.theory import unrepresented_loss
 
-__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "mean_square_overlap", "measures", "start"]
+__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "measures", "start"]
 
 Real = NDArray[Any]
 
@@ -183,26 +184,6 @@ def start(config: ToyConfig) -> tuple[Real, Real]:
     rng = np.random.default_rng(config.streams()[0])
     W = rng.standard_normal((config.n_features, config.width)) / np.sqrt(config.width)
     return W.astype(config.dtype), rng.standard_normal(config.n_features).astype(config.dtype)
-
-
-def mean_square_overlap(W: Real) -> float:
-    """Mean of ``(w_i . w_j)^2`` over different rows scaled to unit norm; rows that are zero are left out.
-
-    Parameters
-    ----------
-    W : array, shape (n, m)
-        Weights.
-
-    Returns
-    -------
-    float
-        From the m x m matrix W^T W, whose squared norm is the sum over all pairs.
-    """
-    rows = np.asarray(W, dtype=float)
-    norms = np.linalg.norm(rows, axis=1)
-    rows = rows[norms > 0] / norms[norms > 0, None]
-    n = len(rows)
-    return float((np.sum((rows.T @ rows) ** 2) - n) / (n * (n - 1))) if n > 1 else 0.0
 
 
 def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalefit.errors import DataError
+from scalefit.overlap import welch_bound
 
 __all__ = [
     "STRONG_SKEW",
     "WEAK_TAIL",
     "linear_loss",
     "log_slope",
-    "random_overlap_mean",
-    "random_overlap_variance",
     "regime",
     "strong_exponent",
     "tight_frame_interference",
@@ -28,7 +26,6 @@ __all__ = [
     "weak_exponent",
     "weak_loss",
     "weak_slope",
-    "welch_bound",
     "welch_slope",
     "zero_weight_loss",
 ]
@@ -161,29 +158,6 @@ def strong_exponent(alpha: float) -> float:
     return max(1.0, 2 * (alpha - 1))
 
 
-def welch_bound(n: int, m: int) -> float:
-    """Least mean square overlap of n unit vectors in m dimensions.
-
-    Parameters
-    ----------
-    n, m : int
-        Vectors and dimensions, n > m >= 1.
-
-    Returns
-    -------
-    float
-        ``(n - m) / (m (n - 1))``, reached by tight frames (Welch 1974, IEEE Trans. Inf. Theory 20, 397).
-
-    Raises
-    ------
-    DataError
-        Not n > m >= 1.
-    """
-    if not n > m >= 1:
-        raise DataError(f"{n} vectors in {m} dimensions: the Welch bound needs more vectors than dimensions.")
-    return (n - m) / (m * (n - 1))
-
-
 def welch_slope(n: int, widths: Sequence[int]) -> float:
     """Exponent that a fit to the Welch bound gives over a range of widths: above 1 as long as n is finite.
 
@@ -200,38 +174,6 @@ def welch_slope(n: int, widths: Sequence[int]) -> float:
         The exponent.
     """
     return log_slope(widths, [welch_bound(n, width) for width in widths])
-
-
-def random_overlap_mean(m: int) -> float:
-    """Mean of ``(v . w)^2`` for independent random unit vectors in m dimensions.
-
-    Parameters
-    ----------
-    m : int
-        Dimensions.
-
-    Returns
-    -------
-    float
-        ``1 / m``; the square is Beta(1/2, (m - 1)/2) distributed.
-    """
-    return 1.0 / m
-
-
-def random_overlap_variance(m: int) -> float:
-    """Variance of ``(v . w)^2`` for independent random unit vectors in m dimensions.
-
-    Parameters
-    ----------
-    m : int
-        Dimensions.
-
-    Returns
-    -------
-    float
-        ``2 (m - 1) / (m^2 (m + 2))``.
-    """
-    return 2.0 * (m - 1) / (m * m * (m + 2))
 
 
 def tight_frame_interference(n: int, m: int) -> float:

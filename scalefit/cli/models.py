@@ -1,0 +1,126 @@
+"""Verbs of real models: measure their output heads, move one, and test the theory on them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalefit.cli.app import Json, app
+from scalefit.errors import DataError
+from scalefit.terminal import Progress, check_writable
+
+__all__ = ["heads", "shift_head", "superposition"]
+
+Checkpoints = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", help="Folders with config.json and safetensors, or single files.")
+]
+
+
+@app.command()
+def heads(
+    checkpoints: Checkpoints,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The table (CSV), a row a model; goes on where it stopped.")
+    ],
+    tensor: Annotated[str | None, typer.Option(help="The head's tensor, where its name is not known.")] = None,
+    rows: Annotated[
+        str,
+        typer.Option(help="tokenizer (rows of its ids), all, or a file of ids; auto: tokenizer if there is one."),
+    ] = "auto",
+    counts: Annotated[
+        Path | None, typer.Option(metavar="COUNTS", help="Token counts (columns id, count), for weighted overlaps.")
+    ] = None,
+    sample: Annotated[int, typer.Option(help="Rows for the mean |cos| with all others; 0 for none.")] = 1000,
+    spectrum: Annotated[str, typer.Option(help="Eigenvalues: auto (up to width 4096), yes or no.")] = "auto",
+    family: Annotated[str | None, typer.Option(help="Label of these models; model_type without it.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw them (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the output heads of language models: overlaps, norms, dimensions.
+
+    Example: scalefit heads pythia-70m pythia-160m --family Pythia --out heads.csv
+    """
+    from scalefit.models.heads import HeadOptions
+    from scalefit.models.table import measure_heads
+    from scalefit.models.words import sentence
+
+    check_writable(out)
+    _check_picture(plot)
+    options = HeadOptions(
+        tensor=tensor, rows=rows, counts=None if counts is None else str(counts), sample=sample, spectrum=spectrum
+    )
+    with Progress() as progress:
+        measured = measure_heads(checkpoints, out=out, options=options, family=family, progress=progress)
+    for one in measured:
+        for remark in one.remarks:
+            print(f"{one.run}: {remark}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"out": str(out), "models": [one.record() for one in measured]}, indent=1))
+    else:
+        for one in measured:
+            print(f"{one.run} ({one.family}): {sentence(one)}")
+    print(f"written to {out}", file=sys.stderr)
+    if plot is not None:
+        from scalefit.plots.heads import draw_heads
+        from scalefit.plots.style import save_figure
+
+        save_figure(draw_heads(measured), plot)
+        print(f"drawn to {plot}", file=sys.stderr)
+
+
+@app.command()
+def superposition(
+    table: Annotated[str, typer.Argument(help="A table of scalefit heads, or llm_heads, the published points.")],
+    losses: Annotated[
+        str | None, typer.Option(help="Losses of the same models (columns run, loss), such as llm_families.")
+    ] = None,
+    overlap: Annotated[
+        str | None, typer.Option(help="Column to test; overlap_ms_effective, else overlap_ms, without it.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Test the theory on heads: does overlap fall as 1/width, is it random, does the loss follow it.
+
+    Example: scalefit superposition llm_heads --losses llm_families
+    """
+    from scalefit.models.theory import superposition as test_theory
+
+    _check_picture(plot)
+    with Progress() as progress:
+        found = test_theory(table, losses, overlap=overlap, progress=progress)
+    print(json.dumps(found.record(), indent=1) if as_json else found)
+    if plot is not None:
+        from scalefit.plots.heads import overlaps
+        from scalefit.plots.style import save_figure
+
+        save_figure(overlaps(published=found.rows, column=found.overlap), plot)
+        print(f"drawn to {plot}", file=sys.stderr)
+
+
+@app.command(name="shift-head")
+def shift_head(
+    checkpoint: Annotated[Path, typer.Argument(metavar="DIR", help="A folder whose head is not the embedding.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The new folder.")],
+    size: Annotated[float, typer.Option(help="Norm of the vector, in root mean square norms of the rows.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the vector's direction.")] = 0,
+) -> None:
+    """Copy a model and add one vector to every row of its head: raw overlap moves, no prediction does.
+
+    Example: scalefit shift-head pythia-70m --out shifted; then scalefit heads and scalefit losses of both
+    """
+    from scalefit.models.shift import shift_head as shift
+
+    moved = shift(checkpoint, out, size=size, seed=seed)
+    print(f"{out}: a vector of {size:g} times the rows' norm is added to every row of {moved}")
+
+
+def _check_picture(out: Path | None) -> None:
+    """Refuse a picture that cannot be drawn before the computing starts."""
+    check_writable(out)
+    if out is not None and out.suffix.lower() not in (".svg", ".png", ".pdf"):
+        raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")

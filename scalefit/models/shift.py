@@ -1,0 +1,85 @@
+"""Add one vector to every row of a head: what changes the raw overlap and no prediction, by way of proof."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from scalefit.errors import DataError
+from scalefit.limits import check_seed
+from scalefit.models.checkpoint import EMBEDDINGS, find_head, is_named, open_checkpoint, read_rows
+
+__all__ = ["shift_head"]
+
+BLOCK = 4096
+
+
+def shift_head(
+    checkpoint: str | os.PathLike[str], out: str | os.PathLike[str], *, size: float = 1.0, seed: int = 0
+) -> str:
+    """Copy a checkpoint, with one vector added to every row of its output head.
+
+    A logit is the product of a row and the last state, so every logit of a prediction moves by the same number and the
+    softmax gives the same probabilities. What is left is the rounding of the stored numbers: 1e-7 in F32.
+
+    Parameters
+    ----------
+    checkpoint : path
+        A folder in F32 or F64 whose head is not the embedding; of a tied one the inputs would change as well.
+    out : path
+        The new folder; it must not exist.
+    size : float
+        Norm of the vector over the root mean square norm of the rows.
+    seed : int
+        Seed of its direction.
+
+    Returns
+    -------
+    str
+        Name of the tensor that was changed.
+
+    Raises
+    ------
+    DataError
+        For a tied head, numbers of 16 bits (whose rounding would move predictions), and a folder that exists.
+    """
+    check_seed(seed)
+    if not np.isfinite(size):
+        raise DataError(f"size is {size}; it must be a finite number, such as 1")
+    source, target = Path(checkpoint), Path(out)
+    opened = open_checkpoint(source)
+    head = find_head(opened)
+    tensor = head.tensor
+    if not source.is_dir() or head.tied or is_named(tensor.name, EMBEDDINGS):
+        raise DataError(
+            f"{tensor.name!r} of {str(source)!r} is the embedding too, so a vector added to it would change the "
+            "inputs; give a folder with a head of its own"
+        )
+    if tensor.dtype not in ("F32", "F64"):
+        raise DataError(
+            f"{tensor.name!r} of {str(source)!r} is stored as {tensor.dtype}, whose rounding would move predictions; "
+            "save the model in float32 first"
+        )
+    if target.exists():
+        raise DataError(f"{str(target)!r} is there already; name a new folder")
+    kind = "<f4" if tensor.dtype == "F32" else "<f8"
+    rows = read_rows(tensor)
+    vector = np.random.default_rng(seed).standard_normal(tensor.shape[1])
+    vector *= size * float(np.sqrt(np.mean(np.sum(rows**2, axis=1)))) / float(np.linalg.norm(vector))
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        shutil.copytree(source, partial)
+        with (partial / tensor.path.name).open("r+b") as stream:
+            stream.seek(tensor.offset)
+            for start in range(0, len(rows), BLOCK):
+                stream.write((rows[start : start + BLOCK] + vector).astype(kind).tobytes())
+        partial.rename(target)
+    except OSError as error:
+        raise DataError(f"cannot write {str(target)!r}: {error.strerror}; name a folder that you can write") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return tensor.name

@@ -1,0 +1,223 @@
+"""A table of measured heads: a row a model, written after each, so that a second call measures only what is new."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from scalefit.errors import DataError, Interrupted
+from scalefit.files import parse_json, read_kept, write_atomically
+from scalefit.models.checkpoint import open_checkpoint
+from scalefit.models.heads import HeadMeasurement, HeadOptions, NormHistogram, fingerprint, measure_prepared, prepare
+
+__all__ = ["details_path", "measure_heads", "read_heads"]
+
+LABELS: Final = ("family", "run", "tensor", "dtype", "final_norm", "fingerprint")
+COUNTS: Final = ("width", "hidden_size", "depth", "vocab", "rows", "zero_rows", "unused_rows", "identical_rows")
+QUANTILE: Final = "norm_q"
+
+
+def measure_heads(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    options: HeadOptions | None = None,
+    family: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[HeadMeasurement]:
+    """Measure the output heads of checkpoints.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Hugging Face folders, or single safetensors files.
+    out : path, optional
+        A CSV table, written after each model. Rows whose weights and options are the same are not measured again, rows
+        of other models stay. Histograms of norms and eigenvalues go into a file beside it, ``NAME.details.json``.
+    options : HeadOptions, optional
+        What is measured.
+    family : str, optional
+        Label of all these models; each config's model_type when omitted.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    list of HeadMeasurement
+        In the order of the paths.
+
+    Raises
+    ------
+    DataError
+        For a checkpoint that cannot be measured, and an ``out`` that is another table. Names, headers and configs of
+        all checkpoints are checked before the first is measured.
+    Interrupted
+        On Ctrl-C; finished rows are kept.
+
+    Examples
+    --------
+    >>> measure_heads([])
+    []
+    """
+    options = options or HeadOptions()
+    opened = [open_checkpoint(path) for path in paths]
+    runs = _runs([one.path for one in opened], [one.name for one in opened])
+    prepared = [prepare(one, options) for one in opened]
+    table = [] if out is None else _table_so_far(Path(out))
+    known = {one.fingerprint: one for one in table}
+    heads: list[HeadMeasurement] = []
+    try:
+        for one, run in zip(prepared, runs, strict=True):
+            key = fingerprint(one)
+            label = family or one.checkpoint.model_type or run
+            if key in known:  # perhaps under another name
+                head = replace(
+                    known[key], family=label, run=run, hidden_size=one.hidden_size, depth=one.depth,
+                    tensor=one.head.tensor.name, tied=one.head.tied, remarks=one.remarks,
+                )  # fmt: skip
+            else:
+                head = replace(measure_prepared(one, key, family=label, progress=progress), run=run)
+            heads.append(head)
+            if out is not None:
+                table = _with(table, head)
+                _write(Path(out), table)
+    except KeyboardInterrupt:
+        kept = f"kept in {str(out)!r}; the same command goes on from there" if out is not None else "lost"
+        raise Interrupted(f"interrupted; {len(heads)} of {len(prepared)} heads are measured and {kept}") from None
+    return heads
+
+
+def _runs(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Return a label for each model, with the folder above it where two have one name."""
+    often = Counter(names)
+    runs = [
+        name if often[name] == 1 else f"{path.resolve().parent.name}/{name}"
+        for path, name in zip(paths, names, strict=True)
+    ]
+    for run, times in Counter(runs).items():
+        if times > 1:
+            given = [str(path) for path, one in zip(paths, runs, strict=True) if one == run]
+            raise DataError(f"{' and '.join(map(repr, given[:2]))} would both be named {run!r}; give one of them")
+    return runs
+
+
+def _with(table: Sequence[HeadMeasurement], head: HeadMeasurement) -> list[HeadMeasurement]:
+    """Put a head where its model stands in a table, or at the end."""
+    if any((one.family, one.run) == (head.family, head.run) for one in table):
+        return [head if (one.family, one.run) == (head.family, head.run) else one for one in table]
+    return [*table, head]
+
+
+def details_path(out: str | os.PathLike[str]) -> Path:
+    """Where the histograms and eigenvalues of a table of heads are kept.
+
+    Parameters
+    ----------
+    out : path
+        The table.
+
+    Returns
+    -------
+    Path
+        ``heads.details.json`` for ``heads.csv``.
+    """
+    return Path(out).with_suffix(".details.json")
+
+
+def _write(out: Path, table: Sequence[HeadMeasurement]) -> None:
+    """Write both files; the table last, for it is what a reader looks at."""
+    details = {
+        one.fingerprint: {"norms": one.norms._asdict(), "spectrum": one.spectrum, "remarks": one.remarks}
+        for one in table
+    }
+    write_atomically(details_path(out), (json.dumps(details, indent=1) + "\n").encode())
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    records = [one.record() for one in table]
+    writer.writerow(records[0])
+    writer.writerows([_cell(value) for value in record.values()] for record in records)
+    write_atomically(out, stream.getvalue().encode())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table_so_far(out: Path) -> list[HeadMeasurement]:
+    """Return the rows of an earlier call; a table of something else is refused, damaged rows are measured again."""
+    if not out.exists():
+        return []
+    return read_heads(out, strict=False)
+
+
+def read_heads(table: str | os.PathLike[str], *, strict: bool = True) -> list[HeadMeasurement]:
+    """Read a table of heads with its details.
+
+    Parameters
+    ----------
+    table : path
+        As written by :func:`measure_heads`.
+    strict : bool
+        Refuse a row that cannot be read, such as one without its details; False leaves it out.
+
+    Returns
+    -------
+    list of HeadMeasurement
+        In the order of the table.
+
+    Raises
+    ------
+    DataError
+        When it is not a table of heads.
+    """
+    path = Path(table)
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{str(path)!r} cannot be read ({error}); give a table of scalefit heads") from None
+    if rows and not {"fingerprint", "overlap_ms_effective"} <= set(rows[0]):
+        raise DataError(f"{str(path)!r} is not a table of scalefit heads; give another file")
+    details = read_kept(details_path(path), _details, consequence="it is left out") or {}
+    heads = []
+    for number, row in enumerate(rows, 1):
+        try:
+            heads.append(_from_row(row, details[row["fingerprint"]]))
+        except (KeyError, TypeError, ValueError) as error:
+            if strict:
+                raise DataError(
+                    f"{str(path)!r}, row {number} cannot be read together with {details_path(path).name} ({error!r}); "
+                    "measure it again"
+                ) from None
+    return heads
+
+
+def _details(file: Path) -> dict[str, Any]:
+    return dict(parse_json(file.read_bytes()))
+
+
+def _from_row(row: dict[str, str], details: dict[str, Any]) -> HeadMeasurement:
+    values: dict[str, Any] = {}
+    for name, text in row.items():
+        if name.startswith(QUANTILE):
+            values.setdefault("norm_quantiles", []).append(float(text))
+        elif name in LABELS:
+            values[name] = text
+        elif text == "":
+            values[name] = None
+        elif name == "tied":
+            values[name] = {"true": True, "false": False}[text]
+        else:
+            values[name] = int(text) if name in COUNTS else float(text)
+    values["norm_quantiles"] = tuple(values["norm_quantiles"])
+    norms = NormHistogram(*(tuple(details["norms"][name]) for name in NormHistogram._fields))
+    spectrum = tuple((int(rank), float(value)) for rank, value in details["spectrum"])
+    return HeadMeasurement(**values, norms=norms, spectrum=spectrum, remarks=tuple(details["remarks"]))

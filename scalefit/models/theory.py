@@ -1,0 +1,399 @@
+"""Tests of the theory on a table of heads: whether overlap falls as 1/width and is random, and what the loss follows.
+
+Theory says that overlap is 1/m for random directions, and (1 - m/V)/m at the Welch bound (up to 1/V), so that in
+``overlap ~ A/width^a`` the exponent is 1 and the prefactor 1 or 1 - m/V. Both are fitted and read off their intervals.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.data.tables import read_table
+from scalefit.errors import DataError, closest
+from scalefit.leastsq.fit import fit
+from scalefit.options import SUPERPOSITION, OverlapTest, gather, takes
+from scalefit.records import NOT_CONVERGED, Estimate
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
+from scalefit.storage import fit_record
+
+__all__ = ["FAMILY", "LossTest", "Partial", "Superposition", "superposition"]
+
+Array = NDArray[np.float64]
+Source = str | os.PathLike[str] | pd.DataFrame
+Progress = Callable[[str, int, int], None]
+
+EFFECTIVE, RAW = "overlap_ms_effective", "overlap_ms"
+FAMILY: Final = "family"
+FRAME_WIDTH: Final = "frame_width"  # the m at which random directions have the Welch bound: m (V - 1)/(V - m)
+SURE: Final = 2.0  # standard errors by which one law must predict left-out models better than another
+FEWEST: Final = 6  # models that a comparison of laws, or a correlation, needs
+
+
+class Partial(NamedTuple):
+    """Correlation of log overlap with the log of the loss's width part, given log width.
+
+    Parameters
+    ----------
+    value, lo, hi : float
+        The correlation and its 95% interval (Fisher's z).
+    models : int
+        Models behind it.
+    """
+
+    value: float
+    lo: float
+    hi: float
+    models: int
+
+
+class LossTest(NamedTuple):
+    """Two laws of the loss on the same rows, each asked for the models that it has not seen.
+
+    Parameters
+    ----------
+    by_overlap, by_width : Fit
+        ``loss ~ E[..] + A*overlap`` and ``loss ~ E[..] + A/width^a`` on all joined rows.
+    models : tuple of str
+        The models that were left out in turn.
+    overlap_error, width_error : array, shape (models,)
+        Root mean square error of the log loss of each left-out model.
+    skipped : tuple of str
+        Models that could not be left out, such as the only one of a family.
+    partial : Partial or None
+        None with fewer than six models that have a positive width part.
+    """
+
+    by_overlap: Fit
+    by_width: Fit
+    models: tuple[str, ...]
+    overlap_error: Array
+    width_error: Array
+    skipped: tuple[str, ...]
+    partial: Partial | None
+
+    @property
+    def difference(self) -> tuple[float, float]:
+        """Mean over models of the error by overlap less that by width, and its standard error."""
+        gaps = self.overlap_error - self.width_error
+        return float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
+
+    @property
+    def verdict(self) -> str:
+        """Which law predicts left-out models better, in a sentence."""
+        gap, error = self.difference
+        by_overlap, by_width = (
+            f"{rounded(100 * float(one.mean()), 0.1)}%" for one in (self.overlap_error, self.width_error)
+        )
+        text = f"Each of {len(self.models)} models left out, the loss is missed by {by_overlap} on average "
+        text += f"by the law in the overlap and by {by_width} by the law in the width"
+        if abs(gap) < SURE * error:
+            return f"{text}: the difference, {abs(gap) / error:.1f} standard errors, is too small to tell."
+        better = "width" if gap > 0 else "overlap"
+        return f"{text}: the loss follows the {better} ({abs(gap) / error:.1f} standard errors)."
+
+
+@dataclass(frozen=True)
+class Superposition:
+    """What a table of heads says about superposition; print it.
+
+    Parameters
+    ----------
+    name : str
+        The table.
+    overlap : str
+        The column tested.
+    rows : DataFrame
+        The rows used: ``width``, the overlap and, where known, ``family`` and ``frame_width``.
+    slope : Fit
+        ``overlap ~ A[family]/width^a``.
+    random : Fit
+        The same with a = 1: A is how many times the overlap of random directions it is.
+    welch : Fit or None
+        The same over the Welch bound; None without the number of rows of each head.
+    losses : LossTest or None
+        None without a table of losses.
+    """
+
+    name: str
+    overlap: str
+    rows: pd.DataFrame
+    slope: Fit
+    random: Fit
+    welch: Fit | None
+    losses: LossTest | None
+
+    @property
+    def exponent(self) -> Estimate:
+        """The exponent a."""
+        return self.slope["a"]
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What is known and what is not, a sentence each."""
+        a = self.exponent
+        level = f"{self.slope.uncertainty.level:.0%} interval"
+        inside = a.lo <= 1 <= a.hi
+        times = self.rows[self.overlap] * self.rows["width"]
+        sentences = [
+            f"Overlap falls as width to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
+            f"{rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
+            f"It is {_times(times)} times that of random directions, 1/width: "
+            f"{_prefactors(self.random, 'random directions')}",
+        ]
+        if self.welch is not None:
+            sentences.append(f"Over the Welch bound, the least possible: {_prefactors(self.welch, 'the bound')}")
+        if self.overlap == RAW:
+            sentences.append(
+                "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
+                "head moves them and no prediction. Effective overlaps (scalefit heads) are."
+            )
+        if self.losses is not None:
+            sentences.append(self.losses.verdict)
+            sentences += [] if self.losses.partial is None else [_partial_words(self.losses.partial)]
+        return tuple(sentences)
+
+    def summary(self) -> str:
+        """Return verdict and numbers as text."""
+        lines = [f"{self.name}: {self.overlap} of {len(self.rows)} heads", *(f"  {one}" for one in self.verdict), ""]
+        fits = [self.slope, self.random, *([self.welch] if self.welch is not None else [])]
+        if self.losses is not None:
+            fits += [self.losses.by_overlap, self.losses.by_width]
+        for one in fits:
+            lines.append(f"{one.law}    {one.status}, {one.uncertainty.method}")
+            lines += [
+                f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in one.estimates if x.kind != "floor"
+            ]
+        if self.losses is not None and self.losses.skipped:
+            lines.append(f"not left out, for nothing is left to predict them from: {', '.join(self.losses.skipped)}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        losses = self.losses
+        return {
+            "table": self.name,
+            "overlap": self.overlap,
+            "heads": len(self.rows),
+            "verdict": list(self.verdict),
+            "slope": fit_record(self.slope),
+            "random": fit_record(self.random),
+            "welch": None if self.welch is None else fit_record(self.welch),
+            "losses": None
+            if losses is None
+            else {
+                "by_overlap": fit_record(losses.by_overlap),
+                "by_width": fit_record(losses.by_width),
+                "left_out": [
+                    {"run": run, "overlap_error": float(one), "width_error": float(other)}
+                    for run, one, other in zip(losses.models, losses.overlap_error, losses.width_error, strict=True)
+                ],
+                "skipped": list(losses.skipped),
+                "partial": None if losses.partial is None else losses.partial._asdict(),
+            },
+        }
+
+
+def _times(times: pd.Series[float]) -> str:
+    """Print a range of factors, and their median where they differ."""
+    low, middle, high = (two_digits(float(one)) for one in (times.min(), times.median(), times.max()))
+    return low if low == high else f"{low} to {high} (median {middle})"
+
+
+def _prefactors(one: Fit, what: str) -> str:
+    """Say where the prefactors stand against 1."""
+    found = [x for x in one.estimates if x.coefficient == "A"]
+    around = [x for x in found if x.lo <= 1 <= x.hi]
+    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in found)
+    level = f"{one.uncertainty.level:.0%} interval"
+    if len(around) == len(found):
+        which = f"The {level} contains 1" if len(found) == 1 else f"Every {level} contains 1"
+        return f"a factor of {listed} at a = 1. {which}, the value of {what}."
+    if not around:
+        where = "above" if all(x.lo > 1 for x in found) else "away from"
+        which = f"the {level} lies" if len(found) == 1 else f"all {level}s lie"
+        return f"a factor of {listed} at a = 1; {which} {where} 1, the value of {what}."
+    which = ", ".join(x.level[0] for x in around)
+    return f"a factor of {listed} at a = 1; the {level} contains 1, the value of {what}, for {which} alone."
+
+
+def _factor(one: Estimate) -> str:
+    """Print a factor with the digits that its error leaves, three at most."""
+    return rounded(one.value, max(one.se, 0.1 * one.value))
+
+
+def _span(one: Estimate) -> str:
+    wide = one.lo > 0 and one.hi / one.lo > 10
+    return rounded_range(one.lo, one.hi) if wide else rounded_interval(one.lo, one.hi, one.se)
+
+
+def _partial_words(one: Partial) -> str:
+    meaning = (
+        "more loss" if one.lo > 0 else "less loss" if one.hi < 0 else "neither more nor less loss that could be seen"
+    )
+    return (
+        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is {rounded(one.value, 0.1)} "
+        f"{rounded_interval(one.lo, one.hi, 0.1)} over {one.models} models."
+    )
+
+
+@takes(*SUPERPOSITION)
+def superposition(
+    heads: Source,
+    losses: Source | None = None,
+    *options: OverlapTest,
+    progress: Progress | None = None,
+    **keywords: Any,
+) -> Superposition:
+    """Test the theory on a table of heads.
+
+    Parameters
+    ----------
+    heads : str, path or DataFrame
+        With columns ``width`` and an overlap; ``family`` and the rows of each head (``rows`` or ``vocab``) are used
+        where they are there. ``"llm_heads"`` is shipped.
+    losses : str, path or DataFrame, optional
+        Losses of the same models, with columns ``run`` and ``loss``, and perhaps ``width``, ``family``, ``eval_set``.
+    *options : OverlapTest
+        Options as a value.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.OverlapTest`, which are listed there.
+
+    Returns
+    -------
+    Superposition
+        Print it.
+
+    Raises
+    ------
+    DataError
+        When columns are missing, or too few models have a loss.
+
+    Examples
+    --------
+    >>> from scalefit.models.theory import superposition
+    >>> test = superposition("llm_heads")
+    >>> print(f"{test.exponent.value:.2f} {test.exponent.se:.2f}")
+    1.28 0.22
+    """
+    (asked,) = gather(SUPERPOSITION, options, keywords)
+    level = asked.level
+    table = read_table(heads)
+    name, frame = table.name, table.frame.copy()
+    column = asked.overlap or (EFFECTIVE if EFFECTIVE in frame else RAW)
+    _need(frame, ("width", column), name)
+    by = [one for one in (FAMILY,) if one in frame and len(set(frame[one])) > 1]
+    size = next((one for one in ("rows", "vocab") if one in frame), None)
+    frame = frame.astype({"width": float, column: float})
+    coefficient = f"A[{', '.join(by)}]" if by else "A"
+    how: dict[str, Any] = {"uncertainty": "hc3", "level": level, "throw": False, "progress": progress}
+    slope = fit(frame, f"{column} ~ {coefficient}/width^a", label="exponent", **how)
+    random = fit(frame, f"{column} ~ {coefficient}/width^1", label="over random", **how)
+    welch = None
+    if size is not None and (frame[size].astype(float) > frame["width"]).all():
+        n = frame[size].astype(float)
+        frame[FRAME_WIDTH] = frame["width"] * (n - 1) / (n - frame["width"])
+        welch = fit(frame, f"{column} ~ {coefficient}/{FRAME_WIDTH}^1", label="over Welch", **how)
+    tested = None if losses is None else _test_losses(frame, name, losses, column, how)
+    return Superposition(name, column, frame, slope, random, welch, tested)
+
+
+def _need(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    for one in columns:
+        if one not in frame:
+            raise DataError(f"{name!r} has no column {one!r}; {closest(one, map(str, frame.columns))}")
+
+
+def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, how: dict[str, Any]) -> LossTest:
+    """Join losses with heads by run, and ask both laws for each model that they have not seen."""
+    table = read_table(source)
+    _need(table.frame, ("run", "loss"), table.name)
+    _need(heads, ("run",), name)
+    named = heads[heads["run"].astype(str) != ""]
+    keys = ["run"]
+    if "family" in named and "family" in table.frame and set(named["family"]) & set(table.frame["family"]):
+        keys = ["family", "run"]
+    if named.duplicated(keys).any():
+        twice = named[named.duplicated(keys)]["run"].iloc[0]
+        raise DataError(f"{name!r} has two heads of the model {twice!r}; give one row a model to join losses with")
+    own = [*keys, column, *([] if "width" in table.frame else ["width"])]
+    joined = table.frame.merge(named[own], on=keys, validate="many_to_one").reset_index(drop=True)
+    groups = [one for one in ("family", "eval_set") if one in joined and len(set(joined[one])) > 1]
+    runs = list(dict.fromkeys(joined["run"]))
+    if len(runs) < FEWEST:
+        raise DataError(
+            f"{len(runs)} models of {table.name!r} have a head in {name!r}; at least {FEWEST} are needed. Models are "
+            f"joined by {' and '.join(keys)}"
+        )
+    floor = f"E[{', '.join(groups)}]" if groups else "E"
+    laws = (f"loss ~ {floor} + A*{column}", f"loss ~ {floor} + A/width^a")
+    by_overlap, by_width = (fit(joined, law, **how) for law in laws)
+    scores: dict[str, list[float]] = {}
+    report = how["progress"] or (lambda *_: None)
+    for done, run in enumerate(runs, 1):
+        report("leaving models out", done, len(runs))
+        if (errors := _left_out(joined, run, laws, groups)) is not None:
+            scores[run] = errors
+    if len(scores) < FEWEST:
+        raise DataError(f"{len(scores)} models can be left out of {table.name!r}; at least {FEWEST} are needed")
+    errors_by_law = np.array(list(scores.values()))
+    skipped = tuple(run for run in runs if run not in scores)
+    partial = _partial(table.frame, joined, column, floor, groups, how)
+    return LossTest(by_overlap, by_width, tuple(scores), errors_by_law[:, 0], errors_by_law[:, 1], skipped, partial)
+
+
+def _left_out(joined: pd.DataFrame, run: str, laws: Sequence[str], groups: list[str]) -> list[float] | None:
+    """Root mean square errors of one model's log losses under laws fitted to the others; None where it has none."""
+    inside, others = joined[joined["run"] == run], joined[joined["run"] != run]
+    if groups and not set(inside[groups].itertuples(index=False)) <= set(others[groups].itertuples(index=False)):
+        return None
+    errors = []
+    for law in laws:
+        result = fit(others, law, uncertainty="gauss-newton", throw=False)
+        if result.status == NOT_CONVERGED:
+            return None
+        predicted = result.predict(inside)["predicted"].to_numpy(float)
+        errors.append(float(np.sqrt(np.mean(np.log(inside["loss"].to_numpy(float) / predicted) ** 2))))
+    return errors
+
+
+def _partial(
+    losses: pd.DataFrame, joined: pd.DataFrame, column: str, floor: str, groups: list[str], how: dict[str, Any]
+) -> Partial | None:
+    """Correlate log overlap with the log width part of the loss, given log width.
+
+    The width part is the loss less its offset, from a fit of the loss itself (not of its logarithm) to all rows, the
+    way the published offsets were fitted; its mean over the evaluation sets of a model is what counts.
+    """
+    if "width" not in losses:
+        losses = joined
+    offsets = fit(losses, f"loss ~ {floor} + A/width^a", space="linear", **how)
+    values = offsets.natural
+    levels = joined[groups].astype(str).itertuples(index=False) if groups else [()] * len(joined)
+    part = joined["loss"].astype(float) - [values["E", tuple(level)] for level in levels]
+    models = (
+        joined.assign(part=part).groupby("run", sort=False).agg({"part": "mean", column: "first", "width": "first"})
+    )
+    models = models[models["part"] > 0]
+    n = len(models)
+    if n < FEWEST:
+        return None
+    y, x, w = (np.log(models[name].to_numpy(float)) for name in ("part", column, "width"))
+    basis = np.column_stack([np.ones(n), w])
+    rest_x, rest_y = (one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0] for one in (x, y))
+    value = float(np.corrcoef(rest_x, rest_y)[0, 1])
+    z, reach = math.atanh(value), 1.959964 / math.sqrt(n - 4)  # one variable is held
+    return Partial(value, math.tanh(z - reach), math.tanh(z + reach), n)

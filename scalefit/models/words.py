@@ -1,0 +1,103 @@
+"""What the numbers of a head mean, in a sentence: how crowded its directions are, and which regime they are in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scalefit.models.heads import HeadMeasurement
+from scalefit.rounding import rounded
+
+__all__ = ["STRONG_CV", "STRONG_OVERLAP", "TOY_STRONG", "TOY_WEAK", "regime", "regime_words", "sentence"]
+
+# Trained toy models by regime: overlap times m, and the coefficient of variation (CV) of the norms. Overlap alone does
+# not tell the regimes apart in a real model, whose directions crowd for other reasons too; the norms do.
+TOY_STRONG: Final = {"overlap": (1.07, 1.66), "cv": (0.10, 0.18)}
+TOY_WEAK: Final = {"overlap": (5.2, 11.6), "cv": (0.94, 1.95)}
+STRONG, WEAK, CROWDED, UNEVEN = "strong", "weak", "strong, crowded", "random, uneven norms"
+STRONG_OVERLAP: Final = 3.0  # between 1.66 and 5.2, the nearest toy models: their geometric mean is 2.9
+STRONG_CV: Final = 0.4  # between 0.18 and 0.94: their geometric mean is 0.41
+
+
+def sentence(head: HeadMeasurement) -> str:
+    """Say what was measured on a head.
+
+    Parameters
+    ----------
+    head : HeadMeasurement
+        A measured head.
+
+    Returns
+    -------
+    str
+        Two or three sentences, without the model's name.
+    """
+    m, raw = head.width, head.overlap_ms * head.width
+    effective = head.overlap_ms_effective * m
+    left_out = [
+        f"{number:,} {words}"
+        for number, words in (
+            (head.zero_rows, "zero rows have no direction"),
+            (head.unused_rows, "rows of no token are left out"),
+            (head.identical_rows, "rows repeat another"),
+        )
+        if number
+    ]
+    remark = f" {'; '.join(left_out)}." if left_out else ""
+    return (
+        f"overlap is {rounded(raw, 0.01 * raw)} times that of random directions, "
+        f"{rounded(effective, 0.01 * effective)} times after removing what the softmax cannot see: an effective "
+        f"dimension of {rounded(head.participation_ratio, 1.0)} of {m}. "
+        f"{regime_words(effective, head.norm_cv_effective)}{remark}"
+    )
+
+
+def regime(effective: float, cv: float) -> str:
+    """Name the regime of the toy model that a head is like.
+
+    Parameters
+    ----------
+    effective, cv : float
+        As for :func:`regime_words`.
+
+    Returns
+    -------
+    str
+        ``strong``, ``weak``, or what the two measures say where they differ.
+    """
+    by_overlap, by_norms = effective < STRONG_OVERLAP, cv < STRONG_CV
+    if by_norms:
+        return STRONG if by_overlap else CROWDED
+    return UNEVEN if by_overlap else WEAK
+
+
+def regime_words(effective: float, cv: float) -> str:
+    """Compare a head with toy models of strong and weak superposition, by overlap and by norms.
+
+    Parameters
+    ----------
+    effective : float
+        Effective overlap times the width.
+    cv : float
+        Coefficient of variation of the norms of the effective rows.
+
+    Returns
+    -------
+    str
+        A sentence with the toy model's values.
+    """
+    spread = f"the norms vary by {rounded(cv, 0.01)} of their mean"
+    verdict = {
+        STRONG: f"Strong superposition by overlap and by norms: {spread}",
+        CROWDED: f"Strong superposition by norms ({spread}), more crowded than the toy model's by overlap",
+        UNEVEN: f"Near random by overlap, but the norms are uneven as in weak superposition: {spread}",
+        WEAK: f"Weak superposition by overlap and by norms: {spread}",
+    }[regime(effective, cv)]
+    return (
+        f"{verdict} (toy models: strong {_span('overlap', TOY_STRONG)} times random and {_span('cv', TOY_STRONG)}, "
+        f"weak {_span('overlap', TOY_WEAK)} and {_span('cv', TOY_WEAK)})."
+    )
+
+
+def _span(name: str, values: dict[str, tuple[float, float]]) -> str:
+    low, high = values[name]
+    return f"{low:.2f} to {high:.2f}" if name == "cv" else f"{low:g} to {high:g}"

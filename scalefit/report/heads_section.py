@@ -1,0 +1,137 @@
+"""The section on output heads of real models, and whether they are in strong superposition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from scalefit.data.datasets import load_dataset
+from scalefit.escape import literal
+from scalefit.models import HeadMeasurement
+from scalefit.models.theory import FAMILY, Superposition
+from scalefit.models.words import regime
+from scalefit.plots.heads import norms, overlaps, spectra
+from scalefit.plots.style import new_panels
+from scalefit.report.blocks import Block, align_decimals, align_errors, note, paragraph, table
+from scalefit.report.gallery import Gallery
+from scalefit.report.sentences import capital
+from scalefit.report.spec import Section
+from scalefit.report.steps import HeadsResult, StepFailed
+from scalefit.report.text import fill
+from scalefit.results import Fit
+from scalefit.rounding import plus_minus, rounded
+
+__all__ = ["heads_section"]
+
+PUBLISHED = "llm_heads"
+
+
+def heads_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+    """Write what tables of output heads say of superposition.
+
+    Parameters
+    ----------
+    section : Section
+        Of kind ``heads``.
+    fits : mapping
+        Fits by name, for the text.
+    gallery : Gallery
+        Has the steps and keeps the figures.
+
+    Returns
+    -------
+    list of Block
+        For each step its verdict, overlaps against width, norms and eigenvalues where they were measured, a table.
+    """
+    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    for name in section.steps:
+        found, label = gallery.steps[name], gallery.labels[name]
+        if isinstance(found, StepFailed):
+            blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
+        elif isinstance(found, HeadsResult):
+            blocks.append(paragraph(f"**{capital(label)}.** {literal(' '.join(found.test.verdict))}"))
+            blocks += [_overlaps(found, gallery)]
+            blocks += [_norms(found.heads, gallery), _measured(found.heads)] if found.heads else [_families(found.test)]
+    return blocks
+
+
+def _overlaps(found: HeadsResult, gallery: Gallery) -> Block:
+    """Draw overlaps against width: measured heads as arrows, with the published points behind them."""
+    test = found.test
+    if found.heads:
+        ax = overlaps(found.heads, published=load_dataset(PUBLISHED))
+        caption = (
+            "Mean squared overlap of the rows of output heads against their width. Arrows: measured heads, from the "
+            "raw overlap (hollow) to the effective one (filled), without all that no prediction depends on. "
+            "Hollow grey: raw overlaps as published. "
+        )
+    else:
+        ax = overlaps(published=test.rows, column=test.overlap)
+        caption = "Mean squared overlap of the rows of output heads against their width, raw, as published. "
+    caption += "Red: random directions (dashed), and the Welch bound, below which no directions can be."
+    times = test.rows[test.overlap] * test.rows["width"]
+    alt = f"{len(times)} heads, {rounded(times.min(), 0.1)} to {rounded(times.max(), 1.0)} times above the line of 1/m."
+    return gallery.keep(ax, caption, alt) | {"floating": False}
+
+
+def _norms(heads: Sequence[HeadMeasurement], gallery: Gallery) -> Block:
+    """Draw the norms of the rows, and eigenvalues where they were computed."""
+    with_spectrum = any(one.spectrum for one in heads)
+    panels = new_panels(1, 1 + with_spectrum, height=58.0)
+    norms(heads, ax=panels[0])
+    if with_spectrum:
+        spectra(heads, ax=panels[1])
+    caption = "Norms of the rows of each head over their mean, the widest head darkest"
+    caption += "; right: eigenvalues of the effective directions." if with_spectrum else "."
+    alt = "; ".join(f"{literal(one.run)}: norms vary by {one.norm_cv:.2f} of their mean" for one in heads)
+    return gallery.keep(panels[0], caption, alt) | {"floating": False}
+
+
+def _measured(heads: Sequence[HeadMeasurement]) -> Block:
+    """Return one row per head."""
+    times = [
+        align_decimals([rounded(getattr(one, name) * one.width, 0.1) for one in heads])
+        for name in ("overlap_ms", "overlap_ms_centred", "overlap_ms_effective")
+    ]
+    rows = [
+        [
+            literal(one.run), str(one.width), raw, centred, effective, rounded(one.participation_ratio, 1.0),
+            f"{one.norm_cv_effective:.2f}", regime(one.overlap_ms_effective * one.width, one.norm_cv_effective),
+        ]
+        for one, raw, centred, effective in zip(heads, *times, strict=True)
+    ]  # fmt: skip
+    caption = (
+        "Measured heads: overlap over that of random directions (raw, without the mean row, effective), dimensions "
+        "that the effective directions fill, spread of their norms over the mean, and the toy model’s regime that "
+        "they are like."
+    )
+    header = ["model", "m", "raw", "centred", "effective", "dimensions", "norms", "like"]
+    return table(caption, header, rows, align="lrrrrrrl", fill=0)
+
+
+def _families(test: Superposition) -> Block:
+    """Return one row per family of a table without measurements of our own."""
+    rows = test.rows
+    families = rows[FAMILY].astype(str) if FAMILY in rows else pd.Series("", rows.index)
+    names = sorted(set(families))
+    levels = [(name,) if ("A", (name,)) in test.random else () for name in names]
+    factors = {
+        what: align_errors([plus_minus(fit["A", level].value, fit["A", level].se) for level in levels])
+        for what, fit in (("random", test.random), ("welch", test.welch))
+        if fit is not None
+    }
+    cells = []
+    for place, name in enumerate(names):
+        own = rows[families == name]
+        times = np.sort((own[test.overlap] * own["width"]).to_numpy(float))
+        span = f"{rounded(times[0], 1.0)} to {rounded(times[-1], 1.0)}"
+        widths = f"{own['width'].min():g} to {own['width'].max():g}"
+        cells.append([literal(name) or "all", str(len(own)), widths, span, *(one[place] for one in factors.values())])
+    caption = (
+        "Overlaps by family: the range over that of random directions, 1/width, and the factor of a fit that "
+        "falls as 1/width, over random directions and over the Welch bound. Theory: 1."
+    )
+    header = ["family", "heads", "m", "over 1/m", "factor", *(["over Welch"] if "welch" in factors else [])]
+    return table(caption, header, cells, align="lrrrrr"[: len(header)], fill=0)

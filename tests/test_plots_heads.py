@@ -1,0 +1,81 @@
+"""Pictures of output heads: what is drawn where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.text import Annotation
+
+from scalefit.data.datasets import load_dataset
+from scalefit.errors import DataError
+from scalefit.models import HeadMeasurement, measure_heads
+from scalefit.plots.heads import draw_heads, norms, overlaps, spectra
+from scalefit.plots.style import svg_bytes
+from tests.safetensors_files import write_checkpoint
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> list[HeadMeasurement]:
+    rng = np.random.default_rng(0)
+    return measure_heads(
+        write_checkpoint(tmp_path / f"m{m}", {"lm_head.weight": (rng.standard_normal((400, m)) + 0.4).astype("<f4")})
+        for m in (8, 16, 32)
+    )
+
+
+def test_arrows_go_from_raw_to_effective(heads: list[HeadMeasurement]) -> None:
+    ax = overlaps(heads)
+    arrows = [one for one in ax.texts if isinstance(one, Annotation)]
+    assert [one.xyann for one in arrows] == [(one.width, one.overlap_ms) for one in heads]
+    assert [one.xy for one in arrows] == [(one.width, one.overlap_ms_effective) for one in heads]
+    random, bound = (one.get_xydata() for one in ax.lines if len(one.get_xdata()) > 1)
+    np.testing.assert_allclose(random[:, 1], 1 / random[:, 0])
+    np.testing.assert_allclose(bound[:, 1], (400 - bound[:, 0]) / (bound[:, 0] * 399))
+
+
+def test_published_points_are_hollow_with_a_marker_for_each_family() -> None:
+    table = load_dataset("llm_heads")
+    ax = overlaps(published=table)
+    points = [one for one in ax.lines if one.get_linestyle() == "None"]
+    assert sum(len(one.get_xdata()) for one in points) == 25
+    assert {one.get_markerfacecolor() for one in points} == {"none"}
+    assert len({one.get_marker() for one in points}) == 4
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [one.get_text() for one in legend.get_texts()] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
+    assert "Welch bound of 50,304 rows" in ax.get_xlabel()
+
+
+def test_norms_are_densities_over_their_mean(heads: list[HeadMeasurement]) -> None:
+    ax = norms(heads)
+    for one, drawn in zip(heads, ax.patches, strict=True):
+        data = drawn.get_data()
+        assert np.sum(data.values * np.diff(data.edges)) == pytest.approx(1)
+        np.testing.assert_allclose(data.edges * one.norm_mean, one.norms.edges)
+
+
+def test_spectra_are_over_their_mean(heads: list[HeadMeasurement]) -> None:
+    ax = spectra(heads)
+    for one, line in zip(heads, ax.lines, strict=False):
+        assert line.get_xdata()[-1] == pytest.approx(1)
+        rank, value = np.array(one.spectrum).T
+        np.testing.assert_allclose(line.get_ydata(), value)
+        assert len(rank) == one.width
+        assert value.mean() == pytest.approx(1)
+
+
+def test_all_panels_are_drawn_twice_the_same(heads: list[HeadMeasurement]) -> None:
+    figures = [draw_heads(heads)[0].get_figure() for _ in range(2)]
+    assert svg_bytes(figures[0]) == svg_bytes(figures[1])
+    assert len(draw_heads([replace(one, spectrum=()) for one in heads])) == 2
+
+
+def test_nothing_to_draw_is_refused(heads: list[HeadMeasurement]) -> None:
+    for draw in (draw_heads, overlaps):
+        with pytest.raises(DataError, match="there is no"):
+            draw([])
+    with pytest.raises(DataError, match="no head has eigenvalues; measure them by --spectrum yes"):
+        spectra([replace(one, spectrum=()) for one in heads])
