@@ -12,7 +12,7 @@ from scalefit.version import __version__
 
 if TYPE_CHECKING:
     from scalefit.allocation import isoflop, optimum
-    from scalefit.comparison import compare
+    from scalefit.comparison import compare, refit
     from scalefit.consistency import check_sweep
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.models import HeadOptions, measure_head, measure_heads, superposition
+    from scalefit.options import Bayes, LeastSquares, Rows
+    from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import build_report
     from scalefit.results import Fit
-    from scalefit.robustness import sensitivity
+    from scalefit.robustness import calibrate, sensitivity
     from scalefit.storage import load_fit
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
@@ -54,6 +56,10 @@ _HOMES = {
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
     "Fit": "scalefit.results",
+    "refit": "scalefit.comparison",
+    "Bayes": "scalefit.options",
+    "LeastSquares": "scalefit.options",
+    "Rows": "scalefit.options",
     "sensitivity": "scalefit.robustness",
     "stack_datasets": "scalefit.posterior",
     "load_fit": "scalefit.storage",
@@ -66,13 +72,16 @@ _HOMES = {
 
 __all__ = [
     "PRESETS",
+    "Bayes",
     "DataError",
     "Fit",
     "FitFailed",
     "HeadOptions",
     "Law",
     "LawError",
+    "LeastSquares",
     "MissingExtra",
+    "Rows",
     "ScalefitError",
     "StudyError",
     "ToyConfig",
@@ -94,6 +103,7 @@ __all__ = [
     "optimum",
     "published_value",
     "read_table",
+    "refit",
     "sensitivity",
     "stack_datasets",
     "superposition",

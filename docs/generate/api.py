@@ -14,9 +14,9 @@ UNLISTED = {"__main__", "cli", "terminal"}  # the command line has a page of its
 ROLE = re.compile(r":(?:func|class|meth|mod|data|attr):`~?([\w.]+)`")
 
 PARTS = {
-    "Fit": ("leastsq", "bayes", "results", "records", "summary", "storage"),
-    "Laws and data": ("law", "typeset", "tables", "columns", "quantities", "formats", "where", "rows", "datasets"),
-    "Judge": ("compare", "sensitivity", "calibration", "optimum", "consistency"),
+    "Fit": ("leastsq", "posterior", "options", "results", "records", "summary", "storage"),
+    "Laws and data": ("law", "data"),
+    "Judge": ("comparison", "robustness", "allocation", "consistency"),
     "Toy model": ("toy",),
     "Real models": ("models", "overlap"),
     "Show": ("plots", "report", "rounding"),

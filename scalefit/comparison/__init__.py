@@ -4,6 +4,7 @@ from scalefit.comparison.beliefs import Belief
 from scalefit.comparison.crossval import CrossValidation, leave_one_out, rank_laws
 from scalefit.comparison.evidence import Evidence, evidence
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.refit import refit
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.run import compare
 
@@ -18,5 +19,6 @@ __all__ = [
     "held_out_score",
     "leave_one_out",
     "rank_laws",
+    "refit",
     "split_rows",
 ]

@@ -98,15 +98,17 @@ def refit(
     data = fit.rows if data is None else data
     if isinstance(fit.options, LeastSquares):
         return least_squares(data, law, rows, fit.options, throw=False, label=fit.label, progress=progress, **changes)
-    how = replace(fit.options, **_own_choices(fit, law))
+    student = changes.get("likelihood", fit.options.likelihood) == "student_t"
+    shifted = changes.get("cluster", rows.cluster) is not None
+    how = replace(fit.options, **_own_choices(fit, law, student=student, shifted=shifted))
     return bayes(data, law, rows, how, throw=False, label=fit.label, progress=progress, **changes)
 
 
-def _own_choices(fit: Fit, law: Law) -> dict[str, Any]:
-    """Return priors and pooling of a posterior, as far as a law has their parameters."""
+def _own_choices(fit: Fit, law: Law, *, student: bool, shifted: bool) -> dict[str, Any]:
+    """Return priors and pooling of a posterior, as far as a law and its likelihood have their parameters."""
     posterior = posterior_of(fit)
     missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
-    gone = missing | set(map(spread_name, missing))
+    gone = missing | set(map(spread_name, missing)) | (set() if student else {"nu"}) | (set() if shifted else {"tau"})
     return {
         "priors": {key: prior for key, prior in posterior.priors if key[0] not in gone},
         "pool": {name: how for name, how in posterior.pool if how == "partial" and name not in missing},

@@ -89,7 +89,7 @@ def stack_datasets(
     column : str
         Column that holds the labels.
     options : mapping, optional
-        Label to data options of :func:`scalefit.data.rows.prepare_rows`, such as ``{"where": ..., "mapping": ...}``.
+        Label to fields of :class:`scalefit.options.Rows`, such as ``{"where": ..., "mapping": ...}``.
 
     Returns
     -------
