@@ -48,7 +48,7 @@ _HOMES = {
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
-    "to_lmfit": "scalefit.leastsq",
+    "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.models",
     "measure_head": "scalefit.models",
     "measure_heads": "scalefit.models",

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalefit.data.quantities import as_numbers
 from scalefit.law.additive import Coef, Law
 from scalefit.names import printed_label
+from scalefit.quantiles import f_tail, normal_quantile
 from scalefit.rounding import rounded
 
 __all__ = [
@@ -117,7 +117,7 @@ def carriers_of(residual: Array, share: Array, index: NDArray[np.int64]) -> Carr
     total = np.cumsum(share[order])
     count = int(np.searchsorted(total, HALF * total[-1], side="right")) + 1 if total[-1] > 0 else len(order) + 1
     most = min(MOST_CARRIERS, max(1, int(FEW * len(order))))
-    far = np.abs(residual[order]) > FAR * float(np.median(np.abs(residual))) / stats.norm.ppf(0.75)
+    far = np.abs(residual[order]) > FAR * float(np.median(np.abs(residual))) / normal_quantile(0.75)
     if count > most or not far[:count].all():
         return None
     count = min(most, int(np.argmin(far)) or count)  # with the others that are as far out
@@ -210,7 +210,7 @@ def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], fr
     if rank < 1 or free < 3 or explained < EXPLAINED:
         return None
     ratio = (total - rest) / rank / (rest / free) if rest > 0 else np.inf
-    if stats.f.sf(ratio, rank, free) > CHANCE:
+    if f_tail(ratio, rank, free) > CHANCE:
         return None
     return _Separated(str(column.name), explained, dict(zip(map(str, labels), map(float, effects), strict=True)))
 

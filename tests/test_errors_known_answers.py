@@ -11,7 +11,8 @@ import statsmodels.api as sm
 from scipy import special, stats
 
 from scalefit.law.additive import Law
-from scalefit.leastsq import fit, to_lmfit
+from scalefit.leastsq import fit
+from scalefit.leastsq.bridge import to_lmfit
 from scalefit.leastsq.covariance import gauss_newton, row_influence, sandwich
 from scalefit.problem import build_problem
 from scalefit.solver.curvature import Curvature, curvature_at

@@ -18,7 +18,8 @@ from scalefit.cli import main
 from scalefit.comparison import compare
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
-from scalefit.leastsq import fit, to_lmfit
+from scalefit.leastsq import fit
+from scalefit.leastsq.bridge import to_lmfit
 from scalefit.names import Level, parse_name, printed_name, split_names
 from scalefit.posterior import bayes, posterior_record
 from scalefit.posterior.density import build_density

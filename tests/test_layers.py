@@ -25,6 +25,7 @@ HOUSE = {
     "files": (0, "errors"),
     "archive": (0, ""),
     "limits": (0, "errors"),
+    "quantiles": (0, ""),
     "expression": (0, ""),
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression"),

@@ -8,7 +8,8 @@ from scipy import stats
 
 from scalefit.data.datasets import load_dataset
 from scalefit.law.additive import Law
-from scalefit.leastsq import fit, to_lmfit
+from scalefit.leastsq import fit
+from scalefit.leastsq.bridge import to_lmfit
 from scalefit.leastsq.covariance import _powell, sandwich
 from scalefit.problem import build_problem
 from scalefit.solver.curvature import curvature_at

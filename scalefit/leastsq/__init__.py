@@ -1,6 +1,5 @@
 """Least squares and Huber fits: the global optimum, its errors, and what limits them."""
 
-from scalefit.leastsq.bridge import to_lmfit
 from scalefit.leastsq.fit import fit
 
-__all__ = ["fit", "to_lmfit"]
+__all__ = ["fit"]

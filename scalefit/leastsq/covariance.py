@@ -7,13 +7,14 @@ its own.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from scalefit.quantiles import normal_quantile
 from scalefit.solver.curvature import Curvature
 
 __all__ = ["chi_square_unit", "gauss_newton", "row_influence", "sandwich"]
@@ -158,10 +159,10 @@ def _powell(shape: Curvature, weight: Array, cluster: NDArray[np.int64] | None) 
 
 def _hall_sheather(residual: Array) -> float:
     """Half-width of the kernel that estimates the residuals' density at the median."""
-    n, z = len(residual), stats.norm.ppf(0.975)
-    reach = n ** (-1 / 3) * z ** (2 / 3) * (1.5 * stats.norm.pdf(0) ** 2) ** (1 / 3)
-    spread = min(float(np.std(residual)), float(stats.iqr(residual)) / 1.34)
-    return spread * float(stats.norm.ppf(min(0.5 + reach, 0.99)) - stats.norm.ppf(max(0.5 - reach, 0.01)))
+    n, z = len(residual), normal_quantile(0.975)
+    reach = n ** (-1 / 3) * z ** (2 / 3) * (1.5 / (2 * math.pi)) ** (1 / 3)
+    spread = min(float(np.std(residual)), float(np.subtract(*np.quantile(residual, [0.75, 0.25]))) / 1.34)
+    return spread * (normal_quantile(min(0.5 + reach, 0.99)) - normal_quantile(max(0.5 - reach, 0.01)))
 
 
 def row_influence(shape: Curvature, weight: Array, parameter: int) -> Array:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
 from scalefit.problem import Parameter, Problem
+from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
@@ -245,7 +245,7 @@ def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
     else:
         if not np.isfinite([spread.lo[i], spread.hi[i]]).all():
             return float(spread.lo[i]), float(spread.hi[i])
-        scale = stats.norm.ppf(0.975) / stats.norm.ppf((1 + spread.level) / 2)
+        scale = normal_quantile(0.975) / normal_quantile((1 + spread.level) / 2)
         centre = 0.5 * (spread.lo[i] + spread.hi[i])
         lo, hi = centre + scale * (spread.lo[i] - centre), centre + scale * (spread.hi[i] - centre)
     return float(lo), float(hi)
@@ -266,7 +266,7 @@ def _open_sizes(evidence: Evidence) -> Iterator[tuple[Parameter, float]]:
     else:
         centred = np.linalg.inv(design.natural_matrix())
         variance = np.einsum("ij,jk,ik->i", centred, spread.covariance, centred)
-        widths = 2 * stats.norm.ppf(0.975) * np.sqrt(np.maximum(variance, 0.0))
+        widths = 2 * normal_quantile(0.975) * np.sqrt(np.maximum(variance, 0.0))
     for parameter, width in zip(problem.parameters, widths, strict=True):
         if parameter.kind == "coefficient" and width > DECADES * np.log(10) and np.isfinite(width):
             yield parameter, float(width / np.log(10))

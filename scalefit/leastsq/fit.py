@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
@@ -23,6 +22,7 @@ from scalefit.limits import check_count
 from scalefit.options import FIT, LeastSquares, Rows, gather, takes
 from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
+from scalefit.quantiles import student_quantile
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
 from scalefit.results import Fit
 from scalefit.solver.compiled import cache_is_cold
@@ -179,7 +179,7 @@ def _normal(name: str, level: float, point: Array, covariance: Array, plain: Arr
     """Intervals from Student's t (by clusters: one degree less than there are), cut at the bounds of the law."""
     se = np.sqrt(np.diag(covariance))
     degrees = problem.n_cluster - 1 if name.startswith("cluster") else problem.n_rows - len(point)
-    reach = float(stats.t.ppf((1 + level) / 2, degrees)) * se
+    reach = student_quantile((1 + level) / 2, degrees) * se
     bounded = np.array([not parameter.is_log for parameter in problem.parameters])
     lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
     return Uncertainty(name, level, se, lo, point + reach, covariance, plain)

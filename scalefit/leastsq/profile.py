@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
 from scalefit.leastsq.covariance import chi_square_unit
 from scalefit.problem import Problem
+from scalefit.quantiles import f_quantile
 from scalefit.solver.batch import minimise_batch
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.design import Design, build_design
@@ -87,7 +88,7 @@ def profile_intervals(
         Coefficients as logs; infinite where a side is open, the bound where that is reached.
     """
     shape = curvature_at(problem.design, theta, delta)
-    quantile = float(stats.f.ppf(level, 1, max(1, problem.n_rows - len(theta))))
+    quantile = f_quantile(level, 1, max(1, problem.n_rows - len(theta)))
     allowed = 0.5 * quantile * chi_square_unit(shape, problem.design.rows.weight)
     point = problem.design.to_natural(theta)
     lo, hi = point.copy(), point.copy()

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalefit.options import LeastSquares
 from scalefit.problem import Problem
+from scalefit.quantiles import student_quantile
 from scalefit.records import Uncertainty
 from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
@@ -165,7 +165,7 @@ def jackknife(
     covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))
     point = problem.design.to_natural(optima[0].theta)
-    reach = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
+    reach = student_quantile((1 + level) / 2, count - 1) * se
     bounded = np.array([not parameter.is_log for parameter in problem.parameters])
     lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
     return replace(spread, se=se, lo=lo, hi=point + reach, covariance=covariance)

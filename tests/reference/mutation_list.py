@@ -44,7 +44,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("delta / bandwidth, 0.0)", "2 * delta / bandwidth, 0.0)"),
             ("scores = scores / (1 - np.minimum(leverage, 0.99))[:, None]", "scores = scores * 1.0"),
             ("factor = groups / (groups - 1) * (n - 1)", "factor = (n - 1)"),
-            ("n, z = len(residual), stats.norm.ppf(0.975)", "n, z = len(residual), stats.norm.ppf(0.75)"),
+            ("n, z = len(residual), normal_quantile(0.975)", "n, z = len(residual), normal_quantile(0.75)"),
             ("return pull**2 / total if", "return np.abs(pull) / np.sqrt(total) if"),
         ),
     ),
@@ -54,7 +54,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("degrees = problem.n_cluster - 1 if", "degrees = problem.n_cluster if"),
             ("problem.n_rows - len(point)", "problem.n_rows"),
-            ("stats.t.ppf((1 + level) / 2, degrees)", "stats.t.ppf(level, degrees)"),
+            ("student_quantile((1 + level) / 2, degrees)", "student_quantile(level, degrees)"),
             ('return 2 * value if loss == "squared" else value', "return value"),
         ),
     ),
@@ -71,7 +71,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_errors_known_answers.py tests/test_status.py tests/test_uncertainty.py tests/test_fit.py",
         (
             ("np.quantile(seen, [(1 - level) / 2,", "np.quantile(seen, [(1 - level) / 1.5,"),
-            ("stats.t.ppf((1 + level) / 2, count - 1)", "stats.t.ppf((1 + level) / 2, count + 30)"),
+            ("student_quantile((1 + level) / 2, count - 1)", "student_quantile((1 + level) / 2, count + 30)"),
             ("covariance = (count - 1) ** 2 / count *", "covariance = (count - 1) *"),
         ),
     ),
@@ -429,15 +429,24 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "overlap.py",
+        "tests/test_overlap.py tests/test_toy_known_answers.py",
+        (
+            ("2.0 * (m - 1) / (m * m * (m + 2))", "2.0 * (m - 1) / (m * m * (m + 1))"),
+            ("return (n - m) / (m * (n - 1))", "return (n - m) / (m * n)"),
+            ("(total - self._squares) / pairs", "total / pairs"),
+            ("max(self.mean_square - self.mean**2, 0.0)", "self.mean_square"),
+            ("return self._weight**2 / total if", "return self._weight / total if"),
+        ),
+    ),
+    (
         "toy/theory.py",
         "tests/test_toy_known_answers.py",
         (
             ("MEAN_SQUARE = 4.0 / 3.0", "MEAN_SQUARE = 1.0"),
-            ("2.0 * (m - 1) / (m * m * (m + 2))", "2.0 * (m - 1) / (m * m * (m + 1))"),
             ("(0.5 if rectified else 1.0)", "(1.0 if rectified else 1.0)"),
             ("return max(1.0, 2 * (alpha - 1))", "return max(1.0, alpha - 1)"),
             ("np.asarray(row_norms) <= 0.5", "np.asarray(row_norms) <= 0.9"),
-            ("return (n - m) / (m * (n - 1))", "return (n - m) / (m * n)"),
             ("(MEAN_SQUARE * p - p**2) @", "(MEAN_SQUARE * p) @"),
             ("if phi_half >= 0.5 * (1 + m / n):", "if phi_half >= 0.5:"),
         ),
@@ -447,7 +456,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_toy_known_answers.py tests/test_toy_train.py",
         (
             ("/ np.sqrt(config.width)", "/ config.width"),
-            ("- n) / (n * (n - 1))", ") / (n * (n - 1))"),
             ("REPRESENTED = 0.5", "REPRESENTED = 0.9"),
         ),
     ),
