@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.data.tables import Dropped, Table
-from scalefit.names import Key, Level, printed_name
+from scalefit.names import Key
 
 __all__ = [
     "CONVERGED",
     "MOST_FAILED",
     "NOT_CONVERGED",
     "NOT_IDENTIFIED",
-    "Estimate",
     "Finding",
     "LocalOptimum",
     "Objective",
@@ -226,57 +224,3 @@ class Posterior:
     log_evidence_se: float | None = None
     divergences: int | None = None
     netcdf: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One parameter as reported, in the units of the table.
-
-    Parameters
-    ----------
-    coefficient, kind : str
-        Its name in the law, and its role.
-    value, se, lo, hi : float
-        Estimate, standard error, interval.
-    log_value, log_se : float or None
-        The same of the logarithm, for coefficients.
-    gauss_newton : float
-        Standard error under independent rows of equal scatter.
-    level : tuple of str
-        The labels of its level; empty for a parameter with one value.
-    """
-
-    coefficient: str
-    kind: str
-    value: float
-    se: float
-    lo: float
-    hi: float
-    log_value: float | None
-    log_se: float | None
-    gauss_newton: float
-    level: Level = ()
-
-    @property
-    def key(self) -> Key:
-        """What it is: coefficient and level."""
-        return self.coefficient, self.level
-
-    @property
-    def name(self) -> str:
-        """As printed: ``E[OPT,wikitext]``."""
-        return printed_name(*self.key)
-
-    def record(self) -> dict[str, Any]:
-        """Return the estimate as plain JSON.
-
-        Returns
-        -------
-        dict
-            ``name`` as printed, ``coefficient``, ``level`` as a list of labels, ``kind, value, se, lo, hi, log_value,
-            log_se``; a number that is not finite is null.
-        """
-        numbers = {name: getattr(self, name) for name in ("value", "se", "lo", "hi", "log_value", "log_se")}
-        finite = {name: one if one is not None and np.isfinite(one) else None for name, one in numbers.items()}
-        about = {"name": self.name, "coefficient": self.coefficient, "level": list(self.level), "kind": self.kind}
-        return about | finite

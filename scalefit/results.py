@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scalefit.data.rows import select_rows
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.options import Bayes, LeastSquares, Rows
@@ -22,7 +23,6 @@ from scalefit.records import (
     CONVERGED,
     NOT_CONVERGED,
     NOT_IDENTIFIED,
-    Estimate,
     Finding,
     LocalOptimum,
     Objective,
@@ -335,14 +335,26 @@ class Fit:
         spread, parameter, value = self.uncertainty, self.parameters[i], float(self.point[i])
         se, lo, hi = float(spread.se[i]), float(spread.lo[i]), float(spread.hi[i])
         plain = float(spread.gauss_newton[i])
-        if not parameter.is_log:
-            return Estimate(parameter.coef.name, parameter.kind, value, se, lo, hi, None, None, plain, parameter.level)
-        raw = float(_exp(value))
-        raw_se = raw * se if spread.draws is None else _deviation(_exp(spread.draws[:, i]))
-        return Estimate(
-            parameter.coef.name, parameter.kind, float(raw), float(raw_se), float(_exp(lo)), float(_exp(hi)),
-            value, se, float(raw) * plain, parameter.level,
+        draws = None if spread.draws is None else spread.draws[:, i]
+        one = Estimate(
+            parameter.coef.name, parameter.kind, value, se, lo, hi, parameter.level, self._spread, spread.level, draws,
+            gauss_newton=plain,
         )  # fmt: skip
+        if not parameter.is_log:
+            return one
+        raw = float(_exp(value))
+        draws = None if draws is None else _exp(draws)
+        return replace(
+            one, value=raw, se=raw * se if draws is None else _deviation(draws), lo=float(_exp(lo)), hi=float(_exp(hi)),
+            draws=draws, log_value=value, log_se=se, gauss_newton=raw * plain,
+        )  # fmt: skip
+
+    @property
+    def _spread(self) -> Spread:
+        """What errors and intervals are."""
+        if isinstance(self.options, Bayes):
+            return "posterior"
+        return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
 
     def _predicted(self, frame: pd.DataFrame) -> Array:
         if self.posterior is None or self.uncertainty.draws is None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scalefit.archive import LARGEST, LARGEST_JSON, read_arrays, read_members
 from scalefit.data.tables import Dropped
 from scalefit.errors import DataError, LawError
+from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, write_atomically
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key
@@ -32,7 +33,6 @@ from scalefit.records import (
     CONVERGED,
     NOT_CONVERGED,
     NOT_IDENTIFIED,
-    Estimate,
     Finding,
     LocalOptimum,
     Posterior,
@@ -472,17 +472,9 @@ def fit_record(fit: Fit) -> dict[str, Any]:
     dict
         ``law, table, n_rows, rows_dropped, loss, space, objective, status, message, estimate, log_estimate,
         se, interval, method, seed, version`` and a few more. The numbers stand by printed name, and once more in
-        ``parameters``, a list of :meth:`scalefit.records.Estimate.record`, which names the labels of a level one by
+        ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which names the labels of a level one by
         one. A number that is not finite becomes null.
     """
-
-    def column(field: str) -> dict[str, Any]:
-        return {one.name: _finite(getattr(one, field)) for one in fit.estimates}
-
-    def interval(one: Estimate) -> list[float | None]:
-        return [_finite(one.lo), _finite(one.hi)]
-
-    logs = {one.name: _finite(one.log_value) for one in fit.estimates if one.log_value is not None}
     return {
         "law": str(fit.law),
         "table": fit.source.name,
@@ -500,10 +492,7 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "status": fit.status,
         "message": fit.message,
         "findings": [asdict(one) for one in fit.findings],
-        "estimate": column("value"),
-        "log_estimate": logs,
-        "se": column("se"),
-        "interval": {one.name: interval(one) for one in fit.estimates},
+        **estimate_columns(fit.estimates),
         "parameters": [one.record() for one in fit.estimates],
         "level": fit.uncertainty.level,
         "method": fit.uncertainty.method,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from scalefit.escape import markup
+from scalefit.estimate import Estimate
 from scalefit.names import printed_name
-from scalefit.records import Estimate
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, power_of_ten, rounded, rounded_interval, rounded_range, two_digits
 

@@ -13,11 +13,12 @@ from scipy import integrate, stats
 import scalefit
 from scalefit.cli import main
 from scalefit.comparison import compare, evidence
-from scalefit.comparison.beliefs import beliefs_of, published_belief
 from scalefit.comparison.differences import Agreement, agreement, differences
 from scalefit.comparison.evidence import Evidence, PriorEvidence, _log_height
 from scalefit.comparison.result import _agree, _weigh
+from scalefit.comparison.sources import compared_of, compared_published
 from scalefit.errors import DataError
+from scalefit.estimate import Estimate
 from scalefit.names import split_names
 from scalefit.posterior import bayes
 
@@ -28,7 +29,7 @@ CUT = {"likelihood": "normal", "drop_highest_loss": 40, "ties": "keep"}
 
 
 def normal(label, value, error):
-    return published_belief(label, value, error)
+    return compared_published(label, value, error)
 
 
 # What sources say ------------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ def test_overlap_is_the_area_under_both():
 
 
 def test_sources_that_share_rows_get_no_probability(wide, shifted):
-    (found,) = differences([*beliefs_of(wide, ["a_m"], "a"), *beliefs_of(shifted, ["a_m"], "b")])
+    (found,) = differences([*compared_of(wide, ["a_m"], "a"), *compared_of(shifted, ["a_m"], "b")])
     assert found.dependence == "205 rows in common"
     assert math.isnan(found.positive)
     assert math.isnan(found.se)
@@ -72,8 +73,8 @@ def test_agreement_is_cochrans_q():
 
 def drawn(label, draws):
     """Levels of one fit, by their draws."""
-    belief = normal(label, float(draws.mean()), float(draws.std(ddof=1)))
-    return replace(belief, draws=draws, origin="one fit", kind="posterior")
+    one = normal(label, float(draws.mean()), float(draws.std(ddof=1)))
+    return replace(one, estimate=replace(one.estimate, draws=draws, spread="posterior"), origin="one fit")
 
 
 def test_agreement_of_levels_of_one_fit_uses_their_covariance():
@@ -87,12 +88,12 @@ def test_agreement_of_levels_of_one_fit_uses_their_covariance():
 
 def test_what_a_printed_number_and_draws_say():
     printed = normal("a", 0.91, 0.04)
-    assert printed.below(0.95) == pytest.approx(stats.norm.cdf(1))
+    assert printed.estimate.below(0.95) == pytest.approx(stats.norm.cdf(1))
     draws = np.random.default_rng(4).normal(2.0, 0.5, 3000)
     x = np.array([1.2, 2.0, 2.7])
     plain = stats.gaussian_kde(draws)  # Scott's rule
-    assert drawn("b", draws).density(x) == pytest.approx(plain(x), rel=0.03)
-    logs = drawn("c", np.exp(draws)).as_log()
+    assert drawn("b", draws).estimate.density(x) == pytest.approx(plain(x), rel=0.03)
+    logs = drawn("c", np.exp(draws)).estimate.as_log()
     assert (logs.value, logs.se) == pytest.approx((draws.mean(), draws.std(ddof=1)))
     assert (logs.lo, logs.hi) == pytest.approx(np.quantile(draws, [0.025, 0.975]))
 
@@ -105,25 +106,25 @@ def test_words_on_agreement_follow_the_p_value(p, words):
 
 
 def test_agreement_counts_shared_rows_once(wide, shifted):
-    sources = [*beliefs_of(wide, ["a_m"], "a"), *beliefs_of(shifted, ["a_m"], "b")]
+    sources = [*compared_of(wide, ["a_m"], "a"), *compared_of(shifted, ["a_m"], "b")]
     assert agreement(sources) is None
     found = agreement([*sources, normal("paper", 0.9, 0.1)])
     assert (found.labels, found.left_out) == (("a", "paper"), ("b (shares rows)",))
 
 
 def test_probabilities_of_a_posterior_are_shares_of_its_draws(wide):
-    (belief,) = beliefs_of(wide, ["alpha", "a_m"], "wide")
+    (found,) = compared_of(wide, ["alpha", "a_m"], "wide")
     draws = wide.draws("a_m")
-    assert belief.inside((0.9, 1.1)) == pytest.approx(np.mean((draws >= 0.9) & (draws < 1.1)))
-    assert belief.kind == "posterior"
-    assert belief.inside((0.9, 1.1)) == pytest.approx(0.66, abs=0.03)  # the published study of these 205 rows
+    assert found.estimate.inside((0.9, 1.1)) == pytest.approx(np.mean((draws >= 0.9) & (draws < 1.1)))
+    assert found.is_posterior
+    assert found.estimate.inside((0.9, 1.1)) == pytest.approx(0.66, abs=0.03)  # the published study of these 205 rows
 
 
 def test_a_bootstrap_is_no_posterior(small):
     fit = scalefit.fit(small, "loss ~ A/width^alpha", bootstrap=200)
     plain = scalefit.fit(small, "loss ~ A/width^alpha", uncertainty="hc3")
     found = compare({"boot": fit, "hc3": plain}, "alpha", reference=1, region=(0.9, 1.1))
-    assert [one.kind for one in found.beliefs] == ["bootstrap", "normal approximation"]
+    assert [one.estimate.spread for one in found.sources] == ["bootstrap", "normal approximation"]
     assert "not a probability" in found.summary()
     assert not found.evidence
     assert "posterior" not in found.summary().replace("not both posteriors", "")
@@ -131,20 +132,20 @@ def test_a_bootstrap_is_no_posterior(small):
 
 def test_a_name_without_its_level_stands_for_all_levels():
     fit = scalefit.fit("llm_families", "loss ~ E[family, eval_set] + A[family]/width^alpha[family]", bootstrap=0)
-    found = beliefs_of(fit, ["alpha"], "x")
+    found = compared_of(fit, ["alpha"], "x")
     assert [one.label for one in found] == ["x, GPT-2", "x, OPT", "x, Pythia", "x, Qwen2.5"]
     assert split_names("a_m, E[OPT,c4],alpha") == ("a_m", "E[OPT,c4]", "alpha")
 
 
 def test_levels_of_one_fit_are_compared_draw_by_draw(levels):
-    beliefs = beliefs_of(levels, ["alpha"], "fit")
-    pairs = {(one.first, one.second): one for one in differences(beliefs)}
+    sources = compared_of(levels, ["alpha"], "fit")
+    pairs = {(one.first, one.second): one for one in differences(sources)}
     found, draws = pairs["fit, x", "fit, y"], levels.draws("alpha[x]") - levels.draws("alpha[y]")
     assert (found.mean, found.se) == pytest.approx((draws.mean(), draws.std(ddof=1)), abs=2e-3)
     assert found.positive == np.mean(draws > 0)
     assert found.dependence == ""
-    apart = agreement(beliefs)
-    together = agreement(beliefs[1:])
+    apart = agreement(sources)
+    together = agreement(sources[1:])
     assert apart.p < 1e-6
     assert together.p > 0.01
     joint = np.cov(np.stack([levels.draws(f"alpha[{lab}]") for lab in "yz"]))
@@ -175,15 +176,17 @@ def test_a_floor_at_zero_says_nothing_against_an_exponent():
     rows = scalefit.load_dataset("gemstones").query('subset == "hot_100b+" and eval_set == "Dolma"')
     fit = bayes(rows, "width_depth", likelihood="normal", cluster="run", path="fast", throw=False)
     assert fit.status == "not identified"
-    assert beliefs_of(fit, ["a_m"], "g")[0].status == "converged"
-    assert beliefs_of(fit, ["E"], "g")[0].status == "not identified"
-    found = agreement([*beliefs_of(fit, ["E"], "g"), normal("a", 1.0, 0.1), normal("b", 1.0, 0.1)])
+    assert compared_of(fit, ["a_m"], "g")[0].status == "converged"
+    assert compared_of(fit, ["E"], "g")[0].status == "not identified"
+    found = agreement([*compared_of(fit, ["E"], "g"), normal("a", 1.0, 0.1), normal("b", 1.0, 0.1)])
     assert found.left_out == ("g (not identified)",)
 
 
 def test_a_source_without_spread_has_no_overlap_and_no_weight():
     still = normal("a", 1.0, 0.1)
-    frozen = type(still)("c", "E", "bootstrap", 0.0, 0.0, 0.0, 0.0, 0.95, "converged", np.zeros(50))
+    frozen = type(still)(
+        "c", Estimate("E", "floor", 0.0, 0.0, 0.0, 0.0, spread="bootstrap", draws=np.zeros(50)), "converged"
+    )
     (found,) = differences([still, frozen])
     assert math.isnan(found.overlap)
     assert agreement([still, frozen, normal("b", 1.1, 0.1)]).left_out == ("c (no error)",)
@@ -320,12 +323,12 @@ def test_the_verdict_names_what_is_not_settled(wide, shifted):
 def test_a_shipped_value_is_compared_by_its_key(small):
     fit = scalefit.fit(small, "loss ~ A/width^alpha", uncertainty="hc3")
     found = compare([fit], "alpha", published=["liu2025.alpha"])
-    assert (found.beliefs[1].value, found.beliefs[1].se) == (0.91, 0.04)
+    assert (found.sources[1].estimate.value, found.sources[1].estimate.se) == (0.91, 0.04)
 
 
 def test_a_law_without_the_parameter_is_compared_as_a_law(wide, sized):
     found = compare({"free": wide, "sized": sized}, "a_m")
-    assert [one.label for one in found.beliefs] == ["free"]
+    assert [one.label for one in found.sources] == ["free"]
     assert [score.label for score, _ in found.laws] == ["sized", "free"]
     assert "sized has no a_m and is compared as a law only." in found.notes
 

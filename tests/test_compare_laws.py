@@ -29,7 +29,7 @@ def test_leave_one_out_equals_refitting_without_each_row(small):
     density = density_of(fit)
     exact = []
     for row in range(len(small)):
-        other = refit(fit, rows=fit.rows.drop(index=fit.rows.index[row]))
+        other = refit(fit, fit.rows.drop(index=fit.rows.index[row]), chosen=True)
         column = int(np.flatnonzero(density.problem.order == row)[0])
         exact.append(math.log(np.exp(density.log_likelihood(posterior_draws(other))[:, column]).mean()))
     assert found.elpd == pytest.approx(np.array(exact), abs=0.08)
@@ -95,7 +95,7 @@ def test_leaving_out_clusters_equals_refitting_without_each(small):
     shape = fit.rows["shape"].to_numpy()[density.problem.order]
     for unit, elpd in zip(found.units, found.elpd, strict=True):
         label = unit.removeprefix("shape ")
-        other = refit(fit, rows=fit.rows[fit.rows["shape"] != label])
+        other = refit(fit, fit.rows[fit.rows["shape"] != label], chosen=True)
         values = density.log_likelihood(posterior_draws(other))[:, shape == label].sum(axis=1)
         assert elpd == pytest.approx(math.log(np.exp(values).mean()), abs=0.15)
 
@@ -227,7 +227,7 @@ def test_extrapolation_uses_what_is_known_of_a_cluster(small):
     rows = fit.rows.assign(third=[1, 2, 3] * 6)
     split = split_rows(rows, "third == 3")
     found = held_out_score(fit, split)
-    other = refit(fit, rows=fit.rows[~split.held])
+    other = refit(fit, fit.rows[~split.held], chosen=True)
     draws, names = posterior_draws(other)[:400], list(other.names)
     logs = np.log(small.width.to_numpy())
     values = []

@@ -117,7 +117,7 @@ def test_posteriors_and_comparisons_keep_levels_apart(
     found = bayes(rows, LAW, path="fast", draws=500, likelihood="normal", throw=False)
     assert found.posterior is not None
     record = posterior_record(found)
-    assert len(record["mean"]) == len(record["correlation"]) == len(found.parameters)
+    assert len(record["estimate"]) == len(record["correlation"]) == len(found.parameters)
     assert {key for key, _ in found.posterior.priors if key[0] == "E"} == {("E", level) for level in levels}
     path = tmp_path_factory.mktemp("saved") / "one.fit"
     found.save(path)
@@ -260,7 +260,7 @@ def test_a_finding_concerns_the_parameters_that_it_names() -> None:
     assert found.status == "not identified"
     (finding,) = [one for one in found.findings if one.code == "floor_at_zero"]
     assert finding.about == (("E", ("alpha", "x")),)
-    status = {one.parameter: one.status for name in ("E", "alpha") for one in compare([found], name).beliefs}
+    status = {one.estimate.name: one.status for name in ("E", "alpha") for one in compare([found], name).sources}
     assert status == {"E[A,y]": "converged", "E[alpha,x]": "not identified", "alpha": "converged"}
 
 
@@ -314,7 +314,7 @@ def test_other_verbs_name_the_labels_one_by_one(tmp_path: Path) -> None:
     )  # fmt: skip
     record = answer.record()
     assert record["identity"] == {"coefficient": "E", "level": ["a,b"]}
-    assert all(np.isfinite(one["mean"]) for one in record["rows"])
+    assert all(np.isfinite(one["estimate"]) for one in record["rows"])
     answer.plot()
     covered = scalefit.calibrate(rows, law, engine="leastsq", likelihood="normal", n=10, draws=20, workers=1)
     named = covered.record()["parameters"]

@@ -296,7 +296,7 @@ def test_isoflop_runs_beside_a_fit(run, huber):
     code, out, _ = run("isoflop", "chinchilla", "--tolerance", 0.1, "--beside", "my.fit", "--json")
     record = json.loads(out)
     assert code == 0
-    assert record["parametric"]["exponents"]["params"] == optimum(huber).exponents["params"]._asdict()
+    assert record["parametric"]["exponents"]["params"] == optimum(huber).exponents["params"].numbers()
     assert run("isoflop", "chinchilla")[0] == 2
 
 

@@ -26,6 +26,7 @@ HOUSE = {
     "archive": (0, ""),
     "limits": (0, "errors"),
     "quantiles": (0, ""),
+    "estimate": (0, "names quantiles"),
     "expression": (0, ""),
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression"),

@@ -133,11 +133,11 @@ def test_printed_numbers_are_shown_and_not_counted() -> None:
     paper = printed_number(Published("Liu et al.", "liu2025"), ("a_m", "alpha"))
     assert isinstance(paper, PublishedValue)
     found = say.sources_of({"a": posterior(1.0, table="a"), "b": posterior(1.01, table="b")}, ONE, {"print": paper})
-    assert [one.kind for one in found.beliefs] == ["posterior", "posterior", "published"]
+    assert [one.kind for one in found.sources] == ["posterior", "posterior", "published"]
     assert found.agreement is not None
     assert found.agreement.labels == ("a", "b")
     assert "sources agree within their errors" in say.agreement_sentence(found)
-    assert say.intervals_sentence(found.beliefs, 1.0) == "Of the 2 fitted intervals none exclude 1."
+    assert say.intervals_sentence(found.sources, 1.0) == "Of the 2 fitted intervals none exclude 1."
     with pytest.raises(StudyError, match=r"no published value liu2025.beta for 'Liu et al.'"):
         printed_number(Published("Liu et al.", "liu2025"), ("beta",))
 
@@ -149,7 +149,7 @@ def test_sources_that_disagree_are_said_to() -> None:
     text = say.agreement_sentence(found)
     assert "sources disagree" in text
     assert text.endswith("Not counted, because they have no answer: open (not identified).")
-    assert say.intervals_sentence(found.beliefs, 1.0) == "Of the 3 fitted intervals 2 exclude 1 (b and open)."
+    assert say.intervals_sentence(found.sources, 1.0) == "Of the 3 fitted intervals 2 exclude 1 (b and open)."
     alone = say.sources_of({"a": posterior(table="a"), "again": posterior(table="a")}, ONE)
     assert "whether they agree cannot be asked" in say.agreement_sentence(alone)
 

@@ -194,7 +194,7 @@ def test_the_printed_command_repeats_the_posterior(
     with pytest.raises(SystemExit, match="0"):
         main()
     fit = runners.run_spec(study.spec("main"), folder, None)
-    assert json.loads(capsys.readouterr().out)["mean"] == pytest.approx(fit.values, rel=1e-12)
+    assert json.loads(capsys.readouterr().out)["estimate"] == pytest.approx(fit.values, rel=1e-12)
     assert fit.status == CONVERGED
 
 

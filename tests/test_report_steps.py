@@ -13,7 +13,7 @@ from pypdf import PdfReader
 
 from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
-from scalefit.records import Estimate
+from scalefit.estimate import Estimate
 from scalefit.report import build_report, sections, steps, work
 from scalefit.report.claims import difference_words
 from scalefit.report.reader import read_study
@@ -306,7 +306,7 @@ def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
     [(1.02, "Met: 0.2 errors away.", "met"), (1.15, "Inside the interval, 1.5", "near"), (1.5, "Outside", "outside")],
 )
 def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, verdict: str) -> None:
-    one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, None, None, 0.1)
+    one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, gauss_newton=0.1)
     said, found = difference_words(replace(published_value("liu2025.alpha"), value=printed), one)
     assert said.startswith(words)
     assert found == verdict
@@ -314,5 +314,5 @@ def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, v
 
 @pytest.mark.parametrize("error", [0.0, float("nan")])
 def test_a_refit_without_an_error_meets_nothing(error: float) -> None:
-    one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, None, None, 0.1)
+    one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
     assert difference_words(published_value("liu2025.alpha"), one) == ("The refit has no error to measure by.", "open")

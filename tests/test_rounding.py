@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scalefit.estimate import Estimate
 from scalefit.leastsq import fit
-from scalefit.records import Estimate
 from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.summary import estimate_text, interval_text
 
@@ -63,7 +63,7 @@ def test_ends_of_a_wide_range_are_rounded_each_by_itself():
 
 def coefficient(log_value, log_se, se):
     lo, hi = math.exp(log_value - 1.96 * log_se), math.exp(log_value + 1.96 * log_se)
-    return Estimate("A", "coefficient", math.exp(log_value), se, lo, hi, log_value, log_se, 0.0)
+    return Estimate("A", "coefficient", math.exp(log_value), se, lo, hi, log_value=log_value, log_se=log_se)
 
 
 @pytest.mark.parametrize("se", [1.2e8, math.inf, math.exp(6.6)])
@@ -78,7 +78,7 @@ def test_every_other_estimate_keeps_its_plus_minus():
     one = coefficient(6.17, 0.26, 124.0)
     assert estimate_text(one) == "480 ± 120"
     assert interval_text(one) == "[290, 800]"
-    floor = Estimate("E", "floor", 0.0, 0.086, 0.0, 0.179, None, None, 0.0)
+    floor = Estimate("E", "floor", 0.0, 0.086, 0.0, 0.179)
     assert estimate_text(floor) == "0.000 ± 0.086"
 
 

@@ -14,6 +14,7 @@ import scalefit
 from scalefit.cli import main
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
+from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.options import Rows
@@ -53,8 +54,8 @@ def test_the_verdict_on_the_width_exponent_hangs_on_the_cut_and_the_errors(studi
         ("base", 0.66, 0.926), ("ties=drop", 0.81, 0.959), ("likelihood=student_t", 0.34, 0.878),
     ):  # fmt: skip
         assert table.loc[choice, "inside"] == pytest.approx(probability, abs=0.04)
-        assert table.loc[choice, "mean"] == pytest.approx(mean, abs=0.02)
-    assert table.loc["prior=Uniform(0, 3)", "mean"] == pytest.approx(0.918, abs=0.02)
+        assert table.loc[choice, "estimate"] == pytest.approx(mean, abs=0.02)
+    assert table.loc["prior=Uniform(0, 3)", "estimate"] == pytest.approx(0.918, abs=0.02)
     assert table.loc["base", "below"] + table.loc["base", "above"] == pytest.approx(1)
 
 
@@ -74,13 +75,13 @@ def test_a_bootstrap_is_marked_and_has_no_probability(studied: Sensitivity) -> N
     assert np.isnan(row["below"])
     assert row["verdict"] == ""
     plain = fit("chinchilla", "width_depth", drop_highest_loss=40, ties="keep", bootstrap=3000)
-    assert (row["mean"], row["sd"]) == (plain["a_m"].value, plain["a_m"].se)
+    assert (row["estimate"], row["se"]) == (plain["a_m"].value, plain["a_m"].se)
     assert "Bootstraps, which are no posteriors and give no probabilities: least squares 0.9" in studied.summary()
 
 
 def test_a_row_that_cannot_be_fitted_has_its_reason(studied: Sensitivity) -> None:
     row = studied.table.set_index("choice").loc["cluster=run"]
-    assert (row["status"], np.isnan(row["mean"]), np.isnan(row["inside"])) == ("failed", True, True)
+    assert (row["status"], np.isnan(row["estimate"]), np.isnan(row["inside"])) == ("failed", True, True)
     assert "another value in every row" in row["reason"]
     assert "No answer for cluster=run: cluster column 'run' has another value" in studied.summary()
     assert studied.exit_code == 0
@@ -106,10 +107,10 @@ def test_rows_are_the_fits_that_a_user_would_make() -> None:
         assert one.n_rows == direct.n_rows
         assert one.status == direct.status
         if direct.status == "not converged":
-            assert np.isnan(one.mean)
+            assert np.isnan(one.estimate.value)
         else:
-            assert one.mean == direct["alpha"].value
-            assert one.sd == direct["alpha"].se
+            assert one.estimate.value == direct["alpha"].value
+            assert one.estimate.se == direct["alpha"].se
 
 
 def test_choices_are_changed_one_at_a_time_or_all_together() -> None:
@@ -173,8 +174,12 @@ def made_up(*rows: tuple[str, float, float]) -> Sensitivity:
     draws = np.interp((np.arange(2000) + 0.5) / 2000, np.cumsum(weight) / weight.sum(), z)
     answers = tuple(
         Answer(
-            Choice((("where", label),) if i else (), {"likelihood": "normal"}), "posterior", "converged", "", 50, mean,
-            sd, mean - 1.96 * sd, mean + 1.96 * sd, 0.3, "fast", mean + sd * draws,
+            Choice((("where", label),) if i else (), {"likelihood": "normal"}), "converged", "", 50,
+            Estimate(
+                "a", "exponent", mean, sd, mean - 1.96 * sd, mean + 1.96 * sd, spread="posterior",
+                draws=mean + sd * draws,
+            ),
+            0.3, "fast",
         )
         for i, (label, mean, sd) in enumerate(rows)
     )  # fmt: skip
@@ -215,7 +220,7 @@ def test_finished_rows_are_kept_and_more_values_add_to_them(synthetic: Any, tmp_
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(after) == 3
     assert before.items() <= after.items()
-    assert second.base.mean == first.base.mean
+    assert second.base.estimate.value == first.base.estimate.value
     sensitivity(synthetic.iloc[:-1], law, vary={"likelihood": ["normal"]}, **question)  # other rows, other files
     assert len(list(tmp_path.iterdir())) == 5
 
@@ -247,7 +252,9 @@ def test_the_picture_shows_the_base_in_blue_and_bootstraps_hollow(studied: Sensi
     marks = [line for line in ax.lines if line.get_marker() in ("o", "s")]
     assert [mark.get_color() for mark in marks] == [BLUE, *[TEAL] * 4]
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, False, False, True, False]
-    assert [float(mark.get_xdata()[0]) for mark in marks] == [one.mean for one in studied.answers if len(one.draws)]
+    assert [float(mark.get_xdata()[0]) for mark in marks] == [
+        one.estimate.value for one in studied.answers if one.estimate.is_known
+    ]
     said = " ".join(text.get_text() for text in ax.texts)
     assert "another value in every row" in said
     assert "P(region)" in said

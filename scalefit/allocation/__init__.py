@@ -2,7 +2,7 @@
 
 from scalefit.allocation.cost import Cost
 from scalefit.allocation.profiles import isoflop
-from scalefit.allocation.result import Allocation, Interval, Optimum
+from scalefit.allocation.result import Allocation, Optimum
 from scalefit.allocation.run import optimum, printed_optimum
 from scalefit.allocation.sweeps import Approach, IsoFlop, LeftOut, Line, Point
 
@@ -10,7 +10,6 @@ __all__ = [
     "Allocation",
     "Approach",
     "Cost",
-    "Interval",
     "IsoFlop",
     "LeftOut",
     "Line",

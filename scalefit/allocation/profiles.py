@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.allocation.mixtures import Mixture, mixture
-from scalefit.allocation.result import Interval, Optimum
+from scalefit.allocation.result import Optimum
 from scalefit.allocation.run import optimum
 from scalefit.allocation.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Line, Point
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
+from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.options import ISOFLOP, Budgets, Rows, gather, takes
 from scalefit.options.verbs import QUANTITIES
@@ -308,7 +309,7 @@ def line(points: Sequence[Point], level: float) -> Line:
         NaN throughout with fewer than three points.
     """
     if len(points) < BUDGETS:
-        return Line(Interval(math.nan, math.nan, math.nan), math.nan, math.nan, math.nan)
+        return Line(Estimate("", "quantity", math.nan), math.nan, math.nan, math.nan)
     from scipy.stats import t
 
     x, y = np.log([[point.compute, point.size] for point in points]).T
@@ -328,7 +329,8 @@ def line(points: Sequence[Point], level: float) -> Line:
         effective = shares.sum() ** 2 / np.sum(shares**2 / freedom)
         from_errors = float(t.ppf((1 + level) / 2, effective)) * math.sqrt(float(shares.sum()))
     half = max(from_scatter, 0.0 if math.isnan(from_errors) else from_errors)
-    return Line(Interval(slope, slope - half, slope + half), start, from_scatter, from_errors)
+    exponent = Estimate("", "quantity", slope, lo=slope - half, hi=slope + half, probability=level)
+    return Line(exponent, start, from_scatter, from_errors)
 
 
 def _repeats(groups: list[pd.DataFrame]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scalefit.allocation.cost import Cost
 from scalefit.allocation.paths import Paths
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.rounding import rounded
@@ -24,7 +25,7 @@ __all__ = [
     "LOSS",
     "RATIO",
     "Allocation",
-    "Interval",
+    "Kind",
     "Optimum",
     "aligned",
     "amount",
@@ -39,26 +40,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+Kind = Literal["posterior", "bootstrap", "normal approximation", "printed"]
 
 LOSS, EXCESS, RATIO = "loss", "loss_above_floor", "tokens_per_param"
-
-
-class Interval(NamedTuple):
-    """A number with the ends of its interval, which are NaN where there is none.
-
-    Parameters
-    ----------
-    value, lo, hi : float
-        The number and the ends.
-    """
-
-    value: float
-    lo: float
-    hi: float
-
-    def holds(self, number: float) -> bool:
-        """Whether a number lies inside; never where there is no interval."""
-        return self.lo <= number <= self.hi
 
 
 class Allocation(NamedTuple):
@@ -68,7 +52,7 @@ class Allocation(NamedTuple):
     ----------
     compute : float
         The budget, in the units of the cost.
-    quantities : mapping of str to Interval
+    quantities : mapping of str to Estimate
         The columns of the law, ``params`` where it follows from width and depth, ``tokens_per_param``, the loss above
         the floor and the loss, as far as the law has them.
     beyond : float
@@ -76,7 +60,7 @@ class Allocation(NamedTuple):
     """
 
     compute: float
-    quantities: Mapping[str, Interval]
+    quantities: Mapping[str, Estimate]
     beyond: float
 
 
@@ -131,7 +115,7 @@ class Optimum:
     label: str
     law: Law
     cost: Cost
-    kind: str
+    kind: Kind
     method: str
     level: float
     at: Mapping[str, str]
@@ -159,14 +143,13 @@ class Optimum:
         return {str(name): (float(one["min"]), float(one["max"])) for name, one in ends.items()}
 
     @property
-    def exponents(self) -> dict[str, Interval]:
+    def exponents(self) -> dict[str, Estimate]:
         """Power of the compute with which each quantity grows; that of the loss is of the loss above the floor."""
-        own = {
-            name: self._interval(self.point.slope[:, i], None if self.draws is None else self.draws.slope[:, i])
-            for i, name in enumerate(self.columns)
-        }
-        slopes = None if self.draws is None else self.draws.excess_slope
-        return own | {EXCESS: self._interval(self.point.excess_slope, slopes)}
+        slopes = {name: self.point.slope[:, i] for i, name in enumerate(self.columns)}
+        drawn = {} if self.draws is None else {name: self.draws.slope[:, i] for i, name in enumerate(self.columns)}
+        slopes[EXCESS] = self.point.excess_slope
+        drawn |= {} if self.draws is None else {EXCESS: self.draws.excess_slope}
+        return {name: self._number(name, *self._interval(one, drawn.get(name))) for name, one in slopes.items()}
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
@@ -191,8 +174,16 @@ class Optimum:
         DataError
             When there is no optimum; says why.
         """
-        bands = {name: self.band(name, [compute])[0] for name in self.quantities}
-        return Allocation(compute, {name: Interval(*map(float, one)) for name, one in bands.items()}, self.far(compute))
+        return Allocation(compute, {name: self.quantity(name, compute) for name in self.quantities}, self.far(compute))
+
+    def quantity(self, name: str, compute: float) -> Estimate:
+        """Return one of :attr:`quantities` at one budget, as :meth:`band` does for several."""
+        return self._number(name, *map(float, self.band(name, [compute])[0]))
+
+    def _number(self, name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> Estimate:
+        """Return what follows from the parameters: it has an interval and no standard error."""
+        spread: Spread = "published" if self.kind == "printed" else self.kind
+        return Estimate(name, "quantity", value, lo=lo, hi=hi, spread=spread, probability=self.level)
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -246,15 +237,15 @@ class Optimum:
         excess = paths.excess(logs)
         return excess if name == EXCESS or floor is None else excess + floor[:, None]
 
-    def _interval(self, value: Array, draws: Array | None) -> Interval:
+    def _interval(self, value: Array, draws: Array | None) -> tuple[float, float, float]:
         """Take percentiles of the draws that have an optimum."""
         known = None if draws is None else draws[~np.isnan(draws)]
         if known is None or known.size < 2:
-            return Interval(float(value[0]), math.nan, math.nan)
+            return float(value[0]), math.nan, math.nan
         # the largest number stands for infinity, of which quantiles would take differences
         known = np.minimum(known, np.finfo(float).max)
         lo, middle, hi = np.quantile(known, [(1 - self.level) / 2, 0.5, (1 + self.level) / 2])
-        return Interval(float(middle if self.kind == "posterior" else value[0]), float(lo), float(hi))
+        return float(middle if self.kind == "posterior" else value[0]), float(lo), float(hi)
 
     def table(self) -> pd.DataFrame:
         """Return one row per budget and quantity.
@@ -262,13 +253,16 @@ class Optimum:
         Returns
         -------
         DataFrame
-            ``compute, quantity, value, lo, hi, beyond``; empty where there is no optimum.
+            ``compute, quantity, estimate, lo, hi, beyond``; empty where there is no optimum.
         """
         rows = [
-            {"compute": one.compute, "quantity": name, **number._asdict(), "beyond": one.beyond}
+            {
+                "compute": one.compute, "quantity": name, "estimate": number.value, "lo": number.lo, "hi": number.hi,
+                "beyond": one.beyond,
+            }
             for one in self.allocations for name, number in one.quantities.items()
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=["compute", "quantity", "value", "lo", "hi", "beyond"])
+        return pd.DataFrame(rows, columns=["compute", "quantity", "estimate", "lo", "hi", "beyond"])
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain JSON; what is not finite is null."""
@@ -285,10 +279,10 @@ class Optimum:
             "level": self.level,
             "at": dict(self.at),
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
-            "exponents": {name: _finite(one) for name, one in self.exponents.items()},
+            "exponents": {name: one.numbers() for name, one in self.exponents.items()},
             "budgets": [
                 {"compute": one.compute, "beyond": one.beyond}
-                | {name: _finite(number) for name, number in one.quantities.items()}
+                | {name: number.numbers() for name, number in one.quantities.items()}
                 for one in self.allocations
             ],
             "verdict": list(self.verdict),
@@ -307,10 +301,6 @@ class Optimum:
 
     def __str__(self) -> str:
         return self.summary()
-
-
-def _finite(number: Interval) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in number._asdict().items()}
 
 
 CHINCHILLA = {"compute": 5.76e23, "params": 70e9, "tokens": 1.4e12, RATIO: 20.0}  # Hoffmann et al. 2022, section 4
@@ -489,12 +479,12 @@ def _padded(value: float, digits: int) -> str:
     return f"{value:.{places}f}".replace("-", "−")
 
 
-def amount_of(number: Interval) -> str:
+def amount_of(number: Estimate) -> str:
     """Print an amount with the digits that its interval leaves, two at least."""
     return amount(number.value, _digits(number))
 
 
-def amount_interval(number: Interval) -> str:
+def amount_interval(number: Estimate) -> str:
     """Print the interval of an amount; nothing where there is none."""
     if math.isnan(number.lo):
         return ""
@@ -502,21 +492,21 @@ def amount_interval(number: Interval) -> str:
     return f"[{amount(number.lo, digits)}, {amount(number.hi, digits)}]"
 
 
-def _digits(number: Interval) -> int:
+def _digits(number: Estimate) -> int:
     error = spread(number)
     if error is None or not math.isfinite(error) or error <= 0 or number.value == 0:
         return 2
     return min(4, max(2, 2 + math.floor(math.log10(abs(number.value) / error))))
 
 
-def decimal_interval(number: Interval) -> str:
+def decimal_interval(number: Estimate) -> str:
     """Print the interval of an exponent or a loss; nothing where there is none."""
     if math.isnan(number.lo):
         return ""
     return f"[{rounded(number.lo, spread(number))}, {rounded(number.hi, spread(number))}]"
 
 
-def spread(number: Interval) -> float | None:
+def spread(number: Estimate) -> float | None:
     """Return about a standard error, to round by."""
     return None if math.isnan(number.lo) else (number.hi - number.lo) / 4
 

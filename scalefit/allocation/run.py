@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.allocation.cost import BY_SHAPE, BY_SIZE, Cost
 from scalefit.allocation.paths import Paths, optimal_paths
-from scalefit.allocation.result import RATIO, Optimum
+from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name
@@ -270,7 +270,7 @@ def _check_levels(law: Law, at: Mapping[str, str], fit: Fit | None) -> None:
                 raise DataError(f"the fit has no {name}; {closest(name, (printed_name(*one) for one in keys))}")
 
 
-def _draws(fit: Fit) -> tuple[str, Array]:
+def _draws(fit: Fit) -> tuple[Kind, Array]:
     """Return the draws of a fit, shape (R, P), and what they are; normal ones where it has none."""
     spread = fit.uncertainty
     if spread.draws is not None:

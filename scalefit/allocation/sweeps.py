@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from scalefit.allocation.result import Interval, Optimum, aligned, amount, decimal_interval, spread
+from scalefit.allocation.result import Optimum, aligned, amount, decimal_interval, spread
+from scalefit.estimate import Estimate
 from scalefit.names import printed_label
 from scalefit.records import CONVERGED, NOT_IDENTIFIED, Finding
 from scalefit.rounding import rounded
@@ -69,7 +70,7 @@ class Line(NamedTuple):
 
     Parameters
     ----------
-    exponent : Interval
+    exponent : Estimate
         Its slope, with the wider of the two intervals below; NaN with fewer than three points.
     start : float
         ``ln size`` at one FLOP.
@@ -78,7 +79,7 @@ class Line(NamedTuple):
         is no line, and ``from_errors`` also where points have no error.
     """
 
-    exponent: Interval
+    exponent: Estimate
     start: float
     from_scatter: float
     from_errors: float
@@ -108,7 +109,7 @@ class Approach(NamedTuple):
     line: Line
 
     @property
-    def exponent(self) -> Interval:
+    def exponent(self) -> Estimate:
         """Power of compute with which the best size grows; NaN without a line."""
         return self.line.exponent
 
@@ -215,7 +216,7 @@ class IsoFlop:
             "message": self.message,
             "findings": [asdict(one) for one in self.findings],
             "approaches": [
-                {"name": one.name, "column": one.column, "exponent": _plain(one.exponent)}
+                {"name": one.name, "column": one.column, "exponent": one.exponent.numbers()}
                 | {name: _number(getattr(one.line, name)) for name in ("start", "from_scatter", "from_errors")}
                 | {"points": [_plain(point) for point in one.points]}
                 | {"left_out": [out._asdict() for out in one.left_out]}
@@ -345,5 +346,5 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(value: Interval | Point) -> dict[str, float | None]:
+def _plain(value: Point) -> dict[str, float | None]:
     return {name: _number(number) for name, number in value._asdict().items()}

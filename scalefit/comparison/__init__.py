@@ -1,15 +1,15 @@
 """Fits against a reference, against each other, against published numbers; laws against laws on the same rows."""
 
-from scalefit.comparison.beliefs import Belief
 from scalefit.comparison.crossval import CrossValidation, leave_one_out, rank_laws
 from scalefit.comparison.evidence import Evidence, evidence
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.comparison.refit import refit
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.run import compare
+from scalefit.comparison.sources import Compared
 
 __all__ = [
-    "Belief",
+    "Compared",
     "Comparison",
     "CrossValidation",
     "Evidence",

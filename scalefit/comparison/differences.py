@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from scalefit.comparison.beliefs import Belief
+from scalefit.comparison.sources import Compared
 from scalefit.records import CONVERGED
 
 __all__ = ["Agreement", "Difference", "agreement", "dependence", "differences"]
@@ -86,12 +87,12 @@ class Agreement(NamedTuple):
     spread: float
 
 
-def dependence(a: Belief, b: Belief) -> str:
+def dependence(a: Compared, b: Compared) -> str:
     """Say why two sources are not independent; empty when they are, as far as is known.
 
     Parameters
     ----------
-    a, b : Belief
+    a, b : Compared
         The sources.
 
     Returns
@@ -107,12 +108,12 @@ def dependence(a: Belief, b: Belief) -> str:
     return f"{shared} rows in common" if shared else ""
 
 
-def differences(beliefs: Sequence[Belief]) -> tuple[Difference, ...]:
+def differences(sources: Sequence[Compared]) -> tuple[Difference, ...]:
     """Compare every two sources: levels of one fit draw by draw, others as independent unless they share rows.
 
     Parameters
     ----------
-    beliefs : sequence of Belief
+    sources : sequence of Compared
         The sources.
 
     Returns
@@ -120,47 +121,47 @@ def differences(beliefs: Sequence[Belief]) -> tuple[Difference, ...]:
     tuple of Difference
         In the order given.
     """
-    return tuple(_difference(a, b) for a, b in combinations(_comparable(beliefs), 2))
+    return tuple(_difference(a, b) for a, b in combinations(_comparable(sources), 2))
 
 
-def _comparable(beliefs: Sequence[Belief]) -> list[Belief]:
+def _comparable(sources: Sequence[Compared]) -> list[Compared]:
     """Take logarithms where the parameter is a factor."""
-    if any(one.is_log for one in beliefs) and all(one.value > 0 for one in beliefs):
-        return [one.as_log() for one in beliefs]
-    return list(beliefs)
+    if any(one.is_log for one in sources) and all(one.estimate.value > 0 for one in sources):
+        return [replace(one, estimate=one.estimate.as_log()) for one in sources]
+    return list(sources)
 
 
-def _difference(a: Belief, b: Belief) -> Difference:
-    both, overlap, mean = a.kind == b.kind == "posterior", _overlap(a, b), a.value - b.value
-    if a.origin and a.origin == b.origin and a.draws is not None and b.draws is not None:
-        gaps = a.draws - b.draws
+def _difference(a: Compared, b: Compared) -> Difference:
+    both, overlap, mean = a.is_posterior and b.is_posterior, _overlap(a, b), a.estimate.value - b.estimate.value
+    if a.origin and a.origin == b.origin and a.estimate.draws is not None and b.estimate.draws is not None:
+        gaps = a.estimate.draws - b.estimate.draws
         gaps, why = gaps[np.isfinite(gaps)], ""
         error = float(gaps.std(ddof=1))
     elif why := dependence(a, b):
         return Difference(a.label, b.label, mean, *4 * (math.nan,), overlap, why, both)
     else:
-        gaps = np.subtract.outer(a.quantiles(SLICES), b.quantiles(SLICES)).ravel()
-        error = float(np.hypot(a.se, b.se))
-    lo, hi = np.quantile(gaps, [(1 - a.level) / 2, (1 + a.level) / 2])
+        gaps = np.subtract.outer(a.estimate.quantiles(SLICES), b.estimate.quantiles(SLICES)).ravel()
+        error = float(np.hypot(a.estimate.se, b.estimate.se))
+    lo, hi = np.quantile(gaps, [(1 - a.estimate.probability) / 2, (1 + a.estimate.probability) / 2])
     return Difference(a.label, b.label, mean, error, float(lo), float(hi), float(np.mean(gaps > 0)), overlap, why, both)
 
 
-def _overlap(a: Belief, b: Belief) -> float:
-    reach = [one.quantiles(SLICES)[[0, -1]] for one in (a, b)]
+def _overlap(a: Compared, b: Compared) -> float:
+    reach = [one.estimate.quantiles(SLICES)[[0, -1]] for one in (a, b)]
     if any(high - low <= 1e-12 * max(abs(high), abs(low)) for low, high in reach):
         return math.nan
     low, high = min(one[0] for one in reach), max(one[1] for one in reach)
     margin = 0.1 * (high - low)
     x = np.linspace(low - margin, high + margin, GRID)
-    return float(min(np.trapezoid(np.minimum(a.density(x), b.density(x)), x), 1.0))
+    return float(min(np.trapezoid(np.minimum(a.estimate.density(x), b.estimate.density(x)), x), 1.0))
 
 
-def agreement(beliefs: Sequence[Belief]) -> Agreement | None:
+def agreement(sources: Sequence[Compared]) -> Agreement | None:
     """Test whether the sources agree on one value.
 
     Parameters
     ----------
-    beliefs : sequence of Belief
+    sources : sequence of Compared
         The sources; of two that share rows the one given first counts, unless they are levels of one fit.
 
     Returns
@@ -168,13 +169,13 @@ def agreement(beliefs: Sequence[Belief]) -> Agreement | None:
     Agreement or None
         None when fewer than two can be taken together.
     """
-    chosen: list[Belief] = []
+    chosen: list[Compared] = []
     left_out = []
-    for one in _comparable(beliefs):
+    for one in _comparable(sources):
         others = [other for other in chosen if one.origin != other.origin or not one.origin]
         if one.status not in (CONVERGED, "printed"):
             left_out.append(f"{one.label} ({one.status})")
-        elif not (math.isfinite(one.se) and one.se > 1e-9 * abs(one.value)):
+        elif not (math.isfinite(one.estimate.se) and one.estimate.se > 1e-9 * abs(one.estimate.value)):
             left_out.append(f"{one.label} (no error)")
         elif any(dependence(one, other) for other in others):
             left_out.append(f"{one.label} (shares rows)")
@@ -182,7 +183,7 @@ def agreement(beliefs: Sequence[Belief]) -> Agreement | None:
             chosen.append(one)
     if len(chosen) < 2:
         return None
-    value, weight = np.array([one.value for one in chosen]), np.linalg.inv(_covariance(chosen))
+    value, weight = np.array([one.estimate.value for one in chosen]), np.linalg.inv(_covariance(chosen))
     total = float(weight.sum())
     pooled, df = float(weight.sum(axis=0) @ value / total), len(chosen) - 1
     chi2 = float((value - pooled) @ weight @ (value - pooled))
@@ -193,11 +194,12 @@ def agreement(beliefs: Sequence[Belief]) -> Agreement | None:
     )  # fmt: skip
 
 
-def _covariance(chosen: Sequence[Belief]) -> Array:
+def _covariance(chosen: Sequence[Compared]) -> Array:
     """Covariance of the sources' values: zero between fits, that of the draws between levels of one."""
-    out = np.diag([one.se**2 for one in chosen])
+    out = np.diag([one.estimate.se**2 for one in chosen])
     for (i, a), (j, b) in combinations(enumerate(chosen), 2):
-        if a.origin and a.origin == b.origin and a.draws is not None and b.draws is not None:
-            both = np.isfinite(a.draws) & np.isfinite(b.draws)
-            out[i, j] = out[j, i] = np.corrcoef(a.draws[both], b.draws[both])[0, 1] * a.se * b.se
+        if a.origin and a.origin == b.origin and a.estimate.draws is not None and b.estimate.draws is not None:
+            both = np.isfinite(a.estimate.draws) & np.isfinite(b.estimate.draws)
+            together = np.corrcoef(a.estimate.draws[both], b.estimate.draws[both])[0, 1]
+            out[i, j] = out[j, i] = together * a.estimate.se * b.estimate.se
     return out

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit.comparison.beliefs import KINDS, Belief
 from scalefit.comparison.crossval import CLOSE_CALL, CrossValidation, LawScore
 from scalefit.comparison.differences import Agreement, Difference
 from scalefit.comparison.evidence import ALTERNATIVES, Evidence
 from scalefit.comparison.extrapolate import LEVEL, HeldOut
+from scalefit.comparison.sources import Compared
+from scalefit.estimate import SPREADS
 from scalefit.names import printed_name
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.rounding import plus_minus, rounded, rounded_interval
@@ -34,7 +35,7 @@ class Comparison:
         The value tested.
     region : tuple of float, or None
         Around it.
-    beliefs : tuple of Belief
+    sources : tuple of Compared
         What each source says.
     differences : tuple of Difference
         Every two sources.
@@ -55,7 +56,7 @@ class Comparison:
     parameter: str
     reference: float | None
     region: tuple[float, float] | None
-    beliefs: tuple[Belief, ...]
+    sources: tuple[Compared, ...]
     differences: tuple[Difference, ...]
     agreement: Agreement | None
     evidence: tuple[Evidence, ...] = ()
@@ -70,23 +71,25 @@ class Comparison:
         Returns
         -------
         DataFrame
-            ``source, parameter, kind, value, se, lo, hi, level, below, inside, status``; ``below`` the reference and
-            ``inside`` the region are probabilities for posteriors only, see :data:`scalefit.comparison.beliefs.KINDS`.
+            ``source, parameter, kind, estimate, se, lo, hi, level, below, inside, status``; ``below`` the reference and
+            ``inside`` the region are probabilities for posteriors only, see :data:`scalefit.estimate.SPREADS`.
         """
-        return pd.DataFrame([self._source(one) for one in self.beliefs])
+        numbers = [(one.estimate.value, one.estimate.se, one.estimate.lo, one.estimate.hi) for one in self.sources]
+        return pd.DataFrame(
+            [
+                self._source(one) | dict(zip(("estimate", "se", "lo", "hi"), own, strict=True)) | self._judged(one)
+                for one, own in zip(self.sources, numbers, strict=True)
+            ]
+        )
 
-    def _source(self, one: Belief) -> dict[str, Any]:
+    def _source(self, one: Compared) -> dict[str, Any]:
+        return {"source": one.label, "parameter": one.estimate.name or self.parameter, "kind": one.estimate.spread}
+
+    def _judged(self, one: Compared) -> dict[str, Any]:
         return {
-            "source": one.label,
-            "parameter": one.parameter or self.parameter,
-            "kind": one.kind,
-            "value": one.value,
-            "se": one.se,
-            "lo": one.lo,
-            "hi": one.hi,
-            "level": one.level,
-            "below": None if self.reference is None else one.below(self.reference),
-            "inside": None if self.region is None else one.inside(self.region),
+            "level": one.estimate.probability,
+            "below": None if self.reference is None else one.estimate.below(self.reference),
+            "inside": None if self.region is None else one.estimate.inside(self.region),
             "status": one.status,
         }
 
@@ -101,8 +104,11 @@ class Comparison:
             "reference": self.reference,
             "region": self.region,
             "sources": [
-                self._source(one) | {"identity": {"coefficient": one.coefficient, "level": list(one.labels)}}
-                for one in self.beliefs
+                self._source(one)
+                | one.estimate.numbers()
+                | self._judged(one)
+                | {"identity": {"coefficient": one.estimate.coefficient, "level": list(one.estimate.level)}}
+                for one in self.sources
             ],
             "differences": [one._asdict() for one in self.differences],
             "agreement": None if self.agreement is None else self.agreement._asdict(),
@@ -172,7 +178,7 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
         One sentence each.
     """
     asked = comparison.reference is not None or comparison.region is not None
-    said = [_about(comparison, one) for one in comparison.beliefs] if asked else []
+    said = [_about(comparison, one) for one in comparison.sources] if asked else []
     if comparison.agreement is not None:
         said.append(_agree(comparison.agreement))
     said += [_weigh(one) for one in comparison.evidence if one.priors]
@@ -183,19 +189,21 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _about(comparison: Comparison, one: Belief) -> str:
+def _about(comparison: Comparison, one: Compared) -> str:
     """Say where one source stands against the reference."""
-    reference, region = comparison.reference, comparison.region
-    name, value = f"{one.label} ({one.kind})", plus_minus(one.value, one.se)
+    number, reference, region = one.estimate, comparison.reference, comparison.region
+    name, value = f"{one.label} ({number.spread})", plus_minus(number.value, number.se)
     if one.status not in (CONVERGED, "printed"):
         return f"{name}: {value}, but it is {one.status}, which settles nothing."
-    if reference is not None and (one.kind != "posterior" or region is None):
-        word = "includes" if one.lo <= reference <= one.hi else "excludes"
-        interval = f"{one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}"
+    if reference is not None and (number.spread != "posterior" or region is None):
+        word = "includes" if number.lo <= reference <= number.hi else "excludes"
+        interval = f"{number.probability:.0%} interval {rounded_interval(number.lo, number.hi, number.se)}"
         return f"{name}: {value}; its {interval} {word} {reference:g}."
-    if region is None or one.kind != "posterior":
-        return f"{name}: {value}, {one.level:.0%} interval {rounded_interval(one.lo, one.hi, one.se)}."
-    p, words = one.inside(region), f"between {region[0]:g} and {region[1]:g}"
+    if region is None or number.spread != "posterior":
+        return (
+            f"{name}: {value}, {number.probability:.0%} interval {rounded_interval(number.lo, number.hi, number.se)}."
+        )
+    p, words = number.inside(region), f"between {region[0]:g} and {region[1]:g}"
     if p >= SURE:
         return f"{name}: {value}, {words} with probability {chance(p)}."
     if p <= UNLIKELY:
@@ -289,22 +297,27 @@ def comparison_text(comparison: Comparison) -> str:
 
 def _sources(comparison: Comparison) -> str:
     reference, region = comparison.reference, comparison.region
-    levels = {one.level for one in comparison.beliefs}
+    levels = {one.estimate.probability for one in comparison.sources}
     header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{levels.pop():.0%} interval"]
     header += [] if reference is None else [f"below {reference:g}"]
     header += [] if region is None else [f"in {region[0]:g}..{region[1]:g}"]
     rows = []
-    for one in comparison.beliefs:
-        level = f" ({one.level:.0%})" if header[3] == "interval" else ""
-        row = [one.label, one.kind, plus_minus(one.value, one.se), rounded_interval(one.lo, one.hi, one.se) + level]
-        row += [] if reference is None else [chance(one.below(reference))]
-        row += [] if region is None else [chance(one.inside(region))]
+    for one in comparison.sources:
+        level = f" ({one.estimate.probability:.0%})" if header[3] == "interval" else ""
+        row = [
+            one.label,
+            one.estimate.spread,
+            plus_minus(one.estimate.value, one.estimate.se),
+            rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) + level,
+        ]
+        row += [] if reference is None else [chance(one.estimate.below(reference))]
+        row += [] if region is None else [chance(one.estimate.inside(region))]
         rows.append(row)
     text = f"{comparison.parameter}\n{_align(header, rows)}"
     if reference is None and region is None:
         return text
-    kinds = dict.fromkeys(one.kind for one in comparison.beliefs)
-    return text + "".join(f"\n  of a {kind}: {KINDS[kind]}" for kind in kinds)
+    kinds = dict.fromkeys(one.estimate.spread for one in comparison.sources)
+    return text + "".join(f"\n  of a {kind}: {SPREADS[kind]}" for kind in kinds)
 
 
 def _differences(rows: tuple[Difference, ...]) -> str:

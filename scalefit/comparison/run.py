@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
 from scalefit.comparison.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
 from scalefit.comparison.differences import agreement, differences
 from scalefit.comparison.evidence import Evidence, evidence, read_fixed
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
 from scalefit.comparison.result import Comparison
+from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import describe_dataset, published_value
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name, split_names
@@ -85,9 +85,9 @@ def compare(
     together = read_fixed(fixed or {})
     level = next((fit.uncertainty.level for fit in named.values()), 0.95)
     told, notes = _told(named, names)
-    beliefs = [*(one for own in told.values() for one in own), *_published(published, level)]
-    _check_labels([one.label for one in beliefs])
-    if not beliefs:
+    sources = [*(one for own in told.values() for one in own), *_published(published, level)]
+    _check_labels([one.label for one in sources])
+    if not sources:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
     _check_fixed(named, together)
@@ -96,19 +96,19 @@ def compare(
     laws, unscored = _score_laws(named, by, report)
     held, split, other = _extrapolate(named, holdout, report)
     return Comparison(
-        parameter=param, reference=reference, region=region, beliefs=tuple(beliefs),
-        differences=differences(beliefs), agreement=agreement(beliefs), evidence=weighed, laws=laws, held_out=held,
+        parameter=param, reference=reference, region=region, sources=tuple(sources),
+        differences=differences(sources), agreement=agreement(sources), evidence=weighed, laws=laws, held_out=held,
         split=split, notes=(*notes, *unweighed, *unscored, *other),
     )  # fmt: skip
 
 
-def _told(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Belief, ...]], list[str]]:
+def _told(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Compared, ...]], list[str]]:
     """Read the parameter from every fit that has it; the others are compared as laws only."""
-    told: dict[str, tuple[Belief, ...]] = {}
+    told: dict[str, tuple[Compared, ...]] = {}
     errors = []
     for label, fit in named.items():
         try:
-            told[label] = beliefs_of(fit, names, label)
+            told[label] = compared_of(fit, names, label)
         except DataError as error:
             errors.append(error)
     if errors and not told:
@@ -156,28 +156,28 @@ def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
 
 def _published(
     published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] | str, level: float
-) -> list[Belief]:
+) -> list[Compared]:
     keys = [published] if isinstance(published, str) else published
     numbers = published if isinstance(published, Mapping) else dict.fromkeys(keys)
     found = []
     for label, given in numbers.items():
         if given is not None:
-            found.append(published_belief(label, *given, level=level))
+            found.append(compared_published(label, *given, level=level))
             continue
         one = published_value(label)
         table = describe_dataset(one.data).sha256 if one.data else ""
-        found.append(published_belief(label, one.value, one.uncertainty, table=table, level=level))
+        found.append(compared_published(label, one.value, one.uncertainty, table=table, level=level))
     return found
 
 
 def _tests(
-    fit: Fit, told: Sequence[Belief], reference: float | None, fixed: Mapping[Key, float]
+    fit: Fit, told: Sequence[Compared], reference: float | None, fixed: Mapping[Key, float]
 ) -> list[dict[Key, float]]:
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
     exponents = {one.key for one in fit.parameters if one.kind == "exponent"}
-    own = [(one.coefficient, one.labels) for one in told]
+    own = [(one.estimate.coefficient, one.estimate.level) for one in told]
     return [{key: reference} for key in own if key in exponents and reference is not None]
 
 

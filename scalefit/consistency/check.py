@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
 from scalefit.comparison.differences import differences
+from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.consistency.result import CONVERGED, MOVING, UNKNOWN, Check, SettingCheck
 from scalefit.consistency.series import LAW, Series, curves, measure_series, settings_of
 from scalefit.data.datasets import published_value
@@ -82,7 +82,7 @@ def _order(one: SettingCheck) -> tuple[Any, ...]:
     return regime, -one.setting["n_features"], -one.last.steps, -len(one.last.rows), str(one.setting)
 
 
-def _language_models(seed: int, report: Progress) -> tuple[Belief, ...]:
+def _language_models(seed: int, report: Progress) -> tuple[Compared, ...]:
     """Width exponents of language models to stand beside the toy's."""
     report("refitting language models", 0, 0)
     families = bayes("llm_families", "family_width", seed=seed, throw=False, path="fast")
@@ -92,13 +92,13 @@ def _language_models(seed: int, report: Progress) -> tuple[Belief, ...]:
     )  # fmt: skip
     printed = published_value("liu2025.alpha")
     return (
-        *beliefs_of(families, ["alpha"], "four model families"),
-        *beliefs_of(chinchilla, ["a_m"], "Chinchilla"),
-        published_belief("Liu et al. 2025, printed", printed.value, printed.uncertainty),
+        *compared_of(families, ["alpha"], "four model families"),
+        *compared_of(chinchilla, ["a_m"], "Chinchilla"),
+        compared_published("Liu et al. 2025, printed", printed.value, printed.uncertainty),
     )
 
 
-def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Belief], seed: int) -> SettingCheck | None:
+def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Compared], seed: int) -> SettingCheck | None:
     lengths = [measure_series(rows, int(steps)) for steps in np.unique(rows["steps"])]
     series = tuple(one for one in lengths if one is not None)
     if not series:
@@ -112,7 +112,9 @@ def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Belief]
             priors={"a": "Normal(1, 1)"}, seed=seed, throw=False, path="fast", label="toy model",
         )  # fmt: skip
     regime = _regime(last, setting)
-    own = [replace(one, se=last.se) for one in beliefs_of(last.fit, ["a"], "toy model")]
+    own = [
+        replace(one, estimate=replace(one.estimate, se=last.se)) for one in compared_of(last.fit, ["a"], "toy model")
+    ]
     return SettingCheck(
         setting, regime, series, posterior, change, change_se, _convergence(change, change_se), curves(last, setting),
         _theory(setting, last.widths, regime),

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate
 from scalefit.leastsq.fit import fit
 from scalefit.options import SUPERPOSITION, OverlapTest, gather, takes
-from scalefit.records import NOT_CONVERGED, Estimate
+from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.storage import fit_record

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
-from scalefit.records import Estimate
 from scalefit.results import Fit
 
 __all__ = [

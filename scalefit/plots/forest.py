@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate
 from scalefit.names import Key, printed_level, spread_name
 from scalefit.plots.draws import axis_name, named, need_posterior, pooled_in_logs
 from scalefit.plots.style import (
@@ -25,7 +26,6 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
-from scalefit.records import Estimate
 from scalefit.results import Fit
 from scalefit.rounding import as_printed, rounded
 from scalefit.summary import estimate_text, interval_text

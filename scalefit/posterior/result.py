@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.estimate import estimate_columns
 from scalefit.misfit import repeats_message, repeats_of
 from scalefit.names import Key, printed_name
 from scalefit.posterior.defaults import COMMON
@@ -339,12 +340,12 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``law, n_rows, likelihood, cluster, path, status, message, mean, sd, interval, correlation, khat, ess_bulk,
-        ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Means and deviations of
-        coefficients are of their logs' exponentials (``mean``) and of the numbers (``sd``); ``log_mean`` and
-        ``log_sd`` are of the logs. The numbers stand by printed name, and once more in ``parameters``, a list of
-        :meth:`scalefit.records.Estimate.record`, which names the labels of a level one by one. A number that is not
-        finite becomes null.
+        ``law, n_rows, likelihood, cluster, path, status, message, estimate, se, interval, correlation, khat, ess_bulk,
+        ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Of a coefficient
+        ``estimate`` is the exponential of the mean of its logarithm and ``se`` the standard deviation of the number
+        itself; ``log_estimate`` and ``log_se`` are of the logarithm. The numbers stand by printed name, and once more
+        in ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which names the labels of a level one by
+        one. A number that is not finite becomes null.
     """
     posterior = fit.posterior
     if posterior is None:
@@ -369,11 +370,7 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         "path": posterior.path,
         "status": fit.status,
         "message": fit.message,
-        "mean": column(one.value for one in fit.estimates),
-        "sd": column(one.se for one in fit.estimates),
-        "log_mean": {one.name: one.log_value for one in fit.estimates if one.log_value is not None},
-        "log_sd": {one.name: one.log_se for one in fit.estimates if one.log_se is not None},
-        "interval": {one.name: [_finite(one.lo), _finite(one.hi)] for one in fit.estimates},
+        **estimate_columns(fit.estimates),
         "parameters": [one.record() for one in fit.estimates],
         "level": spread.level,
         "correlation": {name: column(row) for name, row in zip(names, correlation, strict=True)},

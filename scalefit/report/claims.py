@@ -8,7 +8,8 @@ from typing import Final
 
 from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.escape import literal
-from scalefit.records import NOT_CONVERGED, Estimate
+from scalefit.estimate import Estimate
+from scalefit.records import NOT_CONVERGED
 from scalefit.report.blocks import Block, paragraph, table
 from scalefit.report.figures import draw_figure
 from scalefit.report.gallery import Gallery

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from scalefit.allocation import Cost, Interval, Optimum, optimum, printed_optimum
+from scalefit.allocation import Cost, Optimum, optimum, printed_optimum
 from scalefit.allocation.cost import BY_SIZE
 from scalefit.allocation.result import (
     CHINCHILLA,
@@ -25,6 +25,7 @@ from scalefit.allocation.result import (
 from scalefit.allocation.run import natural_cost
 from scalefit.errors import DataError
 from scalefit.escape import literal
+from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
@@ -191,7 +192,7 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
     lo, hi = main.ranges["compute"]
     middle, far = math.sqrt(lo * hi), max(main.budgets)
     near = {name: one.band(what, [middle])[0, 0] for name, one in family.items()}
-    away = {name: Interval(*one.band(what, [far])[0]) for name, one in family.items()}
+    away = {name: one.quantity(what, far) for name, one in family.items()}
     least, most = min(away, key=lambda name: away[name].value), max(away, key=lambda name: away[name].value)
     parts, apart = max(near.values()) / min(near.values()), away[most].value / away[least].value
     quantity = _HEADS.get(what, words(what))
@@ -237,13 +238,13 @@ def _powers_table(found: Optima, printed: Optima, unread: list[str]) -> Block:
     names = ["params", "tokens"] if RATIO in main.columns else list(main.columns)
     far = max(main.budgets)
     everyone = {**found, **printed}
-    columns = [list(everyone), [one.kind for one in everyone.values()]]
+    columns: list[list[str]] = [list(everyone), [one.kind for one in everyone.values()]]
     for name in names:
         powers = [one.exponents.get(name) for one in everyone.values()]
         columns.append([f"{_decimal(one)} {decimal_interval(one)}".strip() if one else "" for one in powers])
     header = ["", "kind", *(words(name) for name in names)]
     if RATIO in main.columns:
-        ratios = [Interval(*one.band(RATIO, [far])[0]) if RATIO in one.columns else None for one in everyone.values()]
+        ratios = [one.quantity(RATIO, far) if RATIO in one.columns else None for one in everyone.values()]
         columns.append([_shown(one) if one else "" for one in ratios])
         header.append(_HEADS[RATIO])
     at = f", and the best tokens per parameter at {_flop(far)}" if RATIO in main.columns else ""
@@ -272,7 +273,7 @@ def _figure(label: str, found: Optima, printed: Optima, gallery: Gallery) -> Blo
     if shown == RATIO:
         caption += " Red: the 20 tokens per parameter of Chinchilla 70B."
     told = "; ".join(
-        f"{one_label} {_shown(Interval(*one.band(shown, [far])[0]))}"
+        f"{one_label} {_shown(one.quantity(shown, far))}"
         for one_label, one in {**found, **printed}.items() if shown in one.columns
     )  # fmt: skip
     alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {told}."
@@ -294,18 +295,18 @@ def _outside(beyond: float) -> str:
     return f"{amount(beyond)} × the {'largest' if beyond > 1 else 'smallest'} run"
 
 
-def _shown(number: Interval) -> str:
+def _shown(number: Estimate) -> str:
     return f"{amount_of(number)} {amount_interval(number)}".strip()
 
 
-def _cell(number: Interval, *, decimal: bool) -> str:
+def _cell(number: Estimate, *, decimal: bool) -> str:
     """Print a number above its interval."""
     if decimal:
         return f"{_decimal(number)}\n{decimal_interval(number)}".strip()
     return f"{amount_of(number)}\n{amount_interval(number)}".strip()
 
 
-def _decimal(number: Interval) -> str:
+def _decimal(number: Estimate) -> str:
     return rounded(number.value, spread(number))
 
 

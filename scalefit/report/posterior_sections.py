@@ -95,7 +95,7 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
         return blocks
     printed = {literal(paper.label): printed_number(paper, question.names) for paper in section.published}
     found = say.sources_of(usable, question, printed)
-    counted = say.intervals_sentence(found.beliefs, question.reference) if question.reference is not None else ""
+    counted = say.intervals_sentence(found.sources, question.reference) if question.reference is not None else ""
     blocks.append(paragraph(say.agreement_sentence(found), counted))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
     shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
@@ -133,7 +133,7 @@ def _ranked(fits: Fits, section: Section) -> list[Block]:
     """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
     found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    said = literal(" ".join(map(capital, [*replace(found, beliefs=(), agreement=None).verdict, *found.notes])))
+    said = literal(" ".join(map(capital, [*replace(found, sources=(), agreement=None).verdict, *found.notes])))
     blocks = [paragraph(said.replace(found.split, rule_words(found.split)) if found.split else said)]
     blocks += [tables.laws_table(found.laws)] if found.laws else []
     blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []

@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scalefit.comparison import Comparison, Evidence, HeldOut
-from scalefit.comparison.beliefs import KINDS, Belief, beliefs_of
 from scalefit.comparison.crossval import CrossValidation, LawScore
 from scalefit.comparison.extrapolate import LEVEL
 from scalefit.comparison.result import bayes_factor, chance
+from scalefit.comparison.sources import Compared, compared_of
 from scalefit.escape import literal
+from scalefit.estimate import SPREADS, Estimate
 from scalefit.names import Key, read_name, split_names, spread_name
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
-from scalefit.records import CONVERGED, NOT_CONVERGED, Estimate
+from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.sentences import percent, plain, words
@@ -166,22 +167,22 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
 
 def sources_table(comparison: Comparison) -> Block:
     """Return what each source says of one parameter, and what its uncertainty means."""
-    shown = comparison.beliefs
+    shown = comparison.sources
     columns = [
         [literal(one.label) for one in shown],
         [_kind(one) for one in shown],
-        align_decimals([plus_minus(one.value, one.se) for one in shown]),
-        [rounded_interval(one.lo, one.hi, one.se) for one in shown],
+        align_decimals([plus_minus(one.estimate.value, one.estimate.se) for one in shown]),
+        [rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) for one in shown],
     ]
-    level = f"{shown[0].level:.0%}"
+    level = f"{shown[0].estimate.probability:.0%}"
     header = ["source", "kind", "value", f"{level} interval"]
     question = Question((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
     caption = f"What each source says of {letters}."
     if comparison.region is not None:
         header.append(question.near)
-        columns.append([chance(one.inside(comparison.region)) for one in shown])
-        meanings = {one.kind: KINDS[one.kind] for one in shown}
+        columns.append([chance(one.estimate.inside(comparison.region)) for one in shown])
+        meanings = {one.estimate.spread: SPREADS[one.estimate.spread] for one in shown}
         said = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
         caption += f" What the last column is, by kind: {said}."
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
@@ -303,12 +304,12 @@ def _probability(label: str, fit: Fit, question: Question) -> str:
     known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
     if not known & set(map(read_name, question.names)) or question.region is None:
         return ""
-    told = beliefs_of(fit, question.names, label)
-    return chance(told[0].inside(question.region)) if len(told) == 1 else ""
+    told = compared_of(fit, question.names, label)
+    return chance(told[0].estimate.inside(question.region)) if len(told) == 1 else ""
 
 
-def _kind(one: Belief) -> str:
-    return one.kind if one.status in (CONVERGED, "printed") else f"{one.kind}, {one.status}"
+def _kind(one: Compared) -> str:
+    return one.estimate.spread if one.status in (CONVERGED, "printed") else f"{one.estimate.spread}, {one.status}"
 
 
 def _count(value: float) -> str:

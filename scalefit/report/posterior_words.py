@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from scalefit.comparison import Comparison
-from scalefit.comparison.beliefs import Belief, beliefs_of, published_belief
 from scalefit.comparison.differences import agreement
 from scalefit.comparison.result import SURE, UNLIKELY, chance
+from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal, visible
 from scalefit.law.typeset import GREEK
@@ -121,10 +121,10 @@ def probability_sentence(fits: Mapping[str, Fit], question: Question) -> str:
     asked = f"that the {role(first, own_name(first, question.names))} is {question.near}"
     failed = [f"“{label}” ({fit.status})" for label, fit in fits.items() if fit.status != CONVERGED]
     found = {
-        label: one.inside(question.region)
+        label: one.estimate.inside(question.region)
         for label, fit in fits.items()
         if fit.status == CONVERGED and question.region is not None
-        for one in beliefs_of(fit, question.names, label)
+        for one in compared_of(fit, question.names, label)
     }
     left_out = f" Without an answer: {join(failed)}." if failed else ""
     if not found:
@@ -166,11 +166,11 @@ def sources_of(
     Comparison
         Without evidence, laws or extrapolation.
     """
-    told = [one for label, fit in fits.items() for one in beliefs_of(fit, question.names, label)]
-    shown = [published_belief(label, one.value, one.uncertainty) for label, one in (printed or {}).items()]
+    told = [one for label, fit in fits.items() for one in compared_of(fit, question.names, label)]
+    shown = [compared_published(label, one.value, one.uncertainty) for label, one in (printed or {}).items()]
     counted = agreement([one for one in told if one.status == CONVERGED])
     return Comparison(
-        ",".join(question.names), question.reference, question.region, beliefs=(*told, *shown), differences=(),
+        ",".join(question.names), question.reference, question.region, sources=(*told, *shown), differences=(),
         agreement=counted,
     )  # fmt: skip
 
@@ -182,15 +182,15 @@ def agreement_sentence(comparison: Comparison) -> str:
         return "No two of these fits have rows of their own, so whether they agree cannot be asked."
     said = literal(" ".join(silent.verdict))
     doubtful = [
-        f"{literal(one.label)} ({one.status})" for one in comparison.beliefs if one.status not in (CONVERGED, "printed")
+        f"{literal(one.label)} ({one.status})" for one in comparison.sources if one.status not in (CONVERGED, "printed")
     ]
     return f"{said} Not counted, because they have no answer: {join(doubtful)}." if doubtful else said
 
 
-def intervals_sentence(beliefs: Sequence[Belief], reference: float) -> str:
+def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
     """Count the intervals that exclude a number."""
-    fitted = [one for one in beliefs if one.status != "printed"]
-    out = [literal(one.label) for one in fitted if not one.lo <= reference <= one.hi]
+    fitted = [one for one in sources if one.status != "printed"]
+    out = [literal(one.label) for one in fitted if not one.estimate.lo <= reference <= one.estimate.hi]
     verb = "excludes" if len(out) == 1 else "exclude"
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scalefit.escape import literal
+from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
 from scalefit.names import Key, read_name, spread_name
-from scalefit.records import CONVERGED, Estimate
+from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit

@@ -61,7 +61,9 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
         )
         caption += ", probability of the shaded region." if found.region else "."
         alt = "; ".join(
-            f"{one.choice.label}: {plus_minus(one.mean, one.sd)}" for one in found.answers if len(one.draws)
+            f"{one.choice.label}: {plus_minus(one.estimate.value, one.estimate.se)}"
+            for one in found.answers
+            if one.estimate.is_known
         )
         blocks.append(gallery.keep(found.plot(words=section.words), caption, alt) | {"floating": False})
     return blocks

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scalefit.escape import literal
+from scalefit.estimate import Estimate
 from scalefit.names import read_name
-from scalefit.records import CONVERGED, Estimate
+from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.estimate import Estimate
 from scalefit.names import Key, parse_name
 from scalefit.robustness.variations import LOSSES, Choice
 from scalefit.rounding import plus_minus, rounded
@@ -31,46 +32,41 @@ class Answer:
     ----------
     choice : Choice
         What was chosen.
-    engine : str
-        ``posterior``, or ``bootstrap, not a posterior``.
     status : str
         ``converged`` and its like, or ``failed``.
     reason : str
         Why there are no numbers, or what limits them.
     n_rows : int or None
         Rows used.
-    mean, sd, lo, hi : float
-        Posterior mean, standard deviation and interval; of a bootstrap the estimate, the standard error and the
-        percentile interval. NaN where there is nothing to trust.
+    estimate : Estimate
+        Of the parameter, from a posterior or a bootstrap; without a number where there is nothing to trust.
     khat : float or None
         Of importance sampling.
     path : str
         ``fast`` or ``full``; empty for a bootstrap.
-    draws : array, shape (R,)
-        Equally weighted draws, or replicates; empty where there is nothing to trust.
     """
 
     choice: Choice
-    engine: str
     status: str
     reason: str
     n_rows: int | None
-    mean: float
-    sd: float
-    lo: float
-    hi: float
+    estimate: Estimate
     khat: float | None
     path: str
-    draws: Array
+
+    @property
+    def engine(self) -> str:
+        """``posterior``, or ``bootstrap, not a posterior``."""
+        return POSTERIOR if self.estimate.spread == "posterior" else BOOTSTRAP
 
     @property
     def is_posterior(self) -> bool:
         """Whether its draws are a posterior that can be trusted."""
-        return self.engine == POSTERIOR and len(self.draws) > 0
+        return self.engine == POSTERIOR and self.estimate.is_known
 
     def probability(self, lo: float, hi: float) -> float:
         """Posterior probability between two values; NaN for a bootstrap, which has none."""
-        return float(np.mean((self.draws >= lo) & (self.draws < hi))) if self.is_posterior else np.nan
+        return self.estimate.inside((lo, hi)) if self.is_posterior else np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +123,13 @@ class Sensitivity:
     @property
     def exit_code(self) -> int:
         """0 when the base has an answer, 1 when not."""
-        return 0 if len(self.base.draws) else 1
+        return 0 if self.base.estimate.is_known else 1
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per set of choices.
 
-        ``choice, n_rows, engine, mean, sd, lo, hi, move`` (from the base, in the base's standard deviations),
+        ``choice, n_rows, engine, estimate, se, lo, hi, move`` (from the base, in the base's standard deviations),
         ``inside`` (probability of the region), ``below`` and ``above`` (of each side of the reference), ``verdict,
         khat, path, status, reason``. Probabilities are of posteriors; a bootstrap has none.
         """
@@ -141,7 +137,8 @@ class Sensitivity:
 
     def _row(self, one: Answer) -> dict[str, Any]:
         row: dict[str, Any] = {"choice": one.choice.label, "n_rows": one.n_rows, "engine": one.engine}
-        row |= {"mean": one.mean, "sd": one.sd, "lo": one.lo, "hi": one.hi, "move": self.move(one)}
+        number = one.estimate
+        row |= {"estimate": number.value, "se": number.se, "lo": number.lo, "hi": number.hi, "move": self.move(one)}
         if self.region is not None:
             row["inside"] = one.probability(*self.region)
         if self.reference is not None:
@@ -158,7 +155,7 @@ class Sensitivity:
 
     def move(self, one: Answer) -> float:
         """Distance of a row from the base, in standard deviations of the base."""
-        return (one.mean - self.base.mean) / self.base.sd
+        return (one.estimate.value - self.base.estimate.value) / self.base.estimate.se
 
     def verdict(self, one: Answer) -> str:
         """Say in a word what a posterior says about the region, or about the reference where there is no region.
@@ -173,7 +170,9 @@ class Sensitivity:
             return "inside" if inside >= self.level else "outside" if inside <= 1 - self.level else "open"
         if self.reference is None:
             return ""
-        return "above" if self.reference > one.hi else "below" if self.reference < one.lo else "within"
+        return (
+            "above" if self.reference > one.estimate.hi else "below" if self.reference < one.estimate.lo else "within"
+        )
 
     def summary(self) -> str:
         """Return the result as text: how far the answer moves, what moves it, whether the verdict holds; the table."""
@@ -185,18 +184,18 @@ class Sensitivity:
 
     def sentences(self) -> list[str]:
         """Return what the table says, in sentences."""
-        failed = [one for one in self.answers if not len(one.draws)]
+        failed = [one for one in self.answers if not one.estimate.is_known]
         tail = [f"No answer for {one.choice.label}: {one.reason}" for one in failed]
-        if not len(self.base.draws):
+        if not self.base.estimate.is_known:
             return ["The base has no answer, so there is nothing to measure moves from.", *tail]
         name = "posterior mean" if self.base.is_posterior else "estimate"
-        value = plus_minus(self.base.mean, self.base.sd)
+        value = plus_minus(self.base.estimate.value, self.base.estimate.se)
         said = [f"Base: {self.param} = {value} ({name}, {self.base.n_rows} rows, prior {self.base_prior})."]
         posteriors = [one for one in self.answers if one.is_posterior]
         said += self._spread(posteriors)
         if self.asked:
             said += self._verdicts(posteriors)
-        boots = [one for one in self.answers if one.engine == BOOTSTRAP and len(one.draws)]
+        boots = [one for one in self.answers if one.engine == BOOTSTRAP and one.estimate.is_known]
         if boots:
             said.append(self._bootstraps(boots))
         return [*said, *tail]
@@ -205,11 +204,11 @@ class Sensitivity:
         others = [one for one in posteriors if one is not self.base]
         if not others or not self.base.is_posterior:
             return []
-        low, high = (pick(posteriors, key=lambda one: one.mean) for pick in (min, max))
+        low, high = (pick(posteriors, key=lambda one: one.estimate.value) for pick in (min, max))
         most = max(others, key=lambda one: abs(self.move(one)))
         number = "1 other choice" if len(others) == 1 else f"{len(others)} other choices"
-        ends = [f"{rounded(one.mean, one.sd)} ({one.choice.label})" for one in (low, high)]
-        wide = (high.mean - low.mean) / self.base.sd
+        ends = [f"{rounded(one.estimate.value, one.estimate.se)} ({one.choice.label})" for one in (low, high)]
+        wide = (high.estimate.value - low.estimate.value) / self.base.estimate.se
         said = [
             f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {wide:.1f} times the base's own "
             "standard deviation."
@@ -217,7 +216,7 @@ class Sensitivity:
         if abs(self.move(most)) < SMALL_MOVE:
             return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
         said.append(f"{most.choice.label} moves it most, by {self.move(most):+.1f} of it.")
-        widths = [one.sd / self.base.sd for one in posteriors]
+        widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
         if max(widths) > 1.25 or min(widths) < 0.8:
             said.append(
                 f"The standard deviation itself runs from {min(widths):.2f} to {max(widths):.2f} of the base's."
@@ -260,7 +259,7 @@ class Sensitivity:
 
     def _bootstraps(self, boots: list[Answer]) -> str:
         parts = [
-            f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.mean, one.sd)}"
+            f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.estimate.value, one.estimate.se)}"
             + (f" with {rest}" if (rest := _but(one, "likelihood")) else "")
             for one in boots[:4]
         ]
@@ -271,12 +270,16 @@ class Sensitivity:
         frame = self.table
         shown = pd.DataFrame({"choice": frame["choice"], "rows": [one.n_rows or "" for one in self.answers]})
         shown["engine"] = ["posterior" if one.engine == POSTERIOR else "bootstrap" for one in self.answers]
-        good = [bool(len(one.draws)) for one in self.answers]
+        numbers = [one.estimate for one in self.answers]
+        good = [one.is_known for one in numbers]
         shown[self.param] = [
-            plus_minus(one.mean, one.sd) if fine else "" for one, fine in zip(self.answers, good, strict=True)
+            plus_minus(one.estimate.value, one.estimate.se) if fine else ""
+            for one, fine in zip(self.answers, good, strict=True)
         ]
         shown[f"{self.level:.0%} interval"] = [
-            f"{rounded(one.lo, one.sd)} to {rounded(one.hi, one.sd)}" if fine else ""
+            f"{rounded(one.estimate.lo, one.estimate.se)} to {rounded(one.estimate.hi, one.estimate.se)}"
+            if fine
+            else ""
             for one, fine in zip(self.answers, good, strict=True)
         ]
         shown["move"] = [f"{move:+.1f}" if np.isfinite(move) else "" for move in frame["move"]]
@@ -292,7 +295,8 @@ class Sensitivity:
 
         bars = [
             Bar(
-                one.choice.changed, one.mean, one.lo, one.hi, one.sd, one.engine == BOOTSTRAP,
+                one.choice.changed, one.estimate.value, one.estimate.lo, one.estimate.hi, one.estimate.se,
+                one.engine == BOOTSTRAP,
                 None if self.region is None else one.probability(*self.region), one.n_rows, one.reason,
             )
             for one in self.answers
@@ -306,7 +310,9 @@ class Sensitivity:
         ``identity`` holds the ``coefficient`` of the parameter and its ``level`` as a list of labels.
         """
         rows = [
-            {name: _plain(value) for name, value in self._row(one).items()} | {"options": one.choice.options}
+            {name: _plain(value) for name, value in self._row(one).items() if name not in ("lo", "hi")}
+            | one.estimate.numbers()
+            | {"options": one.choice.options}
             for one in self.answers
         ]
         return {

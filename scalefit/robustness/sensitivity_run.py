@@ -11,6 +11,7 @@ import pandas as pd
 
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError, closest
+from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
 from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
@@ -24,7 +25,7 @@ from scalefit.problem import build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
-from scalefit.robustness.sensitivity_result import BOOTSTRAP, FAILED, POSTERIOR, Answer, Sensitivity
+from scalefit.robustness.sensitivity_result import FAILED, Answer, Sensitivity
 from scalefit.robustness.variations import (
     LOSSES,
     Choice,
@@ -96,7 +97,7 @@ def sensitivity(
         fit_choice, dict(zip(keys, arguments, strict=True)), where, shared=shared, stage="fitting each choice",
         progress=progress,
     )  # fmt: skip
-    answers = tuple(_answer(one, cells[key]) for key, one in zip(keys, choices, strict=True))
+    answers = tuple(_answer(one, cells[key], asked.key, how.level) for key, one in zip(keys, choices, strict=True))
     region = None if asked.region is None else (asked.region[0], asked.region[1])
     return Sensitivity(
         str(law), name, table.name, table.sha256, asked.reference, region, how.level, asked.design, prior, answers,
@@ -138,7 +139,8 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``n_rows, status, message``, and where the fit can be trusted ``mean, sd, lo, hi, khat, path, draws``.
+        ``n_rows, status, message``, and where the fit can be trusted ``estimate`` (value, error, ends of the interval),
+        ``kind, khat, path, draws``.
     """
     frame, rows = unpack_frame(cell["table"]), restore(Rows, cell["rows"])
     if cell["engine"] == Bayes.engine:
@@ -154,7 +156,7 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer_record(result: Fit, param: str) -> dict[str, Any]:
-    record = {"n_rows": result.n_rows, "status": result.status, "message": result.message}
+    record: dict[str, Any] = {"n_rows": result.n_rows, "status": result.status, "message": result.message}
     if result.status == NOT_CONVERGED:
         return record
     if param not in result:
@@ -162,18 +164,21 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
     found, draws = result[param], result.draws(param)
     posterior = result.posterior
     return record | {
-        "mean": found.value, "sd": found.se, "lo": found.lo, "hi": found.hi,
+        "estimate": [found.value, found.se, found.lo, found.hi], "kind": found.kind,
         "khat": posterior.khat if posterior else None, "path": posterior.path if posterior else "",
         "draws": [float(f"{value:.6g}") for value in draws[np.isfinite(draws)]],
     }  # fmt: skip
 
 
-def _answer(choice: Choice, cell: JobResult) -> Answer:
-    engine = BOOTSTRAP if choice.options["likelihood"] in LOSSES else POSTERIOR
+def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> Answer:
+    """Make a row of what a job returned; a job that failed leaves no number."""
     found = cell.value or {"status": FAILED, "message": cell.reason}
     quiet = found["status"] == "converged"
-    mean, sd, lo, hi = (float(found.get(name, np.nan)) for name in ("mean", "sd", "lo", "hi"))
+    spread: Spread = "bootstrap" if choice.options["likelihood"] in LOSSES else "posterior"
+    value, se, lo, hi = map(float, found.get("estimate", [np.nan] * 4))
+    draws = np.array(found["draws"], dtype=float) if "draws" in found else None
+    one = Estimate(param[0], found.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
     return Answer(
-        choice, engine, found["status"], "" if quiet else found["message"], found.get("n_rows"), mean, sd, lo, hi,
-        found.get("khat"), found.get("path", ""), np.array(found.get("draws", []), dtype=float),
+        choice, found["status"], "" if quiet else found["message"], found.get("n_rows"), one, found.get("khat"),
+        found.get("path", ""),
     )  # fmt: skip

@@ -260,7 +260,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "comparison/beliefs.py",
+        "comparison/sources.py",
         "tests/test_compare.py",
         (
             ("error = self.se / self.value", "error = self.se"),
