@@ -393,7 +393,7 @@ def test_residuals_are_of_the_mean_prediction(shifted: Fit) -> None:
 
 
 def test_names_of_axes(pooled: Fit) -> None:
-    free = replace(pooled, objective=replace(pooled.objective, exponents="free"))
+    free = replace(pooled, options=replace(pooled.options, exponents="free"))
     assert axis_name(pooled, "alpha[a]") == "$\\alpha$, a"
     assert axis_name(pooled, "A[a]") == "ln $A$, a"
     assert axis_name(free, "sd(alpha)") == "sd of $\\alpha$"

@@ -133,7 +133,7 @@ def test_printed_numbers_are_shown_and_not_counted() -> None:
     paper = printed_number(Published("Liu et al.", "liu2025"), ("a_m", "alpha"))
     assert isinstance(paper, PublishedValue)
     found = say.sources_of({"a": posterior(1.0, table="a"), "b": posterior(1.01, table="b")}, ONE, {"print": paper})
-    assert [one.kind for one in found.sources] == ["posterior", "posterior", "published"]
+    assert [one.estimate.spread for one in found.sources] == ["posterior", "posterior", "published"]
     assert found.agreement is not None
     assert found.agreement.labels == ("a", "b")
     assert "sources agree within their errors" in say.agreement_sentence(found)
