@@ -1,0 +1,456 @@
+"""The losses of checkpoints on texts, as a table that fits and posteriors take.
+
+The loss of a token is -ln of the probability that the model gave it, in nats; logits are of the precision asked for,
+everything after them is float64. Nothing is fetched, and no code that a checkpoint brings is run.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.errors import DataError, closest
+from scalefit.files import write_atomically
+from scalefit.limits import check_count
+from scalefit.models.folder import DIGITS, CheckpointFolder, run_names
+from scalefit.models.loading import LanguageModel, check_device, lacks_memory, need_libraries, quiet
+from scalefit.models.windows import Window, cut_windows
+
+__all__ = ["BOS", "COLUMNS", "DEVICES", "DTYPES", "Scoring", "Text", "measure_losses", "score_windows"]
+
+Report = Callable[[str, int, int], None]
+Row = dict[str, str]
+
+DTYPES: Final = ("float32", "bfloat16")
+DEVICES: Final = ("cpu", "cuda")
+BOS: Final = ("auto", "yes", "no")
+
+COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
+    "family": str, "run": str, "eval_set": str, "params": int, "params_non_embedding": int, "width": int, "depth": int,
+    "vocab": int, "loss": float, "loss_se": float, "bits_per_byte": float, "tokens_scored": int, "bytes": int,
+    "unknown": int, "windows": int, "context": int, "stride": int, "max_tokens": int, "bos": str, "dtype": str,
+    "device": str, "checkpoint_digest": str, "text_digest": str, "software": str,
+})  # fmt: skip
+"""Columns of the table of losses, and their types."""
+
+IDENTITY: Final = ("checkpoint_digest", "text_digest", "context", "stride", "max_tokens", "bos", "dtype")
+LABELS: Final = ("family", "run", "eval_set")
+LOGITS: Final = 1 << 28  # of one batch, where its size is not given: 1 GiB in float32
+BLOCK: Final = 1 << 24  # logits that are converted to float64 at a time: 128 MiB
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a text is scored.
+
+    Parameters
+    ----------
+    context : int
+        Tokens of a window. The same for all models, so that their losses can be compared.
+    stride : int or None
+        Tokens from one window to the next, at most ``context - 1``, which is what None means. Fewer give every token
+        more context and take more time.
+    max_tokens : int or None
+        Score the beginning of each text only, of so many tokens.
+    batch : int or None
+        Windows that are scored together; None takes as many as make 1 GiB of logits. It changes no more than the
+        rounding.
+    dtype : {"float32", "bfloat16"}
+        Precision of weights and logits; sums are float64.
+    device : {"cpu", "cuda"}
+        Where the model runs.
+    bos : {"auto", "yes", "no"}
+        Whether each window starts with the tokenizer's token for the beginning of a text; ``"auto"`` does as the
+        tokenizer does.
+
+    Raises
+    ------
+    DataError
+        For a value that is not one of these.
+
+    Examples
+    --------
+    >>> Scoring(context=512).stride_used
+    511
+    """
+
+    context: int = 1024
+    stride: int | None = None
+    max_tokens: int | None = None
+    batch: int | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    bos: str = "auto"
+
+    def __post_init__(self) -> None:
+        cut_windows(2, self.context, self.stride_used, bos=True)
+        for name, least in (("max_tokens", 2), ("batch", 1)):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), least=least)
+        for name, choices in (("dtype", DTYPES), ("device", DEVICES), ("bos", BOS)):
+            if getattr(self, name) not in choices:
+                raise DataError(f"{name} is {getattr(self, name)!r}; {closest(str(getattr(self, name)), choices)}")
+
+    @property
+    def stride_used(self) -> int:
+        """The stride, also where it is left to the context."""
+        return self.context - 1 if self.stride is None else self.stride
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to be scored.
+
+    Parameters
+    ----------
+    name : str
+        Its label in the table.
+    path : Path
+        Its file, in UTF-8.
+    """
+
+    name: str
+    path: Path
+
+    @cached_property
+    def content(self) -> str:
+        """The text itself, without a byte order mark; line ends are as they are."""
+        try:
+            text = self.path.read_bytes().decode("utf-8-sig")
+        except OSError as error:
+            raise DataError(f"{str(self.path)!r} cannot be read: {error.strerror}; give a file of text") from None
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{str(self.path)!r} is not UTF-8 (byte {error.start + 1:,}); convert it, as with: iconv -t UTF-8"
+            ) from None
+        if not text:
+            raise DataError(f"{str(self.path)!r} is empty; give a file of text")
+        return text
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the characters, whatever the file is called."""
+        return f"sha256:{hashlib.sha256(self.content.encode()).hexdigest()[:DIGITS]}"
+
+
+def measure_losses(
+    checkpoints: Sequence[str | os.PathLike[str]],
+    texts: Sequence[str | os.PathLike[str]],
+    scoring: Scoring | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    family: str | None = None,
+    progress: Report | None = None,
+) -> pd.DataFrame:
+    """Measure the loss of each checkpoint on each text.
+
+    Parameters
+    ----------
+    checkpoints : sequence of path
+        Local folders as Hugging Face lays them out: config.json, weights, tokenizer.
+    texts : sequence of path
+        Files of text in UTF-8, none of which the models should have been trained on.
+    scoring : Scoring, optional
+        How; :class:`Scoring` as it stands when omitted.
+    out : path, optional
+        A CSV file to which each row is added as soon as it is measured. Rows that are in it already and were measured
+        on the same weights, text and settings are not measured again; all others in it stay.
+    family : str, optional
+        The label of these checkpoints in the column ``family``; the architecture when omitted.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    DataFrame
+        One row per checkpoint and text, with the columns of :data:`COLUMNS`. ``loss`` is in nats per token,
+        ``loss_se`` its standard error over windows of this text (NaN for a single one), ``bits_per_byte`` the same
+        loss per byte of the text, which can be compared between tokenizers; ``unknown`` counts tokens that stand for
+        something that the tokenizer does not know, which makes both losses too small.
+
+    Raises
+    ------
+    DataError
+        For a folder, text or option that cannot be used. Whatever was measured before is in ``out``.
+    MissingExtra
+        Without the extra ``models``.
+
+    Examples
+    --------
+    >>> measure_losses(["no/such/folder"], ["text.txt"])
+    Traceback (most recent call last):
+    scalefit.errors.DataError: 'no/such/folder' does not exist; give the folder of a checkpoint, with config.json, \
+weights and a tokenizer
+    """
+    need_libraries()
+    scoring = Scoring() if scoring is None else scoring
+    if not checkpoints or not texts:
+        raise DataError("at least one checkpoint and one text are needed")
+    opened = [
+        (name, LanguageModel(CheckpointFolder.read(path), dtype=scoring.dtype, device=scoring.device))
+        for name, path in zip(run_names(checkpoints), checkpoints, strict=True)
+    ]
+    read = _read_texts(texts)
+    check_device(scoring.device)
+    for name, one in opened:
+        if one.longest is not None and scoring.context > one.longest:
+            raise DataError(
+                f"context is {scoring.context}, and {name} has been made for at most {one.longest} positions; give a "
+                "context of at most that, the same for all models that are compared"
+            )
+    table = _Table(out)
+    rows = []
+    for name, one in opened:
+        label = family or one.folder.config["model_type"]
+        weights = one.folder.digest(progress)
+        bos = one.beginning(scoring.bos)
+        for text in read:
+            labels = {"family": label, "run": name, "eval_set": text.name}
+            asked = _identity(weights, text, scoring, bos)
+            row = table.row(asked)
+            if row is None:
+                row = asked | _measured(one, text, scoring, bos, name, progress)
+            rows.append(table.keep(row | labels))
+        one.close()
+    return _frame(rows)
+
+
+def _read_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Text]:
+    """Read the texts, each with the name that it has in the table."""
+    texts = [Text(Path(path).stem, Path(path)) for path in paths]
+    for place, one in enumerate(texts):
+        if one.name in [other.name for other in texts[:place]]:
+            raise DataError(f"two texts are called {one.name!r}, which is their label in the table; rename one")
+        _ = one.content
+    return texts
+
+
+def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) -> Row:
+    """Return what makes two measurements the same."""
+    return {
+        "checkpoint_digest": checkpoint,
+        "text_digest": text.digest,
+        "context": str(scoring.context),
+        "stride": str(scoring.stride_used),
+        "max_tokens": "" if scoring.max_tokens is None else str(scoring.max_tokens),
+        "bos": "no" if bos is None else "yes",
+        "dtype": scoring.dtype,
+    }
+
+
+def _measured(
+    one: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Report | None
+) -> Row:
+    """Score a text, and return what came out."""
+    import torch
+    import transformers
+
+    ids, spans, unknown = one.encode(text.content, scoring.max_tokens)
+    if len(ids) < 2:
+        raise DataError(f"{str(text.path)!r} is {len(ids) or 'no'} token for {run}; at least 2 are needed")
+    rows = one.model.get_input_embeddings().weight.shape[0]
+    if ids.max() >= rows:
+        raise DataError(
+            f"the tokenizer of {run} gives token {ids.max()}, and the model has {rows:,} only; give the tokenizer "
+            "that the model was trained with"
+        )
+    windows = cut_windows(len(ids), scoring.context, scoring.stride_used, bos=bos is not None)
+    stage = f"{run} on {text.name}"
+    sums = score_windows(one.model, ids, windows, bos=bos, batch=scoring.batch, stage=stage, progress=progress)
+    if not np.isfinite(sums).all():
+        raise DataError(f"the loss of {stage} is not finite; check the weights, or give dtype float32")
+    counts = np.array([window.end - window.first for window in windows], dtype=float)
+    n_bytes = int(spans[-1, 1] - spans[windows[0].first, 0])
+    loss = math.fsum(sums) / math.fsum(counts)
+    record: dict[str, Any] = one.size._asdict() | {
+        "loss": loss,
+        "loss_se": _error_over_windows(sums, counts),
+        "bits_per_byte": math.fsum(sums) / (n_bytes * math.log(2)),
+        "tokens_scored": int(counts.sum()),
+        "bytes": n_bytes,
+        "unknown": unknown,
+        "windows": len(windows),
+        "device": scoring.device,
+        "software": f"torch {torch.__version__}, transformers {transformers.__version__}",
+    }
+    return {name: "" if value is None else str(value) for name, value in record.items()}
+
+
+def _error_over_windows(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float | None:
+    """Return the standard error of the mean over tokens by windows; None for a single window.
+
+    The loss is a ratio of sums over windows, so its error is that of the residuals ``sum - loss * count``. It tells how
+    much the loss would differ on other stretches of such a text; a correlation between windows is not in it.
+    """
+    if len(sums) < 2:
+        return None
+    residuals = sums - counts * (sums.sum() / counts.sum())
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum()) / counts.sum())
+
+
+def score_windows(
+    model: Any,
+    ids: NDArray[np.int64],
+    windows: Sequence[Window],
+    *,
+    bos: int | None = None,
+    batch: int | None = None,
+    stage: str = "scoring",
+    progress: Report | None = None,
+) -> NDArray[np.float64]:
+    """Sum the losses of the tokens that each window scores.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    ids : array of int, shape (n,)
+        The text.
+    windows : sequence of Window
+        As from :func:`scalefit.models.windows.cut_windows`.
+    bos : int, optional
+        The token that is put before each window.
+    batch : int, optional
+        Windows that are scored together.
+    stage : str
+        What is done, for ``progress``.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``, in windows.
+
+    Returns
+    -------
+    array, shape (len(windows),)
+        Nats.
+
+    Raises
+    ------
+    DataError
+        When memory is not enough for a batch.
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    text = torch.as_tensor(ids)
+    sums = np.zeros(len(windows))
+    for group in _groups(windows, _batch_size(model, windows, batch)):
+        if progress is not None:
+            progress(stage, group[0], len(windows))
+        held = [windows[place] for place in group]
+        tokens = torch.stack([text[one.begin : one.end] for one in held])
+        if bos is not None:
+            tokens = torch.cat([tokens.new_full((len(held), 1), bos), tokens], dim=1)
+        tokens = tokens.to(device)
+        try:
+            with torch.inference_mode(), quiet():
+                logits = model(tokens[:, :-1], use_cache=False).logits
+                for row, (place, one) in enumerate(zip(group, held, strict=True)):
+                    scored = one.end - one.first
+                    sums[place] = _sum_of_losses(logits[row, -scored:], tokens[row, -scored:])
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            raise DataError(
+                f"there is not enough memory on {device} for {len(held)} windows of {tokens.shape[1]} tokens; give a "
+                "smaller batch or context"
+            ) from None
+    return sums
+
+
+def _sum_of_losses(logits: Any, targets: Any) -> float:
+    """Sum -ln p over tokens, in float64: in float32 ln V alone would be wrong by 5e-7."""
+    import torch
+
+    total, rows = 0.0, max(1, BLOCK // logits.shape[-1])
+    for start in range(0, len(targets), rows):
+        exact = logits[start : start + rows].double()
+        chosen = exact.gather(1, targets[start : start + rows, None])[:, 0]
+        total += float((torch.logsumexp(exact, dim=1) - chosen).sum())
+    return total
+
+
+def _batch_size(model: Any, windows: Sequence[Window], batch: int | None) -> int:
+    if batch is not None:
+        return batch
+    longest = max(one.end - one.begin for one in windows)
+    vocab = int(model.get_input_embeddings().weight.shape[0])
+    return max(1, LOGITS // (longest * vocab))
+
+
+def _groups(windows: Sequence[Window], size: int) -> list[list[int]]:
+    """Put windows of one length together, so that nothing is ever filled up; only the last one is shorter."""
+    groups: list[list[int]] = []
+    for place, one in enumerate(windows):
+        before = windows[groups[-1][0]] if groups else None
+        if before is not None and len(groups[-1]) < size and one.end - one.begin == before.end - before.begin:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
+
+
+class _Table:
+    """The file of rows: what is in it stays, and every new row is written at once."""
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = None if path is None else Path(path)
+        self._rows = [] if self._path is None or not self._path.exists() else _read_rows(self._path)
+
+    def row(self, identity: Row) -> Row | None:
+        """Return the row that was measured on the same."""
+        return next((one for one in self._rows if _same(one, identity)), None)
+
+    def keep(self, row: Row) -> Row:
+        """Put a row in the place of the one that was measured on the same, or at the end."""
+        place = next((at for at, one in enumerate(self._rows) if _same(one, row)), len(self._rows))
+        if self._rows[place : place + 1] != [row]:
+            self._rows[place : place + 1] = [row]
+            if self._path is not None:
+                write_atomically(self._path, _as_csv(self._rows))
+        return row
+
+
+def _same(one: Row, other: Row) -> bool:
+    return all(one[name] == other[name] for name in IDENTITY)
+
+
+def _as_csv(rows: Sequence[Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _read_rows(path: Path) -> list[Row]:
+    """Read the file as it was written; anything else is not ours to change."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
+        if not rows or any(set(one) != set(COLUMNS) or None in one.values() for one in rows):
+            raise ValueError("other columns")
+        _frame(rows)
+    except (OSError, ValueError, csv.Error):
+        raise DataError(f"{str(path)!r} exists and is not a table of losses; give another file as out") from None
+    return rows
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Give each column its type; a count that is not set makes the column one of floats."""
+    columns: dict[str, Any] = {}
+    for name, kind in COLUMNS.items():
+        cells = [one[name] for one in rows]
+        whole = kind is int and "" not in cells
+        columns[name] = cells if kind is str else [int(cell) if whole else float(cell or "nan") for cell in cells]
+    return pd.DataFrame(columns)
