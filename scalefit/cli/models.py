@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scalefit.cli.app import Json, app
-from scalefit.errors import DataError
+from scalefit.cli.effects import check_picture
 from scalefit.terminal import Progress, check_writable
 
 __all__ = ["heads", "shift_head", "superposition"]
@@ -49,7 +49,7 @@ def heads(
     from scalefit.models.words import sentence
 
     check_writable(out)
-    _check_picture(plot)
+    check_picture(plot)
     options = HeadOptions(
         tensor=tensor, rows=rows, counts=None if counts is None else str(counts), sample=sample, spectrum=spectrum
     )
@@ -90,7 +90,7 @@ def superposition(
     """
     from scalefit.models.theory import superposition as test_theory
 
-    _check_picture(plot)
+    check_picture(plot)
     with Progress() as progress:
         found = test_theory(table, losses, overlap=overlap, progress=progress)
     print(json.dumps(found.record(), indent=1) if as_json else found)
@@ -117,10 +117,3 @@ def shift_head(
 
     moved = shift(checkpoint, out, size=size, seed=seed)
     print(f"{out}: a vector of {size:g} times the rows' norm is added to every row of {moved}")
-
-
-def _check_picture(out: Path | None) -> None:
-    """Refuse a picture that cannot be drawn before the computing starts."""
-    check_writable(out)
-    if out is not None and out.suffix.lower() not in (".svg", ".png", ".pdf"):
-        raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")

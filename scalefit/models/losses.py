@@ -7,13 +7,11 @@ everything after them is float64. Nothing is fetched, and no code that a checkpo
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,11 +23,12 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.files import write_atomically
 from scalefit.limits import check_count
-from scalefit.models.folder import DIGITS, CheckpointFolder, run_names
+from scalefit.models.folder import CheckpointFolder, run_names
 from scalefit.models.loading import LanguageModel, check_device, lacks_memory, need_libraries, quiet
+from scalefit.models.text import Text, read_texts
 from scalefit.models.windows import Window, cut_windows
 
-__all__ = ["BOS", "COLUMNS", "DEVICES", "DTYPES", "Scoring", "Text", "measure_losses", "score_windows"]
+__all__ = ["BOS", "COLUMNS", "DEVICES", "DTYPES", "Scoring", "measure_losses", "score_windows"]
 
 Report = Callable[[str, int, int], None]
 Row = dict[str, str]
@@ -110,42 +109,6 @@ class Scoring:
         return self.context - 1 if self.stride is None else self.stride
 
 
-@dataclass(frozen=True)
-class Text:
-    """A text to be scored.
-
-    Parameters
-    ----------
-    name : str
-        Its label in the table.
-    path : Path
-        Its file, in UTF-8.
-    """
-
-    name: str
-    path: Path
-
-    @cached_property
-    def content(self) -> str:
-        """The text itself, without a byte order mark; line ends are as they are."""
-        try:
-            text = self.path.read_bytes().decode("utf-8-sig")
-        except OSError as error:
-            raise DataError(f"{str(self.path)!r} cannot be read: {error.strerror}; give a file of text") from None
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{str(self.path)!r} is not UTF-8 (byte {error.start + 1:,}); convert it, as with: iconv -t UTF-8"
-            ) from None
-        if not text:
-            raise DataError(f"{str(self.path)!r} is empty; give a file of text")
-        return text
-
-    @cached_property
-    def digest(self) -> str:
-        """Digest of the characters, whatever the file is called."""
-        return f"sha256:{hashlib.sha256(self.content.encode()).hexdigest()[:DIGITS]}"
-
-
 def measure_losses(
     checkpoints: Sequence[str | os.PathLike[str]],
     texts: Sequence[str | os.PathLike[str]],
@@ -203,7 +166,7 @@ weights and a tokenizer
         (name, LanguageModel(CheckpointFolder.read(path), dtype=scoring.dtype, device=scoring.device))
         for name, path in zip(run_names(checkpoints), checkpoints, strict=True)
     ]
-    read = _read_texts(texts)
+    read = read_texts(texts)
     check_device(scoring.device)
     for name, one in opened:
         if one.longest is not None and scoring.context > one.longest:
@@ -226,16 +189,6 @@ weights and a tokenizer
             rows.append(table.keep(row | labels))
         one.close()
     return _frame(rows)
-
-
-def _read_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Text]:
-    """Read the texts, each with the name that it has in the table."""
-    texts = [Text(Path(path).stem, Path(path)) for path in paths]
-    for place, one in enumerate(texts):
-        if one.name in [other.name for other in texts[:place]]:
-            raise DataError(f"two texts are called {one.name!r}, which is their label in the table; rename one")
-        _ = one.content
-    return texts
 
 
 def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) -> Row:
