@@ -241,6 +241,67 @@ def test_unknown_tokens_are_counted(tiny_models: Path, copied: Path, tmp_path: P
     assert (row["unknown"], row["tokens_scored"], row["bytes"]) == (2, 5, 10)
 
 
+# Tokens
+
+
+def test_a_tokenizer_is_taken_as_its_file_has_it(tiny_models: Path, tmp_path: Path, text: Path) -> None:
+    """transformers has rules of its own for tokens of Qwen, whatever the file says."""
+    settings = transformers.Qwen2Config(
+        vocab_size=tiny.VOCAB, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=64,
+    )  # fmt: skip
+    folder = saved(tiny.new_model(settings), tmp_path / "qwen", tiny_models / "gpt2-8")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    ids = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text.read_bytes().decode()).ids
+    table = measure_losses([folder], [text], Scoring(32))
+    assert table["tokens_scored"][0] == len(ids) - 1
+
+
+def test_a_tokenizer_of_two_files_gives_the_tokens_of_one(tiny_models: Path, tmp_path: Path, text: Path) -> None:
+    whole = Path(shutil.copytree(tiny_models / "gpt2-8", tmp_path / "whole"))
+    tokens = tokenizers.ByteLevelBPETokenizer()
+    tokens.train_from_iterator([text.read_bytes().decode()], vocab_size=300, show_progress=False)
+    tokens.save(str(whole / "tokenizer.json"))
+    parts = Path(shutil.copytree(whole, tmp_path / "parts"))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (parts / name).unlink()
+    tokens.save_model(str(parts))
+    table = measure_losses([whole, parts], [text], SHORT)
+    assert table["loss"][0] == table["loss"][1]
+    (parts / "merges.txt").unlink()
+    with pytest.raises(DataError, match="holds no tokenizer"):
+        measure_losses([parts], [text], SHORT)
+
+
+@pytest.mark.parametrize(
+    ("family", "add", "choice", "used"),
+    [
+        ("llama", None, "auto", "yes"),
+        ("gpt2", None, "auto", "no"),
+        ("gpt2", True, "auto", "yes"),
+        ("llama", False, "auto", "no"),
+        ("llama", None, "no", "no"),
+        ("gpt2", None, "yes", "yes"),
+    ],
+)
+def test_a_beginning_is_marked_as_the_tokenizer_says(
+    tiny_models: Path, tmp_path: Path, text: Path, family: str, add: bool | None, choice: str, used: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_models / f"{family}-8", tmp_path / "own"))
+    if add is not None:
+        edited(folder, "tokenizer_config.json", add_bos_token=add)
+    (row,) = measure_losses([folder], [text], Scoring(32, max_tokens=50, bos=choice)).to_dict("records")
+    assert (row["bos"], row["tokens_scored"]) == (used, 50 if used == "yes" else 49)
+
+
+def test_a_beginning_that_has_no_token_is_refused(copied: Path, text: Path) -> None:
+    edited(copied, "tokenizer_config.json", bos_token=None)
+    with pytest.raises(DataError, match="has no token for the beginning of a text; give bos=no"):
+        measure_losses([copied], [text], Scoring(32, bos="yes"))
+
+
 # Resuming
 
 
@@ -482,7 +543,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an adapter": (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter; merge it"),
     "a broken config": (lambda folder: (folder / "config.json").write_text("{"), "config.json' cannot be read"),
-    "a broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "the tokenizer of '{folder}'"),
+    "a broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "is no tokenizer"),
 }  # fmt: skip
 
 
@@ -586,7 +647,7 @@ def test_the_verb_prints_a_table_and_writes_it(run: Run, tiny_models: Path) -> N
     assert again == out
     code, out, err = run(*command, "--json")
     assert (code, err) == (0, "")
-    records = json.loads(out)
+    records = json.loads(out)["rows"]
     assert [one["loss"] for one in records] == pytest.approx(table["loss"], rel=1e-12)
     assert records[0]["max_tokens"] is None
 

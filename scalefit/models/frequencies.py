@@ -13,16 +13,17 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
-from scalefit.errors import DataError, MissingExtra
-from scalefit.files import brief, parse_json, write_atomically
+from scalefit.errors import DataError
+from scalefit.files import write_atomically
 from scalefit.models.text import read_texts
+from scalefit.models.tokens import WHOLE, read_tokenizer
 
 __all__ = ["DEFAULT_RANKS", "Exponent", "Frequencies", "count_tokens", "fit_exponent", "parse_ranks"]
 
@@ -30,7 +31,6 @@ Report = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
 
 DEFAULT_RANKS: Final = ((1, 100), (10, 1000), (100, 3000))
-FEATURE: Final = "counting tokens"
 PIECE: Final = 1 << 20  # characters that are encoded at a time, up to the next end of a line
 STEEPEST: Final = 50.0  # of an exponent; beyond it all tokens of a range are one
 
@@ -142,7 +142,8 @@ def count_tokens(
     Traceback (most recent call last):
     scalefit.errors.DataError: 'no/such/folder/tokenizer.json' does not exist; give the folder of a checkpoint with one
     """
-    reader = _open_tokenizer(Path(tokenizer))
+    path = Path(tokenizer)
+    reader = read_tokenizer(path / WHOLE if path.is_dir() or not path.suffix else path)
     read = read_texts(texts)
     counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     for text in read:
@@ -160,27 +161,6 @@ def count_tokens(
     order = ids[np.argsort(-counts[ids], kind="stable")]
     name = ", ".join(text.name for text in read)
     return Frequencies(order, counts[order], int(reader.get_vocab_size(with_added_tokens=True)), name)
-
-
-def _open_tokenizer(path: Path) -> Any:
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingExtra(FEATURE, "models") from None
-    path = path / "tokenizer.json" if path.is_dir() or not path.suffix else path
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{str(path)!r} {why}; give the folder of a checkpoint with one") from None
-    try:
-        parse_json(content)  # of the library's own message only its end would be of use
-        tokenizer = Tokenizer.from_str(content.decode())
-        tokenizer.no_truncation()  # some are stored with the length of the model they were made for
-        tokenizer.no_padding()
-    except Exception as error:  # which is all that tokenizers raises
-        raise DataError(f"{str(path)!r} is no tokenizer ({brief(error)}); fetch it again") from None
-    return tokenizer
 
 
 def _pieces(text: str) -> Iterable[str]:

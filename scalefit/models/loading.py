@@ -13,14 +13,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scalefit.errors import DataError, MissingExtra
 from scalefit.files import brief
 from scalefit.models.folder import CheckpointFolder
+from scalefit.models.tokens import WHOLE, beginning, read_tokenizer, untruncated
 
-__all__ = ["Encoded", "LanguageModel", "Size", "check_device", "lacks_memory", "need_libraries", "quiet"]
+__all__ = ["LanguageModel", "Size", "check_device", "lacks_memory", "need_libraries", "quiet"]
 
 FEATURE: Final = "measuring the losses of checkpoints"
 PROBE: Final = 8  # tokens on which a model is asked whether it sees what comes later
@@ -54,24 +52,6 @@ class Size(NamedTuple):
     width: int
     depth: int
     vocab: int
-
-
-class Encoded(NamedTuple):
-    """A text as tokens.
-
-    Parameters
-    ----------
-    ids : array of int, shape (n,)
-        The tokens, without any that mark a beginning or an end.
-    spans : array of int, shape (n, 2)
-        First byte of each token in the text, and one past its last.
-    unknown : int
-        How many of them stand for something that the tokenizer does not know.
-    """
-
-    ids: NDArray[np.int64]
-    spans: NDArray[np.int64]
-    unknown: int
 
 
 def need_libraries() -> None:
@@ -196,18 +176,22 @@ class LanguageModel:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer of transformers."""
+        """The tokenizer: that of tokenizer.json as it stands, or what transformers makes of other files.
+
+        transformers puts rules of its own in the place of some that are in the file, by the name of the architecture; a
+        model of that architecture that was trained with another tokenizer would be scored on tokens it never saw.
+        """
         from transformers import AutoTokenizer
 
+        if (self.folder.path / WHOLE).is_file():
+            return read_tokenizer(self.folder.path / WHOLE)
         with self._saying("the tokenizer of"), quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
+            made = AutoTokenizer.from_pretrained(
                 self.folder.path, local_files_only=True, trust_remote_code=False, use_fast=True
             )
-        if not tokenizer.is_fast:
-            raise DataError(
-                f"the tokenizer of {self.name} does not say where tokens lie in a text; add a tokenizer.json"
-            )
-        return tokenizer
+        if not made.is_fast:
+            raise DataError(f"the tokenizer of {self.name} does not say where its tokens lie; add a tokenizer.json")
+        return untruncated(made.backend_tokenizer)
 
     def beginning(self, choice: str) -> int | None:
         """Return the token that marks the beginning of a text; None where none is used.
@@ -217,44 +201,12 @@ class LanguageModel:
         choice : {"auto", "yes", "no"}
             With ``"auto"`` it is used if the tokenizer puts it before a text by itself.
         """
-        bos = self.tokenizer.bos_token_id
-        if choice == "no":
+        puts, token = beginning(self.tokenizer, self.folder.path)
+        if choice == "no" or (choice == "auto" and not puts):
             return None
-        if choice == "yes":
-            if bos is None:
-                raise DataError(f"the tokenizer of {self.name} has no token for the beginning of a text; give bos=no")
-            return int(bos)
-        with quiet():
-            ids = self.tokenizer("a")["input_ids"]
-        return int(bos) if bos is not None and list(ids[:1]) == [bos] else None
-
-    def encode(self, text: str, most: int | None = None) -> Encoded:
-        """Turn a text into tokens.
-
-        Parameters
-        ----------
-        text : str
-            The text; what reads like a special token is one.
-        most : int, optional
-            Keep so many tokens from the beginning.
-
-        Returns
-        -------
-        Encoded
-            Tokens and their places.
-        """
-        with quiet():
-            found = self.tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
-                return_token_type_ids=False, verbose=False,
-            )  # fmt: skip
-        ids = np.asarray(found["input_ids"], dtype=np.int64)[:most]
-        letters = np.asarray(found["offset_mapping"], dtype=np.int64).reshape(-1, 2)[:most]
-        lengths = np.fromiter((len(one.encode()) for one in text), dtype=np.int64, count=len(text))
-        spans = np.concatenate([[0], np.cumsum(lengths)])[letters]
-        unknown = self.tokenizer.unk_token_id
-        marks = {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id}  # GPT-2 has one token for all three
-        return Encoded(ids, spans, int((ids == unknown).sum()) if unknown is not None and unknown not in marks else 0)
+        if token is None:
+            raise DataError(f"the tokenizer of {self.name} has no token for the beginning of a text; give bos=no")
+        return token
 
     @cached_property
     def model(self) -> Any:

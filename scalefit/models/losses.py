@@ -26,6 +26,7 @@ from scalefit.limits import check_count
 from scalefit.models.folder import CheckpointFolder, run_names
 from scalefit.models.loading import LanguageModel, check_device, lacks_memory, need_libraries, quiet
 from scalefit.models.text import Text, read_texts
+from scalefit.models.tokens import encode
 from scalefit.models.windows import Window, cut_windows
 
 __all__ = ["BOS", "COLUMNS", "DEVICES", "DTYPES", "Scoring", "measure_losses", "score_windows"]
@@ -211,13 +212,14 @@ def _measured(
     import torch
     import transformers
 
-    ids, spans, unknown = one.encode(text.content, scoring.max_tokens)
+    ids, spans, unknown = encode(one.tokenizer, text.content, scoring.max_tokens)
     if len(ids) < 2:
         raise DataError(f"{str(text.path)!r} is {len(ids) or 'no'} token for {run}; at least 2 are needed")
     rows = one.model.get_input_embeddings().weight.shape[0]
-    if ids.max() >= rows:
+    highest = max(int(ids.max()), -1 if bos is None else bos)
+    if highest >= rows:
         raise DataError(
-            f"the tokenizer of {run} gives token {ids.max()}, and the model has {rows:,} only; give the tokenizer "
+            f"the tokenizer of {run} gives token {highest}, and the model has {rows:,} only; give the tokenizer "
             "that the model was trained with"
         )
     windows = cut_windows(len(ids), scoring.context, scoring.stride_used, bos=bos is not None)
