@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scalefit.models import Scoring, measure_heads, measure_losses, shift_head
+from scalefit.models import measure_heads, measure_losses, shift_head
 
 for library in ("torch", "transformers", "tokenizers", "safetensors"):
     pytest.importorskip(library, reason="needs the extra models")
@@ -70,5 +70,5 @@ def test_raw_overlap_moves_where_no_loss_does(tiny_models: Path, tmp_path: Path)
     before, after = measure_heads([folder, tmp_path / "shifted"])
     assert after.overlap_ms > 1.5 * before.overlap_ms
     assert after.overlap_ms_effective == pytest.approx(before.overlap_ms_effective, rel=1e-5)
-    losses = measure_losses([folder, tmp_path / "shifted"], [text], Scoring(32))["loss"]
+    losses = measure_losses([folder, tmp_path / "shifted"], [text], context=32)["loss"]
     assert losses[0] == pytest.approx(losses[1], abs=1e-7)

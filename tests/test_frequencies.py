@@ -218,7 +218,7 @@ def test_a_range_that_ends_in_rare_tokens_is_pointed_out(run: Run, folder: Path)
     [
         (["--ranks", "5"], "ranks '5' are not understood; write LO:HI"),
         (["--ranks", "1:9999"], "ranks 1:9999 are not within 1:"),
-        (["--plot", "x.gif"], "cannot draw to 'x.gif'; end the name with one of: .svg, .png, .pdf"),
+        (["--plot", "x.gif"], "cannot draw to 'x.gif'; end the name with .svg, .png or .pdf"),
         (["--plot", "no/x.svg"], "cannot write 'no/x.svg'"),
         (["--tokenizer", "nowhere"], "'nowhere/tokenizer.json' does not exist; give the folder of a checkpoint"),
         (["--text", "empty.txt"], "'empty.txt' is empty"),

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from scalefit.errors import DataError, MissingExtra
 from scalefit.models.folder import run_names
-from scalefit.models.losses import COLUMNS, Scoring, measure_losses, score_windows
+from scalefit.models.losses import COLUMNS, measure_losses, score_windows
 from scalefit.models.windows import cut_windows
+from scalefit.options import Scoring
 
 torch = pytest.importorskip("torch", reason="needs the extra models")
 transformers = pytest.importorskip("transformers", reason="needs the extra models")
@@ -186,7 +187,9 @@ def test_a_vector_added_to_all_rows_of_the_head_changes_no_loss(tiny_models: Pat
 @pytest.mark.parametrize("batch", [2, 3, 64])
 def test_windows_scored_together_lose_as_much_as_alone(tiny_models: Path, text: Path, batch: int) -> None:
     def losses(size: int) -> pd.DataFrame:
-        return measure_losses([tiny_models / "gpt_neox-16"], [text], Scoring(32, 16, 300, batch=size))
+        return measure_losses(
+            [tiny_models / "gpt_neox-16"], [text], Scoring(context=32, stride=16, max_tokens=300, batch=size)
+        )
 
     alone, together = losses(1), losses(batch)
     assert together["loss"][0] == pytest.approx(alone["loss"][0], abs=1e-7)
@@ -195,16 +198,16 @@ def test_windows_scored_together_lose_as_much_as_alone(tiny_models: Path, text: 
 
 def test_more_context_and_more_precision_do_what_they_should(tiny_models: Path) -> None:
     folder, text = [tiny_models / "llama-64"], [tiny_models / "held_out.txt"]
-    blocks = measure_losses(folder, text, Scoring(8))["loss"][0]
-    assert measure_losses(folder, text, Scoring(48, 8))["loss"][0] < blocks - 0.02
-    rough = measure_losses(folder, text, Scoring(8, dtype="bfloat16"))["loss"][0]
+    blocks = measure_losses(folder, text, Scoring(context=8))["loss"][0]
+    assert measure_losses(folder, text, Scoring(context=48, stride=8))["loss"][0] < blocks - 0.02
+    rough = measure_losses(folder, text, Scoring(context=8, dtype="bfloat16"))["loss"][0]
     assert 0 < abs(rough - blocks) < 0.01
 
 
 def test_the_error_is_that_of_independent_windows(tiny_models: Path) -> None:
     """Its square is the variance of the mean over windows, which here all have as many tokens."""
     (row,) = measure_losses(
-        [tiny_models / "gpt2-8"], [tiny_models / "held_out.txt"], Scoring(17, max_tokens=1601)
+        [tiny_models / "gpt2-8"], [tiny_models / "held_out.txt"], Scoring(context=17, max_tokens=1601)
     ).to_dict("records")
     with tiny.quiet():
         model = transformers.AutoModelForCausalLM.from_pretrained(tiny_models / "gpt2-8")
@@ -255,7 +258,7 @@ def test_a_tokenizer_is_taken_as_its_file_has_it(tiny_models: Path, tmp_path: Pa
     content["pre_tokenizer"] = {"type": "WhitespaceSplit"}
     (folder / "tokenizer.json").write_text(json.dumps(content))
     ids = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text.read_bytes().decode()).ids
-    table = measure_losses([folder], [text], Scoring(32))
+    table = measure_losses([folder], [text], Scoring(context=32))
     assert table["tokens_scored"][0] == len(ids) - 1
 
 
@@ -292,14 +295,14 @@ def test_a_beginning_is_marked_as_the_tokenizer_says(
     folder = Path(shutil.copytree(tiny_models / f"{family}-8", tmp_path / "own"))
     if add is not None:
         edited(folder, "tokenizer_config.json", add_bos_token=add)
-    (row,) = measure_losses([folder], [text], Scoring(32, max_tokens=50, bos=choice)).to_dict("records")
+    (row,) = measure_losses([folder], [text], Scoring(context=32, max_tokens=50, bos=choice)).to_dict("records")
     assert (row["bos"], row["tokens_scored"]) == (used, 50 if used == "yes" else 49)
 
 
 def test_a_beginning_that_has_no_token_is_refused(copied: Path, text: Path) -> None:
     edited(copied, "tokenizer_config.json", bos_token=None)
     with pytest.raises(DataError, match="has no token for the beginning of a text; give bos=no"):
-        measure_losses([copied], [text], Scoring(32, bos="yes"))
+        measure_losses([copied], [text], Scoring(context=32, bos="yes"))
 
 
 # Resuming
@@ -610,7 +613,7 @@ def test_a_place_without_a_checkpoint_is_refused(run: Run, text: Path, path: str
 def test_a_gpu_that_is_not_there_is_refused(tiny_models: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DataError, match="torch sees no CUDA device here; give cpu"):
-        measure_losses([tiny_models / "gpt2-8"], [text], Scoring(32, device="cuda"))
+        measure_losses([tiny_models / "gpt2-8"], [text], Scoring(context=32, device="cuda"))
 
 
 def test_memory_that_is_not_enough_is_said(tiny_models: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -619,7 +622,7 @@ def test_memory_that_is_not_enough_is_said(tiny_models: Path, text: Path, monkey
 
     monkeypatch.setattr(torch, "logsumexp", full)
     with pytest.raises(DataError, match="not enough memory on cpu for 5 windows of 32 tokens; give a smaller batch"):
-        measure_losses([tiny_models / "gpt2-8"], [text], Scoring(32, batch=5))
+        measure_losses([tiny_models / "gpt2-8"], [text], Scoring(context=32, batch=5))
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers", "tokenizers"])
@@ -674,5 +677,5 @@ def test_names_are_as_long_as_they_must_be() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_losses(tiny_models: Path, text: Path) -> None:
     folders = [tiny_models / f"{family}-64" for family in tiny.FAMILIES]
-    here, there = (measure_losses(folders, [text], Scoring(32, 16, device=one)) for one in ("cpu", "cuda"))
+    here, there = (measure_losses(folders, [text], SHORT, device=one) for one in ("cpu", "cuda"))
     assert np.allclose(here["loss"], there["loss"], atol=1e-5)

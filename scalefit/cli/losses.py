@@ -11,6 +11,8 @@ import typer
 
 from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
+from scalefit.cli.options import Given, with_options
+from scalefit.options import LOSSES
 from scalefit.terminal import Progress, check_writable, print_table
 
 __all__ = ["frequencies", "losses"]
@@ -21,23 +23,14 @@ HEADER = ["run", "text", "width", "parameters", "loss per token", "bits per byte
 
 
 @app.command()
+@with_options(*LOSSES)
 def losses(
     checkpoints: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="Folders of checkpoints: config.json, weights, tokenizer.")
     ],
     text: Annotated[list[Path], typer.Option("--text", help="A file in UTF-8; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="The table (CSV); what is in it already is not measured again.")],
-    context: Annotated[int, typer.Option(help="Tokens of a window, the same for all models.")] = 1024,
-    stride: Annotated[
-        int | None, typer.Option(help="Tokens from window to window; the context less 1 without it.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Score only so many tokens from the beginning.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Windows at a time; 1 GiB of logits without it.")] = None,
-    dtype: Annotated[str, typer.Option(help="Precision of weights and logits: float32 or bfloat16.")] = "float32",
-    device: Annotated[str, typer.Option(help="Where the models run: cpu or cuda.")] = "cpu",
-    bos: Annotated[
-        str, typer.Option(help="Start each window with the token for a beginning: yes, no, or auto as the tokenizer.")
-    ] = "auto",
+    given: Given,
     family: Annotated[str | None, typer.Option(help="Label of these models; the architecture without it.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -45,12 +38,11 @@ def losses(
 
     Example: scalefit losses models/* --text held_out.txt --out runs.csv
     """
-    from scalefit.models.losses import Scoring, measure_losses
+    from scalefit.models.losses import measure_losses
 
     check_writable(out)
-    scoring = Scoring(context, stride, max_tokens, batch, dtype, device, bos)
     with Progress() as progress:
-        table = measure_losses(checkpoints, text, scoring, out=out, family=family, progress=progress)
+        table = measure_losses(checkpoints, text, out=out, family=family, progress=progress, **given)
     if as_json:
         rows = json.loads(table.to_json(orient="records", double_precision=15))
         print(json.dumps({"out": str(out), "rows": rows}, indent=1))

@@ -2,7 +2,7 @@
 
 from scalefit.models.frequencies import Exponent, Frequencies, count_tokens, fit_exponent
 from scalefit.models.heads import HeadMeasurement, HeadOptions, measure_head
-from scalefit.models.losses import Scoring, measure_losses
+from scalefit.models.losses import measure_losses
 from scalefit.models.shift import shift_head
 from scalefit.models.table import measure_heads, read_heads
 from scalefit.models.theory import superposition
@@ -12,7 +12,6 @@ __all__ = [
     "Frequencies",
     "HeadMeasurement",
     "HeadOptions",
-    "Scoring",
     "count_tokens",
     "fit_exponent",
     "measure_head",

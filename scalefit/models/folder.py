@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scalefit.errors import DataError
 from scalefit.files import brief, parse_json
+from scalefit.progress import Progress
 
 __all__ = ["DIGITS", "CheckpointFolder", "digest", "run_names"]
 
-Report = Callable[[str, int, int], None]
 
 WEIGHTS: Final = (
     "model.safetensors",
@@ -95,31 +95,31 @@ class CheckpointFolder:
             _refuse_pointer(one)
         return cls(path, config, weights, tokenizer)
 
-    def digest(self, report: Report | None = None) -> str:
+    def digest(self, progress: Progress | None = None) -> str:
         """Return the digest of weights, configuration and tokenizer: what the loss on a text depends on.
 
         Parameters
         ----------
-        report : callable, optional
-            Called as ``report(stage, done, total)``, in MiB.
+        progress : callable, optional
+            Called as ``progress(stage, done, total)``, in MiB.
 
         Returns
         -------
         str
             The same for the same contents, whatever the folder is called.
         """
-        return digest((self.path / "config.json", *self.tokenizer, *self.weights), report)
+        return digest((self.path / "config.json", *self.tokenizer, *self.weights), progress)
 
 
-def digest(files: Sequence[Path], report: Report | None = None) -> str:
+def digest(files: Sequence[Path], progress: Progress | None = None) -> str:
     """Return the start of a SHA-256 over the names and contents of some files.
 
     Parameters
     ----------
     files : sequence of Path
         The files, in an order that does not change.
-    report : callable, optional
-        Called as ``report(stage, done, total)``, in MiB.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``, in MiB.
 
     Returns
     -------
@@ -133,8 +133,8 @@ def digest(files: Sequence[Path], report: Report | None = None) -> str:
             while block := file.read(BLOCK):
                 own.update(block)
                 done += len(block)
-                if report is not None:
-                    report(f"reading {path.name}", done >> 20, total >> 20)
+                if progress is not None:
+                    progress(f"reading {path.name}", done >> 20, total >> 20)
         whole.update(f"{path.name}\0{own.hexdigest()}\n".encode())
     return f"sha256:{whole.hexdigest()[:DIGITS]}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,10 +24,10 @@ from scalefit.errors import DataError
 from scalefit.files import write_atomically
 from scalefit.models.text import read_texts
 from scalefit.models.tokens import WHOLE, read_tokenizer
+from scalefit.progress import Progress
 
 __all__ = ["DEFAULT_RANKS", "Exponent", "Frequencies", "count_tokens", "fit_exponent", "parse_ranks"]
 
-Report = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
 
 DEFAULT_RANKS: Final = ((1, 100), (10, 1000), (100, 3000))
@@ -111,7 +111,7 @@ def count_tokens(
     tokenizer: str | os.PathLike[str],
     texts: Sequence[str | os.PathLike[str]],
     *,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> Frequencies:
     """Count the tokens of texts.
 

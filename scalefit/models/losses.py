@@ -10,8 +10,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,23 +19,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import DataError, closest
+from scalefit.errors import DataError
 from scalefit.files import write_atomically
-from scalefit.limits import check_count
 from scalefit.models.folder import CheckpointFolder, run_names
 from scalefit.models.loading import LanguageModel, check_device, lacks_memory, need_libraries, quiet
 from scalefit.models.text import Text, read_texts
 from scalefit.models.tokens import encode
 from scalefit.models.windows import Window, cut_windows
+from scalefit.options import LOSSES, Scoring, gather, takes
+from scalefit.progress import Progress
 
-__all__ = ["BOS", "COLUMNS", "DEVICES", "DTYPES", "Scoring", "measure_losses", "score_windows"]
+__all__ = ["COLUMNS", "measure_losses", "score_windows"]
 
-Report = Callable[[str, int, int], None]
 Row = dict[str, str]
 
-DTYPES: Final = ("float32", "bfloat16")
-DEVICES: Final = ("cpu", "cuda")
-BOS: Final = ("auto", "yes", "no")
 
 COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
     "family": str, "run": str, "eval_set": str, "params": int, "params_non_embedding": int, "width": int, "depth": int,
@@ -52,72 +48,15 @@ LOGITS: Final = 1 << 28  # of one batch, where its size is not given: 1 GiB in f
 BLOCK: Final = 1 << 24  # logits that are converted to float64 at a time: 128 MiB
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """How a text is scored.
-
-    Parameters
-    ----------
-    context : int
-        Tokens of a window. The same for all models, so that their losses can be compared.
-    stride : int or None
-        Tokens from one window to the next, at most ``context - 1``, which is what None means. Fewer give every token
-        more context and take more time.
-    max_tokens : int or None
-        Score the beginning of each text only, of so many tokens.
-    batch : int or None
-        Windows that are scored together; None takes as many as make 1 GiB of logits. It changes no more than the
-        rounding.
-    dtype : {"float32", "bfloat16"}
-        Precision of weights and logits; sums are float64.
-    device : {"cpu", "cuda"}
-        Where the model runs.
-    bos : {"auto", "yes", "no"}
-        Whether each window starts with the tokenizer's token for the beginning of a text; ``"auto"`` does as the
-        tokenizer does.
-
-    Raises
-    ------
-    DataError
-        For a value that is not one of these.
-
-    Examples
-    --------
-    >>> Scoring(context=512).stride_used
-    511
-    """
-
-    context: int = 1024
-    stride: int | None = None
-    max_tokens: int | None = None
-    batch: int | None = None
-    dtype: str = "float32"
-    device: str = "cpu"
-    bos: str = "auto"
-
-    def __post_init__(self) -> None:
-        cut_windows(2, self.context, self.stride_used, bos=True)
-        for name, least in (("max_tokens", 2), ("batch", 1)):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name), least=least)
-        for name, choices in (("dtype", DTYPES), ("device", DEVICES), ("bos", BOS)):
-            if getattr(self, name) not in choices:
-                raise DataError(f"{name} is {getattr(self, name)!r}; {closest(str(getattr(self, name)), choices)}")
-
-    @property
-    def stride_used(self) -> int:
-        """The stride, also where it is left to the context."""
-        return self.context - 1 if self.stride is None else self.stride
-
-
+@takes(*LOSSES)
 def measure_losses(
     checkpoints: Sequence[str | os.PathLike[str]],
     texts: Sequence[str | os.PathLike[str]],
-    scoring: Scoring | None = None,
-    *,
+    *options: Scoring,
     out: str | os.PathLike[str] | None = None,
     family: str | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> pd.DataFrame:
     """Measure the loss of each checkpoint on each text.
 
@@ -127,8 +66,8 @@ def measure_losses(
         Local folders as Hugging Face lays them out: config.json, weights, tokenizer.
     texts : sequence of path
         Files of text in UTF-8, none of which the models should have been trained on.
-    scoring : Scoring, optional
-        How; :class:`Scoring` as it stands when omitted.
+    *options : Scoring
+        Options as a value.
     out : path, optional
         A CSV file to which each row is added as soon as it is measured. Rows that are in it already and were measured
         on the same weights, text and settings are not measured again; all others in it stay.
@@ -136,6 +75,8 @@ def measure_losses(
         The label of these checkpoints in the column ``family``; the architecture when omitted.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.Scoring`, which are listed there.
 
     Returns
     -------
@@ -160,7 +101,7 @@ def measure_losses(
 weights and a tokenizer
     """
     need_libraries()
-    scoring = Scoring() if scoring is None else scoring
+    (scoring,) = gather(LOSSES, options, keywords)
     if not checkpoints or not texts:
         raise DataError("at least one checkpoint and one text are needed")
     opened = [
@@ -198,7 +139,7 @@ def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) ->
         "checkpoint_digest": checkpoint,
         "text_digest": text.digest,
         "context": str(scoring.context),
-        "stride": str(scoring.stride_used),
+        "stride": str(scoring.used_stride),
         "max_tokens": "" if scoring.max_tokens is None else str(scoring.max_tokens),
         "bos": "no" if bos is None else "yes",
         "dtype": scoring.dtype,
@@ -206,7 +147,7 @@ def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) ->
 
 
 def _measured(
-    one: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Report | None
+    one: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Progress | None
 ) -> Row:
     """Score a text, and return what came out."""
     import torch
@@ -222,7 +163,7 @@ def _measured(
             f"the tokenizer of {run} gives token {highest}, and the model has {rows:,} only; give the tokenizer "
             "that the model was trained with"
         )
-    windows = cut_windows(len(ids), scoring.context, scoring.stride_used, bos=bos is not None)
+    windows = cut_windows(len(ids), scoring.context, scoring.used_stride, bos=bos is not None)
     stage = f"{run} on {text.name}"
     sums = score_windows(one.model, ids, windows, bos=bos, batch=scoring.batch, stage=stage, progress=progress)
     if not np.isfinite(sums).all():
@@ -264,7 +205,7 @@ def score_windows(
     bos: int | None = None,
     batch: int | None = None,
     stage: str = "scoring",
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Sum the losses of the tokens that each window scores.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from scalefit.errors import DataError
-from scalefit.limits import check_count
+from scalefit.options import check_windows
 
 __all__ = ["Window", "cut_windows"]
 
@@ -64,13 +64,7 @@ def cut_windows(n: int, context: int, stride: int, *, bos: bool) -> list[Window]
     >>> [window.end - window.first for window in cut_windows(10, 5, 2, bos=True)]
     [4, 2, 2, 2]
     """
-    check_count("context", context, least=2, such_as=1024)
-    check_count("stride", stride, least=1)
-    if stride >= context:
-        raise DataError(
-            f"stride is {stride} and the context {context}; with a stride above {context - 1} some tokens would be "
-            f"in no window but as its first, which nothing predicts; give at most {context - 1}"
-        )
+    check_windows(context, stride)
     unscored = 0 if bos else 1
     if n <= unscored:
         raise DataError(f"a text of {n} tokens has nothing to predict; at least {unscored + 1} are needed")
