@@ -22,6 +22,7 @@ from scalefit.options import (
     CHECK,
     FIT,
     ISOFLOP,
+    LOSSES,
     SENSITIVITY,
     SUPERPOSITION,
     Bayes,
@@ -45,8 +46,9 @@ from scalefit.options import (
 VERBS = {
     "fit": (scalefit.fit, FIT), "bayes": (scalefit.bayes, BAYES), "sensitivity": (scalefit.sensitivity, SENSITIVITY),
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
+    "losses": (scalefit.measure_losses, LOSSES),
 }  # fmt: skip
-CLASSES = {each.kind for parts in (FIT, BAYES, SENSITIVITY, CALIBRATE, ISOFLOP, CHECK, SUPERPOSITION) for each in parts}
+CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK, SUPERPOSITION) for each in parts}
 
 
 @dataclass(frozen=True, kw_only=True)
