@@ -255,7 +255,7 @@ def measure_head(
     Parameters
     ----------
     path : path
-        A Hugging Face folder, or one safetensors file.
+        A Hugging Face folder, one safetensors file, or a GGUF file.
     options : HeadOptions, optional
         What is measured.
     family : str, optional

@@ -37,7 +37,7 @@ def measure_heads(
     Parameters
     ----------
     paths : iterable of path
-        Hugging Face folders, or single safetensors files.
+        Hugging Face folders, or single safetensors or GGUF files.
     out : path, optional
         A CSV table, written after each model. Rows whose weights and options are the same are not measured again, rows
         of other models stay. Histograms of norms and eigenvalues go into a file beside it, ``NAME.details.json``.
