@@ -459,6 +459,29 @@ def test_coarse_formats_of_gguf_are_refused(tmp_path: Path) -> None:
         measure_head(path)
 
 
+@pytest.mark.parametrize("kind", ["safetensors", "gguf"])
+def test_whatever_the_bytes_are_the_answer_is_a_number_or_a_refusal(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"one.{kind}"
+    if kind == "gguf":
+        write_gguf(
+            file, {"output.weight": (8, gaussian(20, 32)), "output_norm.weight": (0, gaussian(1, 32)[0])}, tokens=9
+        )
+    else:
+        write_tensors(file, {HEAD: gaussian(20, 32), "model.norm.weight": gaussian(1, 32)[0]})
+    whole, rng = file.read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, 250, rng.integers(1, 4)):
+            damaged[place] = rng.choice([rng.integers(256), ord("9"), ord("-"), 0, 255, 1])
+        file.write_bytes(bytes(damaged))
+        try:
+            assert np.isfinite(measure_head(file, HeadOptions(sample=5)).overlap_ms)
+        except DataError:
+            refused += 1
+    assert 30 < refused < 300
+
+
 # Bad files
 
 W = gaussian(20, 4)

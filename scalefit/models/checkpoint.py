@@ -68,6 +68,7 @@ ENCODER_ENDS: Final = (
     "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
     "EncoderModel",
 )  # fmt: skip
+LARGEST_GAIN: Final = 1e100  # its square times that of a row fits in float64
 GGUF: Final = ".gguf"
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -556,8 +557,10 @@ def _final_norm(checkpoint: Checkpoint, width: int) -> FinalNorm:
         remark = f"the config does not say whether {gain.name} belongs to a LayerNorm or an RMSNorm"
         return FinalNorm("none", remark=remark)
     values = read_rows(gain)[0] + (1.0 if kind in GAIN_FROM_ONE and not checkpoint.is_gguf else 0.0)
-    if not np.isfinite(values).all():
-        raise DataError(f"{gain.name!r} of {str(checkpoint.path)!r} holds NaN or infinity; download it again")
+    if not (np.abs(values) < LARGEST_GAIN).all():
+        raise DataError(
+            f"{gain.name!r} of {str(checkpoint.path)!r} has a gain of {np.abs(values).max()}; download it again"
+        )
     return FinalNorm("LayerNorm" if centring else "RMSNorm", values, gain.name)
 
 
@@ -631,7 +634,8 @@ def read_rows(tensor: Tensor, lo: int = 0, hi: int | None = None) -> Array:
         stored = np.frombuffer(stream.read((hi - lo) * columns * kind.itemsize), dtype=kind)
     if tensor.dtype == "BF16":  # the upper half of a float32
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored.reshape(hi - lo, columns).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN is refused where the rows are checked
+        return stored.reshape(hi - lo, columns).astype(np.float64)
 
 
 def _read_q8(tensor: Tensor, lo: int, hi: int) -> Array:
@@ -644,5 +648,6 @@ def _read_q8(tensor: Tensor, lo: int, hi: int) -> Array:
     with tensor.path.open("rb") as stream:
         stream.seek(tensor.offset + lo * per_row * Q8_0.itemsize)
         blocks = np.frombuffer(stream.read((hi - lo) * per_row * Q8_0.itemsize), dtype=Q8_0)
-    numbers = blocks["steps"].astype(np.float64) * blocks["scale"].astype(np.float64)[:, None]
+    with np.errstate(invalid="ignore"):  # as in read_rows
+        numbers = blocks["steps"].astype(np.float64) * blocks["scale"].astype(np.float64)[:, None]
     return numbers.reshape(hi - lo, columns)

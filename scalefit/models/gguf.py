@@ -86,7 +86,7 @@ def read_gguf(file: Path) -> Gguf:
     try:
         with file.open("rb") as stream:
             found = _read(stream)
-    except (struct.error, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{str(file)!r} is not a whole GGUF file of version 2 or 3 ({brief(error)}); download it again"
         ) from None
@@ -114,6 +114,8 @@ def _read(stream: BinaryIO) -> Gguf:
         kind, offset = _take(stream, "<IQ")
         places.append((name, _TYPES.get(kind, f"type {kind}"), shape, offset))
     align = int(pairs.get("general.alignment", 32))
+    if align < 1:
+        raise ValueError(f"its alignment is {align}")
     start = -(-stream.tell() // align) * align
     tensors = {name: Stored(dtype, shape, start + at, _size(dtype, shape)) for name, dtype, shape, at in places}
     kind = str(pairs.get("general.architecture", ""))

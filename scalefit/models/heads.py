@@ -572,7 +572,8 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
     # A random odd multiplier per column: equal rows have equal marks, others by chance in 1 of 2^64 pairs.
     factors = np.random.default_rng(0).integers(0, 2**64, tensor.shape[1], dtype=np.uint64) | np.uint64(1)
     for places, chosen, rows in _blocks(prepared):
-        squares = np.einsum("ij,ij->i", rows, rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", rows, rows)
         if not np.isfinite(squares).all():
             raise DataError(_not_finite(prepared, chosen[~np.isfinite(squares)], rows[~np.isfinite(squares)]))
         norms[places] = np.sqrt(squares)
@@ -593,10 +594,10 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
 
 def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
     tensor = prepared.head.tensor
-    column = int(np.flatnonzero(~np.isfinite(rows[0]))[0]) if not np.isfinite(rows[0]).all() else 0
+    column = int(np.argmax(np.where(np.isfinite(rows[0]), np.abs(rows[0]), np.inf)))
     others = f" (and {len(ids) - 1} more rows near it)" if len(ids) > 1 else ""
     return (
-        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is {rows[0][column]}"
+        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is {rows[0][column]:g}"
         f"{others}; the weights are damaged, or training has diverged"
     )
 
