@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.models import (
-        HeadOptions,
         count_tokens,
         fit_exponent,
         measure_head,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
         measure_losses,
         superposition,
     )
-    from scalefit.options import Bayes, LeastSquares, Rows, Scoring
+    from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import build_report
     from scalefit.results import Fit
@@ -57,7 +56,7 @@ _HOMES = {
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq.bridge",
-    "HeadOptions": "scalefit.models",
+    "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
     "count_tokens": "scalefit.models",
     "fit_exponent": "scalefit.models",

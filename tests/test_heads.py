@@ -17,9 +17,10 @@ import pytest
 from scipy.special import gamma
 
 from scalefit.errors import DataError, Interrupted
-from scalefit.models import HeadMeasurement, HeadOptions, measure_head, measure_heads, read_heads, table
+from scalefit.models import HeadMeasurement, measure_head, measure_heads, read_heads, table
 from scalefit.models.checkpoint import find_head, open_checkpoint, read_rows
 from scalefit.models.words import regime_words, sentence
+from scalefit.options import HeadOptions
 from scalefit.overlap import mean_square_overlap, random_overlap_variance, welch_bound
 from tests.safetensors_files import bf16, write_checkpoint, write_tensors
 
@@ -32,9 +33,9 @@ def gaussian(n: int, m: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, m)).astype("<f4")
 
 
-def measure(tmp_path: Path, W: np.ndarray, options: HeadOptions | None = None, **others: np.ndarray) -> HeadMeasurement:
+def measure(tmp_path: Path, W: np.ndarray, *options: HeadOptions, **others: np.ndarray) -> HeadMeasurement:
     """Measure one matrix in a file of its own."""
-    return measure_head(write_tensors(tmp_path / "one.safetensors", {HEAD: W, **others}), options)
+    return measure_head(write_tensors(tmp_path / "one.safetensors", {HEAD: W, **others}), *options)
 
 
 def cosines(W: np.ndarray) -> np.ndarray:
@@ -690,14 +691,14 @@ def test_a_second_call_measures_only_what_is_new(
     measure_heads(models[2:], out=out)
     assert out.read_bytes().startswith(once)
     assert measured == ["m4", "m8", "m16"]
-    measure_heads(models, out=out, options=HeadOptions(sample=7))
+    measure_heads(models, out=out, sample=7)
     assert len(read_heads(out)) == 3
     assert measured[3:] == ["m4", "m8", "m16"]
     write_checkpoint(models[0], {HEAD: gaussian(90, 4, 99)}, model_type="llama", tokens=80)  # trained further
-    measure_heads(models, out=out, options=HeadOptions(sample=7))
+    measure_heads(models, out=out, sample=7)
     assert measured[6:] == ["m4"]
     table.details_path(out).unlink()
-    measure_heads(models[:1], out=out, options=HeadOptions(sample=7))
+    measure_heads(models[:1], out=out, sample=7)
     assert measured[7:] == ["m4"]
 
 

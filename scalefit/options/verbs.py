@@ -25,6 +25,7 @@ __all__ = [
     "CALIBRATE",
     "CHECK",
     "FIT",
+    "HEADS",
     "ISOFLOP",
     "JOBS",
     "LOSSES",
@@ -33,6 +34,7 @@ __all__ = [
     "SUPERPOSITION",
     "Bayes",
     "Budgets",
+    "HeadOptions",
     "Jobs",
     "LeastSquares",
     "OverlapTest",
@@ -428,6 +430,40 @@ class SweepCheck(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadOptions(Options):
+    """How the output head of a model is measured.
+
+    Parameters
+    ----------
+    tensor : str, optional
+        Name of the head's tensor, where it is not found by name.
+    rows : str
+        Rows to measure: tokenizer (those of its ids; an error without one), all, a file with ids (one a line, or a
+        table with a column id), or auto: tokenizer where there is one, else all.
+    counts : path, optional
+        Token counts for the weighted overlaps: a table with columns id and count, as scalefit frequencies writes.
+    sample : int
+        Rows whose mean cosine size with all others is taken, known to 0.1 to 0.6% from 1000; 0 for none.
+    spectrum : {"auto", "yes", "no"}
+        Whether eigenvalues are computed: yes, no, or auto, up to a width of 4096.
+    seed : int
+        Seed of the sample.
+    """
+
+    tensor: str | None = None
+    rows: str = "auto"
+    counts: str | os.PathLike[str] | None = None
+    sample: int = 1000
+    spectrum: Literal["auto", "yes", "no"] = "auto"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse an impossible sample or seed."""
+        check_count("sample", self.sample, least=0, most=100_000, such_as=1000)
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapTest(Options):
     """Which overlaps of output heads are tested against theory.
 
@@ -532,6 +568,7 @@ SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
 CHECK = (part(SweepCheck),)
+HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
 LOSSES = (part(Scoring),)
 JOBS = (part(Jobs),)
