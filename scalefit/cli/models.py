@@ -89,6 +89,7 @@ def superposition(
 
         save_figure(overlaps(published=found.rows, column=found.overlap), plot)
         print(f"drawn to {plot}", file=sys.stderr)
+    raise typer.Exit(found.slope.exit_code)
 
 
 @app.command(name="shift-head")

@@ -44,7 +44,7 @@ def measure_heads(
         Options as a value.
     out : path, optional
         A CSV table, written after each model. Rows whose weights and options are the same are not measured again, rows
-        of other models stay. Histograms of norms and eigenvalues go into a file beside it, ``NAME.details.json``.
+        of other models stay. Histograms of norms and eigenvalues go into a file next to it, ``NAME.details.json``.
     family : str, optional
         Label of all these models; each config's model_type when omitted.
     progress : callable, optional
