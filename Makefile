@@ -12,7 +12,7 @@ STUDY  := reports/chinchilla-width/study.toml
 
 # What .venv gets for each purpose: extras of pyproject.toml.
 EXTRAS_report := bayes,report
-EXTRAS_test   := bayes,cluster,report,toy,test
+EXTRAS_test   := bayes,cluster,models,report,toy,test
 EXTRAS_docs   := docs
 
 # Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
-    from scalefit.models import HeadOptions, measure_head, measure_heads, superposition
-    from scalefit.options import Bayes, LeastSquares, Rows
+    from scalefit.models import (
+        count_tokens,
+        fit_exponent,
+        measure_head,
+        measure_heads,
+        measure_losses,
+        superposition,
+    )
+    from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import build_report
     from scalefit.results import Fit
@@ -49,9 +56,12 @@ _HOMES = {
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq.bridge",
-    "HeadOptions": "scalefit.models",
+    "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
+    "count_tokens": "scalefit.models",
+    "fit_exponent": "scalefit.models",
     "measure_heads": "scalefit.models",
+    "measure_losses": "scalefit.models",
     "superposition": "scalefit.models",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
@@ -60,6 +70,7 @@ _HOMES = {
     "Bayes": "scalefit.options",
     "LeastSquares": "scalefit.options",
     "Rows": "scalefit.options",
+    "Scoring": "scalefit.options",
     "sensitivity": "scalefit.robustness",
     "stack_datasets": "scalefit.posterior",
     "load_fit": "scalefit.storage",
@@ -83,6 +94,7 @@ __all__ = [
     "MissingExtra",
     "Rows",
     "ScalefitError",
+    "Scoring",
     "StudyError",
     "ToyConfig",
     "ToyGrid",
@@ -92,14 +104,17 @@ __all__ = [
     "calibrate",
     "check_sweep",
     "compare",
+    "count_tokens",
     "dataset_names",
     "describe_dataset",
     "fit",
+    "fit_exponent",
     "isoflop",
     "load_dataset",
     "load_fit",
     "measure_head",
     "measure_heads",
+    "measure_losses",
     "optimum",
     "published_value",
     "read_table",

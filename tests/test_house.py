@@ -74,8 +74,8 @@ def test_version_answers_without_numpy() -> None:
 
 @pytest.mark.parametrize(
     "hidden",
-    [("typst", "fontpkg"), ("pymc", "arviz", "nutpie"), ("torch",), ("distributed",)],
-    ids=["report", "bayes", "toy", "cluster"],
+    [("typst", "fontpkg"), ("pymc", "arviz", "nutpie"), ("torch",), ("torch", "transformers"), ("distributed",)],
+    ids=["report", "bayes", "toy", "models", "cluster"],
 )
 def test_a_fit_needs_no_extra(hidden: tuple[str, ...]) -> None:
     assert python(FIT_WITHOUT, *hidden).stdout.split() == ["converged", "0.011461887"]

@@ -21,7 +21,9 @@ from scalefit.options import (
     CALIBRATE,
     CHECK,
     FIT,
+    HEADS,
     ISOFLOP,
+    LOSSES,
     SENSITIVITY,
     SUPERPOSITION,
     Bayes,
@@ -45,8 +47,10 @@ from scalefit.options import (
 VERBS = {
     "fit": (scalefit.fit, FIT), "bayes": (scalefit.bayes, BAYES), "sensitivity": (scalefit.sensitivity, SENSITIVITY),
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
+    "losses": (scalefit.measure_losses, LOSSES), "heads": (scalefit.measure_heads, HEADS),
+    "superposition": (scalefit.superposition, SUPERPOSITION),
 }  # fmt: skip
-CLASSES = {each.kind for parts in (FIT, BAYES, SENSITIVITY, CALIBRATE, ISOFLOP, CHECK, SUPERPOSITION) for each in parts}
+CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK) for each in parts}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,47 @@ def test_tables_that_cannot_be_used(heads: tuple[str, ...], losses: tuple[str, .
         superposition(table, other)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"width": "wide"}, "row 1, column 'width': 'wide' is not a number"),
+        ({"width": 8}, "column 'width' is constant"),
+        ({"overlap_ms": 0.0}, "row 1, column 'overlap_ms': zero"),
+        ({"family": list("abcdefgh")}, "rows cannot determine the 9 parameters"),
+    ],
+)
+def test_values_that_cannot_be_used(change: dict[str, Any], words: str) -> None:
+    table = pd.DataFrame({"width": [2**i for i in range(3, 11)], "overlap_ms": [2.0**-i for i in range(3, 11)]})
+    with pytest.raises(DataError, match=words):
+        superposition(table.assign(**change))
+
+
+def test_an_exponent_without_an_answer_says_so_first(run: Run, tmp_path: Path) -> None:
+    heads = pd.DataFrame({"family": list("aabb"), "width": [8, 16, 8, 32], "overlap_ms": [0.2, 0.1, 0.15, 0.05]})
+    assert superposition(heads).verdict[0].startswith("The exponent has no answer yet: An exponent is not identified")
+    heads.to_csv(tmp_path / "heads.csv", index=False)
+    code, out, _ = run("superposition", tmp_path / "heads.csv")
+    assert code == 1
+    assert "no answer yet" in out
+
+
+def test_runs_of_one_name_in_two_families_are_two_models() -> None:
+    rng = np.random.default_rng(5)
+    family, run_name, width = (
+        np.repeat(["a", "b"], 5),
+        np.tile([f"m{i}" for i in range(5)], 2),
+        np.tile(2 ** np.arange(5, 10), 2),
+    )
+    heads = pd.DataFrame(
+        {"family": family, "run": run_name, "width": width, "overlap_ms": np.exp(rng.normal(0, 0.5, 10)) / width}
+    )
+    loss = np.where(family == "a", 2.0, 3.0) + 20 / width * np.exp(rng.normal(0, 0.01, 10))
+    test = superposition(heads, heads[["family", "run", "width"]].assign(loss=loss)).losses
+    assert test is not None
+    assert test.models == tuple(f"{one}/{name}" for one, name in zip(family, run_name, strict=True))
+    assert len(test.by_width.rows) == 10
+
+
 # A vector added to every row
 
 

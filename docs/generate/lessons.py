@@ -10,7 +10,10 @@ from typing import Any
 from docs.generate.api import ROOT
 
 FOLDER = ROOT / "notebooks"
-ORDER = ("first_refit", "your_own_data", "posteriors_and_comparison", "toy_model", "reading_the_report")
+ORDER = (
+    "first_refit", "your_own_data", "posteriors_and_comparison", "toy_model", "checkpoints_to_exponent",
+    "reading_the_report",
+)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -40,7 +43,7 @@ def pages() -> dict[str, str | bytes]:
         made[f"notebooks/{name}.ipynb"] = raw
         title, _, rest = _joined(cells[0]["source"]).partition("\n\n")
         lines.append(f"- [{title.removeprefix('# ')}]({name}.md). {_first_sentence(rest)}")
-    index = ["# Notebooks", "Five lessons, each run and checked by the tests. They are in the folder `notebooks`."]
+    index = ["# Notebooks", "Six lessons, each run and checked by the tests. They are in the folder `notebooks`."]
     made["notebooks/index.md"] = "\n\n".join([*index, "\n".join(lines)]) + "\n"
     return made
 

@@ -10,9 +10,11 @@ import typer
 
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law
+from scalefit.terminal import check_writable
 
-__all__ = ["check_mapping", "check_plot", "refuse_idle"]
+__all__ = ["check_mapping", "check_picture", "check_plot", "refuse_idle"]
 
+PICTURES = (".svg", ".png", ".pdf")
 DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which others are computed
 
 
@@ -77,6 +79,24 @@ def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: s
         raise DataError(f"--plot {plot} needs --out, the picture to write: --plot {plot} --out {plot}.png")
     if out is not None and plot is None:
         raise DataError(f"--out {out} has no effect without --plot; {closest('', kinds)}")
+
+
+def check_picture(out: Path | None) -> None:
+    """Refuse a picture that could not be written, before the computing starts.
+
+    Parameters
+    ----------
+    out : Path or None
+        Its file.
+
+    Raises
+    ------
+    DataError
+        For a place that cannot be written, and a format that is not drawn.
+    """
+    check_writable(out)
+    if out is not None and out.suffix.lower() not in PICTURES:
+        raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")
 
 
 def refuse_idle(ctx: typer.Context, **idle: str | bool) -> None:

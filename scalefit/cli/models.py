@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from scalefit.cli.app import Json, app
-from scalefit.errors import DataError
+from scalefit.cli.effects import check_picture
+from scalefit.cli.options import Given, with_options
+from scalefit.options import HEADS, SUPERPOSITION
 from scalefit.terminal import Progress, check_writable
 
 __all__ = ["heads", "shift_head", "superposition"]
@@ -21,21 +23,13 @@ Checkpoints = Annotated[
 
 
 @app.command()
+@with_options(*HEADS)
 def heads(
     checkpoints: Checkpoints,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The table (CSV), a row a model; goes on where it stopped.")
     ],
-    tensor: Annotated[str | None, typer.Option(help="The head's tensor, where its name is not known.")] = None,
-    rows: Annotated[
-        str,
-        typer.Option(help="tokenizer (rows of its ids), all, or a file of ids; auto: tokenizer if there is one."),
-    ] = "auto",
-    counts: Annotated[
-        Path | None, typer.Option(metavar="COUNTS", help="Token counts (columns id, count), for weighted overlaps.")
-    ] = None,
-    sample: Annotated[int, typer.Option(help="Rows for the mean |cos| with all others; 0 for none.")] = 1000,
-    spectrum: Annotated[str, typer.Option(help="Eigenvalues: auto (up to width 4096), yes or no.")] = "auto",
+    given: Given,
     family: Annotated[str | None, typer.Option(help="Label of these models; model_type without it.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw them (svg, png, pdf).")] = None,
     as_json: Json = False,
@@ -44,17 +38,13 @@ def heads(
 
     Example: scalefit heads pythia-70m pythia-160m --family Pythia --out heads.csv
     """
-    from scalefit.models.heads import HeadOptions
     from scalefit.models.table import measure_heads
     from scalefit.models.words import sentence
 
     check_writable(out)
-    _check_picture(plot)
-    options = HeadOptions(
-        tensor=tensor, rows=rows, counts=None if counts is None else str(counts), sample=sample, spectrum=spectrum
-    )
+    check_picture(plot)
     with Progress() as progress:
-        measured = measure_heads(checkpoints, out=out, options=options, family=family, progress=progress)
+        measured = measure_heads(checkpoints, out=out, family=family, progress=progress, **given)
     for one in measured:
         for remark in one.remarks:
             print(f"{one.run}: {remark}", file=sys.stderr)
@@ -73,13 +63,12 @@ def heads(
 
 
 @app.command()
+@with_options(*SUPERPOSITION)
 def superposition(
     table: Annotated[str, typer.Argument(help="A table of scalefit heads, or llm_heads, the published points.")],
+    given: Given,
     losses: Annotated[
         str | None, typer.Option(help="Losses of the same models (columns run, loss), such as llm_families.")
-    ] = None,
-    overlap: Annotated[
-        str | None, typer.Option(help="Column to test; overlap_ms_effective, else overlap_ms, without it.")
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it (svg, png, pdf).")] = None,
     as_json: Json = False,
@@ -90,9 +79,9 @@ def superposition(
     """
     from scalefit.models.theory import superposition as test_theory
 
-    _check_picture(plot)
+    check_picture(plot)
     with Progress() as progress:
-        found = test_theory(table, losses, overlap=overlap, progress=progress)
+        found = test_theory(table, losses, progress=progress, **given)
     print(json.dumps(found.record(), indent=1) if as_json else found)
     if plot is not None:
         from scalefit.plots.heads import overlaps
@@ -100,6 +89,7 @@ def superposition(
 
         save_figure(overlaps(published=found.rows, column=found.overlap), plot)
         print(f"drawn to {plot}", file=sys.stderr)
+    raise typer.Exit(found.slope.exit_code)
 
 
 @app.command(name="shift-head")
@@ -117,10 +107,3 @@ def shift_head(
 
     moved = shift(checkpoint, out, size=size, seed=seed)
     print(f"{out}: a vector of {size:g} times the rows' norm is added to every row of {moved}")
-
-
-def _check_picture(out: Path | None) -> None:
-    """Refuse a picture that cannot be drawn before the computing starts."""
-    check_writable(out)
-    if out is not None and out.suffix.lower() not in (".svg", ".png", ".pdf"):
-        raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.files import brief, parse_json
+from scalefit.models.gguf import Q8_0, read_gguf
 
 __all__ = [
     "EMBEDDINGS", "Checkpoint", "FinalNorm", "Head", "Tensor", "find_head", "is_named", "open_checkpoint", "raw_bytes",
@@ -32,6 +33,7 @@ Ids = NDArray[np.int64]
 HEADER_MOST: Final = 100_000_000  # bytes; the limit of the safetensors format itself
 JSON_MOST: Final = 256 << 20  # bytes of a config, an index or a tokenizer; the largest tokenizers take 35 MB
 
+READ: Final = ("F64", "F32", "F16", "BF16", "Q8_0")  # what is read exactly, and 8 bits by block, which is near enough
 FLOATS: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 SIZES: Final = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1,
@@ -42,11 +44,11 @@ SIZES: Final = {
 OUTPUTS: Final = ("lm_head.weight", "embed_out.weight", "output.weight", "output_layer.weight", "proj_out.weight")
 EMBEDDINGS: Final = (
     "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight",
-    "backbone.embeddings.weight", "shared.weight", "token_embedding.weight",
+    "backbone.embeddings.weight", "shared.weight", "token_embedding.weight", "token_embd.weight",
 )  # fmt: skip
 NORMS: Final = (
     "ln_f.weight", "norm_f.weight", "final_layer_norm.weight", "final_layernorm.weight", "decoder.layer_norm.weight",
-    "norm.weight",
+    "norm.weight", "output_norm.weight",
 )  # fmt: skip
 NOT_A_HEAD: Final = {"encoder", "vision_model", "vision_tower", "visual", "audio_tower", "attention", "mlp"}
 
@@ -66,6 +68,8 @@ ENCODER_ENDS: Final = (
     "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
     "EncoderModel",
 )  # fmt: skip
+LARGEST_GAIN: Final = 1e100  # its square times that of a row fits in float64
+GGUF: Final = ".gguf"
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -105,12 +109,15 @@ class Checkpoint:
     tensors : mapping of str to Tensor
         By name.
     config : mapping
-        config.json, the text model's own part where there is one; empty for a file.
+        config.json, the text model's own part where there is one; what a GGUF file says; empty for another file.
+    own_tokens : int
+        Tokens of the tokenizer that a GGUF file holds; 0 without one.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     config: Mapping[str, Any] = field(default_factory=dict)
+    own_tokens: int = 0
 
     @property
     def name(self) -> str:
@@ -139,7 +146,14 @@ class Checkpoint:
     @cached_property
     def tokens(self) -> Ids | None:
         """Ids of the tokenizer that lies in the folder, ascending; None without a tokenizer."""
+        if self.own_tokens:
+            return np.arange(self.own_tokens)
         return token_ids(self.path) if self.path.is_dir() else None
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file: its head is tied where it has none, and its gains are whole."""
+        return self.path.suffix == GGUF
 
 
 class FinalNorm(NamedTuple):
@@ -187,7 +201,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path : path
-        A Hugging Face folder (config.json and one or several safetensors files), or one safetensors file.
+        A Hugging Face folder (config.json and one or several safetensors files), one safetensors file, or a GGUF file.
 
     Returns
     -------
@@ -202,10 +216,14 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     path = Path(path)
     if not path.exists():
         raise DataError(f"there is no checkpoint {str(path)!r}; give a folder with config.json, or a .safetensors file")
+    if path.suffix == GGUF:
+        found = read_gguf(path)
+        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in found.tensors.items()}
+        return Checkpoint(path, tensors, found.config, found.tokens)
     if not path.is_dir():
         return Checkpoint(path, read_header(path))
     config = _config(path)
-    tensors: dict[str, Tensor] = {}
+    tensors = {}
     for file in _weight_files(path):
         for name, tensor in read_header(file).items():
             if name in tensors:
@@ -247,8 +265,10 @@ def _weight_files(folder: Path) -> list[Path]:
     if files:
         return files
     for file in sorted(folder.iterdir()):
-        if file.suffix == ".gguf" or file.suffix in PICKLES:
-            raise DataError(_other_format(file))
+        if file.suffix == GGUF:
+            raise DataError(f"{str(folder)!r} holds no safetensors; give its GGUF file itself: {str(file)!r}")
+        if file.suffix in PICKLES:
+            raise DataError(_pickled(file))
     raise DataError(f"{str(folder)!r} holds no .safetensors file; give the folder that save_pretrained wrote")
 
 
@@ -256,13 +276,7 @@ def _plain(name: Any) -> bool:
     return isinstance(name, str) and Path(name).name == name
 
 
-def _other_format(file: Path) -> str:
-    """Say why a file of another format is not read, and what to do."""
-    if file.suffix == ".gguf":
-        return (
-            f"{str(file)!r} is a GGUF file, whose blocks are quantised; give the model's safetensors, or convert it: "
-            "transformers' from_pretrained(folder, gguf_file=...), then save_pretrained"
-        )
+def _pickled(file: Path) -> str:
     return (
         f"{str(file)!r} is a pickle, which can run any code as it loads; write it as safetensors, such as with "
         "transformers' from_pretrained(folder), then save_pretrained"
@@ -302,16 +316,16 @@ def read_header(file: Path) -> dict[str, Tensor]:
         When it is no whole safetensors file.
     """
     size = file.stat().st_size
-    if file.suffix == ".gguf" or file.suffix in PICKLES:
-        raise DataError(_other_format(file))
+    if file.suffix in PICKLES:
+        raise DataError(_pickled(file))
     with file.open("rb") as stream:
         start = stream.read(8)
         if start == b"version " and b"git-lfs" in stream.read(64):
             raise DataError(f"{str(file)!r} is a Git LFS pointer, not the weights; fetch them with: git lfs pull")
         if start[:4] == b"GGUF":
-            raise DataError(_other_format(file.with_suffix(".gguf")))
+            raise DataError(f"{str(file)!r} is a GGUF file; let its name end with .gguf")
         if start[:2] == b"PK" or start[:1] == b"\x80":  # torch.save, as an archive or as a bare pickle
-            raise DataError(_other_format(file))
+            raise DataError(_pickled(file))
         if len(start) < 8:
             raise DataError(f"{str(file)!r} is {'empty' if not start else 'cut'} ({size} bytes); download it again")
         (length,) = struct.unpack("<Q", start)
@@ -434,7 +448,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
     if embedding is not None and not checkpoint.config:
         return embedding, None
     if embedding is not None:
-        if ties is False or (ties is None and checkpoint.model_type in UNTIED):
+        if ties is False or (ties is None and not checkpoint.is_gguf and checkpoint.model_type in UNTIED):
             raise DataError(
                 f"{path!r} has no output head, and its config does not tie one to the embedding; give a checkpoint "
                 f"with lm_head.weight, or measure the embedding itself: --tensor {embedding.name}"
@@ -498,7 +512,7 @@ def _same(first: Tensor, second: Tensor) -> bool:
 
 def _check_head(checkpoint: Checkpoint, tensor: Tensor) -> None:
     path = str(checkpoint.path)
-    if tensor.dtype not in FLOATS:
+    if tensor.dtype not in READ:
         raise DataError(_quantised(checkpoint, tensor))
     if len(tensor.shape) != 2:
         axes = "one axis" if len(tensor.shape) == 1 else f"{len(tensor.shape)} axes"
@@ -524,7 +538,7 @@ def _quantised(checkpoint: Checkpoint, tensor: Tensor) -> str:
     stored = f"in {bits} bits" if isinstance(bits, int) else f"as {tensor.dtype}"
     return (
         f"{tensor.name!r} of {str(checkpoint.path)!r} is stored {stored}, quantised, which moves overlaps (by 2.6% at "
-        "4 bits); give the checkpoint before quantising, in F16, BF16, F32 or F64"
+        "4 bits); give the checkpoint before quantising, in F16, BF16, F32 or F64, or GGUF in Q8_0"
     )
 
 
@@ -542,9 +556,11 @@ def _final_norm(checkpoint: Checkpoint, width: int) -> FinalNorm:
     if centring is None:
         remark = f"the config does not say whether {gain.name} belongs to a LayerNorm or an RMSNorm"
         return FinalNorm("none", remark=remark)
-    values = read_rows(gain)[0] + (1.0 if kind in GAIN_FROM_ONE else 0.0)
-    if not np.isfinite(values).all():
-        raise DataError(f"{gain.name!r} of {str(checkpoint.path)!r} holds NaN or infinity; download it again")
+    values = read_rows(gain)[0] + (1.0 if kind in GAIN_FROM_ONE and not checkpoint.is_gguf else 0.0)
+    if not (np.abs(values) < LARGEST_GAIN).all():
+        raise DataError(
+            f"{gain.name!r} of {str(checkpoint.path)!r} has a gain of {np.abs(values).max()}; download it again"
+        )
     return FinalNorm("LayerNorm" if centring else "RMSNorm", values, gain.name)
 
 
@@ -610,10 +626,28 @@ def read_rows(tensor: Tensor, lo: int = 0, hi: int | None = None) -> Array:
     """
     rows, columns = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
     hi = rows if hi is None else hi
+    if tensor.dtype == "Q8_0":
+        return _read_q8(tensor, lo, hi)
     kind = np.dtype(FLOATS[tensor.dtype])
     with tensor.path.open("rb") as stream:  # not mapped: mapped pages would count as memory of this process
         stream.seek(tensor.offset + lo * columns * kind.itemsize)
         stored = np.frombuffer(stream.read((hi - lo) * columns * kind.itemsize), dtype=kind)
     if tensor.dtype == "BF16":  # the upper half of a float32
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored.reshape(hi - lo, columns).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN is refused where the rows are checked
+        return stored.reshape(hi - lo, columns).astype(np.float64)
+
+
+def _read_q8(tensor: Tensor, lo: int, hi: int) -> Array:
+    columns = tensor.shape[-1]
+    if columns % 32:
+        raise DataError(
+            f"{tensor.name!r} of {str(tensor.path)!r} has {columns} columns, no multiple of 32; it is damaged"
+        )
+    per_row = columns // 32
+    with tensor.path.open("rb") as stream:
+        stream.seek(tensor.offset + lo * per_row * Q8_0.itemsize)
+        blocks = np.frombuffer(stream.read((hi - lo) * per_row * Q8_0.itemsize), dtype=Q8_0)
+    with np.errstate(invalid="ignore"):  # as in read_rows
+        numbers = blocks["steps"].astype(np.float64) * blocks["scale"].astype(np.float64)[:, None]
+    return numbers.reshape(hi - lo, columns)

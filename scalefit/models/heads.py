@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
-from scalefit.limits import check_count, check_seed
 from scalefit.models.checkpoint import Checkpoint, Head, Tensor, find_head, open_checkpoint, raw_bytes, read_rows
+from scalefit.options import HEADS, HeadOptions, gather, takes
 from scalefit.overlap import Overlaps, welch_bound
 
 __all__ = [
@@ -43,48 +43,11 @@ VERSION: Final = 1  # of the measurement; part of the fingerprint, so a changed 
 BLOCK: Final = 4096  # rows of a block
 ELEMENTS: Final = 1 << 22  # and at most as many numbers: 32 MiB in float64
 SINGLE_FROM: Final = 2e10  # products (rows times m^2) from which they are made in float32: 1 s in float64
-SAMPLE: Final = 1000  # rows whose mean |cos| with all others is taken: known to 0.1 to 0.6%
 EIGEN: Final = 4096  # eigenvalues up to this width without being asked for: 30 s; they grow as its cube
 NO_DIRECTION: Final = 1e-9  # of the rms norm: a row that is this short after centring was a copy of the mean
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS: Final = 60
 SPECTRUM_POINTS: Final = 256
-CHOICES: Final = ("auto", "yes", "no")
-
-
-@dataclass(frozen=True)
-class HeadOptions:
-    """How a head is measured.
-
-    Parameters
-    ----------
-    tensor : str or None
-        Name of the head's tensor; found by name when None.
-    rows : str
-        ``"tokenizer"`` (rows of ids that the tokenizer gives; an error without one), ``"all"``, ``"auto"`` (the first
-        where there is a tokenizer, else the second), or a file with ids: one a line, or a table with a column ``id``.
-    counts : str or None
-        A table with columns ``id`` and ``count``, as ``scalefit frequencies`` writes, for the weighted overlaps.
-    sample : int
-        Rows whose mean |cos| with all others is taken; 0 for none.
-    spectrum : {"auto", "yes", "no"}
-        Whether eigenvalues are computed; auto up to a width of 4,096.
-    seed : int
-        Of the sample.
-    """
-
-    tensor: str | None = None
-    rows: str = "auto"
-    counts: str | None = None
-    sample: int = SAMPLE
-    spectrum: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.spectrum not in CHOICES:
-            raise DataError(f"spectrum is {self.spectrum!r}; {closest(self.spectrum, CHOICES)}")
-        check_count("sample", self.sample, least=0, most=100_000, such_as=SAMPLE)
-        check_seed(self.seed)
 
 
 class NormHistogram(NamedTuple):
@@ -243,25 +206,28 @@ class Prepared(NamedTuple):
         return self.checkpoint.count("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
 
 
+@takes(*HEADS)
 def measure_head(
     path: str | os.PathLike[str],
-    options: HeadOptions | None = None,
-    *,
+    *options: HeadOptions,
     family: str | None = None,
     progress: Progress | None = None,
+    **keywords: Any,
 ) -> HeadMeasurement:
     """Measure the output head of one checkpoint.
 
     Parameters
     ----------
     path : path
-        A Hugging Face folder, or one safetensors file.
-    options : HeadOptions, optional
-        What is measured.
+        A Hugging Face folder, one safetensors file, or a GGUF file.
+    *options : HeadOptions
+        Options as a value.
     family : str, optional
         Label of the model's family; the config's model_type when omitted.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.HeadOptions`, which are listed there.
 
     Returns
     -------
@@ -285,7 +251,8 @@ def measure_head(
     >>> round(head.overlap_ms * head.width, 1)
     1.0
     """
-    prepared = prepare(open_checkpoint(path), options or HeadOptions())
+    (asked,) = gather(HEADS, options, keywords)
+    prepared = prepare(open_checkpoint(path), asked)
     return measure_prepared(prepared, fingerprint(prepared), family=family, progress=progress)
 
 
@@ -311,11 +278,12 @@ def prepare(checkpoint: Checkpoint, options: HeadOptions) -> Prepared:
     """
     head = find_head(checkpoint, options.tensor)
     vocab = head.tensor.shape[0]
-    ids, remark = _rows(checkpoint, options.rows, vocab)
+    ids, remark = _rows(checkpoint, os.fspath(options.rows), vocab)
     counts = None if options.counts is None else _counts(Path(options.counts), vocab)
     if counts is not None and np.count_nonzero(counts[ids]) < 2:
         raise DataError(
-            f"{options.counts!r} counts fewer than two of the rows that are measured; give the counts of this tokenizer"
+            f"{str(options.counts)!r} counts fewer than two of the rows that are measured; give the counts of this "
+            "tokenizer"
         )
     remarks = (head.norm.remark and f"{head.norm.remark}, so the effective overlap is the centred one", remark)
     return Prepared(checkpoint, head, ids, counts, options, tuple(one for one in remarks if one))
@@ -572,7 +540,8 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
     # A random odd multiplier per column: equal rows have equal marks, others by chance in 1 of 2^64 pairs.
     factors = np.random.default_rng(0).integers(0, 2**64, tensor.shape[1], dtype=np.uint64) | np.uint64(1)
     for places, chosen, rows in _blocks(prepared):
-        squares = np.einsum("ij,ij->i", rows, rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", rows, rows)
         if not np.isfinite(squares).all():
             raise DataError(_not_finite(prepared, chosen[~np.isfinite(squares)], rows[~np.isfinite(squares)]))
         norms[places] = np.sqrt(squares)
@@ -593,10 +562,10 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
 
 def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
     tensor = prepared.head.tensor
-    column = int(np.flatnonzero(~np.isfinite(rows[0]))[0]) if not np.isfinite(rows[0]).all() else 0
+    column = int(np.argmax(np.where(np.isfinite(rows[0]), np.abs(rows[0]), np.inf)))
     others = f" (and {len(ids) - 1} more rows near it)" if len(ids) > 1 else ""
     return (
-        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is {rows[0][column]}"
+        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is {rows[0][column]:g}"
         f"{others}; the weights are damaged, or training has diverged"
     )
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from scalefit.errors import DataError, Interrupted
 from scalefit.files import parse_json, read_kept, write_atomically
 from scalefit.models.checkpoint import open_checkpoint
-from scalefit.models.heads import HeadMeasurement, HeadOptions, NormHistogram, fingerprint, measure_prepared, prepare
+from scalefit.models.heads import HeadMeasurement, NormHistogram, fingerprint, measure_prepared, prepare
+from scalefit.options import HEADS, HeadOptions, gather, takes
 
 __all__ = ["details_path", "measure_heads", "read_heads"]
 
@@ -24,29 +25,32 @@ COUNTS: Final = ("width", "hidden_size", "depth", "vocab", "rows", "zero_rows", 
 QUANTILE: Final = "norm_q"
 
 
+@takes(*HEADS)
 def measure_heads(
     paths: Iterable[str | os.PathLike[str]],
-    *,
+    *options: HeadOptions,
     out: str | os.PathLike[str] | None = None,
-    options: HeadOptions | None = None,
     family: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    **keywords: Any,
 ) -> list[HeadMeasurement]:
     """Measure the output heads of checkpoints.
 
     Parameters
     ----------
     paths : iterable of path
-        Hugging Face folders, or single safetensors files.
+        Hugging Face folders, or single safetensors or GGUF files.
+    *options : HeadOptions
+        Options as a value.
     out : path, optional
         A CSV table, written after each model. Rows whose weights and options are the same are not measured again, rows
-        of other models stay. Histograms of norms and eigenvalues go into a file beside it, ``NAME.details.json``.
-    options : HeadOptions, optional
-        What is measured.
+        of other models stay. Histograms of norms and eigenvalues go into a file next to it, ``NAME.details.json``.
     family : str, optional
         Label of all these models; each config's model_type when omitted.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.HeadOptions`, which are listed there.
 
     Returns
     -------
@@ -66,10 +70,10 @@ def measure_heads(
     >>> measure_heads([])
     []
     """
-    options = options or HeadOptions()
+    (asked,) = gather(HEADS, options, keywords)
     opened = [open_checkpoint(path) for path in paths]
     runs = _runs([one.path for one in opened], [one.name for one in opened])
-    prepared = [prepare(one, options) for one in opened]
+    prepared = [prepare(one, asked) for one in opened]
     table = [] if out is None else _table_so_far(Path(out))
     known = {one.fingerprint: one for one in table}
     heads: list[HeadMeasurement] = []

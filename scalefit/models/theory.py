@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.tables import read_table
+from scalefit.data.tables import read_table, resolve
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
 from scalefit.leastsq.fit import fit
 from scalefit.options import SUPERPOSITION, OverlapTest, gather, takes
-from scalefit.records import NOT_CONVERGED
+from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.storage import fit_record
@@ -34,8 +34,12 @@ Progress = Callable[[str, int, int], None]
 
 EFFECTIVE, RAW = "overlap_ms_effective", "overlap_ms"
 FAMILY: Final = "family"
+RUN: Final = "run"
+MODEL: Final = "model"  # its run, or family and run where runs of two families have one name
 FRAME_WIDTH: Final = "frame_width"  # the m at which random directions have the Welch bound: m (V - 1)/(V - m)
 SURE: Final = 2.0  # standard errors by which one law must predict left-out models better than another
+EXACT: Final = 1e-9  # scatter of logs about a power of the width that is rounding, with which nothing correlates
+MOST: Final = 1 - 1e-12  # correlation whose interval can be given
 FEWEST: Final = 6  # models that a comparison of laws, or a correlation, needs
 
 
@@ -144,7 +148,8 @@ class Superposition:
         level = f"{self.slope.uncertainty.level:.0%} interval"
         inside = a.lo <= 1 <= a.hi
         times = self.rows[self.overlap] * self.rows["width"]
-        sentences = [
+        sentences = [] if self.slope.status == CONVERGED else [f"The exponent has no answer yet: {self.slope.message}"]
+        sentences += [
             f"Overlap falls as width to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
             f"{rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
             f"It is {_times(times)} times that of random directions, 1/width: "
@@ -293,72 +298,80 @@ def superposition(
     (asked,) = gather(SUPERPOSITION, options, keywords)
     level = asked.level
     table = read_table(heads)
-    name, frame = table.name, table.frame.copy()
-    column = asked.overlap or (EFFECTIVE if EFFECTIVE in frame else RAW)
-    _need(frame, ("width", column), name)
-    by = [one for one in (FAMILY,) if one in frame and len(set(frame[one])) > 1]
-    size = next((one for one in ("rows", "vocab") if one in frame), None)
-    frame = frame.astype({"width": float, column: float})
+    name, given = table.name, set(table.frame)
+    column = asked.overlap or (EFFECTIVE if EFFECTIVE in given else RAW)
+    size = next((one for one in ("rows", "vocab") if one in given), None)
+    numeric = ["width", column, *([size] if size is not None else [])]
+    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN) if one in given]).frame.copy()
+    by = _several(frame, FAMILY)
     coefficient = f"A[{', '.join(by)}]" if by else "A"
     how: dict[str, Any] = {"uncertainty": "hc3", "level": level, "throw": False, "progress": progress}
     slope = fit(frame, f"{column} ~ {coefficient}/width^a", label="exponent", **how)
     random = fit(frame, f"{column} ~ {coefficient}/width^1", label="over random", **how)
     welch = None
-    if size is not None and (frame[size].astype(float) > frame["width"]).all():
-        n = frame[size].astype(float)
+    if size is not None and (frame[size] > frame["width"]).all():
+        n = frame[size]
         frame[FRAME_WIDTH] = frame["width"] * (n - 1) / (n - frame["width"])
         welch = fit(frame, f"{column} ~ {coefficient}/{FRAME_WIDTH}^1", label="over Welch", **how)
     tested = None if losses is None else _test_losses(frame, name, losses, column, how)
     return Superposition(name, column, frame, slope, random, welch, tested)
 
 
-def _need(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    for one in columns:
-        if one not in frame:
-            raise DataError(f"{name!r} has no column {one!r}; {closest(one, map(str, frame.columns))}")
+def _several(frame: pd.DataFrame, *columns: str) -> list[str]:
+    """Return those of some columns that are there and have more than one label."""
+    return [one for one in columns if one in frame and len(set(frame[one])) > 1]
 
 
 def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, how: dict[str, Any]) -> LossTest:
     """Join losses with heads by run, and ask both laws for each model that they have not seen."""
+    if RUN not in heads:
+        raise DataError(f"{name!r} has no column {RUN!r}, by which losses are joined; {closest(RUN, map(str, heads))}")
     table = read_table(source)
-    _need(table.frame, ("run", "loss"), table.name)
-    _need(heads, ("run",), name)
-    named = heads[heads["run"].astype(str) != ""]
-    keys = ["run"]
-    if "family" in named and "family" in table.frame and set(named["family"]) & set(table.frame["family"]):
-        keys = ["family", "run"]
+    given = set(table.frame)
+    labels = [RUN, *(one for one in (FAMILY, "eval_set") if one in given)]
+    losses = resolve(table, numeric=["loss", *(["width"] if "width" in given else [])], labels=labels).frame
+    named = heads[heads[RUN].notna() & (heads[RUN] != "")]
+    keys = [RUN]
+    if FAMILY in named and FAMILY in losses and set(named[FAMILY]) & set(losses[FAMILY]):
+        keys = [FAMILY, RUN]
     if named.duplicated(keys).any():
-        twice = named[named.duplicated(keys)]["run"].iloc[0]
+        twice = named[named.duplicated(keys)][RUN].iloc[0]
         raise DataError(f"{name!r} has two heads of the model {twice!r}; give one row a model to join losses with")
-    own = [*keys, column, *([] if "width" in table.frame else ["width"])]
-    joined = table.frame.merge(named[own], on=keys, validate="many_to_one").reset_index(drop=True)
-    groups = [one for one in ("family", "eval_set") if one in joined and len(set(joined[one])) > 1]
-    runs = list(dict.fromkeys(joined["run"]))
-    if len(runs) < FEWEST:
+    own = [*keys, column, *([] if "width" in losses else ["width"])]
+    joined = losses.merge(named[own], on=keys, validate="many_to_one").reset_index(drop=True)
+    joined[MODEL] = (
+        joined[keys].agg("/".join, axis=1) if len(joined.groupby(keys)) > joined[RUN].nunique() else joined[RUN]
+    )
+    models = list(dict.fromkeys(joined[MODEL]))
+    if len(models) < FEWEST:
         raise DataError(
-            f"{len(runs)} models of {table.name!r} have a head in {name!r}; at least {FEWEST} are needed. Models are "
+            f"{len(models)} models of {table.name!r} have a head in {name!r}; at least {FEWEST} are needed. Models are "
             f"joined by {' and '.join(keys)}"
         )
-    floor = f"E[{', '.join(groups)}]" if groups else "E"
-    laws = (f"loss ~ {floor} + A*{column}", f"loss ~ {floor} + A/width^a")
+    groups = _several(joined, FAMILY, "eval_set")
+    laws = (f"loss ~ {_floor(groups)} + A*{column}", f"loss ~ {_floor(groups)} + A/width^a")
     by_overlap, by_width = (fit(joined, law, **how) for law in laws)
     scores: dict[str, list[float]] = {}
     report = how["progress"] or (lambda *_: None)
-    for done, run in enumerate(runs, 1):
-        report("leaving models out", done, len(runs))
-        if (errors := _left_out(joined, run, laws, groups)) is not None:
-            scores[run] = errors
+    for done, model in enumerate(models, 1):
+        report("leaving models out", done, len(models))
+        if (errors := _left_out(joined, model, laws, groups)) is not None:
+            scores[model] = errors
     if len(scores) < FEWEST:
         raise DataError(f"{len(scores)} models can be left out of {table.name!r}; at least {FEWEST} are needed")
     errors_by_law = np.array(list(scores.values()))
-    skipped = tuple(run for run in runs if run not in scores)
-    partial = _partial(table.frame, joined, column, floor, groups, how)
+    skipped = tuple(model for model in models if model not in scores)
+    partial = _partial(losses if "width" in losses else joined, joined, column, how)
     return LossTest(by_overlap, by_width, tuple(scores), errors_by_law[:, 0], errors_by_law[:, 1], skipped, partial)
 
 
-def _left_out(joined: pd.DataFrame, run: str, laws: Sequence[str], groups: list[str]) -> list[float] | None:
+def _floor(groups: Sequence[str]) -> str:
+    return f"E[{', '.join(groups)}]" if groups else "E"
+
+
+def _left_out(joined: pd.DataFrame, model: str, laws: Sequence[str], groups: list[str]) -> list[float] | None:
     """Root mean square errors of one model's log losses under laws fitted to the others; None where it has none."""
-    inside, others = joined[joined["run"] == run], joined[joined["run"] != run]
+    inside, others = joined[joined[MODEL] == model], joined[joined[MODEL] != model]
     if groups and not set(inside[groups].itertuples(index=False)) <= set(others[groups].itertuples(index=False)):
         return None
     errors = []
@@ -371,22 +384,19 @@ def _left_out(joined: pd.DataFrame, run: str, laws: Sequence[str], groups: list[
     return errors
 
 
-def _partial(
-    losses: pd.DataFrame, joined: pd.DataFrame, column: str, floor: str, groups: list[str], how: dict[str, Any]
-) -> Partial | None:
+def _partial(losses: pd.DataFrame, joined: pd.DataFrame, column: str, how: dict[str, Any]) -> Partial | None:
     """Correlate log overlap with the log width part of the loss, given log width.
 
     The width part is the loss less its offset, from a fit of the loss itself (not of its logarithm) to all rows, the
     way the published offsets were fitted; its mean over the evaluation sets of a model is what counts.
     """
-    if "width" not in losses:
-        losses = joined
-    offsets = fit(losses, f"loss ~ {floor} + A/width^a", space="linear", **how)
+    groups = _several(losses, FAMILY, "eval_set")
+    offsets = fit(losses, f"loss ~ {_floor(groups)} + A/width^a", space="linear", **how)
     values = offsets.natural
-    levels = joined[groups].astype(str).itertuples(index=False) if groups else [()] * len(joined)
-    part = joined["loss"].astype(float) - [values["E", tuple(level)] for level in levels]
+    levels = joined[groups].itertuples(index=False) if groups else [()] * len(joined)
+    part = joined["loss"] - [values["E", tuple(level)] for level in levels]
     models = (
-        joined.assign(part=part).groupby("run", sort=False).agg({"part": "mean", column: "first", "width": "first"})
+        joined.assign(part=part).groupby(MODEL, sort=False).agg({"part": "mean", column: "first", "width": "first"})
     )
     models = models[models["part"] > 0]
     n = len(models)
@@ -395,6 +405,8 @@ def _partial(
     y, x, w = (np.log(models[name].to_numpy(float)) for name in ("part", column, "width"))
     basis = np.column_stack([np.ones(n), w])
     rest_x, rest_y = (one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0] for one in (x, y))
+    if min(np.abs(rest_x).max(), np.abs(rest_y).max()) < EXACT:
+        return None
     value = float(np.corrcoef(rest_x, rest_y)[0, 1])
-    z, reach = math.atanh(value), 1.959964 / math.sqrt(n - 4)  # one variable is held
+    z, reach = math.atanh(max(min(value, MOST), -MOST)), 1.959964 / math.sqrt(n - 4)  # one variable is held
     return Partial(value, math.tanh(z - reach), math.tanh(z + reach), n)

@@ -25,21 +25,26 @@ __all__ = [
     "CALIBRATE",
     "CHECK",
     "FIT",
+    "HEADS",
     "ISOFLOP",
     "JOBS",
+    "LOSSES",
     "SAME",
     "SENSITIVITY",
     "SUPERPOSITION",
     "Bayes",
     "Budgets",
+    "HeadOptions",
     "Jobs",
     "LeastSquares",
     "OverlapTest",
     "Question",
     "Rows",
+    "Scoring",
     "Simulation",
     "SweepCheck",
     "check_level",
+    "check_windows",
 ]
 
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
@@ -51,6 +56,17 @@ def check_level(level: float) -> None:
     """Refuse a probability of intervals that is not between 0 and 1; DataError."""
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
+
+
+def check_windows(context: int, stride: int) -> None:
+    """Refuse windows of a text that would leave out tokens, or hold nothing to predict; DataError."""
+    check_count("context", context, least=2, such_as=1024)
+    check_count("stride", stride, least=1)
+    if stride >= context:
+        raise DataError(
+            f"stride is {stride} and the context {context}; with a stride above {context - 1} some tokens would be "
+            f"in no window but as its first, which nothing predicts; give at most {context - 1}"
+        )
 
 
 def check_region(reference: float | None, region: tuple[float, ...] | None) -> None:
@@ -414,6 +430,40 @@ class SweepCheck(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadOptions(Options):
+    """How the output head of a model is measured.
+
+    Parameters
+    ----------
+    tensor : str, optional
+        Name of the head's tensor, where it is not found by name.
+    rows : str
+        Rows to measure: tokenizer (those of its ids; an error without one), all, a file with ids (one a line, or a
+        table with a column id), or auto: tokenizer where there is one, else all.
+    counts : path, optional
+        Token counts for the weighted overlaps: a table with columns id and count, as scalefit frequencies writes.
+    sample : int
+        Rows whose mean cosine size with all others is taken, known to 0.1 to 0.6% from 1000; 0 for none.
+    spectrum : {"auto", "yes", "no"}
+        Whether eigenvalues are computed: yes, no, or auto, up to a width of 4096.
+    seed : int
+        Seed of the sample.
+    """
+
+    tensor: str | None = None
+    rows: str = "auto"
+    counts: str | os.PathLike[str] | None = None
+    sample: int = 1000
+    spectrum: Literal["auto", "yes", "no"] = "auto"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse an impossible sample or seed."""
+        check_count("sample", self.sample, least=0, most=100_000, such_as=1000)
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapTest(Options):
     """Which overlaps of output heads are tested against theory.
 
@@ -431,6 +481,51 @@ class OverlapTest(Options):
     def check(self) -> None:
         """Refuse an impossible level."""
         check_level(self.level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring(Options):
+    """How language models are scored on a text.
+
+    Parameters
+    ----------
+    context : int
+        Tokens of a window; the same for all models, so that their losses can be compared.
+    stride : int, optional
+        Tokens from one window to the next, at most one less than the context, which it is when omitted. Fewer give
+        every token more context, and take more time.
+    max_tokens : int, optional
+        Score only so many tokens from the beginning of each text.
+    batch : int, optional
+        Windows that are scored together; as many as make 1 GiB of logits when omitted. It changes rounding alone.
+    dtype : {"float32", "bfloat16"}
+        Precision of weights and logits, float32 or bfloat16; sums are float64.
+    device : {"cpu", "cuda"}
+        Where the models run, cpu or cuda.
+    bos : {"auto", "yes", "no"}
+        Start each window with the token that marks the beginning of a text: yes, no, or auto, as the tokenizer does.
+    """
+
+    context: int = 1024
+    stride: int | None = None
+    max_tokens: int | None = None
+    batch: int | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    bos: Literal["auto", "yes", "no"] = "auto"
+
+    def check(self) -> None:
+        """Refuse windows and counts that are impossible."""
+        check_count("context", self.context, least=2, such_as=1024)
+        check_windows(self.context, self.used_stride)
+        for name, least in (("max_tokens", 2), ("batch", 1)):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), least=least)
+
+    @property
+    def used_stride(self) -> int:
+        """The stride, also where it follows from the context."""
+        return self.context - 1 if self.stride is None else self.stride
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -473,5 +568,7 @@ SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
 CHECK = (part(SweepCheck),)
+HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
+LOSSES = (part(Scoring),)
 JOBS = (part(Jobs),)

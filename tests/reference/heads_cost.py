@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalefit.models import HeadOptions, measure_head
+from scalefit.models import measure_head
 
 VOCAB = 151_936
 BLOCK = 8192
@@ -44,7 +44,7 @@ def write(path: Path, width: int) -> None:
 
 def measure(path: Path, spectrum: str) -> None:
     """Measure one head in this process, and print what it cost."""
-    head = measure_head(path, HeadOptions(spectrum=spectrum))
+    head = measure_head(path, spectrum=spectrum)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cost = {"cpu": usage.ru_utime + usage.ru_stime, "mb": usage.ru_maxrss / 1024}
     print(json.dumps(cost | {"effective": head.overlap_ms_effective * head.width, "raw": head.overlap_ms * head.width}))

@@ -1,0 +1,134 @@
+"""Verbs that measure checkpoints and tokenizers on texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalefit.cli.app import Json, app
+from scalefit.cli.effects import check_picture
+from scalefit.cli.options import Given, with_options
+from scalefit.options import LOSSES
+from scalefit.terminal import Progress, check_writable, print_table
+
+__all__ = ["frequencies", "losses"]
+
+SAME_TOKENS = 1.005  # more than the token at an end of the text, which one of them may not have scored
+FEW = 40  # occurrences of the last token of a range, below which the exponent is biased by more than 0.003
+HEADER = ["run", "text", "width", "parameters", "loss per token", "bits per byte"]
+
+
+@app.command()
+@with_options(*LOSSES)
+def losses(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of checkpoints: config.json, weights, tokenizer.")
+    ],
+    text: Annotated[list[Path], typer.Option("--text", help="A file in UTF-8; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", help="The table (CSV); what is in it already is not measured again.")],
+    given: Given,
+    family: Annotated[str | None, typer.Option(help="Label of these models; the architecture without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the losses of checkpoints on texts, as a TABLE for fit and bayes. Nothing is fetched.
+
+    Example: scalefit losses models/* --text held_out.txt --out runs.csv
+    """
+    from scalefit.models.losses import measure_losses
+
+    check_writable(out)
+    with Progress() as progress:
+        table = measure_losses(checkpoints, text, out=out, family=family, progress=progress, **given)
+    if as_json:
+        rows = json.loads(table.to_json(orient="records", double_precision=15))
+        print(json.dumps({"out": str(out), "rows": rows}, indent=1))
+        return
+    print_table(HEADER, [_cells(row) for _, row in table.iterrows()], right=(2, 3, 4, 5))
+    print(f"{len(table)} rows are in {out}; errors are over windows of the text, not over texts or trainings")
+    for remark in _remarks(table):
+        print(remark, file=sys.stderr)
+
+
+def _cells(row: Any) -> list[str]:
+    from scalefit.rounding import plus_minus
+
+    sizes = [str(row["width"]), f"{row['params']:,}"]
+    return [row["run"], row["eval_set"], *sizes, plus_minus(row["loss"], row["loss_se"]), f"{row['bits_per_byte']:.4f}"]
+
+
+def _remarks(table: Any) -> list[str]:
+    """Say what a reader of these losses could overlook."""
+    remarks = []
+    tokens_per_byte = table["tokens_scored"] / table["bytes"]
+    if any(one.max() > one.min() * SAME_TOKENS for _, one in tokens_per_byte.groupby(table["eval_set"])):
+        remarks.append("the tokenizers differ: compare bits per byte, for a loss per token depends on what a token is")
+    unknown = table[table["unknown"] > 0]
+    if len(unknown):
+        first = unknown.iloc[0]
+        remarks.append(
+            f"{first['unknown']:,} tokens of {first['eval_set']} are unknown to the tokenizer of {first['run']}, which "
+            "makes its loss too small"
+        )
+    return remarks
+
+
+@app.command()
+def frequencies(
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", metavar="DIR", help="A folder with tokenizer.json.")],
+    text: Annotated[list[Path], typer.Option("--text", help="A file in UTF-8; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", help="The counts (CSV): rank, id, count.")],
+    ranks: Annotated[
+        list[str] | None,
+        typer.Option("--ranks", metavar="LO:HI", help="Ranks that are fitted, such as 10:1000; may be repeated."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw them (svg, png, pdf).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the tokens of texts, and fit the exponent of their frequencies.
+
+    The counts are frequencies for the toy model: frequency = "counts.csv" in its grid.
+
+    Example: scalefit frequencies --tokenizer models/small --text held_out.txt --out counts.csv
+    """
+    from scalefit.models.frequencies import count_tokens, parse_ranks
+
+    check_writable(out)
+    check_picture(plot)
+    parse_ranks(ranks, 1)  # what is not a range is refused before the counting
+    with Progress() as progress:
+        counted = count_tokens(tokenizer, text, progress=progress)
+    fitted = [counted.exponent(lo, hi) for lo, hi in parse_ranks(ranks, len(counted.ids))]
+    counted.save(out)
+    if plot is not None:
+        from scalefit.plots.frequencies import draw_frequencies
+        from scalefit.plots.style import save_figure
+
+        save_figure(draw_frequencies(counted, fitted), plot)
+        print(f"drawn to {plot}", file=sys.stderr)
+    if as_json:
+        exponents = [one._asdict() for one in fitted]
+        record = {"out": str(out), "tokens": counted.total, "ids": len(counted.ids), "vocab": counted.vocab}
+        print(json.dumps(record | {"exponents": exponents}, indent=1))
+        return
+    print(f"{counted.total:,} tokens of {counted.name}; {len(counted.ids):,} of {counted.vocab:,} ids occur")
+    print_table(["ranks", "exponent", "tokens", "misfit"], [_exponent_cells(one) for one in fitted], right=(0, 1, 2, 3))
+    print("exponent: of count ~ rank^-exponent by maximum likelihood; misfit: chi-square per degree of freedom, large")
+    print(f"where the law bends; errors are those of counting times the root of the misfit; the counts are in {out}")
+    for one in fitted:
+        least = int(counted.counts[one.hi - 1])
+        if least < FEW:
+            print(
+                f"ranks {one.lo}:{one.hi} end at tokens that occur {least} times: chance decides their order, which "
+                "biases the exponent; give a range of fewer ranks, or more text",
+                file=sys.stderr,
+            )
+
+
+def _exponent_cells(one: Any) -> list[str]:
+    from scalefit.rounding import plus_minus
+
+    return [f"{one.lo}:{one.hi}", plus_minus(one.alpha, one.error), f"{one.tokens:,}", f"{one.misfit:.3g}"]

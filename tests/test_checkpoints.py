@@ -1,0 +1,74 @@
+"""From a folder of checkpoints to an exponent and a verdict, by the verbs alone: heads, losses, fit, superposition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scalefit.models import measure_heads, measure_losses, shift_head
+
+for library in ("torch", "transformers", "tokenizers", "safetensors"):
+    pytest.importorskip(library, reason="needs the extra models")
+
+from tests import tiny_models as tiny  # noqa: E402
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with tiny.one_thread():
+        yield
+
+
+def test_a_folder_of_checkpoints_becomes_an_exponent_and_a_verdict(run: Run, tiny_models: Path) -> None:
+    folders = [tiny_models / f"{family}-{width}" for family in tiny.FAMILIES for width in tiny.WIDTHS]
+
+    code, out, _ = run("heads", *folders, "--out", "heads.csv")
+    assert code == 0
+    assert len(out.splitlines()) == 12
+    text = ("--text", tiny_models / "held_out.txt", "--context", 32, "--out", "runs.csv")
+    code, out, err = run("losses", *folders, *text)
+    assert (code, err) == (0, "")
+    heads, losses = pd.read_csv("heads.csv"), pd.read_csv("runs.csv")
+    assert list(heads["run"]) == list(losses["run"])
+    assert list(heads["family"]) == list(losses["family"])
+    assert list(heads["width"]) == list(losses["width"])
+    for _, family in losses.groupby("family"):
+        assert family["loss"].iloc[-1] < family["loss"].iloc[0] - 0.1
+
+    law = "loss ~ A[family]/width^a"
+    code, out, _ = run("fit", "runs.csv", law, "--uncertainty", "hc3", "--json")
+    fit = json.loads(out)
+    assert (code, fit["status"], fit["n_rows"]) == (0, "converged", 12)
+    assert 0.02 < fit["estimate"]["a"] < 0.2
+    assert 0 < fit["se"]["a"] < fit["estimate"]["a"]
+    worst = max(losses["loss"] - heads["width"] ** -fit["estimate"]["a"] * losses["family"].map(
+        {family: fit["estimate"][f"A[{family}]"] for family in tiny.FAMILIES}
+    ))  # fmt: skip
+    assert worst < 0.3
+
+    code, out, _ = run("superposition", "heads.csv", "--losses", "runs.csv", "--json")
+    assert code == 0
+    test = json.loads(out)
+    assert test["heads"] == 12
+    assert test["overlap"] == "overlap_ms_effective"
+    assert 0.2 < test["slope"]["estimate"]["a"] < 1.1
+    assert test["verdict"][0].startswith("Overlap falls as width to the power of")
+    assert any(sentence.startswith("Each of 12 models left out, the loss is missed by") for sentence in test["verdict"])
+    assert {one["run"] for one in test["losses"]["left_out"]} == set(losses["run"])
+
+
+def test_raw_overlap_moves_where_no_loss_does(tiny_models: Path, tmp_path: Path) -> None:
+    """The head of a trained model with a vector added to every row: raw overlap is not a property of the model."""
+    folder, text = tiny_models / "llama-32", tiny_models / "held_out.txt"
+    shift_head(folder, tmp_path / "shifted", size=2.0)
+    before, after = measure_heads([folder, tmp_path / "shifted"])
+    assert after.overlap_ms > 1.5 * before.overlap_ms
+    assert after.overlap_ms_effective == pytest.approx(before.overlap_ms_effective, rel=1e-5)
+    losses = measure_losses([folder, tmp_path / "shifted"], [text], context=32)["loss"]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-7)
