@@ -173,7 +173,10 @@ def test_letters_may_be_cut_where_the_first_part_ends() -> None:
         read_table(io.BytesIO(('"q",b\n' + text).encode()))
 
 
-@pytest.mark.parametrize("packed", [b"\0" * 30_000_000, b"a,b\n" + b"1,2\n" * 8_000_000])
+# ids: pytest would write these bytes out as the names of the tests
+@pytest.mark.parametrize(
+    "packed", [b"\0" * 30_000_000, b"a,b\n" + b"1,2\n" * 8_000_000], ids=["zero bytes", "many rows"]
+)
 def test_a_bomb_is_not_unpacked_beyond_the_limit(here: Path, packed: bytes) -> None:
     (here / "bomb.csv.gz").write_bytes(gzip.compress(packed, 1))
     with pytest.raises(DataError, match=r"zero bytes|larger than 20 MB"):
