@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import build_report
-    from scalefit.results import Fit
+    from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
     from scalefit.robustness import calibrate, sensitivity
     from scalefit.storage import load_fit
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
@@ -66,6 +66,8 @@ _HOMES = {
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
     "Fit": "scalefit.results",
+    "LeastSquaresFit": "scalefit.results",
+    "PosteriorFit": "scalefit.results",
     "refit": "scalefit.comparison",
     "Bayes": "scalefit.options",
     "LeastSquares": "scalefit.options",
@@ -91,7 +93,9 @@ __all__ = [
     "Law",
     "LawError",
     "LeastSquares",
+    "LeastSquaresFit",
     "MissingExtra",
+    "PosteriorFit",
     "Rows",
     "ScalefitError",
     "Scoring",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from scalefit.records import (
     Uncertainty,
 )
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
 ENOUGH = 500  # draws for a mean prediction
 CHUNK = 2**21  # predictions held at once, as rows times draws
@@ -48,9 +49,9 @@ VIEWS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A fitted law.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit(ABC):
+    """A fitted law: what a :class:`LeastSquaresFit` and a :class:`PosteriorFit` have in common.
 
     ``print(fit)`` says first whether to trust it. Nothing here can refit itself.
 
@@ -59,7 +60,7 @@ class Fit:
     law : Law
         The law.
     options : LeastSquares or Bayes
-        How it was fitted.
+        How it was fitted, by the options of its engine.
     selection : Rows
         Which rows and columns of the source were asked for.
     value : float
@@ -82,8 +83,6 @@ class Fit:
         Version of scalefit.
     label : str
         A name for plots and comparisons.
-    posterior : Posterior or None
-        What only a Bayesian fit has.
     """
 
     law: Law
@@ -98,8 +97,7 @@ class Fit:
     uncertainty: Uncertainty
     optima: tuple[LocalOptimum, ...]
     version: str
-    label: str = field(default="")
-    posterior: Posterior | None = None
+    label: str = ""
 
     @property
     def engine(self) -> str:
@@ -112,12 +110,9 @@ class Fit:
         return self.options.seed
 
     @property
+    @abstractmethod
     def objective(self) -> Objective:
         """What was minimised, or the likelihood."""
-        how, weights = self.options, self.selection.weights
-        if isinstance(how, Bayes):
-            return Objective(how.likelihood, None, "log", weights, how.exponents)
-        return Objective(how.loss, how.delta if how.loss == "huber" else None, how.space, weights, how.exponents)
 
     @property
     def status(self) -> str:
@@ -140,13 +135,9 @@ class Fit:
         return " ".join([self.search_message, *(finding.message for finding in warnings)])
 
     @property
+    @abstractmethod
     def search_message(self) -> str:
         """How the optimum or the posterior was reached, without what limits it."""
-        if self.posterior is not None:
-            return self.posterior.verdict
-        starts = sum(one.hits for one in self.optima)
-        hits = self.optima[0].hits
-        return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
 
     @property
     def n_rows(self) -> int:
@@ -290,7 +281,7 @@ class Fit:
         ``level`` is printed, its labels joined by commas and quoted where that is needed to tell levels apart. A
         posterior adds ``ess_bulk, ess_tail, r_hat``.
         """
-        frame = pd.DataFrame(
+        return pd.DataFrame(
             {
                 "param": [parameter.coef.name for parameter in self.parameters],
                 "level": [printed_level(parameter.level) for parameter in self.parameters],
@@ -302,9 +293,6 @@ class Fit:
                 "method": self.uncertainty.method,
             }
         )
-        for name in ("ess_bulk", "ess_tail", "r_hat") if self.posterior is not None else ():
-            frame[name] = getattr(self.posterior, name)
-        return frame
 
     def summary(self) -> str:
         """Return the result as text: status, what was fitted, the parameters, what to know."""
@@ -350,17 +338,13 @@ class Fit:
         )  # fmt: skip
 
     @property
+    @abstractmethod
     def _spread(self) -> Spread:
         """What errors and intervals are."""
-        if isinstance(self.options, Bayes):
-            return "posterior"
-        return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
 
+    @abstractmethod
     def _predicted(self, frame: pd.DataFrame) -> Array:
-        if self.posterior is None or self.uncertainty.draws is None:
-            return np.asarray(predict_law(self.law, self.natural, frame))
-        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
-        return self._under_draws(some, frame, lambda sample: np.mean(sample, axis=0))
+        """Return the response at rows, shape (n,)."""
 
     def _under_draws(self, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]) -> Array:
         """Summarise predictions of shape (R, n) under draws of shape (R, P), some rows at a time."""
@@ -397,6 +381,87 @@ class Fit:
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
         return draws
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeastSquaresFit(Fit):
+    """A law fitted by least squares or Huber's loss.
+
+    Parameters
+    ----------
+    options : LeastSquares
+        How it was fitted. The other fields are those of :class:`Fit`.
+    """
+
+    options: LeastSquares
+
+    @property
+    def objective(self) -> Objective:
+        """What was minimised."""
+        how = self.options
+        return Objective(
+            how.loss, how.delta if how.loss == "huber" else None, how.space, self.selection.weights, how.exponents
+        )
+
+    @property
+    def search_message(self) -> str:
+        """How the optimum was reached, without what limits it."""
+        starts = sum(one.hits for one in self.optima)
+        hits = self.optima[0].hits
+        return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
+
+    @property
+    def _spread(self) -> Spread:
+        return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
+
+    def _predicted(self, frame: pd.DataFrame) -> Array:
+        return np.asarray(predict_law(self.law, self.natural, frame))
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PosteriorFit(Fit):
+    """The posterior of a law.
+
+    Parameters
+    ----------
+    options : Bayes
+        How it was sampled. The other fields are those of :class:`Fit`.
+    posterior : Posterior
+        Priors, effective draws and evidence.
+    """
+
+    options: Bayes
+    posterior: Posterior
+
+    @property
+    def objective(self) -> Objective:
+        """The likelihood."""
+        return Objective(self.options.likelihood, None, "log", self.selection.weights, self.options.exponents)
+
+    @property
+    def search_message(self) -> str:
+        """How well the draws represent the posterior, without what limits it."""
+        return self.posterior.verdict
+
+    def table(self) -> pd.DataFrame:
+        """Return the table of :meth:`Fit.table` with ``ess_bulk, ess_tail, r_hat``."""
+        frame = super().table()
+        for name in ("ess_bulk", "ess_tail", "r_hat"):
+            frame[name] = getattr(self.posterior, name)
+        return frame
+
+    @property
+    def _spread(self) -> Spread:
+        return "posterior"
+
+    def _predicted(self, frame: pd.DataFrame) -> Array:
+        """Average over draws: the law at the mean of the parameters is another number."""
+        if self.uncertainty.draws is None:
+            return np.asarray(predict_law(self.law, self.natural, frame))
+        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
+        return self._under_draws(some, frame, lambda sample: np.mean(sample, axis=0))
 
 
 def _view(kind: str) -> Callable[..., Any]:

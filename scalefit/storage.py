@@ -39,7 +39,7 @@ from scalefit.records import (
     Source,
     Uncertainty,
 )
-from scalefit.results import Fit
+from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
@@ -111,7 +111,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
     arrays["point"] = fit.point
     netcdf = None
-    if fit.posterior is not None:
+    if isinstance(fit, PosteriorFit):
         record["posterior"], own, netcdf = _split_posterior(fit.posterior)
         arrays |= own
     labels, numbers = _split_frame(fit.rows, _needed(fit.law, fit.selection))
@@ -273,12 +273,6 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     spread = {name: _numbers(arrays, name, (p, p) if name == "covariance" else (p,)) for name in ARRAYS[:-1]}
     if "draws" in arrays:
         spread["draws"] = _numbers(arrays, "draws", (len(arrays["draws"]), p))
-    posterior = None
-    if has_posterior:
-        own: dict[str, Any] = {name: _numbers(arrays, f"posterior:{name}", (p,)) for name in POSTERIOR_ARRAYS}
-        pairs = [_as(list, one, "a prior") for one in _as(list, record["posterior"]["priors"], "priors")]
-        priors = tuple((_key(name, parameters), _as(str, prior, "a prior")) for name, prior in pairs)
-        posterior = _built(Posterior, record["posterior"], netcdf=netcdf, priors=priors, **own)
     optima = tuple(_built(LocalOptimum, one) for one in _as(list, record["optima"], "optima"))
     if not optima or any(len(one.estimate) > p for one in optima):
         raise ValueError("its optima are missing, or have other parameters")
@@ -288,22 +282,35 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     uncertainty = _built(Uncertainty, record["uncertainty"], **spread)
     if not 0 < uncertainty.level < 1:
         raise ValueError(f"its level is {uncertainty.level}")
-    return Fit(
-        law=law,
-        options=options,
-        selection=selection,
-        value=_as(float, record["value"], "value"),
-        parameters=parameters,
-        point=point,
-        findings=tuple(_finding(one, parameters) for one in _as(list, record["findings"], "findings")),
-        source=source,
-        rows=rows,
-        uncertainty=uncertainty,
-        optima=optima,
-        version=_as(str, record["version"], "version"),
-        label=_as(str, record["label"], "label"),
-        posterior=posterior,
-    )
+    common: dict[str, Any] = {
+        "law": law,
+        "selection": selection,
+        "value": _as(float, record["value"], "value"),
+        "parameters": parameters,
+        "point": point,
+        "findings": tuple(_finding(one, parameters) for one in _as(list, record["findings"], "findings")),
+        "source": source,
+        "rows": rows,
+        "uncertainty": uncertainty,
+        "optima": optima,
+        "version": _as(str, record["version"], "version"),
+        "label": _as(str, record["label"], "label"),
+    }
+    if isinstance(options, Bayes):
+        posterior = _posterior(record["posterior"], arrays, parameters, netcdf)
+        return PosteriorFit(options=options, posterior=posterior, **common)
+    return LeastSquaresFit(options=options, **common)
+
+
+def _posterior(
+    record: Any, arrays: dict[str, Any], parameters: tuple[Parameter, ...], netcdf: bytes | None
+) -> Posterior:
+    """Read what only a posterior has."""
+    p = len(parameters)
+    own: dict[str, Any] = {name: _numbers(arrays, f"posterior:{name}", (p,)) for name in POSTERIOR_ARRAYS}
+    pairs = [_as(list, one, "a prior") for one in _as(list, record["priors"], "priors")]
+    priors = tuple((_key(name, parameters), _as(str, prior, "a prior")) for name, prior in pairs)
+    return _built(Posterior, record, netcdf=netcdf, priors=priors, **own)
 
 
 def _options(record: Any, kind: type[OptionsT]) -> OptionsT:

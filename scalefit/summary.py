@@ -7,7 +7,7 @@ import math
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
 from scalefit.names import printed_name
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, power_of_ten, rounded, rounded_interval, rounded_range, two_digits
 
 __all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_text", "interval_text", "is_loose"]
@@ -94,9 +94,9 @@ def _findings(fit: Fit) -> list[str]:
 
 def _posterior_lines(fit: Fit) -> list[str]:
     """Say how the draws were made, the evidence and every prior."""
-    posterior = fit.posterior
-    if posterior is None:
+    if not isinstance(fit, PosteriorFit):
         return []
+    posterior = fit.posterior
     lines = []
     if posterior.log_evidence is not None and posterior.log_evidence_se is not None:
         lines.append(

@@ -6,6 +6,7 @@ import pytest
 from scalefit import fit
 from scalefit.errors import DataError
 from scalefit.posterior import bayes, posterior_record
+from scalefit.results import LeastSquaresFit
 
 QUICK = {"path": "fast", "draws": 500, "drop_highest_loss": 5}
 
@@ -127,7 +128,7 @@ def test_predictions_come_from_the_draws():
 
 def test_a_least_squares_fit_has_no_posterior():
     squares = fit("chinchilla", "chinchilla", bootstrap=0)
-    assert squares.posterior is None
+    assert isinstance(squares, LeastSquaresFit)
     with pytest.raises(TypeError, match="a least squares fit has no posterior; use fit_record"):
         posterior_record(squares)
 

@@ -25,7 +25,7 @@ from scalefit.posterior import bayes, posterior_record
 from scalefit.posterior.density import build_density
 from scalefit.posterior.nuts import _trace_names
 from scalefit.problem import build_problem, label_codes, predict_law
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.storage import fit_record, load_fit
 
 LAW = "loss ~ E[fam, ev] + A/params^alpha"
@@ -115,7 +115,7 @@ def test_posteriors_and_comparisons_keep_levels_apart(
 ) -> None:
     rows = table(levels)
     found = bayes(rows, LAW, path="fast", draws=500, likelihood="normal", throw=False)
-    assert found.posterior is not None
+    assert isinstance(found, PosteriorFit)
     record = posterior_record(found)
     assert len(record["estimate"]) == len(record["correlation"]) == len(found.parameters)
     assert {key for key, _ in found.posterior.priors if key[0] == "E"} == {("E", level) for level in levels}
@@ -357,7 +357,7 @@ def test_a_posterior_saved_with_joined_names_still_opens(tmp_path: Path) -> None
     priors = {("E", ("z", "c")): "Uniform(0, 2.5)", ("E", ("x,y", "c")): "Uniform(0, 1.5)"}
     law = "loss ~ E[fam, ev] + A/params^alpha"
     found = bayes(rows, law, path="fast", draws=300, likelihood="normal", throw=False)
-    assert found.posterior is not None
+    assert isinstance(found, PosteriorFit)
     told = replace(found, posterior=replace(found.posterior, priors=tuple(priors.items())))
     new, old = tmp_path / "new.fit", tmp_path / "old.fit"
     told.save(new)

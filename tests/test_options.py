@@ -43,6 +43,7 @@ from scalefit.options import (
     restore,
     takes,
 )
+from scalefit.results import PosteriorFit
 
 VERBS = {
     "fit": (scalefit.fit, FIT), "bayes": (scalefit.bayes, BAYES), "sensitivity": (scalefit.sensitivity, SENSITIVITY),
@@ -264,8 +265,8 @@ def test_a_posterior_is_refitted_with_its_own_priors() -> None:
     )
     other = scalefit.refit(first, likelihood="normal")
     assert other.objective.loss == "normal"
-    assert other.posterior is not None
-    assert first.posterior is not None
+    assert isinstance(other, PosteriorFit)
+    assert isinstance(first, PosteriorFit)
     own = dict(first.posterior.priors)
     assert all(own[key] == prior for key, prior in other.posterior.priors)
     assert own["alpha", ()] == "HalfNormal(2)"

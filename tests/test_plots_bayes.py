@@ -37,7 +37,7 @@ from scalefit.plots.predictive import replicate
 from scalefit.plots.style import BLUE, RED, TEAL, house_style, new_panels
 from scalefit.posterior import bayes
 from scalefit.problem import predict_law
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.storage import load_fit
 
 TRUE_SIGMA = 0.01
@@ -251,7 +251,7 @@ def test_a_coefficient_is_drawn_as_the_size_of_its_term(normal: Fit) -> None:
 
 
 def test_a_prior_far_from_its_posterior_is_shown(normal: Fit) -> None:
-    assert normal.posterior is not None
+    assert isinstance(normal, PosteriorFit)
     a_m = ("a_m", ())
     priors = (*((key, prior) for key, prior in normal.posterior.priors if key != a_m), (a_m, "Normal(-3, 0.2)"))
     far = replace(normal, posterior=replace(normal.posterior, priors=priors))

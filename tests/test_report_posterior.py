@@ -27,7 +27,7 @@ from scalefit.report.posterior_tables import priors_table
 from scalefit.report.posterior_words import Question
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
 ONE = Question.ask("alpha,a_m", 1.0, 0.0)
@@ -48,7 +48,7 @@ def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **ch
         ((("E", ()), "Uniform(0, 2.03125)"), (("A", ()), "HalfNormal(1)")),
         (), np.full(4, 900.0), np.full(4, 800.0), np.full(4, np.nan), khat=0.2,
     )  # fmt: skip
-    fit = Fit(
+    fit = PosteriorFit(
         law=LAW, options=Bayes(), selection=Rows(), value=1.0,
         parameters=(*parameters, scale), point=point, findings=(), source=Source(table, table, 5), rows=rows,
         uncertainty=Uncertainty(
@@ -164,7 +164,7 @@ def test_the_default_prior_of_a_floor_is_told_by_its_rule() -> None:
     assert block["rows"][0][0] == ["Uniform(0, lowest loss of its rows)"]
     assert block["rows"][0][2] == ["all that have it"]
     other = posterior()
-    assert other.posterior is not None
+    assert isinstance(other, PosteriorFit)
     other = replace(other, posterior=replace(other.posterior, priors=((("E", ()), "Uniform(0, 1)"),)))
     rows = priors_table({"one": posterior(), "two": other})["rows"]
     assert [row[2] for row in rows if "Uniform(0, 1)" in row[0]] == [["“two”"]]

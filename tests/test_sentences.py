@@ -18,7 +18,7 @@ from scalefit.report import sentences as say
 from scalefit.report.published import PublishedPoint, objective_at, published_point
 from scalefit.report.spec import Published
 from scalefit.report.text import fill, join, runs, spoken
-from scalefit.results import Fit
+from scalefit.results import Fit, LeastSquaresFit
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
 
@@ -30,7 +30,7 @@ def made(alpha: float = 0.9, se: float = 0.1, **changes: object) -> Fit:
     point = np.array([2.0, np.log(50.0), alpha])
     spread = np.array([0.02, 0.1, se])
     kinds = ("floor", "coefficient", "exponent")
-    fit = Fit(
+    fit = LeastSquaresFit(
         law=LAW, options=LeastSquares(), selection=Rows(), value=7e-4,
         parameters=tuple(Parameter(coef, (), kind) for coef, kind in zip(LAW.parameters, kinds, strict=True)),
         point=point, findings=(), source=Source("runs", "0" * 64, 5), rows=rows,

@@ -20,7 +20,7 @@ from scalefit import archive, load_fit, storage
 from scalefit.errors import DataError
 from scalefit.leastsq import fit
 from scalefit.posterior import bayes
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.storage import fit_record
 
 Members = dict[str, bytes]
@@ -267,7 +267,7 @@ def test_a_folder_and_a_device_are_no_fits(tmp_path: Path) -> None:
 def test_a_posterior_is_checked_too(
     sampled: bytes, tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
-    assert loaded(sampled, tmp_path).posterior is not None
+    assert isinstance(loaded(sampled, tmp_path), PosteriorFit)
     assert message in refusal(with_record(sampled, change), tmp_path)
 
 

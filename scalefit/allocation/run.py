@@ -19,7 +19,7 @@ from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["natural_cost", "optimum", "printed_optimum"]
 
@@ -274,7 +274,7 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
     """Return the draws of a fit, shape (R, P), and what they are; normal ones where it has none."""
     spread = fit.uncertainty
     if spread.draws is not None:
-        return ("bootstrap" if fit.posterior is None else "posterior"), spread.draws
+        return ("bootstrap" if not isinstance(fit, PosteriorFit) else "posterior"), spread.draws
     return "normal approximation", fit.sample(APPROXIMATE)
 
 

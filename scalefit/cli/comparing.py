@@ -41,11 +41,12 @@ def compare_command(
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
     from scalefit.comparison import compare
+    from scalefit.results import PosteriorFit
     from scalefit.storage import load_fit
 
     named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")
     held = {name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()}
-    posteriors = [fit for fit in named.values() if fit.posterior is not None]
+    posteriors = [fit for fit in named.values() if isinstance(fit, PosteriorFit)]
     weighed = reference is not None or bool(held)
     refuse_idle(
         ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",

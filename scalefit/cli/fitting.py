@@ -141,9 +141,10 @@ def show(
 
 def _record(result: Fit) -> dict[str, Any]:
     """Return a saved result as the verb that made it printed it."""
+    from scalefit.results import PosteriorFit
     from scalefit.storage import fit_record
 
-    if result.posterior is None:
+    if not isinstance(result, PosteriorFit):
         return fit_record(result)
     from scalefit.posterior import posterior_record
 

@@ -18,7 +18,7 @@ from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_level
 from scalefit.posterior.density import Density
 from scalefit.problem import label_texts, predict_law
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["HeldOut", "Split", "held_out_score", "split_rows"]
 
@@ -156,7 +156,7 @@ def held_out_score(fit: Fit, split: Split, *, label: str = "") -> HeldOut:
         if new := sorted(set(label_texts(test, group)) - set(label_texts(train, group))):
             words = printed_level(tuple(new), ", ")
             raise DataError(f"{label}: {group} {words} occurs only among the held-out rows; hold out others")
-    if fit.posterior is None:
+    if not isinstance(fit, PosteriorFit):
         small = refit(fit, train, chosen=True, cluster=None, uncertainty="gauss-newton")
         gap = np.log(test[fit.law.response].to_numpy(float) / predict_law(small.law, small.natural, test))
         return _score(label, small, gap, math.nan, math.nan)

@@ -13,22 +13,27 @@ from numpy.typing import NDArray
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import spread_name
-from scalefit.options import LeastSquares, Rows
+from scalefit.options import Rows
 from scalefit.posterior import bayes
 from scalefit.posterior.density import Density, build_density
 from scalefit.problem import build_problem
 from scalefit.progress import Progress
 from scalefit.records import Posterior
-from scalefit.results import Fit
+from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
 
 __all__ = ["density_of", "posterior_draws", "posterior_of", "refit"]
 
 
+def sampled_of(fit: Fit) -> PosteriorFit:
+    """Return a fit as the posterior that it is; TypeError for another."""
+    if not isinstance(fit, PosteriorFit):
+        raise TypeError(f"a {fit.engine} fit has no posterior")
+    return fit
+
+
 def posterior_of(fit: Fit) -> Posterior:
     """Return the posterior of a Bayesian fit; TypeError for another."""
-    if fit.posterior is None:
-        raise TypeError(f"a {fit.engine} fit has no posterior")
-    return fit.posterior
+    return sampled_of(fit).posterior
 
 
 def posterior_draws(fit: Fit) -> NDArray[np.float64]:
@@ -96,17 +101,18 @@ def refit(
     if data is None or chosen:
         rows = Rows(weights=rows.weights, cluster=rows.cluster)
     data = fit.rows if data is None else data
-    if isinstance(fit.options, LeastSquares):
+    if isinstance(fit, LeastSquaresFit):
         return least_squares(data, law, rows, fit.options, throw=False, label=fit.label, progress=progress, **changes)
-    student = changes.get("likelihood", fit.options.likelihood) == "student_t"
+    sampled = sampled_of(fit)
+    student = changes.get("likelihood", sampled.options.likelihood) == "student_t"
     shifted = changes.get("cluster", rows.cluster) is not None
-    how = replace(fit.options, **_own_choices(fit, law, student=student, shifted=shifted))
+    how = replace(sampled.options, **_own_choices(sampled, law, student=student, shifted=shifted))
     return bayes(data, law, rows, how, throw=False, label=fit.label, progress=progress, **changes)
 
 
-def _own_choices(fit: Fit, law: Law, *, student: bool, shifted: bool) -> dict[str, Any]:
+def _own_choices(fit: PosteriorFit, law: Law, *, student: bool, shifted: bool) -> dict[str, Any]:
     """Return priors and pooling of a posterior, as far as a law and its likelihood have their parameters."""
-    posterior = posterior_of(fit)
+    posterior = fit.posterior
     missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
     gone = missing | set(map(spread_name, missing)) | (set() if student else {"nu"}) | (set() if shifted else {"tau"})
     return {

@@ -20,7 +20,7 @@ from scalefit.names import Key, printed_name, split_names
 from scalefit.posterior.priors import Prior
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["compare"]
 
@@ -192,7 +192,7 @@ def _weigh(
     for label, own in tests.items():
         fit = named[label]
         known = {one.key for one in fit.parameters if one.kind == "exponent"}
-        for test in own if fit.posterior is not None else []:
+        for test in own if isinstance(fit, PosteriorFit) else []:
             if fit.status == NOT_CONVERGED:
                 notes.append(f"{label} did not converge and is not weighed.")
             elif missing := sorted(set(test) - known):
@@ -208,7 +208,9 @@ def _score_laws(
     named: Mapping[str, Fit], by: str, report: Progress
 ) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
     """Leave one out of the largest set of posteriors that share their rows."""
-    usable = {label: fit for label, fit in named.items() if fit.posterior is not None and fit.status != NOT_CONVERGED}
+    usable = {
+        label: fit for label, fit in named.items() if isinstance(fit, PosteriorFit) and fit.status != NOT_CONVERGED
+    }
     alike: dict[Any, list[str]] = {}
     for label, fit in usable.items():
         alike.setdefault(_rows(fit), []).append(label)

@@ -24,7 +24,7 @@ from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.quantiles import student_quantile
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
-from scalefit.results import Fit
+from scalefit.results import LeastSquaresFit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Optimum, search
@@ -44,7 +44,7 @@ def fit(
     progress: Progress | None = None,
     label: str = "",
     **keywords: Any,
-) -> Fit:
+) -> LeastSquaresFit:
     """Fit a scaling law by least squares or Huber's loss, globally, with honest errors.
 
     Parameters
@@ -67,7 +67,7 @@ def fit(
 
     Returns
     -------
-    Fit
+    LeastSquaresFit
         The result; ``print(fit)``.
 
     Raises
@@ -98,7 +98,7 @@ def fit(
     shape = curvature_at(problem.design, optima[0].theta, how.threshold)
     spread = _spread(problem, optima, shape, rows.cluster, how, report)
     point = problem.design.to_natural(optima[0].theta)
-    result = Fit(
+    result = LeastSquaresFit(
         law=law,
         options=how,
         selection=rows,

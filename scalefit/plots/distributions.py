@@ -43,7 +43,7 @@ from scalefit.plots.style import (
 )
 from scalefit.posterior.priors import Prior, parse_prior
 from scalefit.problem import Parameter, build_problem
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import as_printed, plus_minus, two_digits
 
 __all__ = ["densities", "density", "prior_posterior"]
@@ -251,7 +251,7 @@ def _drawn(ax: Axes, fit: Fit, name: Key, label: str, draws: Array, grid: Array,
     """Draw one fit's distribution: a curve for a posterior, steps for a bootstrap."""
     number = plus_minus(shown_value(fit[name]), float(fit.uncertainty.se[fit.place(name)]))
     height = smooth(draws, grid, lower=lower_bound(fit, name))
-    if fit.posterior is not None:
+    if isinstance(fit, PosteriorFit):
         _shade(ax, fit, name, grid, height, colour)
         ax.plot(grid, height, color=colour)
         return Curve(grid, height, f"{as_label(label)}\n{number}", colour)
@@ -280,7 +280,7 @@ def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str
     """Say which parameter is shown and what the kinds of curve are."""
     letters = list(dict.fromkeys(axis_name(fit, names[label]) for label, fit in fits.items()))
     said = []
-    posteriors = [fit for fit in fits.values() if fit.posterior is not None]
+    posteriors = [fit for fit in fits.values() if isinstance(fit, PosteriorFit)]
     if posteriors:
         said.append(f"curves: posteriors, {posteriors[0].uncertainty.level:.0%} intervals shaded")
     if len(posteriors) < len(fits):
@@ -292,7 +292,7 @@ def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str
 
 def _prior_of(fit: Fit, one: Parameter) -> Prior | None:
     """Return the prior of a parameter; a partly pooled member has none, though its common value shares its name."""
-    priors = dict(fit.posterior.priors) if fit.posterior else {}
+    priors = dict(fit.posterior.priors) if isinstance(fit, PosteriorFit) else {}
     pooled = {one.coef.name for one in fit.parameters if one.kind == "common"}
     if one.level and one.coef.name in pooled:
         return None

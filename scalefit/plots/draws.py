@@ -15,7 +15,7 @@ from scalefit.law.additive import Law
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = [
     "Region",
@@ -79,7 +79,7 @@ def named(fit: Fit, name: str | Key) -> Estimate:
 
 def need_posterior(fit: Fit, what: str) -> None:
     """Refuse a fit that is no posterior for a figure of one."""
-    if fit.posterior is None:
+    if not isinstance(fit, PosteriorFit):
         raise DataError(
             f"{what} needs a posterior, and {fit.label or fit.law} was fitted by {fit.engine}; "
             "make one with scalefit.bayes (scalefit bayes)"
@@ -88,7 +88,7 @@ def need_posterior(fit: Fit, what: str) -> None:
 
 def kind_of_draws(fit: Fit) -> str:
     """Say what the draws are: a bootstrap is never called a posterior."""
-    return "bootstrap distribution" if fit.posterior is None else "posterior"
+    return "bootstrap distribution" if not isinstance(fit, PosteriorFit) else "posterior"
 
 
 def first_exponent(fit: Fit) -> Key:
@@ -122,7 +122,7 @@ def mean_law(fit: Fit, frame: pd.DataFrame, law: Law | None = None) -> Array:
     """
     law = law or fit.law
     draws = fit.uncertainty.draws
-    if fit.posterior is None or draws is None:
+    if not isinstance(fit, PosteriorFit) or draws is None:
         return predict_law(law, fit.natural, frame)
     some = draws[:: max(1, len(draws) // _PREDICTIONS)]
     mean: Array = np.mean(predict_law(law, dict(zip(fit.keys, some.T, strict=True)), frame), axis=0)

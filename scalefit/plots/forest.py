@@ -26,7 +26,7 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import as_printed, rounded
 from scalefit.summary import estimate_text, interval_text
 
@@ -229,7 +229,7 @@ def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) 
 
 def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
     one = named(fit, name)
-    posterior = fit.posterior is not None
+    posterior = isinstance(fit, PosteriorFit)
     low, high = np.quantile(fit.draws(name), _INNER) if posterior else (np.nan, np.nan)
     return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
 
@@ -304,9 +304,11 @@ def _ends(
 
 def _key(fits: Mapping[str, Fit], printed: bool) -> str:
     level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
-    posterior = {fit.posterior is not None for fit in fits.values()}
+    posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
     said = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
-    said += [f"ring: {fit.engine} with {level} interval" for fit in fits.values() if fit.posterior is None][:1]
+    said += [f"ring: {fit.engine} with {level} interval" for fit in fits.values() if not isinstance(fit, PosteriorFit)][
+        :1
+    ]
     said += ["diamond: printed value ±\u00a0its\u00a0error"] if printed else []
     return "; ".join(said)
 

@@ -16,7 +16,7 @@ from scalefit.law.additive import Coef
 from scalefit.names import Key
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import rounded
 
 __all__ = ["joint", "pairs"]
@@ -72,7 +72,7 @@ def pairs(
     for ax, (a, b) in zip(places, chosen, strict=True):
         both = np.isfinite(columns[a]) & np.isfinite(columns[b])
         x, y = columns[a][both], columns[b][both]
-        if fit.posterior is None:
+        if not isinstance(fit, PosteriorFit):
             ax.scatter(x, y, s=2, color=BLUE, alpha=0.18, linewidths=0, rasterized=False, zorder=2)
         else:
             _regions(ax, x, y)
@@ -133,7 +133,7 @@ def joint(
             _regions(ax, x, y)
             _limits(ax, fit, (chosen[j], x), (chosen[i], y), marks)
         _outer_labels(ax, fit, (i, j), chosen)
-    what = "posterior" if fit.posterior is not None else "bootstrap refits"
+    what = "posterior" if isinstance(fit, PosteriorFit) else "bootstrap refits"
     figure = axes[0].figure
     figure.suptitle(f"contours: 50% and 95% of the {what}; numbers: correlations", fontsize=7.5, color=GREY)
     return tuple(axes)

@@ -27,7 +27,7 @@ from scalefit.posterior.starts import find_modes
 from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
-from scalefit.results import Fit
+from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Optimum, search
 from scalefit.version import __version__
@@ -49,7 +49,7 @@ def bayes(
     progress: Progress | None = None,
     label: str = "",
     **keywords: Any,
-) -> Fit:
+) -> PosteriorFit:
     """Sample the posterior of a scaling law.
 
     The model is ``log loss = log law + shift of the cluster + sigma e`` with ``e`` normal or Student's t; the shift is
@@ -76,7 +76,7 @@ def bayes(
 
     Returns
     -------
-    Fit
+    PosteriorFit
         Its draws are the posterior; ``fit.posterior`` says how good they are.
 
     Raises
@@ -112,7 +112,7 @@ def bayes(
     )
     modes = find_modes(density, optima, seed=how.seed)
     sampled = _sample(density, modes, how, report)
-    result = Fit(
+    result = PosteriorFit(
         law=law,
         options=how,
         selection=rows,

@@ -28,7 +28,7 @@ from scalefit.posterior.coordinates import Ops
 from scalefit.posterior.defaults import COMMON, SPREAD
 from scalefit.posterior.density import Density
 from scalefit.posterior.mode import Mode
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["SAMPLERS", "Chains", "build_model", "inference_data", "sample_by_nuts"]
 
@@ -349,7 +349,7 @@ def inference_data(fit: Fit) -> Any:
     MissingExtra
         Without ArviZ.
     """
-    if fit.posterior is None or fit.posterior.netcdf is None:
+    if not isinstance(fit, PosteriorFit) or fit.posterior.netcdf is None:
         raise DataError("this fit has no InferenceData; sample it with path='full' (--path full)")
     az = _load("arviz")
     with tempfile.TemporaryDirectory() as folder:

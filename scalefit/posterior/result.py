@@ -19,7 +19,7 @@ from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, resampl
 from scalefit.posterior.nuts import Chains
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
-from scalefit.results import Fit
+from scalefit.results import PosteriorFit
 from scalefit.rounding import rounded
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
@@ -329,12 +329,12 @@ def with_choices(posterior: Posterior, density: Density, pool: dict[str, str]) -
     return replace(posterior, priors=tuple(priors.items()), pool=tuple(pool.items()))
 
 
-def posterior_record(fit: Fit) -> dict[str, Any]:
+def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
     """Return a Bayesian fit as plain JSON, as ``scalefit bayes --json`` prints it.
 
     Parameters
     ----------
-    fit : Fit
+    fit : PosteriorFit
         From :func:`scalefit.bayes`.
 
     Returns
@@ -348,8 +348,6 @@ def posterior_record(fit: Fit) -> dict[str, Any]:
         one. A number that is not finite becomes null.
     """
     posterior = fit.posterior
-    if posterior is None:
-        raise TypeError(f"a {fit.engine} fit has no posterior; use fit_record")
     spread, names = fit.uncertainty, fit.names
     scale = np.where(spread.se > 0, spread.se, 1.0)
     correlation = spread.covariance / np.outer(scale, scale)

@@ -35,7 +35,7 @@ from scalefit.report.sentences import own_name, role, words
 from scalefit.report.spec import Figure
 from scalefit.report.step_figures import draw_convergence, draw_losses, draw_map, draw_slopes, draw_width_terms
 from scalefit.report.text import join
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, rounded
 from scalefit.summary import estimate_text
 
@@ -131,7 +131,7 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     axes = pairs(fit, names=spec.names or None, references=references)
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
     label = gallery.labels[name]
-    if fit.posterior is None:
+    if not isinstance(fit, PosteriorFit):
         resampled = f"levels of {literal(fit.selection.cluster)}" if fit.selection.cluster else "rows"
         caption = (
             f"How the parameters trade off: {count} refits of “{label}” to resampled {resampled}. "
@@ -221,7 +221,8 @@ def _priors(gallery: Gallery, spec: Figure, name: str) -> Drawn:
         "the data said little."
     )
     said = "; ".join(
-        f"{printed_name(*key)} ~ {prior}" for key, prior in (fit.posterior.priors if fit.posterior else ())
+        f"{printed_name(*key)} ~ {prior}"
+        for key, prior in (fit.posterior.priors if isinstance(fit, PosteriorFit) else ())
     )
     return axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}."
 
@@ -307,7 +308,7 @@ def _parameter(spec: Figure) -> tuple[str, ...]:
 
 def _kinds_of(fits: Mapping[str, Fit]) -> str:
     """Name what is drawn: a bootstrap is no posterior."""
-    posterior = {fit.posterior is not None for fit in fits.values()}
+    posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
     if posterior == {True}:
         return "Posteriors" if len(fits) > 1 else "Posterior"
     return "Bootstrap distributions" if posterior == {False} else "Posteriors and bootstrap distributions"

@@ -14,7 +14,7 @@ from scalefit.report.steps import step_command
 from scalefit.report.study import Study
 from scalefit.report.tables import files_table, optima_table
 from scalefit.report.text import join
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["method_blocks"]
 
@@ -37,10 +37,10 @@ def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> li
         Methods, hashes of the tables, how posteriors were sampled, priors, optima, commands.
     """
     named = {gallery.labels[one.name]: fits[one.name] for one in study.fit}
-    squares = {label: fit for label, fit in named.items() if fit.posterior is None}
-    posteriors = {label: fit for label, fit in named.items() if fit.posterior is not None}
+    squares = {label: fit for label, fit in named.items() if not isinstance(fit, PosteriorFit)}
+    posteriors = {label: fit for label, fit in named.items() if isinstance(fit, PosteriorFit)}
     seeds = join(sorted({str(fit.seed) for fit in fits.values()}))
-    sampled = {fit.posterior.path for fit in posteriors.values() if fit.posterior is not None}
+    sampled = {fit.posterior.path for fit in posteriors.values() if isinstance(fit, PosteriorFit)}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "
     made += f"The study with every default written out lies beside this file; its sha256 is {resolved_hash(study)}."
@@ -74,7 +74,7 @@ def _posteriors(fits: Mapping[str, Fit]) -> list[str]:
         "in which the posterior is nearly round, whose draws are weighted. Pareto k-hat of the weights must stay below "
         "0.7.",
     ]
-    if any(fit.posterior is not None and fit.posterior.path == "full" for fit in fits.values()):
+    if any(isinstance(fit, PosteriorFit) and fit.posterior.path == "full" for fit in fits.values()):
         said.append("Where it does not, four chains of NUTS sample the same density; R-hat must stay below 1.01.")
     said.append(
         f"Intervals are {level} central intervals. Bayes factors move with the prior and stand beside other priors."

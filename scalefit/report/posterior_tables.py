@@ -24,7 +24,7 @@ from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.sentences import percent, plain, words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import estimate_text, interval_text
 
@@ -55,7 +55,7 @@ def posterior_table(fit: Fit) -> Block:
     Block
         One row per parameter; a floor of two groups is left out when there is more to show.
     """
-    assert fit.posterior is not None
+    assert isinstance(fit, PosteriorFit)
     shown = rows_shown(fit)
     places = [fit.place(one.key) for one in shown]
     effective = [min(fit.posterior.ess_bulk[i], fit.posterior.ess_tail[i]) for i in places]
@@ -192,8 +192,8 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
     """Return how each posterior was sampled and how good its draws are."""
     rows = []
     for label, fit in fits.items():
+        assert isinstance(fit, PosteriorFit)
         found = fit.posterior
-        assert found is not None
         worst_rhat = "" if np.isnan(found.r_hat).all() else f"{float(np.nanmax(found.r_hat)):.4f}"
         khat = "" if found.khat is None else f"{found.khat:.2f}".replace("-", "−")
         evidence = ""
@@ -241,7 +241,7 @@ def priors_table(fits: Mapping[str, Fit]) -> Block:
 
 def _priors_of(fit: Fit) -> dict[str, str]:
     """Return priors by name, those of levels together; that of a floor in words where it is the default."""
-    assert fit.posterior is not None
+    assert isinstance(fit, PosteriorFit)
     priors = dict(fit.posterior.priors)
     levels: dict[str, list[str]] = {}
     for i, one in enumerate(fit.parameters):
@@ -266,14 +266,14 @@ def _name(fit: Fit, one: Estimate) -> str:
 def _prior(fit: Fit, one: Estimate) -> str:
     if _in_common(fit, one.key):
         return "common distribution"
-    assert fit.posterior is not None
+    assert isinstance(fit, PosteriorFit)
     priors = dict(fit.posterior.priors)
     return _spelled(priors.get(one.key, priors.get((one.coefficient, ()), "")))
 
 
 def _in_common(fit: Fit, key: Key) -> bool:
     """Whether a parameter is a level that comes from a common distribution, and has no prior of its own."""
-    assert fit.posterior is not None
+    assert isinstance(fit, PosteriorFit)
     coefficient, level = key
     return bool(level) and dict(fit.posterior.pool).get(coefficient) == "partial"
 

@@ -18,7 +18,7 @@ from scalefit.plots.style import short_number
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import WIDE, own_name, plain, role, words
 from scalefit.report.text import join, name_words
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = [
     "Question",
@@ -86,7 +86,7 @@ def model_sentence(fit: Fit) -> str:
     text = f"Residuals of ln\u00a0{words(fit.law.response)} {kind}"
     if fit.selection.cluster is not None:
         text += f"; rows of one {words(fit.selection.cluster)} share a random shift"
-    pooled = [name for name, how in (fit.posterior.pool if fit.posterior else ()) if how == "partial"]
+    pooled = [name for name, how in (fit.posterior.pool if isinstance(fit, PosteriorFit) else ()) if how == "partial"]
     if pooled:
         levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}
         said = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
@@ -96,7 +96,7 @@ def model_sentence(fit: Fit) -> str:
 
 def sampling_sentence(fit: Fit) -> str:
     """Say how the draws were made and how good they are."""
-    if fit.posterior is None or fit.status == NOT_CONVERGED:
+    if not isinstance(fit, PosteriorFit) or fit.status == NOT_CONVERGED:
         return ""
     handed = [one.message for one in fit.findings if one.code == "handed_over"]
     return literal(" ".join([*handed, fit.posterior.verdict]))

@@ -30,7 +30,7 @@ from scalefit.report.study import Study
 from scalefit.report.tables import alternatives_table, estimates_table, level_tables, models_table
 from scalefit.report.text import equation, fill, join
 from scalefit.report.work import Work
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, rounded_interval
 
 __all__ = ["ANSWERS", "SECTIONS", "check_study", "compose"]
@@ -119,7 +119,7 @@ def _card(card: Card, fits: Fits, gallery: Gallery) -> tuple[str, str, str]:
         return card.title, "no answer", f"the fit is {fit.status}"
     numbers = [fit[name] for name in card.parameters]
     level = f"{fit.uncertainty.level:.0%}"
-    by = "" if not found.reason else ", posterior" if fit.posterior is not None else f", {say.method(fit)}"
+    by = "" if not found.reason else ", posterior" if isinstance(fit, PosteriorFit) else f", {say.method(fit)}"
     if len(numbers) == 1:
         one = numbers[0]
         interval = rounded_interval(one.lo, one.hi, one.se)

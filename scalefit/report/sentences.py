@@ -16,7 +16,7 @@ from scalefit.names import Key, read_name, spread_name
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import join, name_words
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import ROBUST_RATIO
 
@@ -54,7 +54,7 @@ NEAR = 2.0  # standard errors within which two numbers are called compatible
 def role(fit: Fit, name: str | Key) -> str:
     """Say what a parameter is: ``exponent of width``, ``coefficient of tokens``, ``floor``, ``scatter of a row``."""
     coef = read_name(name)[0]
-    if coef in EXTRAS and fit.posterior is not None:
+    if coef in EXTRAS and isinstance(fit, PosteriorFit):
         return EXTRAS[coef]
     pooled = {spread_name(one.coef.name): one.coef.name for one in fit.parameters if one.kind == "common"}
     if coef in pooled:
@@ -95,13 +95,13 @@ def law_sentence(fit: Fit) -> str:
         count = sum(one.kind == "exponent" for one in fit.estimates)
         exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
     said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
-    mean = " (posterior mean ± standard deviation)" if fit.posterior is not None else ""
+    mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
     return f"On {fit.n_rows} rows of {_table(fit)} {said}{mean}."
 
 
 def method(fit: Fit) -> str:
     """Name what was minimised or sampled: ``Huber’s loss``."""
-    if fit.posterior is not None:
+    if isinstance(fit, PosteriorFit):
         return "the posterior with Student’s t" if fit.objective.loss == "student_t" else "the posterior"
     return "Huber’s loss" if fit.objective.loss == "huber" else "least squares"
 
@@ -215,7 +215,7 @@ def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str
         return ""
     worst = max(moves, key=lambda label: abs(moves[label]))
     size = rounded(abs(moves[worst]), 1)
-    unit = "standard errors" if fit.posterior is None else "posterior standard deviations"
+    unit = "standard errors" if not isinstance(fit, PosteriorFit) else "posterior standard deviations"
     return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} of its {unit}."
 
 

@@ -14,7 +14,7 @@ from scalefit.misfit import Carriers, carriers_of, named_rows
 from scalefit.records import CONVERGED
 from scalefit.report.sentences import method, percent
 from scalefit.report.study import FitSpec
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["StandIn", "stand_in"]
 
@@ -67,7 +67,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
             return StandIn(other, f"Plain least squares would follow single rows: {few}")
         return StandIn(other, f"{lead}, because {few}")
     failed = [fits[one] for one in specs[name].instead[: specs[name].instead.index(other)]]
-    if fits[other].posterior is None or not failed:
+    if not isinstance(fits[other], PosteriorFit) or not failed:
         return StandIn(other, f"{lead}. {literal(fit.message)}")
     told = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide what they leave"
     return StandIn(other, f"{told} open. {literal(fit.message)}", identified=False)
@@ -75,7 +75,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
 
 def _carriers(fit: Fit, robust: Fit) -> Carriers | None:
     """Return the few rows, far from a robust fit, that make up most of another fit's sum of squares."""
-    if fit.posterior is not None or fit.objective.loss != "squared" or not fit.rows.index.equals(robust.rows.index):
+    if isinstance(fit, PosteriorFit) or fit.objective.loss != "squared" or not fit.rows.index.equals(robust.rows.index):
         return None
     return carriers_of(robust.residuals(), fit.residuals() ** 2, fit.rows.index.to_numpy())
 

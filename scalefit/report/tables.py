@@ -12,7 +12,7 @@ from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint
 from scalefit.report.text import join, name_words
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 
 __all__ = [
@@ -136,8 +136,8 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
         rows.append([label, literal(fit.source.name.replace("_", " ")), str(fit.n_rows), _loss(fit), answer])
     caption = "What was fitted."
     if all(fit.status == CONVERGED for fit in fits.values()):
-        squares = any(fit.posterior is None for fit in fits.values())
-        posteriors = any(fit.posterior is not None for fit in fits.values())
+        squares = any(not isinstance(fit, PosteriorFit) for fit in fits.values())
+        posteriors = any(isinstance(fit, PosteriorFit) for fit in fits.values())
         said = ["every fit converged to the best optimum found"] if squares else []
         said += ["the draws represent every posterior, shown as mean ± standard deviation"] if posteriors else []
         caption += f" {'; '.join(said).capitalize()}."
@@ -149,7 +149,7 @@ def optima_table(fits: Mapping[str, Fit]) -> Block:
     rows: list[list[str]] = []
     seen = set()
     for label, fit in fits.items():
-        if fit.posterior is not None:
+        if isinstance(fit, PosteriorFit):
             continue
         key = (fit.law, exact(fit.value))  # the same optimum, with its errors taken another way
         if key not in seen:
@@ -172,7 +172,7 @@ def files_table(files: Sequence[DataFile]) -> Block:
 
 
 def _loss(fit: Fit) -> str:
-    if fit.posterior is not None:
+    if isinstance(fit, PosteriorFit):
         kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
         shift = f", shift by {literal(fit.selection.cluster)}" if fit.selection.cluster is not None else ""
         return f"{kind}, ln {fit.law.response}{shift}"

@@ -25,7 +25,7 @@ from scalefit.posterior.priors import Prior, parse_prior
 from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.robustness.calibration_result import RANKS, Calibration, Replicate
 from scalefit.robustness.simulate import draw_from_prior, simulate
 from scalefit.version import __version__
@@ -187,21 +187,27 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
         law, unpack_frame(cell["design"]), cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number
     )
     rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
+    found: Fit
     if cell["engine"] == LeastSquares.engine:
         found = fit(data, law, rows, replace(restore(LeastSquares, cell["options"]), seed=seed), throw=False)
     else:
-        how = replace(restore(Bayes, cell["options"]), seed=seed)
-        found = bayes(data, law, rows, how, throw=False)
-        if found.status == NOT_CONVERGED and found.posterior is not None and found.posterior.path == "full":
-            found = bayes(data, law, rows, replace(how, path="full", draws=LONGER * how.draws), throw=False)
+        found = _sampled(data, law, rows, replace(restore(Bayes, cell["options"]), seed=seed))
     if any(finding.code == "interrupted" for finding in found.findings):
         raise KeyboardInterrupt
     return _measure(found, cell["truth"], seed)
 
 
+def _sampled(data: pd.DataFrame, law: Law, rows: Rows, how: Bayes) -> PosteriorFit:
+    """Sample a posterior, for longer where the chains of NUTS disagree."""
+    found = bayes(data, law, rows, how, throw=False)
+    if found.status == NOT_CONVERGED and found.posterior.path == "full":
+        return bayes(data, law, rows, replace(how, path="full", draws=LONGER * how.draws), throw=False)
+    return found
+
+
 def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any]:
     """Compare a fit with the truth, coefficients as logs."""
-    spread, posterior = found.uncertainty, found.posterior
+    spread = found.uncertainty
     names = [name for name in truth if name in found]
     places = [found.place(name) for name in names]
     columns = {"lo": spread.lo, "hi": spread.hi, "mean": found.point, "sd": spread.se}
@@ -209,7 +215,9 @@ def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any
         name: dict(zip(names, map(float, column[places]), strict=True)) for name, column in columns.items()
     }
     record["rank"] = {}
-    if posterior is not None:
+    path, khat = "", None
+    if isinstance(found, PosteriorFit):
+        path, khat = found.posterior.path, found.posterior.khat
         draws = np.asarray(spread.draws)
         chosen = draws[np.random.default_rng(seed).choice(len(draws), RANKS, replace=False)][:, places]
         below = (chosen < np.array([truth[name] for name in names])).sum(axis=0)
@@ -217,8 +225,8 @@ def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any
     return record | {
         "status": found.status,
         "message": found.message,
-        "path": posterior.path if posterior else "",
-        "khat": posterior.khat if posterior and posterior.khat is not None and np.isfinite(posterior.khat) else None,
+        "path": path,
+        "khat": khat if khat is not None and np.isfinite(khat) else None,
     }
 
 

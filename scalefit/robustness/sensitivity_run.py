@@ -24,7 +24,7 @@ from scalefit.posterior.pooling import apply_pool
 from scalefit.problem import build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 from scalefit.robustness.sensitivity_result import FAILED, Answer, Sensitivity
 from scalefit.robustness.variations import (
     LOSSES,
@@ -143,6 +143,7 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
         ``kind, khat, path, draws``.
     """
     frame, rows = unpack_frame(cell["table"]), restore(Rows, cell["rows"])
+    result: Fit
     if cell["engine"] == Bayes.engine:
         result = bayes(frame, cell["law"], rows, restore(Bayes, cell["options"]), throw=False)
     else:
@@ -162,7 +163,7 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
     if param not in result:
         raise DataError(f"this fit has no {param}; {closest(param, result.names)}")
     found, draws = result[param], result.draws(param)
-    posterior = result.posterior
+    posterior = result.posterior if isinstance(result, PosteriorFit) else None
     return record | {
         "estimate": [found.value, found.se, found.lo, found.hi], "kind": found.kind,
         "khat": posterior.khat if posterior else None, "path": posterior.path if posterior else "",

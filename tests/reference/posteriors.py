@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.posterior import bayes
-from scalefit.results import Fit
+from scalefit.results import Fit, PosteriorFit
 
 HOT = {"where": 'subset == "hot_100b+" and eval_set == "Dolma"', "cluster": "run"}
 C4 = {"where": 'eval_set == "c4_val"'}
@@ -59,8 +59,8 @@ def compare_paths(name: str, *, draws: int = 2000, seed: int = 0) -> dict[str, A
         paths[path] = bayes(data, law, path=path, draws=draws, seed=seed, throw=False, **options)
         seconds[path] = time.process_time() - start
     fast, full = paths["fast"], paths["full"]
-    assert fast.posterior is not None
-    assert full.posterior is not None
+    assert isinstance(fast, PosteriorFit)
+    assert isinstance(full, PosteriorFit)
     sd = full.uncertainty.se
     error = sd * np.sqrt(1 / fast.posterior.ess_bulk + 1 / full.posterior.ess_bulk)
     gap = (fast.point - full.point) / error
