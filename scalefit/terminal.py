@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import DatasetInfo
     from scalefit.results import Fit
 
-__all__ = ["Progress", "check_writable", "print_dataset", "print_fit", "print_table", "safe_streams"]
+__all__ = ["ProgressLine", "check_writable", "print_dataset", "print_fit", "print_table", "safe_streams"]
 
 
 class _SafeStream(io.TextIOBase):
@@ -81,10 +81,10 @@ def _console(**options: Any) -> Console:
     return Console(highlight=False, markup=False, emoji=False, **options)
 
 
-class Progress:
+class ProgressLine:
     """A rich progress line on a terminal's stderr; the library sees a plain callable."""
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLine:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 

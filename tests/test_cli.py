@@ -230,7 +230,7 @@ def test_datasets_and_info(run):
 TELLING = """
 import sys
 from scalefit import terminal
-terminal.Progress.__call__ = lambda self, stage, done, total: print(stage, done, file=sys.stderr, flush=True)
+terminal.ProgressLine.__call__ = lambda self, stage, done, total: print(stage, done, file=sys.stderr, flush=True)
 from scalefit.cli import main
 main()
 """

@@ -9,11 +9,11 @@ from scipy import stats
 
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit
-from scalefit.leastsq.diagnose import Evidence, diagnose
+from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.problem import build_problem
 from scalefit.records import Uncertainty
 from scalefit.solver.curvature import curvature_at
-from scalefit.solver.search import Optimum, search
+from scalefit.solver.search import Minimum, search
 
 SLOPES = "y ~ A/x^a + B/z^b"
 
@@ -29,7 +29,7 @@ def evidence():
     point = problem.design.to_natural(best.theta)
     se = np.full(4, 0.01)
     spread = Uncertainty("HC3", 0.95, se, point - 2 * se, point + 2 * se, np.diag(se**2), se)
-    return Evidence(problem, (best,), point, curvature_at(problem.design, best.theta, np.inf), spread, frame)
+    return FitState(problem, (best,), point, curvature_at(problem.design, best.theta, np.inf), spread, frame)
 
 
 def codes(evidence):
@@ -60,7 +60,7 @@ def test_an_optimum_that_a_test_at_95_percent_does_not_reject_competes(evidence,
     more = stats.chi2.ppf(level, 1) * squares / (40 - 4)
     best = evidence.optima[0]._replace(value=squares / 2)
     moved = evidence.point + 0.05 * np.array([one.kind == "exponent" for one in evidence.problem.parameters])
-    other = Optimum(evidence.problem.design.from_natural(moved), (squares + more) / 2, True, 1)
+    other = Minimum(evidence.problem.design.from_natural(moved), (squares + more) / 2, True, 1)
     changed = evidence._replace(optima=(best._replace(hits=5), other), shape=shape)
     assert ("optima_disagree" in codes(changed)) == reported
 
@@ -69,7 +69,7 @@ def test_an_optimum_that_a_test_at_95_percent_does_not_reject_competes(evidence,
 def test_an_optimum_within_a_standard_error_is_no_other_answer(evidence, distance, reported):
     moved = evidence.point + distance * np.array([one.kind == "exponent" for one in evidence.problem.parameters])
     best = evidence.optima[0]._replace(hits=5)
-    other = Optimum(evidence.problem.design.from_natural(moved), best.value * 1.002, True, 1)
+    other = Minimum(evidence.problem.design.from_natural(moved), best.value * 1.002, True, 1)
     assert ("optima_disagree" in codes(evidence._replace(optima=(best, other)))) == reported
 
 
@@ -139,4 +139,4 @@ def test_a_floor_that_is_zero_in_more_refits_than_lie_beyond_one_end_is_reported
     se = np.full(1, 0.1)
     spread = Uncertainty("pairs", 0.95, se, point - se, point + se, np.diag(se**2), se, draws=draws)
     shape = curvature_at(problem.design, best.theta, np.inf)
-    assert ("floor_reaches_zero" in codes(Evidence(problem, (best,), point, shape, spread, frame))) == reported
+    assert ("floor_reaches_zero" in codes(FitState(problem, (best,), point, shape, spread, frame))) == reported

@@ -20,7 +20,7 @@ from scalefit.leastsq import fit
 from scalefit.options import Rows
 from scalefit.posterior import bayes
 from scalefit.problem import build_problem
-from scalefit.robustness import Answer, Choice, Sensitivity, sensitivity
+from scalefit.robustness import Choice, Sensitivity, VariedAnswer, sensitivity
 from scalefit.robustness.variations import default_vary, expand, read_vary, split_values
 
 BASE: dict[str, Any] = {
@@ -173,7 +173,7 @@ def made_up(*rows: tuple[str, float, float]) -> Sensitivity:
     weight = np.exp(-0.5 * z**2)
     draws = np.interp((np.arange(2000) + 0.5) / 2000, np.cumsum(weight) / weight.sum(), z)
     answers = tuple(
-        Answer(
+        VariedAnswer(
             Choice((("where", label),) if i else (), {"likelihood": "normal"}), "converged", "", 50,
             Estimate(
                 "a", "exponent", mean, sd, mean - 1.96 * sd, mean + 1.96 * sd, spread="posterior",

@@ -13,7 +13,7 @@ from scalefit import load_fit
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit
-from scalefit.leastsq.diagnose import Evidence, diagnose
+from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.resample import _answers
 from scalefit.misfit import carriers_of
 from scalefit.problem import build_problem
@@ -241,7 +241,7 @@ def test_a_number_that_is_not_finite_is_never_a_result(bad):
     shape, point = curvature_at(problem.design, optima[0].theta, np.inf), problem.design.to_natural(optima[0].theta)
     lo, hi = np.array([0.9, 0.6]), np.array([bad, 0.8])
     spread = Uncertainty("x", 0.95, np.full(2, 0.01), lo, hi, np.eye(2) * 1e-4, np.ones(2))
-    first = diagnose(Evidence(problem, optima, point, shape, spread, frame))[0]
+    first = diagnose(FitState(problem, optima, point, shape, spread, frame))[0]
     assert (first.code, first.severity, first.about) == ("not_finite", NOT_IDENTIFIED, (("E", ()),))
 
 

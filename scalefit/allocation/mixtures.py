@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Mixture", "mixture"]
+__all__ = ["MixedLevels", "mixture"]
 
 Array = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ SHARE = 0.5  # of the range of sizes of its budget that a level must cover: a la
 COMMON = 2  # budgets that several levels must have in common
 
 
-class Mixture(NamedTuple):
+class MixedLevels(NamedTuple):
     """A label column whose levels repeat the budgets with different losses.
 
     Parameters
@@ -41,7 +41,7 @@ class Mixture(NamedTuple):
     within: float
 
 
-def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: int) -> Mixture | None:
+def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: int) -> MixedLevels | None:
     """Find the column that parts the runs of equal budgets best, if the losses of its levels truly differ.
 
     Each column is tried in two ways, by an F-test against one parabola of the loss in ``ln params`` per budget: one
@@ -58,7 +58,7 @@ def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: 
 
     Returns
     -------
-    Mixture or None
+    MixedLevels or None
         The column that leaves the least scatter; the first one among equals.
     """
     table = pd.concat(groups)
@@ -71,7 +71,7 @@ def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: 
     return min(apart, key=lambda one: one.within, default=None)
 
 
-def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) -> Mixture | None:
+def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) -> MixedLevels | None:
     """Compare the scatter with and without the levels of one column."""
     shared = [levels for group in groups if len(levels := _levels(group, column, sizes)) > 1]
     if len(shared) < COMMON:
@@ -87,7 +87,7 @@ def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) 
     if not better:
         return None
     best = min(better, key=lambda one: one.sigma)
-    return Mixture(str(column), len(names), len(shared), alone.sigma, best.sigma)
+    return MixedLevels(str(column), len(names), len(shared), alone.sigma, best.sigma)
 
 
 def _levels(group: pd.DataFrame, column: Any, sizes: int) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.allocation.mixtures import Mixture, mixture
+from scalefit.allocation.mixtures import MixedLevels, mixture
 from scalefit.allocation.result import Optimum
 from scalefit.allocation.run import optimum
 from scalefit.allocation.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Line, Point
@@ -159,7 +159,7 @@ def _analysed(
     )  # fmt: skip
 
 
-def _findings(approaches: tuple[Approach, ...], mixed: Mixture | None, count: int) -> tuple[Finding, ...]:
+def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count: int) -> tuple[Finding, ...]:
     """Say what limits the lines of approach 2, worst first."""
     if mixed is not None:
         return (

@@ -11,7 +11,7 @@ import typer
 from scalefit.cli.app import Json, app, assignments
 from scalefit.cli.effects import refuse_idle
 from scalefit.errors import DataError
-from scalefit.terminal import Progress
+from scalefit.terminal import ProgressLine
 
 __all__ = ["compare_command"]
 
@@ -53,7 +53,7 @@ def compare_command(
         prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
         by=len(posteriors) < 2 and "with fewer than two posteriors, for it says what leave-one-out scores leave out",
     )  # fmt: skip
-    with Progress() as progress:
+    with ProgressLine() as progress:
         result = compare(
             named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
             published=_once(list(map(_published, published or [])), "--published"),

@@ -14,7 +14,7 @@ from scalefit.cli.effects import check_mapping, check_plot
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
 from scalefit.options import BAYES, FIT
-from scalefit.terminal import Progress, check_writable, print_fit
+from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
     from scalefit.results import Fit
@@ -39,7 +39,7 @@ def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_js
     given.refuse_idle(FIT, cluster=by_rows)
     check_mapping(given, law)
     check_writable(out)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         result = fit(table, law, throw=False, progress=progress, **given)
     if out is not None:
         result.save(out)
@@ -66,7 +66,7 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
     given.refuse_idle(BAYES)
     check_mapping(given, law)
     check_writable(out)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         result = bayes(table, law, throw=False, progress=progress, **given)
     if out is not None:
         result.save(out)

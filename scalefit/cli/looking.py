@@ -11,7 +11,7 @@ import typer
 
 from scalefit.cli.app import Json, app
 from scalefit.errors import DataError
-from scalefit.terminal import Progress, check_writable, print_dataset, print_table
+from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
 __all__ = ["datasets", "info", "report"]
@@ -81,7 +81,7 @@ def report(
     elif mapping is not None or where is not None or drop_invalid:
         raise DataError("--map, --where and --drop-invalid go with --new; a study that is there has them in study.toml")
     assert study is not None
-    with Progress() as progress:
+    with ProgressLine() as progress:
         built = build_study(study, out=out, html=html, draft=draft, progress=progress)
     print(built.pdf)
     if html:

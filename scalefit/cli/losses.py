@@ -13,7 +13,7 @@ from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
 from scalefit.options import LOSSES
-from scalefit.terminal import Progress, check_writable, print_table
+from scalefit.terminal import ProgressLine, check_writable, print_table
 
 __all__ = ["frequencies", "losses"]
 
@@ -41,7 +41,7 @@ def losses(
     from scalefit.models.losses import measure_losses
 
     check_writable(out)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         table = measure_losses(checkpoints, text, out=out, family=family, progress=progress, **given)
     if as_json:
         rows = json.loads(table.to_json(orient="records", double_precision=15))
@@ -99,7 +99,7 @@ def frequencies(
     check_writable(out)
     check_picture(plot)
     parse_ranks(ranks, 1)  # what is not a range is refused before the counting
-    with Progress() as progress:
+    with ProgressLine() as progress:
         counted = count_tokens(tokenizer, text, progress=progress)
     fitted = [counted.exponent(lo, hi) for lo, hi in parse_ranks(ranks, len(counted.ids))]
     counted.save(out)

@@ -13,7 +13,7 @@ from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
 from scalefit.options import HEADS, SUPERPOSITION
-from scalefit.terminal import Progress, check_writable
+from scalefit.terminal import ProgressLine, check_writable
 
 __all__ = ["heads", "shift_head", "superposition"]
 
@@ -43,7 +43,7 @@ def heads(
 
     check_writable(out)
     check_picture(plot)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         measured = measure_heads(checkpoints, out=out, family=family, progress=progress, **given)
     for one in measured:
         for remark in one.remarks:
@@ -80,7 +80,7 @@ def superposition(
     from scalefit.models.theory import superposition as test_theory
 
     check_picture(plot)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         found = test_theory(table, losses, progress=progress, **given)
     print(json.dumps(found.record(), indent=1) if as_json else found)
     if plot is not None:

@@ -16,7 +16,7 @@ from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
 from scalefit.options import CALIBRATE, SENSITIVITY
 from scalefit.options.verbs import SAME
-from scalefit.terminal import Progress, check_writable
+from scalefit.terminal import ProgressLine, check_writable
 
 __all__ = ["calibrate_command", "sensitivity_command"]
 
@@ -39,7 +39,7 @@ def sensitivity_command(table: Table, law: LawText, given: Given, out: Picture =
     given.refuse_idle(SENSITIVITY, ties=not cut and "without --drop-highest-loss")
     check_mapping(given, law, *_names(varied))
     _check_picture(out)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         result = sensitivity(table, law, progress=progress, **given)
     _show(result, out, as_json)
     raise typer.Exit(result.exit_code)
@@ -61,7 +61,7 @@ def calibrate_command(table: Table, law: LawText, given: Given, out: Picture = N
     other = given["fit_cluster"]
     check_mapping(given, law, *([] if other in (None, SAME) else [other]))
     _check_picture(out)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         result = calibrate(table, law, progress=progress, **given)
     _show(result, out, as_json)
     raise typer.Exit(result.exit_code)

@@ -14,7 +14,7 @@ from scalefit.cli.effects import check_plot, refuse_idle
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
 from scalefit.options import CHECK
-from scalefit.terminal import Progress, check_writable
+from scalefit.terminal import ProgressLine, check_writable
 
 if TYPE_CHECKING:
     from scalefit.toy import ToyGrid
@@ -65,7 +65,7 @@ def toy_sweep(
     from scalefit.toy import toy_sweep as run_sweep
 
     models = _grid(grid)
-    with Progress() as progress:
+    with ProgressLine() as progress:
         table = run_sweep(
             models, out, device=device, workers=workers, scheduler=scheduler, resume=resume, progress=progress
         )
@@ -170,6 +170,6 @@ def toy_check(folder: Sweep, given: Given, as_json: Json = False) -> None:
     """
     from scalefit.consistency import check_sweep
 
-    with Progress() as progress:
+    with ProgressLine() as progress:
         check = check_sweep(folder, progress=progress, **given)
     print(json.dumps(check.record(), indent=1) if as_json else check.summary())

@@ -212,11 +212,11 @@ def parse_where(text: str) -> Where:
     source = re.sub(r"\s", " ", text).strip()
     if not source:
         raise DataError("cannot read the condition: it is empty. Need a comparison such as tokens > 1e9")
-    tree = _Parser(source).parse()
+    tree = _ConditionParser(source).parse()
     return Where(str(tree), tree, source)
 
 
-class _Parser:
+class _ConditionParser:
     """Turns the text of one condition into the tree."""
 
     def __init__(self, source: str) -> None:

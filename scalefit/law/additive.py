@@ -130,7 +130,7 @@ class Law:
         LawError
             With a caret under the spot that cannot be read.
         """
-        parser = _Parser(PRESETS.get(text.strip(), text))
+        parser = _LawParser(PRESETS.get(text.strip(), text))
         try:
             return parser.law()
         except RecursionError:
@@ -228,7 +228,7 @@ def _is_product(node: ast.expr) -> bool:
     return joined and any(isinstance(one, ast.Name) for one in ast.walk(node))
 
 
-class _Parser:
+class _LawParser:
     """Turn one line into a law; every refusal points at a column of the line."""
 
     def __init__(self, text: str) -> None:

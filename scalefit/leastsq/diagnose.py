@@ -18,9 +18,9 @@ from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.design import MAX_EXPONENT, VANISHED
-from scalefit.solver.search import Optimum
+from scalefit.solver.search import Minimum
 
-__all__ = ["Evidence", "diagnose"]
+__all__ = ["FitState", "diagnose"]
 
 Array = NDArray[np.float64]
 
@@ -44,14 +44,14 @@ LONELY = 1e-3  # relative gap to the second optimum within which a best point re
 MANY_TIMES = 100.0  # ratio of two errors beyond which its digits say nothing
 
 
-class Evidence(NamedTuple):
+class FitState(NamedTuple):
     """All that the rules look at.
 
     Parameters
     ----------
     problem : Problem
         The problem.
-    optima : tuple of Optimum
+    optima : tuple of Minimum
         Local optima, best first.
     point : array, shape (P,)
         The optimum in natural parameters.
@@ -66,7 +66,7 @@ class Evidence(NamedTuple):
     """
 
     problem: Problem
-    optima: tuple[Optimum, ...]
+    optima: tuple[Minimum, ...]
     point: Array
     shape: Curvature
     spread: Uncertainty
@@ -94,12 +94,12 @@ class Evidence(NamedTuple):
         return tuple(int(self.frame.index[self.problem.order[i]]) for i in places)
 
 
-def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
+def diagnose(evidence: FitState) -> tuple[Finding, ...]:
     """Run every rule.
 
     Parameters
     ----------
-    evidence : Evidence
+    evidence : FitState
         The fit.
 
     Returns
@@ -137,7 +137,7 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: order[finding.severity]))
 
 
-def _convergence(evidence: Evidence) -> Iterator[Finding]:
+def _convergence(evidence: FitState) -> Iterator[Finding]:
     best = evidence.optima[0]
     starts = sum(one.hits for one in evidence.optima)
     quadratic = int(evidence.shape.curved.sum())
@@ -160,13 +160,13 @@ def _convergence(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _lonely(evidence: Evidence) -> bool:
+def _lonely(evidence: FitState) -> bool:
     """Whether one start reached the best point and another stopped just above it."""
     best, *others = evidence.optima
     return best.hits == 1 and len(others) > 0 and others[0].value <= best.value * (1 + LONELY)
 
 
-def _starts(evidence: Evidence, findings: list[Finding]) -> Iterator[Finding]:
+def _starts(evidence: FitState, findings: list[Finding]) -> Iterator[Finding]:
     """Where starts disagree about a fit that is not identified, or one alone reached it, a better point may exist."""
     hits = [one.hits for one in evidence.optima]
     bad = {finding.severity for finding in findings}
@@ -181,7 +181,7 @@ def _starts(evidence: Evidence, findings: list[Finding]) -> Iterator[Finding]:
         )
 
 
-def _numbers(evidence: Evidence) -> Iterator[Finding]:
+def _numbers(evidence: FitState) -> Iterator[Finding]:
     """Numbers that are not finite: never a result."""
     spread = evidence.spread
     values = [evidence.point] if spread.withheld else [evidence.point, spread.se, spread.lo, spread.hi]
@@ -198,7 +198,7 @@ def _numbers(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _widths(evidence: Evidence) -> Iterator[Finding]:
+def _widths(evidence: FitState) -> Iterator[Finding]:
     """Parameters that the interval does not identify, whatever the optimum looks like."""
     problem, spread = evidence.problem, evidence.spread
     if spread.withheld:
@@ -251,7 +251,7 @@ def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def _open_sizes(evidence: Evidence) -> Iterator[tuple[Parameter, float]]:
+def _open_sizes(evidence: FitState) -> Iterator[tuple[Parameter, float]]:
     """Coefficients whose term is open at the centre of the data, and by how many decades."""
     problem, spread = evidence.problem, evidence.spread
     design = problem.design
@@ -272,7 +272,7 @@ def _open_sizes(evidence: Evidence) -> Iterator[tuple[Parameter, float]]:
             yield parameter, float(width / np.log(10))
 
 
-def _repeats(evidence: Evidence) -> Iterator[Finding]:
+def _repeats(evidence: FitState) -> Iterator[Finding]:
     """Rows of one setting whose responses differ far beyond the scatter, and the column that separates them."""
     problem, frame = evidence.problem, evidence.frame
     logs = problem.design.log_space
@@ -285,7 +285,7 @@ def _repeats(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _carriers(evidence: Evidence) -> Iterator[Finding]:
+def _carriers(evidence: FitState) -> Iterator[Finding]:
     """Name the few rows that carry the misfit; Huber's loss limits what they can do."""
     problem, frame = evidence.problem, evidence.frame
     psi, residual = evidence.in_table(evidence.shape.psi), evidence.residuals
@@ -308,7 +308,7 @@ def _carriers(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _bounds(evidence: Evidence) -> Iterator[Finding]:
+def _bounds(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.problem
     box = problem.design.link.box
     negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
@@ -359,7 +359,7 @@ def _bounds(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _vanished(evidence: Evidence) -> Iterator[Finding]:
+def _vanished(evidence: FitState) -> Iterator[Finding]:
     for term, share in zip(evidence.problem.law.terms, evidence.shape.share.T, strict=True):
         if share.max() < GONE:
             yield Finding(
@@ -371,7 +371,7 @@ def _vanished(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _flat(evidence: Evidence) -> Iterator[Finding]:
+def _flat(evidence: FitState) -> Iterator[Finding]:
     jacobian = evidence.shape.jacobian[:, evidence.shape.free]
     size = np.sqrt((jacobian**2).sum(axis=0))
     if jacobian.shape[1] == 0 or not size.all():
@@ -390,7 +390,7 @@ def _flat(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _rivals(evidence: Evidence) -> Iterator[Finding]:
+def _rivals(evidence: FitState) -> Iterator[Finding]:
     """Another optimum that the data hardly reject, and that says something else."""
     best = evidence.optima[0]
     unit = chi_square_unit(evidence.shape, evidence.problem.design.rows.weight)
@@ -415,7 +415,7 @@ def _rivals(evidence: Evidence) -> Iterator[Finding]:
             return
 
 
-def _trade_off(evidence: Evidence) -> Iterator[Finding]:
+def _trade_off(evidence: FitState) -> Iterator[Finding]:
     covariance = evidence.spread.covariance
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.sqrt(np.diag(covariance))
@@ -433,7 +433,7 @@ def _trade_off(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _ranges(evidence: Evidence) -> Iterator[Finding]:
+def _ranges(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.problem
     for k, term in enumerate(problem.law.terms):
         free = (problem.design.law.expo[:, k] >= 0).any()
@@ -447,7 +447,7 @@ def _ranges(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _resamples(evidence: Evidence) -> Iterator[Finding]:
+def _resamples(evidence: FitState) -> Iterator[Finding]:
     """Refits without an answer; those on a bound have one."""
     spread = evidence.spread
     if not spread.failed:
@@ -465,7 +465,7 @@ def _resamples(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("failed_resamples", "note", f"{count} and are left out.")
 
 
-def _few(evidence: Evidence) -> Iterator[Finding]:
+def _few(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.problem
     if problem.n_cluster < problem.n_rows and problem.n_cluster < 20:
         yield Finding(
@@ -483,7 +483,7 @@ def _few(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _missing_levels(evidence: Evidence) -> Iterator[Finding]:
+def _missing_levels(evidence: FitState) -> Iterator[Finding]:
     spread, problem = evidence.spread, evidence.problem
     if spread.draws is None:
         return
@@ -499,7 +499,7 @@ def _missing_levels(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _bounds_of_resamples(evidence: Evidence) -> Iterator[Finding]:
+def _bounds_of_resamples(evidence: FitState) -> Iterator[Finding]:
     """Parameters that many refits put on a bound: these refits count, and the interval ends there."""
     spread, problem = evidence.spread, evidence.problem
     if spread.draws is None:
@@ -523,7 +523,7 @@ def _bounds_of_resamples(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _leverage(evidence: Evidence) -> Iterator[Finding]:
+def _leverage(evidence: FitState) -> Iterator[Finding]:
     plain = evidence.spread.gauss_newton
     if not evidence.shape.free.any():
         return
@@ -556,7 +556,7 @@ def _leverage(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _clusters(evidence: Evidence) -> Iterator[Finding]:
+def _clusters(evidence: FitState) -> Iterator[Finding]:
     """Report a column of clusters that has no effect."""
     if evidence.cluster is not None and evidence.problem.n_cluster == evidence.problem.n_rows:
         yield Finding(
@@ -567,7 +567,7 @@ def _clusters(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _shared(evidence: Evidence) -> Iterator[Finding]:
+def _shared(evidence: FitState) -> Iterator[Finding]:
     law = evidence.problem.law
     for coef in law.parameters:
         terms = [str(term) for term in law.terms if coef in (term.coefficient, term.exponent)]

@@ -15,7 +15,7 @@ from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
 from scalefit.law.additive import Coef, Law
 from scalefit.leastsq.covariance import gauss_newton, sandwich
-from scalefit.leastsq.diagnose import Evidence, diagnose
+from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
 from scalefit.limits import check_count
@@ -27,7 +27,7 @@ from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
 from scalefit.results import LeastSquaresFit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature, curvature_at
-from scalefit.solver.search import Optimum, search
+from scalefit.solver.search import Minimum, search
 from scalefit.version import __version__
 
 __all__ = ["fit"]
@@ -105,7 +105,7 @@ def fit(
         value=_reported(optima[0].value, how.loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(Evidence(problem, optima, point, shape, spread, table.frame, rows.cluster)),
+        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster)),
         source=Source.of(table),
         rows=used_columns(table.frame, law, rows.weights, rows.cluster),
         uncertainty=spread,
@@ -118,7 +118,7 @@ def fit(
     return result
 
 
-def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Optimum, ...]:
+def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Minimum, ...]:
     """Search, and put the best optimum in the order that its names promise."""
     if cache_is_cold():
         report("compiling, once", 0, 0)
@@ -128,7 +128,7 @@ def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Opti
 
 
 def _spread(
-    problem: Problem, optima: tuple[Optimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
+    problem: Problem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
     report: Progress,
 ) -> Uncertainty:  # fmt: skip
     method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
@@ -206,6 +206,6 @@ def _reported(value: float, loss: str) -> float:
     return 2 * value if loss == "squared" else value
 
 
-def _local(problem: Problem, optimum: Optimum, loss: str) -> LocalOptimum:
+def _local(problem: Problem, optimum: Minimum, loss: str) -> LocalOptimum:
     natural = problem.design.to_natural(optimum.theta)
     return LocalOptimum(_reported(optimum.value, loss), tuple(map(float, natural)), optimum.hits, optimum.converged)

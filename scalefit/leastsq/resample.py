@@ -16,7 +16,7 @@ from scalefit.quantiles import student_quantile
 from scalefit.records import Uncertainty
 from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, minimise_resamples
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
-from scalefit.solver.search import Optimum
+from scalefit.solver.search import Minimum
 
 __all__ = ["jackknife", "pairs_bootstrap"]
 
@@ -27,7 +27,7 @@ RIVAL = 1.2  # local optima within this factor of the best are starts of every r
 
 def _refit(
     problem: Problem,
-    optima: tuple[Optimum, ...],
+    optima: tuple[Minimum, ...],
     delta: float,
     kind: int,
     replicates: int,
@@ -59,7 +59,7 @@ def _revived(problem: Problem, theta: Array) -> list[Array]:
 
 def pairs_bootstrap(
     problem: Problem,
-    optima: tuple[Optimum, ...],
+    optima: tuple[Minimum, ...],
     how: LeastSquares,
     *,
     plain: Array,
@@ -71,7 +71,7 @@ def pairs_bootstrap(
     ----------
     problem : Problem
         The problem.
-    optima : tuple of Optimum
+    optima : tuple of Minimum
         The full fit and its local optima; competing ones are starts of every replicate.
     how : LeastSquares
         Loss, number of resamples, probability of the intervals, and the seed: a replicate depends on it and on its
@@ -132,7 +132,7 @@ def _ends(column: Array, level: float) -> tuple[float, float]:
 
 
 def jackknife(
-    problem: Problem, optima: tuple[Optimum, ...], *, delta: float, level: float, plain: Array,
+    problem: Problem, optima: tuple[Minimum, ...], *, delta: float, level: float, plain: Array,
     progress: Callable[[int], None] | None = None,
 ) -> Uncertainty:  # fmt: skip
     """Leave out one row (or cluster) at a time (Efron and Tibshirani 1993, chapter 11).

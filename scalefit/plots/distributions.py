@@ -26,7 +26,7 @@ from scalefit.plots.draws import (
     shown_value,
     smooth,
 )
-from scalefit.plots.labels import Curve, label_curves
+from scalefit.plots.labels import LabelledCurve, label_curves
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -172,14 +172,16 @@ def densities(
         if error:
             height = np.exp(-0.5 * ((grid - value) / error) ** 2) / (error * np.sqrt(2 * np.pi))
             ax.plot(grid, height, color=GREY, linewidth=1.1, linestyle=(0, (4, 2)))
-            curves.append(Curve(grid, height, f"{as_label(label)}\n{as_printed(value, error)}", GREY))
+            curves.append(LabelledCurve(grid, height, f"{as_label(label)}\n{as_printed(value, error)}", GREY))
     top = max(float(curve.y.max()) for curve in curves)
     _only_x(ax, (lo, hi), 1.35 * top)
     for label, (value, error) in printed.items():
         if not error:
             ax.plot([value, value], [0, 0.6 * top], color=GREY, linewidth=1.1, linestyle=(0, (4, 2)))
             curves.append(
-                Curve(np.full(9, value), np.linspace(0, 0.6 * top, 9), f"{as_label(label)}\n{as_printed(value)}", GREY)
+                LabelledCurve(
+                    np.full(9, value), np.linspace(0, 0.6 * top, 9), f"{as_label(label)}\n{as_printed(value)}", GREY
+                )
             )
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
@@ -247,19 +249,21 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
     return tuple(axes[: len(chosen)])
 
 
-def _drawn(ax: Axes, fit: Fit, name: Key, label: str, draws: Array, grid: Array, colour: str) -> Curve:
+def _drawn(ax: Axes, fit: Fit, name: Key, label: str, draws: Array, grid: Array, colour: str) -> LabelledCurve:
     """Draw one fit's distribution: a curve for a posterior, steps for a bootstrap."""
     number = plus_minus(shown_value(fit[name]), float(fit.uncertainty.se[fit.place(name)]))
     height = smooth(draws, grid, lower=lower_bound(fit, name))
     if isinstance(fit, PosteriorFit):
         _shade(ax, fit, name, grid, height, colour)
         ax.plot(grid, height, color=colour)
-        return Curve(grid, height, f"{as_label(label)}\n{number}", colour)
+        return LabelledCurve(grid, height, f"{as_label(label)}\n{number}", colour)
     low, high = (float(end) for end in np.quantile(draws, [0.001, 0.999]))
     edges = np.linspace(low, high, _STEPS + 1)
     steps = np.histogram(draws, edges)[0] / (len(draws) * np.diff(edges))
     ax.stairs(steps, edges, color=colour, linewidth=0.9)
-    return Curve(np.repeat(edges, 2)[1:-1], np.repeat(steps, 2), f"{as_label(label)} (bootstrap)\n{number}", colour)
+    return LabelledCurve(
+        np.repeat(edges, 2)[1:-1], np.repeat(steps, 2), f"{as_label(label)} (bootstrap)\n{number}", colour
+    )
 
 
 def _shade(ax: Axes, fit: Fit, name: Key, grid: Array, height: Array, colour: str) -> None:

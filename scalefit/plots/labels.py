@@ -11,7 +11,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "label_curves"]
+__all__ = ["LabelledCurve", "label_curves"]
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ _PER_POINT: Final = 0.25  # covered dots of ink that a point of distance is wort
 _HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.7}
 
 
-class Curve(NamedTuple):
+class LabelledCurve(NamedTuple):
     """A drawn density.
 
     Parameters
@@ -51,14 +51,14 @@ class _Place(NamedTuple):
     distance: float
 
 
-def label_curves(ax: Axes, curves: Sequence[Curve], *, lines: Sequence[float] = ()) -> None:
+def label_curves(ax: Axes, curves: Sequence[LabelledCurve], *, lines: Sequence[float] = ()) -> None:
     """Write each curve's words beside it, or in a legend when there is no room for all.
 
     Parameters
     ----------
     ax : Axes
         With its limits set, which must not change after this.
-    curves : sequence of Curve
+    curves : sequence of LabelledCurve
         Unimodal, more or less.
     lines : sequence of float
         Places of vertical lines that no label may cross.
@@ -94,7 +94,7 @@ def label_curves(ax: Axes, curves: Sequence[Curve], *, lines: Sequence[float] = 
         ax.legend(handles, [curve.words for curve in curves], loc="best")
 
 
-def _places(curve: Curve) -> Iterator[_Place]:
+def _places(curve: LabelledCurve) -> Iterator[_Place]:
     """Above the peak and down both sides, near the curve first."""
     top = int(np.argmax(curve.y))
     for distance in _DISTANCES:
@@ -107,7 +107,7 @@ def _places(curve: Curve) -> Iterator[_Place]:
                     yield _Place(float(curve.x[at]), float(curve.y[at]), side, up, distance)
 
 
-def _written(ax: Axes, curve: Curve, place: _Place) -> Annotation:
+def _written(ax: Axes, curve: LabelledCurve, place: _Place) -> Annotation:
     line = {"arrowstyle": "-", "color": curve.colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 1}
     line["relpos"] = (0.5 - place.right / 2, 0.5 - place.up / 2)
     return ax.annotate(

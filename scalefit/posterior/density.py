@@ -24,7 +24,7 @@ from scalefit.posterior.kernels import Blocks, block_likelihoods, build_blocks, 
 from scalefit.posterior.layout import lay_out
 from scalefit.posterior.priors import HALF_LOG_2PI, Prior
 from scalefit.problem import Parameter, Problem
-from scalefit.solver.design import Rows
+from scalefit.solver.design import DesignRows
 
 __all__ = ["LIKELIHOODS", "Density", "build_density"]
 
@@ -52,7 +52,7 @@ class Density:
     coordinates : Coordinates
         The map.
     blocks : Blocks
-        Rows by cluster.
+        DesignRows by cluster.
     """
 
     problem: Problem
@@ -186,7 +186,7 @@ class Density:
         law, scales = self.coordinates.n_law, self.coordinates.n_scale
         return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
 
-    def _blocks(self, theta: Array, scales: Array, columns: int, rows: Rows | None = None) -> Array:
+    def _blocks(self, theta: Array, scales: Array, columns: int, rows: DesignRows | None = None) -> Array:
         """Log likelihoods without the constants of the rows, by block or (one column) summed."""
         student = self.likelihood == "student_t"
         full = np.zeros((len(theta), 3))

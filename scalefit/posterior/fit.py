@@ -29,7 +29,7 @@ from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
-from scalefit.solver.search import Optimum, search
+from scalefit.solver.search import Minimum, search
 from scalefit.version import __version__
 
 __all__ = ["bayes", "draw_bytes"]
@@ -201,6 +201,6 @@ def _residuals(problem: Problem, theta: Array) -> Array:
     return out
 
 
-def _local(problem: Problem, optimum: Optimum) -> LocalOptimum:
+def _local(problem: Problem, optimum: Minimum) -> LocalOptimum:
     natural = problem.design.to_natural(optimum.theta)
     return LocalOptimum(2 * optimum.value, tuple(map(float, natural)), optimum.hits, optimum.converged)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.objective import RESIDUAL, Work, evaluate, new_work
+from scalefit.solver.design import Array, DesignRows, Link
+from scalefit.solver.objective import RESIDUAL, Scratch, evaluate, new_work
 from scalefit.solver.vectormath import exp_inplace, log_into
 
 __all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_rows"]
@@ -32,12 +32,12 @@ TALL = 1e150  # products of row factors are logged when they exceed this
 
 
 class Blocks(NamedTuple):
-    """Rows in the order of their clusters.
+    """DesignRows in the order of their clusters.
 
     Parameters
     ----------
     order : array of int, shape (n,)
-        Rows, cluster by cluster.
+        DesignRows, cluster by cluster.
     bounds : array of int, shape (C + 1,)
         Cluster c holds ``order[bounds[c]:bounds[c + 1]]``.
     shifted : bool
@@ -190,11 +190,11 @@ def _block(
 def _fill_likelihoods(
     theta: Array,
     scale: Array,
-    rows: Rows,
+    rows: DesignRows,
     link: Link,
     blocks: Blocks,
     student: bool,
-    work: Work,
+    work: Scratch,
     scratch: Array,
     out: Array,
 ) -> None:
@@ -209,7 +209,7 @@ def _fill_likelihoods(
 
 
 def block_likelihoods(
-    theta: Array, scale: Array, rows: Rows, link: Link, blocks: Blocks, student: bool, out: Array
+    theta: Array, scale: Array, rows: DesignRows, link: Link, blocks: Blocks, student: bool, out: Array
 ) -> None:
     """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the blocks' log likelihoods without constants."""
     work = new_work(rows.data.shape[1], len(rows.u), theta.shape[1])
@@ -217,13 +217,13 @@ def block_likelihoods(
 
 
 @kernel()
-def _fill_residuals(theta: Array, rows: Rows, link: Link, work: Work, out: Array) -> None:
+def _fill_residuals(theta: Array, rows: DesignRows, link: Link, work: Scratch, out: Array) -> None:
     for draw in range(theta.shape[0]):
         evaluate(theta[draw], rows, link, np.inf, True, work)
         for i in range(out.shape[1]):
             out[draw, i] = work.vector[RESIDUAL, i]
 
 
-def residual_rows(theta: Array, rows: Rows, link: Link, out: Array) -> None:
+def residual_rows(theta: Array, rows: DesignRows, link: Link, out: Array) -> None:
     """Fill ``out``, shape (R, n), with log observed minus log predicted."""
     _fill_residuals(theta, rows, link, new_work(rows.data.shape[1], len(rows.u), theta.shape[1]), out)

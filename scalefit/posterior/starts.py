@@ -12,7 +12,7 @@ from scalefit.names import printed_name
 from scalefit.posterior.defaults import COMMON, any_sign
 from scalefit.posterior.density import Density
 from scalefit.posterior.mode import Mode, climb
-from scalefit.solver.search import Optimum, search
+from scalefit.solver.search import Minimum, search
 
 __all__ = ["find_modes"]
 
@@ -27,7 +27,7 @@ RESOLVED = 1e12
 SAME = 1.0  # modes within this many standard deviations are one
 
 
-def find_modes(density: Density, optima: tuple[Optimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
+def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
     """Climb from every distinct least-squares optimum, and from a robust one, to the modes.
 
     What is climbed is the density times ``sigma^P``, roughly its integral over the P parameters of the law. The
@@ -39,7 +39,7 @@ def find_modes(density: Density, optima: tuple[Optimum, ...], *, seed: int = 0) 
     ----------
     density : Density
         The posterior.
-    optima : tuple of Optimum
+    optima : tuple of Minimum
         From the least-squares search, best first.
     seed : int
         Seed of the robust search.

@@ -25,7 +25,7 @@ from scalefit.law.additive import Coef, Law, Term
 from scalefit.options import Rows
 from scalefit.report.text import join
 
-__all__ = ["Choice", "choose", "words_of"]
+__all__ = ["LawChoice", "choose", "words_of"]
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ _RECORD: Final = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class LawChoice:
     """What a table allows.
 
     Parameters
@@ -106,7 +106,7 @@ def choose(
     mapping: Mapping[str, str] | None = None,
     where: str | None = None,
     drop_invalid: bool = False,
-) -> Choice:
+) -> LawChoice:
     """Choose the laws that the rows of a table allow.
 
     Only the rows that remain after the condition count: what varies in the others says nothing of the fit.
@@ -120,7 +120,7 @@ def choose(
 
     Returns
     -------
-    Choice
+    LawChoice
         Laws, and what was left out of them.
 
     Raises
@@ -156,7 +156,7 @@ def choose(
         frame = frame.assign(**{one.name: one.levels})
     reasons = [*_why(laws, usable), *_why_floors(used), *([about_rows] if cluster else [])]
     renamed = {one.name: one.column for one in used if one.name != one.column}
-    return Choice(frame, laws, cluster, renamed, tuple(reasons), (*left_out, *notes, *about_floors))
+    return LawChoice(frame, laws, cluster, renamed, tuple(reasons), (*left_out, *notes, *about_floors))
 
 
 def words_of(law: str) -> str:

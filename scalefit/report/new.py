@@ -19,7 +19,7 @@ from scalefit.errors import DataError
 from scalefit.escape import one_line
 from scalefit.law.additive import PRESETS, Law
 from scalefit.options import Rows
-from scalefit.report.choice import Choice, choose, words_of
+from scalefit.report.choice import LawChoice, choose, words_of
 from scalefit.report.text import join
 from scalefit.report.work import CACHE
 
@@ -115,7 +115,7 @@ def new_study(
     return target / STUDY
 
 
-def _mapping(choice: Choice, given: dict[str, str], where: str | None) -> dict[str, str]:
+def _mapping(choice: LawChoice, given: dict[str, str], where: str | None) -> dict[str, str]:
     """Return the mapping that the laws of a study need, without what no law, cluster or condition uses."""
     laws = [Law.parse(law) for law in choice.laws.values()]
     used = {name for law in laws for name in (law.response, *law.variables, *law.groups)}
@@ -123,7 +123,7 @@ def _mapping(choice: Choice, given: dict[str, str], where: str | None) -> dict[s
     return {name: column for name, column in (given | dict(choice.mapping)).items() if name in used}
 
 
-def _lead(target: Path, title: str, choice: Choice) -> str:
+def _lead(target: Path, title: str, choice: LawChoice) -> str:
     """Write the comments at the top of a study: how to build it again, and why it is this one."""
     lines = [
         f"Written for {title}; change what you like and build it again: scalefit report {shlex.quote(target.name)}",
@@ -157,7 +157,7 @@ def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -
         raise DataError(f"cannot make {str(target)!r}: {error.strerror}; name a folder you can write") from None
 
 
-def _study(title: str, table: str, file: str, choice: Choice, options: dict[str, Any]) -> dict[str, Any]:
+def _study(title: str, table: str, file: str, choice: LawChoice, options: dict[str, Any]) -> dict[str, Any]:
     """Return the study as TOML takes it."""
     common = {"data": file, **options}
     study: dict[str, Any] = {
@@ -182,7 +182,7 @@ def _study(title: str, table: str, file: str, choice: Choice, options: dict[str,
     return {key: value for key, value in study.items() if value != []}
 
 
-def _add_law(study: dict[str, Any], name: str, law: str, choice: Choice, common: dict[str, Any]) -> None:
+def _add_law(study: dict[str, Any], name: str, law: str, choice: LawChoice, common: dict[str, Any]) -> None:
     """Add the fits, answers and sections of one law; where rows come in runs, page one shows the fit by run."""
     words = words_of(law)
     parsed = Law.parse(law)

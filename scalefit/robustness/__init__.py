@@ -2,8 +2,17 @@
 
 from scalefit.robustness.calibration_result import Calibration, Replicate
 from scalefit.robustness.calibration_run import calibrate
-from scalefit.robustness.sensitivity_result import Answer, Sensitivity
+from scalefit.robustness.sensitivity_result import Sensitivity, VariedAnswer
 from scalefit.robustness.sensitivity_run import sensitivity
 from scalefit.robustness.variations import DIMENSIONS, Choice
 
-__all__ = ["DIMENSIONS", "Answer", "Calibration", "Choice", "Replicate", "Sensitivity", "calibrate", "sensitivity"]
+__all__ = [
+    "DIMENSIONS",
+    "Calibration",
+    "Choice",
+    "Replicate",
+    "Sensitivity",
+    "VariedAnswer",
+    "calibrate",
+    "sensitivity",
+]

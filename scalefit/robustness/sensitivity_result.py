@@ -15,7 +15,7 @@ from scalefit.names import Key, parse_name
 from scalefit.robustness.variations import LOSSES, Choice
 from scalefit.rounding import plus_minus, rounded
 
-__all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Answer", "Sensitivity"]
+__all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Sensitivity", "VariedAnswer"]
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ SMALL_MOVE = 0.5  # of the base's standard deviation: a move that hardly matters
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class VariedAnswer:
     """One row: the parameter under one set of choices.
 
     Parameters
@@ -89,7 +89,7 @@ class Sensitivity:
         One choice changed at a time, or every combination.
     base_prior : str
         Prior of the parameter in the base, as used.
-    answers : tuple of Answer
+    answers : tuple of VariedAnswer
         The base first.
     seed : int
         Seed of every row.
@@ -106,7 +106,7 @@ class Sensitivity:
     level: float
     design: str
     base_prior: str
-    answers: tuple[Answer, ...]
+    answers: tuple[VariedAnswer, ...]
     seed: int
     version: str
 
@@ -116,7 +116,7 @@ class Sensitivity:
         return parse_name(self.param)
 
     @property
-    def base(self) -> Answer:
+    def base(self) -> VariedAnswer:
         """The row that the others differ from."""
         return self.answers[0]
 
@@ -135,7 +135,7 @@ class Sensitivity:
         """
         return pd.DataFrame([self._row(one) for one in self.answers])
 
-    def _row(self, one: Answer) -> dict[str, Any]:
+    def _row(self, one: VariedAnswer) -> dict[str, Any]:
         row: dict[str, Any] = {"choice": one.choice.label, "n_rows": one.n_rows, "engine": one.engine}
         number = one.estimate
         row |= {"estimate": number.value, "se": number.se, "lo": number.lo, "hi": number.hi, "move": self.move(one)}
@@ -153,11 +153,11 @@ class Sensitivity:
         """Whether there is a reference or a region to judge by."""
         return self.reference is not None or self.region is not None
 
-    def move(self, one: Answer) -> float:
+    def move(self, one: VariedAnswer) -> float:
         """Distance of a row from the base, in standard deviations of the base."""
         return (one.estimate.value - self.base.estimate.value) / self.base.estimate.se
 
-    def verdict(self, one: Answer) -> str:
+    def verdict(self, one: VariedAnswer) -> str:
         """Say in a word what a posterior says about the region, or about the reference where there is no region.
 
         A region is held ``inside`` or ``outside`` from a probability of ``level`` on and is ``open`` between; a
@@ -200,7 +200,7 @@ class Sensitivity:
             said.append(self._bootstraps(boots))
         return [*said, *tail]
 
-    def _spread(self, posteriors: list[Answer]) -> list[str]:
+    def _spread(self, posteriors: list[VariedAnswer]) -> list[str]:
         others = [one for one in posteriors if one is not self.base]
         if not others or not self.base.is_posterior:
             return []
@@ -223,7 +223,7 @@ class Sensitivity:
             )
         return said
 
-    def _verdicts(self, posteriors: list[Answer]) -> list[str]:
+    def _verdicts(self, posteriors: list[VariedAnswer]) -> list[str]:
         if not posteriors:
             return ["No row is a posterior, so there is no probability and no verdict."]
         said = []
@@ -257,7 +257,7 @@ class Sensitivity:
             "within": f"{reference} within the {self.level:.0%} interval",
         }[word]
 
-    def _bootstraps(self, boots: list[Answer]) -> str:
+    def _bootstraps(self, boots: list[VariedAnswer]) -> str:
         parts = [
             f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.estimate.value, one.estimate.se)}"
             + (f" with {rest}" if (rest := _but(one, "likelihood")) else "")
@@ -333,7 +333,7 @@ class Sensitivity:
         }
 
 
-def _but(one: Answer, dimension: str) -> str:
+def _but(one: VariedAnswer, dimension: str) -> str:
     return ", ".join(f"{name}={value}" for name, value in one.choice.changed if name != dimension)
 
 

@@ -25,7 +25,7 @@ from scalefit.problem import build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
-from scalefit.robustness.sensitivity_result import FAILED, Answer, Sensitivity
+from scalefit.robustness.sensitivity_result import FAILED, Sensitivity, VariedAnswer
 from scalefit.robustness.variations import (
     LOSSES,
     Choice,
@@ -171,7 +171,7 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> Answer:
+def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> VariedAnswer:
     """Make a row of what a job returned; a job that failed leaves no number."""
     found = cell.value or {"status": FAILED, "message": cell.reason}
     quiet = found["status"] == "converged"
@@ -179,7 +179,7 @@ def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> Answer
     value, se, lo, hi = map(float, found.get("estimate", [np.nan] * 4))
     draws = np.array(found["draws"], dtype=float) if "draws" in found else None
     one = Estimate(param[0], found.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
-    return Answer(
+    return VariedAnswer(
         choice, found["status"], "" if quiet else found["message"], found.get("n_rows"), one, found.get("khat"),
         found.get("path", ""),
     )  # fmt: skip

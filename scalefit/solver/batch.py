@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, Link, Rows
+from scalefit.solver.design import Array, DesignRows, Link
 from scalefit.solver.newton import (
     CONVERGED,
     HELD,
@@ -28,7 +28,7 @@ from scalefit.solver.newton import (
     minimise,
     new_newton,
 )
-from scalefit.solver.objective import RESIDUAL, Work, new_work
+from scalefit.solver.objective import RESIDUAL, Scratch, new_work
 
 __all__ = [
     "BOOTSTRAP",
@@ -126,7 +126,7 @@ def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
 
 
 @kernel(inner=True)
-def _compress(rows: Rows, resampling: Resampling, counts: Array, out: Rows) -> None:
+def _compress(rows: DesignRows, resampling: Resampling, counts: Array, out: DesignRows) -> None:
     """Copy the rows that are present into the front of ``out``."""
     data, bounds, cluster, kept, n = rows.data, rows.bounds, resampling.cluster, out.data, 0
     for s in range(bounds.size - 1):
@@ -145,8 +145,8 @@ def _compress(rows: Rows, resampling: Resampling, counts: Array, out: Rows) -> N
 def _run(
     lo: int,
     hi: int,
-    rows: Rows,
-    out: Rows,
+    rows: DesignRows,
+    out: DesignRows,
     link: Link,
     delta: float,
     log_space: bool,
@@ -154,7 +154,7 @@ def _run(
     resampling: Resampling,
     starts: Array,
     counts: Array,
-    work: Work,
+    work: Scratch,
     scratch: Newton,
     theta: Array,
     record: Array,
@@ -199,7 +199,7 @@ def _run(
 
 
 def minimise_batch(
-    rows: Rows,
+    rows: DesignRows,
     link: Link,
     starts: Array,
     *,
@@ -213,7 +213,7 @@ def minimise_batch(
 
     Parameters
     ----------
-    rows, link : Rows, Link
+    rows, link : DesignRows, Link
         The problem.
     starts : array, shape (B, P)
         Where to begin; clipped into the box.
@@ -239,7 +239,7 @@ def minimise_batch(
 
 
 def minimise_resamples(
-    rows: Rows,
+    rows: DesignRows,
     link: Link,
     starts: Array,
     resampling: Resampling,
@@ -254,7 +254,7 @@ def minimise_resamples(
 
     Parameters
     ----------
-    rows, link : Rows, Link
+    rows, link : DesignRows, Link
         The problem.
     starts : array, shape (B, P)
         The full fit, and competing local optima where there are some.
@@ -283,14 +283,14 @@ def _counts(replicate: int, resampling: Resampling, counts: Array) -> None:
     _draw_counts(replicate, resampling, counts)
 
 
-def resample_weights(rows: Rows, resampling: Resampling, replicate: int) -> Array:
+def resample_weights(rows: DesignRows, resampling: Resampling, replicate: int) -> Array:
     """Return the row weights of one replicate, shape (n,), as the batch draws them."""
     counts = np.zeros(resampling.n_cluster)
     _counts(replicate, resampling, counts)
     return rows.weight * counts[resampling.cluster]
 
 
-def evaluate_at(rows: Rows, link: Link, theta: Array, *, delta: float, log_space: bool) -> tuple[float, Work]:
+def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log_space: bool) -> tuple[float, Scratch]:
     """Evaluate F and its derivatives at one point.
 
     This is a minimisation that ends before its first step is taken: another way into the compiled code would have
@@ -298,7 +298,7 @@ def evaluate_at(rows: Rows, link: Link, theta: Array, *, delta: float, log_space
 
     Parameters
     ----------
-    rows, link : Rows, Link
+    rows, link : DesignRows, Link
         The problem.
     theta : array, shape (P,)
         The point.
@@ -309,7 +309,7 @@ def evaluate_at(rows: Rows, link: Link, theta: Array, *, delta: float, log_space
     -------
     value : float
         F.
-    work : Work
+    work : Scratch
         All that F and its derivatives were made of.
     """
     work, scratch = new_work(rows.data.shape[1], len(rows.u), len(theta)), new_newton(len(theta))
@@ -320,7 +320,7 @@ def evaluate_at(rows: Rows, link: Link, theta: Array, *, delta: float, log_space
 
 
 def _dispatch(
-    rows: Rows,
+    rows: DesignRows,
     link: Link,
     starts: Array,
     resampling: Resampling,
@@ -338,7 +338,7 @@ def _dispatch(
     reach, pair = _reach(rows, link), _pairs(link)
 
     def run(piece: tuple[int, int]) -> int:
-        out = rows if resampling.kind == WHOLE else Rows(np.empty_like(rows.data), np.empty_like(rows.bounds))
+        out = rows if resampling.kind == WHOLE else DesignRows(np.empty_like(rows.data), np.empty_like(rows.bounds))
         scratch = new_newton(n_parameters)
         scratch.vector[HELD] = 0.0 if held is None else held
         scratch.vector[REACH] = reach
@@ -393,7 +393,7 @@ def _in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _reach(rows: Rows, link: Link) -> Array:
+def _reach(rows: DesignRows, link: Link) -> Array:
     """Largest change of any log term per unit of each coordinate."""
     reach = np.ones(link.box.shape[1])
     for k, distance in enumerate(np.abs(rows.u).max(axis=1, initial=1e-3)):

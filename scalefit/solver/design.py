@@ -4,7 +4,7 @@ Term k of row i is ``exp(b + a u)`` with ``u = ±log x - centre``: ``b`` is the 
 centre of the data and hardly correlated with the exponent ``a``. The raw coefficient would be: for Chinchilla
 the condition number of the normal equations is 9.8e6 with it and 4.4e3 with ``b``.
 
-The parameter vector is ``theta = [floors, sizes, exponents]``. Rows are sorted into *segments* of one level
+The parameter vector is ``theta = [floors, sizes, exponents]``. DesignRows are sorted into *segments* of one level
 combination, so that inside a segment the law is an ungrouped one; ``Link`` maps each segment's
 local parameters ``(floor, b_1, a_1, b_2, a_2, ...)`` linearly to ``theta``.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Design", "Link", "Rows", "SegmentedLaw", "build_design"]
+__all__ = ["Array", "Design", "DesignRows", "Link", "SegmentedLaw", "build_design"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -25,7 +25,7 @@ MAX_EXPONENT = 60.0  # a term this steep fits one row of the table; reported as 
 VANISHED = 46.0  # log of the size ratio (1e-20) below which a term has vanished
 
 
-class Rows(NamedTuple):
+class DesignRows(NamedTuple):
     """The numbers of each row, sorted by segment.
 
     Parameters
@@ -127,7 +127,7 @@ class Design(NamedTuple):
     ----------
     law : SegmentedLaw
         The problem in the user's units.
-    rows, link : Rows, Link
+    rows, link : DesignRows, Link
         The same, centred.
     centre : array, shape (n_coef,)
         Where each coefficient's ``log x`` is centred.
@@ -140,7 +140,7 @@ class Design(NamedTuple):
     """
 
     law: SegmentedLaw
-    rows: Rows
+    rows: DesignRows
     link: Link
     centre: Array
     reference: Index
@@ -253,7 +253,7 @@ def build_design(
                 else:
                     constant[s, b] += shift * value
     target = np.log(law.response) if log_space else law.response
-    rows = Rows(np.vstack([target, law.weight, u]), law.bounds)
+    rows = DesignRows(np.vstack([target, law.weight, u]), law.bounds)
     box = _box(law, u, free_sign)
     if raw is not None:
         box[:, law.n_floor + raw] = np.array([[-np.inf], [np.inf]])

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, Link, Rows
-from scalefit.solver.objective import Work, derivatives, evaluate
+from scalefit.solver.design import Array, DesignRows, Link
+from scalefit.solver.objective import Scratch, derivatives, evaluate
 
 __all__ = ["CONVERGED", "MAX_ITERATIONS", "STALLED", "Newton", "cholesky_solve", "minimise", "new_newton"]
 
@@ -272,7 +272,14 @@ def _shorten_and_gain(derivative: Array, damping: float, n_floor: int, scratch: 
 
 @kernel(inner=True, inline="always")
 def minimise(
-    theta: Array, rows: Rows, link: Link, delta: float, log_space: bool, limit: int, work: Work, scratch: Newton
+    theta: Array,
+    rows: DesignRows,
+    link: Link,
+    delta: float,
+    log_space: bool,
+    limit: int,
+    work: Scratch,
+    scratch: Newton,
 ) -> tuple[float, int, int]:
     """Minimise F from ``theta`` in place; return F, the status and the steps tried."""
     trial, step = scratch.vector[TRIAL], scratch.vector[STEP]

@@ -17,16 +17,16 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, Link, Rows
+from scalefit.solver.design import Array, DesignRows, Link
 from scalefit.solver.vectormath import exp_inplace, log_into
 
-__all__ = ["Work", "derivatives", "evaluate", "new_work"]
+__all__ = ["Scratch", "derivatives", "evaluate", "new_work"]
 
 SUMS = {"reassoc", "contract", "nsz"}  # let sums be reordered into vector lanes, keep NaN and inf
-TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, UNIT = range(7)  # rows of Work.vector
+TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, UNIT = range(7)  # rows of Scratch.vector
 
 
-class Work(NamedTuple):
+class Scratch(NamedTuple):
     """Scratch arrays of one thread.
 
     Parameters
@@ -50,12 +50,12 @@ class Work(NamedTuple):
     local: Array
 
 
-def new_work(n: int, n_terms: int, n_parameters: int) -> Work:
+def new_work(n: int, n_terms: int, n_parameters: int) -> Scratch:
     """Allocate the scratch arrays for n rows."""
     n_local = 1 + 2 * n_terms
     vector = np.zeros((7, n))
     vector[UNIT] = 1.0
-    return Work(
+    return Scratch(
         np.zeros(n_terms * n),
         vector,
         np.zeros((n_local, n)),
@@ -75,7 +75,7 @@ def _misfit(target: Array, weight: Array, fitted: Array, delta: float, residual:
 
 
 @kernel(inner=True)
-def evaluate(theta: Array, rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> float:
+def evaluate(theta: Array, rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> float:
     """Return F at theta and leave the terms, the prediction and psi in ``work``."""
     data, bounds, position, factor = rows.data, rows.bounds, link.position, link.factor
     n, n_terms = bounds[-1], data.shape[0] - 2
@@ -110,7 +110,7 @@ def evaluate(theta: Array, rows: Rows, link: Link, delta: float, log_space: bool
 
 
 @kernel(inner=True, inline="always")
-def _row_factors(rows: Rows, delta: float, log_space: bool, work: Work) -> None:
+def _row_factors(rows: DesignRows, delta: float, log_space: bool, work: Scratch) -> None:
     """Fill the row factors of the derivatives and the local Jacobian."""
     n, data, size, jacobian, vector = rows.bounds[-1], rows.data, work.size, work.jacobian, work.vector
     total, residual, psi, flat = vector[TOTAL], vector[RESIDUAL], vector[PSI], jacobian[0]
@@ -140,7 +140,7 @@ def _dot3(x: Array, y: Array, z: Array, lo: int, hi: int) -> float:
 
 
 @kernel(inner=True, inline="always")
-def _segment_sums(rows: Rows, work: Work, lo: int, hi: int) -> None:
+def _segment_sums(rows: DesignRows, work: Scratch, lo: int, hi: int) -> None:
     """Fill ``work.local`` with one segment's Hessian, gradient and majoriser."""
     local, jac, vector = work.local, work.jacobian, work.vector
     lin, quad, steep, one = vector[LIN], vector[QUAD], vector[STEEP], vector[UNIT]
@@ -160,7 +160,7 @@ def _segment_sums(rows: Rows, work: Work, lo: int, hi: int) -> None:
 
 
 @kernel(inner=True)
-def derivatives(rows: Rows, link: Link, delta: float, log_space: bool, work: Work) -> None:
+def derivatives(rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> None:
     """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
     _row_factors(rows, delta, log_space, work)
     out, local, n_local = work.derivative, work.local, work.jacobian.shape[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.solver.batch import Minima, evaluate_at, minimise_batch
 from scalefit.solver.components import Component, split
-from scalefit.solver.design import VANISHED, Array, Design, Rows, build_design
+from scalefit.solver.design import VANISHED, Array, Design, DesignRows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import RESIDUAL
 from scalefit.solver.starts import (
@@ -29,7 +29,7 @@ from scalefit.solver.starts import (
     sweep_starts,
 )
 
-__all__ = ["Optimum", "misfit", "search"]
+__all__ = ["Minimum", "misfit", "search"]
 
 ROUNDING = 1e-27  # F of data without noise is rounding
 SAME = 1e-9  # optima whose F agrees to this part are one
@@ -46,7 +46,7 @@ FEW = 4  # rows for each parameter
 SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
 
 
-class Optimum(NamedTuple):
+class Minimum(NamedTuple):
     """A local minimum.
 
     Parameters
@@ -74,7 +74,7 @@ def misfit(design: Design, theta: Array, delta: float) -> float:
 
 def search(
     design: Design, *, delta: float = np.inf, free_sign: bool = False, seed: int = 0, workers: int = 1
-) -> tuple[Optimum, ...]:
+) -> tuple[Minimum, ...]:
     """Find the global optimum.
 
     Parameters
@@ -92,7 +92,7 @@ def search(
 
     Returns
     -------
-    tuple of Optimum
+    tuple of Minimum
         Distinct local optima, the global one first.
     """
     parts = split(design.law)
@@ -121,8 +121,8 @@ def search(
 
 
 def _second_round(
-    design: Design, grid: ExponentGrid, found: tuple[Optimum, ...], delta: float, seed: int, workers: int
-) -> tuple[Optimum, ...]:
+    design: Design, grid: ExponentGrid, found: tuple[Minimum, ...], delta: float, seed: int, workers: int
+) -> tuple[Minimum, ...]:
     emphasis = _robust_weights(design, found[0].theta, delta)
     number = 12 * (1 + grid.n_axes)
     starts = random_starts(design, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
@@ -131,7 +131,7 @@ def _second_round(
     return _distinct(_minimise(design, starts, delta, workers), found)
 
 
-def _sweeps(design: Design, found: tuple[Optimum, ...], delta: float, workers: int) -> tuple[Optimum, ...]:
+def _sweeps(design: Design, found: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
     """Move exponents one by one through their range, as long as that helps."""
     for _ in range(SWEEPS):
         doubtful = _doubtful(design, found[0], delta)
@@ -161,11 +161,11 @@ def _switched_off(design: Design, theta: Array) -> Array:
 
 def _hops(
     design: Design,
-    found: tuple[Optimum, ...],
+    found: tuple[Minimum, ...],
     delta: float,
     seed: int,
     workers: int,
-) -> tuple[Optimum, ...]:
+) -> tuple[Minimum, ...]:
     """Change some exponents of the best point at random and descend again, until several rounds have not helped."""
     idle = round_ = 0
     while idle < IDLE and round_ < HOPS and _intricate(design, found[0], delta):
@@ -181,13 +181,13 @@ def _hops(
     return found
 
 
-def _doubtful(design: Design, best: Optimum, delta: float) -> bool:
+def _doubtful(design: Design, best: Minimum, delta: float) -> bool:
     """Whether brute force has been seen to improve on such a point: also when an exponent left what the grid covers."""
     exponents = np.abs(best.theta[design.law.n_floor + design.law.n_coef :])
     return _intricate(design, best, delta) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
 
 
-def _intricate(design: Design, best: Optimum, delta: float) -> bool:
+def _intricate(design: Design, best: Minimum, delta: float) -> bool:
     """Whether the best point was reached from few starts, or law or loss have a shape that the grid does not have.
 
     Exponents by group, coefficients that several terms share, two powers of one column, many parameters for its rows,
@@ -204,7 +204,7 @@ def _intricate(design: Design, best: Optimum, delta: float) -> bool:
 
 def _search_parts(
     design: Design, parts: tuple[Component, ...], delta: float, free_sign: bool, seed: int, workers: int
-) -> tuple[Optimum, ...]:
+) -> tuple[Minimum, ...]:
     """Search independent parts one by one; the whole's optimum is made of theirs."""
     parts = tuple(part for part in parts if len(part.parameters))
     best, rivals = np.zeros(design.n_parameters), []
@@ -216,9 +216,9 @@ def _search_parts(
         rivals += [(part.parameters, own.to_natural(one.theta), one) for one in others]
         hits, converged = hits + first.hits, converged and first.converged
 
-    def whole(natural: Array, converged: bool, hits: int) -> Optimum:
+    def whole(natural: Array, converged: bool, hits: int) -> Minimum:
         theta = np.clip(design.from_natural(natural), design.link.box[0], design.link.box[1])
-        return Optimum(theta, misfit(design, theta, delta), converged, hits)
+        return Minimum(theta, misfit(design, theta, delta), converged, hits)
 
     found = [whole(best, converged, hits)]
     for place, own_point, one in rivals:  # the best elsewhere, another optimum in one part
@@ -228,7 +228,7 @@ def _search_parts(
     return tuple(sorted(found, key=lambda one: one.value))
 
 
-def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Optimum, ...]:
+def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Minimum, ...]:
     cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
     found = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
@@ -259,14 +259,14 @@ def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Mini
     return Minima(*(np.concatenate([a[done], b]) for a, b in zip(first, rest, strict=True)))
 
 
-def _distinct(minima: Minima, known: tuple[Optimum, ...]) -> tuple[Optimum, ...]:
+def _distinct(minima: Minima, known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
     """Merge minima of equal value; the best first."""
     entries = [
-        Optimum(theta, float(value), bool(status == CONVERGED), 1)
+        Minimum(theta, float(value), bool(status == CONVERGED), 1)
         for theta, value, status in zip(minima.theta, minima.value, minima.status, strict=True)
         if np.isfinite(value)
     ]
-    merged: list[Optimum] = []
+    merged: list[Minimum] = []
     for entry in sorted([*known, *entries], key=lambda one: one.value):
         if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
             last = merged[-1]
@@ -293,4 +293,4 @@ def _thin(design: Design, every: int) -> Design:
     rows = np.concatenate(kept)
     bounds = np.concatenate([[0], np.cumsum([len(part) for part in kept])]).astype(np.int64)
     thin = law._replace(response=law.response[rows], log_x=law.log_x[:, rows], weight=law.weight[rows], bounds=bounds)
-    return design._replace(law=thin, rows=Rows(np.ascontiguousarray(design.rows.data[:, rows]), bounds))
+    return design._replace(law=thin, rows=DesignRows(np.ascontiguousarray(design.rows.data[:, rows]), bounds))

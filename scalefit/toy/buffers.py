@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "Work", "new_batch", "new_work"]
+__all__ = ["Batch", "StepScratch", "new_batch", "new_work"]
 
 Real = NDArray[Any]  # float32 or float64
 Index = NDArray[np.int64]
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     entry: Index
 
 
-class Work(NamedTuple):
+class StepScratch(NamedTuple):
     """Room for one step, allocated once.
 
     Parameters
@@ -101,7 +101,7 @@ def new_batch(size: int, p: NDArray[np.float64], dtype: str) -> Batch:
     return Batch(value=np.zeros(capacity, dtype), **integers)
 
 
-def new_work(n: int, m: int, dtype: str) -> Work:
+def new_work(n: int, m: int, dtype: str) -> StepScratch:
     """Allocate the room of a step.
 
     Parameters
@@ -113,7 +113,7 @@ def new_work(n: int, m: int, dtype: str) -> Work:
 
     Returns
     -------
-    Work
+    StepScratch
         Zeros.
     """
     blocks = -(-n // BLOCK)
@@ -121,4 +121,4 @@ def new_work(n: int, m: int, dtype: str) -> Work:
     last = n - (blocks - 1) * columns
     block, end = (n + 1 if blocks > 1 else 0, columns), (n + 1, last)
     shapes = [block, block, end, end, *[(n, m)] * 4, (n,), (columns,)]
-    return Work(*(np.zeros(shape, dtype) for shape in shapes))
+    return StepScratch(*(np.zeros(shape, dtype) for shape in shapes))

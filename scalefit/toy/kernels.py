@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.toy.buffers import Batch, Work
+from scalefit.toy.buffers import Batch, StepScratch
 
 __all__ = ["draw", "gradient", "losses", "rate_at", "train"]
 
@@ -90,7 +90,7 @@ def _relu(z: float) -> float:
 
 
 @kernel(inner=True, fastmath=_LOOSE)
-def _overlaps(W: Real, b: Real, D: int, lo: int, work: Work) -> tuple[Real, Real]:
+def _overlaps(W: Real, b: Real, D: int, lo: int, work: StepScratch) -> tuple[Real, Real]:
     """G = W_A W^T in the block of columns from ``lo`` on, with the bias as row D; returns G and room for S."""
     hi = lo + work.G.shape[1]
     G, S = work.G[: D + 1], work.S[: D + 1]
@@ -186,7 +186,7 @@ def _gather_single(G: Real, S: Real, lo: int, batch: Batch, entries: int, u: Rea
 
 
 @kernel(fastmath=_LOOSE)
-def gradient(W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: Work) -> None:
+def gradient(W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: StepScratch) -> None:
     """Half the gradient of the summed squared error of a batch, into ``work``."""
     entries, D, several = drawn
     u, empty = np.empty(4, W.dtype), W.dtype.type(0.0)
@@ -272,7 +272,7 @@ def train(
     rng: np.random.Generator,
     mean_gap: Real,
     batch: Batch,
-    work: Work,
+    work: StepScratch,
     span: tuple[int, int, int, int],
     tuning: tuple[float, float, float, float],
 ) -> None:
@@ -320,7 +320,9 @@ def _sample_loss(G: Real, lo: int, batch: Batch, sample: int, y: Real) -> float:
 
 
 @kernel()
-def losses(W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: Work, out: NDArray[np.float64]) -> None:
+def losses(
+    W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: StepScratch, out: NDArray[np.float64]
+) -> None:
     """Squared error of every sample of a batch, summed over features, into ``out``."""
     D = drawn[1]
     out[:] = 0.0

@@ -7,35 +7,29 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.progress import Progress
 from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
-from scalefit.toy.buffers import Batch, Work, new_batch, new_work
+from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.model import DONE, ToyRun, Trained, measures, start
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 from scalefit.version import __version__
 
-__all__ = ["DEVICES", "Progress", "train_toy"]
+__all__ = ["DEVICES", "train_toy"]
 
 Real = NDArray[Any]
 
 DEVICES = ("cpu", "cuda")
 LOOK = 0.1  # seconds between two reports of progress, and about as many between two looks at an interrupt
-
-
-class Progress(Protocol):
-    """Told what is being done: ``progress(stage, done, total)``, in steps of one model."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note."""
 
 
 def train_toy(
@@ -208,7 +202,7 @@ def _steps_between_looks(config: ToyConfig) -> int:
 
 
 def _measure(
-    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: Work, rounds: int
+    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: StepScratch, rounds: int
 ) -> tuple[float, float]:
     """Mean loss over fresh batches, and its standard error."""
     found = np.empty((rounds, len(batch.actives)))

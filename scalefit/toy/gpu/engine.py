@@ -15,9 +15,19 @@ from scalefit.toy import kernels
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import DRAWN, Engine, Method, models_at_once, most_points, point_rates
 from scalefit.toy.gpu.loss import loss_pass, tally
-from scalefit.toy.gpu.network import Work, feature_pass, row_pass
+from scalefit.toy.gpu.network import NetworkScratch, feature_pass, row_pass
 from scalefit.toy.gpu.optimiser import SCHEDULE, Net, Shape
-from scalefit.toy.gpu.sampling import SHARE, SIZES, Batch, Law, Points, draw_points, lay_out, number_rows, order_rows
+from scalefit.toy.gpu.sampling import (
+    SHARE,
+    SIZES,
+    PointLaw,
+    Points,
+    SampledBatch,
+    draw_points,
+    lay_out,
+    number_rows,
+    order_rows,
+)
 from scalefit.toy.model import start
 
 __all__ = ["Group", "Tiles", "advance", "build", "draw", "measure", "method", "open_group", "tiles_for", "train"]
@@ -54,11 +64,11 @@ class Group(NamedTuple):
     ----------
     net : Net
         Parameters and optimiser.
-    data, fresh : Law
+    data, fresh : PointLaw
         Training and evaluation data.
     seen : Tensor of int64, shape (1,)
         Batches of evaluation data drawn so far.
-    points, batch, work : Points, Batch, Work
+    points, batch, work : Points, SampledBatch, NetworkScratch
         Room for a draw of several batches, and for a step.
     losses, sums : Tensor, shape (M, 1 + SHARE, rows) and (M, 2)
         Room for losses, and their sums.
@@ -71,12 +81,12 @@ class Group(NamedTuple):
     """
 
     net: Net
-    data: Law
-    fresh: Law
+    data: PointLaw
+    fresh: PointLaw
     seen: torch.Tensor
     points: Points
-    batch: Batch
-    work: Work
+    batch: SampledBatch
+    work: NetworkScratch
     losses: torch.Tensor
     sums: torch.Tensor
     shape: Shape
@@ -120,12 +130,12 @@ def _room(config: ToyConfig) -> int:
     return int(mean + 12 * math.sqrt(mean)) + 64
 
 
-def _law(configs: Sequence[ToyConfig], which: int, device: str) -> Law:
+def _law(configs: Sequence[ToyConfig], which: int, device: str) -> PointLaw:
     """Lay the features of every model on a line of whole units, as fine as 64-bit sums of gaps allow."""
     edges = np.stack([np.cumsum(point_rates(config)) * config.batch for config in configs])
     unit = 2.0 ** np.floor(61 - np.log2(edges[:, -1] + 2 * CHUNK))
     keys = [config.streams()[which].generate_state(1, np.uint64)[0] for config in configs]
-    return Law(
+    return PointLaw(
         keys=torch.tensor(np.array(keys).view(np.int64), device=device),
         edges=torch.tensor(np.rint(edges * unit[:, None]).astype(np.int64), device=device),
         unit=torch.tensor(unit, device=device),
@@ -198,12 +208,12 @@ def build(configs: Sequence[ToyConfig], device: str, tiles: Tiles | None = None)
         count=whole(jobs), actives=whole((jobs, size)), cursor=whole((jobs, size)), filled=whole((jobs, size)),
         mixed=whole((jobs, capacity)),
     )  # fmt: skip
-    batch = Batch(
+    batch = SampledBatch(
         feature=whole((jobs, capacity)), row=whole((jobs, capacity)), value=real((jobs, capacity)),
         entry=whole((jobs, capacity)), begin=whole((jobs, size + 1)), multiplier=real((jobs, size, SHARE)),
         sizes=whole((jobs, SIZES)),
     )  # fmt: skip
-    work = Work(
+    work = NetworkScratch(
         h=real((models, rows, m)), t=real((models, rows, m)), target=real((models, capacity, 2)),
         slope=real((models, n, m) if m > chosen.width else 0),
     )  # fmt: skip
@@ -223,14 +233,14 @@ def build(configs: Sequence[ToyConfig], device: str, tiles: Tiles | None = None)
     )
 
 
-def draw(group: Group, law: Law, drawn: torch.Tensor, count: int) -> None:
+def draw(group: Group, law: PointLaw, drawn: torch.Tensor, count: int) -> None:
     """Draw the next batches of every model.
 
     Parameters
     ----------
     group : Group
         Its ``batch`` is filled.
-    law : Law
+    law : PointLaw
         Its training or its evaluation data.
     drawn : Tensor of int64, shape (1,)
         Number of the first batch.

@@ -25,10 +25,10 @@ import triton.language as tl
 from scalefit.toy.gpu.compiled import dot, jit, locate, relu
 from scalefit.toy.gpu.optimiser import update
 
-__all__ = ["Work", "encode", "entry_of", "feature_pass", "gather", "product", "put", "row_pass"]
+__all__ = ["NetworkScratch", "encode", "entry_of", "feature_pass", "gather", "product", "put", "row_pass"]
 
 
-class Work(NamedTuple):
+class NetworkScratch(NamedTuple):
     """What the two kernels leave for each other.
 
     Parameters

@@ -19,13 +19,23 @@ import triton.language as tl
 
 from scalefit.toy.gpu.compiled import jit, locate
 
-__all__ = ["SHARE", "SIZES", "Batch", "Law", "Points", "draw_points", "lay_out", "number_rows", "order_rows"]
+__all__ = [
+    "SHARE",
+    "SIZES",
+    "PointLaw",
+    "Points",
+    "SampledBatch",
+    "draw_points",
+    "lay_out",
+    "number_rows",
+    "order_rows",
+]
 
 SHARE = 4  # of most samples to a row: fewer rows do not pay for the work on multipliers that are left empty
-SIZES = 5  # numbers in `Batch.sizes` for one batch
+SIZES = 5  # numbers in `SampledBatch.sizes` for one batch
 
 
-class Law(NamedTuple):
+class PointLaw(NamedTuple):
     """Where the features lie on the line, for M models.
 
     Parameters
@@ -74,7 +84,7 @@ class Points(NamedTuple):
     mixed: Any
 
 
-class Batch(NamedTuple):
+class SampledBatch(NamedTuple):
     """J batches laid out in rows.
 
     Parameters
