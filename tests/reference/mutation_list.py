@@ -251,7 +251,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "comparison/differences.py",
         "tests/test_compare.py",
         (
-            ("np.quantile(gaps, [(1 - a.estimate.probability) / 2,", "np.quantile(gaps, [(1 - a.estimate.probability) / 1.5,"),
+            ("(gaps, [(1 - a.estimate.probability) / 2,", "(gaps, [(1 - a.estimate.probability) / 1.5,"),
             ("float(np.hypot(a.estimate.se, b.estimate.se))", "float(a.estimate.se + b.estimate.se)"),
             ("stats.chi2.sf(chi2, df)", "stats.chi2.sf(chi2, df + 1)"),
             ("np.sqrt(max(chi2 - df, 0.0) / scale)", "np.sqrt(chi2 / scale)"),
