@@ -151,8 +151,21 @@ def pages() -> dict[str, str]:
     for heading, names in grouped().items():
         lines = [f"- [scalefit.{one}]({one}.md): {_about(f'scalefit.{one}')}" for one in names]
         index += [f"## {heading}", "\n".join(lines)]
+    index += ["## Floors", floors()]
     made = {"api/index.md": "\n\n".join(index) + "\n"}
     return made | {f"api/{room}.md": _page(room, found) for room, found in rooms().items()}
+
+
+def floors() -> str:
+    """Draw the floors that ``tests/test_layers.py`` holds the package to, the highest first."""
+    tree = ast.parse((ROOT / "tests" / "test_layers.py").read_text(encoding="utf-8"))
+    house = next(node.value for name, node in bindings(tree) if name == "HOUSE" and isinstance(node, ast.Assign))
+    levels: dict[int, list[str]] = {}
+    for room, (floor, _) in ast.literal_eval(house).items():
+        levels.setdefault(floor, []).append(room)
+    rows = [f"| {floor} | {', '.join(f'`{one}`' for one in levels[floor])} |" for floor in sorted(levels, reverse=True)]
+    lead = "A module imports from lower floors, and on its own floor from what stands to its left, never upwards."
+    return "\n".join([lead, "", "| floor | modules and packages |", "| --- | --- |", *rows])
 
 
 def _about(dotted: str) -> str:

@@ -92,7 +92,7 @@ def refit(
     >>> import scalefit
     >>> result = scalefit.fit("chinchilla", "chinchilla", drop_highest_loss=5, bootstrap=0)
     >>> scalefit.refit(result, where="tokens > 5e9").n_rows
-    162
+    207
     >>> scalefit.refit(result, loss="huber").objective.loss
     'huber'
     """

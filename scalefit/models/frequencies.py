@@ -263,7 +263,7 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
     Examples
     --------
     >>> parse_ranks(["10:1000"], 5000), parse_ranks(None, 5000), parse_ranks(None, 50)
-    ([(10, 1000)], [(1, 100), (10, 1000)], [(1, 50)])
+    ([(10, 1000)], [(1, 100), (10, 1000), (100, 3000)], [(1, 50)])
     """
     if texts is None:
         return [one for one in DEFAULT_RANKS if one[1] <= n] or [(1, n)]

@@ -113,7 +113,7 @@ class Rows(Options):
     >>> from scalefit.law.additive import Law
     >>> table = Rows(where="loss < 3", drop_highest_loss=5).read("chinchilla", Law.parse("chinchilla"))
     >>> [one.words for one in table.dropped]
-    ['kept rows where loss < 3; 47 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
+    ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
     mapping: Mapping[str, str] | None = option(None, flag="map")

@@ -35,8 +35,8 @@ from scalefit.version import __version__
 __all__ = ["bayes", "draw_bytes"]
 
 PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
-# With many rows a posterior is nearly normal, so that a proposal fitted to it wastes little, and each draw costs 10 ns a
-# row. Where it is not, k-hat and effective draws say so, as they do for small tables.
+# With many rows a posterior is nearly normal, so that a proposal fitted to it wastes little, and each draw costs 10 ns
+# a row. Where it is not, k-hat and effective draws say so, as they do for small tables.
 MANY_ROWS, FEWER = 20_000, 2
 DRAWN = 8  # arrays of all proposals that importance sampling holds at a time
 ENOUGH = 5  # effective draws per coordinate from which their covariance is better than that at the mode
