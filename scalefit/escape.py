@@ -16,7 +16,9 @@ from typing import Final
 
 __all__ = [
     "code_point",
+    "latex",
     "literal",
+    "markdown",
     "markup",
     "mathtext",
     "one_line",
@@ -42,6 +44,13 @@ _DOLLAR: Final = re.compile(r"\$")
 # The marks of a report's prose, and what stands for them in literal text: characters that Unicode reserves for use
 # within a program, which visible() turns back.
 _HIDE: Final = str.maketrans("$*", "\ufdd0\ufdd1")
+_LATEX: Final = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$",
+        "∞": r"$\infty$", "\u202f": r"\,", "\u00a0": "~",
+    }
+)  # fmt: skip
 _REVEAL: Final = str.maketrans("\ufdd0\ufdd1", "$*")
 
 
@@ -207,6 +216,48 @@ def markup(text: str, *, quote: bool = True) -> str:
     '&lt;b&gt;&amp;amp;&quot;'
     """
     return html.escape(visible(text), quote=quote)
+
+
+def latex(text: str) -> str:
+    r"""Make text safe for LaTeX, and write the signs of numbers as its mathematics.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        One line. Letters of other scripts stay, for engines that read UTF-8.
+
+    Examples
+    --------
+    >>> print(latex("a_m & 50% −0.3 ± 0.1"))
+    a\_m \& 50\% $-$0.3 $\pm$ 0.1
+    """
+    return one_line(text).translate(_LATEX)
+
+
+def markdown(text: str) -> str:
+    r"""Make text safe for a cell of a table in Markdown.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        One line, in which marks of Markdown and HTML stand for themselves.
+
+    Examples
+    --------
+    >>> print(markdown("a|b *c* <i>"))
+    a\|b \*c\* \<i>
+    """
+    return re.sub(r"([\\`*_|<\[~])", r"\\\1", one_line(text))
 
 
 def typst_string(text: str) -> str:

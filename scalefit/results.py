@@ -44,6 +44,7 @@ Array = NDArray[np.float64]
 VIEWS = {
     "text": ("scalefit.summary", "fit_text"),
     "html": ("scalefit.summary", "fit_html"),
+    "table": ("scalefit.summary", "fit_table"),
     "plot": ("scalefit.plots", "draw"),
     "file": ("scalefit.storage", "save_fit"),
 }
@@ -300,6 +301,14 @@ class Fit(ABC):
 
     def __str__(self) -> str:
         return self.summary()
+
+    def to_markdown(self) -> str:
+        """Return the table of parameters, as it is printed, in Markdown."""
+        return str(_view("table")(self).markdown())
+
+    def to_latex(self) -> str:
+        """Return the table of parameters, as it is printed, as a LaTeX tabular for the package booktabs."""
+        return str(_view("table")(self).latex())
 
     def _repr_html_(self) -> str:
         return str(_view("html")(self))

@@ -9,8 +9,9 @@ from scalefit.estimate import Estimate
 from scalefit.names import printed_name
 from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, power_of_ten, rounded, rounded_interval, rounded_range, two_digits
+from scalefit.table import PrintedTable
 
-__all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_text", "interval_text", "is_loose"]
+__all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
 
 ROBUST_RATIO = 1.5  # robust over plain standard error beyond which the difference is shown
 MANY_TIMES = 100.0  # beyond, the ratio only says that one of the two errors means nothing
@@ -112,22 +113,38 @@ def _posterior_lines(fit: Fit) -> list[str]:
     return lines
 
 
-def _parameter_lines(fit: Fit) -> list[str]:
-    spread = fit.uncertainty  # ratios of logs for coefficients, which their skewness does not inflate
-    ratios = [
-        robust / plain if plain > 0 else 0.0 for robust, plain in zip(spread.se, spread.gauss_newton, strict=True)
-    ]
-    show_ratio = max(ratios) > ROBUST_RATIO
-    table = [["parameter", "estimate", "interval", "log", "robust/plain"]]
+def fit_table(fit: Fit) -> PrintedTable:
+    """Return the parameters of a fit as a table: estimate, interval, logarithm and, where it matters, error ratio.
+
+    Parameters
+    ----------
+    fit : Fit
+        The result.
+
+    Returns
+    -------
+    PrintedTable
+        One row per parameter.
+    """
+    ratios = _ratios(fit)
+    rows = []
     for one, ratio in zip(fit.estimates, ratios, strict=True):
         log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
         times = f"> {MANY_TIMES:.0f}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
-        table.append([one.name, estimate_text(one, alone=False), interval_text(one), log, times])
-    columns = list(zip(*table, strict=True))[: 5 if show_ratio else 4]
-    columns = [column for column in columns if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    rows = zip(*columns, strict=True)
-    lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        shown = times if max(ratios) > ROBUST_RATIO else ""
+        rows.append([one.name, estimate_text(one, alone=False), interval_text(one), log, shown])
+    return PrintedTable.of(["parameter", "estimate", "interval", "log", "robust/plain"], rows)
+
+
+def _ratios(fit: Fit) -> list[float]:
+    """Robust over plain standard errors; of logs for coefficients, which their skewness does not inflate."""
+    spread = fit.uncertainty
+    return [robust / plain if plain > 0 else 0.0 for robust, plain in zip(spread.se, spread.gauss_newton, strict=True)]
+
+
+def _parameter_lines(fit: Fit) -> list[str]:
+    show_ratio = max(_ratios(fit)) > ROBUST_RATIO
+    lines = fit_table(fit).text("  ").split("\n")
     if show_ratio:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")
     loose = [one.name for one in fit.estimates if is_loose(one)]
@@ -149,16 +166,13 @@ def fit_html(fit: Fit) -> str:
     str
         Status, law, a table of parameters, and a caption.
     """
-    cells = "".join(
-        f"<tr><td>{markup(one.name)}</td><td>{estimate_text(one, alone=False)}</td><td>{interval_text(one)}</td></tr>"
-        for one in fit.estimates
-    )
+    rows = [[one.name, estimate_text(one, alone=False), interval_text(one)] for one in fit.estimates]
+    table = PrintedTable.of(["parameter", "estimate", "interval"], rows).html()
     first, *others = _findings(fit)
     head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
-    names = "<tr><th>parameter</th><th>estimate</th><th>interval</th></tr>"
     spread = fit.uncertainty
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
     caption = markup(f"{fit.n_rows} rows of {fit.source.name}; intervals: {how}")
     limits = "".join(f"<li>{markup(one)}</li>" for one in others)
     below = f"<ul>{limits}</ul>" if limits else ""
-    return f"<div>{head}<table>{names}{cells}</table>{below}<small>{caption}</small></div>"
+    return f"<div>{head}{table}{below}<small>{caption}</small></div>"

@@ -27,6 +27,7 @@ HOUSE = {
     "limits": (0, "errors"),
     "quantiles": (0, ""),
     "estimate": (0, "names quantiles"),
+    "table": (0, "escape"),
     "expression": (0, ""),
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression"),

@@ -18,6 +18,7 @@ from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.rounding import rounded
+from scalefit.table import PrintedTable
 
 __all__ = [
     "CHINCHILLA",
@@ -27,7 +28,6 @@ __all__ = [
     "Allocation",
     "Kind",
     "Optimum",
-    "aligned",
     "amount",
     "amount_interval",
     "amount_of",
@@ -427,7 +427,7 @@ def _exponent_lines(found: Optimum) -> list[str]:
         [name, rounded(one.value, spread(one)), decimal_interval(one)]
         for name, one in ((_name(key), value) for key, value in found.exponents.items())
     ]
-    return aligned(["grows as C^", "exponent", "interval"], rows)
+    return PrintedTable.of(["grows as C^", "exponent", "interval"], rows).text("  ").split("\n")
 
 
 def _budget_lines(found: Optimum) -> list[str]:
@@ -439,7 +439,7 @@ def _budget_lines(found: Optimum) -> list[str]:
             value = rounded(number.value, spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
             rows.append([first, _name(name), value, inside(number)])
             first = ""
-    return aligned(["compute", "", "optimum", "interval"], rows) if rows else []
+    return PrintedTable.of(["compute", "", "optimum", "interval"], rows).text("  ").split("\n") if rows else []
 
 
 def _name(column: str) -> str:
@@ -509,10 +509,3 @@ def decimal_interval(number: Estimate) -> str:
 def spread(number: Estimate) -> float | None:
     """Return about a standard error, to round by."""
     return None if math.isnan(number.lo) else (number.hi - number.lo) / 4
-
-
-def aligned(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Return a table as lines of text, without its empty columns."""
-    columns = [column for column in zip(header, *rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from scalefit.allocation.result import Optimum, aligned, amount, decimal_interval, spread
+from scalefit.allocation.result import Optimum, amount, decimal_interval, spread
 from scalefit.estimate import Estimate
 from scalefit.names import printed_label
 from scalefit.records import CONVERGED, NOT_IDENTIFIED, Finding
 from scalefit.rounding import rounded
+from scalefit.table import PrintedTable
 
 __all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Line", "Point", "levels_text"]
 
@@ -258,7 +259,7 @@ class IsoFlop:
             [one.name, one.column, amount(point.compute), str(point.runs), amount(point.size), _factor(point.error)]
             for one in self.approaches for point in one.points
         ]  # fmt: skip
-        lines += aligned(["", "", "compute", "runs", "best", "±"], rows) if rows else []
+        lines += PrintedTable.of(["", "", "compute", "runs", "best", "±"], rows).text("  ").split("\n") if rows else []
         lines += [] if self._mixed else [f"  left out {one}" for one in self._left_out()]
         lines += [f"  {one.severity}: {one.message}." for one in self.findings[1:]]
         return "\n".join(lines + [f"  note: {one}" for one in self.notes])
@@ -298,7 +299,7 @@ def levels_text(results: Mapping[str, IsoFlop]) -> str:
         rows.append([printed_label(text), result.status, budgets, *_power(params), *_power(tokens)])
     columns = list(dict.fromkeys(column for result in results.values() for column in result.at))
     header = [", ".join(columns), "status", "budgets", "params ~ C^", "", "tokens ~ C^", ""]
-    table = "\n".join(["Approach 2 by level:", *aligned(header, rows)])
+    table = "\n".join(["Approach 2 by level:", PrintedTable.of(header, rows).text("  ")])
     return "\n\n".join([*(result.summary() for result in results.values()), table])
 
 

@@ -17,6 +17,7 @@ from scalefit.estimate import SPREADS
 from scalefit.names import printed_name
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.rounding import plus_minus, rounded, rounded_interval
+from scalefit.table import PrintedTable
 
 __all__ = ["Comparison", "bayes_factor", "chance", "comparison_text", "verdict"]
 
@@ -313,7 +314,7 @@ def _sources(comparison: Comparison) -> str:
         row += [] if reference is None else [chance(one.estimate.below(reference))]
         row += [] if region is None else [chance(one.estimate.inside(region))]
         rows.append(row)
-    text = f"{comparison.parameter}\n{_align(header, rows)}"
+    text = f"{comparison.parameter}\n{PrintedTable.of(header, rows).text('  ')}"
     if reference is None and region is None:
         return text
     kinds = dict.fromkeys(one.estimate.spread for one in comparison.sources)
@@ -332,7 +333,7 @@ def _differences(rows: tuple[Difference, ...]) -> str:
         note = "" if one.both_posteriors else "not both posteriors"
         interval = rounded_interval(one.lo, one.hi, one.se)
         table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), f"{one.overlap:.2f}", note])
-    return "differences\n" + _align(["", "difference", "interval", "above 0", "overlap", ""], table)
+    return "differences\n" + PrintedTable.of(["", "difference", "interval", "above 0", "overlap", ""], table).text("  ")
 
 
 def _evidence(one: Evidence) -> str:
@@ -343,7 +344,7 @@ def _evidence(one: Evidence) -> str:
         ratios = [bayes_factor(row.savage_dickey, row.savage_dickey_se), bayes_factor(row.direct, row.direct_se)]
         rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
     header = ["prior", ", ".join(printed_name(*key) for key in one.fixed), "Savage-Dickey", "ratio of evidences"]
-    text = f"{one.label}: Bayes factor for {what} against free\n{_align(header, rows)}"
+    text = f"{one.label}: Bayes factor for {what} against free\n{PrintedTable.of(header, rows).text('  ')}"
     return text + "".join(f"\n  note: {note}" for note in one.notes)
 
 
@@ -357,7 +358,7 @@ def _laws(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
         rows.append([score.label, plus_minus(score.elpd, score.se), behind, rounded(float(cv.khat.max()), 0.1), refits])
     by = laws[0][1].by
     title = f"log predictive density, leaving out each {by} of {len(laws[0][1].units)}"
-    return f"{title}\n{_align(['law', 'sum', 'behind', 'largest k-hat', 'exact refits'], rows)}"
+    return title + "\n" + PrintedTable.of(["law", "sum", "behind", "largest k-hat", "exact refits"], rows).text("  ")
 
 
 def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
@@ -369,7 +370,7 @@ def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
         bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", inside]
         rows.append([one.label, f"{one.trained}", f"{one.held}", f"{one.rmse:.2%}", f"{100 * one.bias:+.2f}%", *bayes])
     header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
-    return f"extrapolation to {split}\n{_align(header, rows)}"
+    return f"extrapolation to {split}\n{PrintedTable.of(header, rows).text('  ')}"
 
 
 def chance(p: float) -> str:
@@ -391,10 +392,3 @@ def bayes_factor(log: float, error: float | None = None) -> str:
     text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
     text = text if log >= 0 else f"1/{text}"
     return text if error is None else f"{text} (log {plus_minus(log, error)})"
-
-
-def _align(header: list[str], rows: list[list[str]]) -> str:
-    columns = list(zip(header, *rows, strict=True))
-    columns = [column for column in columns if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))

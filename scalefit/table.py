@@ -1,0 +1,97 @@
+"""A table as a value: heads, cells and alignment, which text, Markdown, LaTeX and HTML render each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scalefit.escape import latex, markdown, markup
+
+__all__ = ["PrintedTable"]
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """Cells that are printed already, under their heads.
+
+    Parameters
+    ----------
+    header : tuple of str, length k
+        Column heads.
+    rows : tuple of tuple of str, each of length k
+        Cells. A column whose cells are all empty is left out by every renderer.
+    align : str
+        One letter per column, ``l`` or ``r``; all to the left when empty.
+
+    Examples
+    --------
+    >>> table = PrintedTable(("parameter", "estimate"), (("alpha", "0.35 ± 0.02"), ("E", "1.8")))
+    >>> print(table.text())
+    parameter  estimate
+    alpha      0.35 ± 0.02
+    E          1.8
+    >>> print(table.markdown())
+    | parameter | estimate |
+    | :-- | :-- |
+    | alpha | 0.35 ± 0.02 |
+    | E | 1.8 |
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    align: str = ""
+
+    @classmethod
+    def of(cls, header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> PrintedTable:
+        """Make a table of any sequences.
+
+        Raises
+        ------
+        ValueError
+            When a row or the alignment has another length than the header.
+        """
+        made = cls(tuple(header), tuple(map(tuple, rows)), align or "l" * len(header))
+        if any(len(one) != len(made.header) for one in (*made.rows, made.align)):
+            raise ValueError(f"a row has another number of cells than the {len(made.header)} heads")
+        return made
+
+    def shown(self) -> PrintedTable:
+        """Return the table without its empty columns."""
+        kept = [i for i in range(len(self.header)) if any(row[i] for row in self.rows)]
+        align = self.align or "l" * len(self.header)
+        return PrintedTable(
+            tuple(self.header[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in self.rows),
+            "".join(align[i] for i in kept),
+        )  # fmt: skip
+
+    def text(self, indent: str = "") -> str:
+        """Return the table as lines of text, columns two spaces apart."""
+        table = self.shown()
+        lines = [table.header, *table.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        pads = [str.rjust if letter == "r" else str.ljust for letter in table.align]
+        return "\n".join(
+            indent + "  ".join(pad(cell, width) for pad, cell, width in zip(pads, row, widths, strict=True)).rstrip()
+            for row in lines
+        )
+
+    def markdown(self) -> str:
+        """Return the table in Markdown."""
+        table = self.shown()
+        rule = ["--:" if letter == "r" else ":--" for letter in table.align]
+        rows = [[markdown(cell) for cell in row] for row in (table.header, *table.rows)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
+
+    def latex(self) -> str:
+        """Return the table as a LaTeX tabular, for the package booktabs."""
+        table = self.shown()
+        rows = [" & ".join(map(latex, row)) + r" \\" for row in (table.header, *table.rows)]
+        lines = [rf"\begin{{tabular}}{{{table.align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
+        return "\n".join([*lines, r"\end{tabular}"])
+
+    def html(self) -> str:
+        """Return the table as HTML."""
+        table = self.shown()
+        head = "".join(f"<th>{markup(cell)}</th>" for cell in table.header)
+        body = "".join(f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+        return f"<table><tr>{head}</tr>{body}</table>"
