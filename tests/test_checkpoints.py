@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scalefit.models import measure_heads, measure_losses, shift_head
+from scalefit.models import measure_heads, shift_head
+from scalefit.models.losses import measure_losses
 
 for library in ("torch", "transformers", "tokenizers", "safetensors"):
     pytest.importorskip(library, reason="needs the extra models")

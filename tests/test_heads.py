@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -642,6 +644,13 @@ def test_named_matrices_of_encoders_and_untied_embeddings_can_be_measured(tmp_pa
 def test_options_that_cannot_be_used(tmp_path: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         measure(tmp_path, W, HeadOptions(**options))
+
+
+def test_measuring_a_head_loads_no_solver() -> None:
+    """Memory for the head alone: the modules of fits, figures and tables take three times as much."""
+    code = "import sys, scalefit; scalefit.measure_heads; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numba", "pandas", "matplotlib", "torch", "safetensors", "transformers"} & set(run.stdout.split())
 
 
 # The table
