@@ -20,14 +20,10 @@ if TYPE_CHECKING:
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
-    from scalefit.models import (
-        count_tokens,
-        fit_exponent,
-        measure_head,
-        measure_heads,
-        measure_losses,
-        superposition,
-    )
+    from scalefit.models import measure_head, measure_heads
+    from scalefit.models.frequencies import count_tokens, fit_exponent
+    from scalefit.models.losses import measure_losses
+    from scalefit.models.theory import superposition
     from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import build_report
@@ -58,11 +54,11 @@ _HOMES = {
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
-    "count_tokens": "scalefit.models",
-    "fit_exponent": "scalefit.models",
+    "count_tokens": "scalefit.models.frequencies",
+    "fit_exponent": "scalefit.models.frequencies",
     "measure_heads": "scalefit.models",
-    "measure_losses": "scalefit.models",
-    "superposition": "scalefit.models",
+    "measure_losses": "scalefit.models.losses",
+    "superposition": "scalefit.models.theory",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
     "Fit": "scalefit.results",

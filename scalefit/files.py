@@ -25,6 +25,7 @@ LOG = logging.getLogger("scalefit")  # without a handler of the user's, warnings
 UNREADABLE = (
     ScalefitError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError,
     NotImplementedError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError,
+    ImportError,  # what a version whose modules had other names left behind
 )  # fmt: skip
 """What reading a damaged file may raise, from whatever library reads it."""
 

@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from scalefit.models import measure_heads, measure_losses, shift_head
+from scalefit.models import measure_heads, shift_head
+from scalefit.models.checkpoint import find_head, open_checkpoint, read_rows
+from scalefit.models.losses import measure_losses
+from scalefit.overlap import mean_square_overlap
 
 for library in ("torch", "transformers", "tokenizers", "safetensors"):
     pytest.importorskip(library, reason="needs the extra models")
@@ -72,3 +76,18 @@ def test_raw_overlap_moves_where_no_loss_does(tiny_models: Path, tmp_path: Path)
     assert after.overlap_ms_effective == pytest.approx(before.overlap_ms_effective, rel=1e-5)
     losses = measure_losses([folder, tmp_path / "shifted"], [text], context=32)["loss"]
     assert losses[0] == pytest.approx(losses[1], abs=1e-7)
+
+
+def test_measured_counts_weight_the_rows_of_a_head(run: Run, tiny_models: Path) -> None:
+    """Tokens that the text never has count for nothing; frequent ones for most of the weighted overlap."""
+    folder = tiny_models / "gpt2-16"
+    text = ("--text", tiny_models / "held_out.txt")
+    assert run("frequencies", "--tokenizer", folder, *text, "--out", "counts.csv")[0] == 0
+    code, _, err = run("heads", folder, "--counts", "counts.csv", "--out", "heads.csv")
+    assert code == 0, err
+    heads, counts = pd.read_csv("heads.csv").iloc[0], pd.read_csv("counts.csv")
+    head = find_head(open_checkpoint(folder)).tensor
+    weights = np.zeros(head.shape[0])
+    weights[counts["id"]] = counts["count"]
+    assert heads["overlap_ms_weighted"] == pytest.approx(mean_square_overlap(read_rows(head), weights), rel=1e-9)
+    assert heads["overlap_ms_weighted"] != pytest.approx(heads["overlap_ms"], rel=0.05)

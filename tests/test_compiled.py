@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from scalefit.files import read_kept
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,3 +110,13 @@ def test_a_read_only_installation_without_a_home_still_fits(tmp_path: Path) -> N
     assert answer == "None"
     assert remarks.count("compiled code cannot be kept in") == 1
     assert "Read-only file system" in remarks
+
+
+def test_what_a_version_with_other_modules_left_behind_is_compiled_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "kernel.nbc"
+    path.write_bytes(b"cscalefit.a_module_of_an_older_version\nthing\n.")  # a pickle that names it
+    with caplog.at_level("WARNING", logger="scalefit"):
+        assert read_kept(path, lambda one: pickle.loads(one.read_bytes()), consequence="it is compiled again") is None
+    assert "a_module_of_an_older_version" in caplog.text

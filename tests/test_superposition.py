@@ -13,7 +13,8 @@ import pytest
 
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
-from scalefit.models import measure_heads, shift_head, superposition
+from scalefit.models import measure_heads, shift_head
+from scalefit.models.theory import superposition
 from tests.safetensors_files import write_checkpoint
 
 Run = Callable[..., tuple[Any, str, str]]

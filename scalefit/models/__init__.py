@@ -1,22 +1,11 @@
-"""Real models measured: their output heads, their losses on a text, and the frequencies of their tokens."""
+"""Real models measured: their output heads, their losses on a text, and the frequencies of their tokens.
 
-from scalefit.models.frequencies import Exponent, Frequencies, count_tokens, fit_exponent
+Only what measures heads is imported here: it needs numpy alone, in 60 MB. Losses, frequencies and the tests of the
+theory, which bring pandas and the solver, are imported from their own modules.
+"""
+
 from scalefit.models.heads import HeadMeasurement, measure_head
-from scalefit.models.losses import measure_losses
 from scalefit.models.shift import shift_head
 from scalefit.models.table import measure_heads, read_heads
-from scalefit.models.theory import superposition
 
-__all__ = [
-    "Exponent",
-    "Frequencies",
-    "HeadMeasurement",
-    "count_tokens",
-    "fit_exponent",
-    "measure_head",
-    "measure_heads",
-    "measure_losses",
-    "read_heads",
-    "shift_head",
-    "superposition",
-]
+__all__ = ["HeadMeasurement", "measure_head", "measure_heads", "read_heads", "shift_head"]

@@ -17,9 +17,9 @@ from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
 from scalefit.errors import FitFailed
 from scalefit.law.additive import Law
-from scalefit.models import HeadMeasurement, read_heads, superposition
+from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
-from scalefit.models.theory import Superposition
+from scalefit.models.theory import Superposition, superposition
 from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest

@@ -13,7 +13,7 @@ The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scale
 ``engine = "bayes"``, those of :func:`scalefit.bayes`. Beside the fits stand steps, with the keyword names of
 their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
 (:func:`scalefit.calibrate`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
-(:func:`scalefit.models.superposition`).
+(:func:`scalefit.models.theory.superposition`).
 """
 
 from __future__ import annotations
