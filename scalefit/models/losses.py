@@ -43,7 +43,6 @@ COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
 """Columns of the table of losses, and their types."""
 
 IDENTITY: Final = ("checkpoint_digest", "text_digest", "context", "stride", "max_tokens", "bos", "dtype")
-LABELS: Final = ("family", "run", "eval_set")
 LOGITS: Final = 1 << 28  # of one batch, where its size is not given: 1 GiB in float32
 BLOCK: Final = 1 << 24  # logits that are converted to float64 at a time: 128 MiB
 
