@@ -69,8 +69,8 @@ def _remarks(table: Any, out: Path) -> list[str]:
     further = len(pd.read_csv(out)) - len(table)
     if further:
         remarks.append(
-            f"{out} has {further} more from earlier calls; where these differ in context, stride or text, choose rows of "
-            f"one kind, such as with --where 'context == {table['context'].iloc[0]}'"
+            f"{out} has {further} more from earlier calls; where these differ in context, stride or text, choose rows "
+            f"of one kind, such as with --where 'context == {table['context'].iloc[0]}'"
         )
     tokens_per_byte = table["tokens_scored"] / table["bytes"]
     if any(one.max() > one.min() * SAME_TOKENS for _, one in tokens_per_byte.groupby(table["eval_set"])):
