@@ -655,6 +655,16 @@ def test_the_verb_prints_a_table_and_writes_it(run: Run, tiny_models: Path) -> N
     assert records[0]["max_tokens"] is None
 
 
+def test_rows_of_earlier_calls_are_pointed_out(run: Run, tiny_models: Path, text: Path) -> None:
+    command = ("losses", tiny_models / "gpt2-8", "--text", text, "--out", "runs.csv", "--context")
+    assert run(*command, 32)[2] == ""
+    code, out, err = run(*command, 16)
+    assert code == 0
+    assert "1 row is in runs.csv" in out
+    assert "runs.csv has 1 more from earlier calls; where these differ in context" in err
+    assert "--where 'context == 16'" in err
+
+
 def test_tokens_of_different_kinds_are_pointed_out(run: Run, tiny_models: Path, copied: Path, text: Path) -> None:
     tiny.save_tokenizer(tiny.train_tokenizer("short " * 20, begins=False), copied)
     folders = (copied, tiny_models / "gpt2-8")

@@ -48,8 +48,9 @@ def losses(
         print(json.dumps({"out": str(out), "rows": rows}, indent=1))
         return
     print_table(HEADER, [_cells(row) for _, row in table.iterrows()], right=(2, 3, 4, 5))
-    print(f"{len(table)} rows are in {out}; errors are over windows of the text, not over texts or trainings")
-    for remark in _remarks(table):
+    count = "1 row is" if len(table) == 1 else f"{len(table)} rows are"
+    print(f"{count} in {out}; errors are over windows of the text, not over texts or trainings")
+    for remark in _remarks(table, out):
         print(remark, file=sys.stderr)
 
 
@@ -60,9 +61,17 @@ def _cells(row: Any) -> list[str]:
     return [row["run"], row["eval_set"], *sizes, plus_minus(row["loss"], row["loss_se"]), f"{row['bits_per_byte']:.4f}"]
 
 
-def _remarks(table: Any) -> list[str]:
+def _remarks(table: Any, out: Path) -> list[str]:
     """Say what a reader of these losses could overlook."""
+    import pandas as pd
+
     remarks = []
+    further = len(pd.read_csv(out)) - len(table)
+    if further:
+        remarks.append(
+            f"{out} has {further} more from earlier calls; where these differ in context, stride or text, choose rows "
+            f"of one kind, such as with --where 'context == {table['context'].iloc[0]}'"
+        )
     tokens_per_byte = table["tokens_scored"] / table["bytes"]
     if any(one.max() > one.min() * SAME_TOKENS for _, one in tokens_per_byte.groupby(table["eval_set"])):
         remarks.append("the tokenizers differ: compare bits per byte, for a loss per token depends on what a token is")
@@ -122,8 +131,8 @@ def frequencies(
         least = int(counted.counts[one.hi - 1])
         if least < FEW:
             print(
-                f"ranks {one.lo}:{one.hi} end at tokens that occur {least} times: chance decides their order, which "
-                "biases the exponent; give a range of fewer ranks, or more text",
+                f"ranks {one.lo}:{one.hi} end at a token that occurs {least} times: chance decides the order of such "
+                "tokens, which biases the exponent; give a range of fewer ranks, or more text",
                 file=sys.stderr,
             )
 

@@ -84,15 +84,15 @@ class CheckpointFolder:
         config = _read_json(path / "config.json", "it says what architecture the weights are of")
         _refuse_partial(path, config)
         tokenizer = tuple(path / name for name in TOKENIZER_PARTS if (path / name).is_file())
-        names = {one.name for one in tokenizer}
+        names = {file.name for file in tokenizer}
         if not names & set(TOKENIZERS) and not names >= set(MERGED):
             raise DataError(
                 f"{str(path)!r} holds no tokenizer; copy that of the model into it, such as tokenizer.json and "
                 "tokenizer_config.json"
             )
         weights = _weight_files(path)
-        for one in (*weights, *tokenizer):
-            _refuse_pointer(one)
+        for file in (*weights, *tokenizer):
+            _refuse_pointer(file)
         return cls(path, config, weights, tokenizer)
 
     def digest(self, progress: Progress | None = None) -> str:
@@ -126,16 +126,16 @@ def digest(files: Sequence[Path], progress: Progress | None = None) -> str:
     str
         ``sha256:`` and 16 hexadecimal digits; the prefix keeps tables from reading digits as a number.
     """
-    whole, done, total = hashlib.sha256(), 0, sum(one.stat().st_size for one in files)
+    whole, done, total = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
     for path in files:
-        own = hashlib.sha256()
+        content = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(BLOCK):
-                own.update(block)
+                content.update(block)
                 done += len(block)
                 if progress is not None:
                     progress(f"reading {path.name}", done >> 20, total >> 20)
-        whole.update(f"{path.name}\0{own.hexdigest()}\n".encode())
+        whole.update(f"{path.name}\0{content.hexdigest()}\n".encode())
     return f"sha256:{whole.hexdigest()[:DIGITS]}"
 
 
@@ -164,15 +164,15 @@ def run_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     >>> run_names(["/cache/models--EleutherAI--pythia-70m/snapshots/a39f36b1"])
     ['pythia-70m']
     """
-    parts = [Path(os.path.realpath(one)).parts for one in paths]
-    twice = [str(paths[place]) for place, one in enumerate(parts) if one in parts[:place]]
+    parts = [Path(os.path.realpath(path)).parts for path in paths]
+    twice = [str(path) for place, path in enumerate(paths) if parts[place] in parts[:place]]
     if twice:
         raise DataError(f"{twice[0]!r} is given twice; give each checkpoint once")
-    named = [_model_of_cache(one) for one in parts]
+    named = [_model_of_cache(folders) for folders in parts]
     parts = named if len(set(named)) == len(parts) else parts
     kept = [1] * len(parts)
     while True:
-        names = ["/".join(one[-length:]) for one, length in zip(parts, kept, strict=True)]
+        names = ["/".join(folders[-length:]) for folders, length in zip(parts, kept, strict=True)]
         count = Counter(names)
         if max(count.values(), default=1) == 1:
             return names
@@ -188,14 +188,14 @@ def _model_of_cache(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _read_json(path: Path, why: str) -> dict[str, Any]:
     try:
-        found = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{str(path.parent)!r} holds no {path.name}; {why}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read ({brief(error)}); fetch it again") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DataError(f"{str(path)!r} holds no JSON object; fetch it again")
-    return found
+    return content
 
 
 def _refuse_partial(path: Path, config: dict[str, Any]) -> None:
@@ -215,17 +215,17 @@ def _refuse_partial(path: Path, config: dict[str, Any]) -> None:
 
 def _weight_files(path: Path) -> tuple[Path, ...]:
     """Return the files of the weights: safetensors before pickles, one file before shards, as transformers does."""
-    name = next((one for one in WEIGHTS if (path / one).is_file()), None)
+    name = next((name for name in WEIGHTS if (path / name).is_file()), None)
     if name is None:
         raise DataError(f"{str(path)!r} holds no weights; one of these is needed: {', '.join(WEIGHTS)}")
     if not name.endswith(".index.json"):
         return (path / name,)
     _refuse_pointer(path / name)
     shards = _read_json(path / name, "it lists the files of the weights").get("weight_map")
-    if not isinstance(shards, dict) or not shards or not all(isinstance(one, str) for one in shards.values()):
+    if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
         raise DataError(f"{str(path / name)!r} lists no files of weights; fetch it again")
-    files = tuple(path / one for one in sorted(set(shards.values())))
-    missing = [one.name for one in files if not one.is_file()]
+    files = tuple(path / shard for shard in sorted(set(shards.values())))
+    missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise DataError(f"{len(missing)} of {len(files)} files of weights are missing in {str(path)!r}: {missing[0]}")
     return files

@@ -151,9 +151,9 @@ def count_tokens(
         for piece in _pieces(text.content):
             if progress is not None:
                 progress(f"counting tokens of {text.name}", done, len(text.content))
-            found = np.bincount(np.asarray(reader.encode(piece, add_special_tokens=False).ids, dtype=np.int64))
-            longer = max(len(found), len(counts))
-            counts = np.pad(counts, (0, longer - len(counts))) + np.pad(found, (0, longer - len(found)))
+            more = np.bincount(np.asarray(reader.encode(piece, add_special_tokens=False).ids, dtype=np.int64))
+            longer = max(len(more), len(counts))
+            counts = np.pad(counts, (0, longer - len(counts))) + np.pad(more, (0, longer - len(more)))
             done += len(piece)
     ids = np.flatnonzero(counts)
     if not len(ids):
@@ -207,21 +207,21 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
 
     Examples
     --------
-    >>> found = fit_exponent([round(1e6 / rank) for rank in range(1, 101)], 1, 100)
-    >>> print(f"{found.alpha:.3f} +- {found.se:.3f}, misfit {found.misfit:.2f}")
+    >>> zipf = fit_exponent([round(1e6 / rank) for rank in range(1, 101)], 1, 100)
+    >>> print(f"{zipf.alpha:.3f} +- {zipf.se:.3f}, misfit {zipf.misfit:.2f}")
     1.000 +- 0.000, misfit 0.00
     """
-    held: Array = np.asarray(counts, dtype=float)
-    if not 1 <= lo < hi <= len(held):
+    ranked: Array = np.asarray(counts, dtype=float)
+    if not 1 <= lo < hi <= len(ranked):
         raise DataError(
-            f"ranks {lo}:{hi} are not within 1:{len(held)}, the ranks of tokens that occur; give a range LO:HI in it"
+            f"ranks {lo}:{hi} are not within 1:{len(ranked)}, the ranks of tokens that occur; give a range LO:HI in it"
         )
-    own = held[lo - 1 : hi]
+    within = ranked[lo - 1 : hi]
     logs = np.log(np.arange(lo, hi + 1))
-    tokens = own.sum()
-    if not (own[1:] > 0).any():
+    tokens = within.sum()
+    if not (within[1:] > 0).any():
         raise DataError(f"only one token of ranks {lo}:{hi} occurs, which has no exponent; give more text")
-    mean = float(own @ logs / tokens)
+    mean = float(within @ logs / tokens)
 
     def shares(alpha: float) -> Array:
         powers = np.exp(-alpha * (logs - logs[0]))
@@ -235,7 +235,7 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
     alpha = float(optimize.brentq(excess, -STEEPEST, STEEPEST, xtol=1e-13))
     law = shares(alpha)
     expected = tokens * law
-    misfit = float(((own - expected) ** 2 / expected).sum() / (len(own) - 2)) if len(own) > 2 else math.nan
+    misfit = float(((within - expected) ** 2 / expected).sum() / (len(within) - 2)) if len(within) > 2 else math.nan
     spread = float(law @ (logs - law @ logs) ** 2)
     return Exponent(lo, hi, alpha, 1 / math.sqrt(tokens * spread), int(tokens), misfit)
 
@@ -262,15 +262,15 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
 
     Examples
     --------
-    >>> parse_ranks(["10:1000"], 5000), parse_ranks(None, 5000), parse_ranks(None, 50)
-    ([(10, 1000)], [(1, 100), (10, 1000), (100, 3000)], [(1, 50)])
+    >>> parse_ranks(["10:1000"], 5000), parse_ranks(None, 2000), parse_ranks(None, 50)
+    ([(10, 1000)], [(1, 100), (10, 1000)], [(1, 50)])
     """
     if texts is None:
-        return [one for one in DEFAULT_RANKS if one[1] <= n] or [(1, n)]
-    found = []
+        return [(lo, hi) for lo, hi in DEFAULT_RANKS if hi <= n] or [(1, n)]
+    ranges = []
     for text in texts:
         lo, colon, hi = text.partition(":")
         if not (colon and lo.strip().isdecimal() and hi.strip().isdecimal()):
             raise DataError(f"ranks {text!r} are not understood; write LO:HI, such as 10:1000")
-        found.append((int(lo), int(hi)))
-    return found
+        ranges.append((int(lo), int(hi)))
+    return ranges

@@ -237,11 +237,11 @@ class LanguageModel:
         import torch
 
         rows = model.get_input_embeddings().weight.shape[0]
-        one = torch.arange(PROBE, device=self.device) % rows
-        other = one.clone()
-        other[-1] = (one[-1] + rows // 2) % rows
+        ids = torch.arange(PROBE, device=self.device) % rows
+        changed = ids.clone()
+        changed[-1] = (ids[-1] + rows // 2) % rows
         with torch.inference_mode(), quiet():
-            before, after = (model(ids[None], use_cache=False).logits[0, :-1].double() for ids in (one, other))
+            before, after = (model(tokens[None], use_cache=False).logits[0, :-1].double() for tokens in (ids, changed))
         if (before - after).abs().max() > SEES_LATER[self.dtype] * before.std():
             raise DataError(
                 f"{self.name} sees the tokens that come after ({self.folder.config['model_type']}, an encoder?), so "
@@ -258,13 +258,13 @@ class LanguageModel:
         import torch
 
         config, model = self.config.get_text_config(), self.model
-        whole = {id(one): one.numel() for one in model.parameters()}
-        tables = [one for one in model.modules() if isinstance(one, torch.nn.Embedding)]
+        whole = {id(weight): weight.numel() for weight in model.parameters()}
+        tables = [part for part in model.modules() if isinstance(part, torch.nn.Embedding)]
         outside = {
-            id(one)
+            id(weight)
             for part in (*tables, model.get_output_embeddings())
             if part is not None
-            for one in part.parameters()
+            for weight in part.parameters()
         }
         inner = sum(count for key, count in whole.items() if key not in outside)
         try:

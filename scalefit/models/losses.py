@@ -33,7 +33,6 @@ __all__ = ["COLUMNS", "measure_losses", "score_windows"]
 
 Row = dict[str, str]
 
-
 COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
     "family": str, "run": str, "eval_set": str, "params": int, "params_non_embedding": int, "width": int, "depth": int,
     "vocab": int, "loss": float, "loss_se": float, "bits_per_byte": float, "tokens_scored": int, "bytes": int,
@@ -43,7 +42,6 @@ COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
 """Columns of the table of losses, and their types."""
 
 IDENTITY: Final = ("checkpoint_digest", "text_digest", "context", "stride", "max_tokens", "bos", "dtype")
-LABELS: Final = ("family", "run", "eval_set")
 LOGITS: Final = 1 << 28  # of one batch, where its size is not given: 1 GiB in float32
 BLOCK: Final = 1 << 24  # logits that are converted to float64 at a time: 128 MiB
 
@@ -110,26 +108,26 @@ weights and a tokenizer
     ]
     read = read_texts(texts)
     check_device(scoring.device)
-    for name, one in opened:
-        if one.longest is not None and scoring.context > one.longest:
+    for name, model in opened:
+        if model.longest is not None and scoring.context > model.longest:
             raise DataError(
-                f"context is {scoring.context}, and {name} has been made for at most {one.longest} positions; give a "
+                f"context is {scoring.context}, and {name} has been made for at most {model.longest} positions; give a "
                 "context of at most that, the same for all models that are compared"
             )
     table = _Table(out)
     rows = []
-    for name, one in opened:
-        label = family or one.folder.config["model_type"]
-        weights = one.folder.digest(progress)
-        bos = one.beginning(scoring.bos)
+    for name, model in opened:
+        label = family or model.folder.config["model_type"]
+        weights = model.folder.digest(progress)
+        bos = model.beginning(scoring.bos)
         for text in read:
             labels = {"family": label, "run": name, "eval_set": text.name}
-            asked = _identity(weights, text, scoring, bos)
-            row = table.row(asked)
+            identity = _identity(weights, text, scoring, bos)
+            row = table.row(identity)
             if row is None:
-                row = asked | _measured(one, text, scoring, bos, name, progress)
+                row = identity | _measured(model, text, scoring, bos, name, progress)
             rows.append(table.keep(row | labels))
-        one.close()
+        model.close()
     return _frame(rows)
 
 
@@ -147,16 +145,16 @@ def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) ->
 
 
 def _measured(
-    one: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Progress | None
+    model: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Progress | None
 ) -> Row:
     """Score a text, and return what came out."""
     import torch
     import transformers
 
-    ids, spans, unknown = encode(one.tokenizer, text.content, scoring.max_tokens)
+    ids, spans, unknown = encode(model.tokenizer, text.content, scoring.max_tokens)
     if len(ids) < 2:
         raise DataError(f"{str(text.path)!r} is {len(ids) or 'no'} token for {run}; at least 2 are needed")
-    rows = one.model.get_input_embeddings().weight.shape[0]
+    rows = model.model.get_input_embeddings().weight.shape[0]
     highest = max(int(ids.max()), -1 if bos is None else bos)
     if highest >= rows:
         raise DataError(
@@ -165,13 +163,13 @@ def _measured(
         )
     windows = cut_windows(len(ids), scoring.context, scoring.used_stride, bos=bos is not None)
     stage = f"{run} on {text.name}"
-    sums = score_windows(one.model, ids, windows, bos=bos, batch=scoring.batch, stage=stage, progress=progress)
+    sums = score_windows(model.model, ids, windows, bos=bos, batch=scoring.batch, stage=stage, progress=progress)
     if not np.isfinite(sums).all():
         raise DataError(f"the loss of {stage} is not finite; check the weights, or give dtype float32")
     counts = np.array([window.end - window.first for window in windows], dtype=float)
-    n_bytes = int(spans[-1, 1] - spans[windows[0].first, 0])
+    n_bytes = len(text.content[spans[windows[0].first, 0] : spans[-1, 1]].encode())
     loss = math.fsum(sums) / math.fsum(counts)
-    record: dict[str, Any] = one.size._asdict() | {
+    record: dict[str, Any] = model.size._asdict() | {
         "loss": loss,
         "loss_se": _error_over_windows(sums, counts),
         "bits_per_byte": math.fsum(sums) / (n_bytes * math.log(2)),
@@ -244,23 +242,23 @@ def score_windows(
     for group in _groups(windows, _batch_size(model, windows, batch)):
         if progress is not None:
             progress(stage, group[0], len(windows))
-        held = [windows[place] for place in group]
-        tokens = torch.stack([text[one.begin : one.end] for one in held])
+        together = [windows[place] for place in group]
+        tokens = torch.stack([text[window.begin : window.end] for window in together])
         if bos is not None:
-            tokens = torch.cat([tokens.new_full((len(held), 1), bos), tokens], dim=1)
+            tokens = torch.cat([tokens.new_full((len(together), 1), bos), tokens], dim=1)
         tokens = tokens.to(device)
         try:
             with torch.inference_mode(), quiet():
                 logits = model(tokens[:, :-1], use_cache=False).logits
-                for row, (place, one) in enumerate(zip(group, held, strict=True)):
-                    scored = one.end - one.first
+                for row, (place, window) in enumerate(zip(group, together, strict=True)):
+                    scored = window.end - window.first
                     sums[place] = _sum_of_losses(logits[row, -scored:], tokens[row, -scored:])
         except RuntimeError as error:
             if not lacks_memory(error):
                 raise
             raise DataError(
-                f"there is not enough memory on {device} for {len(held)} windows of {tokens.shape[1]} tokens; give a "
-                "smaller batch or context"
+                f"there is not enough memory on {device} for {len(together)} windows of {tokens.shape[1]} tokens; give "
+                "a smaller batch or context"
             ) from None
     return sums
 
@@ -280,7 +278,7 @@ def _sum_of_losses(logits: Any, targets: Any) -> float:
 def _batch_size(model: Any, windows: Sequence[Window], batch: int | None) -> int:
     if batch is not None:
         return batch
-    longest = max(one.end - one.begin for one in windows)
+    longest = max(window.end - window.begin for window in windows)
     vocab = int(model.get_input_embeddings().weight.shape[0])
     return max(1, LOGITS // (longest * vocab))
 
@@ -288,9 +286,9 @@ def _batch_size(model: Any, windows: Sequence[Window], batch: int | None) -> int
 def _groups(windows: Sequence[Window], size: int) -> list[list[int]]:
     """Put windows of one length together, so that nothing is ever filled up; only the last one is shorter."""
     groups: list[list[int]] = []
-    for place, one in enumerate(windows):
+    for place, window in enumerate(windows):
         before = windows[groups[-1][0]] if groups else None
-        if before is not None and len(groups[-1]) < size and one.end - one.begin == before.end - before.begin:
+        if before is not None and len(groups[-1]) < size and window.end - window.begin == before.end - before.begin:
             groups[-1].append(place)
         else:
             groups.append([place])
@@ -306,11 +304,11 @@ class _Table:
 
     def row(self, identity: Row) -> Row | None:
         """Return the row that was measured on the same."""
-        return next((one for one in self._rows if _same(one, identity)), None)
+        return next((row for row in self._rows if _same(row, identity)), None)
 
     def keep(self, row: Row) -> Row:
         """Put a row in the place of the one that was measured on the same, or at the end."""
-        place = next((at for at, one in enumerate(self._rows) if _same(one, row)), len(self._rows))
+        place = next((at for at, kept in enumerate(self._rows) if _same(kept, row)), len(self._rows))
         if self._rows[place : place + 1] != [row]:
             self._rows[place : place + 1] = [row]
             if self._path is not None:
@@ -318,8 +316,8 @@ class _Table:
         return row
 
 
-def _same(one: Row, other: Row) -> bool:
-    return all(one[name] == other[name] for name in IDENTITY)
+def _same(row: Row, other: Row) -> bool:
+    return all(row[name] == other[name] for name in IDENTITY)
 
 
 def _as_csv(rows: Sequence[Row]) -> bytes:
@@ -334,7 +332,7 @@ def _read_rows(path: Path) -> list[Row]:
     """Read the file as it was written; anything else is not ours to change."""
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
-        if not rows or any(set(one) != set(COLUMNS) or None in one.values() for one in rows):
+        if not rows or any(set(row) != set(COLUMNS) or None in row.values() for row in rows):
             raise ValueError("other columns")
         _frame(rows)
     except (OSError, ValueError, csv.Error):
@@ -346,7 +344,7 @@ def _frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Give each column its type; a count that is not set makes the column one of floats."""
     columns: dict[str, Any] = {}
     for name, kind in COLUMNS.items():
-        cells = [one[name] for one in rows]
+        cells = [row[name] for row in rows]
         whole = kind is int and "" not in cells
         columns[name] = cells if kind is str else [int(cell) if whole else float(cell or "nan") for cell in cells]
     return pd.DataFrame(columns)

@@ -70,8 +70,8 @@ def read_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Text]:
         For a file that cannot be read, is empty or not UTF-8, and for two of one name.
     """
     texts = [Text(Path(path).stem, Path(path)) for path in paths]
-    for place, one in enumerate(texts):
-        if one.name in [other.name for other in texts[:place]]:
-            raise DataError(f"two texts are called {one.name!r}, which is their label in the table; rename one")
-        _ = one.content
+    for place, text in enumerate(texts):
+        if text.name in [other.name for other in texts[:place]]:
+            raise DataError(f"two texts are called {text.name!r}, which is their label in the table; rename one")
+        _ = text.content
     return texts

@@ -24,7 +24,7 @@ class Encoded(NamedTuple):
     ids : array of int, shape (n,)
         The tokens, without any that mark a beginning or an end.
     spans : array of int, shape (n, 2)
-        First byte of each token in the text, and one past its last.
+        First character of each token in the text, and one past its last.
     unknown : int
         How many of them stand for something that the tokenizer does not know.
     """
@@ -94,11 +94,9 @@ def encode(tokenizer: Any, text: str, most: int | None = None) -> Encoded:
     Encoded
         Tokens and their places.
     """
-    found = tokenizer.encode(text, add_special_tokens=False)
-    ids = np.asarray(found.ids[:most], dtype=np.int64)
-    letters = np.asarray(found.offsets[:most], dtype=np.int64).reshape(-1, 2)
-    lengths = np.fromiter((len(one.encode()) for one in text), dtype=np.int64, count=len(text))
-    spans = np.concatenate([[0], np.cumsum(lengths)])[letters]
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    ids = np.asarray(encoding.ids[:most], dtype=np.int64)
+    spans = np.asarray(encoding.offsets[:most], dtype=np.int64).reshape(-1, 2)
     word, place = getattr(tokenizer.model, "unk_token", None), getattr(tokenizer.model, "unk_id", None)
     unknown = place if word is None else tokenizer.token_to_id(word)
     return Encoded(ids, spans, 0 if unknown is None else int((ids == unknown).sum()))
@@ -123,15 +121,15 @@ def beginning(tokenizer: Any, folder: Path) -> tuple[bool, int | None]:
     """
     with_marks, plain = (tokenizer.encode("a", add_special_tokens=marks).ids for marks in (True, False))
     puts = with_marks[:1] != plain[:1]
-    told = _told(folder / "tokenizer_config.json")
-    name = told.get("bos_token") or _told(folder / "special_tokens_map.json").get("bos_token")
+    settings = _read_settings(folder / "tokenizer_config.json")
+    name = settings.get("bos_token") or _read_settings(folder / "special_tokens_map.json").get("bos_token")
     name = name.get("content") if isinstance(name, dict) else name
     token = with_marks[0] if puts else tokenizer.token_to_id(name) if isinstance(name, str) else None
-    wanted = told.get("add_bos_token")
+    wanted = settings.get("add_bos_token")
     return (wanted if isinstance(wanted, bool) else puts), token
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path) -> dict[str, Any]:
     try:
         content = parse_json(path.read_bytes())
     except FileNotFoundError:
