@@ -67,9 +67,9 @@ def test_every_number_equals_brute_force(tmp_path: Path, monkeypatch: pytest.Mon
     assert head.mean_row_over_rms == pytest.approx(np.linalg.norm(exact.mean(axis=0)) / np.sqrt(np.mean(norms**2)))
     assert (head.width, head.vocab, head.rows, head.zero_rows, head.identical_rows) == (40, 500, 500, 0, 0)
     assert sum(head.norms.counts) == 500
-    monkeypatch.setattr("scalefit.models.heads.SINGLE_FROM", 0)  # as a large head is measured
-    assert measure(tmp_path, W).overlap_ms == pytest.approx(np.mean(raw**2), rel=1e-7)
-    assert measure(tmp_path, W).overlap_ms_effective == pytest.approx(np.mean(centred**2), rel=1e-7)
+    monkeypatch.setattr("scalefit.models.heads.SINGLE_FROM", 0)  # as a large head is measured: in single precision
+    assert measure(tmp_path, W).overlap_ms == pytest.approx(np.mean(raw**2), rel=1e-6)
+    assert measure(tmp_path, W).overlap_ms_effective == pytest.approx(np.mean(centred**2), rel=1e-6)
 
 
 def test_gaussian_rows_are_random_directions(tmp_path: Path) -> None:
