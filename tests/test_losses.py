@@ -369,6 +369,20 @@ def test_a_change_in_what_is_measured_is_measured_again(copied: Path, text: Path
     assert len(pd.read_csv(out)) == 2
 
 
+@pytest.mark.parametrize(
+    "change", [{"context": 31}, {"stride": 15}, {"max_tokens": 299}, {"bos": "yes"}, {"dtype": "bfloat16"}]
+)
+def test_a_change_in_how_it_is_measured_is_measured_again(
+    tiny_models: Path, text: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    first, again = (
+        measure_losses([tiny_models / "gpt2-8"], [text], SHORT, out=tmp_path / "runs.csv", **options)["loss"][0]
+        for options in ({}, change)
+    )
+    assert first != again
+    assert list(pd.read_csv(tmp_path / "runs.csv")["loss"]) == [first, again]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_run_goes_on_to_the_same_bytes(tiny_models: Path, tmp_path: Path) -> None:
