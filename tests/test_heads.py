@@ -128,6 +128,12 @@ def test_the_ones_direction_is_projected_out_under_a_layer_norm_only(tmp_path: P
     seen = W.astype(float) * gain
     if bias:
         seen = seen @ (np.eye(16) - 1 / 16)
+    rows = seen - seen.mean(axis=0)
+    norms, room = np.linalg.norm(rows, axis=1), 15 if bias else 16
+    shares = np.linalg.eigvalsh((rows / norms[:, None]).T @ (rows / norms[:, None]))[::-1][:room] / 300
+    assert head.norm_cv_effective == pytest.approx(norms.std() / norms.mean(), rel=1e-9)
+    assert head.effective_over_welch == pytest.approx(head.overlap_ms_effective / welch_bound(300, room), rel=1e-12)
+    assert head.effective_rank == pytest.approx(np.exp(-np.sum(shares * np.log(shares))), rel=1e-6)
     assert head.final_norm == kind
     assert head.overlap_ms_effective == pytest.approx(mean_square_overlap(seen - seen.mean(axis=0)), rel=1e-7)
     along_ones = np.arange(300)[:, None] * (1 / gain)  # a LayerNorm never lets the head see this
@@ -150,6 +156,7 @@ def test_the_ones_direction_is_projected_out_under_a_layer_norm_only(tmp_path: P
         ({"model_type": "cohere", "layer_norm_eps": 1e-5}, ("model.norm.weight",), "LayerNorm", 0.5),
         ({"model_type": "mamba", "layer_norm_epsilon": 1e-5}, ("backbone.norm_f.weight",), "RMSNorm", 0.5),
         ({"model_type": "mpt", "layer_norm_epsilon": 1e-5}, ("transformer.norm_f.weight",), "LayerNorm", 0.5),
+        ({"model_type": "older", "layer_norm_epsilon": 1e-5}, ("transformer.ln_f.weight",), "LayerNorm", 0.5),
         ({"model_type": "olmo"}, (), "LayerNorm", None),
         ({"model_type": "new"}, ("model.norm.weight",), "none", None),
         ({"model_type": "opt"}, ("decoder.final_layer_norm.weight", "decoder.project_out.weight"), "none", None),
@@ -209,6 +216,42 @@ def test_zero_identical_and_unused_rows_are_counted(tmp_path: Path) -> None:
     everything = measure_head(folder, HeadOptions(rows="all"))
     assert (everything.rows, everything.unused_rows) == (40, 0)
     assert "2 zero rows have no direction; 10 rows of no token are left out; 2 rows repeat another" in sentence(head)
+
+
+def test_the_mean_row_is_that_of_rows_with_a_direction(tmp_path: Path) -> None:
+    W = gaussian(40, 6) + 1
+    W[::4] = 0  # a third more rows than count
+    head = measure(tmp_path, W)
+    live = W[W.any(axis=1)].astype(float)
+    assert head.overlap_ms_centred == pytest.approx(mean_square_overlap(live - live.mean(axis=0)), rel=1e-12)
+    rms = np.sqrt(np.mean(np.sum(live**2, axis=1)))
+    assert head.mean_row_over_rms == pytest.approx(np.linalg.norm(live.mean(axis=0)) / rms, rel=1e-12)
+
+
+def test_a_row_of_the_table_belongs_to_all_that_decides_it(tmp_path: Path) -> None:
+    """A change of rows, gain, norm, ids, counts or options is another fingerprint; a name is not."""
+    W, gain = gaussian(40, 6), np.exp(gaussian(1, 6, seed=3)[0])
+    counts = [tmp_path / f"{one}.csv" for one in ("counts", "others")]
+    for weight, path in enumerate(counts, 1):
+        path.write_text("id,count\n" + "".join(f"{i},{1 + i % 2 * weight}\n" for i in range(40)))
+    (tmp_path / "ids.csv").write_text("1\n2\n3\n4\n")
+    tensors, rms = {HEAD: W, "model.norm.weight": gain}, {"rms_norm_eps": 1e-6}
+    folder = write_checkpoint(tmp_path / "m", tensors, **rms)
+    same = write_checkpoint(tmp_path / "same", tensors, **rms)
+    others = [
+        write_checkpoint(tmp_path / "rows", tensors | {HEAD: W + 1}, **rms),
+        write_checkpoint(tmp_path / "gain", tensors | {"model.norm.weight": 2 * gain}, **rms),
+        write_checkpoint(tmp_path / "norm", tensors, layer_norm_eps=1e-6),
+        write_checkpoint(tmp_path / "dtype", tensors | {HEAD: W.astype("<f8")}, **rms),
+    ]
+    options: list[dict[str, Any]] = [
+        {"rows": str(tmp_path / "ids.csv")}, {"counts": counts[0]}, {"counts": counts[1]}, {"sample": 7}, {"seed": 1},
+        {"spectrum": "no"},
+    ]  # fmt: skip
+    found = [measure_head(one).fingerprint for one in (folder, *others)]
+    found += [measure_head(folder, **one).fingerprint for one in options]
+    assert len(set(found)) == len(found)
+    assert measure_head(same).fingerprint == found[0]
 
 
 @pytest.mark.parametrize("text", ["3\n9\n20\n21\n", "id,token\n20,a\n3,b\n21,c\n9,d\n"])
@@ -438,6 +481,16 @@ def test_a_gguf_file_is_measured_as_its_safetensors(tmp_path: Path, kind: int) -
     assert (head.hidden_size, head.depth, head.dtype) == (32, 2, {0: "F32", 1: "F16", 8: "Q8_0"}[kind])
     for name in ("overlap_ms", "overlap_ms_centred", "overlap_ms_effective"):
         assert getattr(head, name) == pytest.approx(getattr(other, name), rel=1e-12)
+
+
+def test_the_gain_of_a_gguf_file_is_whole(tmp_path: Path) -> None:
+    """Where transformers stores a gain less 1, as for Gemma, a GGUF file has the gain itself."""
+    path = write_gguf(
+        tmp_path / "tiny.gguf", {"output.weight": (0, gaussian(20, 32)), "output_norm.weight": (0, np.full(32, 0.5))}
+    )
+    path.write_bytes(path.read_bytes().replace(b"llama", b"gemma"))
+    norm = find_head(open_checkpoint(path)).norm
+    assert (norm.kind, set(norm.gain)) == ("RMSNorm", {0.5})
 
 
 @pytest.mark.parametrize(
@@ -771,6 +824,9 @@ def test_the_table_can_be_fitted(models: list[Path], tmp_path: Path, run: Run) -
         (6.1, 0.2, "Strong superposition by norms .*, more crowded than the toy model's by overlap"),
         (1.3, 1.2, "Near random by overlap, but the norms are uneven as in weak superposition"),
         (8.0, 1.2, "Weak superposition by overlap and by norms"),
+        (3.1, 0.41, "Weak superposition"),
+        (2.9, 0.41, "Near random by overlap"),
+        (3.1, 0.39, "Strong superposition by norms"),
     ],
 )
 def test_the_verdict_is_by_overlap_and_norms(effective: float, cv: float, words: str) -> None:

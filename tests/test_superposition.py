@@ -15,6 +15,7 @@ from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.models import measure_heads, shift_head
 from scalefit.models.theory import superposition
+from scalefit.overlap import welch_bound
 from tests.safetensors_files import write_checkpoint
 
 Run = Callable[..., tuple[Any, str, str]]
@@ -32,7 +33,13 @@ def test_the_published_figure() -> None:
     assert test.losses.partial is not None
     assert len(test.losses.models) == test.losses.partial.models == 21
     assert round(test.losses.partial.value, 2) == -0.24
-    assert test.losses.partial.lo < 0 < test.losses.partial.hi
+    # Fisher's z with one variable held: standard error 1/sqrt(21 - 1 - 3)
+    z = np.arctanh(test.losses.partial.value)
+    ends = np.tanh([z - 1.959964 / np.sqrt(17), z + 1.959964 / np.sqrt(17)])
+    assert (test.losses.partial.lo, test.losses.partial.hi) == pytest.approx(ends)
+    table = load_dataset("llm_heads")
+    bounds = [welch_bound(n, m) for n, m in zip(table["vocab"], table["width"], strict=True)]
+    assert test.rows["frame_width"].to_numpy() == pytest.approx(1 / np.array(bounds))
     gap, error = test.losses.difference
     assert gap > 2 * error
     text = str(test)
