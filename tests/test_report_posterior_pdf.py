@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from scalefit.cli import main
 from scalefit.errors import MissingExtra
 from scalefit.law.additive import Law
+from scalefit.options import Bayes
 from scalefit.posterior import fit as sampling
 from scalefit.posterior import result as summarising
 from scalefit.records import (
@@ -199,15 +200,9 @@ def test_the_printed_command_repeats_the_posterior(
 
 
 def test_every_option_of_a_posterior_is_in_its_command() -> None:
-    options = {
-        "priors": {"a": "HalfNormal(2)", "b": "Uniform(0, 3)"},
-        "pool": {"a": "none"},
-        "path": "fast",
-        "draws": 4000,
-    }
-    assert runners.command(
-        FitSpec("x", "runs.csv", "loss ~ A/width^a + B/depth^b", engine="bayes", options=options)
-    ) == (
+    priors = {"a": "HalfNormal(2)", "b": "Uniform(0, 3)"}
+    options = Bayes(priors=priors, pool={"a": "none"}, path="fast", draws=4000)
+    assert runners.command(FitSpec("x", "runs.csv", "loss ~ A/width^a + B/depth^b", options=options)) == (
         "scalefit bayes runs.csv \"loss ~ A/width^a + B/depth^b\" --prior 'a=HalfNormal(2)' --prior 'b=Uniform(0, 3)' "
         "--pool a=none --path fast"
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from scalefit.errors import LawError, StudyError
+from scalefit.options import Bayes, LeastSquares, Rows
+from scalefit.report.checks import check_study
 from scalefit.report.reader import read_study
-from scalefit.report.sections import SECTIONS, check_study
-from scalefit.report.spec import Card, Section
+from scalefit.report.spec import FAMILIES, Card, LawSection
 from scalefit.report.study import Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,7 @@ def test_smallest_study(tmp_path: Path) -> None:
     assert read.title == "Runs"
     assert read.date is None
     assert read.spec("main").law == "chinchilla"
-    assert dict(read.spec("main").options) == {}
+    assert (read.spec("main").selection, read.spec("main").options) == (Rows(), LeastSquares())
 
 
 def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
         Card("Exponent $alpha$", "main", ("alpha",)),
         Card("Exponent $beta$", "main", ("beta",)),
     )
-    assert full.section == (Section("main", "main"),)
+    assert full.section == (LawSection(title="main", fit="main"),)
     assert full.answer[0].rule == "law"
     assert full.front.fits == ("main",)
 
@@ -46,14 +47,14 @@ def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
 def test_keys_of_fit_and_defaults_are_merged(tmp_path: Path) -> None:
     text = SMALL + 'loss = "huber"\nbootstrap = 10\n[defaults]\nbootstrap = 99\nseed = 3\n'
     options = study(tmp_path, text).spec("main").options
-    assert dict(options) == {"bootstrap": 10, "seed": 3, "loss": "huber"}
+    assert options == LeastSquares(bootstrap=10, seed=3, loss="huber")
 
 
 def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "chinchilla-width" / "study.toml")
     check_study(read)
     assert read.date == datetime.date(2026, 11, 22)
-    assert {one.kind for one in read.section} == set(SECTIONS)
+    assert {one.kind for one in read.section} == set(FAMILIES[0].members)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ def test_unknown_kinds_are_refused_before_anything_runs(tmp_path: Path, extra: s
 
 def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: Path) -> None:
     read = study(tmp_path, SMALL + SAMPLED + "[defaults]\nbootstrap = 10\ndraws = 200\nseed = 3\n")
-    assert dict(read.spec("main").options) == {"bootstrap": 10, "seed": 3}
-    assert dict(read.spec("sampled").options) == {"draws": 200, "seed": 3}
+    assert read.spec("main").options == LeastSquares(bootstrap=10, seed=3)
+    assert read.spec("sampled").options == Bayes(draws=200, seed=3)
     assert with_defaults(read).section[1].kind == "posterior"
 
 
