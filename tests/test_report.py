@@ -193,8 +193,8 @@ def test_command_repeats_the_fit() -> None:
     )  # fmt: skip
     huber = LeastSquares(loss="huber", delta=1e-3)
     assert command(FitSpec("a", "my runs.csv", "params", selection=rows, options=huber)) == (
-        "scalefit fit 'my runs.csv' \"loss ~ E + A/params^alpha\" --loss huber --drop-highest-loss 5 --drop-invalid "
-        "--map 'params=N,tokens=D*1e9' --derive params --where 'tokens > 1e9'"
+        "scalefit fit 'my runs.csv' \"loss ~ E + A/params^alpha\" --map 'params=N,tokens=D*1e9' "
+        "--derive params --where 'tokens > 1e9' --drop-invalid --drop-highest-loss 5 --loss huber"
     )
 
 

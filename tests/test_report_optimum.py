@@ -94,7 +94,7 @@ def test_choices_that_part_are_explained(huber, wide):
 
 
 def test_alternatives_in_other_columns_get_their_own_cost(wide, huber):
-    blocks, _ = written({"wide": wide, "huber": huber}, compute=BUDGETS)
+    blocks = written({"wide": wide, "huber": huber}, compute=BUDGETS)
     said = text_of(blocks)
     assert said.startswith(
         "A run costs 72 × width² × depth × tokens FLOP: 6 FLOP per parameter and token with 12 depth"
@@ -109,14 +109,14 @@ def test_what_has_no_optimum_is_named_with_the_reason(huber, one_term):
     assert "“one term” has no best use of compute: " in text_of(blocks, "note")
     assert "has one term, so all compute goes to params" in text_of(blocks, "note")
     assert not any("svg" in block for block in blocks)
-    blocks, _ = written({"huber": huber, "one": one_term})
+    blocks = written({"huber": huber, "one": one_term})
     assert [block["kind"] for block in blocks] == ["paragraph", "note", "table", "figure"]
     gone = replace(huber, findings=(replace(huber.findings[0], code="term_vanished", severity="not identified"),))
     assert "no best use of compute" in text_of(written({"huber": gone}), "note")
 
 
 def test_a_paper_without_all_numbers_is_named(wide):
-    blocks, _ = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
+    blocks = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
     assert "Not all numbers of the law are printed by Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
     assert [row[0] for row in cells(blocks[2])] == ["width and depth"]
 

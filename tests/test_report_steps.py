@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
 from scalefit.estimate import Estimate
-from scalefit.options import Question
+from scalefit.options import Bayes, Question
 from scalefit.report import build_report, sections, steps, work
 from scalefit.report.blocks import Block
 from scalefit.report.checks import check_study
@@ -240,7 +240,8 @@ def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
 
 
 def test_a_draft_draws_less_and_trains_nothing(folder: Path) -> None:
-    slow = replace(study(folder).calibration[0], options={"path": "full", "n": 50})
+    given = study(folder).calibration[0]
+    slow = replace(given, model=Bayes(path="full"), simulation=replace(given.simulation, n=50))
     plan = drafted(replace(study(folder), calibration=(slow,)))
     assert plan.draft
     assert plan.calibration[0].model.path == "fast"

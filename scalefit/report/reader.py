@@ -1,12 +1,12 @@
-"""Read a study file: every key is checked, and every refusal names the file, the table and the nearest key."""
+"""Read a study file and check that all it names is there: fits, steps, tables and parameters."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args
 
 from scalefit.data.datasets import dataset_names
 from scalefit.data.sources import DATASET, locate
@@ -17,7 +17,7 @@ from scalefit.names import parse_name, split_names
 from scalefit.options import Bayes
 from scalefit.posterior import parse_prior
 from scalefit.report.runners import ENGINES, Engine, parameter_names
-from scalefit.report.spec import family_of, mentions
+from scalefit.report.spec import mentions
 from scalefit.report.steps import STEPS
 from scalefit.report.study import (
     LEAST_SQUARES,
@@ -30,10 +30,10 @@ from scalefit.report.study import (
     ToyStep,
     option_fields,
 )
+from scalefit.report.typed import TOP, TypedReader
 
 __all__ = ["INTERNAL", "read_study"]
 
-TOP: Final = "top level"
 INTERNAL: Final = ("path", "draft")  # fields of a study that no file sets
 _TABLES: Final = ("mapping", "pool", "priors")
 _STEP_TYPES: Mapping[str, type[Any]] = types.MappingProxyType({one.kind: one for one in get_args(Step)})
@@ -78,11 +78,8 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Turn TOML tables into dataclasses; every refusal names the file and the table."""
-
-    file: str
+class _Reader(TypedReader):
+    """Also read fits and steps, whose keys are their own and the options of their functions."""
 
     def fits(self, tables: Any, defaults: Mapping[str, Any]) -> tuple[FitSpec, ...]:
         if not isinstance(tables, list) or not tables:
@@ -110,9 +107,9 @@ class _Reader:
         step: Step = self._runnable(_STEP_TYPES[kind], STEPS[kind], table, defaults, where, where)
         if isinstance(step, ToyStep) and bool(step.data) == bool(step.grid):
             raise StudyError(f"{self.file}, {where}: needs either data, a sweep that is there, or grid, one to train")
-        if isinstance(step, SensitivityStep | CalibrationStep):
-            names = [coef.name for coef in Law.parse(step.law).parameters]
-        if isinstance(step, SensitivityStep):
+        law = Law.parse(step.law) if isinstance(step, SensitivityStep | CalibrationStep) else None
+        if isinstance(step, SensitivityStep) and law is not None:
+            names = [coef.name for coef in law.parameters]
             asked = self._coefficient(str(step.question.param), where)
             if asked not in names:
                 raise StudyError(f"{self.file}, {where}: param is {asked!r}; {closest(asked, names)}")
@@ -174,73 +171,6 @@ class _Reader:
         known |= {key for engine in STEPS.values() for key in engine.known}
         self.check_keys(table, known, "[defaults]")
         return dict(table)
-
-    def check_table(self, table: Any, where: str) -> None:
-        if not isinstance(table, dict):
-            raise StudyError(f"{self.file}, {where}: expected a table of keys, got {table!r}")
-
-    def check_keys(self, table: Any, known: Iterable[str], where: str, of: str = "") -> None:
-        self.check_table(table, where)
-        for key in table:
-            if key not in known:
-                raise StudyError(f"{self.file}, {where}: unknown key {key!r}{of}; {closest(key, known)}")
-
-    def build(self, kind: type[Any], table: Any, where: str) -> Any:
-        """Make a value of a type from a table, its fields checked by their annotations."""
-        hints, family, about = get_type_hints(kind), family_of(kind), ""
-        required = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
-        if family is not None:
-            tag = table.get(family.tag, family.usual)
-            about = family.about.format(tag=tag, title=table.get("title", ""))
-            lacking = [key for key in required if key != "title" and table.get(key) in (None, "", [])]
-            words = " and ".join(family.words.get(key, key) for key in lacking)
-        self.check_keys(table, hints, where, f" in {about}" if about else "")
-        for key in required:
-            if key not in table and (family is None or key == "title"):
-                raise StudyError(f"{self.file}, {where}: {key!r} is missing")
-        if family is not None and lacking:
-            raise StudyError(f"{self.file}, {where}: {about} needs {words}")
-        place = "" if where == TOP else f"{where}, "
-        return kind(**{key: self._value(hints[key], value, f"{place}{key}") for key, value in table.items()})
-
-    def _member(self, union: tuple[Any, ...], table: Any, where: str) -> Any:
-        """Make a value of the type that the tag of a table chooses."""
-        self.check_table(table, where)
-        family = family_of(union[0])
-        assert family is not None
-        tag = self._value(str, table.get(family.tag, family.usual), f"{where}, {family.tag}")
-        if not tag:
-            raise StudyError(f"{self.file}, {where}: {family.tag!r} is missing; {closest(tag, family.members)}")
-        if tag not in family.members:
-            text = f"{self.file}, {where}: there is no {family.unknown} {tag!r}"
-            raise StudyError(f"{text}; {closest(tag, family.members)}")
-        return self.build(family.members[tag], table, where)
-
-    def _value(self, hint: Any, value: Any, where: str) -> Any:
-        kinds = tuple(one for one in get_args(hint) or (hint,) if one is not types.NoneType)
-        if get_origin(hint) is tuple:
-            return self._items(get_args(hint), value, where)
-        if get_origin(hint) is Literal:
-            if value not in kinds:
-                raise StudyError(f"{self.file}, {where} is {value!r}; {closest(str(value), kinds)}")
-            return value
-        if isinstance(value, kinds) and (is_dataclass(kinds[0]) or kinds == (bool,) or not isinstance(value, bool)):
-            return value
-        kind = kinds[0]
-        if is_dataclass(kind):
-            return self._member(kinds, value, where) if family_of(kind) else self.build(kind, value, where)  # type: ignore[arg-type]
-        if kinds == (float,) and type(value) is int:
-            return float(value)
-        raise StudyError(f"{self.file}, {where}: expected {kinds[0].__name__}, got {value!r}")
-
-    def _items(self, hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-        """Make a tuple of a list: of any length, or of as many values as the annotation has."""
-        if not isinstance(value, list | tuple):
-            raise StudyError(f"{self.file}, {where}: expected a list, got {value!r}")
-        each = [hints[0]] * len(value) if hints[-1] is Ellipsis else list(hints)
-        if len(each) != len(value):
-            raise StudyError(f"{self.file}, {where}: expected {len(each)} values, got {value!r}")
-        return tuple(self._value(*one, f"{where} {i}") for i, one in enumerate(zip(each, value, strict=True), start=1))
 
 
 def _check_references(study: Study) -> None:

@@ -8,7 +8,8 @@ to :data:`Section`, and write it in ``sections.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args, get_type_hints
 
 __all__ = [
@@ -952,11 +953,12 @@ class Family:
     @property
     def members(self) -> dict[str, type[Any]]:
         """The types by the values of the key."""
-        return {
-            value: kind
-            for kind in get_args(self.union)
-            for value in get_args(get_type_hints(kind)[self.tag])
-        }  # fmt: skip
+        return _members(self.union, self.tag)
+
+
+@cache
+def _members(union: Any, tag: str) -> dict[str, type[Any]]:
+    return {value: kind for kind in get_args(union) for value in get_args(get_type_hints(kind)[tag])}
 
 
 _WORDS: Final = {
@@ -1004,10 +1006,15 @@ class Mention(NamedTuple):
 
 def mentions(part: Any) -> Iterator[Mention]:
     """Yield every name of a fit or a step in a part of a study, without the parts inside it."""
-    hints = get_type_hints(type(part), include_extras=True)
-    for one in fields(part):
-        value = getattr(part, one.name)
-        names = (value,) if isinstance(value, str) else value
-        for hint in (hints[one.name], *get_args(hints[one.name])):  # of the field, or of the items of a list
-            for mark in getattr(hint, "__metadata__", ()):
-                yield from (Mention(one.name, name, mark) for name in names)
+    kind: Any = type(part)
+    for key, refers in _marks(kind):
+        value = getattr(part, key)
+        yield from (Mention(key, name, refers) for name in ((value,) if isinstance(value, str) else value))
+
+
+@cache
+def _marks(kind: Any) -> tuple[tuple[str, Refers], ...]:
+    """Return the fields that name fits and steps; the mark is on the field's type, or on that of a list's items."""
+    hints = get_type_hints(kind, include_extras=True)
+    annotated = ((key, one) for key, hint in hints.items() for one in (hint, *get_args(hint)))
+    return tuple((key, mark) for key, one in annotated for mark in getattr(one, "__metadata__", ()))

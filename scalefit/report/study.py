@@ -70,8 +70,6 @@ class FitSpec:
         A law or the name of a preset.
     label : str
         What tables and figures call it; the name when empty.
-    engine : {"least squares", "bayes"}
-        How it is fitted.
     instead : tuple of str
         Fits of the same law whose numbers page one and the optimum take where this one has no answer, or one that a
         few rows far from all others decide; in order of preference.
@@ -250,8 +248,12 @@ class Study:
         Printed on page one and written into the file; none when absent.
     paper : {"a4", "us-letter"}
         Page size.
-    answer, card, section : tuple
-        The parts of the report, in order.
+    answer : tuple of Answer
+        The sentences of page one, in order.
+    card : tuple of Card
+        The large numbers of page one, in order.
+    section : tuple of Section
+        The sections, in order.
     front : Front
         The rest of page one.
     left_out : tuple of str
@@ -333,15 +335,17 @@ def with_defaults(study: Study) -> Study:
     )
 
 
-def option_fields(kind: type[FitSpec | Step]) -> dict[type[Options], str]:
+def option_fields(kind: type[Any]) -> dict[type[Options], str]:
     """Return the fields of a fit or a step that hold options, by the classes that they may hold."""
-    hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(kind).items()}
-    return {
-        one: name
-        for name, kinds in hints.items()
-        for one in kinds
-        if isinstance(one, type) and issubclass(one, Options)
-    }
+    return _OPTION_FIELDS[kind]
+
+
+def _option_fields(kind: type[Any]) -> dict[type[Options], str]:
+    held = ((name, one) for name, hint in get_type_hints(kind).items() for one in get_args(hint) or (hint,))
+    return {one: name for name, one in held if isinstance(one, type) and issubclass(one, Options)}
+
+
+_OPTION_FIELDS = {one: _option_fields(one) for one in (FitSpec, *get_args(Step))}
 
 
 def options_of(spec: FitSpec | Step) -> tuple[Options, ...]:
