@@ -18,11 +18,10 @@ from scalefit.report.results import Results
 from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
 from scalefit.report.spec import (
     ComparisonSection,
-    Figure,
     ForestFigure,
-    MarkingFigure,
     PosteriorSection,
     PredictiveFigure,
+    with_words,
 )
 from scalefit.report.text import fill
 from scalefit.results import Fit
@@ -69,7 +68,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
         blocks += _ranked(results.by_label(section.laws), section)
-    figures = [_worded(one, section.words) for one in section.figures or (PredictiveFigure(),)]
+    figures = [with_words(one, section.words) for one in section.figures or (PredictiveFigure(),)]
     return blocks + [picture(draw(figure, results, section.fit)) for figure in figures]
 
 
@@ -110,13 +109,6 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     figures = section.figures or (forest,)
     blocks += [picture(draw(figure, results, shown[0])) for figure in figures]
     return [*blocks, tables.sources_table(found)]
-
-
-def _worded(figure: Figure, words: str) -> Figure:
-    """Let a figure that marks the reference say what the section says of it, unless it has words of its own."""
-    if isinstance(figure, MarkingFigure) and figure.reference is not None and not figure.words:
-        return replace(figure, words=words)
-    return figure
 
 
 def _residuals(fit: Fit) -> str:

@@ -8,7 +8,7 @@ to :data:`Section`, and write it in ``sections.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args, get_type_hints
 
@@ -58,6 +58,7 @@ __all__ = [
     "describe",
     "family_of",
     "mentions",
+    "with_words",
 ]
 
 BAYES: Final = "bayes"
@@ -456,6 +457,13 @@ Figure: TypeAlias = (
 MarkingFigure: TypeAlias = (
     PairsFigure | JointFigure | PoolingFigure | ForestFigure | DistributionsFigure | DensitiesFigure
 )  # those that mark a reference and say in words what it means
+
+
+def with_words(figure: Figure, words: str) -> Figure:
+    """Let a figure that marks a reference say what it means, unless it has words of its own."""
+    if isinstance(figure, MarkingFigure) and figure.reference is not None and not figure.words:
+        return replace(figure, words=words)
+    return figure
 
 
 # Page one -----------------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class TypedReader:
             return value
         if is_dataclass(kind):
             family = family_of(kind)
-            return self._member(family, value, where) if family else self.build(kind, value, where)  # type: ignore[arg-type]
+            return self._member(family, value, where) if family else self.build(kind, value, where)
         if kind is float and type(value) is int:
             return float(value)
         raise StudyError(f"{self.file}, {where}: expected {kind.__name__}, got {value!r}")
