@@ -97,11 +97,11 @@ class Engine:
         return values
 
     def write(self, values: Sequence[Options]) -> dict[str, Any]:
-        """Return every key of a fit or a step with its value, required keys last, so that :meth:`read` reads them."""
+        """Return every key of a fit or a step with its value, required keys first, so that :meth:`read` reads them."""
         by_class = {type(value): value for value in values}
         found = dict(pair for one in self._own for pair in _keys(one, by_class[one.kind]))
         required = {name: found.pop(name) for name, one in self.known.items() if one.default is MISSING}
-        return found | required
+        return required | found
 
     @property
     def _own(self) -> tuple[Part, ...]:
