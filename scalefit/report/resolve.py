@@ -27,6 +27,9 @@ from scalefit.version import __version__
 
 __all__ = ["drafted", "resolved_hash", "resolved_text"]
 
+PartT = TypeVar("PartT", Section, Figure)
+SpecT = TypeVar("SpecT", FitSpec, SensitivityStep, CalibrationStep)
+
 _MOST: Final[Mapping[str, int]] = MappingProxyType({"bootstrap": 200, "draws": 1000, "n": 10})  # in a draft
 
 
@@ -96,11 +99,7 @@ def resolved_hash(study: Study) -> str:
     return sha256(resolved_text(study).encode()).hexdigest()
 
 
-P = TypeVar("P", Section, Figure)
-F = TypeVar("F", FitSpec, SensitivityStep, CalibrationStep)
-
-
-def _without(part: P, out: set[str]) -> P | None:
+def _without(part: PartT, out: set[str]) -> PartT | None:
     """Return a section or a figure without steps that a draft does not have; None when nothing is left of it."""
     named = [one.name for one in mentions(part) if one.refers.to == "step"]
     kept = tuple(name for name in named if name not in out)
@@ -112,7 +111,7 @@ def _without(part: P, out: set[str]) -> P | None:
     return replace(part, **changed)
 
 
-def _fewer(spec: F) -> F:
+def _fewer(spec: SpecT) -> SpecT:
     """Cap the draws of one fit or step, and keep to importance sampling."""
     changed = {}
     for name in option_fields(type(spec)).values():

@@ -1,8 +1,8 @@
 """What a report is to say, as a study writes it: one type for each kind of section, figure and answer; plain values.
 
-A type has the keys that its kind uses and no others. What a key names, a fit or a step, is part of its type
-(:class:`Refers`), so that a new kind is checked like the others. To add a kind of section, write its type here, add it
-to :data:`Section`, and write it in ``sections.py``.
+A type has the keys that its kind uses and no others; the key ``kind``, or ``rule`` of an answer, chooses the type. What
+a key names, a fit or a step, is part of the type (:class:`Refers`), so that a new kind is checked like the others. To
+add a kind of section, write its type here, add it to :data:`Section`, and give it a case in ``sections.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ __all__ = [
     "JointFigure",
     "LawAnswer",
     "LawSection",
-    "MarkingFigure",
     "Mention",
     "OptimumSection",
     "PairsFigure",
@@ -117,50 +116,90 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitFigure:
-    """Observed against predicted values of one fit, or its local optima.
+class _OfFit:
+    """A figure of one fit.
 
     Parameters
     ----------
-    kind : {"observed", "optima"}
-        Which of them.
     fit : str
         The fit shown; that of the section when empty.
     """
 
-    kind: Literal["observed", "optima"]
-    fit: AnyFit = ""
+    fit: AskedFit = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TermsFigure:
+class _OfPosterior:
+    """A figure of one posterior.
+
+    Parameters
+    ----------
+    fit : str
+        The posterior shown; that of the section when empty.
+    """
+
+    fit: AskedPosterior = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Marking:
+    """A figure that marks a hypothesis.
+
+    Parameters
+    ----------
+    reference : float or None
+        A hypothesis to mark in red.
+    words : str
+        What it says.
+    """
+
+    reference: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfFits(_Marking):
+    """A figure of several fits.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The fits; only ``fit`` when empty.
+    fit : str
+        The fit of a figure with one; that of the section when empty.
+    """
+
+    fits: tuple[AskedFit, ...] = ()
+    fit: AskedFit = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFigure(_OfFit):
+    """Observed against predicted values of one fit, or its local optima."""
+
+    kind: Literal["observed", "optima"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermsFigure(_OfFit):
     """Each term of a law alone.
 
     Parameters
     ----------
-    kind : {"terms"}
-        This figure.
-    fit : str
-        The fit shown; that of the section when empty.
     height : float
         Height of a row of panels, mm; 60, or 45 for more than three panels, when 0.
     """
 
     kind: Literal["terms"] = "terms"
-    fit: AnyFit = ""
     height: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualsFigure:
+class ResidualsFigure(_OfFit):
     """Residuals of a fit against columns of its table.
 
     Parameters
     ----------
-    kind : {"residuals"}
-        This figure.
-    fit : str
-        The fit shown; that of the section when empty.
     against : tuple of str
         The columns; the law's variables and groups when empty.
     height : float
@@ -168,223 +207,137 @@ class ResidualsFigure:
     """
 
     kind: Literal["residuals"] = "residuals"
-    fit: AnyFit = ""
     against: tuple[str, ...] = ()
     height: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsFigure:
+class PairsFigure(_OfFit, _Marking):
     """How parameters trade off, a panel for each pair.
 
     Parameters
     ----------
-    kind : {"pairs"}
-        This figure.
-    fit : str
-        The fit shown; that of the section when empty.
     names : tuple of pairs of str
         Parameters (x, y) of each panel; the obvious ones when empty.
     parameter : str
         The parameter whose hypothesis is marked.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     """
 
     kind: Literal["pairs"] = "pairs"
-    fit: AskedFit = ""
     names: tuple[tuple[str, str], ...] = ()
     parameter: str = ""
-    reference: float | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointFigure:
+class JointFigure(_OfPosterior, _Marking):
     """The joint posterior of several parameters, in a triangle of panels.
 
     Parameters
     ----------
-    kind : {"joint"}
-        This figure.
-    fit : str
-        The posterior shown; that of the section when empty.
     parameters : tuple of str
         Those of the panels; the obvious ones when empty.
     parameter : str
         The parameter whose hypothesis is marked.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     """
 
     kind: Literal["joint"] = "joint"
-    fit: AskedPosterior = ""
     parameters: tuple[str, ...] = ()
     parameter: str = ""
-    reference: float | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorsFigure:
+class PriorsFigure(_OfPosterior):
     """Posterior over prior of each parameter.
 
     Parameters
     ----------
-    kind : {"priors"}
-        This figure.
-    fit : str
-        The posterior shown; that of the section when empty.
     parameters : tuple of str
         Those of the panels; the obvious ones when empty.
     """
 
     kind: Literal["priors"] = "priors"
-    fit: AskedPosterior = ""
     parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictiveFigure:
+class PredictiveFigure(_OfPosterior):
     """Whether the model of a posterior would make data like these.
 
     Parameters
     ----------
-    kind : {"predictive"}
-        This figure.
-    fit : str
-        The posterior shown; that of the section when empty.
     against : tuple of str
         The column of the middle panel; the obvious one when empty.
     """
 
     kind: Literal["predictive"] = "predictive"
-    fit: Posterior = ""
     against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolingFigure:
+class PoolingFigure(_OfPosterior, _Marking):
     """A partially pooled parameter of each group, with what is common to them.
 
     Parameters
     ----------
-    kind : {"pooling"}
-        This figure.
-    fit : str
-        The posterior shown; that of the section when empty.
     parameter : str
         The parameter; the pooled one when empty.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     """
 
     kind: Literal["pooling"] = "pooling"
-    fit: AskedPosterior = ""
     parameter: str = ""
-    reference: float | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestFigure:
+class ForestFigure(_OfFits):
     """One parameter of several fits, as estimates with intervals.
 
     Parameters
     ----------
-    kind : {"forest"}
-        This figure.
-    fits : tuple of str
-        The fits; only ``fit`` when empty.
-    fit : str
-        The fit of a figure with one; that of the section when empty.
     parameter : str
         The parameter; what other fits call it follows after commas.
     published : tuple of Published
         Papers to add.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     """
 
     kind: Literal["forest"] = "forest"
     parameter: str
-    fits: tuple[AskedFit, ...] = ()
-    fit: AskedFit = ""
     published: tuple[Published, ...] = ()
-    reference: float | None = None
-    words: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionsFigure:
+class DistributionsFigure(_OfFits):
     """One parameter of several fits, as distributions over each other.
 
     Parameters
     ----------
-    kind : {"distributions"}
-        This figure.
-    fits : tuple of str
-        The fits; only ``fit`` when empty.
-    fit : str
-        The fit of a figure with one; that of the section when empty.
     parameter : str
         The parameter; what other fits call it follows after commas.
     published : tuple of Published
         Papers to add.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     height : float
         Height, mm; 62 when 0.
     """
 
     kind: Literal["distributions"] = "distributions"
     parameter: str
-    fits: tuple[AskedFit, ...] = ()
-    fit: AskedFit = ""
     published: tuple[Published, ...] = ()
-    reference: float | None = None
-    words: str = ""
     height: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensitiesFigure:
+class DensitiesFigure(_OfFits):
     """One parameter of each of several fits, as a density in a panel of its own.
 
     Parameters
     ----------
-    kind : {"densities"}
-        This figure.
-    fits : tuple of str
-        The fits; only ``fit`` when empty.
-    fit : str
-        The fit of a figure with one; that of the section when empty.
     parameter : str
         The parameter; what other fits call it follows after commas. The first exponent when empty.
-    reference : float or None
-        A hypothesis to mark in red.
-    words : str
-        What it says.
     height : float
         Height of a row of panels, mm; 55 when 0.
     """
 
     kind: Literal["densities"] = "densities"
-    fits: tuple[AskedFit, ...] = ()
-    fit: AskedFit = ""
     parameter: str = ""
-    reference: float | None = None
-    words: str = ""
     height: float = 0.0
 
 
@@ -394,8 +347,6 @@ class SweepFigure:
 
     Parameters
     ----------
-    kind : {"toy_losses", "toy_slopes", "toy_map"}
-        Which of them.
     steps : tuple of str
         The sweeps.
     where : str
@@ -413,8 +364,6 @@ class ConvergenceFigure:
 
     Parameters
     ----------
-    kind : {"toy_convergence"}
-        This figure.
     steps : tuple of str
         The sweeps.
     where : str
@@ -435,8 +384,6 @@ class WidthTermsFigure:
 
     Parameters
     ----------
-    kind : {"width_terms"}
-        This figure.
     fits : tuple of str
         The fits.
     reference : float or None
@@ -454,14 +401,10 @@ Figure: TypeAlias = (
     | WidthTermsFigure
 )  # fmt: skip
 
-MarkingFigure: TypeAlias = (
-    PairsFigure | JointFigure | PoolingFigure | ForestFigure | DistributionsFigure | DensitiesFigure
-)  # those that mark a reference and say in words what it means
-
 
 def with_words(figure: Figure, words: str) -> Figure:
     """Let a figure that marks a reference say what it means, unless it has words of its own."""
-    if isinstance(figure, MarkingFigure) and figure.reference is not None and not figure.words:
+    if isinstance(figure, _Marking) and figure.reference is not None and not figure.words:
         return replace(figure, words=words)
     return figure
 
@@ -470,136 +413,118 @@ def with_words(figure: Figure, words: str) -> Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Asking:
+    """An answer about one parameter.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    parameter : str
+        The parameter in question; what other fits call it follows after commas.
+    """
+
+    title: str = ""
+    parameter: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LawAnswer:
     """What the law of a fit is.
 
     Parameters
     ----------
-    rule : {"law"}
-        This answer.
-    fit : str
-        The fit.
     title : str
         A few words to lead in; none when empty.
+    fit : str
+        The fit.
     published : tuple of Published
         Papers to compare with.
     """
 
     rule: Literal["law"] = "law"
-    fit: AnyFit
     title: str = ""
+    fit: AnyFit
     published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceAnswer:
+class ReferenceAnswer(_Asking):
     """Whether a parameter is a given number, by intervals.
 
     Parameters
     ----------
-    rule : {"reference"}
-        This answer.
     fit : str
         The main fit.
-    parameter : str
-        The parameter in question; what other fits call it follows after commas.
     reference : float
         The number in question.
-    title : str
-        A few words to lead in; none when empty.
     also : tuple of str
         Fits that answer the same question another way.
     """
 
     rule: Literal["reference"] = "reference"
     fit: AskedFit
-    parameter: str
     reference: float
-    title: str = ""
     also: tuple[AskedFit, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledAnswer:
+class PooledAnswer(_Asking):
     """Whether groups agree on one parameter.
 
     Parameters
     ----------
-    rule : {"pooled"}
-        This answer.
     fit : str
         The fit of all groups.
-    parameter : str
-        The parameter in question; what other fits call it follows after commas.
     reference : float or None
         A number in question.
-    title : str
-        A few words to lead in; none when empty.
     among : tuple of str
         Fits of single groups.
     """
 
     rule: Literal["pooled"] = "pooled"
     fit: AskedFit
-    parameter: str
     reference: float | None = None
-    title: str = ""
     among: tuple[AskedFit, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PosteriorAnswer:
+class PosteriorAnswer(_Asking):
     """Whether a parameter is a given number, by the probability that posteriors give it.
 
     Parameters
     ----------
-    rule : {"posterior"}
-        This answer.
     fit : str
         The main posterior.
-    parameter : str
-        The parameter in question; what other fits call it follows after commas.
     reference : float
         The number in question.
     within : float
         How near to the reference counts as equal to it; a tenth of it when 0.
-    title : str
-        A few words to lead in; none when empty.
     also : tuple of str
         Posteriors that answer the same question another way.
     """
 
     rule: Literal["posterior"] = "posterior"
     fit: AskedPosterior
-    parameter: str
     reference: float
     within: float = 0.0
-    title: str = ""
     also: tuple[AskedPosterior, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgreementAnswer:
+class AgreementAnswer(_Asking):
     """Whether independent data sets agree on one parameter.
 
     Parameters
     ----------
-    rule : {"agreement"}
-        This answer.
     fit : str
         The first fit.
-    parameter : str
-        The parameter in question; what other fits call it follows after commas.
-    title : str
-        A few words to lead in; none when empty.
     also : tuple of str
         The fits of other data.
     """
 
     rule: Literal["agreement"] = "agreement"
     fit: AskedFit
-    parameter: str
-    title: str = ""
     also: tuple[AskedFit, ...] = ()
 
 
@@ -694,8 +619,6 @@ class LawSection(_Written):
 
     Parameters
     ----------
-    kind : {"law"}
-        This section.
     fit : str
         The main fit.
     published : tuple of Published
@@ -725,8 +648,6 @@ class PosteriorSection(_Written):
 
     Parameters
     ----------
-    kind : {"posterior"}
-        This section.
     fit : str
         The main posterior.
     parameter : str
@@ -771,8 +692,6 @@ class ComparisonSection(_Written):
 
     Parameters
     ----------
-    kind : {"comparison"}
-        This section.
     fits : tuple of str
         The fits.
     parameter : str
@@ -805,8 +724,6 @@ class ClaimsSection(_Written):
 
     Parameters
     ----------
-    kind : {"claims"}
-        This section.
     claims : tuple of Claim
         The rows of its table.
     fit : str
@@ -827,8 +744,6 @@ class OptimumSection(_Written):
 
     Parameters
     ----------
-    kind : {"optimum"}
-        This section.
     fit : str
         The main fit.
     alternatives : tuple of str
@@ -855,8 +770,6 @@ class SensitivitySection(_Written):
 
     Parameters
     ----------
-    kind : {"sensitivity"}
-        This section.
     steps : tuple of str
         The sensitivities shown.
     words : str
@@ -874,8 +787,6 @@ class CalibrationSection(_Written):
 
     Parameters
     ----------
-    kind : {"calibration"}
-        This section.
     steps : tuple of str
         The calibrations shown.
     """
@@ -890,8 +801,6 @@ class ToySection(_Written):
 
     Parameters
     ----------
-    kind : {"toy"}
-        This section.
     steps : tuple of str
         The sweeps shown.
     fit : str
@@ -912,8 +821,6 @@ class HeadsSection(_Written):
 
     Parameters
     ----------
-    kind : {"heads"}
-        This section.
     steps : tuple of str
         The tables of heads shown.
     """
