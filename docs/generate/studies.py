@@ -82,9 +82,13 @@ def _title(kind: Any, paths: list[str]) -> str:
     place, family = ", ".join(dict.fromkeys(shown)), family_of(kind)
     if family is None:
         return place
-    tags = [tag for tag, member in family.members.items() if member is kind]
-    shown = [f'`{family.tag} = "{tag}"`' for tag in tags]
-    return f"{place} with {' or '.join(shown)}{f', or without {family.tag}' if family.usual in tags else ''}"
+    shown = [f'`{family.tag} = "{tag}"`' for tag in _tags(kind)]
+    return f"{place} with {' or '.join(shown)}{f', or without {family.tag}' if family.usual in _tags(kind) else ''}"
+
+
+def _tags(kind: Any) -> list[str]:
+    family = family_of(kind)
+    return [tag for tag, member in family.members.items() if member is kind] if family else []
 
 
 def _about(kind: Any) -> str:
@@ -99,6 +103,10 @@ def _table(kind: Any) -> str:
         for one in fields(kind)
         if one.name not in INTERNAL and not _holds_options(kind, one) and (family is None or one.name != family.tag)
     ]
+    if family is not None:
+        default = f"`{family.usual}`" if family.usual in _tags(kind) else "needed"
+        values = " or ".join(f'`"{tag}"`' for tag in _tags(kind))
+        rows.insert(0, f"| `{family.tag}` | {values} | {default} | Chooses this table and its keys. |")
     return "\n".join(["| key | takes | default | meaning |", "| --- | --- | --- | --- |", *rows, *_further(kind)])
 
 
