@@ -16,10 +16,10 @@ from pypdf import PdfReader
 from scalefit.errors import DataError, StudyError
 from scalefit.leastsq import fit
 from scalefit.report import Study, build_report, new_study
+from scalefit.report.checks import check_study
 from scalefit.report.choice import choose
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted
-from scalefit.report.sections import check_study
 from scalefit.report.standin import StandIn, stand_in
 from scalefit.report.steps import StepFailed
 from scalefit.report.study import FitSpec, with_defaults

@@ -11,6 +11,7 @@ import pytest
 from pypdf import PdfReader
 
 from scalefit.errors import DataError, MissingExtra, StudyError
+from scalefit.options import LeastSquares, Rows
 from scalefit.report import build, build_report, work
 from scalefit.report import compile as setting
 from scalefit.report.blocks import align_decimals, align_errors
@@ -186,13 +187,14 @@ def test_what_cannot_be_typeset_is_an_error() -> None:
 
 
 def test_command_repeats_the_fit() -> None:
-    options = {
-        "loss": "huber", "delta": 1e-3, "drop_highest_loss": 5, "ties": "drop", "drop_invalid": True,
-        "mapping": {"params": "N", "tokens": "D*1e9"}, "derive": ["params"], "where": "tokens > 1e9",
-    }  # fmt: skip
-    assert command(FitSpec("a", "my runs.csv", "params", options=options)) == (
-        "scalefit fit 'my runs.csv' \"loss ~ E + A/params^alpha\" --loss huber --drop-highest-loss 5 --drop-invalid "
-        "--map 'params=N,tokens=D*1e9' --derive params --where 'tokens > 1e9'"
+    rows = Rows(
+        drop_highest_loss=5, ties="drop", drop_invalid=True, mapping={"params": "N", "tokens": "D*1e9"},
+        derive=("params",), where="tokens > 1e9",
+    )  # fmt: skip
+    huber = LeastSquares(loss="huber", delta=1e-3)
+    assert command(FitSpec("a", "my runs.csv", "params", selection=rows, options=huber)) == (
+        "scalefit fit 'my runs.csv' \"loss ~ E + A/params^alpha\" --map 'params=N,tokens=D*1e9' "
+        "--derive params --where 'tokens > 1e9' --drop-invalid --drop-highest-loss 5 --loss huber"
     )
 
 

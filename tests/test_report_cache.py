@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalefit.report.reader import read_study
-from scalefit.report.spec import Figure
+from scalefit.report.spec import TermsFigure
 from scalefit.report.work import Work, Written
 from scalefit.storage import fit_record
 
@@ -54,7 +54,7 @@ def test_a_damaged_part_is_written_again(folder: Path, damage: Damage) -> None:
             written.append(f"{value}")
             return [{"kind": "heading", "text": f"{value}"}], {"a.svg": b"<svg/>"}
 
-        return work.part(Figure("terms"), write)
+        return work.part(TermsFigure(), write)
 
     first = part()
     whole = kept(folder, ".part").read_bytes()

@@ -10,9 +10,10 @@ import pytest
 
 from scalefit.errors import StudyError
 from scalefit.models import measure_heads
+from scalefit.report.checks import check_study
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import resolved_text
-from scalefit.report.sections import check_study, compose
+from scalefit.report.sections import compose
 from scalefit.report.steps import step_command, step_key
 from scalefit.report.study import with_defaults
 from scalefit.report.work import Work

@@ -24,11 +24,10 @@ from scalefit.report.blocks import (
     heading,
     note,
     paragraph,
-    picture,
     table,
 )  # fmt: skip
 from scalefit.report.html import html_report
-from scalefit.report.text import equation
+from scalefit.report.text import equation, runs
 
 NASTY = """<b>&"'</b>"""
 NUMBERS = align_errors(["0.91 ± 0.11", "480 ± 120"])
@@ -45,6 +44,11 @@ def drawn(points: int) -> bytes:
     figure = left.get_figure(root=True)
     assert figure is not None
     return svg_bytes(figure)
+
+
+def picture(file: str, alt: str, caption: str) -> dict[str, Any]:
+    """A figure as it stands in a document, once its file has a name."""
+    return {"kind": "figure", "file": file, "alt": alt, "caption": runs(caption), "floating": True}
 
 
 @pytest.fixture(scope="module")

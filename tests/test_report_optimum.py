@@ -11,9 +11,9 @@ import pytest
 from scalefit.allocation import optimum
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
-from scalefit.report.gallery import Gallery
 from scalefit.report.optimum_section import optimum_section
-from scalefit.report.spec import Published, Section
+from scalefit.report.results import Results
+from scalefit.report.spec import OptimumSection, Published
 from scalefit.report.study import FitSpec
 
 BUDGETS = (1e21, 5.76e23)
@@ -33,9 +33,9 @@ def one_term():
 def written(fits, **asked):
     names = list(fits)
     specs = {name: FitSpec(name, fits[name].source.name, str(fits[name].law)) for name in names}
-    gallery = Gallery(fits, {name: fits[name].label for name in names}, specs, Path())
-    section = Section("Compute", fit=names[0], kind="optimum", alternatives=tuple(names[1:]), **asked)
-    return optimum_section(section, fits, gallery), gallery
+    results = Results(fits, {name: fits[name].label for name in names}, specs, Path())
+    section = OptimumSection(title="Compute", fit=names[0], alternatives=tuple(names[1:]), **asked)
+    return optimum_section(section, results)
 
 
 def text_of(blocks, kind="paragraph"):
@@ -48,10 +48,9 @@ def cells(block):
 
 
 def test_everything_is_there_in_order(huber, wide):
-    blocks, gallery = written({"huber": huber, "wide": wide}, compute=BUDGETS, published=PAPERS)
+    blocks = written({"huber": huber, "wide": wide}, compute=BUDGETS, published=PAPERS)
     assert [block["kind"] for block in blocks] == ["paragraph", "paragraph", "table", "table", "figure"]
-    assert list(gallery.files) == [blocks[-1]["file"]]
-    assert b"Besiroglu et al. 2024" in gallery.files[blocks[-1]["file"]]
+    assert "Besiroglu et al. 2024" in blocks[-1]["svg"]
     assert "Huber" in blocks[-1]["alt"]
     budgets, powers = cells(blocks[2]), cells(blocks[3])
     assert [row[0] for row in budgets] == ["1e21", "5.76e23\n44 × the largest run"]
@@ -63,7 +62,7 @@ def test_everything_is_there_in_order(huber, wide):
 
 
 def test_an_open_ratio_is_called_open(huber):
-    said = text_of(written({"huber": huber}, compute=BUDGETS)[0])
+    said = text_of(written({"huber": huber}, compute=BUDGETS))
     assert "it contains the 20 of Chinchilla 70B, but also ratios a factor of" in said
     assert "these runs do not settle the ratio" in said
     assert "44 times that of the largest run: an extrapolation" in said
@@ -78,24 +77,24 @@ def test_a_settled_ratio_is_called_so(huber):
         scatter = 1e-4 * np.random.default_rng(1).standard_normal((200, len(point)))
         return replace(huber, point=point, uncertainty=replace(huber.uncertainty, draws=point + scatter))
 
-    inside = text_of(written({"huber": narrowed()}, compute=[2e22])[0])
+    inside = text_of(written({"huber": narrowed()}, compute=[2e22]))
     assert "it contains the 20 of Chinchilla 70B." in inside
     assert "settle" not in inside
-    far = text_of(written({"huber": narrowed(beta=0.30)}, compute=BUDGETS)[0])
+    far = text_of(written({"huber": narrowed(beta=0.30)}, compute=BUDGETS))
     assert "the 20 of Chinchilla 70B lie outside." in far
     assert "So tokens grow faster than parameters (difference of the powers 0." in far
 
 
 def test_choices_that_part_are_explained(huber, wide):
-    said = text_of(written({"huber": huber, "wide": wide}, compute=BUDGETS)[0])
+    said = text_of(written({"huber": huber, "wide": wide}, compute=BUDGETS))
     assert "In the middle of the runs, at 1.35e20 FLOP, they lie within a factor of" in said
     assert "it is the extrapolation that parts them" in said
     same = replace(huber, label="the same")
-    assert text_of(written({"huber": huber, "same": same}, compute=BUDGETS)[0]).endswith("They agree.")
+    assert text_of(written({"huber": huber, "same": same}, compute=BUDGETS)).endswith("They agree.")
 
 
 def test_alternatives_in_other_columns_get_their_own_cost(wide, huber):
-    blocks, _ = written({"wide": wide, "huber": huber}, compute=BUDGETS)
+    blocks = written({"wide": wide, "huber": huber}, compute=BUDGETS)
     said = text_of(blocks)
     assert said.startswith(
         "A run costs 72 × width² × depth × tokens FLOP: 6 FLOP per parameter and token with 12 depth"
@@ -105,19 +104,19 @@ def test_alternatives_in_other_columns_get_their_own_cost(wide, huber):
 
 
 def test_what_has_no_optimum_is_named_with_the_reason(huber, one_term):
-    blocks, gallery = written({"one": one_term})
+    blocks = written({"one": one_term})
     assert [block["kind"] for block in blocks] == ["note"]
     assert "“one term” has no best use of compute: " in text_of(blocks, "note")
     assert "has one term, so all compute goes to params" in text_of(blocks, "note")
-    assert not gallery.files
-    blocks, _ = written({"huber": huber, "one": one_term})
+    assert not any("svg" in block for block in blocks)
+    blocks = written({"huber": huber, "one": one_term})
     assert [block["kind"] for block in blocks] == ["paragraph", "note", "table", "figure"]
     gone = replace(huber, findings=(replace(huber.findings[0], code="term_vanished", severity="not identified"),))
-    assert "no best use of compute" in text_of(written({"huber": gone})[0], "note")
+    assert "no best use of compute" in text_of(written({"huber": gone}), "note")
 
 
 def test_a_paper_without_all_numbers_is_named(wide):
-    blocks, _ = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
+    blocks = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
     assert "Not all numbers of the law are printed by Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
     assert [row[0] for row in cells(blocks[2])] == ["width and depth"]
 

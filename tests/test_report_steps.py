@@ -14,12 +14,18 @@ from pypdf import PdfReader
 from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
 from scalefit.estimate import Estimate
+from scalefit.options import Bayes, Question
 from scalefit.report import build_report, sections, steps, work
+from scalefit.report.blocks import Block
+from scalefit.report.checks import check_study
 from scalefit.report.claims import difference_words
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
+from scalefit.report.results import Results
+from scalefit.report.sections import write_section
+from scalefit.report.spec import Section
 from scalefit.report.steps import StepFailed, run_step, step_command, step_key
-from scalefit.report.study import StepSpec, Study, with_defaults
+from scalefit.report.study import CalibrationStep, SensitivityStep, Study, with_defaults
 from scalefit.report.work import Work
 
 FIT = """
@@ -132,7 +138,7 @@ def test_a_second_build_writes_nothing_anew_and_gives_the_same_bytes(
     def never(*_: object) -> None:
         raise AssertionError("a part that has not changed was written again")
 
-    monkeypatch.setattr(sections, "SECTIONS", dict.fromkeys(sections.SECTIONS, never))
+    monkeypatch.setattr(sections, "write_section", never)
     monkeypatch.setattr(sections, "_front", never)
     again = build_report(folder / "study.toml", out=folder / "second.pdf")
     assert again.read_bytes() == (folder / "first.pdf").read_bytes()
@@ -146,11 +152,11 @@ def test_a_changed_section_is_the_only_one_written_again(folder: Path, monkeypat
     )
     written: list[str] = []
 
-    def noted(kind: str) -> object:
-        before = sections.SECTIONS[kind]
-        return lambda *given: (written.append(kind), before(*given))[1]
+    def noted(section: Section, results: Results) -> list[Block]:
+        written.append(section.kind)
+        return write_section(section, results)
 
-    monkeypatch.setattr(sections, "SECTIONS", {kind: noted(kind) for kind in sections.SECTIONS})
+    monkeypatch.setattr(sections, "write_section", noted)
     build_report(folder / "other.toml", out=folder / "other.pdf")
     assert written == ["claims"]
 
@@ -162,7 +168,7 @@ def test_a_changed_fit_is_told_where_it_is_used(folder: Path) -> None:
     kept, _ = work.part({"title": "x"}, lambda: ([{"number": -1}], {}))
     assert kept == [{"number": 24}]
     plan = study(folder)
-    fewer = replace(plan.fit[0], options={**plan.fit[0].options, "drop_highest_loss": 2})
+    fewer = replace(plan.fit[0], selection=replace(plan.fit[0].selection, drop_highest_loss=2))
     changed = Work(replace(plan, fit=(fewer,)))
     now, _ = changed.part({"title": "x"}, lambda: ([{"number": changed.fits["main"].n_rows}], {}))
     assert now == [{"number": 22}]
@@ -173,7 +179,7 @@ def test_a_changed_step_is_told_where_it_is_used(folder: Path) -> None:
     plan = study(folder)
     first = Work(plan)
     first.part({"title": "w"}, lambda: ([{"level": first.steps["choices"].level}], {}))  # type: ignore[union-attr]
-    step = replace(plan.sensitivity[0], options={**plan.sensitivity[0].options, "level": 0.9})
+    step = replace(plan.sensitivity[0], model=replace(plan.sensitivity[0].model, level=0.9))
     changed = Work(replace(plan, sensitivity=(step,)))
     now, _ = changed.part({"title": "w"}, lambda: ([{"level": changed.steps["choices"].level}], {}))  # type: ignore[union-attr]
     assert now == [{"level": 0.9}]
@@ -234,13 +240,14 @@ def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
 
 
 def test_a_draft_draws_less_and_trains_nothing(folder: Path) -> None:
-    slow = replace(study(folder).calibration[0], options={"path": "full", "n": 50})
+    given = study(folder).calibration[0]
+    slow = replace(given, model=Bayes(path="full"), simulation=replace(given.simulation, n=50))
     plan = drafted(replace(study(folder), calibration=(slow,)))
     assert plan.draft
-    assert plan.calibration[0].options["path"] == "fast"
+    assert plan.calibration[0].model.path == "fast"
     assert not plan.toy
-    assert plan.fit[0].options["bootstrap"] == 50  # not more than was asked for
-    assert plan.calibration[0].options["n"] == 10
+    assert plan.fit[0].options.bootstrap == 50  # not more than was asked for
+    assert plan.calibration[0].simulation.n == 10
     assert "Toys" not in {one.title for one in plan.section}
     assert plan.left_out == ("A draft trains no toy models: sweep.",)
 
@@ -250,19 +257,13 @@ def test_a_step_without_an_answer_is_a_sentence(tmp_path: Path, monkeypatch: pyt
         raise FitFailed("no chain agrees with another", None)
 
     monkeypatch.setattr(steps, "calibrate", fail)
-    spec = StepSpec("trust", "calibration", "chinchilla", "chinchilla")
+    spec = CalibrationStep("trust", "chinchilla", "chinchilla")
     assert run_step(spec, tmp_path, tmp_path / "cells", None) == StepFailed("no chain agrees with another")
 
 
-def test_options_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
-    spec = StepSpec("trust", "calibration", "chinchilla", "chinchilla", options={"n": 3})
-    with pytest.raises(DataError, match="n is 3; at least 10"):
-        run_step(spec, tmp_path, tmp_path / "cells", None)
-
-
 def test_a_step_is_repeated_by_its_command() -> None:
-    options = {"param": "a_m", "region": [0.9, 1.1], "vary": {"prior": ["HalfNormal(1)", "Uniform(0, 3)"]}}
-    (line,) = step_command(StepSpec("x", "sensitivity", "chinchilla", "width_depth", options=options))
+    question = Question(param="a_m", region=(0.9, 1.1), vary={"prior": ["HalfNormal(1)", "Uniform(0, 3)"]})
+    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question))
     assert line.startswith('scalefit sensitivity chinchilla "loss ~ E + c_m/width^a_m')
     assert "--region 0.9,1.1 --vary 'prior=HalfNormal(1);Uniform(0, 3)'" in line
 
@@ -285,6 +286,7 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
         ),
         (SENSITIVITY.replace('name = "choices"', 'name = "main"'), "two parts of the study are called 'main'"),
         (CALIBRATION.replace("n = 10", "n = 10.5"), r"\[\[calibration\]\] 1: n is 10.5; it must be a whole number"),
+        (CALIBRATION.replace("n = 10", "n = 3"), r"\[\[calibration\]\] 1: n is 3; at least 10"),
         (SENSITIVITY.replace("reference = 0.5", "reference = true"), "reference is True; it must be a number"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nseed = "x"\n', "seed is 'x'; it must be a whole"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nderive = "x"\n', "derive is 'x'; it must be a list"),
@@ -298,7 +300,7 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
 def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
     (folder / "bad.toml").write_text(FIT + text, encoding="utf-8")
     with pytest.raises(StudyError, match=message):
-        sections.check_study(with_defaults(read_study(folder / "bad.toml")))
+        check_study(with_defaults(read_study(folder / "bad.toml")))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from docs.generate.studies import parameters
 from scalefit.errors import LawError, StudyError
+from scalefit.options import Bayes, LeastSquares, Rows
+from scalefit.report.checks import check_study
 from scalefit.report.reader import read_study
-from scalefit.report.sections import SECTIONS, check_study
-from scalefit.report.spec import Card, Section
+from scalefit.report.resolve import resolved_text
+from scalefit.report.spec import FAMILIES, Card, LawSection, PairsFigure, TermsFigure, with_words
 from scalefit.report.study import Study, with_defaults
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +34,7 @@ def test_smallest_study(tmp_path: Path) -> None:
     assert read.title == "Runs"
     assert read.date is None
     assert read.spec("main").law == "chinchilla"
-    assert dict(read.spec("main").options) == {}
+    assert (read.spec("main").selection, read.spec("main").options) == (Rows(), LeastSquares())
 
 
 def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
@@ -38,7 +43,7 @@ def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
         Card("Exponent $alpha$", "main", ("alpha",)),
         Card("Exponent $beta$", "main", ("beta",)),
     )
-    assert full.section == (Section("main", "main"),)
+    assert full.section == (LawSection(title="main", fit="main"),)
     assert full.answer[0].rule == "law"
     assert full.front.fits == ("main",)
 
@@ -46,14 +51,14 @@ def test_defaults_follow_from_the_fits(tmp_path: Path) -> None:
 def test_keys_of_fit_and_defaults_are_merged(tmp_path: Path) -> None:
     text = SMALL + 'loss = "huber"\nbootstrap = 10\n[defaults]\nbootstrap = 99\nseed = 3\n'
     options = study(tmp_path, text).spec("main").options
-    assert dict(options) == {"bootstrap": 10, "seed": 3, "loss": "huber"}
+    assert options == LeastSquares(bootstrap=10, seed=3, loss="huber")
 
 
 def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "chinchilla-width" / "study.toml")
     check_study(read)
     assert read.date == datetime.date(2026, 11, 22)
-    assert {one.kind for one in read.section} == set(SECTIONS)
+    assert {one.kind for one in read.section} == set(FAMILIES[0].members)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +117,69 @@ def test_unknown_kinds_are_refused_before_anything_runs(tmp_path: Path, extra: s
         check_study(study(tmp_path, SMALL + SAMPLED + extra))
 
 
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ('[[section]]\ntitle = "x"\nkind = "optimum"\nfit = "main"\nclustered = "main"\n',
+         r"section 1: unknown key 'clustered' in section 'x' of kind 'optimum'; .*Choices: alternatives, compute"),
+        ('[[section]]\ntitle = "x"\nfit = "main"\nalternative = ["main"]\n', "did you mean 'alternatives'"),
+        ('[[answer]]\nrule = "law"\nfit = "main"\nparameter = "alpha"\n',
+         "answer 1: unknown key 'parameter' in an answer by rule 'law'"),
+        ('[[answer]]\nfit = "main"\n', "answer 1: 'rule' is missing"),
+        ('[front.figure]\nkind = "observed"\nheight = 40\n',
+         "figure: unknown key 'height' in a figure of kind 'observed'; Choices: fit, kind"),
+        ('[front.figure]\nkind = "forest"\n',
+         'a figure of kind \'forest\' needs a parameter, such as parameter = "alpha"'),
+        ('[front.figure]\nkind = "toy_map"\nsteps = []\n', "a figure of kind 'toy_map' needs steps, such as"),
+        ('[front.figure]\nkind = "pairs"\nnames = [["E", "A", "B"]]\n', r"figure, names 1: expected 2 values, got \["),
+        ('[front.figure]\nkind = 3\n', "figure, kind: expected str, got 3"),
+    ],
+)  # fmt: skip
+def test_a_key_that_a_kind_does_not_have_is_refused(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        study(tmp_path, SMALL + extra)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("bootstrap = 1\n", r"study.toml, \[\[fit\]\] 1: bootstrap is 1; it must be 0 \(none\) or at least 2"),
+        ("level = 1.5\n", "level is 1.5; it must lie between 0 and 1"),
+        ('[[sensitivity]]\nname = "s"\ndata = "chinchilla"\nlaw = "chinchilla"\n',
+         r"\[\[sensitivity\]\] 1: 'param' is missing"),
+        ('[[sensitivity]]\nname = "s"\ndata = ""\nlaw = "chinchilla"\nparam = "alpha"\n', "'data' is missing"),
+    ],
+)  # fmt: skip
+def test_impossible_options_are_refused_when_read(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        study(tmp_path, SMALL + extra)
+
+
+def test_the_resolved_study_reads_as_the_same_values(tmp_path: Path) -> None:
+    plan = with_defaults(read_study(ROOT / "reports" / "chinchilla-width" / "study.toml"))
+    (tmp_path / "toy.toml").write_bytes((plan.path.parent / "toy.toml").read_bytes())
+    again = with_defaults(study(tmp_path, resolved_text(plan)))
+    assert replace(again, path=plan.path) == plan
+    assert plan.calibration[0].simulation.fit_cluster is None  # "none" in the file, which is not the default
+
+
+def test_every_kind_has_a_type_with_its_own_keys() -> None:
+    for family in FAMILIES:
+        for tag, kind in family.members.items():
+            assert tag in get_args(get_type_hints(kind)[family.tag])
+            assert parameters(kind).keys() <= {one.name for one in fields(kind)}
+
+
+def test_a_section_lends_its_words_to_figures_that_mark_its_reference() -> None:
+    assert with_words(PairsFigure(reference=1.0), "one").words == "one"  # type: ignore[union-attr]
+    for figure in (PairsFigure(), PairsFigure(reference=1.0, words="own"), TermsFigure()):
+        assert with_words(figure, "one") == figure
+
+
 def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: Path) -> None:
     read = study(tmp_path, SMALL + SAMPLED + "[defaults]\nbootstrap = 10\ndraws = 200\nseed = 3\n")
-    assert dict(read.spec("main").options) == {"bootstrap": 10, "seed": 3}
-    assert dict(read.spec("sampled").options) == {"draws": 200, "seed": 3}
+    assert read.spec("main").options == LeastSquares(bootstrap=10, seed=3)
+    assert read.spec("sampled").options == Bayes(draws=200, seed=3)
     assert with_defaults(read).section[1].kind == "posterior"
 
 
@@ -161,6 +225,8 @@ def test_other_refusals(tmp_path: Path) -> None:
         study(tmp_path, 'title = "x"\n')
     with pytest.raises(StudyError, match="'title' is missing"):
         study(tmp_path, SMALL.partition("\n")[2])
+    with pytest.raises(StudyError, match="front: expected a table of keys, got 3"):
+        study(tmp_path, "front = 3\n" + SMALL)
     with pytest.raises(StudyError, match="paper is 'a5'"):
         study(tmp_path, 'paper = "a5"\n' + SMALL)
     with pytest.raises(LawError, match="cannot read the law"):

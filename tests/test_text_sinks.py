@@ -39,10 +39,10 @@ from scalefit.plots.style import (
     without_formulas,
 )
 from scalefit.report import build_report
-from scalefit.report.blocks import code, equations, heading, note, paragraph, picture, table
+from scalefit.report.blocks import code, equations, heading, note, paragraph, table
 from scalefit.report.compile import typeset_report
 from scalefit.report.html import html_report
-from scalefit.report.text import equation
+from scalefit.report.text import equation, runs
 from scalefit.results import Fit
 from scalefit.storage import load_fit
 from scalefit.terminal import print_table, safe_streams
@@ -69,6 +69,11 @@ def figure_of(labels: list[str]) -> Axes:
     ax.set_yticks(range(len(labels)), [as_label(one) for one in labels])
     panel_title(ax, labels[0])
     return ax
+
+
+def picture(file: str, alt: str, caption: str) -> dict[str, Any]:
+    """A figure as it stands in a document, once its file has a name."""
+    return {"kind": "figure", "file": file, "alt": alt, "caption": runs(caption), "floating": True}
 
 
 @pytest.fixture(scope="module")

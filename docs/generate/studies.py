@@ -9,17 +9,21 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from docs.generate.api import to_markdown
+from scalefit.options import Options
 from scalefit.report import study
+from scalefit.report.reader import INTERNAL
+from scalefit.report.runners import ENGINES
+from scalefit.report.spec import family_of
+from scalefit.report.steps import STEPS
 
-INTERNAL = {"Study.path", "Study.draft", "StepSpec.kind"}  # set by the reader, not written in a file
 WORDS = {
     "str": "text",
     "bool": "true or false",
     "float": "a number",
     "float or None": "a number",
     "date or None": "a date",
-    "mapping": "",
     "tuple of str": "a list of text",
+    "tuple of float": "a list of numbers",
     "tuple of pairs of str": "a list of pairs",
 }
 
@@ -49,7 +53,7 @@ def tables(kind: Any = study.Study, path: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _dataclasses(hint: Any) -> Iterator[Any]:
-    if isinstance(hint, type) and is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint) and not issubclass(hint, Options):
         yield hint
     for inner in get_args(hint):
         yield from _dataclasses(inner)
@@ -62,7 +66,7 @@ def keys() -> str:
     for path, kind in tables():
         seen.setdefault(kind, []).append(path)
     for kind, paths in seen.items():
-        blocks += [f"### {_title(paths)}", _about(kind), _table(kind)]
+        blocks += [f"### {_title(kind, paths)}", _about(kind), _table(kind)]
     return "\n\n".join(blocks)
 
 
@@ -70,11 +74,21 @@ def _rest(docstring: str) -> str:
     return docstring.strip().partition("\n\n")[2]
 
 
-def _title(paths: list[str]) -> str:
+def _title(kind: Any, paths: list[str]) -> str:
+    """Write where a table stands in a study, and by which value of its tag it is told from others there."""
     if paths == [""]:
         return "At the top"
     shown = [f"`[[{path}]]`" if path != "front" and not path.startswith("front.") else f"`[{path}]`" for path in paths]
-    return ", ".join(dict.fromkeys(shown))
+    place, family = ", ".join(dict.fromkeys(shown)), family_of(kind)
+    if family is None:
+        return place
+    shown = [f'`{family.tag} = "{tag}"`' for tag in _tags(kind)]
+    return f"{place} with {' or '.join(shown)}{f', or without {family.tag}' if family.usual in _tags(kind) else ''}"
+
+
+def _tags(kind: Any) -> list[str]:
+    family = family_of(kind)
+    return [tag for tag, member in family.members.items() if member is kind] if family else []
 
 
 def _about(kind: Any) -> str:
@@ -82,17 +96,37 @@ def _about(kind: Any) -> str:
 
 
 def _table(kind: Any) -> str:
-    said = parameters(kind)
+    said = {name: entry for base in reversed(kind.__mro__) for name, entry in parameters(base).items()}
+    family = family_of(kind)
     rows = [
-        f"| {_key(one)} | {_takes(kind, one, said)} | {_default(one)} | {_cell(said[one.name][1])} |"
+        f"| `{one.name}` | {_takes(kind, one, said)} | {_default(one)} | {_cell(said[one.name][1])} |"
         for one in fields(kind)
-        if f"{kind.__name__}.{one.name}" not in INTERNAL
+        if one.name not in INTERNAL and not _holds_options(kind, one) and (family is None or one.name != family.tag)
     ]
-    return "\n".join(["| key | takes | default | meaning |", "| --- | --- | --- | --- |", *rows])
+    if family is not None:
+        default = f"`{family.usual}`" if family.usual in _tags(kind) else "needed"
+        values = " or ".join(f'`"{tag}"`' for tag in _tags(kind))
+        rows.insert(0, f"| `{family.tag}` | {values} | {default} | Chooses this table and its keys. |")
+    return "\n".join(["| key | takes | default | meaning |", "| --- | --- | --- | --- |", *rows, *_further(kind)])
 
 
-def _key(one: Field[Any]) -> str:
-    return "further keys" if one.name == "options" else f"`{one.name}`"
+def _holds_options(kind: Any, one: Field[Any]) -> bool:
+    hint = get_type_hints(kind)[one.name]
+    return any(isinstance(inner, type) and issubclass(inner, Options) for inner in (hint, *get_args(hint)))
+
+
+def _further(kind: Any) -> list[str]:
+    """Return a row for each verb whose options are keys of the table."""
+    if kind is study.FitSpec:
+        names = [f'`"{name}"`' for name in ENGINES]
+        rows = [f"| `engine` | {' or '.join(names)} | `{next(iter(ENGINES))}` | How it is fitted. |"]
+        engines = {f'further keys with `engine = "{name}"`': engine for name, engine in ENGINES.items()}
+    else:
+        rows, engines = [], {"further keys": STEPS[kind.kind]} if kind in get_args(study.Step) else {}
+    for what, engine in engines.items():
+        known = ", ".join(f"`{name}`" for name in engine.known)
+        rows.append(f"| {what} |  |  | The options of `scalefit {engine.verb}`: {known}. |")
+    return rows
 
 
 def _takes(kind: Any, one: Field[Any], said: dict[str, tuple[str, str]]) -> str:

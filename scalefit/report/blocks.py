@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from scalefit.plots.style import svg_bytes
 from scalefit.report.text import runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "Block",
+    "Drawing",
     "align_decimals",
     "align_errors",
     "cards",
     "code",
+    "drawing",
     "equations",
     "heading",
+    "name_files",
     "note",
     "paragraph",
     "picture",
@@ -61,9 +69,76 @@ def code(lines: Sequence[str], caption: str = "") -> Block:
     return {"kind": "code", "lines": list(lines), "caption": runs(caption)}
 
 
-def picture(file: str, alt: str, caption: str) -> Block:
-    """Return a figure: a file beside the template, its words for readers who cannot see it, its caption."""
-    return {"kind": "figure", "file": file, "alt": alt, "caption": runs(caption), "floating": True}
+class Drawing(NamedTuple):
+    """A figure with its words.
+
+    Parameters
+    ----------
+    figure : Figure
+        Of matplotlib.
+    caption : str
+        Stands below it.
+    alt : str
+        For screen readers.
+    """
+
+    figure: Figure
+    caption: str
+    alt: str
+
+
+def drawing(axes: Axes, caption: str, alt: str) -> Drawing:
+    """Return the figure that axes belong to, with its words."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return Drawing(figure, caption, alt)
+
+
+def picture(drawn: Drawing, *, floating: bool = False) -> Block:
+    """Return the block of a figure, which carries the picture until :func:`name_files` gives it a file.
+
+    Parameters
+    ----------
+    drawn : Drawing
+        The figure.
+    floating : bool
+        Whether it may move to the top or the foot of a page.
+
+    Returns
+    -------
+    Block
+        For the template.
+    """
+    svg = svg_bytes(drawn.figure).decode()
+    return {"kind": "figure", "svg": svg, "alt": drawn.alt, "caption": runs(drawn.caption), "floating": floating}
+
+
+def name_files(blocks: Sequence[Block], prefix: str) -> tuple[list[Block], dict[str, bytes]]:
+    """Take the pictures out of blocks and give them files.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        As they were written.
+    prefix : str
+        What the names of the files begin with.
+
+    Returns
+    -------
+    blocks : list of Block
+        Each figure with the name of its file.
+    files : dict
+        SVG by file name.
+    """
+    named: list[Block] = []
+    files: dict[str, bytes] = {}
+    for block in blocks:
+        rest = dict(block)
+        if "svg" in rest:
+            rest["file"] = f"{prefix}-{len(files) + 1}.svg"
+            files[rest["file"]] = rest.pop("svg").encode()
+        named.append(rest)
+    return named, files
 
 
 def table(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from scalefit.data.sources import locate
 from scalefit.law.additive import Law
-from scalefit.options import Rows
+from scalefit.options import Question
 from scalefit.problem import build_problem
-from scalefit.report.study import StepSpec, Study
+from scalefit.report.study import CalibrationStep, SensitivityStep, Study
 from scalefit.robustness.variations import read_vary
 
 __all__ = ["MOST_EVALUATIONS", "affordable"]
@@ -29,7 +29,6 @@ CURVED: Final = 20  # evaluations for each pair of parameters, in climbing to th
 PROPOSALS: Final = 5  # for each draw that is kept
 TRUTHS: Final = 4000  # draws from which a calibration takes its truths
 SHIFTED: Final = 4  # cost of a row where rows of one cluster share a shift, which is integrated out
-_ROWS: Final = ("mapping", "derive", "where", "drop_invalid", "drop_highest_loss", "ties", "weights", "cluster")
 
 
 class Affordable(NamedTuple):
@@ -61,7 +60,8 @@ def affordable(study: Study) -> Affordable:
         The steps to leave out, and why.
     """
     spent, dropped, notes = 0.0, set(), []
-    for step in (*study.sensitivity, *study.calibration):
+    steps: list[SensitivityStep | CalibrationStep] = [*study.sensitivity, *study.calibration]
+    for step in steps:
         cost = _evaluations(step, study.path.parent)
         if spent + cost <= MOST_EVALUATIONS:
             spent += cost
@@ -75,24 +75,22 @@ def affordable(study: Study) -> Affordable:
     return Affordable(frozenset(dropped), tuple(notes))
 
 
-def _evaluations(step: StepSpec, folder: Path) -> float:
+def _evaluations(step: SensitivityStep | CalibrationStep, folder: Path) -> float:
     """Estimate how often a step evaluates its law for a row."""
-    options = step.options
-    law = Law.parse(step.law)
-    table = Rows(**{key: options[key] for key in _ROWS if key in options}).read(locate(step.data, folder), law)
-    count = len(build_problem(law, table.frame, cluster=options.get("cluster")).parameters) + 3  # sigma, nu, tau
+    law, cluster = Law.parse(step.law), step.selection.cluster
+    table = step.selection.read(locate(step.data, folder), law)
+    count = len(build_problem(law, table.frame, cluster=cluster).parameters) + 3  # sigma, nu, tau
     each = ROUNDS * max(PER_ROUND, PER_PARAMETER * count) + CURVED * count**2
-    draws = int(options.get("draws", TRUTHS))
-    fits = _choices(options) if step.kind == "sensitivity" else int(options.get("n", 100))
-    total = fits * (each + PROPOSALS * draws)
-    if step.kind == "calibration" and options.get("truth") == "posterior":
+    fits = _choices(step.question) if isinstance(step, SensitivityStep) else step.simulation.n
+    total = fits * (each + PROPOSALS * step.model.draws)
+    if isinstance(step, CalibrationStep) and step.simulation.truth == "posterior":
         total += each + PROPOSALS * TRUTHS
-    return float(total * len(table.frame) * (SHIFTED if options.get("cluster") else 1))
+    return float(total * len(table.frame) * (SHIFTED if cluster else 1))
 
 
-def _choices(options: Any) -> int:
+def _choices(question: Question) -> int:
     """Count the fits of a sensitivity."""
-    if "vary" not in options:
+    if question.vary is None:
         return CHOICES
-    values = [len(one) for one in read_vary(options["vary"]).values()]
-    return prod(1 + one for one in values) if options.get("design") == "grid" else 1 + sum(values)
+    values = [len(one) for one in read_vary(question.vary).values()]
+    return prod(1 + one for one in values) if question.design == "grid" else 1 + sum(values)

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from scalefit.errors import DataError
 from scalefit.files import write_atomically
 from scalefit.progress import Progress
+from scalefit.report.checks import check_study
 from scalefit.report.compile import check_extra, typeset_report
 from scalefit.report.html import html_report
 from scalefit.report.provenance import data_files
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.runners import check_engine
-from scalefit.report.sections import check_study, compose
+from scalefit.report.sections import compose
 from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work

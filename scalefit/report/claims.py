@@ -10,10 +10,10 @@ from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.records import NOT_CONVERGED
-from scalefit.report.blocks import Block, paragraph, table
-from scalefit.report.figures import draw_figure
-from scalefit.report.gallery import Gallery
-from scalefit.report.spec import Claim, Section
+from scalefit.report.blocks import Block, paragraph, picture, table
+from scalefit.report.figures import draw
+from scalefit.report.results import Results
+from scalefit.report.spec import Claim, ClaimsSection
 from scalefit.report.text import fill
 from scalefit.results import Fit
 from scalefit.rounding import as_printed
@@ -24,23 +24,22 @@ __all__ = ["claims_section", "difference_words"]
 NEAR: Final = 0.5  # of a standard error: below it a printed number counts as met
 
 
-def claims_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+def claims_section(section: ClaimsSection, results: Results) -> list[Block]:
     """Write a table of claims: what was printed, what the same data give here, how far apart they are and why.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``claims``.
-    fits : mapping
-        Fits by name.
-    gallery : Gallery
-        Draws the figures, if the section names any.
+    section : ClaimsSection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         How many claims are met in words first, then the table.
     """
+    fits = results.fits
     found = [_row(claim, fits) for claim in section.claims]
     rows = [row for row, _ in found]
     blocks = [paragraph(fill(text, fits)) for text in section.text]
@@ -50,7 +49,8 @@ def claims_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) 
         "refit; where print and refit read the same runs, their errors are not independent."
     )
     blocks.append(table(caption, ["claim", "printed", "refitted", "and why"], rows, align="lrrl", fill=3))
-    return blocks + [draw_figure(gallery, figure, section.fit or next(iter(fits))) for figure in section.figures]
+    default = section.fit or next(iter(fits))
+    return blocks + [picture(draw(figure, results, default), floating=True) for figure in section.figures]
 
 
 def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:

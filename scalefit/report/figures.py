@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import pandas as pd
 
-from scalefit.errors import StudyError, closest
 from scalefit.escape import literal
 from scalefit.names import Key, printed_level, printed_name, split_names
 from scalefit.plots import (
@@ -28,12 +27,28 @@ from scalefit.plots import (
 from scalefit.plots.draws import first_exponent
 from scalefit.plots.style import BLUE, TEAL, as_label, new_panels, panel_title
 from scalefit.problem import label_texts
-from scalefit.report.blocks import Block
-from scalefit.report.gallery import Gallery
+from scalefit.report.blocks import Drawing, drawing
 from scalefit.report.published import printed_number
+from scalefit.report.results import Results
 from scalefit.report.sentences import own_name, role, words
-from scalefit.report.spec import Figure
-from scalefit.report.step_figures import draw_convergence, draw_losses, draw_map, draw_slopes, draw_width_terms
+from scalefit.report.spec import (
+    ConvergenceFigure,
+    DensitiesFigure,
+    DistributionsFigure,
+    Figure,
+    FitFigure,
+    ForestFigure,
+    JointFigure,
+    PairsFigure,
+    PoolingFigure,
+    PredictiveFigure,
+    PriorsFigure,
+    ResidualsFigure,
+    SweepFigure,
+    TermsFigure,
+    WidthTermsFigure,
+)
+from scalefit.report.step_figures import draw_sweeps, draw_width_terms
 from scalefit.report.text import join
 from scalefit.results import Fit, PosteriorFit
 from scalefit.rounding import plus_minus, rounded
@@ -42,53 +57,83 @@ from scalefit.summary import estimate_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FIGURES", "POSTERIOR_FIGURES", "TOY_FIGURES", "draw_figure"]
+__all__ = ["draw"]
 
 _PER_ROW = 3
 _CHOICES = "by choice of rows, errors and groups"
+_OneFit: TypeAlias = (
+    FitFigure | TermsFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure | PredictiveFigure
+    | PoolingFigure
+)  # fmt: skip
 
 
-Drawn = tuple["Axes", str, str]
-
-
-def draw_figure(gallery: Gallery, spec: Figure, default_fit: str) -> Block:
-    """Draw one figure and return its block.
+def draw(figure: Figure, results: Results, default: str) -> Drawing:
+    """Draw a figure.
 
     Parameters
     ----------
-    gallery : Gallery
-        The results; it keeps the file.
-    spec : Figure
+    figure : Figure
         What to draw.
-    default_fit : str
+    results : Results
+        The fits and steps of the study.
+    default : str
         The fit when the figure names none.
 
     Returns
     -------
-    Block
-        For the template.
+    Drawing
+        The figure with its caption and its words for screen readers.
 
     Raises
     ------
     StudyError
-        For an unknown kind.
+        When a paper has no number for the parameter, or a sweep has no result.
     """
-    if spec.kind not in FIGURES:
-        raise StudyError(f"there is no figure {spec.kind!r}; {closest(spec.kind, FIGURES)}")
-    axes, caption, alt = FIGURES[spec.kind](gallery, spec, spec.fit or default_fit)
-    return gallery.keep(axes, caption, alt)
+    match figure:
+        case SweepFigure() | ConvergenceFigure():
+            return draw_sweeps(figure, results.steps)
+        case WidthTermsFigure():
+            return draw_width_terms(figure, results)
+        case ForestFigure():
+            return _forest(figure, results.by_label(figure.fits or (figure.fit or default,)))
+        case DistributionsFigure():
+            return _distributions(figure, results.by_label(figure.fits or (figure.fit or default,)))
+        case DensitiesFigure():
+            return _densities(figure, results.by_label(figure.fits or (figure.fit or default,)))
+        case _:
+            return _of_one_fit(figure, results, figure.fit or default)
 
 
-def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+def _of_one_fit(figure: _OneFit, results: Results, name: str) -> Drawing:
+    fit, label = results.fits[name], results.labels[name]
+    match figure:
+        case TermsFigure():
+            return _terms(fit, figure.height)
+        case ResidualsFigure():
+            return _residuals(figure, fit, label, results.left_out(name))
+        case PairsFigure():
+            return _pairs(figure, fit, label)
+        case JointFigure():
+            return _joint(figure, fit, label)
+        case PriorsFigure():
+            return _priors(figure, fit, label)
+        case PredictiveFigure():
+            return _predictive(figure, fit, label)
+        case PoolingFigure():
+            return _pooling(figure, fit, label)
+        case FitFigure():
+            return _observed(fit) if figure.kind == "observed" else _optima(fit, label)
+
+
+def _terms(fit: Fit, height: float) -> Drawing:
     """Draw each term with the rest removed; by level of the first group when the floor has levels."""
-    fit = gallery.fits[name]
     variables = list(fit.law.variables)
     panels: list[tuple[str, Mapping[str, str] | None, str]] = [(v, None, "") for v in variables]
     if fit.law.groups and len(variables) == 1:
         column = fit.law.groups[0]
         levels = list(dict.fromkeys(label_texts(fit.rows, column)))
         panels = [(variables[0], {column: level}, level) for level in levels]
-    axes = _panels(len(panels), height=spec.height or (45 if len(panels) > 3 else 60), per_row=4)
+    axes = _panels(len(panels), height=height or (45 if len(panels) > 3 else 60), per_row=4)
     for ax, (variable, only, title) in zip(axes, panels, strict=True):
         term(fit, variable=variable, only=only, ax=ax)
         panel_title(ax, title)
@@ -102,13 +147,11 @@ def _terms(gallery: Gallery, spec: Figure, name: str) -> Drawn:
         "where a power law is a straight line. Points are rows, lines are the fit."
     )
     alt = f"Log-log panels along {join(variables)}. Points follow straight falling lines: {join(slopes)}."
-    return axes[0], caption, alt
+    return drawing(axes[0], caption, alt)
 
 
-def _residuals(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _residuals(spec: ResidualsFigure, fit: Fit, label: str, out: pd.DataFrame) -> Drawing:
     columns = list(spec.against) or [*fit.law.variables, *fit.law.groups]
-    out = gallery.left_out(name)
     has_out = bool(len(out)) and all(
         set(label_texts(out, group)) <= set(label_texts(fit.rows, group)) for group in fit.law.groups
     )
@@ -116,21 +159,19 @@ def _residuals(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     for ax, column in zip(axes, columns, strict=True):
         residuals(fit, against=column, left_out=out if has_out else None, ax=ax)
     shown = join([words(column) for column in columns])
-    caption = f"Where the fit misses: residuals of “{gallery.labels[name]}” against {shown}."
+    caption = f"Where the fit misses: residuals of “{label}” against {shown}."
     caption += " Rings are medians; where they leave the line, the law misses."
     if has_out:
         caption += " Gold: rows left out, as triangles where they lie beyond the axis."
     largest = rounded(float(np.abs(fit.residuals()).max()))
     alt = f"Residuals against {join(columns)}, scattered about zero; the largest is {largest} in size."
-    return axes[0], caption, alt
+    return drawing(axes[0], caption, alt)
 
 
-def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _pairs(spec: PairsFigure, fit: Fit, label: str) -> Drawing:
     references = {spec.parameter: spec.reference} if spec.parameter and spec.reference is not None else None
     axes = pairs(fit, names=spec.names or None, references=references)
     count = 0 if fit.uncertainty.draws is None else len(fit.uncertainty.draws)
-    label = gallery.labels[name]
     if not isinstance(fit, PosteriorFit):
         resampled = f"levels of {literal(fit.selection.cluster)}" if fit.selection.cluster else "rows"
         caption = (
@@ -146,12 +187,11 @@ def _pairs(gallery: Gallery, spec: Figure, name: str) -> Drawn:
         alt = f"Contours of the posterior; {len(axes)} pairs of parameters of {fit.law}."
     if references:
         caption += f" Red: {literal(spec.words) or rounded(spec.reference or 0.0)}."
-    return axes[0], caption, alt
+    return drawing(axes[0], caption, alt)
 
 
-def _forest(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fits = gallery.chosen(spec, name)
-    names = _parameter(spec)
+def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
+    names = split_names(spec.parameter)
     one = next(iter(fits.values()))
     own = {label: own_name(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
@@ -165,11 +205,10 @@ def _forest(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     if printed:
         caption += " Grey: printed values ± one standard error."
     said = "; ".join(_said(label, fit, own[label]) for label, fit in fits.items())
-    return ax, caption, f"Estimates with intervals beside each other: {said}."
+    return drawing(ax, caption, f"Estimates with intervals beside each other: {said}.")
 
 
-def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fits = gallery.chosen(spec, name)
+def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
     axes = _panels(len(fits), height=spec.height or 55, per_row=_PER_ROW)
     said: list[str] = []
     quantities: list[str] = []
@@ -184,13 +223,12 @@ def _densities(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     quantity = join(list(dict.fromkeys(quantities)))
     kinds = _kinds_of(fits)
     caption = f"{kinds} of the {quantity}, {level} intervals shaded, estimates dashed."
-    return axes[0], caption, f"{kinds}: {'; '.join(said)}."
+    return drawing(axes[0], caption, f"{kinds}: {'; '.join(said)}.")
 
 
-def _distributions(gallery: Gallery, spec: Figure, name: str) -> Drawn:
+def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawing:
     """Draw several fits' distributions of one parameter over each other."""
-    fits = gallery.chosen(spec, name)
-    names = _parameter(spec)
+    names = split_names(spec.parameter)
     own = {label: own_name(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
     ax = densities(
@@ -200,94 +238,66 @@ def _distributions(gallery: Gallery, spec: Figure, name: str) -> Drawn:
     )  # fmt: skip
     one = next(iter(fits.values()))
     caption = f"{_kinds_of(fits)} of the {role(one, own_name(one, names))}, all of the same area."
-    return ax, caption, f"{caption} {'; '.join(_said(label, fit, own[label]) for label, fit in fits.items())}."
+    return drawing(ax, caption, f"{caption} {'; '.join(_said(label, fit, own[label]) for label, fit in fits.items())}.")
 
 
-def _joint(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _joint(spec: JointFigure, fit: Fit, label: str) -> Drawing:
     references = {spec.parameter: spec.reference} if spec.parameter and spec.reference is not None else None
     axes = joint(fit, names=spec.parameters or None, references=references)
-    caption = f"Joint posterior of “{gallery.labels[name]}”."
+    caption = f"Joint posterior of “{label}”."
     if references:
         caption += f" Red: {literal(spec.words) or rounded(spec.reference or 0.0)}."
-    return axes[0], caption, f"Contours of the joint posterior of parameters of {fit.law}, in a triangle of panels."
+    return drawing(
+        axes[0], caption, f"Contours of the joint posterior of parameters of {fit.law}, in a triangle of panels."
+    )
 
 
-def _priors(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _priors(spec: PriorsFigure, fit: Fit, label: str) -> Drawing:
     axes = prior_posterior(fit, names=spec.parameters or None)
     caption = (
-        f"Posterior (blue) of each parameter of “{gallery.labels[name]}” over its prior (grey): where they are alike, "
+        f"Posterior (blue) of each parameter of “{label}” over its prior (grey): where they are alike, "
         "the data said little."
     )
     said = "; ".join(
         f"{printed_name(*key)} ~ {prior}"
         for key, prior in (fit.posterior.priors if isinstance(fit, PosteriorFit) else ())
     )
-    return axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}."
+    return drawing(axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}.")
 
 
-def _predictive(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _predictive(spec: PredictiveFigure, fit: Fit, label: str) -> Drawing:
     axes = posterior_predictive(fit, against=spec.against[0] if spec.against else None)
-    caption = (
-        f"Would the model of “{gallery.labels[name]}” make data like these? Blue where it stays inside the bands: yes."
+    caption = f"Would the model of “{label}” make data like these? Blue where it stays inside the bands: yes."
+    return drawing(
+        axes[0], caption, "Residuals, residuals along a column, and quantiles, against bands of replicated data."
     )
-    return axes[0], caption, "Residuals, residuals along a column, and quantiles, against bands of replicated data."
 
 
-def _pooling(gallery: Gallery, spec: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _pooling(spec: PoolingFigure, fit: Fit, label: str) -> Drawing:
     parameter = spec.parameter or None
     ax = pooling(fit, name=parameter, reference=spec.reference, words=spec.words)
     shared = next(one for one in fit.parameters if one.kind == "common")
-    caption = f"The {role(fit, shared.key)} of each group, drawn from a common distribution (“{gallery.labels[name]}”)."
+    caption = f"The {role(fit, shared.key)} of each group, drawn from a common distribution (“{label}”)."
     said = "; ".join(
         f"{printed_level(one.level, ', ')} {estimate_text(fit[one.key], alone=False)}"
         for one in fit.parameters if one.coef.name == shared.coef.name and one.level
     )  # fmt: skip
-    return ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.key).strip()}."
+    return drawing(
+        ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.key).strip()}."
+    )
 
 
-def _observed(gallery: Gallery, _: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _observed(fit: Fit) -> Drawing:
     ax = new_panels(1, 1, width=100, height=70)[0]
     observed_predicted(fit, ax=ax)
     caption = f"Observed against predicted {fit.law.response}; the line is equality."
-    return ax, caption, f"Points of observed against predicted {fit.law.response} along the diagonal."
+    return drawing(ax, caption, f"Points of observed against predicted {fit.law.response} along the diagonal.")
 
 
-def _optima(gallery: Gallery, _: Figure, name: str) -> Drawn:
-    fit = gallery.fits[name]
+def _optima(fit: Fit, label: str) -> Drawing:
     ax = optima(fit, ax=new_panels(1, 1, width=110, height=12 + 5.5 * len(fit.optima))[0])
-    caption = f"Local optima of “{gallery.labels[name]}” and how many starts ended at each."
-    return ax, caption, f"{len(fit.optima)} local optima by their excess over the best objective."
-
-
-FIGURES: Mapping[str, Callable[[Gallery, Figure, str], Drawn]] = MappingProxyType(
-    {
-        "densities": _densities,
-        "distributions": _distributions,
-        "forest": _forest,
-        "joint": _joint,
-        "observed": _observed,
-        "optima": _optima,
-        "pairs": _pairs,
-        "pooling": _pooling,
-        "predictive": _predictive,
-        "priors": _priors,
-        "residuals": _residuals,
-        "terms": _terms,
-        "toy_convergence": draw_convergence,
-        "toy_losses": draw_losses,
-        "toy_map": draw_map,
-        "toy_slopes": draw_slopes,
-        "width_terms": draw_width_terms,
-    }
-)
-
-POSTERIOR_FIGURES = frozenset({"joint", "pooling", "predictive", "priors"})
-TOY_FIGURES = frozenset({"toy_convergence", "toy_losses", "toy_map", "toy_slopes"})
+    caption = f"Local optima of “{label}” and how many starts ended at each."
+    return drawing(ax, caption, f"{len(fit.optima)} local optima by their excess over the best objective.")
 
 
 def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
@@ -298,12 +308,6 @@ def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
     for spare in axes[count:]:
         spare.remove()
     return axes[:count]
-
-
-def _parameter(spec: Figure) -> tuple[str, ...]:
-    if not spec.parameter:
-        raise StudyError(f'a figure of kind {spec.kind!r} needs a parameter, such as parameter = "alpha"')
-    return split_names(spec.parameter)
 
 
 def _kinds_of(fits: Mapping[str, Fit]) -> str:

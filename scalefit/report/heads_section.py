@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,12 @@ from scalefit.models.theory import FAMILY, Superposition
 from scalefit.models.words import regime
 from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
-from scalefit.report.blocks import Block, align_decimals, align_errors, note, paragraph, table
-from scalefit.report.gallery import Gallery
+from scalefit.report.blocks import Block, align_decimals, align_errors, drawing, note, paragraph, picture, table
+from scalefit.report.results import Results
 from scalefit.report.sentences import capital
-from scalefit.report.spec import Section
+from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
 from scalefit.report.text import fill
-from scalefit.results import Fit
 from scalefit.rounding import plus_minus, rounded
 
 __all__ = ["heads_section"]
@@ -28,36 +27,34 @@ __all__ = ["heads_section"]
 PUBLISHED = "llm_heads"
 
 
-def heads_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+def heads_section(section: HeadsSection, results: Results) -> list[Block]:
     """Write what tables of output heads say of superposition.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``heads``.
-    fits : mapping
-        Fits by name, for the text.
-    gallery : Gallery
-        Has the steps and keeps the figures.
+    section : HeadsSection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         For each step its verdict, overlaps against width, norms and eigenvalues where they were measured, a table.
     """
-    blocks = [paragraph(fill(text, fits)) for text in section.text]
+    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     for name in section.steps:
-        found, label = gallery.steps[name], gallery.labels[name]
+        found, label = results.steps[name], results.labels[name]
         if isinstance(found, StepFailed):
             blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
         elif isinstance(found, HeadsResult):
             blocks.append(paragraph(f"**{capital(label)}.** {literal(' '.join(found.test.verdict))}"))
-            blocks += [_overlaps(found, gallery)]
-            blocks += [_norms(found.heads, gallery), _measured(found.heads)] if found.heads else [_families(found.test)]
+            blocks += [_overlaps(found)]
+            blocks += [_norms(found.heads), _measured(found.heads)] if found.heads else [_families(found.test)]
     return blocks
 
 
-def _overlaps(found: HeadsResult, gallery: Gallery) -> Block:
+def _overlaps(found: HeadsResult) -> Block:
     """Draw overlaps against width: measured heads as arrows, with the published points behind them."""
     test = found.test
     if found.heads:
@@ -73,10 +70,10 @@ def _overlaps(found: HeadsResult, gallery: Gallery) -> Block:
     caption += "Red: random directions (dashed), and the Welch bound, below which no directions can be."
     times = test.rows[test.overlap] * test.rows["width"]
     alt = f"{len(times)} heads, {rounded(times.min(), 0.1)} to {rounded(times.max(), 1.0)} times above the line of 1/m."
-    return gallery.keep(ax, caption, alt) | {"floating": False}
+    return picture(drawing(ax, caption, alt))
 
 
-def _norms(heads: Sequence[HeadMeasurement], gallery: Gallery) -> Block:
+def _norms(heads: Sequence[HeadMeasurement]) -> Block:
     """Draw the norms of the rows, and eigenvalues where they were computed."""
     with_spectrum = any(one.spectrum for one in heads)
     panels = new_panels(1, 1 + with_spectrum, height=58.0)
@@ -86,7 +83,7 @@ def _norms(heads: Sequence[HeadMeasurement], gallery: Gallery) -> Block:
     caption = "Norms of the rows of each head over their mean, the widest head darkest"
     caption += "; right: eigenvalues of the effective directions." if with_spectrum else "."
     alt = "; ".join(f"{literal(one.run)}: norms vary by {one.norm_cv:.2f} of their mean" for one in heads)
-    return gallery.keep(panels[0], caption, alt) | {"floating": False}
+    return picture(drawing(panels[0], caption, alt))
 
 
 def _measured(heads: Sequence[HeadMeasurement]) -> Block:

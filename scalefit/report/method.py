@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scalefit.report.blocks import Block, code, heading, paragraph
-from scalefit.report.gallery import Gallery
 from scalefit.report.posterior_tables import priors_table, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
+from scalefit.report.results import Results
 from scalefit.report.runners import command
 from scalefit.report.steps import step_command
 from scalefit.report.study import Study
@@ -19,27 +19,25 @@ from scalefit.results import Fit, PosteriorFit
 __all__ = ["method_blocks"]
 
 
-def method_blocks(study: Study, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+def method_blocks(study: Study, results: Results) -> list[Block]:
     """Write data and method.
 
     Parameters
     ----------
     study : Study
         The study.
-    fits : mapping
-        Its fits by name.
-    gallery : Gallery
-        For the labels.
+    results : Results
+        Its fits and their labels.
 
     Returns
     -------
     list of Block
         Methods, hashes of the tables, how posteriors were sampled, priors, optima, commands.
     """
-    named = {gallery.labels[one.name]: fits[one.name] for one in study.fit}
+    named = results.by_label(one.name for one in study.fit)
     squares = {label: fit for label, fit in named.items() if not isinstance(fit, PosteriorFit)}
     posteriors = {label: fit for label, fit in named.items() if isinstance(fit, PosteriorFit)}
-    seeds = join(sorted({str(fit.seed) for fit in fits.values()}))
+    seeds = join(sorted({str(fit.seed) for fit in named.values()}))
     sampled = {fit.posterior.path for fit in posteriors.values() if isinstance(fit, PosteriorFit)}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "

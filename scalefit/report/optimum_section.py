@@ -29,11 +29,11 @@ from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
-from scalefit.report.blocks import Block, note, paragraph, table
-from scalefit.report.gallery import Gallery
+from scalefit.report.blocks import Block, Drawing, drawing, note, paragraph, picture, table
 from scalefit.report.published import published_point
+from scalefit.report.results import Results
 from scalefit.report.sentences import capital, words
-from scalefit.report.spec import Section
+from scalefit.report.spec import OptimumSection
 from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
 from scalefit.report.text import fill, join
@@ -48,34 +48,33 @@ _HEADS: Final = {RATIO: "tokens per parameter", EXCESS: "loss above floor"}
 _CLOSE: Final = 1.25  # factor within which choices are called alike
 
 
-def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> list[Block]:
+def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     """Write how compute is spent best by the main fit, by its alternatives, and by printed numbers.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``optimum``; ``cost`` and ``compute`` are those of :func:`scalefit.optimum`.
-    fits : mapping
-        Fits by name.
-    gallery : Gallery
-        Keeps the figure.
+    section : OptimumSection
+        What to write; ``cost`` and ``compute`` are those of :func:`scalefit.optimum`.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         Words, the budgets, the powers of compute, the frontier; a note in place of all where there is no optimum.
     """
+    fits, labels = results.fits, results.labels
     text = [paragraph(fill(one, fits)) for one in section.text]
-    answering = stand_in(section.fit, fits, gallery.specs)
-    if not answering.identified and gallery.specs[section.fit].instead:
-        asked = gallery.labels[section.fit]
+    answering = stand_in(section.fit, fits, results.specs)
+    if not answering.identified and results.specs[section.fit].instead:
+        asked = labels[section.fit]
         told = f"The best use of compute is left out because the fit “{asked}”, on which it rests, has no answer from"
         return [note(f"{told} these rows: it is {fits[section.fit].status}."), *text]
     if answering.reason:
-        text = [note(f"The fit is “{gallery.labels[answering.name]}”. {answering.reason}"), *text]
+        text = [note(f"The fit is “{labels[answering.name]}”. {answering.reason}"), *text]
         section = replace(section, fit=answering.name)
-    found, missing = _optima(section, fits, gallery)
-    label = gallery.labels[section.fit]
+    found, missing = _optima(section, results)
+    label = labels[section.fit]
     notes = [note(*missing)] if missing else []
     if label not in found:
         return notes + text
@@ -88,16 +87,17 @@ def optimum_section(section: Section, fits: Mapping[str, Fit], gallery: Gallery)
     blocks.append(_budgets_table(label, main))
     if others or section.published:
         blocks.append(_powers_table(found, printed, unread))
-    return [*blocks, _figure(label, found, printed, gallery)]
+    return [*blocks, picture(_frontier(label, found, printed))]
 
 
-def _optima(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> tuple[dict[str, Optimum], list[str]]:
+def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimum], list[str]]:
     """Minimise every fit; those without an optimum are named with the reason."""
     found, missing = {}, []
     for name in (section.fit, *section.alternatives):
-        label, cost = gallery.labels[name], _cost(section, fits[name].law, name)
+        label, fit = results.labels[name], results.fits[name]
+        cost = _cost(section, fit.law, name)
         try:
-            one = optimum(fits[name], compute=section.compute or None, cost=cost, label=label)
+            one = optimum(fit, compute=section.compute or None, cost=cost, label=label)
         except DataError as error:
             missing.append(f"“{label}” has no best use of compute: {literal(str(error))}.")
             continue
@@ -108,14 +108,14 @@ def _optima(section: Section, fits: Mapping[str, Fit], gallery: Gallery) -> tupl
     return found, missing
 
 
-def _cost(section: Section, law: Law, name: str) -> Cost:
+def _cost(section: OptimumSection, law: Law, name: str) -> Cost:
     """Return the cost of the study; the natural one for its default, and for alternatives in other columns."""
     given = Cost.parse(section.cost)
     other = section.cost == BY_SIZE or (name != section.fit and set(given.columns) != set(law.variables))
     return natural_cost(law) if other else given
 
 
-def _printed(section: Section, fit: Fit, main: Optimum) -> tuple[dict[str, Optimum], list[str]]:
+def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str, Optimum], list[str]]:
     """Minimise the law with printed numbers, where a paper prints all."""
     found, unread = {}, []
     for paper in section.published:
@@ -256,7 +256,7 @@ def _powers_table(found: Optima, printed: Optima, unread: list[str]) -> Block:
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
 
 
-def _figure(label: str, found: Optima, printed: Optima, gallery: Gallery) -> Block:
+def _frontier(label: str, found: Optima, printed: Optima) -> Drawing:
     main = found[label]
     axes = frontier(found, printed=printed)
     first = axes[0] if isinstance(axes, tuple) else axes
@@ -277,7 +277,7 @@ def _figure(label: str, found: Optima, printed: Optima, gallery: Gallery) -> Blo
         for one_label, one in {**found, **printed}.items() if shown in one.columns
     )  # fmt: skip
     alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {told}."
-    return gallery.keep(first, caption, alt) | {"floating": False}
+    return drawing(first, caption, alt)
 
 
 def _meaning(found: Optimum) -> str:

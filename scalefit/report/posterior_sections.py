@@ -10,13 +10,19 @@ from scalefit.escape import literal
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
-from scalefit.report.blocks import Block, note, paragraph
-from scalefit.report.figures import draw_figure
-from scalefit.report.gallery import Gallery
+from scalefit.report.blocks import Block, note, paragraph, picture
+from scalefit.report.figures import draw
 from scalefit.report.posterior_words import Question, rule_words
 from scalefit.report.published import printed_number
+from scalefit.report.results import Results
 from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
-from scalefit.report.spec import Figure, Section
+from scalefit.report.spec import (
+    ComparisonSection,
+    ForestFigure,
+    PosteriorSection,
+    PredictiveFigure,
+    with_words,
+)
 from scalefit.report.text import fill
 from scalefit.results import Fit
 
@@ -25,23 +31,22 @@ __all__ = ["comparison_section", "posterior_section"]
 Fits = Mapping[str, Fit]
 
 
-def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+def posterior_section(section: PosteriorSection, results: Results) -> list[Block]:
     """Write a posterior: how good its draws are, its numbers with their priors, what they settle, rival laws.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``posterior``.
-    fits : mapping
-        Fits by name.
-    gallery : Gallery
-        Draws the figures.
+    section : PosteriorSection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         Without numbers when the draws do not represent the posterior.
     """
+    fits, labels = results.fits, results.labels
     fit = fits[section.fit]
     text = [paragraph(fill(one, fits)) for one in section.text]
     status = say.posterior_status(fit)
@@ -52,9 +57,9 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
         return blocks + text
     question = Question.ask(section.parameter, section.reference, section.within)
     blocks += [tables.posterior_table(fit), *text]
-    blocks += _tested(gallery.labels[section.fit], fit, question)
+    blocks += _tested(labels[section.fit], fit, question)
     if section.alternatives:
-        family = {gallery.labels[name]: fits[name] for name in (section.fit, *section.alternatives)}
+        family = results.by_label((section.fit, *section.alternatives))
         others = {label: one for label, one in list(family.items())[1:] if one.status != NOT_CONVERGED}
         name = (
             own_name(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
@@ -62,22 +67,20 @@ def posterior_section(section: Section, fits: Fits, gallery: Gallery) -> list[Bl
         blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit else ""))
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
-        blocks += _ranked({gallery.labels[name]: fits[name] for name in section.laws}, section)
-    figures = section.figures or (Figure("predictive"),)
-    return blocks + [draw_figure(gallery, figure, section.fit) | {"floating": False} for figure in figures]
+        blocks += _ranked(results.by_label(section.laws), section)
+    figures = [with_words(one, section.words) for one in section.figures or (PredictiveFigure(),)]
+    return blocks + [picture(draw(figure, results, section.fit)) for figure in figures]
 
 
-def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+def comparison_section(section: ComparisonSection, results: Results) -> list[Block]:
     """Write what several fits and printed numbers say of one parameter, and whether they agree.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``comparison``.
-    fits : mapping
-        Fits by name.
-    gallery : Gallery
-        Draws the figures; a forest when the section names none.
+    section : ComparisonSection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
         Agreement in words first, then the sources.
     """
     question = Question.ask(section.parameter, section.reference, section.within)
-    chosen = {gallery.labels[name]: fits[name] for name in section.fits}
+    fits, chosen = results.fits, results.by_label(section.fits)
     usable = {label: fit for label, fit in chosen.items() if fit.status != NOT_CONVERGED}
     failed = [
         f"“{label}” has no answer: {literal(fit.message)}" for label, fit in chosen.items() if label not in usable
@@ -99,12 +102,12 @@ def comparison_section(section: Section, fits: Fits, gallery: Gallery) -> list[B
     blocks.append(paragraph(say.agreement_sentence(found), counted))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
     shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
-    forest = Figure(
-        "forest", fits=shown, parameter=section.parameter, published=section.published, reference=section.reference,
+    forest = ForestFigure(
+        fits=shown, parameter=section.parameter, published=section.published, reference=section.reference,
         words=section.words,
     )  # fmt: skip
     figures = section.figures or (forest,)
-    blocks += [draw_figure(gallery, figure, shown[0]) | {"floating": False} for figure in figures]
+    blocks += [picture(draw(figure, results, shown[0])) for figure in figures]
     return [*blocks, tables.sources_table(found)]
 
 
@@ -129,7 +132,7 @@ def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
     return blocks
 
 
-def _ranked(fits: Fits, section: Section) -> list[Block]:
+def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
     """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
     found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)

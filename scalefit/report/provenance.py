@@ -42,8 +42,10 @@ class DataFile:
 
 def data_files(study: Study) -> list[DataFile]:
     """Return each table that the study uses, once, in order."""
-    names = [one.data for one in study.fit] + [one.grid or one.data for one in study.steps]
-    names += [one.losses for one in study.steps if one.losses]
+    names = [one.data for one in study.fit]
+    names += [one.data for one in study.sensitivity] + [one.data for one in study.calibration]
+    names += [one.grid or one.data for one in study.toy] + [one.data for one in study.heads]
+    names += [one.losses for one in study.heads if one.losses]
     return [_data_file(study, name) for name in dict.fromkeys(names)]
 
 

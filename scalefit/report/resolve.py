@@ -6,17 +6,29 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from scalefit.report.budget import affordable
 from scalefit.report.provenance import data_files
 from scalefit.report.runners import ENGINES, Engine
-from scalefit.report.spec import Figure
+from scalefit.report.spec import LEAST_SQUARES, Figure, Section, family_of, mentions
 from scalefit.report.steps import STEPS
-from scalefit.report.study import FitSpec, StepSpec, Study, as_plain
+from scalefit.report.study import (
+    CalibrationStep,
+    FitSpec,
+    SensitivityStep,
+    Step,
+    Study,
+    as_plain,
+    option_fields,
+    options_of,
+)
 from scalefit.version import __version__
 
 __all__ = ["drafted", "resolved_hash", "resolved_text"]
+
+PartT = TypeVar("PartT", Section, Figure)
+SpecT = TypeVar("SpecT", FitSpec, SensitivityStep, CalibrationStep)
 
 _MOST: Final[Mapping[str, int]] = MappingProxyType({"bootstrap": 200, "draws": 1000, "n": 10})  # in a draft
 
@@ -36,27 +48,22 @@ def drafted(study: Study) -> Study:
     """
     study = replace(
         study,
-        fit=tuple(replace(one, options=_fewer(one.options, ENGINES[one.engine])) for one in study.fit),
-        sensitivity=_fewer_in(study.sensitivity),
-        calibration=_fewer_in(study.calibration),
+        fit=tuple(map(_fewer, study.fit)),
+        sensitivity=tuple(map(_fewer, study.sensitivity)),
+        calibration=tuple(map(_fewer, study.calibration)),
     )
     trained = {one.name for one in study.toy if one.grid}
     dropped, notes = affordable(study)
     out = trained | dropped
-    sections = []
-    for one in study.section:
-        steps = tuple(name for name in one.steps if name not in out)
-        figures = tuple(_without(figure, out) for figure in one.figures)
-        kept = tuple(figure for figure in figures if figure is not None)
-        if steps or not one.steps:
-            sections.append(replace(one, steps=steps, figures=kept))
+    sections = (_without(one, out) for one in study.section)
     toys = (f"A draft trains no toy models: {', '.join(sorted(trained))}.",) if trained else ()
     return replace(
         study,
         sensitivity=tuple(one for one in study.sensitivity if one.name not in out),
         calibration=tuple(one for one in study.calibration if one.name not in out),
         toy=tuple(one for one in study.toy if one.name not in out),
-        section=tuple(sections),
+        section=tuple(one for one in sections if one is not None),
+        front=replace(study.front, figure=_without(study.front.figure, out) if study.front.figure else None),
         left_out=(*study.left_out, *toys, *notes),
         draft=True,
     )
@@ -79,10 +86,9 @@ def resolved_text(study: Study) -> str:
 
     table = {key: value for key, value in _told(study).items() if key not in ("path", "draft", "fit", *STEPS)}
     table["fit"] = [_spec(one, ENGINES[one.engine]) for one in study.fit]
-    for kind, step in STEPS.items():
-        found = [_spec(one, step.engine) for one in study.steps if one.kind == kind]
-        if found:
-            table[kind] = [{key: value for key, value in one.items() if key != "kind"} for one in found]
+    for kind, engine in STEPS.items():
+        found = [_spec(one, engine) for one in study.steps if one.kind == kind]
+        table |= {kind: found} if found else {}
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
     lead = [f"# Every choice of the study, as scalefit {__version__} read it. Tables:", *hashes]
     return "\n".join([*lead, "", tomli_w.dumps(_without_none(table))])
@@ -93,38 +99,45 @@ def resolved_hash(study: Study) -> str:
     return sha256(resolved_text(study).encode()).hexdigest()
 
 
-def _fewer_in(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
-    return tuple(replace(one, options=_fewer(one.options, STEPS[one.kind].engine)) for one in steps)
+def _without(part: PartT, out: set[str]) -> PartT | None:
+    """Return a section or a figure without steps that a draft does not have; None when nothing is left of it."""
+    named = [one.name for one in mentions(part) if one.refers.to == "step"]
+    kept = tuple(name for name in named if name not in out)
+    if named and not kept:
+        return None
+    changed: dict[str, Any] = {"steps": kept} if named else {}
+    inner = [_without(one, out) for one in getattr(part, "figures", ())]
+    changed |= {"figures": tuple(one for one in inner if one is not None)} if inner else {}
+    return replace(part, **changed)
 
 
-def _without(figure: Figure, trained: set[str]) -> Figure | None:
-    """Return a figure without the sweeps that a draft does not train; None when nothing is left of it."""
-    steps = tuple(name for name in figure.steps if name not in trained)
-    return replace(figure, steps=steps) if steps or not figure.steps else None
-
-
-def _fewer(options: Mapping[str, Any], engine: Engine) -> Mapping[str, Any]:
+def _fewer(spec: SpecT) -> SpecT:
     """Cap the draws of one fit or step, and keep to importance sampling."""
-    known = engine.known
-    capped = {key: min(int(options.get(key, known[key].default)), most) for key, most in _MOST.items() if key in known}
-    return MappingProxyType({**options, **capped, **({"path": "fast"} if "path" in known else {})})
+    changed = {}
+    for name in option_fields(type(spec)).values():
+        value = getattr(spec, name)
+        capped = {key: min(getattr(value, key), most) for key, most in _MOST.items() if hasattr(value, key)}
+        changed[name] = replace(value, **capped, **({"path": "fast"} if hasattr(value, "path") else {}))
+    return replace(spec, **changed)
 
 
-def _spec(spec: FitSpec | StepSpec, engine: Engine) -> dict[str, Any]:
+def _spec(spec: FitSpec | Step, engine: Engine) -> dict[str, Any]:
     """Return a fit or step with the default of every keyword that it does not set."""
-    given = {name: one.default for name, one in engine.known.items() if one.default is not MISSING}
-    own = {key: value for key, value in _told(spec).items() if key != "options"}
-    plain: dict[str, Any] = as_plain({**given, **spec.options})
+    options = option_fields(type(spec)).values()
+    own = {key: value for key, value in _told(spec).items() if key not in options}
+    own |= {"engine": spec.engine} if isinstance(spec, FitSpec) and spec.engine != LEAST_SQUARES else {}
+    plain: dict[str, Any] = as_plain(engine.write(options_of(spec)))
     return own | plain
 
 
 def _told(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that are not their defaults, and those of the dataclasses in them."""
     out = {}
+    family = family_of(type(value))
     for one in fields(value):
         found = getattr(value, one.name)
         default = one.default_factory() if one.default_factory is not MISSING else one.default
-        if found == default:
+        if found == default and not (family and one.name == family.tag):  # which says what the others mean
             continue
         out[one.name] = _plain_told(found)
     return out

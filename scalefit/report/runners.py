@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -14,18 +14,18 @@ from types import MappingProxyType
 from typing import Any
 
 from scalefit.data.sources import locate
-from scalefit.errors import MissingExtra
+from scalefit.errors import DataError, MissingExtra
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
-from scalefit.options import FIT, Jobs, Part
+from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
 from scalefit.options import command as option_words
 from scalefit.options.base import Described, type_fault
 from scalefit.posterior import bayes
 from scalefit.posterior.defaults import extra_parameters
 from scalefit.posterior.pooling import apply_pool
 from scalefit.progress import Progress
-from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec
+from scalefit.report.study import BAYES, LEAST_SQUARES, FitSpec, options_of
 from scalefit.results import Fit
 
 __all__ = [
@@ -69,15 +69,50 @@ class Engine:
     @property
     def known(self) -> dict[str, Described]:
         """The keys of a fit or step by name; where jobs run and are kept is not for a study to say."""
-        return {name: one for each in self.parts if each.kind is not Jobs for name, one in each.described().items()}
+        return {name: one for each in self._own for name, one in each.described().items()}
 
-    def type_fault(self, options: Mapping[str, Any]) -> str:
-        """Say which value has another type than its key needs; empty when none has."""
-        for name, value in options.items():
+    def read(self, keys: Mapping[str, Any]) -> tuple[Options, ...]:
+        """Make options of the keys of a fit or a step.
+
+        Parameters
+        ----------
+        keys : mapping
+            Those of :attr:`known` that it sets.
+
+        Returns
+        -------
+        tuple of Options
+            A value of each class.
+
+        Raises
+        ------
+        DataError
+            For a value of another type than its key needs, or an impossible one.
+        """
+        for name, value in keys.items():
             fault = type_fault(self.known[name], tuple(value) if isinstance(value, list) else value)
             if fault or (self.known[name].kinds == (int,) and type(value) is not int):
-                return f"{name} is {value!r}; {fault or 'it must be a whole number'}"
-        return ""
+                raise DataError(f"{name} is {value!r}; {fault or 'it must be a whole number'}")
+        values: tuple[Options, ...] = gather(self._own, (), keys)
+        return values
+
+    def write(self, values: Sequence[Options]) -> dict[str, Any]:
+        """Return every key of a fit or a step with its value, required keys first, so that :meth:`read` reads them."""
+        by_class = {type(value): value for value in values}
+        found = dict(pair for one in self._own for pair in _keys(one, by_class[one.kind]))
+        required = {name: found.pop(name) for name, one in self.known.items() if one.default is MISSING}
+        return required | found
+
+    @property
+    def _own(self) -> tuple[Part, ...]:
+        return tuple(one for one in self.parts if one.kind is not Jobs)
+
+
+def _keys(one: Part, value: Options) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of one class; None is written as a word where leaving the key out means something else."""
+    for name, option in one.described().items():
+        own = getattr(value, name)
+        yield name, "none" if own is None and option.default not in (None, MISSING) else own
 
 
 _FITTING = ("data", "law", "options", "solver")
@@ -99,11 +134,11 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
         When law or pooling cannot be read.
     """
     law = Law.parse(spec.law)
-    if spec.engine == LEAST_SQUARES:
+    if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)
-    law, pooled = apply_pool(law, spec.options.get("pool"))
-    student = spec.options.get("likelihood", "student_t") == "student_t"
-    extra = extra_parameters(student, spec.options.get("cluster") is not None, pooled)
+    law, pooled = apply_pool(law, spec.options.pool)
+    student = spec.options.likelihood == "student_t"
+    extra = extra_parameters(student, spec.selection.cluster is not None, pooled)
     return tuple(dict.fromkeys([*(coef.name for coef in law.parameters), *(one.coef.name for one in extra)]))
 
 
@@ -115,7 +150,7 @@ def check_engine(spec: FitSpec) -> None:
     MissingExtra
         When NUTS is asked for without PyMC.
     """
-    if spec.engine == BAYES and spec.options.get("path") == "full" and find_spec("pymc") is None:
+    if isinstance(spec.options, Bayes) and spec.options.path == "full" and find_spec("pymc") is None:
         raise MissingExtra(f'Fit {spec.name!r}, which asks for path = "full",', "bayes")
 
 
@@ -142,8 +177,8 @@ def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
             progress(f"{spec.name}: {stage}", done, total)
 
     data = locate(spec.data, folder)
-    run = ENGINES[spec.engine].run
-    fit: Fit = run(data, spec.law, label=spec.label or spec.name, throw=False, progress=report, **spec.options)
+    run, told = ENGINES[spec.engine].run, {"label": spec.label or spec.name, "throw": False, "progress": report}
+    fit: Fit = run(data, spec.law, spec.selection, spec.options, **told)
     return fit
 
 
@@ -160,18 +195,22 @@ def command(spec: FitSpec) -> str:
     str
         Such as ``scalefit fit chinchilla "loss ~ ..." --loss huber --drop-highest-loss 5``.
     """
-    return command_line(ENGINES[spec.engine], spec.data, spec.law, spec.options)
+    return command_line(ENGINES[spec.engine], spec.data, spec.law, options_of(spec))
 
 
-def command_line(engine: Engine, data: str, law: str, options: Mapping[str, Any]) -> str:
+def command_line(engine: Engine, data: str, law: str, options: Sequence[Options]) -> str:
     """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
-    words = [word if word.startswith("--") else shlex.quote(word) for word in option_words(engine.parts, options)]
+    words = [
+        word if word.startswith("--") else shlex.quote(word)
+        for word in option_words(engine.parts, engine.write(options))
+    ]
     return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"', *words])
 
 
 def fingerprint(spec: FitSpec) -> str:
     """Return a hash of the code and packages that a fit's numbers come from, so that a cache never outlives them."""
-    packages = "" if spec.engine == LEAST_SQUARES or spec.options.get("path") == "fast" else sampler_versions()
+    sampled = isinstance(spec.options, Bayes) and spec.options.path != "fast"
+    packages = sampler_versions() if sampled else ""
     return sha256(f"{code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
 
 

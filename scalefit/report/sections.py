@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from scalefit.escape import literal
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
-from scalefit.report.blocks import Block, cards, equations, heading, note, paragraph
-from scalefit.report.checks import check_kinds
+from scalefit.report.blocks import Block, Drawing, cards, equations, heading, name_files, paragraph, picture
 from scalefit.report.claims import claims_section
-from scalefit.report.figures import draw_figure
-from scalefit.report.gallery import Gallery
+from scalefit.report.figures import draw
 from scalefit.report.heads_section import heads_section
+from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
-from scalefit.report.spec import Answer, Card, Figure, Section
+from scalefit.report.results import Results
+from scalefit.report.spec import (
+    AgreementAnswer,
+    Answer,
+    CalibrationSection,
+    Card,
+    ClaimsSection,
+    ComparisonSection,
+    ConvergenceFigure,
+    Figure,
+    HeadsSection,
+    LawAnswer,
+    LawSection,
+    OptimumSection,
+    PooledAnswer,
+    PosteriorAnswer,
+    PosteriorSection,
+    ReferenceAnswer,
+    Section,
+    SensitivitySection,
+    SweepFigure,
+    ToySection,
+    WidthTermsFigure,
+)
 from scalefit.report.standin import stand_in
 from scalefit.report.step_sections import calibration_section, sensitivity_section, toy_section
 from scalefit.report.study import Study
-from scalefit.report.tables import alternatives_table, estimates_table, level_tables, models_table
-from scalefit.report.text import equation, fill, join
+from scalefit.report.tables import models_table
+from scalefit.report.text import equation, join
 from scalefit.report.work import Work
-from scalefit.results import Fit, PosteriorFit
+from scalefit.results import PosteriorFit
 from scalefit.rounding import plus_minus, rounded_interval
 
-__all__ = ["ANSWERS", "SECTIONS", "check_study", "compose"]
-
-Fits = Mapping[str, Fit]
+__all__ = ["compose", "write_section"]
 
 
 def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
@@ -55,66 +74,94 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
     files : dict
         SVG by file name.
     """
-    specs = {one.name: one for one in study.fit}
     labels = {name: literal(label) for name, label in study.labels.items()}
+    specs = {one.name: one for one in study.fit}
+    results = Results(work.fits, labels, specs, study.path.parent, work.steps)
+    files: dict[str, bytes] = {}
 
-    def part(prefix: str, about: Any, write: Callable[[Gallery], list[Block]]) -> list[Block]:
-        def written() -> tuple[list[Block], dict[str, bytes]]:
-            gallery = Gallery(work.fits, labels, specs, study.path.parent, work.steps, prefix)
-            return write(gallery), gallery.files
-
-        blocks, content = work.part(about, written)
-        files.update(content)
+    def part(prefix: str, about: Any, write: Callable[[], list[Block]]) -> list[Block]:
+        blocks, pictures = work.part(about, lambda: name_files(write(), prefix))
+        files.update(pictures)
         return blocks
 
-    files: dict[str, bytes] = {}
     page_one = {"answer": study.answer, "card": study.card, "front": study.front, "first": study.fit[0].name}
-    blocks = part("front", page_one, lambda gallery: _front(study, work.fits, gallery))
+    blocks = part("front", page_one, lambda: _front(study, results))
     for place, section in enumerate(study.section, start=1):
         blocks += [{"kind": "new page"}] if section.new_page else []
         about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
-        blocks += part(f"section-{place}", about, partial(_section, section, work.fits))
+        blocks += part(f"section-{place}", about, partial(write_section, section, results))
     if study.left_out:
         blocks += [heading("What this report does not have"), *(paragraph(literal(one)) for one in study.left_out)]
     whole = replace(study, path=Path())
-    return blocks + part("method", whole, lambda gallery: method_blocks(study, work.fits, gallery)), files
+    return blocks + part("method", whole, lambda: method_blocks(study, results)), files
 
 
-def check_study(study: Study) -> None:
-    """Refuse what a study asks for in vain, before anything is computed.
+def write_section(section: Section, results: Results) -> list[Block]:
+    """Write a section.
 
-    Raises
-    ------
-    StudyError
-        Naming the nearest kind, or what is lacking.
+    Parameters
+    ----------
+    section : Section
+        Of any kind.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    list of Block
+        Its heading and what stands below it.
     """
-    check_kinds(study, SECTIONS, ANSWERS)
+    return [heading(section.title), *_below_heading(section, results)]
 
 
-def _section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
-    return [heading(section.title), *SECTIONS[section.kind](section, fits, gallery)]
+def _below_heading(section: Section, results: Results) -> list[Block]:
+    match section:
+        case LawSection():
+            return law_section(section, results)
+        case PosteriorSection():
+            return posterior_section(section, results)
+        case ComparisonSection():
+            return comparison_section(section, results)
+        case ClaimsSection():
+            return claims_section(section, results)
+        case OptimumSection():
+            return optimum_section(section, results)
+        case SensitivitySection():
+            return sensitivity_section(section, results)
+        case CalibrationSection():
+            return calibration_section(section, results)
+        case ToySection():
+            return toy_section(section, results)
+        case HeadsSection():
+            return heads_section(section, results)
 
 
-def _front(study: Study, fits: Fits, gallery: Gallery) -> list[Block]:
-    shown = {gallery.labels[name]: fits[name] for name in study.front.fits}
+def _front(study: Study, results: Results) -> list[Block]:
+    shown = results.by_label(study.front.fits)
     blocks: list[Block] = [
-        {"kind": "answer", "items": [paragraph(*_answer(one, fits, gallery))["runs"] for one in study.answer]}
+        {"kind": "answer", "items": [paragraph(*_answer(one, results))["runs"] for one in study.answer]}
     ]
     if study.card:
-        blocks.append(cards([_card(one, fits, gallery) for one in study.card]))
+        blocks.append(cards([_card(one, results) for one in study.card]))
     laws = dict.fromkeys(fit.law for fit in shown.values())
     blocks.append(equations([equation(law) for law in laws]))
     blocks.append(models_table(shown))
     if study.front.figure is not None:
-        figure = study.front.figure
-        drawn = stand_in(figure.fit or study.fit[0].name, fits, gallery.specs).name
-        blocks.append(draw_figure(gallery, replace(figure, fit=drawn), drawn) | {"floating": False})
+        blocks.append(picture(_front_figure(study.front.figure, study.fit[0].name, results)))
     return blocks
 
 
-def _card(card: Card, fits: Fits, gallery: Gallery) -> tuple[str, str, str]:
-    found = stand_in(card.fit, fits, gallery.specs)
-    fit = fits[found.name]
+def _front_figure(figure: Figure, first: str, results: Results) -> Drawing:
+    """Draw the figure of page one, of the fit that answers where the one it names cannot."""
+    if isinstance(figure, SweepFigure | ConvergenceFigure | WidthTermsFigure):
+        return draw(figure, results, first)
+    name = stand_in(figure.fit or first, results.fits, results.specs).name
+    return draw(replace(figure, fit=name), results, name)
+
+
+def _card(card: Card, results: Results) -> tuple[str, str, str]:
+    found = stand_in(card.fit, results.fits, results.specs)
+    fit = results.fits[found.name]
     if fit.status != CONVERGED:
         return card.title, "no answer", f"the fit is {fit.status}"
     numbers = [fit[name] for name in card.parameters]
@@ -129,95 +176,44 @@ def _card(card: Card, fits: Fits, gallery: Gallery) -> tuple[str, str, str]:
     return card.title, value, f"{level} intervals {detail}{by}"
 
 
-def _answer(answer: Answer, fits: Fits, gallery: Gallery) -> tuple[str, str]:
+def _answer(answer: Answer, results: Results) -> tuple[str, str]:
     lead = answer.title if answer.title.endswith(("?", "!", ".")) else f"{answer.title}."
-    return f"**{lead}**" if answer.title else "", ANSWERS[answer.rule](answer, fits, gallery)
+    return f"**{lead}**" if answer.title else "", _answer_words(answer, results)
 
 
-def _answer_law(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    found = stand_in(answer.fit, fits, gallery.specs)
+def _answer_words(answer: Answer, results: Results) -> str:
+    match answer:
+        case LawAnswer():
+            return _answer_law(answer, results)
+        case ReferenceAnswer():
+            return _answer_reference(answer, results)
+        case PooledAnswer():
+            among = results.by_label(answer.among)
+            return say.pooled_sentence(results.fits[answer.fit], answer.parameter, among, answer.reference)
+        case PosteriorAnswer():
+            question = Question.ask(answer.parameter, answer.reference, answer.within)
+            return probability_sentence(results.by_label((answer.fit, *answer.also)), question)
+        case AgreementAnswer():
+            question = Question.ask(answer.parameter, None, 0.0)
+            return agreement_sentence(sources_of(results.by_label((answer.fit, *answer.also)), question))
+
+
+def _answer_law(answer: LawAnswer, results: Results) -> str:
+    fits = results.fits
+    found = stand_in(answer.fit, fits, results.specs)
     fit = fits[found.name]
     told = [say.published_sentence(fit, published_point(fit, paper)) for paper in answer.published]
     lead = f"By {say.method(fit)}, " if found.reason else ""
     law = say.law_sentence(fit)
     law = lead + law[:1].lower() + law[1:] if lead else law
-    others = [fits[name] for name in gallery.specs[answer.fit].instead if name != found.name]
+    others = [fits[name] for name in results.specs[answer.fit].instead if name != found.name]
     apart = say.disagreement_sentence(fit, [one for one in others if one.status == CONVERGED])
     return " ".join(filter(None, [law, found.reason, apart, *told]))
 
 
-def _answer_reference(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    main = stand_in(answer.fit, fits, gallery.specs).name
-    fit = fits[main]
+def _answer_reference(answer: ReferenceAnswer, results: Results) -> str:
+    fits = results.fits
+    main = stand_in(answer.fit, fits, results.specs).name
     # a fit without an answer neither agrees nor disagrees
-    also = {gallery.labels[name]: fits[name] for name in answer.also if fits[name].status == CONVERGED and name != main}
-    reference = 1.0 if answer.reference is None else answer.reference
-    return say.reference_sentence(fit, answer.parameter, reference, also)
-
-
-def _answer_pooled(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    among = {gallery.labels[name]: fits[name] for name in answer.among}
-    return say.pooled_sentence(fits[answer.fit], answer.parameter, among, answer.reference)
-
-
-def _answer_posterior(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    asked = {gallery.labels[name]: fits[name] for name in (answer.fit, *answer.also)}
-    return probability_sentence(asked, Question.ask(answer.parameter, answer.reference, answer.within))
-
-
-def _answer_agreement(answer: Answer, fits: Fits, gallery: Gallery) -> str:
-    asked = {gallery.labels[name]: fits[name] for name in (answer.fit, *answer.also)}
-    return agreement_sentence(sources_of(asked, Question.ask(answer.parameter, answer.reference, answer.within)))
-
-
-ANSWERS: Mapping[str, Callable[[Answer, Fits, Gallery], str]] = MappingProxyType(
-    {
-        "agreement": _answer_agreement,
-        "law": _answer_law,
-        "pooled": _answer_pooled,
-        "posterior": _answer_posterior,
-        "reference": _answer_reference,
-    }
-)
-
-
-def _law_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
-    """Write one law fitted to one table: estimates beside print, other choices, figures, what limits it."""
-    fit = fits[section.fit]
-    clustered = fits[section.clustered] if section.clustered else None
-    points = [published_point(fit, paper) for paper in section.published]
-    others = {gallery.labels[name]: fits[name] for name in section.alternatives}
-    family = {gallery.labels[section.fit]: fit, **others}
-    exponent = next((one.name for one in fit.estimates if one.kind == "exponent"), "")
-    told = " ".join(
-        f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip() for point in points
-    )
-    status = say.status_sentence(fit)
-    blocks = [paragraph(say.rows_sentence(fit), say.optima_sentence(fit), say.residual_sentence(fit))]
-    blocks += [note(status)] if status else []
-    blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
-    blocks.append(estimates_table(fit, clustered=clustered, published=points))
-    blocks += [paragraph(told)] if told else []
-    blocks += [paragraph(fill(text, fits)) for text in section.text]
-    if clustered is not None and exponent:
-        blocks.append(paragraph(say.scatter_sentence(fit), say.cluster_sentence(fit, clustered, exponent)))
-    if others:
-        blocks.append(paragraph(say.alternatives_sentence(fit, exponent, others), say.nested_sentence(fit, others)))
-        blocks.append(alternatives_table(family, section.parameters))
-    figures = section.figures or (Figure("terms"), Figure("residuals"))
-    return blocks + level_tables(fit) + [draw_figure(gallery, figure, section.fit) for figure in figures]
-
-
-SECTIONS: Mapping[str, Callable[[Section, Fits, Gallery], list[Block]]] = MappingProxyType(
-    {
-        "calibration": calibration_section,
-        "claims": claims_section,
-        "comparison": comparison_section,
-        "heads": heads_section,
-        "law": _law_section,
-        "optimum": optimum_section,
-        "posterior": posterior_section,
-        "sensitivity": sensitivity_section,
-        "toy": toy_section,
-    }
-)
+    also = results.by_label(name for name in answer.also if fits[name].status == CONVERGED and name != main)
+    return say.reference_sentence(fits[main], answer.parameter, answer.reference, also)

@@ -1,10 +1,99 @@
-"""The parts of a report as a study names them: answers, cards, figures, sections and claims; plain values."""
+"""What a report is to say, as a study writes it: one type for each kind of section, figure and answer; plain values.
+
+A type has the keys that its kind uses and no others; the key ``kind``, or ``rule`` of an answer, chooses the type. What
+a key names, a fit or a step, is part of the type (:class:`Refers`), so that a new kind is checked like the others. To
+add a kind of section, write its type here, add it to :data:`Section`, and give it a case in ``sections.py``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args, get_type_hints
 
-__all__ = ["Answer", "Card", "Claim", "Figure", "Front", "Published", "Section"]
+__all__ = [
+    "BAYES",
+    "FAMILIES",
+    "LEAST_SQUARES",
+    "AgreementAnswer",
+    "Answer",
+    "CalibrationSection",
+    "Card",
+    "Claim",
+    "ClaimsSection",
+    "ComparisonSection",
+    "ConvergenceFigure",
+    "DensitiesFigure",
+    "DistributionsFigure",
+    "Family",
+    "Figure",
+    "FitFigure",
+    "ForestFigure",
+    "Front",
+    "HeadsSection",
+    "JointFigure",
+    "LawAnswer",
+    "LawSection",
+    "Mention",
+    "OptimumSection",
+    "PairsFigure",
+    "PooledAnswer",
+    "PoolingFigure",
+    "PosteriorAnswer",
+    "PosteriorSection",
+    "PredictiveFigure",
+    "PriorsFigure",
+    "Published",
+    "ReferenceAnswer",
+    "Refers",
+    "ResidualsFigure",
+    "Section",
+    "SensitivitySection",
+    "SweepFigure",
+    "TermsFigure",
+    "ToySection",
+    "WidthTermsFigure",
+    "describe",
+    "family_of",
+    "mentions",
+    "with_words",
+]
+
+BAYES: Final = "bayes"
+LEAST_SQUARES: Final = "least squares"
+
+
+@dataclass(frozen=True)
+class Refers:
+    """What a text of a study names.
+
+    Parameters
+    ----------
+    to : {"fit", "step"}
+        A fit, or work beside the fits.
+    of : str
+        The engine of the fit or the kind of the step; any when empty.
+    asked : bool
+        Whether the fit is asked for the parameter of the same table, and so has to have it.
+    role : str
+        What a message puts before the description of the part, where the part names fits for two purposes.
+    """
+
+    to: Literal["fit", "step"]
+    of: str = ""
+    asked: bool = False
+    role: str = ""
+
+
+AnyFit: TypeAlias = Annotated[str, Refers("fit")]
+AskedFit: TypeAlias = Annotated[str, Refers("fit", asked=True)]
+LeastSquaresFit: TypeAlias = Annotated[str, Refers("fit", LEAST_SQUARES)]
+AskedLeastSquaresFit: TypeAlias = Annotated[str, Refers("fit", LEAST_SQUARES, asked=True)]
+Posterior: TypeAlias = Annotated[str, Refers("fit", BAYES)]
+AskedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, asked=True)]
+RankedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, role="the ranking of laws in ")]
+Sweep: TypeAlias = Annotated[str, Refers("step", "toy")]
 
 
 @dataclass(frozen=True)
@@ -23,93 +112,423 @@ class Published:
     key: str
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure by kind.
+# Figures ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfFit:
+    """A figure of one fit.
 
     Parameters
     ----------
-    kind : str
-        ``terms``, ``residuals``, ``pairs``, ``forest``, ``densities``, ``observed`` or ``optima``; of posteriors also
-        ``distributions``, ``joint``, ``priors``, ``predictive`` and ``pooling``; of toy sweeps ``toy_losses``,
-        ``toy_slopes``, ``toy_convergence``, ``toy_map`` and ``width_terms``.
     fit : str
         The fit shown; that of the section when empty.
-    fits : tuple of str
-        Several fits, for ``forest``, ``densities``, ``distributions`` and ``width_terms``.
-    steps : tuple of str
-        Sweeps, for the figures of toy models; those of the section when empty.
-    where : str
-        Which rows of the sweeps are drawn.
-    parameter : str
-        For these, and for ``pooling``; what other fits call it follows after commas.
-    against : tuple of str
-        Columns, for ``residuals`` (the law's variables and groups when empty) and ``predictive`` (one).
-    names : tuple of pairs of str
-        Parameters (x, y) of each panel of ``pairs``; the obvious ones when empty.
-    parameters : tuple of str
-        Those of ``joint`` and ``priors``; the obvious ones when empty.
-    published : tuple of Published
-        Papers to add to a ``forest`` or to ``distributions``.
+    """
+
+    fit: AskedFit = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfPosterior:
+    """A figure of one posterior.
+
+    Parameters
+    ----------
+    fit : str
+        The posterior shown; that of the section when empty.
+    """
+
+    fit: AskedPosterior = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Marking:
+    """A figure that marks a hypothesis.
+
+    Parameters
+    ----------
     reference : float or None
         A hypothesis to mark in red.
     words : str
         What it says.
-    height : float
-        Height of a row of panels, mm; a default by kind when 0.
     """
 
-    kind: str
-    fit: str = ""
-    fits: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    where: str = ""
-    parameter: str = ""
-    against: tuple[str, ...] = ()
-    names: tuple[tuple[str, str], ...] = ()
-    parameters: tuple[str, ...] = ()
-    published: tuple[Published, ...] = ()
     reference: float | None = None
     words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfFits(_Marking):
+    """A figure of several fits.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The fits; only ``fit`` when empty.
+    fit : str
+        The fit of a figure with one; that of the section when empty.
+    """
+
+    fits: tuple[AskedFit, ...] = ()
+    fit: AskedFit = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFigure(_OfFit):
+    """Observed against predicted values of one fit, or its local optima."""
+
+    kind: Literal["observed", "optima"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermsFigure(_OfFit):
+    """Each term of a law alone.
+
+    Parameters
+    ----------
+    height : float
+        Height of a row of panels, mm; 60, or 45 for more than three panels, when 0.
+    """
+
+    kind: Literal["terms"] = "terms"
     height: float = 0.0
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One sentence or two of page one, written from the numbers.
+@dataclass(frozen=True, kw_only=True)
+class ResidualsFigure(_OfFit):
+    """Residuals of a fit against columns of its table.
+
+    Parameters
+    ----------
+    against : tuple of str
+        The columns; the law's variables and groups when empty.
+    height : float
+        Height of a row of panels, mm; 50 when 0.
+    """
+
+    kind: Literal["residuals"] = "residuals"
+    against: tuple[str, ...] = ()
+    height: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsFigure(_OfFit, _Marking):
+    """How parameters trade off, a panel for each pair.
+
+    Parameters
+    ----------
+    names : tuple of pairs of str
+        Parameters (x, y) of each panel; the obvious ones when empty.
+    parameter : str
+        The parameter whose hypothesis is marked.
+    """
+
+    kind: Literal["pairs"] = "pairs"
+    names: tuple[tuple[str, str], ...] = ()
+    parameter: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointFigure(_OfPosterior, _Marking):
+    """The joint posterior of several parameters, in a triangle of panels.
+
+    Parameters
+    ----------
+    parameters : tuple of str
+        Those of the panels; the obvious ones when empty.
+    parameter : str
+        The parameter whose hypothesis is marked.
+    """
+
+    kind: Literal["joint"] = "joint"
+    parameters: tuple[str, ...] = ()
+    parameter: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorsFigure(_OfPosterior):
+    """Posterior over prior of each parameter.
+
+    Parameters
+    ----------
+    parameters : tuple of str
+        Those of the panels; the obvious ones when empty.
+    """
+
+    kind: Literal["priors"] = "priors"
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictiveFigure(_OfPosterior):
+    """Whether the model of a posterior would make data like these.
+
+    Parameters
+    ----------
+    against : tuple of str
+        The column of the middle panel; the obvious one when empty.
+    """
+
+    kind: Literal["predictive"] = "predictive"
+    against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolingFigure(_OfPosterior, _Marking):
+    """A partially pooled parameter of each group, with what is common to them.
+
+    Parameters
+    ----------
+    parameter : str
+        The parameter; the pooled one when empty.
+    """
+
+    kind: Literal["pooling"] = "pooling"
+    parameter: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForestFigure(_OfFits):
+    """One parameter of several fits, as estimates with intervals.
+
+    Parameters
+    ----------
+    parameter : str
+        The parameter; what other fits call it follows after commas.
+    published : tuple of Published
+        Papers to add.
+    """
+
+    kind: Literal["forest"] = "forest"
+    parameter: str
+    published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionsFigure(_OfFits):
+    """One parameter of several fits, as distributions over each other.
+
+    Parameters
+    ----------
+    parameter : str
+        The parameter; what other fits call it follows after commas.
+    published : tuple of Published
+        Papers to add.
+    height : float
+        Height, mm; 62 when 0.
+    """
+
+    kind: Literal["distributions"] = "distributions"
+    parameter: str
+    published: tuple[Published, ...] = ()
+    height: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensitiesFigure(_OfFits):
+    """One parameter of each of several fits, as a density in a panel of its own.
+
+    Parameters
+    ----------
+    parameter : str
+        The parameter; what other fits call it follows after commas. The first exponent when empty.
+    height : float
+        Height of a row of panels, mm; 55 when 0.
+    """
+
+    kind: Literal["densities"] = "densities"
+    parameter: str = ""
+    height: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFigure:
+    """Losses of toy models against width, exponents between widths, or exponents over two settings.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The sweeps.
+    where : str
+        Which of their rows are drawn.
+    """
+
+    kind: Literal["toy_losses", "toy_slopes", "toy_map"]
+    steps: tuple[Sweep, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvergenceFigure:
+    """Exponents of toy models against the length of their training.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The sweeps.
+    where : str
+        Which of their rows are drawn.
+    height : float
+        Height, mm; 62 when 0.
+    """
+
+    kind: Literal["toy_convergence"] = "toy_convergence"
+    steps: tuple[Sweep, ...]
+    where: str = ""
+    height: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WidthTermsFigure:
+    """The width terms of several fits on one pair of axes.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The fits.
+    reference : float or None
+        The exponent to mark in red; 1 when absent.
+    """
+
+    kind: Literal["width_terms"] = "width_terms"
+    fits: tuple[AnyFit, ...]
+    reference: float | None = None
+
+
+Figure: TypeAlias = (
+    FitFigure | TermsFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure | PredictiveFigure
+    | PoolingFigure | ForestFigure | DistributionsFigure | DensitiesFigure | SweepFigure | ConvergenceFigure
+    | WidthTermsFigure
+)  # fmt: skip
+
+
+def with_words(figure: Figure, words: str) -> Figure:
+    """Let a figure that marks a reference say what it means, unless it has words of its own."""
+    if isinstance(figure, _Marking) and figure.reference is not None and not figure.words:
+        return replace(figure, words=words)
+    return figure
+
+
+# Page one -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asking:
+    """An answer about one parameter.
 
     Parameters
     ----------
     title : str
         A few words to lead in; none when empty.
-    rule : {"law", "reference", "pooled", "posterior", "agreement"}
-        What to answer: what the law is, whether a parameter is a given number (by intervals, or by the probability that
-        posteriors give it), whether groups agree, whether independent data sets do.
-    fit : str
-        The main fit.
     parameter : str
-        The parameter in question, for every rule but ``law``; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
-    also : tuple of str
-        Fits that answer the same question another way.
-    among : tuple of str
-        Fits of single groups, for ``pooled``.
+        The parameter in question; what other fits call it follows after commas.
+    """
+
+    title: str = ""
+    parameter: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawAnswer:
+    """What the law of a fit is.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    fit : str
+        The fit.
     published : tuple of Published
         Papers to compare with.
     """
 
-    rule: str
-    fit: str
+    rule: Literal["law"] = "law"
     title: str = ""
-    parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
-    also: tuple[str, ...] = ()
-    among: tuple[str, ...] = ()
+    fit: AnyFit
     published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceAnswer(_Asking):
+    """Whether a parameter is a given number, by intervals.
+
+    Parameters
+    ----------
+    fit : str
+        The main fit.
+    reference : float
+        The number in question.
+    also : tuple of str
+        Fits that answer the same question another way.
+    """
+
+    rule: Literal["reference"] = "reference"
+    fit: AskedFit
+    reference: float
+    also: tuple[AskedFit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledAnswer(_Asking):
+    """Whether groups agree on one parameter.
+
+    Parameters
+    ----------
+    fit : str
+        The fit of all groups.
+    reference : float or None
+        A number in question.
+    among : tuple of str
+        Fits of single groups.
+    """
+
+    rule: Literal["pooled"] = "pooled"
+    fit: AskedFit
+    reference: float | None = None
+    among: tuple[AskedFit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorAnswer(_Asking):
+    """Whether a parameter is a given number, by the probability that posteriors give it.
+
+    Parameters
+    ----------
+    fit : str
+        The main posterior.
+    reference : float
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    also : tuple of str
+        Posteriors that answer the same question another way.
+    """
+
+    rule: Literal["posterior"] = "posterior"
+    fit: AskedPosterior
+    reference: float
+    within: float = 0.0
+    also: tuple[AskedPosterior, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementAnswer(_Asking):
+    """Whether independent data sets agree on one parameter.
+
+    Parameters
+    ----------
+    fit : str
+        The first fit.
+    also : tuple of str
+        The fits of other data.
+    """
+
+    rule: Literal["agreement"] = "agreement"
+    fit: AskedFit
+    also: tuple[AskedFit, ...] = ()
+
+
+Answer: TypeAlias = LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer
 
 
 @dataclass(frozen=True)
@@ -127,7 +546,7 @@ class Card:
     """
 
     title: str
-    fit: str
+    fit: AskedFit
     parameters: tuple[str, ...]
 
 
@@ -143,8 +562,11 @@ class Front:
         The figure of page one.
     """
 
-    fits: tuple[str, ...] = ()
+    fits: tuple[AnyFit, ...] = ()
     figure: Figure | None = None
+
+
+# Sections -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -167,84 +589,347 @@ class Claim:
 
     says: str
     published: tuple[Published, ...]
-    fit: str
+    fit: AskedFit
     parameter: str
     because: str = ""
 
 
-@dataclass(frozen=True)
-class Section:
-    """A section of the report.
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """What every section has.
 
     Parameters
     ----------
     title : str
         Its heading.
+    text : tuple of str
+        Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` stand for numbers.
+    new_page : bool
+        Begin on a new page.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    new_page: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawSection(_Written):
+    """A law fitted to a table.
+
+    Parameters
+    ----------
     fit : str
-        The main fit, for ``law``, ``posterior`` and ``optimum``.
-    kind : {"law", "posterior", "comparison", "claims", "optimum", "sensitivity", "calibration", "toy", "heads"}
-        How it is written: a law fitted to a table, a posterior, one parameter in several fits, printed numbers beside
-        their refits, the best use of compute, one answer under many choices, what intervals cover, toy models,
-        output heads of real models.
-    fits : tuple of str
-        The fits of a ``comparison``.
-    steps : tuple of str
-        The steps of ``sensitivity``, ``calibration``, ``toy`` and ``heads``.
-    claims : tuple of Claim
-        The rows of ``claims``.
-    cost : str
-        For ``optimum``: what a run costs, in the units of ``compute``.
-    compute : tuple of float
-        For ``optimum``: the budgets of the table; chosen from the data when empty.
+        The main fit.
+    published : tuple of Published
+        Papers beside it.
+    clustered : str
+        The same fit with its rows resampled by cluster.
     alternatives : tuple of str
-        The same question under other choices, as rows of a table.
+        Fits with other choices, as rows of a table.
+    parameters : tuple of str
+        Parameters of the table of alternatives; floor and exponents when empty.
+    figures : tuple of Figure
+        Figures; terms and residuals when empty.
+    """
+
+    kind: Literal["law"] = "law"
+    fit: AskedLeastSquaresFit
+    published: tuple[Published, ...] = ()
+    clustered: LeastSquaresFit = ""
+    alternatives: tuple[LeastSquaresFit, ...] = ()
+    parameters: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorSection(_Written):
+    """A posterior, and what it says of one parameter.
+
+    Parameters
+    ----------
+    fit : str
+        The main posterior.
+    parameter : str
+        The parameter in question; what other fits call it follows after commas.
+    reference : float or None
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    words : str
+        What the reference says, for figures that mark it and have no words of their own.
+    alternatives : tuple of str
+        Posteriors with other choices, as rows of a table.
+    parameters : tuple of str
+        Parameters of the table of alternatives; floor and exponents when empty.
     laws : tuple of str
         Posteriors of several laws on the same rows, to be ranked by how they predict left-out rows.
     leave_out : str
         What leaving one out leaves out: ``row``, or a column.
     hold_out : str
         Rows that those laws predict from the others: a condition, or a column whose largest values are held out.
-    clustered : str
-        The same fit with its rows resampled by cluster.
-    published : tuple of Published
-        Papers beside it.
+    figures : tuple of Figure
+        Figures; the predictive one when empty.
+    """
+
+    kind: Literal["posterior"] = "posterior"
+    fit: AskedPosterior
+    parameter: str = ""
+    reference: float | None = None
+    within: float = 0.0
+    words: str = ""
+    alternatives: tuple[Posterior, ...] = ()
+    parameters: tuple[str, ...] = ()
+    laws: tuple[RankedPosterior, ...] = ()
+    leave_out: str = "row"
+    hold_out: str = ""
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSection(_Written):
+    """One parameter in several fits.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The fits.
     parameter : str
-        The parameter in question, for ``posterior`` and ``comparison``; what other fits call it follows after commas.
+        The parameter in question; what other fits call it follows after commas.
     reference : float or None
         The number in question.
     within : float
         How near to the reference counts as equal to it; a tenth of it when 0.
     words : str
-        What the reference says, for figures.
-    parameters : tuple of str
-        Parameters of the table of alternatives; floor and exponents when empty.
-    text : tuple of str
-        Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` stand for numbers.
+        What the reference says, for the forest.
+    published : tuple of Published
+        Papers beside them.
     figures : tuple of Figure
-        Figures; the usual ones of the kind when empty.
-    new_page : bool
-        Begin on a new page.
+        Figures; a forest when empty.
     """
 
-    title: str
-    fit: str = ""
-    kind: str = "law"
-    fits: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    cost: str = "6*params*tokens"
-    compute: tuple[float, ...] = ()
-    alternatives: tuple[str, ...] = ()
-    laws: tuple[str, ...] = ()
-    leave_out: str = "row"
-    hold_out: str = ""
-    clustered: str = ""
-    published: tuple[Published, ...] = ()
-    parameter: str = ""
+    kind: Literal["comparison"] = "comparison"
+    fits: tuple[AskedFit, ...]
+    parameter: str
     reference: float | None = None
     within: float = 0.0
     words: str = ""
-    parameters: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
     figures: tuple[Figure, ...] = ()
-    new_page: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimsSection(_Written):
+    """Printed numbers beside their refits.
+
+    Parameters
+    ----------
+    claims : tuple of Claim
+        The rows of its table.
+    fit : str
+        The fit of figures that name none; the first of the study when empty.
+    figures : tuple of Figure
+        Figures; none when empty.
+    """
+
+    kind: Literal["claims"] = "claims"
+    claims: tuple[Claim, ...]
+    fit: AnyFit = ""
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimumSection(_Written):
+    """The best use of compute.
+
+    Parameters
+    ----------
+    fit : str
+        The main fit.
+    alternatives : tuple of str
+        The same question under other choices.
+    published : tuple of Published
+        Papers beside it.
+    cost : str
+        What a run costs, in the units of ``compute``.
+    compute : tuple of float
+        The budgets of the table; chosen from the data when empty.
+    """
+
+    kind: Literal["optimum"] = "optimum"
+    fit: AnyFit
+    alternatives: tuple[AnyFit, ...] = ()
+    published: tuple[Published, ...] = ()
+    cost: str = "6*params*tokens"
+    compute: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivitySection(_Written):
+    """One answer under many choices.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The sensitivities shown.
+    words : str
+        What the reference says, for the figures.
+    """
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    steps: tuple[Annotated[str, Refers("step", "sensitivity")], ...]
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSection(_Written):
+    """What intervals cover.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The calibrations shown.
+    """
+
+    kind: Literal["calibration"] = "calibration"
+    steps: tuple[Annotated[str, Refers("step", "calibration")], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySection(_Written):
+    """Toy models of superposition.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The sweeps shown.
+    fit : str
+        The fit of figures that name none; the first of the study when empty.
+    figures : tuple of Figure
+        Figures; losses against width when empty.
+    """
+
+    kind: Literal["toy"] = "toy"
+    steps: tuple[Sweep, ...]
+    fit: AnyFit = ""
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadsSection(_Written):
+    """Output heads of real models.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The tables of heads shown.
+    """
+
+    kind: Literal["heads"] = "heads"
+    steps: tuple[Annotated[str, Refers("step", "heads")], ...]
+
+
+Section: TypeAlias = (
+    LawSection | PosteriorSection | ComparisonSection | ClaimsSection | OptimumSection | SensitivitySection
+    | CalibrationSection | ToySection | HeadsSection
+)  # fmt: skip
+
+
+# What a reader of these types has to know ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Family:
+    """Types that one key tells apart.
+
+    Parameters
+    ----------
+    union : type
+        All of them.
+    tag : str
+        The key, which is a field with a Literal.
+    unknown : str
+        What a message calls a value of the key that none of them has.
+    about : str
+        How a message describes a member, with places for its ``tag`` and ``title``.
+    usual : str
+        The value where a study has none; empty when it must be given.
+    words : mapping
+        How a message asks for a key that is missing, where the key alone says too little.
+    """
+
+    union: Any
+    tag: str
+    unknown: str
+    about: str
+    usual: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def members(self) -> dict[str, type[Any]]:
+        """The types by the values of the key."""
+        return _members(self.union, self.tag)
+
+
+@cache
+def _members(union: Any, tag: str) -> dict[str, type[Any]]:
+    return {value: kind for kind in get_args(union) for value in get_args(get_type_hints(kind)[tag])}
+
+
+_WORDS: Final = {
+    "parameter": 'a parameter, such as parameter = "alpha"',
+    "reference": "a reference, such as 1",
+    "fits": 'fits, such as fits = ["families", "toy"]',
+    "steps": 'steps, such as steps = ["toy"]',
+}
+FAMILIES: Final = (
+    Family(Section, "kind", "kind of section", "section {title!r} of kind {tag!r}", usual="law"),
+    Family(Figure, "kind", "figure", "a figure of kind {tag!r}", words=_WORDS),
+    Family(Answer, "rule", "rule for an answer", "an answer by rule {tag!r}", words=_WORDS),
+)
+
+
+def family_of(kind: Any) -> Family | None:
+    """Return the family that a type belongs to; None where nothing else has to be told from it."""
+    return next((one for one in FAMILIES if kind in get_args(one.union)), None)
+
+
+def describe(part: Section | Figure | Answer) -> str:
+    """Describe a part for a message: ``section 'Gemstones' of kind 'posterior'``."""
+    family = family_of(type(part))
+    assert family is not None
+    return family.about.format(tag=getattr(part, family.tag), title=getattr(part, "title", ""))
+
+
+class Mention(NamedTuple):
+    """A fit or a step that a part of a study names.
+
+    Parameters
+    ----------
+    key : str
+        The field that names it.
+    name : str
+        Its name; empty where the part leaves it to a default.
+    refers : Refers
+        What it is the name of.
+    """
+
+    key: str
+    name: str
+    refers: Refers
+
+
+def mentions(part: Any) -> Iterator[Mention]:
+    """Yield every name of a fit or a step in a part of a study, without the parts inside it."""
+    kind: Any = type(part)
+    for key, refers in _marks(kind):
+        value = getattr(part, key)
+        yield from (Mention(key, name, refers) for name in ((value,) if isinstance(value, str) else value))
+
+
+@cache
+def _marks(kind: Any) -> tuple[tuple[str, Refers], ...]:
+    """Return the fields that name fits and steps; the mark is on the field's type, or on that of a list's items."""
+    hints = get_type_hints(kind, include_extras=True)
+    annotated = ((key, one) for key, hint in hints.items() for one in (hint, *get_args(hint)))
+    return tuple((key, mark) for key, one in annotated for mark in getattr(one, "__metadata__", ()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,82 +15,80 @@ from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
 from scalefit.plots.toy_map import exponent_map
 from scalefit.plots.width_terms import of_fit, width_terms
-from scalefit.report.gallery import Gallery
-from scalefit.report.spec import Figure
-from scalefit.report.steps import ToyResult
+from scalefit.report.blocks import Drawing, drawing
+from scalefit.report.results import Results
+from scalefit.report.spec import ConvergenceFigure, SweepFigure, WidthTermsFigure
+from scalefit.report.steps import StepResult, ToyResult
 from scalefit.rounding import plus_minus
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["draw_convergence", "draw_losses", "draw_map", "draw_slopes", "draw_width_terms"]
-
-Drawn = tuple["Axes", str, str]
+__all__ = ["draw_sweeps", "draw_width_terms"]
 
 
-def draw_losses(gallery: Gallery, spec: Figure, _: str) -> Drawn:
-    """Draw loss against width beside theory."""
-    table = _rows(gallery, spec)
-    axes = losses(table)
-    caption = (
-        "Loss of the toy models against their width at the longest training. Red: theory, through the curve nearest "
-        "to 1/m under strong superposition, without a free factor under weak superposition."
-    )
-    return axes[0], caption, f"Loss against width for {_settings(table)}, falling, beside the lines of theory."
+def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResult]) -> Drawing:
+    """Draw what toy models show: losses and exponents against width, training, or two settings.
+
+    Parameters
+    ----------
+    figure : SweepFigure or ConvergenceFigure
+        What to draw.
+    steps : mapping
+        Results of steps by name.
+
+    Returns
+    -------
+    Drawing
+        The figure with its words.
+
+    Raises
+    ------
+    StudyError
+        When none of the sweeps has a result.
+    """
+    table = _rows(figure, steps)
+    match figure.kind:
+        case "toy_losses":
+            caption = (
+                "Loss of the toy models against their width at the longest training. Red: theory, through the curve "
+                "nearest to 1/m under strong superposition, without a free factor under weak superposition."
+            )
+            told = f"Loss against width for {_settings(table)}, falling, beside the lines of theory."
+            return drawing(losses(table)[0], caption, told)
+        case "toy_slopes":
+            caption = "Exponent of the toy models’ loss between neighbouring widths. A power law would be a level line."
+            return drawing(local_slopes(table)[0], caption, f"Local exponents against width for {_settings(table)}.")
+        case "toy_map":
+            caption = (
+                "Exponent of the toy models’ loss over frequency exponent and weight decay (below 0: growth to unit "
+                "rows)."
+            )
+            return drawing(exponent_map(table), caption, f"A map of exponents for {_settings(table)}.")
+        case "toy_convergence":
+            caption = "Exponent of the toy models’ loss over all widths against the length of training."
+            ax = convergence(table, ax=new_panels(1, 1, height=figure.height or 62)[0])
+            return drawing(ax, caption, f"Exponents against steps of training for {_settings(table)}.")
 
 
-def draw_slopes(gallery: Gallery, spec: Figure, _: str) -> Drawn:
-    """Draw the exponent between neighbouring widths."""
-    table = _rows(gallery, spec)
-    caption = "Exponent of the toy models’ loss between neighbouring widths. A power law would be a level line."
-    return local_slopes(table)[0], caption, f"Local exponents against width for {_settings(table)}."
-
-
-def draw_convergence(gallery: Gallery, spec: Figure, _: str) -> Drawn:
-    """Draw the exponent over all widths against the length of training."""
-    table = _rows(gallery, spec)
-    caption = "Exponent of the toy models’ loss over all widths against the length of training."
-    ax = new_panels(1, 1, height=spec.height or 62)[0]
-    return convergence(table, ax=ax), caption, f"Exponents against steps of training for {_settings(table)}."
-
-
-def draw_map(gallery: Gallery, spec: Figure, _: str) -> Drawn:
-    """Draw the exponent over the plane of frequency exponent and decay."""
-    table = _rows(gallery, spec)
-    caption = (
-        "Exponent of the toy models’ loss over frequency exponent and weight decay (below 0: growth to unit rows)."
-    )
-    return exponent_map(table), caption, f"A map of exponents for {_settings(table)}."
-
-
-def draw_width_terms(gallery: Gallery, spec: Figure, _: str) -> Drawn:
+def draw_width_terms(figure: WidthTermsFigure, results: Results) -> Drawing:
     """Draw the width terms of fits, of language models and toy models, on one pair of axes."""
-    if not spec.fits:
-        raise StudyError('a figure of kind "width_terms" needs fits, such as fits = ["families", "toy"]')
-    toys = {name for name in spec.fits if _is_toy(locate(gallery.specs[name].data, gallery.folder))}
-    sources = [of_fit(gallery.fits[name], gallery.labels[name], toy=name in toys) for name in spec.fits]
-    reference = 1.0 if spec.reference is None else spec.reference
+    toys = {name for name in figure.fits if _is_toy(locate(results.specs[name].data, results.folder))}
+    sources = [of_fit(results.fits[name], results.labels[name], toy=name in toys) for name in figure.fits]
+    reference = 1.0 if figure.reference is None else figure.reference
     said = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
     caption = (
         "What is left of the loss when floor and other terms are taken away, relative to each source’s middle width. "
         f"Blue: language models; teal: toy models; red: an exponent of {reference:g}."
     )
-    return width_terms(sources, reference=reference), caption, f"Width terms with the exponents {said}."
+    return drawing(width_terms(sources, reference=reference), caption, f"Width terms with the exponents {said}.")
 
 
-def _rows(gallery: Gallery, spec: Figure) -> pd.DataFrame:
+def _rows(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResult]) -> pd.DataFrame:
     """Return the models of a figure's sweeps."""
-    if not spec.steps:
-        raise StudyError(f'a figure of kind {spec.kind!r} needs steps, such as steps = ["toy"]')
-    parts = []
-    for name in spec.steps:
-        result = gallery.steps[name]
-        if isinstance(result, ToyResult):
-            parts.append(result.table)
+    found = (steps[name] for name in figure.steps)
+    parts = [one.table for one in found if isinstance(one, ToyResult)]
     if not parts:
-        raise StudyError(f"a figure of kind {spec.kind!r} has no sweep to draw: {', '.join(spec.steps)}")
+        raise StudyError(f"a figure of kind {figure.kind!r} has no sweep to draw: {', '.join(figure.steps)}")
     table = pd.concat(parts, ignore_index=True)
-    return table[parse_where(spec.where).mask(table)] if spec.where else table
+    return table[parse_where(figure.where).mask(table)] if figure.where else table
 
 
 def _settings(table: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -11,21 +11,19 @@ from scalefit.consistency.result import SettingCheck
 from scalefit.escape import literal
 from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
-from scalefit.report.blocks import Block, align_errors, note, paragraph, table
-from scalefit.report.figures import draw_figure
-from scalefit.report.gallery import Gallery
+from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
+from scalefit.report.figures import draw
 from scalefit.report.posterior_words import mark_names
+from scalefit.report.results import Results
 from scalefit.report.sentences import capital
-from scalefit.report.spec import Figure, Section
+from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFigure, ToySection
 from scalefit.report.steps import StepFailed, ToyResult
 from scalefit.report.text import fill, name_words
-from scalefit.results import Fit
 from scalefit.robustness import Calibration, Sensitivity
 from scalefit.rounding import MINUS, plus_minus, rounded
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
-Fits = Mapping[str, Fit]
 T = TypeVar("T", Sensitivity, Calibration, ToyResult)
 
 _USUAL_RATE: Final = "small"
@@ -34,25 +32,23 @@ _LETTERS: Final = {
 }  # fmt: skip
 
 
-def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+def sensitivity_section(section: SensitivitySection, results: Results) -> list[Block]:
     """Write how far an answer moves with its choices: in sentences, then as a picture of every choice.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``sensitivity``.
-    fits : mapping
-        Fits by name, for the text.
-    gallery : Gallery
-        Has the steps and keeps the figures.
+    section : SensitivitySection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         For each step.
     """
-    results, blocks = _begin(section, fits, gallery, Sensitivity)
-    for label, found in results.items():
+    steps, blocks = _begin(section, results, Sensitivity)
+    for label, found in steps.items():
         blocks.append(paragraph(mark_names(literal(" ".join(found.sentences())), [found.key[0]])))
         caption = (
             f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
@@ -65,32 +61,30 @@ def sensitivity_section(section: Section, fits: Fits, gallery: Gallery) -> list[
             for one in found.answers
             if one.estimate.is_known
         )
-        blocks.append(gallery.keep(found.plot(words=section.words), caption, alt) | {"floating": False})
+        blocks.append(picture(drawing(found.plot(words=section.words), caption, alt)))
     return blocks
 
 
-def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+def calibration_section(section: CalibrationSection, results: Results) -> list[Block]:
     """Write what intervals cover when the truth is known.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``calibration``.
-    fits : mapping
-        Fits by name, for the text.
-    gallery : Gallery
-        Has the steps and keeps the figures.
+    section : CalibrationSection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         A paragraph for each step, then the coverage of all of them in one figure.
     """
-    results, blocks = _begin(section, fits, gallery, Calibration)
-    for label, found in results.items():
+    steps, blocks = _begin(section, results, Calibration)
+    for label, found in steps.items():
         said = literal(" ".join(found.sentences()))
         blocks.append(paragraph(f"**{capital(label)}.** {mark_names(said, found.names)}"))
-    usable = {label: one for label, one in results.items() if one.good}
+    usable = {label: one for label, one in steps.items() if one.good}
     if not usable:
         return blocks
     panels = new_panels(1, len(usable), height=20 + 4.3 * max(len(one.names) for one in usable.values()))
@@ -106,38 +100,33 @@ def calibration_section(section: Section, fits: Fits, gallery: Gallery) -> list[
         f"{label}: {', '.join(f'{row.param} {row.coverage:.1%}' for row in one.table.itertuples())}"
         for label, one in usable.items()
     )
-    return [*blocks, gallery.keep(panels[0], caption, alt) | {"floating": False}]
+    return [*blocks, picture(drawing(panels[0], caption, alt))]
 
 
-def toy_section(section: Section, fits: Fits, gallery: Gallery) -> list[Block]:
+def toy_section(section: ToySection, results: Results) -> list[Block]:
     """Write what sweeps of toy models say of 1/m, with their conditions.
 
     Parameters
     ----------
-    section : Section
-        Of kind ``toy``.
-    fits : mapping
-        Fits by name, for the text and the figures.
-    gallery : Gallery
-        Has the steps and keeps the figures.
+    section : ToySection
+        What to write.
+    results : Results
+        Of the study.
 
     Returns
     -------
     list of Block
         The table of settings, and the figures.
     """
-    results, blocks = _begin(section, fits, gallery, ToyResult)
-    checks = [(label, one) for label, found in results.items() for one in found.check.settings]
-    blocks += [
-        paragraph(f"**{capital(label)}.** {literal(found.check.verdict[-1])}") for label, found in results.items()
-    ]
+    steps, blocks = _begin(section, results, ToyResult)
+    checks = [(label, one) for label, found in steps.items() for one in found.check.settings]
+    blocks += [paragraph(f"**{capital(label)}.** {literal(found.check.verdict[-1])}") for label, found in steps.items()]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
-    figures = section.figures or (Figure("toy_losses", steps=section.steps),)
-    return blocks + [
-        draw_figure(gallery, one, section.fit or next(iter(fits), "")) | {"floating": False} for one in figures
-    ]
+    figures = section.figures or (SweepFigure(kind="toy_losses", steps=section.steps),)
+    default = section.fit or next(iter(results.fits), "")
+    return blocks + [picture(draw(one, results, default)) for one in figures]
 
 
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
@@ -169,14 +158,16 @@ def _value(value: Any) -> str:
     return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else literal(str(value))
 
 
-def _begin(section: Section, fits: Fits, gallery: Gallery, kind: type[T]) -> tuple[dict[str, T], list[Block]]:
+def _begin(
+    section: SensitivitySection | CalibrationSection | ToySection, results: Results, kind: type[T]
+) -> tuple[dict[str, T], list[Block]]:
     """Return the results of a section's steps by label, and its text with a note on every step without one."""
-    blocks = [paragraph(fill(text, fits)) for text in section.text]
-    results: dict[str, T] = {}
+    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
+    steps: dict[str, T] = {}
     for name in section.steps:
-        found, label = gallery.steps[name], gallery.labels[name]
+        found, label = results.steps[name], results.labels[name]
         if isinstance(found, kind):
-            results[label] = found
+            steps[label] = found
         elif isinstance(found, StepFailed):
             blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
-    return results, blocks
+    return steps, blocks

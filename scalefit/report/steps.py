@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,11 +20,11 @@ from scalefit.law.additive import Law
 from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
 from scalefit.models.theory import Superposition, superposition
-from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION
+from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION, plain
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
 from scalefit.report.runners import Engine, code_hash, command_line, sampler_versions
-from scalefit.report.study import StepSpec, as_plain
+from scalefit.report.study import CalibrationStep, HeadsStep, SensitivityStep, Step, ToyStep, options_of
 from scalefit.robustness import Calibration, Sensitivity, calibrate, sensitivity
 from scalefit.toy import ToyGrid, toy_sweep
 from scalefit.toy.records import read_sweep
@@ -87,27 +87,12 @@ class StepFailed(NamedTuple):
 StepResult = Sensitivity | Calibration | ToyResult | HeadsResult | StepFailed
 
 
-class Step(NamedTuple):
-    """One kind of work beside the fits.
-
-    Parameters
-    ----------
-    engine : Engine
-        The library's function.
-    run : callable
-        Calls it: ``run(spec, folder of the study, folder of the cells, progress)``.
-    """
-
-    engine: Engine
-    run: Callable[[StepSpec, Path, Path, Progress | None], StepResult]
-
-
-def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
+def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
     """Run a step, or go on with it where it was stopped.
 
     Parameters
     ----------
-    spec : StepSpec
+    spec : Step
         The step.
     folder : Path
         Where the user's tables lie.
@@ -136,82 +121,92 @@ def run_step(spec: StepSpec, folder: Path, cells: Path, progress: Progress | Non
             progress(f"{spec.name}: {stage}", done, total)
 
     try:
-        return STEPS[spec.kind].run(spec, folder, cells, report)
+        match spec:
+            case SensitivityStep():
+                source, asked = locate(spec.data, folder), (spec.selection, spec.model, spec.question)
+                return sensitivity(source, spec.law, *asked, folder=cells, progress=report)
+            case CalibrationStep():
+                source, simulated = locate(spec.data, folder), (spec.selection, spec.model, spec.simulation)
+                return calibrate(source, spec.law, *simulated, folder=cells, progress=report)
+            case ToyStep():
+                return _toy(spec, folder, cells, report)
+            case HeadsStep():
+                return _heads(spec, folder, report)
     except FitFailed as error:
         return StepFailed(str(error))
 
 
-def step_key(spec: StepSpec, folder: Path) -> str:
+def step_key(spec: Step, folder: Path) -> str:
     """Name a step by everything that its result depends on."""
-    options = as_plain(dict(sorted(spec.options.items())))
-    law = str(Law.parse(spec.law)) if spec.law else ""
-    content = [spec.kind, spec.data, file_digest(folder, spec.grid or spec.data), law, spec.label or spec.name, options]
-    content += [file_digest(folder, spec.losses)] if spec.losses else []
-    if spec.kind == "heads" and (details := details_path(folder / spec.data)).is_file():
-        content.append(file_digest(folder, str(details.relative_to(folder))))
+    content: list[Any] = [spec.kind, spec.data, spec.label or spec.name, [plain(one) for one in options_of(spec)]]
+    content.append(file_digest(folder, _grid(spec) or spec.data))
+    match spec:
+        case SensitivityStep() | CalibrationStep():
+            content.append(str(Law.parse(spec.law)))
+        case HeadsStep():
+            details = details_path(folder / spec.data)
+            also = [spec.losses] if spec.losses else []
+            also += [str(details.relative_to(folder))] if details.is_file() else []
+            content += [file_digest(folder, name) for name in also]
     return sha256(json.dumps([*content, _code(spec)]).encode()).hexdigest()[:32]
 
 
-def jobs_folder(spec: StepSpec, folder: Path) -> str:
+def _grid(spec: Step) -> str:
+    """Return the grid of a sweep that the study trains; empty for other steps."""
+    return spec.grid if isinstance(spec, ToyStep) else ""
+
+
+def jobs_folder(spec: Step, folder: Path) -> str:
     """Name the folder of a step's finished cells: shared by all choices of a kind, apart for each sweep."""
-    about = f"{_code(spec)} {file_digest(folder, spec.grid)}" if spec.grid else _code(spec)
+    grid = _grid(spec)
+    about = f"{_code(spec)} {file_digest(folder, grid)}" if grid else _code(spec)
     return f"{spec.kind}-{sha256(about.encode()).hexdigest()[:12]}"
 
 
-def _code(spec: StepSpec) -> str:
+def _code(spec: Step) -> str:
     """Return what computes a step: code and packages; a cell that failed for want of NUTS is not kept for ever."""
-    return f"{code_hash(STEPS[spec.kind].engine.folders)} {'' if spec.kind == 'toy' else sampler_versions()}"
+    return f"{code_hash(STEPS[spec.kind].folders)} {'' if isinstance(spec, ToyStep) else sampler_versions()}"
 
 
-def step_command(spec: StepSpec) -> list[str]:
+def step_command(spec: Step) -> list[str]:
     """Write a step as the command lines that repeat it."""
-    if spec.kind == "toy":
-        sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
-        return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
-    if spec.kind == "heads":
-        losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
-        overlap = f" --overlap {shlex.quote(spec.options['overlap'])}" if spec.options.get("overlap") else ""
-        return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
-    return [command_line(STEPS[spec.kind].engine, spec.data, spec.law, spec.options)]
+    match spec:
+        case ToyStep():
+            sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
+            return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
+        case HeadsStep():
+            losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
+            overlap = f" --overlap {shlex.quote(spec.test.overlap)}" if spec.test.overlap else ""
+            return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
+        case SensitivityStep() | CalibrationStep():
+            return [command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))]
 
 
-def _sensitivity(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Sensitivity:
-    return sensitivity(_table(spec, folder), spec.law, folder=cells, progress=progress, **spec.options)
-
-
-def _calibration(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> Calibration:
-    return calibrate(_table(spec, folder), spec.law, folder=cells, progress=progress, **spec.options)
-
-
-def _toy(spec: StepSpec, folder: Path, cells: Path, progress: Progress | None) -> ToyResult:
+def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:
     if spec.grid:
         table = toy_sweep(ToyGrid.read(folder / spec.grid), cells, resume=True, progress=progress)
     else:
         source = locate(spec.data, folder)
         whole = isinstance(source, Path) and is_folder(source)
         table = read_sweep(source) if whole else read_table(source).frame
-    return ToyResult(table, check_sweep(table, progress=progress, **spec.options))
+    return ToyResult(table, check_sweep(table, spec.comparison, progress=progress))
 
 
-def _heads(spec: StepSpec, folder: Path, _: Path, progress: Progress | None) -> HeadsResult:
-    source = _table(spec, folder)
+def _heads(spec: HeadsStep, folder: Path, progress: Progress) -> HeadsResult:
+    source = locate(spec.data, folder)
     losses = locate(spec.losses, folder) if spec.losses else None
-    test = superposition(source, losses, progress=progress, **spec.options)
+    test = superposition(source, losses, spec.test, progress=progress)
     measured = isinstance(source, Path) and details_path(source).is_file()
     return HeadsResult(test, tuple(read_heads(source)) if measured else ())
 
 
-def _table(spec: StepSpec, folder: Path) -> str | Path:
-    return locate(spec.data, folder)
-
-
 _FOLDERS = ("data", "law", "options", "solver", "leastsq", "posterior", "jobs")
 
-STEPS: Mapping[str, Step] = MappingProxyType(
+STEPS: Mapping[str, Engine] = MappingProxyType(
     {
-        "sensitivity": Step(Engine(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")), _sensitivity),
-        "calibration": Step(Engine(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")), _calibration),
-        "toy": Step(Engine(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")), _toy),
-        "heads": Step(Engine(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")), _heads),
+        "sensitivity": Engine(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
+        "calibration": Engine(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
+        "toy": Engine(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")),
+        "heads": Engine(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")),
     }
 )

@@ -22,14 +22,38 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 
 from scalefit.law.additive import Law
-from scalefit.report.spec import Answer, Card, Figure, Front, Section
+from scalefit.options import Bayes, LeastSquares, Options, OverlapTest, Question, Rows, Simulation, SweepCheck
+from scalefit.report.spec import (
+    BAYES,
+    LEAST_SQUARES,
+    Answer,
+    Card,
+    Front,
+    LawAnswer,
+    LawSection,
+    PairsFigure,
+    PosteriorSection,
+    Section,
+)
 
-__all__ = ["BAYES", "LEAST_SQUARES", "FitSpec", "StepSpec", "Study", "as_plain", "with_defaults"]
-
-LEAST_SQUARES, BAYES = "least squares", "bayes"
+__all__ = [
+    "BAYES",
+    "LEAST_SQUARES",
+    "CalibrationStep",
+    "FitSpec",
+    "HeadsStep",
+    "SensitivityStep",
+    "Step",
+    "Study",
+    "ToyStep",
+    "as_plain",
+    "option_fields",
+    "options_of",
+    "with_defaults",
+]
 
 
 @dataclass(frozen=True)
@@ -46,59 +70,156 @@ class FitSpec:
         A law or the name of a preset.
     label : str
         What tables and figures call it; the name when empty.
-    engine : {"least squares", "bayes"}
-        How it is fitted.
     instead : tuple of str
         Fits of the same law whose numbers page one and the optimum take where this one has no answer, or one that a
         few rows far from all others decide; in order of preference.
-    options : mapping
-        Keywords of ``fit`` or ``bayes`` that differ from their defaults.
+    selection : Rows
+        Which rows of the table it uses.
+    options : LeastSquares or Bayes
+        How it is fitted, in detail.
     """
 
     name: str
     data: str
     law: str
     label: str = ""
-    engine: str = LEAST_SQUARES
     instead: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    selection: Rows = field(default_factory=Rows)
+    options: LeastSquares | Bayes = field(default_factory=LeastSquares)
+
+    @property
+    def engine(self) -> str:
+        """How it is fitted."""
+        return self.options.engine
 
 
 @dataclass(frozen=True)
-class StepSpec:
-    """Work beside the fits, whose result a section shows.
+class SensitivityStep:
+    """How far an answer moves with its choices.
 
     Parameters
     ----------
     name : str
         The word by which the rest of the study refers to it.
-    kind : {"sensitivity", "calibration", "toy", "heads"}
-        What is done.
     data : str
-        A shipped data set, or a file relative to the study; for ``toy`` also the folder of a sweep. Empty for a grid.
+        A shipped data set, or a file relative to the study.
     law : str
-        A law or the name of a preset; empty for ``toy`` and ``heads``.
-    grid : str
-        For ``toy``: the grid of a sweep that is trained as part of the study, a TOML file relative to it.
-    losses : str
-        For ``heads``: losses of the same models, as ``data``; empty for none.
+        A law or the name of a preset.
+    question : Question
+        What is asked, and which choices are varied.
     label : str
         What tables and figures call it; the name when empty.
     needs : str
         A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
-    options : mapping
-        Keywords of the function that differ from their defaults.
+    selection : Rows
+        The rows of the base.
+    model : Bayes
+        The posterior of the base.
     """
 
+    kind: ClassVar[str] = "sensitivity"
+
     name: str
-    kind: str
-    data: str = ""
-    law: str = ""
-    grid: str = ""
-    losses: str = ""
+    data: str
+    law: str
+    question: Question
     label: str = ""
     needs: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    selection: Rows = field(default_factory=Rows)
+    model: Bayes = field(default_factory=Bayes)
+
+
+@dataclass(frozen=True)
+class CalibrationStep:
+    """Whether intervals reach their nominal coverage on simulated data.
+
+    Parameters
+    ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    data : str
+        A shipped data set, or a file relative to the study.
+    law : str
+        A law or the name of a preset.
+    label : str
+        What tables and figures call it; the name when empty.
+    needs : str
+        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
+    selection : Rows
+        The rows on which data are simulated.
+    model : Bayes
+        The model that makes them.
+    simulation : Simulation
+        How many, and by what they are fitted.
+    """
+
+    kind: ClassVar[str] = "calibration"
+
+    name: str
+    data: str
+    law: str
+    label: str = ""
+    needs: str = ""
+    selection: Rows = field(default_factory=Rows)
+    model: Bayes = field(default_factory=Bayes)
+    simulation: Simulation = field(default_factory=Simulation)
+
+
+@dataclass(frozen=True)
+class ToyStep:
+    """A sweep of toy models, read or trained, and its comparison with theory; either ``data`` or ``grid`` is given.
+
+    Parameters
+    ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    data : str
+        A shipped sweep, or a file or the folder of a sweep relative to the study.
+    grid : str
+        The grid of a sweep that is trained as part of the study, a TOML file relative to it.
+    label : str
+        What tables and figures call it; the name when empty.
+    comparison : SweepCheck
+        What it is compared with.
+    """
+
+    kind: ClassVar[str] = "toy"
+
+    name: str
+    data: str = ""
+    grid: str = ""
+    label: str = ""
+    comparison: SweepCheck = field(default_factory=SweepCheck)
+
+
+@dataclass(frozen=True)
+class HeadsStep:
+    """Output heads of real models, tested against theory.
+
+    Parameters
+    ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    data : str
+        A shipped table of heads, or a file relative to the study.
+    losses : str
+        Losses of the same models, as ``data``; empty for none.
+    label : str
+        What tables and figures call it; the name when empty.
+    test : OverlapTest
+        Which overlaps are tested.
+    """
+
+    kind: ClassVar[str] = "heads"
+
+    name: str
+    data: str
+    losses: str = ""
+    label: str = ""
+    test: OverlapTest = field(default_factory=OverlapTest)
+
+
+Step: TypeAlias = SensitivityStep | CalibrationStep | ToyStep | HeadsStep
 
 
 @dataclass(frozen=True)
@@ -111,8 +232,14 @@ class Study:
         Title of the report.
     fit : tuple of FitSpec
         The fits.
-    sensitivity, calibration, toy, heads : tuple of StepSpec
-        Work beside the fits.
+    sensitivity : tuple of SensitivityStep
+        How far answers move with their choices.
+    calibration : tuple of CalibrationStep
+        Whether intervals reach their nominal coverage.
+    toy : tuple of ToyStep
+        Sweeps of toy models.
+    heads : tuple of HeadsStep
+        Output heads of real models.
     subtitle : str
         A line under the title.
     short_title : str
@@ -121,8 +248,12 @@ class Study:
         Printed on page one and written into the file; none when absent.
     paper : {"a4", "us-letter"}
         Page size.
-    answer, card, section : tuple
-        The parts of the report, in order.
+    answer : tuple of Answer
+        The sentences of page one, in order.
+    card : tuple of Card
+        The large numbers of page one, in order.
+    section : tuple of Section
+        The sections, in order.
     front : Front
         The rest of page one.
     left_out : tuple of str
@@ -135,14 +266,14 @@ class Study:
 
     title: str
     fit: tuple[FitSpec, ...]
-    sensitivity: tuple[StepSpec, ...] = ()
-    calibration: tuple[StepSpec, ...] = ()
-    toy: tuple[StepSpec, ...] = ()
-    heads: tuple[StepSpec, ...] = ()
+    sensitivity: tuple[SensitivityStep, ...] = ()
+    calibration: tuple[CalibrationStep, ...] = ()
+    toy: tuple[ToyStep, ...] = ()
+    heads: tuple[HeadsStep, ...] = ()
     subtitle: str = ""
     short_title: str = ""
     date: datetime.date | None = None
-    paper: str = "a4"
+    paper: Literal["a4", "us-letter"] = "a4"
     answer: tuple[Answer, ...] = ()
     card: tuple[Card, ...] = ()
     front: Front = field(default_factory=Front)
@@ -158,7 +289,7 @@ class Study:
         return {name: label or name.replace("_", " ") for name, label in named}
 
     @property
-    def steps(self) -> tuple[StepSpec, ...]:
+    def steps(self) -> tuple[Step, ...]:
         """Everything beside the fits."""
         return (*self.sensitivity, *self.calibration, *self.toy, *self.heads)
 
@@ -166,7 +297,7 @@ class Study:
         """Return the fit of that name."""
         return next(one for one in self.fit if one.name == name)
 
-    def step(self, name: str) -> StepSpec:
+    def step(self, name: str) -> Step:
         """Return the step of that name."""
         return next(one for one in self.steps if one.name == name)
 
@@ -188,18 +319,39 @@ def with_defaults(study: Study) -> Study:
     exponents = tuple(coef.name for coef in Law.parse(first.law).exponents if not coef.groups)
     cards = tuple(Card(f"Exponent ${name}$", first.name, (name,)) for name in exponents[:3])
     sections = tuple(
-        Section(one.label or one.name, one.name, "posterior" if one.engine == BAYES else "law") for one in study.fit
-    )
+        PosteriorSection(title=one.label or one.name, fit=one.name) if one.engine == BAYES
+        else LawSection(title=one.label or one.name, fit=one.name)
+        for one in study.fit
+    )  # fmt: skip
     front = study.front
     if front.figure is None and exponents:
-        front = replace(front, figure=Figure("pairs", fit=first.name))
+        front = replace(front, figure=PairsFigure(fit=first.name))
     return replace(
         study,
-        answer=study.answer or tuple(Answer("law", one.name) for one in study.fit[:3]),
+        answer=study.answer or tuple(LawAnswer(fit=one.name) for one in study.fit[:3]),
         card=study.card or cards,
         section=study.section or sections,
         front=replace(front, fits=front.fits or tuple(one.name for one in study.fit)),
     )
+
+
+def option_fields(kind: type[Any]) -> dict[type[Options], str]:
+    """Return the fields of a fit or a step that hold options, by the classes that they may hold."""
+    return _OPTION_FIELDS[kind]
+
+
+def _option_fields(kind: type[Any]) -> dict[type[Options], str]:
+    held = ((name, one) for name, hint in get_type_hints(kind).items() for one in get_args(hint) or (hint,))
+    return {one: name for name, one in held if isinstance(one, type) and issubclass(one, Options)}
+
+
+_OPTION_FIELDS = {one: _option_fields(one) for one in (FitSpec, *get_args(Step))}
+
+
+def options_of(spec: FitSpec | Step) -> tuple[Options, ...]:
+    """Return the options of a fit or a step, as its function takes them."""
+    found = (getattr(spec, name) for name in dict.fromkeys(option_fields(type(spec)).values()))
+    return tuple(found)
 
 
 def as_plain(value: Any) -> Any:

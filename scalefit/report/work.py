@@ -8,25 +8,27 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from scalefit.data.datasets import data_directory
 from scalefit.files import read_kept, write_atomically
 from scalefit.jobs import run_jobs
 from scalefit.law.additive import Law
+from scalefit.options import Bayes, LeastSquares, Rows, plain, restore
 from scalefit.progress import Progress
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block
 from scalefit.report.provenance import data_hash, versions
 from scalefit.report.runners import code_hash, fingerprint, run_spec
 from scalefit.report.steps import StepFailed, StepResult, jobs_folder, run_step, step_key
-from scalefit.report.study import BAYES, FitSpec, Study, as_plain
+from scalefit.report.study import CalibrationStep, FitSpec, SensitivityStep, Study, as_plain, options_of
 from scalefit.results import Fit
 from scalefit.storage import load_fit, save_fit
 
 __all__ = ["Computed", "Work", "run_fit"]
 
 CACHE = ".cache"
+KINDS: Final[Mapping[str, type[LeastSquares | Bayes]]] = {one.engine: one for one in (LeastSquares, Bayes)}
 MANY = 6  # fits from which on starting processes pays
 T = TypeVar("T")
 Written = tuple[list[Block], dict[str, bytes]]
@@ -105,11 +107,14 @@ class Work:
 
     def _work(self, item: tuple[str, Path]) -> tuple[bool, bool]:
         """Sort posteriors with pooling first, then posteriors."""
-        spec = self.study.spec(item[0])
-        return "pool" not in spec.options, spec.engine != BAYES
+        options = self.study.spec(item[0]).options
+        return not isinstance(options, Bayes) or options.pool is None, not isinstance(options, Bayes)
 
     def _cell(self, name: str, path: Path) -> dict[str, Any]:
-        return {"spec": as_plain(self.study.spec(name)), "folder": str(self.study.path.parent), "path": str(path)}
+        spec = self.study.spec(name)
+        own = {"name": spec.name, "data": spec.data, "law": spec.law, "label": spec.label}
+        options = {"engine": spec.engine, "selection": plain(spec.selection), "options": plain(spec.options)}
+        return {"spec": own, **options, "folder": str(self.study.path.parent), "path": str(path)}
 
     def part(self, about: Any, write: Callable[[], Written]) -> Written:
         """Write a part of the report, or take it from the cache when nothing it was written from has changed.
@@ -162,8 +167,9 @@ class Work:
 
     def _step(self, name: str) -> StepResult:
         spec, folder = self.study.step(name), self.study.path.parent
-        if spec.needs and self.fits[spec.needs].status != CONVERGED:
-            label, status = self.study.labels[spec.needs], self.fits[spec.needs].status
+        needs = spec.needs if isinstance(spec, SensitivityStep | CalibrationStep) else ""
+        if needs and self.fits[needs].status != CONVERGED:
+            label, status = self.study.labels[needs], self.fits[needs].status
             return StepFailed(f"it is left out because the fit “{label}”, on which it rests, is {status}.")
         return run_step(spec, folder, self._shelf(jobs_folder(spec, folder)), self.progress)
 
@@ -177,14 +183,16 @@ def run_fit(cell: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     cell : mapping
-        ``spec``, ``folder`` of the study, ``path`` of the file.
+        ``spec`` with names alone, its ``engine``, ``selection`` and ``options``, ``folder`` of the study, ``path`` of
+        the file.
 
     Returns
     -------
     dict
         Its status.
     """
-    fit = run_spec(FitSpec(**cell["spec"]), Path(cell["folder"]), None)
+    selection, options = restore(Rows, cell["selection"]), restore(KINDS[cell["engine"]], cell["options"])
+    fit = run_spec(FitSpec(**cell["spec"], selection=selection, options=options), Path(cell["folder"]), None)
     save_fit(fit, cell["path"])
     return {"status": fit.status}
 
@@ -201,7 +209,7 @@ def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
 
 def _fit_key(study: Study, spec: FitSpec) -> str:
     """Name a fit by everything that it depends on."""
-    options = as_plain(dict(sorted(spec.options.items())))
+    options = [plain(one) for one in options_of(spec)]
     law = str(Law.parse(spec.law))
     content = [data_hash(study, spec), spec.data, law, spec.label or spec.name, spec.engine, options, fingerprint(spec)]
     return sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -1,0 +1,44 @@
+"""The section on one law fitted to one table."""
+
+from __future__ import annotations
+
+from scalefit.escape import literal
+from scalefit.report import sentences as say
+from scalefit.report.blocks import Block, note, paragraph, picture
+from scalefit.report.figures import draw
+from scalefit.report.published import published_point
+from scalefit.report.results import Results
+from scalefit.report.spec import LawSection, ResidualsFigure, TermsFigure
+from scalefit.report.tables import alternatives_table, estimates_table, level_tables
+from scalefit.report.text import fill
+
+__all__ = ["law_section"]
+
+
+def law_section(section: LawSection, results: Results) -> list[Block]:
+    """Write one law fitted to one table: estimates beside print, other choices, figures, what limits it."""
+    fits, labels = results.fits, results.labels
+    fit = fits[section.fit]
+    clustered = fits[section.clustered] if section.clustered else None
+    points = [published_point(fit, paper) for paper in section.published]
+    others = results.by_label(section.alternatives)
+    family = {labels[section.fit]: fit, **others}
+    exponent = next((one.name for one in fit.estimates if one.kind == "exponent"), "")
+    told = " ".join(
+        f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip() for point in points
+    )
+    status = say.status_sentence(fit)
+    blocks = [paragraph(say.rows_sentence(fit), say.optima_sentence(fit), say.residual_sentence(fit))]
+    blocks += [note(status)] if status else []
+    blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
+    blocks.append(estimates_table(fit, clustered=clustered, published=points))
+    blocks += [paragraph(told)] if told else []
+    blocks += [paragraph(fill(text, fits)) for text in section.text]
+    if clustered is not None and exponent:
+        blocks.append(paragraph(say.scatter_sentence(fit), say.cluster_sentence(fit, clustered, exponent)))
+    if others:
+        blocks.append(paragraph(say.alternatives_sentence(fit, exponent, others), say.nested_sentence(fit, others)))
+        blocks.append(alternatives_table(family, section.parameters))
+    figures = section.figures or (TermsFigure(), ResidualsFigure())
+    drawn = [picture(draw(figure, results, section.fit), floating=True) for figure in figures]
+    return blocks + level_tables(fit) + drawn

@@ -1,0 +1,60 @@
+"""What the sections of a report are written from: the results of its fits and steps, and how they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scalefit.data.sources import locate
+from scalefit.data.tables import read_table, resolve
+from scalefit.report.steps import StepResult
+from scalefit.report.study import FitSpec
+from scalefit.results import Fit
+
+__all__ = ["Results"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a study by name.
+
+    Parameters
+    ----------
+    fits : mapping
+        Every fit of the study.
+    labels : mapping
+        What tables and figures call fits and steps.
+    specs : mapping
+        How the fits were asked for, to find the rows left out.
+    folder : Path
+        Where a user's tables lie, relative to the study.
+    steps : mapping
+        The results of the work beside the fits.
+    """
+
+    fits: Mapping[str, Fit]
+    labels: Mapping[str, str]
+    specs: Mapping[str, FitSpec]
+    folder: Path
+    steps: Mapping[str, StepResult] = field(default_factory=dict)
+
+    def by_label(self, names: Iterable[str]) -> dict[str, Fit]:
+        """Return some fits by what tables and figures call them."""
+        return {self.labels[name]: self.fits[name] for name in names}
+
+    def left_out(self, name: str) -> pd.DataFrame:
+        """Return the rows of a fit's table that it did not use, as far as the law can be evaluated there."""
+        fit, spec = self.fits[name], self.specs[name]
+        table = read_table(locate(spec.data, self.folder), mapping=spec.selection.mapping)
+        numeric = [fit.law.response, *fit.law.variables]
+        frame = resolve(
+            table, numeric=numeric, labels=fit.law.groups, derive=spec.selection.derive, strict=False
+        ).frame  # fmt: skip
+        out = frame.loc[~frame.index.isin(fit.rows.index)]
+        values = out[numeric].to_numpy(float)
+        usable: pd.DataFrame = out.loc[np.isfinite(values).all(axis=1) & (values > 0).all(axis=1)]
+        return usable
