@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.numbers import exact
+
 __all__ = ["LARGEST", "LARGEST_JSON", "read_arrays", "read_members"]
 
 LARGEST: Final = 1 << 30  # bytes of a file, and of all that it unpacks to
@@ -51,7 +53,7 @@ def read_members(path: Path, known: Mapping[str, int]) -> dict[str, bytes]:
     if not path.is_file() and path.exists():
         raise ValueError("it is not a regular file")
     if path.stat().st_size > LARGEST:
-        raise ValueError(f"it has {path.stat().st_size:,} bytes, more than the {LARGEST:,} that are read")
+        raise ValueError(f"it has {exact(path.stat().st_size)} bytes, more than the {exact(LARGEST)} that are read")
     with path.open("rb") as file:
         return _unpack(file, known)
 
@@ -94,7 +96,7 @@ def _unpack(file: Any, known: Mapping[str, int] | None) -> dict[str, bytes]:
             limits = [LARGEST if known is None else known[name] for name in names]
             total = sum(info.file_size for info in infos)
             if total > LARGEST or any(info.file_size > most for info, most in zip(infos, limits, strict=True)):
-                raise ValueError(f"it unpacks to {total:,} bytes, more than is read")
+                raise ValueError(f"it unpacks to {exact(total)} bytes, more than is read")
             return {info.filename: archive.read(info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError) as error:
         raise ValueError(str(error) or "it ends too early") from None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.files import plain_json
 from scalefit.names import Key, Level, printed_name
 
 __all__ = ["SPREADS", "Estimate", "Spread", "estimate_columns"]
@@ -152,8 +153,7 @@ class Estimate:
 
     def numbers(self) -> dict[str, Any]:
         """Return ``estimate``, ``se`` and ``interval`` as plain JSON, as every verb prints them; null for no number."""
-        value, se, lo, hi = (one if math.isfinite(one) else None for one in (self.value, self.se, self.lo, self.hi))
-        return {"estimate": value, "se": se, "interval": [lo, hi]}
+        return dict(plain_json({"estimate": self.value, "se": self.se, "interval": [self.lo, self.hi]}))
 
     def record(self) -> dict[str, Any]:
         """Return the estimate as plain JSON.
@@ -166,8 +166,7 @@ class Estimate:
         """
         about = {"name": self.name, "coefficient": self.coefficient, "level": list(self.level), "kind": self.kind}
         logs = {"log_estimate": self.log_value, "log_se": self.log_se}
-        finite = {name: one if one is not None and math.isfinite(one) else None for name, one in logs.items()}
-        return about | self.numbers() | finite
+        return about | self.numbers() | dict(plain_json(logs))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import pickle
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scalefit.errors import DataError, ScalefitError
 
-__all__ = ["UNREADABLE", "parse_json", "parse_toml", "read_kept", "write_atomically"]
+__all__ = ["UNREADABLE", "parse_json", "parse_toml", "plain_json", "read_kept", "write_atomically"]
 
 T = TypeVar("T")
 
@@ -116,6 +117,33 @@ def parse_json(content: bytes | str) -> Any:
         return json.loads(content.decode("utf-8-sig") if isinstance(content, bytes) else content)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def plain_json(value: Any) -> Any:
+    """Return a value as it is printed and kept as JSON, which knows neither infinite nor missing numbers.
+
+    Parameters
+    ----------
+    value : object
+        Text, numbers (also of NumPy), truth values, None, arrays, and sequences and mappings of them.
+
+    Returns
+    -------
+    object
+        Mappings have texts as keys, sequences are lists, and a number that is not finite is None.
+
+    Examples
+    --------
+    >>> plain_json({"se": float("nan"), "interval": (0.25, float("inf"))})
+    {'se': None, 'interval': [0.25, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(one) for one in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return plain_json(value.tolist()) if hasattr(value, "tolist") else value
 
 
 def parse_toml(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import operator
 from typing import Any, Final
 
 from scalefit.errors import DataError
+from scalefit.numbers import exact
 
 __all__ = ["LAST_SEED", "MEMORY", "MOST_REPLICATES", "MOST_WORKERS", "check_count", "check_seed"]
 
@@ -57,8 +58,8 @@ def check_count(name: str, value: Any, *, least: int, most: int = 10**9, each: i
         raise DataError(f"{name} is {_shown(count)}; it must be at least {least}{advice}")
     fitting = MEMORY // each if each else most
     if count > most or count > fitting:
-        why = "" if fitting >= most else f", which take {MEMORY >> 20:,} MiB of memory here"
-        raise DataError(f"{name} is {_shown(count)}; it can be at most {min(most, fitting):,}{why}{advice}")
+        why = "" if fitting >= most else f", which take {exact(MEMORY >> 20)} MiB of memory here"
+        raise DataError(f"{name} is {_shown(count)}; it can be at most {exact(min(most, fitting))}{why}{advice}")
     return count
 
 
@@ -90,5 +91,5 @@ def check_seed(seed: Any) -> int:
 def _shown(number: int) -> str:
     """Write a number out as long as a reader can take it in."""
     if abs(number) < 10**18:
-        return f"{number:,}" if abs(number) >= 10**5 else str(number)
+        return exact(number) if abs(number) >= 10**5 else str(number)
     return f"{'-' if number < 0 else ''}a number of more than 18 digits"

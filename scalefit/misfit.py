@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scalefit.data.quantities import as_numbers
 from scalefit.law.additive import Coef, Law
 from scalefit.names import printed_label
+from scalefit.numbers import percent, rounded
 from scalefit.quantiles import f_tail, normal_quantile
-from scalefit.rounding import rounded
 
 __all__ = [
     "HALF",
@@ -296,7 +296,7 @@ def carriers_message(
     cut = f" (--where {shlex.quote(f'{_column(law.response)} < {float(observed)!r}')})" if above else " with --where"
     it = "it" if one else "them"
     names = named_rows(frame, law, rows)
-    text = f"R{names[1:]} carr{'ies' if one else 'y'} {carriers.share:.0%} of the misfit{by}"
+    text = f"R{names[1:]} carr{'ies' if one else 'y'} {percent(carriers.share, 0)} of the misfit{by}"
     if robust:
         return f"{text}; the loss limits what this does to the estimates. Look at {it}, or leave {it} out{cut}."
     moved = "it moves" if one else "they move"

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.errors import DataError, LawError
 from scalefit.law.additive import Coef, Law, Term
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
+from scalefit.numbers import as_input, exact, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
 
 __all__ = ["Parameter", "Problem", "build_problem", "label_codes", "label_texts", "predict_law", "rows_at"]
@@ -142,8 +143,9 @@ def build_problem(
     response = frame[law.response]
     if not (response.min() > SMALLEST and response.max() < 1 / SMALLEST):
         raise DataError(
-            f"column {law.response!r} runs from {response.min():g} to {response.max():g}; the squares of such numbers "
-            f"leave double precision. Rescale it to lie between {SMALLEST:g} and {1 / SMALLEST:g}"
+            f"column {law.response!r} runs from {as_input(response.min())} to {as_input(response.max())}; the "
+            f"squares of such numbers leave double precision. Rescale it to lie between {exact(SMALLEST)} and "
+            f"{exact(1 / SMALLEST)}"
         )
     if not law.parameters:
         raise LawError(f"{law} has no free parameter, so there is nothing to fit; use predict instead")
@@ -154,7 +156,7 @@ def build_problem(
     free = len(coder.parameters)
     if len(data) <= free:
         raise DataError(
-            f"{len(data)} rows cannot determine the {free} parameters of {law}; "
+            f"{exact(len(data))} rows cannot determine the {free} parameters of {law}; "
             f"at least {free + 1} rows are needed, or a law with fewer parameters"
         )
     remarks = _check_columns(law, data)
@@ -415,19 +417,19 @@ def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
     for name, values in logs.items():
         if np.ptp(values) < 1e-9:
             raise DataError(
-                f"column {name!r} is constant ({data[name].iloc[0]:g}), so nothing can be learnt about its term; "
-                "use rows in which it varies, or leave the term out"
+                f"column {name!r} is constant ({as_input(data[name].iloc[0])}), so nothing can be learnt about its "
+                "term; use rows in which it varies, or leave the term out"
             )
     for a, b in combinations(law.variables, 2):
         r = float(np.corrcoef(logs[a], logs[b])[0, 1])
         if abs(r) > COLLINEAR:
             raise DataError(
-                f"columns {a!r} and {b!r} move together (correlation of their logs {r:.5f}), so their terms cannot "
-                "be separated; leave one out, or add runs in which they differ"
+                f"columns {a!r} and {b!r} move together (correlation of their logs {fixed(r, 5)}), so their terms "
+                "cannot be separated; leave one out, or add runs in which they differ"
             )
         if abs(r) > CLOSE:
             remarks.append(
-                f"{a} and {b} nearly move together (correlation of their logs {r:.3f}): "
+                f"{a} and {b} nearly move together (correlation of their logs {fixed(r, 3)}): "
                 "the data hardly separate their terms."
             )
     return remarks

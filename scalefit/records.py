@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scalefit.data.tables import Dropped, Table
 from scalefit.names import Key
+from scalefit.numbers import exact
 
 __all__ = [
     "CONVERGED",
@@ -59,7 +60,7 @@ class Objective:
     def __str__(self) -> str:
         names = {
             "squared": "sum of squares",
-            "huber": f"Huber, delta {self.delta or 0:g},",
+            "huber": f"Huber, delta {exact(self.delta or 0)},",
             "student_t": "log likelihood at the posterior mean, Student-t residuals",
             "normal": "log likelihood at the posterior mean, normal residuals",
         }

@@ -18,6 +18,7 @@ from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import Key, printed_level, printed_name, read_name
+from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Rows
 from scalefit.problem import Parameter, predict_law
 from scalefit.records import (
@@ -324,8 +325,8 @@ class Fit(ABC):
     def _no_intervals(self) -> str:
         spread = self.uncertainty
         return (
-            f"this fit has no intervals, because {spread.failed} of {spread.requested} refits have no answer; "
-            "fit a law with fewer parameters, or use --uncertainty hc3"
+            f"this fit has no intervals, because {exact(spread.failed)} of {exact(spread.requested)} refits have no "
+            "answer; fit a law with fewer parameters, or use --uncertainty hc3"
         )
 
     def _estimate(self, i: int) -> Estimate:

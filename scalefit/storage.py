@@ -27,6 +27,7 @@ from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, write_atomically
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key
+from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
 from scalefit.problem import Parameter
 from scalefit.records import (
@@ -127,8 +128,8 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     large = [name for name, content in members.items() if len(content) > MEMBERS[name]]
     if large or sum(map(len, members.values())) > LARGEST:
         raise DataError(
-            f"this fit takes more than the {LARGEST >> 20:,} MiB that a saved fit may have ({fit.n_rows:,} rows, "
-            f"{spread.requested:,} replicates); ask for fewer replicates or draws"
+            f"this fit takes more than the {exact(LARGEST >> 20)} MiB that a saved fit may have ({exact(fit.n_rows)} "
+            f"rows, {exact(spread.requested)} replicates); ask for fewer replicates or draws"
         )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -508,7 +509,3 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "seed": fit.seed,
         "version": fit.version,
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None

@@ -7,8 +7,18 @@ import math
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
 from scalefit.names import printed_name
+from scalefit.numbers import (
+    exact,
+    fixed,
+    percent,
+    plus_minus,
+    power_of_ten,
+    rounded,
+    rounded_interval,
+    rounded_range,
+    two_digits,
+)
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import plus_minus, power_of_ten, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.table import PrintedTable
 
 __all__ = ["ROBUST_RATIO", "estimate_text", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
@@ -75,9 +85,10 @@ def fit_text(fit: Fit) -> str:
     lines = [
         f"{fit.status}: {first}",
         f"  law        {fit.law}",
-        f"  data       {source.name}, {fit.n_rows} of {source.rows_read} rows" + (f" ({dropped})" if dropped else ""),
-        f"  objective  {fit.value:.12g} ({fit.objective})",
-        f"  errors     {spread.method}, {'no' if spread.withheld else f'{spread.level:.0%}'} intervals",
+        f"  data       {source.name}, {exact(fit.n_rows)} of {exact(source.rows_read)} rows"
+        + (dropped and f" ({dropped})"),
+        f"  objective  {rounded(fit.value, digits=12)} ({fit.objective})",
+        f"  errors     {spread.method}, {'no' if spread.withheld else percent(spread.level)} intervals",
         *_posterior_lines(fit),
         "",
         *_parameter_lines(fit),
@@ -101,7 +112,8 @@ def _posterior_lines(fit: Fit) -> list[str]:
     lines = []
     if posterior.log_evidence is not None and posterior.log_evidence_se is not None:
         lines.append(
-            f"  evidence   log {posterior.log_evidence:.2f} ± {posterior.log_evidence_se:.2g}, with the priors below"
+            f"  evidence   log {fixed(posterior.log_evidence, 2)} ± {two_digits(posterior.log_evidence_se)}, with "
+            "the priors below"
         )
     groups: dict[str, list[str]] = {}
     for key, prior in posterior.priors:
@@ -130,7 +142,7 @@ def fit_table(fit: Fit) -> PrintedTable:
     rows = []
     for one, ratio in zip(fit.estimates, ratios, strict=True):
         log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
-        times = f"> {MANY_TIMES:.0f}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
+        times = f"> {fixed(MANY_TIMES, 0)}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
         shown = times if max(ratios) > ROBUST_RATIO else ""
         rows.append([one.name, estimate_text(one, alone=False), interval_text(one), log, shown])
     return PrintedTable.of(["parameter", "estimate", "interval", "log", "robust/plain"], rows)
@@ -172,7 +184,7 @@ def fit_html(fit: Fit) -> str:
     head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
     spread = fit.uncertainty
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
-    caption = markup(f"{fit.n_rows} rows of {fit.source.name}; intervals: {how}")
+    caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}")
     limits = "".join(f"<li>{markup(one)}</li>" for one in others)
     below = f"<ul>{limits}</ul>" if limits else ""
     return f"<div>{head}{table}{below}<small>{caption}</small></div>"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalefit.errors import DataError
 from scalefit.escape import one_line, visible
+from scalefit.numbers import exact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -148,7 +149,7 @@ def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...]
 
 def print_dataset(info: DatasetInfo) -> None:
     """Print what a shipped data set is: source, licence, columns, known problems."""
-    print(f"{info.name}: {info.title} ({info.rows} rows)")
+    print(f"{info.name}: {info.title} ({exact(info.rows)} rows)")
     print(f"  licence  {info.licence}")
     print(f"  sources  {'; '.join(map(str, info.sources))}")
     print(f"  sha256   {info.sha256}")

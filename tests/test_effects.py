@@ -66,8 +66,8 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         (["compare", "a.fit", "--param", "alpha", "--fixed", "nope=1"], "--fixed has no effect without a posterior"),
         (["compare", "a.fit", "--param", "alpha", "--prior", "HalfNormal(1)"], "--prior has no effect without a post"),
         (["compare", "a.fit", "--param", "alpha", "--by", "row"], "--by has no effect with fewer than two posteriors"),
-        (["compare", "a.fit", "--param", "alpha", "--published", "x=1,1e308"], "published x: the error is 1e+308; it "),
-        (["compare", "a.fit", "--param", "alpha", "--published", "x=1e200,1"], "published x: the value is 1e+200; it"),
+        (["compare", "a.fit", "--param", "alpha", "--published", "x=1,1e308"], "published x: the error is 1e308; it "),
+        (["compare", "a.fit", "--param", "alpha", "--published", "x=1e200,1"], "published x: the value is 1e200; it"),
         (["toy", "show", "sweep", "--plot", "losses", "--out", "x.png", "--json"], "--json has no effect with --plot"),
         (["toy", "show", "sweep", "--plot", "loses"], "there is no plot 'loses' of a sweep; did you mean 'losses'?"),
         (["report", "x.toml", "--drop-invalid"], "--drop-invalid go with --new"),
@@ -105,8 +105,8 @@ LAW = "loss ~ E + A/params^alpha + B/tokens^beta"
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: fit("chinchilla", LAW, bootstrap=10**9), r"bootstrap is 1,000,000,000; it can be at most 10,000,000"),
-        (lambda: fit("chinchilla", LAW, bootstrap=9_000_000), r"at most 5,592,405, which take 1,024 MiB of memory"),
+        (lambda: fit("chinchilla", LAW, bootstrap=10**9), r"bootstrap is 1e9; it can be at most 1e7"),
+        (lambda: fit("chinchilla", LAW, bootstrap=9_000_000), r"at most 5 592 405, which take 1024 MiB of memory"),
         (lambda: fit("chinchilla", LAW, bootstrap=-1), "bootstrap is -1; it must be at least 0, such as 4000"),
         (lambda: fit("chinchilla", LAW, bootstrap=1), "bootstrap is 1; it must be 0 .none. or at least 2"),
         (lambda: fit("chinchilla", LAW, bootstrap=4000.0), "bootstrap is 4000.0; it must be a whole number"),
@@ -115,23 +115,23 @@ LAW = "loss ~ E + A/params^alpha + B/tokens^beta"
         (lambda: fit("chinchilla", LAW, seed=-1), r"seed is -1; it must be a whole number from 0 to 2\^63 - 1"),
         (lambda: fit("chinchilla", LAW, seed=2**64), "seed is a number of more than 18 digits; it must be a whole"),
         (lambda: fit("chinchilla", LAW, seed=0.5), "seed is 0.5; it must be a whole number from 0"),
-        (lambda: bayes("chinchilla", LAW, draws=10**12), "draws is 1,000,000,000,000; it can be at most 10,000,000"),
-        (lambda: bayes("chinchilla", LAW, draws=10**6), "draws is 1,000,000; it can be at most 419,430, which take"),
+        (lambda: bayes("chinchilla", LAW, draws=10**12), "draws is 1e12; it can be at most 1e7"),
+        (lambda: bayes("chinchilla", LAW, draws=10**6), "draws is 1e6; it can be at most 419 430, which take"),
         (lambda: bayes("chinchilla", LAW, draws=99), "draws is 99; it must be at least 100, such as 4000"),
         (lambda: bayes("chinchilla", LAW, seed=-1), "seed is -1"),
-        (lambda: sensitivity("chinchilla", LAW, param="alpha", draws=10**6), "draws is 1,000,000; it can be at most"),
+        (lambda: sensitivity("chinchilla", LAW, param="alpha", draws=10**6), "draws is 1e6; it can be at most"),
         (lambda: sensitivity("chinchilla", LAW, param="alpha", seed=-1), "seed is -1"),
-        (lambda: sensitivity("chinchilla", LAW, param="alpha", workers=10**6), "workers is 1,000,000; it can be at m"),
+        (lambda: sensitivity("chinchilla", LAW, param="alpha", workers=10**6), "workers is 1e6; it can be at m"),
         (lambda: sensitivity("chinchilla", LAW, param="alpha", reference=float("nan")), "reference is nan; it must"),
-        (lambda: calibrate("chinchilla", LAW, n=10**9), "n is 1,000,000,000; it can be at most 1,000,000"),
-        (lambda: calibrate("chinchilla", LAW, draws=10**6), "draws is 1,000,000; it can be at most 419,430"),
+        (lambda: calibrate("chinchilla", LAW, n=10**9), "n is 1e9; it can be at most 1e6"),
+        (lambda: calibrate("chinchilla", LAW, draws=10**6), "draws is 1e6; it can be at most 419 430"),
         (lambda: calibrate("chinchilla", LAW, seed=2**63), "seed is a number of more than 18 digits"),
-        (lambda: ToyGrid.from_dict({"width": 3, "seeds": 10**9}), "grid: seeds is 1,000,000,000; it can be at most 1"),
+        (lambda: ToyGrid.from_dict({"width": 3, "seeds": 10**9}), "grid: seeds is 1e9; it can be at most 1"),
         (
             lambda: ToyGrid.from_dict({"width": list(range(2, 900)), "seeds": 1000}),
-            "grid: the number of models is 898,000; it can be at most 100,000",
+            "grid: the number of models is 898 000; it can be at most 100 000",
         ),
-        (lambda: ToyConfig(width=8, steps=10**12), "steps is 1,000,000,000,000; it can be at most 1,000,000,000"),
+        (lambda: ToyConfig(width=8, steps=10**12), "steps is 1e12; it can be at most 1e9"),
         (lambda: ToyConfig(width=9000, n_features=10**6), "width = 9000, n_features = 1000000.*takes 402 GiB to train"),
         (lambda: ToyConfig(width=8, seed=2**64), "seed is a number of more than 18 digits; it can be at most"),
     ],
@@ -221,17 +221,17 @@ def test_priors_that_cannot_be_read_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Gamma(1e300, 1)", "HalfNormal(1e-60)", "Uniform(-1e300, 1e300)", "Normal(0, 1e80)"])
 def test_priors_beyond_double_precision_are_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e\+50, for beyond that"):
+    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e50, for beyond that"):
         parse_prior(text)
 
 
 def test_a_prior_that_excludes_the_data_is_refused() -> None:
-    with pytest.raises(DataError, match=r"some prior excludes them\. Priors: .*alpha ~ Gamma\(1e\+49, 1\)"):
+    with pytest.raises(DataError, match=r"some prior excludes them\. Priors: .*alpha ~ Gamma\(1e49, 1\)"):
         bayes("chinchilla", LAW, path="fast", draws=200, priors={"alpha": "Gamma(1e49, 1)"})
 
 
 def test_a_cost_without_bounds_is_refused() -> None:
-    with pytest.raises(DataError, match="the cost has 5,001 characters"):
+    with pytest.raises(DataError, match="the cost has 5001 characters"):
         Cost.parse("9" * 4999 + "*x")
     with pytest.raises(DataError, match="a power above 100"):
         Cost.parse("6*x^1e9")

@@ -144,7 +144,8 @@ def test_plain_decimals_are_read_to_the_nearest_float(values: list[float], style
 
 @given(st.text("019+-.eE _,kB\n", max_size=8))
 def test_the_fast_reader_of_numbers_agrees_with_the_careful_one(text: str) -> None:
-    from scalefit.data.quantities import _decimals, is_missing, parse_number
+    from scalefit.data.quantities import _decimals, is_missing
+    from scalefit.numbers import parse_number
 
     quick = _decimals([text, "1.5"])
     if quick is not None and not is_missing(text):

@@ -16,10 +16,10 @@ from scipy import optimize
 from scalefit.allocation import Cost, optimum, printed_optimum
 from scalefit.allocation.cost import BY_SHAPE
 from scalefit.allocation.paths import optimal_paths
-from scalefit.allocation.result import amount
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit as run_fit
+from scalefit.numbers import amount
 
 CHINCHILLA = Law.parse("chinchilla")
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}

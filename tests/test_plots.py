@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
+from scalefit.numbers import as_printed, short_number
 from scalefit.plots import KINDS, density, draw, forest, optima, pairs, residuals, save_figure, term
 from scalefit.plots.style import (
     BLUE,
@@ -28,12 +29,10 @@ from scalefit.plots.style import (
     house_style,
     log_axis,
     new_panels,
-    short_number,
     svg_bytes,
     symbol,
 )
 from scalefit.results import Fit
-from scalefit.rounding import as_printed
 
 OF_POSTERIORS = {"pooling", "predictive", "priors"}
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalefit.data.quantities import Guess, guess_header, is_missing, parse_column, parse_number, plain
+from scalefit.data.quantities import Guess, guess_header, is_missing, parse_column
 from scalefit.errors import DataError
+from scalefit.numbers import as_input, parse_number
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_a_suffix_is_a_power_of_ten_correctly_rounded(number: decimal.Decimal, s
 @example(123456789.0)
 @example(-0.0)
 def test_plain_text_of_a_number_reads_back(value: float) -> None:
-    assert float(plain(value)) == value
-    assert parse_number(plain(value)) == value
+    assert float(as_input(value)) == value
+    assert parse_number(as_input(value)) == value
 
 
 def test_plain_text_is_short() -> None:
-    assert [plain(x) for x in (1e9, 768.0, 0.25, 1.5e22)] == ["1e9", "768", "0.25", "1.5e22"]
+    assert [as_input(x) for x in (1e9, 768.0, 0.25, 1.5e22)] == ["1e9", "768", "0.25", "1.5e22"]
 
 
 @given(st.integers(min_value=0, max_value=10**15))

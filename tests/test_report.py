@@ -17,7 +17,7 @@ from scalefit.report import compile as setting
 from scalefit.report.blocks import align_decimals, align_errors
 from scalefit.report.runners import command
 from scalefit.report.study import FitSpec
-from scalefit.report.tables import exact
+from scalefit.report.tables import eight_digits
 
 SMALL = """
 title = "A small study"
@@ -206,5 +206,5 @@ def test_numbers_are_aligned() -> None:
 
 
 def test_optima_have_eight_digits() -> None:
-    assert exact(477.82587123) == "477.82587"
-    assert exact(0.0010182740178) == "0.0010182740"
+    assert eight_digits(477.82587123) == "477.82587"
+    assert eight_digits(0.0010182740178) == "0.0010182740"

@@ -16,9 +16,9 @@ from scalefit.leastsq import fit
 from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.resample import _answers
 from scalefit.misfit import carriers_of
+from scalefit.numbers import rounded_interval
 from scalefit.problem import build_problem
 from scalefit.records import CONVERGED, NOT_IDENTIFIED, Uncertainty
-from scalefit.rounding import rounded_interval
 from scalefit.solver.batch import Minima
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import search

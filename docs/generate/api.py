@@ -19,7 +19,7 @@ PARTS = {
     "Judge": ("comparison", "robustness", "allocation", "consistency"),
     "Toy model": ("toy",),
     "Real models": ("models", "overlap"),
-    "Show": ("plots", "report", "rounding"),
+    "Show": ("plots", "report", "numbers"),
 }
 
 

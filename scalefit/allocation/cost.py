@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law.additive import STEEPEST, format_value
+from scalefit.numbers import exact
 
 __all__ = ["BY_SHAPE", "BY_SIZE", "Cost"]
 
@@ -74,7 +75,9 @@ class Cost:
             With a caret under the spot that cannot be read.
         """
         if len(text) > LONGEST:
-            raise DataError(f"the cost has {len(text):,} characters; a number times columns takes at most {LONGEST}")
+            raise DataError(
+                f"the cost has {exact(len(text))} characters; a number times columns takes at most {LONGEST}"
+            )
         factor, powers, at = Fraction(1), dict[str, Fraction](), 0
         while True:
             found = _PIECE.match(text, at)

@@ -20,6 +20,7 @@ from scalefit.data.tables import Table
 from scalefit.errors import DataError
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
+from scalefit.numbers import as_input, exact, fixed, two_digits
 from scalefit.options import ISOFLOP, Budgets, Rows, gather, takes
 from scalefit.options.verbs import QUANTITIES
 from scalefit.records import NOT_IDENTIFIED, Finding
@@ -123,7 +124,7 @@ def isoflop(
     if not any(group["params"].nunique() >= SIZES for part in groups.values() for group in part):
         raise DataError(
             f"no budget of {table.name} has {SIZES} different sizes; "
-            + (f"give a larger tolerance than {tolerance:g}" if tolerance else "give a tolerance (--tolerance)")
+            + (f"give a larger tolerance than {as_input(tolerance)}" if tolerance else "give a tolerance (--tolerance)")
             + ", such as 0.1, if budgets are only nearly equal"
         )
     found = {}
@@ -166,9 +167,10 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
             Finding(
                 "mixed_levels", NOT_IDENTIFIED,
                 f"{mixed.budgets} of {count} budgets hold runs of several levels of {mixed.column} ({mixed.levels} in "
-                f"all), whose losses differ far more than those of one level scatter ({mixed.merged:.2g} about a "
-                f"common parabola, {mixed.within:.2g} when the levels are told apart): no line is drawn through a "
-                f"mixture; analyse every level (--by {mixed.column}, by={mixed.column!r}) or choose one (--where)",
+                f"all), whose losses differ far more than those of one level scatter ({two_digits(mixed.merged)} "
+                f"about a common parabola, {two_digits(mixed.within)} when the levels are told apart): no line is "
+                f"drawn through a mixture; analyse every level (--by {mixed.column}, by={mixed.column!r}) or choose "
+                "one (--where)",
             ),
         )  # fmt: skip
     findings = []
@@ -187,8 +189,9 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
         findings.append(
             Finding(
                 "wide_exponent", NOT_IDENTIFIED,
-                f"the exponent of {' and '.join(one.column for one in wide)} has an interval wider than {WIDE:g}, half "
-                "of all that it could be; add budgets over a wider range, or more runs near the minima",
+                f"the exponent of {' and '.join(one.column for one in wide)} has an interval wider than "
+                f"{exact(WIDE)}, half of all that it could be; add budgets over a wider range, or more runs near the "
+                "minima",
             )
         )  # fmt: skip
     few = [one for one in parabolas if one.found and len(one.points) < FEW]
@@ -284,7 +287,7 @@ def _parabola(group: pd.DataFrame, column: str) -> tuple[float, float, float] | 
     pull = np.array([0.0, -1 / (2 * bend), slope / (2 * bend**2)])
     error = math.sqrt(max(float(pull @ covariance @ pull), 0.0))
     if error > LOOSE:
-        return f"the minimum is known to a factor of {math.exp(LOOSE):.1f} at best"
+        return f"the minimum is known to a factor of {fixed(math.exp(LOOSE), 1)} at best"
     return math.exp(centre + place), error, float(level - slope**2 / (4 * bend))
 
 
@@ -352,6 +355,6 @@ def _other_compute(frame: pd.DataFrame, parametric: Optimum | None) -> tuple[str
     if ratio.max() < SAME * ratio.min():
         return ()
     return (
-        f"the flops of the table are {ratio.min():.2f} to {ratio.max():.2f} times {parametric.cost}, by which approach "
-        "3 counts compute: their exponents are not quite of the same thing.",
+        f"the flops of the table are {fixed(ratio.min(), 2)} to {fixed(ratio.max(), 2)} times {parametric.cost}, by "
+        "which approach 3 counts compute: their exponents are not quite of the same thing.",
     )

@@ -17,7 +17,7 @@ from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
-from scalefit.rounding import rounded
+from scalefit.numbers import amount, percent, rounded, rounded_interval
 from scalefit.table import PrintedTable
 
 __all__ = [
@@ -354,7 +354,7 @@ def ratio_sentence(found: Optimum, compute: float) -> str:
     at = f"At {amount(compute)} FLOP {amount(ratio.value)} tokens per parameter are best"
     if math.isnan(ratio.lo):
         return f"{at}."
-    at += f" ({found.level:.0%} interval {amount_interval(ratio)})"
+    at += f" ({percent(found.level)} interval {amount_interval(ratio)})"
     if not ratio.holds(CHINCHILLA[RATIO]):
         return f"{at}: Chinchilla’s 20 lies outside."
     if ratio.hi > KNOWN * ratio.lo:
@@ -370,7 +370,7 @@ def _growth(found: Optimum) -> str:
     text = f"Best parameters grow as C^{rounded(a.value, spread(a))}, tokens as C^{rounded(b.value, spread(b))}"
     if math.isnan(drift.lo):
         return f"{text}."
-    share = f"{found.level:.0%} interval of the difference {decimal_interval(drift)}"
+    share = f"{percent(found.level)} interval of the difference {decimal_interval(drift)}"
     if drift.holds(0):
         return f"{text}; that both grow alike, at a constant ratio, is within the errors ({share})."
     more, less = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
@@ -419,7 +419,7 @@ def _method(found: Optimum) -> str:
     if found.draws is None:
         return "none, printed numbers"
     point = ", estimates are medians of the draws" if found.kind == "posterior" else ", not a posterior"
-    return f"{found.level:.0%}, {found.kind} ({found.method}){point}"
+    return f"{percent(found.level)}, {found.kind} ({found.method}){point}"
 
 
 def _exponent_lines(found: Optimum) -> list[str]:
@@ -446,39 +446,6 @@ def _name(column: str) -> str:
     return NAMES.get(column, column.replace("_", " "))
 
 
-def amount(value: float, digits: int = 2) -> str:
-    """Print a number of parameters, tokens or FLOP by its size: ``32B``, ``1.4T``, ``5.76e23``.
-
-    Parameters
-    ----------
-    value : float
-        The number.
-    digits : int
-        Significant digits; a budget is printed with up to three.
-
-    Returns
-    -------
-    str
-        With a suffix from a million to a thousand trillion.
-    """
-    if not math.isfinite(value):
-        return rounded(value)
-    size = abs(value)
-    if size >= 1e15 or 0 < size < 1e-3:
-        mantissa, power = f"{value:.{max(digits, 3) - 1}e}".split("e")
-        return f"{float(mantissa):g}e{int(power)}"
-    short = float(f"{value:.{digits}g}")
-    for unit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if abs(short) >= unit:
-            return _padded(short / unit, digits) + suffix
-    return _padded(short, digits)
-
-
-def _padded(value: float, digits: int) -> str:
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{places}f}".replace("-", "−")
-
-
 def amount_of(number: Estimate) -> str:
     """Print an amount with the digits that its interval leaves, two at least."""
     return amount(number.value, _digits(number))
@@ -503,7 +470,7 @@ def decimal_interval(number: Estimate) -> str:
     """Print the interval of an exponent or a loss; nothing where there is none."""
     if math.isnan(number.lo):
         return ""
-    return f"[{rounded(number.lo, spread(number))}, {rounded(number.hi, spread(number))}]"
+    return rounded_interval(number.lo, number.hi, spread(number))
 
 
 def spread(number: Estimate) -> float | None:

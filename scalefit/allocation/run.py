@@ -17,6 +17,7 @@ from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name
+from scalefit.numbers import as_input, percent
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -286,7 +287,9 @@ def _reason(fit: Fit, falls: bool, usable: float) -> str:
     if not falls:
         return "At the estimate a term does not fall with its column, or has vanished, so that no budget is best."
     if usable < 0.5:
-        return f"In {1 - usable:.0%} of the draws a term does not fall with its column, so that no budget is best."
+        return (
+            f"In {percent(1 - usable, 0)} of the draws a term does not fall with its column, so that no budget is best."
+        )
     return ""
 
 
@@ -298,7 +301,9 @@ def _budgets(compute: float | Iterable[float] | None, runs: Array) -> tuple[floa
     given = [float(compute)] if isinstance(compute, int | float) else [float(one) for one in compute]
     for one in given:
         if not 0 < one < math.inf:
-            raise DataError(f"compute is {one:g}; a budget is a positive number in the units of the cost, such as 1e21")
+            raise DataError(
+                f"compute is {as_input(one)}; a budget is a positive number in the units of the cost, such as 1e21"
+            )
     return tuple(given)
 
 

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from scalefit.allocation.result import Optimum, amount, decimal_interval, spread
+from scalefit.allocation.result import Optimum, decimal_interval, spread
 from scalefit.estimate import Estimate
+from scalefit.files import plain_json
 from scalefit.names import printed_label
+from scalefit.numbers import amount, exact, percent, rounded, two_digits
 from scalefit.records import CONVERGED, NOT_IDENTIFIED, Finding
-from scalefit.rounding import rounded
 from scalefit.table import PrintedTable
 
 __all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Line", "Point", "levels_text"]
@@ -218,8 +219,8 @@ class IsoFlop:
             "findings": [asdict(one) for one in self.findings],
             "approaches": [
                 {"name": one.name, "column": one.column, "exponent": one.exponent.numbers()}
-                | {name: _number(getattr(one.line, name)) for name in ("start", "from_scatter", "from_errors")}
-                | {"points": [_plain(point) for point in one.points]}
+                | {name: plain_json(getattr(one.line, name)) for name in ("start", "from_scatter", "from_errors")}
+                | {"points": [plain_json(point._asdict()) for point in one.points]}
                 | {"left_out": [out._asdict() for out in one.left_out]}
                 for one in self.approaches
             ],
@@ -242,16 +243,17 @@ class IsoFlop:
 
     def summary(self) -> str:
         """Return the result as text: status, what it says, each budget, what was left out."""
-        same = "have equal flops" if self.tolerance == 0 else f"differ by {self.tolerance:g} at most in ln flops"
+        same = "have equal flops" if self.tolerance == 0 else f"differ by {exact(self.tolerance)} at most in ln flops"
         at = "".join(f", {column} = {printed_label(text)}" for column, text in self.at.items())
         lines = [
             f"{self.status}: {self.message}",
-            f"  data       {self.rows} of {self.rows_read} rows of {self.label}{at}; runs of one budget {same}",
+            f"  data       {exact(self.rows)} of {exact(self.rows_read)} rows of {self.label}{at}; runs of one "
+            f"budget {same}",
         ]
         if any(one.found for one in self.approaches):
             lines.append(
-                f"  intervals  {self.level:.0%}; approach 1 from the scatter about its line, approach 2 the wider of "
-                "that and of what the errors of its minima imply"
+                f"  intervals  {percent(self.level)}; approach 1 from the scatter about its line, approach 2 the "
+                "wider of that and of what the errors of its minima imply"
             )
         if not self._mixed:  # what a mixture says is the message above
             lines += ["", *(f"  {one}" for one in self.verdict), ""]
@@ -340,12 +342,6 @@ def _compared(one: Approach, parametric: Optimum | None) -> str:
 
 
 def _factor(error: float) -> str:
-    return "" if math.isnan(error) else f"{math.expm1(error):.0%}" if error < 1 else f"a factor {math.exp(error):.2g}"
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _plain(value: Point) -> dict[str, float | None]:
-    return {name: _number(number) for name, number in value._asdict().items()}
+    if math.isnan(error):
+        return ""
+    return percent(math.expm1(error), 0) if error < 1 else f"a factor {two_digits(math.exp(error))}"

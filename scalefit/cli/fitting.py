@@ -13,6 +13,7 @@ from scalefit.cli.app import Json, LawText, Out, Table, app
 from scalefit.cli.effects import check_mapping, check_plot
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
+from scalefit.numbers import rounded
 from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
@@ -91,7 +92,7 @@ def predict(
 
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
-    from scalefit.files import write_atomically
+    from scalefit.files import plain_json, write_atomically
     from scalefit.storage import load_fit
 
     check_writable(out)
@@ -102,9 +103,13 @@ def predict(
     if out is not None:
         write_atomically(out, shown.to_csv(index=False).encode())
     if as_json:
-        print(json.dumps({"law": str(result.law), "prob": prob, "rows": shown.to_dict(orient="records")}, indent=1))
+        print(
+            json.dumps(
+                {"law": str(result.law), "prob": prob, "rows": plain_json(shown.to_dict(orient="records"))}, indent=1
+            )
+        )
     elif out is None:
-        print(shown.to_string(index=False, float_format=lambda value: f"{value:.6g}"))
+        print(shown.to_string(index=False, float_format=lambda value: rounded(value, digits=6)))
     raise typer.Exit(result.exit_code)
 
 
@@ -154,9 +159,9 @@ def _record(result: Fit) -> dict[str, Any]:
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
     import pandas as pd
 
-    from scalefit.data.quantities import parse_number
     from scalefit.data.rows import select_rows
     from scalefit.data.tables import parse_mapping, read_table, resolve
+    from scalefit.numbers import parse_number
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
     if at is not None and table is not None:

@@ -12,6 +12,7 @@ import typer
 from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
+from scalefit.numbers import exact, fixed, rounded
 from scalefit.options import LOSSES
 from scalefit.terminal import ProgressLine, check_writable, print_table
 
@@ -55,10 +56,16 @@ def losses(
 
 
 def _cells(row: Any) -> list[str]:
-    from scalefit.rounding import plus_minus
+    from scalefit.numbers import plus_minus
 
-    sizes = [str(row["width"]), f"{row['params']:,}"]
-    return [row["run"], row["eval_set"], *sizes, plus_minus(row["loss"], row["loss_se"]), f"{row['bits_per_byte']:.4f}"]
+    sizes = [str(row["width"]), exact(row["params"])]
+    return [
+        row["run"],
+        row["eval_set"],
+        *sizes,
+        plus_minus(row["loss"], row["loss_se"]),
+        fixed(row["bits_per_byte"], 4),
+    ]
 
 
 def _remarks(table: Any, out: Path) -> list[str]:
@@ -79,8 +86,8 @@ def _remarks(table: Any, out: Path) -> list[str]:
     if len(unknown):
         first = unknown.iloc[0]
         remarks.append(
-            f"{first['unknown']:,} tokens of {first['eval_set']} are unknown to the tokenizer of {first['run']}, which "
-            "makes its loss too small"
+            f"{exact(first['unknown'])} tokens of {first['eval_set']} are unknown to the tokenizer of "
+            f"{first['run']}, which makes its loss too small"
         )
     return remarks
 
@@ -123,7 +130,10 @@ def frequencies(
         record = {"out": str(out), "tokens": counted.total, "ids": len(counted.ids), "vocab": counted.vocab}
         print(json.dumps(record | {"exponents": exponents}, indent=1))
         return
-    print(f"{counted.total:,} tokens of {counted.name}; {len(counted.ids):,} of {counted.vocab:,} ids occur")
+    print(
+        f"{exact(counted.total)} tokens of {counted.name}; "
+        f"{exact(len(counted.ids))} of {exact(counted.vocab)} ids occur"
+    )
     print_table(["ranks", "exponent", "tokens", "misfit"], [_exponent_cells(one) for one in fitted], right=(0, 1, 2, 3))
     print("exponent: of count ~ rank^-exponent by maximum likelihood; misfit: chi-square per degree of freedom, large")
     print(f"where the law bends; errors are those of counting times the root of the misfit; the counts are in {out}")
@@ -138,6 +148,6 @@ def frequencies(
 
 
 def _exponent_cells(one: Any) -> list[str]:
-    from scalefit.rounding import plus_minus
+    from scalefit.numbers import plus_minus
 
-    return [f"{one.lo}:{one.hi}", plus_minus(one.alpha, one.error), f"{one.tokens:,}", f"{one.misfit:.3g}"]
+    return [f"{one.lo}:{one.hi}", plus_minus(one.alpha, one.error), exact(one.tokens), rounded(one.misfit)]

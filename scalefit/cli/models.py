@@ -12,6 +12,7 @@ import typer
 from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
+from scalefit.numbers import exact
 from scalefit.options import HEADS, SUPERPOSITION
 from scalefit.terminal import ProgressLine, check_writable
 
@@ -106,4 +107,4 @@ def shift_head(
     from scalefit.models.shift import shift_head as shift
 
     moved = shift(checkpoint, out, size=size, seed=seed)
-    print(f"{out}: a vector of {size:g} times the rows' norm is added to every row of {moved}")
+    print(f"{out}: a vector of {exact(size)} times the rows' norm is added to every row of {moved}")

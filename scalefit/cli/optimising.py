@@ -86,7 +86,7 @@ def isoflop_command(
 
 def _budgets(texts: list[str] | None) -> list[float] | None:
     """Read budgets, several to an option."""
-    from scalefit.data.quantities import parse_number
+    from scalefit.numbers import parse_number
 
     if texts is None:
         return None

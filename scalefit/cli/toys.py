@@ -13,6 +13,7 @@ from scalefit.cli.app import Application, Json, app
 from scalefit.cli.effects import check_plot, refuse_idle
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
+from scalefit.numbers import fixed, percent
 from scalefit.options import CHECK
 from scalefit.terminal import ProgressLine, check_writable
 
@@ -147,7 +148,7 @@ def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 def _cell(record: dict[str, Any], name: str) -> str:
-    from scalefit.rounding import plus_minus
+    from scalefit.numbers import plus_minus
 
     value = record[name]
     if name == "converged":
@@ -157,8 +158,8 @@ def _cell(record: dict[str, Any], name: str) -> str:
     if name == "loss":
         return plus_minus(value, record["loss_se"])
     if name == "change":
-        return f"{value:+.1%}"
-    return f"{value:.4f}" if name in SHOWN and isinstance(value, float) else str(value)
+        return percent(value, 1, sign=True)
+    return fixed(value, 4) if name in SHOWN and isinstance(value, float) else str(value)
 
 
 @toy.command(name="check")

@@ -17,6 +17,7 @@ from scipy import special
 from scalefit.comparison.refit import density_of, posterior_draws, refit
 from scalefit.errors import DataError, closest
 from scalefit.names import printed_level
+from scalefit.numbers import exact
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
 from scalefit.problem import label_codes
@@ -219,7 +220,7 @@ def rank_laws(scores: tuple[CrossValidation, ...]) -> tuple[LawScore, ...]:
     known = np.isfinite(np.stack([one.elpd for one in scores])).all(axis=0)
     if known.sum() < 2:
         raise DataError(
-            f"leaving out one {scores[0].by} of {known.size} has a score for {known.sum()} of them only: "
+            f"leaving out one {scores[0].by} of {exact(known.size)} has a score for {exact(known.sum())} of them only: "
             "the laws cannot be fitted without the others"
         )
     cut = [one._replace(elpd=one.elpd[known]) for one in scores]

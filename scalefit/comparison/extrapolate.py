@@ -16,6 +16,7 @@ from scalefit.data.quantities import as_numbers
 from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_level
+from scalefit.numbers import as_input, exact
 from scalefit.posterior.density import Density
 from scalefit.problem import label_texts, predict_law
 from scalefit.results import Fit, PosteriorFit
@@ -105,14 +106,14 @@ def split_rows(rows: pd.DataFrame, rule: str) -> Split:
             numbers = [str(name) for name in rows.columns if as_numbers(rows[name]) is not None]
             raise DataError(f"cannot hold out the largest {rule!r}: no column of numbers; {closest(rule, numbers)}")
         cut = _cut(values)
-        words, held = f"{rule} >= {cut:.6g}", values >= cut
+        words, held = f"{rule} >= {as_input(cut, 6)}", values >= cut
     else:
         where = parse_where(rule)
         words, held = str(where), np.asarray(where.mask(rows), dtype=bool)
     if not SMALLEST <= held.sum() < len(held):
         raise DataError(
-            f"{words!r} holds out {held.sum()} of {len(held)} rows; it must leave rows to fit and at least {SMALLEST} "
-            "to predict"
+            f"{words!r} holds out {exact(held.sum())} of {exact(len(held))} rows; it must leave rows to fit and at "
+            f"least {SMALLEST} to predict"
         )
     return Split(words, held)
 
@@ -121,7 +122,7 @@ def _cut(values: Array) -> float:
     """Return the value from which on the share of rows is nearest to a fifth."""
     known = np.unique(values)[1:]
     if known.size == 0:
-        raise DataError(f"the column has one value, {values[0]:g}; name one that varies, or a condition")
+        raise DataError(f"the column has one value, {as_input(values[0])}; name one that varies, or a condition")
     share = np.array([np.mean(values >= one) for one in known])
     return float(known[np.argmin(np.abs(share - LARGEST))])
 

@@ -14,12 +14,23 @@ from scalefit.comparison.evidence import ALTERNATIVES, Evidence
 from scalefit.comparison.extrapolate import LEVEL, HeldOut
 from scalefit.comparison.sources import Compared
 from scalefit.estimate import SPREADS
+from scalefit.files import plain_json
 from scalefit.names import printed_name
+from scalefit.numbers import (
+    bayes_factor,
+    chance,
+    exact,
+    fixed,
+    percent,
+    percent_size,
+    plus_minus,
+    rounded,
+    rounded_interval,
+)
 from scalefit.records import CONVERGED, NOT_CONVERGED
-from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.table import PrintedTable
 
-__all__ = ["Comparison", "bayes_factor", "chance", "comparison_text", "verdict"]
+__all__ = ["Comparison", "comparison_text", "verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +135,7 @@ class Comparison:
             "verdict": self.verdict,
             "notes": self.notes,
         }
-        plain: dict[str, Any] = _plain(record)
+        plain: dict[str, Any] = plain_json(record)
         return plain
 
     @property
@@ -148,16 +159,6 @@ def _evidence_record(one: Evidence) -> dict[str, Any]:
     ]
     priors = [row._asdict() for row in one.priors]
     return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 SURE, UNLIKELY = 0.95, 0.05  # a probability beyond which a question is called settled
@@ -198,13 +199,12 @@ def _about(comparison: Comparison, one: Compared) -> str:
         return f"{name}: {value}, but it is {one.status}, which settles nothing."
     if reference is not None and (number.spread != "posterior" or region is None):
         word = "includes" if number.lo <= reference <= number.hi else "excludes"
-        interval = f"{number.probability:.0%} interval {rounded_interval(number.lo, number.hi, number.se)}"
-        return f"{name}: {value}; its {interval} {word} {reference:g}."
+        interval = f"{percent(number.probability)} interval {rounded_interval(number.lo, number.hi, number.se)}"
+        return f"{name}: {value}; its {interval} {word} {exact(reference)}."
     if region is None or number.spread != "posterior":
-        return (
-            f"{name}: {value}, {number.probability:.0%} interval {rounded_interval(number.lo, number.hi, number.se)}."
-        )
-    p, words = number.inside(region), f"between {region[0]:g} and {region[1]:g}"
+        interval = rounded_interval(number.lo, number.hi, number.se)
+        return f"{name}: {value}, {percent(number.probability)} interval {interval}."
+    p, words = number.inside(region), f"between {exact(region[0])} and {exact(region[1])}"
     if p >= SURE:
         return f"{name}: {value}, {words} with probability {chance(p)}."
     if p <= UNLIKELY:
@@ -213,7 +213,7 @@ def _about(comparison: Comparison, one: Compared) -> str:
 
 
 def _agree(one: Agreement) -> str:
-    sources, number = ", ".join(one.labels), f"chi-square {one.chi2:.1f} on {one.df}, p {chance(one.p)}"
+    sources, number = ", ".join(one.labels), f"chi-square {fixed(one.chi2, 1)} on {one.df}, p {chance(one.p)}"
     if one.p < CLASH:
         text = (
             f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
@@ -232,7 +232,7 @@ def _agree(one: Agreement) -> str:
 def _weigh(one: Evidence) -> str:
     """Say whether the Bayes factor counts whatever the prior."""
     logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
-    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
+    what = " and ".join(f"{printed_name(*key)} = {exact(value)}" for key, value in one.fixed.items())
     known = [value for value in logs if math.isfinite(value)]
     if len(known) <= ALTERNATIVES:
         return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
@@ -251,7 +251,7 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
     behind = plus_minus(second.behind, second.behind_se)
     gap = f"{second.label} is behind by {behind} in log score over {second.units} {unit}"
     if second.units < len(cv.units):
-        gap += f" of {len(cv.units)}, the others having no score"
+        gap += f" of {exact(len(cv.units))}, the others having no score"
     if second.behind < CLOSE_CALL or second.behind < 2 * second.behind_se:
         return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
     return f"{best.label} predicts left-out {unit} best: {gap}."
@@ -260,14 +260,16 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
 def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
     ranked = sorted(scores, key=lambda one: one.rmse)
     best = " best" if len(ranked) > 1 else ""
-    text = f"Fitted to the rest, {ranked[0].label} predicts {split}{best}, to {ranked[0].rmse:.2%} of the loss"
+    text = (
+        f"Fitted to the rest, {ranked[0].label} predicts {split}{best}, to {percent_size(ranked[0].rmse)} of the loss"
+    )
     if len(ranked) > 1:
-        text += f" ({ranked[1].label} to {ranked[1].rmse:.2%})"
+        text += f" ({ranked[1].label} to {percent_size(ranked[1].rmse)})"
     if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
         text += f"; {', '.join(bad)} did not converge on the rest"
     if poor := [one for one in scores if one.coverage < LEVEL - 0.1]:
-        shares = ", ".join(f"{one.label} {one.coverage:.0%}" for one in poor)
-        text += f"; the {LEVEL:.0%} predictive intervals cover too few of these runs ({shares})"
+        shares = ", ".join(f"{one.label} {percent(one.coverage, 0)}" for one in poor)
+        text += f"; the {percent(LEVEL)} predictive intervals cover too few of these runs ({shares})"
     return text + "."
 
 
@@ -299,12 +301,12 @@ def comparison_text(comparison: Comparison) -> str:
 def _sources(comparison: Comparison) -> str:
     reference, region = comparison.reference, comparison.region
     levels = {one.estimate.probability for one in comparison.sources}
-    header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{levels.pop():.0%} interval"]
-    header += [] if reference is None else [f"below {reference:g}"]
-    header += [] if region is None else [f"in {region[0]:g}..{region[1]:g}"]
+    header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{percent(levels.pop())} interval"]
+    header += [] if reference is None else [f"below {exact(reference)}"]
+    header += [] if region is None else [f"in {exact(region[0])}..{exact(region[1])}"]
     rows = []
     for one in comparison.sources:
-        level = f" ({one.estimate.probability:.0%})" if header[3] == "interval" else ""
+        level = f" ({percent(one.estimate.probability)})" if header[3] == "interval" else ""
         row = [
             one.label,
             one.estimate.spread,
@@ -328,16 +330,16 @@ def _differences(rows: tuple[Difference, ...]) -> str:
     for one in rows:
         who = f"{one.first} − {one.second}"
         if one.dependence:
-            table.append([who, rounded(one.mean), "", "", f"{one.overlap:.2f}", one.dependence])
+            table.append([who, rounded(one.mean), "", "", fixed(one.overlap, 2), one.dependence])
             continue
         note = "" if one.both_posteriors else "not both posteriors"
         interval = rounded_interval(one.lo, one.hi, one.se)
-        table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), f"{one.overlap:.2f}", note])
+        table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), fixed(one.overlap, 2), note])
     return "differences\n" + PrintedTable.of(["", "difference", "interval", "above 0", "overlap", ""], table).text("  ")
 
 
 def _evidence(one: Evidence) -> str:
-    what = " and ".join(f"{printed_name(*key)} = {value:g}" for key, value in one.fixed.items())
+    what = " and ".join(f"{printed_name(*key)} = {exact(value)}" for key, value in one.fixed.items())
     rows = []
     for row in one.priors:
         values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
@@ -357,7 +359,7 @@ def _laws(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
         refits = f"{len(cv.refitted)}" + (f" (+{len(cv.unsure)} impossible)" if cv.unsure else "")
         rows.append([score.label, plus_minus(score.elpd, score.se), behind, rounded(float(cv.khat.max()), 0.1), refits])
     by = laws[0][1].by
-    title = f"log predictive density, leaving out each {by} of {len(laws[0][1].units)}"
+    title = f"log predictive density, leaving out each {by} of {exact(len(laws[0][1].units))}"
     return title + "\n" + PrintedTable.of(["law", "sum", "behind", "largest k-hat", "exact refits"], rows).text("  ")
 
 
@@ -366,29 +368,9 @@ def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
         return ""
     rows = []
     for one in scores:
-        inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
-        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}", inside]
-        rows.append([one.label, f"{one.trained}", f"{one.held}", f"{one.rmse:.2%}", f"{100 * one.bias:+.2f}%", *bayes])
-    header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
+        inside = percent(one.coverage, 0)
+        bayes = ["", ""] if math.isnan(one.elpd) else [fixed(one.elpd, 1), inside]
+        errors = [percent_size(one.rmse), percent_size(one.bias, sign=True)]
+        rows.append([one.label, exact(one.trained), exact(one.held), *errors, *bayes])
+    header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
     return f"extrapolation to {split}\n{PrintedTable.of(header, rows).text('  ')}"
-
-
-def chance(p: float) -> str:
-    """Print a probability: two digits, more near 0 and 1."""
-    if math.isnan(p):
-        return "–"
-    if p < 0.001:
-        return "<0.001"
-    if p > 0.999:
-        return ">0.999"
-    return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
-
-
-def bayes_factor(log: float, error: float | None = None) -> str:
-    """Print a Bayes factor from its logarithm, the inverse as 1/x, with the error of the logarithm when given."""
-    if math.isnan(log):
-        return "–"
-    size = math.exp(min(abs(log), 700.0))
-    text = f"{size:.1f}" if size < 10 else f"{size:.0f}" if size < 1e4 else f"{size:.1e}"
-    text = text if log >= 0 else f"1/{text}"
-    return text if error is None else f"{text} (log {plus_minus(log, error)})"

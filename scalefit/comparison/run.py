@@ -17,6 +17,7 @@ from scalefit.comparison.sources import Compared, compared_of, compared_publishe
 from scalefit.data.datasets import describe_dataset, published_value
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name, split_names
+from scalefit.numbers import as_input
 from scalefit.posterior.priors import Prior
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
@@ -142,7 +143,9 @@ def _check_region(reference: float | None, region: tuple[float, float] | None) -
     if reference is not None and not math.isfinite(reference):
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is not None and not (math.isfinite(region[0]) and region[0] < region[1] < math.inf):
-        raise DataError(f"region is {region[0]:g},{region[1]:g}; give its lower end first, such as 0.9,1.1")
+        raise DataError(
+            f"region is {as_input(region[0])},{as_input(region[1])}; give its lower end first, such as 0.9,1.1"
+        )
 
 
 def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
 from scalefit.names import Key, printed_level, printed_name, read_name
+from scalefit.numbers import as_input
 from scalefit.problem import Parameter, rows_at
 from scalefit.quantiles import normal_quantile
 from scalefit.records import CONVERGED, NOT_IDENTIFIED
@@ -137,14 +138,18 @@ def compared_published(
         Without a positive error: a number alone cannot be compared.
     """
     if not abs(value) < HUGE:
-        raise DataError(f"published {label}: the value is {value}; it must be finite, and smaller than {HUGE:g}")
+        raise DataError(
+            f"published {label}: the value is {value}; it must be finite, and smaller than {as_input(HUGE)}"
+        )
     if error is None or not (math.isfinite(error) and error > 0):
         raise DataError(
             f"published {label}: the error is {error}; a comparison needs a positive standard error, "
             f"written {label}=0.91,0.04"
         )
     if not 1 / HUGE < error < HUGE:
-        raise DataError(f"published {label}: the error is {error}; it must lie between {1 / HUGE:g} and {HUGE:g}")
+        raise DataError(
+            f"published {label}: the error is {error}; it must lie between {as_input(1 / HUGE)} and {as_input(HUGE)}"
+        )
     reach = normal_quantile((1 + level) / 2) * error
     one = Estimate("", "", value, error, value - reach, value + reach, spread="published", probability=level)
     return Compared(label, one, table=table)

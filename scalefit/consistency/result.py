@@ -10,8 +10,9 @@ from scipy import stats
 
 from scalefit.comparison.differences import Difference
 from scalefit.consistency.series import Curve, Series
+from scalefit.files import plain_json
+from scalefit.numbers import chance, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
 
 __all__ = ["Check", "SettingCheck", "check_record", "check_text", "verdict"]
 
@@ -146,7 +147,8 @@ def verdict(check: Check) -> tuple[str, ...]:
         many = f"Of {_count(len(settled), 'setting')} under strong superposition that converged to a straight law"
         return (
             *said,
-            f"{many}, the exponent's interval lies within {low:g} to {high:g} in {inside}, outside in {outside}.",
+            f"{many}, the exponent's interval lies within {exact(low)} to {exact(high)} in {inside}, outside in "
+            f"{outside}.",
         )
     return (
         *said,
@@ -158,17 +160,17 @@ def verdict(check: Check) -> tuple[str, ...]:
 def _setting(one: SettingCheck) -> str:
     last = one.last
     low, high = last.widths[0], last.widths[-1]
-    where = f"{_name(one)}, m = {low} to {high}, {last.steps:,} steps, {_count(last.seeds, 'seed')}"
+    where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {_count(last.seeds, 'seed')}"
     text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
     if _straight(one) is False:
         slopes = [slope.slope for slope in last.local]
-        reach = f"{min(slopes):.2f} to {max(slopes):.2f}"
+        reach = f"{fixed(min(slopes), 2)} to {fixed(max(slopes), 2)}"
         text += f" The law is bent: local exponents run from {reach}, so that one number hides as much as it says."
     best, power = one.curves[0], next(curve for curve in one.curves if curve.name == "A/m^a")
     if best is not power:
-        errors = f"{best.left_out:.1%} against {power.left_out:.1%}"
+        errors = f"{percent(best.left_out, 1)} against {percent(power.left_out, 1)}"
         text += f" {best.name} predicts a left-out width better than a power law ({errors})."
-    theory = "; ".join(f"{name} {value:.2f}" for name, value in one.theory.items())
+    theory = "; ".join(f"{name} {fixed(value, 2)}" for name, value in one.theory.items())
     return text + (f" Theory over these widths: {theory}." if theory else "")
 
 
@@ -192,20 +194,20 @@ def _converged(one: SettingCheck) -> str:
 def _name(one: SettingCheck) -> str:
     setting = one.setting
     law = {
-        "power": f"p ~ i^-{setting.get('alpha', 0):g}",
-        "exponential": f"p ~ exp(-i/{setting.get('scale', 0):g})",
+        "power": f"p ~ i^-{exact(setting.get('alpha', 0))}",
+        "exponential": f"p ~ exp(-i/{exact(setting.get('scale', 0))})",
         "linear": "p linear",
     }.get(str(setting.get("frequency")), "given frequencies")
     extra = [f"{key} {setting[key]}" for key, usual in USUAL.items() if key in setting and setting[key] != usual]
-    return ", ".join([f"gamma {setting['gamma']:g}", law, f"n {setting['n_features']}", *extra])
+    return ", ".join([f"gamma {exact(setting['gamma'])}", law, f"n {setting['n_features']}", *extra])
 
 
 def _power(exponent: float) -> str:
-    return "1/m" if exponent == 1 else f"1/m^{exponent:g}"
+    return "1/m" if exponent == 1 else f"1/m^{exact(exponent)}"
 
 
 def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{exact(number)} {word}{'' if number == 1 else 's'}"
 
 
 def check_text(check: Check) -> str:
@@ -231,25 +233,27 @@ def _numbers(check: Check, one: SettingCheck) -> str:
     lines = [_name(one)]
     for series in one.series:
         found = series.fit["a"]
-        seeds = ", ".join(f"{slope:.2f}" for slope in series.by_seed)
+        seeds = ", ".join(fixed(slope, 2) for slope in series.by_seed)
         lines.append(
-            f"  {series.steps:>7,} steps   exponent {plus_minus(found.value, found.se)}, "
+            f"  {exact(series.steps):>7} steps   exponent {plus_minus(found.value, found.se)}, "
             f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
         )
     lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
-    tests = [f"bend {rounded(last.bend, 0.1)} per factor e (p {last.bend_p:.2g})"] if math.isfinite(last.bend) else []
-    tests += [f"lack of fit against seeds p {last.lack_p:.2g}"] if math.isfinite(last.lack_p) else []
+    tests = (
+        [f"bend {rounded(last.bend, 0.1)} per factor e (p {chance(last.bend_p)})"] if math.isfinite(last.bend) else []
+    )
+    tests += [f"lack of fit against seeds p {chance(last.lack_p)}"] if math.isfinite(last.lack_p) else []
     lines += ["  straightness    " + "; ".join(tests)] if tests else []
     if one.posterior is not None:
         draws, belief = one.posterior.draws("a"), one.posterior["a"]
         low, high = check.region
         inside = float(((draws > low) & (draws < high)).mean())
         lines.append(
-            f"  posterior       {plus_minus(belief.value, belief.se)}, P({low:g} < a < {high:g}) {inside:.2f}, "
-            "prior Normal(1, 1); it takes the law as true and the losses as converged"
+            f"  posterior       {plus_minus(belief.value, belief.se)}, P({exact(low)} < a < {exact(high)}) "
+            f"{fixed(inside, 2)}, prior Normal(1, 1); it takes the law as true and the losses as converged"
         )
     for curve in one.curves:
-        lines.append(f"  {curve.name}: rms {curve.rms:.1%}, left-out widths {curve.left_out:.1%}")
+        lines.append(f"  {curve.name}: rms {percent(curve.rms, 1)}, left-out widths {percent(curve.left_out, 1)}")
     for gap in one.against:
         lines.append(f"  minus {gap.second}: {plus_minus(gap.mean, gap.se)}")
     return "\n".join(lines)
@@ -284,10 +288,6 @@ def check_record(check: Check) -> dict[str, Any]:
 
 def _record(one: SettingCheck) -> dict[str, Any]:
     last = one.last
-
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
     return {
         "setting": {key: value if isinstance(value, str) else float(value) for key, value in one.setting.items()},
         "regime": one.regime,
@@ -295,17 +295,17 @@ def _record(one: SettingCheck) -> dict[str, Any]:
         "se": one.se,
         "interval": list(one.interval),
         "converged": {CONVERGED: True, MOVING: False}.get(one.convergence),
-        "change": finite(one.change),
-        "change_se": finite(one.change_se),
+        "change": plain_json(one.change),
+        "change_se": plain_json(one.change_se),
         "widths": list(last.widths),
         "seeds": last.seeds,
         "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in one.series],
         "by_seed": list(last.by_seed),
         "local": [slope._asdict() for slope in last.local],
-        "bend": finite(last.bend),
-        "bend_p": finite(last.bend_p),
-        "lack_of_fit_p": finite(last.lack_p),
+        "bend": plain_json(last.bend),
+        "bend_p": plain_json(last.bend_p),
+        "lack_of_fit_p": plain_json(last.lack_p),
         "curves": [curve._asdict() for curve in one.curves],
         "theory": one.theory,
-        "against": [{"source": gap.second, "difference": gap.mean, "se": finite(gap.se)} for gap in one.against],
+        "against": [{"source": gap.second, "difference": gap.mean, "se": plain_json(gap.se)} for gap in one.against],
     }

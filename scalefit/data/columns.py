@@ -25,14 +25,13 @@ from scalefit.data.quantities import (
     guess_header,
     header_unit,
     is_missing,
-    parse_number,
-    plain,
     read_numbers,
     row_label,
     same_looking,
     shortened,
 )
 from scalefit.errors import DataError, closest
+from scalefit.numbers import as_input, parse_number
 
 __all__ = ["Unread", "alike_column", "find_columns", "has_column", "label_text", "map_columns", "parse_mapping"]
 
@@ -118,7 +117,7 @@ def map_columns(
         if column == target and factor is None:
             continue
         mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks, target, unread)
-        times = "" if factor is None else f", times {plain(factor)}"
+        times = "" if factor is None else f", times {as_input(factor)}"
         replaced = f", and replaces the column {target!r} of the table" if target in frame else ""
         remarks.append(f"Column {column!r} is mapped onto {target!r}{times}{replaced}.")
         if target in ALIASES and factor is None:
@@ -187,7 +186,7 @@ def _scaled(column: pd.Series[Any], factor: float, remarks: list[str], target: s
         clash = BadCells(
             column,
             dict.fromkeys(numbers.units, "brings a unit"),
-            f"column {str(column.name)!r} is to be multiplied by {plain(factor)}, but cells such as "
+            f"column {str(column.name)!r} is to be multiplied by {as_input(factor)}, but cells such as "
             f"{shortened(column.iloc[first])} in {row_label(column, first)} bring a unit. "
             f"Keep one of the two; mapping the column without a factor keeps the cells as they are.",
         )
@@ -406,7 +405,7 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
             f"the columns {', '.join(repr(c) for c in best)} could all be {name!r}, and their values differ. "
             f"Say which one with a mapping, for example {name}={column}"
         )
-    times = "" if guess.factor == 1.0 else f", times {plain(guess.factor)}"
+    times = "" if guess.factor == 1.0 else f", times {as_input(guess.factor)}"
     unused = [repr(other) for other in guesses if other not in best]
     aside = f", and leave {', '.join(unused)} aside" if unused else ""
     work.remarks.append(f"Read column {column!r} as {name}{times}{aside}.")

@@ -24,6 +24,7 @@ import pandas as pd
 
 from scalefit.data.quantities import as_numbers, is_missing
 from scalefit.errors import DataError, MissingExtra
+from scalefit.numbers import exact
 
 __all__ = [
     "FORMATS",
@@ -256,8 +257,8 @@ def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
 def too_large(label: str, limit: int) -> str:
     """Say that a table is larger than the limit, and how to raise it."""
     return (
-        f"{label} is larger than {limit / 1e6:g} MB, the most that is read of a table (after unpacking). If that is "
-        f"meant, and the memory suffices for ten times its size, allow more: {MAX_SIZE_VARIABLE}=4GB in the "
+        f"{label} is larger than {exact(limit / 1e6)} MB, the most that is read of a table (after unpacking). If "
+        f"that is meant, and the memory suffices for ten times its size, allow more: {MAX_SIZE_VARIABLE}=4GB in the "
         'environment, or max_size="4GB" in Python.'
     )
 
@@ -426,7 +427,7 @@ def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, i
     start = last if same and any(_FLOAT.fullmatch(cell.strip()) for cell in cells) else top
     count = sum(line[0] == COMMENT for line in lines[:start])
     if count:
-        which = "The first line" if count == 1 else f"{count} lines at the top"
+        which = "The first line" if count == 1 else f"{exact(count)} lines at the top"
         remarks.append(f"{which} of {label} with {COMMENT} at the start {'is' if count == 1 else 'are'} left out.")
     return "".join(lines[start:]), start
 
@@ -555,10 +556,12 @@ def frame_digest(frame: pd.DataFrame) -> str:
     str
         Hexadecimal.
     """
-    digest = hashlib.sha256(f"{len(frame)} {[str(name) for name in frame.columns]!r}".encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(
+        f"{exact(len(frame))} {[str(name) for name in frame.columns]!r}".encode("utf-8", "surrogatepass")
+    )
     for name in frame.columns:
         kind, content = _column_bytes(frame[name])
-        digest.update(f"{kind} {len(content)} ".encode())
+        digest.update(f"{kind} {exact(len(content))} ".encode())
         digest.update(content)
     return digest.hexdigest()
 

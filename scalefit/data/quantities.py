@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.errors import DataError
+from scalefit.numbers import DECIMAL_COMMA, INFINITE, SUFFIXES, as_input, exact, parse_number
 
 __all__ = [
     "ALIASES",
@@ -36,8 +37,6 @@ __all__ = [
     "holds_truth",
     "is_missing",
     "parse_column",
-    "parse_number",
-    "plain",
     "read_numbers",
     "row_label",
     "same_looking",
@@ -46,18 +45,8 @@ __all__ = [
 
 SHOWN = 60  # signs of a cell in a message
 LONGEST = 200  # signs of a header that may be a known name with a unit
-SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null"})
 
-_NUMBER = re.compile(
-    r"(?P<sign>[+-]?)"
-    r"(?P<whole>[0-9]+(?:_[0-9]+)*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)?"
-    r"(?:\.(?P<part>[0-9]*))?"
-    r"(?:[eE](?P<power>[+-]?[0-9]+))?"
-    r"\s*(?P<suffix>[kKmMbBgGtT]?)"
-)
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+(?:[eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?")
-_INFINITE = re.compile(r"([+-]?)(?:inf|infinity|∞)", re.IGNORECASE)
 _ORDINARY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _UNGROUPED = re.compile(r"[+-]?[0-9]{4,}(?:\.[0-9]*)?")
 
@@ -135,7 +124,7 @@ class BadCells:
         """Name the first bad cell among the rows used, and count the others."""
         places = [place for place in self.problems if used is None or used[place]]
         place, count = min(places), len(places) - 1
-        more = f"; {count} more cells of the column cannot be read either" if count else ""
+        more = f"; {exact(count)} more cells of the column cannot be read either" if count else ""
         return (
             f"{row_label(self.column, place)}, column {str(self.column.name)!r}: "
             f"{shortened(self.column.iloc[place])} {self.problems[place]}{more}. {self.remedy}"
@@ -172,7 +161,7 @@ class Numbers:
         """Say how the commas of the column were read, if it has any."""
         if self.grouped is None:
             return ()
-        value = plain(float(self.floats[self.grouped]))
+        value = as_input(float(self.floats[self.grouped]))
         return (
             f"Commas in column {str(column.name)!r} are read as thousands separators: "
             f"{column.iloc[self.grouped]!r} in {row_label(column, self.grouped)} is {value}.",
@@ -193,15 +182,6 @@ class Guess:
 
     factor: float
     last_resort: bool = False
-
-
-def plain(value: float) -> str:
-    """Write a number the short way: ``1e9``, ``768``, ``3.25``; it reads back to the same value."""
-    short = f"{value:g}"
-    if float(short) != value:
-        short = repr(float(value)).removesuffix(".0")
-    mantissa, exponent_mark, exponent = short.partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent_mark else short
 
 
 def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
@@ -231,52 +211,6 @@ def is_missing(value: object, *, number: bool = True) -> bool:
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     return isinstance(value, float | np.floating | Decimal) and math.isnan(value)
-
-
-def parse_number(text: str) -> float:
-    """Read one number as people write it (see the top of this module).
-
-    Parameters
-    ----------
-    text : str
-        For example ``"1.3B"``, ``"2e12"``, ``"1,300,000"``, ``"−0.5"``.
-
-    Returns
-    -------
-    float
-        Correctly rounded: ``"1.3B"`` is exactly ``1.3e9``.
-
-    Raises
-    ------
-    ValueError
-        With the reason in words, if the text is not a number.
-    """
-    word = text.strip().replace("−", "-")
-    infinite = _INFINITE.fullmatch(word)
-    if infinite:
-        return -math.inf if infinite[1] == "-" else math.inf
-    match = _NUMBER.fullmatch(word)
-    if match is None or not (match["whole"] or match["part"]):
-        raise ValueError(_why_not(word))
-    if match["power"] and match["suffix"]:
-        raise ValueError("it has both an exponent and a suffix")
-    whole = (match["whole"] or "0").replace(",", "").replace("_", "")
-    power = match["power"] or SUFFIXES[match["suffix"].lower()]  # text: thousands of digits are too many for int()
-    value = float(f"{match['sign']}{whole}.{match['part'] or '0'}e{power}")
-    if math.isinf(value):
-        raise ValueError("it is too large for a floating-point number")
-    return value
-
-
-def _why_not(word: str) -> str:
-    """Give the reason why a word is not read as a number."""
-    if word.endswith("%"):
-        return "percentages are not read, write 0.05 for 5%"
-    if _DECIMAL_COMMA.fullmatch(word):
-        return "it looks like a decimal comma, and only decimal points are read"
-    if re.match(r"[+-]?\.?[0-9]", word):
-        return "only K, M, B, G or T may follow the digits"
-    return "it is text"
 
 
 def _cell_number(value: object) -> float:
@@ -429,7 +363,7 @@ def as_numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64] | None:
             if isinstance(cell, bool | np.bool_) or not isinstance(cell, str | float | int | np.number | Decimal):
                 return None
             word = cell.strip() if isinstance(cell, str) else cell
-            if isinstance(word, str) and not (_ORDINARY.fullmatch(word) or _INFINITE.fullmatch(word)):
+            if isinstance(word, str) and not (_ORDINARY.fullmatch(word) or INFINITE.fullmatch(word)):
                 return None
             try:
                 values[place] = float(word)
@@ -464,7 +398,7 @@ def _undecided(column: pd.Series[Any], texts: list[str], refused: list[Any]) -> 
     if any(text.count(",") > 1 or ("," in text and "." in text) for text in texts):
         return False
     semicolons = dict(column.attrs.get("scalefit", {})).get("separator") == ";"
-    decimal = any(isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip()) for cell in refused)
+    decimal = any(isinstance(cell, str) and DECIMAL_COMMA.fullmatch(cell.strip()) for cell in refused)
     return semicolons or decimal or any(_UNGROUPED.fullmatch(text.strip()) for text in texts)
 
 

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.data.columns import Unread, alike_column, find_columns, map_columns
-from scalefit.data.quantities import CORRECT, plain, read_numbers, row_label
+from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
+from scalefit.numbers import as_input, exact, rounded
 
 __all__ = ["select_rows", "used_columns"]
 
@@ -206,13 +207,13 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_dro
     for place in sorted(found)[:SHOWN]:
         name, problem = found[place]
         value = frame[name].iloc[place]
-        shown = "" if problem == "missing" else f" ({plain(float(value))})"
+        shown = "" if problem == "missing" else f" ({as_input(float(value))})"
         rows.append(f"  {row_label(frame, place)}, column {name!r}: {problem}{shown}")
     if len(found) > SHOWN:
         rows.append(f"  and {len(found) - SHOWN} more rows")
     return "\n".join(
         [
-            f"{len(found)} of {len(frame)} rows of {table.name!r} have values that cannot be used:",
+            f"{exact(len(found))} of {exact(len(frame))} rows of {table.name!r} have values that cannot be used:",
             *rows,
             "Numbers must be finite and above zero (weights may be zero), labels must be given. "
             + (
@@ -241,11 +242,12 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
     rule = f"drop_highest_loss={setting}"
     if count >= len(values):
         raise DataError(
-            f"{rule} would drop all {len(values)} rows of {table.name!r}. Need a number below {len(values)}."
+            f"{rule} would drop all {exact(len(values))} rows of {table.name!r}. Need a number below "
+            f"{exact(len(values))}."
         )
     order = np.argsort(values, kind="stable")[::-1]  # highest first, among equals the later row
     threshold = float(values[order[count - 1]])
-    reason = f"the {count} rows with the highest {response}, down to {threshold:.6g}"
+    reason = f"the {exact(count)} rows with the highest {response}, down to {rounded(threshold, digits=6)}"
     mask = np.ones(len(values), dtype=np.bool_)
     mask[order[:count]] = False
     tied = int(np.count_nonzero(values[mask] == threshold))
@@ -253,8 +255,8 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
         mask = values < threshold
         if not mask.any():
             raise DataError(
-                f"{rule} would drop all {len(values)} rows of {table.name!r}, because the rows below the "
-                f"{count} highest are tied with them. Need a smaller number, or ties=keep."
+                f"{rule} would drop all {exact(len(values))} rows of {table.name!r}, because the rows below the "
+                f"{exact(count)} highest are tied with them. Need a smaller number, or ties=keep."
             )
         if tied:
             reason += f", and {tied} tied with the last of them"
@@ -278,7 +280,7 @@ def _remark_duplicates(table: Table, columns: list[str]) -> Table:
         if earlier != row and len(pairs) < SHOWN:
             pairs.append(f"row {row} repeats row {earlier}")
     more = f" and {len(repeats) - SHOWN} more" if len(repeats) > SHOWN else ""
-    verb = "1 row repeats an earlier one" if len(repeats) == 1 else f"{len(repeats)} rows repeat an earlier one"
+    verb = "1 row repeats an earlier one" if len(repeats) == 1 else f"{exact(len(repeats))} rows repeat an earlier one"
     remark = f"{verb} in every needed column and is kept: {', '.join(pairs)}{more}."
     if len(repeats) > 1:
         remark = remark.replace("and is kept", "and are kept")

@@ -19,6 +19,7 @@ from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
 from scalefit.data.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 from scalefit.errors import DataError
+from scalefit.numbers import exact
 
 __all__ = ["Dropped", "Table", "parse_mapping", "read_table", "resolve"]
 
@@ -54,8 +55,8 @@ class Dropped:
     def words(self) -> str:
         """What the rule did, as a phrase: ``kept rows where loss < 8; 2 dropped``."""
         if self.kind == "where":
-            return f"kept rows where {self.setting}; {self.rows} dropped"
-        return f"{self.rows} dropped by {self.rule}"
+            return f"kept rows where {self.setting}; {exact(self.rows)} dropped"
+        return f"{exact(self.rows)} dropped by {self.rule}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,9 +28,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.data.columns import alike_column, label_text
-from scalefit.data.quantities import BadCells, as_numbers, is_missing, plain, read_numbers
+from scalefit.data.quantities import BadCells, as_numbers, is_missing, read_numbers
 from scalefit.errors import DataError, closest
 from scalefit.expression import parse_expression
+from scalefit.numbers import as_input
 
 __all__ = ["Where", "parse_where"]
 
@@ -106,7 +107,7 @@ _Node = _Column | _Comparison | _Join
 
 
 def _scalar(value: Scalar) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else plain(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else as_input(value)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scalefit.errors import DataError, ScalefitError
 from scalefit.files import parse_json
 from scalefit.version import __version__
 
-__all__ = ["DONE", "FAILED", "JobResult", "Task", "call_job", "job_key", "lost_job", "plain_json", "read_job"]
+__all__ = ["DONE", "FAILED", "JobResult", "Task", "call_job", "job_key", "lost_job", "read_job", "through_json"]
 
 DONE, FAILED = "done", "failed"
 LOST = "its worker ended without an answer, twice: out of memory, killed, or crashed"
@@ -139,11 +139,11 @@ def job_key(arguments: Plain, prefix: str = "") -> str:
     DataError
         When the arguments are no plain JSON.
     """
-    digest = hashlib.sha256(json.dumps(plain_json(arguments), sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(through_json(arguments), sort_keys=True).encode()).hexdigest()[:16]
     return f"{prefix}-{digest}" if prefix else digest
 
 
-def plain_json(arguments: Plain) -> dict[str, Any]:
+def through_json(arguments: Plain) -> dict[str, Any]:
     """Return arguments as they come back from JSON: tuples as lists, keys as text.
 
     Parameters
@@ -193,7 +193,7 @@ def call_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
         if function is None:
             module, _, attribute = task.name.partition(":")
             function = getattr(import_module(module), attribute)
-        value = plain_json(function({**task.shared, **arguments}))
+        value = through_json(function({**task.shared, **arguments}))
     except ScalefitError as error:
         reason = str(error)
     except Exception as error:  # whatever goes wrong in one cell must not take the others with it

@@ -16,7 +16,7 @@ from typing import Any
 from scalefit.errors import DataError, Interrupted
 from scalefit.files import LOG, read_kept, write_atomically
 from scalefit.jobs.cluster import run_on_scheduler
-from scalefit.jobs.job import DONE, Function, JobResult, Plain, Task, call_job, job_key, plain_json, read_job
+from scalefit.jobs.job import DONE, Function, JobResult, Plain, Task, call_job, job_key, read_job, through_json
 from scalefit.jobs.processes import count_cores, run_on_processes
 from scalefit.options import JOBS, Jobs, gather, takes
 from scalefit.progress import Progress
@@ -78,9 +78,9 @@ def run_jobs(
         )
     if where.retry_failed and where.folder is None:
         raise DataError("retry_failed has no effect without a folder that keeps failures; name one, or leave it out")
-    common = plain_json(shared or {})
+    common = through_json(shared or {})
     task = Task(_name_of(function), common, job_key(common) if common else "")
-    wanted = {_checked_key(key): plain_json(arguments) for key, arguments in cells.items()}
+    wanted = {_checked_key(key): through_json(arguments) for key, arguments in cells.items()}
     shelf = None if where.folder is None else _open_folder(Path(where.folder))
     found = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
     todo = {key: arguments for key, arguments in wanted.items() if key not in found}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
+from scalefit.numbers import exact, fixed, percent, rounded, to_digits
 from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
-from scalefit.rounding import rounded
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.design import MAX_EXPONENT, VANISHED
 from scalefit.solver.search import Minimum
@@ -217,8 +217,8 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "wide_exponent",
             NOT_IDENTIFIED,
-            f"An exponent is not identified when its 95% interval is wider than {WIDEST:g}: {shown}. Fix it, fit the "
-            "law without its term, or add runs over a wider range of its column.",
+            f"An exponent is not identified when its 95% interval is wider than {exact(WIDEST)}: {shown}. Fix it, "
+            "fit the law without its term, or add runs over a wider range of its column.",
             tuple(p.key for p, _, _ in wide),
         )
     sizes = tuple(_open_sizes(evidence))
@@ -227,14 +227,15 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "open_coefficient",
             NOT_IDENTIFIED,
-            f"A coefficient is not identified when the size of its term is open by more than {DECADES:g} decades even "
-            f"at the centre of the data: {shown}. Fit the law without this term, or add runs in which it is large.",
+            f"A coefficient is not identified when the size of its term is open by more than {exact(DECADES)} "
+            f"decades even at the centre of the data: {shown}. Fit the law without this term, or add runs in which it "
+            "is large.",
             tuple(p.key for p, _ in sizes),
         )
 
 
 def _decades(number: float) -> str:
-    return f"more than {MANY_TIMES:.0f} decades" if number > MANY_TIMES else f"{number:.1f} decades"
+    return f"more than {fixed(MANY_TIMES, 0)} decades" if number > MANY_TIMES else f"{fixed(number, 1)} decades"
 
 
 def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
@@ -345,16 +346,17 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
-                f"The exponent {parameter.name} ran to its upper bound {MAX_EXPONENT:g}: its term only describes the "
-                "rows with the extreme value of its column. Fit the law without this term, or look at those rows.",
+                f"The exponent {parameter.name} ran to its upper bound {exact(MAX_EXPONENT)}: its term only "
+                "describes the rows with the extreme value of its column. Fit the law without this term, or look at "
+                "those rows.",
                 (parameter.key,),
             )
         elif abs(value) > STEEP:
             yield Finding(
                 "steep_exponent",
                 "warning",
-                f"The exponent {parameter.name} = {rounded(value)} is steeper than {STEEP:g}; look for single rows "
-                "that make it so.",
+                f"The exponent {parameter.name} = {rounded(value)} is steeper than {exact(STEEP)}; look for single "
+                "rows that make it so.",
                 (parameter.key,),
             )
 
@@ -365,8 +367,8 @@ def _vanished(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "term_vanished",
                 NOT_IDENTIFIED,
-                f"The term {term} vanished: it is at most {share.max():.0e} of any prediction, so its exponent means "
-                "nothing; fit the law without it.",
+                f"The term {term} vanished: it is at most {exact(to_digits(share.max(), 1))} of any prediction, so "
+                "its exponent means nothing; fit the law without it.",
                 tuple(one.key for one in evidence.problem.parameters if one.coef in (term.coefficient, term.exponent)),
             )
 
@@ -408,8 +410,8 @@ def _rivals(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "optima_disagree",
                 "warning",
-                f"Another local optimum fits nearly as well (objective {other.value / best.value - 1:.2%} higher) "
-                f"with {moves}. Report both, or add runs that tell them apart.",
+                f"Another local optimum fits nearly as well (objective {percent(other.value / best.value - 1, 2)} "
+                f"higher) with {moves}. Report both, or add runs that tell them apart.",
                 tuple(evidence.problem.parameters[i].key for i in exponents),
             )
             return
@@ -452,14 +454,14 @@ def _resamples(evidence: FitState) -> Iterator[Finding]:
     spread = evidence.spread
     if not spread.failed:
         return
-    why = "; ".join(f"{reason}: {count / spread.requested:.1%}" for reason, count in spread.failures)
-    count = f"{spread.failed} of {spread.requested} refits have no answer ({why})"
+    why = "; ".join(f"{reason}: {percent(count / spread.requested, 1)}" for reason, count in spread.failures)
+    count = f"{exact(spread.failed)} of {exact(spread.requested)} refits have no answer ({why})"
     if spread.withheld:
         yield Finding(
             "failed_resamples",
             NOT_IDENTIFIED,
-            f"{count}. Those that have one are not a random sample of all, so no interval is given. Fit a law with "
-            "fewer parameters, or use --uncertainty hc3.",
+            f"{count}. Those that have one are not a random sample of all, so no interval is given. Fit a law "
+            "with fewer parameters, or use --uncertainty hc3.",
         )
     else:
         yield Finding("failed_resamples", "note", f"{count} and are left out.")
@@ -471,15 +473,15 @@ def _few(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "few_clusters",
             "warning",
-            f"There are only {problem.n_cluster} clusters; errors by cluster tend to be too small below about 20. Read "
-            "the intervals as the least that is not known.",
+            f"There are only {exact(problem.n_cluster)} clusters; errors by cluster tend to be too small below about "
+            "20. Read the intervals as the least that is not known.",
         )
     elif problem.n_rows < 20:
         yield Finding(
             "few_rows",
             "warning",
-            f"{problem.n_rows} rows are few: below about 20, errors and intervals are rough. Add runs, or fix an "
-            "exponent.",
+            f"{exact(problem.n_rows)} rows are few: below about 20, errors and intervals are rough. Add runs, or fix "
+            "an exponent.",
         )
 
 
@@ -493,8 +495,8 @@ def _missing_levels(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "level_missing_in_resamples",
             "warning" if seen.min() < 0.9 else "note",
-            f"{1 - seen.min():.0%} of the resamples hold no row of {problem.names[rarest]}, whose errors come from the "
-            "others. Add rows of this level for better ones.",
+            f"{percent(1 - seen.min(), 0)} of the resamples hold no row of {problem.names[rarest]}, whose errors "
+            "come from the others. Add rows of this level for better ones.",
             (problem.parameters[rarest].key,),
         )
 
@@ -516,8 +518,8 @@ def _bounds_of_resamples(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "floor_reaches_zero" if floor else "exponent_reaches_bound",
                 "warning",
-                f"{parameter.name} is {bound:g} in {share:.0%} of the resamples: its interval ends at this "
-                "bound, and the data may not need "
+                f"{parameter.name} is {exact(bound)} in {percent(share, 0)} of the resamples: its interval ends at "
+                "this bound, and the data may not need "
                 + ("a floor. Compare the law without it." if floor else "its term. Compare the law without this term."),
                 (parameter.key,),
             )
@@ -535,7 +537,7 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
     many = ratio[worst] > MANY_TIMES
     times = (
         f"The standard error of {problem.names[worst]} is "
-        f"{f'more than {MANY_TIMES:.0f}' if many else rounded(float(ratio[worst]), 0.5)} times Gauss-Newton's"
+        f"{f'more than {fixed(MANY_TIMES, 0)}' if many else rounded(float(ratio[worst]), 0.5)} times Gauss-Newton's"
     )
     about = (problem.parameters[worst].key,)
     if problem.n_cluster < problem.n_rows:
@@ -549,8 +551,8 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
     yield Finding(
         "unequal_scatter",
         "note",
-        f"{times}: rows scatter unequally or are not independent. {len(order)} of {problem.n_rows} rows{which} carry "
-        f"{carried:.0%} of its variance.",
+        f"{times}: rows scatter unequally or are not independent. {exact(len(order))} of {exact(problem.n_rows)} "
+        f"rows{which} carry {percent(carried, 0)} of its variance.",
         about,
         rows,
     )

@@ -19,6 +19,7 @@ from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.profile import profile_intervals
 from scalefit.leastsq.resample import jackknife, pairs_bootstrap
 from scalefit.limits import check_count
+from scalefit.numbers import exact
 from scalefit.options import FIT, LeastSquares, Rows, gather, takes
 from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
@@ -165,7 +166,7 @@ def _spread(
         covariance, name = simple, "Gauss-Newton, equal and independent scatter assumed"
     else:
         covariance = sandwich(shape, weight, problem.cluster if method == "cluster" else None)
-        name = f"cluster sandwich over {problem.n_cluster} clusters" if method == "cluster" else "HC3"
+        name = f"cluster sandwich over {exact(problem.n_cluster)} clusters" if method == "cluster" else "HC3"
     spread = _normal(name, level, point, covariance, plain, problem)
     at_zero = np.array([p.kind == "floor" for p in problem.parameters]) & (point <= 0)
     if not at_zero.any():

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.numbers import exact
 from scalefit.options import LeastSquares
 from scalefit.problem import Problem
 from scalefit.quantiles import student_quantile
@@ -90,9 +91,10 @@ def pairs_bootstrap(
     level, replicates = how.level, how.bootstrap
     minima = _refit(problem, optima, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
     draws, failures = _answers(problem, minima)
-    by = "" if problem.n_cluster == problem.n_rows else f" over {problem.n_cluster} clusters"
+    by = "" if problem.n_cluster == problem.n_rows else f" over {exact(problem.n_cluster)} clusters"
     spread = Uncertainty(
-        method=f"pairs bootstrap{by}, {len(draws)} resamples, percentile", level=level, se=plain, lo=plain, hi=plain,
+        method=f"pairs bootstrap{by}, {exact(len(draws))} resamples, percentile",
+        level=level, se=plain, lo=plain, hi=plain,
         covariance=np.diag(plain**2), gauss_newton=plain, requested=replicates,
         failed=sum(count for _, count in failures), failures=failures,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.files import brief, parse_json
 from scalefit.models.gguf import Q8_0, read_gguf
+from scalefit.numbers import exact
 
 __all__ = [
     "EMBEDDINGS", "Checkpoint", "FinalNorm", "Head", "Tensor", "find_head", "is_named", "open_checkpoint", "raw_bytes",
@@ -288,7 +289,7 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         size = file.stat().st_size
         if size > JSON_MOST:
-            raise ValueError(f"it takes {size >> 20:,} MiB")
+            raise ValueError(f"it takes {exact(size >> 20)} MiB")
         value = parse_json(file.read_bytes())
         if not isinstance(value, dict):
             raise TypeError("it holds no object")
@@ -332,7 +333,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         if not 2 <= length <= HEADER_MOST:
             raise DataError(f"{str(file)!r} is not a safetensors file: its first 8 bytes give no length of a header")
         if 8 + length > size:
-            raise DataError(f"{str(file)!r} is cut within its header, after {size:,} bytes; download it again")
+            raise DataError(f"{str(file)!r} is cut within its header, after {exact(size)} bytes; download it again")
         stream.seek(8)
         content = stream.read(length)
     try:
@@ -344,7 +345,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         raise DataError(f"{str(file)!r} holds no tensor")
     end = max(one.offset + one.nbytes for one in tensors)
     if end > size:
-        raise DataError(f"{str(file)!r} is cut: it has {size:,} of {end:,} bytes; download it again")
+        raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
     return {one.name: one for one in tensors}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.files import brief
+from scalefit.numbers import exact
 
 __all__ = ["Q8_0", "Gguf", "Stored", "read_gguf"]
 
@@ -93,7 +94,7 @@ def read_gguf(file: Path) -> Gguf:
     size = file.stat().st_size
     end = max((one.offset + one.nbytes for one in found.tensors.values()), default=0)
     if end > size:
-        raise DataError(f"{str(file)!r} is cut: it has {size:,} of {end:,} bytes; download it again")
+        raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
     return found
 
 

@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.files import plain_json
 from scalefit.models.checkpoint import Checkpoint, Head, Tensor, find_head, open_checkpoint, raw_bytes, read_rows
+from scalefit.numbers import exact
 from scalefit.options import HEADS, HeadOptions, gather, takes
 from scalefit.overlap import Overlaps, welch_bound
 
@@ -162,11 +164,14 @@ class HeadMeasurement:
         quantiles = {
             f"norm_q{round(100 * q):02d}": value for q, value in zip(QUANTILES, row["norm_quantiles"], strict=True)
         }
-        return {
-            new: value
-            for name, old in row.items()
-            for new, value in (quantiles.items() if name == "norm_quantiles" else [(name, old)])
-        }
+        record: dict[str, Any] = plain_json(
+            {
+                new: value
+                for name, old in row.items()
+                for new, value in (quantiles.items() if name == "norm_quantiles" else [(name, old)])
+            }
+        )
+        return record
 
 
 class Prepared(NamedTuple):
@@ -306,8 +311,9 @@ def _rows(checkpoint: Checkpoint, rows: str, vocab: int) -> tuple[NDArray[np.int
         return everything, "no tokenizer lies with the weights, so all rows are measured, padding included"
     if tokens[-1] >= vocab:
         raise DataError(
-            f"the head of {str(checkpoint.path)!r} has {vocab:,} rows, fewer than its tokenizer needs: ids go up to "
-            f"{tokens[-1]:,}. Weights and tokenizer belong to two models; bring the right one, or use --rows all"
+            f"the head of {str(checkpoint.path)!r} has {exact(vocab)} rows, fewer than its tokenizer needs: ids go "
+            f"up to {exact(tokens[-1])}. Weights and tokenizer belong to two models; bring the right one, or use "
+            "--rows all"
         )
     return tokens, ""
 
@@ -565,8 +571,8 @@ def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
     column = int(np.argmax(np.where(np.isfinite(rows[0]), np.abs(rows[0]), np.inf)))
     others = f" (and {len(ids) - 1} more rows near it)" if len(ids) > 1 else ""
     return (
-        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is {rows[0][column]:g}"
-        f"{others}; the weights are damaged, or training has diverged"
+        f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is "
+        f"{exact(rows[0][column])}{others}; the weights are damaged, or training has diverged"
     )
 
 

@@ -26,6 +26,7 @@ from scalefit.models.loading import LanguageModel, check_device, lacks_memory, n
 from scalefit.models.text import Text, read_texts
 from scalefit.models.tokens import encode
 from scalefit.models.windows import Window, cut_windows
+from scalefit.numbers import exact
 from scalefit.options import LOSSES, Scoring, gather, takes
 from scalefit.progress import Progress
 
@@ -158,7 +159,7 @@ def _measured(
     highest = max(int(ids.max()), -1 if bos is None else bos)
     if highest >= rows:
         raise DataError(
-            f"the tokenizer of {run} gives token {highest}, and the model has {rows:,} only; give the tokenizer "
+            f"the tokenizer of {run} gives token {highest}, and the model has {exact(rows)} only; give the tokenizer "
             "that the model was trained with"
         )
     windows = cut_windows(len(ids), scoring.context, scoring.used_stride, bos=bos is not None)

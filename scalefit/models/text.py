@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scalefit.errors import DataError
 from scalefit.models.folder import DIGITS
+from scalefit.numbers import exact
 
 __all__ = ["Text", "read_texts"]
 
@@ -39,7 +40,7 @@ class Text:
             raise DataError(f"{str(self.path)!r} cannot be read: {error.strerror}; give a file of text") from None
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{str(self.path)!r} is not UTF-8 (byte {error.start + 1:,}); convert it, as with: iconv -t UTF-8"
+                f"{str(self.path)!r} is not UTF-8 (byte {exact(error.start + 1)}); convert it, as with: iconv -t UTF-8"
             ) from None
         if not text:
             raise DataError(f"{str(self.path)!r} is empty; give a file of text")

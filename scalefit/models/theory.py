@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from scalefit.data.tables import read_table, resolve
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
+from scalefit.files import plain_json
 from scalefit.leastsq.fit import fit
+from scalefit.numbers import fixed, percent, plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.options import SUPERPOSITION, OverlapTest, gather, takes
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.results import Fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.storage import fit_record
 
 __all__ = ["FAMILY", "LossTest", "Partial", "Superposition", "superposition"]
@@ -101,9 +102,9 @@ class LossTest(NamedTuple):
         text = f"Each of {len(self.models)} models left out, the loss is missed by {by_overlap} on average "
         text += f"by the law in the overlap and by {by_width} by the law in the width"
         if abs(gap) < SURE * error:
-            return f"{text}: the difference, {abs(gap) / error:.1f} standard errors, is too small to tell."
+            return f"{text}: the difference, {fixed(abs(gap) / error, 1)} standard errors, is too small to tell."
         better = "width" if gap > 0 else "overlap"
-        return f"{text}: the loss follows the {better} ({abs(gap) / error:.1f} standard errors)."
+        return f"{text}: the loss follows the {better} ({fixed(abs(gap) / error, 1)} standard errors)."
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Superposition:
     def verdict(self) -> tuple[str, ...]:
         """What is known and what is not, a sentence each."""
         a = self.exponent
-        level = f"{self.slope.uncertainty.level:.0%} interval"
+        level = f"{percent(self.slope.uncertainty.level)} interval"
         inside = a.lo <= 1 <= a.hi
         times = self.rows[self.overlap] * self.rows["width"]
         sentences = [] if self.slope.status == CONVERGED else [f"The exponent has no answer yet: {self.slope.message}"]
@@ -202,7 +203,7 @@ class Superposition:
                 "by_overlap": fit_record(losses.by_overlap),
                 "by_width": fit_record(losses.by_width),
                 "left_out": [
-                    {"run": run, "overlap_error": float(one), "width_error": float(other)}
+                    plain_json({"run": run, "overlap_error": one, "width_error": other})
                     for run, one, other in zip(losses.models, losses.overlap_error, losses.width_error, strict=True)
                 ],
                 "skipped": list(losses.skipped),
@@ -222,7 +223,7 @@ def _prefactors(one: Fit, what: str) -> str:
     found = [x for x in one.estimates if x.coefficient == "A"]
     around = [x for x in found if x.lo <= 1 <= x.hi]
     listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in found)
-    level = f"{one.uncertainty.level:.0%} interval"
+    level = f"{percent(one.uncertainty.level)} interval"
     if len(around) == len(found):
         which = f"The {level} contains 1" if len(found) == 1 else f"Every {level} contains 1"
         return f"a factor of {listed} at a = 1. {which}, the value of {what}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from scalefit.models.heads import HeadMeasurement
-from scalefit.rounding import rounded
+from scalefit.numbers import exact, fixed, rounded
 
 __all__ = ["STRONG_CV", "STRONG_OVERLAP", "TOY_STRONG", "TOY_WEAK", "regime", "regime_words", "sentence"]
 
@@ -34,7 +34,7 @@ def sentence(head: HeadMeasurement) -> str:
     m, raw = head.width, head.overlap_ms * head.width
     effective = head.overlap_ms_effective * m
     left_out = [
-        f"{number:,} {words}"
+        f"{exact(number)} {words}"
         for number, words in (
             (head.zero_rows, "zero rows have no direction"),
             (head.unused_rows, "rows of no token are left out"),
@@ -100,4 +100,4 @@ def regime_words(effective: float, cv: float) -> str:
 
 def _span(name: str, values: dict[str, tuple[float, float]]) -> str:
     low, high = values[name]
-    return f"{low:.2f} to {high:.2f}" if name == "cv" else f"{low:g} to {high:g}"
+    return f"{fixed(low, 2)} to {fixed(high, 2)}" if name == "cv" else f"{exact(low)} to {exact(high)}"

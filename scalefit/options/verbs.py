@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from scalefit.errors import DataError
 from scalefit.limits import MOST_REPLICATES, MOST_WORKERS, check_count, check_seed
 from scalefit.names import Key, read_name
+from scalefit.numbers import as_input
 from scalefit.options.base import Options, option, part
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
     if not (numbers and len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")
     if reference is not None and not region[0] <= reference <= region[1]:
-        raise DataError(f"the reference {reference:g} lies outside the region {region[0]:g} to {region[1]:g}")
+        raise DataError(
+            f"the reference {as_input(reference)} lies outside the region {as_input(region[0])} to "
+            f"{as_input(region[1])}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

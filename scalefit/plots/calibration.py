@@ -11,6 +11,7 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.numbers import percent
 from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
@@ -109,7 +110,7 @@ def coverage(covered: Covered, *, level: float = 0.95, ax: Axes | None = None) -
         ax.plot([lo, hi], [i, i], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
         ax.plot(share, i, marker="o", color=colour, markersize=5, zorder=4)
         ax.annotate(
-            f"{share:.1%}", (1, i), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+            percent(share, 1), (1, i), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
             va="center", fontsize=7.5, annotation_clip=False,
         )  # fmt: skip
     ax.axvline(level, color=GREY, linewidth=0.9, zorder=1)
@@ -120,8 +121,8 @@ def coverage(covered: Covered, *, level: float = 0.95, ax: Axes | None = None) -
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MultipleLocator(_step(min(lowest, level))))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    ax.set_xlabel(f"share of {level:.0%} intervals that cover the truth, with 95% confidence limits")
+    ax.xaxis.set_major_formatter(lambda value, _: percent(value, 0))
+    ax.set_xlabel(f"share of {percent(level)} intervals that cover the truth, with 95% confidence limits")
     return ax
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name
+from scalefit.numbers import as_printed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.draws import (
     axis_name,
     draws_of,
@@ -44,7 +45,6 @@ from scalefit.plots.style import (
 from scalefit.posterior.priors import Prior, parse_prior
 from scalefit.problem import Parameter, build_problem
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import as_printed, plus_minus, two_digits
 
 __all__ = ["densities", "density", "prior_posterior"]
 
@@ -108,7 +108,7 @@ def density(
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
     _only_x(ax, (lo, hi), 1.18 * top)
-    ax.set_xlabel(f"{axis_name(fit, key)}: {kind_of_draws(fit)}, {fit.uncertainty.level:.0%} interval shaded")
+    ax.set_xlabel(f"{axis_name(fit, key)}: {kind_of_draws(fit)}, {percent(fit.uncertainty.level)} interval shaded")
     return ax
 
 
@@ -286,7 +286,7 @@ def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str
     said = []
     posteriors = [fit for fit in fits.values() if isinstance(fit, PosteriorFit)]
     if posteriors:
-        said.append(f"curves: posteriors, {posteriors[0].uncertainty.level:.0%} intervals shaded")
+        said.append(f"curves: posteriors, {percent(posteriors[0].uncertainty.level)} intervals shaded")
     if len(posteriors) < len(fits):
         said.append("steps: bootstrap distributions")
     if printed:
@@ -333,6 +333,6 @@ def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -
     _only_x(ax, (lo - edge, hi + edge), 1.08 * float(max(height.max(), belief.max())))
     ax.locator_params(axis="x", nbins=3)
     ax.set_title(f"{symbol(one.coef.name, one.level)}: size of its term" if one.is_log else axis_name(fit, name))
-    numbers = ", ".join(f"{value:.3g}" for value in astuple(prior)).replace("-", "−")
+    numbers = ", ".join(map(rounded, astuple(prior)))
     words = f"{two_digits(100 * float(values.std()) / prior.sd)}% as wide as {type(prior).__name__}({numbers})"
     ax.set_xlabel("\n".join(textwrap.wrap(words, 38)), color=GREY, fontsize=7)

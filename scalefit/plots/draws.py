@@ -13,6 +13,7 @@ from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.names import Key, printed_name, read_name, spread_name
+from scalefit.numbers import as_input
 from scalefit.plots.style import symbol
 from scalefit.problem import predict_law
 from scalefit.results import Fit, PosteriorFit
@@ -199,7 +200,7 @@ def smooth(draws: Array, grid: Array, *, lower: float = -np.inf) -> Array:
     quartiles = np.quantile(draws, [0.25, 0.75])
     spreads = [spread for spread in (float(draws.std()), float(np.ptp(quartiles)) / 1.349) if spread > 0]
     if not spreads:
-        raise DataError(f"all draws are {draws[0]:g}, so there is no density to draw; choose another parameter")
+        raise DataError(f"all draws are {as_input(draws[0])}, so there is no density to draw; choose another parameter")
     counts = np.unique(draws, return_counts=True)[1]
     width = 1.06 * min(spreads) * (len(draws) ** 2 / float(counts @ counts)) ** -0.2
     near = draws[draws < lower + 6 * width]

@@ -15,6 +15,7 @@ from scalefit.data.quantities import as_numbers, read_numbers
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law, Term, format_value
 from scalefit.names import Level
+from scalefit.numbers import exact, rounded
 from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
@@ -31,7 +32,6 @@ from scalefit.plots.style import (
 )
 from scalefit.problem import label_codes, label_texts, rows_at
 from scalefit.results import Fit
-from scalefit.rounding import rounded
 
 __all__ = ["observed_predicted", "optima", "residuals", "term"]
 
@@ -198,7 +198,7 @@ def term(
     ax.set_ylabel(f"{as_label(fit.law.response)} less other terms")
     _write_slope(ax, fit, chosen, rows)
     if not above.all():
-        words = f"{np.count_nonzero(~above)} of {len(y)} not above 0"
+        words = f"{np.count_nonzero(~above)} of {exact(len(y))} not above 0"
         ax.text(0.03, 0.03, words, transform=ax.transAxes, color=GREY, fontsize=7)
     return ax
 

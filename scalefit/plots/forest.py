@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
 from scalefit.names import Key, printed_level, spread_name
+from scalefit.numbers import as_printed, percent, rounded
 from scalefit.plots.draws import axis_name, named, need_posterior, pooled_in_logs
 from scalefit.plots.style import (
     BLUE,
@@ -27,7 +28,6 @@ from scalefit.plots.style import (
     write_key,
 )
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import as_printed, rounded
 from scalefit.summary import estimate_text, interval_text
 
 __all__ = ["forest", "pooling"]
@@ -303,7 +303,7 @@ def _ends(
 
 
 def _key(fits: Mapping[str, Fit], printed: bool) -> str:
-    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    level = percent(next(iter(fits.values())).uncertainty.level)
     posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
     said = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
     said += [f"ring: {fit.engine} with {level} interval" for fit in fits.values() if not isinstance(fit, PosteriorFit)][

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from scalefit.models.frequencies import Exponent, Frequencies
+from scalefit.numbers import exact, plus_minus
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -24,7 +25,6 @@ from scalefit.plots.style import (
     new_axes,
     write_key,
 )
-from scalefit.rounding import plus_minus
 
 __all__ = ["draw_frequencies"]
 
@@ -67,6 +67,6 @@ def draw_frequencies(counted: Frequencies, fitted: Sequence[Exponent] = (), *, a
     ax.legend(loc="lower left")
     log_axis(ax.xaxis, [1, max(n, 2)])
     log_axis(ax.yaxis, [max(1.0, float(counted.counts[-1])), highest])
-    write_key(ax, "rank of the token", f"lines lie {_ABOVE:g} times above the counts")
+    write_key(ax, "rank of the token", f"lines lie {exact(_ABOVE)} times above the counts")
     ax.set_ylabel(f"tokens of {as_label(counted.name, 40)}" if counted.name else "tokens")
     return ax

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scalefit.allocation import Optimum, optimum
 from scalefit.allocation.result import CHINCHILLA, EXCESS, LOSS, NAMES, RATIO
 from scalefit.errors import DataError, closest
+from scalefit.numbers import percent
 from scalefit.plots.style import (
     BLUE,
     GREY,
@@ -184,6 +185,6 @@ def _power(value: float, _: object) -> str:
 
 def _key(several: Mapping[str, Optimum]) -> str:
     first, *others = several.values()
-    parts = [f"band: {first.level:.0%} interval ({first.kind})"] if first.draws is not None else []
+    parts = [f"band: {percent(first.level)} interval ({first.kind})"] if first.draws is not None else []
     parts += ["bars: those of the others, at the right end"] if any(one.draws is not None for one in others) else []
     return " · ".join([*parts, "tinted: compute of the runs"])

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from scalefit.errors import DataError
 from scalefit.models.heads import HeadMeasurement
+from scalefit.numbers import exact
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -126,7 +127,7 @@ def overlaps(
         n = int(np.median(sizes))
         inside = line[line < n / 2]  # beyond, the bound falls to 0 and says nothing
         ax.plot(inside, (n - inside) / (inside * (n - 1)), color=RED, linewidth=1.0, zorder=1)
-        words += f", and the Welch bound of {n:,} rows"
+        words += f", and the Welch bound of {exact(n)} rows"
     if heads:
         words += "; arrows: raw to effective"
     log_axis(ax.xaxis, line)

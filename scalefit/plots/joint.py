@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef
 from scalefit.names import Key
+from scalefit.numbers import rounded
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import rounded
 
 __all__ = ["joint", "pairs"]
 

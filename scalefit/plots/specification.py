@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from scalefit.numbers import exact, fixed, percent, plus_minus
 from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
@@ -21,7 +22,6 @@ from scalefit.plots.style import (
     new_axes,
     reference_line,
 )
-from scalefit.rounding import plus_minus
 
 __all__ = ["Bar", "specification"]
 
@@ -134,7 +134,7 @@ def specification(
     if np.isfinite(bars[0].value):
         ax.axvline(bars[0].value, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     if reference is not None:
-        reference_line(ax, reference, as_label(words) or f"{parameter_label(param)} = {reference:g}")
+        reference_line(ax, reference, as_label(words) or f"{parameter_label(param)} = {exact(reference)}")
     _write_numbers(ax, bars, places)
     ax.set_yticks(places, [as_label(describe(bar)) for bar in bars])
     ax.get_yticklabels()[0].set_color(BLUE)
@@ -142,7 +142,7 @@ def specification(
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     hollow = "; hollow: bootstrap, not a posterior" if any(bar.bootstrap for bar in bars) else ""
-    ax.set_xlabel(f"{parameter_label(param)}, {level:.0%} intervals{hollow}")
+    ax.set_xlabel(f"{parameter_label(param)}, {percent(level)} intervals{hollow}")
     return ax
 
 
@@ -184,7 +184,7 @@ def _write_numbers(ax: Axes, bars: Sequence[Bar], places: Sequence[float]) -> No
         (86, "estimate", [plus_minus(bar.value, bar.sd) if np.isfinite(bar.value) else "none" for bar in bars]),
     ]
     if bars[0].inside is not None:
-        shares = ["" if bar.inside is None or np.isnan(bar.inside) else f"{bar.inside:.2f}" for bar in bars]
+        shares = ["" if bar.inside is None or np.isnan(bar.inside) else fixed(bar.inside, 2) for bar in bars]
         columns.append((130, "P(region)", shares))
     for at, heading, texts in columns:
         for place, text in zip([-1.1, *places], [heading, *texts], strict=True):

@@ -30,6 +30,7 @@ from scalefit.escape import mathtext, one_line, shortened
 from scalefit.law.additive import Coef, Law
 from scalefit.law.typeset import GREEK_LETTERS, SYMBOLS, to_mathtext
 from scalefit.names import Level, parse_name, printed_label
+from scalefit.numbers import short_number
 from scalefit.plots.fonts import FAMILY, drawable, font_folder, in_typeface, register
 
 __all__ = [
@@ -53,7 +54,6 @@ __all__ = [
     "panel_title",
     "reference_line",
     "save_figure",
-    "short_number",
     "svg_bytes",
     "symbol",
     "write_key",
@@ -390,15 +390,6 @@ def write_key(ax: Axes, name: str, key: str) -> None:
     together = f"{name}     {key}"
     plain = re.sub(r"[$\\{}]", "", together)
     ax.set_xlabel(together if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)]))
-
-
-def short_number(value: float) -> str:
-    """Print a tick such as 512, 20k, 70M, 1.4B or 3T."""
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size * 0.999999:
-            unit = 1e3 if suffix == "k" else size
-            return f"{value / unit:g}{suffix}"
-    return f"{value:g}".replace("-", "−")
 
 
 def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most: int = 5, pad: float = 0.06) -> None:

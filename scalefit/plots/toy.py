@@ -18,6 +18,7 @@ from scipy import stats
 
 from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
+from scalefit.numbers import exact, fixed
 from scalefit.overlap import welch_bound
 from scalefit.plots.style import (
     FULL_WIDTH,
@@ -294,7 +295,7 @@ def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     steps = sorted({one.steps for one in curves})
     log_axis(ax.xaxis, steps)
     if len(steps) <= _MOST_TICKS:
-        ax.set_xticks(steps, [f"{one:,}" for one in steps])
+        ax.set_xticks(steps, [exact(one) for one in steps])
     ax.set_xlabel("steps of training\nbars: standard error, from the scatter about the power law")
     ax.set_ylabel("exponent over all widths")
     label_ends(ax, ends)
@@ -342,10 +343,10 @@ def training(points: pd.DataFrame) -> tuple[Axes, ...]:
         for m, colour in zip(one.m, shades(COLOURS[one.regime], len(one.m)), strict=True):
             line = own[own["width"] == m].groupby("step")["loss"].mean()
             ax.plot(line.index, line, color=colour, marker="o", markersize=2.2, linewidth=1.0, clip_on=False)
-            labels.append((float(line.iloc[-1]), f"$m$ = {m:g}", colour))
+            labels.append((float(line.iloc[-1]), f"$m$ = {exact(m)}", colour))
         log_axis(ax.yaxis, own["loss"].to_numpy(float))
         ax.set_xlim(0, one.steps)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_major_formatter(lambda value, _: fixed(value, 0))
         ax.set_title(f"{_TITLES[one.regime]}{': ' if name else ''}{name}", color=INK)
         ax.set_xlabel("step")
         label_ends(ax, labels)

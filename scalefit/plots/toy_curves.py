@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
+from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, GREY, TEAL, as_label
-from scalefit.rounding import MINUS
 from scalefit.toy.records import SETTING
 from scalefit.toy.theory import regime
 
@@ -128,7 +128,7 @@ def longest(curves: Sequence[WidthCurve]) -> list[WidthCurve]:
 
 def number_word(value: Any) -> str:
     """Print the value of a setting."""
-    return value if isinstance(value, str) else f"{value:g}".replace("-", MINUS)
+    return value if isinstance(value, str) else exact(value)
 
 
 def names_of(curves: Sequence[WidthCurve]) -> list[str]:
@@ -141,7 +141,7 @@ def names_of(curves: Sequence[WidthCurve]) -> list[str]:
 
 def _word(key: str, value: Any) -> str:
     if key == "steps":
-        return f"{value:,} steps"
+        return f"{exact(value)} steps"
     if key in ("frequency", "frequencies"):
         return as_label(str(value))
     word = as_label(number_word(value))

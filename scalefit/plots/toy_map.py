@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
+from scalefit.numbers import as_input, fixed
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, HAIRLINE, INK, RED, house_style, log_axis, new_axes
 from scalefit.plots.toy_curves import label_ends, longest, number_word, shades, width_curves
 from scalefit.toy.theory import log_slope
@@ -110,8 +111,8 @@ def _grid(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     if len(repeated):
         first = repeated.iloc[0]
         raise DataError(
-            f"several rows have alpha = {first['alpha']:g} and gamma = {first['gamma']:g}; choose among them by where, "
-            "or by figure in the published table"
+            f"several rows have alpha = {as_input(first['alpha'])} and gamma = {as_input(first['gamma'])}; choose "
+            "among them by where, or by figure in the published table"
         )
     return known.pivot_table(index="gamma", columns="alpha", values=value)
 
@@ -126,7 +127,7 @@ def _outline(ax: Axes, inside: NDArray[np.bool_]) -> None:
 
 def _write_numbers(ax: Axes, cells: Array, depth: Any) -> None:
     for (i, j), number in np.ndenumerate(cells):
-        words = "–" if np.isnan(number) else f"{number:.2f}"
+        words = "–" if np.isnan(number) else fixed(number, 2)
         colour = "white" if np.isfinite(number) and depth[i, j] > 0.5 else INK
         ax.text(j, i, words, ha="center", va="center", color=colour, fontsize=7)
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
+from scalefit.numbers import exact, rounded
 from scalefit.plots.fit import observed_term
 from scalefit.plots.style import BLUE, FULL_WIDTH, RED, TEAL, as_label, house_style, log_axis, new_axes
 from scalefit.plots.toy_curves import label_ends, shades
 from scalefit.results import Fit
-from scalefit.rounding import rounded
 
 __all__ = ["WidthTerm", "of_fit", "width_terms"]
 
@@ -150,7 +150,7 @@ def width_terms(sources: Sequence[WidthTerm], *, reference: float = 1.0, ax: Axe
     ax.plot(line, line**-reference, color=RED, linewidth=1.1, zorder=1)
     log_axis(ax.xaxis, line)
     log_axis(ax.yaxis, np.array([*ys, *(line**-reference)]))
-    ends.append((float(line[1] ** -reference), "1/width" if reference == 1 else f"exponent {reference:g}", RED))
+    ends.append((float(line[1] ** -reference), "1/width" if reference == 1 else f"exponent {exact(reference)}", RED))
     ax.set_xlabel("width, relative to the middle of each source\nbars: standard error over the runs of one width")
     ax.set_ylabel("width term, relative to its fitted value there")
     label_ends(ax, ends)

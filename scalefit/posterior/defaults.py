@@ -15,6 +15,7 @@ import numpy as np
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
 from scalefit.names import Key, printed_name, read_name, spread_name
+from scalefit.numbers import as_input, to_digits
 from scalefit.posterior.priors import (
     Gamma,
     HalfNormal,
@@ -131,7 +132,7 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
         return Uniform(0.0, _lowest(parameter, problem))
     if parameter.kind == "coefficient":
         size = float(np.exp(np.mean(np.log(problem.design.law.response))))
-        return HalfNormal(1.0 if size <= LARGE_LOSS else float(f"{size:.0e}"))
+        return HalfNormal(1.0 if size <= LARGE_LOSS else to_digits(size, 1))
     if parameter.kind == "exponent":
         return Normal(0.0, 1.0) if problem.free_sign else HalfNormal(1.0)
     if parameter.kind == COMMON:
@@ -164,6 +165,6 @@ def _check_floor(parameter: Parameter, prior: Prior, problem: Problem) -> None:
     lowest = _lowest(parameter, problem)
     if prior.support[0] >= lowest:
         raise DataError(
-            f"the prior {prior} of {parameter.name} excludes the data: it starts at {prior.support[0]:g}, but the "
-            f"lowest {problem.law.response} is {lowest:g} and a floor lies below it"
+            f"the prior {prior} of {parameter.name} excludes the data: it starts at {as_input(prior.support[0])}, "
+            f"but the lowest {problem.law.response} is {as_input(lowest)} and a floor lies below it"
         )

@@ -16,6 +16,7 @@ from scalefit.errors import DataError, FitFailed
 from scalefit.law.additive import Coef, Law
 from scalefit.limits import check_count
 from scalefit.names import printed_level
+from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
 from scalefit.posterior.density import Density, build_density
 from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, sample_by_importance
@@ -181,7 +182,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
     if good:  # the evidence comes from importance sampling, which the full path has none of
         value, error = weighted.log_evidence, weighted.log_evidence_se
         return full._replace(posterior=replace(full.posterior, log_evidence=value, log_evidence_se=error))
-    share = f"k-hat {weighted.khat:.2f}, {weighted.ess:.0f} effective draws"
+    share = f"k-hat {fixed(weighted.khat, 2)}, {fixed(weighted.ess, 0)} effective draws"
     text = f"Importance sampling cannot represent this posterior ({share}); the draws are from NUTS."
     return full._replace(findings=(*full.findings, Finding("handed_over", "note", text)))
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.names import Key, spread_name
+from scalefit.numbers import plus_minus
 from scalefit.posterior.coordinates import Coordinates, SoftClip, bounds_of
 from scalefit.posterior.defaults import COMMON, SPREAD, any_sign
 from scalefit.posterior.priors import Prior
 from scalefit.problem import Parameter, Problem
-from scalefit.rounding import plus_minus
 from scalefit.solver.curvature import curvature_at
 
 __all__ = ["lay_out"]

@@ -20,6 +20,7 @@ from scipy import special, stats
 
 from scalefit.errors import DataError, closest
 from scalefit.expression import parse_expression
+from scalefit.numbers import as_input, exact
 
 __all__ = [
     "FAMILIES",
@@ -89,21 +90,21 @@ class Prior:
         return float(self.distribution().std())
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{value:.6g}' for value in astuple(self))})"
+        return f"{type(self).__name__}({', '.join(as_input(value, 6) for value in astuple(self))})"
 
     def _need_positive(self, *names: str) -> None:
         """Refuse arguments that no distribution has."""
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in names and not 0 < value < math.inf:
-                raise DataError(f"{self}: {field.name} is {value:g}; it must be positive and finite")
+                raise DataError(f"{self}: {field.name} is {as_input(value)}; it must be positive and finite")
             if math.isnan(value):
                 raise DataError(f"{self}: {field.name} is not a number")
             small = field.name in names and value < 1 / LARGEST
             if small or LARGEST < abs(value) < math.inf:
                 raise DataError(
-                    f"{self}: {field.name} is {value:g}; it must lie between {1 / LARGEST:g} and {LARGEST:g}, for "
-                    "beyond that the density leaves double precision"
+                    f"{self}: {field.name} is {as_input(value)}; it must lie between {exact(1 / LARGEST)} and "
+                    f"{exact(LARGEST)}, for beyond that the density leaves double precision"
                 )
 
 
@@ -225,7 +226,9 @@ class LogNormal(Prior):
         self._need_positive("sigma")
         _need_finite(self, "mu")
         if abs(self.mu) > math.log(LARGEST):
-            raise DataError(f"{self}: mu is {self.mu:g}, the mean of the logarithm; the median itself is exp(mu)")
+            raise DataError(
+                f"{self}: mu is {as_input(self.mu)}, the mean of the logarithm; the median itself is exp(mu)"
+            )
 
     def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: D102
         return -HALF_LOG_2PI - math.log(self.sigma) - 0.5 * ((log(x) - self.mu) / self.sigma) ** 2 - log(x)
@@ -356,7 +359,7 @@ def _number(node: ast.expr) -> float:
 
 def _need_finite(prior: Any, name: str) -> None:
     if not math.isfinite(getattr(prior, name)):
-        raise DataError(f"{prior}: {name} is {getattr(prior, name):g}; it must be finite")
+        raise DataError(f"{prior}: {name} is {as_input(getattr(prior, name))}; it must be finite")
 
 
 def _need_order(prior: Any) -> None:

@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.estimate import estimate_columns
+from scalefit.files import plain_json
 from scalefit.misfit import repeats_message, repeats_of
 from scalefit.names import Key, printed_name
+from scalefit.numbers import exact, fixed, percent, rounded
 from scalefit.posterior.defaults import COMMON
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
@@ -20,7 +22,6 @@ from scalefit.posterior.nuts import Chains
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
 from scalefit.results import PosteriorFit
-from scalefit.rounding import rounded
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
 
@@ -91,21 +92,25 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
     ]
     kept = natural[resample(weight, draws, seed)]
     good = (
-        f"Importance sampling represents the posterior: effective draws {weighted.ess:.0f} of {len(weight)}, "
-        f"k-hat {weighted.khat:.2f}."
+        f"Importance sampling represents the posterior: effective draws {fixed(weighted.ess, 0)} of "
+        f"{exact(len(weight))}, k-hat {fixed(weighted.khat, 2)}."
     )
     findings: tuple[Finding, ...] = ()
     if not weighted.khat <= GOOD_KHAT:
         bad = (
-            f"Importance sampling cannot represent this posterior: Pareto k-hat is {weighted.khat:.2f}, above "
-            f"{GOOD_KHAT}, and {weighted.ess:.0f} of {len(weight)} draws are effective. Use path='full' (--path full)."
+            f"Importance sampling cannot represent this posterior: Pareto k-hat is {fixed(weighted.khat, 2)}, above "
+            f"{GOOD_KHAT}, and {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective. Use path='full' "
+            "(--path full)."
         )
         findings = (Finding("khat", NOT_CONVERGED, bad),)
     elif weighted.ess < GOOD_ESS:
-        few = f"Only {weighted.ess:.0f} of {len(weight)} draws are effective; use more, or path='full' (--path full)."
+        few = (
+            f"Only {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective; use more, or path='full' "
+            "(--path full)."
+        )
         findings = (Finding("few_draws", "warning", few),)
     spread = Uncertainty(
-        f"posterior by importance sampling, {len(weight)} weighted draws", level, np.sqrt(np.diag(covariance)),
+        f"posterior by importance sampling, {exact(len(weight))} weighted draws", level, np.sqrt(np.diag(covariance)),
         ends[0], ends[1], covariance, np.zeros(len(mean)), kept,
     )  # fmt: skip
     posterior = Posterior(
@@ -142,8 +147,8 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
     )  # fmt: skip
     diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
     good = (
-        f"The chains of NUTS agree: R-hat at most {chains.r_hat.max():.4f}, effective draws at least "
-        f"{min(chains.ess_bulk.min(), chains.ess_tail.min()):.0f} of {len(natural)}, {diverged}."
+        f"The chains of NUTS agree: R-hat at most {fixed(chains.r_hat.max(), 4)}, effective draws at least "
+        f"{fixed(min(chains.ess_bulk.min(), chains.ess_tail.min()), 0)} of {len(natural)}, {diverged}."
     )
     posterior = Posterior(
         "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,
@@ -157,20 +162,23 @@ def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ..
     found = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
-        text = f"The chains disagree about {names[worst]}: R-hat is {chains.r_hat[worst]:.3f}, above {GOOD_RHAT}"
+        text = f"The chains disagree about {names[worst]}: R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}"
         found.append(Finding("r_hat", NOT_CONVERGED, f"{text}; use more draws, or a law with fewer parameters."))
     number, each = chains.x.shape[:2]
     if chains.divergences:
         many = chains.divergences > MANY_DIVERGENCES * number * each
-        text = f"{chains.divergences} of {number * each} draws diverged: the posterior has a corner that NUTS may miss."
+        text = (
+            f"{chains.divergences} of {exact(number * each)} draws diverged: the posterior has a corner that NUTS may "
+            "miss."
+        )
         found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
     if least.min() < GOOD_ESS:
-        text = f"Only {least.min():.0f} draws of {names[int(np.argmin(least))]} are effective; use more draws."
+        text = f"Only {fixed(least.min(), 0)} draws of {names[int(np.argmin(least))]} are effective; use more draws."
         found.append(Finding("few_draws", "warning", text))
     if chains.energy < GOOD_ENERGY:
         text = (
-            f"The energy of the chains moves slowly (E-BFMI {chains.energy:.2f}, below {GOOD_ENERGY}): "
+            f"The energy of the chains moves slowly (E-BFMI {fixed(chains.energy, 2)}, below {GOOD_ENERGY}): "
             "tails may be missed."
         )
         found.append(Finding("energy", "warning", text))
@@ -214,11 +222,11 @@ def find_limits(
     exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
-            text = f"{density.names[i]} and {density.names[j]} trade off (correlation {correlation[i, j]:.2f})."
+            text = f"{density.names[i]} and {density.names[j]} trade off (correlation {fixed(correlation[i, j], 2)})."
             about = (problem.parameters[i].key, problem.parameters[j].key)
             found.append(Finding("exponents_trade_off", "warning", text, about))
     if density.blocks.shifted and problem.n_cluster < FEW_CLUSTERS:
-        text = f"There are only {problem.n_cluster} clusters, which say little about the size of their shifts."
+        text = f"There are only {exact(problem.n_cluster)} clusters, which say little about the size of their shifts."
         found.append(Finding("few_clusters", "warning", text))
     if np.any(problem.design.rows.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
@@ -275,7 +283,7 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
     if parameter.kind == "floor" and prior.support[0] == 0 and low < PILED * sd:
         text = (
             f"The posterior of {name} piles up at 0: these data do not identify a floor. "
-            f"Read {name} as an upper limit, {rounded(float(high), sd)} at {(1 + level) / 2:.1%}."
+            f"Read {name} as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
         )
         found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text, about))
     elif _pressed(parameter, float(low), float(high), prior.support, sd):
@@ -288,7 +296,7 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
         text = f"The posterior of {name} is as wide as its prior {prior}: the data say nothing about it."
         found.append(Finding("prior_only", NOT_IDENTIFIED, text, about))
     elif ratio > PRIOR_LED:
-        text = f"The posterior of {name} leans on its prior {prior}: its width is {ratio:.0%} of the prior's."
+        text = f"The posterior of {name} leans on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
         found.append(Finding("prior_led", "warning", text, about))
     return found + _surprise(parameter, prior, float(values.mean()))
 
@@ -353,7 +361,7 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
     correlation = spread.covariance / np.outer(scale, scale)
 
     def column(values: Any) -> dict[str, float | None]:
-        return {name: _finite(value) for name, value in zip(names, values, strict=True)}
+        return {name: plain_json(value) for name, value in zip(names, values, strict=True)}
 
     return {
         "law": str(fit.law),
@@ -372,20 +380,16 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
         "parameters": [one.record() for one in fit.estimates],
         "level": spread.level,
         "correlation": {name: column(row) for name, row in zip(names, correlation, strict=True)},
-        "khat": _finite(posterior.khat),
+        "khat": plain_json(posterior.khat),
         "ess_bulk": column(posterior.ess_bulk),
         "ess_tail": column(posterior.ess_tail),
         "r_hat": column(posterior.r_hat),
         "divergences": posterior.divergences,
-        "log_evidence": _finite(posterior.log_evidence),
-        "log_evidence_se": _finite(posterior.log_evidence_se),
+        "log_evidence": plain_json(posterior.log_evidence),
+        "log_evidence_se": plain_json(posterior.log_evidence_se),
         "priors": {printed_name(*key): prior for key, prior in posterior.priors},
         "findings": [asdict(one) for one in fit.findings],
         "method": spread.method,
         "seed": fit.seed,
         "version": fit.version,
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from scalefit.data.sources import locate
 from scalefit.law.additive import Law
+from scalefit.numbers import fixed
 from scalefit.options import Question
 from scalefit.problem import build_problem
 from scalefit.report.study import CalibrationStep, SensitivityStep, Study
@@ -68,9 +69,9 @@ def affordable(study: Study) -> Affordable:
             continue
         dropped.add(step.name)
         notes.append(
-            f"This draft leaves out “{study.labels[step.name]}”: its fits evaluate the law for about {cost / 1e9:.1f} "
-            f"billion rows, and the steps of a draft share {MOST_EVALUATIONS / 1e9:.1f} billion. The report without "
-            "--draft has it."
+            f"This draft leaves out “{study.labels[step.name]}”: its fits evaluate the law for about "
+            f"{fixed(cost / 1e9, 1)} billion rows, and the steps of a draft share {fixed(MOST_EVALUATIONS / 1e9, 1)} "
+            "billion. The report without --draft has it."
         )
     return Affordable(frozenset(dropped), tuple(notes))
 

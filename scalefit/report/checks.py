@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scalefit.errors import StudyError
+from scalefit.numbers import exact
 from scalefit.options import Bayes
 from scalefit.report.spec import PoolingFigure, describe, mentions
 from scalefit.report.study import Study
@@ -57,7 +58,7 @@ def _check_within(study: Study, part: Any) -> None:
     if reference is None or within is None:
         return
     if within < 0 or (reference == 0 and not within):
-        needed = f"{describe(part)} needs within, how near to {reference:g} counts, such as 0.1"
+        needed = f"{describe(part)} needs within, how near to {exact(reference)} counts, such as 0.1"
         raise StudyError(f"{study.path.name}: {needed}")
 
 

@@ -22,6 +22,7 @@ from scalefit.data.quantities import ALIASES, guess_header, holds_truth, is_miss
 from scalefit.data.tables import Table, read_table, resolve
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.numbers import exact
 from scalefit.options import Rows
 from scalefit.report.text import join
 
@@ -236,22 +237,28 @@ def _cluster(frame: pd.DataFrame) -> tuple[str, str]:
         sequence = _sequence(frame, str(name)) if count <= REPEATED * rows else ""
         if sequence and count >= FEWEST_CHECKPOINTED:
             return str(name), (
-                f"Rows are checkpoints of {count} runs ({name}, with rising {sequence}) and share the errors of their "
-                "run, so intervals resample whole runs. Checkpoints before the end of a learning-rate schedule may "
-                "lie above the loss of a run that ends there."
+                f"Rows are checkpoints of {exact(count)} runs ({name}, with rising {sequence}) and share the errors "
+                "of their run, so intervals resample whole runs. Checkpoints before the end of a learning-rate "
+                "schedule may lie above the loss of a run that ends there."
             )
         if FEWEST_RUNS <= count <= REPEATED * rows:
-            return str(name), f"Rows of one {name} share its errors, so intervals resample the {count} levels of it."
+            return str(
+                name
+            ), f"Rows of one {name} share its errors, so intervals resample the {exact(count)} levels of it."
         if sequence:
             told = told or (
-                f"Rows count as independent, although they are checkpoints of {count} runs ({name}): so few runs "
-                "cannot be resampled, and all intervals are too narrow."
+                f"Rows count as independent, although they are checkpoints of {exact(count)} runs ({name}): so few "
+                "runs cannot be resampled, and all intervals are too narrow."
             )
         elif count > REPEATED * rows:
-            many = f"every row has its own {name}" if count == rows else f"{rows} rows have {count} different {name}"
+            many = (
+                f"every row has its own {name}"
+                if count == rows
+                else f"{exact(rows)} rows have {exact(count)} different {name}"
+            )
             told = told or f"Rows count as independent runs: {many}."
         else:
-            told = told or f"Rows count as independent: {count} levels of {name} are too few to resample them."
+            told = told or f"Rows count as independent: {exact(count)} levels of {name} are too few to resample them."
     step = next((str(name) for name in frame.columns if _key(name) in STEPS), "")
     if not told and step and frame[step].nunique() < len(frame):
         told = (
@@ -419,8 +426,8 @@ def _laws(frame: pd.DataFrame, usable: Sequence[str], labels: Sequence[_Label]) 
             return fitting, notes
         if kept:
             notes.append(
-                f"The levels of {join([one.column for one in kept])} share a floor: {len(frame)} rows are too few for "
-                f"{min(sizes.values())} parameters."
+                f"The levels of {join([one.column for one in kept])} share a floor: {exact(len(frame))} rows are too "
+                f"few for {exact(min(sizes.values()))} parameters."
             )
     fewest = min(laws, key=lambda name: sizes[name])
     return {fewest: laws[fewest]}, notes

@@ -9,6 +9,7 @@ from typing import Final
 from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
+from scalefit.numbers import as_printed, exact, fixed
 from scalefit.records import NOT_CONVERGED
 from scalefit.report.blocks import Block, paragraph, picture, table
 from scalefit.report.figures import draw
@@ -16,7 +17,6 @@ from scalefit.report.results import Results
 from scalefit.report.spec import Claim, ClaimsSection
 from scalefit.report.text import fill
 from scalefit.results import Fit
-from scalefit.rounding import as_printed
 from scalefit.summary import estimate_text, interval_text
 
 __all__ = ["claims_section", "difference_words"]
@@ -72,7 +72,7 @@ def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:
     if not 0 < one.se < math.inf:
         return "The refit has no error to measure by.", "open"
     gap = abs(printed.value - one.value) / one.se
-    distance = f"{gap:.1f} errors away"
+    distance = f"{fixed(gap, 1)} errors away"
     if gap < NEAR:
         return f"Met: {distance}.", "met"
     if one.lo <= printed.value <= one.hi:
@@ -100,7 +100,7 @@ def _count(verdicts: list[str]) -> str:
     """Say how many claims are met."""
     met, near, outside = (verdicts.count(word) for word in ("met", "near", "outside"))
     said = [
-        f"{met} within {NEAR:g} standard errors of the refit" if met else "",
+        f"{met} within {exact(NEAR)} standard errors of the refit" if met else "",
         f"{near} farther, but inside its interval" if near else "",
         f"{outside} outside it" if outside else "",
         f"{verdicts.count('open')} without a refit that can be used" if "open" in verdicts else "",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit.escape import literal
 from scalefit.names import Key, printed_level, printed_name, split_names
+from scalefit.numbers import percent, plus_minus, rounded
 from scalefit.plots import (
     densities,
     density,
@@ -51,7 +52,6 @@ from scalefit.report.spec import (
 from scalefit.report.step_figures import draw_sweeps, draw_width_terms
 from scalefit.report.text import join
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import plus_minus, rounded
 from scalefit.summary import estimate_text
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
         fits if len(fits) > 1 else one, name=own if len(fits) > 1 else names[0], reference=spec.reference,
         words=spec.words, published={label: (number.value, number.uncertainty) for label, number in printed.items()},
     )  # fmt: skip
-    level = f"{one.uncertainty.level:.0%}"
+    level = percent(one.uncertainty.level)
     among = "by data set, rows and errors" if len({fit.source.sha256 for fit in fits.values()}) > 1 else _CHOICES
     caption = f"The {role(one, own_name(one, names))} {among}, with {level} intervals."
     if printed:
@@ -219,7 +219,7 @@ def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
         panel_title(ax, label)
         quantities.append(role(fit, parameter))
         said.append(_said(label, fit, parameter))
-    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    level = percent(next(iter(fits.values())).uncertainty.level)
     quantity = join(list(dict.fromkeys(quantities)))
     kinds = _kinds_of(fits)
     caption = f"{kinds} of the {quantity}, {level} intervals shaded, estimates dashed."

@@ -12,6 +12,7 @@ from scalefit.escape import literal
 from scalefit.models import HeadMeasurement
 from scalefit.models.theory import FAMILY, Superposition
 from scalefit.models.words import regime
+from scalefit.numbers import exact, fixed, plus_minus, rounded
 from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
 from scalefit.report.blocks import Block, align_decimals, align_errors, drawing, note, paragraph, picture, table
@@ -20,7 +21,6 @@ from scalefit.report.sentences import capital
 from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
 from scalefit.report.text import fill
-from scalefit.rounding import plus_minus, rounded
 
 __all__ = ["heads_section"]
 
@@ -82,7 +82,7 @@ def _norms(heads: Sequence[HeadMeasurement]) -> Block:
         spectra(heads, ax=panels[1])
     caption = "Norms of the rows of each head over their mean, the widest head darkest"
     caption += "; right: eigenvalues of the effective directions." if with_spectrum else "."
-    alt = "; ".join(f"{literal(one.run)}: norms vary by {one.norm_cv:.2f} of their mean" for one in heads)
+    alt = "; ".join(f"{literal(one.run)}: norms vary by {fixed(one.norm_cv, 2)} of their mean" for one in heads)
     return picture(drawing(panels[0], caption, alt))
 
 
@@ -95,7 +95,7 @@ def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     rows = [
         [
             literal(one.run), str(one.width), raw, centred, effective, rounded(one.participation_ratio, 1.0),
-            f"{one.norm_cv_effective:.2f}", regime(one.overlap_ms_effective * one.width, one.norm_cv_effective),
+            fixed(one.norm_cv_effective, 2), regime(one.overlap_ms_effective * one.width, one.norm_cv_effective),
         ]
         for one, raw, centred, effective in zip(heads, *times, strict=True)
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def _families(test: Superposition) -> Block:
         own = rows[families == name]
         times = np.sort((own[test.overlap] * own["width"]).to_numpy(float))
         span = f"{rounded(times[0], 1.0)} to {rounded(times[-1], 1.0)}"
-        widths = f"{own['width'].min():g} to {own['width'].max():g}"
+        widths = f"{exact(own['width'].min())} to {exact(own['width'].max())}"
         cells.append([literal(name) or "all", str(len(own)), widths, span, *(one[place] for one in factors.values())])
     caption = (
         "Overlaps by family: the range over that of random directions, 1/width, and the factor of a fit that "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalefit.numbers import percent
 from scalefit.report.blocks import Block, code, heading, paragraph
 from scalefit.report.posterior_tables import priors_table, sampling_table
 from scalefit.report.provenance import data_files, versions
@@ -55,7 +56,7 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
 
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
-    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    level = percent(next(iter(fits.values())).uncertainty.level)
     return [
         "Every least-squares fit minimises its objective globally: a grid of exponents, each cell solved exactly for "
         "floor and coefficients, then damped Newton steps from the best cells until no step promises a gain.",
@@ -65,7 +66,7 @@ def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
 
 
 def _posteriors(fits: Mapping[str, Fit]) -> list[str]:
-    level = f"{next(iter(fits.values())).uncertainty.level:.0%}"
+    level = percent(next(iter(fits.values())).uncertainty.level)
     said = [
         "Every posterior is of the model ln\u00a0loss = ln\u00a0law + shift of the cluster + scatter, with normal or "
         "Student’s t scatter. It is sampled by importance sampling: a multivariate t, adapted in steps in coordinates "

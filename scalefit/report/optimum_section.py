@@ -27,6 +27,7 @@ from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
+from scalefit.numbers import percent, rounded
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, Drawing, drawing, note, paragraph, picture, table
@@ -38,7 +39,6 @@ from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
 from scalefit.report.text import fill, join
 from scalefit.results import Fit
-from scalefit.rounding import rounded
 
 __all__ = ["optimum_section"]
 
@@ -161,7 +161,7 @@ def _settled(main: Optimum) -> str:
     compute, rule = max(main.budgets), CHINCHILLA[RATIO]
     ratio = main.allocation(compute).quantities[RATIO]
     text = (
-        f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best, {main.level:.0%} interval "
+        f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best, {percent(main.level)} interval "
         f"{amount_interval(ratio)}"
     )
     if not ratio.holds(rule):
@@ -228,7 +228,7 @@ def _budgets_table(label: str, main: Optimum) -> Block:
         cells = [_cell(one.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
         rows.append([f"{amount(one.compute, 3)}\n{_outside(one.beyond)}".strip(), *cells])
     header = ["compute, FLOP", *(_HEADS.get(name, words(name)) for name in names)]
-    caption = f"The best use of compute by “{label}”: {_meaning(main)} and {main.level:.0%} intervals."
+    caption = f"The best use of compute by “{label}”: {_meaning(main)} and {percent(main.level)} intervals."
     return table(caption, header, rows, align="l" + "r" * (len(header) - 1))
 
 

@@ -10,22 +10,31 @@ import numpy as np
 from scalefit.comparison import Comparison, Evidence, HeldOut
 from scalefit.comparison.crossval import CrossValidation, LawScore
 from scalefit.comparison.extrapolate import LEVEL
-from scalefit.comparison.result import bayes_factor, chance
 from scalefit.comparison.sources import Compared, compared_of
 from scalefit.escape import literal
 from scalefit.estimate import SPREADS, Estimate
 from scalefit.names import Key, read_name, split_names, spread_name
+from scalefit.numbers import (
+    bayes_factor,
+    chance,
+    exact,
+    fixed,
+    percent,
+    percent_size,
+    plus_minus,
+    rounded,
+    rounded_interval,
+)
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.posterior_words import Question, rule_words
-from scalefit.report.sentences import percent, plain, words
+from scalefit.report.sentences import words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import estimate_text, interval_text
 
 __all__ = [
@@ -64,9 +73,9 @@ def posterior_table(fit: Fit) -> Block:
         align_errors([estimate_text(one, alone=False) for one in shown]),
         [interval_text(one) for one in shown],
         [_prior(fit, one) for one in shown],
-        [_count(value) for value in effective],
+        [fixed(value, 0) for value in effective],
     ]
-    header = ["", "mean ± sd", f"{fit.uncertainty.level:.0%} interval", "prior", "effective draws"]
+    header = ["", "mean ± sd", f"{percent(fit.uncertainty.level)} interval", "prior", "effective draws"]
     caption = f"The posterior of “{literal(fit.label)}”."
     if any(one.kind == "coefficient" for one in shown):
         caption += " The prior of a coefficient is on the size of its term at the centre of the data."
@@ -113,7 +122,7 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
 def evidence_table(found: Evidence) -> Block:
     """Return the Bayes factor for fixed exponents under the prior of the fit and under others."""
     names = list(found.fixed)
-    what = join([f"{name_words(key)} = {plain(value)}" for key, value in found.fixed.items()])
+    what = join([f"{name_words(key)} = {exact(value)}" for key, value in found.fixed.items()])
     means = [
         align_decimals([plus_minus(row.mean[i], row.sd[i]) for row in found.priors]) for i in range(len(names))
     ]  # fmt: skip
@@ -152,15 +161,21 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
     """Return how laws fitted to the other rows predict the held-out ones."""
     rows = []
     for one in scores:
-        sign = "−" if one.bias < 0 else "+"
-        inside = "–" if math.isnan(one.coverage) else f"{one.coverage:.0%}"
-        bayes = ["", ""] if math.isnan(one.elpd) else [f"{one.elpd:.1f}".replace("-", "−"), inside]
+        inside = percent(one.coverage, 0)
+        bayes = ["", ""] if math.isnan(one.elpd) else [fixed(one.elpd, 1), inside]
         rows.append(
-            [literal(one.label), str(one.trained), str(one.held), percent(one.rmse), sign + percent(one.bias), *bayes]
+            [
+                literal(one.label),
+                str(one.trained),
+                str(one.held),
+                percent_size(one.rmse),
+                percent_size(one.bias, sign=True),
+                *bayes,
+            ]
         )
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
-    header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {LEVEL:.0%} interval"]
+    header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
     caption = f"Extrapolation: fitted to the other runs, predicting those with {rule_words(split)}."
     return table(caption, header, transpose(columns), align="l" + "r" * 6)
 
@@ -174,7 +189,7 @@ def sources_table(comparison: Comparison) -> Block:
         align_decimals([plus_minus(one.estimate.value, one.estimate.se) for one in shown]),
         [rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) for one in shown],
     ]
-    level = f"{shown[0].estimate.probability:.0%}"
+    level = percent(shown[0].estimate.probability)
     header = ["source", "kind", "value", f"{level} interval"]
     question = Question((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
@@ -194,15 +209,15 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
     for label, fit in fits.items():
         assert isinstance(fit, PosteriorFit)
         found = fit.posterior
-        worst_rhat = "" if np.isnan(found.r_hat).all() else f"{float(np.nanmax(found.r_hat)):.4f}"
-        khat = "" if found.khat is None else f"{found.khat:.2f}".replace("-", "−")
+        worst_rhat = "" if np.isnan(found.r_hat).all() else fixed(float(np.nanmax(found.r_hat)), 4)
+        khat = "" if found.khat is None else fixed(found.khat, 2)
         evidence = ""
         if found.log_evidence is not None and _usable(fit):
-            evidence = f"{found.log_evidence:.2f}".replace("-", "−")
+            evidence = fixed(found.log_evidence, 2)
         path = "importance" if found.path == "fast" else "NUTS"
         least = min(found.ess_bulk.min(), found.ess_tail.min())
         diverged = "" if found.divergences is None else str(found.divergences)
-        rows.append([label, _errors(fit), path, _count(least), khat, worst_rhat, diverged, evidence])
+        rows.append([label, _errors(fit), path, fixed(least, 0), khat, worst_rhat, diverged, evidence])
     header = ["posterior", "residuals", "sampled by", "effective", "k-hat", "R-hat", "diverged", "log evidence"]
     columns = [list(column) for column in zip(*rows, strict=True)]
     kept = [i for i, column in enumerate(columns) if any(column)]
@@ -310,10 +325,6 @@ def _probability(label: str, fit: Fit, question: Question) -> str:
 
 def _kind(one: Compared) -> str:
     return one.estimate.spread if one.status in (CONVERGED, "printed") else f"{one.estimate.spread}, {one.status}"
-
-
-def _count(value: float) -> str:
-    return f"{value:.0f}"
 
 
 def _default_floor(fit: Fit, i: int) -> str:

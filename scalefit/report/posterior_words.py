@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from scalefit.comparison import Comparison
 from scalefit.comparison.differences import agreement
-from scalefit.comparison.result import SURE, UNLIKELY, chance
+from scalefit.comparison.result import SURE, UNLIKELY
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal, visible
 from scalefit.law.typeset import GREEK
 from scalefit.names import LEVEL, split_names
-from scalefit.plots.style import short_number
+from scalefit.numbers import chance, exact, short_number, to_digits
 from scalefit.records import CONVERGED, NOT_CONVERGED
-from scalefit.report.sentences import WIDE, own_name, plain, role, words
+from scalefit.report.sentences import WIDE, own_name, role, words
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
 
@@ -67,7 +67,7 @@ class Question(NamedTuple):
         """``within 0.1 of 1``."""
         if self.reference is None or self.region is None:
             return ""
-        return f"within {plain((self.region[1] - self.region[0]) / 2)} of {plain(self.reference)}"
+        return f"within {exact((self.region[1] - self.region[0]) / 2)} of {exact(self.reference)}"
 
 
 def posterior_status(fit: Fit) -> str:
@@ -194,7 +194,7 @@ def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
     verb = "excludes" if len(out) == 1 else "exclude"
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")
-    return f"Of the {len(fitted)} fitted intervals {count} {verb} {plain(reference)}{named}."
+    return f"Of the {len(fitted)} fitted intervals {count} {verb} {exact(reference)}{named}."
 
 
 def rule_words(split: str) -> str:
@@ -202,7 +202,7 @@ def rule_words(split: str) -> str:
     found = re.fullmatch(r"(\w+) >= ([\d.e+-]+)", split)
     if found is None:
         return literal(split)
-    limit = float(f"{float(found[2]):.4g}")
+    limit = to_digits(float(found[2]), 4)
     return f"{words(found[1])} ≥ {short_number(limit)}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scalefit.escape import literal
+from scalefit.numbers import percent, plus_minus, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, Drawing, cards, equations, heading, name_files, paragraph, picture
@@ -52,7 +53,6 @@ from scalefit.report.tables import models_table
 from scalefit.report.text import equation, join
 from scalefit.report.work import Work
 from scalefit.results import PosteriorFit
-from scalefit.rounding import plus_minus, rounded_interval
 
 __all__ = ["compose", "write_section"]
 
@@ -165,7 +165,7 @@ def _card(card: Card, results: Results) -> tuple[str, str, str]:
     if fit.status != CONVERGED:
         return card.title, "no answer", f"the fit is {fit.status}"
     numbers = [fit[name] for name in card.parameters]
-    level = f"{fit.uncertainty.level:.0%}"
+    level = percent(fit.uncertainty.level)
     by = "" if not found.reason else ", posterior" if isinstance(fit, PosteriorFit) else f", {say.method(fit)}"
     if len(numbers) == 1:
         one = numbers[0]

@@ -13,11 +13,11 @@ from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
 from scalefit.names import Key, read_name, spread_name
+from scalefit.numbers import exact, percent, percent_size, plus_minus, rounded, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import plus_minus, rounded, rounded_interval
 from scalefit.summary import ROBUST_RATIO
 
 __all__ = [
@@ -32,8 +32,6 @@ __all__ = [
     "nested_sentence",
     "optima_sentence",
     "own_name",
-    "percent",
-    "plain",
     "pooled_sentence",
     "published_sentence",
     "reference_sentence",
@@ -96,7 +94,7 @@ def law_sentence(fit: Fit) -> str:
         exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
     said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
-    return f"On {fit.n_rows} rows of {_table(fit)} {said}{mean}."
+    return f"On {exact(fit.n_rows)} rows of {_table(fit)} {said}{mean}."
 
 
 def method(fit: Fit) -> str:
@@ -139,13 +137,13 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
         Two or three sentences.
     """
     if fit.status != CONVERGED:
-        asked = f"{name_words(name)} is {plain(reference)}"
+        asked = f"{name_words(name)} is {exact(reference)}"
         return f"Whether {asked} has no answer here: the fit is {fit.status}. {literal(fit.message)}"
     one = fit[name]
     inside = _contains(one, reference)
     text = (
-        f"The {role(fit, name)} is {_number(one)}; its {fit.uncertainty.level:.0%} interval {_interval(one)} "
-        f"{'contains' if inside else 'excludes'} {plain(reference)}."
+        f"The {role(fit, name)} is {_number(one)}; its {percent(fit.uncertainty.level)} interval {_interval(one)} "
+        f"{'contains' if inside else 'excludes'} {exact(reference)}."
     )
     verdicts = {label: _contains(other[name], reference) for label, other in (also or {}).items()}
     against = [label for label, verdict in verdicts.items() if verdict != inside]
@@ -159,7 +157,7 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
             min(x[name].lo for x in (fit, *(also or {}).values())),
             max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
         )  # fmt: skip
-        return f"{text} The runs allow {plain(reference)} without establishing it: they allow all of {reach}."
+        return f"{text} The runs allow {exact(reference)} without establishing it: they allow all of {reach}."
     return text + (" Every other analysis of the same runs agrees." if verdicts else "")
 
 
@@ -183,7 +181,7 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         Two or three sentences.
     """
     one = pooled[name]
-    text = f"Pooled, the {role(pooled, name)} is {_number(one)}, {pooled.uncertainty.level:.0%} {_interval(one)}."
+    text = f"Pooled, the {role(pooled, name)} is {_number(one)}, {percent(pooled.uncertainty.level)} {_interval(one)}."
     if not among:
         return text
     alone = {label: fit[name] for label, fit in among.items()}
@@ -200,7 +198,7 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         return f"{text} {verdict}"
     out = [label for label in order if not _contains(alone[label], reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
-    count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {plain(reference)}"
+    count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {exact(reference)}"
     return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
 
 
@@ -227,7 +225,7 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
 
     said = [
         f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
-        f"{percent(other.value / fit.value - 1)} higher."
+        f"{percent_size(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
@@ -266,7 +264,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     if not point.complete:
         return f"{text}."
     excess = objective_at(fit, point.values) / fit.value - 1
-    return f"{text}; at the printed point the objective is {percent(excess)} above the optimum."
+    return f"{text}; at the printed point the objective is {percent_size(excess)} above the optimum."
 
 
 def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
@@ -283,8 +281,8 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
     if best == first or distance[best] > 0.5 * distance[first]:
         return ""
     return (
-        f"They are nearer to the optimum of “{best}” (largest relative difference {percent(distance[best])}) "
-        f"than to the one fitted here ({percent(distance[first])})."
+        f"They are nearer to the optimum of “{best}” (largest relative difference {percent_size(distance[best])}) "
+        f"than to the one fitted here ({percent_size(distance[first])})."
     )
 
 
@@ -294,7 +292,7 @@ def optima_sentence(fit: Fit) -> str:
     total = sum(one.hits for one in fit.optima)
     if not others:
         return f"All {total} starts followed to their end reached this optimum."
-    excess = percent(others[0].objective / best.objective - 1)
+    excess = percent_size(others[0].objective / best.objective - 1)
     many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
     reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
     return f"{reached}; {many} found, the lowest {excess} above it."
@@ -304,16 +302,16 @@ def rows_sentence(fit: Fit) -> str:
     """Say which rows were used and which rule dropped the others."""
     source = fit.source
     if not source.dropped:
-        return f"All {source.rows_read} rows of {_table(fit)} are used."
+        return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
     rules = join(
         [
-            f"{one.rows} outside the condition {literal(one.setting)}"
+            f"{exact(one.rows)} outside the condition {literal(one.setting)}"
             if one.kind == "where"
-            else f"{one.rows} by the rule {literal(one.rule)}"
+            else f"{exact(one.rows)} by the rule {literal(one.rule)}"
             for one in source.dropped
         ]
     )
-    return f"{fit.n_rows} of the {source.rows_read} rows of {_table(fit)} are used; dropped are {rules}."
+    return f"{exact(fit.n_rows)} of the {exact(source.rows_read)} rows of {_table(fit)} are used; dropped are {rules}."
 
 
 def scatter_sentence(fit: Fit) -> str:
@@ -333,7 +331,7 @@ def scatter_sentence(fit: Fit) -> str:
 def residual_sentence(fit: Fit) -> str:
     """Give the typical and the largest residual."""
     size = np.abs(fit.residuals())
-    show = percent if fit.objective.space == "log" else rounded
+    show = percent_size if fit.objective.space == "log" else rounded
     return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
 
 
@@ -347,17 +345,6 @@ def _number(one: Estimate) -> str:
 
 def _interval(one: Estimate) -> str:
     return rounded_interval(one.lo, one.hi, one.se)
-
-
-def plain(value: float) -> str:
-    """Print a number that a user wrote."""
-    return f"{value:g}".replace("-", "−")
-
-
-def percent(fraction: float) -> str:
-    """Print a fraction's size as a percentage."""
-    size = 100 * abs(fraction)
-    return f"{rounded(size, max(size / 3, 1e-4))}%"
 
 
 def _label(fit: Fit) -> str:

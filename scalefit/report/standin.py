@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from scalefit.escape import literal
 from scalefit.misfit import Carriers, carriers_of, named_rows
+from scalefit.numbers import percent_size, rounded
 from scalefit.records import CONVERGED
-from scalefit.report.sentences import method, percent
+from scalefit.report.sentences import method
 from scalefit.report.study import FitSpec
 from scalefit.results import Fit, PosteriorFit
 
@@ -83,7 +84,7 @@ def _carriers(fit: Fit, robust: Fit) -> Carriers | None:
 def _carried(fit: Fit, carriers: Carriers) -> str:
     """Name the rows and what to do: ``row 24 (run_name run-24), where loss is 11.2, lies far from this law ...``."""
     named = literal(named_rows(fit.rows, fit.law, carriers.rows))
-    share = percent(carriers.share)
+    share = percent_size(carriers.share)
     if len(carriers.rows) > 1:
         return (
             f"{named} lie far from this law and make up {share} of their sum of squares; look at these runs, or leave "
@@ -91,6 +92,6 @@ def _carried(fit: Fit, carriers: Carriers) -> str:
         )
     value = float(fit.rows[fit.law.response].loc[carriers.rows[0]])
     return (
-        f"{named}, where {literal(fit.law.response)} is {value:.6g}, lies far from this law and makes up {share} of "
-        "their sum of squares; look at this run, or leave it out."
+        f"{named}, where {literal(fit.law.response)} is {rounded(value)}, lies far from this law and makes up "
+        f"{share} of their sum of squares; look at this run, or leave it out."
     )

@@ -11,6 +11,7 @@ from scalefit.data.datasets import describe_dataset
 from scalefit.data.sources import dataset_of, locate
 from scalefit.data.where import parse_where
 from scalefit.errors import StudyError
+from scalefit.numbers import exact, plus_minus
 from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
 from scalefit.plots.toy_map import exponent_map
@@ -19,7 +20,6 @@ from scalefit.report.blocks import Drawing, drawing
 from scalefit.report.results import Results
 from scalefit.report.spec import ConvergenceFigure, SweepFigure, WidthTermsFigure
 from scalefit.report.steps import StepResult, ToyResult
-from scalefit.rounding import plus_minus
 
 __all__ = ["draw_sweeps", "draw_width_terms"]
 
@@ -76,7 +76,7 @@ def draw_width_terms(figure: WidthTermsFigure, results: Results) -> Drawing:
     said = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
     caption = (
         "What is left of the loss when floor and other terms are taken away, relative to each source’s middle width. "
-        f"Blue: language models; teal: toy models; red: an exponent of {reference:g}."
+        f"Blue: language models; teal: toy models; red: an exponent of {exact(reference)}."
     )
     return drawing(width_terms(sources, reference=reference), caption, f"Width terms with the exponents {said}.")
 
@@ -93,7 +93,7 @@ def _rows(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResul
 
 def _settings(table: pd.DataFrame) -> str:
     widths = sorted(set(table["width"]))
-    return f"{len(table)} models of widths {widths[0]:g} to {widths[-1]:g}"
+    return f"{len(table)} models of widths {exact(widths[0])} to {exact(widths[-1])}"
 
 
 def _is_toy(located: str | Path) -> bool:

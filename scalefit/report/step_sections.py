@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit.consistency.result import SettingCheck
 from scalefit.escape import literal
+from scalefit.numbers import exact, fixed, percent, plus_minus, rounded
 from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
@@ -20,7 +21,6 @@ from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFi
 from scalefit.report.steps import StepFailed, ToyResult
 from scalefit.report.text import fill, name_words
 from scalefit.robustness import Calibration, Sensitivity
-from scalefit.rounding import MINUS, plus_minus, rounded
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
@@ -92,13 +92,14 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
         coverage({name: one.coverage(name) for name in one.names}, level=one.level, ax=ax)
         panel_title(ax, label)
         ax.set_xlabel("intervals that cover the truth")
-    level = f"{next(iter(usable.values())).level:.0%}"
+    level = percent(next(iter(usable.values())).level)
     caption = (
         f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits; red: not {level}."
     )
+    shares = {label: one.table.set_index("param")["coverage"] for label, one in usable.items()}
     alt = "; ".join(
-        f"{label}: {', '.join(f'{row.param} {row.coverage:.1%}' for row in one.table.itertuples())}"
-        for label, one in usable.items()
+        f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in found.items())}"
+        for label, found in shares.items()
     )
     return [*blocks, picture(drawing(panels[0], caption, alt))]
 
@@ -142,9 +143,9 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
         change = plus_minus(one.change, one.change_se) if one.change == one.change else "not known"
-        theory = ", ".join(f"{value:.2f}" for value in one.theory.values())
+        theory = ", ".join(fixed(value, 2) for value in one.theory.values())
         widths = f"{last.widths[0]} to {last.widths[-1]}"
-        rows.append([where, widths, f"{last.steps:,}", exponent, change, local, theory])
+        rows.append([where, widths, exact(last.steps), exponent, change, local, theory])
     caption = (
         "Exponent of the toy models’ loss over the widths m, its change since about half the training, exponents "
         "between neighbouring widths, and what theory gives over the same widths (strong: the Welch bound at this n, "
@@ -155,7 +156,7 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
 
 
 def _value(value: Any) -> str:
-    return f"{value:g}".replace("-", MINUS) if isinstance(value, float | int | np.number) else literal(str(value))
+    return exact(value) if isinstance(value, float | int | np.number) else literal(str(value))
 
 
 def _begin(

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.names import read_name
+from scalefit.numbers import as_printed, exact, percent, plus_minus, rounded, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 
 __all__ = [
     "alternatives_table",
+    "eight_digits",
     "estimates_table",
-    "exact",
     "files_table",
     "level_tables",
     "models_table",
@@ -30,7 +30,7 @@ __all__ = [
 _MOST_ROWS = 12
 
 
-def exact(value: float) -> str:
+def eight_digits(value: float) -> str:
     """Print a number with eight significant digits, for those who check an optimum."""
     return rounded(value, abs(value) * 1e-6 if value else None)
 
@@ -53,7 +53,7 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
         One row per parameter; levels of a table of two groups are left to :func:`level_tables`.
     """
     shown = rows_shown(fit)
-    level = f"{fit.uncertainty.level:.0%}"
+    level = percent(fit.uncertainty.level)
     header = ["", "estimate", f"{level} interval"]
     columns = [
         [name_words(one.key) for one in shown],
@@ -119,7 +119,7 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
     header = ["", "rows", *map(name_words, names)]
     lead = next((one for one in first.estimates if one.key in names and one.kind == "exponent"), None)
     if lead is not None:
-        header.append(f"{first.uncertainty.level:.0%} interval of {name_words(lead.key)}")
+        header.append(f"{percent(first.uncertainty.level)} interval of {name_words(lead.key)}")
         found = [fit.get(lead.key) for fit in fits.values()]
         columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in found])
     align = "l" + "r" * (len(header) - 1)
@@ -151,11 +151,11 @@ def optima_table(fits: Mapping[str, Fit]) -> Block:
     for label, fit in fits.items():
         if isinstance(fit, PosteriorFit):
             continue
-        key = (fit.law, exact(fit.value))  # the same optimum, with its errors taken another way
+        key = (fit.law, eight_digits(fit.value))  # the same optimum, with its errors taken another way
         if key not in seen:
             seen.add(key)
-            single = [f"${one.coefficient}$\u00a0{exact(one.value)}" for one in fit.estimates if not one.level]
-            rows.append([label, exact(fit.value), ",\u2002".join(single)])
+            single = [f"${one.coefficient}$\u00a0{eight_digits(one.value)}" for one in fit.estimates if not one.level]
+            rows.append([label, eight_digits(fit.value), ",\u2002".join(single)])
     caption = "Optima to eight digits, to check another solver against. Objectives are sums over rows."
     return table(caption, ["fit", "objective", "optimum"], rows, align="lll", fill=2)
 
@@ -164,7 +164,7 @@ def files_table(files: Sequence[DataFile]) -> Block:
     """Return the tables used, with the hash of their bytes."""
     rows = []
     for one in files:
-        size = "" if one.rows is None else f"\n{one.rows} rows"
+        size = "" if one.rows is None else f"\n{exact(one.rows)} rows"
         origin = f"\n{one.sources}" if one.sources else ""
         rows.append([f"{literal(one.name)}{size}", f"{one.sha256}{origin}"])
     caption = "Tables read, each with the sha256 of its bytes."
@@ -176,7 +176,7 @@ def _loss(fit: Fit) -> str:
         kind = "Student’s t" if fit.objective.loss == "student_t" else "normal"
         shift = f", shift by {literal(fit.selection.cluster)}" if fit.selection.cluster is not None else ""
         return f"{kind}, ln {fit.law.response}{shift}"
-    kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{fit.objective.delta:g}"
+    kind = "squares" if fit.objective.loss == "squared" else f"Huber, δ\u00a0=\u00a0{exact(fit.objective.delta or 0)}"
     return f"{kind} of {'ln ' if fit.objective.space == 'log' else ''}{fit.law.response}"
 
 

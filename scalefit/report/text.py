@@ -16,8 +16,8 @@ from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
+from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
-from scalefit.rounding import as_printed, plus_minus, rounded, rounded_interval
 
 __all__ = ["Runs", "equation", "fill", "join", "name_words", "runs", "spoken"]
 

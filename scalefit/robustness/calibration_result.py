@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from scalefit.files import plain_json
 from scalefit.names import parse_name
+from scalefit.numbers import chance, exact, fixed, percent, to_digits, two_digits
 from scalefit.records import NOT_CONVERGED
 
 __all__ = ["RANKS", "Calibration", "Replicate"]
@@ -179,7 +181,7 @@ class Calibration:
     def summary(self) -> str:
         """Return the result as text: what was done, what it shows, the table."""
         return "\n".join(
-            [f"{self.law}, {self.n_rows} rows of {self.source}", "", *self.sentences(), "", self._printed()]
+            [f"{self.law}, {exact(self.n_rows)} rows of {self.source}", "", *self.sentences(), "", self._printed()]
         )
 
     def __str__(self) -> str:
@@ -224,46 +226,48 @@ class Calibration:
         wrong = "" if self.same else " The model fitted is not the one that made the data, either."
         return (
             "The truths are not drawn from the prior, so this is no simulation-based calibration: ranks need not be "
-            f"uniform, nor coverage {self.level:.0%}, even for a right sampler. It says how intervals do near these "
-            f"data.{wrong}"
+            f"uniform, nor coverage {percent(self.level)}, even for a right sampler. It says how intervals do near "
+            f"these data.{wrong}"
         )
 
     def _uniformity(self) -> str:
-        chance = dict(zip(self.names, self.table["p_uniform"], strict=True))
-        worst, limit = min(chance, key=chance.__getitem__), DOUBT / len(self.names)
-        least = f"= {chance[worst]:.2g}" if chance[worst] >= TINY else f"< {TINY:g}"
+        p_values = dict(zip(self.names, self.table["p_uniform"], strict=True))
+        worst, limit = min(p_values, key=p_values.__getitem__), DOUBT / len(self.names)
+        least = f"= {two_digits(p_values[worst])}" if p_values[worst] >= TINY else f"< {exact(TINY)}"
         numbers = f"smallest p {least}, of {worst}, in {self.bins} bins"
-        if chance[worst] >= limit:
+        if p_values[worst] >= limit:
             return f"The ranks are compatible with uniform for all {len(self.names)} parameters ({numbers})."
-        bad = [name for name, one in chance.items() if one < limit]
+        bad = [name for name, one in p_values.items() if one < limit]
         return (
-            f"The ranks are not uniform for {', '.join(bad)} ({numbers}; a chance of {limit:.1g} is allowed to each)."
+            f"The ranks are not uniform for {', '.join(bad)} "
+            f"({numbers}; a chance of {exact(to_digits(limit, 1))} is allowed to each)."
         )
 
     def _covered(self) -> str:
         table, level = self.table, self.level
         off = table[(table["coverage_lo"] > level) | (table["coverage_hi"] < level)]
         low, high = table["coverage"].min(), table["coverage"].max()
-        said = f"Nominal {level:.0%} intervals cover the truth in {low:.1%} to {high:.1%}"
+        said = f"Nominal {percent(level)} intervals cover the truth in {percent(low, 1)} to {percent(high, 1)}"
         if off.empty:
-            return f"{said}; for every parameter that is compatible with {level:.0%}."
+            return f"{said}; for every parameter that is compatible with {percent(level)}."
         parts = [
-            f"{one.param} {one.coverage:.1%} (95% confidence {one.coverage_lo:.1%} to {one.coverage_hi:.1%})"
-            for one in off.itertuples()
+            f"{param} {percent(share, 1)} (95% confidence {percent(least, 1)} to {percent(most, 1)})"
+            for param, share, least, most in _coverage(off)
         ]
-        return f"{said}. Not compatible with {level:.0%}: {'; '.join(parts)}."
+        return f"{said}. Not compatible with {percent(level)}: {'; '.join(parts)}."
 
     def _printed(self) -> str:
         if not self.good:
             return ""
         shown = self.table[["param", "n"]].copy()
         shown["coverage (95% conf.)"] = [  # exact: all of ten covered is no certainty
-            f"{row.coverage:.1%} ({row.coverage_lo:.0%} to {row.coverage_hi:.0%})" for row in self.table.itertuples()
+            f"{percent(share, 1)} ({percent(least, 0)} to {percent(most, 0)})"
+            for _, share, least, most in _coverage(self.table)
         ]
-        shown["z mean"] = self.table["z_mean"].map("{:+.2f}".format)
-        shown["z sd"] = self.table["z_sd"].map("{:.2f}".format)
+        shown["z mean"] = self.table["z_mean"].map(lambda value: fixed(value, 2, sign=True))
+        shown["z sd"] = self.table["z_sd"].map(lambda value: fixed(value, 2))
         if self.engine == "bayes":
-            shown["p uniform"] = self.table["p_uniform"].map("{:.2g}".format)
+            shown["p uniform"] = self.table["p_uniform"].map(chance)
         return shown.to_string(index=False)
 
     def plot(self, **options: Any) -> Any:
@@ -282,7 +286,7 @@ class Calibration:
         ``rows`` has the numbers of each parameter by printed name, and ``parameters``, in the same order, what the
         names mean: ``coefficient`` and ``level``, a list of labels.
         """
-        rows = [{str(name): _plain(value) for name, value in row.items()} for row in self.table.to_dict("records")]
+        rows = plain_json(self.table.to_dict("records"))
         names = ("law", "n_rows", "truth", "engine", "simulated", "fitted", "level", "priors", "seed", "version")
         return {name: getattr(self, name) for name in names} | {
             "table": self.source,
@@ -300,5 +304,7 @@ class Calibration:
         }
 
 
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+def _coverage(table: pd.DataFrame) -> list[tuple[str, float, float, float]]:
+    """Return parameter, coverage and its confidence limits of every row."""
+    names = ["param", "coverage", "coverage_lo", "coverage_hi"]
+    return list(table[names].itertuples(index=False, name=None))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
+from scalefit.files import plain_json
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
 from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
@@ -226,7 +227,7 @@ def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any
         "status": found.status,
         "message": found.message,
         "path": path,
-        "khat": khat if khat is not None and np.isfinite(khat) else None,
+        "khat": plain_json(khat),
     }
 
 

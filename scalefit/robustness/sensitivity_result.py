@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.estimate import Estimate
+from scalefit.files import plain_json
 from scalefit.names import Key, parse_name
+from scalefit.numbers import exact, fixed, percent, plus_minus, rounded
 from scalefit.robustness.variations import LOSSES, Choice
-from scalefit.rounding import plus_minus, rounded
 
 __all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Sensitivity", "VariedAnswer"]
 
@@ -190,7 +191,7 @@ class Sensitivity:
             return ["The base has no answer, so there is nothing to measure moves from.", *tail]
         name = "posterior mean" if self.base.is_posterior else "estimate"
         value = plus_minus(self.base.estimate.value, self.base.estimate.se)
-        said = [f"Base: {self.param} = {value} ({name}, {self.base.n_rows} rows, prior {self.base_prior})."]
+        said = [f"Base: {self.param} = {value} ({name}, {exact(self.base.n_rows or 0)} rows, prior {self.base_prior})."]
         posteriors = [one for one in self.answers if one.is_posterior]
         said += self._spread(posteriors)
         if self.asked:
@@ -210,16 +211,17 @@ class Sensitivity:
         ends = [f"{rounded(one.estimate.value, one.estimate.se)} ({one.choice.label})" for one in (low, high)]
         wide = (high.estimate.value - low.estimate.value) / self.base.estimate.se
         said = [
-            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {wide:.1f} times the base's own "
+            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {fixed(wide, 1)} times the base's own "
             "standard deviation."
         ]
         if abs(self.move(most)) < SMALL_MOVE:
             return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
-        said.append(f"{most.choice.label} moves it most, by {self.move(most):+.1f} of it.")
+        said.append(f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it.")
         widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
         if max(widths) > 1.25 or min(widths) < 0.8:
             said.append(
-                f"The standard deviation itself runs from {min(widths):.2f} to {max(widths):.2f} of the base's."
+                f"The standard deviation itself runs from {fixed(min(widths), 2)} to {fixed(max(widths), 2)} of the "
+                "base's."
             )
         return said
 
@@ -231,8 +233,8 @@ class Sensitivity:
             inside = [one.probability(*self.region) for one in posteriors]
             low, high = (posteriors[int(pick(inside))] for pick in (np.argmin, np.argmax))
             said.append(
-                f"The probability of {self._region()} runs from {min(inside):.2f} ({low.choice.label}) to "
-                f"{max(inside):.2f} ({high.choice.label})."
+                f"The probability of {self._region()} runs from {fixed(min(inside), 2)} ({low.choice.label}) to "
+                f"{fixed(max(inside), 2)} ({high.choice.label})."
             )
         found: dict[str, list[str]] = {}
         for one in posteriors:
@@ -244,17 +246,17 @@ class Sensitivity:
 
     def _region(self) -> str:
         lo, hi = self.region or (0.0, 0.0)
-        return f"{lo:g} < {self.param} < {hi:g}"
+        return f"{exact(lo)} < {self.param} < {exact(hi)}"
 
     def _meaning(self, word: str) -> str:
-        reference = f"{self.param} = {self.reference or 0:g}"
+        reference = f"{self.param} = {exact(self.reference or 0)}"
         return {
-            "inside": f"{self._region()} held with probability {self.level:g} or more",
-            "outside": f"{self._region()} excluded with probability {self.level:g} or more",
+            "inside": f"{self._region()} held with probability {exact(self.level)} or more",
+            "outside": f"{self._region()} excluded with probability {exact(self.level)} or more",
             "open": f"{self._region()} neither held nor excluded",
-            "above": f"{reference} above the {self.level:.0%} interval",
-            "below": f"{reference} below the {self.level:.0%} interval",
-            "within": f"{reference} within the {self.level:.0%} interval",
+            "above": f"{reference} above the {percent(self.level)} interval",
+            "below": f"{reference} below the {percent(self.level)} interval",
+            "within": f"{reference} within the {percent(self.level)} interval",
         }[word]
 
     def _bootstraps(self, boots: list[VariedAnswer]) -> str:
@@ -276,16 +278,16 @@ class Sensitivity:
             plus_minus(one.estimate.value, one.estimate.se) if fine else ""
             for one, fine in zip(self.answers, good, strict=True)
         ]
-        shown[f"{self.level:.0%} interval"] = [
+        shown[f"{percent(self.level)} interval"] = [
             f"{rounded(one.estimate.lo, one.estimate.se)} to {rounded(one.estimate.hi, one.estimate.se)}"
             if fine
             else ""
             for one, fine in zip(self.answers, good, strict=True)
         ]
-        shown["move"] = [f"{move:+.1f}" if np.isfinite(move) else "" for move in frame["move"]]
+        shown["move"] = [fixed(move, 1, sign=True) if np.isfinite(move) else "" for move in frame["move"]]
         for name in ("inside", "below", "above"):
             if name in frame:
-                shown[f"P({name})"] = [f"{value:.2f}" if np.isfinite(value) else "" for value in frame[name]]
+                shown[f"P({name})"] = [fixed(value, 2) if np.isfinite(value) else "" for value in frame[name]]
         shown["status"] = frame["status"]
         return shown.to_string(index=False)
 
@@ -310,7 +312,7 @@ class Sensitivity:
         ``identity`` holds the ``coefficient`` of the parameter and its ``level`` as a list of labels.
         """
         rows = [
-            {name: _plain(value) for name, value in self._row(one).items() if name not in ("lo", "hi")}
+            {name: plain_json(value) for name, value in self._row(one).items() if name not in ("lo", "hi")}
             | one.estimate.numbers()
             | {"options": one.choice.options}
             for one in self.answers
@@ -339,7 +341,3 @@ def _but(one: VariedAnswer, dimension: str) -> str:
 
 def _some(labels: list[str], most: int = 4) -> str:
     return "; ".join(labels[:most]) + (f"; and {len(labels) - most} more" if len(labels) > most else "")
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value

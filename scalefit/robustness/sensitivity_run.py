@@ -17,6 +17,7 @@ from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import Key, printed_name
+from scalefit.numbers import to_digits
 from scalefit.options import SENSITIVITY, Bayes, Jobs, LeastSquares, Question, Rows, gather, plain, restore, takes
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
@@ -167,7 +168,7 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
     return record | {
         "estimate": [found.value, found.se, found.lo, found.hi], "kind": found.kind,
         "khat": posterior.khat if posterior else None, "path": posterior.path if posterior else "",
-        "draws": [float(f"{value:.6g}") for value in draws[np.isfinite(draws)]],
+        "draws": [to_digits(value, 6) for value in draws[np.isfinite(draws)]],
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law
 from scalefit.names import Key, read_name
+from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
 from scalefit.posterior.priors import parse_prior
 from scalefit.problem import Problem
@@ -295,5 +296,8 @@ def _priors(problem: Problem, param: str | Key) -> list[str]:
     kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
     lowest = float(problem.design.law.response.min())
     if kind == "floor":  # the first leans to no floor, the second to the lowest loss
-        return [f"TruncatedNormal({mu:.6g}, {lowest / 2:.6g}, 0, {lowest:.6g})" for mu in (0.0, lowest)]
+        return [
+            f"TruncatedNormal({as_input(mu, 6)}, {as_input(lowest / 2, 6)}, 0, {as_input(lowest, 6)})"
+            for mu in (0.0, lowest)
+        ]
     return list(PRIORS.get(f"free {kind}" if problem.free_sign else kind, ()))

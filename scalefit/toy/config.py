@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.limits import LAST_SEED, check_count
+from scalefit.numbers import exact, fixed
 from scalefit.toy.frequency import law_weights, probabilities
 
 __all__ = ["RATE_RULES", "ToyConfig"]
@@ -95,8 +96,9 @@ class ToyConfig:
         size = 8 * (6 * self.width * self.n_features + 4 * self.batch)
         if size > TOY_MEMORY:
             raise DataError(
-                f"width = {self.width}, n_features = {self.n_features}, batch = {self.batch}: a model of this size "
-                f"takes {size / 2**30:,.0f} GiB to train; it can take at most {TOY_MEMORY / 2**30:.0f} GiB"
+                f"width = {exact(self.width)}, n_features = {exact(self.n_features)}, batch = {self.batch}: a model "
+                f"of this size takes {fixed(size / 2**30, 0)} GiB to train; it can take at most "
+                f"{fixed(TOY_MEMORY / 2**30, 0)} GiB"
             )
         for name in ("alpha", "scale", "density", "gamma", "loss_factor"):
             value = getattr(self, name)
@@ -108,14 +110,14 @@ class ToyConfig:
         self._check_training()
         if self.width >= self.n_features:
             raise DataError(
-                f"width = {self.width} with n_features = {self.n_features}: superposition needs more features "
-                "than dimensions; choose a smaller width."
+                f"width = {exact(self.width)} with n_features = {exact(self.n_features)}: superposition needs more "
+                "features than dimensions; choose a smaller width."
             )
         self.probabilities()
 
     def _check_training(self) -> None:
         if self.warmup is not None and not 0 <= self.warmup < self.steps:
-            raise DataError(f"warmup = {self.warmup}: it must be at least 0 and end before step {self.steps}.")
+            raise DataError(f"warmup = {self.warmup}: it must be at least 0 and end before step {exact(self.steps)}.")
         if isinstance(self.learning_rate, str) and self.learning_rate not in RATE_RULES:
             raise DataError(
                 f"learning_rate = {self.learning_rate!r} is neither a number nor a rule: "
@@ -167,7 +169,9 @@ class ToyConfig:
             if value is not None:
                 raise DataError(f"{name} = {value}: a list of frequencies has no {name}; leave it out.")
         if len(self.frequency) != self.n_features:
-            raise DataError(f"{len(self.frequency)} frequencies for n_features = {self.n_features}; give one each.")
+            raise DataError(
+                f"{len(self.frequency)} frequencies for n_features = {exact(self.n_features)}; give one each."
+            )
         return probabilities(self.frequency, self.density)
 
     def streams(self) -> tuple[np.random.SeedSequence, ...]:

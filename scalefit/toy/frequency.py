@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.numbers import as_input, rounded
 
 __all__ = ["LAWS", "law_weights", "probabilities", "read_frequencies"]
 
@@ -57,7 +58,7 @@ def law_weights(law: str, n: int, *, alpha: float | None = None, scale: float | 
         if name == needs and (value is None or not math.isfinite(value)):
             raise DataError(f"{name} = {value}: the {law} law of frequencies needs a finite number for {name}.")
         if name != needs and value is not None:
-            raise DataError(f"{name} = {value:g}: the {law} law of frequencies has no {name}; leave it out.")
+            raise DataError(f"{name} = {as_input(value)}: the {law} law of frequencies has no {name}; leave it out.")
     i: Array = np.arange(1, n + 1, dtype=float)
     if law == "power":
         return np.asarray(i ** -(alpha or 0.0), dtype=float)
@@ -94,17 +95,20 @@ def probabilities(weights: Sequence[float] | Array, density: float) -> Array:
         raise DataError("frequencies must be a list of numbers, one for each feature.")
     bad = np.flatnonzero(~np.isfinite(w) | (w < 0))
     if len(bad):
-        raise DataError(f"frequency {w[bad[0]]:g} of feature {bad[0] + 1}: frequencies are finite and not negative.")
+        raise DataError(
+            f"frequency {as_input(w[bad[0]])} of feature {bad[0] + 1}: frequencies are finite and not negative."
+        )
     if not w.any():
         raise DataError(f"all {len(w)} frequencies are zero: no feature would ever be active.")
     if not (math.isfinite(density) and density > 0):
-        raise DataError(f"density = {density:g}: the mean number of active features must be a positive number.")
+        raise DataError(f"density = {as_input(density)}: the mean number of active features must be a positive number.")
     w = w / w.max()
     p = w * (density / w.sum())
     if p.max() > 1 + ROUNDING:
         raise DataError(
-            f"density = {density:g} makes feature {np.argmax(p) + 1} active with probability {p.max():.6g}; "
-            f"with these frequencies the density can be at most {w.sum():.6g}."
+            f"density = {as_input(density)} makes feature {np.argmax(p) + 1} active with probability "
+            f"{rounded(p.max(), digits=6)}; with these frequencies the density can be at most "
+            f"{rounded(w.sum(), digits=6)}."
         )
     return np.asarray(np.minimum(p, 1.0))
 

@@ -8,7 +8,7 @@ import pytest
 
 from scalefit.estimate import Estimate
 from scalefit.leastsq import fit
-from scalefit.rounding import plus_minus, rounded, rounded_interval, rounded_range, two_digits
+from scalefit.numbers import plus_minus, rounded, rounded_interval, rounded_range, two_digits
 from scalefit.summary import estimate_text, interval_text
 
 

@@ -1,0 +1,488 @@
+"""Single numbers as people write them: the place that parses them and the place that prints them.
+
+How many digits a number has depends on what it is, and each kind has one rule here. How the digits are laid out depends
+on nothing: from 10 000 on, thousands stand apart; from a million on, a power of ten where that is shorter; below
+0.0001, a power of ten. So a bare number has one answer on the terminal, in figures, on the page and in the PDF:
+
+>>> numbers = [123456, 1e9, 0.00012, 1234567, 768, 0.9, 3.2e-7, -1.5, 2.0]
+>>> for value in numbers:
+...     print(f"{exact(value):11}", rounded(value) == as_printed(value) == exact(value), as_input(value))
+123 456     True 123456
+1e9         True 1e9
+0.00012     True 0.00012
+1 234 567   True 1234567
+768         True 768
+0.9         True 0.9
+3.2e−7      True 3.2e-7
+−1.5        True -1.5
+2           True 2
+
+======================  =============================================  ================================================
+rule                    for                                            such as
+======================  =============================================  ================================================
+`exact`                 a count, a setting, a limit: all its digits    ``137``, ``123 456``, ``1e9``, ``0.05``
+`as_input`              the same as one would type it: in formulas,    ``123456``, ``1e9``, ``-0.5``
+                        options, and where a user's number is quoted
+`rounded`               a result; the uncertainty decides the digits,  ``0.347``, ``0.3473``, ``1.235e6``
+                        without one it has four, or its whole part
+`plus_minus`            a result with its standard error               ``0.347 ± 0.015``
+`rounded_interval`      its interval                                   ``[0.316, 0.372]``
+`two_digits`,           a result that is known to a factor only, and   ``7.0``, ``[7.0, 1.9e9]``, ``3.1e320``
+`rounded_range`,        its interval; the same from its logarithm
+`power_of_ten`
+`as_printed`            a published number: no digits that it lacks    ``0.34``, ``0.977 ± 0.083``
+`fixed`                 a diagnostic with its usual decimals           ``−0.93``, ``1.0021``
+`percent`               a share: as given, or with fixed decimals      ``95%``, ``99.5%``, ``94.2%``
+`percent_size`          the size of a share, with two digits           ``0.41%``, ``12%``
+`chance`                a probability                                  ``0.04``, ``0.998``, ``<0.001``
+`bayes_factor`          a ratio of evidences, from its logarithm       ``3.1``, ``1/250``, ``1.2e6``
+`amount`                parameters, tokens or FLOP, by their size      ``32B``, ``1.4T``, ``5.76e23``
+`short_number`          the tick of an axis                            ``512``, ``20k``, ``1.4B``
+======================  =============================================  ================================================
+
+The narrow space between thousands does not break lines, and `parse_number` reads back whatever is printed here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from typing import SupportsFloat
+
+__all__ = [
+    "DECIMAL_COMMA",
+    "INFINITE",
+    "MINUS",
+    "SUFFIXES",
+    "amount",
+    "as_input",
+    "as_printed",
+    "bayes_factor",
+    "chance",
+    "exact",
+    "fixed",
+    "parse_number",
+    "percent",
+    "percent_size",
+    "plus_minus",
+    "power_of_ten",
+    "rounded",
+    "rounded_interval",
+    "rounded_range",
+    "short_number",
+    "to_digits",
+    "two_digits",
+]
+
+MINUS = "−"
+THIN = "\u202f"  # a narrow space that does not break, between thousands
+NONE = "–"  # for what is not a number
+
+GROUPED_FROM = 4  # powers of ten: 1234, but 12 345
+POWERS_FROM, POWERS_BELOW = 6, -4  # where a power of ten may stand, or must
+MOST = 12  # digits of a fraction that was not made by arithmetic alone
+WHOLE = 1e15  # below, a float that is whole was meant to be; above, nearly all of them are
+
+SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
+
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)"
+    rf"(?P<whole>[0-9]+(?:_[0-9]+)*|[1-9][0-9]{{0,2}}(?:,[0-9]{{3}})+|[1-9][0-9]{{0,2}}(?:{THIN}[0-9]{{3}})+)?"
+    r"(?:\.(?P<part>[0-9]*))?"
+    r"(?:[eE](?P<power>[+-]?[0-9]+))?"
+    r"\s*(?P<suffix>[kKmMbBgGtT]?)"
+)
+_IGNORED = str.maketrans("", "", f",_{THIN}")
+DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+(?:[eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?")
+INFINITE = re.compile(r"([+-]?)(?:inf|infinity|∞)", re.IGNORECASE)
+
+
+def parse_number(text: str) -> float:
+    """Read one number as people write it.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"1.3B"``, ``"2e12"``, ``"1,300,000"``, ``"−0.5"``. Suffixes are K, M, B or G, and T, in either
+        case and after a space if need be; thousands may be grouped by commas, narrow spaces or underscores.
+
+    Returns
+    -------
+    float
+        Correctly rounded: ``"1.3B"`` is exactly ``1.3e9``.
+
+    Raises
+    ------
+    ValueError
+        With the reason in words, if the text is not a number: a percentage, a decimal comma, a word, a suffix behind
+        an exponent.
+
+    Examples
+    --------
+    >>> parse_number("1.3B"), parse_number(exact(123456))
+    (1300000000.0, 123456.0)
+    """
+    word = text.strip().replace(MINUS, "-")
+    infinite = INFINITE.fullmatch(word)
+    if infinite:
+        return -math.inf if infinite[1] == "-" else math.inf
+    match = _NUMBER.fullmatch(word)
+    if match is None or not (match["whole"] or match["part"]):
+        raise ValueError(_why_not(word))
+    if match["power"] and match["suffix"]:
+        raise ValueError("it has both an exponent and a suffix")
+    whole = (match["whole"] or "0").translate(_IGNORED)
+    power = match["power"] or SUFFIXES[match["suffix"].lower()]  # text: thousands of digits are too many for int()
+    value = float(f"{match['sign']}{whole}.{match['part'] or '0'}e{power}")
+    if math.isinf(value):
+        raise ValueError("it is too large for a floating-point number")
+    return value
+
+
+def _why_not(word: str) -> str:
+    """Give the reason why a word is not read as a number."""
+    if word.endswith("%"):
+        return "percentages are not read, write 0.05 for 5%"
+    if DECIMAL_COMMA.fullmatch(word):
+        return "it looks like a decimal comma, and only decimal points are read"
+    if re.match(r"[+-]?\.?[0-9]", word):
+        return "only K, M, B, G or T may follow the digits"
+    return "it is text"
+
+
+def exact(value: SupportsFloat) -> str:
+    """Print a number with all its digits: a count, a setting, a limit.
+
+    Parameters
+    ----------
+    value : number
+        Whole numbers may be of any size; others are floats.
+
+    Returns
+    -------
+    str
+        Twelve digits of a fraction at most: those beyond come from arithmetic, as in 1.1 - 1.
+
+    Examples
+    --------
+    >>> exact(4000), exact(1.1 - 1), exact(-1e9)
+    ('4000', '0.1', '−1e9')
+    """
+    return _whole(value) or _not_finite(float(value)) or _laid_out(*_digits(repr(to_digits(float(value), MOST))))
+
+
+def as_input(value: SupportsFloat, digits: int | None = None) -> str:
+    """Print a number as one would type it: in a formula, a condition, an option, or as a user gave it.
+
+    Parameters
+    ----------
+    value : number
+        As for `exact`.
+    digits : int, optional
+        Significant digits; without them the text reads back to the same number.
+
+    Returns
+    -------
+    str
+        Of ASCII signs, without spaces: ``1e9``, ``768``, ``-3.25``, ``inf``.
+    """
+    number = float(value) if digits is None or not math.isfinite(value) else to_digits(float(value), digits)
+    if not math.isfinite(number):
+        return str(number)
+    text = _whole(value if digits is None else number) or _laid_out(*_digits(repr(number)))
+    return text.replace(THIN, "").replace(MINUS, "-")
+
+
+def _whole(value: SupportsFloat) -> str:
+    """Print a whole number with all its digits; nothing for another."""
+    try:
+        whole = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = float(value)
+        if not abs(number) < WHOLE or number != math.trunc(number):
+            return ""
+        whole = int(number)
+    return _laid_out(*_digits(str(whole)))
+
+
+def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) -> str:
+    """Print a result with the digits that its uncertainty leaves.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    uncertainty : float, optional
+        Its standard error, of which two digits are kept.
+    digits : int
+        Significant digits without an uncertainty. All digits before the point are printed in any case below a million,
+        and up to 1e15 where there are none behind it; zeros at the end say nothing then, and are left out.
+
+    Returns
+    -------
+    str
+        With a real minus sign; a dash for what is not a number.
+
+    Examples
+    --------
+    >>> rounded(0.3473105, 0.0154), rounded(477.8, 124.0), rounded(0.3473105)
+    ('0.347', '480', '0.3473')
+    """
+    if not math.isfinite(value):
+        return _not_finite(value)
+    places = _decimals(uncertainty)
+    if places is None:
+        if whole := _whole(value):
+            return whole
+        if abs(value) < 10**POWERS_FROM:
+            digits = max(digits, _power(value) + 1)
+        return exact(to_digits(value, digits))
+    if value != 0:
+        places = min(places, 14 - _power(value))  # what a float holds
+    number = round(value, places) + 0.0  # no negative zero
+    small = 0 < abs(value) < 10**POWERS_BELOW and places > 6
+    if small and number == 0:
+        return exact(to_digits(value, 1))
+    return _laid_out(*_digits(f"{number:.{max(places, 0)}f}", places), plain=not small)
+
+
+def plus_minus(value: float, uncertainty: float) -> str:
+    """Print ``value ± uncertainty``, both with the digits that the uncertainty leaves."""
+    if _decimals(uncertainty) is None:
+        return rounded(value)
+    return f"{rounded(value, uncertainty)} ± {rounded(uncertainty, uncertainty)}"
+
+
+def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> str:
+    """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
+    if math.isnan(lo) and math.isnan(hi):
+        return "not given"
+    width = uncertainty if uncertainty else (hi - lo) / 4
+    return f"[{rounded(lo, width)}, {rounded(hi, width)}]"
+
+
+def two_digits(value: float) -> str:
+    """Print a number that is known to a factor only, with two digits."""
+    return rounded(value, abs(value))
+
+
+def rounded_range(lo: float, hi: float) -> str:
+    """Print ``[lo, hi]`` whose ends lie a large factor apart, each with two digits of its own.
+
+    Of positive numbers known by their logarithms, an end that no float holds is printed as beyond what one does.
+    """
+    low = f"below 1e{MINUS}308" if lo == 0 else two_digits(lo)
+    high = "above 1e308" if hi == math.inf else two_digits(hi)
+    return f"[{low}, {high}]"
+
+
+def power_of_ten(log: float) -> str:
+    """Print ``exp(log)`` with two digits, also where no float holds it."""
+    tens = log / math.log(10)
+    power = math.floor(tens)
+    return f"{10 ** (tens - power):.1f}e{power}".replace("-", MINUS)
+
+
+def as_printed(value: float, error: float | None = None) -> str:
+    """Print a published number: rounded by its error, but never with digits that it does not have.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    error : float, optional
+        Its standard error.
+
+    Returns
+    -------
+    str
+        Such as ``0.34`` or ``0.977 ± 0.083``.
+    """
+    return _short(value, error) if error is None else f"{_short(value, error)} ± {_short(error, error)}"
+
+
+def _short(value: float, error: float | None) -> str:
+    return min(rounded(value, error), exact(value), key=len) if math.isfinite(value) else _not_finite(value)
+
+
+def fixed(value: float, places: int, *, sign: bool = False) -> str:
+    """Print a diagnostic with a fixed number of decimals.
+
+    Parameters
+    ----------
+    value : float
+        Such as a correlation or an R-hat.
+    places : int
+        Decimals.
+    sign : bool
+        Whether a positive number has its sign too.
+
+    Returns
+    -------
+    str
+        With a real minus sign; a dash for what is not a number.
+    """
+    if not math.isfinite(value):
+        return _not_finite(value)
+    number = round(value, places) + 0.0
+    plus = "+" if sign and number >= 0 else ""
+    return plus + _laid_out(*_digits(f"{number:.{places}f}", places), plain=True)
+
+
+def percent(share: float, places: int | None = None, *, sign: bool = False) -> str:
+    """Print a share in percent: one that was chosen as it is, a result with fixed decimals.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1, or a relative difference.
+    places : int, optional
+        Decimals; without them all that the share has, such as the level of an interval.
+    sign : bool
+        Whether a positive one has its sign too.
+
+    Returns
+    -------
+    str
+        Such as ``95%`` or ``94.2%``.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(0.995), percent(0.9417, 1), percent(0.012, 1, sign=True)
+    ('95%', '99.5%', '94.2%', '+1.2%')
+    """
+    if not math.isfinite(share):
+        return _not_finite(share)
+    return f"{rounded(100 * share, digits=12) if places is None else fixed(100 * share, places, sign=sign)}%"
+
+
+def percent_size(share: float, *, sign: bool = False) -> str:
+    """Print the size of a share in percent, with two digits; with its sign, if that is asked for."""
+    size = 100 * abs(share)
+    lead = "" if not sign else MINUS if share < 0 else "+"
+    return f"{lead}{rounded(size, max(size / 3, 1e-4))}%" if math.isfinite(size) else _not_finite(size)
+
+
+def chance(p: float) -> str:
+    """Print a probability: two digits, more near 0 and 1."""
+    if math.isnan(p):
+        return NONE
+    if p < 0.001:
+        return "<0.001"
+    if p > 0.999:
+        return ">0.999"
+    return fixed(p, 3 if p < 0.01 or p > 0.99 else 2)
+
+
+def bayes_factor(log: float, error: float | None = None) -> str:
+    """Print a Bayes factor from its logarithm, the inverse as 1/x, with the error of the logarithm when given."""
+    if math.isnan(log):
+        return NONE
+    size = math.exp(min(abs(log), 700.0))
+    text = fixed(size, 1) if size < 10 else fixed(size, 0) if size < 1e4 else two_digits(size)
+    text = text if log >= 0 else f"1/{text}"
+    return text if error is None else f"{text} (log {plus_minus(log, error)})"
+
+
+def amount(value: float, digits: int = 2) -> str:
+    """Print a number of parameters, tokens or FLOP by its size: ``32B``, ``1.4T``, ``5.76e23``.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        Significant digits; a budget is printed with up to three.
+
+    Returns
+    -------
+    str
+        With a suffix from a million to a thousand trillion.
+    """
+    if not math.isfinite(value):
+        return _not_finite(value)
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-3:
+        return exact(to_digits(value, max(digits, 3)))
+    short = to_digits(value, digits)
+    for unit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(short) >= unit:
+            return _padded(short / unit, digits) + suffix
+    return _padded(short, digits)
+
+
+def _padded(value: float, digits: int) -> str:
+    return fixed(value, max(0, digits - 1 - _power(value)) if value else 0)
+
+
+def short_number(value: float) -> str:
+    """Print the tick of an axis, such as 512, 20k, 70M, 1.4B or 3T."""
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size * 0.999999:
+            return f"{exact(value / (1e3 if suffix == 'k' else size))}{suffix}"
+    return exact(value)
+
+
+def to_digits(value: float, digits: int) -> float:
+    """Round a number to significant digits.
+
+    Examples
+    --------
+    >>> to_digits(0.123456, 2), to_digits(987.0, 1)
+    (0.12, 1000.0)
+    """
+    return float(f"{value:.{digits - 1}e}")
+
+
+def _not_finite(value: float) -> str:
+    return "" if math.isfinite(value) else {math.inf: "∞", -math.inf: f"{MINUS}∞"}.get(value, NONE)
+
+
+def _power(value: float) -> int:
+    """Return the power of ten of the first digit; 0 for zero."""
+    return int(f"{value:.17e}".partition("e")[2])  # a logarithm would be off by one just below a power of ten
+
+
+def _decimals(uncertainty: float | None) -> int | None:
+    """Decimals that keep two digits of the uncertainty; negative for whole tens."""
+    if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= 0:
+        return None
+    return 1 - int(f"{uncertainty:.1e}".partition("e")[2])  # 0.0996 has its two digits at 0.10
+
+
+def _digits(text: str, places: int | None = None) -> tuple[str, str, int]:
+    """Split a decimal literal into sign, digits and the power of ten of the last one.
+
+    With ``places``, exactly the digits up to there are kept, zeros included; without, those at the end are dropped.
+    """
+    mantissa, _, power = text.lstrip("-").partition("e")
+    whole, _, part = mantissa.partition(".")
+    digits, last = (whole + part).lstrip("0") or "0", int(power or 0) - len(part)
+    spare = len(digits) - len(digits.rstrip("0")) if places is None else max(0, -places - last)
+    spare = min(spare, len(digits) - 1)
+    return "-" * text.startswith("-"), digits[: len(digits) - spare], last + spare
+
+
+def _laid_out(sign: str, digits: str, last: int, *, plain: bool = False) -> str:
+    """Write digits whose last one stands for a power of ten: the one layout of all numbers.
+
+    ``plain`` keeps a small number in decimals, to stand with others that are.
+    """
+    sign = MINUS if sign else ""
+    first = len(digits) - 1 + last
+    if digits.strip("0") == "":
+        return "0" if last >= 0 else f"0.{'0' * -last}"
+    if last >= 0:
+        whole, part = digits + "0" * last, ""
+    else:
+        padded = digits.rjust(1 - last, "0")
+        whole, part = padded[:last], f".{padded[last:]}"
+    groups = (
+        [whole[max(0, end - 3) : end] for end in range(len(whole), 0, -3)][::-1] if first >= GROUPED_FROM else [whole]
+    )
+    positional = THIN.join(groups) + part
+    power = f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e{first}".replace("-", MINUS)
+    if (first >= POWERS_FROM and len(power) < len(positional)) or (first < POWERS_BELOW and not plain):
+        return sign + power
+    return sign + positional
