@@ -33,7 +33,7 @@ rule                    for                                            such as
 `as_printed`            a published number: no digits that it lacks    ``0.34``, ``0.977 ± 0.083``
 `fixed`                 a diagnostic with its usual decimals           ``−0.93``, ``1.0021``
 `percent`               a share: as given, or with fixed decimals      ``95%``, ``99.5%``, ``94.2%``
-`percent_size`          the size of a share, with two digits           ``0.41%``, ``12%``
+`percent_size`          the size of a share, with two digits or three  ``0.41%``, ``12%``
 `chance`                a probability                                  ``0.04``, ``0.998``, ``<0.001``
 `bayes_factor`          a ratio of evidences, from its logarithm       ``3.1``, ``1/250``, ``1.2e6``
 `amount`                parameters, tokens or FLOP, by their size      ``32B``, ``1.4T``, ``5.76e23``
@@ -244,7 +244,7 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
     small = 0 < abs(value) < 10**POWERS_BELOW and places > 6
     if small and number == 0:
         return exact(to_digits(value, 1))
-    return _laid_out(*_digits(f"{number:.{max(places, 0)}f}", places), plain=not small)
+    return _laid_out(*_digits(f"{number:.{max(places, 0)}f}", places), small=small)
 
 
 def plus_minus(value: float, uncertainty: float) -> str:
@@ -327,7 +327,9 @@ def fixed(value: float, places: int, *, sign: bool = False) -> str:
         return _not_finite(value)
     number = round(value, places) + 0.0
     plus = "+" if sign and number >= 0 else ""
-    return plus + _laid_out(*_digits(f"{number:.{places}f}", places), plain=True)
+    if abs(number) >= WHOLE:  # a float has no decimals there
+        return plus + rounded(number)
+    return plus + _laid_out(*_digits(f"{number:.{places}f}", places), small=False, large=False)
 
 
 def percent(share: float, places: int | None = None, *, sign: bool = False) -> str:
@@ -358,7 +360,7 @@ def percent(share: float, places: int | None = None, *, sign: bool = False) -> s
 
 
 def percent_size(share: float, *, sign: bool = False) -> str:
-    """Print the size of a share in percent, with two digits; with its sign, if that is asked for."""
+    """Print the size of a share in percent, with two digits or three; with its sign, if that is asked for."""
     size = 100 * abs(share)
     lead = "" if not sign else MINUS if share < 0 else "+"
     return f"{lead}{rounded(size, max(size / 3, 1e-4))}%" if math.isfinite(size) else _not_finite(size)
@@ -419,7 +421,7 @@ def _padded(value: float, digits: int) -> str:
 def short_number(value: float) -> str:
     """Print the tick of an axis, such as 512, 20k, 70M, 1.4B or 3T."""
     for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= size * 0.999999:
+        if size * 0.999999 <= abs(value) < 1e15:
             return f"{exact(value / (1e3 if suffix == 'k' else size))}{suffix}"
     return exact(value)
 
@@ -464,10 +466,11 @@ def _digits(text: str, places: int | None = None) -> tuple[str, str, int]:
     return "-" * text.startswith("-"), digits[: len(digits) - spare], last + spare
 
 
-def _laid_out(sign: str, digits: str, last: int, *, plain: bool = False) -> str:
+def _laid_out(sign: str, digits: str, last: int, *, small: bool = True, large: bool = True) -> str:
     """Write digits whose last one stands for a power of ten: the one layout of all numbers.
 
-    ``plain`` keeps a small number in decimals, to stand with others that are.
+    ``small`` and ``large`` tell whether such numbers may be written as powers of ten: not where others beside them are
+    decimals of as many places.
     """
     sign = MINUS if sign else ""
     first = len(digits) - 1 + last
@@ -483,6 +486,7 @@ def _laid_out(sign: str, digits: str, last: int, *, plain: bool = False) -> str:
     )
     positional = THIN.join(groups) + part
     power = f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e{first}".replace("-", MINUS)
-    if (first >= POWERS_FROM and len(power) < len(positional)) or (first < POWERS_BELOW and not plain):
+    tall = large and first >= POWERS_FROM and len(power) < len(positional)
+    if tall or (small and first < POWERS_BELOW):
         return sign + power
     return sign + positional
