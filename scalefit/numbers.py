@@ -240,11 +240,11 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
         return exact(to_digits(value, digits))
     if value != 0:
         places = min(places, 14 - _power(value))  # what a float holds
-    number = round(value, places) + 0.0  # no negative zero
     small = 0 < abs(value) < 10**POWERS_BELOW and places > 6
-    if small and number == 0:
+    sign, figures, last = _to_places(value, places)
+    if small and not figures.strip("0"):
         return exact(to_digits(value, 1))
-    return _laid_out(*_digits(f"{number:.{max(places, 0)}f}", places), small=small)
+    return _laid_out(sign, figures, last, small=small)
 
 
 def plus_minus(value: float, uncertainty: float) -> str:
@@ -329,7 +329,7 @@ def fixed(value: float, places: int, *, sign: bool = False) -> str:
     plus = "+" if sign and number >= 0 else ""
     if abs(number) >= WHOLE:  # a float has no decimals there
         return plus + rounded(number)
-    return plus + _laid_out(*_digits(f"{number:.{places}f}", places), small=False, large=False)
+    return plus + _laid_out(*_digits(f"{number:.{places}f}", trim=False), small=False, large=False)
 
 
 def percent(share: float, places: int | None = None, *, sign: bool = False) -> str:
@@ -453,17 +453,24 @@ def _decimals(uncertainty: float | None) -> int | None:
     return 1 - int(f"{uncertainty:.1e}".partition("e")[2])  # 0.0996 has its two digits at 0.10
 
 
-def _digits(text: str, places: int | None = None) -> tuple[str, str, int]:
-    """Split a decimal literal into sign, digits and the power of ten of the last one.
-
-    With ``places``, exactly the digits up to there are kept, zeros included; without, those at the end are dropped.
-    """
+def _digits(text: str, *, trim: bool = True) -> tuple[str, str, int]:
+    """Split a decimal literal into sign, digits and the power of ten of the last one, without zeros at the end."""
     mantissa, _, power = text.lstrip("-").partition("e")
     whole, _, part = mantissa.partition(".")
     digits, last = (whole + part).lstrip("0") or "0", int(power or 0) - len(part)
-    spare = len(digits) - len(digits.rstrip("0")) if places is None else max(0, -places - last)
-    spare = min(spare, len(digits) - 1)
+    spare = len(digits) - len(digits.rstrip("0") or "0") if trim else 0
     return "-" * text.startswith("-"), digits[: len(digits) - spare], last + spare
+
+
+def _to_places(value: float, places: int) -> tuple[str, str, int]:
+    """Round to decimals, or to whole tens where negative; return as `_digits`, with the last digit at that place."""
+    more = places + _power(value)  # digits behind the first
+    if value == 0 or more < 0:
+        unit = abs(value) > 0.5 * 10.0**-places
+        return "-" if unit and value < 0 else "", "1" if unit else "0", -places if unit or places > 0 else 0
+    sign, digits, last = _digits(f"{value:.{more}e}", trim=False)
+    spare = last + places  # 9.996 became 10.00
+    return sign, digits + "0" * spare, last - spare
 
 
 def _laid_out(sign: str, digits: str, last: int, *, small: bool = True, large: bool = True) -> str:

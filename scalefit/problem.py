@@ -144,8 +144,8 @@ def build_problem(
     if not (response.min() > SMALLEST and response.max() < 1 / SMALLEST):
         raise DataError(
             f"column {law.response!r} runs from {as_input(response.min())} to {as_input(response.max())}; the "
-            f"squares of such numbers leave double precision. Rescale it to lie between {exact(SMALLEST)} and "
-            f"{exact(1 / SMALLEST)}"
+            f"squares of such numbers leave double precision. Rescale it to lie between {as_input(SMALLEST)} and "
+            f"{as_input(1 / SMALLEST, 12)}"
         )
     if not law.parameters:
         raise LawError(f"{law} has no free parameter, so there is nothing to fit; use predict instead")

@@ -132,7 +132,7 @@ LAW = "loss ~ E + A/params^alpha + B/tokens^beta"
             "grid: the number of models is 898 000; it can be at most 100 000",
         ),
         (lambda: ToyConfig(width=8, steps=10**12), "steps is 1e12; it can be at most 1e9"),
-        (lambda: ToyConfig(width=9000, n_features=10**6), "width = 9000, n_features = 1000000.*takes 402 GiB to train"),
+        (lambda: ToyConfig(width=9000, n_features=10**6), "width = 9000, n_features = 1e6.*takes 402 GiB to train"),
         (lambda: ToyConfig(width=8, seed=2**64), "seed is a number of more than 18 digits; it can be at most"),
     ],
 )  # fmt: skip

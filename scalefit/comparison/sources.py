@@ -139,7 +139,7 @@ def compared_published(
     """
     if not abs(value) < HUGE:
         raise DataError(
-            f"published {label}: the value is {value}; it must be finite, and smaller than {as_input(HUGE)}"
+            f"published {label}: the value is {as_input(value)}; it must be finite, and smaller than {as_input(HUGE)}"
         )
     if error is None or not (math.isfinite(error) and error > 0):
         raise DataError(
@@ -148,7 +148,8 @@ def compared_published(
         )
     if not 1 / HUGE < error < HUGE:
         raise DataError(
-            f"published {label}: the error is {error}; it must lie between {as_input(1 / HUGE)} and {as_input(HUGE)}"
+            f"published {label}: the error is {as_input(error)}; it must lie between "
+            f"{as_input(1 / HUGE, 12)} and {as_input(HUGE)}"
         )
     reach = normal_quantile((1 + level) / 2) * error
     one = Estimate("", "", value, error, value - reach, value + reach, spread="published", probability=level)

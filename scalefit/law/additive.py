@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 from scalefit.errors import LawError, closest
 from scalefit.expression import parse_expression
-from scalefit.numbers import exact
+from scalefit.numbers import as_input
 
 __all__ = ["PRESETS", "STEEPEST", "Coef", "Law", "Term", "format_value"]
 
@@ -349,7 +349,9 @@ class _LawParser:
     def _number(self, node: ast.expr) -> Fraction:
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
             if node.value != 0 and not SMALLEST <= abs(node.value) <= 1 / SMALLEST:
-                raise self.error(f"a number in a law lies between {exact(SMALLEST)} and {exact(1 / SMALLEST)}", node)
+                raise self.error(
+                    f"a number in a law lies between {as_input(SMALLEST)} and {as_input(1 / SMALLEST, 12)}", node
+                )
             return Fraction(repr(node.value))  # repr of a float is the shortest text that reads back equal
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             below = self._number(node.right)

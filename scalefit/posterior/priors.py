@@ -20,7 +20,7 @@ from scipy import special, stats
 
 from scalefit.errors import DataError, closest
 from scalefit.expression import parse_expression
-from scalefit.numbers import as_input, exact
+from scalefit.numbers import as_input
 
 __all__ = [
     "FAMILIES",
@@ -103,8 +103,8 @@ class Prior:
             small = field.name in names and value < 1 / LARGEST
             if small or LARGEST < abs(value) < math.inf:
                 raise DataError(
-                    f"{self}: {field.name} is {as_input(value)}; it must lie between {exact(1 / LARGEST)} and "
-                    f"{exact(LARGEST)}, for beyond that the density leaves double precision"
+                    f"{self}: {field.name} is {as_input(value)}; it must lie between {as_input(1 / LARGEST, 12)} and "
+                    f"{as_input(LARGEST)}, for beyond that the density leaves double precision"
                 )
 
 
