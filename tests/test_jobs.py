@@ -186,7 +186,7 @@ def test_options_of_the_run_that_have_no_effect_are_refused(tmp_path: Path) -> N
         run_jobs(square, SQUARES, workers=2, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(DataError, match="retry_failed has no effect without a folder"):
         run_jobs(square, SQUARES, retry_failed=True)
-    with pytest.raises(DataError, match="workers is 1,000,000; it can be at most 1,024"):
+    with pytest.raises(DataError, match="workers is 1e6; it can be at most 1024"):
         run_jobs(square, SQUARES, workers=1_000_000)
 
 

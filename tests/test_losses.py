@@ -656,7 +656,7 @@ def test_the_verb_prints_a_table_and_writes_it(run: Run, tiny_models: Path) -> N
     command = ("losses", *folders, "--text", tiny_models / "held_out.txt", "--context", 32, "--out", "runs.csv")
     code, out, err = run(*command)
     assert (code, err) == (0, "")
-    assert "gpt2-64   held_out      64      129,792" in out
+    assert "gpt2-64   held_out      64      129\u202f792" in out
     assert "2 rows are in runs.csv; errors are over windows of the text" in out
     table = pd.read_csv("runs.csv")
     assert list(table.columns) == list(COLUMNS)

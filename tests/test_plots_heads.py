@@ -46,7 +46,7 @@ def test_published_points_are_hollow_with_a_marker_for_each_family() -> None:
     legend = ax.get_legend()
     assert legend is not None
     assert [one.get_text() for one in legend.get_texts()] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
-    assert "Welch bound of 50,304 rows" in ax.get_xlabel()
+    assert "Welch bound of 50\u202f304 rows" in ax.get_xlabel()
 
 
 def test_norms_are_densities_over_their_mean(heads: list[HeadMeasurement]) -> None:

@@ -194,7 +194,7 @@ def test_the_summary_says_how_far_what_and_whether_the_verdict_holds() -> None:
     assert moved.table["move"].tolist() == pytest.approx([0, 0.5, -10])
     text = moved.summary()
     assert "runs from 0.800 (where=x > 2) to 1.010 (where=x > 1): 10.5 times the base's own" in text
-    assert "where=x > 2 moves it most, by -10.0 of it" in text
+    assert "where=x > 2 moves it most, by −10.0 of it" in text
     assert "The verdict depends on the choices: 0.9 < a < 1.1 held with probability 0.95 or more in 2" in text
     assert "excluded with probability 0.95 or more in 1 (where=x > 2)" in text
     still = made_up(("base", 0.92, 0.05), ("x > 1", 0.93, 0.05)).summary()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.files import plain_json
 from scalefit.models.checkpoint import Checkpoint, Head, Tensor, find_head, open_checkpoint, raw_bytes, read_rows
-from scalefit.numbers import exact
+from scalefit.numbers import as_input, exact
 from scalefit.options import HEADS, HeadOptions, gather, takes
 from scalefit.overlap import Overlaps, welch_bound
 
@@ -572,7 +572,7 @@ def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
     others = f" (and {len(ids) - 1} more rows near it)" if len(ids) > 1 else ""
     return (
         f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is "
-        f"{exact(rows[0][column])}{others}; the weights are damaged, or training has diverged"
+        f"{as_input(rows[0][column])}{others}; the weights are damaged, or training has diverged"
     )
 
 
