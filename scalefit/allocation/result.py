@@ -28,7 +28,6 @@ __all__ = [
     "Allocation",
     "Kind",
     "Optimum",
-    "amount",
     "amount_interval",
     "amount_of",
     "decimal_interval",

@@ -15,7 +15,6 @@ from scalefit.allocation.result import (
     KNOWN,
     LOSS,
     RATIO,
-    amount,
     amount_interval,
     amount_of,
     decimal_interval,
@@ -27,7 +26,7 @@ from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
-from scalefit.numbers import percent, rounded
+from scalefit.numbers import amount, percent, rounded
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, Drawing, drawing, note, paragraph, picture, table
@@ -203,7 +202,7 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
     if apart < _CLOSE:
         return f"{text} They agree."
     drifts = [one.exponents[what].value for one in family.values()]
-    powers = f"powers of compute from {_plain(min(drifts))} to {_plain(max(drifts))}"
+    powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
     if apart > parts * _CLOSE:
         text += (
             f" In the middle of the runs, at {_flop(middle)}, they lie within a factor of {amount(parts)}; it is the "
@@ -308,7 +307,3 @@ def _cell(number: Estimate, *, decimal: bool) -> str:
 
 def _decimal(number: Estimate) -> str:
     return rounded(number.value, spread(number))
-
-
-def _plain(value: float) -> str:
-    return rounded(value, 0.1)
