@@ -48,6 +48,7 @@ __all__ = [
     "font_folder",
     "house_style",
     "log_axis",
+    "mixed",
     "new_axes",
     "new_figure",
     "new_panels",
@@ -371,6 +372,30 @@ def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: f
     )  # fmt: skip
 
 
+def mixed(text: str) -> str:
+    r"""Return text that holds formulas and numbers as mathtext can set it.
+
+    A text with a formula is set by mathtext as a whole, and its fonts have no narrow space between thousands; its own
+    takes that place.
+
+    Parameters
+    ----------
+    text : str
+        Words, numbers and formulas between dollar signs.
+
+    Returns
+    -------
+    str
+        The same to look at; unchanged without a formula.
+
+    Examples
+    --------
+    >>> print(mixed("$m$ of 151\u202f936 rows"))
+    $m$ of 151$\,$936 rows
+    """
+    return text.replace("\u202f", r"$\,$") if _FORMULA.search(text) else text
+
+
 def write_key(ax: Axes, name: str, key: str) -> None:
     """Label the x axis with a quantity and, behind or below it, what the marks mean.
 
@@ -389,7 +414,7 @@ def write_key(ax: Axes, name: str, key: str) -> None:
     most = int(width / _LETTER)
     together = f"{name}     {key}"
     plain = re.sub(r"[$\\{}]", "", together)
-    ax.set_xlabel(together if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)]))
+    ax.set_xlabel(mixed(together if len(plain) <= most else "\n".join([name, *textwrap.wrap(key, most)])))
 
 
 def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most: int = 5, pad: float = 0.06) -> None:

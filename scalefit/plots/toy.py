@@ -26,6 +26,7 @@ from scalefit.plots.style import (
     RED,
     house_style,
     log_axis,
+    mixed,
     new_axes,
     new_panels,
     reference_line,
@@ -343,7 +344,7 @@ def training(points: pd.DataFrame) -> tuple[Axes, ...]:
         for m, colour in zip(one.m, shades(COLOURS[one.regime], len(one.m)), strict=True):
             line = own[own["width"] == m].groupby("step")["loss"].mean()
             ax.plot(line.index, line, color=colour, marker="o", markersize=2.2, linewidth=1.0, clip_on=False)
-            labels.append((float(line.iloc[-1]), f"$m$ = {exact(m)}", colour))
+            labels.append((float(line.iloc[-1]), mixed(f"$m$ = {exact(m)}"), colour))
         log_axis(ax.yaxis, own["loss"].to_numpy(float))
         ax.set_xlim(0, one.steps)
         ax.xaxis.set_major_formatter(lambda value, _: fixed(value, 0))
