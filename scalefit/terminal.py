@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from scalefit.errors import DataError
 from scalefit.escape import one_line, visible
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import DatasetInfo
     from scalefit.results import Fit
 
-__all__ = ["ProgressLine", "check_writable", "print_dataset", "print_fit", "print_table", "safe_streams"]
+__all__ = [
+    "ProgressLine",
+    "check_outputs",
+    "check_writable",
+    "print_dataset",
+    "print_fit",
+    "print_table",
+    "safe_streams",
+]
 
 
 class _SafeStream(io.TextIOBase):
@@ -121,6 +129,44 @@ def check_writable(path: Path | None) -> None:
     folder = path.parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise DataError(f"cannot write {str(path)!r}; give a file in a folder that exists and that you can write")
+
+
+CHECKPOINT_SUFFIXES: Final = frozenset({".bin", ".gguf", ".json", ".model", ".safetensors", ".txt"})
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[str | os.PathLike[str] | None]) -> None:
+    """Refuse outputs that cannot be written, or that would replace an input or one another, before any work.
+
+    Parameters
+    ----------
+    outputs : iterable of Path or None
+        Files to be written; None for one that is not asked for.
+    inputs : iterable of path or None
+        Files that are read; a folder stands for the files of a checkpoint in it, not for tables and pictures that an
+        earlier call may have left there.
+
+    Raises
+    ------
+    DataError
+        For the first of them. Paths are compared after links are followed.
+    """
+    read = set()
+    for given in inputs:
+        if given is not None:
+            place = Path(given).resolve()
+            files = [place, *place.iterdir()] if place.is_dir() else []
+            read |= {place} | {one.resolve() for one in files if one.suffix.lower() in CHECKPOINT_SUFFIXES}
+    written: set[Path] = set()
+    for output in outputs:
+        if output is None:
+            continue
+        check_writable(output)
+        place = output.resolve()
+        if place in read:
+            raise DataError(f"{str(output)!r} is an input of this command and would be written over; name another file")
+        if place in written:
+            raise DataError(f"{str(output)!r} would be written twice by this command; name another file")
+        written.add(place)
 
 
 def print_fit(result: Fit) -> None:

@@ -217,7 +217,8 @@ def test_a_range_that_ends_in_rare_tokens_is_pointed_out(run: Run, folder: Path)
     ("options", "words"),
     [
         (["--ranks", "5"], "ranks '5' are not understood; write LO:HI"),
-        (["--ranks", "1:9999"], "ranks 1:9999 are not within 1:"),
+        (["--ranks", "90:10"], "ranks '90:10' are no range: LO is at least 1 and below HI"),
+        (["--ranks", "0:10"], "ranks '0:10' are no range: LO is at least 1 and below HI"),
         (["--plot", "x.gif"], "cannot draw to 'x.gif'; end the name with .svg, .png or .pdf"),
         (["--plot", "no/x.svg"], "cannot write 'no/x.svg'"),
         (["--tokenizer", "nowhere"], "'nowhere/tokenizer.json' does not exist; give the folder of a checkpoint"),
@@ -232,6 +233,43 @@ def test_bad_input_is_refused_in_words(run: Run, folder: Path, options: list[str
     assert (code, out) == (2, "")
     assert words in err
     assert not Path("counts.csv").exists()
+
+
+def test_counts_are_kept_when_a_range_cannot_be_fitted(run: Run, folder: Path) -> None:
+    options = ("--tokenizer", folder, "--text", folder / "text.txt", "--out", "counts.csv")
+    code, out, err = run("frequencies", *options, "--ranks", "1:50", "--ranks", "1:9999")
+    counted = count_tokens(folder, [folder / "text.txt"])
+    assert (code, out) == (2, "")
+    assert f"ranks 1:9999 are not within 1:{len(counted.ids)}, the ranks of tokens that occur" in err
+    assert "the counts are in 'counts.csv'" in err
+    assert pd.read_csv("counts.csv").equals(counted.table())
+
+
+@pytest.mark.parametrize("name", ["text.txt", "tokenizer.json", "./link.txt"])
+@pytest.mark.parametrize("option", ["--out", "--plot"])
+def test_what_is_read_is_not_written_over(run: Run, folder: Path, name: str, option: str) -> None:
+    if option == "--plot":  # a picture has an ending that no tokenizer has
+        (folder / "text.txt").rename(folder / "text.svg")
+        name = name.replace(".txt", ".svg").replace("tokenizer.json", "text.svg")
+    text = folder / ("text.svg" if option == "--plot" else "text.txt")
+    Path(folder / name).exists() or (folder / name).symlink_to(text)
+    before = {one.name: one.read_bytes() for one in folder.iterdir()}
+    outs = {"--out": "counts.csv", option: folder / name}
+    command = ("frequencies", "--tokenizer", folder, "--text", text, *(part for pair in outs.items() for part in pair))
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert "is an input of this command and would be written over; name another file" in err
+    assert {one.name: one.read_bytes() for one in folder.iterdir()} == before
+    assert not Path("counts.csv").exists()
+
+
+def test_earlier_results_in_the_folder_of_the_tokenizer_are_replaced(run: Run, folder: Path) -> None:
+    outs = ("--out", folder / "counts.csv", "--plot", folder / "counts.svg")
+    command = ("frequencies", "--tokenizer", folder, "--text", folder / "text.txt", *outs)
+    assert [run(*command)[0] for _ in range(2)] == [0, 0]
+    code, _, err = run(*command[:-3], folder / "counts.svg", "--plot", folder / "counts.svg")
+    assert code == 2
+    assert "would be written twice by this command" in err
 
 
 def test_the_picture_shows_each_law_over_its_own_ranks() -> None:

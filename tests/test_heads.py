@@ -797,6 +797,48 @@ def test_another_table_is_not_overwritten(models: list[Path], tmp_path: Path) ->
     assert out.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.parametrize("content", ["", "One line.", '{"mine": 1}', "family,run\n"])
+def test_a_file_without_rows_is_not_overwritten(models: list[Path], tmp_path: Path, run: Run, content: str) -> None:
+    (tmp_path / "mine").write_text(content)
+    code, out, err = run("heads", *models, "--out", tmp_path / "mine")
+    assert (code, out) == (2, "")
+    assert "is not a table of scalefit heads; give another file" in err
+    assert (tmp_path / "mine").read_text() == content
+    assert not (tmp_path / "mine.details.json").exists()
+
+
+@pytest.mark.parametrize("content", ['{"mine": 1}', '{"mine": {"norms": 1}}', "[]", "mine"])
+def test_details_of_something_else_are_not_overwritten(
+    models: list[Path], tmp_path: Path, run: Run, content: str
+) -> None:
+    (tmp_path / "w.details.json").write_text(content)
+    code, out, err = run("heads", *models, "--out", tmp_path / "w.csv")
+    assert (code, out) == (2, "")
+    assert "w.details.json' exists and holds no details of a table of scalefit heads" in err
+    assert (tmp_path / "w.details.json").read_text() == content
+    assert not (tmp_path / "w.csv").exists()
+
+
+def test_details_whose_table_was_never_written_are_no_hindrance(models: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "w.csv"
+    measure_heads(models[:1], out=out)
+    out.unlink()  # as after a kill between the two writes
+    measure_heads(models, out=out)
+    assert len(read_heads(out)) == 3
+
+
+@pytest.mark.parametrize("name", ["m4/config.json", "m4/model.safetensors", "counts.csv", "ids.txt"])
+def test_an_input_is_not_overwritten(models: list[Path], tmp_path: Path, run: Run, name: str) -> None:
+    (tmp_path / "counts.csv").write_text("id,count\n1,5\n2,3\n")
+    (tmp_path / "ids.txt").write_text("1\n2\n3\n")
+    before = (tmp_path / name).read_bytes()
+    inputs = (*models, "--counts", tmp_path / "counts.csv", "--rows", tmp_path / "ids.txt")
+    code, out, err = run("heads", *inputs, "--out", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert "is an input of this command and would be written over; name another file" in err
+    assert (tmp_path / name).read_bytes() == before
+
+
 def test_models_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     paths = [write_checkpoint(tmp_path / one / "last", {HEAD: gaussian(20, 4, i)}) for i, one in enumerate("ab")]
     assert [one.run for one in measure_heads(paths)] == ["a/last", "b/last"]

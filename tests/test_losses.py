@@ -441,9 +441,32 @@ class Payload:
 def test_a_pickle_with_code_is_refused_and_does_nothing(copied: Path, text: Path, tmp_path: Path) -> None:
     (copied / "model.safetensors").unlink()
     torch.save({"x": Payload(tmp_path / "was_here")}, copied / "pytorch_model.bin")
-    with pytest.raises(DataError, match=r"the weights in .*copied' cannot be used"):
+    with pytest.raises(DataError, match=r"the weights in .*copied' are a pickle with something other than") as refused:
         measure_losses([copied], [text], SHORT)
+    assert "nothing in it has been run. Give the checkpoint as safetensors" in str(refused.value)
+    assert "weights_only" not in str(refused.value)  # the advice of torch is to run the code
     assert not (tmp_path / "was_here").exists()
+
+
+def test_a_pickle_of_a_whole_model_is_refused_in_the_same_words(copied: Path, text: Path) -> None:
+    torch.save(transformers.AutoModelForCausalLM.from_pretrained(copied), copied / "pytorch_model.bin")
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"something other than tensors in it.*Give the checkpoint as safetensors"):
+        measure_losses([copied], [text], SHORT)
+
+
+@pytest.mark.parametrize("damage", ["half", "half of an old one", "text", "list"])
+def test_a_file_that_is_no_pickle_of_tensors_is_refused(copied: Path, text: Path, damage: str) -> None:
+    weights = copied / "pytorch_model.bin"
+    tensors = {"lm_head.weight": torch.zeros(90, 8)}
+    torch.save([1, 2] if damage == "list" else tensors, weights, _use_new_zipfile_serialization="old" not in damage)
+    whole = weights.read_bytes()
+    if damage != "list":
+        weights.write_bytes(b"hello" if damage == "text" else whole[: len(whole) // 2])
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"copied' are no whole pickle of tensors by their names") as refused:
+        measure_losses([copied], [text], SHORT)
+    assert "fetch them again, or give the checkpoint as safetensors" in str(refused.value)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -615,6 +638,17 @@ def test_a_file_that_is_something_else_is_not_written_over(run: Run, tiny_models
     assert code == 2
     assert "'runs.csv' exists and is not a table of losses; give another file as out" in err
     assert Path("runs.csv").read_text() == "run,loss\na,1\n"
+
+
+@pytest.mark.parametrize("name", ["text.txt", "copied/config.json", "copied/model.safetensors"])
+def test_an_input_is_not_written_over(run: Run, copied: Path, text: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "text.txt"
+    mine.exists() or shutil.copy(text, mine)
+    before = (tmp_path / name).read_bytes()
+    code, out, err = run("losses", copied, "--text", mine, "--context", 32, "--out", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert "is an input of this command and would be written over; name another file" in err
+    assert (tmp_path / name).read_bytes() == before
 
 
 @pytest.mark.parametrize("path", ["nowhere", "text.txt"])

@@ -12,9 +12,10 @@ import typer
 from scalefit.cli.app import Json, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
+from scalefit.errors import DataError
 from scalefit.numbers import exact, fixed, rounded
 from scalefit.options import LOSSES
-from scalefit.terminal import ProgressLine, check_writable, print_table
+from scalefit.terminal import ProgressLine, check_outputs, print_table
 
 __all__ = ["frequencies", "losses"]
 
@@ -41,7 +42,7 @@ def losses(
     """
     from scalefit.models.losses import measure_losses
 
-    check_writable(out)
+    check_outputs([out], [*checkpoints, *text])
     with ProgressLine() as progress:
         table = measure_losses(checkpoints, text, out=out, family=family, progress=progress, **given)
     if as_json:
@@ -112,13 +113,16 @@ def frequencies(
     """
     from scalefit.models.frequencies import count_tokens, parse_ranks
 
-    check_writable(out)
     check_picture(plot)
+    check_outputs([out, plot], [tokenizer, *text])
     parse_ranks(ranks, 1)  # what is not a range is refused before the counting
     with ProgressLine() as progress:
         counted = count_tokens(tokenizer, text, progress=progress)
-    fitted = [counted.exponent(lo, hi) for lo, hi in parse_ranks(ranks, len(counted.ids))]
-    counted.save(out)
+    counted.save(out)  # before a range that does not suit them can be refused: counting takes long
+    try:
+        fitted = [counted.exponent(lo, hi) for lo, hi in parse_ranks(ranks, len(counted.ids))]
+    except DataError as error:
+        raise DataError(f"{error}; the counts are in {str(out)!r}") from None
     if plot is not None:
         from scalefit.plots.frequencies import draw_frequencies
         from scalefit.plots.style import save_figure

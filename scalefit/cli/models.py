@@ -14,7 +14,7 @@ from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
 from scalefit.numbers import exact
 from scalefit.options import HEADS, SUPERPOSITION
-from scalefit.terminal import ProgressLine, check_writable
+from scalefit.terminal import ProgressLine, check_outputs
 
 __all__ = ["heads", "shift_head", "superposition"]
 
@@ -42,8 +42,8 @@ def heads(
     from scalefit.models.table import measure_heads
     from scalefit.models.words import sentence
 
-    check_writable(out)
     check_picture(plot)
+    check_outputs([out, plot], [*checkpoints, given.get("counts"), given.get("rows")])
     with ProgressLine() as progress:
         measured = measure_heads(checkpoints, out=out, family=family, progress=progress, **given)
     for one in measured:

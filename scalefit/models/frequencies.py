@@ -272,5 +272,7 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
         lo, colon, hi = text.partition(":")
         if not (colon and lo.strip().isdecimal() and hi.strip().isdecimal()):
             raise DataError(f"ranks {text!r} are not understood; write LO:HI, such as 10:1000")
+        if not 1 <= int(lo) < int(hi):
+            raise DataError(f"ranks {text!r} are no range: LO is at least 1 and below HI, as in 10:1000")
         ranges.append((int(lo), int(hi)))
     return ranges

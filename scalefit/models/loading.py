@@ -6,9 +6,10 @@ that has no place; an architecture that sees the tokens that it is to predict; a
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from scalefit.models.tokens import WHOLE, beginning, read_tokenizer, untruncated
 __all__ = ["LanguageModel", "Size", "check_device", "lacks_memory", "need_libraries", "quiet"]
 
 FEATURE: Final = "measuring the losses of checkpoints"
+CUT_SHORT: Final = ("PytorchStreamReader", "unexpected EOF")  # what torch says of a pickle that ends too early
 PROBE: Final = 8  # tokens on which a model is asked whether it sees what comes later
 SEES_LATER: Final = MappingProxyType({"float32": 1e-4, "bfloat16": 3e-2})  # of the spread of the logits
 
@@ -135,7 +137,26 @@ class LanguageModel:
         except Exception as error:
             if lacks_memory(error):
                 raise MemoryError(f"for {self.name} on {self.device}") from None
+            if isinstance(error, pickle.UnpicklingError):  # torch would advise to load it with everything in it
+                raise DataError(
+                    f"{part} {self.name} are a pickle with something other than tensors in it, such as code, or a "
+                    "damaged one; nothing in it has been run. Give the checkpoint as safetensors: from its publisher, "
+                    "or converted, where you trust its source"
+                ) from None
             raise DataError(f"{part} {self.name} cannot be used: {brief(error)}") from None
+
+    @contextmanager
+    def _reading_pickle(self) -> Iterator[None]:
+        """Name a pickle that is cut short, empty or another file: what the reader raises for it says none of that."""
+        try:
+            yield
+        except (OSError, EOFError, LookupError, TypeError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not any(words in str(error) for words in CUT_SHORT):
+                raise
+            raise DataError(
+                f"the weights in {self.name} are no whole pickle of tensors by their names ({type(error).__name__}); "
+                "fetch them again, or give the checkpoint as safetensors"
+            ) from None
 
     def _refuse_foreign(self) -> None:
         with quiet():
@@ -215,7 +236,8 @@ class LanguageModel:
         from transformers import AutoModelForCausalLM
 
         pickled = self.folder.weights[0].suffix != ".safetensors"
-        with self._saying("the weights in"), quiet():
+        reading = self._reading_pickle() if pickled else nullcontext()
+        with self._saying("the weights in"), reading, quiet():
             model, notes = AutoModelForCausalLM.from_pretrained(
                 self.folder.path, config=self.config, dtype=getattr(torch, self.dtype), local_files_only=True,
                 trust_remote_code=False, use_safetensors=not pickled, weights_only=True, output_loading_info=True,

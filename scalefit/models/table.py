@@ -71,10 +71,10 @@ def measure_heads(
     []
     """
     (asked,) = gather(HEADS, options, keywords)
+    table = [] if out is None else _table_so_far(Path(out))
     opened = [open_checkpoint(path) for path in paths]
     runs = _runs([one.path for one in opened], [one.name for one in opened])
     prepared = [prepare(one, asked) for one in opened]
-    table = [] if out is None else _table_so_far(Path(out))
     known = {one.fingerprint: one for one in table}
     heads: list[HeadMeasurement] = []
     try:
@@ -157,7 +157,13 @@ def _cell(value: Any) -> str:
 
 
 def _table_so_far(out: Path) -> list[HeadMeasurement]:
-    """Return the rows of an earlier call; a table of something else is refused, damaged rows are measured again."""
+    """Return the rows of an earlier call; files of something else are refused, damaged rows are measured again."""
+    details = details_path(out)
+    if details.exists() and not _are_details(details):
+        raise DataError(
+            f"{str(details)!r} exists and holds no details of a table of scalefit heads, which would be written over "
+            "it; give another file as out, or move it"
+        )
     if not out.exists():
         return []
     return read_heads(out, strict=False)
@@ -185,10 +191,11 @@ def read_heads(table: str | os.PathLike[str], *, strict: bool = True) -> list[He
     """
     path = Path(table)
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        columns, rows = set(reader.fieldnames or ()), list(reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{str(path)!r} cannot be read ({error}); give a table of scalefit heads") from None
-    if rows and not {"fingerprint", "overlap_ms_effective"} <= set(rows[0]):
+    if not {"fingerprint", "overlap_ms_effective"} <= columns:
         raise DataError(f"{str(path)!r} is not a table of scalefit heads; give another file")
     details = read_kept(details_path(path), _details, consequence="it is left out") or {}
     heads = []
@@ -202,6 +209,16 @@ def read_heads(table: str | os.PathLike[str], *, strict: bool = True) -> list[He
                     "measure it again"
                 ) from None
     return heads
+
+
+def _are_details(file: Path) -> bool:
+    """Whether a file is one that :func:`_write` wrote for some table."""
+    try:
+        details = parse_json(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    parts = {"norms", "spectrum", "remarks"}
+    return isinstance(details, dict) and all(isinstance(one, dict) and set(one) == parts for one in details.values())
 
 
 def _details(file: Path) -> dict[str, Any]:
