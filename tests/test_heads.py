@@ -218,6 +218,14 @@ def test_zero_identical_and_unused_rows_are_counted(tmp_path: Path) -> None:
     assert "2 zero rows have no direction; 10 rows of no token are left out; 2 rows repeat another" in sentence(head)
 
 
+def test_the_sentence_says_no_more_than_three_digits(tmp_path: Path) -> None:
+    head = measure(tmp_path, gaussian(60, 5))
+    told = replace(head, overlap_ms=0.177312 / 5, overlap_ms_effective=1.00004 / 5)
+    assert sentence(told).startswith("overlap is 0.177 times that of random directions, 1 times after removing")
+    told = replace(head, overlap_ms=124.49 / 5, overlap_ms_effective=6.1234 / 5)
+    assert sentence(told).startswith("overlap is 124 times that of random directions, 6.12 times after removing")
+
+
 def test_the_mean_row_is_that_of_rows_with_a_direction(tmp_path: Path) -> None:
     W = gaussian(40, 6) + 1
     W[::4] = 0  # a third more rows than count

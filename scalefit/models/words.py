@@ -44,8 +44,8 @@ def sentence(head: HeadMeasurement) -> str:
     ]
     remark = f" {'; '.join(left_out)}." if left_out else ""
     return (
-        f"overlap is {rounded(raw, 0.01 * raw)} times that of random directions, "
-        f"{rounded(effective, 0.01 * effective)} times after removing what the softmax cannot see: an effective "
+        f"overlap is {rounded(raw, digits=3)} times that of random directions, "
+        f"{rounded(effective, digits=3)} times after removing what the softmax cannot see: an effective "
         f"dimension of {rounded(head.participation_ratio, 1.0)} of {m}. "
         f"{regime_words(effective, head.norm_cv_effective)}{remark}"
     )
