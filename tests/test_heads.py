@@ -226,6 +226,20 @@ def test_the_sentence_says_no_more_than_three_digits(tmp_path: Path) -> None:
     assert sentence(told).startswith("overlap is 124 times that of random directions, 6.12 times after removing")
 
 
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+def test_rows_of_16_bits_repeat_only_where_all_their_bits_do(tmp_path: Path, dtype: str) -> None:
+    W = gaussian(50_000, 6)
+    W[1000:1040] = W[:40]
+    W[2000:2003] = W[7]
+    W[40:60] = -W[60:80]  # differ in the signs alone
+    stored = W.astype("<f2") if dtype == "F16" else bf16(W)
+    bits = stored.view(np.uint16) if dtype == "F16" else stored
+    file = write_tensors(tmp_path / "x.safetensors", {"lm_head.weight": stored})
+    truth = len(W) - len(np.unique(np.ascontiguousarray(bits).reshape(len(W), -1), axis=0))
+    assert truth >= 43
+    assert measure_head(file, spectrum="no", sample=0).identical_rows == truth
+
+
 def test_the_mean_row_is_that_of_rows_with_a_direction(tmp_path: Path) -> None:
     W = gaussian(40, 6) + 1
     W[::4] = 0  # a third more rows than count

@@ -234,7 +234,12 @@ def test_a_shifted_head_gives_the_same_loss(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [("tied", "is the embedding too"), ("half", "is stored as F16"), ("there", "is there already")],
+    [
+        ("tied", "is the embedding too"),
+        ("half", "is stored as F16"),
+        ("there", "is there already"),
+        ("capped", "are soft-capped"),
+    ],
 )
 def test_heads_that_are_not_shifted(untied: Path, tmp_path: Path, run: Run, change: str, words: str) -> None:
     W = np.random.default_rng(0).standard_normal((60, 8)).astype("<f2" if change == "half" else "<f4")
@@ -242,6 +247,11 @@ def test_heads_that_are_not_shifted(untied: Path, tmp_path: Path, run: Run, chan
         write_checkpoint(untied, {"model.embed_tokens.weight": W}, tie_word_embeddings=True)
     elif change == "half":
         write_checkpoint(untied, {"lm_head.weight": W}, tie_word_embeddings=False)
+    elif change == "capped":
+        inner = {"final_logit_softcapping": 30.0}
+        write_checkpoint(untied, {"lm_head.weight": W}, tie_word_embeddings=False, text_config=inner)
+        (head,) = measure_heads([untied])
+        assert any("not what its softmax sees" in one for one in head.remarks)
     else:
         (tmp_path / "out").mkdir()
     code, out, err = run("shift-head", untied, "--out", tmp_path / "out")

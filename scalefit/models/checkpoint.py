@@ -140,6 +140,11 @@ class Checkpoint:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
+    def capped(self) -> bool:
+        """Whether the logits go through a soft cap, so that a number added to all of them moves predictions."""
+        return bool(self.first("final_logit_softcapping"))
+
+    @property
     def model_type(self) -> str:
         """The architecture's name in config.json; empty without one."""
         return str(self.config.get("model_type") or "")

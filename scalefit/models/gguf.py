@@ -123,6 +123,7 @@ def _read(stream: BinaryIO) -> Gguf:
     names = {
         "hidden_size": "embedding_length", "num_hidden_layers": "block_count",
         "rms_norm_eps": "attention.layer_norm_rms_epsilon", "layer_norm_eps": "attention.layer_norm_epsilon",
+        "final_logit_softcapping": "final_logit_softcapping",
     }  # fmt: skip
     config = {name: pairs[f"{kind}.{key}"] for name, key in names.items() if f"{kind}.{key}" in pairs}
     tokens = pairs.get("tokenizer.ggml.tokens", 0)

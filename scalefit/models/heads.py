@@ -41,7 +41,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-VERSION: Final = 1  # of the measurement; part of the fingerprint, so a changed one is not mixed with older rows
+VERSION: Final = 2  # of the measurement; part of the fingerprint, so a changed one is not mixed with older rows
 BLOCK: Final = 4096  # rows of a block
 ELEMENTS: Final = 1 << 22  # and at most as many numbers: 32 MiB in float64
 SINGLE_FROM: Final = 2e10  # products (rows times m^2) from which they are made in float32: 1 s in float64
@@ -290,7 +290,14 @@ def prepare(checkpoint: Checkpoint, options: HeadOptions) -> Prepared:
             f"{str(options.counts)!r} counts fewer than two of the rows that are measured; give the counts of this "
             "tokenizer"
         )
-    remarks = (head.norm.remark and f"{head.norm.remark}, so the effective overlap is the centred one", remark)
+    remarks = (
+        head.norm.remark and f"{head.norm.remark}, so the effective overlap is the centred one",
+        remark,
+        "its logits are soft-capped (final_logit_softcapping), so a vector added to every row does move predictions: "
+        "the centred and the effective overlap are not what its softmax sees"
+        if checkpoint.capped
+        else "",
+    )
     return Prepared(checkpoint, head, ids, counts, options, tuple(one for one in remarks if one))
 
 
@@ -542,9 +549,8 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
     """Norms, mean rows and copies; refuses rows that hold NaN or infinity."""
     ids, tensor = prepared.ids, prepared.head.tensor
     norms, sums, weighted = np.zeros(len(ids)), np.zeros(tensor.shape[1]), np.zeros(tensor.shape[1])
-    marks = np.zeros(len(ids), dtype=np.uint64)
-    # A random odd multiplier per column: equal rows have equal marks, others by chance in 1 of 2^64 pairs.
-    factors = np.random.default_rng(0).integers(0, 2**64, tensor.shape[1], dtype=np.uint64) | np.uint64(1)
+    marks = np.zeros((len(ids), 2), dtype=np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**64, (tensor.shape[1], 2), dtype=np.uint64) | np.uint64(1)
     for places, chosen, rows in _blocks(prepared):
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", rows, rows)
@@ -554,7 +560,7 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
         sums += rows.sum(axis=0)  # zero rows add nothing
         if prepared.counts is not None:
             weighted += prepared.counts[chosen] @ rows
-        marks[places] = (rows + 0.0).view(np.uint64) @ factors  # without negative zeros
+        marks[places] = _mixed(rows) @ factors
         report(places.stop)
     nonzero = norms > 0
     total = 0.0 if prepared.counts is None else float(prepared.counts[ids][nonzero].sum())
@@ -562,8 +568,26 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
         norms,
         sums / max(int(nonzero.sum()), 1),
         weighted / total if total else None,
-        int(nonzero.sum()) - len(np.unique(marks[nonzero])),
+        _copies(marks[nonzero]),
     )
+
+
+def _mixed(rows: Array) -> NDArray[np.uint64]:
+    """Return the bits of numbers, mixed so that a difference in any of them reaches the low ones.
+
+    Numbers of 16 bits have 42 or more zeros at the end of their float64, and a product keeps the zeros at the end.
+    """
+    bits = (rows + 0.0).view(np.uint64)  # without negative zeros
+    bits ^= bits >> np.uint64(32)
+    bits *= np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two numbers become one
+    bits ^= bits >> np.uint64(29)
+    return bits
+
+
+def _copies(marks: NDArray[np.uint64]) -> int:
+    """Count the pairs of marks that repeat another: two sums of 64 bits, which only equal rows share."""
+    ordered = marks[np.lexsort(marks.T)]
+    return int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
 
 
 def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:

@@ -23,7 +23,8 @@ def shift_head(
     """Copy a checkpoint, with one vector added to every row of its output head.
 
     A logit is the product of a row and the last state, so every logit of a prediction moves by the same number and the
-    softmax gives the same probabilities. What is left is the rounding of the stored numbers: 1e-7 in F32.
+    softmax gives the same probabilities (unless the logits are soft-capped first). What is left is the rounding of the
+    stored numbers: 1e-7 in F32.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def shift_head(
     Raises
     ------
     DataError
-        For a tied head, numbers of 16 bits (whose rounding would move predictions), and a folder that exists.
+        For soft-capped logits, a tied head, numbers of 16 bits (whose rounding would move predictions), and a folder
+        that exists.
     """
     check_seed(seed)
     if not np.isfinite(size):
@@ -53,6 +55,11 @@ def shift_head(
     opened = open_checkpoint(source)
     head = find_head(opened)
     tensor = head.tensor
+    if opened.capped:
+        raise DataError(
+            f"the logits of {str(source)!r} are soft-capped (final_logit_softcapping), so a vector added to every row "
+            "would change its predictions; give a model without a cap"
+        )
     if not source.is_dir() or head.tied or is_named(tensor.name, EMBEDDINGS):
         raise DataError(
             f"{tensor.name!r} of {str(source)!r} is the embedding too, so a vector added to it would change the "

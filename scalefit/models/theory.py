@@ -161,7 +161,8 @@ class Superposition:
         if self.overlap == RAW:
             sentences.append(
                 "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
-                "head moves them and no prediction. Effective overlaps (scalefit heads) are."
+                "head moves them and, unless the logits are soft-capped, no prediction. Effective overlaps (scalefit "
+                "heads) are."
             )
         if self.losses is not None:
             sentences.append(self.losses.verdict)
