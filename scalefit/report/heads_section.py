@@ -64,6 +64,9 @@ def _overlaps(found: HeadsResult) -> Block:
             "raw overlap (hollow) to the effective one (filled), without all that no prediction depends on. "
             "Hollow grey: raw overlaps as published. "
         )
+    elif test.name != PUBLISHED:
+        ax = overlaps(own=test.rows, column=test.overlap)
+        caption = "Mean squared overlap of the rows of output heads against their width. "
     else:
         ax = overlaps(published=test.rows, column=test.overlap)
         caption = "Mean squared overlap of the rows of output heads against their width, raw, as published. "
