@@ -240,6 +240,13 @@ def test_rows_of_16_bits_repeat_only_where_all_their_bits_do(tmp_path: Path, dty
     assert measure_head(file, spectrum="no", sample=0).identical_rows == truth
 
 
+def test_no_more_rows_than_dimensions_are_no_superposition(tmp_path: Path) -> None:
+    few, more = measure(tmp_path, gaussian(16, 16)), measure(tmp_path, gaussian(17, 16))
+    assert "There is no superposition to judge" in sentence(few)
+    assert "uperposition" in sentence(more)
+    assert "no superposition" not in sentence(more)
+
+
 def test_the_mean_row_is_that_of_rows_with_a_direction(tmp_path: Path) -> None:
     W = gaussian(40, 6) + 1
     W[::4] = 0  # a third more rows than count

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Annotation
 
@@ -13,7 +14,7 @@ from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.models import HeadMeasurement, measure_heads
 from scalefit.plots.heads import draw_heads, norms, overlaps, spectra
-from scalefit.plots.style import svg_bytes
+from scalefit.plots.style import BLUE, svg_bytes
 from tests.safetensors_files import write_checkpoint
 
 
@@ -46,15 +47,29 @@ def test_published_points_are_hollow_with_a_marker_for_each_family() -> None:
     legend = ax.get_legend()
     assert legend is not None
     assert [one.get_text() for one in legend.get_texts()] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
-    assert "Welch bound of 50\u202f304 rows" in ax.get_xlabel()
+    assert r"Welch bound of 50$\,$304 rows" in ax.get_xlabel()
+
+
+def test_own_heads_of_a_table_are_drawn_as_measured_ones_with_the_bound_of_their_rows() -> None:
+    own = pd.DataFrame(
+        {"width": [8, 16], "overlap_ms": [0.4, 0.3], "overlap_ms_effective": [0.13, 0.07], "rows": 400, "vocab": 999}
+    )
+    ax = overlaps(own=own, column="overlap_ms_effective")
+    arrows = [one for one in ax.texts if isinstance(one, Annotation)]
+    assert [(one.xyann, one.xy) for one in arrows] == [((8, 0.4), (8, 0.13)), ((16, 0.3), (16, 0.07))]
+    assert "Welch bound of 400 rows" in ax.get_xlabel()
+    assert "Welch bound of 400 rows" in overlaps(published=own).get_xlabel()
+    alone = overlaps(own=own.drop(columns="overlap_ms_effective"))
+    assert not [one for one in alone.texts if isinstance(one, Annotation)]
+    assert [one.get_markerfacecolor() for one in alone.lines if len(one.get_xdata()) == 1] == [BLUE, BLUE]
 
 
 def test_norms_are_densities_over_their_mean(heads: list[HeadMeasurement]) -> None:
     ax = norms(heads)
     for one, drawn in zip(heads, ax.patches, strict=True):
-        data = drawn.get_data()
-        assert np.sum(data.values * np.diff(data.edges)) == pytest.approx(1)
-        np.testing.assert_allclose(data.edges * one.norm_mean, one.norms.edges)
+        values, edges, _ = drawn.get_data()
+        assert np.sum(values * np.diff(edges)) == pytest.approx(1)
+        np.testing.assert_allclose(edges * one.norm_mean, one.norms.edges)
 
 
 def test_spectra_are_over_their_mean(heads: list[HeadMeasurement]) -> None:

@@ -15,6 +15,7 @@ from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.models import measure_heads, shift_head
 from scalefit.models.theory import superposition
+from scalefit.models.words import sentence
 from scalefit.overlap import welch_bound
 from tests.safetensors_files import write_checkpoint
 
@@ -181,6 +182,28 @@ def test_runs_of_one_name_in_two_families_are_two_models() -> None:
     assert test is not None
     assert test.models == tuple(f"{one}/{name}" for one, name in zip(family, run_name, strict=True))
     assert len(test.by_width.rows) == 10
+
+
+def test_effective_rows_under_a_layer_norm_are_random_in_one_dimension_less(tmp_path: Path) -> None:
+    folders = [
+        write_checkpoint(
+            tmp_path / f"m{m}",
+            {
+                "lm_head.weight": np.random.default_rng(m).standard_normal((3000, m)),
+                "transformer.ln_f.weight": np.ones(m), "transformer.ln_f.bias": np.zeros(m),
+            },
+            model_type="gpt2", tie_word_embeddings=False,
+        )
+        for m in (8, 12, 16, 24, 32, 48, 64)
+    ]  # fmt: skip
+    heads = measure_heads(folders, out=tmp_path / "heads.csv", family="random")
+    assert {one.final_norm for one in heads} == {"LayerNorm"}
+    test = superposition(tmp_path / "heads.csv")
+    assert test.exponent.value == pytest.approx(1, abs=0.01)
+    assert test.random["A"].value == pytest.approx(1, abs=0.01)
+    assert "It is 1.0 times that of random directions, 1/effective width" in str(test)
+    times = sentence(heads[0]).split(" times after")[0].rsplit(" ", 1)[1]
+    assert float(times) == pytest.approx(1, abs=0.01)
 
 
 # A vector added to every row

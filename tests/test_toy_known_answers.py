@@ -284,7 +284,7 @@ def test_bad_count_files(tmp_path, name, content, n, message):
         ({"density": 0.0}, r"density = 0: the mean number of active features must be a positive number"),
         ({"density": np.nan}, r"density = nan"),
         ({"gamma": np.inf}, r"gamma = inf: the decay must be a finite number"),
-        ({"warmup": 20_000}, r"warmup = 20000: it must be at least 0 and end before step 20000"),
+        ({"warmup": 20_000}, "warmup = 20000: it must be at least 0 and end before step 20\u202f000"),
         ({"learning_rate": "smal"}, r"learning_rate = 'smal' is neither a number nor a rule: did you mean 'small'"),
         ({"learning_rate": 0.0}, r"learning_rate = 0.0: a positive number"),
         ({"loss_factor": np.nan}, r"loss_factor = nan: a positive number"),

@@ -88,7 +88,8 @@ def superposition(
         from scalefit.plots.heads import overlaps
         from scalefit.plots.style import save_figure
 
-        save_figure(overlaps(published=found.rows, column=found.overlap), plot)
+        published, own = (found.rows, None) if table == "llm_heads" else (None, found.rows)
+        save_figure(overlaps(published=published, own=own, column=found.overlap), plot)
         print(f"drawn to {plot}", file=sys.stderr)
     raise typer.Exit(found.slope.exit_code)
 

@@ -32,6 +32,7 @@ __all__ = [
     "HeadOptions",
     "NormHistogram",
     "Prepared",
+    "effective_width",
     "fingerprint",
     "measure_head",
     "measure_prepared",
@@ -152,6 +153,11 @@ class HeadMeasurement:
     norms: NormHistogram
     spectrum: tuple[tuple[int, float], ...]
 
+    @property
+    def effective_width(self) -> int:
+        """Dimensions that are left to the effective rows: one less than the width under a LayerNorm."""
+        return effective_width(self.width, self.final_norm)
+
     def record(self) -> dict[str, Any]:
         """Return the row of a table.
 
@@ -172,6 +178,24 @@ class HeadMeasurement:
             }
         )
         return record
+
+
+def effective_width(width: int, final_norm: str) -> int:
+    """Return the dimensions that are left to the effective rows.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the head.
+    final_norm : str
+        Kind of the norm that feeds it; the output of a LayerNorm has no part along the ones direction.
+
+    Returns
+    -------
+    int
+        The width, or one less.
+    """
+    return width - (final_norm == "LayerNorm")
 
 
 class Prepared(NamedTuple):
@@ -477,7 +501,7 @@ def measure_prepared(
     if _wants_spectrum(prepared.options, tensor):
         report(f"{checkpoint.name}: eigenvalues", 0, 0)
         spectrum = effective.spectrum()
-    room = width - (head.norm.kind == "LayerNorm")  # dimensions that are left to the effective rows
+    room = effective_width(width, head.norm.kind)
     superposed = effective.rows > room
     counts, edges = np.histogram(nonzero, bins=BINS)
     return HeadMeasurement(

@@ -36,6 +36,8 @@ Progress = Callable[[str, int, int], None]
 EFFECTIVE, RAW = "overlap_ms_effective", "overlap_ms"
 FAMILY: Final = "family"
 RUN: Final = "run"
+NORM: Final = "final_norm"
+EFFECTIVE_WIDTH: Final = "effective_width"  # of effective rows, where a LayerNorm takes a dimension
 MODEL: Final = "model"  # its run, or family and run where runs of two families have one name
 FRAME_WIDTH: Final = "frame_width"  # the m at which random directions have the Welch bound: m (V - 1)/(V - m)
 SURE: Final = 2.0  # standard errors by which one law must predict left-out models better than another
@@ -138,6 +140,11 @@ class Superposition:
     losses: LossTest | None
 
     @property
+    def dimension(self) -> str:
+        """The column of the dimensions that the rows have: one less than the width for effective ones of LayerNorms."""
+        return EFFECTIVE_WIDTH if EFFECTIVE_WIDTH in self.rows else "width"
+
+    @property
     def exponent(self) -> Estimate:
         """The exponent a."""
         return self.slope["a"]
@@ -146,14 +153,15 @@ class Superposition:
     def verdict(self) -> tuple[str, ...]:
         """What is known and what is not, a sentence each."""
         a = self.exponent
+        name = self.dimension.replace("_", " ")
         level = f"{percent(self.slope.uncertainty.level)} interval"
         inside = a.lo <= 1 <= a.hi
-        times = self.rows[self.overlap] * self.rows["width"]
+        times = self.rows[self.overlap] * self.rows[self.dimension]
         sentences = [] if self.slope.status == CONVERGED else [f"The exponent has no answer yet: {self.slope.message}"]
         sentences += [
-            f"Overlap falls as width to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
+            f"Overlap falls as {name} to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
             f"{rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
-            f"It is {_times(times)} times that of random directions, 1/width: "
+            f"It is {_times(times)} times that of random directions, 1/{name}: "
             f"{_prefactors(self.random, 'random directions')}",
         ]
         if self.welch is not None:
@@ -304,16 +312,21 @@ def superposition(
     column = asked.overlap or (EFFECTIVE if EFFECTIVE in given else RAW)
     size = next((one for one in ("rows", "vocab") if one in given), None)
     numeric = ["width", column, *([size] if size is not None else [])]
-    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN) if one in given]).frame.copy()
+    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in given]).frame.copy()
+    frame = frame.drop(columns=EFFECTIVE_WIDTH, errors="ignore")
+    dimension = "width"
+    if column.startswith(EFFECTIVE) and NORM in frame and (frame[NORM] == "LayerNorm").any():
+        dimension = EFFECTIVE_WIDTH
+        frame[dimension] = frame["width"] - (frame[NORM] == "LayerNorm")
     by = _several(frame, FAMILY)
     coefficient = f"A[{', '.join(by)}]" if by else "A"
     how: dict[str, Any] = {"uncertainty": "hc3", "level": level, "throw": False, "progress": progress}
-    slope = fit(frame, f"{column} ~ {coefficient}/width^a", label="exponent", **how)
-    random = fit(frame, f"{column} ~ {coefficient}/width^1", label="over random", **how)
+    slope = fit(frame, f"{column} ~ {coefficient}/{dimension}^a", label="exponent", **how)
+    random = fit(frame, f"{column} ~ {coefficient}/{dimension}^1", label="over random", **how)
     welch = None
-    if size is not None and (frame[size] > frame["width"]).all():
-        n = frame[size]
-        frame[FRAME_WIDTH] = frame["width"] * (n - 1) / (n - frame["width"])
+    if size is not None and (frame[size] > frame[dimension]).all():
+        n, m = frame[size], frame[dimension]
+        frame[FRAME_WIDTH] = m * (n - 1) / (n - m)
         welch = fit(frame, f"{column} ~ {coefficient}/{FRAME_WIDTH}^1", label="over Welch", **how)
     tested = None if losses is None else _test_losses(frame, name, losses, column, how)
     return Superposition(name, column, frame, slope, random, welch, tested)

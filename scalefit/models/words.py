@@ -7,13 +7,22 @@ from typing import Final
 from scalefit.models.heads import HeadMeasurement
 from scalefit.numbers import exact, fixed, rounded
 
-__all__ = ["STRONG_CV", "STRONG_OVERLAP", "TOY_STRONG", "TOY_WEAK", "regime", "regime_words", "sentence"]
+__all__ = [
+    "STRONG_CV",
+    "STRONG_OVERLAP",
+    "TOY_STRONG",
+    "TOY_WEAK",
+    "is_superposed",
+    "regime",
+    "regime_words",
+    "sentence",
+]
 
 # Trained toy models by regime: overlap times m, and the coefficient of variation (CV) of the norms. Overlap alone does
 # not tell the regimes apart in a real model, whose directions crowd for other reasons too; the norms do.
 TOY_STRONG: Final = {"overlap": (1.07, 1.66), "cv": (0.10, 0.18)}
 TOY_WEAK: Final = {"overlap": (5.2, 11.6), "cv": (0.94, 1.95)}
-STRONG, WEAK, CROWDED, UNEVEN = "strong", "weak", "strong, crowded", "random, uneven norms"
+NONE, STRONG, WEAK, CROWDED, UNEVEN = "none", "strong", "weak", "strong, crowded", "random, uneven norms"
 STRONG_OVERLAP: Final = 3.0  # between 1.66 and 5.2, the nearest toy models: their geometric mean is 2.9
 STRONG_CV: Final = 0.4  # between 0.18 and 0.94: their geometric mean is 0.41
 
@@ -31,8 +40,8 @@ def sentence(head: HeadMeasurement) -> str:
     str
         Two or three sentences, without the model's name.
     """
-    m, raw = head.width, head.overlap_ms * head.width
-    effective = head.overlap_ms_effective * m
+    raw = head.overlap_ms * head.width
+    effective = head.overlap_ms_effective * head.effective_width
     left_out = [
         f"{exact(number)} {words}"
         for number, words in (
@@ -46,45 +55,69 @@ def sentence(head: HeadMeasurement) -> str:
     return (
         f"overlap is {rounded(raw, digits=3)} times that of random directions, "
         f"{rounded(effective, digits=3)} times after removing what the softmax cannot see: an effective "
-        f"dimension of {rounded(head.participation_ratio, 1.0)} of {m}. "
-        f"{regime_words(effective, head.norm_cv_effective)}{remark}"
+        f"dimension of {rounded(head.participation_ratio, 1.0)} of {head.effective_width}. "
+        f"{regime_words(effective, head.norm_cv_effective, crowded=is_superposed(head))}{remark}"
     )
 
 
-def regime(effective: float, cv: float) -> str:
+def is_superposed(head: HeadMeasurement) -> bool:
+    """Whether a head has more directions than dimensions, without which there is no superposition.
+
+    Parameters
+    ----------
+    head : HeadMeasurement
+        A measured head.
+
+    Returns
+    -------
+    bool
+        Rows that are zero have no direction.
+    """
+    return head.rows - head.zero_rows > head.effective_width
+
+
+def regime(effective: float, cv: float, *, crowded: bool = True) -> str:
     """Name the regime of the toy model that a head is like.
 
     Parameters
     ----------
     effective, cv : float
         As for :func:`regime_words`.
+    crowded : bool
+        As for :func:`regime_words`.
 
     Returns
     -------
     str
-        ``strong``, ``weak``, or what the two measures say where they differ.
+        ``none``, ``strong``, ``weak``, or what the two measures say where they differ.
     """
+    if not crowded:
+        return NONE
     by_overlap, by_norms = effective < STRONG_OVERLAP, cv < STRONG_CV
     if by_norms:
         return STRONG if by_overlap else CROWDED
     return UNEVEN if by_overlap else WEAK
 
 
-def regime_words(effective: float, cv: float) -> str:
+def regime_words(effective: float, cv: float, *, crowded: bool = True) -> str:
     """Compare a head with toy models of strong and weak superposition, by overlap and by norms.
 
     Parameters
     ----------
     effective : float
-        Effective overlap times the width.
+        Effective overlap times the dimensions that the effective rows have.
     cv : float
         Coefficient of variation of the norms of the effective rows.
+    crowded : bool
+        Whether there are more directions than dimensions.
 
     Returns
     -------
     str
         A sentence with the toy model's values.
     """
+    if not crowded:
+        return "There is no superposition to judge: the head has no more directions than dimensions."
     spread = f"the norms vary by {rounded(cv, 0.01)} of their mean"
     verdict = {
         STRONG: f"Strong superposition by overlap and by norms: {spread}",

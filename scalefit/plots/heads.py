@@ -74,6 +74,7 @@ def overlaps(
     heads: Sequence[HeadMeasurement] = (),
     *,
     published: pd.DataFrame | None = None,
+    own: pd.DataFrame | None = None,
     column: str = "overlap_ms",
     ax: Axes | None = None,
 ) -> Axes:
@@ -84,8 +85,10 @@ def overlaps(
     heads : sequence of HeadMeasurement
         Drawn as arrows from the raw to the effective overlap.
     published : DataFrame, optional
-        Points with columns ``width``, an overlap and perhaps ``family`` and ``vocab``, drawn hollow, a marker for each
-        family.
+        Points with columns ``width``, an overlap and perhaps ``family`` and ``rows`` or ``vocab``, drawn hollow, a
+        marker for each family.
+    own : DataFrame, optional
+        Points of the reader's own heads, drawn as ``heads`` are; without arrows unless both overlaps are there.
     column : str
         The column of their overlap.
     ax : Axes, optional
@@ -103,21 +106,35 @@ def overlaps(
     """
     points = [(float(one.width), value) for one in heads for value in (one.overlap_ms, one.overlap_ms_effective)]
     sizes = [one.rows for one in heads]
+    arrows = [(one.width, one.overlap_ms, one.overlap_ms_effective) for one in heads]
+    lone: list[tuple[float, float]] = []
+    if own is not None:
+        both = "overlap_ms" in own and "overlap_ms_effective" in own
+        columns = ["width", "overlap_ms", "overlap_ms_effective"] if both else ["width", column]
+        rows = own[columns].apply(pd.to_numeric, errors="coerce").dropna().to_numpy(float).tolist()
+        if both:
+            arrows += [(m, raw, effective) for m, raw, effective in rows]
+        else:
+            lone = [(m, value) for m, value in rows]
+        points += [(m, value) for m, *found in rows for value in found]
+        sizes = sizes or _sizes(own)
     if published is not None:
         points += [(float(m), float(value)) for m, value in published[["width", column]].itertuples(index=False)]
-        sizes = sizes or [int(one) for one in published["vocab"]] if "vocab" in published else sizes
+        sizes = sizes or _sizes(published)
     if not points:
         raise DataError("there is no overlap to draw; give measured heads or published points")
     ax = new_axes(ax, width=125.0 if published is None else FULL_WIDTH, height=80.0)
     keys = [] if published is None else _published(ax, published, column)
-    for one in heads:
+    for m, value in lone:
+        ax.plot(m, value, marker="o", color=BLUE, markersize=3.6, zorder=4)
+    for m, raw, effective in arrows:
         ax.annotate(
-            "", (one.width, one.overlap_ms_effective), (one.width, one.overlap_ms), zorder=3,
+            "", (m, effective), (m, raw), zorder=3,
             arrowprops={"arrowstyle": "-|>", "color": BLUE, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 2.2,
                         "mutation_scale": 6},
         )  # fmt: skip
-        ax.plot(one.width, one.overlap_ms, marker="o", color="white", markeredgecolor=BLUE, markersize=3.6, zorder=4)
-        ax.plot(one.width, one.overlap_ms_effective, marker="o", color=BLUE, markersize=3.6, zorder=4)
+        ax.plot(m, raw, marker="o", color="white", markeredgecolor=BLUE, markersize=3.6, zorder=4)
+        ax.plot(m, effective, marker="o", color=BLUE, markersize=3.6, zorder=4)
     widths, values = np.array(points).T
     line = np.geomspace(widths.min() / _REACH, widths.max() * _REACH, 80)
     ax.plot(line, 1 / line, color=RED, linewidth=1.0, linestyle=_DASHED, zorder=1)
@@ -128,7 +145,7 @@ def overlaps(
         inside = line[line < n / 2]  # beyond, the bound falls to 0 and says nothing
         ax.plot(inside, (n - inside) / (inside * (n - 1)), color=RED, linewidth=1.0, zorder=1)
         words += f", and the Welch bound of {exact(n)} rows"
-    if heads:
+    if arrows:
         words += "; arrows: raw to effective"
     log_axis(ax.xaxis, line)
     log_axis(ax.yaxis, shown)
@@ -137,6 +154,12 @@ def overlaps(
     ax.set_ylabel("mean squared overlap")
     write_key(ax, "width $m$ of the head", words)
     return ax
+
+
+def _sizes(table: pd.DataFrame) -> list[int]:
+    """Return the rows of each head, as they were measured where that is known; empty without."""
+    size = next((one for one in ("rows", "vocab") if one in table), None)
+    return [] if size is None else [int(one) for one in table[size]]
 
 
 def _published(ax: Axes, table: pd.DataFrame, column: str) -> list[Line2D]:

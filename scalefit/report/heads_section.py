@@ -11,7 +11,7 @@ from scalefit.data.datasets import load_dataset
 from scalefit.escape import literal
 from scalefit.models import HeadMeasurement
 from scalefit.models.theory import FAMILY, Superposition
-from scalefit.models.words import regime
+from scalefit.models.words import is_superposed, regime
 from scalefit.numbers import exact, fixed, plus_minus, rounded
 from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
@@ -64,11 +64,14 @@ def _overlaps(found: HeadsResult) -> Block:
             "raw overlap (hollow) to the effective one (filled), without all that no prediction depends on. "
             "Hollow grey: raw overlaps as published. "
         )
+    elif test.name != PUBLISHED:
+        ax = overlaps(own=test.rows, column=test.overlap)
+        caption = "Mean squared overlap of the rows of output heads against their width. "
     else:
         ax = overlaps(published=test.rows, column=test.overlap)
         caption = "Mean squared overlap of the rows of output heads against their width, raw, as published. "
     caption += "Red: random directions (dashed), and the Welch bound, below which no directions can be."
-    times = test.rows[test.overlap] * test.rows["width"]
+    times = test.rows[test.overlap] * test.rows[test.dimension]
     alt = f"{len(times)} heads, {rounded(times.min(), 0.1)} to {rounded(times.max(), 1.0)} times above the line of 1/m."
     return picture(drawing(ax, caption, alt))
 
@@ -89,13 +92,20 @@ def _norms(heads: Sequence[HeadMeasurement]) -> Block:
 def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     """Return one row per head."""
     times = [
-        align_decimals([rounded(getattr(one, name) * one.width, 0.1) for one in heads])
-        for name in ("overlap_ms", "overlap_ms_centred", "overlap_ms_effective")
+        align_decimals([rounded(getattr(one, name) * getattr(one, width), 0.1) for one in heads])
+        for name, width in (
+            ("overlap_ms", "width"),
+            ("overlap_ms_centred", "width"),
+            ("overlap_ms_effective", "effective_width"),
+        )
     ]
     rows = [
         [
             literal(one.run), str(one.width), raw, centred, effective, rounded(one.participation_ratio, 1.0),
-            fixed(one.norm_cv_effective, 2), regime(one.overlap_ms_effective * one.width, one.norm_cv_effective),
+            fixed(one.norm_cv_effective, 2),
+            regime(
+                one.overlap_ms_effective * one.effective_width, one.norm_cv_effective, crowded=is_superposed(one)
+            ),
         ]
         for one, raw, centred, effective in zip(heads, *times, strict=True)
     ]  # fmt: skip
