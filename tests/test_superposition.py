@@ -206,6 +206,14 @@ def test_effective_rows_under_a_layer_norm_are_random_in_one_dimension_less(tmp_
     assert float(times) == pytest.approx(1, abs=0.01)
 
 
+def test_a_large_error_of_logs_is_a_factor() -> None:
+    test = superposition("llm_heads", "llm_families").losses
+    assert test is not None
+    large = test._replace(overlap_error=np.linspace(3.0, 3.2, len(test.models)))
+    assert "by a factor of 22 on average" in large.verdict
+    assert "%" in large.verdict
+
+
 # A vector added to every row
 
 

@@ -98,9 +98,7 @@ class LossTest(NamedTuple):
     def verdict(self) -> str:
         """Which law predicts left-out models better, in a sentence."""
         gap, error = self.difference
-        by_overlap, by_width = (
-            f"{rounded(100 * float(one.mean()), 0.1)}%" for one in (self.overlap_error, self.width_error)
-        )
+        by_overlap, by_width = (_missed(float(one.mean())) for one in (self.overlap_error, self.width_error))
         text = f"Each of {len(self.models)} models left out, the loss is missed by {by_overlap} on average "
         text += f"by the law in the overlap and by {by_width} by the law in the width"
         if abs(gap) < SURE * error:
@@ -219,6 +217,11 @@ class Superposition:
                 "partial": None if losses.partial is None else losses.partial._asdict(),
             },
         }
+
+
+def _missed(error: float) -> str:
+    """Print an error of the log loss: in percent while that is nearly the same, and else as a factor."""
+    return f"{rounded(100 * error, 0.1)}%" if error <= 0.5 else f"a factor of {two_digits(math.exp(error))}"
 
 
 def _times(times: pd.Series[float]) -> str:
