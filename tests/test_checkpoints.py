@@ -62,7 +62,7 @@ def test_a_folder_of_checkpoints_becomes_an_exponent_and_a_verdict(run: Run, tin
     assert test["heads"] == 12
     assert test["overlap"] == "overlap_ms_effective"
     assert 0.2 < test["slope"]["estimate"]["a"] < 1.1
-    assert test["verdict"][0].startswith("Overlap falls as width to the power of")
+    assert test["verdict"][0].startswith("Overlap falls as effective width to the power of")
     assert any(sentence.startswith("Each of 12 models left out, the loss is missed by") for sentence in test["verdict"])
     assert {one["run"] for one in test["losses"]["left_out"]} == set(losses["run"])
 

@@ -103,6 +103,8 @@ def shift_head(
 ) -> None:
     """Copy a model and add one vector to every row of its head: raw overlap moves, no prediction does.
 
+    A model with soft-capped logits is refused, because its predictions would move.
+
     Example: scalefit shift-head pythia-70m --out shifted; then scalefit heads and scalefit losses of both
     """
     from scalefit.models.shift import shift_head as shift
