@@ -83,7 +83,7 @@ def refit(
     LawError, DataError
         When the law or the rows cannot be used.
     TypeError
-        For a change that is no option of this engine.
+        For a change that is not an option of this engine.
 
     Examples
     --------

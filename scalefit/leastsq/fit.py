@@ -76,7 +76,7 @@ def fit(
     LawError, DataError
         When the law or the table cannot be used; nothing was computed.
     TypeError
-        For a keyword that is no option.
+        For a keyword that is not an option.
     FitFailed
         When no point meets the stopping rule and ``throw`` is True; carries the fit.
 

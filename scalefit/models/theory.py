@@ -34,6 +34,7 @@ Source = str | os.PathLike[str] | pd.DataFrame
 Progress = Callable[[str, int, int], None]
 
 EFFECTIVE, RAW = "overlap_ms_effective", "overlap_ms"
+OF_EFFECTIVE_ROWS = (EFFECTIVE, "overlap_ms_effective_weighted")  # columns that are measured on effective rows
 FAMILY: Final = "family"
 RUN: Final = "run"
 NORM: Final = "final_norm"
@@ -318,7 +319,7 @@ def superposition(
     frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in given]).frame.copy()
     frame = frame.drop(columns=EFFECTIVE_WIDTH, errors="ignore")
     dimension = "width"
-    if column.startswith(EFFECTIVE) and NORM in frame and (frame[NORM] == "LayerNorm").any():
+    if column in OF_EFFECTIVE_ROWS and NORM in frame and (frame[NORM] == "LayerNorm").any():
         dimension = EFFECTIVE_WIDTH
         frame[dimension] = frame["width"] - (frame[NORM] == "LayerNorm")
     by = _several(frame, FAMILY)

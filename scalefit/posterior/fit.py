@@ -88,7 +88,7 @@ def bayes(
     LawError, DataError
         When law, table or priors cannot be used; nothing was computed.
     TypeError
-        For a keyword that is no option.
+        For a keyword that is not an option.
     MissingExtra
         When the full path is asked for and PyMC is not installed.
     FitFailed

@@ -200,10 +200,7 @@ def command(spec: FitSpec) -> str:
 
 def command_line(engine: Engine, data: str, law: str, options: Sequence[Options]) -> str:
     """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
-    words = [
-        word if word.startswith("--") else shlex.quote(word)
-        for word in option_words(engine.parts, engine.write(options))
-    ]
+    words = [shlex.quote(word) for word in option_words(engine.parts, engine.write(options))]
     return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"', *words])
 
 

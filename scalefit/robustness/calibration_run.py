@@ -77,7 +77,7 @@ def calibrate(
     LawError, DataError
         When law, table or options cannot be used; nothing was computed.
     TypeError
-        For a keyword that is no option.
+        For a keyword that is not an option.
     FitFailed
         When the posterior that truths are to come from cannot be sampled.
     Interrupted

@@ -75,7 +75,7 @@ def sensitivity(
     LawError, DataError
         When the base cannot be used; nothing was computed.
     TypeError
-        For a keyword that is no option.
+        For a keyword that is not an option.
     Interrupted
         On Ctrl-C; finished rows are kept in the folder.
     """
