@@ -32,6 +32,7 @@ HOUSE = {
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression numbers"),
     "solver": (1, ""),
+    "closed": (1, "solver"),
     "data": (1, ""),
     "options": (1, "data"),
     "problem": (1, "solver"),

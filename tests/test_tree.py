@@ -27,6 +27,7 @@ from scalefit.law.tree import (
     parameters_of,
     power,
     sigmoid,
+    softplus,
     substitute,
 )
 
@@ -45,6 +46,7 @@ LAWS = {
     "broken": multiply(A, power(X, negate(B)), power(add(ONE, power(over(X, K), over(ONE, E))), negate(E))),
     "sigmoid": add(E, multiply(A, sigmoid(negate(multiply(K, add(X, negate(B))))))),
     "repeats": multiply(minimum(X, multiply(A, Y)), add(ONE, negate(exp(negate(over(maximum(X, B), K)))))),
+    "soft": softplus(add(multiply(A, X), negate(B))),
     "nested": exp(multiply(negate(A), power(log(add(X, E)), B))),
 }
 COLUMNS = {"x": np.array([1.5, 2.0, 7.0]), "y": np.array([2.5, 3.0, 1.5])}
@@ -141,6 +143,8 @@ def test_minimum_is_differentiated_piece_by_piece() -> None:
 
 
 def test_sigmoid_keeps_its_digits_in_both_tails() -> None:
+    soft = evaluate(softplus(A), {}, {"A": np.array([-40.0, 0.0, 800.0])})
+    np.testing.assert_allclose(soft, [np.exp(-40.0), np.log(2), 800.0], rtol=1e-15)
     tails = evaluate(sigmoid(A), {}, {"A": np.array([-800.0, -40.0, 0.0, 800.0])})
     np.testing.assert_allclose(tails, [0.0, np.exp(-40.0), 0.5, 1.0], rtol=1e-15)
 

@@ -41,6 +41,7 @@ __all__ = [
     "power",
     "rebuild",
     "sigmoid",
+    "softplus",
     "substitute",
     "topological",
 ]
@@ -48,7 +49,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Kind = Literal[
     "number", "column", "parameter", "add", "multiply", "power", "exp", "log", "minimum", "maximum", "sigmoid",
-    "finite_log", "choose",
+    "softplus", "finite_log", "choose",
 ]  # fmt: skip
 
 LEAST_LOG: Final = -745.0  # below the log of the smallest positive float
@@ -61,7 +62,7 @@ class Node:
     Parameters
     ----------
     kind : Kind
-        What it does. ``finite_log`` and ``choose`` stand only in derivatives.
+        What it does. ``softplus``, ``finite_log`` and ``choose`` stand only in derivatives and rewritten laws.
     arguments : tuple of Node
         What it is applied to; ``add`` and ``multiply`` have two or more, in the order written.
     value : float
@@ -265,6 +266,11 @@ def sigmoid(argument: Node) -> Node:
     return _node("sigmoid", (argument,))
 
 
+def softplus(argument: Node) -> Node:
+    """Return ``log(1 + exp(x))``, which does not overflow."""
+    return _node("softplus", (argument,))
+
+
 def choose(left: Node, right: Node, then: Node, otherwise: Node) -> Node:
     """Return ``then`` where ``left <= right``, else ``otherwise``: the derivative of a minimum."""
     return then if then is otherwise else _node("choose", (left, right, then, otherwise))
@@ -272,7 +278,7 @@ def choose(left: Node, right: Node, then: Node, otherwise: Node) -> Node:
 
 _BUILDERS: Final[Mapping[Kind, Callable[..., Node]]] = {
     "add": add, "multiply": multiply, "power": power, "exp": exp, "log": log, "minimum": minimum,
-    "maximum": maximum, "sigmoid": sigmoid, "finite_log": finite_log, "choose": choose,
+    "maximum": maximum, "sigmoid": sigmoid, "softplus": softplus, "finite_log": finite_log, "choose": choose,
 }  # fmt: skip
 
 
@@ -395,6 +401,8 @@ def _slope(node: Node, inner: list[Node]) -> Node:
             return choose(arguments[1], arguments[0], *inner)
         case "sigmoid":
             return multiply(node, sigmoid(negate(arguments[0])), inner[0])
+        case "softplus":
+            return multiply(sigmoid(arguments[0]), inner[0])
         case "choose":
             return choose(arguments[0], arguments[1], inner[2], inner[3])
     raise AssertionError(node.kind)
@@ -531,6 +539,10 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, 1.0, small) / (1.0 + small))
 
 
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))))
+
+
 def _finite_log(x: Array) -> Array:
     return np.asarray(np.maximum(np.log(x), LEAST_LOG))
 
@@ -541,7 +553,7 @@ def _choose(left: Array, right: Array, then: Array, otherwise: Array) -> Array:
 
 _OPERATIONS: Final[Mapping[Kind, Callable[..., Array]]] = {
     "add": _sum, "multiply": _product, "power": np.power, "exp": np.exp, "log": np.log, "minimum": np.minimum,
-    "maximum": np.maximum, "sigmoid": _sigmoid, "finite_log": _finite_log, "choose": _choose,
+    "maximum": np.maximum, "sigmoid": _sigmoid, "softplus": _softplus, "finite_log": _finite_log, "choose": _choose,
 }  # fmt: skip
 _POWERS: Final[Mapping[float, Callable[..., Array]]] = {
     -1.0: lambda base, _: np.reciprocal(base),
