@@ -116,6 +116,29 @@ class Problem:
         """Printed names of the parameters."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @property
+    def weight(self) -> Array:
+        """Row weights in the order of the design, shape (n,)."""
+        return self.design.rows.weight
+
+    @property
+    def lowest(self) -> Array:
+        """Lower bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[0])
+
+    @property
+    def highest(self) -> Array:
+        """Upper bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[1])
+
+    def to_natural(self, theta: Array) -> Array:
+        """Return vectors in the units of the law from those of the solver, shape (..., P)."""
+        return self.design.to_natural(theta)
+
+    def from_natural(self, natural: Array) -> Array:
+        """Return what :meth:`to_natural` undoes, shape (..., P)."""
+        return self.design.from_natural(natural)
+
 
 def build_problem(
     law: Law,

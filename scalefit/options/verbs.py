@@ -211,11 +211,11 @@ class Rows(Options):
         """
         from scalefit.data.rows import select_rows
         from scalefit.data.tables import Table, read_table
-        from scalefit.law.general import GeneralLaw
+        from scalefit.law.general import GeneralLaw, needs_of
 
-        needs: dict[str, str] = {}
-        if isinstance(law, GeneralLaw):
-            needs = law.required | ({law.response: "any"} if space == "linear" else {})
+        needs = needs_of(law)
+        if isinstance(law, GeneralLaw) and space == "linear":
+            needs = needs | {law.response: "any"}
         table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
