@@ -19,11 +19,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
 
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
-from scalefit.law.additive import PRESETS, Coef, Law, pointed_at
+from scalefit.law.additive import Coef, Law, Term, pointed_at
 from scalefit.law.presets import LAWS
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
@@ -184,11 +183,21 @@ class GeneralLaw:
         return lower > 0 or (lower == 0 and upper == math.inf and name not in self._summands)
 
     @cached_property
-    def exponents(self) -> frozenset[str]:
-        """Parameters that occur in exponents of powers and nowhere else."""
+    def exponents(self) -> tuple[Coef, ...]:
+        """The parameters that occur in exponents of powers and nowhere else."""
         powers = [node for node in tree.topological(self.body) if node.kind == "power"]
         inside = set(tree.parameters_of(*(node.arguments[1] for node in powers)))
-        return frozenset(name for name in inside if not _occurs_below(self.body, name))
+        return tuple(one for one in self.parameters if one.name in inside and not _occurs_below(self.body, one.name))
+
+    @property
+    def floor(self) -> None:
+        """Nothing: what is left when everything else has vanished cannot be read from a law of any form."""
+        return
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Nothing: the law is no sum of powers of single columns."""
+        return ()
 
     @cached_property
     def _summands(self) -> frozenset[str]:
@@ -501,7 +510,10 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
         return Law.parse(text)
     except LawError:
         law = _Parser(text).law()
-    plain = additive_text(law)
+    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
+        return law  # bounds that a sum of power terms does not have
+    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+    plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
     return law if plain is None else Law.parse(plain)
 
 

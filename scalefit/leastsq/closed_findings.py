@@ -134,9 +134,7 @@ def _bounds(problem: ClosedProblem, point: Array) -> Generator[Finding, None, se
     return found
 
 
-def _idle(
-    problem: ClosedProblem, shape: Curvature, at_bound: set[int]
-) -> Generator[Finding, None, set[int]]:
+def _idle(problem: ClosedProblem, shape: Curvature, at_bound: set[int]) -> Generator[Finding, None, set[int]]:
     """Parameters on which no prediction depends."""
     reach = np.abs(shape.jacobian).max(axis=0)
     scale = max(float(reach.max()), 1e-300)
@@ -155,7 +153,7 @@ def _idle(
 
 
 def _flat(problem: ClosedProblem, shape: Curvature, gone: set[int]) -> Iterator[Finding]:
-    """A combination of parameters along which the scaled Hessian is singular."""
+    """Name a combination of parameters along which the scaled Hessian is singular."""
     free = [i for i in np.flatnonzero(shape.free) if i not in gone]
     jacobian = np.sqrt(problem.weight)[:, None] * shape.jacobian[:, free]
     size = np.sqrt((jacobian**2).sum(axis=0))
@@ -206,9 +204,7 @@ def _shown(parameter: Parameter, value: float) -> str:
     return rounded(float(np.exp(value)) if parameter.is_log else float(value), digits=3)
 
 
-def _widths(
-    problem: ClosedProblem, point: Array, spread: Uncertainty, known: set[int], seed: int
-) -> Iterator[Finding]:
+def _widths(problem: ClosedProblem, point: Array, spread: Uncertainty, known: set[int], seed: int) -> Iterator[Finding]:
     """Parameters whose interval leaves them open, whatever the optimum looks like."""
     draws = spread.draws
     if spread.withheld or (draws is None and not np.isfinite(spread.covariance).all()):
@@ -226,7 +222,7 @@ def _widths(
     for i, parameter in enumerate(problem.parameters):
         if i in known or not parameter.is_log:
             continue
-        if parameter.coef.name in problem.law.exponents:
+        if parameter.coef in problem.law.exponents:
             lo, hi = np.exp(np.quantile(draws[:, i], [0.025, 0.975]))
             if hi - lo > WIDEST:
                 wide.append((parameter, f"{parameter.name} [{two_digits(lo)}, {two_digits(hi)}]"))
