@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem
+from scalefit.leastsq.closed import AnyProblem
+from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
 from scalefit.numbers import exact, fixed, percent, rounded, to_digits
-from scalefit.problem import Parameter, Problem
+from scalefit.problem import Parameter
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.solver.curvature import Curvature
@@ -49,7 +52,7 @@ class FitState(NamedTuple):
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or ClosedProblem
         The problem.
     optima : tuple of Minimum
         Local optima, best first.
@@ -63,15 +66,18 @@ class FitState(NamedTuple):
         The rows used, with all columns of the table, in its order.
     cluster : str or None
         The column of clusters.
+    seed : int
+        Seed of the fit.
     """
 
-    problem: Problem
+    problem: AnyProblem
     optima: tuple[Minimum, ...]
     point: Array
     shape: Curvature
     spread: Uncertainty
     frame: pd.DataFrame
     cluster: str | None = None
+    seed: int = 0
 
     @property
     def residuals(self) -> Array:
@@ -81,7 +87,7 @@ class FitState(NamedTuple):
     @property
     def weights(self) -> Array:
         """Row weights in the order of the frame, shape (n,)."""
-        return self.in_table(self.problem.design.rows.weight)
+        return self.in_table(self.problem.weight)
 
     def in_table(self, values: Array) -> Array:
         """Bring values of the sorted rows into the order of the frame."""
@@ -107,6 +113,8 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
     tuple of Finding
         What breaks the result first, then warnings, then notes.
     """
+    if isinstance(evidence.problem, ClosedProblem):
+        return _ordered([*_of_closed(evidence, evidence.problem)])
     rules = (
         _convergence,
         _numbers,
@@ -133,6 +141,18 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
         for text in evidence.problem.remarks
     ]
     findings += _starts(evidence, findings)
+    return _ordered(findings)
+
+
+def _of_closed(evidence: FitState, problem: ClosedProblem) -> Iterator[Finding]:
+    """Run the rules for a law of any form: its own, and those that do not look at terms."""
+    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.spread, evidence.seed)
+    for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters):
+        yield from rule(evidence)
+
+
+def _ordered(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Put what breaks the result first, then warnings, then notes."""
     order = {NOT_CONVERGED: 0, NOT_IDENTIFIED: 1, "warning": 2, "note": 3}
     return tuple(sorted(findings, key=lambda finding: order[finding.severity]))
 
@@ -543,7 +563,7 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
     if problem.n_cluster < problem.n_rows:
         yield Finding("dependent_rows", "note", f"{times}: rows of one cluster share their error.", about)
         return
-    influence = row_influence(evidence.shape, problem.design.rows.weight, worst)
+    influence = row_influence(evidence.shape, problem.weight, worst)
     order = np.argsort(-influence)[:5]
     carried = float(influence[order].sum())
     rows = evidence.rows(order) if carried > HALF else ()
