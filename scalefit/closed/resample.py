@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.closed.descent import Ends, Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign
@@ -28,7 +29,7 @@ WIDER: Final = 30.0  # times delta: where a stalled Huber refit begins anew
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mixed(z: np.typing.NDArray[np.uint64]) -> np.typing.NDArray[np.uint64]:
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Output function of splitmix64 (Steele, Lea, Flood 2014), as in the compiled solver."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -39,7 +40,7 @@ def replicate_counts(resampling: Resampling, replicate: int) -> Array:
     """Return how often each cluster enters a replicate, shape (n_cluster,); it depends on seed and number alone."""
     n = resampling.n_cluster
     if resampling.kind == DELETE_ONE:
-        return (np.arange(n) != replicate).astype(float)
+        return np.asarray(np.arange(n) != replicate, dtype=float)
     counts = np.zeros(n)
     with np.errstate(over="ignore"):
         seed = _mixed(np.array([resampling.seed], dtype=np.uint64) + _GOLDEN)
@@ -99,11 +100,11 @@ def _refit(misfit: Misfit, starts: Array, weight: Array, delta: float) -> Ends:
         wide = descend(misfit, starts[late], delta=WIDER * delta, exact=True, limit=LONG, weight=weight[late])
         more = descend(misfit, wide.z, delta=delta, exact=True, limit=LONG, weight=weight[late])
         better = more.value <= ends.value[late]
-        _replace(ends, late[better], Ends(*(part[better] for part in more)))
+        _replace(ends, late[better], Ends(more.z[better], more.value[better], more.converged[better]))
     return ends
 
 
-def _replace(ends: Ends, which: np.typing.NDArray[np.int64], new: Ends) -> None:
+def _replace(ends: Ends, which: NDArray[np.int64], new: Ends) -> None:
     for part, values in zip(ends, new, strict=True):
         part[which] = values
 
