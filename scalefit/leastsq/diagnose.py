@@ -66,8 +66,8 @@ class FitState(NamedTuple):
         The rows used, with all columns of the table, in its order.
     cluster : str or None
         The column of clusters.
-    seed : int
-        Seed of the fit.
+    delta : float
+        Where Huber's loss turns linear; inf for least squares.
     """
 
     problem: AnyProblem
@@ -77,7 +77,7 @@ class FitState(NamedTuple):
     spread: Uncertainty
     frame: pd.DataFrame
     cluster: str | None = None
-    seed: int = 0
+    delta: float = np.inf
 
     @property
     def terms_problem(self) -> Problem:
@@ -153,7 +153,7 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
 
 def _of_closed(evidence: FitState, problem: ClosedProblem) -> Iterator[Finding]:
     """Run the rules for a law of any form: its own, and those that do not look at terms."""
-    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.spread, evidence.seed)
+    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.delta)
     for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters):
         yield from rule(evidence)
 

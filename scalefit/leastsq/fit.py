@@ -109,7 +109,7 @@ def fit(
         value=_reported(optima[0].value, how.loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster, how.seed)),
+        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster, how.threshold)),
         source=Source.of(table),
         rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=spread,
