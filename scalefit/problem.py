@@ -14,11 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import DataError, LawError
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.tree import evaluate
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
 from scalefit.numbers import as_input, exact, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
 
-__all__ = ["Parameter", "Problem", "build_problem", "label_codes", "label_texts", "predict_law", "rows_at"]
+__all__ = [
+    "Parameter",
+    "Problem",
+    "build_problem",
+    "canonical_order",
+    "cluster_codes",
+    "label_codes",
+    "label_texts",
+    "predict_law",
+    "rows_at",
+]
 
 Array = NDArray[np.float64]
 
@@ -37,8 +49,8 @@ class Parameter:
         The name in the law.
     level : tuple of str
         The level of its grouping columns; empty for one value.
-    kind : {"floor", "coefficient", "exponent"}
-        Its role.
+    kind : {"floor", "coefficient", "exponent", "positive", "real"}
+        Its role; in a law of any form only whether it is held as a logarithm, which it is where it is ``positive``.
     """
 
     coef: Coef
@@ -58,7 +70,7 @@ class Parameter:
     @property
     def is_log(self) -> bool:
         """Whether vectors hold the logarithm of this parameter."""
-        return self.kind == "coefficient"
+        return self.kind in ("coefficient", "positive")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +115,29 @@ class Problem:
     def names(self) -> tuple[str, ...]:
         """Printed names of the parameters."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def weight(self) -> Array:
+        """Row weights in the order of the design, shape (n,)."""
+        return self.design.rows.weight
+
+    @property
+    def lowest(self) -> Array:
+        """Lower bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[0])
+
+    @property
+    def highest(self) -> Array:
+        """Upper bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[1])
+
+    def to_natural(self, theta: Array) -> Array:
+        """Return vectors in the units of the law from those of the solver, shape (..., P)."""
+        return self.design.to_natural(theta)
+
+    def from_natural(self, natural: Array) -> Array:
+        """Return what :meth:`to_natural` undoes, shape (..., P)."""
+        return self.design.from_natural(natural)
 
 
 def build_problem(
@@ -149,7 +184,7 @@ def build_problem(
         )
     if not law.parameters:
         raise LawError(f"{law} has no free parameter, so there is nothing to fit; use predict instead")
-    order = _canonical_order(law, frame, cluster)
+    order = canonical_order(law, frame, cluster)
     data = frame.iloc[order]
     coder = _Coder(law, data)
     segmented = coder.segmented(weights)
@@ -161,23 +196,23 @@ def build_problem(
         )
     remarks = _check_columns(law, data)
     _check_levels(law, data, coder)
-    codes = _cluster_codes(data, cluster)
+    codes = cluster_codes(data, cluster)
     return Problem(
         law, coder.parameters, build_design(segmented, log_space=space == "log", free_sign=free_sign),
         order, codes, int(codes.max()) + 1, free_sign, tuple(remarks),
     )  # fmt: skip
 
 
-def predict_law(law: Law, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLike], frame: pd.DataFrame) -> Array:
+def predict_law(law: AnyLaw, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLike], frame: pd.DataFrame) -> Array:
     """Evaluate a law at given parameter values.
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     values : mapping of (str, tuple of str), or of str, to array, shape () or (R,)
         Values, or R draws, by coefficient and level, ``("E", ("OPT", "wikitext"))``, or by printed name; coefficients
-        as logs, which cannot overflow.
+        and positive parameters as logs, which cannot overflow.
     frame : DataFrame, shape (n, p)
         The law's columns.
 
@@ -192,26 +227,23 @@ def predict_law(law: Law, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLi
         When a row has a level for which there is no value.
     """
     known = {read_name(name): np.asarray(value, dtype=float) for name, value in values.items()}
-    coded: dict[tuple[str, ...], tuple[NDArray[np.int64], list[Level]]] = {}
+    at_rows = _AtRows(known, frame)
+    if isinstance(law, GeneralLaw):
+        natural = {}
+        for coef in law.parameters:
+            value = at_rows(coef)
+            with np.errstate(over="ignore"):
+                natural[coef.name] = np.exp(value) if law.is_log(coef.name) else value
+        columns = {name: frame[name].to_numpy(dtype=float) for name in law.variables}
+        predicted: Array = evaluate(law.body, columns, natural) + np.zeros(len(frame))
+        return predicted
 
     def lookup(value: Coef | Fraction | None, log: bool = False) -> Any:
         if value is None:
             return 0.0
         if isinstance(value, Fraction):
             return float(np.log(float(value))) if log else float(value)
-        if not value.groups:
-            return known[value.name, ()][..., None]
-        if value.groups not in coded:
-            coded[value.groups] = label_codes(frame, value.groups)
-        codes, levels = coded[value.groups]
-        unseen = [i for i, level in enumerate(levels) if (value.name, level) not in known]
-        if unseen:
-            row = int(np.isin(codes, unseen).argmax())
-            name = printed_name(value.name, levels[codes[row]])
-            raise DataError(
-                f"row {frame.index[row]}: the fit has no {name}; it can predict only levels that it has seen"
-            )
-        return np.stack([known[value.name, level] for level in levels], axis=-1)[..., codes]
+        return at_rows(value)
 
     total: Array = np.zeros(len(frame)) + lookup(law.floor)
     for term in law.terms:
@@ -221,6 +253,32 @@ def predict_law(law: Law, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLi
         with np.errstate(over="ignore"):  # a term beyond the largest float is infinite, and so is the prediction
             total = total + np.exp(size)
     return total
+
+
+class _AtRows:
+    """Gives every row the value of a parameter at its level."""
+
+    def __init__(self, known: Mapping[Key, Array], frame: pd.DataFrame) -> None:
+        self.known, self.frame = known, frame
+        self.coded: dict[tuple[str, ...], tuple[NDArray[np.int64], list[Level]]] = {}
+
+    def __call__(self, value: Coef) -> Array:
+        """Return values of shape (1,), (R, 1), (n,) or (R, n)."""
+        known, frame = self.known, self.frame
+        if not value.groups:
+            return known[value.name, ()][..., None]
+        if value.groups not in self.coded:
+            self.coded[value.groups] = label_codes(frame, value.groups)
+        codes, levels = self.coded[value.groups]
+        unseen = [i for i, level in enumerate(levels) if (value.name, level) not in known]
+        if unseen:
+            row = int(np.isin(codes, unseen).argmax())
+            name = printed_name(value.name, levels[codes[row]])
+            raise DataError(
+                f"row {frame.index[row]}: the fit has no {name}; it can predict only levels that it has seen"
+            )
+        at_rows: Array = np.stack([known[value.name, level] for level in levels], axis=-1)[..., codes]
+        return at_rows
 
 
 def label_texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
@@ -317,7 +375,7 @@ def rows_at(frame: pd.DataFrame, columns: Sequence[str], level: Level) -> NDArra
     return mask
 
 
-def _canonical_order(law: Law, frame: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+def canonical_order(law: AnyLaw, frame: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
     """Sort by groups, then by value: sums and resamples then do not depend on the order of the table."""
     keys: list[Array | NDArray[np.int64]] = [frame[name].to_numpy(float) for name in (law.response, *law.variables)]
     if cluster:  # rows of one segment must stay together, so the cluster sorts inside it
@@ -345,7 +403,8 @@ def _lexsorted(keys: Sequence[Array | NDArray[np.int64]]) -> NDArray[np.int64]:
     return order
 
 
-def _cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+def cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+    """Give every row the number of its cluster, shape (n,); its own number where there is no column of clusters."""
     if cluster is None:
         return np.arange(len(data), dtype=np.int64)
     codes, levels = label_codes(data, (cluster,))

@@ -6,6 +6,7 @@ import math
 
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
+from scalefit.law.general import GeneralLaw
 from scalefit.names import printed_name
 from scalefit.numbers import (
     exact,
@@ -84,7 +85,8 @@ def fit_text(fit: Fit) -> str:
     first, *others = _findings(fit)
     lines = [
         f"{fit.status}: {first}",
-        f"  law        {fit.law}",
+        f"  law        {fit.law.written if isinstance(fit.law, GeneralLaw) else fit.law}",
+        *_assumed_lines(fit),
         f"  data       {source.name}, {exact(fit.n_rows)} of {exact(source.rows_read)} rows"
         + (dropped and f" ({dropped})"),
         f"  objective  {rounded(fit.value, digits=12)} ({fit.objective})",
@@ -94,6 +96,15 @@ def fit_text(fit: Fit) -> str:
         *_parameter_lines(fit),
     ]
     return "\n".join([*lines, *(f"  {one}" for one in others)])
+
+
+def _assumed_lines(fit: Fit) -> list[str]:
+    """Say which bounds of a law of any form were assumed."""
+    assumed = fit.law.assumed if isinstance(fit.law, GeneralLaw) else ()
+    if not assumed:
+        return []
+    listed = ", ".join(map(str, assumed))
+    return [f"  assumed    {listed} (declare others behind the law: with {assumed[0].name} free)"]
 
 
 def _findings(fit: Fit) -> list[str]:

@@ -19,7 +19,7 @@ from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw
 from scalefit.numbers import as_input, exact, rounded
 
 __all__ = ["select_rows", "used_columns"]
@@ -42,6 +42,7 @@ def select_rows(
     ties: str = "drop",
     weights: str | None = None,
     can_drop: bool = True,
+    needs: Mapping[str, str] | None = None,
 ) -> Table:
     """Keep the rows that a fit is to use.
 
@@ -75,6 +76,8 @@ def select_rows(
         A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
     can_drop : bool
         Whether the caller has the options ``where`` and ``drop_invalid``, so that messages may name them.
+    needs : mapping, optional
+        Numeric columns that need not be positive, to ``nonnegative`` or ``any``, for finite numbers of any sign.
 
     Returns
     -------
@@ -104,7 +107,9 @@ def select_rows(
         kept = condition.mask(frame, unread)
         table = _keep_where(table, condition, kept)
     _refuse_unread(unread, (*positive, *extra), kept, can_drop=can_drop)
-    table = _check_values(table, positive, named, weights, drop_invalid=drop_invalid, can_drop=can_drop)
+    table = _check_values(
+        table, positive, named, weights, drop_invalid=drop_invalid, can_drop=can_drop, needs=needs or {}
+    )  # fmt: skip
     if weights is not None:
         table = _drop_weightless(table, weights)
     if drop_highest_loss:
@@ -165,20 +170,30 @@ def _check_values(
     *,
     drop_invalid: bool,
     can_drop: bool,
+    needs: Mapping[str, str],
 ) -> Table:
     """Find invalid values, the first in each row; refuse them or drop their rows, counted by reason."""
     found: dict[int, tuple[str, str]] = {}
     for name in positive:
-        _find_bad(table.frame, name, found, zero_allowed=False)
-    if weights is not None and weights not in positive:
-        _find_bad(table.frame, weights, found, zero_allowed=True)
+        _find_bad(table.frame, name, found, needs.get(name, "positive"))
+    if weights is not None:
+        _find_bad(table.frame, weights, found, "nonnegative")
     for name in labels:
         for place in np.flatnonzero(table.frame[name].isna().to_numpy()):
             found.setdefault(int(place), (name, "missing"))
     if not found:
         return table
     if not drop_invalid:
-        raise DataError(_invalid_message(table, found, can_drop=can_drop))
+        below = {name for name, problem in found.values() if problem in ("negative", "zero")}
+        linear = needs and positive[0] in below and positive[0] not in needs
+        raise DataError(
+            _invalid_message(table, found, can_drop=can_drop)
+            + (
+                f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear."
+                if linear
+                else ""
+            )
+        )
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")
     counts: dict[str, int] = {}
@@ -190,10 +205,12 @@ def _check_values(
     return _keep(table, mask, *(Dropped("drop_invalid", rows, reason) for reason, rows in counts.items()))
 
 
-def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], *, zero_allowed: bool) -> None:
+def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], need: str) -> None:
     values = frame[name].to_numpy(dtype=np.float64)
-    problems = [("missing", np.isnan(values)), ("infinite", np.isinf(values)), ("negative", values < 0)]
-    if not zero_allowed:
+    problems = [("missing", np.isnan(values)), ("infinite", np.isinf(values))]
+    if need != "any":
+        problems.append(("negative", values < 0))
+    if need == "positive":
         problems.append(("zero", values == 0))
     for problem, mask in problems:
         for place in np.flatnonzero(mask):
@@ -287,14 +304,14 @@ def _remark_duplicates(table: Table, columns: list[str]) -> Table:
     return replace(table, remarks=(*table.remarks, remark))
 
 
-def used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:
+def used_columns(frame: pd.DataFrame, law: AnyLaw, weights: str | None, cluster: str | None) -> pd.DataFrame:
     """Keep the law's columns first, then any other label or number that residuals may be drawn against.
 
     Parameters
     ----------
     frame : DataFrame
         The rows used.
-    law : Law
+    law : Law or GeneralLaw
         The law.
     weights, cluster : str, optional
         Columns of row weights and of clusters.

@@ -25,26 +25,20 @@ from types import MappingProxyType
 
 from scalefit.errors import LawError, closest
 from scalefit.expression import parse_expression
+from scalefit.law.presets import LAWS
 from scalefit.numbers import as_input
 
-__all__ = ["PRESETS", "STEEPEST", "Coef", "Law", "Term", "format_value"]
+__all__ = ["PRESETS", "SMALLEST", "STEEPEST", "Coef", "Law", "Term", "format_value", "pointed_at"]
 
 SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an exponent
 SHOWN = 200  # characters of a long law to each side of a mistake
 
-PRESETS: Mapping[str, str] = MappingProxyType(
-    {
-        "chinchilla": "loss ~ E + A/params^alpha + B/tokens^beta",
-        "depth_width_params": ("loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_N/params^a_N + c_D/tokens^a_D"),
-        "family_width": "loss ~ E[family, eval_set] + A/width^alpha",
-        "params": "loss ~ E + A/params^alpha",
-        "tokens": "loss ~ E + B/tokens^beta",
-        "universal": "loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^(1/3)",
-        "width": "loss ~ E + A/width^alpha",
-        "width_depth": "loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_D/tokens^a_D",
-        "width_depth_fixed": "loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^a_D",
-    }
-)
+ADDITIVE = (
+    "chinchilla", "depth_width_params", "family_width", "gadre", "params", "tokens", "universal", "width",
+    "width_depth", "width_depth_fixed",
+)  # fmt: skip
+PRESETS: Mapping[str, str] = MappingProxyType({name: LAWS[name].law for name in ADDITIVE if name in LAWS})
+"""The presets of this class by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
 
 
 @dataclass(frozen=True)
@@ -407,6 +401,11 @@ class _LawParser:
             spot = max(self.text.rfind(spot), 0)
         elif isinstance(spot, ast.expr):
             spot = self.columns[min(spot.col_offset, len(self.columns) - 1)]
-        first = max(spot - SHOWN, 0) if len(self.text) > 2 * SHOWN else 0
-        shown = self.text if len(self.text) <= 2 * SHOWN else self.text[first : first + 2 * SHOWN]
-        return LawError(f"cannot read the law: {reason}\n  {shown}\n  {' ' * (spot - first)}^")
+        return pointed_at(reason, self.text, spot)
+
+
+def pointed_at(reason: str, text: str, spot: int) -> LawError:
+    """Return a refusal that shows a law, or the part of a long one, with a caret under the spot."""
+    first = max(spot - SHOWN, 0) if len(text) > 2 * SHOWN else 0
+    shown = text if len(text) <= 2 * SHOWN else text[first : first + 2 * SHOWN]
+    return LawError(f"cannot read the law: {reason}\n  {shown}\n  {' ' * (spot - first)}^")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from html import unescape
@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import Final
 
 from scalefit.escape import markup, typst_string
-from scalefit.law.additive import Coef, Law, Term, format_value
+from scalefit.law.additive import Coef, Term, format_value
+from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.syntax import ATOM, NEGATIVE, Binary, Call, Expression, Name, Negative, Number, binds_of
 
 __all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
 
@@ -40,6 +42,13 @@ class _Markup:
     comma: str = ", "
     plus: str = " + "
     equals: str = " = "
+    minus: str = " - "
+    negative: str = "-{}"
+    dot: str = "{} {}"
+    inside: str = "({})"
+    row: str = "{}"  # one element where the language needs one
+    root: str = "sqrt({})"
+    then: str = ", "
 
     def symbol(self, name: str) -> str:
         head, _, tail = name.partition("_")
@@ -65,10 +74,52 @@ class _Markup:
         template = self.times if term.grows else self.ratio
         return template.format(self.coef(term.coefficient), base)
 
-    def law(self, law: Law) -> str:
+    def law(self, law: AnyLaw) -> str:
+        if isinstance(law, GeneralLaw):
+            return self.general(law)
         parts = [] if law.floor is None else [self.coef(law.floor)]
         parts += [self.term(term) for term in law.terms]
         return f"{self.column(law.response)}{self.equals}{self.plus.join(parts)}"
+
+    def general(self, law: GeneralLaw) -> str:
+        """Write the law, then the parts and the values and ties of its parameters as further equations."""
+        parts = {name for name, _ in law.parts}
+        columns = {name for name in law.variables if name not in parts}
+        equations = [(self.column(law.response), law.expression)]
+        equations += [(self.symbol(name), part) for name, part in law.parts]
+        equations += [(self.symbol(one.name), one.value) for one in law.declared if one.value is not None]
+        return self.then.join(f"{left}{self.equals}{self.expression(right, columns)}" for left, right in equations)
+
+    def expression(self, one: Expression, columns: Collection[str] = (), binds: int = 0) -> str:
+        """Write an expression; ``columns`` are the names that stand for columns of the table."""
+
+        def inner(other: Expression, least: int = 0) -> str:
+            return self.expression(other, columns, least)
+
+        own = binds_of(one)
+        match one:
+            case Number(value=value):
+                text = self.coef(value)
+            case Name(name=name, groups=groups, quoted=quoted):
+                text = self.column(name) if quoted or name in columns else self.coef(Coef(name, groups))
+            case Negative(operand=operand):
+                text = self.negative.format(inner(operand, NEGATIVE))
+            case Binary(operator="/", left=left, right=right):
+                text, own = self.ratio.format(self.row.format(inner(left)), self.row.format(inner(right))), ATOM
+            case Binary(operator="^", left=left, right=right):
+                raised = self.row.format(inner(left, ATOM if not _is_ratio(left) else ATOM + 1))
+                text = self.power.format(raised, self.row.format(inner(right)))
+            case Binary(operator="*", left=left, right=right):
+                text = self.dot.format(inner(left, own), inner(right, own + 1))
+            case Binary(operator=operator, left=left, right=right):
+                joint = self.plus if operator == "+" else self.minus
+                text = f"{inner(left, own)}{joint}{inner(right, own + 1)}"
+            case Call(function="sqrt", arguments=(argument,)):
+                text = self.root.format(inner(argument))
+            case Call(function=function, arguments=arguments):
+                listed = self.inside.format(self.comma.join(inner(argument) for argument in arguments))
+                text = f"{self.upright.format(self.text(function))}{listed}"
+        return self.inside.format(text) if own < binds else text
 
     def _word(self, word: str) -> str:
         if word in GREEK:
@@ -80,27 +131,36 @@ class _Markup:
 
 _MATHTEXT: Final = _Markup(
     greek=r"\{}".format, upright=r"\mathrm{{{}}}", below="{}_{{{}}}", power="{}^{{{}}}",
-    ratio=r"\frac{{{}}}{{{}}}", times=r"{}\,{}",
+    ratio=r"\frac{{{}}}{{{}}}", times=r"{}\,{}", dot=r"{}\,{}", inside=r"\left({}\right)", root=r"\sqrt{{{}}}",
+    then=r",\quad ",
 )  # fmt: skip
 _TYPST: Final = _Markup(
     greek=str, upright="upright({})", below="{}_({})", power="{}^({})", ratio="frac({}, {})", times="{} thin {}",
-    text=typst_string,
+    text=typst_string, dot="{} thin {}", then=", quad ",
 )  # fmt: skip
 _MATHML: Final = _Markup(
     greek=lambda name: f"<mi>{GREEK_LETTERS[name]}</mi>", upright="<mtext>{}</mtext>",
     below="<msub>{}<mrow>{}</mrow></msub>", power="<msup>{}{}</msup>", ratio="<mfrac>{}{}</mfrac>",
     times="{}<mo rspace='0.17em'>\u2062</mo>{}", text=markup, letter="<mi>{}</mi>", number="<mn>{}</mn>",
     comma="<mo>,</mo><mspace width='0.3em'/>", plus="<mo>+</mo>", equals="<mo>=</mo>",
+    minus="<mo>-</mo>", negative="<mo>-</mo>{}", dot="{}<mo rspace='0.17em'>\u2062</mo>{}",
+    inside="<mo>(</mo>{}<mo>)</mo>", row="<mrow>{}</mrow>", root="<msqrt>{}</msqrt>",
+    then="<mo>,</mo><mspace width='1em'/>",
 )  # fmt: skip
 
 
-def to_mathtext(law: Law) -> str:
+def _is_ratio(one: Expression) -> bool:
+    """Whether an expression is set as a fraction, which needs parentheses as the base of a power."""
+    return isinstance(one, Binary) and one.operator == "/"
+
+
+def to_mathtext(law: AnyLaw) -> str:
     r"""Typeset a law for a matplotlib label.
 
     Parameters
     ----------
-    law : Law
-        The law.
+    law : Law or GeneralLaw
+        The law; of one in closed form also its parts, fixed values and ties, but not its bounds.
 
     Returns
     -------
@@ -110,13 +170,13 @@ def to_mathtext(law: Law) -> str:
     return f"${_MATHTEXT.law(law)}$"
 
 
-def to_typst(law: Law) -> str:
+def to_typst(law: AnyLaw) -> str:
     """Typeset a law as typst maths, without the dollar signs.
 
     Parameters
     ----------
-    law : Law
-        The law.
+    law : Law or GeneralLaw
+        The law; of one in closed form also its parts, fixed values and ties, but not its bounds.
 
     Returns
     -------
@@ -126,13 +186,13 @@ def to_typst(law: Law) -> str:
     return _TYPST.law(law)
 
 
-def to_mathml(law: Law) -> str:
+def to_mathml(law: AnyLaw) -> str:
     """Typeset a law as presentation MathML, without the ``math`` element around it.
 
     Parameters
     ----------
-    law : Law
-        The law.
+    law : Law or GeneralLaw
+        The law; of one in closed form also its parts, fixed values and ties, but not its bounds.
 
     Returns
     -------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalefit.data.tables import Table
-    from scalefit.law.additive import Law
+    from scalefit.law.general import AnyLaw
 
 __all__ = [
     "BAYES",
@@ -143,9 +143,47 @@ class Rows(Options):
         """Ties matter only in a cut."""
         return {} if self.drop_highest_loss else {"ties": "without --drop-highest-loss"}
 
+    def bind(
+        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: str | AnyLaw, *, labels: Iterable[str] = (),
+        space: str = "log",
+    ) -> tuple[AnyLaw, Table]:  # fmt: skip
+        """Read a law and a table, and decide which names of a law of any form are columns of the table.
+
+        Parameters
+        ----------
+        source, labels, space
+            As for :meth:`read`.
+        law : str, Law or GeneralLaw
+            The law, or its text.
+
+        Returns
+        -------
+        Law or GeneralLaw
+            The law with all its parameters known.
+        Table
+            The rows, as :meth:`read` returns them.
+
+        Raises
+        ------
+        LawError
+            When the law cannot be read, or a name in it looks like a mistyped column.
+        DataError
+            When the table cannot be used; row and column are named.
+        """
+        from scalefit.data.quantities import ALIASES
+        from scalefit.data.tables import Table, read_table
+        from scalefit.law.general import GeneralLaw, parse_law
+
+        law = parse_law(law)
+        if isinstance(law, GeneralLaw):
+            source = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
+            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *ALIASES})
+        return law, self.read(source, law, labels=labels, space=space)
+
     def read(
-        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: Law, *, labels: Iterable[str] = ()
-    ) -> Table:
+        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: AnyLaw, *, labels: Iterable[str] = (),
+        space: str = "log",
+    ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.
 
         Parameters
@@ -153,10 +191,12 @@ class Rows(Options):
         source : str, path, DataFrame or Table
             A table as `read_table` takes it: a shipped data set, a file, a toy sweep's folder, ``-`` for standard
             input, or rows; or one that it has read.
-        law : Law
-            The law, which says what columns are needed.
+        law : Law or GeneralLaw
+            The law, which says what columns are needed, and which of them may hold numbers at or below 0.
         labels : iterable of str
             Further columns that are needed as labels.
+        space : {"log", "linear"}
+            Of the residuals: in linear space, a law of any form may have a response at or below 0.
 
         Returns
         -------
@@ -171,13 +211,17 @@ class Rows(Options):
         """
         from scalefit.data.rows import select_rows
         from scalefit.data.tables import Table, read_table
+        from scalefit.law.general import GeneralLaw, needs_of
 
+        needs = needs_of(law)
+        if isinstance(law, GeneralLaw) and space == "linear":
+            needs = needs | {law.response: "any"}
         table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
             table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),
             mapping=self.mapping, derive=self.derive, where=self.where, drop_invalid=self.drop_invalid,
-            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights,
+            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, needs=needs,
         )  # fmt: skip
 
 

@@ -1,0 +1,186 @@
+"""The best optimum of a closed-form law that many starts reach, and the other optima met on the way.
+
+Nothing certifies it. What can be given is how often it was reached: a few starts first, and many more, with restarts
+around the best point, while fewer than three of them agree. Huber's loss is approached from the least-squares optima
+through ever smaller deltas, because from far away it is a sum of absolute residuals, with a kink at every row.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from scalefit.closed.descent import Misfit, descend
+from scalefit.closed.design import Array, ClosedDesign, Index
+from scalefit.closed.starts import Starter
+from scalefit.progress import Progress
+from scalefit.solver.search import Minimum
+
+__all__ = ["search_closed"]
+
+AGREE: Final = 3  # starts that must have ended at the best optimum
+SAME: Final = 1e-9  # optima whose F agrees to this part are one
+ROUNDING: Final = 1e-27
+SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
+FINISH: Final = 60  # and then with the exact one
+LONG: Final = 400  # of the leaders that have not arrived
+LEADERS: Final = 4
+WIDER: Final = 10.0  # factor between the deltas through which Huber's loss is approached
+SUBSAMPLE: Final = 20_000  # rows of the search; the winners are polished on all
+
+
+class Round(NamedTuple):
+    """How much one round of the search tries.
+
+    Parameters
+    ----------
+    candidates : int
+        Starting points drawn.
+    polished : int
+        How many of them, the best, are descended from.
+    around : int
+        Restarts around the best optimum so far.
+    """
+
+    candidates: int
+    polished: int
+    around: int
+
+
+ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(2048, 48, 32))
+
+
+def search_closed(
+    design: ClosedDesign, *, delta: float = np.inf, seed: int = 0, progress: Progress | None = None
+) -> tuple[Minimum, ...]:
+    """Find the best optimum that many starts reach.
+
+    Parameters
+    ----------
+    design : ClosedDesign
+        The problem.
+    delta : float
+        Where Huber's loss turns linear; inf for least squares.
+    seed : int
+        Seed of the starts.
+    progress : callable, optional
+        Called as ``progress("search", done, total)`` after each round; the rounds may end early.
+
+    Returns
+    -------
+    tuple of Minimum
+        Distinct optima, the best first, in vectors of the design. Their hits sum to the number of starts.
+
+    Raises
+    ------
+    ValueError
+        When no start is where the law is defined for every row.
+    """
+    n = len(design.response)
+    rows = _spread_rows(design) if n > SUBSAMPLE else slice(None)
+    misfit, starter = Misfit(design.centred, rows), Starter(design)
+    found: tuple[Minimum, ...] = ()
+    for i, one in enumerate(ROUNDS):
+        starts = _candidates(misfit, starter, one, delta, seed + i)
+        if found and one.around:
+            starts = np.vstack([starts, _around(design, starter, found[0].theta, one.around, seed + i)])
+        if len(starts):
+            found = _distinct(_descend(misfit, starts, delta), found)
+        if progress is not None:
+            progress("search", i + 1, len(ROUNDS))
+        if found and found[0].hits >= AGREE and found[0].converged:
+            break
+    if not found:
+        raise ValueError("no start was found at which the law is defined in every row")
+    if n > SUBSAMPLE:
+        found = _on_all_rows(design, found, delta)
+    theta = design.centred.to_vector(np.array([one.theta for one in found]))
+    theta = np.clip(theta, *design.box)
+    return tuple(one._replace(theta=point) for one, point in zip(found, theta, strict=True))
+
+
+def _candidates(misfit: Misfit, starter: Starter, how: Round, delta: float, seed: int) -> Array:
+    """Draw starts and keep the best: for Huber's loss half of them by squares, which see further."""
+    z = misfit.system.from_vector(starter.draw(how.candidates, seed))
+    z = z[np.isfinite(z).all(axis=1)]
+    squares = misfit.value(z, np.inf)
+    order = np.argsort(squares, kind="stable")
+    order = order[np.isfinite(squares[order])]
+    if not np.isfinite(delta):
+        return np.asarray(z[order[: how.polished]])
+    robust = np.argsort(misfit.value(z[order], delta), kind="stable")
+    half = how.polished // 2
+    chosen = [*order[:half], *order[robust]]
+    return np.asarray(z[list(dict.fromkeys(int(one) for one in chosen))[: how.polished]])
+
+
+def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
+    """Descend from every start; those that lead and have not arrived go on."""
+    ends = descend(misfit, starts, delta=np.inf, exact=False, limit=SPRINT)
+    if np.isfinite(delta):
+        widths = [delta]
+        largest = np.abs(misfit.residual(ends.z[[int(np.argmin(ends.value))]])).max()
+        while widths[-1] * WIDER < largest:
+            widths.append(widths[-1] * WIDER)
+        for width in reversed(widths[1:]):
+            ends = descend(misfit, ends.z, delta=width, exact=False, limit=SPRINT // 4)
+    ends = descend(misfit, ends.z, delta=delta, exact=False, limit=SPRINT // 4)
+    ends = descend(misfit, ends.z, delta=delta, exact=True, limit=FINISH)
+    order = np.argsort(ends.value, kind="stable")
+    late = [int(i) for i in order[: 2 * LEADERS] if not ends.converged[i] and np.isfinite(ends.value[i])][:LEADERS]
+    if late:
+        more = descend(misfit, ends.z[late], delta=delta, exact=True, limit=LONG)
+        for part, new in zip(ends, more, strict=True):
+            part[late] = new
+    return [
+        Minimum(point, float(value), bool(done), 1)
+        for point, value, done in zip(ends.z, ends.value, ends.converged, strict=True)
+        if np.isfinite(value)
+    ]
+
+
+def _around(design: ClosedDesign, starter: Starter, best: Array, count: int, seed: int) -> Array:
+    """Restart near the best point: everything a little elsewhere, or one parameter far away."""
+    rng = np.random.default_rng([seed, 1])
+    theta = np.repeat(design.centred.to_vector(best[None]), count, axis=0)
+    size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta[0]), 0.1))
+    theta[::2] += 0.5 * size * rng.standard_normal((len(theta[::2]), theta.shape[1]))
+    names = list(starter.roles) or list(design.parameters)
+    for i in range(1, count, 2):
+        block = design.blocks[names[int(rng.integers(len(names)))]]
+        theta[i, block] += 3 * size[block] * rng.standard_normal(block.stop - block.start)
+    theta = starter.solved(np.clip(theta, *design.box))
+    z = design.centred.from_vector(np.clip(theta, *design.box))
+    return np.asarray(z[np.isfinite(z).all(axis=1)])
+
+
+def _distinct(new: list[Minimum], known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
+    """Merge optima of equal value; the best first."""
+    merged: list[Minimum] = []
+    for entry in sorted([*known, *new], key=lambda one: one.value):
+        if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
+            last = merged[-1]
+            better = last if last.converged or not entry.converged else entry
+            merged[-1] = better._replace(hits=last.hits + entry.hits)
+        else:
+            merged.append(entry)
+    return tuple(merged)
+
+
+def _spread_rows(design: ClosedDesign) -> Index:
+    """Return evenly spread rows, and a row of every level."""
+    n = len(design.response)
+    rows = [np.linspace(0, n - 1, SUBSAMPLE).astype(np.int64)]
+    rows += [np.unique(codes, return_index=True)[1] for codes in design.codes.values()]
+    return np.unique(np.concatenate(rows))
+
+
+def _on_all_rows(design: ClosedDesign, found: tuple[Minimum, ...], delta: float) -> tuple[Minimum, ...]:
+    misfit = Misfit(design.centred)
+    ends = descend(misfit, np.array([one.theta for one in found[:3]]), delta=delta, exact=True, limit=FINISH)
+    polished = [
+        Minimum(point, float(value), bool(done), one.hits)
+        for point, value, done, one in zip(*ends, found, strict=False)
+    ]
+    return _distinct(polished, ())

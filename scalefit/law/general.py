@@ -1,0 +1,716 @@
+"""Any law in closed form: what its names are, between which bounds its parameters lie, and what is assumed of them.
+
+``acc ~ a/(1 + exp(-k*(bpb - x0))) + b with a < 0, k > 0, b in [0, 1]``::
+
+    law         = column "~" expression [ "where" part { ";" part } ] [ "with" declaration { "," declaration } ]
+    part        = name "=" expression
+    declaration = name ( ">" number | "<" number | "in" "[" number "," number "]" | "free" | "=" expression )
+
+Expressions are those of :mod:`scalefit.law.syntax`. A column of any name stands in backquotes. A name is a part, a
+declared parameter, or *open*: a column if the table has one of that name, else a parameter, whose bounds are assumed
+and then part of the law's text. So the text of a law that has met a table says everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from scalefit.errors import LawError, closest
+from scalefit.law import tree
+from scalefit.law.additive import Coef, Law, Term, pointed_at
+from scalefit.law.presets import LAWS
+from scalefit.law.rewrite import additive_text
+from scalefit.law.syntax import (
+    RESERVED,
+    Binary,
+    Call,
+    Expression,
+    Name,
+    Negative,
+    Number,
+    Reader,
+    Token,
+    names_in,
+    printed_column,
+    walk,
+)
+from scalefit.law.tree import Node
+from scalefit.numbers import as_input
+
+__all__ = ["AnyLaw", "Declared", "GeneralLaw", "needs_of", "parse_law", "sum_of_powers"]
+
+PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
+NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
+Required = str  # "any", "nonnegative" or "positive"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is known of a parameter before any data.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    groups : tuple of str
+        Its grouping columns.
+    lower, upper : float
+        Its bounds, infinite for none.
+    value : Expression or None
+        A number, or an expression of other parameters, that it equals; None where it is estimated.
+    assumed : bool
+        Whether the bounds were assumed and not written by the author; two laws that differ in this alone are equal.
+    """
+
+    name: str
+    groups: tuple[str, ...] = ()
+    lower: float = -math.inf
+    upper: float = math.inf
+    value: Expression | None = None
+    assumed: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.name} = {self.value}"
+        if math.isfinite(self.lower) and math.isfinite(self.upper):
+            return f"{self.name} in [{as_input(self.lower)}, {as_input(self.upper)}]"
+        if math.isfinite(self.lower):
+            return f"{self.name} > {as_input(self.lower)}"
+        return f"{self.name} < {as_input(self.upper)}" if math.isfinite(self.upper) else f"{self.name} free"
+
+
+@dataclass(frozen=True)
+class GeneralLaw:
+    """A law in closed form; compare, print and typeset it. Build one with :func:`parse_law`.
+
+    ``parse_law(str(law)) == law`` for every law.
+
+    Parameters
+    ----------
+    response : str
+        The column that the law predicts.
+    expression : Expression
+        Its right-hand side, as written.
+    parts : tuple of (str, Expression)
+        The definitions after ``where``.
+    declared : tuple of Declared
+        The parameters whose bounds, value or tie is known, in the order of the law.
+    is_decided : bool
+        Whether it has met a table, so that every name without a declaration is a column.
+    """
+
+    response: str
+    expression: Expression
+    parts: tuple[tuple[str, Expression], ...] = ()
+    declared: tuple[Declared, ...] = ()
+    is_decided: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        return self._text(self.declared)
+
+    @property
+    def written(self) -> str:
+        """The law without what was assumed of its parameters."""
+        return self._text([one for one in self.declared if not one.assumed])
+
+    def _text(self, declared: Sequence[Declared]) -> str:
+        text = f"{printed_column(self.response)} ~ {self.expression}"
+        if self.parts:
+            text += " where " + "; ".join(f"{name} = {part}" for name, part in self.parts)
+        return text + (" with " + ", ".join(map(str, declared)) if declared else "")
+
+    @cached_property
+    def _declared(self) -> dict[str, Declared]:
+        return {one.name: one for one in self.declared}
+
+    @cached_property
+    def _used(self) -> tuple[Name, ...]:
+        """Every name of the law once, parts and ties followed where they are used."""
+        parts = dict(self.parts)
+        ties = {one.name: one.value for one in self.declared if one.value is not None}
+        found: dict[Name, None] = {}
+        opened: set[str] = set()
+
+        def follow(expression: Expression) -> None:
+            for one in names_in(expression):
+                inner = None if one.quoted else parts.get(one.name) or ties.get(one.name)
+                if inner is None:
+                    found.setdefault(one)
+                elif one.name not in opened:
+                    opened.add(one.name)
+                    follow(inner)
+
+        follow(self.expression)
+        return tuple(found)
+
+    @property
+    def parameters(self) -> tuple[Coef, ...]:
+        """Every parameter that is estimated, once, in the order of the law."""
+        names = dict.fromkeys((one.name, one.groups) for one in self._used if self._is_parameter(one))
+        return tuple(Coef(*one) for one in names)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The numeric columns on the right-hand side, each once; before :meth:`decided` all names that may be one."""
+        return tuple(dict.fromkeys(one.name for one in self._used if not self._is_parameter(one)))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The label columns that appear in brackets, each once."""
+        return tuple(dict.fromkeys(column for one in self._used for column in one.groups))
+
+    def _is_parameter(self, name: Name) -> bool:
+        return not name.quoted and (name.name in self._declared or bool(name.groups))
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Return lower and upper bound of a parameter."""
+        one = self._declared[name]
+        return one.lower, one.upper
+
+    @property
+    def assumed(self) -> tuple[Declared, ...]:
+        """The parameters whose bounds are assumed."""
+        return tuple(one for one in self.declared if one.assumed)
+
+    def is_log(self, name: str) -> bool:
+        """Whether vectors hold the logarithm of a parameter: of positive ones, but a summand may reach 0."""
+        lower, upper = self.bounds(name)
+        return lower > 0 or (lower == 0 and upper == math.inf and name not in self._summands)
+
+    @cached_property
+    def exponents(self) -> tuple[Coef, ...]:
+        """The parameters that occur in exponents of powers and nowhere else."""
+        powers = [node for node in tree.topological(self.body) if node.kind == "power"]
+        inside = set(tree.parameters_of(*(node.arguments[1] for node in powers)))
+        return tuple(one for one in self.parameters if one.name in inside and not _occurs_below(self.body, one.name))
+
+    @property
+    def floor(self) -> None:
+        """Nothing: what is left when everything else has vanished cannot be read from a law of any form."""
+        return
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Nothing: the law is no sum of powers of single columns."""
+        return ()
+
+    @cached_property
+    def _summands(self) -> frozenset[str]:
+        """Parameters that stand alone in sums and nowhere else, as floors do."""
+        inside: set[str] = set()
+        elsewhere: set[str] = set()
+        if (name := _bare(self.body)) is not None:
+            inside.add(name)
+        for node in tree.topological(self.body):
+            for one in node.arguments:
+                name = _bare(one)
+                if name is not None and node.kind == "add":
+                    inside.add(name)
+                elif name is not None and _bare(node) is None:  # a number times the parameter is looked at from above
+                    elsewhere.add(name)
+        return frozenset(inside - elsewhere)
+
+    @cached_property
+    def body(self) -> Node:
+        """The right-hand side as shared nodes, with parts, values and ties put in."""
+        parts = dict(self.parts)
+        made: dict[str, Node] = {}
+
+        def leaf(one: Name) -> Node:
+            if one.quoted:
+                return tree.column(one.name)
+            inner = parts.get(one.name)
+            if inner is None and one.name in self._declared:
+                inner = self._declared[one.name].value
+            if inner is not None:
+                if one.name not in made:
+                    made[one.name] = _node(inner, leaf)
+                return made[one.name]
+            return tree.parameter(one.name) if self._is_parameter(one) else tree.column(one.name)
+
+        return _node(self.expression, leaf)
+
+    @cached_property
+    def required(self) -> dict[str, Required]:
+        """What the law needs of each numeric column: ``any`` number, a ``nonnegative`` or a ``positive`` one."""
+        needs: dict[str, Required] = dict.fromkeys(self.variables, "any")
+        for node in tree.topological(self.body):
+            if node.kind == "log":
+                _need(node.arguments[0], "positive", needs)
+            elif node.kind == "power" and not _is_whole(node.arguments[1]):
+                exponent = node.arguments[1]
+                grows = (exponent.kind == "number" and exponent.value > 0) or (
+                    exponent.kind == "parameter" and self.bounds(exponent.name)[0] >= 0
+                )
+                _need(node.arguments[0], "nonnegative" if grows else "positive", needs)
+        return needs
+
+    def decided(self, columns: Collection[str]) -> GeneralLaw:
+        """Decide what the open names are, and assume bounds for parameters without a declaration.
+
+        A name that the table does not have is a parameter, unless it is more likely a mistyped column.
+
+        Parameters
+        ----------
+        columns : collection of str
+            The names of the table's columns, and those that it can be asked for.
+
+        Returns
+        -------
+        GeneralLaw
+            The law with a declaration for every parameter; its variables are columns.
+
+        Raises
+        ------
+        LawError
+            For a name that looks like a mistyped column, and for a law without a column or a parameter.
+        """
+        if self.is_decided:
+            return self
+        expected = set(_expected_columns([self.expression, *(part for _, part in self.parts)]))
+        new: dict[str, tuple[str, ...]] = {}
+        for one in self._used:
+            if one.quoted or one.name in self._declared:
+                continue
+            if one.groups:
+                new[one.name] = one.groups
+            elif one.name not in columns:
+                self._refuse_typo(one.name, columns, one.name in expected)
+                new[one.name] = ()
+        signs = _signs(self.expression, dict(self.parts))
+        assumed = [
+            Declared(name, groups, 0.0 if signs.get(name, True) else -math.inf, assumed=True)
+            for name, groups in new.items()
+        ]
+        law = replace(self, declared=(*self.declared, *assumed), is_decided=True)
+        law = replace(law, declared=law._ordered())
+        law._check_ties(columns)
+        idle = [str(one) for one in law.parameters if one.name not in tree.parameters_of(law.body)]
+        if idle:
+            raise LawError(f"{', '.join(idle)} cancels out of the law {law.written}; leave it out")
+        if not law.variables:
+            raise LawError(f"the law {law.written} has no column of the table; {closest('', columns)}")
+        return law
+
+    def assuming(self, names: Collection[str]) -> GeneralLaw:
+        """Return the law with the bounds of these parameters marked as assumed, as when it met its table."""
+        return replace(self, declared=tuple(replace(one, assumed=one.name in names) for one in self.declared))
+
+    def _ordered(self) -> tuple[Declared, ...]:
+        """Sort declarations by where their parameters stand in the law; ties come last."""
+        place = {one.name: i for i, one in reversed(list(enumerate(self._used)))}
+        return tuple(sorted(self.declared, key=lambda one: (place.get(one.name, len(place)), one.name)))
+
+    def _refuse_typo(self, name: str, columns: Collection[str], is_expected: bool) -> None:
+        near = _near(name, columns)
+        if not near and not is_expected:
+            return
+        if near:
+            reason = f"the table has no column {name!r}; did you mean {near!r}?"
+        else:
+            reason = f"a column is expected here, and the table has no column {name!r}; {closest(name, columns)}"
+        text = str(self)
+        spot = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text.partition("~")[2])
+        at = len(text.partition("~")[0]) + 1 + (spot.start() if spot else 0)
+        raise pointed_at(f"{reason} If it is a parameter, declare it: with {name} free, or with {name} > 0", text, at)
+
+    def _check_ties(self, columns: Collection[str]) -> None:
+        for one in self.declared:
+            for inner in () if one.value is None else names_in(one.value):
+                if inner.quoted or (inner.name not in self._declared and inner.name in columns):
+                    raise LawError(
+                        f"{one.name} is tied to the column {inner.name!r}; a parameter is tied to other parameters. "
+                        f"Define an expression with columns after where: where {one.name} = {one.value}"
+                    )
+
+
+AnyLaw = Law | GeneralLaw
+
+
+def _bare(node: Node) -> str | None:
+    """Return the parameter that a node is, or is a number times."""
+    if node.kind == "multiply" and len(node.arguments) == 2 and node.arguments[0].kind == "number":
+        node = node.arguments[1]
+    return node.name if node.kind == "parameter" else None
+
+
+def _occurs_below(body: Node, name: str) -> bool:
+    """Whether a parameter occurs anywhere but in exponents."""
+    seen: set[Node] = set()
+    stack = [body]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.kind == "parameter" and node.name == name:
+            return True
+        stack.extend(node.arguments[:1] if node.kind == "power" else node.arguments)
+    return False
+
+
+def _is_whole(exponent: Node) -> bool:
+    return exponent.kind == "number" and float(exponent.value).is_integer()
+
+
+def _need(node: Node, what: Required, needs: dict[str, Required]) -> None:
+    """Pass a need on to the columns of a product or power."""
+    if node.kind == "column":
+        if needs[node.name] != "positive":
+            needs[node.name] = what
+    elif node.kind == "multiply":
+        for one in node.arguments:
+            _need(one, what, needs)
+    elif node.kind == "power":
+        falls = node.arguments[1].kind == "number" and node.arguments[1].value < 0
+        _need(node.arguments[0], "positive" if falls else what, needs)
+
+
+def _near(name: str, columns: Collection[str]) -> str:
+    """Return the column that a name is probably meant to be; empty for none."""
+    if len(name) < SHORTEST:
+        return ""
+    long = [one for one in columns if len(one) >= SHORTEST]
+    same = [one for one in long if one.casefold() == name.casefold()]
+    found = same or [
+        one
+        for one in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
+        if name.rstrip("0123456789") != one.rstrip("0123456789")  # x1 beside x2 is no slip
+    ]
+    return found[0] if found else ""
+
+
+def _expected_columns(expressions: Sequence[Expression]) -> Iterator[str]:
+    """Yield names that stand where the additive grammar has a column: ``A/name^alpha``, ``A*name^alpha``."""
+    for expression in expressions:
+        for one in _binaries(expression):
+            if one.operator not in "*/" or not isinstance(one.left, Name | Number):
+                continue
+            right = one.right
+            if isinstance(right, Binary) and right.operator == "^" and isinstance(right.left, Name):
+                yield right.left.name
+
+
+def _binaries(expression: Expression) -> Iterator[Binary]:
+    return (one for one in walk(expression) if isinstance(one, Binary))
+
+
+def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str, bool]:
+    """Say of each name whether it is taken to be positive: unless it only shifts or scales inside exp or sigmoid."""
+    positive: dict[str, bool] = {}
+    seen: set[tuple[str, bool]] = set()
+
+    def visit(one: Expression, loose: bool) -> None:
+        match one:
+            case Name(name=name):
+                if name in parts and not one.quoted:
+                    if (name, loose) not in seen:
+                        seen.add((name, loose))
+                        visit(parts[name], loose)
+                else:
+                    positive[name] = positive.get(name, False) or not loose
+            case Negative(operand=operand):
+                visit(operand, loose)
+            case Binary(operator="/", left=left, right=right):
+                visit(left, loose)
+                visit(right, False)
+            case Binary(operator="^", left=left, right=right):
+                visit(left, False)
+                visit(right, False)
+            case Binary(left=left, right=right):
+                visit(left, loose)
+                visit(right, loose)
+            case Call(function=function, arguments=arguments):
+                inside = function in ("exp", "sigmoid") or (loose and function in ("min", "max"))
+                for argument in arguments:
+                    visit(argument, inside)
+
+    visit(expression, False)
+    return positive
+
+
+def _node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
+    """Turn an expression into shared nodes."""
+
+    def make(one: Expression) -> Node:
+        match one:
+            case Number(value=value):
+                return tree.number(float(value))
+            case Name():
+                return leaf(one)
+            case Negative(operand=operand):
+                return tree.negate(make(operand))
+            case Binary(operator=operator, left=left, right=right):
+                first, second = make(left), make(right)
+                if operator == "+":
+                    return tree.add(first, second)
+                if operator == "-":
+                    return tree.add(first, tree.negate(second))
+                if operator == "*":
+                    return tree.multiply(first, second)
+                if operator == "/":
+                    return tree.multiply(first, tree.power(second, tree.number(-1)))
+                return tree.power(first, second)
+            case Call(function=function, arguments=arguments):
+                inner = [make(argument) for argument in arguments]
+                if function == "sqrt":
+                    return tree.power(inner[0], tree.number(0.5))
+                if function in ("min", "max"):
+                    return (tree.minimum if function == "min" else tree.maximum)(*inner)
+                return {"exp": tree.exp, "log": tree.log, "sigmoid": tree.sigmoid}[function](inner[0])
+        raise AssertionError(one)
+
+    return make(expression)
+
+
+def parse_law(text: str | AnyLaw) -> AnyLaw:
+    """Read a law of any closed form, or the name of a preset.
+
+    Parameters
+    ----------
+    text : str, Law or GeneralLaw
+        Such as ``"loss ~ E + (A/(params*(1 + k*log(streams))))^alpha"``; a law is returned as it is.
+
+    Returns
+    -------
+    Law or GeneralLaw
+        A :class:`scalefit.law.additive.Law` where the law is a floor and powers of single columns, also after
+        rewriting: its optimum is certified.
+
+    Raises
+    ------
+    LawError
+        With a caret under the spot that cannot be read.
+
+    Examples
+    --------
+    >>> str(parse_law("loss ~ E + A*(1/params)^alpha"))
+    'loss ~ E + A/params^alpha'
+    >>> law = parse_law("loss ~ E + (A/(params*(1 + k*log(streams))))^alpha")
+    >>> [str(one) for one in law.decided(["loss", "params", "streams"]).declared]
+    ['E > 0', 'A > 0', 'k > 0', 'alpha > 0']
+    """
+    if not isinstance(text, str):
+        return text
+    preset = LAWS.get(text.strip())
+    if preset is not None:
+        text = preset.law
+    if "~" not in text:
+        known = ", or is the name of a preset; " + closest(text.strip(), LAWS)
+        reason = "a law needs a '~' between the response and its terms" + known
+        if "=" in text:
+            reason = "the response stands before '~', not before '='; write loss ~ E + ..."
+        raise pointed_at(reason, text.strip(), max(text.strip().find("="), 0) if "=" in text else len(text.strip()))
+    try:
+        return Law.parse(text)
+    except LawError:
+        law = _Parser(text).law()
+    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
+        return law  # bounds that a sum of power terms does not have
+    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+    plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
+    return law if plain is None else Law.parse(plain)
+
+
+def needs_of(law: AnyLaw) -> dict[str, Required]:
+    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``."""
+    return law.required if isinstance(law, GeneralLaw) else {}
+
+
+def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
+    """Return a law that a verb can take only as a floor and powers of single columns.
+
+    Parameters
+    ----------
+    law : str, Law or GeneralLaw
+        The law.
+    verb : str
+        Who asks, for the message, such as ``optimum``.
+
+    Returns
+    -------
+    Law
+        The law.
+
+    Raises
+    ------
+    LawError
+        For a law of another form.
+    """
+    law = parse_law(law)
+    if isinstance(law, GeneralLaw):
+        raise LawError(
+            f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
+            "fit, predict, compare and show take any law"
+        )
+    return law
+
+
+class _Parser:
+    """Reads the clauses of one law."""
+
+    def __init__(self, text: str) -> None:
+        self.reader = Reader(text)
+
+    def law(self) -> GeneralLaw:
+        reader = self.reader
+        tokens = reader.tokens
+        tilde = next((i for i, one in enumerate(tokens) if one.text == "~" and one.kind == "symbol"), None)
+        if tilde is None:
+            raise reader.error("a law needs a '~' between the response and its terms", len(reader.text))
+        left = tokens[:tilde]
+        if len(left) != 1 or left[0].kind not in ("name", "quoted") or left[0].text in RESERVED:
+            raise reader.error(
+                "left of '~' stands the name of one column, such as loss, in backquotes if it holds other signs", 0
+            )
+        clauses = self._clauses(tokens[tilde + 1 :])
+        main, end = clauses[""]
+        expression = reader.expression(main, end, "the right-hand side")
+        parts = tuple(self._part(*one) for one in self._split(clauses.get("where"), ";"))
+        declared = tuple(self._declaration(*one) for one in self._split(clauses.get("with"), ","))
+        law = GeneralLaw(left[0].text, expression, parts, declared)
+        self._check(law)
+        law = replace(law, declared=tuple(_with_groups(one, law) for one in law.declared))
+        return replace(law, declared=law._ordered())
+
+    def _clauses(self, tokens: Sequence[Token]) -> dict[str, tuple[Sequence[Token], int]]:
+        """Part the right-hand side at where and with; each clause with the place at which it ends."""
+        ends = [i for i, one in enumerate(tokens) if one.kind == "name" and one.text in ("where", "with")]
+        bounds = [*ends, len(tokens)]
+        clauses: dict[str, tuple[Sequence[Token], int]] = {}
+        start, word = 0, ""
+        for end in bounds:
+            at = tokens[end].at if end < len(tokens) else len(self.reader.text)
+            if word in clauses:
+                raise self.reader.error(f"{word!r} stands twice; a law has one, with all that belongs to it", at)
+            clauses[word] = tokens[start:end], at
+            if end < len(tokens):
+                start, word = end + 1, tokens[end].text
+        return clauses
+
+    def _split(self, clause: tuple[Sequence[Token], int] | None, mark: str) -> list[tuple[Sequence[Token], int]]:
+        """Part a clause at marks outside of brackets."""
+        if clause is None:
+            return []
+        tokens, end = clause
+        pieces: list[tuple[Sequence[Token], int]] = []
+        depth, start = 0, 0
+        for i, one in enumerate(tokens):
+            depth += (one.text in "([") - (one.text in ")]") if one.kind == "symbol" else 0
+            if depth == 0 and one.kind == "symbol" and one.text in (mark, ";"):
+                pieces.append((tokens[start:i], one.at))
+                start = i + 1
+        if start < len(tokens) or not pieces:
+            pieces.append((tokens[start:], end))
+        if len(pieces) > PARTS:
+            raise self.reader.error(f"a law has at most {PARTS} definitions or declarations", end)
+        return pieces
+
+    def _named(self, tokens: Sequence[Token], end: int, what: str) -> Token:
+        if not tokens or tokens[0].kind != "name" or tokens[0].text in RESERVED:
+            raise self.reader.error(what, tokens[0].at if tokens else end)
+        return tokens[0]
+
+    def _part(self, tokens: Sequence[Token], end: int) -> tuple[str, Expression]:
+        name = self._named(tokens, end, "after where stand definitions, such as UN = min(params, G*tokens)")
+        if len(tokens) < 2 or tokens[1].text != "=":
+            raise self.reader.error(f"a definition needs '=', such as {name.text} = log(params)", name.at)
+        return name.text, self.reader.expression(tokens[2:], end, f"the definition of {name.text}")
+
+    def _declaration(self, tokens: Sequence[Token], end: int) -> Declared:
+        reader = self.reader
+        name = self._named(tokens, end, "after with stand declarations, such as k > 0, b in [0, 1], c free")
+        rest = list(tokens[1:])
+        if rest and rest[0].text == "[":  # E[family] > 0: the brackets belong to the law
+            close = next((i for i, one in enumerate(rest) if one.text == "]"), len(rest) - 1)
+            rest = rest[close + 1 :]
+        word = rest[0].text if rest else ""
+        value = rest[1:]
+        if word == "free" and not value:
+            return Declared(name.text)
+        if word in (">", "<"):
+            if value and value[0].text == "=" and not value[0].spaced:
+                value = value[1:]
+            bound = self._number(value, end)
+            return Declared(name.text, (), bound) if word == ">" else Declared(name.text, (), -math.inf, bound)
+        if word == "in" and len(value) > 2 and value[0].text == "[" and value[-1].text == "]":
+            pair = self._split((value[1:-1], value[-1].at), ",")
+            if len(pair) == 2:
+                lower, upper = (self._number(*one) for one in pair)
+                if lower < upper:
+                    return Declared(name.text, (), lower, upper)
+                raise reader.error("the lower bound comes first and is smaller, such as in [0, 1]", value[0].at)
+        if word == "=":
+            return Declared(name.text, value=reader.expression(value, end, f"the value of {name.text}"))
+        raise reader.error(
+            f"{name.text} is declared as one of: {name.text} > 0, {name.text} < 0, {name.text} in [0, 1], "
+            f"{name.text} free, {name.text} = 0.5, {name.text} = an expression of other parameters",
+            rest[0].at if rest else end,
+        )
+
+    def _number(self, tokens: Sequence[Token], end: int) -> float:
+        node = _node(self.reader.expression(tokens, end, "a number"), lambda one: tree.column(one.name))
+        if node.kind != "number" or not math.isfinite(node.value):
+            raise self.reader.error("a bound is a number", tokens[0].at)
+        return node.value
+
+    def _check(self, law: GeneralLaw) -> None:
+        """Refuse names with two meanings, definitions in a circle or without use, and laws that are too large."""
+        names = [name for name, _ in law.parts] + [one.name for one in law.declared]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._at(f"{name!r} is defined or declared twice; keep one", name, last=True)
+            if name == law.response:
+                raise self._at(f"{name!r} is the response; give the parameter or part another name", name, last=True)
+        self._check_circles(law)
+        used = {one.name: one for one in law._used}
+        inner = {one.name for part in [law.expression, *(p for _, p in law.parts)] for one in names_in(part)}
+        inner |= {one.name for d in law.declared if d.value is not None for one in names_in(d.value)}
+        for name in names:
+            if name not in inner:
+                raise self._at(f"{name!r} does not occur in the law; {closest(name, inner)}", name, last=True)
+        for one in used.values():
+            if one.name == law.response:
+                raise self._at(f"{one.name!r} stands on both sides of '~'", one.name, last=True)
+        groups = {column for one in law._used for column in one.groups}
+        seen: dict[str, tuple[str, ...]] = {}
+        for one in law._used:
+            if not one.quoted and seen.setdefault(one.name, one.groups) != one.groups:
+                raise self._at(f"{one.name!r} is used with different groups; rename one", one.name, last=True)
+            if not one.groups and one.name in groups:
+                raise self._at(f"{one.name!r} is both a number in the law and a group in [ ]", one.name)
+            if one.groups and one.name in dict(law.parts):
+                raise self._at(f"{one.name!r} is a part and takes no [ ]", one.name)
+        if len(tree.topological(law.body)) > NODES:
+            raise self.reader.error(f"the law has more than {NODES} operations when its parts are put in", 0)
+
+    def _check_circles(self, law: GeneralLaw) -> None:
+        inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+        done: set[str] = set()
+
+        def visit(name: str, above: tuple[str, ...]) -> None:
+            if name in above:
+                raise self._at(f"{name!r} is defined by itself", name, last=True)
+            if name in inner and name not in done:
+                for one in names_in(inner[name]):
+                    if not one.quoted:
+                        visit(one.name, (*above, name))
+                done.add(name)
+
+        for name in inner:
+            visit(name, ())
+
+    def _at(self, reason: str, name: str, *, last: bool = False) -> LawError:
+        places = [one.at for one in self.reader.tokens if one.text == name]
+        return self.reader.error(reason, places[-1 if last else 0] if places else 0)
+
+
+def _with_groups(one: Declared, law: GeneralLaw) -> Declared:
+    """Give a declaration the groups that its parameter has in the law."""
+    groups = next((name.groups for name in law._used if name.name == one.name and not name.quoted), ())
+    return replace(one, groups=groups)
