@@ -21,7 +21,7 @@ from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
 
 __all__ = [
-    "Question",
+    "Hypothesis",
     "agreement_sentence",
     "intervals_sentence",
     "mark_names",
@@ -37,7 +37,7 @@ __all__ = [
 _ALSO_WORDS = ("A", "a", "I")
 
 
-class Question(NamedTuple):
+class Hypothesis(NamedTuple):
     """Whether a parameter is a given number.
 
     Parameters
@@ -55,7 +55,7 @@ class Question(NamedTuple):
     region: tuple[float, float] | None
 
     @classmethod
-    def ask(cls, parameter: str, reference: float | None, within: float) -> Question:
+    def ask(cls, parameter: str, reference: float | None, within: float) -> Hypothesis:
         """Read a question as a study asks it; without ``within`` a tenth of the reference counts as equal."""
         if reference is None:
             return cls(split_names(parameter), None, None)
@@ -102,14 +102,14 @@ def sampling_sentence(fit: Fit) -> str:
     return literal(" ".join([*handed, fit.posterior.verdict]))
 
 
-def probability_sentence(fits: Mapping[str, Fit], question: Question) -> str:
+def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     """Say how probable a number is under one posterior and under others of the same question.
 
     Parameters
     ----------
     fits : mapping
         Posteriors by label, the main one first.
-    question : Question
+    question : Hypothesis
         The parameter and the number.
 
     Returns
@@ -146,7 +146,7 @@ def _together(chances: Sequence[float]) -> str:
 
 
 def sources_of(
-    fits: Mapping[str, Fit], question: Question, printed: Mapping[str, PublishedValue] | None = None
+    fits: Mapping[str, Fit], question: Hypothesis, printed: Mapping[str, PublishedValue] | None = None
 ) -> Comparison:
     """Put fits and printed numbers beside each other; which of them agree is asked of the fits.
 
@@ -156,7 +156,7 @@ def sources_of(
     ----------
     fits : mapping
         Fits by label, the ones to count first where rows are shared.
-    question : Question
+    question : Hypothesis
         The parameter and the number.
     printed : mapping, optional
         Label to published value.
