@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from scalefit.comparison import Comparison
 from scalefit.comparison.differences import agreement
-from scalefit.comparison.result import SURE, UNLIKELY
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal, visible
@@ -16,9 +15,10 @@ from scalefit.law.typeset import GREEK
 from scalefit.names import LEVEL, split_names
 from scalefit.numbers import chance, exact, short_number, to_digits
 from scalefit.records import CONVERGED, NOT_CONVERGED
-from scalefit.report.sentences import WIDE, own_name, role, words
+from scalefit.report.sentences import own_name, role, words
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
+from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
 
 __all__ = [
     "Hypothesis",
@@ -59,7 +59,7 @@ class Hypothesis(NamedTuple):
         """Read a question as a study asks it; without ``within`` a tenth of the reference counts as equal."""
         if reference is None:
             return cls(split_names(parameter), None, None)
-        half = within or WIDE * abs(reference)
+        half = within or WIDE_INTERVAL * abs(reference)
         return cls(split_names(parameter), reference, (reference - half, reference + half))
 
     @property
@@ -138,9 +138,9 @@ def _together(chances: Sequence[float]) -> str:
     """Say what several probabilities of one statement settle."""
     if min(chances) >= SURE:
         return "it is" if len(chances) == 1 else "every analysis says that it is"
-    if max(chances) <= UNLIKELY:
+    if max(chances) <= 1 - SURE:
         return "it is not" if len(chances) == 1 else "every analysis says that it is not"
-    if len(chances) > 1 and max(chances) - min(chances) > 0.3:
+    if len(chances) > 1 and max(chances) - min(chances) > UNLIKE_CHANCES:
         return "the answer hangs on the choice of rows and errors, and these runs do not settle it"
     return "these runs do not settle it"
 

@@ -16,6 +16,7 @@ from scalefit.names import parse_name
 from scalefit.numbers import chance, exact, fixed, percent, to_digits, two_digits
 from scalefit.records import NOT_CONVERGED
 from scalefit.table import PrintedTable
+from scalefit.thresholds import COVERAGE_CONFIDENCE, UNEVEN_RANKS
 
 __all__ = ["RANKS", "Calibration", "Replicate"]
 
@@ -23,7 +24,6 @@ Array = NDArray[np.float64]
 
 RANKS = 99  # roughly independent draws that a truth is ranked among: 100 possible ranks
 BINS = (20, 10, 5, 4)  # of the ranks; as many as leave 10 replicates to each
-DOUBT = 0.05  # of a test, shared among the parameters
 TINY = 1e-6  # a p-value below it is not printed
 
 
@@ -152,7 +152,7 @@ class Calibration:
     def coverage(self, name: str) -> tuple[float, float, float]:
         """Share of intervals that cover the truth, and its exact 95% confidence limits (Clopper and Pearson)."""
         covered = sum(one.lo[name] <= one.truth[name] <= one.hi[name] for one in self.good)
-        limits = stats.binomtest(covered, len(self.good)).proportion_ci(0.95)
+        limits = stats.binomtest(covered, len(self.good)).proportion_ci(COVERAGE_CONFIDENCE)
         return covered / len(self.good), float(limits.low), float(limits.high)
 
     @cached_property
@@ -232,7 +232,7 @@ class Calibration:
 
     def _uniformity(self) -> str:
         p_values = dict(zip(self.names, self.table["p_uniform"], strict=True))
-        worst, limit = min(p_values, key=p_values.__getitem__), DOUBT / len(self.names)
+        worst, limit = min(p_values, key=p_values.__getitem__), UNEVEN_RANKS / len(self.names)
         least = f"= {two_digits(p_values[worst])}" if p_values[worst] >= TINY else f"< {exact(TINY)}"
         numbers = f"smallest p {least}, of {worst}, in {self.bins} bins"
         if p_values[worst] >= limit:

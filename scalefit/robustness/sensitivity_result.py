@@ -16,6 +16,7 @@ from scalefit.names import Key, parse_name
 from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.robustness.variations import LOSSES, Choice
 from scalefit.table import PrintedTable
+from scalefit.thresholds import SAME_WIDTH, SMALL_MOVE
 
 __all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Sensitivity", "VariedAnswer"]
 
@@ -23,7 +24,6 @@ Array = NDArray[np.float64]
 
 POSTERIOR, BOOTSTRAP = "posterior", "bootstrap, not a posterior"
 FAILED = "failed"
-SMALL_MOVE = 0.5  # of the base's standard deviation: a move that hardly matters
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +219,7 @@ class Sensitivity:
             return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
         said.append(f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it.")
         widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
-        if max(widths) > 1.25 or min(widths) < 0.8:
+        if max(widths) > SAME_WIDTH or min(widths) < 1 / SAME_WIDTH:
             said.append(
                 f"The standard deviation itself runs from {fixed(min(widths), 2)} to {fixed(max(widths), 2)} of the "
                 "base's."
