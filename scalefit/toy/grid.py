@@ -119,7 +119,8 @@ class ToyGrid:
             loss_factor, dtype, bias_start, norm``: fields of :class:`ToyConfig`. A list means a model for each value.
             ``seeds`` is a list, or how many from 0 on. ``frequency`` is a law; or a file of text or token counts, of
             which the ``n_features`` most frequent count; or numbers, one for each feature; or a list of these.
-            ``alpha`` and ``scale`` belong to the power and to the exponential law: in a grid over laws the others go without.
+            ``alpha`` and ``scale`` belong to the power and to the exponential law: in a grid over laws the others go
+            without.
         folder : path
             Where relative files of frequencies lie.
         name : str
