@@ -372,7 +372,9 @@ class Fit(ABC):
             In the units of the response.
         """
 
-    def _under_draws(self, law: Law, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]) -> Array:
+    def _under_draws(
+        self, law: AnyLaw, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]
+    ) -> Array:
         """Summarise predictions of shape (R, n) under draws of shape (R, P), some rows at a time."""
         values = dict(zip(self.keys, draws.T, strict=True))
         size = max(1, CHUNK // len(draws))
