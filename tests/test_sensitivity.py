@@ -145,6 +145,10 @@ def test_values_are_split_outside_brackets_and_quotes() -> None:
             {
                 "likelihood": ["student_t", "normal", "squared", "huber"], "drop_highest_loss": [0, 5],
                 "ties": ["drop"], "cluster": [None, "shape"],
+                "where": [
+                    "width >= 1000", "width <= 3100", "width != 5120", "width != 4608", "width != 4352",
+                    "depth >= 18", "depth <= 36", "tokens >= 6.2e9", "tokens <= 8.13e10",
+                ],
                 "prior": ["HalfNormal(0.5)", "HalfNormal(2)", "Uniform(0, 3)"],
             },
         ),
