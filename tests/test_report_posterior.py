@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from scalefit.comparison.extrapolate import HeldOut, Split
 from scalefit.data.datasets import PublishedValue
 from scalefit.errors import StudyError
 from scalefit.law.additive import Law
@@ -23,7 +24,7 @@ from scalefit.records import (
     Uncertainty,
 )
 from scalefit.report import posterior_words as say
-from scalefit.report.posterior_tables import priors_table
+from scalefit.report.posterior_tables import held_out_table, priors_table
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
@@ -100,15 +101,15 @@ def test_the_model_is_told_in_words() -> None:
 @pytest.mark.parametrize(
     ("values", "end"),
     [
-        ([(1.0, 0.02)], "is >0.999 (“0”): it is."),
-        ([(1.0, 0.02), (1.01, 0.02)], "every analysis says that it is."),
-        ([(0.5, 0.02)], "is <0.001 (“0”): it is not."),
-        ([(0.5, 0.02), (0.6, 0.02)], "every analysis says that it is not."),
-        ([(1.0, 0.1)], "is 0.68 (“0”): these runs do not settle it."),
-        ([(1.0, 0.1), (0.99, 0.1)], "these runs do not settle it."),
+        ([(1.0, 0.02)], "is >0.999 (“0”): it is established."),
+        ([(1.0, 0.02), (1.01, 0.02)], "every analysis establishes it."),
+        ([(0.5, 0.02)], "is <0.001 (“0”): it is excluded."),
+        ([(0.5, 0.02), (0.6, 0.02)], "every analysis excludes it."),
+        ([(1.0, 0.1)], "is 0.68 (“0”): it is neither established nor excluded."),
+        ([(1.0, 0.1), (0.99, 0.1)], "it is neither established nor excluded."),
         (
             [(1.0, 0.02), (0.5, 0.02)],
-            "the answer hangs on the choice of rows and errors, and these runs do not settle it.",
+            "the answer depends on the analysis.",
         ),
     ],
 )
@@ -126,7 +127,7 @@ def test_a_fit_without_an_answer_gives_no_probability() -> None:
         "Without an answer: “bad” (not converged)."
     )
     text = say.probability_sentence({"good": posterior(), "bad": bad}, ONE)
-    assert "is >0.999 (“good”): it is. Without an answer: “bad” (not converged)." in text
+    assert "is >0.999 (“good”): it is established. Without an answer: “bad” (not converged)." in text
 
 
 def test_printed_numbers_are_shown_and_not_counted() -> None:
@@ -151,12 +152,16 @@ def test_sources_that_disagree_are_said_to() -> None:
     assert text.endswith("Not counted, because they have no answer: open (not identified).")
     assert say.intervals_sentence(found.sources, 1.0) == "Of the 3 fitted intervals 2 exclude 1 (b and open)."
     alone = say.sources_of({"a": posterior(table="a"), "again": posterior(table="a")}, ONE)
-    assert "whether they agree cannot be asked" in say.agreement_sentence(alone)
+    assert "whether they agree cannot be tested" in say.agreement_sentence(alone)
 
 
 def test_rules_become_words() -> None:
-    assert say.rule_words("params >= 2.00668e+09") == "parameters ≥ 2.007B"
-    assert say.rule_words("width > 3 and depth < 5") == "width > 3 and depth < 5"
+    score = HeldOut("law", 20, 5, 0.01, 0.0, 1.0, 0.9, "converged")
+    nobody = np.zeros(5, bool)
+    largest = held_out_table((score,), Split("params >= 2.00668e+09", nobody, "params", 2.00668e9))
+    assert "parameters ≥ 2.007B" in str(largest["caption"])
+    given = held_out_table((score,), Split("width > 3 and depth < 5", nobody))
+    assert "width > 3 and depth < 5" in str(given["caption"])
 
 
 def test_the_default_prior_of_a_floor_is_told_by_its_rule() -> None:
