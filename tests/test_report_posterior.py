@@ -12,6 +12,7 @@ from scipy import stats
 from scalefit.comparison.extrapolate import HeldOut, Split
 from scalefit.data.datasets import PublishedValue
 from scalefit.errors import StudyError
+from scalefit.escape import literal
 from scalefit.law.additive import Law
 from scalefit.options import Bayes, Rows
 from scalefit.problem import Parameter
@@ -28,7 +29,9 @@ from scalefit.report.posterior_tables import held_out_table, priors_table
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
+from scalefit.report.text import marked
 from scalefit.results import Fit, PosteriorFit
+from scalefit.verdicts import Name, Part
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
 ONE = Hypothesis.ask("alpha,a_m", 1.0, 0.0)
@@ -60,8 +63,8 @@ def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **ch
     return replace(fit, **changes)  # type: ignore[arg-type]
 
 
-def with_finding(severity: str, message: str) -> Fit:
-    return posterior(findings=(Finding("x", severity, message),))
+def with_finding(severity: str, *parts: Part) -> Fit:
+    return posterior(findings=(Finding.of("x", severity, *parts),))
 
 
 # Sentences -------------------------------------------------------------------------------------------------
@@ -73,19 +76,23 @@ def test_a_question_has_a_region_of_a_tenth_unless_told() -> None:
     assert Hypothesis.ask("x", None, 0.0).near == ""
 
 
-def test_names_become_symbols_unless_they_are_words() -> None:
-    text = "A posterior of E piles up; alpha[OPT] = 1, sd(alpha), A = 2 and an alphabet, E-BFMI, width."
-    assert say.with_symbols(text, posterior()) == (
-        "A posterior of $E$ piles up; $alpha$ OPT = 1, sd($alpha$), $A$ = 2 and an alphabet, E-BFMI, width."
+def test_names_become_symbols_and_words_do_not() -> None:
+    one = Finding.of(
+        "x", "warning", "A posterior of ", Name(("A", ())), " is near ", Name(("E", ("OPT", "c4"))), ", E-BFMI."
     )
-    assert say.with_symbols("E stays") == "E stays"
+    assert one.message == "A posterior of A is near E[OPT,c4], E-BFMI."
+    assert one.about == (("A", ()), ("E", ("OPT", "c4")))
+    assert marked(one.runs) == "A posterior of $A$ is near $E$ OPT, c4, E-BFMI."
+    assert marked(("costs 5 $x$", Name(("a_m", ())))) == literal("Costs 5 $x$") + "$a_m$"
 
 
 def test_status_tells_failure_from_what_the_data_leave_open() -> None:
     assert say.posterior_status(posterior()) == ""
     failed = say.posterior_status(with_finding(NOT_CONVERGED, "k-hat is 0.9."))
     assert failed == "No answer: these draws do not represent the posterior. k-hat is 0.9."
-    open_floor = say.posterior_status(with_finding(NOT_IDENTIFIED, "The posterior of E piles up at 0."))
+    open_floor = say.posterior_status(
+        with_finding(NOT_IDENTIFIED, "The posterior of ", Name(("E", ())), " piles up at 0.")
+    )
     assert open_floor == "Not everything is identified. The posterior of $E$ piles up at 0."
     assert say.posterior_status(with_finding("warning", "A prior leads.")) == "A prior leads."
 

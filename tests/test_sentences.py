@@ -143,11 +143,14 @@ def test_published_numbers_of_another_optimum_are_traced_to_it() -> None:
 
 
 def test_optima_and_rows() -> None:
-    assert say.optima_sentence(made()) == "All 9 starts followed to their end reached this optimum."
+    assert (
+        say.optima_sentence(made())
+        == "Of the 9 starts followed to their end, 9 ended at this optimum and none below it."
+    )
     two = (LocalOptimum(7e-4, (), 8, True), LocalOptimum(7.7e-4, (), 1, True))
     assert say.optima_sentence(made(optima=two)) == (
-        "Of 9 starts followed to their end 8 reached this optimum; "
-        "one other local optimum was found, the lowest 10.0% above it."
+        "Of the 9 starts followed to their end, 8 ended at this optimum and none below it. "
+        "One other local optimum was found, the lowest 10.0% above it."
     )
     assert say.rows_sentence(made()) == "All 5 rows of runs are used."
     source = Source("runs", "0" * 64, 7, (Dropped("drop_invalid", 2, "loss is zero"),))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from scalefit.comparison import Comparison
@@ -11,13 +10,12 @@ from scalefit.comparison.differences import agreement
 from scalefit.comparison.result import agreement_verdict
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
-from scalefit.escape import literal, visible
-from scalefit.law.typeset import GREEK
-from scalefit.names import LEVEL, split_names
+from scalefit.escape import literal
+from scalefit.names import split_names
 from scalefit.numbers import exact
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import own_name, role, words
-from scalefit.report.text import join, marked, name_words
+from scalefit.report.text import join, marked
 from scalefit.results import Fit, PosteriorFit
 from scalefit.thresholds import WIDE_INTERVAL
 from scalefit.verdicts import region_verdict
@@ -26,16 +24,12 @@ __all__ = [
     "Hypothesis",
     "agreement_sentence",
     "intervals_sentence",
-    "mark_names",
     "model_sentence",
     "posterior_status",
     "probability_sentence",
     "sampling_sentence",
     "sources_of",
-    "with_symbols",
 ]
-
-_ALSO_WORDS = ("A", "a", "I")
 
 
 class Hypothesis(NamedTuple):
@@ -75,10 +69,10 @@ def posterior_status(fit: Fit) -> str:
     """Say first when draws do not represent a posterior, or what limits it however well it was sampled."""
     if fit.status == NOT_CONVERGED:
         return f"No answer: these draws do not represent the posterior. {literal(fit.message)}"
-    limits = [one.message for one in fit.findings if one.severity == fit.status]
-    warnings = [one.message for one in fit.findings if one.severity == "warning"]
-    lead = "Not everything is identified." if limits else ""
-    return with_symbols(literal(" ".join(filter(None, [lead, *limits, *warnings]))), fit)
+    limits = [one.runs for one in fit.findings if one.severity == fit.status]
+    warnings = [one.runs for one in fit.findings if one.severity == "warning"]
+    lead = [("Not everything is identified.",)] if limits else []
+    return marked(*lead, *limits, *warnings)
 
 
 def model_sentence(fit: Fit) -> str:
@@ -182,30 +176,3 @@ def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")
     return f"Of the {len(fitted)} fitted intervals {count} {verb} {exact(reference)}{named}."
-
-
-def with_symbols(text: str, *fits: Fit) -> str:
-    """Mark the names of the parameters of some fits in a sentence; see :func:`mark_names`."""
-    return mark_names(text, {one.coef.name for fit in fits for one in fit.parameters})
-
-
-def mark_names(text: str, names: Collection[str]) -> str:
-    """Mark names of parameters in a sentence, so that they are set as symbols.
-
-    A name that is also a word, such as ``A``, is marked only before an equals sign.
-    """
-    usable = {name for name in names if name.isidentifier()}
-    longest_first = "|".join(sorted(usable, key=len, reverse=True))
-    marked = re.compile(rf"(?<![\w$.])({longest_first})({LEVEL})?(?![\w$(-])")
-
-    def mark(found: re.Match[str]) -> str:
-        name, level = found[1], found[2] or ""
-        if not (level or _is_symbol(name) or text.startswith(" =", found.end())):
-            return found[0]
-        return name_words(visible(name + level))  # as the printed name was, without what literal() hides
-
-    return marked.sub(mark, text) if usable else text
-
-
-def _is_symbol(name: str) -> bool:
-    return "_" in name or name in GREEK or (len(name) == 1 and name not in _ALSO_WORDS)

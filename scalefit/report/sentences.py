@@ -266,15 +266,14 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
 
 
 def optima_sentence(fit: Fit) -> str:
-    """Say how the starts ended."""
+    """Say how the starts ended, and what other optima there are."""
     best, *others = fit.optima
-    total = sum(one.hits for one in fit.optima)
+    text = literal(fit.search_message)
     if not others:
-        return f"All {total} starts followed to their end reached this optimum."
+        return text
     excess = percent_size(others[0].objective / best.objective - 1)
-    many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
-    return f"{reached}; {many} found, the lowest {excess} above it."
+    many = "One other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
+    return f"{text} {many} found, the lowest {excess} above it."
 
 
 def rows_sentence(fit: Fit) -> str:
