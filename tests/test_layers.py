@@ -29,6 +29,7 @@ HOUSE = {
     "thresholds": (0, ""),
     "estimate": (0, "files names quantiles"),
     "table": (0, "escape"),
+    "verdicts": (0, "estimate files names numbers thresholds"),
     "expression": (0, ""),
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression numbers"),

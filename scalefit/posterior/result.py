@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from scalefit.thresholds import (
     PRIOR_TAIL,
     TRADE_OFF,
 )
+from scalefit.verdicts import Name, listed
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
 
@@ -161,16 +163,19 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,
         netcdf=chains.netcdf,
     )  # fmt: skip
-    return Sampled(mean, spread, posterior, _chain_findings(density.names, chains))
+    return Sampled(mean, spread, posterior, _chain_findings([Name(one.key) for one in density.parameters], chains))
 
 
-def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ...]:
+def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
     """Say in words what R-hat, effective draws, divergences and energy say in numbers."""
     found = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
-        text = f"The chains disagree about {names[worst]}: R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}"
-        found.append(Finding("r_hat", NOT_CONVERGED, f"{text}; use more draws, or a law with fewer parameters."))
+        text = (
+            f": R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}; use more draws, or a law with fewer "
+            "parameters."
+        )
+        found.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text))
     number, each = chains.x.shape[:2]
     if chains.divergences:
         many = chains.divergences > MANY_DIVERGENCES * number * each
@@ -181,8 +186,12 @@ def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ..
         found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
     if least.min() < GOOD_DRAWS:
-        text = f"Only {fixed(least.min(), 0)} draws of {names[int(np.argmin(least))]} are effective; use more draws."
-        found.append(Finding("few_draws", "warning", text))
+        parts = (
+            f"Only {fixed(least.min(), 0)} draws of ",
+            names[int(np.argmin(least))],
+            " are effective; use more draws.",
+        )
+        found.append(Finding.of("few_draws", "warning", *parts))
     if chains.energy < GOOD_ENERGY:
         text = (
             f"The energy of the chains moves slowly (E-BFMI {fixed(chains.energy, 2)}, below {GOOD_ENERGY}): "
@@ -229,9 +238,9 @@ def find_limits(
     exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
-            text = f"{density.names[i]} and {density.names[j]} trade off (correlation {fixed(correlation[i, j], 2)})."
-            about = (problem.parameters[i].key, problem.parameters[j].key)
-            found.append(Finding("exponents_trade_off", "warning", text, about))
+            both = listed([Name(problem.parameters[place].key) for place in (i, j)])
+            text = f" trade off (correlation {fixed(correlation[i, j], 2)})."
+            found.append(Finding.of("exponents_trade_off", "warning", both, text))
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
         text = f"There are only {exact(problem.n_cluster)} clusters, which say little about the size of their shifts."
         found.append(Finding("few_clusters", "warning", text))
@@ -248,12 +257,9 @@ def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
     if not bad.any():
         return []
-    chosen = [parameter for parameter, one in zip(density.parameters, bad, strict=True) if one]
-    text = (
-        f"The mean or interval of {', '.join(one.name for one in chosen)} is not finite: neither data nor prior bound "
-        "it. Give it a narrower prior (--prior)."
-    )
-    return [Finding("not_finite", NOT_IDENTIFIED, text, tuple(one.key for one in chosen))]
+    chosen = listed([Name(one.key) for one, is_bad in zip(density.parameters, bad, strict=True) if is_bad], last=", ")
+    text = " is not finite: neither data nor prior bound it. Give it a narrower prior (--prior)."
+    return [Finding.of("not_finite", NOT_IDENTIFIED, "The mean or interval of ", chosen, text)]
 
 
 def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: str | None) -> list[Finding]:
@@ -285,26 +291,24 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
     prior = density.priors.get(parameter.key)
     if prior is None:
         return []
-    name, about, found, sd = parameter.name, (parameter.key,), [], float(values.std())
+    name, found, sd = Name(parameter.key), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     if parameter.kind == "floor" and prior.support[0] == 0 and low < AT_BOUND * sd:
-        text = (
-            f"The posterior of {name} piles up at 0: these data do not identify a floor. "
-            f"Read {name} as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
-        )
-        found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text, about))
+        limit = f" as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
+        parts = (" piles up at 0: these data do not identify a floor. Read ", name, limit)
+        found.append(Finding.of("floor_at_zero", NOT_IDENTIFIED, "The posterior of ", name, *parts))
     elif _pressed(parameter, float(low), float(high), prior.support, sd):
-        text = f"The posterior of {name} presses against a bound of its prior {prior}, which decides it."
-        found.append(Finding("prior_bound", "warning", text, about))
+        text = f" presses against a bound of its prior {prior}, which decides it."
+        found.append(Finding.of("prior_bound", "warning", "The posterior of ", name, text))
     if parameter.kind == "scale":
         return found + _surprise(parameter, prior, float(values.mean()))
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
-        text = f"The posterior of {name} is as wide as its prior {prior}: the data say nothing about it."
-        found.append(Finding("prior_only", NOT_IDENTIFIED, text, about))
+        text = f" is as wide as its prior {prior}: the data say nothing about it."
+        found.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
     elif ratio > PRIOR_LED:
-        text = f"The posterior of {name} leans on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
-        found.append(Finding("prior_led", "warning", text, about))
+        text = f" depends on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
+        found.append(Finding.of("prior_led", "warning", "The posterior of ", name, text))
     return found + _surprise(parameter, prior, float(values.mean()))
 
 
@@ -319,9 +323,9 @@ def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
     """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
     ends = prior.log_density(prior.quantile(np.array([PRIOR_TAIL, 1 - PRIOR_TAIL])))
     if prior.log_density(value) < ends.min() - 1e-9:
-        name = parameter.name
-        text = f"Prior and data disagree about {name}: the posterior mean {rounded(value)} is far out in {prior}."
-        return [Finding("prior_conflict", "warning", text, (parameter.key,))]
+        text = f": the posterior mean {rounded(value)} is far out in {prior}."
+        lead = "Prior and data disagree about "
+        return [Finding.of("prior_conflict", "warning", lead, Name(parameter.key), text)]
     return []
 
 

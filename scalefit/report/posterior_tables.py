@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.comparison import Comparison, Evidence, HeldOut
 from scalefit.comparison.crossval import CrossValidation, LawScore
-from scalefit.comparison.extrapolate import LEVEL
+from scalefit.comparison.extrapolate import LEVEL, Split
 from scalefit.comparison.sources import Compared, compared_of
 from scalefit.escape import literal
 from scalefit.estimate import SPREADS, Estimate
@@ -24,13 +24,15 @@ from scalefit.numbers import (
     plus_minus,
     rounded,
     rounded_interval,
+    short_number,
+    to_digits,
 )
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
-from scalefit.report.posterior_words import Hypothesis, rule_words
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.sentences import words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
@@ -157,7 +159,7 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
     return table(caption, header, rows, align="lrrrr")
 
 
-def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
+def held_out_table(scores: Sequence[HeldOut], split: Split) -> Block:
     """Return how laws fitted to the other rows predict the held-out ones."""
     rows = []
     for one in scores:
@@ -176,8 +178,15 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
     header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
-    caption = f"Extrapolation: fitted to the other runs, predicting those with {rule_words(split)}."
+    caption = f"Extrapolation: fitted to the other runs, predicting those with {_split_words(split)}."
     return table(caption, header, transpose(columns), align="l" + "r" * 6)
+
+
+def _split_words(split: Split) -> str:
+    """Write which rows are held out: ``parameters ≥ 2B``, or the condition as it was given."""
+    if not split.column:
+        return literal(split.words)
+    return f"{words(split.column)} ≥ {short_number(to_digits(split.limit, 4))}"
 
 
 def sources_table(comparison: Comparison) -> Block:

@@ -1,4 +1,4 @@
-"""Sentences written from the numbers, each by one rule that also says when the data settle nothing.
+"""Sentences written from the numbers, each by one rule that also says when the data leave a question open.
 
 A rule takes fits and returns one string, empty when it has nothing to say. Symbols stand as ``$a_m$``.
 """
@@ -16,13 +16,13 @@ from scalefit.names import Key, read_name, spread_name
 from scalefit.numbers import exact, percent, percent_size, plus_minus, rounded, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
-from scalefit.report.text import join, name_words
+from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER, WIDE_INTERVAL
+from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
+from scalefit.verdicts import interval_verdict
 
 __all__ = [
     "alternatives_sentence",
-    "capital",
     "cluster_sentence",
     "disagreement_sentence",
     "law_sentence",
@@ -106,7 +106,7 @@ def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
     for other in others:
         for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
             there = other[one.name]
-            if not _contains(one, there.value) and not _contains(there, one.value):
+            if not one.holds(there.value) and not there.holds(one.value):
                 return (
                     f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
                     "Rows that the law does not describe make such a difference; look at the residuals."
@@ -131,31 +131,13 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
     Returns
     -------
     str
-        Two or three sentences.
+        One or two sentences; see :func:`scalefit.verdicts.interval_verdict`.
     """
     if fit.status != CONVERGED:
         asked = f"{name_words(name)} is {exact(reference)}"
         return f"Whether {asked} has no answer here: the fit is {fit.status}. {literal(fit.message)}"
-    one = fit[name]
-    inside = _contains(one, reference)
-    text = (
-        f"The {role(fit, name)} is {_number(one)}; its {percent(fit.uncertainty.level)} interval {_interval(one)} "
-        f"{'contains' if inside else 'excludes'} {exact(reference)}."
-    )
-    verdicts = {label: _contains(other[name], reference) for label, other in (also or {}).items()}
-    against = [label for label, verdict in verdicts.items() if verdict != inside]
-    if against:
-        verb = "exclude" if inside else "contain"
-        verb += "s" if len(against) == 1 else ""
-        others = f"{join([f'“{label}”' for label in against])} {verb} it"
-        return f"{text} The verdict depends on choices: {others}, so these runs do not settle it."
-    if inside and (one.hi - one.lo) / 2 > WIDE_INTERVAL * abs(reference):
-        reach = rounded_interval(
-            min(x[name].lo for x in (fit, *(also or {}).values())),
-            max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
-        )  # fmt: skip
-        return f"{text} The runs allow {exact(reference)} without establishing it: they allow all of {reach}."
-    return text + (" Every other analysis of the same runs agrees." if verdicts else "")
+    others = {label: other[name] for label, other in (also or {}).items()}
+    return marked(interval_verdict(f"the {role(fit, name)} is", fit[name], reference, others))
 
 
 def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference: float | None = None) -> str:
@@ -189,11 +171,11 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         f"{spread} ({order[-1]}), and their intervals do not overlap: the groups do not share one exponent, "
         "and the pooled value is an average over them."
         if apart
-        else f"{spread} ({order[-1]}); their intervals overlap, so the runs do not tell them apart."
+        else f"{spread} ({order[-1]}); their intervals overlap, so they can be the same."
     )
     if reference is None:
         return f"{text} {verdict}"
-    out = [label for label in order if not _contains(alone[label], reference)]
+    out = [label for label in order if not alone[label].holds(reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
     count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {exact(reference)}"
     return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
@@ -284,15 +266,14 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
 
 
 def optima_sentence(fit: Fit) -> str:
-    """Say how the starts ended."""
+    """Say how the starts ended, and what other optima there are."""
     best, *others = fit.optima
-    total = sum(one.hits for one in fit.optima)
+    text = literal(fit.search_message)
     if not others:
-        return f"All {total} starts followed to their end reached this optimum."
+        return text
     excess = percent_size(others[0].objective / best.objective - 1)
-    many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
-    return f"{reached}; {many} found, the lowest {excess} above it."
+    many = "One other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
+    return f"{text} {many} found, the lowest {excess} above it."
 
 
 def rows_sentence(fit: Fit) -> str:
@@ -332,10 +313,6 @@ def residual_sentence(fit: Fit) -> str:
     return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
 
 
-def _contains(one: Estimate, reference: float) -> bool:
-    return one.lo <= reference <= one.hi
-
-
 def _number(one: Estimate) -> str:
     return plus_minus(one.value, one.se)
 
@@ -350,8 +327,3 @@ def _label(fit: Fit) -> str:
 
 def _table(fit: Fit) -> str:
     return literal(fit.source.name.replace("_", " "))
-
-
-def capital(text: str) -> str:
-    """Begin a sentence with a capital letter."""
-    return text[:1].upper() + text[1:]
