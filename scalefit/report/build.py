@@ -125,8 +125,10 @@ def build_study(
 
 
 def _unanswered(study: Study, work: Work) -> str:
-    """Return the status of the first answer's fit where no fit answers for it."""
-    asked = study.answer[0].fit
+    """Return the status of the fit of the first answer that has one, where no fit answers for it."""
+    asked = next((one.fit for one in study.answer if not isinstance(one, StepAnswer)), "")
+    if not asked:
+        return ""
     found = stand_in(asked, work.fits, {one.name: one for one in study.fit})
     return "" if found.identified else work.fits[asked].status
 

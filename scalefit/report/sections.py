@@ -19,6 +19,7 @@ from scalefit.report.heads_section import heads_section
 from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
+from scalefit.report.page_one import compute_sentence, robust_sentence, step_sentence
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Hypothesis, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
@@ -30,6 +31,7 @@ from scalefit.report.spec import (
     Card,
     ClaimsSection,
     ComparisonSection,
+    ComputeAnswer,
     ConvergenceFigure,
     Figure,
     HeadsSection,
@@ -40,8 +42,10 @@ from scalefit.report.spec import (
     PosteriorAnswer,
     PosteriorSection,
     ReferenceAnswer,
+    RobustAnswer,
     Section,
     SensitivitySection,
+    StepAnswer,
     SweepFigure,
     ToySection,
     WidthTermsFigure,
@@ -196,6 +200,12 @@ def _answer_words(answer: Answer, results: Results) -> str:
         case AgreementAnswer():
             question = Hypothesis.ask(answer.parameter, None, 0.0)
             return agreement_sentence(sources_of(results.by_label((answer.fit, *answer.also)), question))
+        case RobustAnswer():
+            return robust_sentence(answer, results)
+        case ComputeAnswer():
+            return compute_sentence(answer, results)
+        case StepAnswer():
+            return step_sentence(answer, results)
 
 
 def _answer_law(answer: LawAnswer, results: Results) -> str:

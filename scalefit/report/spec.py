@@ -94,6 +94,7 @@ Posterior: TypeAlias = Annotated[str, Refers("fit", BAYES)]
 AskedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, asked=True)]
 RankedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, role="the ranking of laws in ")]
 Sweep: TypeAlias = Annotated[str, Refers("step", "toy")]
+AnyStep: TypeAlias = Annotated[str, Refers("step")]
 
 
 @dataclass(frozen=True)
@@ -528,7 +529,73 @@ class AgreementAnswer(_Asking):
     also: tuple[AskedFit, ...] = ()
 
 
-Answer: TypeAlias = LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer
+@dataclass(frozen=True, kw_only=True)
+class RobustAnswer(_Asking):
+    """Whether a parameter is a given number: by other analyses, on part of its range, and in other data.
+
+    Parameters
+    ----------
+    fit : str
+        The main fit.
+    reference : float
+        The number in question.
+    also : tuple of str
+        Fits of the same rows with other cuts and error models.
+    ranges : tuple of str
+        Fits without an end of the variable.
+    elsewhere : tuple of str
+        Fits of other data.
+    """
+
+    rule: Literal["robust"] = "robust"
+    fit: AskedFit
+    reference: float
+    also: tuple[AskedFit, ...] = ()
+    ranges: tuple[AskedFit, ...] = ()
+    elsewhere: tuple[AskedFit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeAnswer:
+    """How a budget is used best.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    fit : str
+        The fit.
+    compute : float
+        The budget in FLOP.
+    """
+
+    rule: Literal["compute"] = "compute"
+    title: str = ""
+    fit: AnyFit
+    compute: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAnswer:
+    """What a step of the study found.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    step : str
+        The step.
+    """
+
+    rule: Literal["step"] = "step"
+    title: str = ""
+    step: AnyStep
+
+
+Answer: TypeAlias = (
+    LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer | RobustAnswer | ComputeAnswer
+    | StepAnswer
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
