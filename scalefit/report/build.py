@@ -18,6 +18,7 @@ from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.runners import check_engine
 from scalefit.report.sections import compose
+from scalefit.report.spec import StepAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work
