@@ -53,7 +53,7 @@ class Application(typer.Typer):
 
 app = Application(
     name="scalefit",
-    help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
+    help="Refit neural scaling laws: certified optima, intervals with measured coverage, a PDF report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
