@@ -1,6 +1,6 @@
 """Quantiles and tails of the distributions behind intervals, from ``scipy.special``.
 
-``scipy.stats`` has them too, from the same functions, but takes half a second to load: a third of a whole fit.
+``scipy.stats`` has them too, from the same functions, but takes half a second to load, a third of the time of a fit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def student_quantile(probability: float, degrees: float) -> float:
 
 
 def f_quantile(probability: float, numerator: float, denominator: float) -> float:
-    """Return the quantile of the F distribution with so many degrees of freedom.
+    """Return a quantile of the F distribution.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Options of the command line, read from the option classes: flags, types, defaults and help.
 
 A verb is written as a function with one parameter ``given``; :func:`with_options` replaces it by a flag for each
-option, and hands over what the flags said. typer sees an ordinary signature, so its help and its parsing stay.
+option, and passes their values. typer sees an ordinary signature, so its help and its parsing work as usual.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Given(dict[str, Any]):
-    """What the flags of a verb said: the keywords of the function behind it.
+    """The values of the flags of a verb: the keywords of the library function.
 
     Parameters
     ----------
     keywords : mapping
         Values by the name of the option.
     written : frozenset of str
-        Those that the user wrote; the others have their defaults.
+        The options that the user wrote; the others have their defaults.
     flags : mapping
-        What the command line calls each.
+        The flag of each option.
     """
 
     def __init__(self, keywords: Mapping[str, Any], written: frozenset[str], flags: Mapping[str, str]) -> None:
@@ -45,14 +45,14 @@ class Given(dict[str, Any]):
         self.flags = flags
 
     def refuse_idle(self, parts: tuple[Part, ...], **more: str | bool) -> None:
-        """Refuse options that were written and have no effect; a default that nobody wrote is no request.
+        """Reject options that the user wrote and that have no effect; defaults are not checked.
 
         Parameters
         ----------
         parts : tuple of Part
-            What the verb takes; the classes say which of their options have no effect beside the others.
+            The options of the verb; the classes state which options have no effect, given the others.
         **more : str or False
-            Further options, and why they have no effect here; False or empty where they have one.
+            Further options, and why they have no effect; False or empty if they have one.
 
         Raises
         ------
@@ -110,7 +110,7 @@ def _is_written(ctx: typer.Context, name: str) -> bool:
 
 
 def _parameter(one: Described) -> inspect.Parameter:
-    """Return an option as typer declares it."""
+    """Return the parameter that declares an option to typer."""
     text = re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", one.text))
     kind: Any = str
     default = one.default
@@ -134,7 +134,7 @@ def _parameter(one: Described) -> inspect.Parameter:
 
 
 def _read(one: Described, value: Any) -> Any:
-    """Turn what typer read into the value of an option."""
+    """Convert what typer read to the value of an option."""
     if Mapping in one.kinds:
         return _table(one, value)
     if tuple in one.kinds:

@@ -1,4 +1,4 @@
-"""Run cells, and keep each as it finishes."""
+"""Run cells, and save each as it finishes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scalefit.progress import Progress
 
 __all__ = ["run_jobs"]
 
-KEY = re.compile(r"[A-Za-z0-9][\w.,=+-]{0,150}")  # what every file system takes as a name
+KEY = re.compile(r"[A-Za-z0-9][\w.,=+-]{0,150}")  # valid as a file name on every system
 
 
 @takes(*JOBS)
@@ -36,7 +36,7 @@ def run_jobs(
     progress: Progress | None = None,
     **keywords: Any,
 ) -> dict[str, JobResult]:
-    """Call a function for every cell, and skip the cells that the folder already has.
+    """Call a function for every cell, except for those that the folder already has.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def run_jobs(
     cells : mapping of str to mapping
         Key to arguments; :func:`job_key` makes keys.
     *options : Jobs
-        Where they run and are kept.
+        Where they run and are saved.
     shared : mapping, optional
-        Arguments that all cells have, such as a table: each call gets them beside its own, but only their digest is
-        stored.
+        Arguments that all cells share, such as a table: each call gets them in addition to those of its cell, but only
+        their digest is stored.
     stage : str
-        What to call this in the progress.
+        Name of the stage for progress reports.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     **keywords
@@ -69,7 +69,7 @@ def run_jobs(
     MissingExtra
         When a scheduler is named and ``distributed`` is not installed.
     Interrupted
-        On Ctrl-C; what was finished is kept.
+        On Ctrl-C; finished cells are kept.
     """
     (where,) = gather(JOBS, options, keywords)
     if where.workers is not None and where.scheduler is not None:
@@ -94,7 +94,7 @@ def run_jobs(
                 found[result.key] = result
                 report(stage, len(found), len(wanted))
     except KeyboardInterrupt:
-        kept = f"are kept in {str(shelf)!r}, and the same call goes on from there" if shelf else "are lost"
+        kept = f"are kept in {str(shelf)!r}, and the same call resumes from there" if shelf else "are lost"
         raise Interrupted(f"interrupted; {len(found)} of {len(wanted)} cells are finished and {kept}") from None
     return {key: found[key] for key in wanted}
 
@@ -102,7 +102,7 @@ def run_jobs(
 def _name_of(function: Function) -> str:
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     if getattr(sys.modules.get(module), name, None) is not function:
-        raise DataError(f"{name or function!r} cannot be found by a worker; define it at the top of a module")
+        raise DataError(f"{name or function!r} cannot be imported by a worker; define it at the top of a module")
     return f"{module}:{name}"
 
 
@@ -147,7 +147,7 @@ def _differ(name: str, one: Plain, other: Plain) -> bool:
 def _results(
     function: Function, task: Task, todo: Mapping[str, dict[str, Any]], workers: int | None, scheduler: str | None
 ) -> Generator[JobResult]:
-    """Run cells in the place asked for; each is yielded as it finishes."""
+    """Run cells as the options say; each is yielded as it finishes."""
     if scheduler is not None:
         yield from run_on_scheduler(task, todo, scheduler) if todo else ()
         return

@@ -42,7 +42,7 @@ __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_r
 
 Array = NDArray[np.float64]
 
-TAIL = (0.05, 0.95)  # quantiles whose effective draws count as the tail's (Vehtari et al. 2021)
+TAIL = (0.05, 0.95)  # quantiles of the tail effective sample size (Vehtari et al. 2021)
 SEVERITIES = (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note")
 
 
@@ -56,9 +56,9 @@ class Sampled(NamedTuple):
     spread : Uncertainty
         Standard deviations, intervals, covariance, equally weighted draws.
     posterior : Posterior
-        How good the draws are; ``priors`` and ``pool`` still empty.
+        Diagnostics of the draws; ``priors`` and ``pool`` are still empty.
     findings : tuple of Finding
-        What is wrong with the draws.
+        Problems of the draws.
     """
 
     mean: Array
@@ -86,7 +86,7 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
     Returns
     -------
     Sampled
-        The summary, made with the weights.
+        The summary, computed with the weights.
     """
     natural, weight = density.natural(weighted.x), weighted.weight
     mean = weight @ natural
@@ -167,7 +167,7 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
 
 
 def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
-    """Say in words what R-hat, effective draws, divergences and energy say in numbers."""
+    """Return findings from R-hat, effective draws, divergences and energy."""
     found = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
@@ -199,7 +199,7 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
         )
         found.append(Finding("energy", "warning", text))
     if chains.interrupted:
-        text = f"Sampling was interrupted after {each} of {chains.asked} draws per chain; the numbers are from these."
+        text = f"Sampling was interrupted after {each} of {chains.requested} draws per chain; the result uses these."
         found.append(Finding("interrupted", NOT_CONVERGED, text))
     return tuple(found)
 
@@ -207,7 +207,7 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
 def find_limits(
     density: Density, sampled: Sampled, frame: pd.DataFrame, residuals: Array, cluster: str | None
 ) -> tuple[Finding, ...]:
-    """Say what is wrong with the draws, and what limits the posterior however well it was sampled.
+    """Return the problems of the draws, and what limits the posterior even if it is sampled well.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def find_limits(
     Returns
     -------
     tuple of Finding
-        The worst first: bounds that it presses against, priors that decide, parameters that trade off.
+        Most severe first: active bounds of priors, dominating priors, parameters that trade off.
     """
     problem, spread = density.problem, sampled.spread
     values = _prior_values(density, spread.draws if spread.draws is not None else sampled.mean[None])
@@ -242,7 +242,7 @@ def find_limits(
             text = f" trade off (correlation {fixed(correlation[i, j], 2)})."
             found.append(Finding.of("exponents_trade_off", "warning", both, text))
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
-        text = f"There are only {exact(problem.n_cluster)} clusters, which say little about the size of their shifts."
+        text = f"There are only {exact(problem.n_cluster)} clusters, which hardly determine the size of their shifts."
         found.append(Finding("few_clusters", "warning", text))
     if np.any(problem.design.rows.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
@@ -252,7 +252,7 @@ def find_limits(
 
 
 def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
-    """Numbers that are not finite are never a result."""
+    """Return a finding on means or intervals that are not finite."""
     spread = sampled.spread
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
     if not bad.any():
@@ -274,7 +274,7 @@ def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: s
 
 
 def _prior_values(density: Density, draws: Array) -> Array:
-    """Draws on the scale of the priors: coefficients as sizes at the centre."""
+    """Return the draws on the scale of the priors: coefficients as sizes at the centre."""
     law, sizes = (
         density.coordinates.n_law,
         slice(density.coordinates.n_floor, density.coordinates.n_floor + density.coordinates.n_size),
@@ -304,7 +304,7 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
         return found + _surprise(parameter, prior, float(values.mean()))
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
-        text = f" is as wide as its prior {prior}: the data say nothing about it."
+        text = f" is as wide as its prior {prior}: the data are not informative about it."
         found.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
     elif ratio > PRIOR_LED:
         text = f" depends on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
@@ -313,17 +313,17 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
 
 
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
-    """Whether an end of the interval lies on a bound that the prior, not the sign of the parameter, sets."""
+    """Whether an end of the interval is at a bound that is set by the prior and not by the sign of the parameter."""
     below = support[0] > 0 and low - support[0] < AT_BOUND * sd
     above = parameter.kind != "floor" and support[1] - high < AT_BOUND * sd
     return below or above
 
 
 def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
-    """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
+    """Warn when the prior density at the posterior mean is below that at its 0.1% quantiles."""
     ends = prior.log_density(prior.quantile(np.array([PRIOR_TAIL, 1 - PRIOR_TAIL])))
     if prior.log_density(value) < ends.min() - 1e-9:
-        text = f": the posterior mean {rounded(value)} is far out in {prior}."
+        text = f": the posterior mean {rounded(value)} is in the far tail of {prior}."
         lead = "Prior and data disagree about "
         return [Finding.of("prior_conflict", "warning", lead, Name(parameter.key), text)]
     return []
@@ -361,10 +361,10 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
     dict
         ``law, n_rows, likelihood, cluster, path, status, message, estimate, se, interval, correlation, khat, ess_bulk,
         ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Of a coefficient
-        ``estimate`` is the exponential of the mean of its logarithm and ``se`` the standard deviation of the number
-        itself; ``log_estimate`` and ``log_se`` are of the logarithm. The numbers stand by printed name, and once more
-        in ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which names the labels of a level one by
-        one. A number that is not finite becomes null.
+        ``estimate`` is the exponential of the mean of its logarithm and ``se`` the standard deviation of the
+        coefficient; ``log_estimate`` and ``log_se`` are of the logarithm. The numbers are keyed by printed name, and
+        repeated in ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which lists the labels of a
+        level. A number that is not finite becomes null.
     """
     posterior = fit.posterior
     spread, names = fit.uncertainty, fit.names
