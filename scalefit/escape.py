@@ -126,6 +126,16 @@ def shown_characters(text: str) -> list[str]:
 def one_line(text: str) -> str:
     r"""Show every character of a text, line breaks as symbols too: a label within a line or a cell of a table.
 
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text on one line.
+
     Examples
     --------
     >>> one_line("two\nlines")
@@ -264,6 +274,16 @@ def typst_string(text: str) -> str:
     r"""Write text as a string of typst's language, with its quotation marks.
 
     Text that is handed to typst as data needs no escaping, only :func:`visible`.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        A string literal.
 
     Examples
     --------

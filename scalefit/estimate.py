@@ -169,12 +169,12 @@ class Estimate:
         return about | self.numbers() | dict(plain_json(logs))
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, other: Any) -> bool:
     """Compare two fields; numbers that are missing from both count as equal."""
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    missing = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-    return missing or (one is other) or bool(one == other)
+    if isinstance(first, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(first, other, equal_nan=True)
+    missing = isinstance(first, float) and isinstance(other, float) and math.isnan(first) and math.isnan(other)
+    return missing or (first is other) or bool(first == other)
 
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, dict[str, Any]]:

@@ -235,13 +235,13 @@ def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> tuple[str, ...]
     >>> distinct(["A", "A", "z"], taken=["z"])
     ('A', 'A_', 'z_')
     """
-    used, found = set(taken), []
+    used, unique = set(taken), []
     for name in names:
         while name in used:
             name += "_"
         used.add(name)
-        found.append(name)
-    return tuple(found)
+        unique.append(name)
+    return tuple(unique)
 
 
 def spread_name(coefficient: str) -> str:

@@ -254,7 +254,20 @@ def plus_minus(value: float, uncertainty: float) -> str:
 
 
 def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> str:
-    """Print ``[lo, hi]`` with the digits that the uncertainty determines."""
+    """Print ``[lo, hi]`` with the digits that the uncertainty determines.
+
+    Parameters
+    ----------
+    lo, hi : float
+        The ends.
+    uncertainty : float, optional
+        Standard error, which determines the digits; a quarter of the width when omitted.
+
+    Returns
+    -------
+    str
+        Such as ``[0.316, 0.372]``.
+    """
     if math.isnan(lo) and math.isnan(hi):
         return "not given"
     width = uncertainty if uncertainty else (hi - lo) / 4
@@ -270,6 +283,16 @@ def rounded_range(lo: float, hi: float) -> str:
     """Print ``[lo, hi]`` whose ends differ by a large factor, each with two digits.
 
     Positive numbers may be known by their logarithms; an end beyond the range of a float is printed as a bound.
+
+    Parameters
+    ----------
+    lo, hi : float
+        The ends.
+
+    Returns
+    -------
+    str
+        Such as ``[7.0, 1.9e9]``.
     """
     low = f"below 1e{MINUS}308" if lo == 0 else two_digits(lo)
     high = "above 1e308" if hi == math.inf else two_digits(hi)
@@ -427,6 +450,18 @@ def short_number(value: float) -> str:
 
 def to_digits(value: float, digits: int) -> float:
     """Round a number to significant digits.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    float
+        The rounded number.
 
     Examples
     --------

@@ -50,7 +50,7 @@ class Parameter:
     level : tuple of str
         The level of its grouping columns; empty for one value.
     kind : {"floor", "coefficient", "exponent", "positive", "real"}
-        Its role; in a law of any form only whether it is held as a logarithm, which it is where it is ``positive``.
+        Its role; for a law of any form ``positive`` (vectors contain its logarithm) or ``real``.
     """
 
     coef: Coef
@@ -508,10 +508,10 @@ def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> None:
                 )
             for term in law.terms:
                 needed = _values_needed(law, term, coef)
-                found = _distinct(rows[term.variable], needed)
-                if found < needed:
+                count = _distinct(rows[term.variable], needed)
+                if count < needed:
                     raise DataError(
-                        f"column {term.variable!r} has {found} different values{where}; {term} needs at least {needed} "
+                        f"column {term.variable!r} has {count} different values{where}; {term} needs at least {needed} "
                         "there; add runs or fix the exponent"
                     )
 

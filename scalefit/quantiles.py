@@ -13,6 +13,16 @@ __all__ = ["f_quantile", "f_tail", "normal_quantile", "student_quantile"]
 def normal_quantile(probability: float) -> float:
     """Return the quantile of the standard normal.
 
+    Parameters
+    ----------
+    probability : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        The value below which this probability lies.
+
     Examples
     --------
     >>> round(normal_quantile(0.975), 6)
@@ -23,6 +33,18 @@ def normal_quantile(probability: float) -> float:
 
 def student_quantile(probability: float, degrees: float) -> float:
     """Return the quantile of Student's t.
+
+    Parameters
+    ----------
+    probability : float
+        Between 0 and 1.
+    degrees : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    float
+        The value below which this probability lies.
 
     Examples
     --------
@@ -35,6 +57,18 @@ def student_quantile(probability: float, degrees: float) -> float:
 def f_quantile(probability: float, numerator: float, denominator: float) -> float:
     """Return a quantile of the F distribution.
 
+    Parameters
+    ----------
+    probability : float
+        Between 0 and 1.
+    numerator, denominator : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    float
+        The value below which this probability lies.
+
     Examples
     --------
     >>> round(f_quantile(0.95, 1, 10), 6)
@@ -45,6 +79,18 @@ def f_quantile(probability: float, numerator: float, denominator: float) -> floa
 
 def f_tail(ratio: float, numerator: float, denominator: float) -> float:
     """Return the probability of a larger value of the F distribution.
+
+    Parameters
+    ----------
+    ratio : float
+        A ratio of variances.
+    numerator, denominator : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    float
+        Probability of a larger ratio.
 
     Examples
     --------

@@ -442,10 +442,10 @@ def _kind(law: AnyLaw, coef: Coef) -> str:
 
 
 def _numbers(arrays: dict[str, Any], name: str, shape: tuple[int, ...]) -> Array:
-    found = arrays[name]
-    if found.shape != shape or found.dtype != np.float64:
-        raise ValueError(f"its {name} has the shape {found.shape} of {found.dtype}, not {shape} of float64")
-    return np.asarray(found)
+    array = arrays[name]
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"its {name} has the shape {array.shape} of {array.dtype}, not {shape} of float64")
+    return np.asarray(array)
 
 
 def _chosen(name: str, value: Any) -> str:
@@ -470,13 +470,15 @@ def _built(kind: type[T], record: Any, **given: Any) -> T:
     for name in table:
         if name not in hints:
             raise ValueError(f"its {kind.__name__} has {name!r}")
-    found = {name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()}
+    fields_read = {
+        name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()
+    }
     for one in fields(kind):  # type: ignore[arg-type]
-        if one.name not in {**found, **given} and one.default is MISSING and one.default_factory is MISSING:
+        if one.name not in {**fields_read, **given} and one.default is MISSING and one.default_factory is MISSING:
             raise ValueError(f"its {kind.__name__} lacks {one.name!r}")
         if one.name in CHOICES:
-            _chosen(one.name, found[one.name])
-    return kind(**{**found, **given})
+            _chosen(one.name, fields_read[one.name])
+    return kind(**{**fields_read, **given})
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:

@@ -26,17 +26,17 @@ from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
 __all__ = ["estimate_text", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
 
 
-def is_loose(one: Estimate) -> bool:
+def is_loose(estimate: Estimate) -> bool:
     """Whether a coefficient is known only to a factor: estimate minus error would be 0 or less, which is impossible."""
-    return one.log_value is not None and not math.isnan(one.se) and not one.se < one.value
+    return estimate.log_value is not None and not math.isnan(estimate.se) and not estimate.se < estimate.value
 
 
-def estimate_text(one: Estimate, *, alone: bool = True) -> str:
+def estimate_text(estimate: Estimate, *, alone: bool = True) -> str:
     """Print an estimate: with its error or, of a loose coefficient, with its interval.
 
     Parameters
     ----------
-    one : Estimate
+    estimate : Estimate
         The parameter.
     alone : bool
         Whether the interval is not shown elsewhere.
@@ -47,22 +47,26 @@ def estimate_text(one: Estimate, *, alone: bool = True) -> str:
         Such as ``0.347 ± 0.015``. A loose coefficient is the exponential of its estimated log, ``80 000 [7, 1.9e9]``:
         the standard deviation of the coefficient would be dominated by its few largest draws.
     """
-    if not is_loose(one):
-        none = " (no interval)" if alone and _has_no_interval(one) else ""
-        return plus_minus(one.value, one.se) + none
-    value = two_digits(one.value) if math.isfinite(one.value) else power_of_ten(one.log_value or 0.0)
-    return value + (f" {interval_text(one)}" if alone else "")
+    if not is_loose(estimate):
+        none = " (no interval)" if alone and _has_no_interval(estimate) else ""
+        return plus_minus(estimate.value, estimate.se) + none
+    value = two_digits(estimate.value) if math.isfinite(estimate.value) else power_of_ten(estimate.log_value or 0.0)
+    return value + (f" {interval_text(estimate)}" if alone else "")
 
 
-def interval_text(one: Estimate) -> str:
+def interval_text(estimate: Estimate) -> str:
     """Print the interval of an estimate, rounded by its error or, of a loose coefficient, each end by itself."""
-    if _has_no_interval(one):
+    if _has_no_interval(estimate):
         return "not given"
-    return rounded_range(one.lo, one.hi) if is_loose(one) else rounded_interval(one.lo, one.hi, one.se)
+    return (
+        rounded_range(estimate.lo, estimate.hi)
+        if is_loose(estimate)
+        else rounded_interval(estimate.lo, estimate.hi, estimate.se)
+    )
 
 
-def _has_no_interval(one: Estimate) -> bool:
-    return math.isnan(one.lo) and math.isnan(one.hi)
+def _has_no_interval(estimate: Estimate) -> bool:
+    return math.isnan(estimate.lo) and math.isnan(estimate.hi)
 
 
 def fit_text(fit: Fit) -> str:

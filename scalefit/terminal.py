@@ -181,7 +181,17 @@ def print_fit(result: Fit) -> None:
 
 
 def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-    """Print rows of text under a header; ``right`` names the columns that are aligned right."""
+    """Print rows of text under a header; ``right`` names the columns that are aligned right.
+
+    Parameters
+    ----------
+    header : list of str, length k
+        Column heads.
+    rows : list of list of str, each of length k
+        Cells.
+    right : tuple of int
+        Columns that are aligned right.
+    """
     from rich import box
     from rich.table import Table as RichTable
 

@@ -77,14 +77,14 @@ def _root(
 def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
     """Read repeated ``name=value`` options; a name that is given twice is an error."""
     pairs = [text.partition("=") for text in texts or ()]
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, equals, value in pairs:
         if not (name.strip() and equals and value.strip()):
             raise DataError(f"{option} {name + equals + value!r} is not understood; write {option} name=value")
-        if name.strip() in found:
+        if name.strip() in values:
             raise DataError(f"{option} is given twice for {name.strip()!r}, and only one could be used; give it once")
-        found[name.strip()] = value.strip()
-    return found
+        values[name.strip()] = value.strip()
+    return values
 
 
 def _refuse_empty(args: list[str]) -> None:

@@ -33,7 +33,7 @@ def datasets(
         print_dataset(infos[0])
     else:
         rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+        print_table(["name", "rows", "title", "note"], rows, right=(1,))
 
 
 def _plain(info: Any) -> dict[str, Any]:

@@ -151,7 +151,12 @@ def frequencies(
             )
 
 
-def _exponent_cells(one: Any) -> list[str]:
+def _exponent_cells(exponent: Any) -> list[str]:
     from scalefit.numbers import plus_minus
 
-    return [f"{one.lo}:{one.hi}", plus_minus(one.alpha, one.error), exact(one.tokens), rounded(one.misfit)]
+    return [
+        f"{exponent.lo}:{exponent.hi}",
+        plus_minus(exponent.alpha, exponent.error),
+        exact(exponent.tokens),
+        rounded(exponent.misfit),
+    ]

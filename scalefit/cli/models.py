@@ -82,16 +82,16 @@ def superposition(
 
     check_picture(plot)
     with ProgressLine() as progress:
-        found = test_theory(table, losses, progress=progress, **given)
-    print(json.dumps(found.record(), indent=1) if as_json else found)
+        test = test_theory(table, losses, progress=progress, **given)
+    print(json.dumps(test.record(), indent=1) if as_json else test)
     if plot is not None:
         from scalefit.plots.heads import overlaps
         from scalefit.plots.style import save_figure
 
-        published, own = (found.rows, None) if table == "llm_heads" else (None, found.rows)
-        save_figure(overlaps(published=published, own=own, column=found.overlap), plot)
+        published, own = (test.rows, None) if table == "llm_heads" else (None, test.rows)
+        save_figure(overlaps(published=published, own=own, column=test.overlap), plot)
         print(f"drawn to {plot}", file=sys.stderr)
-    raise typer.Exit(found.slope.exit_code)
+    raise typer.Exit(test.slope.exit_code)
 
 
 @app.command(name="shift-head")

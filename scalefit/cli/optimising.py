@@ -44,16 +44,16 @@ def optimum_command(
     from scalefit.storage import load_fit
 
     check_writable(out)
-    found = optimum(
+    result = optimum(
         load_fit(fit_file), compute=_budgets(compute), cost=cost, level=level, at=assignments(at, "--at"),
         label=fit_file.stem,
     )  # fmt: skip
     if out is not None:
         from scalefit.plots import frontier, save_figure
 
-        save_figure(frontier(found), out)
+        save_figure(frontier(result), out)
         print(f"drawn to {out}", file=sys.stderr)
-    _show(found, as_json)
+    _show(result, as_json)
 
 
 @app.command(name="isoflop")
@@ -76,12 +76,12 @@ def isoflop_command(
     from scalefit.storage import load_fit
 
     check_mapping(given, COLUMNS, *([given["by"]] if given["by"] else []))
-    found = isoflop(table, beside=None if beside is None else load_fit(beside), **given)
-    if isinstance(found, IsoFlop):
-        _show(found, as_json)
+    result = isoflop(table, beside=None if beside is None else load_fit(beside), **given)
+    if isinstance(result, IsoFlop):
+        _show(result, as_json)
     else:
-        print(json.dumps([one.record() for one in found.values()], indent=1) if as_json else levels_text(found))
-        raise typer.Exit(max(one.exit_code for one in found.values()))
+        print(json.dumps([one.record() for one in result.values()], indent=1) if as_json else levels_text(result))
+        raise typer.Exit(max(one.exit_code for one in result.values()))
 
 
 def _budgets(texts: list[str] | None) -> list[float] | None:
@@ -99,6 +99,6 @@ def _budgets(texts: list[str] | None) -> list[float] | None:
     return budgets
 
 
-def _show(found: Any, as_json: bool) -> None:
-    print(json.dumps(found.record(), indent=1) if as_json else found)
-    raise typer.Exit(found.exit_code)
+def _show(result: Any, as_json: bool) -> None:
+    print(json.dumps(result.record(), indent=1) if as_json else result)
+    raise typer.Exit(result.exit_code)

@@ -214,5 +214,16 @@ def _place(error: Exception) -> str:
 
 
 def lost_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
-    """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_job`."""
+    """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_job`.
+
+    Parameters
+    ----------
+    task, key, arguments
+        As for :func:`call_job`.
+
+    Returns
+    -------
+    JobResult
+        Failed, with the reason.
+    """
     return JobResult(key, task.name, arguments, FAILED, None, LOST, 0.0, {"scalefit": __version__}, task.digest)

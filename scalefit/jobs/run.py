@@ -82,21 +82,21 @@ def run_jobs(
     task = Task(_name_of(function), common, job_key(common) if common else "")
     wanted = {_checked_key(key): through_json(arguments) for key, arguments in cells.items()}
     shelf = None if where.folder is None else _open_folder(Path(where.folder))
-    found = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
-    todo = {key: arguments for key, arguments in wanted.items() if key not in found}
+    results = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
+    todo = {key: arguments for key, arguments in wanted.items() if key not in results}
     report = progress or (lambda *_: None)
-    report(stage, len(found), len(wanted))
+    report(stage, len(results), len(wanted))
     try:
-        with closing(_results(function, task, todo, where.workers, where.scheduler)) as results:
-            for result in results:
+        with closing(_results(function, task, todo, where.workers, where.scheduler)) as running:
+            for result in running:
                 if shelf is not None:
                     write_atomically(shelf / f"{result.key}.json", json.dumps(asdict(result), indent=1).encode())
-                found[result.key] = result
-                report(stage, len(found), len(wanted))
+                results[result.key] = result
+                report(stage, len(results), len(wanted))
     except KeyboardInterrupt:
         kept = f"are kept in {str(shelf)!r}, and the same call resumes from there" if shelf else "are lost"
-        raise Interrupted(f"interrupted; {len(found)} of {len(wanted)} cells are finished and {kept}") from None
-    return {key: found[key] for key in wanted}
+        raise Interrupted(f"interrupted; {len(results)} of {len(wanted)} cells are finished and {kept}") from None
+    return {key: results[key] for key in wanted}
 
 
 def _name_of(function: Function) -> str:
@@ -124,7 +124,7 @@ def _open_folder(folder: Path) -> Path:
 
 def _stored(folder: Path, wanted: Mapping[str, dict[str, Any]], task: Task, retry_failed: bool) -> dict[str, JobResult]:
     """Read the cells that need not run again."""
-    found = {}
+    results = {}
     for key, arguments in wanted.items():
         path = folder / f"{key}.json"
         result = read_kept(path, read_job)
@@ -136,12 +136,12 @@ def _stored(folder: Path, wanted: Mapping[str, dict[str, Any]], task: Task, retr
             what = ", ".join(changed) or other
             raise DataError(f"{str(path)!r} was computed for something else: {what} differs. Name another folder")
         if result.status == DONE or not retry_failed:
-            found[key] = result
-    return found
+            results[key] = result
+    return results
 
 
-def _differ(name: str, one: Plain, other: Plain) -> bool:
-    return name not in one or name not in other or one[name] != other[name]
+def _differ(name: str, first: Plain, other: Plain) -> bool:
+    return name not in first or name not in other or first[name] != other[name]
 
 
 def _results(

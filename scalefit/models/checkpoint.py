@@ -223,9 +223,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not path.exists():
         raise DataError(f"there is no checkpoint {str(path)!r}; give a folder with config.json, or a .safetensors file")
     if path.suffix == GGUF:
-        found = read_gguf(path)
-        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in found.tensors.items()}
-        return Checkpoint(path, tensors, found.config, found.tokens)
+        header = read_gguf(path)
+        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in header.tensors.items()}
+        return Checkpoint(path, tensors, header.config, header.tokens)
     if not path.is_dir():
         return Checkpoint(path, read_header(path))
     config = _config(path)
@@ -393,15 +393,15 @@ def token_ids(folder: Path) -> Ids | None:
             ids = [*_json(old).values(), *(_json(added).values() if added.is_file() else ())]
         else:
             return None
-        found = np.unique(np.array(ids, dtype=object).astype(np.int64)) if ids else np.zeros(0, np.int64)
-        if not len(found) or found[0] < 0:
+        unique = np.unique(np.array(ids, dtype=object).astype(np.int64)) if ids else np.zeros(0, np.int64)
+        if not len(unique) or unique[0] < 0:
             raise ValueError("no ids")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         file = whole if whole.is_file() else old
         raise DataError(
             f"{str(file)!r} holds no vocabulary ({brief(error)}); download it again, or count all rows: --rows all"
         ) from None
-    return found
+    return unique
 
 
 def find_head(checkpoint: Checkpoint, tensor: str | None = None) -> Head:

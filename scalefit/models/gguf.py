@@ -86,16 +86,16 @@ def read_gguf(file: Path) -> Gguf:
     """
     try:
         with file.open("rb") as stream:
-            found = _read(stream)
+            header = _read(stream)
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{str(file)!r} is not a whole GGUF file of version 2 or 3 ({brief(error)}); download it again"
         ) from None
     size = file.stat().st_size
-    end = max((one.offset + one.nbytes for one in found.tensors.values()), default=0)
+    end = max((one.offset + one.nbytes for one in header.tensors.values()), default=0)
     if end > size:
         raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
-    return found
+    return header
 
 
 def _read(stream: BinaryIO) -> Gguf:

@@ -280,8 +280,8 @@ def measure_head(
     >>> round(head.overlap_ms * head.width, 1)
     1.0
     """
-    (asked,) = gather(HEADS, options, keywords)
-    prepared = prepare(open_checkpoint(path), asked)
+    (chosen,) = gather(HEADS, options, keywords)
+    prepared = prepare(open_checkpoint(path), chosen)
     return measure_prepared(prepared, fingerprint(prepared), family=family, progress=progress)
 
 
@@ -382,7 +382,7 @@ def _table(file: Path, columns: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     from scalefit.data.tables import read_table
 
     frame = read_table(file).frame
-    found = {}
+    columns_by_name = {}
     for name in columns:
         if name not in frame.columns:
             raise DataError(f"{str(file)!r} has no column {name!r}; {closest(name, map(str, frame.columns))}")
@@ -392,8 +392,8 @@ def _table(file: Path, columns: Sequence[str]) -> dict[str, NDArray[np.int64]]:
             raise DataError(
                 f"{str(file)!r}, row {bad[0] + 1}: {name} is {frame[name].iloc[bad[0]]}; give a whole number from 0 on"
             )
-        found[name] = values.astype(np.int64)
-    return found
+        columns_by_name[name] = values.astype(np.int64)
+    return columns_by_name
 
 
 def _counts(file: Path, vocab: int) -> Array:

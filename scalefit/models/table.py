@@ -70,11 +70,11 @@ def measure_heads(
     >>> measure_heads([])
     []
     """
-    (asked,) = gather(HEADS, options, keywords)
+    (chosen,) = gather(HEADS, options, keywords)
     table = [] if out is None else _table_so_far(Path(out))
     opened = [open_checkpoint(path) for path in paths]
     runs = _runs([one.path for one in opened], [one.name for one in opened])
-    prepared = [prepare(one, asked) for one in opened]
+    prepared = [prepare(one, chosen) for one in opened]
     known = {one.fingerprint: one for one in table}
     heads: list[HeadMeasurement] = []
     try:

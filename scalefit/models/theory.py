@@ -231,40 +231,44 @@ def _times(times: pd.Series[float]) -> str:
     return low if low == high else f"{low} to {high} (median {middle})"
 
 
-def _prefactors(one: Fit, what: str) -> str:
+def _prefactors(fit: Fit, what: str) -> str:
     """Compare the prefactors with 1, in a sentence."""
-    found = [x for x in one.estimates if x.coefficient == "A"]
-    around = [x for x in found if x.lo <= 1 <= x.hi]
-    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in found)
-    level = f"{percent(one.uncertainty.level)} interval"
-    if len(around) == len(found):
-        which = f"The {level} contains 1" if len(found) == 1 else f"Every {level} contains 1"
+    factors = [x for x in fit.estimates if x.coefficient == "A"]
+    around = [x for x in factors if x.lo <= 1 <= x.hi]
+    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in factors)
+    level = f"{percent(fit.uncertainty.level)} interval"
+    if len(around) == len(factors):
+        which = f"The {level} contains 1" if len(factors) == 1 else f"Every {level} contains 1"
         return f"a factor of {listed} at a = 1. {which}, the value of {what}."
     if not around:
-        where = "above" if all(x.lo > 1 for x in found) else "away from"
-        which = f"the {level} lies" if len(found) == 1 else f"all {level}s lie"
+        where = "above" if all(x.lo > 1 for x in factors) else "away from"
+        which = f"the {level} lies" if len(factors) == 1 else f"all {level}s lie"
         return f"a factor of {listed} at a = 1; {which} {where} 1, the value of {what}."
     which = ", ".join(x.level[0] for x in around)
     return f"a factor of {listed} at a = 1; the {level} contains 1, the value of {what}, for {which} alone."
 
 
-def _factor(one: Estimate) -> str:
+def _factor(estimate: Estimate) -> str:
     """Print a factor with the digits that its error determines, at most three."""
-    return rounded(one.value, max(one.se, 0.1 * one.value))
+    return rounded(estimate.value, max(estimate.se, 0.1 * estimate.value))
 
 
-def _span(one: Estimate) -> str:
-    wide = one.lo > 0 and one.hi / one.lo > 10
-    return rounded_range(one.lo, one.hi) if wide else rounded_interval(one.lo, one.hi, one.se)
+def _span(estimate: Estimate) -> str:
+    wide = estimate.lo > 0 and estimate.hi / estimate.lo > 10
+    return rounded_range(estimate.lo, estimate.hi) if wide else rounded_interval(estimate.lo, estimate.hi, estimate.se)
 
 
-def _partial_words(one: Partial) -> str:
+def _partial_words(partial: Partial) -> str:
     meaning = (
-        "more loss" if one.lo > 0 else "less loss" if one.hi < 0 else "neither more nor less loss that could be seen"
+        "more loss"
+        if partial.lo > 0
+        else "less loss"
+        if partial.hi < 0
+        else "neither more nor less loss that could be seen"
     )
     return (
-        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is {rounded(one.value, 0.1)} "
-        f"{rounded_interval(one.lo, one.hi, 0.1)} over {one.models} models."
+        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is "
+        f"{rounded(partial.value, 0.1)} {rounded_interval(partial.lo, partial.hi, 0.1)} over {partial.models} models."
     )
 
 
@@ -309,14 +313,14 @@ def superposition(
     >>> print(f"{test.exponent.value:.2f} {test.exponent.se:.2f}")
     1.28 0.22
     """
-    (asked,) = gather(SUPERPOSITION, options, keywords)
-    level = asked.level
+    (tested,) = gather(SUPERPOSITION, options, keywords)
+    level = tested.level
     table = read_table(heads)
-    name, given = table.name, set(table.frame)
-    column = asked.overlap or (EFFECTIVE if EFFECTIVE in given else RAW)
-    size = next((one for one in ("rows", "vocab") if one in given), None)
+    name, columns = table.name, set(table.frame)
+    column = tested.overlap or (EFFECTIVE if EFFECTIVE in columns else RAW)
+    size = next((one for one in ("rows", "vocab") if one in columns), None)
     numeric = ["width", column, *([size] if size is not None else [])]
-    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in given]).frame.copy()
+    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in columns]).frame.copy()
     frame = frame.drop(columns=EFFECTIVE_WIDTH, errors="ignore")
     dimension = "width"
     if column in OF_EFFECTIVE_ROWS and NORM in frame and (frame[NORM] == "LayerNorm").any():

@@ -157,15 +157,15 @@ def describe(kind: type[Options]) -> Mapping[str, Described]:
 _DESCRIBED: dict[type[Options], Mapping[str, Described]] = {}
 
 
-def _described(one: Field[Any], hint: Any, text: str) -> Described:
+def _described(field: Field[Any], hint: Any, text: str) -> Described:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     choices = tuple(choice for part in parts if get_origin(part) is Literal for choice in get_args(part))
     kinds = tuple(dict.fromkeys(_kind(part) for part in parts if part is not NoneType))
     items = next((get_args(part)[0] for part in parts if get_origin(part) is tuple), str)
-    flag = one.metadata.get("flag") or one.name
+    flag = field.metadata.get("flag") or field.name
     return Described(
-        one.name, text, one.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
-        f"--{flag.replace('_', '-')}", bool(one.metadata.get("repeated")),
+        field.name, text, field.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
+        f"--{flag.replace('_', '-')}", bool(field.metadata.get("repeated")),
     )  # fmt: skip
 
 
@@ -191,12 +191,12 @@ def _documentation(kind: type) -> dict[str, str]:
     return texts
 
 
-def type_fault(one: Described, value: Any) -> str:
+def type_fault(described: Described, value: Any) -> str:
     """Return what is wrong with the type of a value, or with the choice; empty when nothing is.
 
     Parameters
     ----------
-    one : Described
+    described : Described
         The option.
     value : object
         The value.
@@ -206,15 +206,15 @@ def type_fault(one: Described, value: Any) -> str:
     str
         What is needed, as the second half of a sentence.
     """
-    if (value is None and one.optional) or not one.kinds:
+    if (value is None and described.optional) or not described.kinds:
         return ""
-    if one.choices:
-        return "" if value in one.choices else closest(str(value), one.choices)
-    if any(_fits(kind, value) for kind in one.kinds):
+    if described.choices:
+        return "" if value in described.choices else closest(str(value), described.choices)
+    if any(_fits(kind, value) for kind in described.kinds):
         return ""
-    if one.kinds == (int,):
+    if described.kinds == (int,):
         return ""  # counts have other messages, with their range
-    return f"it must be {' or '.join(dict.fromkeys(WORDS[kind] for kind in one.kinds))}"
+    return f"it must be {' or '.join(dict.fromkeys(WORDS[kind] for kind in described.kinds))}"
 
 
 def _fits(kind: Any, value: Any) -> bool:
@@ -348,12 +348,16 @@ def _with_options(doc: str, parts: tuple[Part, ...]) -> str:
     return doc if mark is None else f"{doc[: mark.start()]}{''.join(entries)}{doc[mark.start() :]}"
 
 
-def _spelled(one: Described) -> str:
+def _spelled(described: Described) -> str:
     """Write the type of an option as numpydoc does."""
     names = {Mapping: "mapping", tuple: "list of str"}
-    words = "{" + ", ".join(f'"{choice}"' for choice in one.choices) + "}" if one.choices else ""
-    words = words or " or ".join(names.get(kind, getattr(kind, "__name__", "object")) for kind in one.kinds) or "object"
-    return f"{words}, optional" if one.optional else words
+    words = "{" + ", ".join(f'"{choice}"' for choice in described.choices) + "}" if described.choices else ""
+    words = (
+        words
+        or " or ".join(names.get(kind, getattr(kind, "__name__", "object")) for kind in described.kinds)
+        or "object"
+    )
+    return f"{words}, optional" if described.optional else words
 
 
 def plain(value: Options) -> dict[str, Any]:
@@ -369,12 +373,12 @@ def plain(value: Options) -> dict[str, Any]:
     dict
         For :func:`restore`. Tables with keys that are not texts become lists of pairs.
     """
-    found = {}
+    record = {}
     for name, one in describe(type(value)).items():
         own = getattr(value, name)
         if own != one.default:
-            found[name] = _plain(own)
-    return found
+            record[name] = _plain(own)
+    return record
 
 
 def _plain(value: Any) -> Any:
@@ -454,15 +458,15 @@ def command(parts: tuple[Part, ...], keywords: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flag(one: Described, value: Any) -> list[str]:
+def _flag(described: Described, value: Any) -> list[str]:
     if value is True:
-        return [one.flag]
+        return [described.flag]
     if isinstance(value, Mapping):
         pairs = [f"{key}={_joined(item)}" for key, item in value.items()]
-        if one.repeated:
-            return [word for pair in pairs for word in (one.flag, pair)]
+        if described.repeated:
+            return [word for pair in pairs for word in (described.flag, pair)]
         value = pairs
-    return [one.flag, _joined(value)]
+    return [described.flag, _joined(value)]
 
 
 def _joined(value: Any) -> str:

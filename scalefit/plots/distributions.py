@@ -294,13 +294,13 @@ def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str
     return " or ".join(letters), "; ".join(parts)
 
 
-def _prior_of(fit: Fit, one: Parameter) -> Prior | None:
+def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
     """Return the prior of a parameter; a partly pooled level has none, although its common value has the same name."""
     priors = dict(fit.posterior.priors) if isinstance(fit, PosteriorFit) else {}
-    pooled = {one.coef.name for one in fit.parameters if one.kind == "common"}
-    if one.level and one.coef.name in pooled:
+    pooled = {parameter.coef.name for parameter in fit.parameters if parameter.kind == "common"}
+    if parameter.level and parameter.coef.name in pooled:
         return None
-    text = priors.get(one.key, priors.get((one.coef.name, ())))
+    text = priors.get(parameter.key, priors.get((parameter.coef.name, ())))
     return None if text is None else parse_prior(text)
 
 

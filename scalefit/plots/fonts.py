@@ -158,7 +158,7 @@ def drawable(text: str) -> str:
     return "".join(one if one in known or in_typeface(one) else _substitute(one) for one in text)
 
 
-def _substitute(one: str) -> str:
-    if one in _CONTROLS:
-        return f"‹{_CONTROLS[one]}›"
-    return " " if one.isspace() else code_point(one)  # blanks of unusual width
+def _substitute(character: str) -> str:
+    if character in _CONTROLS:
+        return f"‹{_CONTROLS[character]}›"
+    return " " if character.isspace() else code_point(character)  # blanks of unusual width

@@ -234,9 +234,9 @@ def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
     return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
 
 
-def _number(one: Estimate) -> str:
+def _number(estimate: Estimate) -> str:
     """Print an estimate next to its bar, and note when there is no bar."""
-    return estimate_text(one, alone=bool(np.isnan(one.lo) and np.isnan(one.hi)))
+    return estimate_text(estimate, alone=bool(np.isnan(estimate.lo) and np.isnan(estimate.hi)))
 
 
 def _draw_row(ax: Axes, at: float, row: _Row) -> None:

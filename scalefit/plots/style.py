@@ -199,7 +199,20 @@ def new_panels(rows: int, columns: int, *, height: float, width: float = FULL_WI
 
 
 def new_axes(ax: Axes | None, *, width: float = 85.0, height: float = 62.0) -> Axes:
-    """Return the given Axes, or those of a new figure of half the text width."""
+    """Return the given Axes, or those of a new figure of half the text width.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        Axes to draw on.
+    width, height : float
+        Size of a new figure, mm.
+
+    Returns
+    -------
+    Axes
+        ``ax``, or new ones.
+    """
     return new_panels(1, 1, width=width, height=height)[0] if ax is None else ax
 
 
@@ -208,6 +221,16 @@ def svg_bytes(figure: Figure) -> bytes:
 
     Text is stored as text, unless some of it is in a script whose letters change shape or join: PDF/A does not allow
     such glyphs in a figure, because they do not correspond to single letters. Then all text is drawn as outlines.
+
+    Parameters
+    ----------
+    figure : Figure
+        A figure of :func:`new_figure`.
+
+    Returns
+    -------
+    bytes
+        SVG.
     """
     drawn = _svg(figure)
     return _svg(figure, text="path") if _joins(drawn.decode()) else drawn

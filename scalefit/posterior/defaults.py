@@ -98,7 +98,7 @@ def resolve_priors(
     known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
     _check_collisions(problem)
     chosen = _by_key(given or {}, known)
-    found: dict[Key, Prior] = {}
+    resolved: dict[Key, Prior] = {}
     for one in parameters:
         text = chosen.get(one.key, chosen.get((one.coef.name, ())))
         prior = _default(one, problem) if text is None else parse_prior(text)
@@ -106,8 +106,8 @@ def resolve_priors(
             prior = positive(prior, one.name)
         if one.kind == "floor":
             _check_floor(one, prior, problem)
-        found[one.key] = prior
-    return found
+        resolved[one.key] = prior
+    return resolved
 
 
 def _by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:

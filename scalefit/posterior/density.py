@@ -99,7 +99,7 @@ class Density:
         """Return the places of coefficient and exponent of each two terms that could swap their names."""
         place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
         parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
-        found = []
+        pairs = []
         for first, second in combinations(self.problem.law.terms, 2):
             own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
             places = [
@@ -107,8 +107,8 @@ class Density:
             ]
             alike = (first.variable, first.grows) == (second.variable, second.grows)
             if alike and len(places) == 4 and self._same_priors(places):
-                found.append(((places[0], places[1]), (places[2], places[3])))
-        return found
+                pairs.append(((places[0], places[1]), (places[2], places[3])))
+        return pairs
 
     def _same_priors(self, places: list[int]) -> bool:
         priors = [self.priors[self.parameters[i].key] for i in places]

@@ -216,7 +216,23 @@ def _fill_likelihoods(
 def block_likelihoods(
     theta: Array, scale: Array, rows: DesignRows, link: Link, blocks: Blocks, student: bool, out: Array
 ) -> None:
-    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the log likelihoods of the blocks, without constants."""
+    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the log likelihoods of the blocks, without constants.
+
+    Parameters
+    ----------
+    theta : array, shape (R, P)
+        Centred parameters of the draws.
+    scale : array, shape (R, 3)
+        ``sigma``, ``nu`` and ``tau`` of the draws; 0 where the likelihood lacks one.
+    rows, link : DesignRows, Link
+        The problem.
+    blocks : Blocks
+        Rows by cluster.
+    student : bool
+        Student's t, else normal.
+    out : array, shape (R, C) or (R, 1)
+        Zeros, which are overwritten, or to which the blocks are added.
+    """
     work = new_work(rows.data.shape[1], len(rows.u), theta.shape[1])
     _fill_likelihoods(theta, scale, rows, link, blocks, student, work, np.empty((3, MOST_NODES)), out)
 
@@ -230,5 +246,15 @@ def _fill_residuals(theta: Array, rows: DesignRows, link: Link, work: Scratch, o
 
 
 def residual_rows(theta: Array, rows: DesignRows, link: Link, out: Array) -> None:
-    """Fill ``out``, shape (R, n), with log observed minus log predicted."""
+    """Fill ``out``, shape (R, n), with log observed minus log predicted.
+
+    Parameters
+    ----------
+    theta : array, shape (R, P)
+        Centred parameters of the draws.
+    rows, link : DesignRows, Link
+        The problem.
+    out : array, shape (R, n)
+        Overwritten.
+    """
     _fill_residuals(theta, rows, link, new_work(rows.data.shape[1], len(rows.u), theta.shape[1]), out)

@@ -168,14 +168,14 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
 
 def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
     """Return findings from R-hat, effective draws, divergences and energy."""
-    found = []
+    findings = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
         text = (
             f": R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}; use more draws, or a law with fewer "
             "parameters."
         )
-        found.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text))
+        findings.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text))
     number, each = chains.x.shape[:2]
     if chains.divergences:
         many = chains.divergences > MANY_DIVERGENCES * number * each
@@ -183,7 +183,7 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
             f"{chains.divergences} of {exact(number * each)} draws diverged: the posterior has a corner that NUTS may "
             "miss."
         )
-        found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
+        findings.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
     if least.min() < GOOD_DRAWS:
         parts = (
@@ -191,17 +191,17 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
             names[int(np.argmin(least))],
             " are effective; use more draws.",
         )
-        found.append(Finding.of("few_draws", "warning", *parts))
+        findings.append(Finding.of("few_draws", "warning", *parts))
     if chains.energy < GOOD_ENERGY:
         text = (
             f"The energy of the chains moves slowly (E-BFMI {fixed(chains.energy, 2)}, below {GOOD_ENERGY}): "
             "tails may be missed."
         )
-        found.append(Finding("energy", "warning", text))
+        findings.append(Finding("energy", "warning", text))
     if chains.interrupted:
         text = f"Sampling was interrupted after {each} of {chains.requested} draws per chain; the result uses these."
-        found.append(Finding("interrupted", NOT_CONVERGED, text))
-    return tuple(found)
+        findings.append(Finding("interrupted", NOT_CONVERGED, text))
+    return tuple(findings)
 
 
 def find_limits(
@@ -229,10 +229,10 @@ def find_limits(
     """
     problem, spread = density.problem, sampled.spread
     values = _prior_values(density, spread.draws if spread.draws is not None else sampled.mean[None])
-    found = [
+    findings = [
         one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
     ]
-    found += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
+    findings += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = spread.covariance / np.outer(spread.se, spread.se)
     exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
@@ -240,15 +240,15 @@ def find_limits(
         if abs(correlation[i, j]) > TRADE_OFF:
             both = listed([Name(problem.parameters[place].key) for place in (i, j)])
             text = f" trade off (correlation {fixed(correlation[i, j], 2)})."
-            found.append(Finding.of("exponents_trade_off", "warning", both, text))
+            findings.append(Finding.of("exponents_trade_off", "warning", both, text))
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
         text = f"There are only {exact(problem.n_cluster)} clusters, which hardly determine the size of their shifts."
-        found.append(Finding("few_clusters", "warning", text))
+        findings.append(Finding("few_clusters", "warning", text))
     if np.any(problem.design.rows.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
-        found.append(Finding("weights", "note", text))
-    found += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
-    return tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity)))
+        findings.append(Finding("weights", "note", text))
+    findings += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
+    return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
 
 
 def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
@@ -291,25 +291,25 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
     prior = density.priors.get(parameter.key)
     if prior is None:
         return []
-    name, found, sd = Name(parameter.key), [], float(values.std())
+    name, findings, sd = Name(parameter.key), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     if parameter.kind == "floor" and prior.support[0] == 0 and low < AT_BOUND * sd:
         limit = f" as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
         parts = (" piles up at 0: these data do not identify a floor. Read ", name, limit)
-        found.append(Finding.of("floor_at_zero", NOT_IDENTIFIED, "The posterior of ", name, *parts))
+        findings.append(Finding.of("floor_at_zero", NOT_IDENTIFIED, "The posterior of ", name, *parts))
     elif _pressed(parameter, float(low), float(high), prior.support, sd):
         text = f" presses against a bound of its prior {prior}, which decides it."
-        found.append(Finding.of("prior_bound", "warning", "The posterior of ", name, text))
+        findings.append(Finding.of("prior_bound", "warning", "The posterior of ", name, text))
     if parameter.kind == "scale":
-        return found + _surprise(parameter, prior, float(values.mean()))
+        return findings + _surprise(parameter, prior, float(values.mean()))
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
         text = f" is as wide as its prior {prior}: the data are not informative about it."
-        found.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
+        findings.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
     elif ratio > PRIOR_LED:
         text = f" depends on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
-        found.append(Finding.of("prior_led", "warning", "The posterior of ", name, text))
-    return found + _surprise(parameter, prior, float(values.mean()))
+        findings.append(Finding.of("prior_led", "warning", "The posterior of ", name, text))
+    return findings + _surprise(parameter, prior, float(values.mean()))
 
 
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:

@@ -88,7 +88,20 @@ class Drawing(NamedTuple):
 
 
 def drawing(axes: Axes, caption: str, alt: str) -> Drawing:
-    """Return the figure that axes belong to, with its caption and alternative text."""
+    """Return the figure that axes belong to, with its caption and alternative text.
+
+    Parameters
+    ----------
+    axes : Axes
+        Any of the figure.
+    caption, alt : str
+        As for :class:`Drawing`.
+
+    Returns
+    -------
+    Drawing
+        The figure.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
     return Drawing(figure, caption, alt)

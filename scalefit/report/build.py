@@ -96,7 +96,18 @@ def build_study(
     draft: bool = False,
     progress: Progress | None = None,
 ) -> Built:
-    """Do the work of :func:`build_report`, and also return whether the main question of the study has an answer."""
+    """Do the work of :func:`build_report`, and also return whether the main question of the study has an answer.
+
+    Parameters
+    ----------
+    study, out, html, draft, progress
+        As for :func:`build_report`, which also lists the errors.
+
+    Returns
+    -------
+    Built
+        The PDF, and the status of the main question.
+    """
     check_extra()
     path = Path(study)
     plan = with_defaults(read_study(path / "study.toml" if path.is_dir() else path))

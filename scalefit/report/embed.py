@@ -145,18 +145,18 @@ def _referred(value: str) -> list[str]:
     return [match[1] or match[2] for match in _REFERENCE.finditer(value)]
 
 
-def _shorten(one: ElementTree.Element, names: Mapping[str, str]) -> None:
+def _shorten(element: ElementTree.Element, names: Mapping[str, str]) -> None:
     """Drop name spaces, blanks between elements and names without references; round positions."""
-    one.tag, one.tail = _bare(one.tag), None
-    if len(one):
-        one.text = None
-    attributes = {_bare(key): value for key, value in one.attrib.items()}
+    element.tag, element.tail = _bare(element.tag), None
+    if len(element):
+        element.text = None
+    attributes = {_bare(key): value for key, value in element.attrib.items()}
     name = names.get(attributes.pop("id", ""))
     for key, value in attributes.items():
         if key in _POSITIONS:
             value = " ".join(_LONG.sub(lambda match: f"{float(match[0]):.2f}", value).split())
         attributes[key] = _REFERENCE.sub(lambda match: match[0].replace(old := match[1] or match[2], names[old]), value)
-    one.attrib = attributes | ({"id": name} if name else {})
+    element.attrib = attributes | ({"id": name} if name else {})
 
 
 def _share_style(group: ElementTree.Element) -> None:

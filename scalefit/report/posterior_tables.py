@@ -278,22 +278,22 @@ def _priors_of(fit: Fit) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(own)) for name, own in levels.items()}
 
 
-def _name(fit: Fit, one: Estimate) -> str:
+def _name(fit: Fit, estimate: Estimate) -> str:
     """Write a parameter as a symbol with its role where that is needed."""
-    if one.kind == "common":
-        return f"common ${one.coefficient}$"
-    if one.kind == "spread":
-        pooled = pooled_by(fit, one.coefficient)
+    if estimate.kind == "common":
+        return f"common ${estimate.coefficient}$"
+    if estimate.kind == "spread":
+        pooled = pooled_by(fit, estimate.coefficient)
         return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}${pooled}$"
-    return name_words(one.key)
+    return name_words(estimate.key)
 
 
-def _prior(fit: Fit, one: Estimate) -> str:
-    if _in_common(fit, one.key):
+def _prior(fit: Fit, estimate: Estimate) -> str:
+    if _in_common(fit, estimate.key):
         return "common distribution"
     assert isinstance(fit, PosteriorFit)
     priors = dict(fit.posterior.priors)
-    return _spelled(priors.get(one.key, priors.get((one.coefficient, ()), "")))
+    return _spelled(priors.get(estimate.key, priors.get((estimate.coefficient, ()), "")))
 
 
 def _in_common(fit: Fit, key: Key) -> bool:
@@ -333,8 +333,12 @@ def _probability(label: str, fit: Fit, question: Hypothesis) -> str:
     return chance(sources[0].estimate.inside(question.region)) if len(sources) == 1 else ""
 
 
-def _kind(one: Compared) -> str:
-    return one.estimate.spread if one.status in (CONVERGED, "printed") else f"{one.estimate.spread}, {one.status}"
+def _kind(source: Compared) -> str:
+    return (
+        source.estimate.spread
+        if source.status in (CONVERGED, "printed")
+        else f"{source.estimate.spread}, {source.status}"
+    )
 
 
 def _default_floor(fit: Fit, i: int) -> str:

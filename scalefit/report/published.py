@@ -162,13 +162,15 @@ def _lookup(key: str, parameter: Parameter) -> PublishedValue | None:
         return None
 
 
-def _unit_factor(fit: Fit, name: str, one: PublishedValue, values: Mapping[str, float]) -> float | None:
+def _unit_factor(fit: Fit, name: str, printed: PublishedValue, values: Mapping[str, float]) -> float | None:
     """Return the factor that converts a coefficient to the units of the table; None when it has them already."""
-    unit = _UNIT.search(one.unit)
+    unit = _UNIT.search(printed.unit)
     if unit is None:
         return None
     for term in fit.law.terms:
         if isinstance(term.coefficient, Coef) and term.coefficient.name == name:
             power = values[term.exponent.name] if isinstance(term.exponent, Coef) else float(term.exponent)
             return math.pow(float(unit["size"]), -power if term.grows else power)
-    raise StudyError(f"{one.key} has unit {one.unit!r}, but {fit.law} has no such term; {closest(name, fit.names)}")
+    raise StudyError(
+        f"{printed.key} has unit {printed.unit!r}, but {fit.law} has no such term; {closest(name, fit.names)}"
+    )

@@ -108,9 +108,9 @@ class Runner:
         return tuple(one for one in self.parts if one.kind is not Jobs)
 
 
-def _keys(one: Part, value: Options) -> Iterator[tuple[str, Any]]:
+def _keys(part: Part, value: Options) -> Iterator[tuple[str, Any]]:
     """Yield the keys of one class; None is written as a word where omitting the key means something else."""
-    for name, option in one.described().items():
+    for name, option in part.described().items():
         own = getattr(value, name)
         yield name, "none" if own is None and option.default not in (None, MISSING) else own
 
@@ -128,6 +128,16 @@ ENGINES: Mapping[str, Runner] = MappingProxyType(
 def parameter_names(spec: FitSpec) -> tuple[str, ...]:
     """Return the names of a fit's parameters, without levels, before it is run.
 
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
+
+    Returns
+    -------
+    tuple of str
+        Those of the law, and those that the posterior adds.
+
     Raises
     ------
     LawError, DataError
@@ -144,6 +154,11 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
 
 def check_engine(spec: FitSpec) -> None:
     """Reject a fit whose packages are not installed, before anything is computed.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
 
     Raises
     ------
@@ -199,7 +214,22 @@ def command(spec: FitSpec) -> str:
 
 
 def command_line(runner: Runner, data: str, law: str, options: Sequence[Options]) -> str:
-    """Write a call of a function as the command line that repeats it; options with their default values are omitted."""
+    """Write a call of a function as the command line that repeats it; options with their default values are omitted.
+
+    Parameters
+    ----------
+    runner : Runner
+        The function.
+    data, law : str
+        Its table and its law.
+    options : sequence of Options
+        Its options.
+
+    Returns
+    -------
+    str
+        Quoted for a shell.
+    """
     words = [shlex.quote(word) for word in option_words(runner.parts, runner.write(options))]
     return " ".join(["scalefit", runner.verb, shlex.quote(data), f'"{parse_law(law)}"', *words])
 

@@ -88,7 +88,7 @@ def law_sentence(fit: Fit) -> str:
     floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
     if not exponents:
         count = sum(one.kind == "exponent" for one in fit.estimates)
-        exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
+        exponents = [f"law has {count} exponents, one for each level" if count else "exponents are fixed"]
     parts = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
     return f"On {exact(fit.n_rows)} rows of {_table(fit)} {parts}{mean}."
@@ -183,7 +183,22 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
 
 
 def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str:
-    """State how far a parameter moves under other choices, in units of its standard error."""
+    """State how far a parameter moves under other choices, in units of its standard error.
+
+    Parameters
+    ----------
+    fit : Fit
+        The main fit.
+    name : str
+        The parameter.
+    others : mapping
+        Fits with other choices, by label.
+
+    Returns
+    -------
+    str
+        A sentence on the largest change; empty without one.
+    """
     moves = {
         label: (other[name].value - fit[name].value) / fit[name].se
         for label, other in others.items()
@@ -214,7 +229,20 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
 
 
 def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
-    """State how an interval changes when clusters are resampled in place of rows."""
+    """State how an interval changes when clusters are resampled in place of rows.
+
+    Parameters
+    ----------
+    fit, clustered : Fit
+        The same fit with rows and with clusters resampled.
+    name : str
+        The parameter.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
     column = literal(str(clustered.selection.cluster))
     ratio = clustered[name].se / fit[name].se
     change = "widens" if ratio > 1 + CLUSTERING else "narrows" if ratio < 1 - CLUSTERING else "hardly changes"
@@ -314,12 +342,12 @@ def residual_sentence(fit: Fit) -> str:
     return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
 
 
-def _number(one: Estimate) -> str:
-    return plus_minus(one.value, one.se)
+def _number(estimate: Estimate) -> str:
+    return plus_minus(estimate.value, estimate.se)
 
 
-def _interval(one: Estimate) -> str:
-    return rounded_interval(one.lo, one.hi, one.se)
+def _interval(estimate: Estimate) -> str:
+    return rounded_interval(estimate.lo, estimate.hi, estimate.se)
 
 
 def _label(fit: Fit) -> str:

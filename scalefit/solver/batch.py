@@ -290,7 +290,22 @@ def _counts(replicate: int, resampling: Resampling, counts: Array) -> None:
 
 
 def resample_weights(rows: DesignRows, resampling: Resampling, replicate: int) -> Array:
-    """Return the row weights of one replicate, shape (n,), as the batch draws them."""
+    """Return the row weights of one replicate, shape (n,), as the batch draws them.
+
+    Parameters
+    ----------
+    rows : DesignRows
+        The rows.
+    resampling : Resampling
+        How replicates are drawn.
+    replicate : int
+        Number of the replicate.
+
+    Returns
+    -------
+    array, shape (n,)
+        Weights; 0 for rows that it lacks.
+    """
     counts = np.zeros(resampling.n_cluster)
     _counts(replicate, resampling, counts)
     return rows.weight * counts[resampling.cluster]

@@ -46,8 +46,8 @@ class Newton(NamedTuple):
     Parameters
     ----------
     vector : array, shape (8, P)
-        Point, trial point, step, right-hand side, reach of each coordinate, which coordinates are held by the
-        caller and which by this step (1.0 for held), which exponents are replaced by slopes.
+        Point, trial point, step, right-hand side, reach of each coordinate, which coordinates are fixed by the
+        caller and which by this step (1.0 for fixed), which exponents are replaced by slopes.
     small, factor : array, shape (P, P)
         The reduced matrix and its Cholesky factor.
     pair : array, shape (P, P)
@@ -84,6 +84,22 @@ def cholesky_solve(matrix: Array, rhs: Array, n: int, n_diagonal: int, factor: A
 
     Only the lower triangle is read. The leading ``n_diagonal`` rows and columns form a diagonal block, in the matrix
     and therefore in its factor. A pivot that cancellation has reduced to rounding error counts as not positive.
+
+    Parameters
+    ----------
+    matrix : array, shape (m, m), m at least n
+        Symmetric.
+    rhs : array, shape (m,)
+        Right-hand side; becomes the solution.
+    n, n_diagonal : int
+        Size of the system and of its diagonal block.
+    factor : array, shape (m, m)
+        Scratch for the Cholesky factor.
+
+    Returns
+    -------
+    bool
+        Whether the matrix is positive definite; else ``rhs`` is undefined.
     """
     for i in range(n):
         for j in range(i if i < n_diagonal else 0, i + 1):
@@ -285,7 +301,32 @@ def minimise(
     work: Scratch,
     scratch: Newton,
 ) -> tuple[float, int, int]:
-    """Minimise F from ``theta`` in place; return F, the status and the steps tried."""
+    """Minimise F from ``theta`` in place; return F, the status and the steps tried.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Starting point inside the box; becomes the minimum.
+    rows, link : DesignRows, Link
+        The problem.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    log_space : bool
+        Whether the target is the log of the response.
+    limit : int
+        Largest number of steps.
+    work, scratch : Scratch, Newton
+        Scratch arrays; ``scratch`` also has the fixed coordinates, the reach and the pairs.
+
+    Returns
+    -------
+    value : float
+        F at the minimum.
+    status : int
+        ``CONVERGED`` or ``STALLED``.
+    iterations : int
+        Steps tried.
+    """
     trial, step = scratch.vector[TRIAL], scratch.vector[STEP]
     value, anchor, damping, quiet, fresh = np.inf, np.inf, 0.0, 0, True
     for i in range(theta.size):

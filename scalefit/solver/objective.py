@@ -51,7 +51,18 @@ class Scratch(NamedTuple):
 
 
 def new_work(n: int, n_terms: int, n_parameters: int) -> Scratch:
-    """Allocate the scratch arrays for n rows."""
+    """Allocate the scratch arrays for n rows.
+
+    Parameters
+    ----------
+    n, n_terms, n_parameters : int
+        Rows, terms and parameters of the problem.
+
+    Returns
+    -------
+    Scratch
+        Zeros.
+    """
     n_local = 1 + 2 * n_terms
     vector = np.zeros((7, n))
     vector[UNIT] = 1.0
@@ -76,7 +87,26 @@ def _misfit(target: Array, weight: Array, fitted: Array, delta: float, residual:
 
 @kernel(inner=True)
 def evaluate(theta: Array, rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> float:
-    """Return F at theta; fill the terms, the prediction, residuals and psi in ``work``."""
+    """Return F at theta; fill the terms, the prediction, residuals and psi in ``work``.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Centred parameters.
+    rows, link : DesignRows, Link
+        The problem.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    log_space : bool
+        Whether the target is the log of the response.
+    work : Scratch
+        Scratch arrays.
+
+    Returns
+    -------
+    float
+        The sum over rows.
+    """
     data, bounds, position, factor = rows.data, rows.bounds, link.position, link.factor
     n, n_terms = bounds[-1], data.shape[0] - 2
     size, total, fitted = work.size, work.vector[TOTAL], work.vector[TOTAL]
@@ -161,7 +191,15 @@ def _segment_sums(rows: DesignRows, work: Scratch, lo: int, hi: int) -> None:
 
 @kernel(inner=True)
 def derivatives(rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> None:
-    """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
+    """Fill ``work.derivative`` for the theta of the last :func:`evaluate`.
+
+    Parameters
+    ----------
+    rows, link, delta, log_space
+        As for :func:`evaluate`.
+    work : Scratch
+        As :func:`evaluate` filled it.
+    """
     _row_factors(rows, delta, log_space, work)
     out, local, n_local = work.derivative, work.local, work.jacobian.shape[0]
     n, bounds, position, factors = out.shape[1], rows.bounds, link.position, link.factor

@@ -68,7 +68,22 @@ class Minimum(NamedTuple):
 
 
 def misfit(design: Design, theta: Array, delta: float) -> float:
-    """Return F at ``theta``, shape (P,)."""
+    """Return F at ``theta``, shape (P,).
+
+    Parameters
+    ----------
+    design : Design
+        The problem.
+    theta : array, shape (P,)
+        Centred parameters.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+
+    Returns
+    -------
+    float
+        Sum over rows.
+    """
     return evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)[0]
 
 
@@ -101,53 +116,53 @@ def search(
     grid = exponent_grid(design, free_sign)
     every = -(-design.rows.data.shape[1] // SUBSAMPLE)  # rounded up
     small = design if every == 1 else _thin(design, every)
-    found = _first_round(small, grid, delta, workers)
+    minima = _first_round(small, grid, delta, workers)
     if grid.n_axes and (
-        len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0], delta)
+        len(minima) > 1 or minima[0].hits == 1 or np.isfinite(delta) or _doubtful(small, minima[0], delta)
     ):
-        found = _second_round(small, grid, found, delta, seed, workers)
+        minima = _second_round(small, grid, minima, delta, seed, workers)
     if grid.n_axes:
-        found = _sweeps(small, found, delta, workers)
-        found = _hops(small, found, delta, seed, workers)
+        minima = _sweeps(small, minima, delta, workers)
+        minima = _hops(small, minima, delta, seed, workers)
     for _ in range(FINISH):
-        if found[0].converged:
+        if minima[0].converged:
             break
-        best = np.array([one.theta for one in found[:3]])
-        found = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), found)
+        best = np.array([one.theta for one in minima[:3]])
+        minima = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), minima)
     if every > 1:
-        starts = np.array([optimum.theta for optimum in found[:3]])
-        found = _distinct(_minimise(design, starts, delta, workers), ())
-    return found
+        starts = np.array([optimum.theta for optimum in minima[:3]])
+        minima = _distinct(_minimise(design, starts, delta, workers), ())
+    return minima
 
 
 def _second_round(
-    design: Design, grid: ExponentGrid, found: tuple[Minimum, ...], delta: float, seed: int, workers: int
+    design: Design, grid: ExponentGrid, minima: tuple[Minimum, ...], delta: float, seed: int, workers: int
 ) -> tuple[Minimum, ...]:
-    emphasis = _robust_weights(design, found[0].theta, delta)
+    emphasis = _robust_weights(design, minima[0].theta, delta)
     number = 12 * (1 + grid.n_axes)
-    starts = random_starts(design, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
+    starts = random_starts(design, grid, minima[0].theta, number=number, seed=seed, emphasis=emphasis)
     if np.isfinite(delta) and grid.n_axes <= 3:  # with more axes the grid takes long and rarely finds a better start
         starts = np.vstack([starts, grid_starts(design, grid, emphasis=emphasis, most=12)])
-    return _distinct(_minimise(design, starts, delta, workers), found)
+    return _distinct(_minimise(design, starts, delta, workers), minima)
 
 
-def _sweeps(design: Design, found: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
+def _sweeps(design: Design, minima: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
     """Move exponents one by one through their range, as long as that lowers F."""
     for _ in range(SWEEPS):
-        doubtful = _doubtful(design, found[0], delta)
-        if not doubtful and (len(found) == 1 or found[1].value > CLOSE * found[0].value):
+        doubtful = _doubtful(design, minima[0], delta)
+        if not doubtful and (len(minima) == 1 or minima[1].value > CLOSE * minima[0].value):
             break
-        margin, before = np.inf if doubtful else MARGIN, found[0].value
+        margin, before = np.inf if doubtful else MARGIN, minima[0].value
         starts = []
-        for one in found[: 2 if doubtful else 1]:
+        for one in minima[: 2 if doubtful else 1]:
             emphasis = _robust_weights(design, one.theta, delta)
             starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
             if _intricate(design, one, delta):
                 starts.append(_switched_off(design, one.theta))
-        found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
-        if found[0].value > before * (1 - SAME):
+        minima = _distinct(_minimise(design, np.vstack(starts), delta, workers), minima)
+        if minima[0].value > before * (1 - SAME):
             break
-    return found
+    return minima
 
 
 def _switched_off(design: Design, theta: Array) -> Array:
@@ -161,24 +176,24 @@ def _switched_off(design: Design, theta: Array) -> Array:
 
 def _hops(
     design: Design,
-    found: tuple[Minimum, ...],
+    minima: tuple[Minimum, ...],
     delta: float,
     seed: int,
     workers: int,
 ) -> tuple[Minimum, ...]:
     """Change some exponents of the best point at random and minimise again, until several rounds fail to lower F."""
     idle = round_ = 0
-    while idle < IDLE and round_ < HOPS and _intricate(design, found[0], delta):
-        before = found[0].value
-        emphasis = _robust_weights(design, found[0].theta, delta)
-        starts = hop_starts(design, found[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
-        found = _distinct(_minimise(design, starts, delta, workers), found)
+    while idle < IDLE and round_ < HOPS and _intricate(design, minima[0], delta):
+        before = minima[0].value
+        emphasis = _robust_weights(design, minima[0].theta, delta)
+        starts = hop_starts(design, minima[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
+        minima = _distinct(_minimise(design, starts, delta, workers), minima)
         round_ += 1
-        if found[0].value < before * (1 - SAME):
-            found, idle = _sweeps(design, found, delta, workers), 0
+        if minima[0].value < before * (1 - SAME):
+            minima, idle = _sweeps(design, minima, delta, workers), 0
         else:
             idle += 1
-    return found
+    return minima
 
 
 def _doubtful(design: Design, best: Minimum, delta: float) -> bool:
@@ -221,20 +236,20 @@ def _search_parts(
         theta = np.clip(design.from_natural(natural), design.link.box[0], design.link.box[1])
         return Minimum(theta, misfit(design, theta, delta), converged, hits)
 
-    found = [whole(best, converged, hits)]
+    minima = [whole(best, converged, hits)]
     for place, own_point, one in rivals:  # a local optimum of one part with the best of all others
         natural = best.copy()
         natural[place] = own_point
-        found.append(whole(natural, converged and one.converged, one.hits))
-    return tuple(sorted(found, key=lambda one: one.value))
+        minima.append(whole(natural, converged and one.converged, one.hits))
+    return tuple(sorted(minima, key=lambda one: one.value))
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Minimum, ...]:
     cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
-    found = _distinct(_minimise(design, cells, np.inf, workers), ())
+    minima = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
-        return found
-    squares = np.array([optimum.theta for optimum in found])
+        return minima
+    squares = np.array([optimum.theta for optimum in minima])
     starts = [squares, cells]
     for wide in (100.0, 10.0):  # from nearly least squares to the requested delta, step by step
         squares = _sprint(design, squares, wide * delta, SPRINT, workers).theta

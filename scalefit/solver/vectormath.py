@@ -52,7 +52,17 @@ def exp_inplace(x: Array, n: int) -> None:
 
 @kernel(fastmath={"contract"})
 def log_into(x: Array, n: int, out: Array) -> None:
-    """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``."""
+    """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``.
+
+    Parameters
+    ----------
+    x : array
+        Positive normal numbers.
+    n : int
+        How many are used.
+    out : array
+        Overwritten.
+    """
     for i in range(n):
         lifted = np.float64(x[i]).view(np.int64) + (ONE - ROOT_HALF)
         k = float((lifted >> 52) - 1023)
