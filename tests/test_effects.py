@@ -221,7 +221,7 @@ def test_priors_that_cannot_be_read_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Gamma(1e300, 1)", "HalfNormal(1e-60)", "Uniform(-1e300, 1e300)", "Normal(0, 1e80)"])
 def test_priors_beyond_double_precision_are_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e50, for beyond that"):
+    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e50, because beyond that"):
         parse_prior(text)
 
 
