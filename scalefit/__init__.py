@@ -1,4 +1,4 @@
-"""Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.
+"""Refit neural scaling laws: certified optima, intervals with measured coverage, a PDF report.
 
 The names below load on first use, so that ``import scalefit`` costs nothing.
 """

@@ -391,7 +391,7 @@ def test_command_compares_a_published_value_in_one_line(tmp_path, small, monkeyp
     ("options", "message"),
     [
         (["--region", "0.9"], "--region is '0.9'; it needs two numbers"),
-        (["--region", "a,b"], "--region: 'a' is no number"),
+        (["--region", "a,b"], "--region: 'a' is not a number"),
         (["--published", "paper=0.9"], "--published paper= is '0.9'; it needs two numbers"),
         (["--published", "nobody.alpha"], "unknown published value"),
         (["--fixed", "alpha"], "--fixed 'alpha' is not understood"),

@@ -85,7 +85,7 @@ def test_a_known_ratio_is_called_so(huber):
 
 def test_choices_that_part_are_explained(huber, wide):
     said = text_of(written({"huber": huber, "wide": wide}, compute=BUDGETS))
-    assert "In the middle of the runs, at 1.35e20 FLOP, they lie within a factor of" in said
+    assert "In the middle of the runs, at 1.35e20 FLOP, they agree within a factor of" in said
     assert "they diverge only when extrapolated" in said
     same = replace(huber, label="the same")
     assert text_of(written({"huber": huber, "same": same}, compute=BUDGETS)).endswith("They agree.")
@@ -115,7 +115,7 @@ def test_what_has_no_optimum_is_named_with_the_reason(huber, one_term):
 
 def test_a_paper_without_all_numbers_is_named(wide):
     blocks = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
-    assert "Not all numbers of the law are printed by Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
+    assert "Without all numbers of the law, and so omitted: Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
     assert [row[0] for row in cells(blocks[2])] == ["width and depth"]
 
 

@@ -1,4 +1,4 @@
-"""Verbs of the toy model of superposition: train a grid of models, look at their losses, check them against 1/m."""
+"""Verbs for the toy model of superposition: train a grid of models, show their losses, compare them with 1/m."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHOWN = ("width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", 
 
 @toy.command(name="grid")
 def toy_grid() -> None:
-    """Print the default grid, to be changed.
+    """Print the default grid, as a start for your own.
 
     Example: scalefit toy grid > grid.toml
     """
@@ -48,15 +48,15 @@ def toy_grid() -> None:
 
 @toy.command(name="sweep")
 def toy_sweep(
-    grid: Annotated[str, typer.Argument(metavar="GRID.toml", help="What to train; or the word default.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each model is kept as it finishes.")],
+    grid: Annotated[str, typer.Argument(metavar="GRID.toml", help="What to train, or the word default.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each model is saved as it finishes.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda for many models at a time on a GPU.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Processes on the CPU; one per core without it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on the CPU; default: one per core.")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler, such as tcp://host:8786; one GPU per worker.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on in DIR: add what is missing, try failed models again.")
+        bool, typer.Option("--resume", help="Continue in DIR: train missing models, and failed ones again.")
     ] = False,
 ) -> None:
     """Train a grid of toy models; DIR is then a TABLE for fit and bayes.
@@ -91,7 +91,7 @@ def toy_show(
         str | None,
         typer.Option(help="Draw losses, slopes, map, represented, overlaps, convergence or training; needs --out."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The picture: svg, png or pdf.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The figure: svg, png or pdf.")] = None,
     where: Annotated[str | None, typer.Option(help="Models to show: 'gamma == -1 and alpha > 1'.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -130,12 +130,12 @@ def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
         return records
     chosen = parse_where(where).mask(pd.DataFrame(records))
     if not chosen.any():
-        raise DataError(f"no model of {str(folder)!r} is left by where={where}; show all of them without it")
+        raise DataError(f"no model of {str(folder)!r} satisfies where={where}; show all of them without it")
     return [one for one, keep in zip(records, chosen, strict=True) if keep]
 
 
 def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
-    """Print what all models share in a line, and what differs in a table."""
+    """Print what all models have in common on one line, and what differs as a table."""
     from scalefit.table import PrintedTable
 
     varied = [name for name in SETTING if len({str(one[name]) for one in records}) > 1]
@@ -166,7 +166,7 @@ def _cell(record: dict[str, Any], name: str) -> str:
 @toy.command(name="check")
 @with_options(*CHECK)
 def toy_check(folder: Sweep, given: Given, as_json: Json = False) -> None:
-    """Fit a sweep as real runs are fitted, and compare with 1/m, with theory and with language models.
+    """Fit a sweep as real runs are fitted, and compare it with 1/m, with theory and with language models.
 
     Example: scalefit toy check sweep
     """

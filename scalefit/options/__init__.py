@@ -1,4 +1,4 @@
-"""Options as values; to add one, add a field with its line of documentation to a class of ``verbs``, and use it."""
+"""Options as values. To add one, add a field with its line of documentation to a class of ``verbs``, and use it."""
 
 from scalefit.options.base import Options, Part, command, describe, gather, option, part, plain, restore, takes
 from scalefit.options.verbs import (

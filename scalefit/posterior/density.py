@@ -1,8 +1,8 @@
-"""One log density for every law, likelihood and prior, evaluated for many draws at once.
+"""The log density of a posterior, for every law, likelihood and prior, evaluated for many draws at once.
 
     log observed_i = log f(x_i; theta) + s_cluster(i) + sigma e_i,    e ~ normal or Student's t,    s ~ N(0, tau)
 
-The shift of a cluster is integrated out, so that a draw holds parameters only.
+The shift of a cluster is integrated out, so that a draw contains only parameters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIKELIHOODS = ("student_t", "normal")
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """A posterior, up to its constant, as a function of unbounded coordinates.
+    """A posterior, up to a constant, as a function of unbounded coordinates.
 
     Calling it maps coordinates, shape (R, d), to log prior plus log likelihood, shape (R,).
 
@@ -44,7 +44,7 @@ class Density:
     problem : Problem
         Law and data.
     parameters : tuple of Parameter, length d
-        Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
+        Those of the law, then those of ``sigma``, ``nu``, ``tau`` and the pooled values that the model has.
     priors : dict of (str, tuple of str) to Prior
         By coefficient and level, as used.
     likelihood : {"student_t", "normal"}
@@ -83,7 +83,7 @@ class Density:
     def natural(self, x: Array) -> Array:
         """Return parameters in the units of the table, coefficients as logs; shape (..., d).
 
-        Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
+        Terms that are two powers of one column are sorted by exponent, as in a least-squares fit.
         """
         placed = self.coordinates.place(x)
         natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
@@ -96,10 +96,10 @@ class Density:
         return natural
 
     def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """Places of coefficient and exponent of each two terms that could swap their names."""
+        """Return the places of coefficient and exponent of each two terms that could swap their names."""
         place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
         parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
-        found = []
+        pairs = []
         for first, second in combinations(self.problem.law.terms, 2):
             own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
             places = [
@@ -107,8 +107,8 @@ class Density:
             ]
             alike = (first.variable, first.grows) == (second.variable, second.grows)
             if alike and len(places) == 4 and self._same_priors(places):
-                found.append(((places[0], places[1]), (places[2], places[3])))
-        return found
+                pairs.append(((places[0], places[1]), (places[2], places[3])))
+        return pairs
 
     def _same_priors(self, places: list[int]) -> bool:
         priors = [self.priors[self.parameters[i].key] for i in places]
@@ -125,7 +125,7 @@ class Density:
         Returns
         -------
         array, shape (R, C) or (R, n)
-            Log likelihood, the clusters' shifts integrated out; columns as ``problem.cluster`` or as the rows of
+            Log likelihood with the shifts of the clusters integrated out; columns as ``problem.cluster`` or the rows of
             ``problem.design``.
         """
         theta, scales = self._unpack(draws)
@@ -161,7 +161,7 @@ class Density:
         sizes = np.diff(bounds)
         whole = self._blocks(theta, scales, len(sizes))
         out = np.empty((len(draws), self.problem.n_rows))
-        for place in range(sizes.max()):  # leave one row of every cluster out at a time
+        for place in range(sizes.max()):  # one row of every cluster at a time gets weight 0
             own = np.flatnonzero(sizes > place)
             rows = order[bounds[own] + place]
             data = self.problem.design.rows.data.copy()
@@ -187,7 +187,7 @@ class Density:
         return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
 
     def _blocks(self, theta: Array, scales: Array, columns: int, rows: DesignRows | None = None) -> Array:
-        """Log likelihoods without the constants of the rows, by block or (one column) summed."""
+        """Return log likelihoods without the constants of the rows, by block or (one column) summed."""
         student = self.likelihood == "student_t"
         full = np.zeros((len(theta), 3))
         full[:, 0] = scales[:, 0]
@@ -200,7 +200,7 @@ class Density:
         return out
 
     def _constant(self, scales: Array) -> Array:
-        """Log of the constant of one row's density, shape (R,)."""
+        """Return the log of the normalising constant of one row's density, shape (R,)."""
         constant = -np.log(scales[:, 0])
         if self.likelihood == "normal":
             return constant - HALF_LOG_2PI
@@ -217,7 +217,7 @@ def build_density(
     priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
     partial: tuple[Coef, ...] = (),
 ) -> Density:
-    """Put law, data, likelihood and priors together.
+    """Combine law, data, likelihood and priors.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def build_density(
     likelihood : {"student_t", "normal"}
         Distribution of a residual.
     theta : array, shape (P,)
-        The least-squares optimum, which sets the scale on which coordinates bend at a bound.
+        The least-squares optimum, which sets the scale of the soft clip at a bound.
     priors : dict, optional
         Priors by name, printed or as coefficient and level, in place of the defaults.
     partial : tuple of Coef
@@ -235,7 +235,7 @@ def build_density(
     Returns
     -------
     Density
-        The posterior up to its constant.
+        The posterior up to a constant.
 
     Raises
     ------
