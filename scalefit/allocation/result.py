@@ -80,7 +80,7 @@ class Optimum:
     cost : Cost
         What is held fixed.
     kind : {"posterior", "bootstrap", "normal approximation", "printed"}
-        What the intervals are; a bootstrap is no posterior, and printed numbers have none.
+        What the intervals are; a bootstrap is not a posterior, and printed numbers have none.
     method : str
         How the draws were made.
     level : float

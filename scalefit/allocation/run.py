@@ -281,9 +281,9 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:
     """Say why a fit has no optimum; empty when it has one."""
-    said = [one.message for one in fit.findings if one.code in BLOCKING]
-    if said:
-        return " ".join(said)
+    blocking = [one.message for one in fit.findings if one.code in BLOCKING]
+    if blocking:
+        return " ".join(blocking)
     if not falls:
         return "At the estimate a term does not fall with its column, or has vanished, so that no budget is best."
     if usable < 0.5:

@@ -1,4 +1,4 @@
-"""Printed numbers beside their refits: one row per claim, with the reason for a difference."""
+"""Printed numbers and their refits: one row per claim, with the reason for a difference."""
 
 from __future__ import annotations
 

@@ -127,8 +127,8 @@ def _assumed(main: Optimum) -> str:
     """Say what a run costs and how parameters are counted."""
     assumes = main.cost.assumes
     notes = [one for one in main.notes if "12 depth" not in assumes or "12 depth" not in one]
-    said = " ".join([f"A run costs {str(main.cost).replace('*', ' × ')} FLOP: {assumes}.", *map(capital, notes)])
-    return said.replace("^2", "²")
+    text = " ".join([f"A run costs {str(main.cost).replace('*', ' × ')} FLOP: {assumes}.", *map(capital, notes)])
+    return text.replace("^2", "²")
 
 
 def _choices(label: str, main: Optimum, others: Optima) -> str:

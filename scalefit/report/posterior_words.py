@@ -84,8 +84,8 @@ def model_sentence(fit: Fit) -> str:
     pooled = [name for name, how in (fit.posterior.pool if isinstance(fit, PosteriorFit) else ()) if how == "partial"]
     if pooled:
         levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}
-        said = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
-        text += f"; {join(said)} comes from a common distribution"
+        shared = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
+        text += f"; {join(shared)} comes from a common distribution"
     return f"{text}."
 
 

@@ -89,9 +89,9 @@ def law_sentence(fit: Fit) -> str:
     if not exponents:
         count = sum(one.kind == "exponent" for one in fit.estimates)
         exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
-    said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
+    numbers = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
-    return f"On {exact(fit.n_rows)} rows of {_table(fit)} {said}{mean}."
+    return f"On {exact(fit.n_rows)} rows of {_table(fit)} {numbers}{mean}."
 
 
 def method(fit: Fit) -> str:
@@ -202,14 +202,14 @@ def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
     def fewer(count: int) -> str:
         return "1 parameter fewer" if count == 1 else f"{count} parameters fewer"
 
-    said = [
+    costs = [
         f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
         f"{percent_size(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
     ]  # fmt: skip
-    return " ".join(said)
+    return " ".join(costs)
 
 
 def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:

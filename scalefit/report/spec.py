@@ -71,7 +71,7 @@ class Refers:
     Parameters
     ----------
     to : {"fit", "step"}
-        A fit, or work beside the fits.
+        A fit, or a step.
     of : str
         The engine of the fit or the kind of the step; any when empty.
     asked : bool
@@ -98,7 +98,7 @@ Sweep: TypeAlias = Annotated[str, Refers("step", "toy")]
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers of a paper to stand beside a fit.
+    """Numbers of a paper to compare with a fit.
 
     Parameters
     ----------
@@ -288,8 +288,8 @@ class PoolingFigure(_OfPosterior, _Marking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestFigure(_OfFits):
-    """One parameter of several fits, as estimates with intervals.
+class _OfParameter(_OfFits):
+    """A figure of one parameter of several fits.
 
     Parameters
     ----------
@@ -299,28 +299,28 @@ class ForestFigure(_OfFits):
         Papers to add.
     """
 
-    kind: Literal["forest"] = "forest"
     parameter: str
     published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionsFigure(_OfFits):
+class ForestFigure(_OfParameter):
+    """One parameter of several fits, as estimates with intervals."""
+
+    kind: Literal["forest"] = "forest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionsFigure(_OfParameter):
     """One parameter of several fits, as distributions over each other.
 
     Parameters
     ----------
-    parameter : str
-        The parameter; what other fits call it follows after commas.
-    published : tuple of Published
-        Papers to add.
     height : float
         Height, mm; 62 when 0.
     """
 
     kind: Literal["distributions"] = "distributions"
-    parameter: str
-    published: tuple[Published, ...] = ()
     height: float = 0.0
 
 
@@ -571,7 +571,7 @@ class Front:
 
 @dataclass(frozen=True)
 class Claim:
-    """A printed number beside its refit.
+    """A printed number and its refit.
 
     Parameters
     ----------
@@ -614,6 +614,22 @@ class _AnySection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Asked(_AnySection):
+    """A section that asks whether a parameter is a given number.
+
+    Parameters
+    ----------
+    reference : float or None
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    """
+
+    reference: float | None = None
+    within: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class LawSection(_AnySection):
     """A law fitted to a table.
 
@@ -622,7 +638,7 @@ class LawSection(_AnySection):
     fit : str
         The main fit.
     published : tuple of Published
-        Papers beside it.
+        Papers to compare with.
     clustered : str
         The same fit with its rows resampled by cluster.
     alternatives : tuple of str
@@ -643,7 +659,7 @@ class LawSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PosteriorSection(_AnySection):
+class PosteriorSection(_Asked):
     """A posterior, and what it says of one parameter.
 
     Parameters
@@ -652,10 +668,6 @@ class PosteriorSection(_AnySection):
         The main posterior.
     parameter : str
         The parameter in question; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
     words : str
         What the reference says, for figures that mark it and have no words of their own.
     alternatives : tuple of str
@@ -675,8 +687,6 @@ class PosteriorSection(_AnySection):
     kind: Literal["posterior"] = "posterior"
     fit: AskedPosterior
     parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     alternatives: tuple[Posterior, ...] = ()
     parameters: tuple[str, ...] = ()
@@ -687,7 +697,7 @@ class PosteriorSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSection(_AnySection):
+class ComparisonSection(_Asked):
     """One parameter in several fits.
 
     Parameters
@@ -696,14 +706,10 @@ class ComparisonSection(_AnySection):
         The fits.
     parameter : str
         The parameter in question; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
     words : str
         What the reference says, for the forest.
     published : tuple of Published
-        Papers beside them.
+        Papers to compare with.
     figures : tuple of Figure
         Figures; a forest when empty.
     """
@@ -711,8 +717,6 @@ class ComparisonSection(_AnySection):
     kind: Literal["comparison"] = "comparison"
     fits: tuple[AskedFit, ...]
     parameter: str
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     published: tuple[Published, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -720,7 +724,7 @@ class ComparisonSection(_AnySection):
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimsSection(_AnySection):
-    """Printed numbers beside their refits.
+    """Printed numbers and their refits.
 
     Parameters
     ----------
@@ -749,7 +753,7 @@ class OptimumSection(_AnySection):
     alternatives : tuple of str
         The same question under other choices.
     published : tuple of Published
-        Papers beside it.
+        Papers to compare with.
     cost : str
         What a run costs, in the units of ``compute``.
     compute : tuple of float

@@ -10,7 +10,7 @@ The smallest study is a title and one fit; everything else has a default that fo
     law = "chinchilla"
 
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
-``engine = "bayes"``, those of :func:`scalefit.bayes`. Beside the fits stand steps, with the keyword names of
+``engine = "bayes"``, those of :func:`scalefit.bayes`. There are also steps, with the keyword names of
 their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
 (:func:`scalefit.calibrate`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
 (:func:`scalefit.models.theory.superposition`).
@@ -57,8 +57,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class FitSpec:
-    """One fit to run.
+class _OfLaw:
+    """A law on a table.
 
     Parameters
     ----------
@@ -70,6 +70,33 @@ class FitSpec:
         A law or the name of a preset.
     label : str
         What tables and figures call it; the name when empty.
+    """
+
+    name: str
+    data: str
+    law: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class _NeedsFit(_OfLaw):
+    """Work on a law that may rest on a fit.
+
+    Parameters
+    ----------
+    needs : str
+        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
+    """
+
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class FitSpec(_OfLaw):
+    """One fit to run.
+
+    Parameters
+    ----------
     instead : tuple of str
         Fits of the same law whose numbers page one and the optimum take where this one has no answer, or one that a
         few rows far from all others decide; in order of preference.
@@ -79,10 +106,6 @@ class FitSpec:
         How it is fitted, in detail.
     """
 
-    name: str
-    data: str
-    law: str
-    label: str = ""
     instead: tuple[str, ...] = ()
     selection: Rows = field(default_factory=Rows)
     options: LeastSquares | Bayes = field(default_factory=LeastSquares)
@@ -94,23 +117,13 @@ class FitSpec:
 
 
 @dataclass(frozen=True)
-class SensitivityStep:
+class SensitivityStep(_NeedsFit):
     """How far an answer moves with its choices.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
     question : Question
         What is asked, and which choices are varied.
-    label : str
-        What tables and figures call it; the name when empty.
-    needs : str
-        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
     selection : Rows
         The rows of the base.
     model : Bayes
@@ -119,32 +132,17 @@ class SensitivityStep:
 
     kind: ClassVar[str] = "sensitivity"
 
-    name: str
-    data: str
-    law: str
-    question: Question
-    label: str = ""
-    needs: str = ""
+    question: Question = field(kw_only=True)
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
 
 
 @dataclass(frozen=True)
-class CalibrationStep:
+class CalibrationStep(_NeedsFit):
     """Whether intervals reach their nominal coverage on simulated data.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
-    label : str
-        What tables and figures call it; the name when empty.
-    needs : str
-        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
     selection : Rows
         The rows on which data are simulated.
     model : Bayes
@@ -155,11 +153,6 @@ class CalibrationStep:
 
     kind: ClassVar[str] = "calibration"
 
-    name: str
-    data: str
-    law: str
-    label: str = ""
-    needs: str = ""
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
     simulation: Simulation = field(default_factory=Simulation)
@@ -290,7 +283,7 @@ class Study:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Everything beside the fits."""
+        """Everything that is not a fit."""
         return (*self.sensitivity, *self.calibration, *self.toy, *self.heads)
 
     def spec(self, name: str) -> FitSpec:
