@@ -1,4 +1,4 @@
-"""Every number from which on a sentence changes: what is called identified, settled, far, few or alike, and why there.
+"""Every number from which on a sentence changes: what is called identified, known, far, few or alike, and why there.
 
 A rule compares with one of these and with nothing else. To change a limit, edit it here: rules, sentences, JSON and the
 table of the documentation follow. Tolerances of the solver are not limits of this kind and stand with their algorithm.

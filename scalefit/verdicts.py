@@ -132,7 +132,7 @@ def held(probability: float, sure: float = SURE) -> Literal["inside", "outside",
     >>> held(0.97), held(0.5), held(0.01)
     ('inside', 'open', 'outside')
     """
-    return "inside" if probability >= sure else "outside" if probability <= 1 - sure else "open"
+    return "inside" if probability >= sure else "outside" if 1 - probability >= sure else "open"
 
 
 def interval_verdict(

@@ -315,7 +315,7 @@ def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):
 
 
 def test_evidence_refuses_what_is_no_exponent(wide):
-    with pytest.raises(DataError, match="'c_m' is no exponent of width and depth; "):
+    with pytest.raises(DataError, match="'c_m' is not an exponent of width and depth; "):
         evidence(wide, {"c_m": 1})
 
 

@@ -61,6 +61,12 @@ def test_everything_is_there_in_order(huber, wide):
     assert powers[3][2:] == ["0.5126", "0.4874", "18"]
 
 
+def test_report_and_terminal_say_the_same(huber):
+    said = text_of(written({"huber": huber}, compute=BUDGETS))
+    for one in optimum(huber, compute=BUDGETS).verdict:
+        assert str(one) in said
+
+
 def test_an_open_ratio_is_called_open(huber):
     said = text_of(written({"huber": huber}, compute=BUDGETS))
     assert "the 20 of Chinchilla 70B lies inside, but these runs do not tell 20 from" in said

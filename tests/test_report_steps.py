@@ -263,7 +263,7 @@ def test_a_step_without_an_answer_is_a_sentence(tmp_path: Path, monkeypatch: pyt
 
 def test_a_step_is_repeated_by_its_command() -> None:
     question = Question(param="a_m", region=(0.9, 1.1), vary={"prior": ["HalfNormal(1)", "Uniform(0, 3)"]})
-    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question))
+    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question=question))
     assert line.startswith('scalefit sensitivity chinchilla "loss ~ E + c_m/width^a_m')
     assert "--region 0.9,1.1 --vary 'prior=HalfNormal(1);Uniform(0, 3)'" in line
 

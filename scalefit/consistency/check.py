@@ -79,7 +79,7 @@ def _order(one: SettingCheck) -> tuple[Any, ...]:
 
 
 def _language_models(seed: int, report: Progress) -> tuple[Compared, ...]:
-    """Width exponents of language models to stand beside the toy's."""
+    """Width exponents of language models to compare with the toy's."""
     report("refitting language models", 0, 0)
     families = bayes("llm_families", "family_width", seed=seed, throw=False, path="fast")
     chinchilla = bayes(

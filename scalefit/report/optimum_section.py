@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from scalefit.allocation import Cost, Optimum, optimum, printed_optimum
-from scalefit.allocation.cost import BY_SIZE
+from scalefit.allocation.cost import BY_SHAPE, BY_SIZE
 from scalefit.allocation.result import (
     EXCESS,
     LOSS,
@@ -18,7 +18,7 @@ from scalefit.allocation.result import (
     quantity_words,
     spread,
 )
-from scalefit.allocation.run import natural_cost
+from scalefit.allocation.run import DERIVED, natural_cost
 from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
@@ -125,9 +125,10 @@ def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str
 
 def _assumed(main: Optimum) -> str:
     """State what a run costs and how parameters are counted."""
-    assumes = main.cost.assumes
-    notes = [one for one in main.notes if "12 depth" not in assumes or "12 depth" not in one]
-    text = " ".join([f"A run costs {str(main.cost).replace('*', ' × ')} FLOP: {assumes}.", *map(capital, notes)])
+    by_shape = main.cost == Cost.parse(BY_SHAPE)  # whose words say already how parameters are counted
+    notes = [one for one in main.notes if not (by_shape and one == DERIVED)]
+    cost = str(main.cost).replace("*", " × ")
+    text = " ".join([f"A run costs {cost} FLOP: {main.cost.assumes}.", *map(capital, notes)])
     return text.replace("^2", "²")
 
 

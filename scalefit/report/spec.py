@@ -289,8 +289,8 @@ class PoolingFigure(_OfPosterior, _Marking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestFigure(_OfFits):
-    """One parameter of several fits, as estimates with intervals.
+class _OfParameter(_OfFits):
+    """A figure of one parameter of several fits.
 
     Parameters
     ----------
@@ -300,28 +300,28 @@ class ForestFigure(_OfFits):
         Papers to add.
     """
 
-    kind: Literal["forest"] = "forest"
     parameter: str
     published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionsFigure(_OfFits):
+class ForestFigure(_OfParameter):
+    """One parameter of several fits, as estimates with intervals."""
+
+    kind: Literal["forest"] = "forest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionsFigure(_OfParameter):
     """One parameter of several fits, as distributions on the same axes.
 
     Parameters
     ----------
-    parameter : str
-        The parameter; its names in other fits follow after commas.
-    published : tuple of Published
-        Papers to add.
     height : float
         Height, mm; 62 when 0.
     """
 
     kind: Literal["distributions"] = "distributions"
-    parameter: str
-    published: tuple[Published, ...] = ()
     height: float = 0.0
 
 
@@ -548,11 +548,11 @@ class RobustAnswer(_Asking):
     """
 
     rule: Literal["robust"] = "robust"
-    fit: AskedFit
+    fit: FitWithParameter
     reference: float
-    also: tuple[AskedFit, ...] = ()
-    ranges: tuple[AskedFit, ...] = ()
-    elsewhere: tuple[AskedFit, ...] = ()
+    also: tuple[FitWithParameter, ...] = ()
+    ranges: tuple[FitWithParameter, ...] = ()
+    elsewhere: tuple[FitWithParameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -681,6 +681,22 @@ class _AnySection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Asked(_AnySection):
+    """A section that asks whether a parameter is a given number.
+
+    Parameters
+    ----------
+    reference : float or None
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    """
+
+    reference: float | None = None
+    within: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class LawSection(_AnySection):
     """A law fitted to a table.
 
@@ -710,7 +726,7 @@ class LawSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PosteriorSection(_AnySection):
+class PosteriorSection(_Asked):
     """A posterior, and its answer about one parameter.
 
     Parameters
@@ -719,10 +735,6 @@ class PosteriorSection(_AnySection):
         The main posterior.
     parameter : str
         The parameter in question; its names in other fits follow after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        The distance from the reference that counts as equal; a tenth of the reference when 0.
     words : str
         Label of the reference, for figures that mark it without a label.
     alternatives : tuple of str
@@ -742,8 +754,6 @@ class PosteriorSection(_AnySection):
     kind: Literal["posterior"] = "posterior"
     fit: PosteriorWithParameter
     parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     alternatives: tuple[Posterior, ...] = ()
     parameters: tuple[str, ...] = ()
@@ -754,7 +764,7 @@ class PosteriorSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSection(_AnySection):
+class ComparisonSection(_Asked):
     """One parameter in several fits.
 
     Parameters
@@ -763,10 +773,6 @@ class ComparisonSection(_AnySection):
         The fits.
     parameter : str
         The parameter in question; its names in other fits follow after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        The distance from the reference that counts as equal; a tenth of the reference when 0.
     words : str
         Label of the reference in the forest.
     published : tuple of Published
@@ -778,8 +784,6 @@ class ComparisonSection(_AnySection):
     kind: Literal["comparison"] = "comparison"
     fits: tuple[FitWithParameter, ...]
     parameter: str
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     published: tuple[Published, ...] = ()
     figures: tuple[Figure, ...] = ()

@@ -57,8 +57,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class FitSpec:
-    """One fit to run.
+class _OfLaw:
+    """A law on a table.
 
     Parameters
     ----------
@@ -70,6 +70,33 @@ class FitSpec:
         A law or the name of a preset.
     label : str
         Its name in tables and figures; ``name`` when empty.
+    """
+
+    name: str
+    data: str
+    law: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class _NeedsFit(_OfLaw):
+    """A computation on a law that may depend on a fit.
+
+    Parameters
+    ----------
+    needs : str
+        A fit that the step depends on; where that fit has no answer, the step is omitted and the report says so.
+    """
+
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class FitSpec(_OfLaw):
+    """One fit to run.
+
+    Parameters
+    ----------
     instead : tuple of str
         Fits of the same law, in order of preference, that replace this one on page one and in the optimum where it has
         no answer, or an answer that depends on a few rows far from all others.
@@ -79,10 +106,6 @@ class FitSpec:
         How it is fitted, in detail.
     """
 
-    name: str
-    data: str
-    law: str
-    label: str = ""
     instead: tuple[str, ...] = ()
     selection: Rows = field(default_factory=Rows)
     options: LeastSquares | Bayes = field(default_factory=LeastSquares)
@@ -94,23 +117,13 @@ class FitSpec:
 
 
 @dataclass(frozen=True)
-class SensitivityStep:
+class SensitivityStep(_NeedsFit):
     """How far an answer depends on choices.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
     question : Question
         The question, and which choices are varied.
-    label : str
-        Its name in tables and figures; ``name`` when empty.
-    needs : str
-        A fit that the step depends on; where that fit has no answer, the step is omitted and the report says so.
     selection : Rows
         The rows of the base.
     model : Bayes
@@ -119,32 +132,17 @@ class SensitivityStep:
 
     kind: ClassVar[str] = "sensitivity"
 
-    name: str
-    data: str
-    law: str
-    question: Question
-    label: str = ""
-    needs: str = ""
+    question: Question = field(kw_only=True)
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
 
 
 @dataclass(frozen=True)
-class CalibrationStep:
+class CalibrationStep(_NeedsFit):
     """Whether intervals reach their nominal coverage on simulated data.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
-    label : str
-        Its name in tables and figures; ``name`` when empty.
-    needs : str
-        A fit that the step depends on; where that fit has no answer, the step is omitted and the report says so.
     selection : Rows
         The rows on which data are simulated.
     model : Bayes
@@ -155,11 +153,6 @@ class CalibrationStep:
 
     kind: ClassVar[str] = "calibration"
 
-    name: str
-    data: str
-    law: str
-    label: str = ""
-    needs: str = ""
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
     simulation: Simulation = field(default_factory=Simulation)
