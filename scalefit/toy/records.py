@@ -29,6 +29,8 @@ SETTING: Final = (
 """Columns that tell settings apart; within one there are widths, seeds and lengths of training."""
 
 MEASURED = ("unrepresented", "bias_mean", "bias_sd")
+ALIVE = ("alive", "represented", "dead_loss")
+OVERLAPS = ("mean_square", "skewness", "kurtosis", "least_square", "least_skewness", "least_kurtosis")
 NORMS = ("least", "lower", "median", "upper", "most")
 HALF = 0.75  # a training of at most this share of the steps can stand for half of it
 STILL = 0.05  # relative change of the loss with twice the training, below which a model counts as converged
@@ -85,10 +87,12 @@ def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         fields of :class:`ToyConfig`; ``frequency`` is ``"given"`` for a list of numbers, which ``frequencies``, the
         start of its digest, tells from other lists.
 
-        What came out: ``loss, loss_se`` at the last step, on fresh samples; ``phi_half, overlap_ms, weak_reference,
-        unrepresented, bias_mean, bias_sd`` as in :class:`ToyRun`, quantiles of the row norms as ``norm_least`` to
-        ``norm_most``; ``status`` (``"done"``, or ``"failed: ..."`` with the reason), ``device, seconds, scalefit``
-        (its version) and ``cell``, the name of the file. Numbers of a failed model are None.
+        What came out: ``loss, loss_se`` at the last step, on ``loss_samples`` fresh samples; ``phi_half, overlap_ms,
+        weak_reference, unrepresented, bias_mean, bias_sd, alive, represented, dead_loss`` as in :class:`ToyRun`,
+        quantiles of the row norms as ``norm_least`` to ``norm_most``, moments of the overlaps of rows whose outputs
+        can fire and their bounds as ``overlap_mean_square`` to ``overlap_least_kurtosis``; ``status`` (``"done"``, or
+        ``"failed: ..."`` with the reason), ``device, seconds, scalefit`` (its version) and ``cell``, the name of the
+        file. Numbers of a failed model are None.
 
         Whether it is the end: ``change`` is the relative change of the loss from the same model trained for half as
         long (the nearest to half, at most three quarters); ``converged`` says whether that is below 5%, and is None
@@ -114,7 +118,7 @@ def _flat(cell: JobResult) -> dict[str, Any]:
     config, value = ToyConfig.from_dict(cell.arguments["config"]), cell.value or {}
     first = ("width", "n_features", "frequency", "alpha", "gamma", "density", "seed", "steps", "batch")
     fields = asdict(config) | {"frequency": config.law, "warmup": config.warmup_steps}
-    loss, norms = value.get("loss", []), value.get("row_norms") or {}
+    loss, norms, overlaps = value.get("loss", []), value.get("row_norms") or {}, value.get("overlaps") or {}
     return (
         {name: fields.pop(name) for name in first}
         | {"loss": loss[-1] if loss else None, "loss_se": value["loss_se"][-1] if loss else None}
@@ -124,7 +128,10 @@ def _flat(cell: JobResult) -> dict[str, Any]:
         | fields
         | {"frequencies": _digest(config)}
         | {name: value.get(name) for name in MEASURED}
+        | {name: value.get(name) for name in ALIVE}
         | {f"norm_{name}": norms.get(name) for name in NORMS}
+        | {f"overlap_{name}": overlaps.get(name) for name in OVERLAPS}
+        | {"loss_samples": value.get("loss_samples")}
         | {"device": value.get("device"), "seconds": cell.seconds}
         | {"scalefit": cell.versions.get("scalefit"), "cell": cell.key}
     )

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scalefit.overlap import welch_bound
 
 __all__ = [
+    "MEAN_SQUARE",
     "STRONG_SKEW",
     "WEAK_TAIL",
     "linear_loss",
@@ -232,13 +233,14 @@ def linear_loss(W: ArrayLike, p: ArrayLike) -> float:
     return float((MEAN_SQUARE * p - p**2) @ (R**2).sum(axis=1) + np.sum((p @ R) ** 2))
 
 
-def regime(phi_half: float, n: int, m: int) -> str:
-    """Name the regime of a trained model by the share of its rows with a norm above 1/2.
+def regime(represented: float, n: int, m: int) -> str:
+    """Name the regime of a trained model by the share of features that are represented. There is no other rule.
 
     Parameters
     ----------
-    phi_half : float
-        That share: 1 when every feature is represented, about m / n when only as many as there are dimensions.
+    represented : float
+        Share of features whose row has a norm above 1/2 and whose output can fire: 1 when every feature is
+        represented, about m / n when only as many as there are dimensions.
     n, m : int
         Features and width.
 
@@ -247,6 +249,6 @@ def regime(phi_half: float, n: int, m: int) -> str:
     {"weak", "between", "strong"}
         By convention here: weak up to 2 m / n, strong from the middle of m / n and 1.
     """
-    if phi_half >= 0.5 * (1 + m / n):
+    if represented >= 0.5 * (1 + m / n):
         return "strong"
-    return "weak" if phi_half <= 2 * m / n else "between"
+    return "weak" if represented <= 2 * m / n else "between"

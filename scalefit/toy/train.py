@@ -19,7 +19,8 @@ from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.model import DONE, ToyRun, Trained, measures, rounds, start
+from scalefit.toy.measures import measures
+from scalefit.toy.model import DONE, MEASURES, ToyRun, Trained, rounds, start
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 from scalefit.version import __version__
@@ -122,7 +123,7 @@ def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, v
     status, found = DONE, measures(config, one.W, one.b) if good == len(marks) else None
     if found is None:
         status = f"failed: the loss at step {marks[good]} is not finite; lower the learning rate or the decay"
-        found = dict.fromkeys(("unrepresented", "phi_half", "overlap_ms", "row_norms", "bias_mean", "bias_sd"))
+        found = dict.fromkeys(MEASURES)
     return ToyRun(
         config=config,
         device=device,
