@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,15 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
-from scalefit.numbers import as_input, exact, fixed
+from scalefit.numbers import as_input, exact, fixed, parse_number
 from scalefit.toy.arrangement import best_arrangement
-from scalefit.toy.config import ToyConfig
+from scalefit.toy.config import RATE_RULES, ToyConfig
 from scalefit.toy.noise import FINE, group_features, jump_transforms, least_losses
 from scalefit.toy.theory import weak_loss
 
 __all__ = [
-    "THEORIES", "WIDEST_ARRANGED", "Theory", "local_exponents", "random_loss", "setting_config", "theory_of",
-    "theory_table",
+    "THEORIES", "WIDEST_ARRANGED", "Theory", "local_exponents", "model_config", "random_loss", "setting_config",
+    "theory_of", "theory_table",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -78,6 +78,8 @@ class Theory:
     random, arranged, weak : array, shape (k,)
         Random directions with the best biases; the best arrangement of rows, NaN where it is not valid; the exact sum
         with the m most frequent features recovered and no others.
+    kept : array, shape (k,)
+        Share of the features that the best arrangement keeps; NaN likewise.
     left_out : tuple of str
         Why the best arrangement is missing where it is.
     """
@@ -86,6 +88,7 @@ class Theory:
     random: Array
     arranged: Array
     weak: Array
+    kept: Array
     left_out: tuple[str, ...]
 
 
@@ -114,20 +117,23 @@ def theory_of(config: ToyConfig, widths: Sequence[int]) -> Theory:
         if not 1 <= m < config.n_features:
             raise DataError(f"width {m} with n_features = {exact(config.n_features)}: theory needs 1 <= m < n")
     alpha = config.alpha if config.law == "power" else None
-    return _theory(tuple(_descending(config.probabilities())), config.n_features, alpha, config.norm != "free", asked)
+    return _theory(tuple(_descending(config.probabilities())), config.n_features, alpha, config.norm, asked)
 
 
 @lru_cache(maxsize=256)
-def _theory(p: tuple[float, ...], n: int, alpha: float | None, unit: bool, widths: tuple[int, ...]) -> Theory:
+def _theory(p: tuple[float, ...], n: int, alpha: float | None, norm: str, widths: tuple[int, ...]) -> Theory:
     beyond = [m for m in widths if m**1.5 >= WIDEST_ARRANGED * n]
-    left_out, arranged = [], np.full(len(widths), np.nan)
-    if alpha is not None and alpha > STEEPEST_ARRANGED:
+    left_out, arranged, kept = [], np.full(len(widths), np.nan), np.full(len(widths), np.nan)
+    if norm == "held":
+        left_out.append("rows that are held are not arranged")
+    elif alpha is not None and alpha > STEEPEST_ARRANGED:
         limit = as_input(STEEPEST_ARRANGED)
         left_out.append(f"the best arrangement is not known at alpha = {as_input(alpha)}, only up to {limit}")
     else:
         for k, m in enumerate(widths):
             if m not in beyond and len(p) > m:
-                arranged[k] = best_arrangement(p, m, unit=unit)[0]
+                arranged[k], how = best_arrangement(p, m, unit=norm == "unit")
+                kept[k] = (len(p) if how.kept is None else how.kept) / n
         if beyond:
             limit = f"{as_input(WIDEST_ARRANGED)} n = {fixed(WIDEST_ARRANGED * n, 0)}"
             left_out.append(
@@ -139,6 +145,7 @@ def _theory(p: tuple[float, ...], n: int, alpha: float | None, unit: bool, width
         np.array([random_loss(p, m) for m in widths]),
         arranged,
         np.array([weak_loss(p, m) for m in widths]),
+        kept,
         tuple(left_out),
     )
 
@@ -208,3 +215,33 @@ def setting_config(setting: Mapping[str, Any], width: int) -> ToyConfig | None:
     names = ("alpha", "scale", "density", "norm")
     known = {name: setting[name] for name in names if name in setting and not pd.isna(setting[name])}
     return ToyConfig(width=width, n_features=int(setting["n_features"]), frequency=str(setting["frequency"]), **known)
+
+
+def model_config(record: Mapping[str, Any]) -> ToyConfig:
+    """Return the model of a row of a sweep's table.
+
+    Parameters
+    ----------
+    record : mapping
+        Columns of the table; fields that it lacks have their defaults, and the start of b is the published one.
+
+    Returns
+    -------
+    ToyConfig
+        The model.
+
+    Raises
+    ------
+    DataError
+        A table that does not give the frequencies.
+    """
+    if str(record.get("frequency", "given")) == "given":
+        raise DataError("frequency = given: the table does not list the frequencies; train the model from its grid")
+    known = {
+        one.name: record[one.name] for one in fields(ToyConfig) if one.name in record and not pd.isna(record[one.name])
+    }
+    rate = str(known.get("learning_rate", "small"))
+    whole = {
+        name: int(known[name]) for name in ("width", "n_features", "seed", "steps", "batch", "warmup") if name in known
+    }
+    return ToyConfig.from_dict(known | whole | {"learning_rate": rate if rate in RATE_RULES else parse_number(rate)})

@@ -17,8 +17,12 @@ from scalefit.errors import DataError
 from scalefit.files import UNREADABLE, brief
 from scalefit.jobs import DONE, JobResult, read_job
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.theory import regime
 
-__all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_model", "read_sweep", "sweep_records"]
+__all__ = [
+    "CELLS", "SETTING", "TABLE", "band_measures", "checkpoint_losses", "read_cells", "read_model", "read_sweep",
+    "setting_regime", "sweep_records",
+]  # fmt: skip
 
 CELLS: Final = "cells"
 TABLE: Final = "table.csv"
@@ -192,6 +196,27 @@ def read_sweep(folder: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(sweep_records(folder))
 
 
+def setting_regime(rows: pd.DataFrame) -> str:
+    """Name the regime of models of one setting: that of most of them, by :func:`scalefit.toy.theory.regime`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Models, with ``represented``; tables from before version 0.2, which do not tell outputs that are dead, have
+        ``phi_half`` instead.
+
+    Returns
+    -------
+    {"weak", "between", "strong"}
+        The first of these by name where several are as frequent.
+    """
+    share = rows["phi_half"] if "phi_half" in rows else rows["represented"]
+    if "represented" in rows:
+        share = rows["represented"].fillna(share)
+    names = [regime(*one) for one in zip(share, rows["n_features"], rows["width"], strict=True)]
+    return max(sorted(set(names)), key=names.count)
+
+
 def checkpoint_losses(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the losses at the checkpoints of every finished model.
 
@@ -217,4 +242,30 @@ def checkpoint_losses(folder: str | os.PathLike[str]) -> pd.DataFrame:
         own = {name: record[name] for name in ("cell", "width", "seed", "steps", "phi_half", *SETTING)}
         points = zip(*(value.get(name, ()) for name in ("checkpoints", "loss", "loss_se")), strict=True)
         rows += [own | {"step": step, "loss": loss, "loss_se": error} for step, loss, error in points]
+    return pd.DataFrame(rows)
+
+
+def band_measures(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read what was measured by frequency.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        The columns that tell models apart, and those of :class:`scalefit.toy.measures.Band`: a row per model and band.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    stored = {cell.key: cell.value or {} for cell in read_cells(folder)}
+    rows = []
+    for record in sweep_records(folder):
+        own = {name: record[name] for name in ("cell", "width", "seed", "steps", *SETTING)}
+        rows += [own | band for band in stored[record["cell"]].get("bands") or ()]
     return pd.DataFrame(rows)

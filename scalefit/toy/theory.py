@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalefit.overlap import welch_bound
+from scalefit.thresholds import STRONG_SUPERPOSITION, WEAK_SUPERPOSITION
 
 __all__ = [
     "MEAN_SQUARE",
@@ -249,6 +250,7 @@ def regime(represented: float, n: int, m: int) -> str:
     {"weak", "between", "strong"}
         By convention here: weak up to 2 m / n, strong from the middle of m / n and 1.
     """
-    if represented >= 0.5 * (1 + m / n):
+    least = m / n
+    if represented >= least + STRONG_SUPERPOSITION * (1 - least):
         return "strong"
-    return "weak" if represented <= 2 * m / n else "between"
+    return "weak" if represented <= WEAK_SUPERPOSITION * least else "between"

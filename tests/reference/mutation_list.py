@@ -517,7 +517,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("return max(1.0, 2 * (alpha - 1))", "return max(1.0, alpha - 1)"),
             ("np.asarray(row_norms) <= 0.5", "np.asarray(row_norms) <= 0.9"),
             ("(MEAN_SQUARE * p - p**2) @", "(MEAN_SQUARE * p) @"),
-            ("if represented >= 0.5 * (1 + m / n):", "if represented >= 0.5:"),
+            ("represented >= least + STRONG", "represented >= STRONG"),
         ),
     ),
     (
