@@ -232,7 +232,7 @@ AS_RANDOM = (0.85, 1.1)
 """A loss between these multiples of that of random directions is as theirs; theory meets trained biases within 7%."""
 
 ABOVE_ARRANGED = 1.25
-"""A loss of more than this multiple of the best arrangement's is not at its optimum; converged models lie within 20%."""
+"""A loss above this multiple of the best arrangement's is not at its optimum; converged models lie within 20%."""
 
 DEAD_SHARE = 0.1
 """Dead outputs limit a loss when more than this share of it is theirs, and when fewer are alive than theory keeps."""

@@ -107,13 +107,10 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
 def _kind(state: WidthState, kept: float) -> Kind:
     """Name the regime of a width; ``kept`` is the share of features that the best arrangement keeps."""
     avoidable = state.alive < (1.0 if math.isnan(kept) else kept) - DEAD_SPARE and state.dead_share > DEAD_SHARE
-    if (
-        avoidable
-        or state.to_arranged > ABOVE_ARRANGED
-        or (math.isnan(state.to_arranged) and state.to_random > AS_RANDOM[1])
-    ):
+    alone = math.isnan(state.to_arranged)  # then only random directions are there to compare with
+    if avoidable or state.to_arranged > ABOVE_ARRANGED or (alone and state.to_random > AS_RANDOM[1]):
         return "limited"
-    if math.isnan(state.to_arranged) and math.isnan(state.alive):
+    if alone and math.isnan(state.alive):
         return "unknown"
     if state.exponent < SATURATED:
         return "saturated"

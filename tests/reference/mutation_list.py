@@ -137,7 +137,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "thresholds.py",
         "tests/test_consistency.py",
         (
-            ("STRONG_SUPERPOSITION = 0.9", "STRONG_SUPERPOSITION = 0.1"),
+            ("STRONG_SUPERPOSITION = 0.5", "STRONG_SUPERPOSITION = 0.05"),
         ),
     ),
     (
