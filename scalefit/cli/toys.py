@@ -20,7 +20,7 @@ from scalefit.terminal import ProgressLine, check_writable
 if TYPE_CHECKING:
     from scalefit.toy import ToyGrid
 
-__all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep"]
+__all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep", "toy_theory"]
 
 toy = Application(no_args_is_help=True)
 app.add_typer(toy, name="toy", help="The toy model of superposition: losses from first principles.")
@@ -161,6 +161,45 @@ def _cell(record: dict[str, Any], name: str) -> str:
     if name == "change":
         return percent(value, 1, sign=True)
     return fixed(value, 4) if name in SHOWN and isinstance(value, float) else str(value)
+
+
+@toy.command(name="theory")
+def toy_theory(
+    widths: Annotated[str, typer.Option(help="Widths m: 10,15,25, or 10..100 for ten of them in equal ratios.")],
+    n: Annotated[int, typer.Option("--n", help="Number of features.")] = 1000,
+    frequency: Annotated[str, typer.Option(help="Law of the frequencies: power, exponential or linear.")] = "power",
+    alpha: Annotated[float | None, typer.Option(help="Exponent of the power law i^-alpha.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Decay length of the exponential law.")] = None,
+    density: Annotated[float, typer.Option(help="Mean number of active features.")] = 1.0,
+    norm: Annotated[str, typer.Option(help="free, or unit for rows of unit norm.")] = "free",
+) -> None:
+    """Print the losses that theory gives as a CSV table for fit: random directions, best arrangement, weak sum.
+
+    Example: scalefit toy theory --n 1000 --alpha 1 --widths 10..100 > theory.csv
+    """
+    from scalefit.toy import ToyConfig
+    from scalefit.toy.predict import theory_of, theory_table
+
+    chosen = _widths(widths)
+    config = ToyConfig(width=1, n_features=n, frequency=frequency, alpha=alpha, scale=scale, density=density, norm=norm)
+    table = theory_table(config, chosen)
+    print(table.dropna(axis=1, how="all").to_csv(index=False, float_format="%.6g", lineterminator="\n"), end="")
+    for sentence in theory_of(config, chosen).left_out:
+        print(sentence, file=sys.stderr)
+
+
+def _widths(text: str) -> list[int]:
+    """Read a list of widths, or a range of ten in equal ratios."""
+    low, dots, high = text.partition("..")
+    try:
+        given = [int(word) for word in ((low, high) if dots else text.split(","))]
+    except ValueError:
+        given = []
+    if not given or min(given) < 1 or (dots and given[0] >= given[1]):
+        raise DataError(f"widths = {text}: give whole numbers, as 10,15,25 or as 10..100 for ten widths between them")
+    if not dots:
+        return given
+    return sorted({round(given[0] * (given[1] / given[0]) ** (k / 9)) for k in range(10)})
 
 
 @toy.command(name="check")

@@ -460,6 +460,9 @@ class SweepCheck(Options):
     language_models : bool
         Compare with the width exponents of four model families and of Chinchilla, refitted here, and with the printed
         0.91.
+    reset_test : bool
+        Train models again whose dead outputs may limit the loss, one seed of each width, set the biases of these
+        outputs to 0 and train as long again: does the loss fall? It takes twice the time of their training.
     seed : int
         Seed of the posteriors.
     """
@@ -467,6 +470,7 @@ class SweepCheck(Options):
     reference: float = 1.0
     region: tuple[float, ...] = (0.9, 1.1)
     language_models: bool = True
+    reset_test: bool = False
     seed: int = 0
 
     def check(self) -> None:
