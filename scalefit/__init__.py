@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
+    from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
@@ -51,6 +52,7 @@ _HOMES = {
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
+    "forecast": "scalefit.forecasting.run",
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
@@ -109,6 +111,7 @@ __all__ = [
     "describe_dataset",
     "fit",
     "fit_exponent",
+    "forecast",
     "isoflop",
     "load_dataset",
     "load_fit",

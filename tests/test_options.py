@@ -21,6 +21,7 @@ from scalefit.options import (
     CALIBRATE,
     CHECK,
     FIT,
+    FORECAST,
     HEADS,
     ISOFLOP,
     LOSSES,
@@ -49,7 +50,7 @@ VERBS = {
     "fit": (scalefit.fit, FIT), "bayes": (scalefit.bayes, BAYES), "sensitivity": (scalefit.sensitivity, SENSITIVITY),
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
     "losses": (scalefit.measure_losses, LOSSES), "heads": (scalefit.measure_heads, HEADS),
-    "superposition": (scalefit.superposition, SUPERPOSITION),
+    "superposition": (scalefit.superposition, SUPERPOSITION), "forecast": (scalefit.forecast, FORECAST),
 }  # fmt: skip
 CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK) for each in parts}
 

@@ -1,0 +1,54 @@
+"""Any other law in a forecast: the predictions of a posterior, in the shape of the rule's laws."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.results import PosteriorFit
+
+__all__ = ["Fitted"]
+
+Array = NDArray[np.float64]
+
+ONE_SD = 0.6826894921370859  # probability within one standard deviation of a normal
+
+
+class Fitted(NamedTuple):
+    """A posterior of a law without levels.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+        The posterior.
+    columns : tuple of str, length k
+        Its columns, in the order of the targets'.
+    """
+
+    fit: PosteriorFit
+    columns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The law."""
+        return str(self.fit.law)
+
+    @property
+    def rectified(self) -> bool:
+        """No such law is."""
+        return False
+
+    @property
+    def sigma(self) -> float:
+        """Scatter of the log loss of single runs."""
+        return self.fit["sigma"].value
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
+        frame = pd.DataFrame(np.exp(x), columns=list(self.columns))
+        found = self.fit.predict(frame, prob=ONE_SD)
+        middle, lo, hi = (np.log(found[name].to_numpy(float)) for name in ("predicted", "lo", "hi"))
+        return middle, 0.5 * (hi - lo)
