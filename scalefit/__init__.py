@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
+    from scalefit.forecasting.backtest import backtest
+    from scalefit.forecasting.plan import plan
     from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
+    "backtest": "scalefit.forecasting.backtest",
     "bayes": "scalefit.posterior",
     "build_report": "scalefit.report",
     "calibrate": "scalefit.robustness",
@@ -63,6 +66,7 @@ _HOMES = {
     "superposition": "scalefit.models.theory",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
+    "plan": "scalefit.forecasting.plan",
     "Fit": "scalefit.results",
     "LeastSquaresFit": "scalefit.results",
     "PosteriorFit": "scalefit.results",
@@ -101,6 +105,7 @@ __all__ = [
     "ToyConfig",
     "ToyGrid",
     "__version__",
+    "backtest",
     "bayes",
     "build_report",
     "calibrate",
@@ -119,6 +124,7 @@ __all__ = [
     "measure_heads",
     "measure_losses",
     "optimum",
+    "plan",
     "published_value",
     "read_table",
     "refit",

@@ -17,6 +17,7 @@ from scalefit.cli.app import app
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
 from scalefit.options import (
+    BACKTEST,
     BAYES,
     CALIBRATE,
     CHECK,
@@ -25,6 +26,7 @@ from scalefit.options import (
     HEADS,
     ISOFLOP,
     LOSSES,
+    PLAN,
     SENSITIVITY,
     SUPERPOSITION,
     Bayes,
@@ -51,6 +53,7 @@ VERBS = {
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
     "losses": (scalefit.measure_losses, LOSSES), "heads": (scalefit.measure_heads, HEADS),
     "superposition": (scalefit.superposition, SUPERPOSITION), "forecast": (scalefit.forecast, FORECAST),
+    "backtest": (scalefit.backtest, BACKTEST), "plan": (scalefit.plan, PLAN),
 }  # fmt: skip
 CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK) for each in parts}
 

@@ -78,7 +78,12 @@ class Learning:
 
 
 def read_learning(
-    source: str | os.PathLike[str] | pd.DataFrame | Table, rows: Rows, how: Forecasting, *, by_cost: bool = False
+    source: str | os.PathLike[str] | pd.DataFrame | Table,
+    rows: Rows,
+    how: Forecasting,
+    *,
+    by_cost: bool = False,
+    apart: str | None = None,
 ) -> Learning:
     """Read the table of a forecast.
 
@@ -92,6 +97,8 @@ def read_learning(
         Which law, and what a run costs.
     by_cost : bool
         Take the compute from the cost also where there is a column flops: the targets have none.
+    apart : str, optional
+        A column whose levels may lie in one table, as they are to be told apart.
 
     Returns
     -------
@@ -111,7 +118,7 @@ def read_learning(
     carrier = law or Law.parse(_carrier(columns))
     read = rows.read(table, carrier, numeric=(*columns, *needed))
     frame = read.frame
-    _refuse_experiments(frame, rows, law)
+    _refuse_experiments(frame, law, (rows.cluster, apart))
     logs = {name: np.log(frame[name].to_numpy(float)) for name in columns}
     fixed: dict[str, float] = {}
     if law is None:
@@ -193,11 +200,11 @@ def _cost(text: str | None, there: _Columns, by_cost: bool, name: str) -> Cost |
     )
 
 
-def _refuse_experiments(frame: pd.DataFrame, rows: Rows, law: Law | None) -> None:
+def _refuse_experiments(frame: pd.DataFrame, law: Law | None, apart: tuple[str | None, ...]) -> None:
     """Refuse several experiments in one table: their losses cannot be forecast as one."""
     levelled = set() if law is None else set(law.groups)
     for name in EXPERIMENTS:
-        if name not in frame or name in levelled or name == rows.cluster:
+        if name not in frame or name in levelled or name in apart:
             continue
         levels = list(dict.fromkeys(label_texts(frame, name)))
         if len(levels) > 1:

@@ -2,6 +2,7 @@
 
 from scalefit.options.base import Options, Part, command, describe, gather, option, part, plain, restore, takes
 from scalefit.options.verbs import (
+    BACKTEST,
     BAYES,
     CALIBRATE,
     CHECK,
@@ -11,6 +12,7 @@ from scalefit.options.verbs import (
     ISOFLOP,
     JOBS,
     LOSSES,
+    PLAN,
     SENSITIVITY,
     SUPERPOSITION,
     Backtest,
@@ -32,6 +34,7 @@ from scalefit.options.verbs import (
 )
 
 __all__ = [
+    "BACKTEST",
     "BAYES",
     "CALIBRATE",
     "CHECK",
@@ -41,6 +44,7 @@ __all__ = [
     "ISOFLOP",
     "JOBS",
     "LOSSES",
+    "PLAN",
     "SENSITIVITY",
     "SUPERPOSITION",
     "Backtest",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scalefit.law.general import AnyLaw
 
 __all__ = [
+    "BACKTEST",
     "BAYES",
     "CALIBRATE",
     "CHECK",
@@ -31,6 +32,7 @@ __all__ = [
     "ISOFLOP",
     "JOBS",
     "LOSSES",
+    "PLAN",
     "SAME",
     "SENSITIVITY",
     "SUPERPOSITION",
@@ -54,6 +56,7 @@ __all__ = [
 
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
 SAME = "same"
+ORIGINS = (0.25, 0.45, 0.7)  # shares of the runs that a backtest learns from
 FEWEST, MOST = 10, 1_000_000  # simulated data sets
 
 
@@ -526,19 +529,39 @@ class Backtest(Options):
     Parameters
     ----------
     origins : tuple of str
-        Shares of the runs, smallest compute first, that each forecast learns from.
+        Share of the runs, smallest compute first, that a forecast learns from; 0.25, 0.45 and 0.7 without it.
     methods : tuple of str
-        What is compared: ``forecast``, ``huber``, ``posterior``, ``curve_fit``, ``slope``; all without it.
+        Method to compare: forecast, huber, posterior, curve_fit or slope; all without it.
     group : str, optional
         Hold out each level of this column instead of the largest runs.
     least : float
         Judge runs with at least this many times the largest compute that was learned from.
+    cost : str, optional
+        Compute of a run, as for a forecast.
     """
 
-    origins: tuple[str, ...] = ("0.25", "0.45", "0.7")
+    origins: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     group: str | None = None
     least: float = 2.0
+    cost: str | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The origins as numbers."""
+        return tuple(float(one) for one in self.origins) or ORIGINS
+
+    def check(self) -> None:
+        """Refuse shares and ratios that leave nothing to learn from or to judge."""
+        for one in self.origins:
+            try:
+                share = float(one)
+            except ValueError:
+                share = math.nan
+            if not 0 < share < 1:
+                raise DataError(f"an origin is {one!r}; it is a share of the runs between 0 and 1, such as 0.45")
+        if not 1 <= self.least < math.inf:
+            raise DataError(f"least is {self.least}; it must be at least 1, such as 2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -707,6 +730,8 @@ BAYES = (part(Rows), part(Bayes))
 SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
+BACKTEST = (part(Rows, "weights", "drop_highest_loss", "ties", "cluster"), part(Backtest), part(Jobs))
+PLAN = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting, "prob", "mean"), part(Purchase))
 FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting))
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
