@@ -14,9 +14,9 @@ from scalefit.data.datasets import load_dataset
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.files import plain_json
-from scalefit.forecasting.inputs import Learning, read_learning
+from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
 from scalefit.forecasting.methods import METHODS, PROBABILITIES, foretell
-from scalefit.forecasting.rule import LAWS, Constants, Runs, make_rule
+from scalefit.forecasting.rule import LAWS, Constants, Runs, make_rule, varying
 from scalefit.forecasting.scores import BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
@@ -31,11 +31,9 @@ from scalefit.version import __version__
 __all__ = ["PUBLIC", "backtest", "judge_cell", "public_cuts"]
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 PUBLIC = "public"
-FEWEST = 4  # runs to learn from
-SAME = 1e-3  # log columns closer than this are one value
+SAME = 1e-9  # log compute this close is one budget
 DIGITS = 10  # of a quantile that is kept
 QUANTILES = tuple(f"q{100 * p:g}" for p in PROBABILITIES)
 
@@ -142,12 +140,6 @@ def _pack(runs: Runs) -> dict[str, Any]:
 
 def _unpack(packed: Mapping[str, Any]) -> Runs:
     return Runs(tuple(packed["columns"]), np.array(packed["x"]), np.array(packed["y"]), np.array(packed["c"]))
-
-
-def varying(runs: Runs, inside: Mask) -> Runs:
-    """Return runs with the columns that differ among those that are learned from."""
-    kept = [j for j in range(len(runs.columns)) if np.ptp(runs.x[inside, j]) > SAME]
-    return Runs(tuple(runs.columns[j] for j in kept), runs.x[:, kept], runs.y, runs.c, runs.cluster)
 
 
 def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:

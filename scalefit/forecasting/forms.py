@@ -241,7 +241,7 @@ class Form:
         floor, size, slope, power = (one[0] for one in self._parts(theta[None]))
         reach = slope * (u - self.first - theta[-1]) if self.rectified else slope * u
         terms = size - (np.logaddexp(0.0, reach) if self.rectified else reach)
-        log_sum = special.logsumexp(terms, axis=1)
+        log_sum = np.logaddexp.reduce(terms, axis=1)
         share = np.exp(terms - log_sum[:, None])
         raised = np.minimum(power * log_sum, 600.0)
         excess = np.exp(raised)

@@ -16,7 +16,7 @@ from scalefit.data.columns import has_column
 from scalefit.data.rows import select_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
-from scalefit.forecasting.rule import LAWS, Runs
+from scalefit.forecasting.rule import LAWS, ONE_VALUE, Runs
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.numbers import as_input, exact, parse_number
@@ -30,7 +30,6 @@ Target = Mapping[str, Any] | pd.DataFrame | str | os.PathLike[str]
 
 FLOPS, PARAMS, TOKENS, UNIQUE = "flops", "params", "tokens", "unique_tokens"
 FEWEST = 4  # runs, and thus one more than a law of one column has parameters
-SAME = 1e-3  # log columns closer than this are one value
 EXPERIMENTS = (
     "eval_set", "train_set", "configuration", "subset", "split", "family", "table", "dataset", "task",
 )  # fmt: skip
@@ -122,7 +121,7 @@ def read_learning(
     logs = {name: np.log(frame[name].to_numpy(float)) for name in columns}
     fixed: dict[str, float] = {}
     if law is None:
-        fixed = {name: float(np.exp(one.mean())) for name, one in logs.items() if np.ptp(one) < SAME}
+        fixed = {name: float(np.exp(one.mean())) for name, one in logs.items() if np.ptp(one) < ONE_VALUE}
         logs = {name: one for name, one in logs.items() if name not in fixed}
         if not logs:
             raise DataError(
@@ -291,7 +290,7 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
         can_drop=False,
     ).frame  # fmt: skip
     for name in given:
-        other = np.abs(np.log(read[name].to_numpy(float) / learning.fixed[name])) > SAME
+        other = np.abs(np.log(read[name].to_numpy(float) / learning.fixed[name])) > ONE_VALUE
         if other.any():
             value = float(read[name].to_numpy(float)[other][0])
             raise DataError(

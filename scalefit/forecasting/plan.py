@@ -371,12 +371,13 @@ def _candidates(
     out = out[out["compute"] < goals["compute"].min() * (1 - 1e-9)].reset_index(drop=True)
     if out.empty:
         raise DataError("every candidate has as much compute as the target, or more; give smaller ones")
+    offered: pd.DataFrame = out
     if not (out["cost"] <= bought.budget).any():
         raise DataError(
             f"the budget {as_input(bought.budget)} is below the cheapest of {exact(len(out))} candidates, which costs "
             f"{as_input(float(out['cost'].min()), 3)}; give a larger budget, or smaller candidates"
         )
-    return out
+    return offered
 
 
 def _grid(learning: Learning, cost: Cost, bought: Purchase, target: float) -> pd.DataFrame:

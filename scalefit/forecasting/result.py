@@ -22,7 +22,16 @@ from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
 from scalefit.table import PrintedTable
 
-__all__ = ["INTERVALS", "PARTS", "Forecast", "TargetForecast", "forecast_text", "held_words", "largest_words"]
+__all__ = [
+    "INTERVALS",
+    "PARTS",
+    "Forecast",
+    "OwnBacktest",
+    "TargetForecast",
+    "forecast_text",
+    "held_words",
+    "largest_words",
+]
 
 Array = NDArray[np.float64]
 
@@ -64,6 +73,27 @@ class TargetForecast(NamedTuple):
     largest: str
 
 
+class OwnBacktest(NamedTuple):
+    """How such forecasts did on the table itself.
+
+    Parameters
+    ----------
+    origins, runs : int
+        Rolling origins, and runs that were foretold from them.
+    farthest : float
+        Largest compute that was foretold, in units of the largest that was learned from.
+    share50, share80, share90 : float
+        Share of intervals that held.
+    """
+
+    origins: int
+    runs: int
+    farthest: float
+    share50: float
+    share80: float
+    share90: float
+
+
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """Forecasts of runs that are larger than those of a table.
@@ -87,6 +117,8 @@ class Forecast:
         Whether it is the mean of such runs that is forecast.
     findings : tuple of Finding
         What to know before using it.
+    own : OwnBacktest or None
+        How such forecasts did on the table itself, where that was asked for.
     """
 
     learning: Learning
@@ -96,6 +128,7 @@ class Forecast:
     prob: float
     mean: bool
     findings: tuple[Finding, ...]
+    own: OwnBacktest | None = None
 
     exit_code = 0  # a forecast says how wide it is; exponents that are not identified do not make it unusable
 
@@ -327,6 +360,13 @@ def forecast_text(found: Forecast) -> str:
     if len(found) > SHOWN:
         blocks.append(f"... and {exact(len(found) - SHOWN)} more targets; --out writes them all")
     blocks.append(_laws(found))
+    if found.own is not None:
+        own = found.own
+        blocks.append(
+            f"on this table, {percent(own.share90, 0)} of 90% intervals held ({percent(own.share80, 0)} of 80%, "
+            f"{percent(own.share50, 0)} of 50%): {exact(own.runs)} runs with up to {amount(own.farthest)} times the "
+            f"compute, foretold from {exact(own.origins)} rolling origins"
+        )
     warnings = [f"{one.severity}: {one.message}" for one in found.findings]
     return "\n\n".join([*blocks, *(["\n".join(warnings)] if warnings else [])])
 

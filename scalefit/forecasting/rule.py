@@ -19,12 +19,24 @@ from scipy import special
 from scalefit.forecasting.forms import LEARNED, Form, LogLaw, PriorTable
 from scalefit.forecasting.sampling import Draws, Mode, draw, find_mode, moments
 
-__all__ = ["Constants", "Member", "Predicted", "Rule", "Runs", "Sampled", "make_rule", "origins", "row_weights"]
+__all__ = [
+    "Constants",
+    "Member",
+    "Predicted",
+    "Rule",
+    "Runs",
+    "Sampled",
+    "make_rule",
+    "origins",
+    "row_weights",
+    "varying",
+]
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 FEWEST_ROWS = 4  # of a rolling origin
+ONE_VALUE = 1e-3  # log columns closer than this are one value
 TIE = 1e-9  # log compute this close is one budget, whatever the units
 LAWS = {
     "coupled": {"coupled": True},
@@ -110,6 +122,12 @@ class Runs:
         """Return some of the rows."""
         cluster = None if self.cluster is None else self.cluster[rows]
         return replace(self, x=self.x[rows], y=self.y[rows], c=self.c[rows], cluster=cluster)
+
+
+def varying(runs: Runs, inside: NDArray[np.bool_]) -> Runs:
+    """Return runs with the columns that differ among those that are learned from."""
+    kept = [j for j in range(len(runs.columns)) if np.ptp(runs.x[inside, j]) > ONE_VALUE]
+    return Runs(tuple(runs.columns[j] for j in kept), runs.x[:, kept], runs.y, runs.c, runs.cluster)
 
 
 class Member(Protocol):

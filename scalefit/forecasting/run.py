@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,15 @@ from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.forecasting.fitted import Fitted
 from scalefit.forecasting.forms import LEARNED, WEAK
-from scalefit.forecasting.inputs import Learning, has_flops, read_learning, read_targets
+from scalefit.forecasting.inputs import FEWEST, Learning, has_flops, read_learning, read_targets
 from scalefit.forecasting.limits import find_limits
-from scalefit.forecasting.result import Forecast
-from scalefit.forecasting.rule import Constants, Rule, make_rule
+from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
+from scalefit.forecasting.rule import TIE, Constants, Rule, make_rule, varying
+from scalefit.numbers import exact
 from scalefit.options import FORECAST, Bayes, Forecasting, Rows, gather, takes
+from scalefit.options.verbs import ORIGINS
 from scalefit.posterior import bayes
+from scalefit.quantiles import student_quantile
 
 __all__ = ["forecast", "learn"]
 
@@ -81,7 +86,37 @@ def forecast(
         np.log(wanted[list(learning.columns)].to_numpy(float)), np.log(wanted["compute"].to_numpy())
     )
     findings = tuple(find_limits(learning, rule, wanted, predicted, predicted.scale(run=not how.mean)))
-    return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, findings)
+    own = _own_backtest(learning, how) if how.backtest else None
+    return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, findings, own)
+
+
+def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
+    """Foretell the larger runs of the table from the smaller ones, and count the intervals that hold."""
+    if learning.law is not None:
+        raise DataError(f"--backtest judges the laws of the rule, not {learning.law}; leave one of them out")
+    runs, held, ratios = learning.runs, [], []
+    order = np.argsort(runs.c, kind="stable")
+    for share in ORIGINS:
+        inside = runs.c <= runs.c[order[math.ceil(share * len(order)) - 1]] + TIE
+        ahead = np.flatnonzero(~inside)
+        some = varying(runs, inside)
+        if inside.sum() < FEWEST or not len(ahead) or not some.columns:
+            continue
+        rule = learn(replace(learning, runs=some.keep(inside), names=_fitting(learning.names, some.columns)), how)
+        found = rule.predict(some.x[ahead], some.c[ahead])
+        reach = {p: student_quantile((1 + p) / 2, rule.constants.degrees) * found.scale() for p in INTERVALS}
+        held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= reach[p] for p in INTERVALS]))
+        ratios.append(np.exp(runs.c[ahead] - runs.c[inside].max()))
+    if not held:
+        raise DataError(f"{exact(len(order))} runs leave no rolling origin to judge; leave --backtest out")
+    shares = np.concatenate(held, axis=1).mean(axis=1)
+    count, far = sum(one.shape[1] for one in held), float(max(one.max() for one in ratios))
+    return OwnBacktest(len(held), count, far, *map(float, shares))
+
+
+def _fitting(names: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the laws that can be fitted to some columns: all of the usual ones where none of those named can."""
+    return names if len(columns) > 1 or not {"coupled", "shared"} & set(names) else ()
 
 
 def learn(learning: Learning, how: Forecasting, constants: Constants | None = None) -> Rule:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 DEGREES = 4.0  # of the residuals' Student t
 STEPS = 200
-CLOSE = 1e-12  # fall of the objective that ends a search
+CLOSE = 1e-9  # fall of the objective that ends a search
 CELLS = 400_000  # draws times rows that are evaluated at once
 
 

@@ -477,6 +477,8 @@ class Forecasting(Options):
     cost : str, optional
         Compute of a run, which tells how far a target lies beyond the data: ``6*params*tokens``, or ``params`` where
         all runs saw the same tokens. Without it the column flops where there is one, else ``6*params*tokens``.
+    backtest : bool
+        Also forecast the larger runs of the table from the smaller ones, and print how many intervals held.
     seed : int
         Seed of the draws.
     """
@@ -486,6 +488,7 @@ class Forecasting(Options):
     mean: bool = False
     prior: Literal["default", "weak"] = "default"
     cost: str | None = None
+    backtest: bool = False
     seed: int = 0
 
     def check(self) -> None:
@@ -731,7 +734,11 @@ SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
 BACKTEST = (part(Rows, "weights", "drop_highest_loss", "ties", "cluster"), part(Backtest), part(Jobs))
-PLAN = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting, "prob", "mean"), part(Purchase))
+PLAN = (
+    part(Rows, "weights", "drop_highest_loss", "ties"),
+    part(Forecasting, "prob", "mean", "backtest"),
+    part(Purchase),
+)
 FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting))
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
