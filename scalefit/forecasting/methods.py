@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -125,7 +126,9 @@ def _curve_fit(inside: Runs, ahead: Runs, seed: int) -> Array:
         return logs
 
     start = [inside.y.min() - 0.3, *np.full(k, inside.y.min() - 1.5), *np.full(k, 0.3)]
-    theta, covariance = optimize.curve_fit(law, inside.x - centre, inside.y, start, maxfev=5000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # an infinite covariance is its answer
+        theta, covariance = optimize.curve_fit(law, inside.x - centre, inside.y, start, maxfev=5000)
     at = ahead.x - centre
     steps = 1e-5 * np.eye(len(theta))
     slope = np.stack([(law(at, *(theta + s)) - law(at, *(theta - s))) / 2e-5 for s in steps], axis=1)

@@ -158,7 +158,7 @@ class BacktestResult:
                 str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
                 exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
                 percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
-                fixed(100 * one["score"], 1) if one["score"] < 10 else two_digits(100 * one["score"]),
+                fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
             ]
             for one in found.to_dict(orient="records")
         ]  # fmt: skip
@@ -274,7 +274,7 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
                 "error": weighted_median(np.abs(error), weight),
                 "error90": weighted_median(np.abs(error), weight, 0.9),
                 "bias": weighted_median(np.where(known, error, 0.0), weight),
-                "score": float(np.average(np.where(known, score, np.inf), weights=weight)),
+                "score": float(np.average(np.where(np.isfinite(score), score, np.inf), weights=weight)),
             }
         )  # fmt: skip
     return pd.DataFrame(out)
