@@ -190,6 +190,14 @@ def test_any_law_can_be_forecast() -> None:
     assert found.target(0).estimate.value == pytest.approx(truth(**TARGET), rel=0.1)
 
 
+def test_laws_of_any_form_can_be_forecast() -> None:
+    law = "loss ~ E + (A/params^alpha + B/tokens^beta)^g"
+    one = forecast(table(0.002, 1), TARGET, law=law).target(0)
+    assert one.estimate.value == pytest.approx(truth(**TARGET), rel=0.03)
+    assert one.estimate.holds(truth(**TARGET))
+    assert one.parts["parameters"] > 0
+
+
 def test_general_laws_enter_by_prediction_and_gradient() -> None:
     """The rule asks of a law what the protocol says and nothing else."""
     rule = make_rule(

@@ -1,4 +1,4 @@
-"""Any other law in a forecast: the predictions of a posterior, in the shape of the rule's laws."""
+"""Any other law in a forecast: the predictions of its fit, in the shape of the rule's laws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.results import PosteriorFit
+from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["Fitted"]
 
@@ -18,17 +18,17 @@ ONE_SD = 0.6826894921370859  # probability within one standard deviation of a no
 
 
 class Fitted(NamedTuple):
-    """A posterior of a law without levels.
+    """A fitted law without levels.
 
     Parameters
     ----------
-    fit : PosteriorFit
-        The posterior.
+    fit : Fit
+        A posterior, or least squares with its resamples.
     columns : tuple of str, length k
         Its columns, in the order of the targets'.
     """
 
-    fit: PosteriorFit
+    fit: Fit
     columns: tuple[str, ...]
 
     @property
@@ -44,7 +44,10 @@ class Fitted(NamedTuple):
     @property
     def sigma(self) -> float:
         """Scatter of the log loss of single runs."""
-        return self.fit["sigma"].value
+        if isinstance(self.fit, PosteriorFit):
+            return self.fit["sigma"].value
+        residuals = self.fit.residuals()
+        return float(np.sqrt(residuals @ residuals / max(1, len(residuals) - len(self.fit.keys))))
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from scalefit.allocation.cost import BY_SIZE, Cost
 from scalefit.data.columns import has_column
+from scalefit.data.quantities import ALIASES
 from scalefit.data.rows import select_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.forecasting.rule import LAWS, ONE_VALUE, Runs
 from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.names import printed_label
 from scalefit.numbers import as_input, exact, parse_number
 from scalefit.options import Forecasting, Rows
@@ -43,7 +45,7 @@ class Learning:
     ----------
     table : Table
         The rows used.
-    law : Law or None
+    law : Law, GeneralLaw or None
         A law that the user gave; None for the laws of the rule.
     names : tuple of str
         Laws of the rule, by name; empty for the usual ones.
@@ -58,7 +60,7 @@ class Learning:
     """
 
     table: Table
-    law: Law | None
+    law: AnyLaw | None
     names: tuple[str, ...]
     response: str
     fixed: Mapping[str, float]
@@ -156,11 +158,13 @@ def _carrier(columns: tuple[str, ...]) -> str:
     return "loss ~ E + " + " + ".join(f"c_{i}/{name}^a_{i}" for i, name in enumerate(columns))
 
 
-def _law(text: str, there: _Columns) -> tuple[Law | None, tuple[str, ...], tuple[str, ...]]:
+def _law(text: str, there: _Columns) -> tuple[AnyLaw | None, tuple[str, ...], tuple[str, ...]]:
     """Return a law of the user's, or names of the rule's laws, and the columns."""
     word = text.strip()
     if word != "auto" and word not in LAWS:
-        law = Law.parse(word)
+        law = parse_law(word)
+        if isinstance(law, GeneralLaw):
+            law = law.decided({*map(str, there.frame.columns), *there.named, *ALIASES})
         if law == Law.parse("chinchilla"):
             return None, ("additive",), (PARAMS, TOKENS)
         return law, (), tuple(law.variables)
@@ -199,7 +203,7 @@ def _cost(text: str | None, there: _Columns, by_cost: bool, name: str) -> Cost |
     )
 
 
-def _refuse_experiments(frame: pd.DataFrame, law: Law | None, apart: tuple[str | None, ...]) -> None:
+def _refuse_experiments(frame: pd.DataFrame, law: AnyLaw | None, apart: tuple[str | None, ...]) -> None:
     """Refuse several experiments in one table: their losses cannot be forecast as one."""
     levelled = set() if law is None else set(law.groups)
     for name in EXPERIMENTS:

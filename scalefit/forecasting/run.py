@@ -19,13 +19,18 @@ from scalefit.forecasting.inputs import FEWEST, Learning, has_flops, read_learni
 from scalefit.forecasting.limits import find_limits
 from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
 from scalefit.forecasting.rule import TIE, Constants, Rule, make_rule, varying
+from scalefit.law.general import GeneralLaw
+from scalefit.leastsq.fit import fit as least_squares
 from scalefit.numbers import exact
-from scalefit.options import FORECAST, Bayes, Forecasting, Rows, gather, takes
+from scalefit.options import FORECAST, Bayes, Forecasting, LeastSquares, Rows, gather, takes
 from scalefit.options.verbs import ORIGINS
 from scalefit.posterior import bayes
 from scalefit.quantiles import student_quantile
+from scalefit.results import Fit
 
 __all__ = ["forecast", "learn"]
+
+RESAMPLES = 400  # of the runs, for a law of any form
 
 
 @takes(*FORECAST)
@@ -144,7 +149,11 @@ def learn(learning: Learning, how: Forecasting, constants: Constants | None = No
             f"the law {learning.law} has levels, and a forecast is of one experiment; choose its rows with --where and "
             "give the law without levels"
         )
-    fit = bayes(learning.table.frame, learning.law, Bayes(seed=how.seed))
+    fit: Fit
+    if isinstance(learning.law, GeneralLaw):  # whose posterior has no general priors: errors by resampling the runs
+        fit = least_squares(learning.table.frame, learning.law, LeastSquares(bootstrap=RESAMPLES, seed=how.seed))
+    else:
+        fit = bayes(learning.table.frame, learning.law, Bayes(seed=how.seed))
     unit = np.ones(len(learning.runs.y))
     member = Fitted(fit, learning.columns)
     return Rule(learning.runs, (member,), np.ones(1), np.full(1, np.nan), constants or Constants(), 0, unit)
