@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
+    from scalefit.forecasting.backtest import backtest
+    from scalefit.forecasting.plan import plan
+    from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
+    "backtest": "scalefit.forecasting.backtest",
     "bayes": "scalefit.posterior",
     "build_report": "scalefit.report",
     "calibrate": "scalefit.robustness",
@@ -51,6 +55,7 @@ _HOMES = {
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
     "fit": "scalefit.leastsq",
+    "forecast": "scalefit.forecasting.run",
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
@@ -61,6 +66,7 @@ _HOMES = {
     "superposition": "scalefit.models.theory",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
+    "plan": "scalefit.forecasting.plan",
     "Fit": "scalefit.results",
     "LeastSquaresFit": "scalefit.results",
     "PosteriorFit": "scalefit.results",
@@ -99,6 +105,7 @@ __all__ = [
     "ToyConfig",
     "ToyGrid",
     "__version__",
+    "backtest",
     "bayes",
     "build_report",
     "calibrate",
@@ -109,6 +116,7 @@ __all__ = [
     "describe_dataset",
     "fit",
     "fit_exponent",
+    "forecast",
     "isoflop",
     "load_dataset",
     "load_fit",
@@ -116,6 +124,7 @@ __all__ = [
     "measure_heads",
     "measure_losses",
     "optimum",
+    "plan",
     "published_value",
     "read_table",
     "refit",

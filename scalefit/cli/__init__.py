@@ -5,7 +5,19 @@ Results go to stdout, progress and remarks to stderr. Exit codes: 0 success, als
 (nothing is written); 70 a bug in scalefit, whose traceback is in a file that the message names; 130 interrupted.
 """
 
-from scalefit.cli import comparing, fitting, looking, losses, models, optimising, studying, toys
+from scalefit.cli import comparing, fitting, forecasting, looking, losses, models, optimising, studying, toys
 from scalefit.cli.app import app, main
 
-__all__ = ["app", "comparing", "fitting", "looking", "losses", "main", "models", "optimising", "studying", "toys"]
+__all__ = [
+    "app",
+    "comparing",
+    "fitting",
+    "forecasting",
+    "looking",
+    "losses",
+    "main",
+    "models",
+    "optimising",
+    "studying",
+    "toys",
+]

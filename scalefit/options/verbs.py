@@ -22,23 +22,29 @@ if TYPE_CHECKING:
     from scalefit.law.general import AnyLaw
 
 __all__ = [
+    "BACKTEST",
     "BAYES",
     "CALIBRATE",
     "CHECK",
     "FIT",
+    "FORECAST",
     "HEADS",
     "ISOFLOP",
     "JOBS",
     "LOSSES",
+    "PLAN",
     "SAME",
     "SENSITIVITY",
     "SUPERPOSITION",
+    "Backtest",
     "Bayes",
     "Budgets",
+    "Forecasting",
     "HeadOptions",
     "Jobs",
     "LeastSquares",
     "OverlapTest",
+    "Purchase",
     "Question",
     "Rows",
     "Scoring",
@@ -50,6 +56,7 @@ __all__ = [
 
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
 SAME = "same"
+ORIGINS = (0.25, 0.45, 0.7)  # shares of the runs that a backtest learns from
 FEWEST, MOST = 10, 1_000_000  # simulated data sets
 
 
@@ -182,7 +189,7 @@ class Rows(Options):
 
     def read(
         self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: AnyLaw, *, labels: Iterable[str] = (),
-        space: str = "log",
+        numeric: Iterable[str] = (), space: str = "log",
     ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.
 
@@ -195,6 +202,8 @@ class Rows(Options):
             The law, which determines the columns that are needed, and which of them may be 0 or negative.
         labels : iterable of str
             Further columns that are needed as labels.
+        numeric : iterable of str
+            Further columns that are needed as positive numbers.
         space : {"log", "linear"}
             Of the residuals: in linear space, a law of any form may have a response at or below 0.
 
@@ -219,7 +228,7 @@ class Rows(Options):
         table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
-            table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),
+            table, response=law.response, numeric=[law.response, *law.variables, *numeric], labels=dict.fromkeys(named),
             mapping=self.mapping, derive=self.derive, where=self.where, drop_invalid=self.drop_invalid,
             drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, needs=needs,
         )  # fmt: skip
@@ -448,6 +457,115 @@ class Budgets(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forecasting(Options):
+    """How runs that are larger than those of a table are forecast.
+
+    Parameters
+    ----------
+    law : str
+        Law to forecast by: auto averages those that foretell best on public tables; coupled, shared (coupled with one
+        exponent), additive and rectified (one column, flat at first) are single ones; any other is written out, such as
+        ``'loss ~ E + A/params^alpha'``, or a preset's name.
+    prob : float
+        Probability of the interval that is printed with those of 50, 80 and 90%.
+    mean : bool
+        Forecast the mean of such runs, without the scatter of a single one.
+    prior : {"default", "weak"}
+        Priors learned from public tables (default), or wide ones (weak).
+    cost : str, optional
+        Compute of a run, which tells how far a target lies beyond the data: ``6*params*tokens``, or ``params`` where
+        all runs saw the same tokens. Without it the column flops where there is one, else ``6*params*tokens``.
+    backtest : bool
+        Also forecast the larger runs of the table from the smaller ones, and print how many intervals held.
+    seed : int
+        Seed of the draws.
+    """
+
+    law: str = "auto"
+    prob: float = 0.9
+    mean: bool = False
+    prior: Literal["default", "weak"] = "default"
+    cost: str | None = None
+    backtest: bool = False
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse an impossible probability or seed."""
+        if not 0 < self.prob < 1:
+            raise DataError(f"prob is {self.prob}; it must lie between 0 and 1, such as 0.9")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchase(Options):
+    """Which runs may be bought next, and with what budget.
+
+    Parameters
+    ----------
+    budget : float
+        What all new runs together may cost, in the units of the cost.
+    below : float, optional
+        Most that one candidate of the grid may cost; without it, half of the budget. Never as much as the target.
+    runs : int
+        Most runs to choose.
+    """
+
+    budget: float
+    below: float | None = None
+    runs: int = 8
+
+    def check(self) -> None:
+        """Refuse impossible budgets and counts."""
+        for name in ("budget", "below"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise DataError(f"{name} is {value}; it must be a positive number in the units of the cost")
+        check_count("runs", self.runs, least=1, most=1000, such_as=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest(Options):
+    """How forecasts are judged on runs that are known already.
+
+    Parameters
+    ----------
+    origins : tuple of str
+        Share of the runs, smallest compute first, that a forecast learns from; 0.25, 0.45 and 0.7 without it.
+    methods : tuple of str
+        Method to compare: forecast, huber, posterior, curve_fit or slope; all without it.
+    group : str, optional
+        Hold out each level of this column instead of the largest runs.
+    least : float
+        Judge runs with at least this many times the largest compute that was learned from.
+    cost : str, optional
+        Compute of a run, as for a forecast.
+    """
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    group: str | None = None
+    least: float = 2.0
+    cost: str | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The origins as numbers."""
+        return tuple(float(one) for one in self.origins) or ORIGINS
+
+    def check(self) -> None:
+        """Refuse shares and ratios that leave nothing to learn from or to judge."""
+        for one in self.origins:
+            try:
+                share = float(one)
+            except ValueError:
+                share = math.nan
+            if not 0 < share < 1:
+                raise DataError(f"an origin is {one!r}; it is a share of the runs between 0 and 1, such as 0.45")
+        if not 1 <= self.least < math.inf:
+            raise DataError(f"least is {self.least}; it must be at least 1, such as 2")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepCheck(Options):
     """The comparisons of a sweep of toy models.
 
@@ -617,6 +735,13 @@ BAYES = (part(Rows), part(Bayes))
 SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
+BACKTEST = (part(Rows, "weights", "drop_highest_loss", "ties", "cluster"), part(Backtest), part(Jobs))
+PLAN = (
+    part(Rows, "weights", "drop_highest_loss", "ties"),
+    part(Forecasting, "prob", "mean", "backtest"),
+    part(Purchase),
+)
+FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting))
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
