@@ -172,6 +172,13 @@ class GeneralLaw:
         one = self._declared[name]
         return one.lower, one.upper
 
+    def value_of(self, name: str) -> Node:
+        """Return the value or tie of a parameter as shared nodes."""
+        value = self._declared[name].value
+        if value is None:
+            raise KeyError(f"{name} is estimated and has no value of its law")
+        return _node(value, lambda one: tree.parameter(one.name))
+
     @property
     def assumed(self) -> tuple[Declared, ...]:
         """The parameters whose bounds are assumed."""
@@ -218,6 +225,14 @@ class GeneralLaw:
     @cached_property
     def body(self) -> Node:
         """The right-hand side as shared nodes, with parts, values and ties put in."""
+        return self._body(with_values=True)
+
+    @cached_property
+    def loose_body(self) -> Node:
+        """The right-hand side with parts put in, and fixed and tied parameters as parameters."""
+        return self._body(with_values=False)
+
+    def _body(self, *, with_values: bool) -> Node:
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
@@ -225,7 +240,7 @@ class GeneralLaw:
             if one.quoted:
                 return tree.column(one.name)
             inner = parts.get(one.name)
-            if inner is None and one.name in self._declared:
+            if inner is None and with_values and one.name in self._declared:
                 inner = self._declared[one.name].value
             if inner is not None:
                 if one.name not in made:
