@@ -404,6 +404,7 @@ def _lexsorted(keys: Sequence[Array | NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+    """Give every row the number of its cluster, shape (n,); its own number where there is no column of clusters."""
     if cluster is None:
         return np.arange(len(data), dtype=np.int64)
     codes, levels = label_codes(data, (cluster,))

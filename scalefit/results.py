@@ -396,7 +396,6 @@ class Fit(ABC):
                 draws = self._within_bounds(self.law, draws, size)
         return draws
 
-
     def _within_bounds(self, law: GeneralLaw, draws: Array, size: int) -> Array:
         """Keep draws within the bounds of the law; a draw moved to a bound would no longer go with its neighbours."""
         real = [i for i, parameter in enumerate(self.parameters) if not parameter.is_log]
@@ -439,7 +438,7 @@ class LeastSquaresFit(Fit):
             rest = "no start ended elsewhere"
             if others:
                 rest = f"the next optimum is {_higher(others[0].objective, best.objective)}"
-            return f"Best of {exact(starts)} starts: {exact(hits)} ended here, {rest}. Nothing certifies such an optimum."
+            return f"Best of {exact(starts)} starts: {exact(hits)} ended here, {rest}. Nothing certifies it."
         return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
 
     @property

@@ -19,7 +19,7 @@ from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw
 from scalefit.numbers import as_input, exact, rounded
 
 __all__ = ["select_rows", "used_columns"]
@@ -188,7 +188,11 @@ def _check_values(
         linear = needs and positive[0] in below and positive[0] not in needs
         raise DataError(
             _invalid_message(table, found, can_drop=can_drop)
-            + (f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear." if linear else "")
+            + (
+                f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear."
+                if linear
+                else ""
+            )
         )
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")
@@ -300,14 +304,14 @@ def _remark_duplicates(table: Table, columns: list[str]) -> Table:
     return replace(table, remarks=(*table.remarks, remark))
 
 
-def used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:
+def used_columns(frame: pd.DataFrame, law: AnyLaw, weights: str | None, cluster: str | None) -> pd.DataFrame:
     """Keep the law's columns first, then any other label or number that residuals may be drawn against.
 
     Parameters
     ----------
     frame : DataFrame
         The rows used.
-    law : Law
+    law : Law or GeneralLaw
         The law.
     weights, cluster : str, optional
         Columns of row weights and of clusters.

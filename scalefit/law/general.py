@@ -19,11 +19,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
 
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
-from scalefit.law.additive import PRESETS, Coef, Law, pointed_at
+from scalefit.law.additive import Coef, Law, Term, pointed_at
 from scalefit.law.presets import LAWS
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
@@ -173,6 +172,13 @@ class GeneralLaw:
         one = self._declared[name]
         return one.lower, one.upper
 
+    def value_of(self, name: str) -> Node:
+        """Return the value or tie of a parameter as shared nodes."""
+        value = self._declared[name].value
+        if value is None:
+            raise KeyError(f"{name} is estimated and has no value of its law")
+        return _node(value, lambda one: tree.parameter(one.name))
+
     @property
     def assumed(self) -> tuple[Declared, ...]:
         """The parameters whose bounds are assumed."""
@@ -184,11 +190,21 @@ class GeneralLaw:
         return lower > 0 or (lower == 0 and upper == math.inf and name not in self._summands)
 
     @cached_property
-    def exponents(self) -> frozenset[str]:
-        """Parameters that occur in exponents of powers and nowhere else."""
+    def exponents(self) -> tuple[Coef, ...]:
+        """The parameters that occur in exponents of powers and nowhere else."""
         powers = [node for node in tree.topological(self.body) if node.kind == "power"]
         inside = set(tree.parameters_of(*(node.arguments[1] for node in powers)))
-        return frozenset(name for name in inside if not _occurs_below(self.body, name))
+        return tuple(one for one in self.parameters if one.name in inside and not _occurs_below(self.body, one.name))
+
+    @property
+    def floor(self) -> None:
+        """Nothing: what is left when everything else has vanished cannot be read from a law of any form."""
+        return
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Nothing: the law is no sum of powers of single columns."""
+        return ()
 
     @cached_property
     def _summands(self) -> frozenset[str]:
@@ -209,6 +225,14 @@ class GeneralLaw:
     @cached_property
     def body(self) -> Node:
         """The right-hand side as shared nodes, with parts, values and ties put in."""
+        return self._body(with_values=True)
+
+    @cached_property
+    def loose_body(self) -> Node:
+        """The right-hand side with parts put in, and fixed and tied parameters as parameters."""
+        return self._body(with_values=False)
+
+    def _body(self, *, with_values: bool) -> Node:
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
@@ -216,7 +240,7 @@ class GeneralLaw:
             if one.quoted:
                 return tree.column(one.name)
             inner = parts.get(one.name)
-            if inner is None and one.name in self._declared:
+            if inner is None and with_values and one.name in self._declared:
                 inner = self._declared[one.name].value
             if inner is not None:
                 if one.name not in made:
@@ -501,7 +525,10 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
         return Law.parse(text)
     except LawError:
         law = _Parser(text).law()
-    plain = additive_text(law)
+    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
+        return law  # bounds that a sum of power terms does not have
+    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+    plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
     return law if plain is None else Law.parse(plain)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
@@ -31,6 +31,7 @@ __all__ = [
     "Number",
     "Reader",
     "Token",
+    "as_python",
     "names_in",
     "printed_column",
     "walk",
@@ -53,8 +54,8 @@ _OPERATORS: Final[dict[type[ast.operator], Literal["+", "-", "*", "/", "^"]]] = 
 }  # fmt: skip
 _BINDS: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
 NEGATIVE, ATOM = 3, 5
-_LANGUAGE: Final = (
-    "a law is made of names, numbers, + - * / ^, parentheses and the functions " + ", ".join(sorted(FUNCTIONS))
+_LANGUAGE: Final = "a law is made of names, numbers, + - * / ^, parentheses and the functions " + ", ".join(
+    sorted(FUNCTIONS)
 )
 
 
@@ -171,6 +172,38 @@ def _children(expression: Expression) -> tuple[Expression, ...]:
 def names_in(expression: Expression) -> Iterator[Name]:
     """Yield the names in an expression from left to right, repeated as they are."""
     return (one for one in walk(expression) if isinstance(one, Name))
+
+
+def as_python(expression: Expression, names: Mapping[str, str]) -> str:
+    """Write an expression in Python's grammar, every operation in parentheses.
+
+    Parameters
+    ----------
+    expression : Expression
+        The expression.
+    names : mapping of str to str
+        What to write for each name.
+
+    Returns
+    -------
+    str
+        For an evaluator that knows exp, log, sqrt, min and max.
+    """
+    match expression:
+        case Number(value=value):
+            return repr(float(value))
+        case Name(name=name):
+            return names[name]
+        case Negative(operand=operand):
+            return f"(-{as_python(operand, names)})"
+        case Binary(operator=operator, left=left, right=right):
+            symbol = "**" if operator == "^" else operator
+            return f"({as_python(left, names)} {symbol} {as_python(right, names)})"
+        case Call(function="sigmoid", arguments=(argument,)):
+            return f"(1/(1 + exp(-{as_python(argument, names)})))"
+        case Call(function=function, arguments=arguments):
+            return f"{function}({', '.join(as_python(one, names) for one in arguments)})"
+    raise AssertionError(expression)
 
 
 class Token(NamedTuple):

@@ -16,7 +16,7 @@ from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
 from scalefit.numbers import exact, fixed, percent, rounded, to_digits
-from scalefit.problem import Parameter
+from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.solver.curvature import Curvature
@@ -66,8 +66,8 @@ class FitState(NamedTuple):
         The rows used, with all columns of the table, in its order.
     cluster : str or None
         The column of clusters.
-    seed : int
-        Seed of the fit.
+    delta : float
+        Where Huber's loss turns linear; inf for least squares.
     """
 
     problem: AnyProblem
@@ -77,7 +77,14 @@ class FitState(NamedTuple):
     spread: Uncertainty
     frame: pd.DataFrame
     cluster: str | None = None
-    seed: int = 0
+    delta: float = np.inf
+
+    @property
+    def terms_problem(self) -> Problem:
+        """The problem of a sum of power terms; TypeError for another, whose rules do not ask."""
+        if not isinstance(self.problem, Problem):
+            raise TypeError("a law of this form has no terms")
+        return self.problem
 
     @property
     def residuals(self) -> Array:
@@ -146,7 +153,7 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
 
 def _of_closed(evidence: FitState, problem: ClosedProblem) -> Iterator[Finding]:
     """Run the rules for a law of any form: its own, and those that do not look at terms."""
-    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.spread, evidence.seed)
+    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.delta)
     for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters):
         yield from rule(evidence)
 
@@ -274,7 +281,7 @@ def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
 
 def _open_sizes(evidence: FitState) -> Iterator[tuple[Parameter, float]]:
     """Coefficients whose term is open at the centre of the data, and by how many decades."""
-    problem, spread = evidence.problem, evidence.spread
+    problem, spread = evidence.terms_problem, evidence.spread
     design = problem.design
     if spread.draws is not None:
         sizes = design.from_natural(spread.draws)
@@ -330,7 +337,7 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
 
 
 def _bounds(evidence: FitState) -> Iterator[Finding]:
-    problem = evidence.problem
+    problem = evidence.terms_problem
     box = problem.design.link.box
     negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
@@ -382,14 +389,18 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
 
 
 def _vanished(evidence: FitState) -> Iterator[Finding]:
-    for term, share in zip(evidence.problem.law.terms, evidence.shape.share.T, strict=True):
+    for term, share in zip(evidence.terms_problem.law.terms, evidence.shape.share.T, strict=True):
         if share.max() < GONE:
             yield Finding(
                 "term_vanished",
                 NOT_IDENTIFIED,
                 f"The term {term} vanished: it is at most {exact(to_digits(share.max(), 1))} of any prediction, so "
                 "its exponent means nothing; fit the law without it.",
-                tuple(one.key for one in evidence.problem.parameters if one.coef in (term.coefficient, term.exponent)),
+                tuple(
+                    one.key
+                    for one in evidence.terms_problem.parameters
+                    if one.coef in (term.coefficient, term.exponent)
+                ),
             )
 
 
@@ -415,16 +426,16 @@ def _flat(evidence: FitState) -> Iterator[Finding]:
 def _rivals(evidence: FitState) -> Iterator[Finding]:
     """Another optimum that the data hardly reject, and that says something else."""
     best = evidence.optima[0]
-    unit = chi_square_unit(evidence.shape, evidence.problem.design.rows.weight)
+    unit = chi_square_unit(evidence.shape, evidence.terms_problem.design.rows.weight)
     for other in evidence.optima[1:]:
         if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL:
             return
-        there = evidence.problem.design.to_natural(other.theta)
+        there = evidence.terms_problem.design.to_natural(other.theta)
         far = np.abs(there - evidence.point) > evidence.spread.gauss_newton
-        exponents = [i for i, p in enumerate(evidence.problem.parameters) if p.kind == "exponent" and far[i]]
+        exponents = [i for i, p in enumerate(evidence.terms_problem.parameters) if p.kind == "exponent" and far[i]]
         if exponents:
             moves = ", ".join(
-                f"{evidence.problem.names[i]} = {rounded(there[i])} instead of {rounded(evidence.point[i])}"
+                f"{evidence.terms_problem.names[i]} = {rounded(there[i])} instead of {rounded(evidence.point[i])}"
                 for i in exponents[:3]
             )
             yield Finding(
@@ -432,7 +443,7 @@ def _rivals(evidence: FitState) -> Iterator[Finding]:
                 "warning",
                 f"Another local optimum fits nearly as well (objective {percent(other.value / best.value - 1, 2)} "
                 f"higher) with {moves}. Report both, or add runs that tell them apart.",
-                tuple(evidence.problem.parameters[i].key for i in exponents),
+                tuple(evidence.terms_problem.parameters[i].key for i in exponents),
             )
             return
 
@@ -456,7 +467,7 @@ def _trade_off(evidence: FitState) -> Iterator[Finding]:
 
 
 def _ranges(evidence: FitState) -> Iterator[Finding]:
-    problem = evidence.problem
+    problem = evidence.terms_problem
     for k, term in enumerate(problem.law.terms):
         free = (problem.design.law.expo[:, k] >= 0).any()
         span = float(np.exp(np.ptp(problem.design.law.log_x[k])))
@@ -523,7 +534,7 @@ def _missing_levels(evidence: FitState) -> Iterator[Finding]:
 
 def _bounds_of_resamples(evidence: FitState) -> Iterator[Finding]:
     """Parameters that many refits put on a bound: these refits count, and the interval ends there."""
-    spread, problem = evidence.spread, evidence.problem
+    spread, problem = evidence.spread, evidence.terms_problem
     if spread.draws is None:
         return
     box, theta = problem.design.link.box, evidence.optima[0].theta
@@ -590,12 +601,12 @@ def _clusters(evidence: FitState) -> Iterator[Finding]:
 
 
 def _shared(evidence: FitState) -> Iterator[Finding]:
-    law = evidence.problem.law
+    law = evidence.terms_problem.law
     for coef in law.parameters:
         terms = [str(term) for term in law.terms if coef in (term.coefficient, term.exponent)]
         if len(terms) > 1:
             text = f"{coef} is one parameter, shared by {' and '.join(terms)}."
-            about = tuple(p.key for p in evidence.problem.parameters if p.coef == coef)
+            about = tuple(p.key for p in evidence.terms_problem.parameters if p.coef == coef)
             yield Finding("shared_parameter", "note", text, about)
     variables = [term.variable for term in law.terms]
     for name in dict.fromkeys(variables):

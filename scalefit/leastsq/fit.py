@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
-from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.leastsq.closed import AnyProblem, closed_optima, shape_at
@@ -93,8 +93,8 @@ def fit(
     ('converged', 0.36)
     """
     rows, how = gather(FIT, options, keywords)
-    law, table = rows.bind(data, law, space=how.space)
-    problem = _problem(law, table.frame, rows, how)
+    bound, table = rows.bind(data, law, space=how.space)
+    problem = _problem(bound, table.frame, rows, how)
     # a replicate is held as coordinates, in the units of the law, and with its value, status and steps
     check_count("bootstrap", how.bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
     report = progress or (lambda *_: None)
@@ -103,15 +103,15 @@ def fit(
     spread = _spread(problem, optima, shape, rows.cluster, how, report)
     point = problem.to_natural(optima[0].theta)
     result = LeastSquaresFit(
-        law=law,
+        law=bound,
         options=how,
         selection=rows,
         value=_reported(optima[0].value, how.loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster, how.seed)),
+        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster, how.threshold)),
         source=Source.of(table),
-        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
+        rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=spread,
         optima=tuple(_local(problem, one, how.loss) for one in optima),
         version=__version__,
