@@ -67,8 +67,7 @@ def optimum(
         When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
         converge.
     """
-    numbers = {name for name, value in (at or {}).items() if name not in fit.law.groups}
-    if isinstance(fit.law, GeneralLaw) or numbers or (isinstance(cost, str) and not _is_product(cost)):
+    if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
         if fit.status == NOT_CONVERGED:
             raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
         text = None if cost is None else str(cost)
