@@ -19,7 +19,10 @@ from scalefit.terminal import check_writable
 __all__ = ["isoflop_command", "optimum_command"]
 
 CostText = Annotated[
-    str | None, typer.Option(help="'6*params*tokens', or '72*width^2*depth*tokens' for a law of these, without it.")
+    str | None,
+    typer.Option(
+        help="Any expression, '6*params*tokens' (or, of a law of these, '72*width^2*depth*tokens') without it."
+    ),
 ]
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 
@@ -31,7 +34,10 @@ def optimum_command(
         list[str] | None, typer.Option(help="Budgets in FLOP, such as 1e21,5.76e23; from the runs without it.")
     ] = None,
     cost: CostText = None,
-    at: Annotated[list[str] | None, typer.Option(help="Level of a grouping column, family=OPT; repeat it.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Level of a grouping column, family=OPT, or a column held fixed, served=1e12; repeat it."),
+    ] = None,
     level: Level = 0.95,
     out: Annotated[Path | None, typer.Option("--out", help="Draw the frontier to this file (svg, png, pdf).")] = None,
     as_json: Json = False,
@@ -40,7 +46,7 @@ def optimum_command(
 
     Example: scalefit optimum my.fit --compute 1e21,5.76e23 --out frontier.png
     """
-    from scalefit.allocation import optimum
+    from scalefit.allocation import NumericalOptimum, optimum
     from scalefit.storage import load_fit
 
     check_writable(out)
@@ -49,6 +55,8 @@ def optimum_command(
         label=fit_file.stem,
     )  # fmt: skip
     if out is not None:
+        if isinstance(found, NumericalOptimum):
+            raise DataError("a frontier is drawn for a sum of power terms under a product of powers; leave out --out")
         from scalefit.plots import frontier, save_figure
 
         save_figure(frontier(found), out)

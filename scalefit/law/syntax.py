@@ -10,14 +10,16 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from scalefit.errors import LawError
 from scalefit.expression import parse_expression
+from scalefit.law import tree
 from scalefit.law.additive import SMALLEST, format_value, pointed_at
+from scalefit.law.tree import Node
 from scalefit.numbers import as_input
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "as_python",
     "names_in",
     "printed_column",
+    "to_node",
     "walk",
 ]
 
@@ -204,6 +207,53 @@ def as_python(expression: Expression, names: Mapping[str, str]) -> str:
         case Call(function=function, arguments=arguments):
             return f"{function}({', '.join(as_python(one, names) for one in arguments)})"
     raise AssertionError(expression)
+
+
+def to_node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
+    """Turn an expression into shared nodes.
+
+    Parameters
+    ----------
+    expression : Expression
+        The expression.
+    leaf : callable
+        What a name stands for.
+
+    Returns
+    -------
+    Node
+        The same, to be evaluated and differentiated.
+    """
+
+    def make(one: Expression) -> Node:
+        match one:
+            case Number(value=value):
+                return tree.number(float(value))
+            case Name():
+                return leaf(one)
+            case Negative(operand=operand):
+                return tree.negate(make(operand))
+            case Binary(operator=operator, left=left, right=right):
+                first, second = make(left), make(right)
+                if operator == "+":
+                    return tree.add(first, second)
+                if operator == "-":
+                    return tree.add(first, tree.negate(second))
+                if operator == "*":
+                    return tree.multiply(first, second)
+                if operator == "/":
+                    return tree.multiply(first, tree.power(second, tree.number(-1)))
+                return tree.power(first, second)
+            case Call(function=function, arguments=arguments):
+                inner = [make(argument) for argument in arguments]
+                if function == "sqrt":
+                    return tree.power(inner[0], tree.number(0.5))
+                if function in ("min", "max"):
+                    return (tree.minimum if function == "min" else tree.maximum)(*inner)
+                return {"exp": tree.exp, "log": tree.log, "sigmoid": tree.sigmoid}[function](inner[0])
+        raise AssertionError(one)
+
+    return make(expression)
 
 
 class Token(NamedTuple):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.law.general import Declared, GeneralLaw
-from scalefit.law.syntax import Name, as_python, names_in
+from scalefit.law.syntax import Expression, Name, as_python, names_in
 from scalefit.law.tree import evaluate
 from scalefit.names import Key, distinct
 from scalefit.problem import Parameter, predict_law
@@ -27,10 +27,10 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     """Hand a fit of any law to lmfit, started at its optimum.
 
     Use it for what the law language leaves out: other bounds, ``expr`` constraints between parameters,
-    ``lmfit.conf_interval``. The parameters are those of the fit in its order, logs under names such as ``log_A``, with
-    underscores for what a name of lmfit cannot hold and behind names that would be alike; the residuals are those of the
-    fit, so that half their sum of squares is the objective, also for Huber's loss. Of a law in closed form they have its
-    bounds; its fixed parameters do not vary until you let them, and its ties are lmfit's ``expr``.
+    ``lmfit.conf_interval``. The parameters are those of the fit in its order, logs under names such as ``log_A``,
+    with underscores for what a name of lmfit cannot hold and behind names that would be alike; the residuals are those
+    of the fit, so that half their sum of squares is the objective, also for Huber's loss. Of a law in closed form they
+    have its bounds; its fixed parameters do not vary until you let them, and its ties are lmfit's ``expr``.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _add_held(parameters: lmfit.Parameters, law: GeneralLaw, names: Sequence[str
         ready = [one for one in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(one))]
         for one in ready:
             if any(True for _ in _inner(one)):
-                parameters.add(own[one.name], expr=as_python(one.value, spelled))
+                parameters.add(own[one.name], expr=as_python(cast("Expression", one.value), spelled))
             else:
                 parameters.add(own[one.name], value=float(evaluate(law.value_of(one.name), {}, {})), vary=False)
         waiting = [one for one in waiting if one not in ready]

@@ -25,7 +25,7 @@ __all__ = ["joint", "pairs"]
 Array = NDArray[np.float64]
 
 _PANELS_PER_ROW: Final = 3
-_FEW: Final = 4  # parameters of a law of any form that are paired by default
+_PAIRED: Final = 4  # parameters of a law of any form that are paired by default
 _MOST: Final = 8  # parameters whose joint distribution can be read at the width of a page
 _ROOMY: Final = 4  # parameters up to which there is room for three ticks
 _FEW: Final = 200  # draws below which contours would be those of single draws
@@ -224,7 +224,7 @@ def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
     exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
     if isinstance(fit.law, GeneralLaw):
-        chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_FEW], 2))
+        chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_PAIRED], 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
     return chosen

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from scalefit.allocation import Cost, Optimum, optimum, printed_optimum
+from scalefit.allocation import Cost, Optimum, optimum_lines, printed_optimum
 from scalefit.allocation.cost import BY_SIZE
 from scalefit.allocation.result import (
     CHINCHILLA,
@@ -26,6 +26,7 @@ from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
+from scalefit.law.general import sum_of_powers
 from scalefit.numbers import amount, percent, rounded
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
@@ -94,9 +95,9 @@ def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimu
     found, missing = {}, []
     for name in (section.fit, *section.alternatives):
         label, fit = results.labels[name], results.fits[name]
-        cost = _cost(section, fit.law, name)
+        cost = _cost(section, sum_of_powers(fit.law, "an optimum in a report"), name)
         try:
-            one = optimum(fit, compute=section.compute or None, cost=cost, label=label)
+            one = optimum_lines(fit, compute=section.compute or None, cost=cost, label=label)
         except DataError as error:
             missing.append(f"“{label}” has no best use of compute: {literal(str(error))}.")
             continue
@@ -123,7 +124,7 @@ def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str
             unread.append(literal(paper.label))
             continue
         found[literal(paper.label)] = printed_optimum(
-            paper.label, fit.law, point.values, compute=main.budgets, cost=main.cost
+            paper.label, main.law, point.values, compute=main.budgets, cost=main.cost
         )  # fmt: skip
     return found, unread
 
