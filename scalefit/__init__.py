@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.law.additive import PRESETS, Law
+    from scalefit.law.general import GeneralLaw, parse_law
+    from scalefit.law.presets import LAWS
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.models import measure_head, measure_heads
@@ -50,6 +52,9 @@ _HOMES = {
     "StudyError": "scalefit.errors",
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
+    "LAWS": "scalefit.law.presets",
+    "GeneralLaw": "scalefit.law.general",
+    "parse_law": "scalefit.law.general",
     "fit": "scalefit.leastsq",
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
@@ -80,11 +85,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "LAWS",
     "PRESETS",
     "Bayes",
     "DataError",
     "Fit",
     "FitFailed",
+    "GeneralLaw",
     "HeadOptions",
     "Law",
     "LawError",
@@ -116,6 +123,7 @@ __all__ = [
     "measure_heads",
     "measure_losses",
     "optimum",
+    "parse_law",
     "published_value",
     "read_table",
     "refit",
