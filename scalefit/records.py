@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from scalefit.data.tables import Dropped, Table
 from scalefit.names import Key
 from scalefit.numbers import exact
+from scalefit.thresholds import MOST_FAILED
+from scalefit.verdicts import Name, Part, Runs, runs_of
 
 __all__ = [
     "CONVERGED",
-    "MOST_FAILED",
     "NOT_CONVERGED",
     "NOT_IDENTIFIED",
     "Finding",
@@ -27,10 +29,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
-
-# Refits without an answer are not a random sample of all refits: they are those in which the law is hardest to
-# identify. At 2% they can hide most of one tail of a 95% interval, which holds 2.5%; then no interval is given.
-MOST_FAILED = 0.02
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,14 @@ class Finding:
         The parameters that it concerns, by coefficient and level; empty when it concerns the whole fit.
     rows : tuple of int
         Row numbers of the table that it is about; empty when it is about all of them.
+    names : tuple of (int, int)
+        Where a parameter is named in the message, and its place in ``about``, so that a page can set it as a symbol.
+
+    Examples
+    --------
+    >>> found = Finding.of("floor_at_zero", "not identified", Name(("E", ())), " is at 0.")
+    >>> found.message, found.about, found.runs
+    ('E is at 0.', (('E', ()),), (Name(key=('E', ())), ' is at 0.'))
     """
 
     code: str
@@ -120,6 +126,29 @@ class Finding:
     message: str
     about: tuple[Key, ...] = ()
     rows: tuple[int, ...] = ()
+    names: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, code: str, severity: str, *parts: Part, rows: tuple[int, ...] = ()) -> Finding:
+        """Make a finding about the parameters that its sentence names."""
+        runs = runs_of(*parts)
+        about = tuple(dict.fromkeys(run.key for run in runs if isinstance(run, Name)))
+        starts = [0, *accumulate(len(str(run)) for run in runs)]
+        names = [
+            (start, about.index(run.key)) for start, run in zip(starts, runs, strict=False) if isinstance(run, Name)
+        ]
+        return cls(code, severity, "".join(map(str, runs)), about, rows, tuple(names))
+
+    @property
+    def runs(self) -> Runs:
+        """The message as runs of text and names."""
+        parts: list[Part] = []
+        end = 0
+        for start, place in self.names:
+            name = Name(self.about[place])
+            parts += [self.message[end:start], name]
+            end = start + len(str(name))
+        return runs_of(*parts, self.message[end:])
 
 
 @dataclass(frozen=True)

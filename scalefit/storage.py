@@ -379,7 +379,11 @@ def _key(saved: Any, parameters: tuple[Parameter, ...]) -> Key:
 
 def _finding(record: Any, parameters: tuple[Parameter, ...]) -> Finding:
     about = _as(list, record.get("about", []), "about")
-    return _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+    found = _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+    for start, place in found.names:
+        if not (0 <= start <= len(found.message) and 0 <= place < len(found.about)):
+            raise ValueError("its Finding names a parameter where it has none")
+    return found
 
 
 def _split_rule(record: Any) -> Any:

@@ -14,6 +14,7 @@ from scalefit.consistency import check_sweep
 from scalefit.consistency.series import curves, measure_series
 from scalefit.errors import DataError
 from scalefit.overlap import welch_bound
+from scalefit.thresholds import BENT, STANDS_STILL
 from scalefit.toy.theory import weak_loss, weak_slope
 
 WIDTHS = (8, 13, 21, 34, 55)
@@ -133,22 +134,25 @@ def test_with_one_seed_the_errors_of_both_lengths_make_that_of_the_change():
 
 
 @pytest.mark.parametrize("steps", [(6000,), (5000, 6000)])
-def test_without_about_half_the_training_nothing_is_settled(steps):
+def test_without_about_half_the_training_nothing_is_shown(steps):
     found = check(sweep(power(1.0), steps=steps))
     assert found.settings[0].convergence == "not known"
-    assert "does not settle whether the loss falls as 1/m" in found.verdict[-1]
+    assert "does not show whether the loss falls as 1/m" in str(found.verdict[-1])
     assert found.record()["converged"] is None
 
 
 def test_a_converged_straight_law_is_counted():
     found = check(sweep(power(1.0), steps=(3000, 6000), noise=0.003))
-    assert "Of 1 setting under strong superposition that converged to a straight law" in found.verdict[-1]
-    assert "in 1, outside in 0." in found.verdict[-1]
+    assert "Of 1 setting under strong superposition that converged to a straight law" in str(found.verdict[-1])
+    assert "in 1, outside in 0." in str(found.verdict[-1])
     other = check(sweep(power(0.5), steps=(3000, 6000), noise=0.003))
-    assert "in 0, outside in 1." in other.verdict[-1]
+    assert "in 0, outside in 1." in str(other.verdict[-1])
+    assert [one.verdict[-1].kind for one in (found, other)] == ["inside", "outside"]
+    assert found.record()["verdict"][-1]["usable"] == 1
+    assert found.record()["verdict"][0]["threshold"] == STANDS_STILL
     edge = check(sweep(power(1.102), steps=(3000, 6000), noise=0.01))
     assert edge.region[0] < edge.settings[0].exponent < edge.region[1] < edge.settings[0].interval[1]
-    assert "in 0, outside in 0." in edge.verdict[-1]
+    assert "in 0, outside in 0." in str(edge.verdict[-1])
 
 
 def test_a_law_that_no_test_can_judge_is_not_called_straight():
@@ -156,13 +160,13 @@ def test_a_law_that_no_test_can_judge_is_not_called_straight():
     found = check(table[table.width < 50])
     assert math.isnan(found.settings[0].last.bend_p)
     assert found.settings[0].convergence == "converged"
-    assert "does not settle" in found.verdict[-1]
+    assert "does not show" in str(found.verdict[-1])
 
 
 def test_a_bent_law_is_said_to_be_bent():
     found = check(sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.2 * math.log(m / 20) ** 2), steps=(3000, 6000)))
-    assert "The law is bent: local exponents run from" in found.verdict[0]
-    assert "does not settle" in found.verdict[-1]
+    assert "The law is bent: local exponents run from" in str(found.verdict[0])
+    assert "does not show" in str(found.verdict[-1])
 
 
 def test_a_bend_is_seen_where_the_scatter_of_one_width_hides_it_from_the_lack_of_fit():
@@ -171,7 +175,8 @@ def test_a_bend_is_seen_where_the_scatter_of_one_width_hides_it_from_the_lack_of
     found = check(table)
     last = found.settings[0].last
     assert last.lack_p > 0.01 > 2 * last.bend_p
-    assert "The law is bent" in found.verdict[0]
+    assert "The law is bent" in str(found.verdict[0])
+    assert (found.verdict[0].kind, found.verdict[0].threshold) == ("bent", BENT)
 
 
 def test_one_error_serves_interval_change_and_comparison():
@@ -217,7 +222,7 @@ def test_regimes_follow_the_represented_features():
 
 def test_without_strong_superposition_nothing_is_said_of_one_over_m():
     found = check(sweep(power(0.3), phi=0.02))
-    assert found.verdict[-1] == "No setting is under strong superposition, so this sweep says nothing about 1/m."
+    assert str(found.verdict[-1]) == "No setting is under strong superposition, so this sweep says nothing about 1/m."
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from scalefit.options import Bayes, Question
 from scalefit.report import build_report, sections, steps, work
 from scalefit.report.blocks import Block
 from scalefit.report.checks import check_study
-from scalefit.report.claims import difference_words
+from scalefit.report.claims import claim_verdict
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.results import Results
@@ -305,16 +305,21 @@ def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("printed", "words", "verdict"),
-    [(1.02, "Met: 0.2 errors away.", "met"), (1.15, "Inside the interval, 1.5", "near"), (1.5, "Outside", "outside")],
+    [
+        (1.02, "Reproduced (difference 0.2 standard errors).", "reproduced"),
+        (1.15, "Inside the interval (difference 1.5", "inside"),
+        (1.5, "Outside", "outside"),
+    ],
 )
 def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, verdict: str) -> None:
     one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, gauss_newton=0.1)
-    said, found = difference_words(replace(published_value("liu2025.alpha"), value=printed), one)
-    assert said.startswith(words)
-    assert found == verdict
+    found = claim_verdict(replace(published_value("liu2025.alpha"), value=printed), one)
+    assert str(found).startswith(words)
+    assert found.kind == verdict
 
 
 @pytest.mark.parametrize("error", [0.0, float("nan")])
-def test_a_refit_without_an_error_meets_nothing(error: float) -> None:
+def test_a_refit_without_an_error_reproduces_nothing(error: float) -> None:
     one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
-    assert difference_words(published_value("liu2025.alpha"), one) == ("The refit has no error to measure by.", "open")
+    found = claim_verdict(published_value("liu2025.alpha"), one)
+    assert (str(found), found.kind) == ("The refit has no error to measure by.", "open")

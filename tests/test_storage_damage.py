@@ -193,6 +193,10 @@ def test_an_array_that_lies_about_itself_allocates_nothing(
         (lambda r: r["uncertainty"].update(level="0.95"), "level is str, not float"),
         (lambda r: r["selection"].update(cluster="nobody"), "lacks the column 'nobody'"),
         (lambda r: r["findings"].append({"code": "x", "severity": "fatal", "message": ""}), "severity is 'fatal'"),
+        (
+            lambda r: r["findings"].append({"code": "x", "severity": "note", "message": "", "names": [[0, 0]]}),
+            "its Finding names a parameter where it has none",
+        ),
         (lambda r: r.update(optima=[]), "optima are missing"),
         (lambda r: r["options"].update(seed=True), "seed is True; it must be a whole number"),
         (lambda r: r.pop("label"), "it lacks 'label'"),

@@ -11,7 +11,7 @@ import numpy as np
 from scalefit.comparison.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
 from scalefit.comparison.differences import agreement, differences
 from scalefit.comparison.evidence import Evidence, evidence, read_fixed
-from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.extrapolate import HeldOut, Split, held_out_score, split_rows
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import describe_dataset, published_value
@@ -242,10 +242,10 @@ def _rows(fit: Fit) -> tuple[Any, ...]:
 
 def _extrapolate(
     named: Mapping[str, Fit], holdout: str | None, report: Progress
-) -> tuple[tuple[HeldOut, ...], str, list[str]]:
+) -> tuple[tuple[HeldOut, ...], Split | None, list[str]]:
     """Score the laws that share the rows of the first on the ones held out."""
     if holdout is None:
-        return (), "", []
+        return (), None, []
     first, *_ = named.values()
     split = split_rows(first.rows, holdout)
     scores, notes = [], []
@@ -255,4 +255,4 @@ def _extrapolate(
             scores.append(held_out_score(fit, split, label=label))
         else:
             notes.append(f"{label} has other rows, responses or weights than the first fit: no score of extrapolation.")
-    return tuple(scores), split.words, notes
+    return tuple(scores), split, notes

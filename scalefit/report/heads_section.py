@@ -17,10 +17,9 @@ from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
 from scalefit.report.blocks import Block, align_decimals, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.results import Results
-from scalefit.report.sentences import capital
 from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
-from scalefit.report.text import fill
+from scalefit.report.text import capital, fill
 
 __all__ = ["heads_section"]
 

@@ -14,7 +14,7 @@ from scalefit.errors import StudyError
 from scalefit.escape import markup
 from scalefit.report.blocks import Block
 from scalefit.report.embed import font_faces, inline_figure
-from scalefit.report.text import Runs
+from scalefit.report.text import PageRuns
 
 __all__ = ["html_report"]
 
@@ -154,7 +154,7 @@ def _equations(block: Block) -> str:
     return f'<div class="equations">\n{items}\n</div>'
 
 
-def _row(row: Sequence[Runs], classes: Sequence[str]) -> str:
+def _row(row: Sequence[PageRuns], classes: Sequence[str]) -> str:
     """Set the cells of a row; words in the first column are its heading."""
     cells = [(("th", ' scope="row"') if i == 0 and "left" in one else ("td", ""), one) for i, one in enumerate(classes)]
     return "".join(
@@ -178,7 +178,7 @@ def _scrolled(content: str, name: str) -> str:
     return f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">{content}</div>'
 
 
-def _prose(runs: Runs) -> str:
+def _prose(runs: PageRuns) -> str:
     """Set runs of text and symbols; a comma or a hard blank keeps what follows on the line of its symbol."""
     return _TIED.sub(_held, "".join(_run(run) for run in runs))
 

@@ -1,24 +1,21 @@
-"""The section on the best use of compute: what a law says of it, how far choices move that, and what is not settled."""
+"""The section on the best use of compute: what a law says of it, how far choices move that, and what stays open."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from scalefit.allocation import Cost, Optimum, optimum_lines, printed_optimum
 from scalefit.allocation.cost import BY_SIZE
 from scalefit.allocation.result import (
-    CHINCHILLA,
     EXCESS,
-    KNOWN,
     LOSS,
     RATIO,
     amount_interval,
     amount_of,
     decimal_interval,
-    outside,
+    quantity_words,
     spread,
 )
 from scalefit.allocation.run import natural_cost
@@ -33,19 +30,17 @@ from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, Drawing, drawing, note, paragraph, picture, table
 from scalefit.report.published import published_point
 from scalefit.report.results import Results
-from scalefit.report.sentences import capital, words
+from scalefit.report.sentences import words
 from scalefit.report.spec import OptimumSection
 from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
-from scalefit.report.text import fill, join
+from scalefit.report.text import capital, fill, join, marked
 from scalefit.results import Fit
+from scalefit.thresholds import ALIKE_CHOICES
 
 __all__ = ["optimum_section"]
 
 Optima = Mapping[str, Optimum]
-
-_HEADS: Final = {RATIO: "tokens per parameter", EXCESS: "loss above floor"}
-_CLOSE: Final = 1.25  # factor within which choices are called alike
 
 
 def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
@@ -68,8 +63,8 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     answering = stand_in(section.fit, fits, results.specs)
     if not answering.identified and results.specs[section.fit].instead:
         asked = labels[section.fit]
-        told = f"The best use of compute is left out because the fit “{asked}”, on which it rests, has no answer from"
-        return [note(f"{told} these rows: it is {fits[section.fit].status}."), *text]
+        why = f"The best use of compute is left out because the fit “{asked}”, on which it rests, has no answer from"
+        return [note(f"{why} these rows: it is {fits[section.fit].status}."), *text]
     if answering.reason:
         text = [note(f"The fit is “{labels[answering.name]}”. {answering.reason}"), *text]
         section = replace(section, fit=answering.name)
@@ -81,7 +76,7 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     main, others = found[label], {name: one for name, one in found.items() if name != label}
     limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {literal(main.message)}")]
     printed, unread = _printed(section, fits[section.fit], main)
-    blocks = [*limits, paragraph(_assumed(main), _growth(main), _settled(main), _reach(main)), *notes, *text]
+    blocks = [*limits, paragraph(_assumed(main), marked(*main.verdict)), *notes, *text]
     if others:
         blocks.append(paragraph(_choices(label, main, others)))
     blocks.append(_budgets_table(label, main))
@@ -137,54 +132,8 @@ def _assumed(main: Optimum) -> str:
     return said.replace("^2", "²")
 
 
-def _growth(main: Optimum) -> str:
-    """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
-    own = main.exponents
-    powers = {name: own[name] for name in main.columns if name != RATIO}
-    grown = [f"{words(name)} to the power {_decimal(one)} {decimal_interval(one)}" for name, one in powers.items()]
-    said = join([one.strip() for one in grown])
-    text = f"With the compute C, the best values grow: {said}."
-    if RATIO not in own:
-        return text
-    drift = own[RATIO]
-    interval = f"difference of the powers {_decimal(drift)} {decimal_interval(drift)}".strip()
-    if drift.holds(0):
-        return f"{text} That parameters and tokens grow alike, at a constant ratio, is within the errors ({interval})."
-    more = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
-    return f"{text} So {more[0]} grow faster than {more[1]} ({interval})."
-
-
-def _settled(main: Optimum) -> str:
-    """Say whether 20 tokens per parameter are best at the largest budget, or that this is open."""
-    if RATIO not in main.columns:
-        return ""
-    compute, rule = max(main.budgets), CHINCHILLA[RATIO]
-    ratio = main.allocation(compute).quantities[RATIO]
-    text = (
-        f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best, {percent(main.level)} interval "
-        f"{amount_interval(ratio)}"
-    )
-    if not ratio.holds(rule):
-        return f"{text}: the 20 of Chinchilla 70B lie outside."
-    if ratio.hi > KNOWN * ratio.lo:
-        return (
-            f"{text}: it contains the 20 of Chinchilla 70B, but also ratios a factor of "
-            f"{amount(math.sqrt(ratio.hi / ratio.lo))} to either side, so these runs do not settle the ratio."
-        )
-    return f"{text}: it contains the 20 of Chinchilla 70B."
-
-
-def _reach(main: Optimum) -> str:
-    """Say what is extrapolated: the largest budget, or columns of the best runs."""
-    far = main.far(max(main.budgets))
-    beyond = (
-        f"This budget is {amount(far)} times that of the largest run: an extrapolation, which takes the law as true."
-    )
-    return " ".join([*([beyond] if far > 1 else []), *outside(main)])
-
-
 def _choices(label: str, main: Optimum, others: Optima) -> str:
-    """Say how far choices move the answer, and whether they part inside the runs or only beyond them."""
+    """Say how far choices move the answer, and whether they differ among the runs or only beyond them."""
     what = RATIO if RATIO in main.columns else main.columns[0]
     family = {label: main} | {name: one for name, one in others.items() if what in one.columns}
     if len(family) < 2:
@@ -195,27 +144,27 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
     away = {name: one.quantity(what, far) for name, one in family.items()}
     least, most = min(away, key=lambda name: away[name].value), max(away, key=lambda name: away[name].value)
     parts, apart = max(near.values()) / min(near.values()), away[most].value / away[least].value
-    quantity = _HEADS.get(what, words(what))
+    quantity = _quantity(what)
     text = (
         f"Among these choices the best {quantity} at {_flop(far)} range from {_shown(away[least])} (“{least}”) to "
         f"{_shown(away[most])} (“{most}”)."
     )
-    if apart < _CLOSE:
+    if apart < ALIKE_CHOICES:
         return f"{text} They agree."
     drifts = [one.exponents[what].value for one in family.values()]
     powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
-    if apart > parts * _CLOSE:
+    if apart > parts * ALIKE_CHOICES:
         text += (
-            f" In the middle of the runs, at {_flop(middle)}, they lie within a factor of {amount(parts)}; it is the "
-            f"extrapolation that parts them, along {powers}."
+            f" In the middle of the runs, at {_flop(middle)}, they lie within a factor of {amount(parts)}; they "
+            f"diverge only when extrapolated, along {powers}."
         )
     else:
         text += f" They lie a factor of {amount(parts)} apart already in the middle of the runs."
     overlap = max(one.lo for one in away.values()) <= min(one.hi for one in away.values())
     verdict = (
-        "Their intervals have values in common, so the runs do not tell them apart"
+        "Their intervals have values in common, so they can be the same"
         if overlap
-        else "Their intervals have no value in common: the answer hangs on the choice, not on the scatter of the runs"
+        else "Their intervals have no value in common: the answer depends on the choice, not on the scatter of the runs"
     )
     return f"{text} {verdict}."
 
@@ -227,7 +176,7 @@ def _budgets_table(label: str, main: Optimum) -> Block:
     for one in main.allocations:
         cells = [_cell(one.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
         rows.append([f"{amount(one.compute, 3)}\n{_outside(one.beyond)}".strip(), *cells])
-    header = ["compute, FLOP", *(_HEADS.get(name, words(name)) for name in names)]
+    header = ["compute, FLOP", *(_quantity(name) for name in names)]
     caption = f"The best use of compute by “{label}”: {_meaning(main)} and {percent(main.level)} intervals."
     return table(caption, header, rows, align="l" + "r" * (len(header) - 1))
 
@@ -246,7 +195,7 @@ def _powers_table(found: Optima, printed: Optima, unread: list[str]) -> Block:
     if RATIO in main.columns:
         ratios = [one.quantity(RATIO, far) if RATIO in one.columns else None for one in everyone.values()]
         columns.append([_shown(one) if one else "" for one in ratios])
-        header.append(_HEADS[RATIO])
+        header.append(_quantity(RATIO))
     at = f", and the best tokens per parameter at {_flop(far)}" if RATIO in main.columns else ""
     caption = f"Powers of compute with which the best {join([words(name) for name in names])} grow{at}."
     if printed:
@@ -261,7 +210,7 @@ def _frontier(label: str, found: Optima, printed: Optima) -> Drawing:
     axes = frontier(found, printed=printed)
     first = axes[0] if isinstance(axes, tuple) else axes
     shown = RATIO if RATIO in main.columns else main.columns[0]
-    name, far = _HEADS.get(shown, words(shown)), max(main.budgets)
+    name, far = _quantity(shown), max(main.budgets)
     caption = (
         f"The frontier. Left: the least loss at each budget by “{label}” (line, with its {main.kind} band) and its "
         f"runs. Right: the best {name}."
@@ -272,16 +221,20 @@ def _frontier(label: str, found: Optima, printed: Optima) -> Drawing:
         caption += " Grey: printed numbers."
     if shown == RATIO:
         caption += " Red: the 20 tokens per parameter of Chinchilla 70B."
-    told = "; ".join(
+    values = "; ".join(
         f"{one_label} {_shown(one.quantity(shown, far))}"
         for one_label, one in {**found, **printed}.items() if shown in one.columns
     )  # fmt: skip
-    alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {told}."
+    alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {values}."
     return drawing(first, caption, alt)
 
 
 def _meaning(found: Optimum) -> str:
     return "posterior medians" if found.kind == "posterior" else f"estimates, {found.kind},"
+
+
+def _quantity(name: str) -> str:
+    return literal(quantity_words(name))
 
 
 def _flop(compute: float) -> str:

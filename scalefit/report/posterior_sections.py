@@ -12,10 +12,10 @@ from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph, picture
 from scalefit.report.figures import draw
-from scalefit.report.posterior_words import Question, rule_words
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.results import Results
-from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
+from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
 from scalefit.report.spec import (
     ComparisonSection,
     ForestFigure,
@@ -23,7 +23,7 @@ from scalefit.report.spec import (
     PredictiveFigure,
     with_words,
 )
-from scalefit.report.text import fill
+from scalefit.report.text import capital, fill, marked
 from scalefit.results import Fit
 
 __all__ = ["comparison_section", "posterior_section"]
@@ -32,7 +32,7 @@ Fits = Mapping[str, Fit]
 
 
 def posterior_section(section: PosteriorSection, results: Results) -> list[Block]:
-    """Write a posterior: how good its draws are, its numbers with their priors, what they settle, rival laws.
+    """Write a posterior: how good its draws are, its numbers with their priors, what they show, rival laws.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
     blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     if fit.status == NOT_CONVERGED:
         return blocks + text
-    question = Question.ask(section.parameter, section.reference, section.within)
+    question = Hypothesis.ask(section.parameter, section.reference, section.within)
     blocks += [tables.posterior_table(fit), *text]
     blocks += _tested(labels[section.fit], fit, question)
     if section.alternatives:
@@ -87,7 +87,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     list of Block
         Agreement in words first, then the sources.
     """
-    question = Question.ask(section.parameter, section.reference, section.within)
+    question = Hypothesis.ask(section.parameter, section.reference, section.within)
     fits, chosen = results.fits, results.by_label(section.fits)
     usable = {label: fit for label, fit in chosen.items() if fit.status != NOT_CONVERGED}
     failed = [
@@ -117,18 +117,18 @@ def _residuals(fit: Fit) -> str:
     return residual_sentence(fit) + (" The shifts are part of them." if fit.selection.cluster is not None else "")
 
 
-def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
-    """Say where one posterior stands against the reference, with the evidence under several priors."""
+def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
+    """Say where one posterior is relative to the reference, with the evidence under several priors."""
     if not question.names or question.reference is None:
         return []
     if fit.status == CONVERGED:
         found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
     else:
         found = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
-    blocks = [paragraph(say.with_symbols(literal(" ".join(map(capital, found.verdict))), fit))]
+    blocks = [paragraph(marked(*found.verdict))]
     for one in found.evidence:
         blocks += [tables.evidence_table(one)] if one.priors else []
-        blocks += [paragraph(say.with_symbols(literal(" ".join(one.notes)), fit))] if one.notes else []
+        blocks += [paragraph(literal(" ".join(one.notes)))] if one.notes else []
     return blocks
 
 
@@ -136,8 +136,8 @@ def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
     """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
     found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    said = literal(" ".join(map(capital, [*replace(found, sources=(), agreement=None).verdict, *found.notes])))
-    blocks = [paragraph(said.replace(found.split, rule_words(found.split)) if found.split else said)]
+    of_laws = replace(found, sources=(), agreement=None)
+    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in found.notes))]
     blocks += [tables.laws_table(found.laws)] if found.laws else []
-    blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []
+    blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out and found.split else []
     return blocks

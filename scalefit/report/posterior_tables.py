@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.comparison import Comparison, Evidence, HeldOut
 from scalefit.comparison.crossval import CrossValidation, LawScore
-from scalefit.comparison.extrapolate import LEVEL
+from scalefit.comparison.extrapolate import LEVEL, Split
 from scalefit.comparison.sources import Compared, compared_of
 from scalefit.escape import literal
 from scalefit.estimate import SPREADS, Estimate
@@ -24,13 +24,15 @@ from scalefit.numbers import (
     plus_minus,
     rounded,
     rounded_interval,
+    short_number,
+    to_digits,
 )
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
-from scalefit.report.posterior_words import Question, rule_words
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.sentences import words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
@@ -82,7 +84,7 @@ def posterior_table(fit: Fit) -> Block:
     return table(caption, header, transpose(columns), align="lrrlr")
 
 
-def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], question: Question) -> Block:
+def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], question: Hypothesis) -> Block:
     """Return several posteriors of one question, a row each, with the probability of the answer.
 
     Parameters
@@ -91,7 +93,7 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
         Posteriors by label, the main one first.
     parameters : sequence of str
         Columns; floor and exponents of the first fit when empty.
-    question : Question
+    question : Hypothesis
         The parameter in question; without a reference there is no probability.
 
     Returns
@@ -157,7 +159,7 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
     return table(caption, header, rows, align="lrrrr")
 
 
-def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
+def held_out_table(scores: Sequence[HeldOut], split: Split) -> Block:
     """Return how laws fitted to the other rows predict the held-out ones."""
     rows = []
     for one in scores:
@@ -176,8 +178,15 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
     header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
-    caption = f"Extrapolation: fitted to the other runs, predicting those with {rule_words(split)}."
+    caption = f"Extrapolation: fitted to the other runs, predicting those with {_split_words(split)}."
     return table(caption, header, transpose(columns), align="l" + "r" * 6)
+
+
+def _split_words(split: Split) -> str:
+    """Write which rows are held out: ``parameters ≥ 2B``, or the condition as it was given."""
+    if not split.column:
+        return literal(split.words)
+    return f"{words(split.column)} ≥ {short_number(to_digits(split.limit, 4))}"
 
 
 def sources_table(comparison: Comparison) -> Block:
@@ -191,7 +200,7 @@ def sources_table(comparison: Comparison) -> Block:
     ]
     level = percent(shown[0].estimate.probability)
     header = ["source", "kind", "value", f"{level} interval"]
-    question = Question((comparison.parameter,), comparison.reference, comparison.region)
+    question = Hypothesis((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
     caption = f"What each source says of {letters}."
     if comparison.region is not None:
@@ -312,7 +321,7 @@ def _usable(fit: Fit) -> bool:
     return fit.status != NOT_CONVERGED
 
 
-def _probability(label: str, fit: Fit, question: Question) -> str:
+def _probability(label: str, fit: Fit, question: Hypothesis) -> str:
     """Probability of the region; the status where there is none, and nothing where the law lacks the parameter."""
     if not _usable(fit):
         return fit.status

@@ -1,4 +1,4 @@
-"""Sentences written from the numbers, each by one rule that also says when the data settle nothing.
+"""Sentences written from the numbers, each by one rule that also says when the data leave a question open.
 
 A rule takes fits and returns one string, empty when it has nothing to say. Symbols stand as ``$a_m$``.
 """
@@ -16,14 +16,13 @@ from scalefit.names import Key, read_name, spread_name
 from scalefit.numbers import exact, percent, percent_size, plus_minus, rounded, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
-from scalefit.report.text import join, name_words
+from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.summary import ROBUST_RATIO
+from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
+from scalefit.verdicts import interval_verdict
 
 __all__ = [
-    "WIDE",
     "alternatives_sentence",
-    "capital",
     "cluster_sentence",
     "disagreement_sentence",
     "law_sentence",
@@ -43,10 +42,8 @@ __all__ = [
     "words",
 ]
 
-WIDE = 0.1  # half-width over the reference beyond which an interval that contains it settles little
 WORDS = {"params": "parameters", "flops": "compute"}
 EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "spread of the shifts"}
-NEAR = 2.0  # standard errors within which two numbers are called compatible
 
 
 def role(fit: Fit, name: str | Key) -> str:
@@ -109,7 +106,7 @@ def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
     for other in others:
         for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
             there = other[one.name]
-            if not _contains(one, there.value) and not _contains(there, one.value):
+            if not one.holds(there.value) and not there.holds(one.value):
                 return (
                     f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
                     "Rows that the law does not describe make such a difference; look at the residuals."
@@ -134,31 +131,13 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
     Returns
     -------
     str
-        Two or three sentences.
+        One or two sentences; see :func:`scalefit.verdicts.interval_verdict`.
     """
     if fit.status != CONVERGED:
         asked = f"{name_words(name)} is {exact(reference)}"
         return f"Whether {asked} has no answer here: the fit is {fit.status}. {literal(fit.message)}"
-    one = fit[name]
-    inside = _contains(one, reference)
-    text = (
-        f"The {role(fit, name)} is {_number(one)}; its {percent(fit.uncertainty.level)} interval {_interval(one)} "
-        f"{'contains' if inside else 'excludes'} {exact(reference)}."
-    )
-    verdicts = {label: _contains(other[name], reference) for label, other in (also or {}).items()}
-    against = [label for label, verdict in verdicts.items() if verdict != inside]
-    if against:
-        verb = "exclude" if inside else "contain"
-        verb += "s" if len(against) == 1 else ""
-        others = f"{join([f'“{label}”' for label in against])} {verb} it"
-        return f"{text} The verdict depends on choices: {others}, so these runs do not settle it."
-    if inside and (one.hi - one.lo) / 2 > WIDE * abs(reference):
-        reach = rounded_interval(
-            min(x[name].lo for x in (fit, *(also or {}).values())),
-            max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
-        )  # fmt: skip
-        return f"{text} The runs allow {exact(reference)} without establishing it: they allow all of {reach}."
-    return text + (" Every other analysis of the same runs agrees." if verdicts else "")
+    others = {label: other[name] for label, other in (also or {}).items()}
+    return marked(interval_verdict(f"the {role(fit, name)} is", fit[name], reference, others))
 
 
 def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference: float | None = None) -> str:
@@ -192,11 +171,11 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         f"{spread} ({order[-1]}), and their intervals do not overlap: the groups do not share one exponent, "
         "and the pooled value is an average over them."
         if apart
-        else f"{spread} ({order[-1]}); their intervals overlap, so the runs do not tell them apart."
+        else f"{spread} ({order[-1]}); their intervals overlap, so they can be the same."
     )
     if reference is None:
         return f"{text} {verdict}"
-    out = [label for label in order if not _contains(alone[label], reference)]
+    out = [label for label in order if not alone[label].holds(reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
     count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {exact(reference)}"
     return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
@@ -237,7 +216,7 @@ def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
     """Say what resampling clusters in place of rows does to an interval."""
     column = literal(str(clustered.selection.cluster))
     ratio = clustered[name].se / fit[name].se
-    change = "widens" if ratio > 1.05 else "narrows" if ratio < 0.95 else "hardly changes"
+    change = "widens" if ratio > 1 + CLUSTERING else "narrows" if ratio < 1 - CLUSTERING else "hardly changes"
     by = "" if change == "hardly changes" else f" by a factor of {rounded(max(ratio, 1 / ratio), 0.5)}"
     return (
         f"Rows of one {column} may share an error; resampling whole levels of {column} {change} the error of "
@@ -257,7 +236,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     worst = max(gaps, key=lambda name: abs(gaps[name]))
     size = abs(gaps[worst])
     start = f"The printed exponents of {literal(point.label)}"
-    if size > NEAR:
+    if size > COMPATIBLE:
         text = f"{start} are not those of this optimum: {name_words(worst)} is {rounded(size, 1)} standard errors away"
     else:
         text = f"{start} lie within {rounded(size, 0.1)} standard errors of this optimum"
@@ -278,7 +257,7 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
     if first not in distance:
         return ""
     best = min(distance, key=lambda label: distance[label])
-    if best == first or distance[best] > 0.5 * distance[first]:
+    if best == first or distance[best] > NEARER * distance[first]:
         return ""
     return (
         f"They are nearer to the optimum of “{best}” (largest relative difference {percent_size(distance[best])}) "
@@ -287,15 +266,14 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
 
 
 def optima_sentence(fit: Fit) -> str:
-    """Say how the starts ended."""
+    """Say how the starts ended, and what other optima there are."""
     best, *others = fit.optima
-    total = sum(one.hits for one in fit.optima)
+    text = literal(fit.search_message)
     if not others:
-        return f"All {total} starts followed to their end reached this optimum."
+        return text
     excess = percent_size(others[0].objective / best.objective - 1)
-    many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
-    return f"{reached}; {many} found, the lowest {excess} above it."
+    many = "One other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
+    return f"{text} {many} found, the lowest {excess} above it."
 
 
 def rows_sentence(fit: Fit) -> str:
@@ -319,7 +297,7 @@ def scatter_sentence(fit: Fit) -> str:
     ratios = {
         one.key: one.se / one.gauss_newton for one in fit.estimates if one.gauss_newton > 0 and one.kind == "exponent"
     }
-    if not ratios or max(ratios.values()) < ROBUST_RATIO:
+    if not ratios or max(ratios.values()) < UNEQUAL_SCATTER:
         return ""
     worst = max(ratios, key=lambda name: ratios[name])
     return (
@@ -333,10 +311,6 @@ def residual_sentence(fit: Fit) -> str:
     size = np.abs(fit.residuals())
     show = percent_size if fit.objective.space == "log" else rounded
     return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
-
-
-def _contains(one: Estimate, reference: float) -> bool:
-    return one.lo <= reference <= one.hi
 
 
 def _number(one: Estimate) -> str:
@@ -353,8 +327,3 @@ def _label(fit: Fit) -> str:
 
 def _table(fit: Fit) -> str:
     return literal(fit.source.name.replace("_", " "))
-
-
-def capital(text: str) -> str:
-    """Begin a sentence with a capital letter."""
-    return text[:1].upper() + text[1:]

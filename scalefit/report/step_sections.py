@@ -1,4 +1,4 @@
-"""Sections on work beside the fits: one answer under many choices, what intervals cover, toy models."""
+"""Sections on the steps of a study: one answer under many choices, what intervals cover, toy models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.figures import draw
-from scalefit.report.posterior_words import mark_names
 from scalefit.report.results import Results
-from scalefit.report.sentences import capital
 from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFigure, ToySection
 from scalefit.report.steps import StepFailed, ToyResult
-from scalefit.report.text import fill, name_words
+from scalefit.report.text import capital, fill, marked, name_words
 from scalefit.robustness import Calibration, Sensitivity
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
@@ -49,10 +47,10 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
     """
     steps, blocks = _begin(section, results, Sensitivity)
     for label, found in steps.items():
-        blocks.append(paragraph(mark_names(literal(" ".join(found.sentences())), [found.key[0]])))
+        blocks.append(paragraph(marked(*found.verdict)))
         caption = (
             f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
-            "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
+            "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are not posteriors. "
             "At the right: rows, estimate ± standard deviation"
         )
         caption += ", probability of the shaded region." if found.region else "."
@@ -82,8 +80,7 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     """
     steps, blocks = _begin(section, results, Calibration)
     for label, found in steps.items():
-        said = literal(" ".join(found.sentences()))
-        blocks.append(paragraph(f"**{capital(label)}.** {mark_names(said, found.names)}"))
+        blocks.append(paragraph(f"**{capital(label)}.** {marked(*found.verdict)}"))
     usable = {label: one for label, one in steps.items() if one.good}
     if not usable:
         return blocks
@@ -121,7 +118,7 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
     """
     steps, blocks = _begin(section, results, ToyResult)
     checks = [(label, one) for label, found in steps.items() for one in found.check.settings]
-    blocks += [paragraph(f"**{capital(label)}.** {literal(found.check.verdict[-1])}") for label, found in steps.items()]
+    blocks += [paragraph(f"**{capital(label)}.** {marked(found.check.verdict[-1])}") for label, found in steps.items()]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -137,8 +134,8 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
         last = one.last
-        told = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
-        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in told]
+        shown = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
+        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in shown]
         where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""

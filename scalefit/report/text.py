@@ -18,10 +18,12 @@ from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
+from scalefit.verdicts import Runs as SentenceRuns
+from scalefit.verdicts import Verdict
 
-__all__ = ["Runs", "equation", "fill", "join", "name_words", "runs", "spoken"]
+__all__ = ["PageRuns", "capital", "equation", "fill", "join", "marked", "name_words", "runs", "spoken"]
 
-Runs = list[str | dict[str, str]]
+PageRuns = list[str | dict[str, str]]
 
 _MARKED: Final = re.compile(r"\$(?P<symbol>[A-Za-z]\w*)\$|\*\*(?P<strong>[^*]+)\*\*")
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
@@ -29,7 +31,7 @@ _ASPECTS: Final = ("value", "se", "interval", "plain")
 _FACTS: Final = ("rows", "objective")
 
 
-def runs(text: str) -> Runs:
+def runs(text: str) -> PageRuns:
     """Split prose into plain strings and symbols.
 
     Parameters
@@ -43,7 +45,7 @@ def runs(text: str) -> Runs:
         Strings, ``{"math": typst source, "mathml": the same for a browser, "alt": words}`` for symbols,
         ``{"strong": words}``.
     """
-    out: Runs = []
+    out: PageRuns = []
     end = 0
     for found in _MARKED.finditer(text):
         marked = symbol(found["symbol"]) if found["symbol"] else {"strong": _tidy(found["strong"])}
@@ -66,13 +68,25 @@ def name_words(name: str | Key) -> str:
     return f"{letter} {literal(printed_level(level, ', '))}" if level else letter
 
 
+def marked(*sentences: Verdict | SentenceRuns) -> str:
+    """Write verdicts as marked text: every name as a symbol, everything else literally, each with a capital letter."""
+    every = (one.runs if isinstance(one, Verdict) else one for one in sentences)
+    texts = ["".join(literal(run) if isinstance(run, str) else name_words(run.key) for run in one) for one in every]
+    return " ".join(map(capital, texts))
+
+
+def capital(text: str) -> str:
+    """Begin a sentence with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def equation(law: Law) -> dict[str, str]:
     """Typeset a law as a display equation with its words."""
     return {"math": to_typst(law), "mathml": to_mathml(law), "alt": spoken(law)}
 
 
 def spoken(law: Law) -> str:
-    """Say a law in words, for readers who hear the page.
+    """Say a law in words, for screen readers.
 
     Parameters
     ----------
@@ -126,7 +140,7 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
     if not key or "]" in aspect:  # no piece is asked for; a colon may belong to a label
         key, aspect = place, ""
     if aspect and aspect not in _ASPECTS:
-        raise StudyError(f"text has {{{place}}}: {aspect!r} is no piece of a number; {closest(aspect, _ASPECTS)}")
+        raise StudyError(f"text has {{{place}}}: {aspect!r} is not a part of a number; {closest(aspect, _ASPECTS)}")
     name, _, rest = key.partition(".")
     if name not in fits:
         try:
