@@ -27,6 +27,7 @@ SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
 FINISH: Final = 60  # and then with the exact one
 LONG: Final = 400  # of the leaders that have not arrived
 LEADERS: Final = 4
+PATIENCE: Final = 3  # times that a best point on its way is carried on
 NEAR: Final = 3  # optima around which restarts are made
 WIDER: Final = 10.0  # factor between the deltas through which Huber's loss is approached
 SUBSAMPLE: Final = 20_000  # rows of the search; the winners are polished on all
@@ -95,6 +96,12 @@ def search_closed(
             break
     if not found:
         raise ValueError("no start was found at which the law is defined in every row")
+    for _ in range(PATIENCE):
+        if found[0].converged:
+            break
+        more = descend(misfit, found[0].theta[None], delta=delta, exact=True, limit=LONG)
+        best = Minimum(more.z[0], float(more.value[0]), bool(more.converged[0]), found[0].hits)
+        found = _distinct([best], found[1:])
     if n > SUBSAMPLE:
         found = _on_all_rows(design, found, delta)
     theta = design.centred.to_vector(np.array([one.theta for one in found]))

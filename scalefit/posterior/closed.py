@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scalefit.closed.descent import Misfit
 from scalefit.closed.design import ClosedDesign, System, may_reach_zero
 from scalefit.closed.rewrite import is_not_negative
+from scalefit.closed.search import search_closed
 from scalefit.closed.starts import linear_parameters
 from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
@@ -31,7 +32,13 @@ from scalefit.posterior.kernels import build_blocks, residual_blocks
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior, positive
 from scalefit.problem import Parameter
 
-__all__ = ["ClosedDensity", "build_closed_density", "without_default"]
+__all__ = [
+    "ClosedDensity",
+    "build_closed_density",
+    "central_sizes",
+    "resolve_closed_priors",
+    "without_default",
+]
 
 Array = NDArray[np.float64]
 
@@ -146,8 +153,8 @@ def build_closed_density(
     extras = extra_parameters(likelihood == "student_t", shifted, ())
     parameters = (*problem.parameters, *extras)
     design = problem.design
-    central = _central(design)
-    resolved = _resolve(problem, extras, priors, central, theta)
+    central = central_sizes(design)
+    resolved = resolve_closed_priors(problem, extras, priors, theta)
     is_log = np.concatenate([design.is_log, np.ones(len(extras), dtype=np.bool_)])
     bounds = np.array([bounds_of(resolved[one.key], bool(log)) for one, log in zip(parameters, is_log, strict=True)])
     # what has an end of its own stays itself, so that its coordinate can bend there
@@ -168,8 +175,19 @@ def build_closed_density(
     return ClosedDensity(problem, parameters, resolved, likelihood, coordinates, blocks)
 
 
-def _central(design: ClosedDesign) -> dict[str, bool]:
-    """Tell the coefficients whose coordinate in the search is the log of the size of their term at the centre."""
+def central_sizes(design: ClosedDesign) -> dict[str, bool]:
+    """Tell the coefficients whose coordinate in the search is the log of the size of their term at the centre.
+
+    Parameters
+    ----------
+    design : ClosedDesign
+        The problem.
+
+    Returns
+    -------
+    dict of str to bool
+        By parameter; the prior of such a coefficient is on that size.
+    """
     system = design.centred
     linear = linear_parameters(design.plain)
     lifted = {} if linear.of_log else dict(zip(linear.names, linear.lifted, strict=True))
@@ -179,11 +197,36 @@ def _central(design: ClosedDesign) -> dict[str, bool]:
     }
 
 
-def _resolve(
-    problem: ClosedProblem, extras: tuple[Parameter, ...], given: Mapping[Any, str | Prior] | None,
-    central: Mapping[str, bool], theta: Array,
-) -> dict[Key, Prior]:  # fmt: skip
-    """Give every parameter a prior, or name all those that need one."""
+def resolve_closed_priors(
+    problem: ClosedProblem,
+    extras: tuple[Parameter, ...],
+    given: Mapping[Any, str | Prior] | None,
+    theta: Array | None = None,
+) -> dict[Key, Prior]:
+    """Give every parameter a prior.
+
+    Parameters
+    ----------
+    problem : ClosedProblem
+        Law and data.
+    extras : tuple of Parameter
+        From :func:`scalefit.posterior.defaults.extra_parameters`.
+    given : mapping, optional
+        Name to prior: ``alpha`` for all levels, or ``alpha[OPT]`` or ``("alpha", ("OPT",))`` for one.
+    theta : array, shape (P,), optional
+        The least-squares optimum, for the message; searched for when absent.
+
+    Returns
+    -------
+    dict of (str, tuple of str) to Prior
+        By coefficient and level.
+
+    Raises
+    ------
+    DataError
+        For parameters that have no default and none given, all named, and for a prior that contradicts its parameter.
+    """
+    central = central_sizes(problem.design)
     for coef in problem.law.parameters:
         if coef.name in SCALES:
             raise DataError(
@@ -206,6 +249,7 @@ def _resolve(
             continue
         found[one.key] = _within(default, one, *problem.law.bounds(one.coef.name))
     if missing:
+        theta = search_closed(problem.design)[0].theta if theta is None else theta
         raise DataError(_asked_for(problem, missing, theta))
     return found
 
@@ -241,7 +285,7 @@ def _default(problem: ClosedProblem, i: int, central: Mapping[str, bool]) -> Pri
 
 def without_default(problem: ClosedProblem) -> set[str]:
     """Return the names of the parameters whose prior is asked for."""
-    central = _central(problem.design)
+    central = central_sizes(problem.design)
     return {one.coef.name for i, one in enumerate(problem.parameters) if _default(problem, i, central) is None}
 
 
