@@ -69,7 +69,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows came from and what became of them.
+    """The origin of the rows, and which were dropped.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Source:
     rows_read : int
         Rows in the table.
     dropped : tuple of Dropped
-        Rules that left rows out, with counts and reasons.
+        Rules that dropped rows, with counts and reasons.
     remarks : tuple of str
         What was guessed or noticed while reading.
     """
@@ -175,7 +175,7 @@ class LocalOptimum:
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """How far to trust each number, and by which method.
+    """The standard error and interval of each parameter, and their method.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class Uncertainty:
     gauss_newton : array, shape (P,)
         Standard errors for independent rows of equal scatter, to compare with; zeros in a posterior.
     requested, failed : int
-        Replicates asked for, and those without an answer (left out). A refit that ends on a bound has an answer.
+        Replicates requested, and those without an answer (excluded). A refit that ends on a bound has an answer.
     failures : tuple of (str, int)
         Why replicates have no answer, and how many each.
     """
@@ -217,7 +217,7 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What only a Bayesian fit has. Its draws are in the uncertainty, equally weighted.
+    """The fields that only a Bayesian fit has. Its draws are in the uncertainty, equally weighted.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class Posterior:
     verdict : str
         A sentence on how well the draws represent the posterior.
     priors : tuple of ((str, tuple of str), str)
-        Parameter, by coefficient and level, and prior; a coefficient without a level stands for all of its levels. The
+        Parameter, by coefficient and level, and prior; a coefficient without a level means all of its levels. The
         prior of a coefficient of the law is on the size of its term at the centre of the data.
     pool : tuple of (str, str)
         Coefficient and how its levels are pooled.

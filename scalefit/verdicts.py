@@ -16,7 +16,18 @@ from scalefit.names import Key, printed_name
 from scalefit.numbers import chance, exact, percent, plus_minus, rounded, rounded_interval
 from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
 
-__all__ = ["Name", "Part", "Runs", "Verdict", "held", "interval_verdict", "listed", "region_verdict", "runs_of"]
+__all__ = [
+    "Name",
+    "Part",
+    "Runs",
+    "Verdict",
+    "held",
+    "interval_verdict",
+    "listed",
+    "region_verdict",
+    "robust_verdict",
+    "runs_of",
+]
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def held(probability: float, sure: float = SURE) -> Literal["inside", "outside",
     >>> held(0.97), held(0.5), held(0.01)
     ('inside', 'open', 'outside')
     """
-    return "inside" if probability >= sure else "outside" if probability <= 1 - sure else "open"
+    return "inside" if probability >= sure else "outside" if 1 - probability >= sure else "open"
 
 
 def interval_verdict(
@@ -169,6 +180,68 @@ def interval_verdict(
         return Verdict.of("open", text, threshold=WIDE_INTERVAL, reach=[lo, hi], **about)
     agree = " Every other analysis of the same runs agrees." if others else ""
     return Verdict.of("includes" if inside else "excludes", text, agree, **about)
+
+
+def robust_verdict(
+    lead: Part, number: Estimate, reference: float, also: Mapping[str, Estimate], ranges: Mapping[str, Estimate],
+    elsewhere: Mapping[str, Estimate],
+) -> Verdict:  # fmt: skip
+    """Say whether a number is a given one whatever the analysis, on part of the range, and in other data.
+
+    Parameters
+    ----------
+    lead : str, Name or runs
+        How the sentence begins, up to the number: ``The exponent of width is``.
+    number : Estimate
+        The number.
+    reference : float
+        The number in question.
+    also : mapping
+        The same rows under other cuts and error models, by label.
+    ranges : mapping
+        The same without an end of the range.
+    elsewhere : mapping
+        Other data.
+
+    Returns
+    -------
+    Verdict
+        ``includes`` or ``excludes`` where every analysis agrees, else ``depends``.
+    """
+    asked, inside = exact(reference), number.holds(reference)
+    holding = [one.holds(reference) for one in also.values()]
+    interval = rounded_interval(number.lo, number.hi, number.se)
+    where = "inside" if inside else "outside"
+    text = f" {plus_minus(number.value, number.se)}: {asked} is {where} its interval {interval}"
+    if also:
+        same = sum(one == inside for one in holding)
+        values = [one.value for one in also.values()]
+        span = f"{rounded(min(values), number.se)} to {rounded(max(values), number.se)}"
+        agree = "all" if same == len(holding) else f"{exact(same)} of"
+        text += f", as with {agree} {exact(len(holding))} other cuts and error models ({span})"
+    moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
+    parts: list[Part] = [lead, f"{text}."]
+    if moved:
+        label, one = max(moved, key=lambda pair: abs(pair[1].value - number.value))
+        parts.append(
+            f" It depends on the range: {label} it is {plus_minus(one.value, one.se)}, which "
+            f"{'excludes' if inside else 'includes'} {asked}."
+        )
+    elif ranges:
+        parts.append(" No end of the range changes that.")
+    against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
+    if elsewhere:
+        given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
+        verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
+        parts.append(runs_of(f" Other data {verb}, under laws with other terms: ", given, "."))
+    same_answer = all(one == inside for one in holding) and not moved and not against
+    kind = "depends" if not same_answer else "includes" if inside else "excludes"
+    return Verdict.of(
+        kind, *parts, value=number.value, interval=[number.lo, number.hi], reference=reference,
+        analyses={label: one.value for label, one in also.items()},
+        ranges={label: one.value for label, one in ranges.items()},
+        elsewhere={label: one.value for label, one in elsewhere.items()},
+    )  # fmt: skip
 
 
 def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tail: Part = "") -> Verdict:

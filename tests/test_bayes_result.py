@@ -57,7 +57,7 @@ def test_few_clusters_and_weights_are_remarked(chinchilla):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cluster": "run"}, "cluster column 'run' has another value in every row, so a shift cannot be told"),
+        ({"cluster": "run"}, "cluster column 'run' has a different value in every row, so shift and scatter"),
         ({"cluster": "all"}, "cluster column 'all' has one value"),
         ({"level": 1.5}, "level is 1.5; it must lie between 0 and 1"),
         ({"draws": 10}, "draws is 10; it must be at least 100"),

@@ -315,7 +315,7 @@ def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):
 
 
 def test_evidence_refuses_what_is_no_exponent(wide):
-    with pytest.raises(DataError, match="'c_m' is no exponent of width and depth; "):
+    with pytest.raises(DataError, match="'c_m' is not an exponent of width and depth; "):
         evidence(wide, {"c_m": 1})
 
 
@@ -391,7 +391,7 @@ def test_command_compares_a_published_value_in_one_line(tmp_path, small, monkeyp
     ("options", "message"),
     [
         (["--region", "0.9"], "--region is '0.9'; it needs two numbers"),
-        (["--region", "a,b"], "--region: 'a' is no number"),
+        (["--region", "a,b"], "--region: 'a' is not a number"),
         (["--published", "paper=0.9"], "--published paper= is '0.9'; it needs two numbers"),
         (["--published", "nobody.alpha"], "unknown published value"),
         (["--fixed", "alpha"], "--fixed 'alpha' is not understood"),

@@ -318,4 +318,4 @@ def test_the_command_gives_one_block_a_level_and_the_worst_exit_code(run, valley
     assert "has no effect without a fit" in err
     code, out, err = run("isoflop", "labs.csv", "--map", "lr=loss")
     assert (code, out) == (2, "")
-    assert "--map lr=loss has no effect, for nothing uses a column 'lr'" in err
+    assert "--map lr=loss has no effect, because nothing uses a column 'lr'" in err

@@ -218,7 +218,7 @@ def test_a_claims_figure_follows_the_first_fit(tmp_path: Path, folder: Path) -> 
         (tmp_path / "study.toml").write_text(head + fits + section, encoding="utf-8")
         plan = study(tmp_path)
         blocks, _ = sections.compose(plan, Work(plan))
-        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "misses" in str(one)])
+        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "Residuals" in str(one)])
     assert captions[0] != captions[1]
 
 
@@ -263,7 +263,7 @@ def test_a_step_without_an_answer_is_a_sentence(tmp_path: Path, monkeypatch: pyt
 
 def test_a_step_is_repeated_by_its_command() -> None:
     question = Question(param="a_m", region=(0.9, 1.1), vary={"prior": ["HalfNormal(1)", "Uniform(0, 3)"]})
-    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question))
+    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question=question))
     assert line.startswith('scalefit sensitivity chinchilla "loss ~ E + c_m/width^a_m')
     assert "--region 0.9,1.1 --vary 'prior=HalfNormal(1);Uniform(0, 3)'" in line
 
@@ -290,9 +290,12 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
         (SENSITIVITY.replace("reference = 0.5", "reference = true"), "reference is True; it must be a number"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nseed = "x"\n', "seed is 'x'; it must be a whole"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nderive = "x"\n', "derive is 'x'; it must be a list"),
-        (CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'), "data 'run.csv' is neither a file beside"),
+        (
+            CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'),
+            "data 'run.csv' is neither a file in the folder of the study",
+        ),
         (CALIBRATION.replace('law = "loss ~ E + A/params^alpha"\n', ""), r"\[\[calibration\]\] 1: 'law' is missing"),
-        ('[[toy]]\nname = "x"\n', "needs either data, a sweep that is there, or grid"),
+        ('[[toy]]\nname = "x"\n', "needs either data, an existing sweep, or grid"),
         ('[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["none"]\n', "there is no step 'none'"),
         (SENSITIVITY + '[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["choices"]\n', "'choices' is another"),
     ],
@@ -322,4 +325,4 @@ def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, v
 def test_a_refit_without_an_error_reproduces_nothing(error: float) -> None:
     one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
     found = claim_verdict(published_value("liu2025.alpha"), one)
-    assert (str(found), found.kind) == ("The refit has no error to measure by.", "open")
+    assert (str(found), found.kind) == ("The refit has no standard error for a comparison.", "open")

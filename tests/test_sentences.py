@@ -88,7 +88,7 @@ def test_reference_that_depends_on_the_analysis_stays_open() -> None:
 
 
 def test_reference_of_a_fit_without_an_answer() -> None:
-    assert "has no answer here: the fit is not identified" in say.reference_sentence(BROKEN, "alpha", 1.0)
+    assert "cannot be answered: the fit is not identified" in say.reference_sentence(BROKEN, "alpha", 1.0)
 
 
 def test_pooled_groups_that_disagree() -> None:
@@ -106,7 +106,7 @@ def test_pooled_groups_that_agree() -> None:
 
 def test_alternatives_name_the_largest_move() -> None:
     text = say.alternatives_sentence(made(), "alpha", {"near": made(0.95), "far": made(1.2)})
-    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 of its standard errors."
+    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 standard errors."
     assert say.alternatives_sentence(made(), "alpha", {}) == ""
 
 
@@ -128,11 +128,11 @@ def test_clusters_widen() -> None:
 def test_published_numbers_far_and_near() -> None:
     near = PublishedPoint("Paper", {"alpha": 0.91}, {}, complete=False)
     assert say.published_sentence(made(), near) == (
-        "The printed exponents of Paper lie within 0.10 standard errors of this optimum."
+        "The printed exponents of Paper are within 0.10 standard errors of this optimum."
     )
     far = PublishedPoint("Paper", {"E": 2.0, "A": 50.0, "alpha": 1.4}, {}, complete=True)
     text = say.published_sentence(made(), far)
-    assert "$alpha$ is 5.0 standard errors away; at the printed point the objective is" in text
+    assert "$alpha$ by 5.0 standard errors; at the printed point the objective is" in text
 
 
 def test_published_numbers_of_another_optimum_are_traced_to_it() -> None:

@@ -25,18 +25,18 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 def pages() -> dict[str, str | bytes]:
     """Take the texts that the repository shows on its own, their links turned to pages, and what they link to."""
     read = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
-    asked = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
-    copies = {place(target): (ROOT / target).read_bytes() for target in asked if place(target).startswith(COPIES)}
+    targets = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
+    copies = {place(target): (ROOT / target).read_bytes() for target in targets if place(target).startswith(COPIES)}
     return {FILES[file]: moved(text, file) for file, text in read.items()} | copies
 
 
 def moved(text: str, file: str) -> str:
     """Turn links to files of the repository into links of the site; refuse one that leads nowhere."""
 
-    def link(found: re.Match[str]) -> str:
-        target = _target(file, found[1])
+    def link(match: re.Match[str]) -> str:
+        target = _target(file, match[1])
         if not (ROOT / target).exists():
-            raise ValueError(f"{file} links to {found[1]}, which does not exist")
+            raise ValueError(f"{file} links to {match[1]}, which does not exist")
         return place(target)
 
     return LINK.sub(link, text)
@@ -117,9 +117,9 @@ SNIPPETS: Mapping[str, Callable[[], str]] = {
 def filled(text: str, page: str) -> str:
     """Put generated tables in the place of ``{{ name }}``."""
 
-    def snippet(found: re.Match[str]) -> str:
-        if found[1] not in SNIPPETS:
-            raise ValueError(f"{page} asks for {found[1]!r}; there are {', '.join(SNIPPETS)}")
-        return SNIPPETS[found[1]]()
+    def snippet(match: re.Match[str]) -> str:
+        if match[1] not in SNIPPETS:
+            raise ValueError(f"{page} asks for {match[1]!r}; there are {', '.join(SNIPPETS)}")
+        return SNIPPETS[match[1]]()
 
     return re.sub(r"^\{\{ ([\w ]+) \}\}$", snippet, text, flags=re.MULTILINE)

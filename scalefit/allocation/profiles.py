@@ -164,7 +164,7 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
                 "mixed_levels", NOT_IDENTIFIED,
                 f"{mixed.budgets} of {count} budgets hold runs of several levels of {mixed.column} ({mixed.levels} in "
                 f"all), whose losses differ far more than those of one level scatter ({two_digits(mixed.merged)} "
-                f"about a common parabola, {two_digits(mixed.within)} when the levels are told apart): no line is "
+                f"about a common parabola, {two_digits(mixed.within)} when the levels are separated): no line is "
                 f"drawn through a mixture; analyse every level (--by {mixed.column}, by={mixed.column!r}) or choose "
                 "one (--where)",
             ),

@@ -80,7 +80,7 @@ class Optimum:
     cost : Cost
         What is held fixed.
     kind : {"posterior", "bootstrap", "normal approximation", "printed"}
-        What the intervals are; a bootstrap is no posterior, and printed numbers have none.
+        What the intervals are; a bootstrap is not a posterior, and printed numbers have none.
     method : str
         How the draws were made.
     level : float
@@ -379,13 +379,12 @@ def _ratio(found: Optimum, compute: float) -> Verdict:
 def _growth(found: Optimum) -> Verdict:
     """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
     powers = found.exponents
-    verb, grown = " grow with compute", []
-    for name in found.columns:
-        if name != RATIO:
-            power = f"{rounded(powers[name].value, spread(powers[name]))} {decimal_interval(powers[name])}".strip()
-            grown.append(f"{quantity_words(name)}{verb} to the power {power}")
-            verb = ""
-    text = f"The best {''.join(map(str, listed(grown)))}"
+    grown = [
+        f"{quantity_words(name)} to the power {rounded(powers[name].value, spread(powers[name]))} "
+        f"{decimal_interval(powers[name])}".strip()
+        for name in found.columns if name != RATIO
+    ]  # fmt: skip
+    text = f"The best values grow with compute: {''.join(map(str, listed(grown)))}"
     about: dict[str, Any] = {"powers": {name: one.value for name, one in powers.items() if name in found.columns}}
     if RATIO not in found.columns or math.isnan(powers[RATIO].lo):
         return Verdict.of("growth", f"{text}.", **about)

@@ -26,13 +26,14 @@ from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["natural_cost", "optimum", "optimum_lines", "printed_optimum"]
+__all__ = ["DERIVED", "natural_cost", "optimum", "optimum_lines", "printed_optimum"]
 
 Array = NDArray[np.float64]
 
 BLOCKING = ("exponent_at_bound", "size_at_bound", "term_vanished", "flat_direction")  # findings that forbid an optimum
 APPROXIMATE = 4000  # draws of a normal approximation, where a fit has none of its own
 DECADE = 10.0
+DERIVED = "params are derived as 12 depth width^2, without embeddings."
 
 
 def optimum(
@@ -232,8 +233,7 @@ class _Terms(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        derived = "params are derived as 12 depth width^2, without embeddings."
-        return (derived,) if self.by_shape else ()
+        return (DERIVED,) if self.by_shape else ()
 
     def paths(self, keys: tuple[Key, ...], rows: Array) -> Paths:
         """Solve under each row of parameters, shape (R, P)."""
@@ -340,9 +340,9 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:
     """Say why a fit has no optimum; empty when it has one."""
-    said = [one.message for one in fit.findings if one.code in BLOCKING]
-    if said:
-        return " ".join(said)
+    blocking = [one.message for one in fit.findings if one.code in BLOCKING]
+    if blocking:
+        return " ".join(blocking)
     if not falls:
         return "At the estimate a term does not fall with its column, or has vanished, so that no budget is best."
     if usable < 0.5:

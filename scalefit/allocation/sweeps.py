@@ -129,7 +129,7 @@ class Approach(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class IsoFlop:
-    """Approaches 1 and 2 on one table, and approach 3 beside them when a fit is given.
+    """Approaches 1 and 2 on one table, and approach 3 next to them when a fit is given.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Verbs that fit a law, and those that ask a saved fit: fit, bayes, predict, show."""
+"""Verbs that fit a law, and those that use a saved fit: fit, bayes, predict, show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
-UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
+UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that treat rows as independent
 
 
 @app.command(name="fit")
@@ -84,7 +84,7 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
 @app.command()
 def predict(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
-    table: Annotated[str | None, typer.Argument(help="Rows to predict; the fitted ones without it.")] = None,
+    table: Annotated[str | None, typer.Argument(help="Rows to predict; default: the fitted ones.")] = None,
     at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
     prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
     through: Annotated[
@@ -123,7 +123,7 @@ def predict(
 def show(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
     plot: Annotated[str | None, typer.Option(help="Also draw: observed, residuals, term, optima, pairs ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the picture (svg, png, pdf).")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the figure (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a saved fit again, or draw it.
@@ -151,7 +151,7 @@ def show(
 
 
 def _record(result: Fit) -> dict[str, Any]:
-    """Return a saved result as the verb that made it printed it."""
+    """Return a saved result as JSON, as printed by the verb that made it."""
     from scalefit.results import PosteriorFit
     from scalefit.storage import fit_record
 

@@ -1,4 +1,4 @@
-"""How much the data favour a fixed exponent over a free one, and how far that hangs on the prior.
+"""How much the data favour a fixed exponent over a free one, and how far that depends on the prior.
 
 The Bayes factor of the nested law with ``exponent = reference`` is the posterior density there over the prior density
 (Dickey 1971), provided that the other priors do not depend on the exponent; here they are independent. The same number
@@ -141,7 +141,7 @@ def evidence(
     Raises
     ------
     DataError
-        When a parameter is no exponent of the law.
+        When a parameter is not an exponent of the law.
     """
     label = label or fit.label or fit.source.name
     posterior = posterior_of(fit)
@@ -207,7 +207,7 @@ def _exponent(fit: Fit, key: Key, label: str) -> Coef:
     if key in exponents:
         return exponents[key]
     name, known = printed_name(*key), [printed_name(*one) for one in exponents]
-    raise DataError(f"{name!r} is no exponent of {label}; {closest(name, known)}")
+    raise DataError(f"{name!r} is not an exponent of {label}; {closest(name, known)}")
 
 
 def _fixed_law(law: AnyLaw, values: Mapping[Coef, float]) -> tuple[AnyLaw | None, tuple[str, ...]]:

@@ -9,17 +9,27 @@ from typing import Any
 from scipy import stats
 
 from scalefit.comparison.differences import Difference
+from scalefit.consistency.ranges import WidthState, range_lines, range_sentence, reset_line, reset_sentence
 from scalefit.consistency.series import Curve, Series
 from scalefit.files import plain_json
 from scalefit.numbers import chance, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
 from scalefit.thresholds import BENT, STANDS_STILL, STILL_MOVING
+from scalefit.toy.reset import ResetTest
 from scalefit.verdicts import Verdict
 
 __all__ = ["Check", "SettingCheck", "check_record", "check_text", "verdict"]
 
 CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
-USUAL = {"batch": None, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "density": 1.0}
+USUAL = {
+    "batch": None,
+    "learning_rate": "small",
+    "loss_factor": 1.0,
+    "dtype": "float32",
+    "density": 1.0,
+    "bias_start": "zero",
+    "norm": "free",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +56,10 @@ class SettingCheck:
         Exponents over these widths that theory gives for the regime.
     against : tuple of Difference
         This exponent minus that of language models.
+    states : tuple of WidthState
+        Where each width lies at the longest training; empty without theory.
+    resets : tuple of ResetTest
+        Models whose dead outputs were reset, where that was asked for.
     """
 
     setting: dict[str, Any]
@@ -58,6 +72,8 @@ class SettingCheck:
     curves: tuple[Curve, ...]
     theory: dict[str, float]
     against: tuple[Difference, ...]
+    states: tuple[WidthState, ...]
+    resets: tuple[ResetTest, ...] = ()
 
     @property
     def last(self) -> Series:
@@ -146,7 +162,8 @@ def _claim(check: Check) -> Verdict:
         return Verdict.of(
             "none strong", "No setting is under strong superposition, so this sweep says nothing about 1/m."
         )
-    usable = [one for one in strong if one.convergence == CONVERGED and _straight(one)]
+    free = [one for one in strong if all(state.kind != "limited" for state in one.states)]
+    usable = [one for one in free if one.convergence == CONVERGED and _straight(one)]
     about: dict[str, Any] = {
         "reference": check.reference,
         "region": list(check.region),
@@ -177,6 +194,7 @@ def _setting(one: SettingCheck) -> Verdict:
     low, high = last.widths[0], last.widths[-1]
     where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {_count(last.seeds, 'seed')}"
     text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
+    text += range_sentence(one.states) + reset_sentence(one.resets)
     if _straight(one) is False:
         slopes = [slope.slope for slope in last.local]
         reach = f"{fixed(min(slopes), 2)} to {fixed(max(slopes), 2)}"
@@ -191,7 +209,7 @@ def _setting(one: SettingCheck) -> Verdict:
     return Verdict.of(
         kind, text, threshold=BENT if kind == "bent" else STANDS_STILL if kind == CONVERGED else STILL_MOVING,
         exponent=one.exponent, se=one.se, change=one.change, change_se=one.change_se, regime=one.regime,
-        bend_p=last.bend_p, lack_of_fit_p=last.lack_p,
+        bend_p=last.bend_p, lack_of_fit_p=last.lack_p, by_width={str(s.width): s.kind for s in one.states},
     )  # fmt: skip
 
 
@@ -260,6 +278,7 @@ def _numbers(check: Check, one: SettingCheck) -> str:
             f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
         )
     lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
+    lines += range_lines(one.states) + [reset_line(test) for test in one.resets]
     tests = (
         [f"bend {rounded(last.bend, 0.1)} per factor e (p {chance(last.bend_p)})"] if math.isfinite(last.bend) else []
     )
@@ -328,5 +347,7 @@ def _record(one: SettingCheck) -> dict[str, Any]:
         "lack_of_fit_p": plain_json(last.lack_p),
         "curves": [curve._asdict() for curve in one.curves],
         "theory": one.theory,
+        "reset_tests": [vars(test) | {"trapped": test.trapped} for test in one.resets],
+        "by_width": [{name: plain_json(value) for name, value in state._asdict().items()} for state in one.states],
         "against": [{"source": gap.second, "difference": gap.mean, "se": plain_json(gap.se)} for gap in one.against],
     }

@@ -1,4 +1,4 @@
-"""How well one fit describes its rows: observed against predicted, residuals, single terms, local optima."""
+"""Figures of one fit: observed against predicted, residuals, single terms, local optima."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 7
-_LEVEL: Final = 40  # letters of a level beside its strip
+_LEVEL: Final = 40  # letters of a level next to its strip
 _SHORT: Final = 24  # letters of the values at which a partial effect is drawn
 
 
 @house_style()
 def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the observed response against the law's, with the line of equality.
+    """Draw the observed against the predicted response, with the line of equality.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def residuals(
     """Draw residuals against a column: a cloud for a number, strips for labels.
 
     Residuals of a fit in log space are shown in percent of the prediction. Rings are medians, of bins of
-    equal count or of each label: where they leave the zero line, the law misses.
+    equal count or of each label: where they deviate from the zero line, the law fits badly.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def term(
     Returns
     -------
     Axes
-        The Axes drawn on. Rows at or below the removed part have no place on a log axis and are counted.
+        The Axes drawn on. Rows at or below the removed part cannot be shown on a log axis and are counted.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def term(
     log_axis(ax.xaxis, x_all)
     log_axis(ax.yaxis, np.concatenate(spans))
     ax.set_xlabel(column_label(chosen.variable))
-    ax.set_ylabel(f"{as_label(fit.law.response)} less other terms")
+    ax.set_ylabel(f"{as_label(fit.law.response)} minus other terms")
     _write_slope(ax, fit, chosen, rows)
     if not above.all():
         words = f"{np.count_nonzero(~above)} of {exact(len(y))} not above 0"
@@ -365,7 +365,7 @@ def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
 
 
 def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str) -> None:
-    """Draw one strip of residuals per label, widest spread of medians at the ends."""
+    """Draw one strip of residuals per label, ordered by their medians."""
     if len(levels) > _MOST_LEVELS:
         raise DataError(
             f"column {column!r} has {len(levels)} different labels, too many for strips; "
@@ -408,12 +408,12 @@ def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
 
 
 def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
-    """Return a variable of a law and the observed response less everything but its term, each of shape (n,)."""
+    """Return a variable of a law and the observed response minus everything but its term, each of shape (n,)."""
     return fit.rows[variable].to_numpy(float), _share(fit, fit.rows, _term_of(fit.law, variable))
 
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
-    """Return the observed response less everything but the chosen term, shape (n,)."""
+    """Return the observed response minus everything but the chosen term, shape (n,)."""
     rest = fit.mean_law(rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 

@@ -73,7 +73,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
 
 
 def comparison_section(section: ComparisonSection, results: Results) -> list[Block]:
-    """Write what several fits and printed numbers say of one parameter, and whether they agree.
+    """Compare several fits and published values of one parameter, and state whether they agree.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     Returns
     -------
     list of Block
-        Agreement in words first, then the sources.
+        A sentence on the agreement, then the sources.
     """
     question = Hypothesis.ask(section.parameter, section.reference, section.within)
     fits, chosen = results.fits, results.by_label(section.fits)
@@ -97,9 +97,9 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     if not usable:
         return blocks
     printed = {literal(paper.label): printed_number(paper, question.names) for paper in section.published}
-    found = say.sources_of(usable, question, printed)
-    counted = say.intervals_sentence(found.sources, question.reference) if question.reference is not None else ""
-    blocks.append(paragraph(say.agreement_sentence(found), counted))
+    comparison = say.sources_of(usable, question, printed)
+    counted = say.intervals_sentence(comparison.sources, question.reference) if question.reference is not None else ""
+    blocks.append(paragraph(say.agreement_sentence(comparison), counted))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
     shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
     forest = ForestFigure(
@@ -108,7 +108,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     )  # fmt: skip
     figures = section.figures or (forest,)
     blocks += [picture(draw(figure, results, shown[0])) for figure in figures]
-    return [*blocks, tables.sources_table(found)]
+    return [*blocks, tables.sources_table(comparison)]
 
 
 def _residuals(fit: Fit) -> str:
@@ -122,22 +122,24 @@ def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
     if not question.names or question.reference is None:
         return []
     if fit.status == CONVERGED:
-        found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
+        names = ",".join(question.names)
+        comparison = compare({label: fit}, names, reference=question.reference, region=question.region)
     else:
-        found = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
-    blocks = [paragraph(marked(*found.verdict))]
-    for one in found.evidence:
+        comparison = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
+    blocks = [paragraph(marked(*comparison.verdict))]
+    for one in comparison.evidence:
         blocks += [tables.evidence_table(one)] if one.priors else []
         blocks += [paragraph(literal(" ".join(one.notes)))] if one.notes else []
     return blocks
 
 
 def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
-    """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
+    """Rank laws by their predictions: of left-out rows, and of larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
-    found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    of_laws = replace(found, sources=(), agreement=None)
-    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in found.notes))]
-    blocks += [tables.laws_table(found.laws)] if found.laws else []
-    blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out and found.split else []
+    comparison: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
+    of_laws = replace(comparison, sources=(), agreement=None)
+    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in comparison.notes))]
+    blocks += [tables.laws_table(comparison.laws)] if comparison.laws else []
+    if comparison.held_out and comparison.split:
+        blocks.append(tables.held_out_table(comparison.held_out, comparison.split))
     return blocks

@@ -33,16 +33,16 @@ __all__ = [
 
 
 class Hypothesis(NamedTuple):
-    """Whether a parameter is a given number.
+    """Whether a parameter equals a reference.
 
     Parameters
     ----------
     names : tuple of str
-        The parameter, and what other fits call it.
+        The parameter, and its names in other fits.
     reference : float or None
         The number.
     region : tuple of float, or None
-        What counts as equal to it.
+        The values that count as equal to it.
     """
 
     names: tuple[str, ...]
@@ -51,7 +51,7 @@ class Hypothesis(NamedTuple):
 
     @classmethod
     def ask(cls, parameter: str, reference: float | None, within: float) -> Hypothesis:
-        """Read a question as a study asks it; without ``within`` a tenth of the reference counts as equal."""
+        """Make a question from the keys of a study; without ``within`` a tenth of the reference counts as equal."""
         if reference is None:
             return cls(split_names(parameter), None, None)
         half = within or WIDE_INTERVAL * abs(reference)
@@ -66,7 +66,7 @@ class Hypothesis(NamedTuple):
 
 
 def posterior_status(fit: Fit) -> str:
-    """Say first when draws do not represent a posterior, or what limits it however well it was sampled."""
+    """State whether the draws represent the posterior, and what limits it even if they do."""
     if fit.status == NOT_CONVERGED:
         return f"No answer: these draws do not represent the posterior. {literal(fit.message)}"
     limits = [one.runs for one in fit.findings if one.severity == fit.status]
@@ -76,7 +76,7 @@ def posterior_status(fit: Fit) -> str:
 
 
 def model_sentence(fit: Fit) -> str:
-    """Say which errors a posterior assumes."""
+    """State which errors a posterior assumes."""
     kind = "follow Student’s t" if fit.objective.loss == "student_t" else "are normal"
     text = f"Residuals of ln\u00a0{words(fit.law.response)} {kind}"
     if fit.selection.cluster is not None:
@@ -84,13 +84,13 @@ def model_sentence(fit: Fit) -> str:
     pooled = [name for name, how in (fit.posterior.pool if isinstance(fit, PosteriorFit) else ()) if how == "partial"]
     if pooled:
         levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}
-        said = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
-        text += f"; {join(said)} comes from a common distribution"
+        parts = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
+        text += f"; {join(parts)} comes from a common distribution"
     return f"{text}."
 
 
 def sampling_sentence(fit: Fit) -> str:
-    """Say how the draws were made and how good they are."""
+    """State how the draws were made and how good they are."""
     if not isinstance(fit, PosteriorFit) or fit.status == NOT_CONVERGED:
         return ""
     handed = [one.message for one in fit.findings if one.code == "handed_over"]
@@ -98,7 +98,7 @@ def sampling_sentence(fit: Fit) -> str:
 
 
 def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
-    """Say how probable a number is under one posterior and under others of the same question.
+    """State how probable a number is under one posterior and under others of the same question.
 
     Parameters
     ----------
@@ -115,16 +115,16 @@ def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     first = next(iter(fits.values()))
     statement = f"the {role(first, own_name(first, question.names))} is {question.near}"
     failed = [f"“{label}” ({fit.status})" for label, fit in fits.items() if fit.status != CONVERGED]
-    found = {
+    by_label = {
         label: one.estimate.inside(question.region)
         for label, fit in fits.items()
         if fit.status == CONVERGED and question.region is not None
         for one in compared_of(fit, question.names, label)
     }
     left_out = f" Without an answer: {join(failed)}." if failed else ""
-    if not found:
+    if not by_label:
         return f"The probability that {statement} has no answer here.{left_out}"
-    return marked(region_verdict("the", statement, found)) + left_out
+    return marked(region_verdict("the", statement, by_label)) + left_out
 
 
 def sources_of(
@@ -132,7 +132,7 @@ def sources_of(
 ) -> Comparison:
     """Collect fits and printed numbers; which of them agree is tested on the fits alone.
 
-    A printed number comes from runs of which nothing is known, often the same ones, so it is shown and not counted.
+    A published value comes from unknown runs, often the same ones, so it is shown and not counted.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def sources_of(
 
 
 def agreement_sentence(comparison: Comparison) -> str:
-    """Say whether sources that share no rows can be one number (Cochran's Q)."""
+    """State whether sources that share no rows are consistent with one number (Cochran's Q)."""
     if comparison.agreement is None:
         return "No two of these fits have rows of their own, so whether they agree cannot be tested."
     text = marked(agreement_verdict(comparison.agreement))

@@ -31,7 +31,7 @@ _LETTERS: Final = {
 
 
 def sensitivity_section(section: SensitivitySection, results: Results) -> list[Block]:
-    """Write how far an answer moves with its choices: in sentences, then as a picture of every choice.
+    """Write how far an answer depends on choices: in sentences, then as a figure of every choice.
 
     Parameters
     ----------
@@ -46,25 +46,25 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
         For each step.
     """
     steps, blocks = _begin(section, results, Sensitivity)
-    for label, found in steps.items():
-        blocks.append(paragraph(marked(*found.verdict)))
+    for label, result in steps.items():
+        blocks.append(paragraph(marked(*result.verdict)))
         caption = (
-            f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
+            f"The parameter {name_words(result.key)} under other choices (“{label}”). Blue: "
             "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are not posteriors. "
             "At the right: rows, estimate ± standard deviation"
         )
-        caption += ", probability of the shaded region." if found.region else "."
+        caption += ", probability of the shaded region." if result.region else "."
         alt = "; ".join(
             f"{one.choice.label}: {plus_minus(one.estimate.value, one.estimate.se)}"
-            for one in found.answers
+            for one in result.answers
             if one.estimate.is_known
         )
-        blocks.append(picture(drawing(found.plot(words=section.words), caption, alt)))
+        blocks.append(picture(drawing(result.plot(words=section.words), caption, alt)))
     return blocks
 
 
 def calibration_section(section: CalibrationSection, results: Results) -> list[Block]:
-    """Write what intervals cover when the truth is known.
+    """Write the coverage of intervals when the truth is known.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
         A paragraph for each step, then the coverage of all of them in one figure.
     """
     steps, blocks = _begin(section, results, Calibration)
-    for label, found in steps.items():
-        blocks.append(paragraph(f"**{capital(label)}.** {marked(*found.verdict)}"))
+    for label, result in steps.items():
+        blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.verdict)}"))
     usable = {label: one for label, one in steps.items() if one.good}
     if not usable:
         return blocks
@@ -95,14 +95,14 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     )
     shares = {label: one.table.set_index("param")["coverage"] for label, one in usable.items()}
     alt = "; ".join(
-        f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in found.items())}"
-        for label, found in shares.items()
+        f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in result.items())}"
+        for label, result in shares.items()
     )
     return [*blocks, picture(drawing(panels[0], caption, alt))]
 
 
 def toy_section(section: ToySection, results: Results) -> list[Block]:
-    """Write what sweeps of toy models say of 1/m, with their conditions.
+    """Write what sweeps of toy models show about 1/m, with their conditions.
 
     Parameters
     ----------
@@ -117,8 +117,9 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
         The table of settings, and the figures.
     """
     steps, blocks = _begin(section, results, ToyResult)
-    checks = [(label, one) for label, found in steps.items() for one in found.check.settings]
-    blocks += [paragraph(f"**{capital(label)}.** {marked(found.check.verdict[-1])}") for label, found in steps.items()]
+    checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
+    verdicts = {label: marked(result.check.verdict[-1]) for label, result in steps.items()}
+    blocks += [paragraph(f"**{capital(label)}.** {verdict}") for label, verdict in verdicts.items()]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -163,9 +164,9 @@ def _begin(
     blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     steps: dict[str, T] = {}
     for name in section.steps:
-        found, label = results.steps[name], results.labels[name]
-        if isinstance(found, kind):
-            steps[label] = found
-        elif isinstance(found, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
+        result, label = results.steps[name], results.labels[name]
+        if isinstance(result, kind):
+            steps[label] = result
+        elif isinstance(result, StepFailed):
+            blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
     return steps, blocks

@@ -1,6 +1,6 @@
-r"""Prose with symbols and numbers in it: ``$a_m$`` sets a symbol, ``{main.a_m}`` stands for a fitted number.
+r"""Prose with symbols and numbers: ``$a_m$`` is set as a symbol, ``{main.a_m}`` is replaced by a fitted number.
 
-A text becomes runs, plain strings and symbols, which the template sets without reading any markup.
+A text becomes runs, plain strings and symbols, which the template typesets without reading any markup.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
@@ -47,10 +48,10 @@ def runs(text: str) -> PageRuns:
     """
     out: PageRuns = []
     end = 0
-    for found in _MARKED.finditer(text):
-        marked = symbol(found["symbol"]) if found["symbol"] else {"strong": _tidy(found["strong"])}
-        out += [_tidy(text[end : found.start()]), marked]
-        end = found.end()
+    for match in _MARKED.finditer(text):
+        marked = symbol(match["symbol"]) if match["symbol"] else {"strong": _tidy(match["strong"])}
+        out += [_tidy(text[end : match.start()]), marked]
+        end = match.end()
     return [run for run in [*out, _tidy(text[end:])] if run]
 
 
@@ -80,12 +81,12 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def equation(law: Law) -> dict[str, str]:
-    """Typeset a law as a display equation with its words."""
+def equation(law: AnyLaw) -> dict[str, str]:
+    """Typeset a law as a display equation with its alternative text."""
     return {"math": to_typst(law), "mathml": to_mathml(law), "alt": spoken(law)}
 
 
-def spoken(law: Law) -> str:
+def spoken(law: AnyLaw) -> str:
     """Say a law in words, for screen readers.
 
     Parameters
@@ -98,13 +99,15 @@ def spoken(law: Law) -> str:
     str
         Such as ``loss equals E plus A over params to the power alpha``.
     """
+    if isinstance(law, GeneralLaw):  # read as it is written: operators have names of their own
+        return f"{_spoken_name(law.response)} equals {law.expression}"
     parts = [] if law.floor is None else [_spoken_value(law.floor)]
     parts += [_spoken_term(term) for term in law.terms]
     return f"{_spoken_name(law.response)} equals {' plus '.join(parts)}"
 
 
 def fill(text: str, fits: Mapping[str, Fit]) -> str:
-    """Put numbers in the places of a text.
+    """Replace the places of a text by numbers.
 
     ``{main.alpha}`` is estimate ± standard error. ``{main.alpha:value}``, ``:se`` and ``:interval`` are its
     pieces, and ``:plain`` is the standard error under equal, independent scatter. ``{main.rows}`` and
@@ -120,14 +123,14 @@ def fill(text: str, fits: Mapping[str, Fit]) -> str:
     Returns
     -------
     str
-        With every number rounded by its own uncertainty.
+        With every number rounded according to its uncertainty.
 
     Raises
     ------
     StudyError
-        When a place names nothing that is known.
+        When a place names something unknown.
     """
-    return _PLACE.sub(lambda found: _number(found[1].strip(), fits), text)
+    return _PLACE.sub(lambda match: _number(match[1].strip(), fits), text)
 
 
 def join(words: list[str]) -> str:
@@ -137,7 +140,7 @@ def join(words: list[str]) -> str:
 
 def _number(place: str, fits: Mapping[str, Fit]) -> str:
     key, _, aspect = place.rpartition(":")
-    if not key or "]" in aspect:  # no piece is asked for; a colon may belong to a label
+    if not key or "]" in aspect:  # the place names no piece; a colon may belong to a label
         key, aspect = place, ""
     if aspect and aspect not in _ASPECTS:
         raise StudyError(f"text has {{{place}}}: {aspect!r} is not a part of a number; {closest(aspect, _ASPECTS)}")
@@ -154,13 +157,13 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
         return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
     if rest not in fit:
         raise StudyError(f"text has {{{place}}}: {closest(rest, [*fit.names, *_FACTS])}")
-    found = fit[rest]
+    estimate = fit[rest]
     return {
-        "": plus_minus(found.value, found.se),
-        "value": rounded(found.value, found.se),
-        "se": rounded(found.se, found.se),
-        "interval": rounded_interval(found.lo, found.hi, found.se),
-        "plain": rounded(found.gauss_newton, found.gauss_newton),
+        "": plus_minus(estimate.value, estimate.se),
+        "value": rounded(estimate.value, estimate.se),
+        "se": rounded(estimate.se, estimate.se),
+        "interval": rounded_interval(estimate.lo, estimate.hi, estimate.se),
+        "plain": rounded(estimate.gauss_newton, estimate.gauss_newton),
     }[aspect]
 
 

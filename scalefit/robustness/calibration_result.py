@@ -45,7 +45,7 @@ class Replicate:
     khat : float or None
         Of importance sampling.
     rank : dict of str to int
-        How many of 99 draws lie below the truth; empty for least squares, whose replicates are no posterior.
+        How many of 99 draws lie below the truth; empty for least squares, whose replicates are not a posterior.
     lo, hi, mean, sd : dict of str to float
         Interval, centre and width found; coefficients as logs.
     """
@@ -271,7 +271,7 @@ class Calibration:
         return Verdict.of("off", text, tail, listed(each, "; ", "; "), ".", parameters=parameters, **about)
 
     def _printed(self) -> PrintedTable:
-        """Return the rows as they are printed; the confidence is exact, since all of ten covered is no certainty."""
+        """Return the rows as they are printed; the confidence is exact, since all of ten covered is not certainty."""
         header = ["param", "n", "coverage (95% conf.)", "z mean", "z sd", "p uniform"]
         rows = [
             [
