@@ -1,4 +1,4 @@
-"""What a fit is: a frozen value that says first whether to trust it, then what it found."""
+"""Fits: frozen values whose printed form states first whether to trust them, then the estimates."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from scalefit.records import (
 
 __all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
-ENOUGH = 500  # draws for a mean prediction
 THROUGH = 1000  # pairs of draws of a prediction through another fit
-SPARE = 8  # times the draws that are kept of a normal approximation within bounds
-CHUNK = 2**21  # predictions held at once, as rows times draws
+AVERAGED = 500  # draws whose predictions are averaged, in text, tables and figures: more do not change a printed digit
+SPARE = 8  # draws of a normal approximation per draw that is kept within bounds
+CHUNK = 2**21  # predictions in memory at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
 
-# What a fit can be asked to become. The modules stand above this one and import it; so that nothing is imported upward,
-# they are looked up by name when they are asked for, as pandas looks up what draws its frames.
+# Views of a fit. Their modules are on higher floors and import this one; so that nothing is imported upward, they are
+# looked up by name on use, as pandas looks up its plotting backend.
 VIEWS = {
     "text": ("scalefit.summary", "fit_text"),
     "html": ("scalefit.summary", "fit_html"),
@@ -55,9 +55,9 @@ VIEWS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fit(ABC):
-    """A fitted law: what a :class:`LeastSquaresFit` and a :class:`PosteriorFit` have in common.
+    """A fitted law: the common interface of :class:`LeastSquaresFit` and :class:`PosteriorFit`.
 
-    ``print(fit)`` says first whether to trust it. Nothing here can refit itself.
+    ``print(fit)`` states first whether to trust it. A fit is immutable; :func:`scalefit.refit` makes another one.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Fit(ABC):
     options : LeastSquares or Bayes
         How it was fitted, by the options of its engine.
     selection : Rows
-        Which rows and columns of the source were asked for.
+        The selected rows and columns of the source.
     value : float
         The objective at the optimum, summed over rows; the log likelihood at the posterior mean.
     parameters : tuple of Parameter, length P
@@ -155,7 +155,7 @@ class Fit(ABC):
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """What the parameters are: coefficient and labels of each."""
+        """The identities of the parameters: coefficient and labels of each."""
         return tuple(parameter.key for parameter in self.parameters)
 
     @property
@@ -170,7 +170,7 @@ class Fit(ABC):
 
     @property
     def natural(self) -> dict[Key, float]:
-        """Estimates by coefficient and level, coefficients as logs: what :func:`scalefit.problem.predict_law` takes."""
+        """Estimates by coefficient and level, coefficients as logs, for :func:`scalefit.problem.predict_law`."""
         return dict(zip(self.keys, map(float, self.point), strict=True))
 
     def place(self, name: str | Key) -> int:
@@ -211,7 +211,7 @@ class Fit(ABC):
     def _find(self, name: str | Key) -> int | None:
         try:
             return self.keys.index(read_name(name))
-        except ValueError:  # no name, or that of no parameter
+        except ValueError:  # not a name, or not that of a parameter
             return None
 
     def draws(self, name: str | Key) -> Array:
@@ -249,7 +249,7 @@ class Fit(ABC):
     ) -> pd.DataFrame:
         """Predict the response.
 
-        A posterior predicts the mean over its draws, which the law at the mean of the parameters is not.
+        A posterior predicts the mean over its draws, which differs from the law at the mean of the parameters.
 
         Parameters
         ----------
@@ -279,10 +279,10 @@ class Fit(ABC):
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
-        out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
+        out = pd.DataFrame({"predicted": self.mean_law(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
-            out["lo"], out["hi"] = self._under_draws(self.sample(), frame, lambda sample: _ends(sample, ends))
+            out["lo"], out["hi"] = self._under_draws(self.law, self.sample(), frame, lambda sample: _ends(sample, ends))
         return out
 
     def _predict_through(
@@ -301,7 +301,7 @@ class Fit(ABC):
         needs = needs_of(self.law) | needs_of(inner.law)
         frame = _checked_columns(tuple(dict.fromkeys(needed)), groups, needs, frame)
         between = inner.predict(frame)["predicted"]
-        out = pd.DataFrame({name: between, "predicted": self._predicted(frame.assign(**{name: between}))})
+        out = pd.DataFrame({name: between, "predicted": self.mean_law(frame.assign(**{name: between}))})
         if prob is None:
             return out
         if not 0 < prob < 1:
@@ -319,13 +319,13 @@ class Fit(ABC):
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
         observed = self.rows[self.law.response].to_numpy(float)
-        fitted = self._predicted(self.rows)
+        fitted = self.mean_law(self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
     def table(self) -> pd.DataFrame:
         """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.
 
-        ``level`` is printed, its labels joined by commas and quoted where that is needed to tell levels apart. A
+        ``level`` is printed, its labels joined by commas and quoted where that is needed to distinguish levels. A
         posterior adds ``ess_bulk, ess_tail, r_hat``.
         """
         return pd.DataFrame(
@@ -342,7 +342,7 @@ class Fit(ABC):
         )
 
     def summary(self) -> str:
-        """Return the result as text: status, what was fitted, the parameters, what to know."""
+        """Return the result as text: status, what was fitted, the parameters, findings."""
         return str(_view("text")(self))
 
     def __str__(self) -> str:
@@ -395,21 +395,38 @@ class Fit(ABC):
     @property
     @abstractmethod
     def _spread(self) -> Spread:
-        """What errors and intervals are."""
+        """The kind of errors and intervals."""
 
     @abstractmethod
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        """Return the response at rows, shape (n,)."""
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Evaluate the law at rows: at the optimum or, of a posterior, averaged over its draws.
 
-    def _under_draws(self, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]) -> Array:
+        Every prediction in text, tables and figures comes from here.
+
+        Parameters
+        ----------
+        frame : DataFrame, shape (n, p)
+            The law's columns, as they are; :meth:`predict` checks them first.
+        law : Law, optional
+            A part of the fitted law, such as one term; all of it when omitted.
+
+        Returns
+        -------
+        array, shape (n,)
+            In the units of the response.
+        """
+
+    def _under_draws(
+        self, law: AnyLaw, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]
+    ) -> Array:
         """Summarise predictions of shape (R, n) under draws of shape (R, P), some rows at a time."""
         values = dict(zip(self.keys, draws.T, strict=True))
         size = max(1, CHUNK // len(draws))
         parts = [frame.iloc[first : first + size] for first in range(0, max(1, len(frame)), size)]
-        return np.concatenate([summarise(predict_law(self.law, values, part)) for part in parts], axis=-1)
+        return np.concatenate([summarise(predict_law(law, values, part)) for part in parts], axis=-1)
 
     def sample(self, size: int = 1000) -> Array:
-        """Return the replicates or draws of the fit, or those of a normal approximation where it has none.
+        """Return the replicates or draws of the fit, or draws from a normal approximation if it has none.
 
         Parameters
         ----------
@@ -489,8 +506,9 @@ class LeastSquaresFit(Fit):
     def _spread(self) -> Spread:
         return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
 
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        return np.asarray(predict_law(self.law, self.natural, frame))
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Evaluate the law at the optimum, shape (n,); see :meth:`Fit.mean_law`."""
+        return np.asarray(predict_law(law or self.law, self.natural, frame))
 
 
 @final
@@ -530,26 +548,29 @@ class PosteriorFit(Fit):
     def _spread(self) -> Spread:
         return "posterior"
 
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        """Average over draws: the law at the mean of the parameters is another number."""
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Average the law over draws, shape (n,); see :meth:`Fit.mean_law`.
+
+        The law at the mean of the parameters differs from it: that mean lies off a curved ridge of good fits.
+        """
         if self.uncertainty.draws is None:
-            return np.asarray(predict_law(self.law, self.natural, frame))
-        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
-        return self._under_draws(some, frame, lambda sample: np.mean(sample, axis=0))
+            return np.asarray(predict_law(law or self.law, self.natural, frame))
+        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // AVERAGED)]
+        return self._under_draws(law or self.law, some, frame, lambda sample: np.mean(sample, axis=0))
 
 
 def _view(kind: str) -> Callable[..., Any]:
-    """Return the function that shows or stores a fit in one way."""
+    """Return the function that shows or stores a fit in one form."""
     module, function = VIEWS[kind]
     view: Callable[..., Any] = getattr(import_module(module), function)
     return view
 
 
 def _normal_draws(point: Array, covariance: Array, size: int, seed: int) -> Array:
-    """Draw from a normal distribution, shape (size, P), also where directions are flat and scales far apart."""
+    """Draw from a normal distribution, shape (size, P), also with flat directions and very different scales."""
     scale = np.sqrt(np.diag(covariance))
     known = scale[scale > 0]
-    # eigenvalues are as exact as the largest variance allows: those of a floor of 1e90 would drown an exponent's
+    # eigenvalues are exact relative to the largest variance: the rounding of a floor of 1e90 would swamp an exponent
     unlike = len(known) > 0 and known.max() > UNLIKE * known.min()
     scale = np.where(scale > 0, scale, 1.0) if unlike else np.ones_like(scale)
     values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale)
@@ -576,12 +597,12 @@ def _exp(value: Any) -> Any:
 
 
 def _deviation(values: Array) -> float:
-    """Return the standard deviation of the values that are numbers; infinite where one has overflowed."""
+    """Return the standard deviation of the values that are numbers; infinite if one has overflowed."""
     seen = values[~np.isnan(values)]
     if np.isinf(seen).any():
         return np.inf
     largest = float(np.abs(seen).max(initial=0.0))
-    # of numbers near 1e200, the squares overflow, but not those of their parts of the largest
+    # the squares of numbers near 1e200 overflow, but not those of their ratios to the largest
     if len(seen) < 2 or largest == 0.0:
         return 0.0 if len(seen) > 1 else np.nan
     return largest * float(np.std(seen / largest, ddof=1))
@@ -604,7 +625,7 @@ def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     try:
         return pd.DataFrame(dict(data), index=[0] if scalar else None)
     except ValueError as error:
-        raise DataError(f"the columns to predict for do not fit together ({error}); give lists of one length") from None
+        raise DataError(f"the columns to predict for do not match ({error}); use lists of the same length") from None
 
 
 def _checked(law: AnyLaw, frame: pd.DataFrame) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def test_a_sweep_is_shown_as_one_record_for_each_model(run: Call, sweep: Path) -
     _, out, _ = run("toy", "show", sweep, "--where", "gamma == -1 and width > 3", "--json")
     assert json.loads(out) == [one for one in records if one["gamma"] == -1 and one["width"] > 3]
     assert run("toy", "show", sweep, "--where", "gamma == 7")[0::2] == (
-        2, f"error: no model of '{sweep}' is left by where=gamma == 7; show all of them without it\n"
+        2, f"error: no model of '{sweep}' satisfies where=gamma == 7; show all of them without it\n"
     )  # fmt: skip
 
 

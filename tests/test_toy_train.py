@@ -14,6 +14,8 @@ from scalefit.overlap import mean_square_overlap
 from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
+from scalefit.toy.config import BIAS_STARTS
+from scalefit.toy.measures import alive_outputs, least_moments
 from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
 
@@ -23,7 +25,7 @@ SMALL = ToyConfig(width=6, n_features=40, alpha=1.0, batch=64, steps=20, warmup=
 @pytest.mark.parametrize("density", [0.5, 4.0])
 def test_gradient_is_the_slope_of_the_loss(density):
     """Central differences along random directions; against autograd in test_toy_autograd.py."""
-    config = replace(SMALL, density=density, alpha=0.5)
+    config = replace(SMALL, density=density, alpha=0.5, bias_start="normal")  # at b = 0 the loss has a kink
     rng, p = np.random.default_rng(4), config.probabilities()
     batch, work = new_batch(64, p, "float64"), new_work(40, 6, "float64")
     drawn, out = kernels.draw(rng, mean_gaps(p), 64, batch), np.empty(64)
@@ -51,8 +53,15 @@ def test_schedule_is_the_published_one():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_company_threads_and_order_change_nothing(dtype):
     configs = [
-        ToyConfig(width=width, n_features=50, alpha=1.0, gamma=gamma, steps=60, batch=32, seed=seed, dtype=dtype)
-        for width, gamma, seed in [(3, -1.0, 0), (7, 0.5, 0), (7, -1.0, 1), (12, 0.0, 2)]
+        ToyConfig(
+            width=width, n_features=50, alpha=1.0, gamma=gamma, steps=60, batch=32, seed=seed, dtype=dtype, norm=norm
+        )
+        for width, gamma, seed, norm in [
+            (3, -1.0, 0, "free"),
+            (7, 0.5, 0, "free"),
+            (7, -1.0, 1, "unit"),
+            (12, 0.0, 2, "held"),
+        ]
     ]
     alone = [train_toy([config], workers=1, loss_samples=500)[0] for config in configs]
     together = train_toy(configs[::-1], workers=3, loss_samples=500)[::-1]
@@ -75,12 +84,46 @@ def test_streams_are_shared_only_where_the_start_and_the_data_are():
         name: tuple(stream.generate_state(4).tobytes() for stream in replace(SMALL, **change).streams())
         for name, change in {
             "same": {}, "gamma": {"gamma": -1.0, "steps": 99}, "seed": {"seed": 1}, "width": {"width": 7},
-            "alpha": {"alpha": 1.5}, "density": {"density": 0.5},
+            "alpha": {"alpha": 1.5}, "density": {"density": 0.5}, "start": {"bias_start": "normal", "norm": "unit"},
         }.items()
     }  # fmt: skip
-    assert state.pop("gamma") == state["same"]
+    assert state.pop("gamma") == state.pop("start") == state["same"]
     assert len({stream for streams in state.values() for stream in streams}) == 3 * len(state)
     assert replace(SMALL, alpha=1).streams()[0].entropy == SMALL.streams()[0].entropy
+
+
+def test_starts_of_the_biases_share_all_but_their_rule():
+    starts = {rule: start(replace(SMALL, bias_start=rule)) for rule in BIAS_STARTS}
+    normal = starts["normal"][1]
+    assert normal.std() == pytest.approx(1, abs=0.3)
+    expected = {
+        "zero": np.zeros(40), "normal": normal, "small": 0.1 * normal, "mean": SMALL.probabilities(),
+        "negative": -np.abs(normal), "positive": np.abs(normal),
+    }  # fmt: skip
+    for rule, (W, b) in starts.items():
+        np.testing.assert_array_equal(W, starts["zero"][0])
+        np.testing.assert_allclose(b, expected[rule], rtol=1e-14, atol=0)
+    assert ToyConfig(width=3, alpha=1.0).bias_start == "zero"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_fixed_norm_keep_it_and_held_rows_their_direction(dtype):
+    close = 1e-6 if dtype == "float32" else 1e-14
+    for norm in ("unit", "held"):
+        config = replace(SMALL, norm=norm, gamma=-1.0, dtype=dtype)
+        (run,), (W, b) = train_toy([config], loss_samples=64), start(config)
+        np.testing.assert_allclose(np.linalg.norm(run.W, axis=1), 1, rtol=close)
+        assert np.array_equal(run.W, W) == (norm == "held")
+        assert not np.array_equal(run.b, b)
+    W = start(SMALL)[0]
+    np.testing.assert_allclose(run.W, W / np.linalg.norm(W, axis=1, keepdims=True), rtol=close)
+
+
+def test_a_record_without_the_start_is_of_the_published_one():
+    published = replace(SMALL, bias_start="normal")
+    assert "bias_start" not in published.to_dict()
+    assert ToyConfig.from_dict(published.to_dict()) == published
+    assert ToyConfig.from_dict(SMALL.to_dict()) == SMALL != published
 
 
 def test_measures_of_a_run_are_those_of_its_weights():
@@ -97,6 +140,24 @@ def test_measures_of_a_run_are_those_of_its_weights():
     assert run.row_norms.most == norms.max()
     assert run.unrepresented == pytest.approx(4 / 3 * p[norms <= 0.5].sum())
     assert run.weak_reference == pytest.approx(4 / 3 * p[6:].sum())
+    alive = run.b + 2 * norms**2 > 0
+    assert run.alive == np.mean(alive) < 1
+    assert run.represented == np.mean(alive & (norms > 0.5))
+    assert run.dead_loss == pytest.approx(4 / 3 * p[~alive].sum())
+    assert sum(run.row_norms.counts) == 40
+    assert run.row_norms.counts[:3] == tuple(np.histogram(norms, [0, 0.1, 0.2, 0.3])[0])
+    kept = unit[alive]
+    o = (kept @ kept.T)[~np.eye(len(kept), dtype=bool)]
+    v = np.mean(o**2)
+    assert run.overlaps[:4] == pytest.approx((len(kept), v, np.mean(o**3) / v**1.5, np.mean(o**4) / v**2))
+    assert run.overlaps[4:] == least_moments(len(kept), 6)
+    assert [(one.first, one.last) for one in run.bands] == [(1, 2), (3, 5), (6, 15), (16, 40)]
+    assert sum(one.dead_loss for one in run.bands) == pytest.approx(run.dead_loss)
+    assert run.bands[3].norm == pytest.approx(norms[15:].mean())
+    inside = [k for k in range(5, 15) if alive[k]]
+    rows = np.array([np.delete(unit[alive] @ unit[k], np.flatnonzero(alive).tolist().index(k)) for k in inside])
+    assert run.bands[2].mean_square == pytest.approx(np.mean(rows**2))
+    assert run.bands[2].skewness == pytest.approx(np.mean(rows**3) / np.mean(rows**2) ** 1.5)
     assert run.bias_mean == pytest.approx(run.b.mean())
     assert run.bias_sd == pytest.approx(run.b.std())
     assert run.final_loss == run.loss[-1] < run.loss[0]
@@ -107,9 +168,14 @@ def test_loss_of_a_run_is_that_of_its_weights():
     rng, p = np.random.default_rng(5), SMALL.probabilities()
     x = (rng.random((200_000, 40)) < p) * rng.random((200_000, 40)) * 2
     dense = ((np.maximum(x @ run.W @ run.W.T + run.b, 0) - x) ** 2).sum(1)
-    assert run.loss_samples == 20_032
+    assert run.loss_samples == 320_000
     assert run.loss_se[0] == pytest.approx(dense.std() / np.sqrt(run.loss_samples), rel=0.05)
     assert run.loss[0] == pytest.approx(dense.mean(), abs=4 * np.hypot(run.loss_se[0], dense.std() / 200_000**0.5))
+
+
+def test_outputs_that_cannot_fire_are_dead():
+    W, b = np.diag([1.0, 0.5, 0.0])[:, :2], np.array([-1.9, -0.5, 0.1])
+    assert alive_outputs(W, b).tolist() == [True, False, True]
 
 
 def test_rows_of_zero_have_no_direction():
@@ -123,6 +189,12 @@ def test_a_record_survives_json():
     for run in runs:
         assert ToyRun.from_dict(json.loads(json.dumps(run.to_dict(), allow_nan=False))) == run
     assert [run.done for run in runs] == [True, False]
+    older = runs[0].to_dict()
+    for name in ("alive", "represented", "dead_loss", "overlaps", "bands"):
+        del older[name]
+    del older["row_norms"]["counts"]
+    assert ToyRun.from_dict(older).alive is None
+    assert ToyRun.from_dict(older).phi_half == runs[0].phi_half
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 1e30}, {"gamma": 1e30}, {"gamma": -1e30}])

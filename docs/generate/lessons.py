@@ -18,8 +18,8 @@ ORDER = (
 
 def names() -> list[str]:
     """Every notebook, those of the course first and in their order."""
-    found = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    stems = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+    return sorted(stems, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def pages() -> dict[str, str | bytes]:

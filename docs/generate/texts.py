@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
+import scalefit.thresholds
 from docs.generate import studies
 from docs.generate.api import ROOT
 from scalefit.data.quantities import ALIASES
@@ -21,18 +25,18 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 def pages() -> dict[str, str | bytes]:
     """Take the texts that the repository shows on its own, their links turned to pages, and what they link to."""
     read = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
-    asked = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
-    copies = {place(target): (ROOT / target).read_bytes() for target in asked if place(target).startswith(COPIES)}
+    targets = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
+    copies = {place(target): (ROOT / target).read_bytes() for target in targets if place(target).startswith(COPIES)}
     return {FILES[file]: moved(text, file) for file, text in read.items()} | copies
 
 
 def moved(text: str, file: str) -> str:
     """Turn links to files of the repository into links of the site; refuse one that leads nowhere."""
 
-    def link(found: re.Match[str]) -> str:
-        target = _target(file, found[1])
+    def link(match: re.Match[str]) -> str:
+        target = _target(file, match[1])
         if not (ROOT / target).exists():
-            raise ValueError(f"{file} links to {found[1]}, which does not exist")
+            raise ValueError(f"{file} links to {match[1]}, which does not exist")
         return place(target)
 
     return LINK.sub(link, text)
@@ -72,21 +76,50 @@ def _plots() -> str:
     return "\n".join(["| kind | what it draws |", "| --- | --- |", *rows])
 
 
+def thresholds() -> dict[str, list[tuple[str, float, str]]]:
+    """Read name, value and reason of every threshold from its module, by the titles of its parts."""
+    source = Path(scalefit.thresholds.__file__).read_text(encoding="utf-8")
+    titles = [
+        (number, found[1]) for number, line in enumerate(source.split("\n"), start=1)
+        if (found := re.fullmatch(r"# (.+?) -+", line))
+    ]  # fmt: skip
+    parts: dict[str, list[tuple[str, float, str]]] = {title: [] for _, title in titles}
+    body = ast.parse(source).body
+    for one, after in pairwise(body):
+        if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
+            if not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)):
+                raise ValueError(f"{one.targets[0].id} has no reason below it")
+            title = [title for line, title in titles if line < one.lineno][-1]
+            reason = " ".join(str(after.value.value).split())
+            parts[title].append((one.targets[0].id, float(ast.literal_eval(one.value)), reason))
+    return parts
+
+
+def _thresholds() -> str:
+    lines = []
+    for title, rows in thresholds().items():
+        lines += [f"**{title}**", "", "| name | value | meaning and reason |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {value:g} | {reason} |" for name, value, reason in rows]
+        lines.append("")
+    return "\n".join(lines)
+
+
 SNIPPETS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "aliases": _aliases,
     "plots": _plots,
     "default grid": lambda: f"```toml\n{DEFAULT_GRID.strip()}\n```",
     "study keys": studies.keys,
+    "thresholds": _thresholds,
 }
 
 
 def filled(text: str, page: str) -> str:
     """Put generated tables in the place of ``{{ name }}``."""
 
-    def snippet(found: re.Match[str]) -> str:
-        if found[1] not in SNIPPETS:
-            raise ValueError(f"{page} asks for {found[1]!r}; there are {', '.join(SNIPPETS)}")
-        return SNIPPETS[found[1]]()
+    def snippet(match: re.Match[str]) -> str:
+        if match[1] not in SNIPPETS:
+            raise ValueError(f"{page} asks for {match[1]!r}; there are {', '.join(SNIPPETS)}")
+        return SNIPPETS[match[1]]()
 
     return re.sub(r"^\{\{ ([\w ]+) \}\}$", snippet, text, flags=re.MULTILINE)

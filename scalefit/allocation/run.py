@@ -21,17 +21,19 @@ from scalefit.law.general import GeneralLaw, sum_of_powers
 from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent
+from scalefit.options import check_level
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["natural_cost", "optimum", "optimum_lines", "printed_optimum"]
+__all__ = ["DERIVED", "natural_cost", "optimum", "optimum_lines", "printed_optimum"]
 
 Array = NDArray[np.float64]
 
 BLOCKING = ("exponent_at_bound", "size_at_bound", "term_vanished", "flat_direction")  # findings that forbid an optimum
 APPROXIMATE = 4000  # draws of a normal approximation, where a fit has none of its own
 DECADE = 10.0
+DERIVED = "params are derived as 12 depth width^2, without embeddings."
 
 
 def optimum(
@@ -128,8 +130,7 @@ def optimum_lines(
         When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
         converge.
     """
-    if not 0 < level < 1:
-        raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
+    check_level(level)
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")
@@ -232,8 +233,7 @@ class _Terms(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        derived = "params are derived as 12 depth width^2, without embeddings."
-        return (derived,) if self.by_shape else ()
+        return (DERIVED,) if self.by_shape else ()
 
     def paths(self, keys: tuple[Key, ...], rows: Array) -> Paths:
         """Solve under each row of parameters, shape (R, P)."""
@@ -340,9 +340,9 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:
     """Say why a fit has no optimum; empty when it has one."""
-    said = [one.message for one in fit.findings if one.code in BLOCKING]
-    if said:
-        return " ".join(said)
+    blocking = [one.message for one in fit.findings if one.code in BLOCKING]
+    if blocking:
+        return " ".join(blocking)
     if not falls:
         return "At the estimate a term does not fall with its column, or has vanished, so that no budget is best."
     if usable < 0.5:

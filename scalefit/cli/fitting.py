@@ -1,4 +1,4 @@
-"""Verbs that fit a law, and those that ask a saved fit: fit, bayes, predict, show."""
+"""Verbs that fit a law, and those that use a saved fit: fit, bayes, predict, show."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalefit.results import Fit
+    from scalefit.table import PrintedTable
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
-UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
+UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that treat rows as independent
 
 
 @app.command(name="fit")
@@ -81,7 +84,7 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
 @app.command()
 def predict(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
-    table: Annotated[str | None, typer.Argument(help="Rows to predict; the fitted ones without it.")] = None,
+    table: Annotated[str | None, typer.Argument(help="Rows to predict; default: the fitted ones.")] = None,
     at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
     prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
     through: Annotated[
@@ -112,7 +115,7 @@ def predict(
             )
         )
     elif out is None:
-        print(shown.to_string(index=False, float_format=lambda value: rounded(value, digits=6)))
+        print(_predictions(shown).text())
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
 
 
@@ -120,7 +123,7 @@ def predict(
 def show(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
     plot: Annotated[str | None, typer.Option(help="Also draw: observed, residuals, term, optima, pairs ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the picture (svg, png, pdf).")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the figure (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a saved fit again, or draw it.
@@ -148,7 +151,7 @@ def show(
 
 
 def _record(result: Fit) -> dict[str, Any]:
-    """Return a saved result as the verb that made it printed it."""
+    """Return a saved result as JSON, as printed by the verb that made it."""
     from scalefit.results import PosteriorFit
     from scalefit.storage import fit_record
 
@@ -157,6 +160,20 @@ def _record(result: Fit) -> dict[str, Any]:
     from scalefit.posterior import posterior_record
 
     return posterior_record(result)
+
+
+def _predictions(shown: pd.DataFrame) -> PrintedTable:
+    """Return predictions as they are printed: numbers to six digits, labels as they are."""
+    from pandas.api.types import is_numeric_dtype
+
+    from scalefit.table import PrintedTable
+
+    numbers = [is_numeric_dtype(shown[name]) for name in shown]
+    rows = [
+        [rounded(float(value), digits=6) if number else str(value) for value, number in zip(row, numbers, strict=True)]
+        for row in shown.itertuples(index=False)
+    ]
+    return PrintedTable.of(list(map(str, shown)), rows, "".join("r" if number else "l" for number in numbers))
 
 
 def _rows_to_predict(

@@ -1,4 +1,4 @@
-"""Verbs around the fits: which data sets there are, the PDF of a study, and what is installed."""
+"""Other verbs: list data sets, build the report of a study, print what is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["datasets", "info", "laws", "report"]
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The set to describe; default: list all.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the shipped data sets, or describe one: source, licence, columns, known problems."""
@@ -34,7 +34,7 @@ def datasets(
         print_dataset(infos[0])
     else:
         rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+        print_table(["name", "rows", "title", "note"], rows, right=(1,))
 
 
 def _plain(info: Any) -> dict[str, Any]:
@@ -88,17 +88,17 @@ def _described(law: dict[str, Any]) -> str:
 @app.command()
 def report(
     study: Annotated[
-        Path | None, typer.Argument(help="A study.toml, or the folder that it lies in; see reports/chinchilla-width.")
+        Path | None, typer.Argument(help="A study.toml, or its folder; see reports/chinchilla-width.")
     ] = None,
     new: Annotated[
-        Path | None, typer.Option("--new", help="Make this folder with a study of --data, and build it.")
+        Path | None, typer.Option("--new", help="Create this folder with a study of --data, and build it.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
     where: Annotated[str | None, typer.Option(help="With --new: as for fit.")] = None,
     drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="With --new: as for fit.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
-    html: Annotated[bool, typer.Option("--html", help="Also write one HTML file to read on a screen.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="The PDF; default: next to the study.")] = None,
+    html: Annotated[bool, typer.Option("--html", help="Also write the report as one HTML file.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,
 ) -> None:
     """Build a study's PDF, or start a study of a new table.

@@ -1,4 +1,4 @@
-"""How much the data favour a fixed exponent over a free one, and how far that hangs on the prior.
+"""How much the data favour a fixed exponent over a free one, and how far that depends on the prior.
 
 The Bayes factor of the nested law with ``exponent = reference`` is the posterior density there over the prior density
 (Dickey 1971), provided that the other priors do not depend on the exponent; here they are independent. The same number
@@ -22,18 +22,16 @@ from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Key, printed_name, read_name
-from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
+from scalefit.posterior.importance import pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
 from scalefit.results import Fit
+from scalefit.thresholds import BEYOND_REFERENCE, GOOD_KHAT, OTHER_PRIORS, PRIOR_DRAWS
 
 __all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence", "read_fixed"]
 
 Array = NDArray[np.float64]
 
-ALTERNATIVES = 2  # other priors without which no Bayes factor is given a meaning
-BEYOND = 10  # draws needed on each side of the reference for a kernel estimate there
 DRAWS = 4000  # of the fixed law's posterior, or as many as the fit has where that is fewer, as in a draft
-ENOUGH = 400  # draws that must remain effective under another prior
 STEEP = 0.01  # a ratio of priors that falls below this part of its largest has a tail to judge by k-hat
 PARTS = 20  # into which the draws are cut for the error of that estimate
 
@@ -143,7 +141,7 @@ def evidence(
     Raises
     ------
     DataError
-        When a parameter is no exponent of the law.
+        When a parameter is not an exponent of the law.
     """
     label = label or fit.label or fit.source.name
     posterior = posterior_of(fit)
@@ -163,7 +161,7 @@ def evidence(
     more = [one for one in alternative_priors(used[0], next(iter(values.values()))) if one not in given]
     rows, lost = [tested.under(used)], []
     for prior in (*given, *more):
-        if prior in given or priors is None or len(rows) <= ALTERNATIVES:
+        if prior in given or priors is None or len(rows) <= OTHER_PRIORS:
             found = tested.under([prior] * len(used))
             rows += [found] if found is not None else []
             lost += [str(prior)] if found is None else []
@@ -209,7 +207,7 @@ def _exponent(fit: Fit, key: Key, label: str) -> Coef:
     if key in exponents:
         return exponents[key]
     name, known = printed_name(*key), [printed_name(*one) for one in exponents]
-    raise DataError(f"{name!r} is no exponent of {label}; {closest(name, known)}")
+    raise DataError(f"{name!r} is not an exponent of {label}; {closest(name, known)}")
 
 
 def _fixed_law(law: AnyLaw, values: Mapping[Coef, float]) -> tuple[AnyLaw | None, tuple[str, ...]]:
@@ -266,7 +264,7 @@ class _Tested(NamedTuple):
             return None
         scale = np.exp(ratio - ratio.max())
         weight = scale / scale.sum()
-        few = 1 / (weight @ weight) < ENOUGH
+        few = 1 / (weight @ weight) < PRIOR_DRAWS
         if not own and (few or (scale.min() < STEEP and pareto_smooth(ratio)[1] > GOOD_KHAT)):
             return None
         mean = weight @ draws
@@ -288,7 +286,7 @@ def _log_height(draws: Array, weight: Array, mean: Array, covariance: Array, at:
     The draws, shape (R, k), are first drawn together so that the estimate keeps their variance (West 1993): a plain
     kernel estimate is too wide, which matters most in the tail where a reference may lie.
     """
-    if min((draws < at).sum(axis=0).min(), (draws > at).sum(axis=0).min()) < BEYOND:
+    if min((draws < at).sum(axis=0).min(), (draws > at).sum(axis=0).min()) < BEYOND_REFERENCE:
         return math.nan, math.nan
     k = len(at)
     inverse = np.linalg.inv(np.linalg.cholesky(covariance))

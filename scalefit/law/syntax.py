@@ -422,7 +422,7 @@ class Reader:
                         need = "one argument" if least == 1 else "two arguments or more"
                         raise self.error(f"{function} takes {need}, not {len(arguments)}", at(one))
                     return Call(function, tuple(map(read, arguments)))
-                case ast.Call(func=ast.Name() as function):
+                case ast.Call(func=ast.Name() as function) if function.id not in FUNCTIONS:
                     raise self.error(f"there is no function {name_of(function)[0]!r}; {_LANGUAGE}", at(one))
             raise self.error(f"this has no place in a law; {_LANGUAGE}", at(one))
 

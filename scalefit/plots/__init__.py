@@ -73,7 +73,7 @@ def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:
     kind : str
         One of :data:`KINDS`.
     **options
-        Keywords of the function behind the kind.
+        Keywords of the function of that kind.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:
 
 
 def _show_in_notebook(axes: Axes) -> None:
-    """Display the figure where a kernel can show pictures: figures here belong to no pyplot window."""
+    """Display the figure in a notebook; the figures here are not registered with pyplot, which would do it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None or not hasattr(shell, "kernel"):
         return

@@ -1,4 +1,4 @@
-"""How well one fit describes its rows: observed against predicted, residuals, single terms, local optima."""
+"""Figures of one fit: observed against predicted, residuals, single terms, local optima."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from scalefit.law.additive import Law, Term, format_value
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Level
 from scalefit.numbers import exact, rounded, short_number
-from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -42,13 +41,13 @@ _POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 7
-_LEVEL: Final = 40  # letters of a level beside its strip
+_LEVEL: Final = 40  # letters of a level next to its strip
 _SHORT: Final = 24  # letters of the values at which a partial effect is drawn
 
 
 @house_style()
 def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the observed response against the law's, with the line of equality.
+    """Draw the observed against the predicted response, with the line of equality.
 
     Parameters
     ----------
@@ -66,10 +65,10 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
     """
     ax = new_axes(ax)
     observed = fit.rows[fit.law.response].to_numpy(float)
-    predicted = mean_law(fit, fit.rows)
+    predicted = fit.mean_law(fit.rows)
     shown = [observed, predicted]
     if left_out is not None and len(left_out):
-        outside = left_out[fit.law.response].to_numpy(float), mean_law(fit, left_out)
+        outside = left_out[fit.law.response].to_numpy(float), fit.mean_law(left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
     ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
@@ -90,7 +89,7 @@ def residuals(
     """Draw residuals against a column: a cloud for a number, strips for labels.
 
     Residuals of a fit in log space are shown in percent of the prediction. Rings are medians, of bins of
-    equal count or of each label: where they leave the zero line, the law misses.
+    equal count or of each label: where they deviate from the zero line, the law fits badly.
 
     Parameters
     ----------
@@ -172,7 +171,7 @@ def term(
     Returns
     -------
     Axes
-        The Axes drawn on. Rows at or below the removed part have no place on a log axis and are counted.
+        The Axes drawn on. Rows at or below the removed part cannot be shown on a log axis and are counted.
 
     Raises
     ------
@@ -201,7 +200,7 @@ def term(
     log_axis(ax.xaxis, x_all)
     log_axis(ax.yaxis, np.concatenate(spans))
     ax.set_xlabel(column_label(chosen.variable))
-    ax.set_ylabel(f"{as_label(fit.law.response)} less other terms")
+    ax.set_ylabel(f"{as_label(fit.law.response)} minus other terms")
     _write_slope(ax, fit, chosen, rows)
     if not above.all():
         words = f"{np.count_nonzero(~above)} of {exact(len(y))} not above 0"
@@ -265,7 +264,7 @@ def effect(
     ax.scatter(x, observed, color=BLUE, zorder=3, **_POINT)
     ends = np.concatenate(shown_x)
     along = _between(float(ends.min()), float(ends.max()))
-    line = mean_law(fit, pd.DataFrame({variable: along, **others, **labels}))
+    line = fit.mean_law(pd.DataFrame({variable: along, **others, **labels}))
     ax.plot(along, line, color=INK, linewidth=1.2, zorder=4)
     _number_axis(ax, ends)
     heights = np.concatenate([*shown_y, line])
@@ -331,7 +330,7 @@ def _at_medians(
     fit: Fit, rows: pd.DataFrame, variable: str, others: Mapping[str, float], labels: Mapping[str, str]
 ) -> Array:
     """Move rows along the law to common values of everything but one variable; each keeps its residual."""
-    moved = mean_law(fit, rows[[variable]].assign(**others, **labels))
+    moved = fit.mean_law(rows[[variable]].assign(**others, **labels))
     residual = _residuals_of(fit, rows)
     return np.asarray(moved * np.exp(residual) if fit.objective.space == "log" else moved + residual)
 
@@ -344,7 +343,7 @@ def _column(fit: Fit, name: str) -> pd.Series[Any]:
 
 def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
     observed = rows[fit.law.response].to_numpy(float)
-    predicted = mean_law(fit, rows)
+    predicted = fit.mean_law(rows)
     return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
 
 
@@ -366,7 +365,7 @@ def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
 
 
 def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str) -> None:
-    """Draw one strip of residuals per label, widest spread of medians at the ends."""
+    """Draw one strip of residuals per label, ordered by their medians."""
     if len(levels) > _MOST_LEVELS:
         raise DataError(
             f"column {column!r} has {len(levels)} different labels, too many for strips; "
@@ -405,17 +404,17 @@ def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool 
 
 def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
     """Return the chosen term alone, shape (n,)."""
-    return mean_law(fit, rows, Law(fit.law.response, None, (chosen,)))
+    return fit.mean_law(rows, Law(fit.law.response, None, (chosen,)))
 
 
 def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
-    """Return a variable of a law and the observed response less everything but its term, each of shape (n,)."""
+    """Return a variable of a law and the observed response minus everything but its term, each of shape (n,)."""
     return fit.rows[variable].to_numpy(float), _share(fit, fit.rows, _term_of(fit.law, variable))
 
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
-    """Return the observed response less everything but the chosen term, shape (n,)."""
-    rest = mean_law(fit, rows) - _power(fit, chosen, rows)
+    """Return the observed response minus everything but the chosen term, shape (n,)."""
+    rest = fit.mean_law(rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 
 

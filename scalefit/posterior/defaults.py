@@ -1,8 +1,8 @@
-"""Which prior each parameter gets: weakly informative by default, replaceable by name.
+"""The prior of each parameter: weakly informative by default, replaceable by name.
 
 A prior is on the number that the name means in the law, with one exception: a coefficient's prior is on the *size of
 its term at the centre of the data*, ``A / x0^alpha`` with ``x0`` the geometric mean of the column. That number is a
-part of the loss whatever the units of the table; a raw coefficient is 10^2 or 10^20 depending on them.
+part of the loss and does not depend on the units of the table; a raw coefficient is 10^2 or 10^20 depending on them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LARGE_LOSS = 10.0  # a geometric-mean response above this widens the prior of th
 
 
 def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> tuple[Parameter, ...]:
-    """Return what a posterior has beyond the parameters of the law.
+    """Return the parameters of a posterior that are not in the law.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> 
 
 
 def any_sign(parameter: Parameter, problem: Problem) -> bool:
-    """Whether a parameter may be negative: an exponent, or the common value of exponents, where the fit lets them."""
+    """Whether a parameter may be negative: an exponent, or the common value of exponents, if the fit allows it."""
     own = {one.kind for one in problem.parameters if one.coef.name == parameter.coef.name}
     return problem.free_sign and parameter.kind in ("exponent", COMMON) and "exponent" in own
 
@@ -85,7 +85,7 @@ def any_sign(parameter: Parameter, problem: Problem) -> bool:
 def resolve_priors(
     problem: Problem, extras: tuple[Parameter, ...], given: Mapping[str, str | Prior] | Mapping[Key, str] | None
 ) -> dict[Key, Prior]:
-    """Give every parameter a prior.
+    """Assign a prior to every parameter.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def resolve_priors(
     Returns
     -------
     dict of (str, tuple of str) to Prior
-        By coefficient and level; members of a partly pooled parameter have none of their own.
+        By coefficient and level; members of a partly pooled parameter have no separate priors.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def resolve_priors(
     known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
     _check_collisions(problem)
     chosen = priors_by_key(given or {}, known)
-    found: dict[Key, Prior] = {}
+    resolved: dict[Key, Prior] = {}
     for one in parameters:
         text = chosen.get(one.key, chosen.get((one.coef.name, ())))
         prior = _default(one, problem) if text is None else parse_prior(text)
@@ -120,8 +120,8 @@ def resolve_priors(
             prior = positive(prior, one.name)
         if one.kind == "floor":
             _check_floor(one, prior, problem)
-        found[one.key] = prior
-    return found
+        resolved[one.key] = prior
+    return resolved
 
 
 def priors_by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
@@ -141,7 +141,7 @@ def priors_by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key
 
 
 def _default(parameter: Parameter, problem: Problem) -> Prior:
-    """Return the prior of a parameter that the user gave none."""
+    """Return the default prior of a parameter."""
     if parameter.kind == "floor":
         return Uniform(0.0, _lowest(parameter, problem))
     if parameter.kind == "coefficient":
@@ -160,7 +160,7 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
 
 
 def _lowest(parameter: Parameter, problem: Problem) -> float:
-    """Lowest observed response among the rows of a floor."""
+    """Return the lowest observed response among the rows of a floor."""
     law = problem.design.law
     code = problem.parameters.index(parameter)
     used = np.repeat(law.floor, np.diff(law.bounds)) == code

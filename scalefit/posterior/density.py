@@ -1,8 +1,8 @@
-"""One log density for every law, likelihood and prior, evaluated for many draws at once.
+"""The log density of a posterior, for every law, likelihood and prior, evaluated for many draws at once.
 
     log observed_i = log f(x_i; theta) + s_cluster(i) + sigma e_i,    e ~ normal or Student's t,    s ~ N(0, tau)
 
-The shift of a cluster is integrated out, so that a draw holds parameters only.
+The shift of a cluster is integrated out, so that a draw contains only parameters.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Density(ABC):
     problem : Problem or ClosedProblem
         Law and data.
     parameters : tuple of Parameter, length d
-        Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
+        Those of the law, then those of ``sigma``, ``nu``, ``tau`` and the pooled values that the model has.
     priors : dict of (str, tuple of str) to Prior
         By coefficient and level, as used.
     likelihood : {"student_t", "normal"}
@@ -128,7 +128,7 @@ class Density(ABC):
         Returns
         -------
         array, shape (R, C) or (R, n)
-            Log likelihood, the clusters' shifts integrated out; columns as ``problem.cluster`` or as the rows of
+            Log likelihood with the shifts of the clusters integrated out; columns as ``problem.cluster`` or the rows of
             ``problem.design``.
         """
         theta, scales = self._unpack(draws)
@@ -164,7 +164,7 @@ class Density(ABC):
         sizes = np.diff(bounds)
         whole = self._blocks(theta, scales, len(sizes))
         out = np.empty((len(draws), self.problem.n_rows))
-        for place in range(sizes.max()):  # leave one row of every cluster out at a time
+        for place in range(sizes.max()):  # one row of every cluster at a time gets weight 0
             own = np.flatnonzero(sizes > place)
             rows = order[bounds[own] + place]
             weight = self._weights.copy()
@@ -178,7 +178,7 @@ class Density(ABC):
         return self.problem.weight
 
     def _constant(self, scales: Array) -> Array:
-        """Log of the constant of one row's density, shape (R,)."""
+        """Return the log of the normalising constant of one row's density, shape (R,)."""
         constant = -np.log(scales[:, 0])
         if self.likelihood == "normal":
             return constant - HALF_LOG_2PI
@@ -308,7 +308,7 @@ def build_density(
     likelihood : {"student_t", "normal"}
         Distribution of a residual.
     theta : array, shape (P,)
-        The least-squares optimum, which sets the scale on which coordinates bend at a bound.
+        The least-squares optimum, which sets the scale of the soft clip at a bound.
     priors : dict, optional
         Priors by name, printed or as coefficient and level, in place of the defaults.
     partial : tuple of Coef

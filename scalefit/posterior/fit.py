@@ -1,4 +1,4 @@
-"""A posterior for a law: the one function behind ``scalefit bayes`` and ``scalefit.bayes``."""
+"""The posterior of a law: the function behind ``scalefit bayes`` and ``scalefit.bayes``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
 from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.density import Density, build_density
-from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, sample_by_importance
+from scalefit.posterior.importance import Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import sample_by_nuts
 from scalefit.posterior.pooling import apply_pool
@@ -37,16 +37,17 @@ from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Minimum, search
+from scalefit.thresholds import GOOD_DRAWS, GOOD_KHAT
 from scalefit.version import __version__
 
 __all__ = ["bayes", "draw_bytes"]
 
-PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
-# With many rows a posterior is nearly normal, so that a proposal fitted to it wastes little, and each draw costs 10 ns
-# a row. Where it is not, k-hat and effective draws say so, as they do for small tables.
+PROPOSALS = 5  # weighted draws for each equally weighted draw
+# With many rows a posterior is nearly normal, so that a fitted proposal is efficient and fewer draws are enough; each
+# draw takes 10 ns per row. If it is not nearly normal, k-hat and the effective draws show it, as for small tables.
 MANY_ROWS, FEWER = 20_000, 2
-DRAWN = 8  # arrays of all proposals that importance sampling holds at a time
-ENOUGH = 5  # effective draws per coordinate from which their covariance is better than that at the mode
+DRAWN = 8  # arrays of all proposals that importance sampling keeps in memory at a time
+ENOUGH = 5  # effective draws per coordinate with which their covariance is better than that at the mode
 Array = NDArray[np.float64]
 
 
@@ -63,7 +64,7 @@ def bayes(
     """Sample the posterior of a scaling law.
 
     The model is ``log loss = log law + shift of the cluster + sigma e`` with ``e`` normal or Student's t; the shift is
-    there when a column of clusters is named, and has standard deviation ``tau``. A row of weight w counts as w
+    present when a column of clusters is named, and has standard deviation ``tau``. A row of weight w counts as w
     identical rows.
 
     Parameters
@@ -82,23 +83,23 @@ def bayes(
         A name for plots and comparisons.
     **keywords
         Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Bayes`, which are listed there; they
-        change the options that are given.
+        override the options passed as values.
 
     Returns
     -------
     PosteriorFit
-        Its draws are the posterior; ``fit.posterior`` says how good they are.
+        Its draws represent the posterior; ``fit.posterior`` has their diagnostics.
 
     Raises
     ------
     LawError, DataError
-        When law, table or priors cannot be used; nothing was computed.
+        When law, table or priors cannot be used; nothing has been computed.
     TypeError
         For a keyword that is not an option.
     MissingExtra
-        When the full path is asked for and PyMC is not installed.
+        When the full path is requested and PyMC is not installed.
     FitFailed
-        When the draws do not represent the posterior and ``throw`` is True; carries the fit.
+        When the draws do not represent the posterior and ``throw`` is True; has the fit.
 
     Examples
     --------
@@ -185,7 +186,7 @@ def draw_bytes(problem: Problem | ClosedProblem) -> int:
 def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(
-            f"cluster column {cluster!r} has another value in every row, so a shift cannot be told from the scatter; "
+            f"cluster column {cluster!r} has a different value in every row, so shift and scatter cannot be separated; "
             "name a column whose values repeat, or none"
         )
     for coef in partial:
@@ -193,12 +194,12 @@ def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial
         if len(levels) < 2:
             raise DataError(
                 f"{coef} has one level, {printed_level(levels[0], ', ')}; partial pooling needs at least 2 "
-                "(and says little about the spread below 4)"
+                "(and hardly determines the spread below 4)"
             )
 
 
 def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progress) -> Sampled:
-    """Take the fast path, the full one, or the full one where the fast one says that it cannot."""
+    """Sample by the fast path, the full path, or the full path if the fast one fails its diagnostics."""
     path, draws, level, seed = how.path, how.draws, how.level, how.seed
     weighted = sample_by_importance(
         density,
@@ -209,17 +210,17 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         seed=seed,
         progress=lambda done: report("importance sampling, round", done, 0),
     )
-    good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_ESS
+    good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_DRAWS
     if path == "fast" or (path == "auto" and (good or find_spec("pymc") is None)):
         fast = from_weights(density, weighted, draws=draws, level=level, seed=seed)
         if path == "fast" or good:
             return fast
-        advice = 'To go on, install the full path with: pip install "scalefit-reanalysis[bayes]".'
+        advice = 'To continue, install the full path with: pip install "scalefit-reanalysis[bayes]".'
         return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
     report("compiling the model and sampling", 0, 0)
     chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)
     full = from_chains(density, chains, level=level)
-    if good:  # the evidence comes from importance sampling, which the full path has none of
+    if good:  # the evidence is that of importance sampling, because NUTS gives none
         value, error = weighted.log_evidence, weighted.log_evidence_se
         return full._replace(posterior=replace(full.posterior, log_evidence=value, log_evidence_se=error))
     share = f"k-hat {fixed(weighted.khat, 2)}, {fixed(weighted.ess, 0)} effective draws"
@@ -228,7 +229,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
 
 
 def _frame(mode: Mode, weighted: Weighted) -> Mode:
-    """Whiten NUTS by the covariance of the weighted draws where enough of them count, else at the mode."""
+    """Whiten NUTS by the covariance of the weighted draws if enough of them are effective, else by that at the mode."""
     d = len(mode.x)
     if weighted.ess < ENOUGH * d:
         return mode

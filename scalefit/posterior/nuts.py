@@ -1,8 +1,8 @@
 """The full path: the same posterior as a PyMC model, sampled by NUTS.
 
-The model lives in the coordinates of :mod:`scalefit.posterior.coordinates`, whitened, so that the sampler sees a nearly
-standard normal. PyMC, ArviZ and nutpie are imported where they are used: without them the fast path works.
-Only calls are made that PyMC 5 with ArviZ 0 and PyMC 6 with ArviZ 1 share.
+The model is written in the coordinates of :mod:`scalefit.posterior.coordinates`, whitened, so that the sampler sees
+nearly a standard normal. PyMC, ArviZ and nutpie are imported where they are used, because the fast path works without
+them. The calls are those that PyMC 5 with ArviZ 0 and PyMC 6 with ArviZ 1 have in common.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ Array = NDArray[np.float64]
 
 SAMPLERS = ("nutpie", "pymc")
 CHAINS = 4
-TUNE = 1000  # draws per chain that adapt step and masses and are thrown away
-ACCEPT = (0.9, 0.99)  # acceptance that the step size aims at; the second where draws diverged with the first
-TAKEN = ("z", "shift_z", "prior", "likelihood", "log_response", "chain", "draw")  # other names of a trace
-FEWEST = 100  # draws per chain below which an interrupted run is worth nothing
+TUNE = 1000  # draws per chain that adapt step size and masses and are discarded
+ACCEPT = (0.9, 0.99)  # target acceptance; the second is used if draws diverged with the first
+TAKEN = ("z", "shift_z", "prior", "likelihood", "log_response", "chain", "draw")  # reserved names of a trace
+FEWEST = 100  # draws per chain below which an interrupted run is discarded
 
 
 class Chains(NamedTuple):
-    """What NUTS found.
+    """The draws of NUTS and their diagnostics.
 
     Parameters
     ----------
     x : array, shape (4, n, d)
         Draws in coordinates.
     r_hat, ess_bulk, ess_tail : array, shape (d,)
-        Of the parameters in the units of the table, coefficients as logs.
+        For the parameters in the units of the table, coefficients as logs.
     divergences : int
-        Draws at which the integrator left the typical set.
+        Divergent draws, at which the integration of the trajectory failed.
     energy : float
         Smallest E-BFMI of the chains (Betancourt 2016).
     sampler : str
         Library and version.
-    asked : int
-        Draws per chain that were asked for.
+    requested : int
+        Draws per chain that were requested.
     interrupted : bool
-        Whether the run was stopped before.
+        Whether the run was stopped early.
     netcdf : bytes
         InferenceData as a file.
     """
@@ -72,7 +72,7 @@ class Chains(NamedTuple):
     divergences: int
     energy: float
     sampler: str
-    asked: int
+    requested: int
     interrupted: bool
     netcdf: bytes
 
@@ -80,21 +80,22 @@ class Chains(NamedTuple):
 def build_model(density: Density, mode: Mode) -> Any:
     """Write a posterior as a PyMC model.
 
-    Its one free variable ``z`` is whitened: ``x = mode + frame z``. Prior and Jacobian are one potential. With
-    Student's t and clusters there is also ``shift_z``, the clusters' shifts in units of ``tau``; with normal errors
-    they are integrated out. Parameters are deterministic, in the units of the table, coefficients as ``log_A``.
+    Its free variable ``z`` is whitened: ``x = mode + frame z``. Prior and Jacobian are one potential. With Student's t
+    and clusters there is a second free variable ``shift_z``, the shifts of the clusters in units of ``tau``; with
+    normal errors they are integrated out. Parameters are deterministic, in the units of the table, coefficients as
+    ``log_A``.
 
     Parameters
     ----------
     density : Density
         The posterior.
     mode : Mode
-        Where and how to whiten.
+        Centre and frame of the whitening.
 
     Returns
     -------
     pymc.Model
-        A fresh model.
+        A new model.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def build_model(density: Density, mode: Mode) -> Any:
 
 
 class _TraceNames(NamedTuple):
-    """What the trace calls the parameters of the law, the dimensions of their levels, and the other parameters."""
+    """Names in the trace: of the parameters of the law, the dimensions of their levels, and the other parameters."""
 
     variables: dict[Coef, str]
     dims: dict[Coef, str]
@@ -122,7 +123,7 @@ class _TraceNames(NamedTuple):
 
 
 def _trace_names(density: Density) -> _TraceNames:
-    """Name everything once: in a trace variables and dimensions share one space, and some of it is taken."""
+    """Choose unique names: in a trace variables and dimensions share a name space, in which some names are reserved."""
     logs = {one.coef: one.is_log for one in density.problem.parameters}
     grouped = [coef for coef in logs if coef.groups]
     spreads = {spread_name(coef.name): f"sd_{coef.name}" for coef in logs}
@@ -140,7 +141,7 @@ def _trace_names(density: Density) -> _TraceNames:
 
 
 def _coords(density: Density) -> dict[str, list[str]]:
-    """Levels of each grouped parameter, by the name of its dimension."""
+    """Return the levels of each grouped parameter, by the name of its dimension."""
     coords: dict[str, list[str]] = {}
     dims = _trace_names(density).dims
     for one in density.problem.parameters:
@@ -208,7 +209,7 @@ def sample_by_nuts(
     density : Density
         The posterior.
     mode : Mode
-        Where and how to whiten.
+        Centre and frame of the whitening.
     draws : int
         Draws of all chains together.
     seed : int
@@ -221,7 +222,7 @@ def sample_by_nuts(
     Returns
     -------
     Chains
-        Draws with their diagnostics. An interrupt keeps what was drawn so far.
+        Draws with their diagnostics. An interrupted run keeps the draws so far.
 
     Raises
     ------
@@ -232,7 +233,7 @@ def sample_by_nuts(
     run = _by_nutpie if sampler == "nutpie" else _by_pymc
     trace, name = run(build_model(density, mode), each, tune, seed)
     z = np.asarray(trace.posterior["z"].values)
-    length = int(np.isfinite(z).all(axis=2).sum(axis=1).min())  # interrupted chains have ragged ends
+    length = int(np.isfinite(z).all(axis=2).sum(axis=1).min())  # interrupted chains differ in length
     if length < min(FEWEST, each):
         raise KeyboardInterrupt
     x = mode.x + z[:, :length] @ mode.frame.T
@@ -271,7 +272,7 @@ def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
             compute_convergence_checks=False, target_accept=accept,
         )  # fmt: skip
 
-    logger.setLevel(logging.ERROR)  # its remarks on convergence are made again, in the status
+    logger.setLevel(logging.ERROR)  # its warnings about convergence are repeated in the status
     try:
         return _without_divergences(run), f"PyMC {pm.__version__}"
     finally:
@@ -279,7 +280,7 @@ def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
 
 
 def _without_divergences(run: Callable[[float], Any]) -> Any:
-    """Sample, with smaller steps once more where draws diverged."""
+    """Sample; if draws diverged, sample again with smaller steps."""
     for accept in ACCEPT:
         trace = run(accept)
         if not _divergences(trace):
@@ -296,7 +297,7 @@ def _cores() -> int:
 
 
 def _diagnose(natural: Array) -> tuple[Array, Array, Array]:
-    """R-hat, bulk and tail effective draws of each parameter; ``natural`` is (chain, draw, d)."""
+    """Return R-hat, bulk and tail effective draws of each parameter; ``natural`` is (chain, draw, d)."""
     az = _load("arviz")
     columns = [np.ascontiguousarray(natural[:, :, j]) for j in range(natural.shape[2])]
     r_hat = np.array([float(az.rhat(column)) for column in columns])
@@ -344,7 +345,7 @@ def inference_data(fit: Fit) -> Any:
 
 def _load(name: str) -> Any:
     try:
-        with warnings.catch_warnings():  # ArviZ 0.23 announces ArviZ 1 whenever it is imported, also by PyMC
+        with warnings.catch_warnings():  # ArviZ 0.23 warns about ArviZ 1 whenever it is imported, also by PyMC
             warnings.filterwarnings(
                 "ignore", message=r"\s*ArviZ is undergoing a major refactor", category=FutureWarning
             )
@@ -354,9 +355,9 @@ def _load(name: str) -> Any:
 
 
 def _load_pymc() -> tuple[Any, Any]:
-    """PyMC and the tensors that it is built on."""
+    """Return the modules of PyMC and of its tensors."""
     pymc, pytensor = _load("pymc"), _load("pytensor")
-    with warnings.catch_warnings():  # the first look at this setting warns where PyTensor finds no BLAS to link
+    with warnings.catch_warnings():  # reading this setting for the first time warns if PyTensor finds no BLAS
         warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS", category=UserWarning)
         _ = pytensor.config.blas__ldflags
     return pymc, pytensor.tensor

@@ -1,4 +1,4 @@
-"""From least-squares optima to the modes of a posterior."""
+"""The modes of a posterior, found from least-squares optima."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Array = NDArray[np.float64]
 
 MOST_STARTS = 6
 ROBUST = 1.4826  # median absolute deviation to standard deviation of a normal
-ROUGH = 0.01  # first guess of every coordinate's standard deviation; the climb corrects it
-HELD = 0.3  # standard deviation of the pull on the log of a pooled spread
-NEGLIGIBLE = 10.0  # log mass below the best mode's at which a mode is forgotten
+ROUGH = 0.01  # first guess of the standard deviation of every coordinate, which the ascent corrects
+HELD = 0.3  # standard deviation of the penalty on the log of a pooled spread
+NEGLIGIBLE = 10.0  # log mass below that of the best mode at which a mode is dropped
 RESOLVED = 1e12
-SAME = 1.0  # modes within this many standard deviations are one
+SAME = 1.0  # modes within this many standard deviations count as the same
 
 
 def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
-    """Climb from every distinct least-squares optimum, and from a robust one, to the modes.
+    """Find the modes, climbing from every distinct least-squares optimum and from a robust one.
 
-    What is climbed is the density times ``sigma^P``, roughly its integral over the P parameters of the law. The
-    density itself has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together
-    (Fernandez and Steel 1999). They hold no mass, and are no modes of the integral. The spread of pooled members in
-    coordinates of their own is kept near what least squares makes of it, away from the spike at no spread.
+    The ascent is on the density times ``sigma^P``, roughly its integral over the P parameters of the law. The density
+    has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together (Fernandez and
+    Steel 1999). They have no mass, and are not modes of the integral. The spread of centred members is kept near its
+    least-squares value by a penalty, away from the spike at a spread of 0.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     Returns
     -------
     tuple of Mode
-        Distinct modes that hold mass, the heaviest first.
+        Distinct modes with non-negligible mass, the largest first.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     coordinates = density.coordinates
     spreads = coordinates.held_spreads
 
-    def bonus_at(x: Array, start: Array) -> Array:
+    def bonus_at(x: Array, start: Array) -> Array:  # log sigma is the coordinate after those of the law
         away: Array = ((x[:, spreads] - start[spreads]) ** 2).sum(axis=1) / (2 * HELD**2)
         return law * x[:, law] - away
 
@@ -81,7 +81,7 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
             mode = climb(partial(climbed, start), start, np.full(len(start), ROUGH))
             bonus = float(bonus_at(mode.x[None], start)[0])
             modes.append(mode._replace(value=mode.value - bonus, log_mass=mode.log_mass - bonus))
-    # log densities beyond this have no digits left for differences of 1: some prior is far too steep there
+    # a larger log density cannot resolve differences of 1 in double precision: some prior is far too steep there
     modes = [one for one in modes if abs(one.log_mass) < RESOLVED]
     if not modes:
         raise DataError(
@@ -105,7 +105,7 @@ def _residual(density: Density, theta: Array) -> Array:
 
 
 def _point(density: Density, theta: Array) -> Array:
-    """Return coordinates at a least-squares point, with scales read off its residuals."""
+    """Return coordinates at a least-squares point, with scales estimated from its residuals."""
     problem = density.problem
     residual = _residual(density, theta)
     sigma = max(float(np.std(residual)), 1e-8)

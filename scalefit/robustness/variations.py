@@ -7,12 +7,15 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.closed_problem import ClosedProblem
 from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
+from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw
 from scalefit.names import Key, read_name
 from scalefit.numbers import as_input
@@ -40,6 +43,11 @@ DIMENSIONS = (
 LOSSES = {"squared": "least squares", "huber": "Huber's loss"}  # fitted by minimising, with a bootstrap
 CUTS = (0.0, 0.02, 0.15)  # shares of the rows with the highest losses to leave out
 ALIKE = 0.2  # cuts that differ by less than this part are one
+TRIMMED, LEAST_LEFT = (
+    0.1,
+    0.6,
+)  # share of the rows to leave out at each end of a variable, and the least that must remain
+WIDEST, SHARED = 3, 2  # largest values left out in turn, and rows that a value needs on average to be a size of runs
 CLUSTERS = (10, 0.5)  # fewest values of a column of clusters, and most as a share of the rows
 PRIORS = {
     "exponent": ("HalfNormal(0.5)", "HalfNormal(2)", "Uniform(0, 3)"),
@@ -258,9 +266,11 @@ def default_vary(
     -------
     dict of str to list
         Both likelihoods and both losses; no cut, and cuts of 2% and 15% of the highest losses; the other rule for
-        ties, where the base cuts; independent rows, and text columns of 10 values or more that repeat at least twice
-        on average, as clusters; other columns of the same quantity (``params_non_embedding`` for ``params``); wider and
-        narrower priors of the parameter. A cut must leave two rows per parameter.
+        ties, where the base cuts; without the tenth of the rows at each end of every variable, and without each of the
+        three largest values of the parameter's variable in turn, where rows share values; independent rows, and text
+        columns of 10 values or more that repeat at least twice on average, as clusters; other columns of the same
+        quantity (``params_non_embedding`` for ``params``); wider and narrower priors of the parameter. A cut must leave
+        two rows per parameter.
     """
     total, taken = len(table) + cut, base["drop_highest_loss"]
     cuts = [round(share * total) for share in CUTS]
@@ -271,11 +281,42 @@ def default_vary(
             one for one in dict.fromkeys(cuts) if abs(one - taken) > ALIKE * taken and total - one > fewest
         ],
         "ties": ["drop" if base["ties"] == "keep" else "keep"] if taken else [],
+        "where": _ranges(table, law, base["where"], read_name(param)[0], fewest),
         "cluster": [None, *_cluster_columns(table, law)],
         "mapping": _conventions(table, law, base["mapping"]),
         "prior": _priors(problem, param),
     }
     return {dimension: values for dimension, values in vary.items() if values}
+
+
+def _ranges(table: pd.DataFrame, law: AnyLaw, base: str | None, coefficient: str, fewest: int) -> list[str]:
+    """Conditions that leave out the ends of the variables, each with that of the base."""
+    conditions: list[str] = []
+    for variable in law.variables:
+        name = variable if variable.isascii() else f"`{variable}`"
+        values = np.sort(table[variable].to_numpy(float))
+        n, sizes = len(values), np.unique(values)
+        if len(sizes) < 4:  # as many as a floor and a power need, when one is left out
+            continue
+        ends = (values[int(TRIMMED * n)], values[-1 - int(TRIMMED * n)])
+        low, high = max(ends[0], sizes[1]), min(ends[1], sizes[-2])
+        for sign, end, left in ((">=", low, values >= low), ("<=", high, values <= high)):
+            if left.sum() > max(fewest, LEAST_LEFT * n):
+                conditions.append(f"{name} {sign} {_short(end, values, left, sign)}")
+        terms = [one for one in law.terms if one.variable == variable]
+        asked = any(isinstance(x, Coef) and x.name == coefficient for t in terms for x in (t.coefficient, t.exponent))
+        if asked and n >= SHARED * len(sizes):
+            conditions += [f"{name} != {as_input(size)}" for size in sizes[: -WIDEST - 1 : -1]]
+    return [f"({base}) and {one}" if base else one for one in conditions]
+
+
+def _short(end: float, values: NDArray[np.float64], left: NDArray[np.bool_], sign: str) -> str:
+    """Write a bound with as few digits as leave the same rows."""
+    for digits in range(2, 17):
+        text = as_input(end, digits)
+        if np.array_equal(values >= float(text) if sign == ">=" else values <= float(text), left):
+            return text
+    return as_input(end)
 
 
 def _cluster_columns(table: pd.DataFrame, law: AnyLaw) -> list[str]:
