@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scalefit.forecasting.plan import plan
     from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
+    from scalefit.law.general import GeneralLaw, parse_law
+    from scalefit.law.presets import LAWS
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.models import measure_head, measure_heads
@@ -54,6 +56,9 @@ _HOMES = {
     "StudyError": "scalefit.errors",
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
+    "LAWS": "scalefit.law.presets",
+    "GeneralLaw": "scalefit.law.general",
+    "parse_law": "scalefit.law.general",
     "fit": "scalefit.leastsq",
     "forecast": "scalefit.forecasting.run",
     "to_lmfit": "scalefit.leastsq.bridge",
@@ -86,11 +91,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "LAWS",
     "PRESETS",
     "Bayes",
     "DataError",
     "Fit",
     "FitFailed",
+    "GeneralLaw",
     "HeadOptions",
     "Law",
     "LawError",
@@ -124,6 +131,7 @@ __all__ = [
     "measure_heads",
     "measure_losses",
     "optimum",
+    "parse_law",
     "plan",
     "published_value",
     "read_table",

@@ -72,6 +72,11 @@ class Parameter:
         """Whether vectors contain the logarithm of this parameter."""
         return self.kind in ("coefficient", "positive")
 
+    @property
+    def in_law(self) -> bool:
+        """Whether it stands in the law; a posterior has others, such as its scales."""
+        return self.kind in ("floor", "coefficient", "exponent", "positive", "real")
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:

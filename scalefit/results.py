@@ -35,6 +35,7 @@ from scalefit.records import (
 
 __all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
+THROUGH = 1000  # pairs of draws of a prediction through another fit
 AVERAGED = 500  # draws whose predictions are averaged, in text, tables and figures: more do not change a printed digit
 SPARE = 8  # draws of a normal approximation per draw that is kept within bounds
 CHUNK = 2**21  # predictions in memory at once, as rows times draws
@@ -239,7 +240,13 @@ class Fit(ABC):
         column = self.uncertainty.draws[:, index]
         return _exp(column) if self.parameters[index].is_log else column
 
-    def predict(self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        data: pd.DataFrame | Mapping[str, Any] | None = None,
+        prob: float | None = None,
+        *,
+        through: Fit | None = None,
+    ) -> pd.DataFrame:
         """Predict the response.
 
         A posterior predicts the mean over its draws, which differs from the law at the mean of the parameters.
@@ -251,11 +258,15 @@ class Fit(ABC):
         prob : float, optional
             Add an interval for the law's value (not for a single run) of this probability, from the
             replicates, or to first order from the covariance when there are none.
+        through : Fit, optional
+            A fit whose response is one of this law's columns, such as the loss that an accuracy depends on: ``data``
+            then holds its columns instead, and the interval has the uncertainty of both, taken as independent.
 
         Returns
         -------
         DataFrame
-            ``predicted`` and, with ``prob``, ``lo`` and ``hi``; indexed as ``data``.
+            ``predicted`` and, with ``prob``, ``lo`` and ``hi``; indexed as ``data``. With ``through`` the column
+            between comes first, under its name.
 
         Raises
         ------
@@ -263,6 +274,8 @@ class Fit(ABC):
             When a column or a level is missing, or a value is not a positive number; or when ``prob`` is given and
             the fit has no intervals because too many of its refits have no answer.
         """
+        if through is not None:
+            return self._predict_through(through, data, prob)
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
@@ -270,6 +283,37 @@ class Fit(ABC):
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
             out["lo"], out["hi"] = self._under_draws(self.law, self.sample(), frame, lambda sample: _ends(sample, ends))
+        return out
+
+    def _predict_through(
+        self, inner: Fit, data: pd.DataFrame | Mapping[str, Any] | None, prob: float | None
+    ) -> pd.DataFrame:
+        """Predict a column by another fit, and the response from it."""
+        name = inner.law.response
+        if name not in self.law.variables:
+            raise DataError(
+                f"the fit to go through predicts {name!r}, which is no column of {self.law}; "
+                f"{closest(name, self.law.variables)}"
+            )
+        needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]
+        groups = tuple(dict.fromkeys([*inner.law.groups, *self.law.groups]))
+        frame = inner.rows if data is None else _as_frame(data)
+        needs = needs_of(self.law) | needs_of(inner.law)
+        frame = _checked_columns(tuple(dict.fromkeys(needed)), groups, needs, frame)
+        between = inner.predict(frame)["predicted"]
+        out = pd.DataFrame({name: between, "predicted": self.mean_law(frame.assign(**{name: between}))})
+        if prob is None:
+            return out
+        if not 0 < prob < 1:
+            raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        ours, theirs = self.sample(), inner.sample()
+        count = min(len(ours), len(theirs), THROUGH)
+        pairs = zip(ours[:: len(ours) // count][:count], theirs[:: len(theirs) // count][:count], strict=True)
+        values = []
+        for own, other in pairs:
+            x = predict_law(inner.law, dict(zip(inner.keys, other, strict=True)), frame)
+            values.append(predict_law(self.law, dict(zip(self.keys, own, strict=True)), frame.assign(**{name: x})))
+        out["lo"], out["hi"] = _ends(np.array(values), [(1 - prob) / 2, (1 + prob) / 2])
         return out
 
     def residuals(self) -> Array:
@@ -586,12 +630,18 @@ def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
 
 def _checked(law: AnyLaw, frame: pd.DataFrame) -> pd.DataFrame:
     """Resolve and validate rows to predict for, as a fit does, and keep their index."""
-    for column in (*law.variables, *law.groups):
+    return _checked_columns(law.variables, law.groups, needs_of(law), frame)
+
+
+def _checked_columns(
+    numeric: tuple[str, ...], labels: tuple[str, ...], needs: Mapping[str, str], frame: pd.DataFrame
+) -> pd.DataFrame:
+    for column in (*numeric, *labels):
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
     rows = select_rows(
-        table, response=law.variables[0], numeric=law.variables, labels=law.groups, can_drop=False,
-        needs=needs_of(law),
+        table, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
+        needs=needs,
     ).frame  # fmt: skip
     return rows.set_axis(frame.index, axis=0)

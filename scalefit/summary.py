@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
@@ -106,7 +107,8 @@ def _assumed_lines(fit: Fit) -> list[str]:
     if not assumed:
         return []
     listed = ", ".join(map(str, assumed))
-    return [f"  assumed    {listed} (declare others behind the law: with {assumed[0].name} free)"]
+    other = replace(assumed[0], lower=-math.inf if assumed[0].lower == 0 else 0.0)
+    return [f"  assumed    {listed} (declare otherwise behind the law: with {other})"]
 
 
 def _findings(fit: Fit) -> list[str]:

@@ -349,7 +349,8 @@ def test_the_verb_refuses(run, huber):
     huber.save("my.fit")
     for options, message in (
         (["--compute", "lots"], "--compute 'lots'"),
-        (["--cost", "6*params+tokens"], "  6*params+tokens\n          ^"),
+        (["--cost", "6*params tokens"], "  6*params tokens\n           ^"),
+        (["--cost", "6*params+tokens"], "needs budgets"),
         (["--at", "family=OPT"], "has no levels of 'family'"),
         (["--out", "nowhere/a.png"], "cannot write"),
     ):

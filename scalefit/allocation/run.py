@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.allocation.cost import BY_SHAPE, BY_SIZE, Cost
+from scalefit.allocation.numerical import NumericalOptimum, numerical_optimum
 from scalefit.allocation.paths import Paths, optimal_paths
 from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
+from scalefit.law.general import GeneralLaw, sum_of_powers
+from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent
 from scalefit.options import check_level
@@ -23,7 +26,7 @@ from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["DERIVED", "natural_cost", "optimum", "printed_optimum"]
+__all__ = ["DERIVED", "natural_cost", "optimum", "optimum_lines", "printed_optimum"]
 
 Array = NDArray[np.float64]
 
@@ -39,10 +42,65 @@ def optimum(
     compute: float | Iterable[float] | None = None,
     cost: str | Cost | None = None,
     level: float = 0.95,
+    at: Mapping[str, str | float] | None = None,
+    label: str = "",
+) -> Optimum | NumericalOptimum:
+    """Minimise a fitted law under budgets of compute (approach 3 of Hoffmann et al. 2022), with intervals.
+
+    A sum of falling powers under a product of powers has a closed solution. Any other law or cost is searched along
+    each budget, see :func:`scalefit.allocation.numerical.numerical_optimum`.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of any law.
+    compute, cost, level, at, label
+        As for :func:`optimum_lines`; ``cost`` may be any expression of columns, such as
+        ``"6*params*tokens + 2*params*served"``, and ``at`` then holds the columns that do not share the budget.
+
+    Returns
+    -------
+    Optimum or NumericalOptimum
+        ``print(optimum)``; without numbers, and with the reason, where the fit does not identify an optimum.
+
+    Raises
+    ------
+    DataError
+        When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
+        converge.
+    """
+    if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
+        if fit.status == NOT_CONVERGED:
+            raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
+        text = None if cost is None else str(cost)
+        if compute is None:
+            raise DataError("a law or a cost of this form needs budgets: name them (--compute 1e21,1e22)")
+        return numerical_optimum(
+            fit, compute=_budgets(compute, np.empty(0)), cost=text, level=level, at=at, label=label
+        )  # fmt: skip
+    labels = {name: str(value) for name, value in (at or {}).items()}
+    return optimum_lines(fit, compute=compute, cost=cost, level=level, at=labels, label=label)
+
+
+def _is_product(cost: str) -> bool:
+    """Whether a cost is a number times powers of columns; a mistake in one is reported as such."""
+    try:
+        Cost.parse(cost)
+    except DataError:
+        return "+" not in cost and not any(f"{name}(" in cost for name in FUNCTIONS)
+    return True
+
+
+def optimum_lines(
+    fit: Fit,
+    *,
+    compute: float | Iterable[float] | None = None,
+    cost: str | Cost | None = None,
+    level: float = 0.95,
     at: Mapping[str, str] | None = None,
     label: str = "",
 ) -> Optimum:
-    """Minimise a fitted law under budgets of compute (approach 3 of Hoffmann et al. 2022), with intervals.
+    """Minimise a sum of falling powers under budgets of compute, in closed form.
 
     Parameters
     ----------
@@ -76,7 +134,8 @@ def optimum(
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")
-    terms = _Terms.of(fit.law, cost, at or {}, fit)
+    law = sum_of_powers(fit.law, "the closed form of the optimum")
+    terms = _Terms.of(law, cost, at or {}, fit)
     values = fit.point[None, :]
     kind, draws = _draws(fit)
     point, paths = (terms.paths(fit.keys, rows) for rows in (values, draws))
@@ -87,7 +146,7 @@ def optimum(
         f"{lost} of {len(usable)} draws have no optimum, because a term of theirs does not fall; they are left out."
     )
     return Optimum(
-        name, fit.law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
+        name, law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
         float(terms.floor(fit.keys, values)[0]), terms.floor(fit.keys, draws), runs,
         _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
         (*terms.notes, *([missing] if lost else [])),

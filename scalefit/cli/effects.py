@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from scalefit.errors import DataError, closest
-from scalefit.law.general import AnyLaw, parse_law
 from scalefit.terminal import check_writable
+
+if TYPE_CHECKING:
+    from scalefit.law.general import AnyLaw
 
 __all__ = ["check_mapping", "check_picture", "check_plot", "refuse_idle"]
 
@@ -36,6 +38,7 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
         For a name that nothing uses.
     """
     from scalefit.data.where import parse_where
+    from scalefit.law.general import parse_law
 
     mapping = given.get("mapping")
     if mapping is None:

@@ -87,6 +87,9 @@ def predict(
     table: Annotated[str | None, typer.Argument(help="Rows to predict; default: the fitted ones.")] = None,
     at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
     prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
+    through: Annotated[
+        Path | None, typer.Option(help="A fit that predicts one of the columns; its own columns are given instead.")
+    ] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
     out: Out = None,
     as_json: Json = False,
@@ -100,9 +103,9 @@ def predict(
 
     check_writable(out)
     result = load_fit(fit_file)
-    frame = _rows_to_predict(result, table, at, mapping)
-    columns = [*result.law.variables, *result.law.groups]
-    shown = frame[columns].join(result.predict(frame, prob=prob))
+    inner = None if through is None else load_fit(through)
+    frame, columns = _rows_to_predict(result, inner, table, at, mapping)
+    shown = frame[columns].join(result.predict(frame, prob=prob, through=inner))
     if out is not None:
         write_atomically(out, shown.to_csv(index=False).encode())
     if as_json:
@@ -113,7 +116,7 @@ def predict(
         )
     elif out is None:
         print(_predictions(shown).text())
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
 
 
 @app.command()
@@ -173,7 +176,10 @@ def _predictions(shown: pd.DataFrame) -> PrintedTable:
     return PrintedTable.of(list(map(str, shown)), rows, "".join("r" if number else "l" for number in numbers))
 
 
-def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
+def _rows_to_predict(
+    result: Fit, inner: Fit | None, table: str | None, at: list[str] | None, mapping: list[str] | None
+) -> tuple[Any, list[str]]:
+    """Return the rows, and the columns that the prediction needs."""
     import pandas as pd
 
     from scalefit.data.rows import select_rows
@@ -182,6 +188,17 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     from scalefit.numbers import parse_number
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
+    needs = needs_of(result.law)
+    if inner is not None:
+        if inner.law.response not in numeric:
+            raise DataError(
+                f"--through predicts {inner.law.response!r}, which is no column of {result.law}; "
+                f"{closest(inner.law.response, numeric)}"
+            )
+        numeric = [*inner.law.variables, *(one for one in numeric if one != inner.law.response)]
+        numeric, labels = list(dict.fromkeys(numeric)), list(dict.fromkeys([*inner.law.groups, *labels]))
+        needs = needs | needs_of(inner.law)
+    columns = [*numeric, *labels]
     if at is not None and table is not None:
         raise DataError("give either a table or --at, not both")
     if mapping and table is None:
@@ -201,12 +218,12 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
                 raise DataError(f"--at {name}={point[name]}: {error}") from None
         rows = resolve(read_table(pd.DataFrame([point])), numeric=numeric, labels=labels)
     elif table is None:
-        return result.rows
+        return (result if inner is None else inner).rows, columns
     else:
         rows = read_table(table, typed=False)
-    columns = parse_mapping(mapping) if mapping else None
-    check_mapping({"mapping": columns}, result.law)
-    return select_rows(
-        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        mapping=columns, needs=needs_of(result.law),
+    renamed = parse_mapping(mapping) if mapping else None
+    check_mapping({"mapping": renamed}, result.law, *columns)
+    selected = select_rows(
+        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False, mapping=renamed, needs=needs,
     ).frame  # fmt: skip
+    return selected, columns

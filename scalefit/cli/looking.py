@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, app
-from scalefit.errors import DataError
+from scalefit.errors import DataError, closest
+from scalefit.law.additive import Law
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
-__all__ = ["datasets", "info", "report"]
+__all__ = ["datasets", "info", "laws", "report"]
 
 
 @app.command()
@@ -41,6 +42,47 @@ def _plain(info: Any) -> dict[str, Any]:
 
     record: dict[str, Any] = asdict(info)
     return record
+
+
+@app.command()
+def laws(
+    name: Annotated[str | None, typer.Argument(help="The law to describe; all are listed without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the laws that have a name, or describe one: formula, columns, source.
+
+    Example: scalefit laws parscale
+    """
+    from scalefit.law.general import parse_law
+    from scalefit.law.presets import LAWS
+
+    if name is not None and name not in LAWS:
+        raise DataError(f"there is no law {name!r}; {closest(name, LAWS)}")
+    records = []
+    for one, preset in LAWS.items() if name is None else [(name, LAWS[name])]:
+        law = parse_law(one)
+        columns = [law.response, *(preset.columns or (*law.variables, *law.groups))]
+        records.append(
+            {"name": one, "law": preset.law, "columns": columns, "source": preset.source, "note": preset.note}
+            | {"certified": isinstance(law, Law), "data": preset.data}
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(records if name is None else records[0], indent=1))
+    elif name is None:
+        print_table(
+            ["name", "law", "source"], [[str(one[key]) for key in ("name", "law", "source")] for one in records]
+        )
+    else:
+        print(_described(records[0]))
+
+
+def _described(law: dict[str, Any]) -> str:
+    """Say what a law is, where it comes from, and how to try it."""
+    search = "certified" if law["certified"] else "the best of many starts; nothing certifies it"
+    lines = [law["law"], f"  columns  {', '.join(law['columns'])}", f"  source   {law['source']}"]
+    lines += [f"  note     {law['note']}"] if law["note"] else []
+    lines += [f"  optimum  {search}"]
+    return "\n".join([*lines, *([f"  try      scalefit fit {law['data']} {law['name']}"] if law["data"] else [])])
 
 
 @app.command()

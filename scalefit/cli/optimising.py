@@ -19,7 +19,8 @@ from scalefit.terminal import check_writable
 __all__ = ["isoflop_command", "optimum_command"]
 
 CostText = Annotated[
-    str | None, typer.Option(help="Default: '6*params*tokens', or '72*width^2*depth*tokens' for a law of these.")
+    str | None,
+    typer.Option(help="An expression; default: '6*params*tokens', or '72*width^2*depth*tokens' for a law of these."),
 ]
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 
@@ -31,7 +32,10 @@ def optimum_command(
         list[str] | None, typer.Option(help="Budgets in FLOP, such as 1e21,5.76e23; default: from the runs.")
     ] = None,
     cost: CostText = None,
-    at: Annotated[list[str] | None, typer.Option(help="Level of a grouping column, family=OPT; repeat it.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Level of a grouping column, family=OPT, or a column held fixed, served=1e12; repeat it."),
+    ] = None,
     level: Level = 0.95,
     out: Annotated[Path | None, typer.Option("--out", help="Draw the frontier to this file (svg, png, pdf).")] = None,
     as_json: Json = False,
@@ -40,7 +44,7 @@ def optimum_command(
 
     Example: scalefit optimum my.fit --compute 1e21,5.76e23 --out frontier.png
     """
-    from scalefit.allocation import optimum
+    from scalefit.allocation import NumericalOptimum, optimum
     from scalefit.storage import load_fit
 
     check_writable(out)
@@ -49,6 +53,8 @@ def optimum_command(
         label=fit_file.stem,
     )  # fmt: skip
     if out is not None:
+        if isinstance(result, NumericalOptimum):
+            raise DataError("a frontier is drawn for a sum of power terms under a product of powers; leave out --out")
         from scalefit.plots import frontier, save_figure
 
         save_figure(frontier(result), out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -201,11 +200,7 @@ def _blind_priors(fit: Fit) -> dict[Key, str]:
 
 def _weighing(density: Density, rows: NDArray[np.bool_]) -> Density:
     """Give weight to these rows of the design only, so that the likelihood is theirs."""
-    design = density.problem.design
-    data = design.rows.data.copy()
-    data[1, ~rows] = 0.0
-    problem = replace(density.problem, design=design._replace(rows=design.rows._replace(data=data)))
-    return replace(density, problem=problem)
+    return density.with_weight(np.where(rows, density.problem.weight, 0.0))
 
 
 def _share_below(residuals: Array, small: Fit) -> Array:

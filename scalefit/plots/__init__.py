@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from scalefit.errors import DataError, closest
 from scalefit.plots.distributions import densities, density, prior_posterior
-from scalefit.plots.fit import observed_predicted, optima, residuals, term
+from scalefit.plots.fit import effect, observed_predicted, optima, residuals, term
 from scalefit.plots.forest import forest, pooling
 from scalefit.plots.frontier import frontier
 from scalefit.plots.joint import joint, pairs
@@ -26,6 +26,7 @@ __all__ = [
     "densities",
     "density",
     "draw",
+    "effect",
     "forest",
     "frontier",
     "house_style",
@@ -45,6 +46,7 @@ KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "densities": densities,
         "density": density,
+        "effect": effect,
         "fit": observed_predicted,
         "forest": forest,
         "frontier": frontier,

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.law.general import sum_of_powers
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_printed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.draws import (
@@ -307,7 +308,9 @@ def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
 def _on_prior_scale(fit: Fit) -> Array:
     """Return the draws of the quantities of the priors, coefficients as sizes at the centre; shape (R, P)."""
     free = fit.objective.exponents == "free"
-    problem = build_problem(fit.law, fit.rows, weights=fit.objective.weights, free_sign=free)
+    problem = build_problem(
+        sum_of_powers(fit.law, "a picture of priors"), fit.rows, weights=fit.objective.weights, free_sign=free
+    )
     values = np.array(fit.uncertainty.draws)
     own = len(problem.parameters)
     values[:, :own] = problem.design.from_natural(values[:, :own])

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from scalefit.allocation import Optimum, optimum
+from scalefit.allocation import Optimum, optimum_lines
 from scalefit.allocation.result import CHINCHILLA, EXCESS, LOSS, NAMES, RATIO
 from scalefit.errors import DataError, closest
 from scalefit.numbers import percent
@@ -94,7 +94,7 @@ def frontier(
 
 def _by_label(optima: Fit | Optimum | Mapping[str, Optimum]) -> Mapping[str, Optimum]:
     if isinstance(optima, Fit):
-        optima = optimum(optima)
+        optima = optimum_lines(optima)
     several = {optima.label: optima} if isinstance(optima, Optimum) else optima
     usable = {label: one for label, one in several.items() if not one.reason}
     if not usable:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef
+from scalefit.law.general import GeneralLaw
 from scalefit.names import Key
 from scalefit.numbers import rounded
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
@@ -24,6 +25,7 @@ __all__ = ["joint", "pairs"]
 Array = NDArray[np.float64]
 
 _PANELS_PER_ROW: Final = 3
+_PAIRED: Final = 4  # parameters of a law of any form that are paired by default
 _MOST: Final = 8  # parameters whose joint distribution can be read at the width of a page
 _ROOMY: Final = 4  # number of parameters up to which three ticks fit
 _FEW: Final = 200  # draws below which contours would follow single draws
@@ -221,13 +223,15 @@ def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
             owned += [pair] if set(pair) <= known else []
     exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
+    if isinstance(fit.law, GeneralLaw):
+        chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_PAIRED], 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
     return chosen
 
 
 def _default_names(fit: Fit) -> list[Key]:
-    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent")]
+    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent", "positive", "real")]
     keys = [one.key for one in law if not one.level]
     if not 2 <= len(keys) <= _MOST:
         keys = [one.key for one in law if one.kind == "exponent"]

@@ -169,6 +169,11 @@ class Coordinates(NamedTuple):
         """Number of coordinates, d."""
         return len(self.is_log)
 
+    @property
+    def held_spreads(self) -> Index:
+        """Places of the spreads of pooled members that have coordinates of their own."""
+        return np.unique(self.spread[self.centred])
+
     def place(self, x: Any, ops: Ops = NUMPY) -> Placed:
         """Map coordinates to parameters and evaluate the prior.
 

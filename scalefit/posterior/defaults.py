@@ -8,6 +8,7 @@ part of the loss and does not depend on the units of the table; a raw coefficien
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,26 @@ from scalefit.posterior.priors import (
 )
 from scalefit.problem import Parameter, Problem
 
-__all__ = ["COMMON", "SCALES", "SPREAD", "any_sign", "extra_parameters", "resolve_priors"]
+__all__ = [
+    "COMMON",
+    "LARGE_LOSS",
+    "SCALES",
+    "SCALE_PRIORS",
+    "SPREAD",
+    "any_sign",
+    "extra_parameters",
+    "priors_by_key",
+    "resolve_priors",
+]
 
 SCALES = (
     "sigma",
     "nu",
     "tau",
 )  # scatter of a row, degrees of freedom, standard deviation of a cluster's shift
+SCALE_PRIORS: Mapping[str, Prior] = MappingProxyType(
+    {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}
+)
 COMMON, SPREAD = "common", "spread"
 LARGE_LOSS = 10.0  # a geometric-mean response above this widens the prior of the terms' sizes
 
@@ -97,7 +111,7 @@ def resolve_priors(
     parameters = [*own, *extras]
     known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
     _check_collisions(problem)
-    chosen = _by_key(given or {}, known)
+    chosen = priors_by_key(given or {}, known)
     resolved: dict[Key, Prior] = {}
     for one in parameters:
         text = chosen.get(one.key, chosen.get((one.coef.name, ())))
@@ -110,8 +124,8 @@ def resolve_priors(
     return resolved
 
 
-def _by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
-    """Read the names of the parameters whose priors are set."""
+def priors_by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
+    """Read the names that priors are given for, and refuse those that are not known."""
     chosen: dict[Key, str | Prior] = {}
     for name, prior in given.items():
         printed = name if isinstance(name, str) else printed_name(*name)
@@ -142,7 +156,7 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
         return Uniform(0.0, max(_lowest(one, problem) for one in members))
     if parameter.kind == SPREAD:
         return HalfNormal(0.5)
-    return {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}[parameter.coef.name]
+    return SCALE_PRIORS[parameter.coef.name]
 
 
 def _lowest(parameter: Parameter, problem: Problem) -> float:

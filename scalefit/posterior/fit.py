@@ -11,14 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed.curvature import closed_curvature
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.rows import used_columns
+from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed
-from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, sum_of_powers
+from scalefit.law.additive import Coef, Law
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.limits import check_count
 from scalefit.names import printed_level
 from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
+from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.density import Density, build_density
 from scalefit.posterior.importance import Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
@@ -66,7 +71,7 @@ def bayes(
     ----------
     data : str, path or DataFrame
         Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
-    law : str or Law
+    law : str, Law or GeneralLaw
         Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, or a preset's name.
     *options : Rows, Bayes
         Options as values, such as those of another fit: ``bayes(data, law, other.selection, other.options)``.
@@ -103,23 +108,19 @@ def bayes(
     ('converged', 0.35)
     """
     rows, how = gather(BAYES, options, keywords)
-    law, partial = apply_pool(sum_of_powers(law, "bayes"), how.pool)
-    table = rows.read(data, law)
-    problem = build_problem(
-        law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-    )
-    _check_groups(problem, rows.cluster, partial)
-    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    parsed, table = rows.bind(data, law)
     report = progress or (lambda *_: None)
-    report("searching for the modes", 0, 0)
-    optima = search(problem.design, free_sign=problem.free_sign, seed=how.seed)
-    density = build_density(
-        problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors, partial=partial
-    )
+    density: Density
+    if isinstance(parsed, GeneralLaw):
+        density, optima = _of_any_law(parsed, table, rows, how, report)
+    else:
+        density, optima = _of_powers(parsed, table, rows, how, report)
+    problem = density.problem
+    bound = problem.law
     modes = find_modes(density, optima, seed=how.seed)
     sampled = _sample(density, modes, how, report)
     result = PosteriorFit(
-        law=law,
+        law=bound,
         options=how,
         selection=rows,
         value=float(density.log_likelihood(sampled.mean[None]).sum()),
@@ -127,7 +128,7 @@ def bayes(
         point=sampled.mean,
         findings=find_limits(density, sampled, table.frame, _residuals(problem, optima[0].theta), rows.cluster),
         source=Source.of(table),
-        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
+        rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=sampled.spread,
         optima=tuple(_local(problem, one) for one in optima[:10]),
         version=__version__,
@@ -139,12 +140,50 @@ def bayes(
     return result
 
 
-def draw_bytes(problem: Problem) -> int:
-    """Return the memory per draw: proposals are kept as drawn, as placed, and in the units of the law."""
+def _of_powers(law: Law, table: Table, rows: Rows, how: Bayes, report: Progress) -> tuple[Density, tuple[Minimum, ...]]:
+    """Set up the posterior of a sum of power terms; its law loses the groups of fully pooled parameters."""
+    law, partial = apply_pool(law, how.pool)
+    problem = build_problem(
+        law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
+    _check_groups(problem, rows.cluster, partial)
+    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    report("searching for the modes", 0, 0)
+    optima = search(problem.design, free_sign=problem.free_sign, seed=how.seed)
+    density = build_density(
+        problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors, partial=partial
+    )
+    return density, optima
+
+
+def _of_any_law(
+    law: GeneralLaw, table: Table, rows: Rows, how: Bayes, report: Progress
+) -> tuple[Density, tuple[Minimum, ...]]:
+    """Set up the posterior of a law of any form."""
+    if how.pool:
+        raise DataError(
+            f"pool={dict(how.pool)} is for sums of power terms; in a law of another form, write the groups that share "
+            "a value without brackets"
+        )
+    if how.exponents == "free":
+        raise DataError(
+            "exponents='free' (--exponents free) is for sums of power terms; in a law of another form, name the "
+            "parameters that may be negative behind it: with alpha free"
+        )
+    problem = build_closed(law, table.frame, weights=rows.weights, cluster=rows.cluster)
+    _check_groups(problem, rows.cluster, ())
+    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    report("searching for the modes", 0, 0)
+    optima = search_closed(problem.design, seed=how.seed)
+    return build_closed_density(problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors), optima
+
+
+def draw_bytes(problem: Problem | ClosedProblem) -> int:
+    """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
     return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
 
 
-def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
+def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(
             f"cluster column {cluster!r} has a different value in every row, so shift and scatter cannot be separated; "
@@ -200,13 +239,17 @@ def _frame(mode: Mode, weighted: Weighted) -> Mode:
     return mode._replace(x=mean, frame=np.asarray(np.linalg.cholesky(covariance)))
 
 
-def _residuals(problem: Problem, theta: Array) -> Array:
-    """Return log residuals at a point, in the order of the table."""
+def _residuals(problem: Problem | ClosedProblem, theta: Array) -> Array:
+    """Log residuals at a point, in the order of the table."""
+    if isinstance(problem, ClosedProblem):
+        shape = closed_curvature(problem.design, theta, np.inf)
+    else:
+        shape = curvature_at(problem.design, theta, np.inf)
     out = np.empty(problem.n_rows)
-    out[problem.order] = curvature_at(problem.design, theta, np.inf).residual
+    out[problem.order] = shape.residual
     return out
 
 
-def _local(problem: Problem, optimum: Minimum) -> LocalOptimum:
-    natural = problem.design.to_natural(optimum.theta)
+def _local(problem: Problem | ClosedProblem, optimum: Minimum) -> LocalOptimum:
+    natural = problem.to_natural(optimum.theta)
     return LocalOptimum(2 * optimum.value, tuple(map(float, natural)), optimum.hits, optimum.converged)

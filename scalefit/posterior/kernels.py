@@ -20,7 +20,7 @@ from scalefit.solver.design import Array, DesignRows, Link
 from scalefit.solver.objective import RESIDUAL, Scratch, evaluate, new_work
 from scalefit.solver.vectormath import exp_inplace, log_into
 
-__all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_rows"]
+__all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_blocks", "residual_rows"]
 
 Index = NDArray[np.int64]
 
@@ -235,6 +235,25 @@ def block_likelihoods(
     """
     work = new_work(rows.data.shape[1], len(rows.u), theta.shape[1])
     _fill_likelihoods(theta, scale, rows, link, blocks, student, work, np.empty((3, MOST_NODES)), out)
+
+
+@kernel()
+def _fill_from_residuals(
+    residual: Array, scale: Array, weight: Array, blocks: Blocks, student: bool, scratch: Array, out: Array
+) -> None:
+    for draw in range(residual.shape[0]):
+        for c in range(blocks.bounds.size - 1):
+            value = _block(residual[draw], weight, blocks, c, scale[draw], student, scratch)
+            if out.shape[1] == 1:
+                out[draw, 0] += value
+            else:
+                out[draw, c] = value
+
+
+def residual_blocks(residual: Array, scale: Array, weight: Array, blocks: Blocks, student: bool, out: Array) -> None:
+    """Fill ``out`` as :func:`block_likelihoods` does, from residuals, shape (R, n), of any law."""
+    scratch = np.empty((3, MOST_NODES))
+    _fill_from_residuals(np.ascontiguousarray(residual), scale, weight, blocks, student, scratch, out)
 
 
 @kernel()

@@ -108,8 +108,9 @@ def build_model(density: Density, mode: Mode) -> Any:
         z = pm.Flat("z", shape=int(density.size))
         placed = density.coordinates.place(mode.x + pt.dot(mode.frame, z), ops)
         pm.Potential("prior", placed.log_prior)
-        _declare(pm, density, placed)
-        _likelihood(pm, pt, density, placed)
+        natural, mean = density.graph_of_law(pt, placed.theta)
+        _declare(pm, density, natural, placed)
+        _likelihood(pm, pt, density, mean, placed)
     return model
 
 
@@ -149,10 +150,8 @@ def _coords(density: Density) -> dict[str, list[str]]:
     return coords
 
 
-def _declare(pm: Any, density: Density, placed: Any) -> None:
+def _declare(pm: Any, density: Density, natural: Any, placed: Any) -> None:
     """Name the parameters in the trace."""
-    design = density.problem.design
-    natural = design.natural_matrix() @ placed.theta + design.to_natural(np.zeros(design.n_parameters))
     names = _trace_names(density)
     places: dict[Coef, list[int]] = {}
     for i, one in enumerate(density.problem.parameters):
@@ -167,10 +166,10 @@ def _declare(pm: Any, density: Density, placed: Any) -> None:
         pm.Deterministic(name, placed.scales[i] if i < scales else placed.pooled[i - scales])
 
 
-def _likelihood(pm: Any, pt: Any, density: Density, placed: Any) -> None:
+def _likelihood(pm: Any, pt: Any, density: Density, mean: Any, placed: Any) -> None:
     """Add the likelihood of the rows; weights are powers."""
-    blocks, rows = density.blocks, density.problem.design.rows
-    mean, sigma = _log_prediction(pt, density, placed.theta), placed.scales[0]
+    blocks, weight, target = density.blocks, density.problem.weight, density.target
+    sigma = placed.scales[0]
     student, tau = density.likelihood == "student_t", placed.scales[-1]
     nu = placed.scales[1] if student else None
     if blocks.shifted and not student:
@@ -180,39 +179,23 @@ def _likelihood(pm: Any, pt: Any, density: Density, placed: Any) -> None:
         shift = pm.Normal("shift_z", 0.0, 1.0, shape=int(density.problem.n_cluster))
         mean = mean + tau * shift[density.problem.cluster]
     error = pm.StudentT.dist(nu=nu, mu=mean, sigma=sigma) if student else pm.Normal.dist(mu=mean, sigma=sigma)
-    if np.all(rows.weight == 1):
+    if np.all(weight == 1):
         kind, extra = (pm.StudentT, {"nu": nu}) if student else (pm.Normal, {})
-        kind("log_response", mu=mean, sigma=sigma, observed=rows.target, **extra)
+        kind("log_response", mu=mean, sigma=sigma, observed=target, **extra)
     else:
-        pm.Potential("likelihood", (rows.weight * pm.logp(error, rows.target)).sum())
-
-
-def _log_prediction(pt: Any, density: Density, theta: Any) -> Any:
-    """Return the log of the law at each row, as a graph."""
-    design = density.problem.design
-    link, rows = design.link, design.rows
-    segments, parts, _ = link.position.shape
-    matrix = np.zeros((segments, parts, design.n_parameters))
-    s, p, slot = np.nonzero(link.position >= 0)
-    np.add.at(matrix, (s, p, link.position[s, p, slot]), link.factor[s, p, slot])
-    local = pt.dot(matrix.reshape(-1, design.n_parameters), theta).reshape((segments, parts)) + link.constant
-    segment = np.repeat(np.arange(segments), np.diff(rows.bounds))
-    total = local[segment, 0]
-    for k, u in enumerate(rows.u):
-        total = total + pt.exp(local[segment, 1 + 2 * k] + local[segment, 2 + 2 * k] * u)
-    return pt.log(total)
+        pm.Potential("likelihood", (weight * pm.logp(error, target)).sum())
 
 
 def _normal_clusters(pt: Any, density: Density, mean: Any, sigma: Any, tau: Any) -> Any:
-    """Add normal rows with a normal shift per cluster, integrated out; see :mod:`scalefit.posterior.kernels`."""
-    rows, cluster = density.problem.design.rows, density.problem.cluster
+    """Build normal rows with a normal shift per cluster, integrated out; see :mod:`scalefit.posterior.kernels`."""
+    weight, cluster = density.problem.weight, density.problem.cluster
     member = np.zeros((density.problem.n_cluster, len(cluster)))
-    member[cluster, np.arange(len(cluster))] = rows.weight
-    residual = rows.target - mean
+    member[cluster, np.arange(len(cluster))] = weight
+    residual = density.target - mean
     spread = 1.0 + (tau / sigma) ** 2 * member.sum(axis=1)
     linear = pt.dot(member, residual)
-    square = (rows.weight * residual**2).sum() - ((tau / sigma) ** 2 / spread * linear**2).sum()
-    constant = -rows.weight.sum() * (pt.log(sigma) + 0.5 * math.log(2 * math.pi))
+    square = (weight * residual**2).sum() - ((tau / sigma) ** 2 / spread * linear**2).sum()
+    constant = -weight.sum() * (pt.log(sigma) + 0.5 * math.log(2 * math.pi))
     return constant - 0.5 * square / sigma**2 - 0.5 * pt.log(spread).sum()
 
 

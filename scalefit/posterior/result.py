@@ -228,7 +228,7 @@ def find_limits(
         Most severe first: active bounds of priors, dominating priors, parameters that trade off.
     """
     problem, spread = density.problem, sampled.spread
-    values = _prior_values(density, spread.draws if spread.draws is not None else sampled.mean[None])
+    values = density.prior_values(spread.draws if spread.draws is not None else sampled.mean[None])
     findings = [
         one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
     ]
@@ -244,7 +244,7 @@ def find_limits(
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
         text = f"There are only {exact(problem.n_cluster)} clusters, which hardly determine the size of their shifts."
         findings.append(Finding("few_clusters", "warning", text))
-    if np.any(problem.design.rows.weight != 1):
+    if np.any(problem.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
         findings.append(Finding("weights", "note", text))
     findings += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
@@ -273,18 +273,6 @@ def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: s
     return [Finding("repeats_differ", "warning", text, rows=repeats.rows)]
 
 
-def _prior_values(density: Density, draws: Array) -> Array:
-    """Return the draws on the scale of the priors: coefficients as sizes at the centre."""
-    law, sizes = (
-        density.coordinates.n_law,
-        slice(density.coordinates.n_floor, density.coordinates.n_floor + density.coordinates.n_size),
-    )
-    values = draws.copy()
-    values[:, :law] = density.problem.design.from_natural(draws[:, :law])
-    values[:, sizes] = np.exp(values[:, sizes])
-    return values
-
-
 def _against_prior(density: Density, i: int, values: Array, level: float) -> list[Finding]:
     """Compare one parameter's posterior with its prior."""
     parameter = density.parameters[i]
@@ -293,7 +281,7 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
         return []
     name, findings, sd = Name(parameter.key), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    if parameter.kind == "floor" and prior.support[0] == 0 and low < AT_BOUND * sd:
+    if _is_floor(parameter) and prior.support[0] == 0 and low < AT_BOUND * sd:
         limit = f" as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
         parts = (" piles up at 0: these data do not identify a floor. Read ", name, limit)
         findings.append(Finding.of("floor_at_zero", NOT_IDENTIFIED, "The posterior of ", name, *parts))
@@ -312,10 +300,15 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
     return findings + _surprise(parameter, prior, float(values.mean()))
 
 
+def _is_floor(parameter: Parameter) -> bool:
+    """Whether a parameter is a limit of the response, or one that a law of any form holds as itself."""
+    return parameter.kind in ("floor", "real")
+
+
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
     """Whether an end of the interval is at a bound that is set by the prior and not by the sign of the parameter."""
     below = support[0] > 0 and low - support[0] < AT_BOUND * sd
-    above = parameter.kind != "floor" and support[1] - high < AT_BOUND * sd
+    above = not _is_floor(parameter) and support[1] - high < AT_BOUND * sd
     return below or above
 
 

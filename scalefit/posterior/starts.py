@@ -7,11 +7,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
 from scalefit.names import printed_name
 from scalefit.posterior.defaults import COMMON, any_sign
 from scalefit.posterior.density import Density
 from scalefit.posterior.mode import Mode, climb
+from scalefit.problem import Problem
 from scalefit.solver.search import Minimum, search
 
 __all__ = ["find_modes"]
@@ -54,16 +57,15 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     DataError
         When the density is zero at every start.
     """
-    design, law = density.problem.design, density.coordinates.n_law
+    law = density.coordinates.n_law
     starts = [one.theta for one in optima[:MOST_STARTS]]
     if density.likelihood == "student_t":
         delta = 1.5 * ROBUST * float(np.median(np.abs(_residual(density, starts[0]))))
         if delta > 0:
-            free = density.problem.free_sign
-            starts += [one.theta for one in search(design, delta=delta, free_sign=free, seed=seed)[:2]]
+            starts += [one.theta for one in _search(density.problem, delta, seed)[:2]]
 
     coordinates = density.coordinates
-    spreads = np.unique(coordinates.spread[coordinates.centred])
+    spreads = coordinates.held_spreads
 
     def bonus_at(x: Array, start: Array) -> Array:  # log sigma is the coordinate after those of the law
         away: Array = ((x[:, spreads] - start[spreads]) ** 2).sum(axis=1) / (2 * HELD**2)
@@ -89,9 +91,15 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     return _distinct(modes)
 
 
+def _search(problem: Problem | ClosedProblem, delta: float, seed: int) -> tuple[Minimum, ...]:
+    """Search for the optimum of Huber's loss."""
+    if isinstance(problem, ClosedProblem):
+        return search_closed(problem.design, delta=delta, seed=seed)
+    return search(problem.design, delta=delta, free_sign=problem.free_sign, seed=seed)
+
+
 def _residual(density: Density, theta: Array) -> Array:
-    design = density.problem.design
-    draw = np.concatenate([design.to_natural(theta), np.ones(density.size - len(theta))])
+    draw = np.concatenate([density.problem.to_natural(theta), np.ones(density.size - len(theta))])
     residual: Array = density.residuals(draw[None])[0]
     return residual
 
@@ -109,7 +117,7 @@ def _point(density: Density, theta: Array) -> Array:
     for extra in density.parameters:
         if extra.kind == COMMON:
             own = np.array([one.coef.name == extra.coef.name for one in problem.parameters])
-            free = any_sign(extra, problem)
+            free = isinstance(problem, Problem) and any_sign(extra, problem)
             values = theta[own] if free else np.log(np.maximum(theta[own], 0.02))
             commons.append(float(values.mean()) if free else float(np.exp(values.mean())))
             spreads.append(float(np.clip(np.std(values), 0.05, 1.0)))

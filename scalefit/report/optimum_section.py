@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from scalefit.allocation import Cost, Optimum, optimum, printed_optimum
+from scalefit.allocation import Cost, Optimum, optimum_lines, printed_optimum
 from scalefit.allocation.cost import BY_SHAPE, BY_SIZE
 from scalefit.allocation.result import (
     EXCESS,
@@ -23,6 +23,7 @@ from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
+from scalefit.law.general import sum_of_powers
 from scalefit.numbers import amount, percent, rounded
 from scalefit.plots import frontier
 from scalefit.records import CONVERGED
@@ -89,9 +90,9 @@ def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimu
     optima, missing = {}, []
     for name in (section.fit, *section.alternatives):
         label, fit = results.labels[name], results.fits[name]
-        cost = _cost(section, fit.law, name)
+        cost = _cost(section, sum_of_powers(fit.law, "an optimum in a report"), name)
         try:
-            one = optimum(fit, compute=section.compute or None, cost=cost, label=label)
+            one = optimum_lines(fit, compute=section.compute or None, cost=cost, label=label)
         except DataError as error:
             missing.append(f"“{label}” has no best use of compute: {literal(str(error))}.")
             continue
@@ -118,7 +119,7 @@ def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str
             unread.append(literal(paper.label))
             continue
         printed[literal(paper.label)] = printed_optimum(
-            paper.label, fit.law, point.values, compute=main.budgets, cost=main.cost
+            paper.label, main.law, point.values, compute=main.budgets, cost=main.cost
         )  # fmt: skip
     return printed, unread
 

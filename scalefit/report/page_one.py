@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scalefit.allocation import optimum
+from scalefit.allocation import optimum_lines
 from scalefit.allocation.run import natural_cost
-from scalefit.errors import DataError
+from scalefit.errors import DataError, LawError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
+from scalefit.law.general import sum_of_powers
 from scalefit.names import read_name
 from scalefit.records import CONVERGED
 from scalefit.report.results import Results
@@ -67,8 +68,9 @@ def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
     """Say how a budget is used best by a fit, or why it has no optimum."""
     fit = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
     try:
-        best = optimum(fit, compute=[answer.compute], cost=natural_cost(fit.law))
-    except DataError as error:
+        law = sum_of_powers(fit.law, "the best use of compute on page one")
+        best = optimum_lines(fit, compute=[answer.compute], cost=natural_cost(law))
+    except (DataError, LawError) as error:
         return literal(f"No answer: {error}.")
     return marked(*best.verdict)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from scalefit.data.sources import locate
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law.general import parse_law
+from scalefit.law.general import parse_law, sum_of_powers
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
 from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
@@ -146,7 +146,7 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
     law = parse_law(spec.law)
     if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)
-    law, pooled = apply_pool(law, spec.options.pool)
+    law, pooled = apply_pool(sum_of_powers(law, "bayes"), spec.options.pool)
     student = spec.options.likelihood == "student_t"
     extra = extra_parameters(student, spec.selection.cluster is not None, pooled)
     return tuple(dict.fromkeys([*(coef.name for coef in law.parameters), *(one.coef.name for one in extra)]))

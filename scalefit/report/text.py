@@ -14,6 +14,7 @@ from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
@@ -80,12 +81,12 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def equation(law: Law) -> dict[str, str]:
+def equation(law: AnyLaw) -> dict[str, str]:
     """Typeset a law as a display equation with its alternative text."""
     return {"math": to_typst(law), "mathml": to_mathml(law), "alt": spoken(law)}
 
 
-def spoken(law: Law) -> str:
+def spoken(law: AnyLaw) -> str:
     """Say a law in words, for screen readers.
 
     Parameters
@@ -98,6 +99,8 @@ def spoken(law: Law) -> str:
     str
         Such as ``loss equals E plus A over params to the power alpha``.
     """
+    if isinstance(law, GeneralLaw):  # read as it is written: operators have names of their own
+        return f"{_spoken_name(law.response)} equals {law.expression}"
     parts = [] if law.floor is None else [_spoken_value(law.floor)]
     parts += [_spoken_term(term) for term in law.terms]
     return f"{_spoken_name(law.response)} equals {' plus '.join(parts)}"

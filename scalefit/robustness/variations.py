@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
-from scalefit.law.additive import Coef, Law
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw
 from scalefit.names import Key, read_name
 from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
+from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import parse_prior
 from scalefit.problem import Problem
 
@@ -231,7 +234,14 @@ def show_value(value: Any) -> str:
 
 
 def default_vary(
-    table: pd.DataFrame, law: Law, problem: Problem, base: dict[str, Any], param: str | Key, *, cut: int, pooled: bool
+    table: pd.DataFrame,
+    law: AnyLaw,
+    problem: Problem | ClosedProblem,
+    base: dict[str, Any],
+    param: str | Key,
+    *,
+    cut: int,
+    pooled: bool,
 ) -> dict[str, list[Any]]:
     """Choose what to vary from what the data and the law allow.
 
@@ -239,9 +249,9 @@ def default_vary(
     ----------
     table : DataFrame, shape (n, p)
         The base's rows, with all their columns.
-    law : Law
+    law : Law or GeneralLaw
         The law.
-    problem : Problem
+    problem : Problem or ClosedProblem
         The base's.
     base : dict
         Its options.
@@ -279,7 +289,7 @@ def default_vary(
     return {dimension: values for dimension, values in vary.items() if values}
 
 
-def _ranges(table: pd.DataFrame, law: Law, base: str | None, coefficient: str, fewest: int) -> list[str]:
+def _ranges(table: pd.DataFrame, law: AnyLaw, base: str | None, coefficient: str, fewest: int) -> list[str]:
     """Conditions that leave out the ends of the variables, each with that of the base."""
     conditions: list[str] = []
     for variable in law.variables:
@@ -309,7 +319,7 @@ def _short(end: float, values: NDArray[np.float64], left: NDArray[np.bool_], sig
     return as_input(end)
 
 
-def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
+def _cluster_columns(table: pd.DataFrame, law: AnyLaw) -> list[str]:
     few, most = CLUSTERS[0], CLUSTERS[1] * len(table)
     texts = [str(name) for name in table.columns if _is_text(table[name]) and name not in law.groups]
     return [name for name in texts if few <= table[name].nunique() <= most and table[name].notna().all()]
@@ -320,7 +330,7 @@ def _is_text(column: pd.Series[Any]) -> bool:
     return as_numbers(column) is None and not holds_truth(column)
 
 
-def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:
+def _conventions(table: pd.DataFrame, law: AnyLaw, mapping: Mapping[str, str]) -> list[dict[str, str]]:
     """Other columns that count the same thing."""
     found = []
     for variable in law.variables:
@@ -331,8 +341,14 @@ def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> l
     return found
 
 
-def _priors(problem: Problem, param: str | Key) -> list[str]:
+def _priors(problem: Problem | ClosedProblem, param: str | Key) -> list[str]:
+    """Other priors that are worth trying for the parameter in question."""
     coefficient, _ = read_name(param)
+    if isinstance(problem, ClosedProblem):
+        if coefficient in {one.name for one in problem.law.exponents}:
+            is_free = problem.law.bounds(coefficient)[0] < 0
+            return list(PRIORS["free exponent" if is_free else "exponent"])
+        return list(PRIORS["coefficient"]) if central_sizes(problem.design).get(coefficient) else []
     kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
     lowest = float(problem.design.law.response.min())
     if kind == "floor":  # the first leans to no floor, the second to the lowest loss
