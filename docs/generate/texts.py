@@ -14,6 +14,7 @@ from docs.generate import studies
 from docs.generate.api import ROOT
 from scalefit.data.quantities import ALIASES
 from scalefit.law.additive import PRESETS
+from scalefit.law.presets import LAWS
 from scalefit.plots import KINDS
 from scalefit.toy.grid import DEFAULT_GRID
 
@@ -66,6 +67,14 @@ def _presets() -> str:
     return "\n".join(["| name | law |", "| --- | --- |", *rows])
 
 
+def _laws() -> str:
+    rows = [
+        f"| `{name}` | `{one.law}` | {one.source}{'. ' + one.note[0].upper() + one.note[1:] if one.note else ''}. |"
+        for name, one in LAWS.items()
+    ]
+    return "\n".join(["| name | law | source |", "| --- | --- | --- |", *rows])
+
+
 def _aliases() -> str:
     rows = [f"| `{name}` | {', '.join(f'`{one}`' for one in others[1:])} |" for name, others in ALIASES.items()]
     return "\n".join(["| column | also understood |", "| --- | --- |", *rows])
@@ -107,6 +116,7 @@ def _thresholds() -> str:
 SNIPPETS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "aliases": _aliases,
+    "laws": _laws,
     "plots": _plots,
     "default grid": lambda: f"```toml\n{DEFAULT_GRID.strip()}\n```",
     "study keys": studies.keys,
