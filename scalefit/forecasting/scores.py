@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.files import plain_json
 from scalefit.forecasting.coverage import BINS
+from scalefit.forecasting.drawn import Drawn
 from scalefit.numbers import amount, exact, fixed, percent, percent_size, two_digits
 from scalefit.table import PrintedTable
 
@@ -83,7 +84,7 @@ class GroupHeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class BacktestResult:
+class BacktestResult(Drawn):
     """Forecasts of runs that were known already.
 
     Parameters
@@ -109,6 +110,8 @@ class BacktestResult:
     ranks: tuple[LawRank, ...] = ()
     groups: tuple[GroupHeldOut, ...] = ()
     failed: tuple[str, ...] = ()
+
+    drawn_by: ClassVar[str] = "draw_coverage"
 
     @property
     def exit_code(self) -> int:
