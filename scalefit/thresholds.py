@@ -267,3 +267,24 @@ UNEVEN_RANKS = 0.05
 
 COVERAGE_CONFIDENCE = 0.95
 """Coverage is off when the nominal level lies outside its exact confidence limits of this level."""
+
+# Forecasts -----------------------------------------------------------------------------------------------------------
+
+FAR_FORECAST = 100.0
+"""A forecast is called far at more times the compute of the largest run: few public tables reach so far."""
+
+FEW_TO_FORECAST = 10
+"""With fewer runs the priors decide much of a forecast."""
+
+NOISY_RUNS = 0.02
+"""Runs scatter much when the scale of their log losses is larger: on such public tables, mostly with poor
+hyperparameters, intervals held less often."""
+
+RECTIFIED = 0.5
+"""Losses are called flat at first, as in fine-tuning, when the rectified law has a larger share."""
+
+WORN_TOKENS = 4.0
+"""More passes over unique tokens are worth less than new tokens (Muennighoff et al. 2023)."""
+
+LAWS_PART = 0.5
+"""Laws disagree when their part of a forecast's variance is larger."""

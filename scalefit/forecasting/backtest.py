@@ -266,7 +266,9 @@ def _with_ranks(
         own = [one.value for one in done.values() if one.arguments["law"] == law and one.value is not None]
         known = [one["error"] for one in own if one["error"] is not None]
         error = float(np.sqrt(np.mean(known))) if known else float("inf")
-        ranks.append(LawRank(law, error, len(known), len(cuts) - len(known)))
+        ranks.append(
+            LawRank(f"{law} (of the forecast)" if law in LAWS else law, error, len(known), len(cuts) - len(known))
+        )
     ranks.sort(key=lambda one: (one.failed, one.error))
     return BacktestResult(found.label, found.rows, found.methods, tuple(ranks), (), found.failed)
 
