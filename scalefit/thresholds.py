@@ -53,6 +53,10 @@ FEW_ROWS = 20
 FEW_CLUSTERS = 20
 """Below this many clusters, errors by cluster tend to be too small (Cameron and Miller 2015)."""
 
+FEWEST_RESAMPLED = 6
+"""Below this many clusters the bootstrap of clusters becomes the jackknife: of 400 simulated families of four models,
+nominal 95% intervals of the bootstrap cover 79% and of the jackknife with Student's t 92%; of six models 97% both."""
+
 RARE_LEVEL = 0.9
 """A level that a smaller share of the resamples holds is a warning and not a note."""
 
@@ -267,3 +271,24 @@ UNEVEN_RANKS = 0.05
 
 COVERAGE_CONFIDENCE = 0.95
 """Coverage is off when the nominal level lies outside its exact confidence limits of this level."""
+
+# Forecasts -----------------------------------------------------------------------------------------------------------
+
+FAR_FORECAST = 100.0
+"""A forecast is called far at more times the compute of the largest run: few public tables reach so far."""
+
+FEW_TO_FORECAST = 10
+"""With fewer runs the priors decide much of a forecast."""
+
+NOISY_RUNS = 0.02
+"""Runs scatter much when the scale of their log losses is larger: on such public tables, mostly with poor
+hyperparameters, intervals held less often."""
+
+RECTIFIED = 0.5
+"""Losses are called flat at first, as in fine-tuning, when the rectified law has a larger share."""
+
+WORN_TOKENS = 4.0
+"""More passes over unique tokens are worth less than new tokens (Muennighoff et al. 2023)."""
+
+LAWS_PART = 0.5
+"""Laws disagree when their part of a forecast's variance is larger."""

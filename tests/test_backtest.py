@@ -105,7 +105,8 @@ def test_a_backtest_goes_on_from_its_folder(tmp_path: Path) -> None:
     assert calls[0] == (2, 2)
     pd.testing.assert_frame_equal(one.rows, other.rows)
     assert one.ranks == other.ranks
-    assert {"coupled", "shared", "additive"} < {rank.law for rank in one.ranks}
+    ours = {f"{name} (of the forecast)" for name in ("coupled", "shared", "additive")}
+    assert ours < {rank.law for rank in one.ranks}
     assert min(one.ranks, key=lambda rank: rank.error) == one.ranks[0]
     assert "laws by the error" in str(one)
     assert json.loads(json.dumps(one.record()))["methods"] == ["forecast", "slope"]

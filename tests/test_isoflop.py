@@ -135,7 +135,7 @@ def test_chinchilla_by_two_approaches_agrees(huber):
         ({"tolerance": 1e-6}, "give a larger tolerance than 1e-6"),
         ({"tolerance": -1}, "tolerance is -1; it must be 0"),
         ({"level": 0}, "level is 0; it must lie between 0 and 1"),
-        ({"by": "params"}, "by is 'params', a quantity of the analysis itself"),
+        ({"by": "params"}, "by is 'params', a quantity of the analysis"),
         ({"by": "corpus"}, "has no column 'corpus'"),
         ({"cost": "6*params*tokens"}, r"cost '6\*params\*tokens' has no effect without a fit"),
     ],

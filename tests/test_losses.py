@@ -443,7 +443,7 @@ def test_a_pickle_with_code_is_refused_and_does_nothing(copied: Path, text: Path
     torch.save({"x": Payload(tmp_path / "was_here")}, copied / "pytorch_model.bin")
     with pytest.raises(DataError, match=r"the weights in .*copied' are a pickle with something other than") as refused:
         measure_losses([copied], [text], SHORT)
-    assert "nothing in it has been run. Give the checkpoint as safetensors" in str(refused.value)
+    assert "nothing in it has been run. Use the checkpoint as safetensors" in str(refused.value)
     assert "weights_only" not in str(refused.value)  # the advice of torch is to run the code
     assert not (tmp_path / "was_here").exists()
 
@@ -451,7 +451,7 @@ def test_a_pickle_with_code_is_refused_and_does_nothing(copied: Path, text: Path
 def test_a_pickle_of_a_whole_model_is_refused_in_the_same_words(copied: Path, text: Path) -> None:
     torch.save(transformers.AutoModelForCausalLM.from_pretrained(copied), copied / "pytorch_model.bin")
     (copied / "model.safetensors").unlink()
-    with pytest.raises(DataError, match=r"something other than tensors in it.*Give the checkpoint as safetensors"):
+    with pytest.raises(DataError, match=r"something other than tensors in it.*Use the checkpoint as safetensors"):
         measure_losses([copied], [text], SHORT)
 
 
@@ -466,7 +466,7 @@ def test_a_file_that_is_no_pickle_of_tensors_is_refused(copied: Path, text: Path
     (copied / "model.safetensors").unlink()
     with pytest.raises(DataError, match=r"copied' are not a complete pickle of named tensors") as refused:
         measure_losses([copied], [text], SHORT)
-    assert "fetch them again, or give the checkpoint as safetensors" in str(refused.value)
+    assert "fetch them again, or use the checkpoint as safetensors" in str(refused.value)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -165,9 +165,14 @@ def test_the_row_that_ruins_squares_is_named():
     assert "use --loss huber or leave it out (--where 'loss < 11.2')" in row.message
     assert f"  warning: {row.message}" in squares.summary().splitlines()
     assert row.message in squares.message
-    assert {"code": row.code, "severity": row.severity, "message": row.message, "about": (), "rows": (24,)} in (
-        fit_record(squares)["findings"]
-    )
+    assert {
+        "code": row.code,
+        "severity": row.severity,
+        "message": row.message,
+        "about": (),
+        "rows": (24,),
+        "names": (),
+    } in (fit_record(squares)["findings"])
     robust = fit(CASES / "one_diverged_run.csv", "chinchilla", loss="huber", bootstrap=200, **DIVERGED)
     assert robust.status == CONVERGED
     assert finding(robust, "rows_carry_misfit").severity == "note"
@@ -269,7 +274,7 @@ def test_a_cluster_column_without_repeats_is_told():
     frame = pd.DataFrame({"run": [f"r{i}" for i in range(30)], "params": np.geomspace(1e7, 1e10, 30)})
     frame["loss"] = (1.5 + 400 / frame["params"] ** 0.34) * (1 + 0.01 * np.cos(np.arange(30) * 7.0))
     for options in ({"uncertainty": "cluster"}, {"bootstrap": 0}):
-        with pytest.raises(DataError, match="cluster column 'run' has a different value in every row"):
+        with pytest.raises(DataError, match="cluster column 'run' has another value in every row"):
             fit(frame, "params", cluster="run", **options)
     result = fit(frame, "params", cluster="run", bootstrap=200)
     assert "errors by cluster are errors by row" in finding(result, "single_row_clusters").message

@@ -230,4 +230,4 @@ def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="paper is 'a5'"):
         study(tmp_path, 'paper = "a5"\n' + SMALL)
     with pytest.raises(LawError, match="cannot read the law"):
-        study(tmp_path, SMALL.replace('law = "chinchilla"', 'law = "loss ~ E - A/params"'))
+        study(tmp_path, SMALL.replace('law = "chinchilla"', 'law = "loss ~ E - A/"'))

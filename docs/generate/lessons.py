@@ -11,8 +11,8 @@ from docs.generate.api import ROOT
 
 FOLDER = ROOT / "notebooks"
 ORDER = (
-    "first_refit", "your_own_data", "posteriors_and_comparison", "toy_model", "checkpoints_to_exponent",
-    "reading_the_report",
+    "first_refit", "your_own_data", "posteriors_and_comparison", "laws_beyond_chinchilla", "toy_model",
+    "checkpoints_to_exponent", "reading_the_report",
 )  # fmt: skip
 
 

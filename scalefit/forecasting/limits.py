@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
 from scalefit.forecasting.rule import Predicted, Rule, Sampled
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
-from scalefit.posterior.importance import GOOD_KHAT
 from scalefit.problem import label_texts
 from scalefit.records import Finding
+from scalefit.thresholds import (
+    FAR_FORECAST,
+    FEW_TO_FORECAST,
+    GOOD_KHAT,
+    LAWS_PART,
+    NOISY_RUNS,
+    RECTIFIED,
+    WORN_TOKENS,
+)
 
 Array = NDArray[np.float64]
 
 __all__ = ["far_words", "find_limits"]
 
-FAR = 100.0  # times the largest run, from which on the backtest has few targets
-FEW = 10  # runs
-NOISY = 0.02  # scatter of the log loss from which on intervals missed most in the backtest
-BENT = 0.5  # share of the rectified law from which on a table is called one of fine-tuning
-REPEATS = 4.0  # passes over unique tokens from which on they are worth less (Muennighoff et al. 2023)
 WARNING = "warning"
 
 
@@ -63,15 +66,15 @@ def find_limits(
         Warnings, and notes.
     """
     ratio = targets["compute"].to_numpy(float) / learning.compute.max()
-    if ratio.max() > FAR:
+    if ratio.max() > FAR_FORECAST:
         yield Finding(
             "far",
             WARNING,
-            f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR)} times, few forecasts of "
-            "public tables could be checked.",
+            f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR_FORECAST)} times, few "
+            "forecasts of public tables could be checked.",
         )
     count = len(learning.table.frame)
-    if count < FEW:
+    if count < FEW_TO_FORECAST:
         yield Finding("few_runs", WARNING, f"There are {exact(count)} runs; the priors decide much of this forecast.")
     if rule.rows.sum() < 0.9 * count:
         yield Finding(
@@ -87,16 +90,16 @@ def find_limits(
             WARNING,
             f"The runs differ in {learning.columns[0]} alone{fixed}: this is a forecast along one axis.",
         )
-    if rule.sigma > NOISY:
+    if rule.sigma > NOISY_RUNS:
         yield Finding(
             "scatter",
             WARNING,
-            f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY)}, intervals on public "
-            "tables held less often. Look for runs with poor hyperparameters.",
+            f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
+            "public tables held less often. Look for runs with poor hyperparameters.",
         )
     yield from _outside(learning, targets, ratio)
     yield from _repeated(learning, targets)
-    if rule.bent > BENT:
+    if rule.bent > RECTIFIED:
         yield Finding(
             "fine_tuning",
             WARNING,
@@ -104,7 +107,7 @@ def find_limits(
         )
     apart = np.ptp(predicted.means, axis=0)
     worst = int(np.argmax(apart / scale))
-    if len(rule.members) > 1 and predicted.laws[worst] ** 2 > 0.5 * scale[worst] ** 2:
+    if len(rule.members) > 1 and predicted.laws[worst] ** 2 > LAWS_PART * scale[worst] ** 2:
         yield Finding(
             "laws_disagree",
             WARNING,
@@ -152,10 +155,10 @@ def _repeated(learning: Learning, targets: pd.DataFrame) -> Iterator[Finding]:
         unique = np.asarray(frame[UNIQUE], float)
         most = float(np.nanmax(unique)) if np.isfinite(unique).any() else math.inf
         passes = float(targets[TOKENS].max()) / most
-        if passes > REPEATS:
+        if passes > WORN_TOKENS:
             yield Finding(
                 "repeated_tokens",
                 WARNING,
                 f"A target has {amount(passes)} passes over the {amount(most)} unique tokens of the table; after about "
-                f"{exact(REPEATS)} they are worth less than new ones, which these laws do not know.",
+                f"{exact(WORN_TOKENS)} they are worth less than new ones, which these laws do not know.",
             )

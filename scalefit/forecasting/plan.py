@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from scalefit.data.rows import select_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
+from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning, read_learning, read_targets
 from scalefit.forecasting.rule import Rule, Sampled
 from scalefit.forecasting.run import learn
@@ -86,7 +87,7 @@ class Strategy(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Drawn):
     """Which runs to train next for a forecast, and what other choices would give for the same budget.
 
     ``print(plan)`` shows it.
@@ -117,7 +118,8 @@ class Plan:
     before: float
     strategies: tuple[Strategy, ...]
 
-    exit_code = 0
+    drawn_by: ClassVar[str] = "draw_plan"
+    exit_code: ClassVar[int] = 0
 
     @property
     def choices(self) -> tuple[Choice, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scalefit.estimate import Estimate
 from scalefit.files import plain_json
 from scalefit.forecasting.coverage import Held, held_in_backtest
+from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.rule import Predicted, Rule, Sampled
@@ -95,7 +96,7 @@ class OwnBacktest(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(Drawn):
     """Forecasts of runs that are larger than those of a table.
 
     ``print(forecast)`` shows it; :meth:`record` is the JSON of ``scalefit forecast --json``; :meth:`table` has a row
@@ -130,7 +131,10 @@ class Forecast:
     findings: tuple[Finding, ...]
     own: OwnBacktest | None = None
 
-    exit_code = 0  # a forecast says how wide it is; exponents that are not identified do not make it unusable
+    drawn_by: ClassVar[str] = "draw_forecast"
+    exit_code: ClassVar[int] = (
+        0  # a forecast says how wide it is; exponents that are not identified do not make it unusable
+    )
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -64,7 +64,7 @@ def forecast(
     Returns
     -------
     Forecast
-        ``print(forecast)``; :meth:`~scalefit.forecasting.Forecast.table` has a row for each target.
+        ``print(forecast)``; :meth:`~scalefit.forecasting.result.Forecast.table` has a row for each target.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.files import plain_json
 from scalefit.forecasting.coverage import BINS
+from scalefit.forecasting.drawn import Drawn
 from scalefit.numbers import amount, exact, fixed, percent, percent_size, two_digits
 from scalefit.table import PrintedTable
 
@@ -83,7 +84,7 @@ class GroupHeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class BacktestResult:
+class BacktestResult(Drawn):
     """Forecasts of runs that were known already.
 
     Parameters
@@ -110,6 +111,8 @@ class BacktestResult:
     groups: tuple[GroupHeldOut, ...] = ()
     failed: tuple[str, ...] = ()
 
+    drawn_by: ClassVar[str] = "draw_coverage"
+
     @property
     def exit_code(self) -> int:
         """1 when cells failed, else 0."""
@@ -126,7 +129,7 @@ class BacktestResult:
         Returns
         -------
         DataFrame
-            ``method, tables, least, most, cells, rows, share50, share80, share90, error, error90, bias, score``.
+            ``method, tables``, and the columns of :func:`scores`.
         """
         parts = [scores(self.rows[self.rows["method"] == one]).assign(method=one, tables="all") for one in self.methods]
         if self.is_public:
@@ -152,20 +155,33 @@ class BacktestResult:
     def printed(self) -> PrintedTable:
         """Return the scores as a table for the terminal, Markdown, LaTeX and HTML."""
         found = self.table()
-        header = ["tables", "method", "compute beyond", "cells", "50%", "80%", "90%", "median error", "bias", "score"]
+        header = [
+            "tables",
+            "method",
+            "compute beyond",
+            "cells",
+            "50%",
+            "80%",
+            "90%",
+            "median error",
+            "bias",
+            "score",
+            "none",
+        ]
         rows = [
             [
                 str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
                 exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
                 percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
                 fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
+                percent(one["silent"], 0) if one["silent"] else "",
             ]
             for one in found.to_dict(orient="records")
         ]  # fmt: skip
         return PrintedTable.of(
             header if self.is_public else header[1:],
             rows if self.is_public else [row[1:] for row in rows],
-            "lll" + "r" * 7 if self.is_public else "ll" + "r" * 7,
+            "lll" + "r" * 8 if self.is_public else "ll" + "r" * 8,
         )
 
     def summary(self) -> str:
@@ -182,7 +198,8 @@ class BacktestResult:
             head = f"backtest of {self.label}: {exact(runs)} runs foretold from {exact(len(cuts))} rolling origins"
         key = (
             "50%, 80%, 90%: share of such intervals that held; error and bias of the median, in percent of the loss;\n"
-            "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss"
+            "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss;\n"
+            "none: share of runs for which a method gave no answer"
         )
         blocks = [head, self.printed().text("  "), key]
         if self.ranks:
@@ -246,8 +263,8 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
     DataFrame
         ``least, most, cells, rows``; shares of 50, 80 and 90% intervals that held; median and 90th percentile of the
         absolute error, and median of the error, of the log loss; mean interval score of 90% intervals (width plus 20
-        times what it misses by; Gneiting and Raftery 2007). Bins without runs are left out. A method without an answer
-        holds nothing and errs without bound.
+        times what it misses by; Gneiting and Raftery 2007) where there is an answer, and the share of runs without one
+        (``silent``). Bins without runs are left out. Without an answer nothing holds, and the error has no bound.
     """
     out = []
     for least, most in bins:
@@ -267,6 +284,7 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
         }
         lo, hi = quantile["q5"], quantile["q95"]
         score = hi - lo + 20 * (np.maximum(lo - y, 0) + np.maximum(y - hi, 0))
+        answered = known & np.isfinite(score)
         out.append(
             {
                 "least": least, "most": most, "cells": int(cells.sum()), "rows": len(own),
@@ -274,7 +292,8 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
                 "error": weighted_median(np.abs(error), weight),
                 "error90": weighted_median(np.abs(error), weight, 0.9),
                 "bias": weighted_median(np.where(known, error, 0.0), weight),
-                "score": float(np.average(np.where(np.isfinite(score), score, np.inf), weights=weight)),
+                "score": float(np.average(score[answered], weights=weight[answered])) if answered.any() else math.inf,
+                "silent": float(np.average(~answered, weights=weight)),
             }
         )  # fmt: skip
     return pd.DataFrame(out)

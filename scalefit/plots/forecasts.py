@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from scalefit.forecasting import BacktestResult, Forecast, Plan
 from scalefit.forecasting.scores import NAMES
 from scalefit.numbers import exact, short_number, to_digits
+from scalefit.plots import _show_in_notebook
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -32,7 +33,7 @@ from scalefit.plots.style import (
 from scalefit.plots.toy_curves import label_ends
 from scalefit.quantiles import student_quantile
 
-__all__ = ["draw_coverage", "draw_forecast", "draw_plan"]
+__all__ = ["draw_coverage", "draw_forecast", "draw_plan", "shown"]
 
 _BANDS: Final = ((0.9, 0.14), (0.8, 0.16), (0.5, 0.24))  # probability and opacity
 _MOST: Final = 6  # targets with a line of their own
@@ -109,7 +110,7 @@ def draw_coverage(found: BacktestResult) -> tuple[Axes, Axes]:
     every = every[every["tables"] == "all"]
     bins = every[["least", "most"]].drop_duplicates().sort_values("least")
     places = {least: place for place, least in enumerate(bins["least"])}
-    reference_line(left, 90, "90% promised", axis="y", place=0.02)
+    reference_line(left, 90, "90% promised", axis="y", place=0.72)
     ends: list[list[tuple[float, str, str]]] = [[], []]
     for method in found.methods:
         own, style = every[every["method"] == method], _METHODS[method]
@@ -163,4 +164,10 @@ def draw_plan(found: Plan, *, ax: Axes | None = None) -> Axes:
     log_axis(axes.yaxis, everything[y].to_numpy(float))
     write_key(axes, column_label(x), "dots: runs; crosses: candidates; numbers: chosen, in order; star: target")
     axes.set_ylabel(column_label(y))
+    return axes
+
+
+def shown(axes: Any) -> Any:
+    """Show a figure where a notebook runs, and return its axes as they came."""
+    _show_in_notebook(axes if isinstance(axes, Axes) else axes[0])
     return axes

@@ -13,15 +13,17 @@ from typing import Any, Final
 
 import pandas as pd
 
+from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError
 from scalefit.files import UNREADABLE, brief
 from scalefit.jobs import DONE, JobResult, read_job
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.measures import NORM_STEP
 from scalefit.toy.theory import regime
 
 __all__ = [
-    "CELLS", "SETTING", "TABLE", "band_measures", "checkpoint_losses", "read_cells", "read_model", "read_sweep",
-    "setting_regime", "sweep_records",
+    "CELLS", "SETTING", "TABLE", "band_measures", "checkpoint_losses", "norm_histograms", "read_cells", "read_model",
+    "read_sweep", "setting_regime", "sweep_records",
 ]  # fmt: skip
 
 CELLS: Final = "cells"
@@ -181,18 +183,22 @@ def read_sweep(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Parameters
     ----------
     folder : path
-        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+        As given to :func:`scalefit.toy.sweep.toy_sweep`; or the name of a data set of toy models, where there is no
+        such folder.
 
     Returns
     -------
     DataFrame
-        One row per model, columns as in :func:`sweep_records`.
+        One row per model, columns as in :func:`sweep_records`; a data set has some of them.
 
     Raises
     ------
     DataError
         When the folder holds no sweep, or a file that is no cell.
     """
+    name = os.fspath(folder)
+    if name in dataset_names() and not Path(name).exists():
+        return load_dataset(name)
     return pd.DataFrame(sweep_records(folder))
 
 
@@ -268,4 +274,33 @@ def band_measures(folder: str | os.PathLike[str]) -> pd.DataFrame:
     for record in sweep_records(folder):
         own = {name: record[name] for name in ("cell", "width", "seed", "steps", *SETTING)}
         rows += [own | band for band in stored[record["cell"]].get("bands") or ()]
+    return pd.DataFrame(rows)
+
+
+def norm_histograms(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read how the norms of the rows of W are distributed.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        The columns that tell models apart, ``loss, phi_half, represented``, and ``norm, share``: a row per model and
+        class, the share of its rows with a norm from ``norm`` to the next class.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    stored = {cell.key: cell.value or {} for cell in read_cells(folder)}
+    rows = []
+    for record in sweep_records(folder):
+        names = ("cell", "width", "seed", "steps", "loss", "loss_se", "phi_half", "represented", *SETTING)
+        own = {name: record[name] for name in names}
+        counts = (stored[record["cell"]].get("row_norms") or {}).get("counts", ())
+        rows += [own | {"norm": k * NORM_STEP, "share": one / sum(counts)} for k, one in enumerate(counts)]
     return pd.DataFrame(rows)
