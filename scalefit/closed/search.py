@@ -1,8 +1,9 @@
 """The best optimum of a closed-form law that many starts reach, and the other optima met on the way.
 
 Nothing certifies it. What can be given is how often it was reached: a few starts first, and many more, with restarts
-around the best point, while fewer than three of them agree. Huber's loss is approached from the least-squares optima
-through ever smaller deltas, because from far away it is a sum of absolute residuals, with a kink at every row.
+around the best points, while fewer than three of them agree or another optimum is close. Huber's loss is approached
+from the least-squares optima through ever smaller deltas, because from far away it is a sum of absolute residuals, with
+a kink at every row.
 """
 
 from __future__ import annotations
