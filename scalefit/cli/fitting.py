@@ -116,7 +116,21 @@ def predict(
         )
     elif out is None:
         print(_predictions(shown).text())
+    beyond = _beyond(result, frame)
+    if beyond:
+        print(beyond, file=sys.stderr)
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
+
+
+def _beyond(result: Fit, frame: Any) -> str:
+    """Say how fits did in the public backtest at the distance of the farthest row; empty where that is not known."""
+    from scalefit.forecasting.coverage import beyond_words
+
+    if not {"params", "tokens"} <= set(result.law.variables):
+        return ""
+    compute, known = (rows["params"].to_numpy(float) * rows["tokens"].to_numpy(float) for rows in (frame, result.rows))
+    method = "posterior" if result.engine == "bayes" else "huber"
+    return beyond_words(float(compute.max() / known.max()), method)
 
 
 @app.command()
