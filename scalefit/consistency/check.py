@@ -127,7 +127,9 @@ def _reset(one: SettingCheck, report: Progress) -> tuple[ResetTest, ...]:
     """Test the widths that dead outputs may limit, with the first seed of each."""
     limited = [state.width for state in one.states if state.kind == "limited"]
     first = one.last.rows.drop_duplicates("width").set_index("width", drop=False)
-    return reset_test([model_config(first.loc[width].to_dict()) for width in limited], progress=report)
+    return reset_test(
+        [model_config({str(k): v for k, v in first.loc[width].items()}) for width in limited], progress=report
+    )
 
 
 def _change(series: Sequence[Series]) -> tuple[float, float]:

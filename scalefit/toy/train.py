@@ -187,7 +187,15 @@ def _train_on_threads(
     order = sorted(range(len(models)), key=lambda k: -models[k].steps * models[k].width * models[k].n_features)
     with one_thread(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         futures = {
-            k: pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop, begin and begin[k])
+            k: pool.submit(
+                _train_one,
+                models[k],
+                marks[k],
+                loss_samples,
+                done[k : k + 1],
+                stop,
+                None if begin is None else begin[k],
+            )
             for k in order
         }
         try:
