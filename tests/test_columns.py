@@ -182,6 +182,39 @@ def test_tokens_are_derived_with_a_remark() -> None:
     assert "The table has no column 'tokens'; it is computed as flops / (6 params)." in read.remarks
 
 
+def test_params_are_derived_from_flops_and_tokens_with_a_remark() -> None:
+    read = resolve(table("budget,tokens_seen\n6e18,1B\n6e18,0\n"), numeric=["params"])
+    assert read.frame.loc[1, "params"] == 1e9
+    assert read.frame["params"].isna().tolist() == [False, True]
+    assert "The table has no column 'params'; it is computed as flops / (6 tokens)." in read.remarks
+
+
+def test_a_derivation_asked_for_comes_before_one_that_needs_no_leave() -> None:
+    shapes = table("width,depth,tokens,flops\n64,2,1e9,6e18\n")
+    assert resolve(shapes, numeric=["params"]).frame.loc[1, "params"] == 1e9
+    assert resolve(shapes, numeric=["params"], derive=["params"]).frame.loc[1, "params"] == 98304
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("L", "loss"), ("eval/loss", "loss"), ("eval/val_loss", "loss"), ("train/loss", "loss"), ("_step", "step"),
+        ("num_params", "params"), ("non_embedding_params", "params"), ("tokens_seen", "tokens"),
+        ("num_tokens", "tokens"), ("budget", "flops"), ("C", "flops"), ("hidden_size", "width"), ("n_layer", "depth"),
+    ],
+)  # fmt: skip
+def test_names_of_the_field_are_guessed_and_announced(header: str, name: str) -> None:
+    read = resolve(table(f"x,{header}\n1,2.5\n"), numeric=[name])
+    assert read.frame.loc[1, name] == 2.5
+    assert f"Read column {header!r} as {name}." in read.remarks
+
+
+def test_a_validation_loss_comes_before_a_training_loss_and_a_bare_letter() -> None:
+    read = resolve(table("train/loss,L,eval/loss\n3,12,2\n"), numeric=["loss"])
+    assert read.frame.loc[1, "loss"] == 2.0
+    assert "Read column 'eval/loss' as loss, and leave 'train/loss', 'L' aside." in read.remarks
+
+
 def test_other_derivations_must_be_asked_for() -> None:
     shapes = table("width,depth,tokens\n64,2,1e9\n")
     with pytest.raises(DataError, match=r"params = 12 depth width\^2.*add derive params \(--derive params\)"):

@@ -213,9 +213,12 @@ class _Rule:
 
 
 _RULES = {
-    "tokens": _Rule(("flops", "params"), lambda c, n: c / (6.0 * n), "flops / (6 params)", automatic=True),
-    "flops": _Rule(("params", "tokens"), lambda n, d: 6.0 * n * d, "6 params tokens"),
-    "params": _Rule(("width", "depth"), lambda m, length: 12.0 * length * m**2, "12 depth width^2"),
+    "tokens": (_Rule(("flops", "params"), lambda c, n: c / (6.0 * n), "flops / (6 params)", automatic=True),),
+    "flops": (_Rule(("params", "tokens"), lambda n, d: 6.0 * n * d, "6 params tokens"),),
+    "params": (
+        _Rule(("width", "depth"), lambda m, length: 12.0 * length * m**2, "12 depth width^2"),
+        _Rule(("flops", "tokens"), lambda c, d: c / (6.0 * d), "flops / (6 tokens)", automatic=True),
+    ),
 }
 
 
@@ -320,7 +323,7 @@ def _need_number(work: _Work, name: str) -> None:
         asked = _plan(work, name, ())
         if asked is None or not asked <= work.derive:
             raise _missing(work, name, asked)
-        rule = _RULES[name]
+        rule = _rule(work, name)
         for column in rule.inputs:
             _need_number(work, column)
         first, second = (work.frame[column].to_numpy(dtype=np.float64) for column in rule.inputs)
@@ -430,7 +433,12 @@ def _plan(work: _Work, name: str, path: Sequence[str]) -> frozenset[str] | None:
         return frozenset()
     if name not in _RULES or name in path:
         return None
-    rule = _RULES[name]
+    plans = [plan for rule in _RULES[name] if (plan := _rule_plan(work, name, rule, path)) is not None]
+    return min(plans, key=len, default=None)
+
+
+def _rule_plan(work: _Work, name: str, rule: _Rule, path: Sequence[str]) -> frozenset[str] | None:
+    """Say which derivations one rule needs; None if its inputs cannot be had."""
     parts = [_plan(work, column, (*path, name)) for column in rule.inputs]
     if any(part is None for part in parts):
         return None
@@ -438,12 +446,19 @@ def _plan(work: _Work, name: str, path: Sequence[str]) -> frozenset[str] | None:
     return own.union(*(part for part in parts if part is not None))
 
 
+def _rule(work: _Work, name: str) -> _Rule:
+    """Choose the rule that computes a column: what the user allowed by name comes before what needs no leave."""
+    plans = [(rule, _rule_plan(work, name, rule, ())) for rule in _RULES[name]]
+    allowed = [(rule, plan) for rule, plan in plans if plan is not None and plan <= work.derive]
+    return max(allowed, key=lambda pair: name in pair[1])[0]
+
+
 def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
     """Build the error for a column that is not there."""
     columns = [str(column) for column in work.source.columns]
     parts = [f"the table {work.name!r} has no column {name!r}; {closest(name, columns)}"]
     if asked is not None:
-        formulas = ", ".join(f"{one} = {_RULES[one].words}" for one in sorted({name, *asked}))
+        formulas = ", ".join(f"{one} = {_RULES[one][0].words}" for one in sorted({name, *asked}))
         lacking = sorted(asked - work.derive)
         options = " ".join(f"--derive {one}" for one in lacking)
         parts.append(f"It can be computed ({formulas}): add derive {', '.join(lacking)} ({options}).")
