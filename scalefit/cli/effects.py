@@ -35,6 +35,7 @@ def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> Non
     DataError
         For a name that nothing asks for.
     """
+    from scalefit.data.choice import group_columns, parse_reduce
     from scalefit.data.where import parse_where
 
     mapping = given.get("mapping")
@@ -44,6 +45,8 @@ def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> Non
     named = [given.get(name) for name in ("weights", "cluster")]
     used = [law.response, *law.variables, *law.groups, *(one for one in named if one), *others]
     used += parse_where(given["where"]).columns if given.get("where") else ()
+    used += group_columns(given["group_by"]) if given.get("group_by") else ()
+    used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []
     if given.get("derive") or "tokens" in used:
         used += DERIVED  # tokens are computed from flops and params without being asked for
     for name in mapping:

@@ -14,6 +14,7 @@ from typing import IO
 
 import pandas as pd
 
+from scalefit.data.choice import Choice
 from scalefit.data.columns import find_columns, map_columns, parse_mapping
 from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
@@ -31,7 +32,7 @@ class Dropped:
     Parameters
     ----------
     kind : str
-        The kind of rule: ``where``, ``drop_invalid``, ``weights`` or ``drop_highest_loss``.
+        The kind of rule: ``where``, ``drop_invalid``, ``weights``, ``reduce`` or ``drop_highest_loss``.
     rows : int
         How many rows it took.
     reason : str
@@ -56,6 +57,8 @@ class Dropped:
         """What the rule did, as a phrase: ``kept rows where loss < 8; 2 dropped``."""
         if self.kind == "where":
             return f"kept rows where {self.setting}; {exact(self.rows)} dropped"
+        if self.kind == "reduce":
+            return self.reason  # which counts groups and rows
         return f"{exact(self.rows)} dropped by {self.rule}"
 
 
@@ -77,6 +80,8 @@ class Table:
         The rules that took rows out.
     remarks : tuple of str
         Everything guessed or noticed, one sentence each.
+    choice : Choice, optional
+        The rows from which those of the frame were chosen, one for each group.
     """
 
     frame: pd.DataFrame
@@ -85,6 +90,7 @@ class Table:
     rows_read: int
     dropped: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
+    choice: Choice | None = None
 
 
 def read_table(

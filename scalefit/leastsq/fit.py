@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
 from scalefit.law.additive import Coef, Law
+from scalefit.leastsq.choosing import Candidates
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.profile import profile_intervals
@@ -89,15 +90,17 @@ def fit(
     rows, how = gather(FIT, options, keywords)
     law = law if isinstance(law, Law) else Law.parse(law)
     table = rows.read(data, law)
-    problem = build_problem(
-        law, table.frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-    )
+    problem = _problem(law, table.frame, rows, how)
     # a replicate is held as coordinates, in the units of the law, and with its value, status and steps
     check_count("bootstrap", how.bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
     report = progress or (lambda *_: None)
     optima = _optima(problem, how, report)
     shape = curvature_at(problem.design, optima[0].theta, how.threshold)
-    spread = _spread(problem, optima, shape, rows.cluster, how, report)
+    chosen = table.choice if how.uncertainty == "pairs" and how.bootstrap else None
+    candidates = (
+        None if chosen is None else Candidates(chosen, _problem(law, chosen.frame, replace(rows, cluster=None), how))
+    )
+    spread = _spread(problem, optima, shape, rows.cluster, how, report, candidates)
     point = problem.design.to_natural(optima[0].theta)
     result = LeastSquaresFit(
         law=law,
@@ -119,6 +122,13 @@ def fit(
     return result
 
 
+def _problem(law: Law, frame: pd.DataFrame, rows: Rows, how: LeastSquares) -> Problem:
+    """Bind the law to rows."""
+    return build_problem(
+        law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
+
+
 def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Minimum, ...]:
     """Search, and put the best optimum in the order that its names promise."""
     if cache_is_cold():
@@ -130,7 +140,7 @@ def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Mini
 
 def _spread(
     problem: Problem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
-    report: Progress,
+    report: Progress, candidates: Candidates | None,
 ) -> Uncertainty:  # fmt: skip
     method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
     delta, level = how.threshold, how.level
@@ -155,7 +165,7 @@ def _spread(
 
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
-        return pairs_bootstrap(problem, optima, how, plain=plain, progress=count)
+        return pairs_bootstrap(problem, optima, how, plain=plain, candidates=candidates, progress=count)
     point = problem.design.to_natural(optima[0].theta)
     if method == "profile":
         report("profiling", 0, 0)

@@ -104,6 +104,12 @@ class Rows(Options):
         Leave out the rows with the K highest losses.
     ties : {"drop", "keep"}
         ``drop`` keeps rows strictly below the K-th highest loss, ``keep`` drops exactly K rows.
+    group_by : str, optional
+        Columns, such as ``params,tokens``, of which every combination keeps one row, as ``reduce`` says.
+    reduce : str, optional
+        The row of each group: ``min:loss`` that with the least loss, ``max:acc`` that with the largest acc,
+        ``last:step`` the last step, ``mean`` the geometric mean, with columns group_rows (usable as weights) and
+        group_scatter.
     weights : str, optional
         Column of row weights.
     cluster : str, optional
@@ -126,6 +132,8 @@ class Rows(Options):
     drop_invalid: bool = False
     drop_highest_loss: int = 0
     ties: Literal["drop", "keep"] = "drop"
+    group_by: str | None = None
+    reduce: str | None = None
     weights: str | None = None
     cluster: str | None = None
     max_size: int | str | None = None
@@ -138,6 +146,20 @@ class Rows(Options):
                 raise TypeError
         except TypeError:
             raise DataError(f"drop_highest_loss={count!r} is not possible. Need a whole number from 0.") from None
+        if self.reduce is not None:
+            from scalefit.data.choice import parse_reduce
+
+            parse_reduce(self.reduce)
+        if self.group_by is not None and self.reduce is None:
+            raise DataError(
+                f"group_by is {self.group_by!r}, and nothing says which row of a group to keep; add reduce, such as "
+                "min:loss (--reduce min:loss)"
+            )
+        if self.reduce is not None and self.group_by is None:
+            raise DataError(
+                f"reduce is {self.reduce!r}, and nothing says which rows are a group; add group_by, such as "
+                "params,tokens (--group-by params,tokens)"
+            )
 
     def idle(self) -> dict[str, str]:
         """Ties matter only in a cut."""
@@ -221,7 +243,8 @@ class Rows(Options):
         return select_rows(
             table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),
             mapping=self.mapping, derive=self.derive, where=self.where, drop_invalid=self.drop_invalid,
-            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, needs=needs,
+            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, group_by=self.group_by,
+            reduce=self.reduce, needs=needs,
         )  # fmt: skip
 
 
