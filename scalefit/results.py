@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from typing import Any, final
 
@@ -16,6 +18,7 @@ from scalefit.data.rows import select_rows
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
+from scalefit.goodness import Goodness, goodness_of
 from scalefit.law.additive import Law
 from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.numbers import exact
@@ -276,6 +279,18 @@ class Fit(ABC):
         observed = self.rows[self.law.response].to_numpy(float)
         fitted = self._predicted(self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
+
+    @cached_property
+    def goodness(self) -> Goodness:
+        """How well the law fits the rows used: scatter, R2, scores, lack of fit, largest residuals, trends."""
+        law, objective, weights = self.law, self.objective, self.selection.weights
+        return goodness_of(
+            self.rows, self.residuals(), response=law.response, variables=law.variables, groups=law.groups,
+            parameters=len(self.parameters), weight=None if weights is None else self.rows[weights].to_numpy(float),
+            space=objective.space, delta=math.inf if objective.delta is None else objective.delta,
+            scores=objective.loss == "squared" and self.selection.cluster is None,
+            repeats=objective.loss in ("squared", "normal") and self.selection.cluster is None,
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.

@@ -26,7 +26,8 @@ __all__ = ["MADE", "reduce_rows"]
 Ints = npt.NDArray[np.int64]
 
 ROWS, SCATTER = MADE = ("group_rows", "group_scatter")
-"""Columns that a mean adds: rows of the group, and the standard deviation of the log of their responses."""
+"""Columns that a mean adds: rows of the group, and the standard deviation of their log responses (of the responses
+themselves, and arithmetic means, where one of all rows is not positive)."""
 
 SHOWN = 3
 
@@ -37,7 +38,7 @@ def reduce_rows(
     rule: Reduction,
     *,
     response: str,
-    positive: Sequence[str],
+    numbers: Sequence[str],
     labels: Sequence[str],
     weights: str | None = None,
 ) -> Table:
@@ -53,8 +54,8 @@ def reduce_rows(
         How a group becomes a row.
     response : str
         The column that the law predicts, whose scatter a mean keeps.
-    positive : sequence of str
-        Columns of positive numbers that the law needs.
+    numbers : sequence of str
+        Columns of numbers that the law needs, the response among them.
     labels : sequence of str
         Columns of labels that the law needs.
     weights : str, optional
@@ -78,9 +79,9 @@ def reduce_rows(
     counts = np.bincount(code)
     choice = None
     if rule.kind == "mean":
-        kept = _means(frame, code, by, response, positive, labels, weights)
+        kept = _means(frame, code, by, response, numbers, labels, weights)
     else:
-        chosen, choice, tied = _chosen(frame, code, rule, [*positive, *labels, *([weights] if weights else [])])
+        chosen, choice, tied = _chosen(frame, code, rule, [*numbers, *labels, *([weights] if weights else [])])
         kept = frame.iloc[np.sort(chosen)].copy()
         remarks += tied
     few, most = exact(counts.min()), exact(counts.max())
@@ -148,7 +149,7 @@ def _chosen(
 
 
 def _means(
-    frame: pd.DataFrame, code: Ints, by: Sequence[str], response: str, positive: Sequence[str], labels: Sequence[str],
+    frame: pd.DataFrame, code: Ints, by: Sequence[str], response: str, numbers: Sequence[str], labels: Sequence[str],
     weights: str | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Average each group; columns of labels must agree within it, and columns that do not agree are left out."""
@@ -168,17 +169,22 @@ def _means(
                 f"{frame[name].iloc[rows[0]]!r} and {frame[name].iloc[other]!r}, so that their mean has no label. "
                 f"Add the column to the groups: --group-by {','.join([*by, name])}"
             )
-    kept = frame.iloc[first][[name for name in frame.columns if constant[name].all() or name in positive]].copy()
+    kept = frame.iloc[first][[name for name in frame.columns if constant[name].all() or name in numbers]].copy()
     weight = np.ones(len(frame)) if weights is None else frame[weights].to_numpy(dtype=np.float64)
     total = np.bincount(code, weight)
-    for name in positive:
+    for name in numbers:
+        values = frame[name].to_numpy(dtype=np.float64)
+        is_positive = bool((values > 0).all())
+        target = np.log(values) if is_positive else values
+        middle = np.bincount(code, weight * target) / total
         if name not in by:
-            kept[name] = np.exp(np.bincount(code, weight * np.log(frame[name].to_numpy(dtype=np.float64))) / total)
+            kept[name] = np.exp(middle) if is_positive else middle
+        if name == response:
+            plain = np.bincount(code, target) / np.bincount(code)
+            squares = np.bincount(code, (target - plain[code]) ** 2)
     counts = np.bincount(code)
-    logs = np.log(frame[response].to_numpy(dtype=np.float64))
-    middle = np.bincount(code, logs) / counts
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept[SCATTER] = np.sqrt(np.bincount(code, (logs - middle[code]) ** 2) / (counts - 1))
+        kept[SCATTER] = np.sqrt(squares / (counts - 1))
     kept[ROWS] = counts.astype(np.float64)
     if weights is not None:
         kept[weights] = total

@@ -133,7 +133,7 @@ def select_rows(
         table = _drop_weightless(table, weighing)
     if rule is not None:
         table = reduce_rows(
-            table, groups, rule, response=response, positive=positive, labels=tuple(labels), weights=weighing
+            table, groups, rule, response=response, numbers=positive, labels=tuple(labels), weights=weighing
         )
         if late and weights not in table.frame:
             raise DataError(f"column {weights!r} is made by a mean of each group; use --reduce mean, or other weights")
