@@ -390,13 +390,11 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
         if not quiet:
             work.remarks.append(f"Read column {alike!r} as {name}: they look the same, but their characters differ.")
         return alike, 1.0
-    guesses: dict[str, Guess] = {}
-    for column in columns:
-        guess = guess_header(column, name) if name in ALIASES else None
-        if guess is None and column.casefold() == name.casefold():
-            guess = Guess(1.0)
-        if guess is not None:
-            guesses[column] = guess
+    guesses = _guesses(columns, name, lambda column: column)
+    if not guesses:  # then the last part of a name with dots, as nested records have: summary.eval_loss
+        guesses = _guesses(
+            [column for column in columns if "." in column], name, lambda column: column.rpartition(".")[2]
+        )
     best = {column: guess for column, guess in guesses.items() if not guess.last_resort} or guesses
     if not best:
         return None
@@ -413,6 +411,18 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
     aside = f", and leave {', '.join(unused)} aside" if unused else ""
     work.remarks.append(f"Read column {column!r} as {name}{times}{aside}.")
     return column, guess.factor
+
+
+def _guesses(columns: Iterable[str], name: str, header: Callable[[str], str]) -> dict[str, Guess]:
+    """Return the columns whose headers may stand for a name."""
+    guesses: dict[str, Guess] = {}
+    for column in columns:
+        guess = guess_header(header(column), name) if name in ALIASES else None
+        if guess is None and header(column).casefold() == name.casefold():
+            guess = Guess(1.0)
+        if guess is not None:
+            guesses[column] = guess
+    return guesses
 
 
 def _same(frame: pd.DataFrame, one: tuple[str, Guess], other: tuple[str, Guess]) -> bool:

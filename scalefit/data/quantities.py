@@ -198,7 +198,12 @@ class Guess:
 def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
     """Name the row at a position for a message: ``row 7``, with the line of the file if it is known."""
     row = data.index[place]
-    offset = dict(data.attrs.get("scalefit", {})).get("line_offset")
+    origin = dict(data.attrs.get("scalefit", {}))
+    for before, last, name, offset in origin.get("files", ()):
+        if before < int(row) <= last:
+            line = "" if offset is None else f", line {int(row) - before + int(offset)}"
+            return f"row {row} ({name}{line})"
+    offset = origin.get("line_offset")
     return f"row {row}" if offset is None else f"row {row} (line {int(row) + int(offset)})"
 
 

@@ -6,7 +6,7 @@ import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from scalefit.errors import DataError
@@ -16,8 +16,6 @@ from scalefit.numbers import as_input
 from scalefit.options.base import Options, option, part
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scalefit.data.tables import Table
     from scalefit.law.general import AnyLaw
 
@@ -48,6 +46,7 @@ __all__ = [
     "check_windows",
 ]
 
+Source = "str | os.PathLike[str] | pd.DataFrame | Sequence[str | os.PathLike[str] | pd.DataFrame]"
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
 SAME = "same"
 FEWEST, MOST = 10, 1_000_000  # simulated data sets
@@ -92,6 +91,12 @@ class Rows(Options):
 
     Parameters
     ----------
+    also : tuple of str
+        Further tables, whose rows are added to those of the first; a column ``source`` names the table of each row.
+    name_fields : str, optional
+        Fields in the names of files, such as ``{size}-{ratio}xC.csv``, which become columns.
+    wide : bool
+        Make an export with columns called ``run - metric`` long, as Weights & Biases writes it.
     mapping : mapping, optional
         Law's column to table's column, such as ``params=N,tokens=D_B*1e9``, in Python ``{"params": "N"}``.
     derive : tuple of str
@@ -126,6 +131,9 @@ class Rows(Options):
     ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
+    also: tuple[str, ...] = ()
+    name_fields: str | None = None
+    wide: bool = False
     mapping: Mapping[str, str] | None = option(None, flag="map")
     derive: tuple[str, ...] = ()
     where: str | None = None
@@ -165,8 +173,42 @@ class Rows(Options):
         """Ties matter only in a cut."""
         return {} if self.drop_highest_loss else {"ties": "without --drop-highest-loss"}
 
+    def load(self, source: Source | Table) -> Table:
+        """Read a table, or several, as they are: all rows, cells as they are written.
+
+        Parameters
+        ----------
+        source : str, path, DataFrame, Table, or list
+            As for :meth:`read`.
+
+        Returns
+        -------
+        Table
+            A table that has been read is returned as it is.
+
+        Raises
+        ------
+        DataError
+            When it cannot be read.
+        """
+        from scalefit.data.tables import Table, read_table
+
+        if isinstance(source, Table):
+            return source
+        several: Any = (
+            [*(source if isinstance(source, list | tuple) else [source]), *self.also] if self.also else source
+        )
+        return read_table(
+            several, typed=False, max_size=self.max_size, name_fields=self.name_fields, wide=self.wide
+        )  # fmt: skip
+
+    @property
+    def loaded(self) -> Rows:
+        """The same choices for a table that has been read: its files are not looked for again."""
+        return replace(self, also=(), name_fields=None, wide=False, max_size=None)
+
     def bind(
-        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: str | AnyLaw, *, labels: Iterable[str] = (),
+        self, source: Source | Table, law: str | AnyLaw, *, labels: Iterable[str] = (),
         space: str = "log",
     ) -> tuple[AnyLaw, Table]:  # fmt: skip
         """Read a law and a table, and decide which names of a law of any form are columns of the table.
@@ -193,17 +235,16 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.quantities import ALIASES
-        from scalefit.data.tables import Table, read_table
         from scalefit.law.general import GeneralLaw, parse_law
 
         law = parse_law(law)
         if isinstance(law, GeneralLaw):
-            source = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
+            source = self.load(source)
             law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *ALIASES})
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(
-        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: AnyLaw, *, labels: Iterable[str] = (),
+        self, source: Source | Table, law: AnyLaw, *, labels: Iterable[str] = (),
         space: str = "log",
     ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.
@@ -232,13 +273,12 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.rows import select_rows
-        from scalefit.data.tables import Table, read_table
         from scalefit.law.general import GeneralLaw
 
         needs: dict[str, str] = {}
         if isinstance(law, GeneralLaw):
             needs = law.required | ({law.response: "any"} if space == "linear" else {})
-        table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
+        table = self.load(source)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
             table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.data.tables import Table, read_table
+from scalefit.data.tables import Table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
@@ -83,7 +83,7 @@ def sensitivity(
     law = law if isinstance(law, Law) else Law.parse(law)
     key = asked.key
     name = printed_name(*key)
-    source = read_table(data, typed=False, max_size=rows.max_size)
+    source, rows = rows.load(data), rows.loaded
     table = rows.read(source, law)
     prior, standard = _base(law, table, rows, how, key)
     wanted = read_vary(standard if asked.vary is None else asked.vary)
