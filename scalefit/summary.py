@@ -129,7 +129,7 @@ def _goodness_lines(fit: Fit) -> list[str]:
             f"{rounded(test.ratio, digits=3)}, {_chance(test.p)}"
         )
     if found.largest:
-        numbers, shares = zip(*((exact(one.row), percent(one.share, 0)) for one in found.largest), strict=True)
+        numbers, shares = zip(*((exact(one.row), _share(one.share)) for one in found.largest), strict=True)
         rows = f"row{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
         lines.append(f"  misfit     most from {rows}: {', '.join(shares)} of the objective")
     size = 10 * found.rms_share  # in percent, a tenth of the scatter
@@ -143,6 +143,11 @@ def _goodness_lines(fit: Fit) -> list[str]:
             + ("" if math.isnan(one.p) else f" ({_chance(one.p)})")
         )
     return lines
+
+
+def _share(share: float) -> str:
+    """Print a part of the objective: whole percents, two digits below one."""
+    return percent(share, 0) if share >= 0.01 else percent_size(share)
 
 
 def _chance(p: float) -> str:

@@ -19,7 +19,7 @@ DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which 
 
 
 def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> None:
-    """Refuse ``--map`` of a column that neither the law nor the other options have a use for.
+    """Refuse ``--map`` and ``--column`` of a column that neither the law nor the other options have a use for.
 
     Parameters
     ----------
@@ -36,10 +36,11 @@ def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> Non
         For a name that nothing asks for.
     """
     from scalefit.data.choice import group_columns, parse_reduce
+    from scalefit.data.formulas import formula_columns
     from scalefit.data.where import parse_where
 
-    mapping = given.get("mapping")
-    if mapping is None:
+    mapping, columns = dict(given.get("mapping") or {}), dict(given.get("columns") or {})
+    if not mapping and not columns:
         return
     law = law if isinstance(law, Law) else Law.parse(law)
     named = [given.get(name) for name in ("weights", "cluster")]
@@ -49,12 +50,15 @@ def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> Non
     used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []
     if given.get("derive") or "tokens" in used:
         used += DERIVED  # tokens are computed from flops and params without being asked for
-    for name in mapping:
-        if name not in used:
-            raise DataError(
-                f"--map {name}={mapping[name]} has no effect, for nothing uses a column {name!r}; "
-                f"{closest(name, dict.fromkeys(used))}"
-            )
+    for text in columns.values():
+        used += formula_columns(text)
+    for flag, given_columns in (("--map", mapping), ("--column", columns)):
+        for name, text in given_columns.items():
+            if name not in used:
+                raise DataError(
+                    f"{flag} {name}={text} has no effect, for nothing uses a column {name!r}; "
+                    f"{closest(name, dict.fromkeys(used))}"
+                )
 
 
 def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: str = "") -> None:

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.data.formulas import parse_formula
 from scalefit.data.quantities import (
     ALIASES,
     BadCells,
     Guess,
+    Numbers,
     guess_header,
     header_unit,
     is_missing,
@@ -33,7 +35,16 @@ from scalefit.data.quantities import (
 from scalefit.errors import DataError, closest
 from scalefit.numbers import as_input, parse_number
 
-__all__ = ["Unread", "alike_column", "find_columns", "has_column", "label_text", "map_columns", "parse_mapping"]
+__all__ = [
+    "Unread",
+    "alike_column",
+    "compute_columns",
+    "find_columns",
+    "has_column",
+    "label_text",
+    "map_columns",
+    "parse_mapping",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +78,7 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     """
     mapping: dict[str, str] = {}
     for whole in [text] if isinstance(text, str) else text:
-        for piece in re.findall(r"(?:`[^`]*`|[^,])+", whole):
+        for piece in _pieces(whole):
             if not piece.strip():
                 continue
             target, equals, column = (part.strip() for part in piece.partition("="))
@@ -84,6 +95,19 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     return mapping
 
 
+def _pieces(text: str) -> list[str]:
+    """Split at the commas outside backquotes and parentheses."""
+    parts, depth, quoted = [""], 0, False
+    for character in text:
+        quoted ^= character == "`"
+        depth += 0 if quoted else (character == "(") - (character == ")")
+        if character == "," and not quoted and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
 def map_columns(
     frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[str], unread: Unread | None = None
 ) -> pd.DataFrame:
@@ -94,7 +118,8 @@ def map_columns(
     frame : DataFrame, shape (n, p)
         Not changed.
     mapping : dict of str to str
-        From the name needed to ``column``, ``column*factor`` or ``column/factor``.
+        From the name needed to a column, ``column*factor``, ``column/factor`` or an expression of columns, as
+        :mod:`scalefit.data.formulas` reads it.
     remarks : list of str
         Grows by one sentence for each mapped column.
     unread : dict, optional
@@ -113,7 +138,11 @@ def map_columns(
     """
     mapped = frame.copy()
     for target, expression in mapping.items():
-        column, factor = _expression(expression, target, frame)
+        plain = _expression(expression, frame)
+        if plain is None:
+            mapped[target] = _computed(frame, target, expression, remarks, unread)
+            continue
+        column, factor = plain
         if column == target and factor is None:
             continue
         mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks, target, unread)
@@ -123,6 +152,64 @@ def map_columns(
         if target in ALIASES and factor is None:
             remarks.extend(_unit_remarks(column, target))
     return mapped
+
+
+def compute_columns(
+    frame: pd.DataFrame, columns: Mapping[str, str], remarks: list[str], unread: Unread | None = None
+) -> pd.DataFrame:
+    """Add computed columns one after the other, so that an expression may use those before it.
+
+    Parameters
+    ----------
+    frame, remarks, unread
+        As for :func:`map_columns`.
+    columns : dict of str to str
+        From the name of the new column to its expression.
+
+    Returns
+    -------
+    DataFrame, shape (n, q)
+        A copy with the computed columns.
+
+    Raises
+    ------
+    DataError
+        For an expression that cannot be read, names an unknown column, or has no finite value in a row.
+    """
+    for target, expression in columns.items():
+        frame = map_columns(frame, {target: expression}, remarks, unread)
+    return frame
+
+
+def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], unread: Unread | None) -> pd.Series[Any]:
+    """Evaluate an expression of columns; cells without a result are an error, or collected."""
+    formula = parse_formula(target, text)
+    work = _Work(frame, "", frozenset(), remarks, frame, unread)
+
+    def numbers(name: str) -> Numbers:
+        exact_name = name if name in frame else alike_column(name, frame.columns)
+        found = (exact_name, 1.0) if exact_name is not None else _find(work, name) if name in ALIASES else None
+        if found is None:
+            raise DataError(
+                f"the column {target} = {text} names an unknown column {name!r}; "
+                f"{closest(name, map(str, frame.columns))}"
+            )
+        column, factor = found
+        one = read_numbers(frame[column])
+        remarks.extend(one.remarks(frame[column]))
+        bad = one.bad if unread is None else unread.get(column, one.bad)
+        return replace(one, floats=one.floats * factor, bad=bad)
+
+    series, bad = formula.series(frame, numbers)
+    if bad is not None:
+        if unread is None:
+            raise DataError(bad.message())
+        unread[target] = bad
+    elif unread is not None:
+        unread.pop(target, None)
+    replaced = f" and replaces the column {target!r} of the table" if target in frame else ""
+    remarks.append(f"Column {target!r} is computed as {formula}{replaced}.")
+    return series
 
 
 def _unit_remarks(column: str, target: str) -> list[str]:
@@ -137,8 +224,8 @@ def _unit_remarks(column: str, target: str) -> list[str]:
     ]
 
 
-def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str, float | None]:
-    """Take a column expression apart: column, ``column*factor`` or ``column/factor``."""
+def _expression(expression: str, frame: pd.DataFrame) -> tuple[str, float | None] | None:
+    """Take a column expression apart: column, ``column*factor`` or ``column/factor``; None for any other."""
     text = expression.strip()
     columns = set(frame.columns)
     if text in columns:
@@ -155,26 +242,18 @@ def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str,
         if column is not None:
             if not operator:
                 return column, None
-            factor = _factor(number, expression)
-            return column, factor if operator == "*" else 1.0 / factor
-    asked = cuts[0][0] if cuts else text
-    raise DataError(
-        f"the mapping {target}={expression} names an unknown column {asked!r}; {closest(asked, columns)} "
-        f"Need a column, or a column with a factor, as in tokens=D*1e9."
-    )
+            factor = _factor(number)
+            if factor is not None:
+                return column, factor if operator == "*" else 1.0 / factor
+    return None
 
 
-def _factor(text: str, expression: str) -> float:
+def _factor(text: str) -> float | None:
     try:
         factor = parse_number(re.sub(r"^\s*10(?:\*\*|\^)", "1e", text))
     except ValueError:
-        factor = 0.0
-    if not 0.0 < factor < float("inf"):
-        raise DataError(
-            f"the mapping {expression!r} has the factor {text.strip()!r}. "
-            f"Need a positive number, as in D*1e9 or N/1000."
-        )
-    return factor
+        return None
+    return factor if 0.0 < factor < float("inf") else None
 
 
 def _scaled(column: pd.Series[Any], factor: float, remarks: list[str], target: str, unread: Unread | None) -> Floats:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
-from scalefit.data.columns import Unread, alike_column, find_columns, map_columns
+from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, map_columns
 from scalefit.data.groups import MADE, reduce_rows
 from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
@@ -37,6 +37,7 @@ def select_rows(
     numeric: Iterable[str],
     labels: Iterable[str] = (),
     mapping: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     derive: Iterable[str] = (),
     where: str | Where | None = None,
     drop_invalid: bool = False,
@@ -65,6 +66,8 @@ def select_rows(
         The columns of levels, which must not be missing.
     mapping : mapping, optional
         Columns to add first, as for `scalefit.data.tables.read_table`.
+    columns : mapping, optional
+        Columns to compute next, one after the other, each from an expression.
     derive : iterable of str
         Columns that may be computed, as for `scalefit.data.tables.resolve`.
     where : str or Where, optional
@@ -113,6 +116,7 @@ def select_rows(
     named = tuple(name for name in named if name not in extra)
     remarks, unread = list(table.remarks), Unread()
     mapped = map_columns(table.frame, mapping, remarks, unread) if mapping else table.frame
+    mapped = compute_columns(mapped, columns, remarks, unread) if columns else mapped
     frame = find_columns(
         mapped, name=table.name, numeric=(*positive, *extra), labels=named, derive=derive, remarks=remarks,
         unread=unread,
@@ -215,7 +219,11 @@ def _check_values(
         linear = needs and positive[0] in below and positive[0] not in needs
         raise DataError(
             _invalid_message(table, found, can_drop=can_drop)
-            + (f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear." if linear else "")
+            + (
+                f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear."
+                if linear
+                else ""
+            )
         )
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")

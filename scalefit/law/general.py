@@ -19,11 +19,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
 
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
-from scalefit.law.additive import PRESETS, Coef, Law, pointed_at
+from scalefit.law.additive import Coef, Law, pointed_at
 from scalefit.law.presets import LAWS
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (

@@ -75,9 +75,7 @@ LAWS: Final[Mapping[str, Preset]] = MappingProxyType(
             "for one domain; its factor k is in the t, as the shares r add up to 1",
         ),
         "params": Preset("loss ~ E + A/params^alpha", f"{_KAPLAN}, with a floor"),
-        "parscale": Preset(
-            "loss ~ E + (A/(params*(1 + k*log(streams))))^alpha", "Chen et al. 2025 (arXiv:2505.10475)"
-        ),
+        "parscale": Preset("loss ~ E + (A/(params*(1 + k*log(streams))))^alpha", "Chen et al. 2025 (arXiv:2505.10475)"),
         "power_product": Preset(
             "lr ~ c*params^a*tokens^b with a free, b free",
             "Li et al. 2025 (arXiv:2503.04715)",

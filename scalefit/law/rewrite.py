@@ -128,7 +128,7 @@ def _raised(base: _Product, exponent: _Product) -> _Product:
         )
         if abs(power) != 1 and not all(isinstance(factor.exponent, Fraction) for factor in base.factors):
             raise _NotAdditive
-        return _Product(base.number**int(power) if base.number != 1 else Fraction(1), factors)
+        return _Product(base.number ** int(power) if base.number != 1 else Fraction(1), factors)
     if len(exponent.factors) != 1 or len(base.factors) != 1 or base.number != 1 or abs(exponent.number) != 1:
         raise _NotAdditive
     (power_name,), (factor,) = exponent.factors, base.factors

@@ -53,8 +53,8 @@ _OPERATORS: Final[dict[type[ast.operator], Literal["+", "-", "*", "/", "^"]]] = 
 }  # fmt: skip
 _BINDS: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
 NEGATIVE, ATOM = 3, 5
-_LANGUAGE: Final = (
-    "a law is made of names, numbers, + - * / ^, parentheses and the functions " + ", ".join(sorted(FUNCTIONS))
+_LANGUAGE: Final = "a law is made of names, numbers, + - * / ^, parentheses and the functions " + ", ".join(
+    sorted(FUNCTIONS)
 )
 
 

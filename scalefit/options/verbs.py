@@ -98,7 +98,11 @@ class Rows(Options):
     wide : bool
         Make an export with columns called ``run - metric`` long, as Weights & Biases writes it.
     mapping : mapping, optional
-        Law's column to table's column, such as ``params=N,tokens=D_B*1e9``, in Python ``{"params": "N"}``.
+        Law's column to table's column or to an expression of its columns, such as ``params=N,tokens=D_B*1e9``, in
+        Python ``{"params": "N"}``.
+    columns : mapping, optional
+        A column to compute, ``err=1 - acc`` or ``tokens=batch_tokens*step``, in the language of laws; the next may use
+        it.
     derive : tuple of str
         Columns that may be computed: ``params`` as 12 depth width^2, ``flops`` as 6 params tokens.
     where : str, optional
@@ -135,6 +139,7 @@ class Rows(Options):
     name_fields: str | None = None
     wide: bool = False
     mapping: Mapping[str, str] | None = option(None, flag="map")
+    columns: Mapping[str, str] | None = option(None, flag="column", repeated=True)
     derive: tuple[str, ...] = ()
     where: str | None = None
     drop_invalid: bool = False
@@ -240,7 +245,7 @@ class Rows(Options):
         law = parse_law(law)
         if isinstance(law, GeneralLaw):
             source = self.load(source)
-            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *ALIASES})
+            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ()), *ALIASES})
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(
@@ -282,9 +287,9 @@ class Rows(Options):
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
             table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),
-            mapping=self.mapping, derive=self.derive, where=self.where, drop_invalid=self.drop_invalid,
-            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, group_by=self.group_by,
-            reduce=self.reduce, needs=needs,
+            mapping=self.mapping, columns=self.columns, derive=self.derive, where=self.where,
+            drop_invalid=self.drop_invalid, drop_highest_loss=self.drop_highest_loss, ties=self.ties,
+            weights=self.weights, group_by=self.group_by, reduce=self.reduce, needs=needs,
         )  # fmt: skip
 
 
