@@ -62,6 +62,29 @@ class ClosedProblem:
         """Printed names of the parameters."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @property
+    def weight(self) -> Array:
+        """Row weights in the order of the design, shape (n,)."""
+        return self.design.weight
+
+    @property
+    def lowest(self) -> Array:
+        """Lower bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.box[0])
+
+    @property
+    def highest(self) -> Array:
+        """Upper bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.box[1])
+
+    def to_natural(self, theta: Array) -> Array:
+        """Return the vectors themselves: those of the solver are in the units of the law."""
+        return theta
+
+    def from_natural(self, natural: Array) -> Array:
+        """Return the vectors themselves, as :meth:`to_natural`."""
+        return natural
+
 
 def build_closed(
     law: GeneralLaw,

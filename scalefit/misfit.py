@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.data.quantities import as_numbers
 from scalefit.law.additive import Coef, Law
+from scalefit.law.general import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import percent, rounded
 from scalefit.quantiles import f_tail, normal_quantile
@@ -125,13 +126,13 @@ def carriers_of(residual: Array, share: Array, index: NDArray[np.int64]) -> Carr
 
 
 def repeats_of(
-    law: Law, frame: pd.DataFrame, residual: Array, *, parameters: int, log_space: bool, leave_out: str | None = None
+    law: AnyLaw, frame: pd.DataFrame, residual: Array, *, parameters: int, log_space: bool, leave_out: str | None = None
 ) -> Repeats | None:
     """Compare rows that are alike in every column of the law.
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     frame : DataFrame, shape (n, p)
         The rows used, with all columns of the table.
@@ -224,7 +225,7 @@ def _widest(index: NDArray[Any], gaps: Array, codes: NDArray[np.int64]) -> tuple
     return int(index[low]), int(index[inside[np.argmax(gaps[inside])]])
 
 
-def _label_column(frame: pd.DataFrame, law: Law) -> str | None:
+def _label_column(frame: pd.DataFrame, law: AnyLaw) -> str | None:
     """Return the column that names the runs, if there is one: text that differs in every row, named like a run."""
     own = {law.response, *law.variables, *law.groups}
     texts = [column for column in map(str, frame.columns) if column not in own and as_numbers(frame[column]) is None]
@@ -234,14 +235,14 @@ def _label_column(frame: pd.DataFrame, law: Law) -> str | None:
     return next(iter([*both, *unique, *named]), None)
 
 
-def named_rows(frame: pd.DataFrame, law: Law, rows: Iterable[int]) -> str:
+def named_rows(frame: pd.DataFrame, law: AnyLaw, rows: Iterable[int]) -> str:
     """Name rows by number and, where a column names the runs, by label: ``row 37 (run_name run-37)``.
 
     Parameters
     ----------
     frame : DataFrame
         The rows used; the index is the row number.
-    law : Law
+    law : Law or GeneralLaw
         The law, whose own columns are not labels of runs.
     rows : iterable of int
         Row numbers.
@@ -262,13 +263,13 @@ def named_rows(frame: pd.DataFrame, law: Law, rows: Iterable[int]) -> str:
 
 
 def carriers_message(
-    law: Law, frame: pd.DataFrame, carriers: Carriers, residual: Array, *, log_space: bool, robust: bool
+    law: AnyLaw, frame: pd.DataFrame, carriers: Carriers, residual: Array, *, log_space: bool, robust: bool
 ) -> str:
     """Name the rows that carry the misfit, and say what to do about them.
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     frame : DataFrame, shape (n, p)
         The rows used.
@@ -303,12 +304,12 @@ def carriers_message(
     return f"{text}: {moved} every estimate. Look at {it}, and use --loss huber or leave {it} out{cut}."
 
 
-def repeats_message(law: Law, frame: pd.DataFrame, repeats: Repeats, *, log_space: bool) -> str:
+def repeats_message(law: AnyLaw, frame: pd.DataFrame, repeats: Repeats, *, log_space: bool) -> str:
     """Say which repeats differ, by how much, what separates them and what to do.
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     frame : DataFrame
         The rows used.
@@ -351,12 +352,12 @@ def _literal(column: pd.Series[Any], label: str) -> str:
     return label if pd.api.types.is_numeric_dtype(column.dtype) else json.dumps(label, ensure_ascii=False)
 
 
-def _with_column(law: Law, column: pd.Series[Any]) -> str:
+def _with_column(law: AnyLaw, column: pd.Series[Any]) -> str:
     """Advise how the law can use a column: a term of a number, a floor for each label."""
     name = str(column.name)
     if as_numbers(column) is not None:
         return f", or give the law a term in {name}"
-    if not isinstance(law.floor, Coef) or not name.isidentifier():
+    if not isinstance(law, Law) or not isinstance(law.floor, Coef) or not name.isidentifier():
         return ""
     levels = replace(law, floor=Coef(law.floor.name, (*law.floor.groups, name)))
     return f", or a floor for each: {shlex.quote(str(levels))}"

@@ -116,6 +116,29 @@ class Problem:
         """Printed names of the parameters."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @property
+    def weight(self) -> Array:
+        """Row weights in the order of the design, shape (n,)."""
+        return self.design.rows.weight
+
+    @property
+    def lowest(self) -> Array:
+        """Lower bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[0])
+
+    @property
+    def highest(self) -> Array:
+        """Upper bounds of vectors, shape (P,)."""
+        return np.asarray(self.design.link.box[1])
+
+    def to_natural(self, theta: Array) -> Array:
+        """Return vectors in the units of the law from those of the solver, shape (..., P)."""
+        return self.design.to_natural(theta)
+
+    def from_natural(self, natural: Array) -> Array:
+        """Return what :meth:`to_natural` undoes, shape (..., P)."""
+        return self.design.from_natural(natural)
+
 
 def build_problem(
     law: Law,
@@ -381,6 +404,7 @@ def _lexsorted(keys: Sequence[Array | NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def cluster_codes(data: pd.DataFrame, cluster: str | None) -> NDArray[np.int64]:
+    """Give every row the number of its cluster, shape (n,); its own number where there is no column of clusters."""
     if cluster is None:
         return np.arange(len(data), dtype=np.int64)
     codes, levels = label_codes(data, (cluster,))

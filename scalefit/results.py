@@ -19,9 +19,9 @@ from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.goodness import Goodness, goodness_of
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw, GeneralLaw, needs_of
 from scalefit.names import Key, printed_level, printed_name, read_name
-from scalefit.numbers import exact
+from scalefit.numbers import exact, percent, rounded
 from scalefit.options import Bayes, LeastSquares, Rows
 from scalefit.problem import Parameter, predict_law
 from scalefit.records import (
@@ -39,6 +39,7 @@ from scalefit.records import (
 __all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
 ENOUGH = 500  # draws for a mean prediction
+SPARE = 8  # times the draws that are kept of a normal approximation within bounds
 CHUNK = 2**21  # predictions held at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
@@ -62,7 +63,7 @@ class Fit(ABC):
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     options : LeastSquares or Bayes
         How it was fitted, by the options of its engine.
@@ -90,7 +91,7 @@ class Fit(ABC):
         A name for plots and comparisons.
     """
 
-    law: Law
+    law: AnyLaw
     options: LeastSquares | Bayes
     selection: Rows
     value: float
@@ -402,10 +403,23 @@ class Fit(ABC):
         if draws is None:
             if not np.isfinite(covariance).all():
                 raise DataError("the errors of this fit are not finite; see its findings, and fit a smaller law")
-            draws = _normal_draws(self.point, covariance, size, self.seed)
+            general = isinstance(self.law, GeneralLaw)
+            draws = _normal_draws(self.point, covariance, size * (SPARE if general else 1), self.seed)
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
+            if isinstance(self.law, GeneralLaw):
+                draws = self._within_bounds(self.law, draws, size)
         return draws
+
+    def _within_bounds(self, law: GeneralLaw, draws: Array, size: int) -> Array:
+        """Keep draws within the bounds of the law; a draw moved to a bound would no longer go with its neighbours."""
+        real = [i for i, parameter in enumerate(self.parameters) if not parameter.is_log]
+        bounds = np.array([law.bounds(self.parameters[i].coef.name) for i in real]).reshape(-1, 2)
+        inside = ((draws[:, real] >= bounds[:, 0]) & (draws[:, real] <= bounds[:, 1])).all(axis=1)
+        if np.count_nonzero(inside) >= size:
+            return np.asarray(draws[inside][:size])
+        draws[:, real] = np.clip(draws[:, real], bounds[:, 0], bounds[:, 1])  # an estimate at a bound, or two
+        return np.asarray(draws[:size])
 
 
 @final
@@ -434,6 +448,12 @@ class LeastSquaresFit(Fit):
         """How the optimum was reached, without what limits it."""
         starts = sum(one.hits for one in self.optima)
         hits = self.optima[0].hits
+        if isinstance(self.law, GeneralLaw):
+            best, *others = self.optima
+            rest = "no start ended elsewhere"
+            if others:
+                rest = f"the next optimum is {_higher(others[0].objective, best.objective)}"
+            return f"Best of {exact(starts)} starts: {exact(hits)} ended here, {rest}. Nothing certifies it."
         return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
 
     @property
@@ -538,6 +558,16 @@ def _deviation(values: Array) -> float:
     return largest * float(np.std(seen / largest, ddof=1))
 
 
+def _higher(other: float, best: float) -> str:
+    """Say by how much an objective is above the best: as a percentage or a factor."""
+    if not best > 0:
+        return "above it"
+    excess = other / best - 1
+    if excess >= 10:
+        return f"{rounded(excess + 1, digits=2)} times as high"
+    return f"{percent(excess, 3 if excess < 0.01 else 1)} higher"
+
+
 def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
@@ -548,11 +578,14 @@ def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
         raise DataError(f"the columns to predict for do not fit together ({error}); give lists of one length") from None
 
 
-def _checked(law: Law, frame: pd.DataFrame) -> pd.DataFrame:
+def _checked(law: AnyLaw, frame: pd.DataFrame) -> pd.DataFrame:
     """Resolve and validate rows to predict for, as a fit does, and keep their index."""
     for column in (*law.variables, *law.groups):
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
-    rows = select_rows(table, response=law.variables[0], numeric=law.variables, labels=law.groups, can_drop=False).frame
+    rows = select_rows(
+        table, response=law.variables[0], numeric=law.variables, labels=law.groups, can_drop=False,
+        needs=needs_of(law),
+    ).frame  # fmt: skip
     return rows.set_axis(frame.index, axis=0)

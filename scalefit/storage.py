@@ -25,7 +25,8 @@ from scalefit.data.tables import Dropped
 from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, plain_json, write_atomically
-from scalefit.law.additive import Coef, Law
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
@@ -44,8 +45,8 @@ from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
-# 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options
-FORMAT, FORMAT_VERSION = "scalefit-fit", 4
+# 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options, 5 has laws of any form
+FORMAT, FORMAT_VERSION = "scalefit-fit", 5
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
@@ -109,6 +110,8 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "optima": [asdict(optimum) for optimum in fit.optima],
         "label": fit.label,
     }
+    if isinstance(fit.law, GeneralLaw):
+        record["assumed"] = [one.name for one in fit.law.assumed]
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
     arrays["point"] = fit.point
     netcdf = None
@@ -188,7 +191,7 @@ def _check_version(record: dict[str, Any], path: str | os.PathLike[str]) -> None
         )
 
 
-def _needed(law: Law, selection: Rows) -> tuple[str, ...]:
+def _needed(law: AnyLaw, selection: Rows) -> tuple[str, ...]:
     """Columns without which a result is none."""
     names = (law.response, *law.variables, *law.groups, selection.weights, selection.cluster)
     return tuple(dict.fromkeys(name for name in names if name))
@@ -255,10 +258,7 @@ def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, An
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
     """Build a fit of what was read, each part checked against the law and the parameters."""
-    try:
-        law = Law.parse(_as(str, record["law"], "law"))
-    except LawError:
-        raise ValueError(f"its law {record['law']!r} cannot be read") from None
+    law = _law(record, rows)
     parameters = tuple(_parameter(one, law) for one in _as(list, record["parameters"], "parameters"))
     if "options" not in record:
         record = _with_options(record, arrays)
@@ -268,7 +268,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     has_posterior = record.get("posterior") is not None
     if has_posterior != isinstance(options, Bayes):
         raise ValueError("it has a posterior and was not sampled, or the other way round")
-    _check_rows(rows, law, selection)
+    _check_rows(rows, law, selection, options)
     _check_parameters(parameters, law, rows, has_posterior)
     p = len(parameters)
     spread = {name: _numbers(arrays, name, (p, p) if name == "covariance" else (p,)) for name in ARRAYS[:-1]}
@@ -301,6 +301,18 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         posterior = _posterior(record["posterior"], arrays, parameters, netcdf)
         return PosteriorFit(options=options, posterior=posterior, **common)
     return LeastSquaresFit(options=options, **common)
+
+
+def _law(record: dict[str, Any], rows: pd.DataFrame) -> AnyLaw:
+    """Read a law; in one of any form, every name without a declaration is a column of the rows."""
+    try:
+        law = parse_law(_as(str, record["law"], "law"))
+        if isinstance(law, GeneralLaw):
+            assumed = _as(list, record.get("assumed", []), "assumed")
+            law = law.decided(list(map(str, rows.columns))).assuming([_as(str, one, "a name") for one in assumed])
+    except LawError:
+        raise ValueError(f"its law {record['law']!r} cannot be read") from None
+    return law
 
 
 def _posterior(
@@ -348,7 +360,7 @@ def _with_options(record: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
     return record | {"options": options, "selection": selection, "source": source}
 
 
-def _parameter(record: dict[str, Any], law: Law) -> Parameter:
+def _parameter(record: dict[str, Any], law: AnyLaw) -> Parameter:
     """Find a saved parameter in the law; sigma, nu and their like are in no law."""
     name, kind = _as(str, record["name"], "a name"), _as(str, record["kind"], "a kind")
     level = tuple(_as(str, one, "a level") for one in _as(list, record["level"], "a level"))
@@ -378,9 +390,13 @@ def _split_rule(record: Any) -> Any:
     return {name: value for name, value in record.items() if name != "rule"} | {"kind": kind, "setting": setting}
 
 
-def _check_rows(rows: pd.DataFrame, law: Law, selection: Rows) -> None:
+def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: LeastSquares | Bayes) -> None:
     """Refuse rows without the columns that the law needs, or with values that it cannot use."""
-    positive, groups = (law.response, *law.variables), law.groups
+    groups = law.groups
+    needs: dict[str, str] = dict.fromkeys((law.response, *law.variables), "positive")
+    if isinstance(law, GeneralLaw):
+        needs |= law.required | ({law.response: "any"} if getattr(options, "space", "log") == "linear" else {})
+    least = {"positive": np.nextafter(0, 1), "nonnegative": 0.0, "any": -np.inf}
     for name in _needed(law, selection):
         if name not in rows:
             raise ValueError(f"it lacks the column {name!r}")
@@ -389,19 +405,19 @@ def _check_rows(rows: pd.DataFrame, law: Law, selection: Rows) -> None:
             usable = bool(values.notna().all())
         else:
             numbers = values.to_numpy(float) if values.dtype.kind in "biuf" else np.array([np.nan])
-            usable = bool(np.isfinite(numbers).all() and (numbers > 0 if name in positive else numbers >= 0).all())
+            usable = bool(np.isfinite(numbers).all() and (numbers >= least[needs.get(name, "nonnegative")]).all())
         if not usable:
             raise ValueError(f"its column {name!r} has values that no fit can use")
 
 
-def _check_parameters(parameters: tuple[Parameter, ...], law: Law, rows: pd.DataFrame, posterior: bool) -> None:
+def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.DataFrame, posterior: bool) -> None:
     """Refuse parameters that lack a level of the rows, have another role than in the law, or are not in the law."""
     own = {(one.coef, one.level): one.kind for one in parameters}
     if len(own) < len(parameters):
         raise ValueError("a parameter occurs twice")
     expected: dict[tuple[Coef, tuple[str, ...]], str] = {}
     for coef in law.parameters:
-        kind = "floor" if coef == law.floor else "coefficient" if coef in law.coefficients else "exponent"
+        kind = _kind(law, coef)
         levels = set(zip(*(rows[name].astype(str) for name in coef.groups), strict=True)) if coef.groups else {()}
         expected |= {(coef, level): kind for level in levels}
     if any(own.get(key) != kind for key, kind in expected.items()):
@@ -411,6 +427,13 @@ def _check_parameters(parameters: tuple[Parameter, ...], law: Law, rows: pd.Data
     foreign = [name for name, kind in more if kind not in EXTRAS or (kind == "common" and name not in known)]
     if foreign or (more and not posterior):
         raise ValueError("it has parameters that its law has not")
+
+
+def _kind(law: AnyLaw, coef: Coef) -> str:
+    """Return the role of a parameter in a law."""
+    if isinstance(law, GeneralLaw):
+        return "positive" if law.is_log(coef.name) else "real"
+    return "floor" if coef == law.floor else "coefficient" if coef in law.coefficients else "exponent"
 
 
 def _numbers(arrays: dict[str, Any], name: str, shape: tuple[int, ...]) -> Array:

@@ -7,6 +7,7 @@ import math
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
 from scalefit.goodness import Goodness
+from scalefit.law.general import GeneralLaw
 from scalefit.names import printed_name
 from scalefit.numbers import (
     amount,
@@ -97,7 +98,8 @@ def fit_text(fit: Fit) -> str:
     first, *others = _findings(fit)
     lines = [
         f"{fit.status}: {first}",
-        f"  law        {fit.law}",
+        f"  law        {fit.law.written if isinstance(fit.law, GeneralLaw) else fit.law}",
+        *_assumed_lines(fit),
         f"  data       {source.name}, {exact(fit.n_rows)} of {exact(source.rows_read)} rows"
         + (dropped and f" ({dropped})"),
         f"  objective  {rounded(fit.value, digits=12)} ({fit.objective})",
@@ -171,6 +173,15 @@ def explained(r2: float) -> str:
     """
     places = 3 if math.isnan(r2) or r2 >= 1 else min(12, max(3, 1 - math.floor(math.log10(1 - r2))))
     return fixed(r2, places)
+
+
+def _assumed_lines(fit: Fit) -> list[str]:
+    """Say which bounds of a law of any form were assumed."""
+    assumed = fit.law.assumed if isinstance(fit.law, GeneralLaw) else ()
+    if not assumed:
+        return []
+    listed = ", ".join(map(str, assumed))
+    return [f"  assumed    {listed} (declare others behind the law: with {assumed[0].name} free)"]
 
 
 def _findings(fit: Fit) -> list[str]:

@@ -188,3 +188,14 @@ def test_a_chosen_row_of_a_resample_is_the_best_of_as_many_draws_as_the_group_ha
     drawn = choice.draw(np.zeros(200_000, dtype=np.int64), np.random.default_rng(0))
     shares = np.bincount(drawn, minlength=3)[:3] / len(drawn)
     np.testing.assert_allclose(shares, [19 / 27, 7 / 27, 1 / 27], atol=5e-3)  # of 3 draws from 3 rows, by counting
+
+
+def test_the_best_rate_of_steplaw_from_raw_rows_in_one_fit() -> None:
+    law = "lr ~ c*params^a*tokens^b with a free, b free"
+    fit = scalefit.fit("steplaw", law, group_by="params,tokens", reduce="min:loss", bootstrap=200)
+    np.testing.assert_allclose(fit.value / 2, 0.368633178, rtol=1e-8)  # of 17 rows, computed elsewhere
+    np.testing.assert_allclose(fit["a"].value, -0.82347721, rtol=1e-6)
+    assert fit.n_rows == 17
+    assert "repeats the choice of rows" in fit.uncertainty.method
+    alone = scalefit.fit(fit.rows, law, bootstrap=200)
+    assert fit["a"].se > alone["a"].se

@@ -36,6 +36,7 @@ HOUSE = {
     "data": (1, ""),
     "options": (1, "data"),
     "problem": (1, "solver"),
+    "closed_problem": (1, "closed problem"),
     "misfit": (1, "data"),
     "goodness": (1, ""),
     "records": (1, "data"),

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from scalefit.errors import DataError, closest
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw, parse_law
 from scalefit.terminal import check_writable
 
 __all__ = ["check_mapping", "check_picture", "check_plot", "refuse_idle"]
@@ -18,14 +18,14 @@ PICTURES = (".svg", ".png", ".pdf")
 DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which others are computed
 
 
-def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> None:
+def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> None:
     """Refuse ``--map`` and ``--column`` of a column that neither the law nor the other options have a use for.
 
     Parameters
     ----------
     given : mapping
         The options by name; those of rows are looked at.
-    law : str or Law
+    law : str, Law or GeneralLaw
         The law.
     *others : str
         Columns that further options name.
@@ -42,7 +42,7 @@ def check_mapping(given: Mapping[str, Any], law: str | Law, *others: str) -> Non
     mapping, columns = dict(given.get("mapping") or {}), dict(given.get("columns") or {})
     if not mapping and not columns:
         return
-    law = law if isinstance(law, Law) else Law.parse(law)
+    law = parse_law(law)
     named = [given.get(name) for name in ("weights", "cluster")]
     used = [law.response, *law.variables, *law.groups, *(one for one in named if one), *others]
     used += parse_where(given["where"]).columns if given.get("where") else ()

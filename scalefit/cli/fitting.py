@@ -161,6 +161,7 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
 
     from scalefit.data.rows import select_rows
     from scalefit.data.tables import parse_mapping, read_table, resolve
+    from scalefit.law.general import needs_of
     from scalefit.numbers import parse_number
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
@@ -190,5 +191,5 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     check_mapping({"mapping": columns}, result.law)
     return select_rows(
         rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        mapping=columns,
+        mapping=columns, needs=needs_of(result.law),
     ).frame  # fmt: skip

@@ -237,7 +237,7 @@ def descend(
         Most steps.
     weight : array, shape (S, n), optional
         Row weights of each descent; those of the design when absent.
-    held : array of bool, shape (P,), optional
+    held : array of bool, shape (P,) or (S, P), optional
         Coordinates that keep their value.
     report : callable, optional
         Called with the number of descents that have just ended.
@@ -249,7 +249,7 @@ def descend(
     """
     lower, upper = misfit.system.box
     logs = np.isfinite(upper) | misfit.system.design.is_log
-    fixed = np.zeros(starts.shape[1], dtype=np.bool_) if held is None else held
+    fixed = np.zeros(starts.shape, dtype=np.bool_) if held is None else np.broadcast_to(held, starts.shape)
     z = np.clip(np.array(starts, dtype=float), lower, upper)
     value, converged = np.full(len(z), np.inf), np.zeros(len(z), dtype=np.bool_)
     going = np.arange(len(z))
@@ -263,7 +263,7 @@ def descend(
         if not len(going):
             break
         at = z[going]
-        step, gain, newton = _step(state, at, lower, upper, fixed, damping)
+        step, gain, newton = _step(state, at, lower, upper, fixed[going], damping)
         trial = np.clip(at + _shortened(step, logs), lower, upper)
         arrived = (newton <= TOLERANCE * state.value + ROUNDING) | (idle >= KINKS) | (damping > 1e12)
         converged[going[arrived]] = True
@@ -311,8 +311,10 @@ def _step(
     stiff = np.maximum(np.abs(curvature), FLAT)
     damped = stiff + damping[:, None]
     step = -(axes @ (along / damped)[:, :, None])[:, :, 0] / root
-    gain = (along**2 * (1 / damped - 0.5 * curvature / damped**2)).sum(axis=1)
-    return np.where(stuck, 0.0, step), gain, 0.5 * (along**2 / stiff).sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # far out, where the slope alone is 1e200
+        gain = (along**2 * (1 / damped - 0.5 * curvature / damped**2)).sum(axis=1)
+        newton = 0.5 * (along**2 / stiff).sum(axis=1)
+    return np.where(stuck, 0.0, step), gain, newton
 
 
 def _shortened(step: Array, logs: NDArray[np.bool_]) -> Array:

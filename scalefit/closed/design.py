@@ -152,7 +152,11 @@ class ClosedDesign:
     @cached_property
     def centred(self) -> System:
         """The law as a function of the coordinates of the search."""
-        shifts, means = _shifts(self)
+        return self.centred_without(None)
+
+    def centred_without(self, held: str | None) -> System:
+        """Return the law in coordinates of the search in which one parameter stays itself, to be held at a value."""
+        shifts, means = _shifts(self, held)
         moved = {
             name: add(parameter(name), negate(shifts[name])) if name in shifts else parameter(name)
             for name in self.parameters
@@ -256,7 +260,7 @@ def _first_rows(design: ClosedDesign, name: str) -> Index:
     return np.unique(design.codes[name], return_index=True)[1]
 
 
-def _shifts(design: ClosedDesign) -> tuple[dict[str, Node], dict[str, Array]]:
+def _shifts(design: ClosedDesign, held: str | None) -> tuple[dict[str, Node], dict[str, Array]]:
     """Return what to add to a vector's entry so that it no longer goes along with the parameters next to it.
 
     In a sum ``p + u w + ...`` of a bare parameter, expressions u of parameters and w of columns, ``p + u mean(w)`` is
@@ -268,7 +272,7 @@ def _shifts(design: ClosedDesign) -> tuple[dict[str, Node], dict[str, Array]]:
     for node in topological(design.plain.fitted):
         for one in node.arguments if node.kind == "add" else ():
             factor, name = _bare(one)
-            if name is None or name in used or name in shifts or _has_bounds(design, name):
+            if name is None or name in (held, *used, *shifts) or _has_bounds(design, name):
                 continue
             terms = []
             for u, w in (_parted(other) for other in node.arguments if other is not one):

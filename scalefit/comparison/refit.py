@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.law.additive import Law
+from scalefit.errors import DataError
+from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import spread_name
 from scalefit.options import Rows
@@ -48,7 +49,7 @@ def posterior_draws(fit: Fit) -> NDArray[np.float64]:
 def refit(
     fit: Fit,
     data: str | os.PathLike[str] | pd.DataFrame | None = None,
-    law: str | Law | None = None,
+    law: str | AnyLaw | None = None,
     *,
     chosen: bool = False,
     progress: Progress | None = None,
@@ -62,7 +63,7 @@ def refit(
         Where law, engine, options, label and, of a posterior, the priors come from.
     data : str, path or DataFrame, optional
         Another table, from which rows and columns are chosen as they were for the fit; its own rows when omitted.
-    law : str or Law, optional
+    law : str, Law or GeneralLaw, optional
         Another law; priors and pooling of parameters that it lacks are left out.
     chosen : bool
         Whether ``data`` holds rows that are chosen already and stand under the names of the law, as those of the fit
@@ -96,7 +97,7 @@ def refit(
     >>> scalefit.refit(result, loss="huber").objective.loss
     'huber'
     """
-    law = fit.law if law is None else law if isinstance(law, Law) else Law.parse(law)
+    law = fit.law if law is None else parse_law(law)
     rows = fit.selection
     if data is None or chosen:
         rows = Rows(weights=rows.weights, cluster=rows.cluster)
@@ -110,7 +111,7 @@ def refit(
     return bayes(data, law, rows, how, throw=False, label=fit.label, progress=progress, **changes)
 
 
-def _own_choices(fit: PosteriorFit, law: Law, *, student: bool, shifted: bool) -> dict[str, Any]:
+def _own_choices(fit: PosteriorFit, law: AnyLaw, *, student: bool, shifted: bool) -> dict[str, Any]:
     """Return priors and pooling of a posterior, as far as a law and its likelihood have their parameters."""
     posterior = fit.posterior
     missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
@@ -137,6 +138,8 @@ def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
         On the fit's own rows.
     """
     posterior = posterior_of(fit)
+    if isinstance(fit.law, GeneralLaw):
+        raise DataError(f"{fit.law.written} is no sum of power terms, whose posterior density is needed here")
     problem = build_problem(
         fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster,
         free_sign=fit.objective.exponents == "free",

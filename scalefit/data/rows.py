@@ -21,7 +21,7 @@ from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw
 from scalefit.numbers import as_input, exact, rounded
 
 __all__ = ["select_rows", "used_columns"]
@@ -336,14 +336,14 @@ def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...])
     return replace(table, remarks=(*table.remarks, remark))
 
 
-def used_columns(frame: pd.DataFrame, law: Law, weights: str | None, cluster: str | None) -> pd.DataFrame:
+def used_columns(frame: pd.DataFrame, law: AnyLaw, weights: str | None, cluster: str | None) -> pd.DataFrame:
     """Keep the law's columns first, then any other label or number that residuals may be drawn against.
 
     Parameters
     ----------
     frame : DataFrame
         The rows used.
-    law : Law
+    law : Law or GeneralLaw
         The law.
     weights, cluster : str, optional
         Columns of row weights and of clusters.

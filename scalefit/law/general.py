@@ -22,7 +22,7 @@ from functools import cached_property
 
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
-from scalefit.law.additive import Coef, Law, pointed_at
+from scalefit.law.additive import Coef, Law, Term, pointed_at
 from scalefit.law.presets import LAWS
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
@@ -42,7 +42,7 @@ from scalefit.law.syntax import (
 from scalefit.law.tree import Node
 from scalefit.numbers import as_input
 
-__all__ = ["AnyLaw", "Declared", "GeneralLaw", "parse_law"]
+__all__ = ["AnyLaw", "Declared", "GeneralLaw", "needs_of", "parse_law", "sum_of_powers"]
 
 PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
 NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
@@ -183,6 +183,23 @@ class GeneralLaw:
         return lower > 0 or (lower == 0 and upper == math.inf and name not in self._summands)
 
     @cached_property
+    def exponents(self) -> tuple[Coef, ...]:
+        """The parameters that occur in exponents of powers and nowhere else."""
+        powers = [node for node in tree.topological(self.body) if node.kind == "power"]
+        inside = set(tree.parameters_of(*(node.arguments[1] for node in powers)))
+        return tuple(one for one in self.parameters if one.name in inside and not _occurs_below(self.body, one.name))
+
+    @property
+    def floor(self) -> None:
+        """Nothing: what is left when everything else has vanished cannot be read from a law of any form."""
+        return
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Nothing: the law is no sum of powers of single columns."""
+        return ()
+
+    @cached_property
     def _summands(self) -> frozenset[str]:
         """Parameters that stand alone in sums and nowhere else, as floors do."""
         inside: set[str] = set()
@@ -280,6 +297,10 @@ class GeneralLaw:
             raise LawError(f"the law {law.written} has no column of the table; {closest('', columns)}")
         return law
 
+    def assuming(self, names: Collection[str]) -> GeneralLaw:
+        """Return the law with the bounds of these parameters marked as assumed, as when it met its table."""
+        return replace(self, declared=tuple(replace(one, assumed=one.name in names) for one in self.declared))
+
     def _ordered(self) -> tuple[Declared, ...]:
         """Sort declarations by where their parameters stand in the law; ties come last."""
         place = {one.name: i for i, one in reversed(list(enumerate(self._used)))}
@@ -316,6 +337,21 @@ def _bare(node: Node) -> str | None:
     if node.kind == "multiply" and len(node.arguments) == 2 and node.arguments[0].kind == "number":
         node = node.arguments[1]
     return node.name if node.kind == "parameter" else None
+
+
+def _occurs_below(body: Node, name: str) -> bool:
+    """Whether a parameter occurs anywhere but in exponents."""
+    seen: set[Node] = set()
+    stack = [body]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.kind == "parameter" and node.name == name:
+            return True
+        stack.extend(node.arguments[:1] if node.kind == "power" else node.arguments)
+    return False
 
 
 def _is_whole(exponent: Node) -> bool:
@@ -474,8 +510,45 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
         return Law.parse(text)
     except LawError:
         law = _Parser(text).law()
-    plain = additive_text(law)
+    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
+        return law  # bounds that a sum of power terms does not have
+    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+    plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
     return law if plain is None else Law.parse(plain)
+
+
+def needs_of(law: AnyLaw) -> dict[str, Required]:
+    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``."""
+    return law.required if isinstance(law, GeneralLaw) else {}
+
+
+def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
+    """Return a law that a verb can take only as a floor and powers of single columns.
+
+    Parameters
+    ----------
+    law : str, Law or GeneralLaw
+        The law.
+    verb : str
+        Who asks, for the message, such as ``optimum``.
+
+    Returns
+    -------
+    Law
+        The law.
+
+    Raises
+    ------
+    LawError
+        For a law of another form.
+    """
+    law = parse_law(law)
+    if isinstance(law, GeneralLaw):
+        raise LawError(
+            f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
+            "fit, predict, compare and show take any law"
+        )
+    return law
 
 
 class _Parser:

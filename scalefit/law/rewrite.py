@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import keyword
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from scalefit.law.additive import format_value
 from scalefit.law.syntax import Binary, Expression, Name, Negative, Number
-
-if TYPE_CHECKING:
-    from scalefit.law.general import GeneralLaw
 
 __all__ = ["additive_text"]
 
@@ -36,34 +32,36 @@ class _NotAdditive(Exception):
     """The law is of another form."""
 
 
-def additive_text(law: GeneralLaw) -> str | None:
-    """Return the law in the additive grammar, or None where it has another form.
+def additive_text(
+    response: str, expression: Expression, inner: Mapping[str, Expression], declared: Collection[str]
+) -> str | None:
+    """Return a law in the additive grammar, or None where it has another form.
 
-    Parts, values and ties are put in, signs cancelled, quotients and powers of quotients multiplied out. Bounds other
-    than those of the additive class make a law general.
+    Parts, values and ties are put in, signs cancelled, quotients and powers of quotients multiplied out.
 
     Parameters
     ----------
-    law : GeneralLaw
-        As written.
+    response : str
+        The column that the law predicts.
+    expression : Expression
+        The right-hand side.
+    inner : mapping of str to Expression
+        What names stand for: parts, values and ties.
+    declared : collection of str
+        Names that are parameters.
 
     Returns
     -------
     str or None
         Such as ``loss ~ E + A/params^alpha``.
     """
-    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
-        return None
-    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
-    declared = {one.name for one in law.declared}
     try:
-        products = _summands(law.expression, inner)
-        parts = [_part(one, declared) for one in products]
+        parts = [_part(one, declared) for one in _summands(expression, inner)]
     except (_NotAdditive, RecursionError):
         return None
-    if not law.response.isidentifier() or keyword.iskeyword(law.response):
+    if not response.isidentifier() or keyword.iskeyword(response):
         return None
-    return f"{law.response} ~ {' + '.join(parts)}"
+    return f"{response} ~ {' + '.join(parts)}"
 
 
 def _summands(one: Expression, inner: Mapping[str, Expression], sign: int = 1) -> list[_Product]:
@@ -139,7 +137,7 @@ def _raised(base: _Product, exponent: _Product) -> _Product:
     )
 
 
-def _part(product: _Product, declared: set[str]) -> str:
+def _part(product: _Product, declared: Collection[str]) -> str:
     """Write one summand in the additive grammar."""
     number, factors = product
     if number <= 0:

@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem
+from scalefit.leastsq.closed import AnyProblem
+from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
 from scalefit.numbers import exact, fixed, percent, rounded, to_digits
@@ -49,7 +52,7 @@ class FitState(NamedTuple):
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or ClosedProblem
         The problem.
     optima : tuple of Minimum
         Local optima, best first.
@@ -63,15 +66,25 @@ class FitState(NamedTuple):
         The rows used, with all columns of the table, in its order.
     cluster : str or None
         The column of clusters.
+    delta : float
+        Where Huber's loss turns linear; inf for least squares.
     """
 
-    problem: Problem
+    problem: AnyProblem
     optima: tuple[Minimum, ...]
     point: Array
     shape: Curvature
     spread: Uncertainty
     frame: pd.DataFrame
     cluster: str | None = None
+    delta: float = np.inf
+
+    @property
+    def terms_problem(self) -> Problem:
+        """The problem of a sum of power terms; TypeError for another, whose rules do not ask."""
+        if not isinstance(self.problem, Problem):
+            raise TypeError("a law of this form has no terms")
+        return self.problem
 
     @property
     def residuals(self) -> Array:
@@ -81,7 +94,7 @@ class FitState(NamedTuple):
     @property
     def weights(self) -> Array:
         """Row weights in the order of the frame, shape (n,)."""
-        return self.in_table(self.problem.design.rows.weight)
+        return self.in_table(self.problem.weight)
 
     def in_table(self, values: Array) -> Array:
         """Bring values of the sorted rows into the order of the frame."""
@@ -107,6 +120,8 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
     tuple of Finding
         What breaks the result first, then warnings, then notes.
     """
+    if isinstance(evidence.problem, ClosedProblem):
+        return _ordered([*_of_closed(evidence, evidence.problem)])
     rules = (
         _convergence,
         _numbers,
@@ -133,6 +148,18 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
         for text in evidence.problem.remarks
     ]
     findings += _starts(evidence, findings)
+    return _ordered(findings)
+
+
+def _of_closed(evidence: FitState, problem: ClosedProblem) -> Iterator[Finding]:
+    """Run the rules for a law of any form: its own, and those that do not look at terms."""
+    yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.delta)
+    for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters):
+        yield from rule(evidence)
+
+
+def _ordered(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Put what breaks the result first, then warnings, then notes."""
     order = {NOT_CONVERGED: 0, NOT_IDENTIFIED: 1, "warning": 2, "note": 3}
     return tuple(sorted(findings, key=lambda finding: order[finding.severity]))
 
@@ -254,7 +281,7 @@ def _interval(spread: Uncertainty, i: int) -> tuple[float, float]:
 
 def _open_sizes(evidence: FitState) -> Iterator[tuple[Parameter, float]]:
     """Coefficients whose term is open at the centre of the data, and by how many decades."""
-    problem, spread = evidence.problem, evidence.spread
+    problem, spread = evidence.terms_problem, evidence.spread
     design = problem.design
     if spread.draws is not None:
         sizes = design.from_natural(spread.draws)
@@ -310,7 +337,7 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
 
 
 def _bounds(evidence: FitState) -> Iterator[Finding]:
-    problem = evidence.problem
+    problem = evidence.terms_problem
     box = problem.design.link.box
     negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
@@ -362,14 +389,18 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
 
 
 def _vanished(evidence: FitState) -> Iterator[Finding]:
-    for term, share in zip(evidence.problem.law.terms, evidence.shape.share.T, strict=True):
+    for term, share in zip(evidence.terms_problem.law.terms, evidence.shape.share.T, strict=True):
         if share.max() < GONE:
             yield Finding(
                 "term_vanished",
                 NOT_IDENTIFIED,
                 f"The term {term} vanished: it is at most {exact(to_digits(share.max(), 1))} of any prediction, so "
                 "its exponent means nothing; fit the law without it.",
-                tuple(one.key for one in evidence.problem.parameters if one.coef in (term.coefficient, term.exponent)),
+                tuple(
+                    one.key
+                    for one in evidence.terms_problem.parameters
+                    if one.coef in (term.coefficient, term.exponent)
+                ),
             )
 
 
@@ -395,16 +426,16 @@ def _flat(evidence: FitState) -> Iterator[Finding]:
 def _rivals(evidence: FitState) -> Iterator[Finding]:
     """Another optimum that the data hardly reject, and that says something else."""
     best = evidence.optima[0]
-    unit = chi_square_unit(evidence.shape, evidence.problem.design.rows.weight)
+    unit = chi_square_unit(evidence.shape, evidence.terms_problem.design.rows.weight)
     for other in evidence.optima[1:]:
         if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL:
             return
-        there = evidence.problem.design.to_natural(other.theta)
+        there = evidence.terms_problem.design.to_natural(other.theta)
         far = np.abs(there - evidence.point) > evidence.spread.gauss_newton
-        exponents = [i for i, p in enumerate(evidence.problem.parameters) if p.kind == "exponent" and far[i]]
+        exponents = [i for i, p in enumerate(evidence.terms_problem.parameters) if p.kind == "exponent" and far[i]]
         if exponents:
             moves = ", ".join(
-                f"{evidence.problem.names[i]} = {rounded(there[i])} instead of {rounded(evidence.point[i])}"
+                f"{evidence.terms_problem.names[i]} = {rounded(there[i])} instead of {rounded(evidence.point[i])}"
                 for i in exponents[:3]
             )
             yield Finding(
@@ -412,7 +443,7 @@ def _rivals(evidence: FitState) -> Iterator[Finding]:
                 "warning",
                 f"Another local optimum fits nearly as well (objective {percent(other.value / best.value - 1, 2)} "
                 f"higher) with {moves}. Report both, or add runs that tell them apart.",
-                tuple(evidence.problem.parameters[i].key for i in exponents),
+                tuple(evidence.terms_problem.parameters[i].key for i in exponents),
             )
             return
 
@@ -436,7 +467,7 @@ def _trade_off(evidence: FitState) -> Iterator[Finding]:
 
 
 def _ranges(evidence: FitState) -> Iterator[Finding]:
-    problem = evidence.problem
+    problem = evidence.terms_problem
     for k, term in enumerate(problem.law.terms):
         free = (problem.design.law.expo[:, k] >= 0).any()
         span = float(np.exp(np.ptp(problem.design.law.log_x[k])))
@@ -503,7 +534,7 @@ def _missing_levels(evidence: FitState) -> Iterator[Finding]:
 
 def _bounds_of_resamples(evidence: FitState) -> Iterator[Finding]:
     """Parameters that many refits put on a bound: these refits count, and the interval ends there."""
-    spread, problem = evidence.spread, evidence.problem
+    spread, problem = evidence.spread, evidence.terms_problem
     if spread.draws is None:
         return
     box, theta = problem.design.link.box, evidence.optima[0].theta
@@ -543,7 +574,7 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
     if problem.n_cluster < problem.n_rows:
         yield Finding("dependent_rows", "note", f"{times}: rows of one cluster share their error.", about)
         return
-    influence = row_influence(evidence.shape, problem.design.rows.weight, worst)
+    influence = row_influence(evidence.shape, problem.weight, worst)
     order = np.argsort(-influence)[:5]
     carried = float(influence[order].sum())
     rows = evidence.rows(order) if carried > HALF else ()
@@ -570,12 +601,12 @@ def _clusters(evidence: FitState) -> Iterator[Finding]:
 
 
 def _shared(evidence: FitState) -> Iterator[Finding]:
-    law = evidence.problem.law
+    law = evidence.terms_problem.law
     for coef in law.parameters:
         terms = [str(term) for term in law.terms if coef in (term.coefficient, term.exponent)]
         if len(terms) > 1:
             text = f"{coef} is one parameter, shared by {' and '.join(terms)}."
-            about = tuple(p.key for p in evidence.problem.parameters if p.coef == coef)
+            about = tuple(p.key for p in evidence.terms_problem.parameters if p.coef == coef)
             yield Finding("shared_parameter", "note", text, about)
     variables = [term.variable for term in law.terms]
     for name in dict.fromkeys(variables):

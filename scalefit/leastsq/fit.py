@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
-from scalefit.law.additive import Coef, Law
-from scalefit.leastsq.choosing import Candidates
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.leastsq.choosing import Candidates, draw_candidates
+from scalefit.leastsq.closed import AnyProblem, closed_optima, shape_at
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.profile import profile_intervals
-from scalefit.leastsq.resample import jackknife, pairs_bootstrap
+from scalefit.leastsq.resample import jackknife, pairs_bootstrap, within_bounds
 from scalefit.limits import check_count
 from scalefit.numbers import exact
 from scalefit.options import FIT, LeastSquares, Rows, gather, takes
@@ -28,7 +31,7 @@ from scalefit.quantiles import student_quantile
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
 from scalefit.results import LeastSquaresFit
 from scalefit.solver.compiled import cache_is_cold
-from scalefit.solver.curvature import Curvature, curvature_at
+from scalefit.solver.curvature import Curvature
 from scalefit.solver.search import Minimum, search
 from scalefit.version import __version__
 
@@ -40,21 +43,24 @@ Array = NDArray[np.float64]
 @takes(*FIT)
 def fit(
     data: str | os.PathLike[str] | pd.DataFrame,
-    law: str | Law,
+    law: str | AnyLaw,
     *options: Rows | LeastSquares,
     throw: bool = True,
     progress: Progress | None = None,
     label: str = "",
     **keywords: Any,
 ) -> LeastSquaresFit:
-    """Fit a scaling law by least squares or Huber's loss, globally, with honest errors.
+    """Fit a scaling law by least squares or Huber's loss, with honest errors.
+
+    The optimum of a sum of power terms is certified. For a law of another form (see :mod:`scalefit.law.general`) it is
+    the best of many starts, and the fit says how many of them ended there.
 
     Parameters
     ----------
     data : str, path or DataFrame
         Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
-    law : str or Law
-        Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, or a preset's name.
+    law : str, Law or GeneralLaw
+        Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, a law of any other closed form, or a preset's name.
     *options : Rows, LeastSquares
         Options as values, such as those of another fit: ``fit(data, law, other.selection, other.options)``.
     throw : bool
@@ -88,30 +94,29 @@ def fit(
     ('converged', 0.36)
     """
     rows, how = gather(FIT, options, keywords)
-    law = law if isinstance(law, Law) else Law.parse(law)
-    table = rows.read(data, law)
-    problem = _problem(law, table.frame, rows, how)
+    bound, table = rows.bind(data, law, space=how.space)
+    problem = _problem(bound, table.frame, rows, how)
     # a replicate is held as coordinates, in the units of the law, and with its value, status and steps
     check_count("bootstrap", how.bootstrap, least=0, each=8 * (4 * len(problem.parameters) + 4), such_as=4000)
     report = progress or (lambda *_: None)
     optima = _optima(problem, how, report)
-    shape = curvature_at(problem.design, optima[0].theta, how.threshold)
-    chosen = table.choice if how.uncertainty == "pairs" and how.bootstrap else None
-    candidates = (
-        None if chosen is None else Candidates(chosen, _problem(law, chosen.frame, replace(rows, cluster=None), how))
-    )
+    shape = shape_at(problem, optima[0].theta, how.threshold)
+    candidates = None
+    if table.choice is not None and how.uncertainty == "pairs" and how.bootstrap:
+        alone = replace(rows, cluster=None)
+        candidates = draw_candidates(table.choice, problem, how, lambda frame: _problem(bound, frame, alone, how))
     spread = _spread(problem, optima, shape, rows.cluster, how, report, candidates)
-    point = problem.design.to_natural(optima[0].theta)
+    point = problem.to_natural(optima[0].theta)
     result = LeastSquaresFit(
-        law=law,
+        law=bound,
         options=how,
         selection=rows,
         value=_reported(optima[0].value, how.loss),
         parameters=problem.parameters,
         point=point,
-        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster)),
+        findings=diagnose(FitState(problem, optima, point, shape, spread, table.frame, rows.cluster, how.threshold)),
         source=Source.of(table),
-        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
+        rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=spread,
         optima=tuple(_local(problem, one, how.loss) for one in optima),
         version=__version__,
@@ -122,15 +127,24 @@ def fit(
     return result
 
 
-def _problem(law: Law, frame: pd.DataFrame, rows: Rows, how: LeastSquares) -> Problem:
-    """Bind the law to rows."""
-    return build_problem(
-        law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-    )
+def _problem(law: AnyLaw, frame: pd.DataFrame, rows: Rows, how: LeastSquares) -> AnyProblem:
+    """Bind a law to rows."""
+    if not isinstance(law, GeneralLaw):
+        return build_problem(
+            law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+        )
+    if how.exponents == "free":
+        raise DataError(
+            "exponents='free' (--exponents free) is for sums of power terms; in a law of another form, name the "
+            "parameters that may be negative behind it: with alpha free"
+        )
+    return build_closed(law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster)
 
 
-def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Minimum, ...]:
+def _optima(problem: AnyProblem, how: LeastSquares, report: Progress) -> tuple[Minimum, ...]:
     """Search, and put the best optimum in the order that its names promise."""
+    if isinstance(problem, ClosedProblem):
+        return closed_optima(problem, delta=how.threshold, seed=how.seed, report=report)
     if cache_is_cold():
         report("compiling, once", 0, 0)
     report("searching for the optimum", 0, 0)
@@ -139,12 +153,12 @@ def _optima(problem: Problem, how: LeastSquares, report: Progress) -> tuple[Mini
 
 
 def _spread(
-    problem: Problem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
+    problem: AnyProblem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
     report: Progress, candidates: Candidates | None,
 ) -> Uncertainty:  # fmt: skip
     method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
     delta, level = how.threshold, how.level
-    weight = problem.design.rows.weight
+    weight = problem.weight
     simple = gauss_newton(shape, weight)
     plain = np.sqrt(np.diag(simple))
     clustered = problem.n_cluster < problem.n_rows
@@ -166,7 +180,7 @@ def _spread(
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
         return pairs_bootstrap(problem, optima, how, plain=plain, candidates=candidates, progress=count)
-    point = problem.design.to_natural(optima[0].theta)
+    point = problem.to_natural(optima[0].theta)
     if method == "profile":
         report("profiling", 0, 0)
         lo, hi = profile_intervals(problem, optima[0].theta, delta=delta, level=level, scale=plain)
@@ -178,7 +192,7 @@ def _spread(
         covariance = sandwich(shape, weight, problem.cluster if method == "cluster" else None)
         name = f"cluster sandwich over {exact(problem.n_cluster)} clusters" if method == "cluster" else "HC3"
     spread = _normal(name, level, point, covariance, plain, problem)
-    at_zero = np.array([p.kind == "floor" for p in problem.parameters]) & (point <= 0)
+    at_zero = np.array([p.kind in ("floor", "real") for p in problem.parameters]) & (point == 0) & (problem.lowest == 0)
     if not at_zero.any():
         return spread
     # the normal approximation has no width at a bound; the profile gives the upper limit that is left
@@ -186,14 +200,13 @@ def _spread(
     return replace(spread, hi=np.where(at_zero, limits[1], spread.hi))
 
 
-def _normal(name: str, level: float, point: Array, covariance: Array, plain: Array, problem: Problem) -> Uncertainty:
+def _normal(name: str, level: float, point: Array, covariance: Array, plain: Array, problem: AnyProblem) -> Uncertainty:
     """Intervals from Student's t (by clusters: one degree less than there are), cut at the bounds of the law."""
     se = np.sqrt(np.diag(covariance))
     degrees = problem.n_cluster - 1 if name.startswith("cluster") else problem.n_rows - len(point)
     reach = student_quantile((1 + level) / 2, degrees) * se
-    bounded = np.array([not parameter.is_log for parameter in problem.parameters])
-    lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
-    return Uncertainty(name, level, se, lo, point + reach, covariance, plain)
+    lo, hi = within_bounds(problem, point - reach, point + reach)
+    return Uncertainty(name, level, se, lo, hi, covariance, plain)
 
 
 def _ordered(problem: Problem, theta: Array) -> Array:
@@ -217,6 +230,6 @@ def _reported(value: float, loss: str) -> float:
     return 2 * value if loss == "squared" else value
 
 
-def _local(problem: Problem, optimum: Minimum, loss: str) -> LocalOptimum:
-    natural = problem.design.to_natural(optimum.theta)
+def _local(problem: AnyProblem, optimum: Minimum, loss: str) -> LocalOptimum:
+    natural = problem.to_natural(optimum.theta)
     return LocalOptimum(_reported(optimum.value, loss), tuple(map(float, natural)), optimum.hits, optimum.converged)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from scalefit.closed.profile import profile_closed
+from scalefit.closed_problem import ClosedProblem
+from scalefit.leastsq.closed import AnyProblem, shape_at
 from scalefit.leastsq.covariance import chi_square_unit
-from scalefit.problem import Problem
 from scalefit.quantiles import f_quantile
 from scalefit.solver.batch import minimise_batch
-from scalefit.solver.curvature import curvature_at
 from scalefit.solver.design import Design, build_design
 
 __all__ = ["profile_intervals"]
@@ -51,7 +52,7 @@ class _Side(NamedTuple):
 
 
 def profile_intervals(
-    problem: Problem,
+    problem: AnyProblem,
     theta: Array,
     *,
     delta: float,
@@ -67,7 +68,7 @@ def profile_intervals(
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or ClosedProblem
         The problem.
     theta : array, shape (P,)
         The optimum, centred.
@@ -87,9 +88,13 @@ def profile_intervals(
     lo, hi : array, shape (P,)
         Coefficients as logs; infinite where a side is open, the bound where that is reached.
     """
-    shape = curvature_at(problem.design, theta, delta)
+    shape = shape_at(problem, theta, delta)
     quantile = f_quantile(level, 1, max(1, problem.n_rows - len(theta)))
-    allowed = 0.5 * quantile * chi_square_unit(shape, problem.design.rows.weight)
+    allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
+    if isinstance(problem, ClosedProblem):
+        return profile_closed(
+            problem.design, theta, delta=delta, allowed=allowed, scale=scale, only=only, progress=progress
+        )
     point = problem.design.to_natural(theta)
     lo, hi = point.copy(), point.copy()
     for i, parameter in enumerate(problem.parameters):

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed.resample import refit_resamples
+from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.choosing import Candidates, refit_choices
+from scalefit.leastsq.closed import AnyProblem
 from scalefit.numbers import exact
 from scalefit.options import LeastSquares
 from scalefit.problem import Problem
@@ -20,7 +23,7 @@ from scalefit.solver.batch import BOOTSTRAP, DELETE_ONE, Minima, Resampling, min
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.search import Minimum
 
-__all__ = ["jackknife", "pairs_bootstrap"]
+__all__ = ["jackknife", "pairs_bootstrap", "within_bounds"]
 
 Array = NDArray[np.float64]
 GONE, REVIVED = 1e-6, 1e-3  # size of a term, as part of the mean response, that vanished and that begins anew
@@ -28,7 +31,7 @@ RIVAL = 1.2  # local optima within this factor of the best are starts of every r
 
 
 def _refit(
-    problem: Problem,
+    problem: AnyProblem,
     starts: Array,
     delta: float,
     kind: int,
@@ -36,18 +39,22 @@ def _refit(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> Minima:
-    design = problem.design
     resampling = Resampling(kind, problem.cluster, problem.n_cluster, seed, len(problem.parameters) + 1)
+    if isinstance(problem, ClosedProblem):
+        return refit_resamples(
+            problem.design, starts, resampling, replicates=range(replicates), delta=delta, progress=progress
+        )
+    design = problem.design
     return minimise_resamples(
         design.rows, design.link, starts, resampling, replicates=range(replicates), delta=delta,
         log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
     )  # fmt: skip
 
 
-def _starts(problem: Problem, optima: tuple[Minimum, ...]) -> Array:
+def _starts(problem: AnyProblem, optima: tuple[Minimum, ...]) -> Array:
     """Return where every refit begins: the optimum, its rivals, and the optimum with vanished terms back."""
     rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
-    return np.array([*rivals, *_revived(problem, optima[0].theta)])
+    return np.array([*rivals, *(_revived(problem, optima[0].theta) if isinstance(problem, Problem) else ())])
 
 
 def _revived(problem: Problem, theta: Array) -> list[Array]:
@@ -64,7 +71,7 @@ def _revived(problem: Problem, theta: Array) -> list[Array]:
 
 
 def pairs_bootstrap(
-    problem: Problem,
+    problem: AnyProblem,
     optima: tuple[Minimum, ...],
     how: LeastSquares,
     *,
@@ -103,10 +110,8 @@ def pairs_bootstrap(
         minima = _refit(problem, starts, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
         draws, failures = _answers(problem, minima)
     else:
-        natural = np.array([problem.design.to_natural(one) for one in starts])
-        minima = refit_choices(
-            problem, candidates, natural, replicates=replicates, seed=how.seed, delta=how.threshold, progress=progress
-        )
+        natural = np.array([problem.to_natural(one) for one in starts])
+        minima = refit_choices(candidates, natural, delta=how.threshold, progress=progress)
         draws, failures = _answers(candidates.problem, minima)
         by = (by or f" over {exact(problem.n_rows)} groups") + " that repeats the choice of rows"
     spread = Uncertainty(
@@ -122,7 +127,7 @@ def pairs_bootstrap(
     return replace(spread, se=np.sqrt(np.diag(covariance)), lo=lo, hi=hi, covariance=covariance, draws=draws)
 
 
-def _answers(problem: Problem, minima: Minima) -> tuple[Array, tuple[tuple[str, int], ...]]:
+def _answers(problem: AnyProblem, minima: Minima) -> tuple[Array, tuple[tuple[str, int], ...]]:
     """Part refits into those with an answer, also where that lies on a bound, and counts of the others by reason."""
     finite = np.isfinite(minima.value)
     stopped = minima.status == CONVERGED
@@ -130,7 +135,7 @@ def _answers(problem: Problem, minima: Minima) -> tuple[Array, tuple[tuple[str, 
         (f"still moving after {MAX_ITERATIONS} steps", int(np.count_nonzero(finite & ~stopped))),
         ("misfit not a finite number", int(np.count_nonzero(~finite))),
     )
-    return problem.design.to_natural(minima.theta[finite & stopped]), tuple(one for one in reasons if one[1])
+    return problem.to_natural(minima.theta[finite & stopped]), tuple(one for one in reasons if one[1])
 
 
 def _without_intervals(spread: Uncertainty) -> Uncertainty:
@@ -151,7 +156,7 @@ def _ends(column: Array, level: float) -> tuple[float, float]:
 
 
 def jackknife(
-    problem: Problem, optima: tuple[Minimum, ...], *, delta: float, level: float, plain: Array,
+    problem: AnyProblem, optima: tuple[Minimum, ...], *, delta: float, level: float, plain: Array,
     progress: Callable[[int], None] | None = None,
 ) -> Uncertainty:  # fmt: skip
     """Leave out one row (or cluster) at a time (Efron and Tibshirani 1993, chapter 11).
@@ -185,8 +190,14 @@ def jackknife(
     # a level that loses its only cluster has no value there: each covariance uses the replicates that have both
     covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))
-    point = problem.design.to_natural(optima[0].theta)
+    point = problem.to_natural(optima[0].theta)
     reach = student_quantile((1 + level) / 2, count - 1) * se
+    lo, hi = within_bounds(problem, point - reach, point + reach)
+    return replace(spread, se=se, lo=lo, hi=hi, covariance=covariance)
+
+
+def within_bounds(problem: AnyProblem, lo: Array, hi: Array) -> tuple[Array, Array]:
+    """Cut intervals at the bounds of parameters that are not held as logarithms; in a sum of terms the lower ones."""
     bounded = np.array([not parameter.is_log for parameter in problem.parameters])
-    lo = np.where(bounded, np.maximum(point - reach, problem.design.link.box[0]), point - reach)
-    return replace(spread, se=se, lo=lo, hi=point + reach, covariance=covariance)
+    lo = np.where(bounded, np.maximum(lo, problem.lowest), lo)
+    return lo, np.where(bounded, np.minimum(hi, problem.highest), hi) if isinstance(problem, ClosedProblem) else hi

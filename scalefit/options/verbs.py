@@ -278,11 +278,11 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.rows import select_rows
-        from scalefit.law.general import GeneralLaw
+        from scalefit.law.general import GeneralLaw, needs_of
 
-        needs: dict[str, str] = {}
-        if isinstance(law, GeneralLaw):
-            needs = law.required | ({law.response: "any"} if space == "linear" else {})
+        needs = needs_of(law)
+        if isinstance(law, GeneralLaw) and space == "linear":
+            needs = needs | {law.response: "any"}
         table = self.load(source)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
-from scalefit.law.additive import Law
+from scalefit.law.general import AnyLaw
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.numbers import as_input
 from scalefit.plots.style import symbol
@@ -102,7 +102,7 @@ def shown_value(estimate: Estimate) -> float:
     return estimate.value if estimate.log_value is None else estimate.log_value
 
 
-def mean_law(fit: Fit, frame: pd.DataFrame, law: Law | None = None) -> Array:
+def mean_law(fit: Fit, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
     """Predict the response: at the optimum or, of a posterior, the mean over its draws.
 
     The mean of the parameters lies beside a curved ridge of good fits, so its prediction can miss all of theirs.
@@ -113,7 +113,7 @@ def mean_law(fit: Fit, frame: pd.DataFrame, law: Law | None = None) -> Array:
         The fit.
     frame : DataFrame
         The law's columns.
-    law : Law, optional
+    law : Law or GeneralLaw, optional
         A part of the fitted law; all of it when omitted.
 
     Returns

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
-from scalefit.law.additive import Coef, Law
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw, sum_of_powers
 from scalefit.limits import check_count
 from scalefit.names import printed_level
 from scalefit.numbers import fixed
@@ -47,7 +48,7 @@ Array = NDArray[np.float64]
 @takes(*BAYES)
 def bayes(
     data: str | os.PathLike[str] | pd.DataFrame,
-    law: str | Law,
+    law: str | AnyLaw,
     *options: Rows | Bayes,
     throw: bool = True,
     progress: Progress | None = None,
@@ -101,7 +102,7 @@ def bayes(
     ('converged', 0.35)
     """
     rows, how = gather(BAYES, options, keywords)
-    law, partial = apply_pool(law if isinstance(law, Law) else Law.parse(law), how.pool)
+    law, partial = apply_pool(sum_of_powers(law, "bayes"), how.pool)
     table = rows.read(data, law)
     problem = build_problem(
         law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"

@@ -13,6 +13,7 @@ import pandas as pd
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
+from scalefit.law.general import sum_of_powers
 from scalefit.options import Rows
 
 __all__ = ["POOLS", "apply_pool", "stack_datasets"]
@@ -101,7 +102,7 @@ def stack_datasets(
     DataError
         When there are fewer than two sets, or one cannot be used.
     """
-    law = law if isinstance(law, Law) else Law.parse(law)
+    law = sum_of_powers(law, "stack_datasets")
     if len(tables) < 2:
         raise DataError(f"{len(tables)} data set given; a joint fit needs at least 2")
     options = options or {}

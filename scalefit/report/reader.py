@@ -12,7 +12,7 @@ from scalefit.data.datasets import dataset_names
 from scalefit.data.sources import DATASET, locate
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.files import parse_toml
-from scalefit.law.additive import Law
+from scalefit.law.general import parse_law
 from scalefit.names import parse_name, split_names
 from scalefit.options import Bayes
 from scalefit.posterior import parse_prior
@@ -107,7 +107,7 @@ class _Reader(TypedReader):
         step: Step = self._runnable(_STEP_TYPES[kind], STEPS[kind], table, defaults, where, where)
         if isinstance(step, ToyStep) and bool(step.data) == bool(step.grid):
             raise StudyError(f"{self.file}, {where}: needs either data, a sweep that is there, or grid, one to train")
-        law = Law.parse(step.law) if isinstance(step, SensitivityStep | CalibrationStep) else None
+        law = parse_law(step.law) if isinstance(step, SensitivityStep | CalibrationStep) else None
         if isinstance(step, SensitivityStep) and law is not None:
             names = [coef.name for coef in law.parameters]
             asked = self._coefficient(str(step.question.param), where)
@@ -191,7 +191,7 @@ def _check_references(study: Study) -> None:
             raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
     for one in study.fit:
         for name in one.instead:
-            if Law.parse(specs[name].law) != Law.parse(one.law):
+            if parse_law(specs[name].law) != parse_law(one.law):
                 raise StudyError(
                     f"{study.path.name}, fit {one.name!r}, instead: {name!r} fits another law; name a fit of {one.law}"
                 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from scalefit.data.sources import locate
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law.additive import Law
+from scalefit.law.general import parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
 from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
@@ -133,7 +133,7 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
     LawError, DataError
         When law or pooling cannot be read.
     """
-    law = Law.parse(spec.law)
+    law = parse_law(spec.law)
     if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)
     law, pooled = apply_pool(law, spec.options.pool)
@@ -201,7 +201,7 @@ def command(spec: FitSpec) -> str:
 def command_line(engine: Engine, data: str, law: str, options: Sequence[Options]) -> str:
     """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
     words = [shlex.quote(word) for word in option_words(engine.parts, engine.write(options))]
-    return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{Law.parse(law)}"', *words])
+    return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{parse_law(law)}"', *words])
 
 
 def fingerprint(spec: FitSpec) -> str:

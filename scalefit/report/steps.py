@@ -16,7 +16,7 @@ from scalefit.consistency import Check, check_sweep
 from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
 from scalefit.errors import FitFailed
-from scalefit.law.additive import Law
+from scalefit.law.general import parse_law
 from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
 from scalefit.models.theory import Superposition, superposition
@@ -142,7 +142,7 @@ def step_key(spec: Step, folder: Path) -> str:
     content.append(file_digest(folder, _grid(spec) or spec.data))
     match spec:
         case SensitivityStep() | CalibrationStep():
-            content.append(str(Law.parse(spec.law)))
+            content.append(str(parse_law(spec.law)))
         case HeadsStep():
             details = details_path(folder / spec.data)
             also = [spec.losses] if spec.losses else []

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from scalefit.data.datasets import data_directory
 from scalefit.files import read_kept, write_atomically
 from scalefit.jobs import run_jobs
-from scalefit.law.additive import Law
+from scalefit.law.general import parse_law
 from scalefit.options import Bayes, LeastSquares, Rows, plain, restore
 from scalefit.progress import Progress
 from scalefit.records import CONVERGED
@@ -210,7 +210,7 @@ def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
 def _fit_key(study: Study, spec: FitSpec) -> str:
     """Name a fit by everything that it depends on."""
     options = [plain(one) for one in options_of(spec)]
-    law = str(Law.parse(spec.law))
+    law = str(parse_law(spec.law))
     content = [data_hash(study, spec), spec.data, law, spec.label or spec.name, spec.engine, options, fingerprint(spec)]
     return sha256(json.dumps(content).encode()).hexdigest()[:32]
 

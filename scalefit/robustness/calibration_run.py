@@ -15,6 +15,7 @@ from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
 from scalefit.law.additive import Law
+from scalefit.law.general import sum_of_powers
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import printed_name
@@ -84,7 +85,7 @@ def calibrate(
         On Ctrl-C; finished data sets are kept in the folder.
     """
     rows, how, made, where = gather(CALIBRATE, options, keywords)
-    law = law if isinstance(law, Law) else Law.parse(law)
+    law = sum_of_powers(law, "calibrate")
     fitting = replace(how, likelihood=how.likelihood if made.fit_likelihood == SAME else made.fit_likelihood)
     fit_cluster = rows.cluster if made.fit_cluster == SAME else made.fit_cluster
     table, design = _design(data, law, rows, fit_cluster)

@@ -14,6 +14,7 @@ from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
 from scalefit.law.additive import Law
+from scalefit.law.general import sum_of_powers
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import Key, printed_name
@@ -80,7 +81,7 @@ def sensitivity(
         On Ctrl-C; finished rows are kept in the folder.
     """
     rows, how, asked, where = gather(SENSITIVITY, options, keywords)
-    law = law if isinstance(law, Law) else Law.parse(law)
+    law = sum_of_powers(law, "sensitivity")
     key = asked.key
     name = printed_name(*key)
     source, rows = rows.load(data), rows.loaded

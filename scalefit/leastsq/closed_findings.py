@@ -1,0 +1,184 @@
+"""What limits the fit of a law of any form: nothing certifies its optimum, and its data may not identify it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalefit.closed.identify import identify
+from scalefit.closed_problem import ClosedProblem
+from scalefit.leastsq.covariance import chi_square_unit
+from scalefit.names import Key
+from scalefit.numbers import exact, percent, rounded, two_digits
+from scalefit.problem import Parameter
+from scalefit.quantiles import f_quantile
+from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding
+from scalefit.solver.curvature import Curvature
+from scalefit.solver.search import Minimum
+
+__all__ = ["closed_findings"]
+
+Array = NDArray[np.float64]
+
+LEVEL: Final = 0.95  # of the likelihood ratio that another point must stay within
+SHOWN: Final = 3  # parameters that a message names with their values
+
+
+def closed_findings(
+    problem: ClosedProblem, optima: Sequence[Minimum], point: Array, shape: Curvature, delta: float
+) -> Iterator[Finding]:
+    """Say what is wrong with a fit of a law of any form.
+
+    Parameters
+    ----------
+    problem : ClosedProblem
+        The problem.
+    optima : sequence of Minimum
+        Distinct optima, the best first.
+    point : array, shape (P,)
+        The best.
+    shape : Curvature
+        The misfit there.
+    delta : float
+        Where Huber's loss turns linear; inf for least squares.
+
+    Yields
+    ------
+    Finding
+        Each limit once.
+    """
+    yield from _convergence(optima)
+    yield from _bounds(problem, point)
+    yield from _loose(problem, optima, shape, delta)
+
+
+def _convergence(optima: Sequence[Minimum]) -> Iterator[Finding]:
+    best = optima[0]
+    starts = sum(one.hits for one in optima)
+    if not best.converged:
+        yield Finding(
+            "not_converged",
+            NOT_CONVERGED,
+            "The best point found does not meet the stopping rule: another point may fit better, and the numbers are "
+            "not those of the best fit. Fit a law with fewer parameters, or fix one (with NAME = VALUE).",
+        )
+    elif best.hits == 1 and starts > 1:
+        yield Finding(
+            "lonely_optimum",
+            "warning",
+            f"Only 1 of {exact(starts)} starts ended at the best point, so there may be a better one that none "
+            "reached. Compare another --seed, or fit a law with fewer parameters.",
+        )
+
+
+def _keys(parameters: Sequence[Parameter]) -> tuple[Key, ...]:
+    return tuple(one.key for one in parameters)
+
+
+def _names(parameters: Sequence[Parameter]) -> str:
+    return ", ".join(one.name for one in parameters)
+
+
+def _bounds(problem: ClosedProblem, point: Array) -> Iterator[Finding]:
+    """Parameters at a bound: that of the law's author is a result, an assumed one may be too narrow."""
+    assumed = {one.name for one in problem.law.assumed}
+    at_zero: list[Parameter] = []
+    for i, (parameter, value) in enumerate(zip(problem.parameters, point, strict=True)):
+        lower, upper = problem.law.bounds(parameter.coef.name)
+        natural = float(np.exp(value)) if parameter.is_log else float(value)
+        bound = lower if value <= problem.lowest[i] else upper if value >= problem.highest[i] else None
+        if bound is None:
+            continue
+        if parameter.is_log and (bound == 0 or not np.isfinite(bound)):
+            yield Finding(
+                "runs_off",
+                NOT_IDENTIFIED,
+                f"{parameter.name} runs off to {two_digits(natural)}: the data do not identify it. Fix it (with "
+                f"{parameter.coef.name} = VALUE), or fit a law without it.",
+                (parameter.key,),
+            )
+        elif bound == 0:
+            at_zero.append(parameter)
+        else:
+            yield Finding(
+                "at_declared_bound",
+                "warning",
+                f"{parameter.name} is at its declared bound {exact(bound)}; without it the best fit would lie beyond. "
+                "The other numbers are those of the law with this bound.",
+                (parameter.key,),
+            )
+    if at_zero:
+        free = [one.coef.name for one in at_zero if one.coef.name in assumed]
+        remedy = f" If it may be negative, say so: with {free[0]} free." if free else ""
+        yield Finding(
+            "at_zero",
+            NOT_IDENTIFIED,
+            f"The best fit has {_names(at_zero)} = 0, its {'assumed' if free else 'declared'} bound: these data do not "
+            f"identify it. Read it as a limit, and the other numbers as those of a law without it.{remedy}",
+            _keys(at_zero),
+        )
+
+
+def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, delta: float) -> Iterator[Finding]:
+    """Say why the data do not determine the law: each kind of reason once."""
+    quantile = f_quantile(LEVEL, 1, max(1, problem.n_rows - len(problem.parameters)))
+    allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
+    found = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
+    best = optima[0].theta
+    for one in found:
+        if one.reason == "singular":
+            involved = [problem.parameters[i] for i in one.places]
+            which = involved[0].name if len(involved) == 1 else f"a combination of {_names(involved)}"
+            yield Finding(
+                "flat_direction",
+                NOT_IDENTIFIED,
+                f"The data leave {which} open: it can change without any change of the predictions. Fix "
+                f"{'it' if len(involved) == 1 else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a "
+                "smaller law.",
+                _keys(involved),
+            )
+    far: dict[int, list[str]] = {}
+    for one in found:
+        if one.reason == "runs off":
+            place = one.places[0]
+            text = f"{_shown(problem.parameters[place], one.theta[place])} (objective {_higher(one.excess)})"
+            far.setdefault(place, []).append(text)
+    if far:
+        listed = "; ".join(
+            f"{problem.names[i]} = {_shown(problem.parameters[i], best[i])} could as well be {' or '.join(texts)}"
+            for i, texts in far.items()
+        )
+        about = [problem.parameters[i] for i in far]
+        yield Finding(
+            "runs_off",
+            NOT_IDENTIFIED,
+            f"A parameter is not identified when it can go far at a cost within the scatter: {listed}. Fix it (with "
+            f"{about[0].coef.name} = VALUE), or add runs that depend on it.",
+            _keys(about),
+        )
+    rival = next((one for one in found if one.reason == "rival"), None)
+    if rival is not None:
+        order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
+        moves = ", ".join(
+            f"{problem.names[i]} = {_shown(problem.parameters[i], rival.theta[i])} instead of "
+            f"{_shown(problem.parameters[i], best[i])}"
+            for i in order
+        )
+        yield Finding(
+            "optima_disagree",
+            NOT_IDENTIFIED,
+            f"Another optimum fits as well within the scatter (objective {_higher(rival.excess)}) with {moves}: these "
+            "data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
+            _keys([problem.parameters[i] for i in rival.places]),
+        )
+
+
+def _higher(excess: float) -> str:
+    return f"{percent(max(excess, 0.0), 2)} higher"
+
+
+def _shown(parameter: Parameter, value: float) -> str:
+    return rounded(float(np.exp(value)) if parameter.is_log else float(value), digits=3)
