@@ -12,7 +12,7 @@ from scalefit.version import __version__
 
 if TYPE_CHECKING:
     from scalefit.allocation import isoflop, optimum
-    from scalefit.comparison import compare, refit
+    from scalefit.comparison import LevelFits, bayes_levels, compare, fit_levels, refit
     from scalefit.consistency import check_sweep
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
@@ -37,7 +37,10 @@ _HOMES = {
     "build_report": "scalefit.report",
     "calibrate": "scalefit.robustness",
     "check_sweep": "scalefit.consistency",
+    "LevelFits": "scalefit.comparison",
+    "bayes_levels": "scalefit.comparison",
     "compare": "scalefit.comparison",
+    "fit_levels": "scalefit.comparison",
     "dataset_names": "scalefit.data.datasets",
     "describe_dataset": "scalefit.data.datasets",
     "load_dataset": "scalefit.data.datasets",
@@ -90,6 +93,7 @@ __all__ = [
     "LawError",
     "LeastSquares",
     "LeastSquaresFit",
+    "LevelFits",
     "MissingExtra",
     "PosteriorFit",
     "Rows",
@@ -100,6 +104,7 @@ __all__ = [
     "ToyGrid",
     "__version__",
     "bayes",
+    "bayes_levels",
     "build_report",
     "calibrate",
     "check_sweep",
@@ -109,6 +114,7 @@ __all__ = [
     "describe_dataset",
     "fit",
     "fit_exponent",
+    "fit_levels",
     "isoflop",
     "load_dataset",
     "load_fit",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +20,7 @@ from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
+    from scalefit.comparison import LevelFits
     from scalefit.results import Fit
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
@@ -25,9 +28,17 @@ __all__ = ["bayes_command", "fit_command", "predict", "show"]
 UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
 
 
+By = Annotated[
+    str | None,
+    typer.Option("--by", help="One fit for each label of this column; --out is then a folder: LABEL.fit, forest.svg."),
+]
+
+
 @app.command(name="fit")
 @with_options(*FIT)
-def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
+def fit_command(
+    table: Table, law: LawText, given: Given, by: By = None, out: Out = None, as_json: Json = False
+) -> None:
     """Fit a law to a table.
 
     Example: scalefit fit chinchilla chinchilla --loss huber --drop-highest-loss 5
@@ -38,7 +49,11 @@ def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_js
     method = given["uncertainty"]
     by_rows = method in UNCLUSTERED and f"with --uncertainty {method}; use pairs, jackknife or cluster"
     given.refuse_idle(FIT, cluster=by_rows)
-    check_mapping(given, law)
+    check_mapping(given, law, *([by] if by else []))
+    if by is not None:
+        from scalefit.comparison import fit_levels
+
+        _show_levels(fit_levels, table, law, by, given, out, as_json)
     check_writable(out)
     with ProgressLine() as progress:
         result = fit(table, law, throw=False, progress=progress, **given)
@@ -57,7 +72,9 @@ def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_js
 
 @app.command(name="bayes")
 @with_options(*BAYES)
-def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
+def bayes_command(
+    table: Table, law: LawText, given: Given, by: By = None, out: Out = None, as_json: Json = False
+) -> None:
     """Sample the posterior of a law: importance sampling in a second, NUTS where that is not enough.
 
     Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
@@ -65,7 +82,11 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
     from scalefit.posterior import bayes, posterior_record
 
     given.refuse_idle(BAYES)
-    check_mapping(given, law)
+    check_mapping(given, law, *([by] if by else []))
+    if by is not None:
+        from scalefit.comparison import bayes_levels
+
+        _show_levels(bayes_levels, table, law, by, given, out, as_json)
     check_writable(out)
     with ProgressLine() as progress:
         result = bayes(table, law, throw=False, progress=progress, **given)
@@ -76,6 +97,33 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
     else:
         print_fit(result)
     raise typer.Exit(result.exit_code)
+
+
+def _show_levels(
+    verb: Callable[..., LevelFits], table: str, law: str, by: str, given: Given, out: Path | None, as_json: bool
+) -> NoReturn:
+    """Fit every level, print the table or a JSON list, and write a folder of fits with a forest plot."""
+    if out is not None and out.exists():
+        raise DataError(
+            f"with --by, --out is a folder to be made, and {str(out)!r} is there already; give another name"
+        )
+    check_writable(out)
+    with ProgressLine() as progress:
+        levels = verb(table, law, by, progress=progress, **given)
+    if out is not None:
+        from scalefit.plots import save_figure
+
+        names = {level: re.sub(r"[^\w.-]+", "_", level) + ".fit" for level in levels.fits}
+        if len({name.casefold() for name in names.values()}) < len(names):
+            names = {level: f"{place}.fit" for place, level in enumerate(levels.fits, start=1)}
+        picture = levels.plot()
+        out.mkdir()
+        for level, one in levels.fits.items():
+            one.save(out / names[level])
+        save_figure(picture, out / "forest.svg")
+        print(f"saved to {out}", file=sys.stderr)
+    print(json.dumps(levels.record(), indent=1) if as_json else levels)
+    raise typer.Exit(levels.exit_code)
 
 
 @app.command()
