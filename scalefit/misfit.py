@@ -18,9 +18,19 @@ from scalefit.law.general import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import percent, rounded
 from scalefit.quantiles import f_tail, normal_quantile
+from scalefit.thresholds import (
+    CARRIER_DISTANCE,
+    CARRIER_ROWS,
+    CARRIER_SHARE,
+    MOST_CARRIERS,
+    MOST_LABELS,
+    REPEATS_CHANCE,
+    REPEATS_EXPLAINED,
+    REPEATS_FACTOR,
+    REPEATS_SHARE,
+)
 
 __all__ = [
-    "HALF",
     "Carriers",
     "Repeats",
     "carriers_message",
@@ -31,24 +41,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-# Rows carry a misfit when at most this many, and at most this part of all, make up more than half of it. Of normal
-# residuals the largest twentieth makes up 0.28. They must also lie this many robust standard deviations out, which a
-# normal residual does once in 500 million: the half that one of five rows makes up is no outlier.
-MOST_CARRIERS: Final = 5
-FEW: Final = 0.05
-HALF: Final = 0.5
-FAR: Final = 6.0
-
-# Repeats of a setting show what no law of its columns can explain. They are reported when they make up at least half
-# of the misfit (else the law is the larger fault) and a column explains more than half of their differences, by an
-# F test at this level, which tables of a hundred columns without any meaning pass once in 10,000.
-PURE: Final = 0.5
-EXPLAINED: Final = 0.5
-CHANCE: Final = 1e-6
-MOST_LEVELS: Final = 20  # of a column that could separate them
-# Without such a column: typical repeats that differ by this factor. Seeds of one setting differ by under 2%.
-WIDE: Final = 1.2
 
 RUN_WORDS: Final = ("run", "name", "model", "id", "experiment")
 
@@ -116,9 +108,11 @@ def carriers_of(residual: Array, share: Array, index: NDArray[np.int64]) -> Carr
     """
     order = np.argsort(-share, kind="stable")
     total = np.cumsum(share[order])
-    count = int(np.searchsorted(total, HALF * total[-1], side="right")) + 1 if total[-1] > 0 else len(order) + 1
-    most = min(MOST_CARRIERS, max(1, int(FEW * len(order))))
-    far = np.abs(residual[order]) > FAR * float(np.median(np.abs(residual))) / normal_quantile(0.75)
+    count = (
+        int(np.searchsorted(total, CARRIER_SHARE * total[-1], side="right")) + 1 if total[-1] > 0 else len(order) + 1
+    )
+    most = min(MOST_CARRIERS, max(1, int(CARRIER_ROWS * len(order))))
+    far = np.abs(residual[order]) > CARRIER_DISTANCE * float(np.median(np.abs(residual))) / normal_quantile(0.75)
     if count > most or not far[:count].all():
         return None
     count = min(most, int(np.argmin(far)) or count)  # with the others that are as far out
@@ -162,7 +156,7 @@ def repeats_of(
     gaps = _centred(residual[repeated], codes)
     pure = float(gaps @ gaps)
     scatter = float(residual @ residual) / max(1, len(frame) - parameters)
-    if not pure / freedom >= PURE * scatter or pure <= 0:
+    if not pure / freedom >= REPEATS_SHARE * scatter or pure <= 0:
         return None
     taken = {law.response, *own, leave_out}
     found = [
@@ -180,7 +174,11 @@ def repeats_of(
         return Repeats(widest, settings, one.column, low, high, one.effects[high] - one.effects[low], rest)
     ranges = np.array([np.ptp(gaps[codes == code]) for code in range(settings)])
     typical = float(np.median(ranges))
-    return Repeats(widest, settings, None, "", "", typical, typical) if log_space and typical > np.log(WIDE) else None
+    return (
+        Repeats(widest, settings, None, "", "", typical, typical)
+        if log_space and typical > np.log(REPEATS_FACTOR)
+        else None
+    )
 
 
 class _Separated(NamedTuple):
@@ -200,7 +198,7 @@ def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], fr
     """Regress the differences within settings on the levels of a column."""
     texts = column.astype(str)
     level, labels = texts.factorize(sort=True)
-    if not 2 <= len(labels) <= MOST_LEVELS:
+    if not 2 <= len(labels) <= MOST_LABELS:
         return None
     design = np.array([_centred((level == i).astype(float), codes) for i in range(len(labels))]).T
     effects, _, rank, _ = np.linalg.lstsq(design, gaps, rcond=None)
@@ -208,10 +206,10 @@ def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], fr
     rest, total = float(left @ left), float(gaps @ gaps)
     free = freedom - int(rank)
     explained = 1 - rest / total
-    if rank < 1 or free < 3 or explained < EXPLAINED:
+    if rank < 1 or free < 3 or explained < REPEATS_EXPLAINED:
         return None
     ratio = (total - rest) / rank / (rest / free) if rest > 0 else np.inf
-    if f_tail(ratio, rank, free) > CHANCE:
+    if f_tail(ratio, rank, free) > REPEATS_CHANCE:
         return None
     return _Separated(str(column.name), explained, dict(zip(map(str, labels), map(float, effects), strict=True)))
 

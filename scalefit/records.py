@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scalefit.data.tables import Dropped, Table
 from scalefit.names import Key
 from scalefit.numbers import exact
+from scalefit.thresholds import MOST_FAILED
 
 __all__ = [
     "CONVERGED",
-    "MOST_FAILED",
     "NOT_CONVERGED",
     "NOT_IDENTIFIED",
     "Finding",
@@ -27,10 +27,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
-
-# Refits without an answer are not a random sample of all refits: they are those in which the law is hardest to
-# identify. At 2% they can hide most of one tail of a 95% interval, which holds 2.5%; then no interval is given.
-MOST_FAILED = 0.02
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from scalefit.records import (
 
 __all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
-ENOUGH = 500  # draws for a mean prediction
+AVERAGED = 500  # draws whose predictions are averaged, in text, tables and figures: more change no printed digit
 SPARE = 8  # times the draws that are kept of a normal approximation within bounds
 CHUNK = 2**21  # predictions held at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
@@ -269,16 +269,16 @@ class Fit(ABC):
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
-        out = pd.DataFrame({"predicted": self._predicted(frame)}, index=frame.index)
+        out = pd.DataFrame({"predicted": self.mean_law(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
-            out["lo"], out["hi"] = self._under_draws(self.sample(), frame, lambda sample: _ends(sample, ends))
+            out["lo"], out["hi"] = self._under_draws(self.law, self.sample(), frame, lambda sample: _ends(sample, ends))
         return out
 
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
         observed = self.rows[self.law.response].to_numpy(float)
-        fitted = self._predicted(self.rows)
+        fitted = self.mean_law(self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
     @cached_property
@@ -369,15 +369,32 @@ class Fit(ABC):
         """What errors and intervals are."""
 
     @abstractmethod
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        """Return the response at rows, shape (n,)."""
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Evaluate the law at rows: at the optimum or, of a posterior, averaged over its draws.
 
-    def _under_draws(self, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]) -> Array:
+        Every prediction in text, tables and figures comes from here.
+
+        Parameters
+        ----------
+        frame : DataFrame, shape (n, p)
+            The law's columns, as they are; :meth:`predict` checks them first.
+        law : Law, optional
+            A part of the fitted law, such as one term; all of it when omitted.
+
+        Returns
+        -------
+        array, shape (n,)
+            In the units of the response.
+        """
+
+    def _under_draws(
+        self, law: AnyLaw, draws: Array, frame: pd.DataFrame, summarise: Callable[[Array], Array]
+    ) -> Array:
         """Summarise predictions of shape (R, n) under draws of shape (R, P), some rows at a time."""
         values = dict(zip(self.keys, draws.T, strict=True))
         size = max(1, CHUNK // len(draws))
         parts = [frame.iloc[first : first + size] for first in range(0, max(1, len(frame)), size)]
-        return np.concatenate([summarise(predict_law(self.law, values, part)) for part in parts], axis=-1)
+        return np.concatenate([summarise(predict_law(law, values, part)) for part in parts], axis=-1)
 
     def sample(self, size: int = 1000) -> Array:
         """Return the replicates or draws of the fit, or those of a normal approximation where it has none.
@@ -460,8 +477,9 @@ class LeastSquaresFit(Fit):
     def _spread(self) -> Spread:
         return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
 
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        return np.asarray(predict_law(self.law, self.natural, frame))
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Evaluate the law at the optimum, shape (n,); see :meth:`Fit.mean_law`."""
+        return np.asarray(predict_law(law or self.law, self.natural, frame))
 
 
 @final
@@ -501,12 +519,15 @@ class PosteriorFit(Fit):
     def _spread(self) -> Spread:
         return "posterior"
 
-    def _predicted(self, frame: pd.DataFrame) -> Array:
-        """Average over draws: the law at the mean of the parameters is another number."""
+    def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
+        """Average the law over draws, shape (n,); see :meth:`Fit.mean_law`.
+
+        The law at the mean of the parameters is another number: that mean lies off a curved ridge of good fits.
+        """
         if self.uncertainty.draws is None:
-            return np.asarray(predict_law(self.law, self.natural, frame))
-        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // ENOUGH)]
-        return self._under_draws(some, frame, lambda sample: np.mean(sample, axis=0))
+            return np.asarray(predict_law(law or self.law, self.natural, frame))
+        some = self.uncertainty.draws[:: max(1, len(self.uncertainty.draws) // AVERAGED)]
+        return self._under_draws(law or self.law, some, frame, lambda sample: np.mean(sample, axis=0))
 
 
 def _view(kind: str) -> Callable[..., Any]:

@@ -25,20 +25,9 @@ from scalefit.numbers import (
 )
 from scalefit.results import Fit, PosteriorFit
 from scalefit.table import PrintedTable
+from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
 
-__all__ = [
-    "ROBUST_RATIO",
-    "estimate_text",
-    "explained",
-    "fit_html",
-    "fit_table",
-    "fit_text",
-    "interval_text",
-    "is_loose",
-]
-
-ROBUST_RATIO = 1.5  # robust over plain standard error beyond which the difference is shown
-MANY_TIMES = 100.0  # beyond, the ratio only says that one of the two errors means nothing
+__all__ = ["estimate_text", "explained", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
 
 
 def is_loose(one: Estimate) -> bool:
@@ -231,7 +220,7 @@ def fit_table(fit: Fit) -> PrintedTable:
     for one, ratio in zip(fit.estimates, ratios, strict=True):
         log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
         times = f"> {fixed(MANY_TIMES, 0)}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
-        shown = times if max(ratios) > ROBUST_RATIO else ""
+        shown = times if max(ratios) > UNEQUAL_SCATTER else ""
         rows.append([one.name, estimate_text(one, alone=False), interval_text(one), log, shown])
     return PrintedTable.of(["parameter", "estimate", "interval", "log", "robust/plain"], rows)
 
@@ -243,7 +232,7 @@ def _ratios(fit: Fit) -> list[float]:
 
 
 def _parameter_lines(fit: Fit) -> list[str]:
-    show_ratio = max(_ratios(fit)) > ROBUST_RATIO
+    show_ratio = max(_ratios(fit)) > UNEQUAL_SCATTER
     lines = fit_table(fit).text("  ").split("\n")
     if show_ratio:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")

@@ -26,6 +26,7 @@ HOUSE = {
     "archive": (0, "numbers"),
     "limits": (0, "errors numbers"),
     "quantiles": (0, ""),
+    "thresholds": (0, ""),
     "estimate": (0, "files names quantiles"),
     "table": (0, "escape"),
     "expression": (0, ""),

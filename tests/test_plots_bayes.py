@@ -32,7 +32,7 @@ from scalefit.plots import (
     residuals,
     save_figure,
 )
-from scalefit.plots.draws import axis_name, highest_region, mean_law, smooth
+from scalefit.plots.draws import axis_name, highest_region, smooth
 from scalefit.plots.predictive import replicate
 from scalefit.plots.style import BLUE, RED, TEAL, house_style, new_panels
 from scalefit.posterior import bayes
@@ -324,7 +324,7 @@ def test_pooling_refuses(normal: Fit, pooled: Fit) -> None:
 def test_replicates_scatter_as_the_model_says(shifted: Fit) -> None:
     made = replicate(shifted, 4000)
     sigma, tau = shifted.draws("sigma"), shifted.draws("tau")
-    law = np.log(mean_law(shifted, shifted.rows))
+    law = np.log(shifted.mean_law(shifted.rows))
     scatter = made - law
     shapes = shifted.rows["shape"].to_numpy()
     one, other = np.flatnonzero(shapes == shapes[0])[:2]
@@ -386,9 +386,10 @@ def test_residuals_are_of_the_mean_prediction(shifted: Fit) -> None:
     draws = np.asarray(shifted.uncertainty.draws)
     every = [predict_law(shifted.law, dict(zip(shifted.names, row, strict=True)), shifted.rows) for row in draws]
     mean = np.mean(every, axis=0)
-    assert mean_law(shifted, shifted.rows) == pytest.approx(mean, rel=1e-3)
+    assert shifted.mean_law(shifted.rows) == pytest.approx(mean, rel=1e-3)
     ax = residuals(shifted, against="width")
     shown = np.asarray(ax.collections[0].get_offsets())[:, 1]
+    assert shown == pytest.approx(100 * shifted.residuals(), rel=1e-9)  # one prediction, in figures and in tables
     assert shown == pytest.approx(100 * np.log(shifted.rows["loss"].to_numpy() / mean), abs=0.1)
 
 

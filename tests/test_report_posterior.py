@@ -24,13 +24,13 @@ from scalefit.records import (
 )
 from scalefit.report import posterior_words as say
 from scalefit.report.posterior_tables import priors_table
-from scalefit.report.posterior_words import Question
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
 from scalefit.results import Fit, PosteriorFit
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
-ONE = Question.ask("alpha,a_m", 1.0, 0.0)
+ONE = Hypothesis.ask("alpha,a_m", 1.0, 0.0)
 
 
 def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **changes: object) -> Fit:
@@ -68,8 +68,8 @@ def with_finding(severity: str, message: str) -> Fit:
 
 def test_a_question_has_a_region_of_a_tenth_unless_told() -> None:
     assert (ONE.names, ONE.region, ONE.near) == (("alpha", "a_m"), (0.9, 1.1), "within 0.1 of 1")
-    assert Question.ask("x", 2.0, 0.5).region == (1.5, 2.5)
-    assert Question.ask("x", None, 0.0).near == ""
+    assert Hypothesis.ask("x", 2.0, 0.5).region == (1.5, 2.5)
+    assert Hypothesis.ask("x", None, 0.0).near == ""
 
 
 def test_names_become_symbols_unless_they_are_words() -> None:

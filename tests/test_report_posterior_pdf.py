@@ -22,11 +22,11 @@ from scalefit.records import (
     CONVERGED,
 )
 from scalefit.report import build_report, read_study, runners
-from scalefit.report.posterior_words import Question
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.study import FitSpec
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
-ONE = Question.ask("alpha,a_m", 1.0, 0.0)
+ONE = Hypothesis.ask("alpha,a_m", 1.0, 0.0)
 
 
 STUDY = """

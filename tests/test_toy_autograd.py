@@ -37,6 +37,10 @@ TUNING = {
     "growth": {"gamma": -1.0},
     "large setting": {"gamma": -0.5, "learning_rate": "large", "loss_factor": 100.0},
     "no warm-up": {"gamma": 1.0, "warmup": 0, "learning_rate": 0.05},
+    "published start": {"gamma": -1.0, "bias_start": "normal"},
+    "best without W": {"gamma": -1.0, "bias_start": "mean"},
+    "unit rows": {"gamma": -1.0, "norm": "unit", "bias_start": "small"},
+    "held rows": {"norm": "held", "bias_start": "positive"},
 }
 
 

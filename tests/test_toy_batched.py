@@ -20,6 +20,7 @@ from scalefit.toy.model import start  # noqa: E402
 from tests import toy_reference as reference  # noqa: E402
 
 SMALL = ToyConfig(width=5, n_features=30, alpha=1.0, batch=48, steps=20, warmup=4, dtype="float64")
+UNIT = replace(SMALL, norm="unit", bias_start="normal")
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +69,15 @@ def test_samples_have_the_right_distribution(change):
 
 
 @pytest.mark.parametrize("gamma", [0.4, 0.0, -1.0])
-@pytest.mark.parametrize("change", [{}, {"learning_rate": "large", "loss_factor": 100.0, "density": 3.0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {}, {"learning_rate": "large", "loss_factor": 100.0, "density": 3.0}, {"bias_start": "normal"},
+        {"norm": "unit", "bias_start": "mean"}, {"norm": "held", "bias_start": "negative"},
+    ],
+)  # fmt: skip
 def test_twenty_steps_equal_autograd_and_adamw(gamma, change):
-    config = replace(SMALL, gamma=gamma, **change)
+    config = replace(SMALL, gamma=min(gamma, 0.0) if "norm" in change else gamma, **change)
     _, data, _ = batched.build([config], "cpu")
     batches = [batched.draw_dense(data)[0].clone() for _ in range(config.steps)]
     W, b = reference.train(config, *start(config), batches)
@@ -81,8 +88,14 @@ def test_twenty_steps_equal_autograd_and_adamw(gamma, change):
 
 def test_company_changes_nothing():
     configs = [
-        replace(SMALL, width=width, alpha=alpha, gamma=gamma, seed=seed, dtype="float32")
-        for width, alpha, gamma, seed in [(5, 1.0, -1.0, 0), (5, 0.5, 0.3, 0), (8, 1.0, 0.0, 3), (5, 1.0, -1.0, 9)]
+        replace(SMALL, width=width, alpha=alpha, gamma=gamma, seed=seed, norm=norm, dtype="float32")
+        for width, alpha, gamma, seed, norm in [
+            (5, 1.0, -1.0, 0, "free"),
+            (5, 0.5, 0.3, 0, "free"),
+            (8, 1.0, 0.0, 3, "free"),
+            (5, 1.0, -1.0, 9, "unit"),
+            (5, 1.0, -1.0, 9, "held"),
+        ]
     ]
     together = train(configs[::-1])[::-1]
     for config, one in zip(configs, together, strict=True):
@@ -103,7 +116,7 @@ def interrupted(folder):
                 raise KeyboardInterrupt
 
         method = batched.method(version)
-        (one,) = train_groups([SMALL], [(10, 20)], samples, report, method=method, device="cpu", keep=folder)
+        (one,) = train_groups([UNIT], [(10, 20)], samples, report, method=method, device="cpu", keep=folder)
         return one, told[1:]
 
     with pytest.raises(KeyboardInterrupt):
@@ -115,14 +128,14 @@ def interrupted(folder):
 def test_a_checkpoint_of_other_versions_is_not_gone_on_with(tmp_path, version, steps):
     one, told = interrupted(tmp_path)(version)
     assert told == steps
-    np.testing.assert_array_equal(one.W, train([SMALL], marks=(10, 20))[0].W)
+    np.testing.assert_array_equal(one.W, train([UNIT], marks=(10, 20))[0].W)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_another_measurement_is_not_gone_on_with(tmp_path):
     one, told = interrupted(tmp_path)("1", samples=48)
     assert told == [10, 20]
-    assert one.samples == 48
+    assert one.samples == 16 * 48
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-200], lambda _: b"", lambda content: content[::-1]])
@@ -133,7 +146,7 @@ def test_a_damaged_checkpoint_is_named_and_its_models_start_again(tmp_path, dama
     assert kept_groups(tmp_path) == []
     one, told = go_on("1")
     assert told == [10, 20]
-    np.testing.assert_array_equal(one.W, train([SMALL], marks=(10, 20))[0].W)
+    np.testing.assert_array_equal(one.W, train([UNIT], marks=(10, 20))[0].W)
     assert path.name in caplog.text
     assert "its models start again" in caplog.text
 

@@ -78,7 +78,7 @@ def test_features_count_as_left_out_up_to_a_norm_of_one_half():
 
 
 def test_a_model_starts_with_rows_of_unit_norm_on_average():
-    W, b = start(ToyConfig(width=16, n_features=4000, alpha=1.0))
+    W, b = start(ToyConfig(width=16, n_features=4000, alpha=1.0, bias_start="normal"))
     assert (W.std(), b.std()) == (pytest.approx(0.25, rel=0.02), pytest.approx(1.0, rel=0.04))
 
 
@@ -289,6 +289,9 @@ def test_bad_count_files(tmp_path, name, content, n, message):
         ({"learning_rate": 0.0}, r"learning_rate = 0.0: a positive number"),
         ({"loss_factor": np.nan}, r"loss_factor = nan: a positive number"),
         ({"dtype": "float16"}, r"dtype = 'float16' is not known: did you mean 'float"),
+        ({"bias_start": "zeros"}, r"bias_start = 'zeros' is not known: did you mean 'zero'"),
+        ({"norm": "fixed"}, r"norm = 'fixed' is not known: .*Choices: free, held, unit"),
+        ({"norm": "unit", "gamma": 0.3}, r"gamma = 0.3 with norm = 'unit': rows of fixed norm cannot decay; use gamma"),
     ],
 )
 def test_bad_configurations(change, message):

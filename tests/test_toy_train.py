@@ -14,6 +14,7 @@ from scalefit.overlap import mean_square_overlap
 from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
+from scalefit.toy.config import BIAS_STARTS
 from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
 
@@ -23,7 +24,7 @@ SMALL = ToyConfig(width=6, n_features=40, alpha=1.0, batch=64, steps=20, warmup=
 @pytest.mark.parametrize("density", [0.5, 4.0])
 def test_gradient_is_the_slope_of_the_loss(density):
     """Central differences along random directions; against autograd in test_toy_autograd.py."""
-    config = replace(SMALL, density=density, alpha=0.5)
+    config = replace(SMALL, density=density, alpha=0.5, bias_start="normal")  # at b = 0 the loss has a kink
     rng, p = np.random.default_rng(4), config.probabilities()
     batch, work = new_batch(64, p, "float64"), new_work(40, 6, "float64")
     drawn, out = kernels.draw(rng, mean_gaps(p), 64, batch), np.empty(64)
@@ -51,8 +52,15 @@ def test_schedule_is_the_published_one():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_company_threads_and_order_change_nothing(dtype):
     configs = [
-        ToyConfig(width=width, n_features=50, alpha=1.0, gamma=gamma, steps=60, batch=32, seed=seed, dtype=dtype)
-        for width, gamma, seed in [(3, -1.0, 0), (7, 0.5, 0), (7, -1.0, 1), (12, 0.0, 2)]
+        ToyConfig(
+            width=width, n_features=50, alpha=1.0, gamma=gamma, steps=60, batch=32, seed=seed, dtype=dtype, norm=norm
+        )
+        for width, gamma, seed, norm in [
+            (3, -1.0, 0, "free"),
+            (7, 0.5, 0, "free"),
+            (7, -1.0, 1, "unit"),
+            (12, 0.0, 2, "held"),
+        ]
     ]
     alone = [train_toy([config], workers=1, loss_samples=500)[0] for config in configs]
     together = train_toy(configs[::-1], workers=3, loss_samples=500)[::-1]
@@ -75,12 +83,46 @@ def test_streams_are_shared_only_where_the_start_and_the_data_are():
         name: tuple(stream.generate_state(4).tobytes() for stream in replace(SMALL, **change).streams())
         for name, change in {
             "same": {}, "gamma": {"gamma": -1.0, "steps": 99}, "seed": {"seed": 1}, "width": {"width": 7},
-            "alpha": {"alpha": 1.5}, "density": {"density": 0.5},
+            "alpha": {"alpha": 1.5}, "density": {"density": 0.5}, "start": {"bias_start": "normal", "norm": "unit"},
         }.items()
     }  # fmt: skip
-    assert state.pop("gamma") == state["same"]
+    assert state.pop("gamma") == state.pop("start") == state["same"]
     assert len({stream for streams in state.values() for stream in streams}) == 3 * len(state)
     assert replace(SMALL, alpha=1).streams()[0].entropy == SMALL.streams()[0].entropy
+
+
+def test_starts_of_the_biases_share_all_but_their_rule():
+    starts = {rule: start(replace(SMALL, bias_start=rule)) for rule in BIAS_STARTS}
+    normal = starts["normal"][1]
+    assert normal.std() == pytest.approx(1, abs=0.3)
+    expected = {
+        "zero": np.zeros(40), "normal": normal, "small": 0.1 * normal, "mean": SMALL.probabilities(),
+        "negative": -np.abs(normal), "positive": np.abs(normal),
+    }  # fmt: skip
+    for rule, (W, b) in starts.items():
+        np.testing.assert_array_equal(W, starts["zero"][0])
+        np.testing.assert_allclose(b, expected[rule], rtol=1e-14, atol=0)
+    assert ToyConfig(width=3, alpha=1.0).bias_start == "zero"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_fixed_norm_keep_it_and_held_rows_their_direction(dtype):
+    close = 1e-6 if dtype == "float32" else 1e-14
+    for norm in ("unit", "held"):
+        config = replace(SMALL, norm=norm, gamma=-1.0, dtype=dtype)
+        (run,), (W, b) = train_toy([config], loss_samples=64), start(config)
+        np.testing.assert_allclose(np.linalg.norm(run.W, axis=1), 1, rtol=close)
+        assert np.array_equal(run.W, W) == (norm == "held")
+        assert not np.array_equal(run.b, b)
+    W = start(SMALL)[0]
+    np.testing.assert_allclose(run.W, W / np.linalg.norm(W, axis=1, keepdims=True), rtol=close)
+
+
+def test_a_record_without_the_start_is_of_the_published_one():
+    published = replace(SMALL, bias_start="normal")
+    assert "bias_start" not in published.to_dict()
+    assert ToyConfig.from_dict(published.to_dict()) == published
+    assert ToyConfig.from_dict(SMALL.to_dict()) == SMALL != published
 
 
 def test_measures_of_a_run_are_those_of_its_weights():
@@ -107,7 +149,7 @@ def test_loss_of_a_run_is_that_of_its_weights():
     rng, p = np.random.default_rng(5), SMALL.probabilities()
     x = (rng.random((200_000, 40)) < p) * rng.random((200_000, 40)) * 2
     dense = ((np.maximum(x @ run.W @ run.W.T + run.b, 0) - x) ** 2).sum(1)
-    assert run.loss_samples == 20_032
+    assert run.loss_samples == 320_000
     assert run.loss_se[0] == pytest.approx(dense.std() / np.sqrt(run.loss_samples), rel=0.05)
     assert run.loss[0] == pytest.approx(dense.mean(), abs=4 * np.hypot(run.loss_se[0], dense.std() / 200_000**0.5))
 

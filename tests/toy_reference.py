@@ -49,13 +49,15 @@ def train(config: ToyConfig, W, b, batches):
             rate = share * config.rates[0]
             if config.gamma >= 0:
                 W.mul_(1 - rate * config.gamma)
-            else:
+            elif config.norm == "free":
                 W.add_(rate * config.gamma * W * (1 - 1 / (W.norm(dim=1, keepdim=True) + 1e-8)))
             for one, (mean, square), peak in zip((W, b), moments, config.rates, strict=True):
                 mean.mul_(0.9).add_(0.1 * one.grad)
                 square.mul_(0.999).add_(0.001 * one.grad**2)
                 root = (square / (1 - 0.999**step)).sqrt()
                 one.sub_(share * peak * (mean / (1 - 0.9**step)) / (root + 1e-8))
+            if config.norm == "unit":
+                W.div_(W.norm(dim=1, keepdim=True))
     return W.detach().numpy(), b.detach().numpy()
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
+import scalefit.thresholds
 from docs.generate import studies
 from docs.generate.api import ROOT
 from scalefit.data.quantities import ALIASES
@@ -72,12 +76,41 @@ def _plots() -> str:
     return "\n".join(["| kind | what it draws |", "| --- | --- |", *rows])
 
 
+def thresholds() -> dict[str, list[tuple[str, float, str]]]:
+    """Read name, value and reason of every threshold from its module, by the titles of its parts."""
+    source = Path(scalefit.thresholds.__file__).read_text(encoding="utf-8")
+    titles = [
+        (number, found[1]) for number, line in enumerate(source.split("\n"), start=1)
+        if (found := re.fullmatch(r"# (.+?) -+", line))
+    ]  # fmt: skip
+    parts: dict[str, list[tuple[str, float, str]]] = {title: [] for _, title in titles}
+    body = ast.parse(source).body
+    for one, after in pairwise(body):
+        if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
+            if not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)):
+                raise ValueError(f"{one.targets[0].id} has no reason below it")
+            title = [title for line, title in titles if line < one.lineno][-1]
+            reason = " ".join(str(after.value.value).split())
+            parts[title].append((one.targets[0].id, float(ast.literal_eval(one.value)), reason))
+    return parts
+
+
+def _thresholds() -> str:
+    lines = []
+    for title, rows in thresholds().items():
+        lines += [f"**{title}**", "", "| name | value | meaning and reason |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {value:g} | {reason} |" for name, value, reason in rows]
+        lines.append("")
+    return "\n".join(lines)
+
+
 SNIPPETS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "aliases": _aliases,
     "plots": _plots,
     "default grid": lambda: f"```toml\n{DEFAULT_GRID.strip()}\n```",
     "study keys": studies.keys,
+    "thresholds": _thresholds,
 }
 
 

@@ -9,14 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.thresholds import MIXED_BUDGETS, MIXED_CHANCE, MIXED_RANGE, MIXED_SCATTER
+
 __all__ = ["MixedLevels", "mixture"]
 
 Array = NDArray[np.float64]
-
-RATIO = 1.5  # scatter of the merged runs over that within levels, from which on levels are apart
-CHANCE = 1e-3  # that levels which do not differ part the runs so well, shared among the columns tried
-SHARE = 0.5  # of the range of sizes of its budget that a level must cover: a label chosen by size is not an experiment
-COMMON = 2  # budgets that several levels must have in common
 
 
 class MixedLevels(NamedTuple):
@@ -74,7 +71,7 @@ def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: 
 def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) -> MixedLevels | None:
     """Compare the scatter with and without the levels of one column."""
     shared = [levels for group in groups if len(levels := _levels(group, column, sizes)) > 1]
-    if len(shared) < COMMON:
+    if len(shared) < MIXED_BUDGETS:
         return None
     budgets = [pd.concat(levels.values()) for levels in shared]
     names = sorted({name for levels in shared for name in levels})
@@ -83,7 +80,7 @@ def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) 
     apart = _Scatter.of([_design(one) for one, _ in runs], [one["loss"].to_numpy(float) for one, _ in runs])
     labels = [np.repeat(list(levels), [len(one) for one in levels.values()]) for levels in shared]
     shifted = _shifted(budgets, labels, names)
-    better = [one for one in (shifted, apart) if _differ(alone, one, CHANCE / tried)]
+    better = [one for one in (shifted, apart) if _differ(alone, one, MIXED_CHANCE / tried)]
     if not better:
         return None
     best = min(better, key=lambda one: one.sigma)
@@ -96,7 +93,7 @@ def _levels(group: pd.DataFrame, column: Any, sizes: int) -> dict[str, pd.DataFr
     return {
         str(label): level
         for label, level in group.groupby(group[column].astype(str), sort=True)
-        if level["params"].nunique() >= sizes and np.ptp(np.log(level["params"].to_numpy(float))) >= SHARE * span
+        if level["params"].nunique() >= sizes and np.ptp(np.log(level["params"].to_numpy(float))) >= MIXED_RANGE * span
     }
 
 
@@ -145,7 +142,7 @@ def _differ(alone: _Scatter, apart: _Scatter, chance: float) -> bool:
     from scipy.stats import f
 
     spent = alone.freedom - apart.freedom
-    if spent <= 0 or apart.freedom <= 0 or alone.sigma < RATIO * apart.sigma:
+    if spent <= 0 or apart.freedom <= 0 or alone.sigma < MIXED_SCATTER * apart.sigma:
         return False
     if apart.squares == 0:
         return alone.squares > 0

@@ -25,17 +25,13 @@ from scalefit.options import ISOFLOP, Budgets, Rows, gather, takes
 from scalefit.options.verbs import QUANTITIES
 from scalefit.records import NOT_IDENTIFIED, Finding
 from scalefit.results import Fit
+from scalefit.thresholds import FEW_BUDGETS, FEWEST_BUDGETS, FEWEST_SIZES, LOOSE_MINIMUM, WIDE_GROWTH
 
 __all__ = ["isoflop"]
 
 Array = NDArray[np.float64]
 
 COLUMNS = Law.parse("loss ~ A/params^alpha + B/tokens^beta + C/flops^gamma")  # only names the columns to read
-SIZES = 4  # different sizes that a budget needs: a parabola through three has no error
-BUDGETS = 3  # minima that a line with an interval needs
-LOOSE = 0.5  # error of the log of a minimum from which on it is left out: known to a factor only
-WIDE = 0.5  # width of an exponent's interval from which on it is not identified: it could be 0 to 1 at most
-FEW = 6  # budgets below which a line is said to rest on few
 SAME = 1.02  # ratio of two ways to count compute up to which they are one
 ROUNDING = 1e-9  # of ln flops
 
@@ -121,9 +117,9 @@ def isoflop(
         text: [rows.iloc[places] for places in budgets(np.log(rows["flops"].to_numpy(float)), tolerance)]
         for text, rows in parts.items()
     }
-    if not any(group["params"].nunique() >= SIZES for part in groups.values() for group in part):
+    if not any(group["params"].nunique() >= FEWEST_SIZES for part in groups.values() for group in part):
         raise DataError(
-            f"no budget of {table.name} has {SIZES} different sizes; "
+            f"no budget of {table.name} has {FEWEST_SIZES} different sizes; "
             + (f"give a larger tolerance than {as_input(tolerance)}" if tolerance else "give a tolerance (--tolerance)")
             + ", such as 0.1, if budgets are only nearly equal"
         )
@@ -141,7 +137,7 @@ def _analysed(
     parametric: Optimum | None,
 ) -> IsoFlop:  # fmt: skip
     """Analyse the runs of one level, or of a table without levels."""
-    mixed = mixture(groups, (*QUANTITIES, *at), SIZES)
+    mixed = mixture(groups, (*QUANTITIES, *at), FEWEST_SIZES)
     if mixed is None:
         approaches = tuple(
             approach(name, column, groups, level) for column in ("params", "tokens") for name in (ENVELOPE, PARABOLA)
@@ -180,29 +176,29 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
         findings.append(
             Finding(
                 "no_line", NOT_IDENTIFIED,
-                f"fewer than {BUDGETS} budgets show a minimum in {' and '.join(lost)}; add runs on both sides of the "
-                "best size, or more budgets",
+                f"fewer than {FEWEST_BUDGETS} budgets show a minimum in {' and '.join(lost)}; add runs on both sides "
+                "of the best size, or more budgets",
             )
         )  # fmt: skip
-    wide = [one for one in parabolas if one.found and one.exponent.hi - one.exponent.lo > WIDE]
+    wide = [one for one in parabolas if one.found and one.exponent.hi - one.exponent.lo > WIDE_GROWTH]
     if wide:
         findings.append(
             Finding(
                 "wide_exponent", NOT_IDENTIFIED,
                 f"the exponent of {' and '.join(one.column for one in wide)} has an interval wider than "
-                f"{exact(WIDE)}, half of all that it could be; add budgets over a wider range, or more runs near the "
-                "minima",
+                f"{exact(WIDE_GROWTH)}, half of all that it could be; add budgets over a wider range, or more runs "
+                "near the minima",
             )
         )  # fmt: skip
-    few = [one for one in parabolas if one.found and len(one.points) < FEW]
+    few = [one for one in parabolas if one.found and len(one.points) < FEW_BUDGETS]
     if few:
         least = min(len(one.points) for one in few)
         findings.append(
             Finding(
                 "few_budgets", "warning",
                 f"only {least} budgets show a minimum, so that the scatter about the line is known from {least - 2} "
-                f"{'degree' if least == 3 else 'degrees'} of freedom and a bend cannot be seen; {FEW} or more are "
-                "better",
+                f"{'degree' if least == 3 else 'degrees'} of freedom and a bend cannot be seen; {FEW_BUDGETS} or more "
+                "are better",
             )
         )  # fmt: skip
     return tuple(findings)
@@ -260,8 +256,8 @@ def _compute(group: pd.DataFrame) -> float:
 def _least(group: pd.DataFrame, column: str) -> tuple[float, float, float] | str:
     """Return size, no error, and loss of the best run; why not, where no run encloses it."""
     size, loss = group[column].to_numpy(float), group["loss"].to_numpy(float)
-    if group[column].nunique() < SIZES:
-        return f"fewer than {SIZES} sizes"
+    if group[column].nunique() < FEWEST_SIZES:
+        return f"fewer than {FEWEST_SIZES} sizes"
     best = int(np.argmin(loss))
     if size[best] in (size.min(), size.max()):
         return "the best run is the smallest or the largest"
@@ -271,8 +267,8 @@ def _least(group: pd.DataFrame, column: str) -> tuple[float, float, float] | str
 def _parabola(group: pd.DataFrame, column: str) -> tuple[float, float, float] | str:
     """Return the minimum of a parabola of the loss in the log of the size, with its error by the delta method."""
     log_size, loss = np.log(group[column].to_numpy(float)), group["loss"].to_numpy(float)
-    if group[column].nunique() < SIZES:
-        return f"fewer than {SIZES} sizes"
+    if group[column].nunique() < FEWEST_SIZES:
+        return f"fewer than {FEWEST_SIZES} sizes"
     centre = float(log_size.mean())
     x = log_size - centre
     design = np.stack([np.ones_like(x), x, x**2], axis=1)
@@ -286,8 +282,8 @@ def _parabola(group: pd.DataFrame, column: str) -> tuple[float, float, float] | 
     covariance = np.linalg.inv(design.T @ design) * (rest @ rest) / (len(x) - 3)
     pull = np.array([0.0, -1 / (2 * bend), slope / (2 * bend**2)])
     error = math.sqrt(max(float(pull @ covariance @ pull), 0.0))
-    if error > LOOSE:
-        return f"the minimum is known to a factor of {fixed(math.exp(LOOSE), 1)} at best"
+    if error > LOOSE_MINIMUM:
+        return f"the minimum is known to a factor of {fixed(math.exp(LOOSE_MINIMUM), 1)} at best"
     return math.exp(centre + place), error, float(level - slope**2 / (4 * bend))
 
 
@@ -311,7 +307,7 @@ def line(points: Sequence[Point], level: float) -> Line:
     Line
         NaN throughout with fewer than three points.
     """
-    if len(points) < BUDGETS:
+    if len(points) < FEWEST_BUDGETS:
         return Line(Estimate("", "quantity", math.nan), math.nan, math.nan, math.nan)
     from scipy.stats import t
 

@@ -19,6 +19,7 @@ from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.numbers import amount, percent, rounded, rounded_interval
 from scalefit.table import PrintedTable
+from scalefit.thresholds import EXTRAPOLATED, KNOWN_RATIO
 
 __all__ = [
     "CHINCHILLA",
@@ -303,8 +304,6 @@ class Optimum:
 
 
 CHINCHILLA = {"compute": 5.76e23, "params": 70e9, "tokens": 1.4e12, RATIO: 20.0}  # Hoffmann et al. 2022, section 4
-KNOWN = 1.5  # factor between the ends of an interval up to which a ratio is called known
-FAR = 10.0  # times the largest run, from which on an optimum is called an extrapolation
 NAMES = {RATIO: "tokens per parameter", EXCESS: "loss above floor", "params": "parameters"}
 
 
@@ -356,7 +355,7 @@ def ratio_sentence(found: Optimum, compute: float) -> str:
     at += f" ({percent(found.level)} interval {amount_interval(ratio)})"
     if not ratio.holds(CHINCHILLA[RATIO]):
         return f"{at}: Chinchilla’s 20 lies outside."
-    if ratio.hi > KNOWN * ratio.lo:
+    if ratio.hi > KNOWN_RATIO * ratio.lo:
         ends = f"{amount(ratio.lo)} or {amount(ratio.hi)}"
         return f"{at}: Chinchilla’s 20 lies inside, but these runs do not tell 20 from {ends}."
     return f"{at}: Chinchilla’s 20 lies inside."
@@ -383,7 +382,7 @@ def distance(found: Optimum, compute: float) -> str:
         return "among the runs"
     if far < 1:
         return f"{amount(far)} of the smallest run"
-    return f"{amount(far)} times the largest run" + (", an extrapolation" if far > FAR else "")
+    return f"{amount(far)} times the largest run" + (", an extrapolation" if far > EXTRAPOLATED else "")
 
 
 def optimum_text(found: Optimum) -> str:

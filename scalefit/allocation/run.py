@@ -18,6 +18,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent
+from scalefit.options import check_level
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -70,8 +71,7 @@ def optimum(
         When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
         converge.
     """
-    if not 0 < level < 1:
-        raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
+    check_level(level)
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")

@@ -20,8 +20,11 @@ from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalefit.comparison import LevelFits
     from scalefit.results import Fit
+    from scalefit.table import PrintedTable
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
@@ -157,7 +160,7 @@ def predict(
             )
         )
     elif out is None:
-        print(shown.to_string(index=False, float_format=lambda value: rounded(value, digits=6)))
+        print(_predictions(shown).text())
     raise typer.Exit(result.exit_code)
 
 
@@ -202,6 +205,20 @@ def _record(result: Fit) -> dict[str, Any]:
     from scalefit.posterior import posterior_record
 
     return posterior_record(result)
+
+
+def _predictions(shown: pd.DataFrame) -> PrintedTable:
+    """Return predictions as they are printed: numbers to six digits, labels as they are."""
+    from pandas.api.types import is_numeric_dtype
+
+    from scalefit.table import PrintedTable
+
+    numbers = [is_numeric_dtype(shown[name]) for name in shown]
+    rows = [
+        [rounded(float(value), digits=6) if number else str(value) for value, number in zip(row, numbers, strict=True)]
+        for row in shown.itertuples(index=False)
+    ]
+    return PrintedTable.of(list(map(str, shown)), rows, "".join("r" if number else "l" for number in numbers))
 
 
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:

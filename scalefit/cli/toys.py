@@ -136,14 +136,15 @@ def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
 
 def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
     """Print what all models share in a line, and what differs in a table."""
-    import pandas as pd
+    from scalefit.table import PrintedTable
 
     varied = [name for name in SETTING if len({str(one[name]) for one in records}) > 1]
     shared = [f"{name} {records[0][name]}" for name in SETTING if name not in varied and records[0][name] is not None]
     failed = sum(one["status"] != "done" for one in records)
     print(f"{folder}: {len(records)} models, {failed} failed" + (f"; {', '.join(shared)}" if shared else ""))
-    rows = [{name: _cell(one, name) for name in (*varied, *SHOWN)} for one in records]
-    print(pd.DataFrame(rows).to_string(index=False))
+    header = [*varied, *SHOWN]
+    rows = [[_cell(one, name) for name in header] for one in records]
+    print(PrintedTable.of(header, rows, "r" * len(header)).text())
     print("change: of the loss, from the same model after half the training; converged: it changed by less than 5%")
 
 

@@ -19,18 +19,18 @@ from scalefit.errors import DataError, closest
 from scalefit.names import printed_level
 from scalefit.numbers import exact
 from scalefit.posterior.density import Density
-from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
+from scalefit.posterior.importance import pareto_smooth
 from scalefit.problem import label_codes
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit
+from scalefit.thresholds import GOOD_KHAT
 
 __all__ = ["CrossValidation", "LawScore", "leave_one_out", "rank_laws"]
 
 Array = NDArray[np.float64]
 
 REFIT_DRAWS = 1000
-CLOSE_CALL = 4.0  # a difference of log scores below which laws predict alike (Sivula, Magnusson, Vehtari 2020)
 
 
 class CrossValidation(NamedTuple):

@@ -21,18 +21,16 @@ from scalefit.comparison.refit import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
 from scalefit.names import Key, printed_name, read_name
-from scalefit.posterior.importance import GOOD_KHAT, pareto_smooth
+from scalefit.posterior.importance import pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
 from scalefit.results import Fit
+from scalefit.thresholds import BEYOND_REFERENCE, GOOD_KHAT, OTHER_PRIORS, PRIOR_DRAWS
 
 __all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence", "read_fixed"]
 
 Array = NDArray[np.float64]
 
-ALTERNATIVES = 2  # other priors without which no Bayes factor is given a meaning
-BEYOND = 10  # draws needed on each side of the reference for a kernel estimate there
 DRAWS = 4000  # of the fixed law's posterior, or as many as the fit has where that is fewer, as in a draft
-ENOUGH = 400  # draws that must remain effective under another prior
 STEEP = 0.01  # a ratio of priors that falls below this part of its largest has a tail to judge by k-hat
 PARTS = 20  # into which the draws are cut for the error of that estimate
 
@@ -162,7 +160,7 @@ def evidence(
     more = [one for one in alternative_priors(used[0], next(iter(values.values()))) if one not in given]
     rows, lost = [tested.under(used)], []
     for prior in (*given, *more):
-        if prior in given or priors is None or len(rows) <= ALTERNATIVES:
+        if prior in given or priors is None or len(rows) <= OTHER_PRIORS:
             found = tested.under([prior] * len(used))
             rows += [found] if found is not None else []
             lost += [str(prior)] if found is None else []
@@ -261,7 +259,7 @@ class _Tested(NamedTuple):
             return None
         scale = np.exp(ratio - ratio.max())
         weight = scale / scale.sum()
-        few = 1 / (weight @ weight) < ENOUGH
+        few = 1 / (weight @ weight) < PRIOR_DRAWS
         if not own and (few or (scale.min() < STEEP and pareto_smooth(ratio)[1] > GOOD_KHAT)):
             return None
         mean = weight @ draws
@@ -283,7 +281,7 @@ def _log_height(draws: Array, weight: Array, mean: Array, covariance: Array, at:
     The draws, shape (R, k), are first drawn together so that the estimate keeps their variance (West 1993): a plain
     kernel estimate is too wide, which matters most in the tail where a reference may lie.
     """
-    if min((draws < at).sum(axis=0).min(), (draws > at).sum(axis=0).min()) < BEYOND:
+    if min((draws < at).sum(axis=0).min(), (draws > at).sum(axis=0).min()) < BEYOND_REFERENCE:
         return math.nan, math.nan
     k = len(at)
     inverse = np.linalg.inv(np.linalg.cholesky(covariance))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from scalefit.comparison.crossval import CLOSE_CALL, CrossValidation, LawScore
+from scalefit.comparison.crossval import CrossValidation, LawScore
 from scalefit.comparison.differences import Agreement, Difference
-from scalefit.comparison.evidence import ALTERNATIVES, Evidence
+from scalefit.comparison.evidence import Evidence
 from scalefit.comparison.extrapolate import LEVEL, HeldOut
 from scalefit.comparison.sources import Compared
 from scalefit.estimate import SPREADS
@@ -29,6 +29,16 @@ from scalefit.numbers import (
 )
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.table import PrintedTable
+from scalefit.thresholds import (
+    AGREE,
+    BAYES_FACTOR,
+    CLOSE_ERRORS,
+    CLOSE_LAWS,
+    DISAGREE,
+    OTHER_PRIORS,
+    SHORT_COVERAGE,
+    SURE,
+)
 
 __all__ = ["Comparison", "comparison_text", "verdict"]
 
@@ -161,11 +171,6 @@ def _evidence_record(one: Evidence) -> dict[str, Any]:
     return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
 
 
-SURE, UNLIKELY = 0.95, 0.05  # a probability beyond which a question is called settled
-CLASH, FIT = 0.01, 0.1  # p-values of agreement below and above which sources disagree and agree
-STRONG = math.log(20)  # a Bayes factor that counts, if it does so under every prior tried
-
-
 def verdict(comparison: Comparison) -> tuple[str, ...]:
     """Say what is settled, what is not, and why.
 
@@ -207,19 +212,19 @@ def _about(comparison: Comparison, one: Compared) -> str:
     p, words = number.inside(region), f"between {exact(region[0])} and {exact(region[1])}"
     if p >= SURE:
         return f"{name}: {value}, {words} with probability {chance(p)}."
-    if p <= UNLIKELY:
+    if p <= 1 - SURE:
         return f"{name}: {value}, not {words} (probability {chance(p)})."
     return f"{name}: {value}; whether it lies {words} is not settled (probability {chance(p)})."
 
 
 def _agree(one: Agreement) -> str:
     sources, number = ", ".join(one.labels), f"chi-square {fixed(one.chi2, 1)} on {one.df}, p {chance(one.p)}"
-    if one.p < CLASH:
+    if one.p < DISAGREE:
         text = (
             f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
             "(standard deviation) beyond their errors, so no single value describes them."
         )
-    elif one.p > FIT:
+    elif one.p > AGREE:
         together = f"together {plus_minus(one.pooled, one.se)}"
         text = f"The sources agree within their errors ({number}): {sources}; {together}."
     else:
@@ -234,13 +239,13 @@ def _weigh(one: Evidence) -> str:
     logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
     what = " and ".join(f"{printed_name(*key)} = {exact(value)}" for key, value in one.fixed.items())
     known = [value for value in logs if math.isfinite(value)]
-    if len(known) <= ALTERNATIVES:
+    if len(known) <= OTHER_PRIORS:
         return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
     low, high = min(known), max(known)
     span = f"Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors"
-    if low > STRONG:
+    if low > math.log(BAYES_FACTOR):
         return f"{one.label}: the data favour {what} over a free value under every prior tried ({span})."
-    if high < -STRONG:
+    if high < -math.log(BAYES_FACTOR):
         return f"{one.label}: the data speak against {what} under every prior tried ({span})."
     return f"{one.label}: the evidence for {what} hangs on the prior or is weak ({span})."
 
@@ -252,7 +257,7 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
     gap = f"{second.label} is behind by {behind} in log score over {second.units} {unit}"
     if second.units < len(cv.units):
         gap += f" of {exact(len(cv.units))}, the others having no score"
-    if second.behind < CLOSE_CALL or second.behind < 2 * second.behind_se:
+    if second.behind < CLOSE_LAWS or second.behind < CLOSE_ERRORS * second.behind_se:
         return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
     return f"{best.label} predicts left-out {unit} best: {gap}."
 
@@ -267,7 +272,7 @@ def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
         text += f" ({ranked[1].label} to {percent_size(ranked[1].rmse)})"
     if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
         text += f"; {', '.join(bad)} did not converge on the rest"
-    if poor := [one for one in scores if one.coverage < LEVEL - 0.1]:
+    if poor := [one for one in scores if one.coverage < LEVEL - SHORT_COVERAGE]:
         shares = ", ".join(f"{one.label} {percent(one.coverage, 0)}" for one in poor)
         text += f"; the {percent(LEVEL)} predictive intervals cover too few of these runs ({shares})"
     return text + "."

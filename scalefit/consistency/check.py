@@ -19,16 +19,12 @@ from scalefit.data.datasets import published_value
 from scalefit.options import CHECK, SweepCheck, gather, takes
 from scalefit.posterior import bayes
 from scalefit.progress import Progress
+from scalefit.thresholds import STANDS_STILL, STILL_MOVING, STRONG_SUPERPOSITION, WEAK_SUPERPOSITION
 from scalefit.toy.frequency import law_weights, probabilities
 from scalefit.toy.sweep import read_sweep
 from scalefit.toy.theory import strong_exponent, weak_slope, welch_slope
 
 __all__ = ["check_sweep"]
-
-
-MOVES = 0.05  # change of the exponent with twice the training that counts
-KNOWN = 0.1  # change plus its error below which an exponent counts as converged
-STRONG, WEAK = 0.9, 2.0  # share of represented features; represented features per dimension
 
 
 @takes(*CHECK)
@@ -142,18 +138,18 @@ def _change(series: Sequence[Series]) -> tuple[float, float]:
 def _convergence(change: float, error: float) -> str:
     if math.isnan(change):
         return UNKNOWN
-    if abs(change) > max(MOVES, 2 * error):
+    if abs(change) > max(STILL_MOVING, 2 * error):
         return MOVING
-    return CONVERGED if abs(change) + error <= KNOWN else UNKNOWN
+    return CONVERGED if abs(change) + error <= STANDS_STILL else UNKNOWN
 
 
 def _regime(series: Series, setting: dict[str, Any]) -> str:
     """Strong when nearly every feature is represented, weak when hardly more than there are dimensions."""
     phi, m = series.rows["phi_half"].to_numpy(float), series.rows["width"].to_numpy(float)
-    if np.median(phi) >= STRONG:
+    if np.median(phi) >= STRONG_SUPERPOSITION:
         return "strong"
     per_dimension = phi * float(setting["n_features"]) / m
-    return "weak" if np.median(per_dimension) <= WEAK else "between"
+    return "weak" if np.median(per_dimension) <= WEAK_SUPERPOSITION else "between"
 
 
 def _theory(setting: dict[str, Any], widths: tuple[int, ...], regime: str) -> dict[str, float]:

@@ -13,11 +13,11 @@ from scalefit.consistency.series import Curve, Series
 from scalefit.files import plain_json
 from scalefit.numbers import chance, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
+from scalefit.thresholds import BENT
 
 __all__ = ["Check", "SettingCheck", "check_record", "check_text", "verdict"]
 
 CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
-BENT = 0.01  # probability of calling a straight law bent
 USUAL = {"batch": None, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "density": 1.0}
 
 

@@ -14,7 +14,7 @@ from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.closed import AnyProblem
 from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
-from scalefit.misfit import HALF, carriers_message, carriers_of, named_rows, repeats_message, repeats_of
+from scalefit.misfit import carriers_message, carriers_of, named_rows, repeats_message, repeats_of
 from scalefit.numbers import exact, fixed, percent, rounded, to_digits
 from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
@@ -22,29 +22,28 @@ from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.design import MAX_EXPONENT, VANISHED
 from scalefit.solver.search import Minimum
+from scalefit.thresholds import (
+    CARRIER_SHARE,
+    FEW_CLUSTERS,
+    FEW_ROWS,
+    FLAT_DIRECTION,
+    INVOLVED,
+    LONELY_START,
+    MANY_TIMES,
+    OPEN_DECADES,
+    RARE_LEVEL,
+    RIVAL_OPTIMUM,
+    SHORT_RANGE,
+    STEEP_EXPONENT,
+    TRADE_OFF,
+    UNEQUAL_SCATTER,
+    VANISHED_TERM,
+    WIDE_EXPONENT,
+)
 
 __all__ = ["FitState", "diagnose"]
 
 Array = NDArray[np.float64]
-
-# Where a fit does not identify a parameter although it met the stopping rule. The certified and published fits of the
-# shipped data stay a factor of two or more inside both limits; fits of laws that these data cannot carry pass them by
-# a factor of ten and more.
-WIDEST = 2.0  # 95% interval of an exponent: from flat to an inverse square, or from 1/x to 1/x^3, all of it
-# Decades of a 95% interval of a term's size where its column is at its centre. The error of a coefficient is mostly
-# that of its exponent times log(centre), which says nothing against the term; this is what remains. Two decades leave
-# open whether the term is most of the response or a hundredth of it.
-DECADES = 2.0
-
-TRADE_OFF = 0.95  # |correlation| of two exponents
-FLAT = 1e-10  # smallest eigenvalue of the scaled normal matrix
-STEEP = 4.0
-GONE = 1e-6  # a term's largest part of any prediction
-SHORT = 10.0  # range of a column, as a factor
-RIVAL = 3.84  # chi-square units (95%, one degree of freedom) within which another optimum competes
-LEVERAGE = 1.5
-LONELY = 1e-3  # relative gap to the second optimum within which a best point reached once is doubted
-MANY_TIMES = 100.0  # ratio of two errors beyond which its digits say nothing
 
 
 class FitState(NamedTuple):
@@ -190,7 +189,7 @@ def _convergence(evidence: FitState) -> Iterator[Finding]:
 def _lonely(evidence: FitState) -> bool:
     """Whether one start reached the best point and another stopped just above it."""
     best, *others = evidence.optima
-    return best.hits == 1 and len(others) > 0 and others[0].value <= best.value * (1 + LONELY)
+    return best.hits == 1 and len(others) > 0 and others[0].value <= best.value * (1 + LONELY_START)
 
 
 def _starts(evidence: FitState, findings: list[Finding]) -> Iterator[Finding]:
@@ -235,7 +234,7 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         for i, parameter in enumerate(problem.parameters)
         if parameter.kind == "exponent"
         for lo, hi in [_interval(spread, i)]
-        if np.isfinite(hi - lo) and hi - lo > WIDEST
+        if np.isfinite(hi - lo) and hi - lo > WIDE_EXPONENT
     ]
     if wide:
         shown = ", ".join(
@@ -244,8 +243,8 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "wide_exponent",
             NOT_IDENTIFIED,
-            f"An exponent is not identified when its 95% interval is wider than {exact(WIDEST)}: {shown}. Fix it, "
-            "fit the law without its term, or add runs over a wider range of its column.",
+            f"An exponent is not identified when its 95% interval is wider than {exact(WIDE_EXPONENT)}: {shown}. Fix "
+            "it, fit the law without its term, or add runs over a wider range of its column.",
             tuple(p.key for p, _, _ in wide),
         )
     sizes = tuple(_open_sizes(evidence))
@@ -254,7 +253,7 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "open_coefficient",
             NOT_IDENTIFIED,
-            f"A coefficient is not identified when the size of its term is open by more than {exact(DECADES)} "
+            f"A coefficient is not identified when the size of its term is open by more than {exact(OPEN_DECADES)} "
             f"decades even at the centre of the data: {shown}. Fit the law without this term, or add runs in which it "
             "is large.",
             tuple(p.key for p, _ in sizes),
@@ -296,7 +295,7 @@ def _open_sizes(evidence: FitState) -> Iterator[tuple[Parameter, float]]:
         variance = np.einsum("ij,jk,ik->i", centred, spread.covariance, centred)
         widths = 2 * normal_quantile(0.975) * np.sqrt(np.maximum(variance, 0.0))
     for parameter, width in zip(problem.parameters, widths, strict=True):
-        if parameter.kind == "coefficient" and width > DECADES * np.log(10) and np.isfinite(width):
+        if parameter.kind == "coefficient" and width > OPEN_DECADES * np.log(10) and np.isfinite(width):
             yield parameter, float(width / np.log(10))
 
 
@@ -378,19 +377,19 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
                 "those rows.",
                 (parameter.key,),
             )
-        elif abs(value) > STEEP:
+        elif abs(value) > STEEP_EXPONENT:
             yield Finding(
                 "steep_exponent",
                 "warning",
-                f"The exponent {parameter.name} = {rounded(value)} is steeper than {exact(STEEP)}; look for single "
-                "rows that make it so.",
+                f"The exponent {parameter.name} = {rounded(value)} is steeper than {exact(STEEP_EXPONENT)}; look for "
+                "single rows that make it so.",
                 (parameter.key,),
             )
 
 
 def _vanished(evidence: FitState) -> Iterator[Finding]:
     for term, share in zip(evidence.terms_problem.law.terms, evidence.shape.share.T, strict=True):
-        if share.max() < GONE:
+        if share.max() < VANISHED_TERM:
             yield Finding(
                 "term_vanished",
                 NOT_IDENTIFIED,
@@ -410,9 +409,9 @@ def _flat(evidence: FitState) -> Iterator[Finding]:
     if jacobian.shape[1] == 0 or not size.all():
         return
     values, vectors = np.linalg.eigh((jacobian / size).T @ (jacobian / size))
-    if values[0] < FLAT * values[-1]:
+    if values[0] < FLAT_DIRECTION * values[-1]:
         free = [one for one, is_free in zip(evidence.problem.parameters, evidence.shape.free, strict=True) if is_free]
-        involved = [one for one, part in zip(free, vectors[:, 0], strict=True) if abs(part) > 0.1]
+        involved = [one for one, part in zip(free, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
         names = ", ".join(one.name for one in involved)
         yield Finding(
             "flat_direction",
@@ -428,7 +427,7 @@ def _rivals(evidence: FitState) -> Iterator[Finding]:
     best = evidence.optima[0]
     unit = chi_square_unit(evidence.shape, evidence.terms_problem.design.rows.weight)
     for other in evidence.optima[1:]:
-        if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL:
+        if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL_OPTIMUM:
             return
         there = evidence.terms_problem.design.to_natural(other.theta)
         far = np.abs(there - evidence.point) > evidence.spread.gauss_newton
@@ -471,7 +470,7 @@ def _ranges(evidence: FitState) -> Iterator[Finding]:
     for k, term in enumerate(problem.law.terms):
         free = (problem.design.law.expo[:, k] >= 0).any()
         span = float(np.exp(np.ptp(problem.design.law.log_x[k])))
-        if free and span < SHORT:
+        if free and span < SHORT_RANGE:
             yield Finding(
                 "short_range",
                 "warning",
@@ -500,19 +499,19 @@ def _resamples(evidence: FitState) -> Iterator[Finding]:
 
 def _few(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.problem
-    if problem.n_cluster < problem.n_rows and problem.n_cluster < 20:
+    if problem.n_cluster < problem.n_rows and problem.n_cluster < FEW_CLUSTERS:
         yield Finding(
             "few_clusters",
             "warning",
             f"There are only {exact(problem.n_cluster)} clusters; errors by cluster tend to be too small below about "
-            "20. Read the intervals as the least that is not known.",
+            f"{FEW_CLUSTERS}. Read the intervals as the least that is not known.",
         )
-    elif problem.n_rows < 20:
+    elif problem.n_rows < FEW_ROWS:
         yield Finding(
             "few_rows",
             "warning",
-            f"{exact(problem.n_rows)} rows are few: below about 20, errors and intervals are rough. Add runs, or fix "
-            "an exponent.",
+            f"{exact(problem.n_rows)} rows are few: below about {FEW_ROWS}, errors and intervals are rough. Add runs, "
+            "or fix an exponent.",
         )
 
 
@@ -525,7 +524,7 @@ def _missing_levels(evidence: FitState) -> Iterator[Finding]:
         rarest = int(np.argmin(seen))
         yield Finding(
             "level_missing_in_resamples",
-            "warning" if seen.min() < 0.9 else "note",
+            "warning" if seen.min() < RARE_LEVEL else "note",
             f"{percent(1 - seen.min(), 0)} of the resamples hold no row of {problem.names[rarest]}, whose errors "
             "come from the others. Add rows of this level for better ones.",
             (problem.parameters[rarest].key,),
@@ -562,7 +561,7 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
         return
     ratio = np.divide(evidence.spread.se, plain, out=np.zeros_like(plain), where=plain > 0)
     worst = int(np.argmax(ratio))
-    if not ratio[worst] > LEVERAGE:
+    if not ratio[worst] > UNEQUAL_SCATTER:
         return
     problem = evidence.problem
     many = ratio[worst] > MANY_TIMES
@@ -577,7 +576,7 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
     influence = row_influence(evidence.shape, problem.weight, worst)
     order = np.argsort(-influence)[:5]
     carried = float(influence[order].sum())
-    rows = evidence.rows(order) if carried > HALF else ()
+    rows = evidence.rows(order) if carried > CARRIER_SHARE else ()
     which = f" ({named_rows(evidence.frame, problem.law, rows)})" if rows else ""
     yield Finding(
         "unequal_scatter",

@@ -101,7 +101,7 @@ def pairs_bootstrap(
     -------
     Uncertainty
         With the draws, of which those on a bound are part; without intervals and draws when more than
-        :data:`scalefit.records.MOST_FAILED` of the refits have no answer.
+        ``MOST_FAILED`` (``scalefit/thresholds.py``) of the refits have no answer.
     """
     level, replicates = how.level, how.bootstrap
     starts = _starts(problem, optima)

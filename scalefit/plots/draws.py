@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
-from scalefit.law.general import AnyLaw
 from scalefit.names import Key, printed_name, read_name, spread_name
 from scalefit.numbers import as_input
 from scalefit.plots.style import symbol
-from scalefit.problem import predict_law
 from scalefit.results import Fit, PosteriorFit
 
 __all__ = [
@@ -26,7 +23,6 @@ __all__ = [
     "highest_region",
     "kind_of_draws",
     "lower_bound",
-    "mean_law",
     "named",
     "need_posterior",
     "parameter_label",
@@ -40,7 +36,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _TAIL: Final = 0.002  # share of the draws beyond each end of an axis
-_PREDICTIONS: Final = 200  # draws whose predictions are averaged
 _CELLS: Final = 96  # of the grid on which a joint density is smoothed
 
 
@@ -100,34 +95,6 @@ def first_exponent(fit: Fit) -> Key:
 def shown_value(estimate: Estimate) -> float:
     """Return an estimate, a coefficient as its logarithm."""
     return estimate.value if estimate.log_value is None else estimate.log_value
-
-
-def mean_law(fit: Fit, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
-    """Predict the response: at the optimum or, of a posterior, the mean over its draws.
-
-    The mean of the parameters lies beside a curved ridge of good fits, so its prediction can miss all of theirs.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    frame : DataFrame
-        The law's columns.
-    law : Law or GeneralLaw, optional
-        A part of the fitted law; all of it when omitted.
-
-    Returns
-    -------
-    array, shape (n,)
-        Predicted response.
-    """
-    law = law or fit.law
-    draws = fit.uncertainty.draws
-    if not isinstance(fit, PosteriorFit) or draws is None:
-        return predict_law(law, fit.natural, frame)
-    some = draws[:: max(1, len(draws) // _PREDICTIONS)]
-    mean: Array = np.mean(predict_law(law, dict(zip(fit.keys, some.T, strict=True)), frame), axis=0)
-    return mean
 
 
 def axis_name(fit: Fit, name: str | Key) -> str:

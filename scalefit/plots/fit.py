@@ -16,7 +16,6 @@ from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law, Term, format_value
 from scalefit.names import Level
 from scalefit.numbers import exact, rounded
-from scalefit.plots.draws import mean_law
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -64,10 +63,10 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
     """
     ax = new_axes(ax)
     observed = fit.rows[fit.law.response].to_numpy(float)
-    predicted = mean_law(fit, fit.rows)
+    predicted = fit.mean_law(fit.rows)
     shown = [observed, predicted]
     if left_out is not None and len(left_out):
-        outside = left_out[fit.law.response].to_numpy(float), mean_law(fit, left_out)
+        outside = left_out[fit.law.response].to_numpy(float), fit.mean_law(left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
     ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
@@ -249,7 +248,7 @@ def _column(fit: Fit, name: str) -> pd.Series[Any]:
 
 def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
     observed = rows[fit.law.response].to_numpy(float)
-    predicted = mean_law(fit, rows)
+    predicted = fit.mean_law(rows)
     return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
 
 
@@ -310,7 +309,7 @@ def _rows_at(rows: pd.DataFrame, only: Mapping[str, str] | None, *, empty: bool 
 
 def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
     """Return the chosen term alone, shape (n,)."""
-    return mean_law(fit, rows, Law(fit.law.response, None, (chosen,)))
+    return fit.mean_law(rows, Law(fit.law.response, None, (chosen,)))
 
 
 def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
@@ -320,7 +319,7 @@ def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
     """Return the observed response less everything but the chosen term, shape (n,)."""
-    rest = mean_law(fit, rows) - _power(fit, chosen, rows)
+    rest = fit.mean_law(rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 
 

@@ -20,7 +20,7 @@ from scalefit.names import printed_level
 from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
 from scalefit.posterior.density import Density, build_density
-from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, sample_by_importance
+from scalefit.posterior.importance import Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import sample_by_nuts
 from scalefit.posterior.pooling import apply_pool
@@ -32,6 +32,7 @@ from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Minimum, search
+from scalefit.thresholds import GOOD_DRAWS, GOOD_KHAT
 from scalefit.version import __version__
 
 __all__ = ["bayes", "draw_bytes"]
@@ -170,7 +171,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         seed=seed,
         progress=lambda done: report("importance sampling, round", done, 0),
     )
-    good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_ESS
+    good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_DRAWS
     if path == "fast" or (path == "auto" and (good or find_spec("pymc") is None)):
         fast = from_weights(density, weighted, draws=draws, level=level, seed=seed)
         if path == "fast" or good:

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
-__all__ = ["GOOD_ESS", "GOOD_KHAT", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
+from scalefit.thresholds import GOOD_KHAT
+
+__all__ = ["Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
 
 Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
 
 DEGREES = 6.0
-GOOD_KHAT, GOOD_ESS = 0.7, 400  # what a posterior needs to be trusted
 ROUND = 2000  # draws of an adaptation round, and at least this many
 PER_DIMENSION = 150  # times d
 MOST_ROUNDS = 12

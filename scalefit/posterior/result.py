@@ -17,23 +17,30 @@ from scalefit.names import Key, printed_name
 from scalefit.numbers import exact, fixed, percent, rounded
 from scalefit.posterior.defaults import COMMON
 from scalefit.posterior.density import Density
-from scalefit.posterior.importance import GOOD_ESS, GOOD_KHAT, Weighted, resample
+from scalefit.posterior.importance import Weighted, resample
 from scalefit.posterior.nuts import Chains
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
 from scalefit.results import PosteriorFit
+from scalefit.thresholds import (
+    AT_BOUND,
+    FEW_SHIFTS,
+    GOOD_DRAWS,
+    GOOD_ENERGY,
+    GOOD_KHAT,
+    GOOD_RHAT,
+    MANY_DIVERGENCES,
+    PRIOR_LED,
+    PRIOR_ONLY,
+    PRIOR_TAIL,
+    TRADE_OFF,
+)
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
 
 Array = NDArray[np.float64]
 
-GOOD_RHAT, GOOD_ENERGY = 1.01, 0.3
-MANY_DIVERGENCES = 0.01  # of the draws, beyond which the chains are not trusted
-PRIOR_ONLY, PRIOR_LED = 0.9, 0.5  # posterior over prior standard deviation
-PILED = 0.1  # distance of an interval's end from a bound, in standard deviations
-TRADE_OFF = 0.95
 TAIL = (0.05, 0.95)  # quantiles whose effective draws count as the tail's (Vehtari et al. 2021)
-FEW_CLUSTERS = 10
 SEVERITIES = (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note")
 
 
@@ -103,7 +110,7 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
             "(--path full)."
         )
         findings = (Finding("khat", NOT_CONVERGED, bad),)
-    elif weighted.ess < GOOD_ESS:
+    elif weighted.ess < GOOD_DRAWS:
         few = (
             f"Only {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective; use more, or path='full' "
             "(--path full)."
@@ -173,7 +180,7 @@ def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ..
         )
         found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
-    if least.min() < GOOD_ESS:
+    if least.min() < GOOD_DRAWS:
         text = f"Only {fixed(least.min(), 0)} draws of {names[int(np.argmin(least))]} are effective; use more draws."
         found.append(Finding("few_draws", "warning", text))
     if chains.energy < GOOD_ENERGY:
@@ -225,7 +232,7 @@ def find_limits(
             text = f"{density.names[i]} and {density.names[j]} trade off (correlation {fixed(correlation[i, j], 2)})."
             about = (problem.parameters[i].key, problem.parameters[j].key)
             found.append(Finding("exponents_trade_off", "warning", text, about))
-    if density.blocks.shifted and problem.n_cluster < FEW_CLUSTERS:
+    if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
         text = f"There are only {exact(problem.n_cluster)} clusters, which say little about the size of their shifts."
         found.append(Finding("few_clusters", "warning", text))
     if np.any(problem.design.rows.weight != 1):
@@ -280,7 +287,7 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
         return []
     name, about, found, sd = parameter.name, (parameter.key,), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    if parameter.kind == "floor" and prior.support[0] == 0 and low < PILED * sd:
+    if parameter.kind == "floor" and prior.support[0] == 0 and low < AT_BOUND * sd:
         text = (
             f"The posterior of {name} piles up at 0: these data do not identify a floor. "
             f"Read {name} as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
@@ -303,14 +310,14 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
 
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
     """Whether an end of the interval lies on a bound that the prior, not the sign of the parameter, sets."""
-    below = support[0] > 0 and low - support[0] < PILED * sd
-    above = parameter.kind != "floor" and support[1] - high < PILED * sd
+    below = support[0] > 0 and low - support[0] < AT_BOUND * sd
+    above = parameter.kind != "floor" and support[1] - high < AT_BOUND * sd
     return below or above
 
 
 def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
     """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
-    ends = prior.log_density(prior.quantile(np.array([0.0005, 0.9995])))
+    ends = prior.log_density(prior.quantile(np.array([PRIOR_TAIL, 1 - PRIOR_TAIL])))
     if prior.log_density(value) < ends.min() - 1e-9:
         name = parameter.name
         text = f"Prior and data disagree about {name}: the posterior mean {rounded(value)} is far out in {prior}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
 
 from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.escape import literal
@@ -18,10 +17,9 @@ from scalefit.report.spec import Claim, ClaimsSection
 from scalefit.report.text import fill
 from scalefit.results import Fit
 from scalefit.summary import estimate_text, interval_text
+from scalefit.thresholds import REPRODUCED
 
 __all__ = ["claims_section", "difference_words"]
-
-NEAR: Final = 0.5  # of a standard error: below it a printed number counts as met
 
 
 def claims_section(section: ClaimsSection, results: Results) -> list[Block]:
@@ -73,7 +71,7 @@ def difference_words(printed: PublishedValue, one: Estimate) -> tuple[str, str]:
         return "The refit has no error to measure by.", "open"
     gap = abs(printed.value - one.value) / one.se
     distance = f"{fixed(gap, 1)} errors away"
-    if gap < NEAR:
+    if gap < REPRODUCED:
         return f"Met: {distance}.", "met"
     if one.lo <= printed.value <= one.hi:
         return f"Inside the interval, {distance}.", "near"
@@ -100,7 +98,7 @@ def _count(verdicts: list[str]) -> str:
     """Say how many claims are met."""
     met, near, outside = (verdicts.count(word) for word in ("met", "near", "outside"))
     said = [
-        f"{met} within {exact(NEAR)} standard errors of the refit" if met else "",
+        f"{met} within {exact(REPRODUCED)} standard errors of the refit" if met else "",
         f"{near} farther, but inside its interval" if near else "",
         f"{outside} outside it" if outside else "",
         f"{verdicts.count('open')} without a refit that can be used" if "open" in verdicts else "",

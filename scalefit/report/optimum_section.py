@@ -12,7 +12,6 @@ from scalefit.allocation.cost import BY_SIZE
 from scalefit.allocation.result import (
     CHINCHILLA,
     EXCESS,
-    KNOWN,
     LOSS,
     RATIO,
     amount_interval,
@@ -38,13 +37,13 @@ from scalefit.report.standin import stand_in
 from scalefit.report.tables import transpose
 from scalefit.report.text import fill, join
 from scalefit.results import Fit
+from scalefit.thresholds import ALIKE_CHOICES, KNOWN_RATIO
 
 __all__ = ["optimum_section"]
 
 Optima = Mapping[str, Optimum]
 
 _HEADS: Final = {RATIO: "tokens per parameter", EXCESS: "loss above floor"}
-_CLOSE: Final = 1.25  # factor within which choices are called alike
 
 
 def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
@@ -165,7 +164,7 @@ def _settled(main: Optimum) -> str:
     )
     if not ratio.holds(rule):
         return f"{text}: the 20 of Chinchilla 70B lie outside."
-    if ratio.hi > KNOWN * ratio.lo:
+    if ratio.hi > KNOWN_RATIO * ratio.lo:
         return (
             f"{text}: it contains the 20 of Chinchilla 70B, but also ratios a factor of "
             f"{amount(math.sqrt(ratio.hi / ratio.lo))} to either side, so these runs do not settle the ratio."
@@ -199,11 +198,11 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
         f"Among these choices the best {quantity} at {_flop(far)} range from {_shown(away[least])} (“{least}”) to "
         f"{_shown(away[most])} (“{most}”)."
     )
-    if apart < _CLOSE:
+    if apart < ALIKE_CHOICES:
         return f"{text} They agree."
     drifts = [one.exponents[what].value for one in family.values()]
     powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
-    if apart > parts * _CLOSE:
+    if apart > parts * ALIKE_CHOICES:
         text += (
             f" In the middle of the runs, at {_flop(middle)}, they lie within a factor of {amount(parts)}; it is the "
             f"extrapolation that parts them, along {powers}."

@@ -12,7 +12,7 @@ from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph, picture
 from scalefit.report.figures import draw
-from scalefit.report.posterior_words import Question, rule_words
+from scalefit.report.posterior_words import Hypothesis, rule_words
 from scalefit.report.published import printed_number
 from scalefit.report.results import Results
 from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
@@ -55,7 +55,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
     blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     if fit.status == NOT_CONVERGED:
         return blocks + text
-    question = Question.ask(section.parameter, section.reference, section.within)
+    question = Hypothesis.ask(section.parameter, section.reference, section.within)
     blocks += [tables.posterior_table(fit), *text]
     blocks += _tested(labels[section.fit], fit, question)
     if section.alternatives:
@@ -87,7 +87,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     list of Block
         Agreement in words first, then the sources.
     """
-    question = Question.ask(section.parameter, section.reference, section.within)
+    question = Hypothesis.ask(section.parameter, section.reference, section.within)
     fits, chosen = results.fits, results.by_label(section.fits)
     usable = {label: fit for label, fit in chosen.items() if fit.status != NOT_CONVERGED}
     failed = [
@@ -117,7 +117,7 @@ def _residuals(fit: Fit) -> str:
     return residual_sentence(fit) + (" The shifts are part of them." if fit.selection.cluster is not None else "")
 
 
-def _tested(label: str, fit: Fit, question: Question) -> list[Block]:
+def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
     """Say where one posterior stands against the reference, with the evidence under several priors."""
     if not question.names or question.reference is None:
         return []

@@ -30,7 +30,7 @@ from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
-from scalefit.report.posterior_words import Question, rule_words
+from scalefit.report.posterior_words import Hypothesis, rule_words
 from scalefit.report.sentences import words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
@@ -82,7 +82,7 @@ def posterior_table(fit: Fit) -> Block:
     return table(caption, header, transpose(columns), align="lrrlr")
 
 
-def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], question: Question) -> Block:
+def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], question: Hypothesis) -> Block:
     """Return several posteriors of one question, a row each, with the probability of the answer.
 
     Parameters
@@ -91,7 +91,7 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
         Posteriors by label, the main one first.
     parameters : sequence of str
         Columns; floor and exponents of the first fit when empty.
-    question : Question
+    question : Hypothesis
         The parameter in question; without a reference there is no probability.
 
     Returns
@@ -191,7 +191,7 @@ def sources_table(comparison: Comparison) -> Block:
     ]
     level = percent(shown[0].estimate.probability)
     header = ["source", "kind", "value", f"{level} interval"]
-    question = Question((comparison.parameter,), comparison.reference, comparison.region)
+    question = Hypothesis((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
     caption = f"What each source says of {letters}."
     if comparison.region is not None:
@@ -312,7 +312,7 @@ def _usable(fit: Fit) -> bool:
     return fit.status != NOT_CONVERGED
 
 
-def _probability(label: str, fit: Fit, question: Question) -> str:
+def _probability(label: str, fit: Fit, question: Hypothesis) -> str:
     """Probability of the region; the status where there is none, and nothing where the law lacks the parameter."""
     if not _usable(fit):
         return fit.status

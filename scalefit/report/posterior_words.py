@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from scalefit.comparison import Comparison
 from scalefit.comparison.differences import agreement
-from scalefit.comparison.result import SURE, UNLIKELY
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal, visible
@@ -16,12 +15,13 @@ from scalefit.law.typeset import GREEK
 from scalefit.names import LEVEL, split_names
 from scalefit.numbers import chance, exact, short_number, to_digits
 from scalefit.records import CONVERGED, NOT_CONVERGED
-from scalefit.report.sentences import WIDE, own_name, role, words
+from scalefit.report.sentences import own_name, role, words
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
+from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
 
 __all__ = [
-    "Question",
+    "Hypothesis",
     "agreement_sentence",
     "intervals_sentence",
     "mark_names",
@@ -37,7 +37,7 @@ __all__ = [
 _ALSO_WORDS = ("A", "a", "I")
 
 
-class Question(NamedTuple):
+class Hypothesis(NamedTuple):
     """Whether a parameter is a given number.
 
     Parameters
@@ -55,11 +55,11 @@ class Question(NamedTuple):
     region: tuple[float, float] | None
 
     @classmethod
-    def ask(cls, parameter: str, reference: float | None, within: float) -> Question:
+    def ask(cls, parameter: str, reference: float | None, within: float) -> Hypothesis:
         """Read a question as a study asks it; without ``within`` a tenth of the reference counts as equal."""
         if reference is None:
             return cls(split_names(parameter), None, None)
-        half = within or WIDE * abs(reference)
+        half = within or WIDE_INTERVAL * abs(reference)
         return cls(split_names(parameter), reference, (reference - half, reference + half))
 
     @property
@@ -102,14 +102,14 @@ def sampling_sentence(fit: Fit) -> str:
     return literal(" ".join([*handed, fit.posterior.verdict]))
 
 
-def probability_sentence(fits: Mapping[str, Fit], question: Question) -> str:
+def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     """Say how probable a number is under one posterior and under others of the same question.
 
     Parameters
     ----------
     fits : mapping
         Posteriors by label, the main one first.
-    question : Question
+    question : Hypothesis
         The parameter and the number.
 
     Returns
@@ -138,15 +138,15 @@ def _together(chances: Sequence[float]) -> str:
     """Say what several probabilities of one statement settle."""
     if min(chances) >= SURE:
         return "it is" if len(chances) == 1 else "every analysis says that it is"
-    if max(chances) <= UNLIKELY:
+    if max(chances) <= 1 - SURE:
         return "it is not" if len(chances) == 1 else "every analysis says that it is not"
-    if len(chances) > 1 and max(chances) - min(chances) > 0.3:
+    if len(chances) > 1 and max(chances) - min(chances) > UNLIKE_CHANCES:
         return "the answer hangs on the choice of rows and errors, and these runs do not settle it"
     return "these runs do not settle it"
 
 
 def sources_of(
-    fits: Mapping[str, Fit], question: Question, printed: Mapping[str, PublishedValue] | None = None
+    fits: Mapping[str, Fit], question: Hypothesis, printed: Mapping[str, PublishedValue] | None = None
 ) -> Comparison:
     """Put fits and printed numbers beside each other; which of them agree is asked of the fits.
 
@@ -156,7 +156,7 @@ def sources_of(
     ----------
     fits : mapping
         Fits by label, the ones to count first where rows are shared.
-    question : Question
+    question : Hypothesis
         The parameter and the number.
     printed : mapping, optional
         Label to published value.

@@ -16,7 +16,7 @@ from scalefit.law.general import parse_law
 from scalefit.names import parse_name, split_names
 from scalefit.options import Bayes
 from scalefit.posterior import parse_prior
-from scalefit.report.runners import ENGINES, Engine, parameter_names
+from scalefit.report.runners import ENGINES, Runner, parameter_names
 from scalefit.report.spec import mentions
 from scalefit.report.steps import STEPS
 from scalefit.report.study import (
@@ -116,22 +116,22 @@ class _Reader(TypedReader):
         return step
 
     def _runnable(
-        self, kind: type[Any], engine: Engine, table: Any, defaults: Mapping[str, Any], where: str, place: str
+        self, kind: type[Any], runner: Runner, table: Any, defaults: Mapping[str, Any], where: str, place: str
     ) -> Any:
-        """Make a fit or a step of its own keys and of the options of its engine."""
+        """Make a fit or a step of its own keys and of the options of its runner."""
         fields_of_options = option_fields(kind)
         own = [one.name for one in fields(kind) if one.name not in fields_of_options.values()]
         also = ["engine"] if kind is FitSpec else []
-        self.check_keys(table, {*own, *also, *engine.known}, place)
-        keys = {key: value for key, value in defaults.items() if key in engine.known}
+        self.check_keys(table, {*own, *also, *runner.known}, place)
+        keys = {key: value for key, value in defaults.items() if key in runner.known}
         keys |= {key: value for key, value in table.items() if key not in own}
-        for key, option in engine.known.items():
+        for key, option in runner.known.items():
             if option.default is MISSING and key not in keys:
                 raise StudyError(f"{self.file}, {where}: {key!r} is missing")
         for key in _TABLES:
             self._check_words(keys.get(key, {}), f"{where}, {key}")
         try:
-            options = {fields_of_options[type(one)]: one for one in engine.read(keys)}
+            options = {fields_of_options[type(one)]: one for one in runner.read(keys)}
         except DataError as error:
             raise StudyError(f"{self.file}, {where}: {error}") from None
         given = {key: table[key] for key in own if table.get(key, "") != ""}  # an empty text is a missing one
@@ -167,8 +167,8 @@ class _Reader(TypedReader):
             raise StudyError(f"{self.file}, {where}: {error}") from None
 
     def defaults(self, table: Any) -> dict[str, Any]:
-        known = {key for engine in ENGINES.values() for key in engine.known}
-        known |= {key for engine in STEPS.values() for key in engine.known}
+        known = {key for runner in ENGINES.values() for key in runner.known}
+        known |= {key for runner in STEPS.values() for key in runner.known}
         self.check_keys(table, known, "[defaults]")
         return dict(table)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from scalefit.report.budget import affordable
 from scalefit.report.provenance import data_files
-from scalefit.report.runners import ENGINES, Engine
+from scalefit.report.runners import ENGINES, Runner
 from scalefit.report.spec import LEAST_SQUARES, Figure, Section, family_of, mentions
 from scalefit.report.steps import STEPS
 from scalefit.report.study import (
@@ -86,8 +86,8 @@ def resolved_text(study: Study) -> str:
 
     table = {key: value for key, value in _told(study).items() if key not in ("path", "draft", "fit", *STEPS)}
     table["fit"] = [_spec(one, ENGINES[one.engine]) for one in study.fit]
-    for kind, engine in STEPS.items():
-        found = [_spec(one, engine) for one in study.steps if one.kind == kind]
+    for kind, runner in STEPS.items():
+        found = [_spec(one, runner) for one in study.steps if one.kind == kind]
         table |= {kind: found} if found else {}
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
     lead = [f"# Every choice of the study, as scalefit {__version__} read it. Tables:", *hashes]
@@ -121,12 +121,12 @@ def _fewer(spec: SpecT) -> SpecT:
     return replace(spec, **changed)
 
 
-def _spec(spec: FitSpec | Step, engine: Engine) -> dict[str, Any]:
+def _spec(spec: FitSpec | Step, runner: Runner) -> dict[str, Any]:
     """Return a fit or step with the default of every keyword that it does not set."""
     options = option_fields(type(spec)).values()
     own = {key: value for key, value in _told(spec).items() if key not in options}
     own |= {"engine": spec.engine} if isinstance(spec, FitSpec) and spec.engine != LEAST_SQUARES else {}
-    plain: dict[str, Any] = as_plain(engine.write(options_of(spec)))
+    plain: dict[str, Any] = as_plain(runner.write(options_of(spec)))
     return own | plain
 
 

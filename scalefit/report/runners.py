@@ -30,7 +30,7 @@ from scalefit.results import Fit
 
 __all__ = [
     "ENGINES",
-    "Engine",
+    "Runner",
     "check_engine",
     "code_hash",
     "command",
@@ -46,7 +46,7 @@ _SAMPLERS = ("pymc", "nutpie", "arviz")
 
 
 @dataclass(frozen=True)
-class Engine:
+class Runner:
     """A function of the library that a study can run.
 
     Parameters
@@ -117,10 +117,10 @@ def _keys(one: Part, value: Options) -> Iterator[tuple[str, Any]]:
 
 _FITTING = ("data", "law", "options", "solver")
 
-ENGINES: Mapping[str, Engine] = MappingProxyType(
+ENGINES: Mapping[str, Runner] = MappingProxyType(
     {
-        LEAST_SQUARES: Engine(least_squares, "fit", FIT, (*_FITTING, "leastsq")),
-        BAYES: Engine(bayes, "bayes", BAYES_OPTIONS, (*_FITTING, "posterior")),
+        LEAST_SQUARES: Runner(least_squares, "fit", FIT, (*_FITTING, "leastsq")),
+        BAYES: Runner(bayes, "bayes", BAYES_OPTIONS, (*_FITTING, "posterior")),
     }
 )
 
@@ -198,10 +198,10 @@ def command(spec: FitSpec) -> str:
     return command_line(ENGINES[spec.engine], spec.data, spec.law, options_of(spec))
 
 
-def command_line(engine: Engine, data: str, law: str, options: Sequence[Options]) -> str:
-    """Write a call of an engine as the command line that repeats it; what equals its default is left out."""
-    words = [shlex.quote(word) for word in option_words(engine.parts, engine.write(options))]
-    return " ".join(["scalefit", engine.verb, shlex.quote(data), f'"{parse_law(law)}"', *words])
+def command_line(runner: Runner, data: str, law: str, options: Sequence[Options]) -> str:
+    """Write a call of a function as the command line that repeats it; what equals its default is left out."""
+    words = [shlex.quote(word) for word in option_words(runner.parts, runner.write(options))]
+    return " ".join(["scalefit", runner.verb, shlex.quote(data), f'"{parse_law(law)}"', *words])
 
 
 def fingerprint(spec: FitSpec) -> str:

@@ -20,7 +20,7 @@ from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
 from scalefit.report.posterior_sections import comparison_section, posterior_section
-from scalefit.report.posterior_words import Question, agreement_sentence, probability_sentence, sources_of
+from scalefit.report.posterior_words import Hypothesis, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
 from scalefit.report.results import Results
 from scalefit.report.spec import (
@@ -191,10 +191,10 @@ def _answer_words(answer: Answer, results: Results) -> str:
             among = results.by_label(answer.among)
             return say.pooled_sentence(results.fits[answer.fit], answer.parameter, among, answer.reference)
         case PosteriorAnswer():
-            question = Question.ask(answer.parameter, answer.reference, answer.within)
+            question = Hypothesis.ask(answer.parameter, answer.reference, answer.within)
             return probability_sentence(results.by_label((answer.fit, *answer.also)), question)
         case AgreementAnswer():
-            question = Question.ask(answer.parameter, None, 0.0)
+            question = Hypothesis.ask(answer.parameter, None, 0.0)
             return agreement_sentence(sources_of(results.by_label((answer.fit, *answer.also)), question))
 
 

@@ -18,10 +18,10 @@ from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.summary import ROBUST_RATIO, explained
+from scalefit.summary import explained
+from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER, WIDE_INTERVAL
 
 __all__ = [
-    "WIDE",
     "alternatives_sentence",
     "capital",
     "cluster_sentence",
@@ -43,10 +43,8 @@ __all__ = [
     "words",
 ]
 
-WIDE = 0.1  # half-width over the reference beyond which an interval that contains it settles little
 WORDS = {"params": "parameters", "flops": "compute"}
 EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "spread of the shifts"}
-NEAR = 2.0  # standard errors within which two numbers are called compatible
 
 
 def role(fit: Fit, name: str | Key) -> str:
@@ -152,7 +150,7 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
         verb += "s" if len(against) == 1 else ""
         others = f"{join([f'“{label}”' for label in against])} {verb} it"
         return f"{text} The verdict depends on choices: {others}, so these runs do not settle it."
-    if inside and (one.hi - one.lo) / 2 > WIDE * abs(reference):
+    if inside and (one.hi - one.lo) / 2 > WIDE_INTERVAL * abs(reference):
         reach = rounded_interval(
             min(x[name].lo for x in (fit, *(also or {}).values())),
             max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
@@ -237,7 +235,7 @@ def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
     """Say what resampling clusters in place of rows does to an interval."""
     column = literal(str(clustered.selection.cluster))
     ratio = clustered[name].se / fit[name].se
-    change = "widens" if ratio > 1.05 else "narrows" if ratio < 0.95 else "hardly changes"
+    change = "widens" if ratio > 1 + CLUSTERING else "narrows" if ratio < 1 - CLUSTERING else "hardly changes"
     by = "" if change == "hardly changes" else f" by a factor of {rounded(max(ratio, 1 / ratio), 0.5)}"
     return (
         f"Rows of one {column} may share an error; resampling whole levels of {column} {change} the error of "
@@ -257,7 +255,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     worst = max(gaps, key=lambda name: abs(gaps[name]))
     size = abs(gaps[worst])
     start = f"The printed exponents of {literal(point.label)}"
-    if size > NEAR:
+    if size > COMPATIBLE:
         text = f"{start} are not those of this optimum: {name_words(worst)} is {rounded(size, 1)} standard errors away"
     else:
         text = f"{start} lie within {rounded(size, 0.1)} standard errors of this optimum"
@@ -278,7 +276,7 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
     if first not in distance:
         return ""
     best = min(distance, key=lambda label: distance[label])
-    if best == first or distance[best] > 0.5 * distance[first]:
+    if best == first or distance[best] > NEARER * distance[first]:
         return ""
     return (
         f"They are nearer to the optimum of “{best}” (largest relative difference {percent_size(distance[best])}) "
@@ -319,7 +317,7 @@ def scatter_sentence(fit: Fit) -> str:
     ratios = {
         one.key: one.se / one.gauss_newton for one in fit.estimates if one.gauss_newton > 0 and one.kind == "exponent"
     }
-    if not ratios or max(ratios.values()) < ROBUST_RATIO:
+    if not ratios or max(ratios.values()) < UNEQUAL_SCATTER:
         return ""
     worst = max(ratios, key=lambda name: ratios[name])
     return (

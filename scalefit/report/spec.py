@@ -595,7 +595,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Written:
+class _AnySection:
     """What every section has.
 
     Parameters
@@ -614,7 +614,7 @@ class _Written:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawSection(_Written):
+class LawSection(_AnySection):
     """A law fitted to a table.
 
     Parameters
@@ -643,7 +643,7 @@ class LawSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PosteriorSection(_Written):
+class PosteriorSection(_AnySection):
     """A posterior, and what it says of one parameter.
 
     Parameters
@@ -687,7 +687,7 @@ class PosteriorSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSection(_Written):
+class ComparisonSection(_AnySection):
     """One parameter in several fits.
 
     Parameters
@@ -719,7 +719,7 @@ class ComparisonSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimsSection(_Written):
+class ClaimsSection(_AnySection):
     """Printed numbers beside their refits.
 
     Parameters
@@ -739,7 +739,7 @@ class ClaimsSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimumSection(_Written):
+class OptimumSection(_AnySection):
     """The best use of compute.
 
     Parameters
@@ -765,7 +765,7 @@ class OptimumSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivitySection(_Written):
+class SensitivitySection(_AnySection):
     """One answer under many choices.
 
     Parameters
@@ -782,7 +782,7 @@ class SensitivitySection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationSection(_Written):
+class CalibrationSection(_AnySection):
     """What intervals cover.
 
     Parameters
@@ -796,7 +796,7 @@ class CalibrationSection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToySection(_Written):
+class ToySection(_AnySection):
     """Toy models of superposition.
 
     Parameters
@@ -816,7 +816,7 @@ class ToySection(_Written):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadsSection(_Written):
+class HeadsSection(_AnySection):
     """Output heads of real models.
 
     Parameters

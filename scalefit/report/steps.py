@@ -23,7 +23,7 @@ from scalefit.models.theory import Superposition, superposition
 from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION, plain
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
-from scalefit.report.runners import Engine, code_hash, command_line, sampler_versions
+from scalefit.report.runners import Runner, code_hash, command_line, sampler_versions
 from scalefit.report.study import CalibrationStep, HeadsStep, SensitivityStep, Step, ToyStep, options_of
 from scalefit.robustness import Calibration, Sensitivity, calibrate, sensitivity
 from scalefit.toy import ToyGrid, toy_sweep
@@ -202,11 +202,11 @@ def _heads(spec: HeadsStep, folder: Path, progress: Progress) -> HeadsResult:
 
 _FOLDERS = ("data", "law", "options", "solver", "leastsq", "posterior", "jobs")
 
-STEPS: Mapping[str, Engine] = MappingProxyType(
+STEPS: Mapping[str, Runner] = MappingProxyType(
     {
-        "sensitivity": Engine(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
-        "calibration": Engine(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
-        "toy": Engine(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")),
-        "heads": Engine(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")),
+        "sensitivity": Runner(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
+        "calibration": Runner(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
+        "toy": Runner(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")),
+        "heads": Runner(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")),
     }
 )

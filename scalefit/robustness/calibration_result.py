@@ -15,6 +15,8 @@ from scalefit.files import plain_json
 from scalefit.names import parse_name
 from scalefit.numbers import chance, exact, fixed, percent, to_digits, two_digits
 from scalefit.records import NOT_CONVERGED
+from scalefit.table import PrintedTable
+from scalefit.thresholds import COVERAGE_CONFIDENCE, UNEVEN_RANKS
 
 __all__ = ["RANKS", "Calibration", "Replicate"]
 
@@ -22,7 +24,6 @@ Array = NDArray[np.float64]
 
 RANKS = 99  # roughly independent draws that a truth is ranked among: 100 possible ranks
 BINS = (20, 10, 5, 4)  # of the ranks; as many as leave 10 replicates to each
-DOUBT = 0.05  # of a test, shared among the parameters
 TINY = 1e-6  # a p-value below it is not printed
 
 
@@ -151,7 +152,7 @@ class Calibration:
     def coverage(self, name: str) -> tuple[float, float, float]:
         """Share of intervals that cover the truth, and its exact 95% confidence limits (Clopper and Pearson)."""
         covered = sum(one.lo[name] <= one.truth[name] <= one.hi[name] for one in self.good)
-        limits = stats.binomtest(covered, len(self.good)).proportion_ci(0.95)
+        limits = stats.binomtest(covered, len(self.good)).proportion_ci(COVERAGE_CONFIDENCE)
         return covered / len(self.good), float(limits.low), float(limits.high)
 
     @cached_property
@@ -180,9 +181,8 @@ class Calibration:
 
     def summary(self) -> str:
         """Return the result as text: what was done, what it shows, the table."""
-        return "\n".join(
-            [f"{self.law}, {exact(self.n_rows)} rows of {self.source}", "", *self.sentences(), "", self._printed()]
-        )
+        lines = [f"{self.law}, {exact(self.n_rows)} rows of {self.source}", "", *self.sentences()]
+        return "\n".join([*lines, *(["", self._printed().text()] if self.good else [])])
 
     def __str__(self) -> str:
         return self.summary()
@@ -232,7 +232,7 @@ class Calibration:
 
     def _uniformity(self) -> str:
         p_values = dict(zip(self.names, self.table["p_uniform"], strict=True))
-        worst, limit = min(p_values, key=p_values.__getitem__), DOUBT / len(self.names)
+        worst, limit = min(p_values, key=p_values.__getitem__), UNEVEN_RANKS / len(self.names)
         least = f"= {two_digits(p_values[worst])}" if p_values[worst] >= TINY else f"< {exact(TINY)}"
         numbers = f"smallest p {least}, of {worst}, in {self.bins} bins"
         if p_values[worst] >= limit:
@@ -256,19 +256,21 @@ class Calibration:
         ]
         return f"{said}. Not compatible with {percent(level)}: {'; '.join(parts)}."
 
-    def _printed(self) -> str:
-        if not self.good:
-            return ""
-        shown = self.table[["param", "n"]].copy()
-        shown["coverage (95% conf.)"] = [  # exact: all of ten covered is no certainty
-            f"{percent(share, 1)} ({percent(least, 0)} to {percent(most, 0)})"
-            for _, share, least, most in _coverage(self.table)
+    def _printed(self) -> PrintedTable:
+        """Return the rows as they are printed; the confidence is exact, since all of ten covered is no certainty."""
+        header = ["param", "n", "coverage (95% conf.)", "z mean", "z sd", "p uniform"]
+        rows = [
+            [
+                row["param"],
+                exact(row["n"]),
+                f"{percent(row['coverage'], 1)} ({percent(row['coverage_lo'], 0)} to {percent(row['coverage_hi'], 0)})",
+                fixed(row["z_mean"], 2, sign=True),
+                fixed(row["z_sd"], 2),
+                chance(row["p_uniform"]) if "p_uniform" in row else "",
+            ]
+            for row in map(self._row, self.names)
         ]
-        shown["z mean"] = self.table["z_mean"].map(lambda value: fixed(value, 2, sign=True))
-        shown["z sd"] = self.table["z_sd"].map(lambda value: fixed(value, 2))
-        if self.engine == "bayes":
-            shown["p uniform"] = self.table["p_uniform"].map(chance)
-        return shown.to_string(index=False)
+        return PrintedTable.of(header, rows, "lrrrrr")
 
     def plot(self, **options: Any) -> Any:
         """Draw ranks and coverage and return the matplotlib Axes; see :mod:`scalefit.plots.calibration`."""

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scalefit.estimate import Estimate
 from scalefit.files import plain_json
 from scalefit.names import Key, parse_name
-from scalefit.numbers import exact, fixed, percent, plus_minus, rounded
+from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.robustness.variations import LOSSES, Choice
+from scalefit.table import PrintedTable
+from scalefit.thresholds import SAME_WIDTH, SMALL_MOVE
 
 __all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Sensitivity", "VariedAnswer"]
 
@@ -22,7 +24,6 @@ Array = NDArray[np.float64]
 
 POSTERIOR, BOOTSTRAP = "posterior", "bootstrap, not a posterior"
 FAILED = "failed"
-SMALL_MOVE = 0.5  # of the base's standard deviation: a move that hardly matters
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,7 @@ class Sensitivity:
 
     def summary(self) -> str:
         """Return the result as text: how far the answer moves, what moves it, whether the verdict holds; the table."""
-        lines = [f"{self.param} of {self.law}, {self.source}", "", *self.sentences(), "", self._printed()]
+        lines = [f"{self.param} of {self.law}, {self.source}", "", *self.sentences(), "", self._printed().text()]
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -218,7 +219,7 @@ class Sensitivity:
             return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
         said.append(f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it.")
         widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
-        if max(widths) > 1.25 or min(widths) < 0.8:
+        if max(widths) > SAME_WIDTH or min(widths) < 1 / SAME_WIDTH:
             said.append(
                 f"The standard deviation itself runs from {fixed(min(widths), 2)} to {fixed(max(widths), 2)} of the "
                 "base's."
@@ -268,28 +269,32 @@ class Sensitivity:
         more = f" and {len(boots) - 4} more" if len(boots) > 4 else ""
         return f"Bootstraps, which are no posteriors and give no probabilities: {'; '.join(parts)}{more}."
 
-    def _printed(self) -> str:
-        frame = self.table
-        shown = pd.DataFrame({"choice": frame["choice"], "rows": [one.n_rows or "" for one in self.answers]})
-        shown["engine"] = ["posterior" if one.engine == POSTERIOR else "bootstrap" for one in self.answers]
-        numbers = [one.estimate for one in self.answers]
-        good = [one.is_known for one in numbers]
-        shown[self.param] = [
-            plus_minus(one.estimate.value, one.estimate.se) if fine else ""
-            for one, fine in zip(self.answers, good, strict=True)
-        ]
-        shown[f"{percent(self.level)} interval"] = [
-            f"{rounded(one.estimate.lo, one.estimate.se)} to {rounded(one.estimate.hi, one.estimate.se)}"
-            if fine
-            else ""
-            for one, fine in zip(self.answers, good, strict=True)
-        ]
-        shown["move"] = [fixed(move, 1, sign=True) if np.isfinite(move) else "" for move in frame["move"]]
-        for name in ("inside", "below", "above"):
-            if name in frame:
-                shown[f"P({name})"] = [fixed(value, 2) if np.isfinite(value) else "" for value in frame[name]]
-        shown["status"] = frame["status"]
-        return shown.to_string(index=False)
+    def _printed(self) -> PrintedTable:
+        """Return the rows as they are printed; a probability stands where there is a posterior."""
+        shares = [
+            name for name, asked in (
+                ("inside", self.region), ("below", self.reference), ("above", self.reference)
+            ) if asked is not None
+        ]  # fmt: skip
+        header = ["choice", "rows", "engine", self.param, f"{percent(self.level)} interval", "move"]
+        header += [*(f"P({name})" for name in shares), "status"]
+        rows = []
+        for one in self.answers:
+            number, row = one.estimate, self._row(one)
+            known = number.is_known
+            rows.append(
+                [
+                    row["choice"],
+                    "" if one.n_rows is None else exact(one.n_rows),
+                    "posterior" if one.engine == POSTERIOR else "bootstrap",
+                    plus_minus(number.value, number.se) if known else "",
+                    rounded_interval(number.lo, number.hi, number.se) if known else "",
+                    _finite(row["move"], 1, sign=True),
+                    *(_finite(row[name], 2) for name in shares),
+                    one.status,
+                ]
+            )
+        return PrintedTable.of(header, rows, "lrl" + "r" * (3 + len(shares)) + "l")
 
     def plot(self, **options: Any) -> Any:
         """Draw the rows below each other and return the matplotlib Axes; see :mod:`scalefit.plots.specification`."""
@@ -333,6 +338,10 @@ class Sensitivity:
             "seed": self.seed,
             "version": self.version,
         }
+
+
+def _finite(number: float, decimals: int, *, sign: bool = False) -> str:
+    return fixed(number, decimals, sign=sign) if np.isfinite(number) else ""
 
 
 def _but(one: VariedAnswer, dimension: str) -> str:

@@ -73,6 +73,8 @@ class Model(NamedTuple):
         Steps in all, and of warm-up.
     factor : float
         Of the loss.
+    unit : bool
+        Whether every step ends with rows of unit norm.
     """
 
     W: Tensor
@@ -84,6 +86,7 @@ class Model(NamedTuple):
     steps: int
     warmup: int
     factor: float
+    unit: bool
 
 
 def require_cuda() -> str:
@@ -198,6 +201,9 @@ def advance(model: Model, x: Tensor) -> None:
         square.mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
         below = (square.sqrt() / root.to(one.dtype)).add_(EPS)
         one.sub_((share * rate / correction).to(one.dtype) * mean / below)
+    if model.unit:
+        norms = torch.linalg.vector_norm(model.W, dim=2, keepdim=True)
+        model.W.div_(torch.where(norms > 0, norms, 1))
 
 
 def _rate(model: Model) -> Tensor:
@@ -230,19 +236,20 @@ def build(configs: Sequence[ToyConfig], device: str) -> tuple[Model, Stream, Str
     kind = getattr(torch, first.dtype)
     W, b = (torch.tensor(np.stack(arrays), device=device) for arrays in zip(*map(start, configs), strict=True))
     b = b[:, None, :]
-    per_model = {name: [getattr(config, name) for config in configs] for name in ("gamma", "rates")}
+    per_model = {name: [getattr(config, name) for config in configs] for name in ("decay", "rates")}
     column = {name: torch.tensor(values, device=device, dtype=torch.float64) for name, values in per_model.items()}
     rates = column["rates"][:, :, None, None]
     model = Model(
         W=W,
         b=b,
         moments=(torch.zeros_like(W), torch.zeros_like(W), torch.zeros_like(b), torch.zeros_like(b)),
-        gamma=column["gamma"][:, None, None],
+        gamma=column["decay"][:, None, None],
         rates=(rates[:, 0], rates[:, 1]),
         step=torch.zeros((), dtype=torch.float64, device=device),
         steps=first.steps,
         warmup=first.warmup_steps,
         factor=first.loss_factor,
+        unit=first.norm == "unit",
     )
     edges = np.cumsum([point_rates(config) for config in configs], axis=1)
     mean = first.batch * most_points(first)

@@ -14,19 +14,24 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
 from scalefit.limits import LAST_SEED, check_count
-from scalefit.numbers import exact, fixed
+from scalefit.numbers import as_input, exact, fixed
 from scalefit.toy.frequency import law_weights, probabilities
 
-__all__ = ["RATE_RULES", "ToyConfig"]
+__all__ = ["BIAS_STARTS", "NORMS", "RATE_RULES", "ToyConfig"]
 
 RATE_RULES = ("small", "large")
+BIAS_STARTS = ("zero", "normal", "small", "mean", "negative", "positive")
+NORMS = ("free", "unit", "held")
 DTYPES = ("float32", "float64")
+_BEFORE = {"bias_start": "normal", "norm": "free"}  # what a record without the field means
 TOY_MEMORY = 16 << 30  # bytes that training one model may take
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToyConfig:
-    """One toy model of superposition and its training; the defaults are the published small setting.
+    """One toy model of superposition and its training.
+
+    The defaults are the published small setting, except that biases start at 0.
 
     ``y = relu(x W W^T + b)`` is trained to give back x. Feature i of x is active with probability p_i, and then
     uniform on [0, 2] (Liu, Liu and Gore 2025, arXiv 2505.10465; after Elhage et al. 2022, arXiv 2209.10652).
@@ -59,6 +64,12 @@ class ToyConfig:
         Factor of the loss (a mean over features and samples) before the gradient; matters only through Adam's eps.
     dtype : {"float32", "float64"}
         Arithmetic.
+    bias_start : {"zero", "normal", "small", "mean", "negative", "positive"}
+        Where b starts: 0; N(0, 1), as published; N(0, 0.1^2); p_i, the best b without W; and minus or plus the absolute
+        value of N(0, 1). W and the data are the same for all of them.
+    norm : {"free", "unit", "held"}
+        What holds the rows of W: nothing but ``gamma``; unit norm after every step; or unit norm in the random
+        directions of the start, so that only b is trained.
 
     Raises
     ------
@@ -80,6 +91,8 @@ class ToyConfig:
     warmup: int | None = None
     loss_factor: float = 1.0
     dtype: str = "float32"
+    bias_start: str = "zero"
+    norm: str = "free"
 
     def __post_init__(self) -> None:
         if not isinstance(self.frequency, str):
@@ -128,8 +141,15 @@ class ToyConfig:
                 raise DataError(f"{name} = {value!r}: a positive number is needed.")
         if not math.isfinite(self.gamma):
             raise DataError(f"gamma = {self.gamma!r}: the decay must be a finite number.")
-        if self.dtype not in DTYPES:
-            raise DataError(f"dtype = {self.dtype!r} is not known: {closest(self.dtype, DTYPES)}")
+        for name, known in (("dtype", DTYPES), ("bias_start", BIAS_STARTS), ("norm", NORMS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise DataError(f"{name} = {value!r} is not known: {closest(str(value), known)}")
+        if self.norm != "free" and self.gamma > 0:
+            raise DataError(
+                f"gamma = {as_input(self.gamma)} with norm = {self.norm!r}: rows of fixed norm cannot decay; "
+                "use gamma = 0, or norm = 'free'"
+            )
 
     @property
     def law(self) -> str:
@@ -143,11 +163,16 @@ class ToyConfig:
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Peak learning rates of W and of b."""
+        """Peak learning rates of W and of b; 0 for a W that is held."""
+        by_W = by_b = 0.01 if isinstance(self.learning_rate, str) else float(self.learning_rate)
         if self.learning_rate == "large":
-            return 0.02 * (8 / self.width) ** 0.25, 2 / self.width
-        rate = 0.01 if isinstance(self.learning_rate, str) else float(self.learning_rate)
-        return rate, rate
+            by_W, by_b = 0.02 * (8 / self.width) ** 0.25, 2 / self.width
+        return (0.0 if self.norm == "held" else by_W), by_b
+
+    @property
+    def decay(self) -> float:
+        """The gamma that acts on W: 0 where the norms of its rows are fixed."""
+        return self.gamma if self.norm == "free" else 0.0
 
     def probabilities(self) -> NDArray[np.float64]:
         """Activation probabilities of the features.
@@ -195,9 +220,10 @@ class ToyConfig:
         Returns
         -------
         dict
-            Accepted by :meth:`from_dict`.
+            Accepted by :meth:`from_dict`. Fields that have been added since records were first stored are left out
+            where they say what used to be the only choice, so that models keep their keys.
         """
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if _BEFORE.get(name) != value}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ToyConfig:
@@ -206,7 +232,8 @@ class ToyConfig:
         Parameters
         ----------
         record : mapping
-            Fields by name, as from :meth:`to_dict` or a file.
+            Fields by name, as from :meth:`to_dict`. Without ``bias_start`` it is the published start, as in every
+            record that is older than this field.
 
         Returns
         -------
@@ -224,4 +251,4 @@ class ToyConfig:
                 raise DataError(f"a toy model has no {name!r}: {closest(name, known)}")
         if "width" not in record:
             raise DataError("a toy model needs a width.")
-        return cls(**record)
+        return cls(**{**_BEFORE, **record})

@@ -34,6 +34,8 @@ seeds = 1                     # how many, or a list
 steps = [3000, 6000]
 batch = 256
 learning_rate = "small"       # a rule ("small", "large") or a number
+bias_start = "zero"           # "normal" is the published start, which leaves some outputs dead; "small", "mean" ...
+norm = "free"                 # "unit" holds every row at unit norm, "held" trains the biases only
 """
 
 
@@ -45,11 +47,12 @@ class Kind(NamedTuple):
 
 
 WHOLE, NUMBER = Kind((int,), "a whole number"), Kind((int, float), "a number")
+WORD = Kind((str,), "a word")
 FREQUENCY = Kind((str, tuple), "a law, a file, or one number for each feature")
 KEYS: Final = MappingProxyType({
     "frequency": FREQUENCY, "width": WHOLE, "n_features": WHOLE, "alpha": NUMBER, "scale": NUMBER, "density": NUMBER,
     "gamma": NUMBER, "batch": WHOLE, "learning_rate": Kind((int, float, str), "a number or a rule"), "warmup": WHOLE,
-    "loss_factor": NUMBER, "dtype": Kind((str,), "a word"), "steps": WHOLE, "seeds": WHOLE,
+    "loss_factor": NUMBER, "dtype": WORD, "bias_start": WORD, "norm": WORD, "steps": WHOLE, "seeds": WHOLE,
 })  # fmt: skip
 MOST_MODELS: Final = 100_000
 OWN_PARAMETER: Final = MappingProxyType({"alpha": "power", "scale": "exponential"})
@@ -113,10 +116,11 @@ class ToyGrid:
         ----------
         table : mapping
             ``width, n_features, frequency, alpha, scale, density, gamma, seeds, steps, batch, learning_rate, warmup,
-            loss_factor, dtype``: fields of :class:`ToyConfig`. A list means a model for each value. ``seeds`` is a
-            list, or how many from 0 on. ``frequency`` is a law; or a file of text or token counts, of which the
-            ``n_features`` most frequent count; or numbers, one for each feature; or a list of these. ``alpha`` and
-            ``scale`` belong to the power and to the exponential law: in a grid over laws the others go without.
+            loss_factor, dtype, bias_start, norm``: fields of :class:`ToyConfig`. A list means a model for each value.
+            ``seeds`` is a list, or how many from 0 on. ``frequency`` is a law; or a file of text or token counts, of
+            which the ``n_features`` most frequent count; or numbers, one for each feature; or a list of these.
+            ``alpha`` and ``scale`` belong to the power and to the exponential law: in a grid over laws the others go
+            without.
         folder : path
             Where relative files of frequencies lie.
         name : str
@@ -144,7 +148,7 @@ class ToyGrid:
         for record in _combinations(axes):
             record["seed"] = record.pop("seeds", 0)
             try:
-                models.append(ToyConfig.from_dict(_with_frequencies(record, Path(folder), measure)))
+                models.append(ToyConfig(**_with_frequencies(record, Path(folder), measure)))
             except DataError as error:
                 raise DataError(f"{name}: {error}") from None
         if len(set(models)) < len(models):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scalefit.files import parse_json, read_kept, write_atomically
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import Engine, Method, most_points
-from scalefit.toy.model import Trained
+from scalefit.toy.model import Trained, rounds
 from scalefit.version import __version__
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def train_groups(
     marks : sequence of tuple of int
         Steps after which the loss of each is measured.
     loss_samples : int
-        Samples behind each measurement.
+        Samples behind each measurement; the last takes more.
     report : callable
         Told how far the training is.
     method : Method
@@ -101,7 +101,7 @@ def train_groups(
     """
     groups: dict[Any, list[int]] = {}
     for place, (config, steps) in enumerate(zip(models, marks, strict=True)):
-        shape = (config.width, config.n_features, config.batch, config.dtype)
+        shape = (config.width, config.n_features, config.batch, config.dtype, config.norm)
         alike = (*shape, config.steps, config.warmup_steps, config.loss_factor, most_points(config), steps)
         groups.setdefault(alike, []).append(place)
     results: dict[int, Trained] = {}
@@ -140,12 +140,15 @@ def _train_group(
     engine = method.open([*configs, *[configs[-1]] * filling], device)
     versions = {"scalefit": __version__, **method.versions}
     done = _Done(0, [], 0.0) if path is None else _restore(engine, path, versions)
-    rounds, began, kept = -(-loss_samples // configs[0].batch), perf_counter() - done.seconds, perf_counter()
+    began, kept = perf_counter() - done.seconds, perf_counter()
     while done.steps < marks[-1]:
         mark = next(one for one in marks if one > done.steps)
         last = min(mark, done.steps - done.steps % LOOK + LOOK)
         engine.run(last - done.steps)
-        losses = [*done.losses, [one.tolist() for one in engine.measure(rounds)]] if last == mark else done.losses
+        losses = done.losses
+        if last == mark:
+            count = rounds(configs[0], loss_samples, last=mark == marks[-1])
+            losses = [*losses, [one.tolist() for one in engine.measure(count)]]
         done = _Done(int(engine.state["step"]), losses, perf_counter() - began)  # waits for the device
         try:
             tell(done.steps)
@@ -158,7 +161,8 @@ def _train_group(
     loss, error = np.array(done.losses).transpose(1, 0, 2)
     n, m = configs[0].n_features, configs[0].width
     W, b = (engine.state[name].cpu().numpy() for name in ("W", "b"))
-    samples, seconds = rounds * configs[0].batch, done.seconds / len(configs)
+    samples = rounds(configs[0], loss_samples, last=True) * configs[0].batch
+    seconds = done.seconds / len(configs)
     return [
         Trained(W[k, :n, :m], b[k].reshape(-1)[:n], loss[:, k], error[:, k], samples, seconds)
         for k in range(len(configs))

@@ -256,6 +256,21 @@ def _decay(W: Real, strength: float) -> None:
             w[k] *= factor
 
 
+@kernel(inner=True, fastmath=_LOOSE)
+def _to_unit_norm(W: Real) -> None:
+    """Scale every row of W to unit norm; a row of zeros stays one."""
+    one = W.dtype.type(1.0)
+    for i in range(len(W)):
+        w = W[i]
+        total = W.dtype.type(0.0)
+        for k in range(len(w)):
+            total += w[k] * w[k]
+        if total > 0:
+            factor = one / np.sqrt(total)
+            for k in range(len(w)):
+                w[k] *= factor
+
+
 @kernel()
 def rate_at(step: int, steps: int, warmup: int) -> float:
     """Share of the peak learning rate at ``step``, counted from 1: linear warm-up, then a cosine to 5%."""
@@ -275,10 +290,12 @@ def train(
     work: StepScratch,
     span: tuple[int, int, int, int],
     tuning: tuple[float, float, float, float],
+    unit: bool,
 ) -> None:
     """Take the steps ``span[0] + 1 ... span[1]`` of ``span[2]``, the first ``span[3]`` of which warm up.
 
-    ``tuning`` holds the peak rates of W and b, gamma, and what one sample's half gradient is multiplied by.
+    ``tuning`` holds the peak rates of W and b, gamma, and what one sample's half gradient is multiplied by; with
+    ``unit`` every step ends with rows of unit norm.
     """
     first, last, steps, warmup = span
     rate_W, rate_b, gamma, scale = tuning
@@ -287,10 +304,13 @@ def train(
         drawn = draw(rng, mean_gap, len(batch.actives), batch)
         gradient(W, b, batch, drawn, work)
         share = rate_at(step, steps, warmup)
-        _decay(W, share * rate_W * gamma)
+        if gamma != 0:
+            _decay(W, share * rate_W * gamma)
         correction, root = 1 - BETA1**step, np.sqrt(1 - BETA2**step)
         slope = work.weight_gradient.ravel()
         _adam(flat, moments[0], moments[1], slope, share * rate_W / correction, scale, root)
+        if unit:
+            _to_unit_norm(W)
         _adam(b, moments[2], moments[3], work.bias_gradient, share * rate_b / correction, scale, root)
 
 

@@ -12,11 +12,13 @@ from scalefit.overlap import mean_square_overlap
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.theory import unrepresented_loss
 
-__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "measures", "start"]
+__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "measures", "rounds", "start"]
 
 Real = NDArray[Any]
 
 DONE = "done"
+LAST = 16  # times as many samples measure the loss of a trained model as those on the way
+SMALL_START = 0.1  # standard deviation of a small start of b
 REPRESENTED = 0.5  # a row of W above this norm counts as represented
 
 
@@ -56,7 +58,7 @@ class ToyRun:
     loss, loss_se : tuple of float
         Losses at the checkpoints and their standard errors.
     loss_samples : int
-        Fresh samples behind each of them.
+        Fresh samples behind the last of them, the loss of the trained model.
     weak_reference : float
         Exact loss with the m most frequent features recovered and no others.
     unrepresented : float or None
@@ -155,7 +157,7 @@ class Trained(NamedTuple):
     loss, loss_se : array, shape (checkpoints,)
         Mean loss and its standard error; not finite where the training failed.
     samples : int
-        Samples behind each loss.
+        Samples behind the last loss.
     seconds : float
         Time taken.
     """
@@ -169,7 +171,7 @@ class Trained(NamedTuple):
 
 
 def start(config: ToyConfig) -> tuple[Real, Real]:
-    """Draw the start of a model: W ~ N(0, 1/m), b ~ N(0, 1).
+    """Draw the start of a model: W ~ N(0, 1/m), with rows of unit norm where they are to keep it; b by its rule.
 
     Parameters
     ----------
@@ -183,7 +185,41 @@ def start(config: ToyConfig) -> tuple[Real, Real]:
     """
     rng = np.random.default_rng(config.streams()[0])
     W = rng.standard_normal((config.n_features, config.width)) / np.sqrt(config.width)
-    return W.astype(config.dtype), rng.standard_normal(config.n_features).astype(config.dtype)
+    normal = rng.standard_normal(config.n_features)
+    if config.norm != "free":
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+    match config.bias_start:
+        case "zero":
+            b = np.zeros(config.n_features)
+        case "small":
+            b = SMALL_START * normal
+        case "mean":
+            b = config.probabilities()
+        case "negative" | "positive":
+            b = np.abs(normal) * (1 if config.bias_start == "positive" else -1)
+        case _:
+            b = normal
+    return W.astype(config.dtype), b.astype(config.dtype)
+
+
+def rounds(config: ToyConfig, loss_samples: int, *, last: bool) -> int:
+    """Count the batches behind a measurement of the loss.
+
+    Parameters
+    ----------
+    config : ToyConfig
+        The model.
+    loss_samples : int
+        Samples, at least.
+    last : bool
+        Whether the model is trained: then :data:`LAST` times as many, since the scatter of seeds can be small.
+
+    Returns
+    -------
+    int
+        Batches of fresh samples.
+    """
+    return -(-loss_samples * (LAST if last else 1) // config.batch)
 
 
 def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:

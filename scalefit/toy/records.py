@@ -24,7 +24,7 @@ CELLS: Final = "cells"
 TABLE: Final = "table.csv"
 SETTING: Final = (
     "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate",
-    "loss_factor", "dtype",
+    "loss_factor", "dtype", "bias_start", "norm",
 )  # fmt: skip
 """Columns that tell settings apart; within one there are widths, seeds and lengths of training."""
 

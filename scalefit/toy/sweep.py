@@ -246,7 +246,7 @@ def _batches(models: Iterable[ToyConfig], kept: Path) -> list[list[ToyConfig]]:
     def shape(config: ToyConfig) -> tuple[Any, ...]:
         """Tell apart what cannot share a product, and keep like samples together."""
         same = (config.width, config.n_features, config.batch, config.steps, config.warmup_steps, config.loss_factor)
-        return -_work(config), *same, config.dtype
+        return -_work(config), *same, config.dtype, config.norm
 
     wanted = dict.fromkeys(models)
     batches = [group for group in kept_groups(kept) if wanted.keys() >= set(group)]

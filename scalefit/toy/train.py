@@ -19,7 +19,7 @@ from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.model import DONE, ToyRun, Trained, measures, start
+from scalefit.toy.model import DONE, ToyRun, Trained, measures, rounds, start
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 from scalefit.version import __version__
@@ -54,7 +54,7 @@ def train_toy(
     checkpoints : int or sequence of int
         How many evenly spaced measurements of the loss, or after which steps; the last step is always measured.
     loss_samples : int
-        Fresh samples behind each measurement, rounded up to whole batches.
+        Fresh samples behind each measurement, rounded up to whole batches; 16 times as many behind the last.
     workers : int or None
         Threads on the CPU; None for one per core.
     progress : callable or None
@@ -178,20 +178,21 @@ def _train_one(
     moments = tuple(np.zeros(size, config.dtype) for size in (W.size, W.size, b.size, b.size))
     batch = new_batch(config.batch, p, config.dtype)
     work = new_work(config.n_features, config.width, config.dtype)
-    tuning = (*rates, config.gamma, 2 * config.loss_factor / (config.batch * config.n_features))
+    tuning = (*rates, config.decay, 2 * config.loss_factor / (config.batch * config.n_features))
     slice_steps = _steps_between_looks(config)
     losses, step = [], 0
     for mark in marks:
         while step < mark and not stop.is_set():
             last = min(step + slice_steps, mark)
             span = (step, last, config.steps, config.warmup_steps)
-            kernels.train(W, b, moments, data, gaps, batch, work, span, tuning)
+            kernels.train(W, b, moments, data, gaps, batch, work, span, tuning, config.norm == "unit")
             done[0] = step = last
         if stop.is_set():
             break
-        losses.append(_measure(W, b, fresh, gaps, batch, work, -(-loss_samples // config.batch)))
+        count = rounds(config, loss_samples, last=mark == marks[-1])
+        losses.append(_measure(W, b, fresh, gaps, batch, work, count))
     loss, error = np.array(losses, dtype=float).reshape(-1, 2).T
-    samples = -(-loss_samples // config.batch) * config.batch
+    samples = rounds(config, loss_samples, last=True) * config.batch
     return Trained(W, b, loss, error, samples, perf_counter() - began)
 
 
@@ -202,10 +203,10 @@ def _steps_between_looks(config: ToyConfig) -> int:
 
 
 def _measure(
-    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: StepScratch, rounds: int
+    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: StepScratch, count: int
 ) -> tuple[float, float]:
     """Mean loss over fresh batches, and its standard error."""
-    found = np.empty((rounds, len(batch.actives)))
+    found = np.empty((count, len(batch.actives)))
     for row in found:
         drawn = kernels.draw(rng, gaps, len(row), batch)
         kernels.losses(W, b, batch, drawn, work, row)

@@ -82,7 +82,7 @@ def test_step_against_dense_autograd(benchmark, width, alpha):
     tuning = (*config.rates, config.gamma, 2 / (config.batch * config.n_features))
 
     def train(first, count):
-        kernels.train(W, b, moments, rng, gaps, batch, work, (first, first + count, 20_000, 2000), tuning)
+        kernels.train(W, b, moments, rng, gaps, batch, work, (first, first + count, 20_000, 2000), tuning, False)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -79,21 +79,84 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "leastsq/diagnose.py",
         "tests/test_findings_limits.py tests/test_status.py tests/test_uncertainty.py tests/test_summary.py",
         (
-            ("RIVAL = 3.84", "RIVAL = 384.0"),
-            ("TRADE_OFF = 0.95", "TRADE_OFF = 0.999999"),
-            ("SHORT = 10.0", "SHORT = 1.01"),
-            ("STEEP = 4.0", "STEEP = 59.0"),
-            ("GONE = 1e-6", "GONE = 1e-300"),
-            ("LEVERAGE = 1.5", "LEVERAGE = 15.0"),
             ("if not share > (1 - spread.level) / 2:", "if not share > 1 - spread.level / 2:"),
-            ("WIDEST = 2.0", "WIDEST = 200.0"),
-            ("DECADES = 2.0", "DECADES = 200.0"),
         ),
     ),
     (
-        "records.py",
+        "thresholds.py",
+        "tests/test_findings_limits.py tests/test_status.py tests/test_uncertainty.py tests/test_summary.py",
+        (
+            ("\nRIVAL_OPTIMUM = 3.84", "\nRIVAL_OPTIMUM = 384.0"),
+            ("\nTRADE_OFF = 0.95", "\nTRADE_OFF = 0.999999"),
+            ("\nSHORT_RANGE = 10.0", "\nSHORT_RANGE = 1.01"),
+            ("\nSTEEP_EXPONENT = 4.0", "\nSTEEP_EXPONENT = 59.0"),
+            ("\nVANISHED_TERM = 1e-6", "\nVANISHED_TERM = 1e-300"),
+            ("\nUNEQUAL_SCATTER = 1.5", "\nUNEQUAL_SCATTER = 15.0"),
+            ("\nWIDE_EXPONENT = 2.0", "\nWIDE_EXPONENT = 200.0"),
+            ("\nOPEN_DECADES = 2.0", "\nOPEN_DECADES = 200.0"),
+        ),
+    ),
+    (
+        "thresholds.py",
         "tests/test_status.py",
-        (("MOST_FAILED = 0.02", "MOST_FAILED = 0.2"),),
+        (
+            ("MOST_FAILED = 0.02", "MOST_FAILED = 0.2"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_bayes_importance.py tests/test_bayes_result.py",
+        (
+            ("GOOD_KHAT = 0.7", "GOOD_KHAT = 7.0"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_bayes_intervals.py tests/test_bayes_result.py tests/test_bayes_fit.py",
+        (
+            ("PRIOR_ONLY = 0.9", "PRIOR_ONLY = 9.0"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_compare_laws.py",
+        (
+            ("CLOSE_LAWS = 4.0", "CLOSE_LAWS = 0.04"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_compare.py tests/test_compare_laws.py",
+        (
+            ("\nSURE = 0.95", "\nSURE = 0.5"),
+            ("DISAGREE = 0.01", "DISAGREE = 0.5"),
+            ("BAYES_FACTOR = 20.0", "BAYES_FACTOR = 1.01"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_consistency.py",
+        (
+            ("STRONG_SUPERPOSITION = 0.9", "STRONG_SUPERPOSITION = 0.1"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_optimum.py",
+        (
+            ("KNOWN_RATIO = 1.5", "KNOWN_RATIO = 150.0"),
+            ("EXTRAPOLATED = 10.0", "EXTRAPOLATED = 1e9"),
+        ),
+    ),
+    (
+        "thresholds.py",
+        "tests/test_isoflop.py",
+        (
+            ("LOOSE_MINIMUM = 0.5", "LOOSE_MINIMUM = 50.0"),
+            ("WIDE_GROWTH = 0.5", "WIDE_GROWTH = 50.0"),
+            ("MIXED_SCATTER = 1.5", "MIXED_SCATTER = 150.0"),
+            ("MIXED_RANGE = 0.5", "MIXED_RANGE = 0.0"),
+        ),
     ),
     (
         "leastsq/bridge.py",
@@ -170,7 +233,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("np.minimum(floor + sigma * steep, 1.0)", "np.minimum(sigma * steep, 1.0)"),
             ("probability = (np.arange(tail) + 0.5) / tail", "probability = np.arange(tail) / tail"),
             ("quartile = excess[int(n / 4 + 0.5) - 1]", "quartile = excess[int(n / 1.5 + 0.5) - 1]"),
-            ("GOOD_KHAT, GOOD_ESS = 0.7, 400", "GOOD_KHAT, GOOD_ESS = 7.0, 400"),
             ("top + math.log(raw.mean())", "top + math.log(raw.sum())"),
             ("points = (rng.random() + np.arange(n)) / n", "points = (0.999 + np.arange(n)) / n"),
             ("(_degrees(d) + d) / (_degrees(d) + distance[:, k])", "1.0"),
@@ -233,7 +295,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_bayes_intervals.py tests/test_bayes_result.py tests/test_bayes_fit.py",
         (
             ("((1 - level) / 2, (1 + level) / 2, *TAIL)", "((1 - level) / 1.5, (1 + level) / 2, *TAIL)"),
-            ("PRIOR_ONLY, PRIOR_LED = 0.9, 0.5", "PRIOR_ONLY, PRIOR_LED = 9.0, 5.0"),
         ),
     ),
     (
@@ -244,7 +305,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("pareto_smooth(-values[:, u])", "pareto_smooth(values[:, u])"),
             ("special.logsumexp(values) - math.log(len(values))", "special.logsumexp(values)"),
             ("math.sqrt(len(gap)) * float(gap.std(ddof=1))", "float(gap.std(ddof=1))"),
-            ("CLOSE_CALL = 4.0", "CLOSE_CALL = 0.04"),
         ),
     ),
     (
@@ -302,15 +362,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "comparison/result.py",
-        "tests/test_compare.py tests/test_compare_laws.py",
-        (
-            ("SURE, UNLIKELY = 0.95, 0.05", "SURE, UNLIKELY = 0.5, 0.05"),
-            ("CLASH, FIT = 0.01, 0.1", "CLASH, FIT = 0.5, 0.6"),
-            ("STRONG = math.log(20)", "STRONG = math.log(1.01)"),
-        ),
-    ),
-    (
         "consistency/series.py",
         "tests/test_consistency.py",
         (
@@ -337,9 +388,8 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_consistency.py",
         (
             ("float(gaps.std(ddof=1)) / math.sqrt(len(gaps))", "float(gaps.std(ddof=1))"),
-            ("if abs(change) > max(MOVES, 2 * error):", "if abs(change) > max(MOVES, 20 * error):"),
-            ("abs(change) + error <= KNOWN", "abs(change) <= KNOWN"),
-            ("STRONG, WEAK = 0.9, 2.0", "STRONG, WEAK = 0.1, 2.0"),
+            ("if abs(change) > max(STILL_MOVING, 2 * error):", "if abs(change) > max(STILL_MOVING, 20 * error):"),
+            ("abs(change) + error <= STANDS_STILL", "abs(change) <= STANDS_STILL"),
             ("math.hypot(last.se, half.se)", "last.se"),
         ),
     ),
@@ -370,11 +420,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "allocation/result.py",
-        "tests/test_optimum.py",
-        (("KNOWN = 1.5", "KNOWN = 150.0"), ("FAR = 10.0", "FAR = 1e9")),
-    ),
-    (
         "allocation/profiles.py",
         "tests/test_isoflop.py",
         (
@@ -383,8 +428,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("t.ppf((1 + level) / 2, len(x) - 2)", "t.ppf((1 + level) / 2, len(x) + 30)"),
             ("point.runs - 3", "point.runs + 30"),
             ("half = max(from_scatter,", "half = min(from_scatter,"),
-            ("LOOSE = 0.5", "LOOSE = 50.0"),
-            ("WIDE = 0.5", "WIDE = 50.0"),
             ("slope / (2 * bend**2)])", "-slope / (2 * bend**2)])"),
         ),
     ),
@@ -392,8 +435,6 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "allocation/mixtures.py",
         "tests/test_isoflop.py",
         (
-            ("RATIO = 1.5", "RATIO = 150.0"),
-            ("SHARE = 0.5", "SHARE = 0.0"),
             ("(alone.squares - apart.squares) / spent", "(alone.squares - apart.squares)"),
         ),
     ),

@@ -78,6 +78,8 @@ class Group(NamedTuple):
         How the work is cut.
     most : int
         Entries that a sample can have, a power of 2.
+    unit : bool
+        Whether every step ends with rows of unit norm.
     """
 
     net: Net
@@ -92,6 +94,7 @@ class Group(NamedTuple):
     shape: Shape
     tiles: Tiles
     most: int
+    unit: bool
 
 
 def _power_of_2(least: float) -> int:
@@ -160,7 +163,7 @@ def _net(configs: Sequence[ToyConfig], n: int, m: int, device: str) -> Net:
     W = torch.tensor(np.pad(starts[0], [(0, 0), (0, missing[0]), (0, missing[1])]), device=device)
     b = torch.tensor(np.pad(starts[1], [(0, 0), (0, missing[0])]), device=device)
     scale = 2 * first.loss_factor / (first.batch * first.n_features)
-    tuning = [[*config.rates, config.gamma, scale] for config in configs]
+    tuning = [[*config.rates, config.decay, scale] for config in configs]
     steps = np.arange(1, first.steps + 1, dtype=float)
     schedule = np.zeros((first.steps + 1, SCHEDULE))
     schedule[1:, 0] = [kernels.rate_at(step, first.steps, first.warmup_steps) for step in range(1, first.steps + 1)]
@@ -230,6 +233,7 @@ def build(configs: Sequence[ToyConfig], device: str, tiles: Tiles | None = None)
         shape=Shape(models, n, rows, size, capacity),
         tiles=chosen,
         most=_most_entries(first),
+        unit=first.norm == "unit",
     )
 
 
@@ -283,7 +287,7 @@ def advance(group: Group, slot: int) -> None:
     shape, tiles, cut = group.shape, group.tiles, _cut(group)
     row_pass[shape.rows // tiles.rows - 1, shape.models, 2](group.net, group.batch, group.work, shape, slot, **cut)
     feature_pass[shape.n // tiles.features, shape.models](
-        group.net, group.batch, group.work, shape, slot, HALVINGS=shape.capacity.bit_length(), **cut
+        group.net, group.batch, group.work, shape, slot, HALVINGS=shape.capacity.bit_length(), UNIT=group.unit, **cut
     )
 
 

@@ -321,7 +321,7 @@ def _over_entries(
 def feature_pass(
     net: tl.tuple, batch: tl.tuple, work: tl.tuple, shape: tl.tuple, slot: tl.tensor,
     SHARE: tl.constexpr, ROWS: tl.constexpr, FEATURES: tl.constexpr, WIDTH: tl.constexpr, BLOCKS: tl.constexpr,
-    HALVINGS: tl.constexpr, PRECISION: tl.constexpr,
+    HALVINGS: tl.constexpr, PRECISION: tl.constexpr, UNIT: tl.constexpr,
 ) -> None:  # fmt: skip
     """Grid: tiles of features, models. Takes the optimiser's step."""
     m: tl.constexpr = WIDTH * BLOCKS
@@ -351,4 +351,4 @@ def feature_pass(
     d, by_bias = _over_entries(
         d, by_bias, feature, work, batch, shape, model, job, slope, ROWS, WIDTH, BLOCKS, HALVINGS, PRECISION
     )
-    update(net, d, by_bias, slope, w, bias, shape, model, slot, feature, WIDTH, BLOCKS)
+    update(net, d, by_bias, slope, w, bias, shape, model, slot, feature, WIDTH, BLOCKS, UNIT)

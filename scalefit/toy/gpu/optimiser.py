@@ -89,9 +89,12 @@ def _change(strength: tl.tensor, squares: tl.tensor) -> tl.tensor:
 def update(
     net: tl.tuple, d: tl.tensor, by_bias: tl.tensor, slope: tl.tensor, w: tl.tensor, bias: tl.tensor,
     shape: tl.tuple, model: tl.tensor, slot: tl.tensor, feature: tl.tensor,
-    WIDTH: tl.constexpr, BLOCKS: tl.constexpr,
+    WIDTH: tl.constexpr, BLOCKS: tl.constexpr, UNIT: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Update the rows of W and the biases of a tile of features; the gradient is d, or with blocks lies in memory."""
+    """Update the rows of W and the biases of a tile of features; the gradient is d, or with blocks lies in memory.
+
+    With ``UNIT`` the rows then get unit norm; rows of zeros, as the padding has, stay zero.
+    """
     m: tl.constexpr = WIDTH * BLOCKS
     tuning, step = net.tuning + model * 4, tl.load(net.step) + slot + 1
     share = tl.load(net.schedule + step * 3)
@@ -106,12 +109,25 @@ def update(
         more = tl.load(net.W + own + block * WIDTH)
         squares += tl.sum(more * more, 1)
     factor = _change(strength, squares)[:, None]
+    new_squares = squares * 0
     for block in range(BLOCKS):
         at = own + block * WIDTH
         if BLOCKS > 1:
             w, d = tl.load(net.W + at), tl.load(slope + tile + block * WIDTH)
         w = _adam(w * factor, net.mean_W + at, net.square_W + at, scale * d, rate, inverse)
-        tl.store(net.W + at, w)
+        if UNIT:
+            new_squares += tl.sum(w * w, 1)
+        if BLOCKS > 1 or not UNIT:
+            tl.store(net.W + at, w)
+    if UNIT:
+        inverse_norm = tl.where(new_squares > 0, 1 / tl.sqrt(tl.where(new_squares > 0, new_squares, 1.0)), 0.0)[:, None]
+        if BLOCKS == 1:
+            tl.store(net.W + own, w * inverse_norm)
+        else:
+            tl.debug_barrier()  # the rows may be read by other threads than wrote them
+            for block in range(BLOCKS):
+                at = own + block * WIDTH
+                tl.store(net.W + at, tl.load(net.W + at) * inverse_norm)
     at = model * shape.n + feature
     rate_b = (share * peak_b * correction).to(w.dtype)
     tl.store(net.b + at, _adam(bias, net.mean_b + at, net.square_b + at, scale * by_bias, rate_b, inverse))
