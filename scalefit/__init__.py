@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scalefit.models.theory import superposition
     from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
-    from scalefit.report import build_report
+    from scalefit.report import Look, build_report, look
     from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
     from scalefit.robustness import calibrate, sensitivity
     from scalefit.storage import load_fit
@@ -38,6 +38,8 @@ _HOMES = {
     "calibrate": "scalefit.robustness",
     "check_sweep": "scalefit.consistency",
     "LevelFits": "scalefit.comparison",
+    "Look": "scalefit.report",
+    "look": "scalefit.report",
     "bayes_levels": "scalefit.comparison",
     "compare": "scalefit.comparison",
     "fit_levels": "scalefit.comparison",
@@ -94,6 +96,7 @@ __all__ = [
     "LeastSquares",
     "LeastSquaresFit",
     "LevelFits",
+    "Look",
     "MissingExtra",
     "PosteriorFit",
     "Rows",
@@ -118,6 +121,7 @@ __all__ = [
     "isoflop",
     "load_dataset",
     "load_fit",
+    "look",
     "measure_head",
     "measure_heads",
     "measure_losses",

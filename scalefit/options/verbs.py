@@ -27,6 +27,7 @@ __all__ = [
     "HEADS",
     "ISOFLOP",
     "JOBS",
+    "LOOK",
     "LOSSES",
     "SAME",
     "SENSITIVITY",
@@ -683,6 +684,11 @@ BAYES = (part(Rows), part(Bayes))
 SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
+LOOK = (
+    part(
+        Rows, "derive", "where", "drop_invalid", "drop_highest_loss", "ties", "group_by", "reduce", "weights", "cluster"
+    ),
+)
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
