@@ -242,7 +242,9 @@ class Fit(ABC):
         column = self.uncertainty.draws[:, index]
         return _exp(column) if self.parameters[index].is_log else column
 
-    def predict(self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None) -> pd.DataFrame:
+    def predict(
+        self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None, *, new_run: bool = False
+    ) -> pd.DataFrame:
         """Predict the response.
 
         A posterior predicts the mean over its draws, which the law at the mean of the parameters is not.
@@ -252,8 +254,12 @@ class Fit(ABC):
         data : DataFrame or mapping of columns, optional
             The law's columns; the fitted rows when omitted.
         prob : float, optional
-            Add an interval for the law's value (not for a single run) of this probability, from the
-            replicates, or to first order from the covariance when there are none.
+            Add an interval of this probability, for the law's value unless ``new_run`` is given, from the replicates,
+            or to first order from the covariance when there are none.
+        new_run : bool
+            Let the interval be that of the response of one more run: with the scatter of rows, and with the shift of
+            its cluster where the fit has clusters. Residuals of a least-squares fit are drawn again, scaled for the
+            parameters fitted; a posterior draws from its likelihood.
 
         Returns
         -------
@@ -269,11 +275,78 @@ class Fit(ABC):
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        if new_run and prob is None:
+            raise DataError("new_run changes the interval alone; give its probability too, such as prob=0.95")
         out = pd.DataFrame({"predicted": self.mean_law(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
-            out["lo"], out["hi"] = self._under_draws(self.law, self.sample(), frame, lambda sample: _ends(sample, ends))
+            draws = self.sample()
+            scatter = self._scatter(draws) if new_run else None
+            log = self.objective.space == "log"
+
+            def summarise(values: Array) -> Array:
+                if scatter is None:
+                    return _ends(values, ends)
+                more = scatter(values.shape)
+                return _ends(values * _exp(more) if log else values + more, ends)
+
+            out["lo"], out["hi"] = self._under_draws(self.law, draws, frame, summarise)
         return out
+
+    def extrapolation(self, data: pd.DataFrame | Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Say how many times beyond the fitted range each row lies.
+
+        Parameters
+        ----------
+        data : DataFrame or mapping of columns, optional
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        DataFrame
+            A column for each numeric column of the law, and ``compute``, the product of params and tokens, where the
+            law has both: 1 within the range of the rows used, else the factor by which a row lies above its largest or
+            below its smallest value; NaN where that is no factor, for a column with numbers at or below 0.
+
+        Examples
+        --------
+        >>> import scalefit
+        >>> result = scalefit.fit("chinchilla", "chinchilla", bootstrap=0)
+        >>> result.extrapolation({"params": 1.6e11, "tokens": 1e9}).round(1).to_dict("records")
+        [{'params': 9.9, 'tokens': 1.0, 'compute': 1.0}]
+        """
+        frame = self.rows if data is None else _checked(self.law, _as_frame(data))
+        columns = {name: (self.rows[name].to_numpy(float), frame[name].to_numpy(float)) for name in self.law.variables}
+        if "params" in columns and "tokens" in columns:
+            used, asked = zip(columns["params"], columns["tokens"], strict=True)
+            columns["compute"] = (used[0] * used[1], asked[0] * asked[1])
+        found = {}
+        for name, (used_values, values) in columns.items():
+            low, high = used_values.min(), used_values.max()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                times = np.maximum(np.maximum(values / high, low / values), 1.0)
+            found[name] = np.where(
+                (values >= low) & (values <= high), 1.0, np.where((values > 0) & (low > 0), times, np.nan)
+            )
+        return pd.DataFrame(found, index=frame.index)
+
+    def _scatter(self, draws: Array) -> Callable[[tuple[int, ...]], Array]:
+        """Return what draws residuals of new runs, of the shape of predictions under draws."""
+        generator = np.random.default_rng(self.seed)
+        if "sigma" not in self:
+            residual = self.residuals()
+            scale = math.sqrt(len(residual) / max(1, len(residual) - len(self.parameters)))
+            return lambda shape: generator.choice(residual, shape) * scale
+
+        def of_likelihood(shape: tuple[int, ...]) -> Array:
+            scales = {name: draws[:, [self.place(name)]] for name in ("sigma", "nu", "tau") if name in self}
+            own = generator.standard_normal(shape)
+            if "nu" in scales:
+                own = own / np.sqrt(generator.chisquare(np.broadcast_to(scales["nu"], shape)) / scales["nu"])
+            shift = generator.standard_normal(shape) * scales["tau"] if "tau" in scales else 0.0
+            return np.asarray(scales["sigma"] * own + shift)
+
+        return of_likelihood
 
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""

@@ -15,7 +15,7 @@ from scalefit.cli.app import Json, LawText, Out, Table, app
 from scalefit.cli.effects import check_mapping, check_plot
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
-from scalefit.numbers import rounded
+from scalefit.numbers import exact, percent, rounded
 from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
@@ -133,13 +133,18 @@ def _show_levels(
 def predict(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
     table: Annotated[str | None, typer.Argument(help="Rows to predict; the fitted ones without it.")] = None,
-    at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
-    prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T,corpus=web.")
+    ] = None,
+    prob: Annotated[float, typer.Option(help="Probability of the interval.")] = 0.95,
+    new_run: Annotated[
+        bool, typer.Option("--new-run", help="The interval of one more run, with its scatter; not that of the law.")
+    ] = False,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Predict the loss for new rows or at one point, with an interval.
+    """Predict the loss for new rows or at one point, with an interval, and say how far beyond the fitted rows that is.
 
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
@@ -149,19 +154,45 @@ def predict(
     check_writable(out)
     result = load_fit(fit_file)
     frame = _rows_to_predict(result, table, at, mapping)
-    columns = [*result.law.variables, *result.law.groups]
-    shown = frame[columns].join(result.predict(frame, prob=prob))
+    found = result.predict(frame, prob=prob, new_run=new_run)
+    beyond = result.extrapolation(frame).add_prefix("beyond_")
+    own = [*result.law.variables, *result.law.groups]
+    kept = frame[[*own, *(name for name in frame.columns if name not in own)]]
+    taken = next((name for name in kept if name in (*found, *beyond)), None)
+    if taken is not None:
+        raise DataError(f"the table has a column {taken!r}, which a prediction is called; rename it")
     if out is not None:
-        write_atomically(out, shown.to_csv(index=False).encode())
+        write_atomically(out, kept.join([found, beyond]).to_csv(index=False).encode())
     if as_json:
-        print(
-            json.dumps(
-                {"law": str(result.law), "prob": prob, "rows": plain_json(shown.to_dict(orient="records"))}, indent=1
-            )
-        )
+        rows = plain_json(kept.join([found, beyond]).to_dict(orient="records"))
+        of = "a new run" if new_run else "the law"
+        print(json.dumps({"law": str(result.law), "of": of, "prob": prob, "rows": rows}, indent=1))
     elif out is None:
-        print(_predictions(shown).text())
+        print(_predictions(kept.join(found)).text())
+    if not as_json:
+        print(_prediction_words(result, beyond, prob, new_run), file=sys.stderr if out is not None else sys.stdout)
     raise typer.Exit(result.exit_code)
+
+
+def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: bool) -> str:
+    """Say what was predicted, and how far beyond the rows of the fit."""
+    scatter = "the scatter of rows" + (" and the shift of a cluster" if result.selection.cluster is not None else "")
+    what = f"of one more run, with {scatter}" if new_run else "of the law; a single run scatters more (--new-run)"
+    lines = [f"predicted: the law's value of {result.law.response}; lo, hi: {percent(prob)} interval {what}"]
+    far = beyond.max().dropna()
+    parts = [f"{times(value)} in {name.removeprefix('beyond_')}" for name, value in far.items() if value > 1]
+    if parts:
+        count = int((beyond > 1).any(axis=1).sum())
+        rows = "" if len(beyond) == 1 else f"{exact(count)} of {exact(len(beyond))} rows, up to "
+        lines.append(f"beyond the fitted rows: {rows}{', '.join(parts)}; the form of the law is assumed there")
+    elif len(far):
+        lines.append("within the range of the fitted rows")
+    return "\n".join(lines)
+
+
+def times(factor: float) -> str:
+    """Print a factor: ``9.9 times``."""
+    return f"{rounded(factor, digits=2) if factor < 100 else rounded(factor, factor / 2)} times"
 
 
 @app.command()
@@ -221,6 +252,27 @@ def _predictions(shown: pd.DataFrame) -> PrintedTable:
     return PrintedTable.of(list(map(str, shown)), rows, "".join("r" if number else "l" for number in numbers))
 
 
+def _point(texts: list[str]) -> dict[str, str]:
+    """Read ``name=value`` pairs apart by commas; a piece without ``=`` belongs to the value before it, as in a,b."""
+    point: dict[str, str] = {}
+    for text in texts:
+        name = ""
+        for piece in re.findall(r'(?:"[^"]*"|`[^`]*`|[^,])+', text):
+            left, equals, value = piece.partition("=")
+            if equals and not left.strip().startswith('"'):
+                name = left.strip().strip("`")
+                if not name or not value.strip():
+                    raise DataError(f"--at {text!r} is not understood; write --at params=7B,tokens=1.4T")
+                if name in point:
+                    raise DataError(f"--at is given twice for {name!r}, and only one could count; give it once")
+                point[name] = value.strip().strip('"')
+            elif name:
+                point[name] = f"{point[name]},{piece.rstrip()}"
+            elif piece.strip():
+                raise DataError(f"--at {text!r} is not understood; write --at params=7B,tokens=1.4T")
+    return point
+
+
 def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
     import pandas as pd
 
@@ -235,7 +287,7 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     if mapping and table is None:
         raise DataError("--map has no effect without a table to predict; leave it out")
     if at is not None:
-        point: dict[str, Any] = dict(parse_mapping(at))
+        point: dict[str, Any] = _point(at)
         for name in point:
             if name not in (*numeric, *labels):
                 raise DataError(f"--at {name}={point[name]} has no effect: {closest(name, (*numeric, *labels))}")
