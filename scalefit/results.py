@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
-from typing import Any, final
+from typing import Any, Literal, final, get_args, overload
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ SPARE = 8  # times the draws that are kept of a normal approximation within boun
 CHUNK = 2**21  # predictions held at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
+TableFormat = Literal["latex", "markdown", "typst", "html", "text"]
 
 # What a fit can be asked to become. The modules stand above this one and import it; so that nothing is imported upward,
 # they are looked up by name when they are asked for, as pandas looks up what draws its frames.
@@ -51,6 +52,7 @@ VIEWS = {
     "html": ("scalefit.summary", "fit_html"),
     "table": ("scalefit.summary", "fit_table"),
     "plot": ("scalefit.plots", "draw"),
+    "inference": ("scalefit.posterior.inferencedata", "to_inferencedata"),
     "file": ("scalefit.storage", "save_fit"),
 }
 
@@ -366,12 +368,45 @@ class Fit(ABC):
             repeats=objective.loss in ("squared", "normal") and self.selection.cluster is None,
         )  # fmt: skip
 
-    def table(self) -> pd.DataFrame:
-        """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.
+    @overload
+    def table(self, format: None = None) -> pd.DataFrame: ...
+
+    @overload
+    def table(self, format: TableFormat) -> str: ...
+
+    def table(self, format: TableFormat | None = None) -> pd.DataFrame | str:  # noqa: A002  the word of the field
+        """Return the parameters: ``param, level, estimate, se, lo, hi, method`` as a DataFrame, or a table to paste.
 
         ``level`` is printed, its labels joined by commas and quoted where that is needed to tell levels apart. A
         posterior adds ``ess_bulk, ess_tail, r_hat``.
+
+        Parameters
+        ----------
+        format : {"latex", "markdown", "typst", "html", "text"}, optional
+            Return the table as it is printed, in this language; LaTeX needs the package booktabs.
+
+        Returns
+        -------
+        DataFrame or str
+            One row per parameter.
+
+        Raises
+        ------
+        DataError
+            For another format.
         """
+        if format is None:
+            return self._frame()
+        if format not in get_args(TableFormat):
+            raise DataError(f"there is no format {format!r}; {closest(str(format), get_args(TableFormat))}")
+        return str(getattr(_view("table")(self), format)())
+
+    def to_inferencedata(self) -> Any:
+        """Return the draws of the posterior, or the replicates of the bootstrap, as ArviZ InferenceData."""
+        return _view("inference")(self)
+
+    def _frame(self) -> pd.DataFrame:
+        """Return the table of parameters as numbers."""
         return pd.DataFrame(
             {
                 "param": [parameter.coef.name for parameter in self.parameters],
@@ -394,11 +429,11 @@ class Fit(ABC):
 
     def to_markdown(self) -> str:
         """Return the table of parameters, as it is printed, in Markdown."""
-        return str(_view("table")(self).markdown())
+        return self.table("markdown")
 
     def to_latex(self) -> str:
         """Return the table of parameters, as it is printed, as a LaTeX tabular for the package booktabs."""
-        return str(_view("table")(self).latex())
+        return self.table("latex")
 
     def _repr_html_(self) -> str:
         return str(_view("html")(self))
@@ -581,9 +616,9 @@ class PosteriorFit(Fit):
         """How well the draws represent the posterior, without what limits it."""
         return self.posterior.verdict
 
-    def table(self) -> pd.DataFrame:
-        """Return the table of :meth:`Fit.table` with ``ess_bulk, ess_tail, r_hat``."""
-        frame = super().table()
+    def _frame(self) -> pd.DataFrame:
+        """Return the table of parameters with ``ess_bulk, ess_tail, r_hat``."""
+        frame = super()._frame()
         for name in ("ess_bulk", "ess_tail", "r_hat"):
             frame[name] = getattr(self.posterior, name)
         return frame

@@ -28,7 +28,7 @@ HOUSE = {
     "quantiles": (0, ""),
     "thresholds": (0, ""),
     "estimate": (0, "files names quantiles"),
-    "table": (0, "escape"),
+    "table": (0, "escape numbers"),
     "expression": (0, ""),
     "overlap": (0, "errors"),
     "law": (0, "errors escape expression numbers"),
