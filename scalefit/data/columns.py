@@ -41,6 +41,7 @@ __all__ = [
     "compute_columns",
     "find_columns",
     "has_column",
+    "header_of",
     "label_text",
     "map_columns",
     "parse_mapping",
@@ -95,6 +96,18 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     return mapping
 
 
+def _note_header(frame: pd.DataFrame, name: str, header: str) -> None:
+    """Keep what the table itself calls a column, for messages; the frame's notes change."""
+    origin = dict(frame.attrs.get("scalefit", {}))
+    frame.attrs["scalefit"] = origin | {"headers": {**origin.get("headers", {}), name: header}}
+
+
+def header_of(frame: pd.DataFrame, name: str) -> str:
+    """Name a column as the table does: ``'loss'``, or ``'Val Loss!' (read as loss)``."""
+    headers = dict(frame.attrs.get("scalefit", {})).get("headers", {})
+    return f"{headers[name]!r} (read as {name})" if headers.get(name, name) != name else repr(name)
+
+
 def _pieces(text: str) -> list[str]:
     """Split at the commas outside backquotes and parentheses."""
     parts, depth, quoted = [""], 0, False
@@ -146,6 +159,7 @@ def map_columns(
         if column == target and factor is None:
             continue
         mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks, target, unread)
+        _note_header(mapped, target, column)
         times = "" if factor is None else f", times {as_input(factor)}"
         replaced = f", and replaces the column {target!r} of the table" if target in frame else ""
         remarks.append(f"Column {column!r} is mapped onto {target!r}{times}{replaced}.")
@@ -394,6 +408,8 @@ def _need_number(work: _Work, name: str) -> None:
     found = _find(work, name)
     if found is not None:
         column, factor = found
+        if column != name:
+            _note_header(work.frame, name, column)
         before = work.unread.get(column) if work.unread is not None else None
         work.frame[name] = _scaled(work.frame[column], factor, work.remarks, name, work.unread)
         if before is not None and work.unread is not None:  # a mapped column, whose bad cells are NaN by now

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
-from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, map_columns
+from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, header_of, map_columns
 from scalefit.data.groups import MADE, reduce_rows
 from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
@@ -256,7 +256,7 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_dro
         name, problem = found[place]
         value = frame[name].iloc[place]
         shown = "" if problem == "missing" else f" ({as_input(float(value))})"
-        rows.append(f"  {row_label(frame, place)}, column {name!r}: {problem}{shown}")
+        rows.append(f"  {row_label(frame, place)}, column {header_of(frame, name)}: {problem}{shown}")
     if len(found) > SHOWN:
         rows.append(f"  and {len(found) - SHOWN} more rows")
     return "\n".join(
