@@ -1,4 +1,4 @@
-"""Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.
+"""Refit neural scaling laws: certified optima, intervals with measured coverage, a PDF report.
 
 The names below load on first use, so that ``import scalefit`` costs nothing.
 """
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
+    from scalefit.forecasting.backtest import backtest
+    from scalefit.forecasting.plan import plan
+    from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
+    from scalefit.law.general import GeneralLaw, parse_law
+    from scalefit.law.presets import LAWS
     from scalefit.leastsq.bridge import to_lmfit
     from scalefit.leastsq.fit import fit
     from scalefit.models import measure_head, measure_heads
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
 _HOMES = {
+    "backtest": "scalefit.forecasting.backtest",
     "bayes": "scalefit.posterior",
     "build_report": "scalefit.report",
     "calibrate": "scalefit.robustness",
@@ -55,7 +61,11 @@ _HOMES = {
     "StudyError": "scalefit.errors",
     "PRESETS": "scalefit.law.additive",
     "Law": "scalefit.law.additive",
+    "LAWS": "scalefit.law.presets",
+    "GeneralLaw": "scalefit.law.general",
+    "parse_law": "scalefit.law.general",
     "fit": "scalefit.leastsq",
+    "forecast": "scalefit.forecasting.run",
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
@@ -66,6 +76,7 @@ _HOMES = {
     "superposition": "scalefit.models.theory",
     "isoflop": "scalefit.allocation",
     "optimum": "scalefit.allocation",
+    "plan": "scalefit.forecasting.plan",
     "Fit": "scalefit.results",
     "LeastSquaresFit": "scalefit.results",
     "PosteriorFit": "scalefit.results",
@@ -85,11 +96,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "LAWS",
     "PRESETS",
     "Bayes",
     "DataError",
     "Fit",
     "FitFailed",
+    "GeneralLaw",
     "HeadOptions",
     "Law",
     "LawError",
@@ -106,6 +119,7 @@ __all__ = [
     "ToyConfig",
     "ToyGrid",
     "__version__",
+    "backtest",
     "bayes",
     "bayes_levels",
     "build_report",
@@ -118,6 +132,7 @@ __all__ = [
     "fit",
     "fit_exponent",
     "fit_levels",
+    "forecast",
     "isoflop",
     "load_dataset",
     "load_fit",
@@ -126,6 +141,8 @@ __all__ = [
     "measure_heads",
     "measure_losses",
     "optimum",
+    "parse_law",
+    "plan",
     "published_value",
     "read_table",
     "refit",

@@ -1,4 +1,4 @@
-"""A zip of JSON and npz that somebody else may have made: unpacked within limits, and without pickle."""
+"""Read a zip of JSON and npz from an untrusted source: within limits, and without pickle."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_members(path: Path, known: Mapping[str, int]) -> dict[str, bytes]:
     OSError
         When the file cannot be read.
     ValueError
-        When it is no such zip, or damaged, or too large.
+        When it is not such a zip, or damaged, or too large.
     """
     if not path.is_file() and path.exists():
         raise ValueError("it is not a regular file")
@@ -74,7 +74,7 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     Raises
     ------
     ValueError
-        When it is no npz, or holds anything but plain numbers.
+        When it is not an npz, or contains anything but plain numbers.
     """
     with io.BytesIO(content) as file:
         members = _unpack(file, None)
@@ -88,11 +88,11 @@ def _unpack(file: Any, known: Mapping[str, int] | None) -> dict[str, bytes]:
             infos = archive.infolist()
             names = [info.filename for info in infos]
             if len(set(names)) < len(names):
-                raise ValueError("it holds two parts of one name")
+                raise ValueError("it has two members of the same name")
             if known is not None and (foreign := [name for name in names if name not in known]):
-                raise ValueError(f"it holds {foreign[0]!r}")
+                raise ValueError(f"it contains {foreign[0]!r}")
             if any(info.compress_type not in METHODS or info.flag_bits & 1 for info in infos):
-                raise ValueError("it is packed in a way that is never written")
+                raise ValueError("it uses a compression that scalefit never writes")
             limits = [LARGEST if known is None else known[name] for name in names]
             total = sum(info.file_size for info in infos)
             if total > LARGEST or any(info.file_size > most for info, most in zip(infos, limits, strict=True)):
@@ -105,15 +105,16 @@ def _unpack(file: Any, known: Mapping[str, int] | None) -> dict[str, bytes]:
 def _array(name: str, content: bytes) -> NDArray[Any]:
     """Read one npy file; its header is compared with its length before anything is allocated.
 
-    numpy's own reader evaluates the header as Python and allocates what it asks for; what numpy writes is one line.
+    The reader of numpy evaluates the header as Python and allocates what the header requests. The headers that numpy
+    writes have a fixed form, which a regular expression can check.
     """
     if content[:6] != MAGIC or len(content) < 12:
-        raise ValueError(f"{name!r} is no array")
+        raise ValueError(f"{name!r} is not an array")
     size = 2 if content[6] == 1 else 4
     start = 8 + size + int.from_bytes(content[8 : 8 + size], "little")
     header = HEADER.fullmatch(content[8 + size : start].decode("latin-1"))
     if header is None:
-        raise ValueError(f"the array {name!r} holds something else than numbers")
+        raise ValueError(f"the array {name!r} contains something other than numbers")
     dtype, shape = np.dtype(header["type"]), tuple(int(one) for one in header["shape"].split(",") if one.strip())
     body = content[start:]
     if math.prod(shape) * dtype.itemsize != len(body):

@@ -63,6 +63,11 @@ class ClosedProblem:
         return tuple(parameter.name for parameter in self.parameters)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing: which columns a law of any form can tell apart is only seen in its fit."""
+        return ()
+
+    @property
     def weight(self) -> Array:
         """Row weights in the order of the design, shape (n,)."""
         return self.design.weight

@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
-Every message says what was given, what is needed and what to do next. The command line prints the
-message and leaves with ``exit_code``; nothing is half-written by then.
+Every message states the offending value, what is needed and what to do next. The command line prints the
+message and exits with ``exit_code``; no output has been partly written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-LISTED, COMPARED, LONGEST = 60, 1000, 80  # choices that a message lists, that are compared, and signs of one
+LISTED, COMPARED, LONGEST = 60, 1000, 80  # choices listed in a message, choices compared, characters of a choice
 
 
 class ScalefitError(Exception):
@@ -33,7 +33,7 @@ class ScalefitError(Exception):
 
 
 class LawError(ScalefitError):
-    """A law that does not parse, or that says two things about one name."""
+    """A law that does not parse, or that contradicts itself about a name."""
 
 
 class DataError(ScalefitError):
@@ -50,9 +50,9 @@ class MissingExtra(ScalefitError):
     Parameters
     ----------
     feature : str
-        What was asked for, in the user's words.
+        The requested feature, in the user's words.
     extra : str
-        The extra of the distribution that brings it.
+        The extra of the distribution that installs it.
     """
 
     def __init__(self, feature: str, extra: str) -> None:
@@ -63,20 +63,20 @@ class MissingExtra(ScalefitError):
 
 
 class Interrupted(ScalefitError):
-    """Ctrl-C, after everything half-done was put away."""
+    """Ctrl-C, after partial output was removed."""
 
     exit_code = 130
 
 
 class FitFailed(ScalefitError):
-    """A fit that did not converge; the unfinished result travels in ``fit``.
+    """A fit that did not converge; the unfinished result is in ``fit``.
 
     Parameters
     ----------
     message : str
-        What went wrong, in words.
+        What went wrong.
     fit : Fit
-        The result as far as it got, with its status.
+        The unfinished result, with its status.
     """
 
     exit_code = 1
@@ -87,7 +87,7 @@ class FitFailed(ScalefitError):
 
 
 def closest(word: str, choices: Iterable[str]) -> str:
-    """Say which choice was probably meant, and list them all.
+    """Suggest the choice that was probably meant, and list the choices.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Text from outside, made safe for the place where it is shown: one function for each kind of place.
+"""Escape text from outside for the place where it is shown: one function for each kind of place.
 
-A label, a column, a title or a file name may hold anything that a Python string can hold. Every place that shows text
-reads some characters as commands: a terminal reads escape sequences, matplotlib reads ``$``, HTML and SVG read ``<``,
-typst reads quotes. The functions here take any string and return text that appears literally in that place; characters
-that would not be seen, or would move or hide what stands next to them, are shown as symbols. What a place draws with
-fonts needs a glyph for every character as well: see :mod:`scalefit.plots.fonts`.
+A label, a column, a title or a file name may contain anything that a Python string can. Every place that shows text
+interprets some characters as commands: a terminal reads escape sequences, matplotlib reads ``$``, HTML and SVG read
+``<``, typst reads quotes. The functions here take any string and return text that appears literally in that place;
+characters that are invisible, or that would move or hide their neighbours, are shown as symbols. Places that draw text
+with fonts also need a glyph for every character: see :mod:`scalefit.plots.fonts`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _MORE_SELECTORS: Final = range(0xE0100, 0xE01F0)
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})  # controls, unassigned, private, surrogates
 
 _DOLLAR: Final = re.compile(r"\$")
-# The marks of a report's prose, and what stands for them in literal text: characters that Unicode reserves for use
-# within a program, which visible() turns back.
+# The marks of a report's prose, and their substitutes in literal text: characters that Unicode reserves for internal
+# use by a program, which visible() converts back.
 _HIDE: Final = str.maketrans("$*", "\ufdd0\ufdd1")
 _LATEX: Final = str.maketrans(
     {
@@ -65,7 +65,7 @@ def code_point(character: str) -> str:
     Returns
     -------
     str
-        Its code point, or the byte of a file name for which Python's surrogate stands.
+        Its code point, or the byte of a file name that a surrogate of Python represents.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def code_point(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Show every character of a text, whatever it is; line breaks stay. This is what a terminal may print.
+    r"""Show every character of a text; line breaks stay. The result is safe to print on a terminal.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def visible(text: str) -> str:
     -------
     str
         The text with symbols for control characters (``␛``, ``␉``) and code points for other characters that are
-        invisible or rule over their neighbours (marks of direction, blanks of no width, private characters). Letters,
-        marks, emoji and spaces of every script are left alone. Applied twice it changes nothing more.
+        invisible or affect their neighbours (marks of direction, blanks of no width, private characters). Letters,
+        marks, emoji and spaces of every script are unchanged. A second application changes nothing.
 
     Examples
     --------
@@ -126,6 +126,16 @@ def shown_characters(text: str) -> list[str]:
 def one_line(text: str) -> str:
     r"""Show every character of a text, line breaks as symbols too: a label within a line or a cell of a table.
 
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text on one line.
+
     Examples
     --------
     >>> one_line("two\nlines")
@@ -152,7 +162,7 @@ def _shown(text: str, place: int) -> str:
 
 
 def literal(text: str) -> str:
-    """Keep text from being read as the prose of a report, which has marks for symbols and for strong words.
+    """Escape text for the prose of a report, which has marks for symbols and for strong words.
 
     Parameters
     ----------
@@ -162,8 +172,8 @@ def literal(text: str) -> str:
     Returns
     -------
     str
-        One line, with characters in place of the marks that only :func:`visible` turns back. Applied twice it changes
-        nothing more.
+        One line, with substitutes for the marks that only :func:`visible` converts back. A second application changes
+        nothing.
 
     Examples
     --------
@@ -174,7 +184,7 @@ def literal(text: str) -> str:
 
 
 def mathtext(text: str) -> str:
-    r"""Make text safe for matplotlib, which reads what stands between dollar signs as a formula.
+    r"""Escape text for matplotlib, which reads text between dollar signs as a formula.
 
     Parameters
     ----------
@@ -184,8 +194,8 @@ def mathtext(text: str) -> str:
     Returns
     -------
     str
-        One line, with every dollar sign escaped; matplotlib removes the backslashes whether or not a formula of our
-        own stands in the same label.
+        One line, with every dollar sign escaped; matplotlib removes the backslashes whether or not the same label
+        also contains a formula.
 
     Examples
     --------
@@ -196,19 +206,19 @@ def mathtext(text: str) -> str:
 
 
 def markup(text: str, *, quote: bool = True) -> str:
-    """Make text safe for HTML, SVG and MathML, within elements and attributes; line breaks stay.
+    """Escape text for HTML, SVG and MathML, within elements and attributes; line breaks stay.
 
     Parameters
     ----------
     text : str
         Any text.
     quote : bool
-        Whether quotation marks are escaped too, as attributes need it.
+        Whether quotation marks are escaped too, as attributes require.
 
     Returns
     -------
     str
-        Well-formed in XML as well, which knows no control characters.
+        Also well-formed in XML, which has no control characters.
 
     Examples
     --------
@@ -219,7 +229,7 @@ def markup(text: str, *, quote: bool = True) -> str:
 
 
 def latex(text: str) -> str:
-    r"""Make text safe for LaTeX, and write the signs of numbers as its mathematics.
+    r"""Escape text for LaTeX, and write the signs of numbers in math mode.
 
     Parameters
     ----------
@@ -240,7 +250,7 @@ def latex(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Make text safe for a cell of a table in Markdown.
+    r"""Escape text for a cell of a table in Markdown.
 
     Parameters
     ----------
@@ -250,7 +260,7 @@ def markdown(text: str) -> str:
     Returns
     -------
     str
-        One line, in which marks of Markdown and HTML stand for themselves.
+        One line, in which marks of Markdown and HTML appear literally.
 
     Examples
     --------
@@ -265,6 +275,16 @@ def typst_string(text: str) -> str:
 
     Text that is handed to typst as data needs no escaping, only :func:`visible`.
 
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        A string literal.
+
     Examples
     --------
     >>> typst_string('#"x"')
@@ -275,14 +295,14 @@ def typst_string(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Cut the middle out of a long text, visibly: labels often differ at their ends.
+    """Replace the middle of a long text by an ellipsis: labels often differ at their ends.
 
     Parameters
     ----------
     text : str
         Any text.
     most : int
-        At most so many letters are left; Chinese, Japanese and Korean ones count twice, as they are wide.
+        The largest number of letters; Chinese, Japanese and Korean ones count twice, because they are wide.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One number with its uncertainty: of a fit, of a posterior, from print, of an optimum. There is no other such type."""
+"""One number with its uncertainty: the only such type, for fits, posteriors, published values and optima."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SPREADS", "Estimate", "Spread", "estimate_columns"]
 Array = NDArray[np.float64]
 Spread = Literal["posterior", "bootstrap", "normal approximation", "published"]
 
-KERNELS = 400  # quantiles that stand for the draws in a density
+KERNELS = 400  # quantiles that represent the draws in a density
 SPREADS = {
     "posterior": "probability",
     "bootstrap": "share of replicates, not a probability",
@@ -38,13 +38,13 @@ class Estimate:
         The parameter's name in the law, or that of a quantity; empty for a published number.
     kind : str
         Its role: ``floor``, ``coefficient``, ``exponent`` and, in a posterior, ``scale``, ``common`` or ``spread``;
-        ``quantity`` for what follows from parameters.
+        ``quantity`` for numbers derived from parameters.
     value, se, lo, hi : float
         Estimate or posterior mean, standard error or deviation, ends of the interval; NaN where there are none.
     level : tuple of str
         The labels of its level; empty for a parameter with one value.
     spread : {"posterior", "bootstrap", "normal approximation", "published"}
-        What error, interval and draws are; see :data:`SPREADS`.
+        The meaning of error, interval and draws; see :data:`SPREADS`.
     probability : float
         Of the interval.
     draws : array, shape (R,), or None
@@ -86,7 +86,7 @@ class Estimate:
 
     @property
     def key(self) -> Key:
-        """What it is: coefficient and level."""
+        """Its identity: coefficient and level."""
         return self.coefficient, self.level
 
     @property
@@ -96,11 +96,11 @@ class Estimate:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a number at all: a fit that failed leaves none."""
+        """Whether there is a number: a failed fit has none."""
         return math.isfinite(self.value)
 
     def holds(self, number: float) -> bool:
-        """Whether a number lies in the interval; never where there is none."""
+        """Whether a number lies in the interval; False without an interval."""
         return self.lo <= number <= self.hi
 
     def below(self, limit: float) -> float:
@@ -119,7 +119,7 @@ class Estimate:
         return float(np.mean((draws >= region[0]) & (draws < region[1])))
 
     def quantiles(self, number: int) -> Array:
-        """Return equally likely values, shape (number,): the middles of so many slices."""
+        """Return equally likely values, shape (number,): the medians of that many slices of equal probability."""
         middles = (np.arange(number) + 0.5) / number
         if self.draws is None:
             from scipy import special
@@ -169,12 +169,12 @@ class Estimate:
         return about | self.numbers() | dict(plain_json(logs))
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Compare two fields; a number that is missing from both is the same."""
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    missing = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-    return missing or (one is other) or bool(one == other)
+def _same(first: Any, other: Any) -> bool:
+    """Compare two fields; numbers that are missing from both count as equal."""
+    if isinstance(first, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(first, other, equal_nan=True)
+    missing = isinstance(first, float) and isinstance(other, float) and math.isnan(first) and math.isnan(other)
+    return missing or (first is other) or bool(first == other)
 
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["DEEPEST", "parse_expression"]
 
 DEEPEST: Final = 100
-"""Levels of nesting: a sum of so many terms, or so many signs in front of a number."""
+"""Levels of nesting: the number of terms of a sum, or of signs in front of a number."""
 
 
 def parse_expression(text: str | bytes) -> ast.expr:
@@ -30,9 +30,9 @@ def parse_expression(text: str | bytes) -> ast.expr:
     SyntaxError
         When it is not an expression.
     ValueError
-        When it holds a character that no expression has.
+        When it contains a character that no expression has.
     RecursionError
-        When it is nested deeper than `DEEPEST`: the limit is our own, because that of the interpreter depends on which
+        When it is nested deeper than `DEEPEST`. The limit of the interpreter is not used because it depends on which
         libraries are loaded.
 
     Examples
@@ -42,7 +42,7 @@ def parse_expression(text: str | bytes) -> ast.expr:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd numbers such as 1or and invalid escapes: callers refuse them
+            warnings.simplefilter("ignore")  # about odd numbers such as 1or and invalid escapes: callers reject them
             tree = ast.parse(text, mode="eval").body
     except MemoryError:
         raise RecursionError from None

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files of an earlier run that are read with care."""
+"""Write files atomically, and read files of an earlier run that may be damaged."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ LOG = logging.getLogger("scalefit")  # without a handler of the user's, warnings
 UNREADABLE = (
     ScalefitError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError,
     NotImplementedError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError,
-    ImportError,  # what a version whose modules had other names left behind
+    ImportError,  # from a file of a version whose modules had other names
 )  # fmt: skip
 """What reading a damaged file may raise, from whatever library reads it."""
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it appears whole or not at all.
+    """Write a file so that it appears complete or not at all.
 
     Parameters
     ----------
     path : path
-        Where to.
+        The destination.
     content : bytes
-        What.
+        Its content.
 
     Raises
     ------
@@ -48,11 +48,11 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """
     partial: Path | None = None
     try:
-        path = Path(os.path.realpath(path))  # through a link, to what it points at
+        path = Path(os.path.realpath(path))  # replace the target of a link, not the link
         if path.exists() and not path.is_file():  # a pipe or a device, which cannot be replaced
             path.write_bytes(content)
             return
-        partial = path.with_name(f"{path.name[:40]}.{os.getpid()}.partial")  # a long name has no room for a suffix
+        partial = path.with_name(f"{path.name[:40]}.{os.getpid()}.partial")  # the suffix must fit too
         partial.write_bytes(content)
         partial.replace(path)
     except (OSError, ValueError) as error:
@@ -64,21 +64,21 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def read_kept(path: Path, read: Callable[[Path], T], *, consequence: str = "it is computed again") -> T | None:
-    """Read what an earlier run left behind; what cannot be read is as good as absent.
+    """Read a file of an earlier run; an unreadable one is treated as absent.
 
     Parameters
     ----------
     path : Path
         The file.
     read : callable
-        Reads and checks it; whatever a damaged file makes it raise is caught here.
+        Reads and checks it; exceptions from a damaged file are caught.
     consequence : str
-        What happens now, for the remark on a file that is there and cannot be read.
+        What happens instead, for the warning about a file that cannot be read.
 
     Returns
     -------
     object or None
-        What ``read`` returned; None where there is no file, or no file of use.
+        What ``read`` returned; None where there is no file, or an unreadable one.
     """
     try:
         return read(path)
@@ -90,13 +90,13 @@ def read_kept(path: Path, read: Callable[[Path], T], *, consequence: str = "it i
 
 
 def brief(error: BaseException) -> str:
-    """Say on one short line what an error says, or its kind where it says nothing."""
+    """Return the message of an error on one short line, or its type if it has no message."""
     text = " ".join(str(error).split())
     return (text if len(text) <= 200 else f"{text[:197]}...") or type(error).__name__
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Parse JSON from outside; depth and size are the only things that the parser itself does not check.
+    """Parse JSON from outside; an error of the parser about depth becomes a ValueError.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def parse_json(content: bytes | str) -> Any:
     Raises
     ------
     ValueError
-        When it is no JSON, or nested too deeply.
+        When it is not JSON, or nested too deeply.
     """
     try:
         return json.loads(content.decode("utf-8-sig") if isinstance(content, bytes) else content)
@@ -120,7 +120,7 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def plain_json(value: Any) -> Any:
-    """Return a value as it is printed and kept as JSON, which knows neither infinite nor missing numbers.
+    """Return a value as it is printed and stored as JSON, which has neither infinite nor missing numbers.
 
     Parameters
     ----------

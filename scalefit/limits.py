@@ -1,4 +1,4 @@
-"""How much may be asked for: counts are compared with their range and with memory before any work starts."""
+"""Limits of options: counts are compared with their range and with memory before any work starts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["LAST_SEED", "MEMORY", "MOST_REPLICATES", "MOST_WORKERS", "check_coun
 MEMORY: Final = 1 << 30  # bytes that the results of one call may take; a saved fit may have as many
 MOST_WORKERS: Final = 1024
 MOST_REPLICATES: Final = 10_000_000
-LAST_SEED: Final = 2**63 - 1  # what a compiled loop holds as a whole number
+LAST_SEED: Final = 2**63 - 1  # the largest whole number in a compiled loop
 
 
 def check_count(name: str, value: Any, *, least: int, most: int = 10**9, each: int = 0, such_as: int = 0) -> int:
-    """Check a count that a user gives.
+    """Check a count from a user.
 
     Parameters
     ----------
     name : str
-        What is counted, as the user knows it.
+        The name of the option.
     value : int
         How many.
     least, most : int
         The range.
     each : int
-        Bytes that each takes in memory, as far as they are held at once.
+        Bytes that each takes in memory, if all are in memory at once.
     such_as : int
         A usual value for the message; none when 0.
 
@@ -40,7 +40,7 @@ def check_count(name: str, value: Any, *, least: int, most: int = 10**9, each: i
     Raises
     ------
     DataError
-        When it is no whole number, or outside its range or memory; the limit is in the message.
+        When it is not a whole number, or exceeds its range or the memory; the message has the limit.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def check_seed(seed: Any) -> int:
 
 
 def _shown(number: int) -> str:
-    """Write a number out as long as a reader can take it in."""
+    """Write a number with all digits, unless it is too long to read."""
     if abs(number) < 10**18:
         return exact(number) if abs(number) >= 10**5 else str(number)
     return f"{'-' if number < 0 else ''}a number of more than 18 digits"

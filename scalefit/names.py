@@ -1,7 +1,7 @@
-"""Printed names of parameters: a coefficient and the level it belongs to, without two that look alike.
+"""Printed names of parameters: a coefficient and its level, such that different parameters look different.
 
 The identity of a parameter is the pair (coefficient, tuple of label texts). Its printed name, ``E[OPT,wikitext]``, is
-made here and nowhere else. A label that would make the name ambiguous or unprintable is quoted as a JSON string:
+made only here. A label that would make the name ambiguous or unprintable is quoted as a JSON string:
 ``E["a,b",c]``.
 """
 
@@ -37,7 +37,7 @@ _LABEL = re.compile(r'"(?:[^"\\]|\\.)*"|[^,\[\]"]+')
 
 
 def printed_label(label: str) -> str:
-    r"""Print one label, in quotes where it would be ambiguous or invisible bare.
+    r"""Print one label, in quotes where it would otherwise be ambiguous or invisible.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def printed_label(label: str) -> str:
     Returns
     -------
     str
-        The label itself, or a JSON string where it is empty, starts or ends with a space, or holds a comma, a bracket,
+        The label, or a JSON string where it is empty, starts or ends with a space, or contains a comma, a bracket,
         a quote, a backslash or a character that cannot be printed.
 
     Examples
@@ -58,13 +58,13 @@ def printed_label(label: str) -> str:
     if label and all(_can_be_seen(label)) and label == label.strip() and not _MARKS & set(label):
         return label
     quoted = json.dumps(label, ensure_ascii=False)
-    # JSON leaves some invisible characters alone (a soft hyphen, marks of direction); they are written as escapes
+    # JSON does not escape some invisible characters (a soft hyphen, marks of direction), so they are escaped here
     seen = _can_be_seen(quoted)
     return "".join(one if plain else json.dumps(one)[1:-1] for one, plain in zip(quoted, seen, strict=True))
 
 
 def _can_be_seen(text: str) -> list[bool]:
-    """Say of each character whether it shows as itself: a joiner between letters does, a blank of unusual width not."""
+    """Return for each character whether it is visible: a joiner between letters is, a blank of unusual width is not."""
     shown = shown_characters(text)
     return [one == seen and (one == " " or not one.isspace()) for one, seen in zip(text, shown, strict=True)]
 
@@ -77,7 +77,7 @@ def printed_level(level: Level, comma: str = ",") -> str:
     level : tuple of str
         The labels.
     comma : str
-        What stands between them; ``", "`` in prose.
+        The separator; ``", "`` in prose.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def parse_name(text: str) -> tuple[str, Level]:
 
 
 def read_name(name: str | Key) -> Key:
-    """Return the identity that a user gave, as a printed name or as a pair.
+    """Return the identity of a parameter that a user names by its printed name or as a pair.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> tuple[str, ...]:
-    """Make names for another program, in which two of ours may become one, different from each other.
+    """Make names distinct for another program, in which two names of scalefit may be the same.
 
     Parameters
     ----------
@@ -228,20 +228,20 @@ def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> tuple[str, ...]
     Returns
     -------
     tuple of str
-        The names, with underscores behind those that came up before.
+        The names, with underscores appended to repeated ones.
 
     Examples
     --------
     >>> distinct(["A", "A", "z"], taken=["z"])
     ('A', 'A_', 'z_')
     """
-    used, found = set(taken), []
+    used, unique = set(taken), []
     for name in names:
         while name in used:
             name += "_"
         used.add(name)
-        found.append(name)
-    return tuple(found)
+        unique.append(name)
+    return tuple(unique)
 
 
 def spread_name(coefficient: str) -> str:
@@ -255,7 +255,7 @@ def spread_name(coefficient: str) -> str:
     Returns
     -------
     str
-        No name of a law, which holds no bracket.
+        A text that cannot be a name in a law, because it has parentheses.
 
     Examples
     --------

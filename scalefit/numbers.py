@@ -1,8 +1,8 @@
-"""Single numbers as people write them: the place that parses them and the place that prints them.
+"""Parse and print single numbers: the only module that does either.
 
-How many digits a number has depends on what it is, and each kind has one rule here. How the digits are laid out depends
-on nothing: from 10 000 on, thousands stand apart; from a million on, a power of ten where that is shorter; below
-0.0001, a power of ten. So a bare number has one answer on the terminal, in figures, on the page and in the PDF:
+The number of digits depends on the kind of number, and each kind has one rule here. The layout of the digits is always
+the same: from 10 000 on, thousands are separated; from a million on, a power of ten is used where it is shorter; below
+0.0001, a power of ten. So a number is printed in the same way on the terminal, in figures, in HTML and in the PDF:
 
 >>> numbers = [123456, 1e9, 0.00012, 1234567, 768, 0.9, 3.2e-7, -1.5, 2.0]
 >>> for value in numbers:
@@ -40,7 +40,7 @@ rule                    for                                            such as
 `short_number`          the tick of an axis                            ``512``, ``20k``, ``1.4B``
 ======================  =============================================  ================================================
 
-The narrow space between thousands does not break lines, and `parse_number` reads back whatever is printed here.
+The narrow space between thousands does not break lines, and `parse_number` can read every number printed here.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ THIN = "\u202f"  # a narrow space that does not break, between thousands
 NONE = "–"  # for what is not a number
 
 GROUPED_FROM = 4  # powers of ten: 1234, but 12 345
-POWERS_FROM, POWERS_BELOW = 6, -4  # where a power of ten may stand, or must
-MOST = 12  # digits of a fraction that was not made by arithmetic alone
-WHOLE = 1e15  # below, a float that is whole was meant to be; above, nearly all of them are
+POWERS_FROM, POWERS_BELOW = 6, -4  # exponents from which a power of ten may be used, and below which it must be
+MOST = 12  # digits of a fraction; further ones are rounding errors of arithmetic
+WHOLE = 1e15  # below it a whole float is meant as an integer; above it nearly all floats are whole
 
 SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 
@@ -115,8 +115,7 @@ def parse_number(text: str) -> float:
     Raises
     ------
     ValueError
-        With the reason in words, if the text is not a number: a percentage, a decimal comma, a word, a suffix behind
-        an exponent.
+        With the reason, if the text is not a number: a percentage, a decimal comma, a word, a suffix after an exponent.
 
     Examples
     --------
@@ -141,7 +140,7 @@ def parse_number(text: str) -> float:
 
 
 def _why_not(word: str) -> str:
-    """Give the reason why a word is not read as a number."""
+    """Return the reason why a word is not read as a number."""
     if word.endswith("%"):
         return "percentages are not read, write 0.05 for 5%"
     if DECIMAL_COMMA.fullmatch(word):
@@ -173,7 +172,7 @@ def exact(value: SupportsFloat) -> str:
 
 
 def as_input(value: SupportsFloat, digits: int | None = None) -> str:
-    """Print a number as one would type it: in a formula, a condition, an option, or as a user gave it.
+    """Print a number as it can be typed: in a formula, a condition, an option, or a quotation of the user's value.
 
     Parameters
     ----------
@@ -195,7 +194,7 @@ def as_input(value: SupportsFloat, digits: int | None = None) -> str:
 
 
 def _whole(value: SupportsFloat) -> str:
-    """Print a whole number with all its digits; nothing for another."""
+    """Print a whole number with all its digits; return an empty text for others."""
     try:
         whole = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -207,7 +206,7 @@ def _whole(value: SupportsFloat) -> str:
 
 
 def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) -> str:
-    """Print a result with the digits that its uncertainty leaves.
+    """Print a result with the digits that its uncertainty determines.
 
     Parameters
     ----------
@@ -216,13 +215,13 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
     uncertainty : float, optional
         Its standard error, of which two digits are kept.
     digits : int
-        Significant digits without an uncertainty. All digits before the point are printed in any case below a million,
-        and up to 1e15 where there are none behind it; zeros at the end say nothing then, and are left out.
+        Significant digits without an uncertainty. Below a million all digits before the point are printed, and up to
+        1e15 where there are none after it. Trailing zeros of a fraction carry no information then, and are omitted.
 
     Returns
     -------
     str
-        With a real minus sign; a dash for what is not a number.
+        With a typographic minus sign; a dash for what is not a number.
 
     Examples
     --------
@@ -239,7 +238,7 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
             digits = max(digits, _power(value) + 1)
         return exact(to_digits(value, digits))
     if value != 0:
-        places = min(places, 14 - _power(value))  # what a float holds
+        places = min(places, 14 - _power(value))  # the precision of a float
     small = 0 < abs(value) < 10**POWERS_BELOW and places > 6
     sign, figures, last = _to_places(value, places)
     if small and not figures.strip("0"):
@@ -248,14 +247,27 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
 
 
 def plus_minus(value: float, uncertainty: float) -> str:
-    """Print ``value ± uncertainty``, both with the digits that the uncertainty leaves."""
+    """Print ``value ± uncertainty``, both with the digits that the uncertainty determines."""
     if _decimals(uncertainty) is None:
         return rounded(value)
     return f"{rounded(value, uncertainty)} ± {rounded(uncertainty, uncertainty)}"
 
 
 def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> str:
-    """Print ``[lo, hi]`` with the digits that the uncertainty leaves."""
+    """Print ``[lo, hi]`` with the digits that the uncertainty determines.
+
+    Parameters
+    ----------
+    lo, hi : float
+        The ends.
+    uncertainty : float, optional
+        Standard error, which determines the digits; a quarter of the width when omitted.
+
+    Returns
+    -------
+    str
+        Such as ``[0.316, 0.372]``.
+    """
     if math.isnan(lo) and math.isnan(hi):
         return "not given"
     width = uncertainty if uncertainty else (hi - lo) / 4
@@ -268,9 +280,19 @@ def two_digits(value: float) -> str:
 
 
 def rounded_range(lo: float, hi: float) -> str:
-    """Print ``[lo, hi]`` whose ends lie a large factor apart, each with two digits of its own.
+    """Print ``[lo, hi]`` whose ends differ by a large factor, each with two digits.
 
-    Of positive numbers known by their logarithms, an end that no float holds is printed as beyond what one does.
+    Positive numbers may be known by their logarithms; an end beyond the range of a float is printed as a bound.
+
+    Parameters
+    ----------
+    lo, hi : float
+        The ends.
+
+    Returns
+    -------
+    str
+        Such as ``[7.0, 1.9e9]``.
     """
     low = f"below 1e{MINUS}308" if lo == 0 else two_digits(lo)
     high = "above 1e308" if hi == math.inf else two_digits(hi)
@@ -278,7 +300,7 @@ def rounded_range(lo: float, hi: float) -> str:
 
 
 def power_of_ten(log: float) -> str:
-    """Print ``exp(log)`` with two digits, also where no float holds it."""
+    """Print ``exp(log)`` with two digits, also beyond the range of a float."""
     tens = log / math.log(10)
     power = math.floor(tens)
     return f"{10 ** (tens - power):.1f}e{power}".replace("-", MINUS)
@@ -321,7 +343,7 @@ def fixed(value: float, places: int, *, sign: bool = False) -> str:
     Returns
     -------
     str
-        With a real minus sign; a dash for what is not a number.
+        With a typographic minus sign; a dash for what is not a number.
     """
     if not math.isfinite(value):
         return _not_finite(value)
@@ -333,7 +355,7 @@ def fixed(value: float, places: int, *, sign: bool = False) -> str:
 
 
 def percent(share: float, places: int | None = None, *, sign: bool = False) -> str:
-    """Print a share in percent: one that was chosen as it is, a result with fixed decimals.
+    """Print a share in percent: a setting with all its digits, a result with fixed decimals.
 
     Parameters
     ----------
@@ -360,7 +382,7 @@ def percent(share: float, places: int | None = None, *, sign: bool = False) -> s
 
 
 def percent_size(share: float, *, sign: bool = False) -> str:
-    """Print the size of a share in percent, with two digits or three; with its sign, if that is asked for."""
+    """Print the size of a share in percent, with two digits or three, and optionally with its sign."""
     size = 100 * abs(share)
     lead = "" if not sign else MINUS if share < 0 else "+"
     return f"{lead}{rounded(size, max(size / 3, 1e-4))}%" if math.isfinite(size) else _not_finite(size)
@@ -378,7 +400,7 @@ def chance(p: float) -> str:
 
 
 def bayes_factor(log: float, error: float | None = None) -> str:
-    """Print a Bayes factor from its logarithm, the inverse as 1/x, with the error of the logarithm when given."""
+    """Print a Bayes factor from its logarithm, below 1 as 1/x, optionally with the error of the logarithm."""
     if math.isnan(log):
         return NONE
     size = math.exp(min(abs(log), 700.0))
@@ -429,6 +451,18 @@ def short_number(value: float) -> str:
 def to_digits(value: float, digits: int) -> float:
     """Round a number to significant digits.
 
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    float
+        The rounded number.
+
     Examples
     --------
     >>> to_digits(0.123456, 2), to_digits(987.0, 1)
@@ -450,7 +484,7 @@ def _decimals(uncertainty: float | None) -> int | None:
     """Decimals that keep two digits of the uncertainty; negative for whole tens."""
     if uncertainty is None or not math.isfinite(uncertainty) or uncertainty <= 0:
         return None
-    return 1 - int(f"{uncertainty:.1e}".partition("e")[2])  # 0.0996 has its two digits at 0.10
+    return 1 - int(f"{uncertainty:.1e}".partition("e")[2])  # rounded first: 0.0996 becomes 0.10
 
 
 def _digits(text: str, *, trim: bool = True) -> tuple[str, str, int]:
@@ -474,10 +508,10 @@ def _to_places(value: float, places: int) -> tuple[str, str, int]:
 
 
 def _laid_out(sign: str, digits: str, last: int, *, small: bool = True, large: bool = True) -> str:
-    """Write digits whose last one stands for a power of ten: the one layout of all numbers.
+    """Write digits, given the power of ten of the last one: the layout of all numbers.
 
-    ``small`` and ``large`` tell whether such numbers may be written as powers of ten: not where others beside them are
-    decimals of as many places.
+    ``small`` and ``large`` tell whether such numbers may be written as powers of ten: not in a column of decimals with
+    the same number of places.
     """
     sign = MINUS if sign else ""
     first = len(digits) - 1 + last

@@ -1,11 +1,11 @@
 """Overlaps of directions: how alike the rows of a matrix are once each has unit length.
 
-Only here is it defined what an overlap is; the toy model and the heads of language models both call it. Nothing needs
-the product of all rows with all rows: with unit rows u_i and weights p_i, the m x m matrix G = sum_i p_i u_i u_i^T has
+This is the only definition of an overlap; the toy model and the heads of language models both use it. The product of
+all rows with all rows is never needed: with unit rows u_i and weights p_i, the m x m matrix G = sum_i p_i u_i u_i^T has
 
     sum over all pairs (i, j) of p_i p_j (u_i . u_j)^2 = ||G||_F^2,
 
-and the pairs of a row with itself, which add sum_i p_i^2, are taken off.
+and the pairs of a row with itself, which contribute sum_i p_i^2, are subtracted.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Overlaps:
     width : int
         Length of a row, m.
     tiny : float
-        Rows whose norm is at most this have no direction and are left out.
+        Rows with a norm of at most this have no direction and are excluded.
     single : bool
-        Multiply rows in float32, at half the time; norms and sums are float64 all the same, and the overlap of 500 rows
-        or more keeps seven digits.
+        Multiply rows in float32, in half the time; norms and sums remain in float64, and the overlap of 500 rows or
+        more has seven correct digits.
 
     Attributes
     ----------
     rows : int
-        Rows that count so far.
+        Rows with a direction so far.
     gram : array, shape (m, m)
         Sum of ``p_i u_i u_i^T``, float64.
 
@@ -74,7 +74,7 @@ class Overlaps:
         Returns
         -------
         array, shape (at most k, m)
-            The unit rows that count, in the arithmetic of the products.
+            The unit rows of those with a direction, in the precision of the products.
         """
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         kept = norms > self.tiny
@@ -87,7 +87,7 @@ class Overlaps:
         if self.single:
             units = units.astype(np.float32)
         factor = units if weights is None else units * np.sqrt(given).astype(units.dtype)[:, None]
-        self.gram += factor.T @ factor  # numpy computes half of it, for it is symmetric
+        self.gram += factor.T @ factor  # numpy computes half of it, because it is symmetric
         return units
 
     @property
@@ -102,14 +102,14 @@ class Overlaps:
 
     @property
     def variance(self) -> float:
-        """Variance of ``u_i . u_j`` itself (not of its square) over the same pairs."""
+        """Variance of ``u_i . u_j`` (not of its square) over the same pairs."""
         return max(self.mean_square - self.mean**2, 0.0)
 
     @property
     def participation_ratio(self) -> float:
         """``(sum of eigenvalues of G)^2 / sum of their squares``: the dimensions that the directions fill, 1 to m.
 
-        It is 1 over the mean square over all pairs, those of a row with itself included.
+        It is the inverse of the mean square over all pairs, including those of a row with itself.
         """
         total = float(np.sum(self.gram**2))
         return self._weight**2 / total if total else math.nan
@@ -122,17 +122,17 @@ class Overlaps:
         array, shape (m,)
             The largest first; they sum to 1.
         """
-        values = np.clip(linalg.eigvalsh(self.gram)[::-1], 0, None)  # scipy's takes a tenth of numpy's time
+        values = np.clip(linalg.eigvalsh(self.gram)[::-1], 0, None)  # scipy's version is ten times faster than numpy's
         return np.asarray(values / values.sum())
 
     def _mean(self, total: float) -> float:
-        """Take the rows' pairs with themselves off a sum over all pairs, and divide by the weight of the rest."""
+        """Subtract the pairs of a row with itself from a sum over all pairs, and divide by the weight of the rest."""
         pairs = self._weight**2 - self._squares
         return (total - self._squares) / pairs if self.rows > 1 and pairs > 0 else 0.0
 
 
 def mean_square_overlap(W: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Mean of ``(w_i . w_j)^2`` over different rows scaled to unit norm; rows that are zero are left out.
+    """Mean of ``(w_i . w_j)^2`` over different rows scaled to unit norm; rows that are zero are excluded.
 
     Parameters
     ----------

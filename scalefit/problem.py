@@ -1,4 +1,4 @@
-"""A law and a table become arrays: sorted into segments, coded, checked for what no fit could settle."""
+"""A law bound to a table: arrays sorted into segments, coded, and checked for parameters that no fit could identify."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 
 SMALLEST = 1e-100  # of a response
 LOOKED = 100  # values at the beginning of a column that are counted first
-COLLINEAR, CLOSE = 0.999, 0.95  # |correlation| of two columns' logs: refused, warned about
+COLLINEAR, CLOSE = 0.999, 0.95  # |correlation| of two columns' logs: an error above the first, else a remark
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Parameter:
     level : tuple of str
         The level of its grouping columns; empty for one value.
     kind : {"floor", "coefficient", "exponent", "positive", "real"}
-        Its role; in a law of any form only whether it is held as a logarithm, which it is where it is ``positive``.
+        Its role; for a law of any form ``positive`` (vectors contain its logarithm) or ``real``.
     """
 
     coef: Coef
@@ -59,7 +59,7 @@ class Parameter:
 
     @property
     def key(self) -> Key:
-        """What it is: its name in the law and the labels of its level."""
+        """Its identity: its name in the law and the labels of its level."""
         return self.coef.name, self.level
 
     @property
@@ -69,8 +69,13 @@ class Parameter:
 
     @property
     def is_log(self) -> bool:
-        """Whether vectors hold the logarithm of this parameter."""
+        """Whether vectors contain the logarithm of this parameter."""
         return self.kind in ("coefficient", "positive")
+
+    @property
+    def in_law(self) -> bool:
+        """Whether it stands in the law; a posterior has others, such as its scales."""
+        return self.kind in ("floor", "coefficient", "exponent", "positive", "real")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +87,19 @@ class Problem:
     law : Law
         The law.
     parameters : tuple of Parameter, length P
-        Floors, then coefficients, then exponents. Vectors hold coefficients as logs.
+        Floors, then coefficients, then exponents. Vectors contain coefficients as logs.
     design : Design
         Arrays for the solver.
     order : array of int, shape (n,)
         Position in the frame of each row of the design.
     cluster : array of int, shape (n,)
-        Cluster of each row of the design; its own number for independent rows.
+        Cluster of each row of the design; the number of the row for independent rows.
     n_cluster : int
         Number of clusters.
     free_sign : bool
         Exponents may be negative.
     remarks : tuple of str
-        What the design of the data makes hard to tell apart.
+        Terms that these data hardly distinguish.
     """
 
     law: Law
@@ -179,7 +184,7 @@ def build_problem(
     if not (response.min() > SMALLEST and response.max() < 1 / SMALLEST):
         raise DataError(
             f"column {law.response!r} runs from {as_input(response.min())} to {as_input(response.max())}; the "
-            f"squares of such numbers leave double precision. Rescale it to lie between {as_input(SMALLEST)} and "
+            f"squares of such numbers exceed double precision. Rescale it to lie between {as_input(SMALLEST)} and "
             f"{as_input(1 / SMALLEST, 12)}"
         )
     if not law.parameters:
@@ -282,12 +287,12 @@ class _AtRows:
 
 
 def label_texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
-    """Return the labels of a column as text: the one place where a label that is not yet text becomes text.
+    """Return the labels of a column as text: the only function that converts labels to text.
 
     Parameters
     ----------
     frame : DataFrame, shape (n, p)
-        Rows. The reader keeps labels as they are written in a file; a user's DataFrame may hold numbers.
+        Rows. The reader keeps labels as written in a file; a user's DataFrame may have numbers.
     column : str
         Its column of labels.
 
@@ -302,7 +307,7 @@ def label_texts(frame: pd.DataFrame, column: str) -> NDArray[np.object_]:
     texts: NDArray[np.object_] = values.to_numpy(dtype=object)
     if set(map(type, texts)) <= {str}:
         return texts
-    return np.array([*map(str, texts), None], dtype=object)[:-1]  # the None keeps numpy from making text of its own
+    return np.array([*map(str, texts), None], dtype=object)[:-1]  # the None keeps numpy from choosing a string type
 
 
 def label_codes(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], list[Level]]:
@@ -325,7 +330,7 @@ def label_codes(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np
     Raises
     ------
     DataError
-        For a label that holds half of a surrogate pair, which is no text and cannot be printed or stored.
+        For a label with half of a surrogate pair, which cannot be printed or stored as text.
     """
     codes = np.zeros(len(frame), dtype=np.int64)
     levels: list[Level] = [()]
@@ -343,9 +348,9 @@ def label_codes(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np
 
 
 def _factorise(texts: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
-    """Give texts numbers in their own order.
+    """Assign numbers to texts in sorted order.
 
-    By a dictionary: pandas' tables for text compare C strings in some releases, which end at a null character.
+    Uses a dictionary, because hash tables of some releases of pandas compare C strings, which end at a null character.
     """
     labels = sorted(set(texts))
     place = {label: code for code, label in enumerate(labels)}
@@ -386,9 +391,9 @@ def canonical_order(law: AnyLaw, frame: pd.DataFrame, cluster: str | None) -> ND
 
 
 def _lexsorted(keys: Sequence[Array | NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Sort as :func:`numpy.lexsort` does, the last key first; the others are looked at only where it has ties.
+    """Sort as :func:`numpy.lexsort` does, by the last key; the others are used only where it has ties.
 
-    Of a million rows of which each has a size of its own, one key is sorted in place of three.
+    For a million rows of different sizes, one key is sorted instead of three.
     """
     order = np.argsort(keys[-1], kind="stable")
     if len(keys) == 1:
@@ -398,7 +403,7 @@ def _lexsorted(keys: Sequence[Array | NDArray[np.int64]]) -> NDArray[np.int64]:
     tied[:-1] |= equal
     tied[1:] |= equal
     places = np.flatnonzero(tied)
-    rows = np.sort(order[places])  # as in the table, since equal keys leave rows in its order
+    rows = np.sort(order[places])  # as in the table, because rows with equal keys keep their order
     order[places] = rows[np.lexsort([key[rows] for key in keys])]
     return order
 
@@ -470,21 +475,21 @@ class _Coder:
 
 
 def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
-    """Refuse columns that no data of this shape can separate; warn about those that nearly coincide."""
+    """Reject columns whose terms these data cannot separate; warn about those that nearly coincide."""
     remarks = []
     logs = {name: np.log(data[name].to_numpy(float)) for name in law.variables}
     for name, values in logs.items():
         if np.ptp(values) < 1e-9:
             raise DataError(
                 f"column {name!r} is constant ({as_input(data[name].iloc[0])}), so nothing can be learnt about its "
-                "term; use rows in which it varies, or leave the term out"
+                "term; use rows in which it varies, or omit the term"
             )
     for a, b in combinations(law.variables, 2):
         r = float(np.corrcoef(logs[a], logs[b])[0, 1])
         if abs(r) > COLLINEAR:
             raise DataError(
                 f"columns {a!r} and {b!r} move together (correlation of their logs {fixed(r, 5)}), so their terms "
-                "cannot be separated; leave one out, or add runs in which they differ"
+                "cannot be separated; omit one, or add runs in which they differ"
             )
         if abs(r) > CLOSE:
             remarks.append(
@@ -495,7 +500,7 @@ def _check_columns(law: Law, data: pd.DataFrame) -> list[str]:
 
 
 def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> None:
-    """Every level needs rows enough, and values enough of each column whose exponent it owns."""
+    """Check that every level has enough rows, and enough values of each column whose exponent varies with it."""
     for coef in law.parameters:
         codes, levels = coder.levels[coef]
         for code, level in enumerate(levels):
@@ -503,27 +508,27 @@ def _check_levels(law: Law, data: pd.DataFrame, coder: _Coder) -> None:
             where = f" in {', '.join(coef.groups)} = {printed_level(level, ', ')}" if coef.groups else ""
             if coef.groups and len(rows) == 1:
                 raise DataError(
-                    f"row {rows.index[0]} is the only one{where}, so {coef} just absorbs it; "
-                    "leave that level out (--where) or give the law fewer levels"
+                    f"row {rows.index[0]} is the only one{where}, so {coef} fits it exactly; "
+                    "exclude that level (--where) or use a law with fewer levels"
                 )
             for term in law.terms:
                 needed = _values_needed(law, term, coef)
-                found = _distinct(rows[term.variable], needed)
-                if found < needed:
+                count = _distinct(rows[term.variable], needed)
+                if count < needed:
                     raise DataError(
-                        f"column {term.variable!r} has {found} different values{where}; {term} needs at least {needed} "
+                        f"column {term.variable!r} has {count} different values{where}; {term} needs at least {needed} "
                         "there; add runs or fix the exponent"
                     )
 
 
 def _distinct(values: pd.Series[Any], enough: int) -> int:
-    """Count different values; of a long column no more than its beginning where that has enough."""
+    """Count different values; of a long column only its beginning, if that has enough."""
     some = values.iloc[: min(LOOKED, len(values))].nunique()
     return int(some if some >= enough or len(values) <= LOOKED else values.nunique())
 
 
 def _values_needed(law: Law, term: Term, coef: Coef) -> int:
-    """How many values of the term's column identify the parameters that vary with this one's levels."""
+    """Return how many values of the term's column are needed to identify the parameters that vary with the levels."""
     owned = [part for part in (term.coefficient, term.exponent) if isinstance(part, Coef)]
     if coef not in owned:
         return 1

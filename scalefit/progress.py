@@ -1,4 +1,4 @@
-"""How long work reports what it is doing: every verb takes a function of this shape, and prints nothing itself."""
+"""The type of progress callbacks: long computations call one, and print nothing themselves."""
 
 from __future__ import annotations
 

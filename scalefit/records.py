@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scalefit.data.tables import Dropped, Table
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.thresholds import MOST_FAILED
+from scalefit.verdicts import Name, Part, Runs, runs_of
 
 __all__ = [
     "CONVERGED",
@@ -67,7 +69,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows came from and what became of them.
+    """The origin of the rows, and which were dropped.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ class Source:
     rows_read : int
         Rows in the table.
     dropped : tuple of Dropped
-        Rules that left rows out, with counts and reasons.
+        Rules that dropped rows, with counts and reasons.
     remarks : tuple of str
         What was guessed or noticed while reading.
     """
@@ -109,6 +111,14 @@ class Finding:
         The parameters that it concerns, by coefficient and level; empty when it concerns the whole fit.
     rows : tuple of int
         Row numbers of the table that it is about; empty when it is about all of them.
+    names : tuple of (int, int)
+        Where a parameter is named in the message, and its place in ``about``, so that a page can set it as a symbol.
+
+    Examples
+    --------
+    >>> found = Finding.of("floor_at_zero", "not identified", Name(("E", ())), " is at 0.")
+    >>> found.message, found.about, found.runs
+    ('E is at 0.', (('E', ()),), (Name(key=('E', ())), ' is at 0.'))
     """
 
     code: str
@@ -116,6 +126,29 @@ class Finding:
     message: str
     about: tuple[Key, ...] = ()
     rows: tuple[int, ...] = ()
+    names: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, code: str, severity: str, *parts: Part, rows: tuple[int, ...] = ()) -> Finding:
+        """Make a finding about the parameters that its sentence names."""
+        runs = runs_of(*parts)
+        about = tuple(dict.fromkeys(run.key for run in runs if isinstance(run, Name)))
+        starts = [0, *accumulate(len(str(run)) for run in runs)]
+        names = [
+            (start, about.index(run.key)) for start, run in zip(starts, runs, strict=False) if isinstance(run, Name)
+        ]
+        return cls(code, severity, "".join(map(str, runs)), about, rows, tuple(names))
+
+    @property
+    def runs(self) -> Runs:
+        """The message as runs of text and names."""
+        parts: list[Part] = []
+        end = 0
+        for start, place in self.names:
+            name = Name(self.about[place])
+            parts += [self.message[end:start], name]
+            end = start + len(str(name))
+        return runs_of(*parts, self.message[end:])
 
 
 @dataclass(frozen=True)
@@ -142,7 +175,7 @@ class LocalOptimum:
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """How far to trust each number, and by which method.
+    """The standard error and interval of each parameter, and their method.
 
     Parameters
     ----------
@@ -159,7 +192,7 @@ class Uncertainty:
     gauss_newton : array, shape (P,)
         Standard errors for independent rows of equal scatter, to compare with; zeros in a posterior.
     requested, failed : int
-        Replicates asked for, and those without an answer (left out). A refit that ends on a bound has an answer.
+        Replicates requested, and those without an answer (excluded). A refit that ends on a bound has an answer.
     failures : tuple of (str, int)
         Why replicates have no answer, and how many each.
     """
@@ -184,7 +217,7 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What only a Bayesian fit has. Its draws are in the uncertainty, equally weighted.
+    """The fields that only a Bayesian fit has. Its draws are in the uncertainty, equally weighted.
 
     Parameters
     ----------
@@ -193,7 +226,7 @@ class Posterior:
     verdict : str
         A sentence on how well the draws represent the posterior.
     priors : tuple of ((str, tuple of str), str)
-        Parameter, by coefficient and level, and prior; a coefficient without a level stands for all of its levels. The
+        Parameter, by coefficient and level, and prior; a coefficient without a level means all of its levels. The
         prior of a coefficient of the law is on the size of its term at the centre of the data.
     pool : tuple of (str, str)
         Coefficient and how its levels are pooled.

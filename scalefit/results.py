@@ -1,4 +1,4 @@
-"""What a fit is: a frozen value that says first whether to trust it, then what it found."""
+"""Fits: frozen values whose printed form states first whether to trust them, then the estimates."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ from scalefit.records import (
 
 __all__ = ["Fit", "LeastSquaresFit", "PosteriorFit"]
 
-AVERAGED = 500  # draws whose predictions are averaged, in text, tables and figures: more change no printed digit
-SPARE = 8  # times the draws that are kept of a normal approximation within bounds
-CHUNK = 2**21  # predictions held at once, as rows times draws
+THROUGH = 1000  # pairs of draws of a prediction through another fit
+AVERAGED = 500  # draws whose predictions are averaged, in text, tables and figures: more do not change a printed digit
+SPARE = 8  # draws of a normal approximation per draw that is kept within bounds
+CHUNK = 2**21  # predictions in memory at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
 TableFormat = Literal["latex", "markdown", "typst", "html", "text"]
 
-# What a fit can be asked to become. The modules stand above this one and import it; so that nothing is imported upward,
-# they are looked up by name when they are asked for, as pandas looks up what draws its frames.
+# Views of a fit. Their modules are on higher floors and import this one; so that nothing is imported upward, they are
+# looked up by name on use, as pandas looks up its plotting backend.
 VIEWS = {
     "text": ("scalefit.summary", "fit_text"),
     "html": ("scalefit.summary", "fit_html"),
@@ -59,9 +60,9 @@ VIEWS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fit(ABC):
-    """A fitted law: what a :class:`LeastSquaresFit` and a :class:`PosteriorFit` have in common.
+    """A fitted law: the common interface of :class:`LeastSquaresFit` and :class:`PosteriorFit`.
 
-    ``print(fit)`` says first whether to trust it. Nothing here can refit itself.
+    ``print(fit)`` states first whether to trust it. A fit is immutable; :func:`scalefit.refit` makes another one.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Fit(ABC):
     options : LeastSquares or Bayes
         How it was fitted, by the options of its engine.
     selection : Rows
-        Which rows and columns of the source were asked for.
+        The selected rows and columns of the source.
     value : float
         The objective at the optimum, summed over rows; the log likelihood at the posterior mean.
     parameters : tuple of Parameter, length P
@@ -159,7 +160,7 @@ class Fit(ABC):
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """What the parameters are: coefficient and labels of each."""
+        """The identities of the parameters: coefficient and labels of each."""
         return tuple(parameter.key for parameter in self.parameters)
 
     @property
@@ -174,7 +175,7 @@ class Fit(ABC):
 
     @property
     def natural(self) -> dict[Key, float]:
-        """Estimates by coefficient and level, coefficients as logs: what :func:`scalefit.problem.predict_law` takes."""
+        """Estimates by coefficient and level, coefficients as logs, for :func:`scalefit.problem.predict_law`."""
         return dict(zip(self.keys, map(float, self.point), strict=True))
 
     def place(self, name: str | Key) -> int:
@@ -215,7 +216,7 @@ class Fit(ABC):
     def _find(self, name: str | Key) -> int | None:
         try:
             return self.keys.index(read_name(name))
-        except ValueError:  # no name, or that of no parameter
+        except ValueError:  # not a name, or not that of a parameter
             return None
 
     def draws(self, name: str | Key) -> Array:
@@ -245,11 +246,16 @@ class Fit(ABC):
         return _exp(column) if self.parameters[index].is_log else column
 
     def predict(
-        self, data: pd.DataFrame | Mapping[str, Any] | None = None, prob: float | None = None, *, new_run: bool = False
+        self,
+        data: pd.DataFrame | Mapping[str, Any] | None = None,
+        prob: float | None = None,
+        *,
+        new_run: bool = False,
+        through: Fit | None = None,
     ) -> pd.DataFrame:
         """Predict the response.
 
-        A posterior predicts the mean over its draws, which the law at the mean of the parameters is not.
+        A posterior predicts the mean over its draws, which differs from the law at the mean of the parameters.
 
         Parameters
         ----------
@@ -262,11 +268,15 @@ class Fit(ABC):
             Let the interval be that of the response of one more run: with the scatter of rows, and with the shift of
             its cluster where the fit has clusters. Residuals of a least-squares fit are drawn again, scaled for the
             parameters fitted; a posterior draws from its likelihood.
+        through : Fit, optional
+            A fit whose response is one of this law's columns, such as the loss that an accuracy depends on: ``data``
+            then holds its columns instead, and the interval has the uncertainty of both, taken as independent.
 
         Returns
         -------
         DataFrame
-            ``predicted`` and, with ``prob``, ``lo`` and ``hi``; indexed as ``data``.
+            ``predicted`` and, with ``prob``, ``lo`` and ``hi``; indexed as ``data``. With ``through`` the column
+            between comes first, under its name.
 
         Raises
         ------
@@ -274,6 +284,12 @@ class Fit(ABC):
             When a column or a level is missing, or a value is not a positive number; or when ``prob`` is given and
             the fit has no intervals because too many of its refits have no answer.
         """
+        if through is not None and new_run:
+            raise DataError(
+                "new_run has no effect through another fit, whose scatter would count as well; leave it out"
+            )
+        if through is not None:
+            return self._predict_through(through, data, prob)
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
@@ -350,6 +366,37 @@ class Fit(ABC):
 
         return of_likelihood
 
+    def _predict_through(
+        self, inner: Fit, data: pd.DataFrame | Mapping[str, Any] | None, prob: float | None
+    ) -> pd.DataFrame:
+        """Predict a column by another fit, and the response from it."""
+        name = inner.law.response
+        if name not in self.law.variables:
+            raise DataError(
+                f"the fit to go through predicts {name!r}, which is no column of {self.law}; "
+                f"{closest(name, self.law.variables)}"
+            )
+        needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]
+        groups = tuple(dict.fromkeys([*inner.law.groups, *self.law.groups]))
+        frame = inner.rows if data is None else _as_frame(data)
+        needs = needs_of(self.law) | needs_of(inner.law)
+        frame = _checked_columns(tuple(dict.fromkeys(needed)), groups, needs, frame)
+        between = inner.predict(frame)["predicted"]
+        out = pd.DataFrame({name: between, "predicted": self.mean_law(frame.assign(**{name: between}))})
+        if prob is None:
+            return out
+        if not 0 < prob < 1:
+            raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        ours, theirs = self.sample(), inner.sample()
+        count = min(len(ours), len(theirs), THROUGH)
+        pairs = zip(ours[:: len(ours) // count][:count], theirs[:: len(theirs) // count][:count], strict=True)
+        values = []
+        for own, other in pairs:
+            x = predict_law(inner.law, dict(zip(inner.keys, other, strict=True)), frame)
+            values.append(predict_law(self.law, dict(zip(self.keys, own, strict=True)), frame.assign(**{name: x})))
+        out["lo"], out["hi"] = _ends(np.array(values), [(1 - prob) / 2, (1 + prob) / 2])
+        return out
+
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
         observed = self.rows[self.law.response].to_numpy(float)
@@ -377,7 +424,7 @@ class Fit(ABC):
     def table(self, format: TableFormat | None = None) -> pd.DataFrame | str:  # noqa: A002  the word of the field
         """Return the parameters: ``param, level, estimate, se, lo, hi, method`` as a DataFrame, or a table to paste.
 
-        ``level`` is printed, its labels joined by commas and quoted where that is needed to tell levels apart. A
+        ``level`` is printed, its labels joined by commas and quoted where that is needed to distinguish levels. A
         posterior adds ``ess_bulk, ess_tail, r_hat``.
 
         Parameters
@@ -421,7 +468,7 @@ class Fit(ABC):
         )
 
     def summary(self) -> str:
-        """Return the result as text: status, what was fitted, the parameters, what to know."""
+        """Return the result as text: status, what was fitted, the parameters, findings."""
         return str(_view("text")(self))
 
     def __str__(self) -> str:
@@ -474,7 +521,7 @@ class Fit(ABC):
     @property
     @abstractmethod
     def _spread(self) -> Spread:
-        """What errors and intervals are."""
+        """The kind of errors and intervals."""
 
     @abstractmethod
     def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
@@ -505,7 +552,7 @@ class Fit(ABC):
         return np.concatenate([summarise(predict_law(law, values, part)) for part in parts], axis=-1)
 
     def sample(self, size: int = 1000) -> Array:
-        """Return the replicates or draws of the fit, or those of a normal approximation where it has none.
+        """Return the replicates or draws of the fit, or draws from a normal approximation if it has none.
 
         Parameters
         ----------
@@ -630,7 +677,7 @@ class PosteriorFit(Fit):
     def mean_law(self, frame: pd.DataFrame, law: AnyLaw | None = None) -> Array:
         """Average the law over draws, shape (n,); see :meth:`Fit.mean_law`.
 
-        The law at the mean of the parameters is another number: that mean lies off a curved ridge of good fits.
+        The law at the mean of the parameters differs from it: that mean lies off a curved ridge of good fits.
         """
         if self.uncertainty.draws is None:
             return np.asarray(predict_law(law or self.law, self.natural, frame))
@@ -639,17 +686,17 @@ class PosteriorFit(Fit):
 
 
 def _view(kind: str) -> Callable[..., Any]:
-    """Return the function that shows or stores a fit in one way."""
+    """Return the function that shows or stores a fit in one form."""
     module, function = VIEWS[kind]
     view: Callable[..., Any] = getattr(import_module(module), function)
     return view
 
 
 def _normal_draws(point: Array, covariance: Array, size: int, seed: int) -> Array:
-    """Draw from a normal distribution, shape (size, P), also where directions are flat and scales far apart."""
+    """Draw from a normal distribution, shape (size, P), also with flat directions and very different scales."""
     scale = np.sqrt(np.diag(covariance))
     known = scale[scale > 0]
-    # eigenvalues are as exact as the largest variance allows: those of a floor of 1e90 would drown an exponent's
+    # eigenvalues are exact relative to the largest variance: the rounding of a floor of 1e90 would swamp an exponent
     unlike = len(known) > 0 and known.max() > UNLIKE * known.min()
     scale = np.where(scale > 0, scale, 1.0) if unlike else np.ones_like(scale)
     values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale)
@@ -676,12 +723,12 @@ def _exp(value: Any) -> Any:
 
 
 def _deviation(values: Array) -> float:
-    """Return the standard deviation of the values that are numbers; infinite where one has overflowed."""
+    """Return the standard deviation of the values that are numbers; infinite if one has overflowed."""
     seen = values[~np.isnan(values)]
     if np.isinf(seen).any():
         return np.inf
     largest = float(np.abs(seen).max(initial=0.0))
-    # of numbers near 1e200, the squares overflow, but not those of their parts of the largest
+    # the squares of numbers near 1e200 overflow, but not those of their ratios to the largest
     if len(seen) < 2 or largest == 0.0:
         return 0.0 if len(seen) > 1 else np.nan
     return largest * float(np.std(seen / largest, ddof=1))
@@ -704,17 +751,23 @@ def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     try:
         return pd.DataFrame(dict(data), index=[0] if scalar else None)
     except ValueError as error:
-        raise DataError(f"the columns to predict for do not fit together ({error}); give lists of one length") from None
+        raise DataError(f"the columns to predict for do not match ({error}); use lists of the same length") from None
 
 
 def _checked(law: AnyLaw, frame: pd.DataFrame) -> pd.DataFrame:
     """Resolve and validate rows to predict for, as a fit does, and keep their index."""
-    for column in (*law.variables, *law.groups):
+    return _checked_columns(law.variables, law.groups, needs_of(law), frame)
+
+
+def _checked_columns(
+    numeric: tuple[str, ...], labels: tuple[str, ...], needs: Mapping[str, str], frame: pd.DataFrame
+) -> pd.DataFrame:
+    for column in (*numeric, *labels):
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
     rows = select_rows(
-        table, response=law.variables[0], numeric=law.variables, labels=law.groups, can_drop=False,
-        needs=needs_of(law),
+        table, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
+        needs=needs,
     ).frame  # fmt: skip
     return rows.set_axis(frame.index, axis=0)

@@ -1,6 +1,6 @@
 """Fits on disk: one zip of JSON and npz, without pickle, that later releases still open.
 
-What is read is checked before it becomes a :class:`Fit`: a file may be damaged, or come from somebody else.
+What is read is checked before it becomes a :class:`Fit`: a file may be damaged or come from an untrusted source.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CHOICES: Final = types.MappingProxyType(
         "engine": ("least squares", "bayes"),
     }
 )
-"""Words that the code branches on."""
+"""Words on which the code branches."""
 
 ENGINES: Final[types.MappingProxyType[str, type[LeastSquares] | type[Bayes]]] = types.MappingProxyType(
     {LeastSquares.engine: LeastSquares, Bayes.engine: Bayes}
@@ -78,15 +78,15 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     """Write a fit to one file.
 
     Of the table it keeps the rows used: the columns of the law, of weights and clusters, and every other column of
-    numbers or labels, to draw residuals against. Unused columns of lists, mappings or bytes are left out, and so are
-    unused texts beyond 32 million characters in all.
+    numbers or labels, to draw residuals against. Unused columns of lists, mappings or bytes are omitted, as are unused
+    texts beyond a total of 32 million characters.
 
     Parameters
     ----------
     fit : Fit
         The result.
     path : path
-        Where to; ``.fit`` is the usual ending.
+        The file; ``.fit`` is the usual suffix.
 
     Raises
     ------
@@ -152,13 +152,13 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     Returns
     -------
     Fit
-        The one saved; columns of text come back as objects.
+        The saved fit; columns of text are read as objects.
 
     Raises
     ------
     DataError
-        When the file is missing, no fit, damaged, larger than 1 GiB when unpacked, or newer than this release. Names,
-        sizes and numbers are compared with the law before anything is returned.
+        When the file is missing, not a fit, damaged, larger than 1 GiB when unpacked, or newer than this release.
+        Names, sizes and numbers are compared with the law before anything is returned.
     """
     try:
         members = read_members(Path(path), MEMBERS)
@@ -173,7 +173,8 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         raise DataError(str(error)) from None
     except UNREADABLE as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else brief(error)
-        raise DataError(f"{str(path)!r} is no saved fit ({what}); make one with scalefit fit ... --out FILE") from None
+        advice = "make one with scalefit fit ... --out FILE"
+        raise DataError(f"{str(path)!r} is not a saved fit ({what}); {advice}") from None
 
 
 class _Newer(Exception):
@@ -192,13 +193,13 @@ def _check_version(record: dict[str, Any], path: str | os.PathLike[str]) -> None
 
 
 def _needed(law: AnyLaw, selection: Rows) -> tuple[str, ...]:
-    """Columns without which a result is none."""
+    """Return the columns that a result needs."""
     names = (law.response, *law.variables, *law.groups, selection.weights, selection.cluster)
     return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _split_frame(frame: pd.DataFrame, needed: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Part a frame into what JSON keeps (names, labels) and what npz keeps to the last bit (numbers)."""
+    """Split a frame into what JSON stores (names, labels) and what npz stores to the last bit (numbers)."""
     numbers = {"rows:index": frame.index.to_numpy()}
     columns: list[dict[str, Any]] = []
     needed, room = set(needed), LABELS
@@ -221,7 +222,7 @@ def _split_frame(frame: pd.DataFrame, needed: Iterable[str]) -> tuple[dict[str, 
 
 
 def _labels(values: pd.Series[Any]) -> list[str | None] | None:
-    """Write a column as labels; None for one that holds lists or the like."""
+    """Return a column as labels; None for one of lists and the like."""
     cells = values.tolist()
     if any(isinstance(cell, list | tuple | dict | set | bytes | np.ndarray) for cell in cells):
         return None
@@ -229,27 +230,27 @@ def _labels(values: pd.Series[Any]) -> list[str | None] | None:
 
 
 def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
-    """Put the rows together again; all columns have one length, and names that differ."""
+    """Put the rows together again, checking that columns have the same length and different names."""
     numbers = arrays["rows:index"]
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(set(numbers.tolist())) < len(numbers):
-        raise ValueError("its row numbers are no numbers, or not different ones")
+        raise ValueError("its row numbers are not numbers, or not unique")
     if not isinstance(record["index"], str | None):
-        raise ValueError("the name of its rows is no text")
+        raise ValueError("the name of its rows is not text")
     index = pd.Index(numbers, name=record["index"])
     columns: dict[str, pd.Series[Any]] = {}
     for place, one in enumerate(_as(list, record["columns"], "columns")):
         name = _as(str, one["name"], "a column's name")
         cells = arrays[f"rows:{place}"] if "labels" not in one else one["labels"]
         if "labels" in one and not all(isinstance(cell, str | None) for cell in _as(list, cells, name)):
-            raise ValueError(f"column {name!r} holds something else than labels")
+            raise ValueError(f"column {name!r} contains something other than labels")
         if name in columns or np.shape(cells) != np.shape(numbers):
-            raise ValueError(f"column {name!r} occurs twice, or has another length than its table")
+            raise ValueError(f"column {name!r} occurs twice, or differs in length from its table")
         columns[name] = pd.Series(cells, index=index, dtype=object if "labels" in one else None)
     return pd.DataFrame(columns, index=index)
 
 
 def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, Any], bytes | None]:
-    """Part a posterior into what JSON keeps, what npz keeps, and the chains' own file."""
+    """Split a posterior into what JSON stores, what npz stores, and the file of the chains."""
     arrays = {f"posterior:{name}": getattr(posterior, name) for name in POSTERIOR_ARRAYS}
     kept = {field.name: getattr(posterior, field.name) for field in fields(posterior)}
     record = {name: value for name, value in kept.items() if name not in (*POSTERIOR_ARRAYS, "netcdf")}
@@ -257,7 +258,7 @@ def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, An
 
 
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
-    """Build a fit of what was read, each part checked against the law and the parameters."""
+    """Build a fit from what was read, checking each part against the law and the parameters."""
     law = _law(record, rows)
     parameters = tuple(_parameter(one, law) for one in _as(list, record["parameters"], "parameters"))
     if "options" not in record:
@@ -267,7 +268,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     selection = _options(record["selection"], Rows)
     has_posterior = record.get("posterior") is not None
     if has_posterior != isinstance(options, Bayes):
-        raise ValueError("it has a posterior and was not sampled, or the other way round")
+        raise ValueError("it has a posterior but was not sampled, or was sampled but has no posterior")
     _check_rows(rows, law, selection, options)
     _check_parameters(parameters, law, rows, has_posterior)
     p = len(parameters)
@@ -318,7 +319,7 @@ def _law(record: dict[str, Any], rows: pd.DataFrame) -> AnyLaw:
 def _posterior(
     record: Any, arrays: dict[str, Any], parameters: tuple[Parameter, ...], netcdf: bytes | None
 ) -> Posterior:
-    """Read what only a posterior has."""
+    """Read the fields that only a posterior has."""
     p = len(parameters)
     own: dict[str, Any] = {name: _numbers(arrays, f"posterior:{name}", (p,)) for name in POSTERIOR_ARRAYS}
     pairs = [_as(list, one, "a prior") for one in _as(list, record["priors"], "priors")]
@@ -327,14 +328,14 @@ def _posterior(
 
 
 def _options(record: Any, kind: type[OptionsT]) -> OptionsT:
-    """Make options of their record; what a file says that no release wrote is damage."""
+    """Make options from their record; values that no release writes are damage."""
     try:
         return restore(kind, _as(dict, record, kind.__name__))
     except (DataError, TypeError) as error:
         raise ValueError(f"its {kind.__name__}: {brief(error)}") from None
 
 
-METHODS: Final = types.MappingProxyType(  # how formats before 4 name the method of the intervals
+METHODS: Final = types.MappingProxyType(  # names of the method of the intervals in formats before 4
     {
         "pairs": "pairs", "jackknife": "jackknife", "Gauss-Newton": "gauss-newton", "HC3": "hc3",
         "cluster": "cluster", "profile": "profile",
@@ -343,7 +344,7 @@ METHODS: Final = types.MappingProxyType(  # how formats before 4 name the method
 
 
 def _with_options(record: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
-    """Give a record of a format before 4 the options that it implies; which columns were mapped is not known."""
+    """Add to a record of a format before 4 the options that it implies, except the mapping, which is unknown."""
     objective, source, spread = record["objective"], dict(record["source"]), record["uncertainty"]
     options = {"exponents": objective["exponents"], "level": spread["level"], "seed": record["seed"]}
     if record["engine"] == Bayes.engine:
@@ -361,7 +362,7 @@ def _with_options(record: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
 
 
 def _parameter(record: dict[str, Any], law: AnyLaw) -> Parameter:
-    """Find a saved parameter in the law; sigma, nu and their like are in no law."""
+    """Find a saved parameter in the law; sigma, nu and other parameters of a posterior are not in the law."""
     name, kind = _as(str, record["name"], "a name"), _as(str, record["kind"], "a kind")
     level = tuple(_as(str, one, "a level") for one in _as(list, record["level"], "a level"))
     coefs = {coef.name: coef for coef in law.parameters if bool(coef.groups) == bool(level)}
@@ -379,11 +380,15 @@ def _key(saved: Any, parameters: tuple[Parameter, ...]) -> Key:
 
 def _finding(record: Any, parameters: tuple[Parameter, ...]) -> Finding:
     about = _as(list, record.get("about", []), "about")
-    return _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+    found = _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+    for start, place in found.names:
+        if not (0 <= start <= len(found.message) and 0 <= place < len(found.about)):
+            raise ValueError("its Finding names a parameter where it has none")
+    return found
 
 
 def _split_rule(record: Any) -> Any:
-    """Read a rule that took rows out; earlier releases kept kind and setting as one text."""
+    """Read a rule that dropped rows; earlier releases stored kind and setting as one text."""
     if not (isinstance(record, dict) and isinstance(record.get("rule"), str)):
         return record
     kind, _, setting = record["rule"].partition("=")
@@ -391,7 +396,7 @@ def _split_rule(record: Any) -> Any:
 
 
 def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: LeastSquares | Bayes) -> None:
-    """Refuse rows without the columns that the law needs, or with values that it cannot use."""
+    """Reject rows without the columns that the law needs, or with values that it cannot use."""
     groups = law.groups
     needs: dict[str, str] = dict.fromkeys((law.response, *law.variables), "positive")
     if isinstance(law, GeneralLaw):
@@ -411,7 +416,7 @@ def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: Least
 
 
 def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.DataFrame, posterior: bool) -> None:
-    """Refuse parameters that lack a level of the rows, have another role than in the law, or are not in the law."""
+    """Reject parameters that lack a level of the rows, differ in role from the law, or are not in the law."""
     own = {(one.coef, one.level): one.kind for one in parameters}
     if len(own) < len(parameters):
         raise ValueError("a parameter occurs twice")
@@ -426,7 +431,7 @@ def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.D
     known = {coef.name for coef in law.parameters}
     foreign = [name for name, kind in more if kind not in EXTRAS or (kind == "common" and name not in known)]
     if foreign or (more and not posterior):
-        raise ValueError("it has parameters that its law has not")
+        raise ValueError("it has parameters that its law does not have")
 
 
 def _kind(law: AnyLaw, coef: Coef) -> str:
@@ -437,10 +442,10 @@ def _kind(law: AnyLaw, coef: Coef) -> str:
 
 
 def _numbers(arrays: dict[str, Any], name: str, shape: tuple[int, ...]) -> Array:
-    found = arrays[name]
-    if found.shape != shape or found.dtype != np.float64:
-        raise ValueError(f"its {name} has the shape {found.shape} of {found.dtype}, not {shape} of float64")
-    return np.asarray(found)
+    array = arrays[name]
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"its {name} has the shape {array.shape} of {array.dtype}, not {shape} of float64")
+    return np.asarray(array)
 
 
 def _chosen(name: str, value: Any) -> str:
@@ -450,7 +455,7 @@ def _chosen(name: str, value: Any) -> str:
 
 
 def _as(kind: type[T], value: Any, what: str) -> T:
-    """Refuse a value of another type; a whole number may stand for a number."""
+    """Reject a value of another type; a whole number is accepted for a float."""
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
@@ -459,19 +464,21 @@ def _as(kind: type[T], value: Any, what: str) -> T:
 
 
 def _built(kind: type[T], record: Any, **given: Any) -> T:
-    """Make a record of its fields, each checked by its annotation; ``given`` ones have been."""
+    """Make a record from its fields, each checked by its annotation; those in ``given`` are checked already."""
     hints = get_type_hints(kind)
     table = _as(dict, record, kind.__name__)
     for name in table:
         if name not in hints:
             raise ValueError(f"its {kind.__name__} has {name!r}")
-    found = {name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()}
+    fields_read = {
+        name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()
+    }
     for one in fields(kind):  # type: ignore[arg-type]
-        if one.name not in {**found, **given} and one.default is MISSING and one.default_factory is MISSING:
+        if one.name not in {**fields_read, **given} and one.default is MISSING and one.default_factory is MISSING:
             raise ValueError(f"its {kind.__name__} lacks {one.name!r}")
         if one.name in CHOICES:
-            _chosen(one.name, found[one.name])
-    return kind(**{**found, **given})
+            _chosen(one.name, fields_read[one.name])
+    return kind(**{**fields_read, **given})
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:
@@ -502,9 +509,9 @@ def fit_record(fit: Fit) -> dict[str, Any]:
     -------
     dict
         ``law, table, n_rows, rows_dropped, loss, space, objective, status, message, estimate, log_estimate,
-        se, interval, method, seed, version`` and a few more. The numbers stand by printed name, and once more in
-        ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which names the labels of a level one by
-        one. A number that is not finite becomes null.
+        se, interval, method, seed, version`` and a few more. The numbers are keyed by printed name, and repeated in
+        ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which lists the labels of a level. A
+        number that is not finite becomes null.
     """
     return {
         "law": str(fit.law),

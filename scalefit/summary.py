@@ -1,8 +1,9 @@
-"""A fit in words: the text that ``print(fit)`` shows and the HTML of a notebook."""
+"""The text of a fit: what ``print(fit)`` shows, and the HTML of a notebook."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
@@ -30,47 +31,51 @@ from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
 __all__ = ["estimate_text", "explained", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
 
 
-def is_loose(one: Estimate) -> bool:
-    """Whether a coefficient is known to a factor only: plus or minus its error would reach 0, where it cannot be."""
-    return one.log_value is not None and not math.isnan(one.se) and not one.se < one.value
+def is_loose(estimate: Estimate) -> bool:
+    """Whether a coefficient is known only to a factor: estimate minus error would be 0 or less, which is impossible."""
+    return estimate.log_value is not None and not math.isnan(estimate.se) and not estimate.se < estimate.value
 
 
-def estimate_text(one: Estimate, *, alone: bool = True) -> str:
+def estimate_text(estimate: Estimate, *, alone: bool = True) -> str:
     """Print an estimate: with its error or, of a loose coefficient, with its interval.
 
     Parameters
     ----------
-    one : Estimate
+    estimate : Estimate
         The parameter.
     alone : bool
-        Whether nothing beside it shows the interval.
+        Whether the interval is not shown elsewhere.
 
     Returns
     -------
     str
         Such as ``0.347 ± 0.015``. A loose coefficient is the exponential of its estimated log, ``80 000 [7, 1.9e9]``:
-        the standard deviation of the number itself is that of its few largest draws.
+        the standard deviation of the coefficient would be dominated by its few largest draws.
     """
-    if not is_loose(one):
-        none = " (no interval)" if alone and _has_no_interval(one) else ""
-        return plus_minus(one.value, one.se) + none
-    value = two_digits(one.value) if math.isfinite(one.value) else power_of_ten(one.log_value or 0.0)
-    return value + (f" {interval_text(one)}" if alone else "")
+    if not is_loose(estimate):
+        none = " (no interval)" if alone and _has_no_interval(estimate) else ""
+        return plus_minus(estimate.value, estimate.se) + none
+    value = two_digits(estimate.value) if math.isfinite(estimate.value) else power_of_ten(estimate.log_value or 0.0)
+    return value + (f" {interval_text(estimate)}" if alone else "")
 
 
-def interval_text(one: Estimate) -> str:
+def interval_text(estimate: Estimate) -> str:
     """Print the interval of an estimate, rounded by its error or, of a loose coefficient, each end by itself."""
-    if _has_no_interval(one):
+    if _has_no_interval(estimate):
         return "not given"
-    return rounded_range(one.lo, one.hi) if is_loose(one) else rounded_interval(one.lo, one.hi, one.se)
+    return (
+        rounded_range(estimate.lo, estimate.hi)
+        if is_loose(estimate)
+        else rounded_interval(estimate.lo, estimate.hi, estimate.se)
+    )
 
 
-def _has_no_interval(one: Estimate) -> bool:
-    return math.isnan(one.lo) and math.isnan(one.hi)
+def _has_no_interval(estimate: Estimate) -> bool:
+    return math.isnan(estimate.lo) and math.isnan(estimate.hi)
 
 
 def fit_text(fit: Fit) -> str:
-    """Return status, what was fitted, the parameters and what to know, as plain text.
+    """Return status, what was fitted, the parameters and the findings, as plain text.
 
     Parameters
     ----------
@@ -80,7 +85,7 @@ def fit_text(fit: Fit) -> str:
     Returns
     -------
     str
-        Lines of at most the width of the longest sentence.
+        Lines as long as the longest sentence.
     """
     source, spread = fit.source, fit.uncertainty
     dropped = "; ".join(one.words for one in source.dropped)
@@ -170,11 +175,12 @@ def _assumed_lines(fit: Fit) -> list[str]:
     if not assumed:
         return []
     listed = ", ".join(map(str, assumed))
-    return [f"  assumed    {listed} (declare others behind the law: with {assumed[0].name} free)"]
+    other = replace(assumed[0], lower=-math.inf if assumed[0].lower == 0 else 0.0)
+    return [f"  assumed    {listed} (declare otherwise behind the law: with {other})"]
 
 
 def _findings(fit: Fit) -> list[str]:
-    """Say everything that limits a result, the worst first and once; the first belongs to the status."""
+    """Return everything that limits a result once, most severe first; the first belongs to the status."""
     bad = [one for one in fit.findings if one.severity not in ("warning", "note")]
     rest = [one for one in fit.findings if one not in bad[:1]]
     lead = bad[0].message if bad else fit.search_message
@@ -182,7 +188,7 @@ def _findings(fit: Fit) -> list[str]:
 
 
 def _posterior_lines(fit: Fit) -> list[str]:
-    """Say how the draws were made, the evidence and every prior."""
+    """Return how the draws were made, the evidence and every prior."""
     if not isinstance(fit, PosteriorFit):
         return []
     posterior = fit.posterior

@@ -1,4 +1,4 @@
-"""A table as a value: heads, cells and alignment, which text, Markdown, LaTeX and HTML render each in its own way."""
+"""A table as a value: heads, cells and alignment, rendered as text, Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["PrintedTable"]
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """Cells that are printed already, under their heads.
+    """A table of printed cells under column heads.
 
     Parameters
     ----------
     header : tuple of str, length k
         Column heads.
     rows : tuple of tuple of str, each of length k
-        Cells. A column whose cells are all empty is left out by every renderer.
+        Cells. Every renderer omits a column whose cells are all empty.
     align : str
         One letter per column, ``l`` or ``r``; all to the left when empty.
 
@@ -44,12 +44,12 @@ class PrintedTable:
 
     @classmethod
     def of(cls, header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "") -> PrintedTable:
-        """Make a table of any sequences.
+        """Make a table from any sequences.
 
         Raises
         ------
         ValueError
-            When a row or the alignment has another length than the header.
+            When the length of a row or of the alignment differs from that of the header.
         """
         made = cls(tuple(header), tuple(map(tuple, rows)), align or "l" * len(header))
         if any(len(one) != len(made.header) for one in (*made.rows, made.align)):

@@ -1,4 +1,4 @@
-"""What the command line shows on a terminal: progress, tables, results, and one early check."""
+"""Terminal output of the command line: progress, tables, results, and a check of output paths."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = [
 
 
 class _SafeStream(io.TextIOBase):
-    """A stream that shows control characters instead of obeying them, whoever prints to it.
+    """A stream that shows control characters instead of executing them.
 
-    rich writes past it, to the stream below: its colours and its progress line are control characters of our own, and
-    every text that this module hands to it is made visible first.
+    rich writes to the stream below it: the colours and the progress line are control characters on purpose, and every
+    text that this module passes to rich is made visible first.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -68,7 +68,7 @@ class _SafeStream(io.TextIOBase):
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """Let nothing that is printed rule the terminal: text from outside may hold any control character.
+    """Make everything that is printed safe for the terminal: text from outside may contain control characters.
 
     A terminal that lacks ± or − shows a question mark in its place.
     """
@@ -106,7 +106,7 @@ class ProgressLine:
         )
         self._bar = Bar(
             *columns, console=console, transient=True, disable=not console.is_terminal,
-            redirect_stdout=False, redirect_stderr=False,  # rich would print what others print, and obey it
+            redirect_stdout=False, redirect_stderr=False,  # rich would pass on control characters of others
         )  # fmt: skip
         self._bar.start()
         self._task = self._bar.add_task("", total=None)
@@ -123,7 +123,7 @@ class ProgressLine:
 
 
 def check_writable(path: Path | None) -> None:
-    """Refuse an output path before the computing starts."""
+    """Reject an output path that cannot be written, before anything is computed."""
     if path is None:
         return
     folder = path.parent
@@ -135,15 +135,15 @@ CHECKPOINT_SUFFIXES: Final = frozenset({".bin", ".gguf", ".json", ".model", ".sa
 
 
 def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[str | os.PathLike[str] | None]) -> None:
-    """Refuse outputs that cannot be written, or that would replace an input or one another, before any work.
+    """Reject outputs that cannot be written, or that would replace an input or one another, before any work.
 
     Parameters
     ----------
     outputs : iterable of Path or None
-        Files to be written; None for one that is not asked for.
+        Files to be written; None for one that is not requested.
     inputs : iterable of path or None
-        Files that are read; a folder stands for the files of a checkpoint in it, not for tables and pictures that an
-        earlier call may have left there.
+        Files that are read; a folder means the files of a checkpoint in it, not tables and figures that an earlier call
+        may have written there.
 
     Raises
     ------
@@ -181,7 +181,17 @@ def print_fit(result: Fit) -> None:
 
 
 def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-    """Print rows of text under a header; ``right`` names the columns that are aligned right."""
+    """Print rows of text under a header; ``right`` names the columns that are aligned right.
+
+    Parameters
+    ----------
+    header : list of str, length k
+        Column heads.
+    rows : list of list of str, each of length k
+        Cells.
+    right : tuple of int
+        Columns that are aligned right.
+    """
     from rich import box
     from rich.table import Table as RichTable
 
@@ -194,7 +204,7 @@ def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...]
 
 
 def print_dataset(info: DatasetInfo) -> None:
-    """Print what a shipped data set is: source, licence, columns, known problems."""
+    """Print the description of a shipped data set: source, licence, columns, known problems."""
     print(f"{info.name}: {info.title} ({exact(info.rows)} rows)")
     print(f"  licence  {info.licence}")
     print(f"  sources  {'; '.join(map(str, info.sources))}")

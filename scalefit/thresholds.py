@@ -1,4 +1,4 @@
-"""Every number from which on a sentence changes: what is called identified, settled, far, few or alike, and why there.
+"""Every number from which on a sentence changes: what is called identified, known, far, few or alike, and why there.
 
 A rule compares with one of these and with nothing else. To change a limit, edit it here: rules, sentences, JSON and the
 table of the documentation follow. Tolerances of the solver are not limits of this kind and stand with their algorithm.
@@ -226,11 +226,29 @@ MIXED_BUDGETS = 2
 
 # Toy models and 1/m --------------------------------------------------------------------------------------------------
 
-STRONG_SUPERPOSITION = 0.9
-"""Superposition is strong when the median share of represented features is at least this."""
+STRONG_SUPERPOSITION = 0.5
+"""Superposition is strong from this far on the way from as many represented features as dimensions to all of them."""
 
 WEAK_SUPERPOSITION = 2.0
 """Superposition is weak when at most this many features are represented per dimension."""
+
+SATURATED = 0.9
+"""A width is saturated when the local exponent of the loss is below this: random directions have 0.9 to 1 above."""
+
+AS_RANDOM = (0.85, 1.1)
+"""A loss between these multiples of that of random directions is as theirs; theory meets trained biases within 7%."""
+
+ABOVE_ARRANGED = 1.25
+"""A loss above this multiple of the best arrangement's is not at its optimum; converged models lie within 20%."""
+
+DEAD_SHARE = 0.1
+"""Dead outputs limit a loss when more than this share of it is theirs, and when fewer are alive than theory keeps."""
+
+DEAD_SPARE = 0.02
+"""And when they are fewer by more than this share of the outputs."""
+
+TRAPPED = 0.05
+"""Dead outputs were a trap when the loss falls by more than this, and by two errors, once their biases are reset."""
 
 STILL_MOVING = 0.05
 """An exponent has not converged when it changes by more, and by more than two errors, over half of the training."""
@@ -256,3 +274,24 @@ UNEVEN_RANKS = 0.05
 
 COVERAGE_CONFIDENCE = 0.95
 """Coverage is off when the nominal level lies outside its exact confidence limits of this level."""
+
+# Forecasts -----------------------------------------------------------------------------------------------------------
+
+FAR_FORECAST = 100.0
+"""A forecast is called far at more times the compute of the largest run: few public tables reach so far."""
+
+FEW_TO_FORECAST = 10
+"""With fewer runs the priors decide much of a forecast."""
+
+NOISY_RUNS = 0.02
+"""Runs scatter much when the scale of their log losses is larger: on such public tables, mostly with poor
+hyperparameters, intervals held less often."""
+
+RECTIFIED = 0.5
+"""Losses are called flat at first, as in fine-tuning, when the rectified law has a larger share."""
+
+WORN_TOKENS = 4.0
+"""More passes over unique tokens are worth less than new tokens (Muennighoff et al. 2023)."""
+
+LAWS_PART = 0.5
+"""Laws disagree when their part of a forecast's variance is larger."""

@@ -37,7 +37,7 @@ def test_good_chains_have_nothing_to_say():
         ({"divergences": 30}, "not converged", "30 of 2000 draws diverged"),
         ({"ess_tail": np.array([90.0, 600.0])}, "warning", "Only 90 draws of E are effective"),
         ({"energy": 0.2}, "warning", "energy of the chains moves slowly"),
-        ({"interrupted": True, "asked": 1000}, "not converged", "interrupted after 500 of 1000 draws per chain"),
+        ({"interrupted": True, "requested": 1000}, "not converged", "interrupted after 500 of 1000 draws per chain"),
     ],
 )
 def test_what_is_wrong_with_chains_is_said_in_words(changes, severity, message):

@@ -121,5 +121,5 @@ def test_data_sets_are_stacked(tmp_path):
 def test_stacking_refuses_what_makes_no_joint_fit():
     with pytest.raises(DataError, match="1 data set given; a joint fit needs at least 2"):
         stack_datasets({"a": "chinchilla"}, LAW)
-    with pytest.raises(DataError, match="options are given for 'c', which is no data set here"):
+    with pytest.raises(DataError, match="options are given for 'c', which is not a data set here"):
         stack_datasets({"a": "chinchilla", "b": "chinchilla"}, "chinchilla", options={"c": {}})

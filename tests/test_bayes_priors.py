@@ -102,7 +102,7 @@ def test_ways_to_write(text, prior):
         ("Uniform(0, inf)", "is improper, it has no finite range"),
         ("Flat()", "is improper: it has no density"),
         ("TruncatedNormal(0, 1, 2, 1)", "contradicts itself"),
-        ("TruncatedNormal(0, 1, 50, 60)", "cuts off all of its normal"),
+        ("TruncatedNormal(0, 1, 50, 60)", "has no mass between its bounds"),
     ],
 )
 def test_refusals(text, message):

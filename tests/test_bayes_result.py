@@ -33,7 +33,7 @@ def test_a_prior_that_decides_is_named():
 
 def test_a_narrow_prior_leads_and_a_wrong_one_conflicts():
     led = bayes("chinchilla", "chinchilla", priors={"alpha": "Normal(0.345, 0.01)"}, **QUICK)
-    assert "leans on its prior" in codes(led)["prior_led"].message
+    assert "depends on its prior" in codes(led)["prior_led"].message
     wrong = bayes("chinchilla", "chinchilla", priors={"alpha": "Normal(0.6, 0.03)"}, **QUICK)
     assert "Prior and data disagree about alpha" in codes(wrong)["prior_conflict"].message
     assert led.exit_code == wrong.exit_code == 0
@@ -57,7 +57,7 @@ def test_few_clusters_and_weights_are_remarked(chinchilla):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cluster": "run"}, "cluster column 'run' has another value in every row, so a shift cannot be told"),
+        ({"cluster": "run"}, "cluster column 'run' has a different value in every row, so shift and scatter"),
         ({"cluster": "all"}, "cluster column 'all' has one value"),
         ({"level": 1.5}, "level is 1.5; it must lie between 0 and 1"),
         ({"draws": 10}, "draws is 10; it must be at least 100"),

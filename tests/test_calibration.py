@@ -145,11 +145,11 @@ def test_what_could_not_be_fitted_is_counted_and_said() -> None:
 def test_the_summary_says_when_it_is_no_simulation_based_calibration() -> None:
     near = made_up([True] * 40, [50] * 40, truth="posterior")
     assert not near.is_sbc
-    assert "this is no simulation-based calibration: ranks need not be uniform, nor coverage 95%" in near.summary()
+    assert "this is not simulation-based calibration: ranks need not be uniform, nor coverage 95%" in near.summary()
     wrong = made_up([True] * 40, [50] * 40, same=False)
     assert "The model fitted is not the one that made the data" in wrong.summary()
     boot = made_up([True] * 40, [50] * 40, engine="leastsq")
-    assert "Bootstrap replicates are no posterior" in boot.summary()
+    assert "Bootstrap replicates are not a posterior" in boot.summary()
     assert "p_uniform" not in boot.table
     assert made_up([True] * 40, [50] * 40).is_sbc
 

@@ -79,7 +79,7 @@ def test_a_sweep_is_shown_as_one_record_for_each_model(run: Call, sweep: Path) -
     _, out, _ = run("toy", "show", sweep, "--where", "gamma == -1 and width > 3", "--json")
     assert json.loads(out) == [one for one in records if one["gamma"] == -1 and one["width"] > 3]
     assert run("toy", "show", sweep, "--where", "gamma == 7")[0::2] == (
-        2, f"error: no model of '{sweep}' is left by where=gamma == 7; show all of them without it\n"
+        2, f"error: no model of '{sweep}' satisfies where=gamma == 7; show all of them without it\n"
     )  # fmt: skip
 
 
@@ -164,6 +164,22 @@ def test_check_prints_its_record_or_its_verdict(run: Call, sweep: Path, monkeypa
     monkeypatch.setattr("scalefit.consistency.check_sweep", lambda *_, **__: Checked())
     assert run("toy", "check", sweep)[:2] == (0, "the verdict\n")
     assert json.loads(run("toy", "check", sweep, "--json")[1]) == {"exponent": 1.1, "verdict": ["words"]}
+
+
+def test_theory_is_a_table_for_fit(run: Call, tmp_path: Path) -> None:
+    code, out, err = run("toy", "theory", "--n", 300, "--alpha", 1, "--widths", "8..60")
+    (tmp_path / "theory.csv").write_text(out)
+    table = pd.read_csv(tmp_path / "theory.csv")
+    assert code == 0
+    assert table[table["theory"] == "random"]["width"].tolist() == [8, 10, 13, 16, 20, 25, 31, 38, 48, 60]
+    assert list(table.columns[:4]) == ["theory", "width", "loss", "local_exponent"]
+    assert err == "the best arrangement is not known from m = 38 on: m^1.5 = 234 is not below 0.6 n = 180\n"
+    code, out, _ = run("fit", "theory.csv", "loss ~ A/width^a", "--where", "theory == 'weak'", "--bootstrap", 0)
+    assert code == 0
+    for widths in ("10..x", "0,3", "9..3"):
+        code, out, err = run("toy", "theory", "--alpha", 1, "--widths", widths)
+        assert (code, out) == (2, "")
+        assert f"widths = {widths}: give whole numbers, as 10,15,25 or as 10..100 for ten widths between them" in err
 
 
 def test_show_draws_a_sweep(run: Call, sweep: Path, tmp_path: Path) -> None:

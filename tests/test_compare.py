@@ -15,12 +15,13 @@ from scalefit.cli import main
 from scalefit.comparison import compare, evidence
 from scalefit.comparison.differences import Agreement, agreement, differences
 from scalefit.comparison.evidence import Evidence, PriorEvidence, _log_height
-from scalefit.comparison.result import _agree, _weigh
+from scalefit.comparison.result import _weigh, agreement_verdict
 from scalefit.comparison.sources import compared_of, compared_published
 from scalefit.errors import DataError
 from scalefit.estimate import Estimate
 from scalefit.names import split_names
 from scalefit.posterior import bayes
+from scalefit.verdicts import Name
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
 
@@ -99,10 +100,16 @@ def test_what_a_printed_number_and_draws_say():
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(0.005, "disagree"), (0.02, "is not settled"), (0.08, "is not settled"), (0.2, "agree within")]
+    ("p", "words"),
+    [
+        (0.005, "disagree"),
+        (0.02, "neither agree nor disagree"),
+        (0.08, "neither agree nor disagree"),
+        (0.2, "agree within"),
+    ],
 )
 def test_words_on_agreement_follow_the_p_value(p, words):
-    assert words in _agree(Agreement(("a", "b"), (), 1.0, 0.1, 3.0, 1, p, 0.2))
+    assert words in str(agreement_verdict(Agreement(("a", "b"), (), 1.0, 0.1, 3.0, 1, p, 0.2)))
 
 
 def test_agreement_counts_shared_rows_once(wide, shifted):
@@ -289,10 +296,16 @@ def test_few_draws_keep_the_prior_of_the_fit(small):
     assert "cannot be judged: too few priors could be tried" in found.summary()
 
 
-@pytest.mark.parametrize(("log", "words"), [(9.0, "favour"), (-9.0, "speak against"), (0.5, "hangs on the prior or")])
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [(9.0, "favour"), (-9.0, "speak against"), (0.5, "is not strong under any"), (2.0, "depends on the prior")],
+)
 def test_words_on_evidence_follow_all_priors(log, words):
     rows = tuple(PriorEvidence(f"p{i}", i == 0, (1.0,), (0.1,), log + i, 0.1, log + i, 0.1) for i in range(3))
-    assert words in _weigh(Evidence("x", {("a", ()): 1.0}, "law", rows, ()))
+    found = _weigh(Evidence("x", {("a", ()): 1.0}, "law", rows, ()))
+    assert words in str(found)
+    assert Name(("a", ())) in found.runs
+    assert (found.threshold, found.numbers["log_bayes_factor"]) == (20, [log, log + 2])
 
 
 def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):
@@ -302,19 +315,23 @@ def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):
 
 
 def test_evidence_refuses_what_is_no_exponent(wide):
-    with pytest.raises(DataError, match="'c_m' is no exponent of width and depth; "):
+    with pytest.raises(DataError, match="'c_m' is not an exponent of width and depth; "):
         evidence(wide, {"c_m": 1})
 
 
 # Words and the command line --------------------------------------------------------------------------------
 
 
-def test_the_verdict_names_what_is_not_settled(wide, shifted):
+def test_the_verdict_names_what_stays_open(wide, shifted):
     found = compare(
         {"rows": wide, "shapes": shifted}, "a_m", reference=1, region=(0.9, 1.1), published={"p": (2.0, 0.1)}
     )
-    words = found.verdict
-    assert words[0].startswith("rows (posterior): 0.924 ± 0.058; whether it lies between 0.9 and 1.1 is not settled")
+    words = [str(one) for one in found.verdict]
+    assert words[0].startswith("rows (posterior): 0.924 ± 0.058; the probability that a_m lies between 0.9 and 1.1 is ")
+    assert words[0].endswith(": it is neither established nor excluded.")
+    record = found.record()["verdict"][0]
+    assert (record["kind"], record["sentence"], record["threshold"]) == ("open", words[0], 0.95)
+    assert record["probability"] == [pytest.approx(wide["a_m"].inside((0.9, 1.1)))]
     assert "p (published): 2.00 ± 0.10; its 95% interval [1.80, 2.20] excludes 1." in words
     assert any("The sources disagree" in one and "Not counted: shapes (shares rows)" in one for one in words)
     assert any("shapes predicts left-out rows best" in one for one in words)
@@ -374,7 +391,7 @@ def test_command_compares_a_published_value_in_one_line(tmp_path, small, monkeyp
     ("options", "message"),
     [
         (["--region", "0.9"], "--region is '0.9'; it needs two numbers"),
-        (["--region", "a,b"], "--region: 'a' is no number"),
+        (["--region", "a,b"], "--region: 'a' is not a number"),
         (["--published", "paper=0.9"], "--published paper= is '0.9'; it needs two numbers"),
         (["--published", "nobody.alpha"], "unknown published value"),
         (["--fixed", "alpha"], "--fixed 'alpha' is not understood"),

@@ -76,15 +76,15 @@ def test_the_error_of_a_sum_of_scores_grows_with_the_root_of_their_number():
 @pytest.mark.parametrize(
     ("behind", "error", "words"),
     [
-        (3.0, 0.1, "does not settle which law predicts best"),  # too little to matter, however sure
-        (9.0, 5.0, "does not settle which law predicts best"),
+        (3.0, 0.1, "the laws predict about equally well"),  # too little to matter, however sure
+        (9.0, 5.0, "the laws predict about equally well"),
         (9.0, 1.0, "first predicts left-out rows best"),
     ],
 )
 def test_a_law_is_called_best_by_a_clear_and_sure_lead(behind, error, words):
     score = CrossValidation("", "row", tuple("abc"), np.zeros(3), np.zeros(3), (), ())
     first, second = LawScore("first", 0.0, 1.0, 0.0, 0.0, 3), LawScore("second", -behind, 1.0, behind, error, 3)
-    assert words in _rank(((first, score), (second, score)))
+    assert words in str(_rank(((first, score), (second, score))))
 
 
 def test_leaving_out_clusters_equals_refitting_without_each(small):
@@ -264,7 +264,7 @@ def test_laws_on_other_rows_are_not_ranked_by_extrapolation(small):
     found = compare(fits, "alpha", holdout="width")
     assert [one.label for one in found.held_out] == ["a"]
     assert "b has other rows" in found.notes[0]
-    assert "best" not in found.verdict[-1]
+    assert "best" not in str(found.verdict[-1])
 
 
 def test_the_largest_fifth_never_parts_equal_values(small):

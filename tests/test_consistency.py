@@ -11,9 +11,14 @@ import pytest
 from scipy import stats
 
 from scalefit.consistency import check_sweep
+from scalefit.consistency.ranges import reset_sentence
 from scalefit.consistency.series import curves, measure_series
 from scalefit.errors import DataError
 from scalefit.overlap import welch_bound
+from scalefit.thresholds import BENT, STANDS_STILL
+from scalefit.toy import ToyConfig
+from scalefit.toy.predict import theory_of
+from scalefit.toy.reset import reset_test
 from scalefit.toy.theory import weak_loss, weak_slope
 
 WIDTHS = (8, 13, 21, 34, 55)
@@ -133,22 +138,90 @@ def test_with_one_seed_the_errors_of_both_lengths_make_that_of_the_change():
 
 
 @pytest.mark.parametrize("steps", [(6000,), (5000, 6000)])
-def test_without_about_half_the_training_nothing_is_settled(steps):
+def test_without_about_half_the_training_nothing_is_shown(steps):
     found = check(sweep(power(1.0), steps=steps))
     assert found.settings[0].convergence == "not known"
-    assert "does not settle whether the loss falls as 1/m" in found.verdict[-1]
+    assert "does not show whether the loss falls as 1/m" in str(found.verdict[-1])
     assert found.record()["converged"] is None
 
 
 def test_a_converged_straight_law_is_counted():
     found = check(sweep(power(1.0), steps=(3000, 6000), noise=0.003))
-    assert "Of 1 setting under strong superposition that converged to a straight law" in found.verdict[-1]
-    assert "in 1, outside in 0." in found.verdict[-1]
-    other = check(sweep(power(0.5), steps=(3000, 6000), noise=0.003))
-    assert "in 0, outside in 1." in other.verdict[-1]
+    assert "Of 1 setting under strong superposition that converged to a straight law" in str(found.verdict[-1])
+    assert "in 1, outside in 0." in str(found.verdict[-1])
+    other = check(sweep(lambda m, _steps: 0.1 * m**-0.5, steps=(3000, 6000), noise=0.003))
+    assert "in 0, outside in 1." in str(other.verdict[-1])
+    assert [one.verdict[-1].kind for one in (found, other)] == ["inside", "outside"]
+    assert found.record()["verdict"][-1]["usable"] == 1
+    assert found.record()["verdict"][0]["threshold"] == STANDS_STILL
     edge = check(sweep(power(1.102), steps=(3000, 6000), noise=0.01))
     assert edge.region[0] < edge.settings[0].exponent < edge.region[1] < edge.settings[0].interval[1]
-    assert "in 0, outside in 0." in edge.verdict[-1]
+    assert "in 0, outside in 0." in str(edge.verdict[-1])
+
+
+THEORY = theory_of(ToyConfig(width=1, n_features=512, alpha=1.0), WIDTHS)
+
+
+def states(loss, **columns):
+    """Where the widths lie of losses that are exactly those given, with columns of measures."""
+    table = sweep(lambda m, _steps: loss[WIDTHS.index(m)], noise=0.001)
+    (one,) = check(table.assign(**columns)).settings
+    return one
+
+
+def test_arranged_rows_are_told_from_random_directions_and_from_saturation():
+    wide = np.where(np.isfinite(THEORY.arranged), THEORY.arranged, 0.2 * THEORY.random)
+    one = states(wide, alive=1.0, dead_loss=0.0, represented=1.0)
+    assert [state.kind for state in one.states] == ["saturated", "between", *["arranged"] * 3]
+    assert [state.to_arranged for state in one.states][:4] == pytest.approx([1.0] * 4, rel=0.01)
+    assert math.isnan(one.states[4].to_arranged)  # 55^1.5 is above 0.6 n
+    one = states(THEORY.random, alive=1.0, dead_loss=0.0, represented=1.0, norm="held")
+    assert {state.kind for state in one.states} <= {"saturated", "random"}
+    assert one.states[4].kind == "random" or one.states[4].exponent < 0.9
+    assert [state.to_random for state in one.states] == pytest.approx([1.0] * 5, rel=0.01)
+
+
+def test_dead_outputs_limit_only_where_theory_would_keep_them():
+    wide = np.where(np.isfinite(THEORY.arranged), THEORY.arranged, 0.2 * THEORY.random)
+    one = states(wide, alive=0.5, dead_loss=0.3 * wide.min(), represented=1.0)
+    shares = [0.3 * wide.min() / loss for loss in wide]
+    expected = ["limited" if (share > 0.1 and kept > 0.5) or math.isnan(kept) else None
+                for share, kept in zip(shares, THEORY.kept, strict=True)]  # fmt: skip
+    assert [state.kind == "limited" for state in one.states] == [kind == "limited" for kind in expected]
+    assert "limited" in expected
+    assert None in expected
+    assert "m = 34 to 55 is limited by dead outputs or unfinished training" in str(check_verdict(one))
+
+
+def check_verdict(one):
+    from scalefit.consistency.result import Check, verdict
+
+    return verdict(Check("sweep", 1.0, (0.9, 1.1), (one,), 15, 0))[0]
+
+
+def test_losses_above_theory_are_limited_and_without_it_nothing_is_known():
+    high = states(1.5 * THEORY.random)
+    assert {state.kind for state in high.states} == {"limited"}
+    assert high.last.rows["loss"].notna().all()
+    unknown = states(0.3 * THEORY.random).states[4]
+    assert (unknown.kind, math.isnan(unknown.alive)) == ("unknown", True)
+    table = sweep(power(1.0)).assign(frequency="given", alpha=np.nan, frequencies="abcd")
+    assert check(table).settings[0].states == ()
+
+
+def test_a_reset_shows_whether_dead_outputs_were_a_trap():
+    models = [
+        ToyConfig(width=m, n_features=64, alpha=1.0, gamma=-1.0, steps=1200, batch=128, bias_start=start)
+        for m in (6, 12, 20) for start in ("normal", "zero")
+    ]  # fmt: skip
+    found = {(test.width, test.seed): test for test in reset_test(models[::2])}
+    assert found[20, 0].trapped
+    assert found[20, 0].dead > found[20, 0].dead_after
+    assert found[20, 0].after < found[20, 0].before * 0.9
+    assert all(not test.trapped or test.dead_after < 0.9 for test in reset_test(models[1:2]))
+    words = reset_sentence(tuple(found.values()))
+    assert "With the biases of dead outputs reset, training goes on to losses lower by" in words
+    assert reset_sentence(()) == ""
 
 
 def test_a_law_that_no_test_can_judge_is_not_called_straight():
@@ -156,13 +229,13 @@ def test_a_law_that_no_test_can_judge_is_not_called_straight():
     found = check(table[table.width < 50])
     assert math.isnan(found.settings[0].last.bend_p)
     assert found.settings[0].convergence == "converged"
-    assert "does not settle" in found.verdict[-1]
+    assert "does not show" in str(found.verdict[-1])
 
 
 def test_a_bent_law_is_said_to_be_bent():
     found = check(sweep(lambda m, _: 3 * m**-1.0 * math.exp(-0.2 * math.log(m / 20) ** 2), steps=(3000, 6000)))
-    assert "The law is bent: local exponents run from" in found.verdict[0]
-    assert "does not settle" in found.verdict[-1]
+    assert "The law is bent: local exponents run from" in str(found.verdict[0])
+    assert "does not show" in str(found.verdict[-1])
 
 
 def test_a_bend_is_seen_where_the_scatter_of_one_width_hides_it_from_the_lack_of_fit():
@@ -171,7 +244,8 @@ def test_a_bend_is_seen_where_the_scatter_of_one_width_hides_it_from_the_lack_of
     found = check(table)
     last = found.settings[0].last
     assert last.lack_p > 0.01 > 2 * last.bend_p
-    assert "The law is bent" in found.verdict[0]
+    assert "The law is bent" in str(found.verdict[0])
+    assert (found.verdict[0].kind, found.verdict[0].threshold) == ("bent", BENT)
 
 
 def test_one_error_serves_interval_change_and_comparison():
@@ -217,7 +291,7 @@ def test_regimes_follow_the_represented_features():
 
 def test_without_strong_superposition_nothing_is_said_of_one_over_m():
     found = check(sweep(power(0.3), phi=0.02))
-    assert found.verdict[-1] == "No setting is under strong superposition, so this sweep says nothing about 1/m."
+    assert str(found.verdict[-1]) == "No setting is under strong superposition, so this sweep says nothing about 1/m."
 
 
 @pytest.mark.parametrize(

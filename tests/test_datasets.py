@@ -49,6 +49,8 @@ ROWS = {
     "mixing": 26,
     "steplaw": 1911,
     "steplaw_optimum": 17,
+    "backtest": 2553,
+    "backtest_cuts": 129,
 }
 REAL = ("chinchilla", "llm_families", "gemstones", "open_lm", "porian", "marin_isoflop")
 DTYPES = {"number": "float64", "label": "object", "boolean": "bool"}

@@ -36,12 +36,12 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         ([*FIT, "--ties", "drop"], "--ties has no effect without --drop-highest-loss"),
         ([*FIT, "--uncertainty", "hc3", "--bootstrap", "400"], "--bootstrap has no effect with --uncertainty hc3"),
         ([*FIT, "--uncertainty", "hc3", "--cluster", "shape"], "--cluster has no effect with --uncertainty hc3"),
-        ([*FIT, "--map", "parms=params"], "--map parms=params has no effect, for nothing uses a column 'parms'; did y"),
+        ([*FIT, "--map", "parms=params"], "--map parms=params has no effect, because nothing uses a column 'parms'"),
         ([*FIT, "--map", ""], "--map is empty; give it a value, or leave it out"),
         ([*FIT, "--cluster", " "], "--cluster is empty"),
         ([*FIT, "--where="], "--where is empty"),
         (["fit", "", "chinchilla"], "an argument is empty"),
-        ([*FIT, "--seed", "1", "--seed", "2"], "--seed is given twice, and only one could count"),
+        ([*FIT, "--seed", "1", "--seed", "2"], "--seed is given twice, and only one could be used"),
         ([*FIT, "--where", "tokens > 1", "--where", "tokens > 2"], "--where is given twice"),
         ([*BAYES, "--ties", "keep"], "--ties has no effect without --drop-highest-loss"),
         ([*BAYES, "--prior", "alpha=HalfNormal(1)", "--prior", "alpha=HalfNormal(2)"], "--prior is given twice for"),
@@ -58,11 +58,11 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         ([*CHECK, "--retry-failed"], "--retry-failed has no effect without --folder"),
         (["show", "a.fit", "--plot", "foo"], "there is no plot 'foo'; "),
         (["show", "a.fit", "--plot", "observd"], "there is no plot 'observd'; did you mean 'observed'? Choices: "),
-        (["show", "a.fit", "--plot", "observed"], "--plot observed needs --out, the picture to write: --plot obs"),
+        (["show", "a.fit", "--plot", "observed"], "--plot observed needs --out, the file to write: --plot obs"),
         (["show", "a.fit", "--out", "x.png"], "--out x.png has no effect without --plot; Choices: "),
         (["predict", "a.fit", "--at", "params=7B,tokens=1T,parms=9"], "--at parms=9 has no effect: did you mean 'para"),
         (["predict", "a.fit", "--map", "x=nope"], "--map has no effect without a table to predict"),
-        (["predict", "a.fit", "chinchilla", "--map", "x=params"], "--map x=params has no effect, for nothing uses"),
+        (["predict", "a.fit", "chinchilla", "--map", "x=params"], "--map x=params has no effect, because nothing uses"),
         (["compare", "a.fit", "--param", "alpha", "--fixed", "nope=1"], "--fixed has no effect without a posterior"),
         (["compare", "a.fit", "--param", "alpha", "--prior", "HalfNormal(1)"], "--prior has no effect without a post"),
         (["compare", "a.fit", "--param", "alpha", "--by", "row"], "--by has no effect with fewer than two posteriors"),
@@ -221,7 +221,7 @@ def test_priors_that_cannot_be_read_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Gamma(1e300, 1)", "HalfNormal(1e-60)", "Uniform(-1e300, 1e300)", "Normal(0, 1e80)"])
 def test_priors_beyond_double_precision_are_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e50, for beyond that"):
+    with pytest.raises(DataError, match=r"it must lie between 1e-50 and 1e50, because beyond that"):
         parse_prior(text)
 
 

@@ -62,7 +62,7 @@ def test_a_defect_is_70_with_its_traceback_in_a_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, out, err = run("datasets")
     assert (code, out) == (70, "")
-    assert err.startswith(f"error: this is a defect of scalefit, not of your input ({type(error).__name__}: ")
+    assert err.startswith(f"error: this is a bug in scalefit, not in your input ({type(error).__name__}: ")
     assert "Please report it" in err
     assert err.count("\n") == 1
     (kept,) = tmp_path.iterdir()
@@ -123,7 +123,7 @@ def shell(command: str, folder: Path) -> tuple[int, str, str]:
         ("scalefit datasets --json | head -c 1 > /dev/null", 0, ""),
         ("scalefit datasets | true", 0, ""),
         ("scalefit --help | true", 0, ""),
-        ("scalefit datasets --json >&-", 2, "error: standard output is closed, so there is no place for the result"),
+        ("scalefit datasets --json >&-", 2, "error: standard output is closed, so the result cannot be written"),
         ("scalefit datasets --json > /dev/full", 2, "error: standard output cannot be used: No space left on device"),
         ("scalefit --version > /dev/full", 2, "error: standard output cannot be used: No space left on device"),
         ("scalefit fit - chinchilla <&-", 2, "error: the standard input is empty"),

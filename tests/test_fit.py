@@ -388,7 +388,7 @@ def test_extreme_units_of_the_response():
     for scale in (1e-9, 1e9, 1e-60, 1e60):
         scaled = fit(frame.assign(loss=frame["loss"] * scale), "chinchilla", bootstrap=0)
         assert scaled.value == pytest.approx(base.value, rel=1e-9)
-    with pytest.raises(DataError, match="leave double precision"):
+    with pytest.raises(DataError, match="exceed double precision"):
         fit(frame.assign(loss=frame["loss"] * 1e150), "chinchilla")
 
 

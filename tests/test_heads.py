@@ -215,7 +215,9 @@ def test_zero_identical_and_unused_rows_are_counted(tmp_path: Path) -> None:
     assert head.overlap_ms == pytest.approx(mean_square_overlap(W[:30]), rel=1e-7)
     everything = measure_head(folder, HeadOptions(rows="all"))
     assert (everything.rows, everything.unused_rows) == (40, 0)
-    assert "2 zero rows have no direction; 10 rows of no token are left out; 2 rows repeat another" in sentence(head)
+    assert "2 zero rows have no direction; 10 rows without a token are excluded; 2 rows repeat another" in sentence(
+        head
+    )
 
 
 def test_the_sentence_says_no_more_than_three_digits(tmp_path: Path) -> None:
@@ -811,7 +813,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
             measure_heads(models, out=resumed)
         code, out, err = run("heads", *models, "--out", resumed)
         assert (code, out) == (130, "")
-        assert "the same command goes on from there" in err
+        assert "the same command resumes from there" in err
     assert len(resumed.read_text().splitlines()) == 3
     measure_heads(models, out=resumed)
     assert resumed.read_bytes() == whole.read_bytes()

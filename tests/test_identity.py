@@ -25,8 +25,10 @@ from scalefit.posterior import bayes, posterior_record
 from scalefit.posterior.density import build_density
 from scalefit.posterior.nuts import _trace_names
 from scalefit.problem import build_problem, label_codes, predict_law
+from scalefit.records import Finding
 from scalefit.results import Fit, PosteriorFit
 from scalefit.storage import fit_record, load_fit
+from scalefit.verdicts import Name, listed
 
 LAW = "loss ~ E[fam, ev] + A/params^alpha"
 A, ALPHA = 400.0, 0.34
@@ -341,14 +343,16 @@ def test_an_optimum_is_that_of_the_level_named() -> None:
 
 
 def test_texts_of_a_report_name_levels() -> None:
-    from scalefit.report.posterior_words import with_symbols
-    from scalefit.report.text import fill, name_words
+    from scalefit.report.text import fill, marked, name_words
 
     found = quick(table([("a:b", "c"), ("x]", "c")]))
     value = fill('{main.E["x]",c]:value} {main.E[a:b,c]:value}', {"main": found})
     assert [float(one) for one in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
     assert name_words(("E", ("x]", "c"))) == '$E$ "x]", c'
-    assert with_symbols('E["x]",c] and E[a:b,c] differ.', found) == '$E$ "x]", c and $E$ a:b, c differ.'
+    both = listed([Name(key) for key in found.keys if key[0] == "E"])
+    sentence = Finding.of("x", "warning", both, " differ.")
+    assert sentence.message == 'E[a:b,c] and E["x]",c] differ.'
+    assert marked(sentence.runs) == '$E$ a:b, c and $E$ "x]", c differ.'
 
 
 def test_a_posterior_saved_with_joined_names_still_opens(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_a_beginning_is_marked_as_the_tokenizer_says(
 
 def test_a_beginning_that_has_no_token_is_refused(copied: Path, text: Path) -> None:
     edited(copied, "tokenizer_config.json", bos_token=None)
-    with pytest.raises(DataError, match="has no token for the beginning of a text; give bos=no"):
+    with pytest.raises(DataError, match="has no token for the beginning of a text; use bos=no"):
         measure_losses([copied], [text], Scoring(context=32, bos="yes"))
 
 
@@ -443,7 +443,7 @@ def test_a_pickle_with_code_is_refused_and_does_nothing(copied: Path, text: Path
     torch.save({"x": Payload(tmp_path / "was_here")}, copied / "pytorch_model.bin")
     with pytest.raises(DataError, match=r"the weights in .*copied' are a pickle with something other than") as refused:
         measure_losses([copied], [text], SHORT)
-    assert "nothing in it has been run. Give the checkpoint as safetensors" in str(refused.value)
+    assert "nothing in it has been run. Use the checkpoint as safetensors" in str(refused.value)
     assert "weights_only" not in str(refused.value)  # the advice of torch is to run the code
     assert not (tmp_path / "was_here").exists()
 
@@ -451,7 +451,7 @@ def test_a_pickle_with_code_is_refused_and_does_nothing(copied: Path, text: Path
 def test_a_pickle_of_a_whole_model_is_refused_in_the_same_words(copied: Path, text: Path) -> None:
     torch.save(transformers.AutoModelForCausalLM.from_pretrained(copied), copied / "pytorch_model.bin")
     (copied / "model.safetensors").unlink()
-    with pytest.raises(DataError, match=r"something other than tensors in it.*Give the checkpoint as safetensors"):
+    with pytest.raises(DataError, match=r"something other than tensors in it.*Use the checkpoint as safetensors"):
         measure_losses([copied], [text], SHORT)
 
 
@@ -464,9 +464,9 @@ def test_a_file_that_is_no_pickle_of_tensors_is_refused(copied: Path, text: Path
     if damage != "list":
         weights.write_bytes(b"hello" if damage == "text" else whole[: len(whole) // 2])
     (copied / "model.safetensors").unlink()
-    with pytest.raises(DataError, match=r"copied' are no whole pickle of tensors by their names") as refused:
+    with pytest.raises(DataError, match=r"copied' are not a complete pickle of named tensors") as refused:
         measure_losses([copied], [text], SHORT)
-    assert "fetch them again, or give the checkpoint as safetensors" in str(refused.value)
+    assert "fetch them again, or use the checkpoint as safetensors" in str(refused.value)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -562,10 +562,10 @@ def as_translator(folder: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "no config": (without("config.json"), "holds no config.json; it says what architecture"),
+    "no config": (without("config.json"), "holds no config.json; it names the architecture"),
     "no weights": (without("model.safetensors"), "holds no weights; one of these is needed: model.safetensors"),
     "no tokenizer": (without("tokenizer.json"), "holds no tokenizer; copy that of the model into it"),
-    "a pointer": (as_pointer, "is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull"),
+    "a pointer": (as_pointer, "is a pointer of Git LFS and not the file; fetch the file with: git lfs pull"),
     "cut weights": (cut, "the weights in '{folder}' cannot be used"),
     "NaN": (with_nan, "the loss of copied on text is not finite"),
     "a layer too few": (without_a_layer, "have no use in this architecture for transformer.h.1"),
@@ -583,7 +583,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an adapter": (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter; merge it"),
     "a broken config": (lambda folder: (folder / "config.json").write_text("{"), "config.json' cannot be read"),
-    "a broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "is no tokenizer"),
+    "a broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "is not a tokenizer"),
 }  # fmt: skip
 
 
@@ -660,7 +660,7 @@ def test_a_place_without_a_checkpoint_is_refused(run: Run, text: Path, path: str
 
 def test_a_gpu_that_is_not_there_is_refused(tiny_models: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DataError, match="torch sees no CUDA device here; give cpu"):
+    with pytest.raises(DataError, match="torch finds no CUDA device here; use cpu"):
         measure_losses([tiny_models / "gpt2-8"], [text], Scoring(context=32, device="cuda"))
 
 

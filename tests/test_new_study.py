@@ -64,7 +64,7 @@ def test_parameters_and_tokens(tmp_path: Path) -> None:
         "posterior", "optimum", "comparison", "sensitivity", "calibration",
     ]  # fmt: skip
     left_out = " ".join(study["left_out"])  # type: ignore[arg-type]
-    assert "no column that is known as width. Map one with --map width=YOUR_COLUMN" in left_out
+    assert "no column for width. Map one with --map width=YOUR_COLUMN" in left_out
     assert (tmp_path / "mine" / "runs.csv").is_file()
 
 
@@ -101,7 +101,7 @@ def test_at_most_two_columns_have_floors_of_their_own(tmp_path: Path) -> None:
     study = made(tmp_path, sizes(family=family, corpus=corpus, recipe=["p"] * 15 + ["q"] * 15))
     assert next(iter(laws(study))).startswith("loss ~ E[family, corpus] + ")
     told = " ".join(study["left_out"])  # type: ignore[arg-type]
-    assert "The levels of recipe share a floor: two columns have floors of their own already" in told
+    assert "The levels of recipe share a floor: two columns have separate floors already" in told
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_law_is_named_by_its_columns_and_what_it_leaves_out(
 
 
 def test_the_standard_input_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="save the standard input as a file"):
+    with pytest.raises(DataError, match="save it as a file, and name that file"):
         new_study(tmp_path / "mine", "-")
 
 
@@ -219,7 +219,7 @@ def test_sizes_written_as_text_are_a_quantity_and_no_label(tmp_path: Path) -> No
 def test_labels_that_part_the_rows_alike_have_one_floor_between_them() -> None:
     same = choose(grid(family=THIRDS, tokenizer=["x" if one == "opt" else "y" for one in THIRDS]))
     assert same.laws == {"size": PLAIN.replace("E", "E[family]", 1)}
-    assert "The levels of tokenizer share a floor: it parts the rows as family does" in " ".join(same.left_out)
+    assert "The levels of tokenizer share a floor: it groups the rows as family does" in " ".join(same.left_out)
     finer = choose(grid(family=THIRDS, recipe=["o1", "n", "o2"] * 20))
     assert finer.laws == same.laws
     assert "each level of recipe lies in one level of family" in " ".join(finer.left_out)
@@ -233,7 +233,7 @@ def test_two_labels_whose_combinations_stand_for_a_size_have_one_floor_between_t
     table["params"] *= 1e6
     choice = choose(table.assign(family=table["params"].map(halves), corpus=table["params"].map(thirds)))
     assert choice.laws["size"].startswith("loss ~ E[family] + ")
-    assert "corpus share a floor: together with family it would stand for params" in " ".join(choice.left_out)
+    assert "corpus share a floor: together with family it would encode params" in " ".join(choice.left_out)
 
 
 def test_floors_are_counted_by_the_combinations_that_occur() -> None:
@@ -295,9 +295,9 @@ def checkpoints(runs: int, length: int = 12, **more: object) -> pd.DataFrame:
         (checkpoints(6), "Run Name", "Rows are checkpoints of 6 runs"),
         (checkpoints(4), "", "although they are checkpoints of 4 runs (Run Name): so few runs cannot be resampled"),
         (checkpoints(12).drop(columns="Run Name"), "", "the column _step suggests checkpoints of fewer runs"),
-        (grid(run_name=[f"r{i}" for i in range(60)]), "", "independent runs: every row has its own run_name"),
+        (grid(run_name=[f"r{i}" for i in range(60)]), "", "independent runs: every row has a different run_name"),
         (grid(run=[f"r{i // 2}" for i in range(60)]), "run", "Rows of one run share its errors"),
-        (grid(), "", "no column such as run or run_name says which belong together"),
+        (grid(), "", "there is no column such as run or run_name"),
     ],
 )
 def test_rows_of_one_run_are_recognised(table: pd.DataFrame, cluster: str, words: str) -> None:
@@ -355,7 +355,7 @@ def test_a_draft_of_a_long_table_leaves_steps_out_and_says_so(tmp_path: Path) ->
     long = drafted_study(tmp_path / "more", checkpoints(25, 200))
     assert not long.steps
     assert not {one.kind for one in long.section} & {"sensitivity", "calibration"}
-    assert "This draft leaves out “size and tokens · simulated”: its fits evaluate the law" in " ".join(long.left_out)
+    assert "This draft omits “size and tokens · simulated”: its fits evaluate the law" in " ".join(long.left_out)
 
 
 def diverged() -> pd.DataFrame:
@@ -400,7 +400,7 @@ def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
     work.fits = {"size": bad}  # type: ignore[assignment]
     found = work.steps["size_trust"]
     assert found == StepFailed(
-        "it is left out because the fit “size and tokens · squares”, on which it rests, is not identified."
+        "it is omitted because it is based on the fit “size and tokens · squares”, which is not identified."
     )
 
 
@@ -439,8 +439,10 @@ def test_where_only_priors_answer_page_one_and_the_exit_code_say_so(tmp_path: Pa
     assert code == 1
     assert "these rows do not answer the main question: its fit is not" in told
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "mine" / "mine-draft.pdf").pages]
-    assert "these rows do not identify the law, and priors decide what they leave open" in pages[0]
-    assert "The best use of compute is left out because the fit “size and tokens · squares”" in " ".join(pages)
+    assert "these rows do not identify the law, and priors decide the rest" in pages[0]
+    assert "The best use of compute is omitted because it is based on the fit “size and tokens · squares”" in " ".join(
+        pages
+    )
 
 
 @pytest.mark.slow
@@ -449,7 +451,7 @@ def test_the_draft_of_a_new_study_is_marked_on_every_page_and_right(tmp_path: Pa
     path = build_report(new_study(tmp_path / "mine", tmp_path / "runs.csv"), draft=True, html=True)
     assert path.name == "mine-draft.pdf"
     texts = [" ".join(page.extract_text().split()) for page in PdfReader(path).pages]
-    assert all("Draft: few draws, numbers will move" in text for text in texts)
+    assert all("Draft: few draws, numbers will change" in text for text in texts)
     whole = " ".join(texts)
     assert "the exponent of parameters is 0.34" in whole
     assert "What this report does not have" in whole

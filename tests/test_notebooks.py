@@ -63,8 +63,9 @@ def nearly(one, other):
 
 def test_the_lessons_are_there():
     assert {path.stem for path in NOTEBOOKS} == {
-        "checkpoints_to_exponent", "first_refit", "posteriors_and_comparison", "reading_the_report", "toy_model",
-        "your_own_data",
+        "checkpoints_to_exponent", "first_refit", "laws_beyond_chinchilla", "posteriors_and_comparison",
+        "reading_the_report", "ten_small_runs",
+        "toy_model", "your_own_data",
     }  # fmt: skip
 
 

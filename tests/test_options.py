@@ -17,13 +17,16 @@ from scalefit.cli.app import app
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
 from scalefit.options import (
+    BACKTEST,
     BAYES,
     CALIBRATE,
     CHECK,
     FIT,
+    FORECAST,
     HEADS,
     ISOFLOP,
     LOSSES,
+    PLAN,
     SENSITIVITY,
     SUPERPOSITION,
     Bayes,
@@ -49,7 +52,8 @@ VERBS = {
     "fit": (scalefit.fit, FIT), "bayes": (scalefit.bayes, BAYES), "sensitivity": (scalefit.sensitivity, SENSITIVITY),
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
     "losses": (scalefit.measure_losses, LOSSES), "heads": (scalefit.measure_heads, HEADS),
-    "superposition": (scalefit.superposition, SUPERPOSITION),
+    "superposition": (scalefit.superposition, SUPERPOSITION), "forecast": (scalefit.forecast, FORECAST),
+    "backtest": (scalefit.backtest, BACKTEST), "plan": (scalefit.plan, PLAN),
 }  # fmt: skip
 CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK) for each in parts}
 

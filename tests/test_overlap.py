@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scalefit.overlap import Overlaps, mean_square_overlap, random_overlap_variance, welch_bound
 from scalefit.toy import ToyConfig
-from scalefit.toy.model import measures
+from scalefit.toy.measures import measures
 
 
 def brute_force(W: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:

@@ -265,7 +265,7 @@ def test_priors_of_pooled_parameters(pooled: Fit) -> None:
     assert "common $\\alpha$" in titles
     assert "sd of ln $\\alpha$" in titles
     assert not any("$\\alpha$, a" in title for title in titles)
-    with pytest.raises(DataError, match=r"alpha\[a\] is partly pooled and has no prior of its own"):
+    with pytest.raises(DataError, match=r"alpha\[a\] is partly pooled and has no separate prior"):
         prior_posterior(pooled, names=["alpha[a]"])
     with pytest.raises(DataError, match=r"has no parameter 'alpha\[z\]'"):
         prior_posterior(pooled, names=["alpha[z]"])
@@ -313,7 +313,7 @@ def test_pooling_pulls_every_group(groups: pd.DataFrame, pooled: Fit) -> None:
 
 
 def test_pooling_refuses(normal: Fit, pooled: Fit) -> None:
-    with pytest.raises(DataError, match="pools nothing in part; fit it with scalefit"):
+    with pytest.raises(DataError, match="has no partial pooling; fit it with scalefit"):
         pooling(normal)
     with pytest.raises(DataError, match=r"'A' is not partly pooled; .*alpha"):
         pooling(pooled, name="A")
@@ -368,7 +368,7 @@ def test_predictive_panels(shifted: Fit) -> None:
     (counts,) = (patch for patch in axes[0].patches if isinstance(patch, StepPatch) and not patch.get_fill())
     assert sum(counts.get_data()[0]) == shifted.n_rows
     check_layout(axes)
-    with pytest.raises(DataError, match="column 'shape' holds labels; choose a column of numbers: loss, width"):
+    with pytest.raises(DataError, match="column 'shape' has labels; choose a column of numbers: loss, width"):
         posterior_predictive(shifted, against="shape")
     with pytest.raises(DataError, match="have no column 'with'; did you mean 'width'"):
         posterior_predictive(shifted, against="with")

@@ -17,10 +17,15 @@ from matplotlib.container import ErrorbarContainer
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.overlap import welch_bound
-from scalefit.plots.style import BLUE, RED, TEAL, svg_bytes
+from scalefit.plots.style import BLUE, GOLD, INK, RED, TEAL, svg_bytes
 from scalefit.plots.toy import convergence, exponent_map, local_slopes, losses, overlaps, represented, training
 from scalefit.plots.toy_curves import width_curves
+from scalefit.plots.toy_glance import glance
+from scalefit.plots.toy_measures import alive, norms, skewness
+from scalefit.toy import ToyConfig
 from scalefit.toy.frequency import law_weights, probabilities
+from scalefit.toy.measures import least_moments
+from scalefit.toy.predict import local_exponents, theory_of
 from scalefit.toy.theory import weak_loss
 
 WIDTHS = (10, 15, 25, 39, 63, 100)
@@ -89,13 +94,21 @@ def test_losses_are_means_over_seeds_beside_theory() -> None:
     assert [ax.get_title(loc="left") for ax in (strong, weak)] == ["Strong superposition", "Weak superposition"]
     shapes = red_lines(strong)
     np.testing.assert_allclose(shapes["$1/m$"] * WIDTHS, shapes["$1/m$"][0] * WIDTHS[0])
-    bound = [welch_bound(1000, m) for m in WIDTHS]
-    np.testing.assert_allclose(np.ptp(np.log(shapes["Welch bound, $n$ = 1000"] / bound)), 0, atol=1e-12)
     mean = np.log(last(rows, -1.0)["loss"].astype(float)).mean()
-    assert [np.mean(np.log(shape)) for shape in shapes.values()] == pytest.approx([mean, mean])
+    assert np.mean(np.log(shapes["$1/m$"])) == pytest.approx(mean)
+    theory = theory_of(ToyConfig(width=1, alpha=1.0), WIDTHS)
+    np.testing.assert_array_equal(shapes["random directions"], theory.random)
+    np.testing.assert_array_equal(shapes["best arrangement"], theory.arranged)
     p = probabilities(law_weights("power", 1000, alpha=1.0), 1.0)
     (exact,) = red_lines(weak).values()
     np.testing.assert_allclose(exact, [weak_loss(p, m) for m in WIDTHS])
+
+
+def test_without_frequencies_the_welch_bound_stands_in_for_theory() -> None:
+    rows = table(gammas=(-1.0,)).assign(frequency="given", frequencies="abcd", alpha=np.nan)
+    shapes = red_lines(losses(rows)[0])
+    bound = [welch_bound(1000, m) for m in WIDTHS]
+    np.testing.assert_allclose(np.ptp(np.log(shapes["Welch bound, $n$ = 1000"] / bound)), 0, atol=1e-12)
 
 
 def test_one_seed_has_the_error_of_its_measurement() -> None:
@@ -133,6 +146,9 @@ def test_local_exponents_and_those_of_theory() -> None:
     dotted = [one for one in red_lines(weak).values() if len(one) == len(WIDTHS) - 1]
     np.testing.assert_allclose(dotted, [-np.diff(np.log(sums)) / np.diff(np.log(WIDTHS))])
     assert "$1/m$" in texts(strong)
+    theory = theory_of(ToyConfig(width=1, alpha=1.0), WIDTHS)
+    shown = [one for one in red_lines(strong).values() if len(one) == len(WIDTHS) - 1]
+    np.testing.assert_array_equal(shown, [local_exponents(WIDTHS, one) for one in (theory.random, theory.arranged)])
 
 
 def test_overlaps_lie_against_random_directions_and_the_bound() -> None:
@@ -156,6 +172,61 @@ def test_convergence_shows_exponents_by_length_of_training() -> None:
     assert found[BLUE][-1] == pytest.approx(-line[0])
     with pytest.raises(DataError, match="every setting has one length of training; train at several steps"):
         convergence(table(steps=(500,)))
+
+
+def measured(**columns: Any) -> pd.DataFrame:
+    rows = table(gammas=(-1.0,), steps=(1000,), seeds=2).dropna(subset="loss")
+    width = rows["width"].astype(float)
+    found = {"alive": 1 - 1 / width, "dead_loss": 0.1 * rows["loss"].astype(float), "represented": 1.0}
+    found |= {"overlap_skewness": -width / 100, "overlap_kurtosis": 2 + width / 100}
+    return rows.assign(**found | columns)
+
+
+def test_outputs_that_can_fire_and_the_loss_of_the_others() -> None:
+    shares, lost = alive(measured())
+    np.testing.assert_allclose(np.asarray(shares.lines[0].get_ydata(), float), [1 - 1 / m for m in WIDTHS])
+    np.testing.assert_allclose(np.asarray(lost.lines[0].get_ydata(), float), 0.1, rtol=0.01)
+    with pytest.raises(DataError, match="the table lacks alive, dead_loss; train the models with this version"):
+        alive(table())
+
+
+def test_moments_of_overlaps_lie_against_their_bounds() -> None:
+    skew, kurtosis = skewness(measured())
+    for ax, place, values in ((skew, 1, [-m / 100 for m in WIDTHS]), (kurtosis, 2, [2 + m / 100 for m in WIDTHS])):
+        (line,) = [one for one in ax.lines if one.get_marker() == "o"]
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), float), values)
+        (bound,) = [one for one in ax.lines if str(one.get_label()).startswith("least for tight frames")]
+        m = np.asarray(bound.get_xdata(), int)
+        np.testing.assert_allclose(bound.get_ydata(), [least_moments(1000, one)[place] for one in m])
+
+
+def test_norms_have_a_column_for_each_width() -> None:
+    rows = measured()
+    points = pd.concat([rows.assign(norm=norm, share=share) for norm, share in ((0.0, 0.2), (0.1, 0.8))])
+    (ax,) = norms(points)
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), [[0.25] * 6, [1.0] * 6])
+    with pytest.raises(DataError, match="no model of the sweep has the norms of its rows"):
+        norms(points.iloc[:0])
+
+
+def test_at_a_glance_starts_stand_beside_theory() -> None:
+    rows = measured()
+    both = pd.concat([rows.assign(bias_start=start, loss=rows["loss"] * k)
+                      for start, k in (("zero", 1.0), ("normal", 2.0))])  # fmt: skip
+    upper, lower = glance(both)
+    means = np.exp(np.log(rows["loss"].astype(float)).groupby(rows["width"]).mean())
+    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(upper)}
+    np.testing.assert_allclose(found[BLUE], means)
+    np.testing.assert_allclose(found[GOLD], 2 * means)
+    assert sorted(texts(upper)) == ["published start, $b$ ~ N(0, 1)", "start $b$ = 0"]
+    (dotted,) = [one for one in upper.lines if one.get_label() == "random directions"]
+    m = np.asarray(dotted.get_xdata(), int)
+    np.testing.assert_array_equal(dotted.get_ydata(), theory_of(ToyConfig(width=1, alpha=1.0), m.tolist()).random)
+    np.testing.assert_allclose([one.get_ydata()[0] for one in lower.lines if one.get_color() == INK], 1)
+    slopes = [one for one in lower.lines if to_hex(one.get_color()) == BLUE]
+    np.testing.assert_allclose(slopes[0].get_ydata(), local_exponents(WIDTHS, means))
+    with pytest.raises(DataError, match="2 sets of features; choose one by where"):
+        glance(pd.concat([both, both.assign(n_features=500, bias_start="zero", norm="unit")]))
 
 
 def test_a_map_of_a_sweep_has_its_exponents_and_shares() -> None:

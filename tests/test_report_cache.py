@@ -74,5 +74,5 @@ def test_a_damaged_fit_is_computed_again(folder: Path, damage: Damage, caplog: p
     kept(folder, ".fit").write_bytes(damage(whole))
     assert fit_record(Work(read_study(folder / "study.toml")).fits["a"]) == fit_record(first)
     assert kept(folder, ".fit").read_bytes() == whole
-    assert "is no saved fit" in caplog.text
+    assert "is not a saved fit" in caplog.text
     assert "it is computed again" in caplog.text

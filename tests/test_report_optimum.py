@@ -61,15 +61,20 @@ def test_everything_is_there_in_order(huber, wide):
     assert powers[3][2:] == ["0.5126", "0.4874", "18"]
 
 
+def test_report_and_terminal_say_the_same(huber):
+    said = text_of(written({"huber": huber}, compute=BUDGETS))
+    for one in optimum(huber, compute=BUDGETS).verdict:
+        assert str(one) in said
+
+
 def test_an_open_ratio_is_called_open(huber):
     said = text_of(written({"huber": huber}, compute=BUDGETS))
-    assert "it contains the 20 of Chinchilla 70B, but also ratios a factor of" in said
-    assert "these runs do not settle the ratio" in said
-    assert "44 times that of the largest run: an extrapolation" in said
+    assert "the 20 of Chinchilla 70B lies inside, but these runs do not tell 20 from" in said
+    assert "44 times the largest run, an extrapolation" in said
     assert "posterior" not in said
 
 
-def test_a_settled_ratio_is_called_so(huber):
+def test_a_known_ratio_is_called_so(huber):
     def narrowed(**moves):
         point = huber.point.copy()
         for name, value in moves.items():
@@ -78,17 +83,16 @@ def test_a_settled_ratio_is_called_so(huber):
         return replace(huber, point=point, uncertainty=replace(huber.uncertainty, draws=point + scatter))
 
     inside = text_of(written({"huber": narrowed()}, compute=[2e22]))
-    assert "it contains the 20 of Chinchilla 70B." in inside
-    assert "settle" not in inside
+    assert "the 20 of Chinchilla 70B lies inside." in inside
     far = text_of(written({"huber": narrowed(beta=0.30)}, compute=BUDGETS))
-    assert "the 20 of Chinchilla 70B lie outside." in far
-    assert "So tokens grow faster than parameters (difference of the powers 0." in far
+    assert "the 20 of Chinchilla 70B lies outside." in far
+    assert ": tokens faster than parameters (difference of the powers 0." in far
 
 
 def test_choices_that_part_are_explained(huber, wide):
     said = text_of(written({"huber": huber, "wide": wide}, compute=BUDGETS))
-    assert "In the middle of the runs, at 1.35e20 FLOP, they lie within a factor of" in said
-    assert "it is the extrapolation that parts them" in said
+    assert "In the middle of the runs, at 1.35e20 FLOP, they agree within a factor of" in said
+    assert "they diverge only when extrapolated" in said
     same = replace(huber, label="the same")
     assert text_of(written({"huber": huber, "same": same}, compute=BUDGETS)).endswith("They agree.")
 
@@ -117,7 +121,7 @@ def test_what_has_no_optimum_is_named_with_the_reason(huber, one_term):
 
 def test_a_paper_without_all_numbers_is_named(wide):
     blocks = written({"wide": wide}, published=(Published("Liu et al. 2026", "liu2026_depth"),))
-    assert "Not all numbers of the law are printed by Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
+    assert "Without all numbers of the law, and so omitted: Liu et al. 2026." in "".join(map(str, blocks[2]["caption"]))
     assert [row[0] for row in cells(blocks[2])] == ["width and depth"]
 
 

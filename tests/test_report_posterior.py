@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from scalefit.comparison.extrapolate import HeldOut, Split
 from scalefit.data.datasets import PublishedValue
 from scalefit.errors import StudyError
+from scalefit.escape import literal
 from scalefit.law.additive import Law
 from scalefit.options import Bayes, Rows
 from scalefit.problem import Parameter
@@ -23,11 +25,13 @@ from scalefit.records import (
     Uncertainty,
 )
 from scalefit.report import posterior_words as say
-from scalefit.report.posterior_tables import priors_table
+from scalefit.report.posterior_tables import held_out_table, priors_table
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
+from scalefit.report.text import marked
 from scalefit.results import Fit, PosteriorFit
+from scalefit.verdicts import Name, Part
 
 LAW = Law.parse("loss ~ E + A/width^alpha")
 ONE = Hypothesis.ask("alpha,a_m", 1.0, 0.0)
@@ -59,8 +63,8 @@ def posterior(alpha: float = 1.0, se: float = 0.02, *, table: str = "runs", **ch
     return replace(fit, **changes)  # type: ignore[arg-type]
 
 
-def with_finding(severity: str, message: str) -> Fit:
-    return posterior(findings=(Finding("x", severity, message),))
+def with_finding(severity: str, *parts: Part) -> Fit:
+    return posterior(findings=(Finding.of("x", severity, *parts),))
 
 
 # Sentences -------------------------------------------------------------------------------------------------
@@ -72,19 +76,23 @@ def test_a_question_has_a_region_of_a_tenth_unless_told() -> None:
     assert Hypothesis.ask("x", None, 0.0).near == ""
 
 
-def test_names_become_symbols_unless_they_are_words() -> None:
-    text = "A posterior of E piles up; alpha[OPT] = 1, sd(alpha), A = 2 and an alphabet, E-BFMI, width."
-    assert say.with_symbols(text, posterior()) == (
-        "A posterior of $E$ piles up; $alpha$ OPT = 1, sd($alpha$), $A$ = 2 and an alphabet, E-BFMI, width."
+def test_names_become_symbols_and_words_do_not() -> None:
+    one = Finding.of(
+        "x", "warning", "A posterior of ", Name(("A", ())), " is near ", Name(("E", ("OPT", "c4"))), ", E-BFMI."
     )
-    assert say.with_symbols("E stays") == "E stays"
+    assert one.message == "A posterior of A is near E[OPT,c4], E-BFMI."
+    assert one.about == (("A", ()), ("E", ("OPT", "c4")))
+    assert marked(one.runs) == "A posterior of $A$ is near $E$ OPT, c4, E-BFMI."
+    assert marked(("costs 5 $x$", Name(("a_m", ())))) == literal("Costs 5 $x$") + "$a_m$"
 
 
 def test_status_tells_failure_from_what_the_data_leave_open() -> None:
     assert say.posterior_status(posterior()) == ""
     failed = say.posterior_status(with_finding(NOT_CONVERGED, "k-hat is 0.9."))
     assert failed == "No answer: these draws do not represent the posterior. k-hat is 0.9."
-    open_floor = say.posterior_status(with_finding(NOT_IDENTIFIED, "The posterior of E piles up at 0."))
+    open_floor = say.posterior_status(
+        with_finding(NOT_IDENTIFIED, "The posterior of ", Name(("E", ())), " piles up at 0.")
+    )
     assert open_floor == "Not everything is identified. The posterior of $E$ piles up at 0."
     assert say.posterior_status(with_finding("warning", "A prior leads.")) == "A prior leads."
 
@@ -100,15 +108,15 @@ def test_the_model_is_told_in_words() -> None:
 @pytest.mark.parametrize(
     ("values", "end"),
     [
-        ([(1.0, 0.02)], "is >0.999 (“0”): it is."),
-        ([(1.0, 0.02), (1.01, 0.02)], "every analysis says that it is."),
-        ([(0.5, 0.02)], "is <0.001 (“0”): it is not."),
-        ([(0.5, 0.02), (0.6, 0.02)], "every analysis says that it is not."),
-        ([(1.0, 0.1)], "is 0.68 (“0”): these runs do not settle it."),
-        ([(1.0, 0.1), (0.99, 0.1)], "these runs do not settle it."),
+        ([(1.0, 0.02)], "is >0.999 (“0”): it is established."),
+        ([(1.0, 0.02), (1.01, 0.02)], "every analysis establishes it."),
+        ([(0.5, 0.02)], "is <0.001 (“0”): it is excluded."),
+        ([(0.5, 0.02), (0.6, 0.02)], "every analysis excludes it."),
+        ([(1.0, 0.1)], "is 0.68 (“0”): it is neither established nor excluded."),
+        ([(1.0, 0.1), (0.99, 0.1)], "it is neither established nor excluded."),
         (
             [(1.0, 0.02), (0.5, 0.02)],
-            "the answer hangs on the choice of rows and errors, and these runs do not settle it.",
+            "the answer depends on the analysis.",
         ),
     ],
 )
@@ -126,7 +134,7 @@ def test_a_fit_without_an_answer_gives_no_probability() -> None:
         "Without an answer: “bad” (not converged)."
     )
     text = say.probability_sentence({"good": posterior(), "bad": bad}, ONE)
-    assert "is >0.999 (“good”): it is. Without an answer: “bad” (not converged)." in text
+    assert "is >0.999 (“good”): it is established. Without an answer: “bad” (not converged)." in text
 
 
 def test_printed_numbers_are_shown_and_not_counted() -> None:
@@ -151,12 +159,16 @@ def test_sources_that_disagree_are_said_to() -> None:
     assert text.endswith("Not counted, because they have no answer: open (not identified).")
     assert say.intervals_sentence(found.sources, 1.0) == "Of the 3 fitted intervals 2 exclude 1 (b and open)."
     alone = say.sources_of({"a": posterior(table="a"), "again": posterior(table="a")}, ONE)
-    assert "whether they agree cannot be asked" in say.agreement_sentence(alone)
+    assert "whether they agree cannot be tested" in say.agreement_sentence(alone)
 
 
 def test_rules_become_words() -> None:
-    assert say.rule_words("params >= 2.00668e+09") == "parameters ≥ 2.007B"
-    assert say.rule_words("width > 3 and depth < 5") == "width > 3 and depth < 5"
+    score = HeldOut("law", 20, 5, 0.01, 0.0, 1.0, 0.9, "converged")
+    nobody = np.zeros(5, bool)
+    largest = held_out_table((score,), Split("params >= 2.00668e+09", nobody, "params", 2.00668e9))
+    assert "parameters ≥ 2.007B" in str(largest["caption"])
+    given = held_out_table((score,), Split("width > 3 and depth < 5", nobody))
+    assert "width > 3 and depth < 5" in str(given["caption"])
 
 
 def test_the_default_prior_of_a_floor_is_told_by_its_rule() -> None:

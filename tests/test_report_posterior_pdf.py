@@ -238,7 +238,7 @@ def test_a_report_without_pymc_says_what_it_lacks(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sampling, "find_spec", lambda _: None)
     monkeypatch.setattr(sampling, "GOOD_KHAT", -9.0)
     text = text_of(build_report(one_posterior(tmp_path)))
-    assert 'To go on, install the full path with: pip install "scalefit-reanalysis[bayes]"' in text
+    assert 'To continue, install the full path with: pip install "scalefit-reanalysis[bayes]"' in text
 
 
 def test_draws_that_do_not_represent_the_posterior_give_no_numbers(

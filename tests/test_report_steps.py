@@ -18,7 +18,7 @@ from scalefit.options import Bayes, Question
 from scalefit.report import build_report, sections, steps, work
 from scalefit.report.blocks import Block
 from scalefit.report.checks import check_study
-from scalefit.report.claims import difference_words
+from scalefit.report.claims import claim_verdict
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.results import Results
@@ -218,7 +218,7 @@ def test_a_claims_figure_follows_the_first_fit(tmp_path: Path, folder: Path) -> 
         (tmp_path / "study.toml").write_text(head + fits + section, encoding="utf-8")
         plan = study(tmp_path)
         blocks, _ = sections.compose(plan, Work(plan))
-        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "misses" in str(one)])
+        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "Residuals" in str(one)])
     assert captions[0] != captions[1]
 
 
@@ -263,7 +263,7 @@ def test_a_step_without_an_answer_is_a_sentence(tmp_path: Path, monkeypatch: pyt
 
 def test_a_step_is_repeated_by_its_command() -> None:
     question = Question(param="a_m", region=(0.9, 1.1), vary={"prior": ["HalfNormal(1)", "Uniform(0, 3)"]})
-    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question))
+    (line,) = step_command(SensitivityStep("x", "chinchilla", "width_depth", question=question))
     assert line.startswith('scalefit sensitivity chinchilla "loss ~ E + c_m/width^a_m')
     assert "--region 0.9,1.1 --vary 'prior=HalfNormal(1);Uniform(0, 3)'" in line
 
@@ -290,9 +290,12 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
         (SENSITIVITY.replace("reference = 0.5", "reference = true"), "reference is True; it must be a number"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nseed = "x"\n', "seed is 'x'; it must be a whole"),
         ('[[fit]]\nname = "x"\ndata = "runs.csv"\nlaw = "params"\nderive = "x"\n', "derive is 'x'; it must be a list"),
-        (CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'), "data 'run.csv' is neither a file beside"),
+        (
+            CALIBRATION.replace('data = "runs.csv"', 'data = "run.csv"'),
+            "data 'run.csv' is neither a file in the folder of the study",
+        ),
         (CALIBRATION.replace('law = "loss ~ E + A/params^alpha"\n', ""), r"\[\[calibration\]\] 1: 'law' is missing"),
-        ('[[toy]]\nname = "x"\n', "needs either data, a sweep that is there, or grid"),
+        ('[[toy]]\nname = "x"\n', "needs either data, an existing sweep, or grid"),
         ('[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["none"]\n', "there is no step 'none'"),
         (SENSITIVITY + '[[section]]\ntitle = "x"\nkind = "toy"\nsteps = ["choices"]\n', "'choices' is another"),
     ],
@@ -305,16 +308,21 @@ def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("printed", "words", "verdict"),
-    [(1.02, "Met: 0.2 errors away.", "met"), (1.15, "Inside the interval, 1.5", "near"), (1.5, "Outside", "outside")],
+    [
+        (1.02, "Reproduced (difference 0.2 standard errors).", "reproduced"),
+        (1.15, "Inside the interval (difference 1.5", "inside"),
+        (1.5, "Outside", "outside"),
+    ],
 )
 def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, verdict: str) -> None:
     one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, gauss_newton=0.1)
-    said, found = difference_words(replace(published_value("liu2025.alpha"), value=printed), one)
-    assert said.startswith(words)
-    assert found == verdict
+    found = claim_verdict(replace(published_value("liu2025.alpha"), value=printed), one)
+    assert str(found).startswith(words)
+    assert found.kind == verdict
 
 
 @pytest.mark.parametrize("error", [0.0, float("nan")])
-def test_a_refit_without_an_error_meets_nothing(error: float) -> None:
+def test_a_refit_without_an_error_reproduces_nothing(error: float) -> None:
     one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
-    assert difference_words(published_value("liu2025.alpha"), one) == ("The refit has no error to measure by.", "open")
+    found = claim_verdict(published_value("liu2025.alpha"), one)
+    assert (str(found), found.kind) == ("The refit has no standard error for a comparison.", "open")

@@ -76,7 +76,7 @@ def test_a_bootstrap_is_marked_and_has_no_probability(studied: Sensitivity) -> N
     assert row["verdict"] == ""
     plain = fit("chinchilla", "width_depth", drop_highest_loss=40, ties="keep", bootstrap=3000)
     assert (row["estimate"], row["se"]) == (plain["a_m"].value, plain["a_m"].se)
-    assert "Bootstraps, which are no posteriors and give no probabilities: least squares 0.9" in studied.summary()
+    assert "Bootstraps, which are not posteriors and give no probabilities: least squares 0.9" in studied.summary()
 
 
 def test_a_row_that_cannot_be_fitted_has_its_reason(studied: Sensitivity) -> None:
@@ -145,6 +145,10 @@ def test_values_are_split_outside_brackets_and_quotes() -> None:
             {
                 "likelihood": ["student_t", "normal", "squared", "huber"], "drop_highest_loss": [0, 5],
                 "ties": ["drop"], "cluster": [None, "shape"],
+                "where": [
+                    "width >= 1000", "width <= 3100", "width != 5120", "width != 4608", "width != 4352",
+                    "depth >= 18", "depth <= 36", "tokens >= 6.2e9", "tokens <= 8.13e10",
+                ],
                 "prior": ["HalfNormal(0.5)", "HalfNormal(2)", "Uniform(0, 3)"],
             },
         ),
@@ -190,10 +194,10 @@ def made_up(*rows: tuple[str, float, float]) -> Sensitivity:
 
 def test_the_summary_says_how_far_what_and_whether_the_verdict_holds() -> None:
     moved = made_up(("base", 1.0, 0.02), ("x > 1", 1.01, 0.02), ("x > 2", 0.8, 0.05))
-    assert [moved.verdict(one) for one in moved.answers] == ["inside", "inside", "outside"]
+    assert [moved.judge(one) for one in moved.answers] == ["inside", "inside", "outside"]
     assert moved.table["move"].tolist() == pytest.approx([0, 0.5, -10])
     text = moved.summary()
-    assert "runs from 0.800 (where=x > 2) to 1.010 (where=x > 1): 10.5 times the base's own" in text
+    assert "runs from 0.800 (where=x > 2) to 1.010 (where=x > 1): 10.5 times the standard deviation" in text
     assert "where=x > 2 moves it most, by −10.0 of it" in text
     assert "The verdict depends on the choices: 0.9 < a < 1.1 held with probability 0.95 or more in 2" in text
     assert "excluded with probability 0.95 or more in 1 (where=x > 2)" in text

@@ -69,26 +69,26 @@ def test_law_sentence() -> None:
 
 def test_reference_allowed_but_not_established() -> None:
     text = say.reference_sentence(made(), "alpha", 1.0)
-    assert "95% interval [0.70, 1.10] contains 1." in text
-    assert "allow 1 without establishing it: they allow all of [0.70, 1.10]" in text
+    assert "95% interval [0.70, 1.10] includes 1." in text
+    assert text.endswith("The data are compatible with 1, but also with 0.70 to 1.10.")
 
 
-def test_reference_settled_either_way() -> None:
-    assert say.reference_sentence(made(1.0, 0.02), "alpha", 1.0).endswith("contains 1.")
+def test_reference_included_or_excluded() -> None:
+    assert say.reference_sentence(made(1.0, 0.02), "alpha", 1.0).endswith("includes 1.")
     assert say.reference_sentence(made(0.5, 0.02), "alpha", 1.0).endswith("excludes 1.")
     both = say.reference_sentence(made(0.5, 0.02), "alpha", 1.0, {"other": made(0.6, 0.02)})
     assert both.endswith("excludes 1. Every other analysis of the same runs agrees.")
 
 
-def test_reference_that_hangs_on_choices_is_not_settled() -> None:
+def test_reference_that_depends_on_the_analysis_stays_open() -> None:
     text = say.reference_sentence(made(), "alpha", 1.0, {"a cut": made(0.5, 0.02)})
-    assert "The verdict depends on choices: “a cut” excludes it, so these runs do not settle it." in text
+    assert text.endswith("The answer depends on the analysis: “a cut” excludes it.")
     text = say.reference_sentence(made(0.5, 0.02), "alpha", 1.0, {"a": made(), "b": made()})
-    assert "“a” and “b” contain it" in text
+    assert "“a” and “b” include it" in text
 
 
 def test_reference_of_a_fit_without_an_answer() -> None:
-    assert "has no answer here: the fit is not identified" in say.reference_sentence(BROKEN, "alpha", 1.0)
+    assert "cannot be answered: the fit is not identified" in say.reference_sentence(BROKEN, "alpha", 1.0)
 
 
 def test_pooled_groups_that_disagree() -> None:
@@ -100,13 +100,13 @@ def test_pooled_groups_that_disagree() -> None:
 
 def test_pooled_groups_that_agree() -> None:
     text = say.pooled_sentence(made(), "alpha", {"a": made(0.9), "b": made(1.0)}, 1.0)
-    assert "their intervals overlap, so the runs do not tell them apart" in text
+    assert "their intervals overlap, so they can be the same" in text
     assert text.endswith("Of the 2 intervals none excludes 1.")
 
 
 def test_alternatives_name_the_largest_move() -> None:
     text = say.alternatives_sentence(made(), "alpha", {"near": made(0.95), "far": made(1.2)})
-    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 of its standard errors."
+    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 standard errors."
     assert say.alternatives_sentence(made(), "alpha", {}) == ""
 
 
@@ -128,11 +128,11 @@ def test_clusters_widen() -> None:
 def test_published_numbers_far_and_near() -> None:
     near = PublishedPoint("Paper", {"alpha": 0.91}, {}, complete=False)
     assert say.published_sentence(made(), near) == (
-        "The printed exponents of Paper lie within 0.10 standard errors of this optimum."
+        "The printed exponents of Paper are within 0.10 standard errors of this optimum."
     )
     far = PublishedPoint("Paper", {"E": 2.0, "A": 50.0, "alpha": 1.4}, {}, complete=True)
     text = say.published_sentence(made(), far)
-    assert "$alpha$ is 5.0 standard errors away; at the printed point the objective is" in text
+    assert "$alpha$ by 5.0 standard errors; at the printed point the objective is" in text
 
 
 def test_published_numbers_of_another_optimum_are_traced_to_it() -> None:
@@ -143,11 +143,14 @@ def test_published_numbers_of_another_optimum_are_traced_to_it() -> None:
 
 
 def test_optima_and_rows() -> None:
-    assert say.optima_sentence(made()) == "All 9 starts followed to their end reached this optimum."
+    assert (
+        say.optima_sentence(made())
+        == "Of the 9 starts followed to their end, 9 ended at this optimum and none below it."
+    )
     two = (LocalOptimum(7e-4, (), 8, True), LocalOptimum(7.7e-4, (), 1, True))
     assert say.optima_sentence(made(optima=two)) == (
-        "Of 9 starts followed to their end 8 reached this optimum; "
-        "one other local optimum was found, the lowest 10.0% above it."
+        "Of the 9 starts followed to their end, 8 ended at this optimum and none below it. "
+        "One other local optimum was found, the lowest 10.0% above it."
     )
     assert say.rows_sentence(made()) == "All 5 rows of runs are used."
     source = Source("runs", "0" * 64, 7, (Dropped("drop_invalid", 2, "loss is zero"),))
@@ -198,7 +201,7 @@ def test_places_are_filled() -> None:
     [
         ("{main.alpa}", "did you mean 'alpha'"),
         ("{mian.alpha}", "no fit is called 'mian'"),
-        ("{main.alpha:error}", "'error' is no piece of a number"),
+        ("{main.alpha:error}", "'error' is not a part of a number"),
     ],
 )
 def test_places_that_name_nothing(text: str, message: str) -> None:

@@ -57,7 +57,7 @@ def test_bad_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="there is no file"):
         load_fit(tmp_path / "none.fit")
     (tmp_path / "text.fit").write_text("not a zip")
-    with pytest.raises(DataError, match="is no saved fit"):
+    with pytest.raises(DataError, match="is not a saved fit"):
         load_fit(tmp_path / "text.fit")
 
 

@@ -76,7 +76,7 @@ def loaded(content: bytes, folder: Path) -> Fit:
 
 
 def refusal(content: bytes, folder: Path) -> str:
-    with pytest.raises(DataError, match=r"x\.fit' is no saved fit") as caught:
+    with pytest.raises(DataError, match=r"x\.fit' is not a saved fit") as caught:
         loaded(content, folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -140,7 +140,7 @@ def test_nothing_is_unpickled(saved: bytes, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     objects = np.array([Evil()] * 3, dtype=object)
     evil = with_arrays(saved, lambda arrays: arrays.update({"point": objects}))
-    assert "something else than numbers" in refusal(evil, tmp_path)
+    assert "something other than numbers" in refusal(evil, tmp_path)
     assert not (tmp_path / "unpickled").exists()
 
 
@@ -157,12 +157,12 @@ def npy(shape: str, dtype: str = "<f8", body: bytes = b"") -> bytes:
     [
         (npy("(1000000000000,)"), "does not have the size that it declares"),
         (npy("(4, 4, 99999999999999999999)"), "does not have the size"),
-        (npy("(-1,)"), "something else than numbers"),
-        (npy("(2,)", "|O", b"0" * 16), "something else than numbers"),
-        (npy("(2,)", "<M8[s]", b"0" * 16), "something else than numbers"),
-        (npy("__import__('os').abort()"), "something else than numbers"),
-        (HEADER + b"\xff\xff", "is no array"),
-        (b"", "is no array"),
+        (npy("(-1,)"), "something other than numbers"),
+        (npy("(2,)", "|O", b"0" * 16), "something other than numbers"),
+        (npy("(2,)", "<M8[s]", b"0" * 16), "something other than numbers"),
+        (npy("__import__('os').abort()"), "something other than numbers"),
+        (HEADER + b"\xff\xff", "is not an array"),
+        (b"", "is not an array"),
     ],
 )
 def test_an_array_that_lies_about_itself_allocates_nothing(
@@ -185,7 +185,7 @@ def test_an_array_that_lies_about_itself_allocates_nothing(
         (lambda r: r["parameters"].append(r["parameters"][0]), "occurs twice"),
         (lambda r: r["parameters"][0].update(level=["OPT", "nowhere"]), "parameters are not those of its law"),
         (lambda r: r["parameters"][0].update(kind="exponent"), "parameters are not those of its law"),
-        (lambda r: r["parameters"].append({"name": "sigma", "level": [], "kind": "scale"}), "its law has not"),
+        (lambda r: r["parameters"].append({"name": "sigma", "level": [], "kind": "scale"}), "its law does not have"),
         (lambda r: r["options"].update(loss="cubed"), "loss is 'cubed'"),
         (lambda r: r["options"].update(more=1), "LeastSquares: there is no option 'more'"),
         (lambda r: r["options"].update(bootstrap=2.5), "bootstrap is 2.5; it must be a whole number"),
@@ -193,6 +193,10 @@ def test_an_array_that_lies_about_itself_allocates_nothing(
         (lambda r: r["uncertainty"].update(level="0.95"), "level is str, not float"),
         (lambda r: r["selection"].update(cluster="nobody"), "lacks the column 'nobody'"),
         (lambda r: r["findings"].append({"code": "x", "severity": "fatal", "message": ""}), "severity is 'fatal'"),
+        (
+            lambda r: r["findings"].append({"code": "x", "severity": "note", "message": "", "names": [[0, 0]]}),
+            "its Finding names a parameter where it has none",
+        ),
         (lambda r: r.update(optima=[]), "optima are missing"),
         (lambda r: r["options"].update(seed=True), "seed is True; it must be a whole number"),
         (lambda r: r.pop("label"), "it lacks 'label'"),
@@ -217,7 +221,7 @@ def test_a_record_is_compared_with_its_law(
         (lambda a: a.pop("lo"), "lacks 'lo'"),
         (lambda a: a.pop("rows:index"), "lacks 'rows:index'"),
         (lambda a: a.update({"rows:index": a["rows:index"] * 0}), "row numbers"),
-        (lambda a: a.update({"rows:0": a["rows:0"][:-1]}), "another length than its table"),
+        (lambda a: a.update({"rows:0": a["rows:0"][:-1]}), "differs in length from its table"),
         (lambda a: a.update({"rows:0": -a["rows:0"]}), "column 'loss' has values that no fit can use"),
         (lambda a: a.update({"rows:1": a["rows:1"] * np.inf}), "column 'width' has values that no fit can use"),
     ],
@@ -231,15 +235,15 @@ def test_arrays_are_compared_with_the_parameters(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda m: packed(m | {"../evil": b""}), "it holds '../evil'"),
+        (lambda m: packed(m | {"../evil": b""}), "it contains '../evil'"),
         (lambda m: packed({name: m[name] for name in ("fit.json", "rows.json")}), "lacks 'arrays.npz'"),
-        (lambda m: packed(m, zipfile.ZIP_LZMA), "packed in a way that is never written"),
+        (lambda m: packed(m, zipfile.ZIP_LZMA), "uses a compression that scalefit never writes"),
         (lambda m: packed(m | {"fit.json": b"[" * 1_000_000}), "nested too deeply"),
         (lambda m: packed(m | {"rows.json": b'{"a":' * 1_000_000}), "nested too deeply"),
         (lambda m: packed(m | {"fit.json": b"[]"}), "fit.json is list, not dict"),
-        (lambda m: packed(m | {"fit.json": b'{"seed": ' + b"9" * 5000 + b"}"}), "no saved fit"),
-        (lambda m: packed(m | {"rows.json": b'{"index": null, "columns": [3]}'}), "no saved fit"),
-        (lambda m: m["arrays.npz"], "it holds"),
+        (lambda m: packed(m | {"fit.json": b'{"seed": ' + b"9" * 5000 + b"}"}), "not a saved fit"),
+        (lambda m: packed(m | {"rows.json": b'{"index": null, "columns": [3]}'}), "not a saved fit"),
+        (lambda m: m["arrays.npz"], "it contains"),
         (lambda m: m["fit.json"], "not a zip"),
         (lambda _: b"", "not a zip"),
     ],
@@ -250,18 +254,18 @@ def test_another_file_is_no_fit(saved: bytes, tmp_path: Path, make: Callable[[Me
 
 def test_a_folder_and_a_device_are_no_fits(tmp_path: Path) -> None:
     for path in (tmp_path, Path("/dev/zero")):
-        with pytest.raises(DataError, match=r"is no saved fit \(it is not a regular file"):
+        with pytest.raises(DataError, match=r"is not a saved fit \(it is not a regular file"):
             load_fit(path)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.update(posterior=None), "has a posterior and was not sampled, or"),
+        (lambda r: r.update(posterior=None), "has a posterior but was not sampled, or"),
         (lambda r: r["posterior"].update(khat="low"), "khat is str, not float"),
-        (lambda r: r["posterior"].update(priors=[["a"]]), "no saved fit"),
+        (lambda r: r["posterior"].update(priors=[["a"]]), "not a saved fit"),
         (lambda r: r["posterior"].update(surprise=1), "Posterior has 'surprise'"),
-        (lambda r: r["parameters"][-1].update(kind="tilt"), "parameters that its law has not"),
+        (lambda r: r["parameters"][-1].update(kind="tilt"), "parameters that its law does not have"),
     ],
 )
 def test_a_posterior_is_checked_too(

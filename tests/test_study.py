@@ -96,7 +96,7 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
         ('[[answer]]\nrule = "pooled"\nfit = "main"\n', "rule 'pooled' needs a parameter"),
         ('[[answer]]\nrule = "reference"\nfit = "main"\nparameter = "alpha"\n', "needs a reference, such as 1"),
         ('[[section]]\ntitle = "x"\nfit = "main"\nfigures = [{ kind = "term" }]\n', "no figure 'term'; did you mean"),
-        ('[front.figure]\nkind = "pooling"\nfit = "sampled"\n', "'sampled' pools nothing in part"),
+        ('[front.figure]\nkind = "pooling"\nfit = "sampled"\n', "'sampled' has no partial pooling"),
         ('[front.figure]\nkind = "pears"\n', "no figure 'pears'; did you mean 'pairs'"),
         ('[[section]]\ntitle = "x"\n', "section 'x' of kind 'law' needs fit"),
         ('[[section]]\ntitle = "x"\nkind = "comparison"\nfits = ["main"]\n', "needs parameter"),
@@ -107,7 +107,7 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
          "a figure of kind 'priors' needs fits with engine = 'bayes'"),
         ('[[section]]\ntitle = "x"\nkind = "posterior"\nfit = "sampled"\nlaws = ["main"]\n', "the ranking of laws in"),
         ('[[answer]]\nrule = "posterior"\nfit = "sampled"\nparameter = "alpha"\n', "needs a reference, such as 1"),
-        ('[[answer]]\nrule = "posterior"\nfit = "sampled"\nparameter = "alpha"\nreference = 0\n', "needs within, how"),
+        ('[[answer]]\nrule = "posterior"\nfit = "sampled"\nparameter = "alpha"\nreference = 0\n', "needs within, the"),
         ('[[answer]]\nrule = "posterior"\nfit = "main"\nparameter = "alpha"\nreference = 1\n',
          "an answer by rule 'posterior' needs fits with engine = 'bayes'"),
     ],
@@ -230,4 +230,4 @@ def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="paper is 'a5'"):
         study(tmp_path, 'paper = "a5"\n' + SMALL)
     with pytest.raises(LawError, match="cannot read the law"):
-        study(tmp_path, SMALL.replace('law = "chinchilla"', 'law = "loss ~ E - A/params"'))
+        study(tmp_path, SMALL.replace('law = "chinchilla"', 'law = "loss ~ E - A/"'))

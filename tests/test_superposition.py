@@ -268,7 +268,7 @@ def test_a_shifted_head_gives_the_same_loss(tmp_path: Path) -> None:
     [
         ("tied", "is the embedding too"),
         ("half", "is stored as F16"),
-        ("there", "is there already"),
+        ("there", "exists already"),
         ("capped", "are soft-capped"),
     ],
 )

@@ -171,6 +171,37 @@ def test_losses_are_those_of_the_samples(name):
         assert error[place] == pytest.approx(each.std(ddof=1) / np.sqrt(len(each)), rel=1e-9)
 
 
+def test_a_warm_up_of_more_steps_than_there_are_stays_within_the_schedule(monkeypatch):
+    """Recording a graph takes `SLOTS` steps, even of models that are trained for fewer."""
+    monkeypatch.setattr(engine, "SLOTS", 8)
+    schedule = engine.build([replace(SMALL, steps=3)], DEVICE, CUTS["one block"][1]).net.schedule.cpu().numpy()
+    assert schedule.shape == (9, 3)
+    expected = [0, *(reference.rate_at(step, 3, 2) for step in (1, 2, 3)), *[0] * 5]
+    np.testing.assert_allclose(schedule[:, 0], expected)
+    assert np.isfinite(schedule).all()
+
+
+def test_stored_tiles_suit_every_width():
+    for width in (1, 16, 17, 63, 64, 65, 100, 128, 129, 1024):
+        tiles = engine.tiles_for(width)
+        assert width <= tiles.width or tiles.width >= 64
+        assert all(size >= 16 and size & (size - 1) == 0 for size in tiles[:3])
+        assert tiles.precision in ("ieee", "tf32x3", "bf16x3", "tf32")
+    assert engine.tiles_for(10) == Tiles(rows=32, features=64, width=16, warps=4, precision="ieee")
+
+
+def test_rows_are_ordered_by_parts_that_share_them(monkeypatch):
+    """More rows of samples with several entries than the parts take at a time."""
+    monkeypatch.setattr(engine, "ORDER_PARTS", 2)
+    config = replace(SMALL, density=20.0, alpha=0.0, batch=70)
+    group = opened([config], CUTS["one block"][1])
+    several, begin = int(group.batch.sizes[0, 0]), group.batch.begin[0].cpu().numpy()
+    assert several > 2 * max(1, 8192 // group.most**2)
+    entry = group.batch.entry[0].cpu().numpy()
+    for row in range(several):
+        assert (np.diff(entry[begin[row] : begin[row + 1]]) > 0).all()
+
+
 def run(configs, marks, keep=None, report=lambda *_: None):
     """Train as a sweep does."""
     method = engine.method(torch.__version__)

@@ -15,6 +15,7 @@ from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.config import BIAS_STARTS
+from scalefit.toy.measures import alive_outputs, least_moments
 from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
 
@@ -139,6 +140,24 @@ def test_measures_of_a_run_are_those_of_its_weights():
     assert run.row_norms.most == norms.max()
     assert run.unrepresented == pytest.approx(4 / 3 * p[norms <= 0.5].sum())
     assert run.weak_reference == pytest.approx(4 / 3 * p[6:].sum())
+    alive = run.b + 2 * norms**2 > 0
+    assert run.alive == np.mean(alive) < 1
+    assert run.represented == np.mean(alive & (norms > 0.5))
+    assert run.dead_loss == pytest.approx(4 / 3 * p[~alive].sum())
+    assert sum(run.row_norms.counts) == 40
+    assert run.row_norms.counts[:3] == tuple(np.histogram(norms, [0, 0.1, 0.2, 0.3])[0])
+    kept = unit[alive]
+    o = (kept @ kept.T)[~np.eye(len(kept), dtype=bool)]
+    v = np.mean(o**2)
+    assert run.overlaps[:4] == pytest.approx((len(kept), v, np.mean(o**3) / v**1.5, np.mean(o**4) / v**2))
+    assert run.overlaps[4:] == least_moments(len(kept), 6)
+    assert [(one.first, one.last) for one in run.bands] == [(1, 2), (3, 5), (6, 15), (16, 40)]
+    assert sum(one.dead_loss for one in run.bands) == pytest.approx(run.dead_loss)
+    assert run.bands[3].norm == pytest.approx(norms[15:].mean())
+    inside = [k for k in range(5, 15) if alive[k]]
+    rows = np.array([np.delete(unit[alive] @ unit[k], np.flatnonzero(alive).tolist().index(k)) for k in inside])
+    assert run.bands[2].mean_square == pytest.approx(np.mean(rows**2))
+    assert run.bands[2].skewness == pytest.approx(np.mean(rows**3) / np.mean(rows**2) ** 1.5)
     assert run.bias_mean == pytest.approx(run.b.mean())
     assert run.bias_sd == pytest.approx(run.b.std())
     assert run.final_loss == run.loss[-1] < run.loss[0]
@@ -154,6 +173,11 @@ def test_loss_of_a_run_is_that_of_its_weights():
     assert run.loss[0] == pytest.approx(dense.mean(), abs=4 * np.hypot(run.loss_se[0], dense.std() / 200_000**0.5))
 
 
+def test_outputs_that_cannot_fire_are_dead():
+    W, b = np.diag([1.0, 0.5, 0.0])[:, :2], np.array([-1.9, -0.5, 0.1])
+    assert alive_outputs(W, b).tolist() == [True, False, True]
+
+
 def test_rows_of_zero_have_no_direction():
     assert mean_square_overlap(np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 3.0]])) == pytest.approx(1 / 3)
     assert mean_square_overlap(np.zeros((3, 2))) == 0.0
@@ -165,6 +189,12 @@ def test_a_record_survives_json():
     for run in runs:
         assert ToyRun.from_dict(json.loads(json.dumps(run.to_dict(), allow_nan=False))) == run
     assert [run.done for run in runs] == [True, False]
+    older = runs[0].to_dict()
+    for name in ("alive", "represented", "dead_loss", "overlaps", "bands"):
+        del older[name]
+    del older["row_norms"]["counts"]
+    assert ToyRun.from_dict(older).alive is None
+    assert ToyRun.from_dict(older).phi_half == runs[0].phi_half
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 1e30}, {"gamma": 1e30}, {"gamma": -1e30}])

@@ -26,13 +26,13 @@ PARTS = {
 @cache
 def modules() -> dict[str, ast.Module]:
     """Every module that has a page, by dotted name."""
-    found = {}
+    trees = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         if not UNLISTED & set(parts):
             dotted = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[dotted] = ast.parse(path.read_text(encoding="utf-8"))
-    return found
+            trees[dotted] = ast.parse(path.read_text(encoding="utf-8"))
+    return trees
 
 
 def exported(tree: ast.Module) -> list[str]:
@@ -58,29 +58,29 @@ def bindings(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
 @cache
 def documented() -> dict[str, ast.AST]:
     """Everything that has an anchor on an API page, by dotted name: modules, public names, public members."""
-    found: dict[str, ast.AST] = {}
+    nodes: dict[str, ast.AST] = {}
     for module, tree in modules().items():
         if module != "scalefit":
-            found[module] = tree
+            nodes[module] = tree
         public = set(exported(tree))
         for name, node in bindings(tree):
             if name in public and module != "scalefit":
-                found[f"{module}.{name}"] = node
+                nodes[f"{module}.{name}"] = node
                 for inner in node.body if isinstance(node, ast.ClassDef) else ():
                     if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
-                        found[f"{module}.{name}.{inner.name}"] = inner
-    return found
+                        nodes[f"{module}.{name}.{inner.name}"] = inner
+    return nodes
 
 
 @cache
 def aliases() -> dict[str, str]:
     """Names by which packages pass on what modules define: ``scalefit.fit`` is ``scalefit.leastsq.fit.fit``."""
-    found = {}
+    targets = {}
     for module, tree in modules().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scalefit"):
-                found |= {f"{module}.{one.asname or one.name}": f"{node.module}.{one.name}" for one in node.names}
-    return found
+                targets |= {f"{module}.{one.asname or one.name}": f"{node.module}.{one.name}" for one in node.names}
+    return targets
 
 
 def resolve(name: str, scope: str = "scalefit") -> str:
@@ -101,9 +101,9 @@ def resolve(name: str, scope: str = "scalefit") -> str:
 def to_markdown(docstring: str, scope: str = "scalefit") -> str:
     """Turn what docstrings have of reStructuredText into Markdown: references, double backticks, literal blocks."""
 
-    def link(found: re.Match[str]) -> str:
-        target = resolve(found[1], scope)
-        shown = found[1] if found[1].count(".") < 2 else found[1].rpartition(".")[2]
+    def link(match: re.Match[str]) -> str:
+        target = resolve(match[1], scope)
+        shown = match[1] if match[1].count(".") < 2 else match[1].rpartition(".")[2]
         return f"[`{shown}`][{target}]" if target else f"`{shown}`"
 
     text = re.sub(r"``([^`]+)``", r"`\1`", ROLE.sub(link, docstring))
@@ -124,11 +124,11 @@ def public_names() -> dict[str, str]:
 
 def rooms() -> dict[str, list[str]]:
     """List the parts of the package with their modules."""
-    found: dict[str, list[str]] = {}
+    by_room: dict[str, list[str]] = {}
     for module in modules():
         if module != "scalefit":
-            found.setdefault(module.split(".")[1], []).append(module)
-    return found
+            by_room.setdefault(module.split(".")[1], []).append(module)
+    return by_room
 
 
 def grouped() -> dict[str, list[str]]:
@@ -153,7 +153,7 @@ def pages() -> dict[str, str]:
         index += [f"## {heading}", "\n".join(lines)]
     index += ["## Floors", floors()]
     made = {"api/index.md": "\n\n".join(index) + "\n"}
-    return made | {f"api/{room}.md": _page(room, found) for room, found in rooms().items()}
+    return made | {f"api/{room}.md": _page(room, names) for room, names in rooms().items()}
 
 
 def floors() -> str:
@@ -171,14 +171,14 @@ def floors() -> str:
 def _about(dotted: str) -> str:
     """One line about a name, for tables."""
     node = documented().get(dotted)
-    said = first_line(node) if node is not None else ""
-    return to_markdown(said, dotted).replace("|", r"\|") or "A constant."
+    summary = first_line(node) if node is not None else ""
+    return to_markdown(summary, dotted).replace("|", r"\|") or "A constant."
 
 
-def _page(room: str, found: list[str]) -> str:
+def _page(room: str, names: list[str]) -> str:
     """Directives for mkdocstrings: a module's docstring, then what it makes public and defines itself."""
     blocks = []
-    for module in found:
+    for module in names:
         public = set(exported(modules()[module]))
         members = [name for name, _ in bindings(modules()[module]) if name in public]
         level = 1 if module == f"scalefit.{room}" else 2

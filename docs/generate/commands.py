@@ -34,9 +34,9 @@ def pages() -> dict[str, str]:
     return {"command_line.md": "\n\n".join(blocks) + "\n"}
 
 
-def _text(said: str) -> Iterator[str]:
+def _text(text: str) -> Iterator[str]:
     """Paragraphs; an example becomes a block of its own."""
-    for paragraph in said.split("\n\n"):
+    for paragraph in text.split("\n\n"):
         example = re.match(r"Examples?: (.*)", " ".join(paragraph.split()))
         if example:
             yield "```console\n$ " + example[1] + "\n```"
@@ -67,13 +67,13 @@ def _word(parameter: Any) -> str:
 
 
 def _meaning(parameter: Any) -> str:
-    said = _escape(getattr(parameter, "help", None) or "")
+    text = _escape(getattr(parameter, "help", None) or "")
     default = parameter.default
     plain = isinstance(default, str | int | float) and not isinstance(default, bool) and default != ""
-    many = "May be given several times." if getattr(parameter, "multiple", False) and "repeat" not in said else ""
-    return " ".join(part for part in (said, many, f"Default: `{default}`." if plain else "") if part)
+    many = "May be given several times." if getattr(parameter, "multiple", False) and "repeat" not in text else ""
+    return " ".join(part for part in (text, many, f"Default: `{default}`." if plain else "") if part)
 
 
-def _escape(said: str) -> str:
+def _escape(text: str) -> str:
     """Help is plain text: nothing of Markdown is meant in it."""
-    return re.sub(r"([|*_<>\[\]])", r"\\\1", said)
+    return re.sub(r"([|*_<>\[\]])", r"\\\1", text)

@@ -11,15 +11,15 @@ from docs.generate.api import ROOT
 
 FOLDER = ROOT / "notebooks"
 ORDER = (
-    "first_refit", "your_own_data", "posteriors_and_comparison", "toy_model", "checkpoints_to_exponent",
-    "reading_the_report",
+    "first_refit", "your_own_data", "posteriors_and_comparison", "laws_beyond_chinchilla", "toy_model",
+    "checkpoints_to_exponent", "reading_the_report",
 )  # fmt: skip
 
 
 def names() -> list[str]:
     """Every notebook, those of the course first and in their order."""
-    found = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    stems = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+    return sorted(stems, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def pages() -> dict[str, str | bytes]:

@@ -17,8 +17,8 @@ class Roles(griffe.Extension):
         """Turn a docstring into Markdown."""
         if obj.docstring is not None:
             # Types are words, which griffe keeps as they stand unless they happen to be Python.
-            said = re.sub(r"(?<= : )array, (?=shape )", "array of ", obj.docstring.value)
-            obj.docstring.value = to_markdown(re.sub(r"^array, (?=shape )", "array of ", said, flags=re.M), obj.path)
+            text = re.sub(r"(?<= : )array, (?=shape )", "array of ", obj.docstring.value)
+            obj.docstring.value = to_markdown(re.sub(r"^array, (?=shape )", "array of ", text, flags=re.M), obj.path)
         if obj.is_class:
             for name, member in obj.members.items():
                 if (member.is_attribute or name.startswith("__")) and member.docstring is None:

@@ -32,13 +32,13 @@ def parameters(thing: Any) -> dict[str, tuple[str, str]]:
     """Type and meaning of each parameter in a numpydoc docstring."""
     text = inspect.getdoc(thing) or ""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    found = {}
+    entries = {}
     for entry in re.finditer(
         r"^(\w[\w, ]*) : ([^\n]+)\n((?:(?: {4}[^\n]*)?\n?)*)", section[1] if section else "", re.M
     ):
         meaning = " ".join(entry[3].split())
-        found |= {name.strip(): (entry[2], meaning) for name in entry[1].split(",")}
-    return found
+        entries |= {name.strip(): (entry[2], meaning) for name in entry[1].split(",")}
+    return entries
 
 
 def tables(kind: Any = study.Study, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -75,7 +75,7 @@ def _rest(docstring: str) -> str:
 
 
 def _title(kind: Any, paths: list[str]) -> str:
-    """Write where a table stands in a study, and by which value of its tag it is told from others there."""
+    """Write the place of a table in a study, and the values of its tag that choose it."""
     if paths == [""]:
         return "At the top"
     shown = [f"`[[{path}]]`" if path != "front" and not path.startswith("front.") else f"`[{path}]`" for path in paths]
@@ -96,10 +96,10 @@ def _about(kind: Any) -> str:
 
 
 def _table(kind: Any) -> str:
-    said = {name: entry for base in reversed(kind.__mro__) for name, entry in parameters(base).items()}
+    described = {name: entry for base in reversed(kind.__mro__) for name, entry in parameters(base).items()}
     family = family_of(kind)
     rows = [
-        f"| `{one.name}` | {_takes(kind, one, said)} | {_default(one)} | {_cell(said[one.name][1])} |"
+        f"| `{one.name}` | {_takes(kind, one, described)} | {_default(one)} | {_cell(described[one.name][1])} |"
         for one in fields(kind)
         if one.name not in INTERNAL and not _holds_options(kind, one) and (family is None or one.name != family.tag)
     ]
@@ -129,15 +129,15 @@ def _further(kind: Any) -> list[str]:
     return rows
 
 
-def _takes(kind: Any, one: Field[Any], said: dict[str, tuple[str, str]]) -> str:
+def _takes(kind: Any, one: Field[Any], described: dict[str, tuple[str, str]]) -> str:
     """Say a type in the words of TOML."""
     if list(_dataclasses(get_type_hints(kind)[one.name])):
-        return "tables" if said[one.name][0].startswith("tuple") else "a table"
-    return WORDS.get(said[one.name][0], _cell(said[one.name][0]))
+        return "tables" if described[one.name][0].startswith("tuple") else "a table"
+    return WORDS.get(described[one.name][0], _cell(described[one.name][0]))
 
 
-def _cell(said: str) -> str:
-    return to_markdown(said).replace("|", r"\|")
+def _cell(text: str) -> str:
+    return to_markdown(text).replace("|", r"\|")
 
 
 def _default(one: Field[Any]) -> str:

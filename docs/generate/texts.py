@@ -14,6 +14,7 @@ from docs.generate import studies
 from docs.generate.api import ROOT
 from scalefit.data.quantities import ALIASES
 from scalefit.law.additive import PRESETS
+from scalefit.law.presets import LAWS
 from scalefit.plots import KINDS
 from scalefit.toy.grid import DEFAULT_GRID
 
@@ -25,18 +26,18 @@ LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 def pages() -> dict[str, str | bytes]:
     """Take the texts that the repository shows on its own, their links turned to pages, and what they link to."""
     read = {file: (ROOT / file).read_text(encoding="utf-8") for file in FILES}
-    asked = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
-    copies = {place(target): (ROOT / target).read_bytes() for target in asked if place(target).startswith(COPIES)}
+    targets = {target for file, text in read.items() for target in map(partial(_target, file), LINK.findall(text))}
+    copies = {place(target): (ROOT / target).read_bytes() for target in targets if place(target).startswith(COPIES)}
     return {FILES[file]: moved(text, file) for file, text in read.items()} | copies
 
 
 def moved(text: str, file: str) -> str:
     """Turn links to files of the repository into links of the site; refuse one that leads nowhere."""
 
-    def link(found: re.Match[str]) -> str:
-        target = _target(file, found[1])
+    def link(match: re.Match[str]) -> str:
+        target = _target(file, match[1])
         if not (ROOT / target).exists():
-            raise ValueError(f"{file} links to {found[1]}, which does not exist")
+            raise ValueError(f"{file} links to {match[1]}, which does not exist")
         return place(target)
 
     return LINK.sub(link, text)
@@ -64,6 +65,14 @@ def place(target: str) -> str:
 def _presets() -> str:
     rows = [f"| `{name}` | `{law}` |" for name, law in PRESETS.items()]
     return "\n".join(["| name | law |", "| --- | --- |", *rows])
+
+
+def _laws() -> str:
+    rows = [
+        f"| `{name}` | `{one.law}` | {one.source}{'. ' + one.note[0].upper() + one.note[1:] if one.note else ''}. |"
+        for name, one in LAWS.items()
+    ]
+    return "\n".join(["| name | law | source |", "| --- | --- | --- |", *rows])
 
 
 def _aliases() -> str:
@@ -107,6 +116,7 @@ def _thresholds() -> str:
 SNIPPETS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "aliases": _aliases,
+    "laws": _laws,
     "plots": _plots,
     "default grid": lambda: f"```toml\n{DEFAULT_GRID.strip()}\n```",
     "study keys": studies.keys,
@@ -117,9 +127,9 @@ SNIPPETS: Mapping[str, Callable[[], str]] = {
 def filled(text: str, page: str) -> str:
     """Put generated tables in the place of ``{{ name }}``."""
 
-    def snippet(found: re.Match[str]) -> str:
-        if found[1] not in SNIPPETS:
-            raise ValueError(f"{page} asks for {found[1]!r}; there are {', '.join(SNIPPETS)}")
-        return SNIPPETS[found[1]]()
+    def snippet(match: re.Match[str]) -> str:
+        if match[1] not in SNIPPETS:
+            raise ValueError(f"{page} asks for {match[1]!r}; there are {', '.join(SNIPPETS)}")
+        return SNIPPETS[match[1]]()
 
     return re.sub(r"^\{\{ ([\w ]+) \}\}$", snippet, text, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scalefit.allocation.mixtures import MixedLevels, mixture
 from scalefit.allocation.result import Optimum
-from scalefit.allocation.run import optimum
+from scalefit.allocation.run import optimum_lines
 from scalefit.allocation.sweeps import ENVELOPE, PARABOLA, Approach, IsoFlop, LeftOut, Line, Point
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
@@ -127,7 +127,7 @@ def isoflop(
     for text, runs in groups.items():
         at = {} if by is None else {by: text}
         other = {} if beside is None or by not in beside.law.groups else at
-        parametric = None if beside is None else optimum(beside, cost=how.cost, level=level, at=other)
+        parametric = None if beside is None else optimum_lines(beside, cost=how.cost, level=level, at=other)
         found[text] = _analysed(table, runs, at, tolerance, level, parametric)
     return found if by is not None else found[""]
 
@@ -164,7 +164,7 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
                 "mixed_levels", NOT_IDENTIFIED,
                 f"{mixed.budgets} of {count} budgets hold runs of several levels of {mixed.column} ({mixed.levels} in "
                 f"all), whose losses differ far more than those of one level scatter ({two_digits(mixed.merged)} "
-                f"about a common parabola, {two_digits(mixed.within)} when the levels are told apart): no line is "
+                f"about a common parabola, {two_digits(mixed.within)} when the levels are separated): no line is "
                 f"drawn through a mixture; analyse every level (--by {mixed.column}, by={mixed.column!r}) or choose "
                 "one (--where)",
             ),

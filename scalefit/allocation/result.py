@@ -17,9 +17,10 @@ from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
-from scalefit.numbers import amount, percent, rounded, rounded_interval
+from scalefit.numbers import amount, exact, percent, rounded, rounded_interval
 from scalefit.table import PrintedTable
 from scalefit.thresholds import EXTRAPOLATED, KNOWN_RATIO
+from scalefit.verdicts import Verdict, listed
 
 __all__ = [
     "CHINCHILLA",
@@ -32,9 +33,8 @@ __all__ = [
     "amount_interval",
     "amount_of",
     "decimal_interval",
-    "distance",
     "optimum_text",
-    "outside",
+    "quantity_words",
     "spread",
     "verdict",
 ]
@@ -80,7 +80,7 @@ class Optimum:
     cost : Cost
         What is held fixed.
     kind : {"posterior", "bootstrap", "normal approximation", "printed"}
-        What the intervals are; a bootstrap is no posterior, and printed numbers have none.
+        What the intervals are; a bootstrap is not a posterior, and printed numbers have none.
     method : str
         How the draws were made.
     level : float
@@ -285,18 +285,18 @@ class Optimum:
                 | {name: number.numbers() for name, number in one.quantities.items()}
                 for one in self.allocations
             ],
-            "verdict": list(self.verdict),
+            "verdict": [one.record() for one in self.verdict],
             "notes": list(self.notes),
         }
         return record
 
     @property
-    def verdict(self) -> tuple[str, ...]:
-        """Sentences on what this settles, written from the numbers."""
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What is known of the best allocation, each with the numbers and the threshold behind it."""
         return verdict(self)
 
     def summary(self) -> str:
-        """Return the optimum as text: status, what was minimised, what is settled, the numbers."""
+        """Return the optimum as text: status, what was minimised, what is known, the numbers."""
         return optimum_text(self)
 
     def __str__(self) -> str:
@@ -307,8 +307,8 @@ CHINCHILLA = {"compute": 5.76e23, "params": 70e9, "tokens": 1.4e12, RATIO: 20.0}
 NAMES = {RATIO: "tokens per parameter", EXCESS: "loss above floor", "params": "parameters"}
 
 
-def verdict(found: Optimum) -> tuple[str, ...]:
-    """Say what is settled about the best allocation, what is not, and why.
+def verdict(found: Optimum) -> tuple[Verdict, ...]:
+    """Say what is known about the best allocation, what is not, and why.
 
     Parameters
     ----------
@@ -317,76 +317,103 @@ def verdict(found: Optimum) -> tuple[str, ...]:
 
     Returns
     -------
-    tuple of str
-        One sentence each.
+    tuple of Verdict
+        The growth of each column, the ratio at the largest budget, and what lies outside the runs.
     """
     if found.reason:
-        return (f"No optimum: {found.reason}",)
-    said = [_growth(found)] if RATIO in found.columns else []
+        return (Verdict.of("no optimum", f"No optimum: {found.reason}"),)
+    verdicts = [_growth(found)]
     if RATIO in found.columns and found.budgets:
-        said.append(ratio_sentence(found, max(found.budgets)))
+        verdicts.append(_ratio(found, max(found.budgets)))
     far = [budget for budget in found.budgets if found.far(budget) != 1]
     if far:
-        said.append(f"Outside the runs: {', '.join(f'{amount(one)} FLOP ({distance(found, one)})' for one in far)}.")
-    return (*said, *outside(found))
+        where = ", ".join(f"{_flop(one)} ({_distance(found.far(one))})" for one in far)
+        factors = {exact(one): found.far(one) for one in far}
+        verdicts.append(
+            Verdict.of("outside", f"Outside the runs: {where}.", threshold=EXTRAPOLATED, factor_by_budget=factors)
+        )
+    return (*verdicts, *_leaving(found))
 
 
-def outside(found: Optimum) -> tuple[str, ...]:
+def _leaving(found: Optimum) -> tuple[Verdict, ...]:
     """Name columns whose best value leaves the runs although the budget does not: an extrapolation all the same."""
     inside = [one for one in found.allocations if one.beyond == 1]
-    said = []
+    verdicts = []
     for name, (lo, hi) in found.ranges.items():
         if name not in found.columns:
             continue
         gone = [one for one in inside if not lo <= one.quantities[name].value <= hi]
         if gone:
-            where = ", ".join(f"{amount_of(one.quantities[name])} at {amount(one.compute, 3)} FLOP" for one in gone)
-            span = f"{amount(lo)} to {amount(hi)}"
-            said.append(f"The best {_name(name)} leave those of the runs ({span}), an extrapolation: {where}.")
-    return tuple(said)
+            where = ", ".join(f"{amount_of(one.quantities[name])} at {_flop(one.compute)}" for one in gone)
+            text = (
+                f"The best {quantity_words(name)} leave those of the runs ({amount(lo)} to {amount(hi)}), an "
+                f"extrapolation: {where}."
+            )
+            best = [one.quantities[name].value for one in gone]
+            verdicts.append(Verdict.of("leaves the runs", text, quantity=name, range=[lo, hi], best=best))
+    return tuple(verdicts)
 
 
-def ratio_sentence(found: Optimum, compute: float) -> str:
+def _ratio(found: Optimum, compute: float) -> Verdict:
     """Say whether 20 tokens per parameter, the ratio of Chinchilla 70B, is best at a budget."""
     ratio = found.allocation(compute).quantities[RATIO]
-    at = f"At {amount(compute)} FLOP {amount(ratio.value)} tokens per parameter are best"
+    at = f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best"
+    about: dict[str, Any] = {
+        "compute": compute,
+        "ratio": ratio.value,
+        "interval": [ratio.lo, ratio.hi],
+        "reference": CHINCHILLA[RATIO],
+    }
     if math.isnan(ratio.lo):
-        return f"{at}."
+        return Verdict.of("no interval", f"{at}.", **about)
     at += f" ({percent(found.level)} interval {amount_interval(ratio)})"
     if not ratio.holds(CHINCHILLA[RATIO]):
-        return f"{at}: Chinchilla’s 20 lies outside."
-    if ratio.hi > KNOWN_RATIO * ratio.lo:
-        ends = f"{amount(ratio.lo)} or {amount(ratio.hi)}"
-        return f"{at}: Chinchilla’s 20 lies inside, but these runs do not tell 20 from {ends}."
-    return f"{at}: Chinchilla’s 20 lies inside."
+        return Verdict.of("excludes", f"{at}: the 20 of Chinchilla 70B lies outside.", **about)
+    known = ratio.hi <= KNOWN_RATIO * ratio.lo
+    ends = f"{amount(ratio.lo)} or {amount(ratio.hi)}"
+    also = "" if known else f", but these runs do not tell 20 from {ends}"
+    text = f"{at}: the 20 of Chinchilla 70B lies inside{also}."
+    return Verdict.of("includes" if known else "open", text, threshold=KNOWN_RATIO, **about)
 
 
-def _growth(found: Optimum) -> str:
-    """Say whether parameters and tokens grow alike, which a constant ratio means."""
-    own = found.exponents
-    a, b, drift = own["params"], own["tokens"], own[RATIO]
-    text = f"Best parameters grow as C^{rounded(a.value, spread(a))}, tokens as C^{rounded(b.value, spread(b))}"
-    if math.isnan(drift.lo):
-        return f"{text}."
-    share = f"{percent(found.level)} interval of the difference {decimal_interval(drift)}"
+def _growth(found: Optimum) -> Verdict:
+    """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
+    powers = found.exponents
+    grown = [
+        f"{quantity_words(name)} to the power {rounded(powers[name].value, spread(powers[name]))} "
+        f"{decimal_interval(powers[name])}".strip()
+        for name in found.columns if name != RATIO
+    ]  # fmt: skip
+    text = f"The best values grow with compute: {''.join(map(str, listed(grown)))}"
+    about: dict[str, Any] = {"powers": {name: one.value for name, one in powers.items() if name in found.columns}}
+    if RATIO not in found.columns or math.isnan(powers[RATIO].lo):
+        return Verdict.of("growth", f"{text}.", **about)
+    drift = powers[RATIO]
+    about |= {"difference": drift.value, "interval": [drift.lo, drift.hi]}
+    share = (
+        f"(difference of the powers {rounded(drift.value, spread(drift))}, {percent(found.level)} interval "
+        f"{decimal_interval(drift)})"
+    )
     if drift.holds(0):
-        return f"{text}; that both grow alike, at a constant ratio, is within the errors ({share})."
+        alike = "that parameters and tokens grow alike, at a constant ratio, is within the errors"
+        return Verdict.of("alike", f"{text}; {alike} {share}.", **about)
     more, less = ("tokens", "parameters") if drift.value > 0 else ("parameters", "tokens")
-    return f"{text}: {more} faster than {less} ({share})."
+    return Verdict.of(f"{more} faster", f"{text}: {more} faster than {less} {share}.", **about)
 
 
-def distance(found: Optimum, compute: float) -> str:
-    """Say how far a budget lies from the runs: ``44 times the largest run, an extrapolation``."""
-    far = found.far(compute)
-    if far == 1:
-        return "among the runs"
+def _distance(far: float) -> str:
+    """Write how far a budget lies from the runs: ``44 times the largest run, an extrapolation``."""
     if far < 1:
         return f"{amount(far)} of the smallest run"
     return f"{amount(far)} times the largest run" + (", an extrapolation" if far > EXTRAPOLATED else "")
 
 
+def _flop(compute: float) -> str:
+    return f"{amount(compute, 3)} FLOP"
+
+
 def optimum_text(found: Optimum) -> str:
-    """Return the optimum as plain text: status, what was minimised, what is settled, the numbers.
+    """Return the optimum as plain text: status, what was minimised, what is known, the numbers.
 
     Parameters
     ----------
@@ -423,7 +450,7 @@ def _method(found: Optimum) -> str:
 def _exponent_lines(found: Optimum) -> list[str]:
     rows = [
         [name, rounded(one.value, spread(one)), decimal_interval(one)]
-        for name, one in ((_name(key), value) for key, value in found.exponents.items())
+        for name, one in ((quantity_words(key), value) for key, value in found.exponents.items())
     ]
     return PrintedTable.of(["grows as C^", "exponent", "interval"], rows).text("  ").split("\n")
 
@@ -435,12 +462,13 @@ def _budget_lines(found: Optimum) -> list[str]:
         for name, number in one.quantities.items():
             inside = decimal_interval if name in (LOSS, EXCESS) else amount_interval
             value = rounded(number.value, spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
-            rows.append([first, _name(name), value, inside(number)])
+            rows.append([first, quantity_words(name), value, inside(number)])
             first = ""
     return PrintedTable.of(["compute", "", "optimum", "interval"], rows).text("  ").split("\n") if rows else []
 
 
-def _name(column: str) -> str:
+def quantity_words(column: str) -> str:
+    """Write a quantity in words: ``parameters`` for params."""
     return NAMES.get(column, column.replace("_", " "))
 
 

@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.allocation.cost import BY_SHAPE, BY_SIZE, Cost
+from scalefit.allocation.numerical import NumericalOptimum, numerical_optimum
 from scalefit.allocation.paths import Paths, optimal_paths
 from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
+from scalefit.law.general import GeneralLaw, sum_of_powers
+from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent
 from scalefit.options import check_level
@@ -23,13 +26,14 @@ from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["natural_cost", "optimum", "printed_optimum"]
+__all__ = ["DERIVED", "natural_cost", "optimum", "optimum_lines", "printed_optimum"]
 
 Array = NDArray[np.float64]
 
 BLOCKING = ("exponent_at_bound", "size_at_bound", "term_vanished", "flat_direction")  # findings that forbid an optimum
 APPROXIMATE = 4000  # draws of a normal approximation, where a fit has none of its own
 DECADE = 10.0
+DERIVED = "params are derived as 12 depth width^2, without embeddings."
 
 
 def optimum(
@@ -38,10 +42,65 @@ def optimum(
     compute: float | Iterable[float] | None = None,
     cost: str | Cost | None = None,
     level: float = 0.95,
+    at: Mapping[str, str | float] | None = None,
+    label: str = "",
+) -> Optimum | NumericalOptimum:
+    """Minimise a fitted law under budgets of compute (approach 3 of Hoffmann et al. 2022), with intervals.
+
+    A sum of falling powers under a product of powers has a closed solution. Any other law or cost is searched along
+    each budget, see :func:`scalefit.allocation.numerical.numerical_optimum`.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of any law.
+    compute, cost, level, at, label
+        As for :func:`optimum_lines`; ``cost`` may be any expression of columns, such as
+        ``"6*params*tokens + 2*params*served"``, and ``at`` then holds the columns that do not share the budget.
+
+    Returns
+    -------
+    Optimum or NumericalOptimum
+        ``print(optimum)``; without numbers, and with the reason, where the fit does not identify an optimum.
+
+    Raises
+    ------
+    DataError
+        When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
+        converge.
+    """
+    if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
+        if fit.status == NOT_CONVERGED:
+            raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
+        text = None if cost is None else str(cost)
+        if compute is None:
+            raise DataError("a law or a cost of this form needs budgets: name them (--compute 1e21,1e22)")
+        return numerical_optimum(
+            fit, compute=_budgets(compute, np.empty(0)), cost=text, level=level, at=at, label=label
+        )  # fmt: skip
+    labels = {name: str(value) for name, value in (at or {}).items()}
+    return optimum_lines(fit, compute=compute, cost=cost, level=level, at=labels, label=label)
+
+
+def _is_product(cost: str) -> bool:
+    """Whether a cost is a number times powers of columns; a mistake in one is reported as such."""
+    try:
+        Cost.parse(cost)
+    except DataError:
+        return "+" not in cost and not any(f"{name}(" in cost for name in FUNCTIONS)
+    return True
+
+
+def optimum_lines(
+    fit: Fit,
+    *,
+    compute: float | Iterable[float] | None = None,
+    cost: str | Cost | None = None,
+    level: float = 0.95,
     at: Mapping[str, str] | None = None,
     label: str = "",
 ) -> Optimum:
-    """Minimise a fitted law under budgets of compute (approach 3 of Hoffmann et al. 2022), with intervals.
+    """Minimise a sum of falling powers under budgets of compute, in closed form.
 
     Parameters
     ----------
@@ -75,7 +134,8 @@ def optimum(
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")
-    terms = _Terms.of(fit.law, cost, at or {}, fit)
+    law = sum_of_powers(fit.law, "the closed form of the optimum")
+    terms = _Terms.of(law, cost, at or {}, fit)
     values = fit.point[None, :]
     kind, draws = _draws(fit)
     point, paths = (terms.paths(fit.keys, rows) for rows in (values, draws))
@@ -86,7 +146,7 @@ def optimum(
         f"{lost} of {len(usable)} draws have no optimum, because a term of theirs does not fall; they are left out."
     )
     return Optimum(
-        name, fit.law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
+        name, law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
         float(terms.floor(fit.keys, values)[0]), terms.floor(fit.keys, draws), runs,
         _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
         (*terms.notes, *([missing] if lost else [])),
@@ -173,8 +233,7 @@ class _Terms(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        derived = "params are derived as 12 depth width^2, without embeddings."
-        return (derived,) if self.by_shape else ()
+        return (DERIVED,) if self.by_shape else ()
 
     def paths(self, keys: tuple[Key, ...], rows: Array) -> Paths:
         """Solve under each row of parameters, shape (R, P)."""
@@ -281,9 +340,9 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:
     """Say why a fit has no optimum; empty when it has one."""
-    said = [one.message for one in fit.findings if one.code in BLOCKING]
-    if said:
-        return " ".join(said)
+    blocking = [one.message for one in fit.findings if one.code in BLOCKING]
+    if blocking:
+        return " ".join(blocking)
     if not falls:
         return "At the estimate a term does not fall with its column, or has vanished, so that no budget is best."
     if usable < 0.5:

@@ -16,6 +16,8 @@ from scalefit.names import printed_label
 from scalefit.numbers import amount, exact, percent, rounded, two_digits
 from scalefit.records import CONVERGED, NOT_IDENTIFIED, Finding
 from scalefit.table import PrintedTable
+from scalefit.thresholds import FEWEST_BUDGETS
+from scalefit.verdicts import Verdict
 
 __all__ = ["ENVELOPE", "PARABOLA", "Approach", "IsoFlop", "LeftOut", "Line", "Point", "levels_text"]
 
@@ -127,7 +129,7 @@ class Approach(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class IsoFlop:
-    """Approaches 1 and 2 on one table, and approach 3 beside them when a fit is given.
+    """Approaches 1 and 2 on one table, and approach 3 next to them when a fit is given.
 
     Parameters
     ----------
@@ -225,21 +227,22 @@ class IsoFlop:
                 for one in self.approaches
             ],
             "parametric": None if self.parametric is None else self.parametric.record(),
-            "verdict": list(self.verdict),
+            "verdict": [one.record() for one in self.verdict],
             "notes": list(self.notes),
         }
 
     @property
-    def verdict(self) -> tuple[str, ...]:
-        """Sentences on what the approaches say and whether they agree."""
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What the approaches say and whether they agree, each with the numbers behind it."""
         if self._mixed:
-            return (f"No answer: {self.message}",)
-        sentences = [_growth(one) for one in self.approaches if one.found]
+            return (Verdict.of("no answer", f"No answer: {self.message}"),)
+        verdicts = [_growth(one) for one in self.approaches if one.found]
         lost = [f"{one.name}, {_WORDS[one.column]}" for one in self.approaches if not one.found]
         if lost:
-            sentences.append(f"No line: fewer than three budgets show a minimum ({'; '.join(lost)}).")
-        sentences += [_compared(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
-        return tuple(one for one in sentences if one)
+            text = f"No line: fewer than {FEWEST_BUDGETS} budgets show a minimum ({'; '.join(lost)})."
+            verdicts.append(Verdict.of("no line", text, threshold=FEWEST_BUDGETS, lost=lost))
+        compared = [_compared(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
+        return (*verdicts, *(one for one in compared if one is not None))
 
     def summary(self) -> str:
         """Return the result as text: status, what it says, each budget, what was left out."""
@@ -311,34 +314,38 @@ def _power(one: Approach) -> list[str]:
     )
 
 
-def _growth(one: Approach) -> str:
+def _growth(one: Approach) -> Verdict:
     among = f"{len(one.points)} of {len(one.points) + len(one.left_out)} budgets"
-    error = spread(one.exponent)
+    error, line = spread(one.exponent), one.line
     sentence = (
         f"{one.name.capitalize()} ({_MEANING[one.name]} at {among}): best {_WORDS[one.column]} grow as "
         f"C^{rounded(one.exponent.value, error)} {decimal_interval(one.exponent)}"
     )
-    if math.isnan(one.line.from_errors):
-        return f"{sentence}."
-    errors, scatter = (rounded(half, error) for half in (one.line.from_errors, one.line.from_scatter))
-    return f"{sentence}; the errors of the minima imply ±{errors}, their scatter about the line ±{scatter}."
+    if not math.isnan(line.from_errors):
+        errors, scatter = (rounded(half, error) for half in (line.from_errors, line.from_scatter))
+        sentence += f"; the errors of the minima imply ±{errors}, their scatter about the line ±{scatter}"
+    return Verdict.of(
+        "growth", f"{sentence}.", approach=one.name, column=one.column, exponent=one.exponent.value,
+        interval=[one.exponent.lo, one.exponent.hi], from_errors=line.from_errors, from_scatter=line.from_scatter,
+    )  # fmt: skip
 
 
-def _compared(one: Approach, parametric: Optimum | None) -> str:
+def _compared(one: Approach, parametric: Optimum | None) -> Verdict | None:
     """Say whether approaches 2 and 3 agree on an exponent."""
     if parametric is None or parametric.reason or not one.found or one.column not in parametric.columns:
-        return ""
+        return None
     other, line = parametric.exponents[one.column], one.exponent
     text = (
         f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[one.column]} as "
         f"C^{rounded(other.value, spread(other))}"
     )
+    about: dict[str, Any] = {"column": one.column, "approach_2": [line.lo, line.hi], "approach_3": [other.lo, other.hi]}
     if math.isnan(other.lo):
-        return f"{text}, without an interval."
-    text += f" {decimal_interval(other)}"
+        return Verdict.of("no interval", f"{text}, without an interval.", **about)
+    text += f" {decimal_interval(other)}: its interval and that of approach 2"
     if line.lo <= other.hi and other.lo <= line.hi:
-        return f"{text}: its interval and that of approach 2 overlap."
-    return f"{text}: its interval and that of approach 2 do not overlap, so the exponent depends on the method."
+        return Verdict.of("overlap", f"{text} overlap.", **about)
+    return Verdict.of("apart", f"{text} do not overlap, so the exponent depends on the method.", **about)
 
 
 def _factor(error: float) -> str:

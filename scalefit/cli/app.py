@@ -29,7 +29,7 @@ USAGE: Final[type[Exception]] = typer.BadParameter.mro()[2]  # click's ClickExce
 
 
 class _Verb(TyperCommand):
-    """A verb that refuses what would be read and then ignored: empty texts, and an option given twice."""
+    """A verb that rejects arguments that would be ignored: empty texts, and an option given twice."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _refuse_empty(args)
@@ -37,7 +37,7 @@ class _Verb(TyperCommand):
         for one in order:
             repeatable = one.param_type_name != "option" or one.multiple or one.is_flag
             if not repeatable and sum(other is one for other in order) > 1:
-                raise DataError(f"{one.opts[0]} is given twice, and only one could count; give it once")
+                raise DataError(f"{one.opts[0]} is given twice, and only one could be used; give it once")
         return super().parse_args(ctx, args)
 
 
@@ -47,13 +47,13 @@ class Application(typer.Typer):
     def command(
         self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
     ) -> Callable[[F], F]:
-        """Register a verb; the parameters are typer's."""
+        """Register a verb; the parameters are those of typer."""
         return super().command(name, cls=cls or _Verb, **settings)
 
 
 app = Application(
     name="scalefit",
-    help="Refit neural scaling laws: certified optima, measured intervals, a PDF to send on.",
+    help="Refit neural scaling laws: certified optima, intervals with measured coverage, a PDF report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -75,16 +75,16 @@ def _root(
 
 
 def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Read repeated ``name=value`` options; a name that is given twice is refused."""
+    """Read repeated ``name=value`` options; a name that is given twice is an error."""
     pairs = [text.partition("=") for text in texts or ()]
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, equals, value in pairs:
         if not (name.strip() and equals and value.strip()):
             raise DataError(f"{option} {name + equals + value!r} is not understood; write {option} name=value")
-        if name.strip() in found:
-            raise DataError(f"{option} is given twice for {name.strip()!r}, and only one could count; give it once")
-        found[name.strip()] = value.strip()
-    return found
+        if name.strip() in values:
+            raise DataError(f"{option} is given twice for {name.strip()!r}, and only one could be used; give it once")
+        values[name.strip()] = value.strip()
+    return values
 
 
 def _refuse_empty(args: list[str]) -> None:
@@ -103,25 +103,25 @@ SELDOM: Final = 200_000
 
 
 def main() -> None:
-    """Run the command line; every outcome has its exit code, and every error its sentence.
+    """Run the command line; every outcome has an exit code, and every error a message.
 
-    0 fine; 1 the result is written, and not converged or not identified; 2 the input, the options or a file cannot be
-    used; 70 a defect of scalefit, whose traceback is in a file that is named; 130 interrupted.
+    0 success; 1 the result is written, but not converged or not identified; 2 the input, the options or a file cannot
+    be used; 70 a bug in scalefit, whose traceback is in a file that the message names; 130 interrupted.
     """
     gc.set_threshold(SELDOM)
-    os.environ["MPLBACKEND"] = "agg"  # that of a notebook's kernel is not installed everywhere
+    os.environ["MPLBACKEND"] = "agg"  # the backend of a notebook's kernel may not be installed here
     has_output = _open_streams()
     with safe_streams():
         code = (
             _outcome(_run)
             if has_output
-            else _refuse("standard output is closed, so there is no place for the result; send it to a file or a pipe")
+            else _refuse("standard output is closed, so the result cannot be written; send it to a file or a pipe")
         )
     sys.exit(code)
 
 
 def _run() -> int:
-    """Call the verb, and make sure that its words have arrived."""
+    """Call the verb, and flush its output."""
     if sys.argv[1:] == ["--version"]:
         print(f"scalefit {__version__}")
         code: Any = 0
@@ -137,20 +137,20 @@ def _run() -> int:
 
 
 def _outcome(run: Callable[[], int]) -> int:
-    """Turn whatever a call raises into one sentence on stderr and an exit code."""
+    """Turn every exception of a call into one message on stderr and an exit code."""
     try:
         return run()
     except (KeyboardInterrupt, Interrupted) as error:
         print(str(error) or "interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     except FitFailed as error:
-        return _refuse(str(error))  # a verb that could not go on without this fit; nothing was written
+        return _refuse(str(error))  # a verb that cannot continue without this fit; nothing was written
     except ScalefitError as error:
         return _refuse(str(error), error.exit_code)
     except USAGE as error:
         return _refuse_usage(error)
     except BrokenPipeError:
-        _silence(sys.stdout, sys.stderr)  # the reader has seen enough, as head does
+        _silence(sys.stdout, sys.stderr)  # the reader has closed the pipe, as head does
         return 0
     except SystemExit as leave:
         if isinstance(leave.__context__, BrokenPipeError):  # how rich puts it
@@ -172,7 +172,7 @@ def _outcome(run: Callable[[], int]) -> int:
 
 
 def _open_streams() -> bool:
-    """Give every stream that the caller has closed a harmless stand-in; False when there is no standard output."""
+    """Replace every stream that the caller has closed by the null device; False when there is no standard output."""
     has_output = sys.stdout is not None
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  as long as the process
@@ -183,7 +183,7 @@ def _open_streams() -> bool:
 
 
 def _refuse(message: str, code: int = REFUSED) -> int:
-    """Print one sentence; where even that cannot be written, the exit code says it alone."""
+    """Print one message; if even that cannot be written, only the exit code remains."""
     try:
         print(f"error: {message}", file=sys.stderr, flush=True)
     except OSError:
@@ -192,7 +192,7 @@ def _refuse(message: str, code: int = REFUSED) -> int:
 
 
 def _refuse_usage(error: Any) -> int:
-    """Print what is wrong with the command line, plainly: a box would cut long names."""
+    """Print what is wrong with the command line, as plain text, because a box would cut long names."""
     message, ctx = error.format_message(), getattr(error, "ctx", None)
     if not message.strip():  # a bare `scalefit`, whose help is printed already
         return REFUSED
@@ -201,7 +201,7 @@ def _refuse_usage(error: Any) -> int:
 
 
 def _silence(*streams: Any) -> None:
-    """Send what is still buffered nowhere, or the interpreter complains when it flushes at its end."""
+    """Discard what is still buffered, which the interpreter would fail to flush at exit."""
     for stream in streams:
         try:
             target = os.open(os.devnull, os.O_WRONLY)
@@ -212,7 +212,7 @@ def _silence(*streams: Any) -> None:
 
 
 def _report(error: Exception) -> int:
-    """Keep the traceback of a defect in a file, and say how to report it."""
+    """Write the traceback of a bug to a file, and say how to report it."""
     what = f"{type(error).__name__}: {brief(error)}"
     words = f"scalefit {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
     words += f"{sys.argv!r}\n{''.join(traceback.format_exception(error))}"
@@ -226,7 +226,7 @@ def _report(error: Exception) -> int:
         print(words, file=sys.stderr)
         place = "the traceback is above"
     return _refuse(
-        f"this is a defect of scalefit, not of your input ({what}); {place}. Please report it to the maintainers with "
+        f"this is a bug in scalefit, not in your input ({what}); {place}. Please report it to the maintainers with "
         "that text, the command and, if you can, the table",
         DEFECT,
     )

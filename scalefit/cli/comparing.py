@@ -20,9 +20,9 @@ __all__ = ["compare_command"]
 def compare_command(
     ctx: typer.Context,
     fits: Annotated[list[Path], typer.Argument(metavar="FIT...", help="Files written by fit --out or bayes --out.")],
-    param: Annotated[str, typer.Option(help="The parameter; what other fits call it follows after commas.")],
+    param: Annotated[str, typer.Option(help="The parameter; its names in other fits follow after commas.")],
     reference: Annotated[float | None, typer.Option(help="A value to test, such as 1.")] = None,
-    region: Annotated[str | None, typer.Option(help="What counts as equal to it: 0.9,1.1")] = None,
+    region: Annotated[str | None, typer.Option(help="Values that count as equal to it: 0.9,1.1")] = None,
     published: Annotated[
         list[str] | None, typer.Option(help="NAME=0.91,0.04, or the key of a shipped value such as liu2025.alpha.")
     ] = None,
@@ -36,7 +36,7 @@ def compare_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare fits with a value, with each other, with published numbers; laws on the same rows with each other.
+    """Compare fits with a value, with each other and with published values, and laws fitted to the same rows.
 
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
@@ -51,7 +51,7 @@ def compare_command(
     refuse_idle(
         ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
         prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
-        by=len(posteriors) < 2 and "with fewer than two posteriors, for it says what leave-one-out scores leave out",
+        by=len(posteriors) < 2 and "with fewer than two posteriors, because it is for leave-one-out scores",
     )  # fmt: skip
     with ProgressLine() as progress:
         result = compare(
@@ -64,12 +64,12 @@ def compare_command(
 
 
 def _label(path: Path, paths: list[Path]) -> str:
-    """Name a fit by its file, with the folder where two files have one name."""
+    """Name a fit by its file, with the folder if two files have the same name."""
     return path.stem if [one.stem for one in paths].count(path.stem) == 1 else str(path)
 
 
 def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
-    """Make a mapping, and refuse a name that is given twice."""
+    """Make a mapping; a name that is given twice is an error."""
     names = [name for name, _ in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{option} {twice[0]!r} is given twice; give it once, or another name")
@@ -77,7 +77,7 @@ def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
 
 
 def _published(text: str) -> tuple[str, tuple[float, float] | None]:
-    """Read a number given by hand; anything else is the key of a shipped one."""
+    """Read NAME=VALUE,ERROR; anything else is the key of a shipped value."""
     name, equals, numbers = text.partition("=")
     return (name.strip(), _pair(numbers, f"--published {name}=")) if equals else (text, None)
 
@@ -93,4 +93,4 @@ def _number(text: str, option: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise DataError(f"{option}: {text!r} is no number") from None
+        raise DataError(f"{option}: {text!r} is not a number") from None

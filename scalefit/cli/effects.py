@@ -1,16 +1,18 @@
-"""Options that were given and would have no effect: refused in words, before anything is computed."""
+"""Reject options that would have no effect, before anything is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from scalefit.errors import DataError, closest
-from scalefit.law.general import AnyLaw, parse_law
 from scalefit.terminal import check_writable
+
+if TYPE_CHECKING:
+    from scalefit.law.general import AnyLaw
 
 __all__ = ["check_mapping", "check_picture", "check_plot", "refuse_idle"]
 
@@ -19,12 +21,12 @@ DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which 
 
 
 def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> None:
-    """Refuse ``--map`` and ``--column`` of a column that neither the law nor the other options have a use for.
+    """Reject ``--map`` and ``--column`` of a column that neither the law nor the other options use.
 
     Parameters
     ----------
     given : mapping
-        The options by name; those of rows are looked at.
+        The options by name, among them those of rows.
     law : str, Law or GeneralLaw
         The law.
     *others : str
@@ -33,11 +35,12 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
     Raises
     ------
     DataError
-        For a name that nothing asks for.
+        For a name that nothing uses.
     """
     from scalefit.data.choice import group_columns, parse_reduce
     from scalefit.data.formulas import formula_columns
     from scalefit.data.where import parse_where
+    from scalefit.law.general import parse_law
 
     mapping, columns = dict(given.get("mapping") or {}), dict(given.get("columns") or {})
     if not mapping and not columns:
@@ -49,57 +52,57 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
     used += group_columns(given["group_by"]) if given.get("group_by") else ()
     used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []
     if given.get("derive") or "tokens" in used:
-        used += DERIVED  # tokens are computed from flops and params without being asked for
+        used += DERIVED  # tokens are computed from flops and params without an option
     for text in columns.values():
         used += formula_columns(text)
     for flag, given_columns in (("--map", mapping), ("--column", columns)):
         for name, text in given_columns.items():
             if name not in used:
                 raise DataError(
-                    f"{flag} {name}={text} has no effect, for nothing uses a column {name!r}; "
+                    f"{flag} {name}={text} has no effect, because nothing uses a column {name!r}; "
                     f"{closest(name, dict.fromkeys(used))}"
                 )
 
 
 def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: str = "") -> None:
-    """Refuse a plot that is not known, or one without a file; the plot comes first, for its name is what was mistaken.
+    """Reject an unknown plot, or one without a file; the name of the plot is checked first.
 
     Parameters
     ----------
     plot : str or None
-        Its kind.
+        The kind of plot.
     out : Path or None
-        Its file.
+        The file.
     kinds : collection of str
         What can be drawn.
     of : str
-        Of what, for the message.
+        What the plots are of, for the message.
 
     Raises
     ------
     DataError
-        Unless both are given, or none.
+        Unless both or neither are given.
     """
     if plot is not None and plot not in kinds:
         raise DataError(f"there is no plot {plot!r}{of}; {closest(plot, kinds)}")
     if plot is not None and out is None:
-        raise DataError(f"--plot {plot} needs --out, the picture to write: --plot {plot} --out {plot}.png")
+        raise DataError(f"--plot {plot} needs --out, the file to write: --plot {plot} --out {plot}.png")
     if out is not None and plot is None:
         raise DataError(f"--out {out} has no effect without --plot; {closest('', kinds)}")
 
 
 def check_picture(out: Path | None) -> None:
-    """Refuse a picture that could not be written, before the computing starts.
+    """Reject a figure that cannot be written, before anything is computed.
 
     Parameters
     ----------
     out : Path or None
-        Its file.
+        The file.
 
     Raises
     ------
     DataError
-        For a place that cannot be written, and a format that is not drawn.
+        For a path that cannot be written, or an unknown format.
     """
     check_writable(out)
     if out is not None and out.suffix.lower() not in PICTURES:
@@ -107,12 +110,12 @@ def check_picture(out: Path | None) -> None:
 
 
 def refuse_idle(ctx: typer.Context, **idle: str | bool) -> None:
-    """Refuse options that were given and have no effect; a default that nobody wrote is no request.
+    """Reject options that the user wrote and that have no effect; defaults are not checked.
 
     Parameters
     ----------
     ctx : Context
-        Of the verb.
+        The context of the verb.
     **idle : str or False
         For each parameter of the verb why it has no effect, such as ``"without --loss huber"``; False or empty where
         it has one.

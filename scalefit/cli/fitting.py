@@ -1,4 +1,4 @@
-"""Verbs that fit a law, and those that ask a saved fit: fit, bayes, predict, show."""
+"""Verbs that fit a law, and those that use a saved fit: fit, bayes, predict, show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
-UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that take rows as independent
+UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that treat rows as independent
 
 
 By = Annotated[
@@ -132,7 +132,7 @@ def _show_levels(
 @app.command()
 def predict(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
-    table: Annotated[str | None, typer.Argument(help="Rows to predict; the fitted ones without it.")] = None,
+    table: Annotated[str | None, typer.Argument(help="Rows to predict; default: the fitted ones.")] = None,
     at: Annotated[
         list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T,corpus=web.")
     ] = None,
@@ -140,6 +140,9 @@ def predict(
     new_run: Annotated[
         bool, typer.Option("--new-run", help="The interval of one more run, with its scatter; not that of the law.")
     ] = False,
+    through: Annotated[
+        Path | None, typer.Option(help="A fit that predicts one of the columns; its own columns are given instead.")
+    ] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
     out: Out = None,
     as_json: Json = False,
@@ -153,11 +156,14 @@ def predict(
 
     check_writable(out)
     result = load_fit(fit_file)
-    frame = _rows_to_predict(result, table, at, mapping)
-    found = result.predict(frame, prob=prob, new_run=new_run)
-    beyond = result.extrapolation(frame).add_prefix("beyond_")
-    own = [*result.law.variables, *result.law.groups]
+    inner = None if through is None else load_fit(through)
+    frame, own = _rows_to_predict(result, inner, table, at, mapping)
+    found = result.predict(frame, prob=prob, new_run=new_run, through=inner)
+    asked = frame if inner is None else frame.assign(**{inner.law.response: found[inner.law.response]})
+    beyond = result.extrapolation(asked).add_prefix("beyond_")
     kept = frame[[*own, *(name for name in frame.columns if name not in own)]]
+    if inner is not None and inner.law.response in kept:
+        kept = kept.drop(columns=inner.law.response)  # the prediction goes through its predicted value
     taken = next((name for name in kept if name in (*found, *beyond)), None)
     if taken is not None:
         raise DataError(f"the table has a column {taken!r}, which a prediction is called; rename it")
@@ -171,7 +177,7 @@ def predict(
         print(_predictions(kept.join(found)).text())
     if not as_json:
         print(_prediction_words(result, beyond, prob, new_run), file=sys.stderr if out is not None else sys.stdout)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
 
 
 def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: bool) -> str:
@@ -199,7 +205,7 @@ def times(factor: float) -> str:
 def show(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
     plot: Annotated[str | None, typer.Option(help="Also draw: observed, residuals, term, optima, pairs ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write the picture (svg, png, pdf).")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the figure (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a saved fit again, or draw it.
@@ -227,7 +233,7 @@ def show(
 
 
 def _record(result: Fit) -> dict[str, Any]:
-    """Return a saved result as the verb that made it printed it."""
+    """Return a saved result as JSON, as printed by the verb that made it."""
     from scalefit.results import PosteriorFit
     from scalefit.storage import fit_record
 
@@ -273,7 +279,10 @@ def _point(texts: list[str]) -> dict[str, str]:
     return point
 
 
-def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mapping: list[str] | None) -> Any:
+def _rows_to_predict(
+    result: Fit, inner: Fit | None, table: str | None, at: list[str] | None, mapping: list[str] | None
+) -> tuple[Any, list[str]]:
+    """Return the rows, and the columns that the prediction needs."""
     import pandas as pd
 
     from scalefit.data.rows import select_rows
@@ -282,6 +291,17 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
     from scalefit.numbers import parse_number
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
+    needs = needs_of(result.law)
+    if inner is not None:
+        if inner.law.response not in numeric:
+            raise DataError(
+                f"--through predicts {inner.law.response!r}, which is no column of {result.law}; "
+                f"{closest(inner.law.response, numeric)}"
+            )
+        numeric = [*inner.law.variables, *(one for one in numeric if one != inner.law.response)]
+        numeric, labels = list(dict.fromkeys(numeric)), list(dict.fromkeys([*inner.law.groups, *labels]))
+        needs = needs | needs_of(inner.law)
+    columns = [*numeric, *labels]
     if at is not None and table is not None:
         raise DataError("give either a table or --at, not both")
     if mapping and table is None:
@@ -301,12 +321,12 @@ def _rows_to_predict(result: Fit, table: str | None, at: list[str] | None, mappi
                 raise DataError(f"--at {name}={point[name]}: {error}") from None
         rows = resolve(read_table(pd.DataFrame([point])), numeric=numeric, labels=labels)
     elif table is None:
-        return result.rows
+        return (result if inner is None else inner).rows, columns
     else:
         rows = read_table(table, typed=False)
-    columns = parse_mapping(mapping) if mapping else None
-    check_mapping({"mapping": columns}, result.law)
-    return select_rows(
-        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        mapping=columns, needs=needs_of(result.law),
+    renamed = parse_mapping(mapping) if mapping else None
+    check_mapping({"mapping": renamed}, result.law, *columns)
+    selected = select_rows(
+        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False, mapping=renamed, needs=needs,
     ).frame  # fmt: skip
+    return selected, columns

@@ -1,4 +1,4 @@
-"""Verbs around the fits: which data sets there are, the PDF of a study, and what is installed."""
+"""Other verbs: list data sets, build the report of a study, print what is installed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import typer
 from scalefit.cli.app import Json, Table, app
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
-from scalefit.errors import DataError
+from scalefit.errors import DataError, closest
+from scalefit.law.additive import Law
 from scalefit.options import LOOK
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
-__all__ = ["datasets", "info", "look_command", "report"]
+__all__ = ["datasets", "info", "laws", "look_command", "report"]
 
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="The set to describe; all are listed without it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The set to describe; default: list all.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the shipped data sets, or describe one: source, licence, columns, known problems."""
@@ -36,7 +37,7 @@ def datasets(
         print_dataset(infos[0])
     else:
         rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        print_table(["name", "rows", "what", "mind"], rows, right=(1,))
+        print_table(["name", "rows", "title", "note"], rows, right=(1,))
 
 
 def _plain(info: Any) -> dict[str, Any]:
@@ -73,19 +74,60 @@ def look_command(
 
 
 @app.command()
+def laws(
+    name: Annotated[str | None, typer.Argument(help="The law to describe; all are listed without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the laws that have a name, or describe one: formula, columns, source.
+
+    Example: scalefit laws parscale
+    """
+    from scalefit.law.general import parse_law
+    from scalefit.law.presets import LAWS
+
+    if name is not None and name not in LAWS:
+        raise DataError(f"there is no law {name!r}; {closest(name, LAWS)}")
+    records = []
+    for one, preset in LAWS.items() if name is None else [(name, LAWS[name])]:
+        law = parse_law(one)
+        columns = [law.response, *(preset.columns or (*law.variables, *law.groups))]
+        records.append(
+            {"name": one, "law": preset.law, "columns": columns, "source": preset.source, "note": preset.note}
+            | {"certified": isinstance(law, Law), "data": preset.data}
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(records if name is None else records[0], indent=1))
+    elif name is None:
+        print_table(
+            ["name", "law", "source"], [[str(one[key]) for key in ("name", "law", "source")] for one in records]
+        )
+    else:
+        print(_described(records[0]))
+
+
+def _described(law: dict[str, Any]) -> str:
+    """Say what a law is, where it comes from, and how to try it."""
+    search = "certified" if law["certified"] else "the best of many starts; nothing certifies it"
+    lines = [law["law"], f"  columns  {', '.join(law['columns'])}", f"  source   {law['source']}"]
+    lines += [f"  note     {law['note']}"] if law["note"] else []
+    lines += [f"  optimum  {search}"]
+    return "\n".join([*lines, *([f"  try      scalefit fit {law['data']} {law['name']}"] if law["data"] else [])])
+
+
+@app.command()
 def report(
     study: Annotated[
-        Path | None, typer.Argument(help="A study.toml, or the folder that it lies in; see reports/chinchilla-width.")
+        Path | None, typer.Argument(help="A study.toml, or its folder; see reports/chinchilla-width.")
     ] = None,
     new: Annotated[
-        Path | None, typer.Option("--new", help="Make this folder with a study of --data, and build it.")
+        Path | None, typer.Option("--new", help="Create this folder with a study of --data, and build it.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
     where: Annotated[str | None, typer.Option(help="With --new: as for fit.")] = None,
     drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="With --new: as for fit.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="The PDF; next to the study without it.")] = None,
-    html: Annotated[bool, typer.Option("--html", help="Also write one HTML file to read on a screen.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="The PDF; default: next to the study.")] = None,
+    html: Annotated[bool, typer.Option("--html", help="Also write the report as one HTML file.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,
 ) -> None:
     """Build a study's PDF, or start a study of a new table.

@@ -19,7 +19,7 @@ from scalefit.terminal import ProgressLine, check_outputs, print_table
 
 __all__ = ["frequencies", "losses"]
 
-SAME_TOKENS = 1.005  # more than the token at an end of the text, which one of them may not have scored
+SAME_TOKENS = 1.005  # ratio of token counts; above that of the one token at the end that a model may not score
 FEW = 40  # occurrences of the last token of a range, below which the exponent is biased by more than 0.003
 HEADER = ["run", "text", "width", "parameters", "loss per token", "bits per byte"]
 
@@ -31,12 +31,12 @@ def losses(
         list[Path], typer.Argument(metavar="DIR...", help="Folders of checkpoints: config.json, weights, tokenizer.")
     ],
     text: Annotated[list[Path], typer.Option("--text", help="A file in UTF-8; may be repeated.")],
-    out: Annotated[Path, typer.Option("--out", help="The table (CSV); what is in it already is not measured again.")],
+    out: Annotated[Path, typer.Option("--out", help="The table (CSV); rows that it has are not measured again.")],
     given: Given,
-    family: Annotated[str | None, typer.Option(help="Label of these models; the architecture without it.")] = None,
+    family: Annotated[str | None, typer.Option(help="Label of these models; default: the architecture.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the losses of checkpoints on texts, as a TABLE for fit and bayes. Nothing is fetched.
+    """Measure the losses of checkpoints on texts, as a TABLE for fit and bayes. Nothing is downloaded.
 
     Example: scalefit losses models/* --text held_out.txt --out runs.csv
     """
@@ -70,7 +70,7 @@ def _cells(row: Any) -> list[str]:
 
 
 def _remarks(table: Any, out: Path) -> list[str]:
-    """Say what a reader of these losses could overlook."""
+    """Return remarks on what a reader of these losses could overlook."""
     import pandas as pd
 
     remarks = []
@@ -82,7 +82,7 @@ def _remarks(table: Any, out: Path) -> list[str]:
         )
     tokens_per_byte = table["tokens_scored"] / table["bytes"]
     if any(one.max() > one.min() * SAME_TOKENS for _, one in tokens_per_byte.groupby(table["eval_set"])):
-        remarks.append("the tokenizers differ: compare bits per byte, for a loss per token depends on what a token is")
+        remarks.append("the tokenizers differ: compare bits per byte; a loss per token depends on the tokenizer")
     unknown = table[table["unknown"] > 0]
     if len(unknown):
         first = unknown.iloc[0]
@@ -115,10 +115,10 @@ def frequencies(
 
     check_picture(plot)
     check_outputs([out, plot], [tokenizer, *text])
-    parse_ranks(ranks, 1)  # what is not a range is refused before the counting
+    parse_ranks(ranks, 1)  # an invalid range is rejected before the counting
     with ProgressLine() as progress:
         counted = count_tokens(tokenizer, text, progress=progress)
-    counted.save(out)  # before a range that does not suit them can be refused: counting takes long
+    counted.save(out)  # counting takes long, so save before a range that does not fit the counts is rejected
     try:
         fitted = [counted.exponent(lo, hi) for lo, hi in parse_ranks(ranks, len(counted.ids))]
     except DataError as error:
@@ -140,18 +140,23 @@ def frequencies(
     )
     print_table(["ranks", "exponent", "tokens", "misfit"], [_exponent_cells(one) for one in fitted], right=(0, 1, 2, 3))
     print("exponent: of count ~ rank^-exponent by maximum likelihood; misfit: chi-square per degree of freedom, large")
-    print(f"where the law bends; errors are those of counting times the root of the misfit; the counts are in {out}")
+    print(f"where the law is curved; errors: of counting, times the root of the misfit; the counts are in {out}")
     for one in fitted:
         least = int(counted.counts[one.hi - 1])
         if least < FEW:
             print(
                 f"ranks {one.lo}:{one.hi} end at a token that occurs {least} times: chance decides the order of such "
-                "tokens, which biases the exponent; give a range of fewer ranks, or more text",
+                "tokens, which biases the exponent; use a range of fewer ranks, or more text",
                 file=sys.stderr,
             )
 
 
-def _exponent_cells(one: Any) -> list[str]:
+def _exponent_cells(exponent: Any) -> list[str]:
     from scalefit.numbers import plus_minus
 
-    return [f"{one.lo}:{one.hi}", plus_minus(one.alpha, one.error), exact(one.tokens), rounded(one.misfit)]
+    return [
+        f"{exponent.lo}:{exponent.hi}",
+        plus_minus(exponent.alpha, exponent.error),
+        exact(exponent.tokens),
+        rounded(exponent.misfit),
+    ]

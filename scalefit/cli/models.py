@@ -1,4 +1,4 @@
-"""Verbs of real models: measure their output heads, move one, and test the theory on them."""
+"""Verbs for real models: measure output heads, shift one, and test the theory on them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Checkpoints = Annotated[
 def heads(
     checkpoints: Checkpoints,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The table (CSV), a row a model; goes on where it stopped.")
+        Path, typer.Option("--out", metavar="FILE", help="The table (CSV), a row per model; resumes where it stopped.")
     ],
     given: Given,
-    family: Annotated[str | None, typer.Option(help="Label of these models; model_type without it.")] = None,
+    family: Annotated[str | None, typer.Option(help="Label of these models; default: model_type.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw them (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -74,7 +74,7 @@ def superposition(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Test the theory on heads: does overlap fall as 1/width, is it random, does the loss follow it.
+    """Test the theory on heads: whether the overlap falls as 1/width, is random, and determines the loss.
 
     Example: scalefit superposition llm_heads --losses llm_families
     """
@@ -82,16 +82,16 @@ def superposition(
 
     check_picture(plot)
     with ProgressLine() as progress:
-        found = test_theory(table, losses, progress=progress, **given)
-    print(json.dumps(found.record(), indent=1) if as_json else found)
+        test = test_theory(table, losses, progress=progress, **given)
+    print(json.dumps(test.record(), indent=1) if as_json else test)
     if plot is not None:
         from scalefit.plots.heads import overlaps
         from scalefit.plots.style import save_figure
 
-        published, own = (found.rows, None) if table == "llm_heads" else (None, found.rows)
-        save_figure(overlaps(published=published, own=own, column=found.overlap), plot)
+        published, own = (test.rows, None) if table == "llm_heads" else (None, test.rows)
+        save_figure(overlaps(published=published, own=own, column=test.overlap), plot)
         print(f"drawn to {plot}", file=sys.stderr)
-    raise typer.Exit(found.slope.exit_code)
+    raise typer.Exit(test.slope.exit_code)
 
 
 @app.command(name="shift-head")
@@ -101,9 +101,9 @@ def shift_head(
     size: Annotated[float, typer.Option(help="Norm of the vector, in root mean square norms of the rows.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the vector's direction.")] = 0,
 ) -> None:
-    """Copy a model and add one vector to every row of its head: raw overlap moves, no prediction does.
+    """Copy a model and add one vector to every row of its head: the raw overlap changes, predictions do not.
 
-    A model with soft-capped logits is refused, because its predictions would move.
+    A model with soft-capped logits is rejected, because its predictions would change.
 
     Example: scalefit shift-head pythia-70m --out shifted; then scalefit heads and scalefit losses of both
     """

@@ -1,4 +1,4 @@
-"""Verbs on where compute is spent best: optimum asks a saved fit, isoflop a table."""
+"""Verbs for the best use of compute: optimum from a saved fit, isoflop from a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from scalefit.terminal import check_writable
 __all__ = ["isoflop_command", "optimum_command"]
 
 CostText = Annotated[
-    str | None, typer.Option(help="'6*params*tokens', or '72*width^2*depth*tokens' for a law of these, without it.")
+    str | None,
+    typer.Option(help="An expression; default: '6*params*tokens', or '72*width^2*depth*tokens' for a law of these."),
 ]
 Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 
@@ -28,32 +29,37 @@ Level = Annotated[float, typer.Option(help="Probability of the intervals.")]
 def optimum_command(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by fit --out or bayes --out.")],
     compute: Annotated[
-        list[str] | None, typer.Option(help="Budgets in FLOP, such as 1e21,5.76e23; from the runs without it.")
+        list[str] | None, typer.Option(help="Budgets in FLOP, such as 1e21,5.76e23; default: from the runs.")
     ] = None,
     cost: CostText = None,
-    at: Annotated[list[str] | None, typer.Option(help="Level of a grouping column, family=OPT; repeat it.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Level of a grouping column, family=OPT, or a column held fixed, served=1e12; repeat it."),
+    ] = None,
     level: Level = 0.95,
     out: Annotated[Path | None, typer.Option("--out", help="Draw the frontier to this file (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the sizes that a fitted law calls best at each budget of compute, with intervals.
+    """Find the best sizes at each budget of compute under a fitted law, with intervals.
 
     Example: scalefit optimum my.fit --compute 1e21,5.76e23 --out frontier.png
     """
-    from scalefit.allocation import optimum
+    from scalefit.allocation import NumericalOptimum, optimum
     from scalefit.storage import load_fit
 
     check_writable(out)
-    found = optimum(
+    result = optimum(
         load_fit(fit_file), compute=_budgets(compute), cost=cost, level=level, at=assignments(at, "--at"),
         label=fit_file.stem,
     )  # fmt: skip
     if out is not None:
+        if isinstance(result, NumericalOptimum):
+            raise DataError("a frontier is drawn for a sum of power terms under a product of powers; leave out --out")
         from scalefit.plots import frontier, save_figure
 
-        save_figure(frontier(found), out)
+        save_figure(frontier(result), out)
         print(f"drawn to {out}", file=sys.stderr)
-    _show(found, as_json)
+    _show(result, as_json)
 
 
 @app.command(name="isoflop")
@@ -66,7 +72,7 @@ def isoflop_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the best size at each budget straight from the runs (approaches 1 and 2 of Hoffmann et al. 2022).
+    """Find the best size at each budget directly from the runs (approaches 1 and 2 of Hoffmann et al. 2022).
 
     Example: scalefit isoflop marin_isoflop --by train_set
     """
@@ -76,16 +82,16 @@ def isoflop_command(
     from scalefit.storage import load_fit
 
     check_mapping(given, COLUMNS, *([given["by"]] if given["by"] else []))
-    found = isoflop(table, beside=None if beside is None else load_fit(beside), **given)
-    if isinstance(found, IsoFlop):
-        _show(found, as_json)
+    result = isoflop(table, beside=None if beside is None else load_fit(beside), **given)
+    if isinstance(result, IsoFlop):
+        _show(result, as_json)
     else:
-        print(json.dumps([one.record() for one in found.values()], indent=1) if as_json else levels_text(found))
-        raise typer.Exit(max(one.exit_code for one in found.values()))
+        print(json.dumps([one.record() for one in result.values()], indent=1) if as_json else levels_text(result))
+        raise typer.Exit(max(one.exit_code for one in result.values()))
 
 
 def _budgets(texts: list[str] | None) -> list[float] | None:
-    """Read budgets, several to an option."""
+    """Read budgets, of which an option may have several."""
     from scalefit.numbers import parse_number
 
     if texts is None:
@@ -99,6 +105,6 @@ def _budgets(texts: list[str] | None) -> list[float] | None:
     return budgets
 
 
-def _show(found: Any, as_json: bool) -> None:
-    print(json.dumps(found.record(), indent=1) if as_json else found)
-    raise typer.Exit(found.exit_code)
+def _show(result: Any, as_json: bool) -> None:
+    print(json.dumps(result.record(), indent=1) if as_json else result)
+    raise typer.Exit(result.exit_code)

@@ -1,7 +1,7 @@
 """Options of the command line, read from the option classes: flags, types, defaults and help.
 
 A verb is written as a function with one parameter ``given``; :func:`with_options` replaces it by a flag for each
-option, and hands over what the flags said. typer sees an ordinary signature, so its help and its parsing stay.
+option, and passes their values. typer sees an ordinary signature, so its help and its parsing work as usual.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Given(dict[str, Any]):
-    """What the flags of a verb said: the keywords of the function behind it.
+    """The values of the flags of a verb: the keywords of the library function.
 
     Parameters
     ----------
     keywords : mapping
         Values by the name of the option.
     written : frozenset of str
-        Those that the user wrote; the others have their defaults.
+        The options that the user wrote; the others have their defaults.
     flags : mapping
-        What the command line calls each.
+        The flag of each option.
     """
 
     def __init__(self, keywords: Mapping[str, Any], written: frozenset[str], flags: Mapping[str, str]) -> None:
@@ -45,14 +45,14 @@ class Given(dict[str, Any]):
         self.flags = flags
 
     def refuse_idle(self, parts: tuple[Part, ...], **more: str | bool) -> None:
-        """Refuse options that were written and have no effect; a default that nobody wrote is no request.
+        """Reject options that the user wrote and that have no effect; defaults are not checked.
 
         Parameters
         ----------
         parts : tuple of Part
-            What the verb takes; the classes say which of their options have no effect beside the others.
+            The options of the verb; the classes state which options have no effect, given the others.
         **more : str or False
-            Further options, and why they have no effect here; False or empty where they have one.
+            Further options, and why they have no effect; False or empty if they have one.
 
         Raises
         ------
@@ -109,54 +109,54 @@ def _is_written(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 
 
-def _parameter(one: Described) -> inspect.Parameter:
-    """Return an option as typer declares it."""
-    text = re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", one.text))
+def _parameter(described: Described) -> inspect.Parameter:
+    """Return the parameter that declares an option to typer."""
+    text = re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", described.text))
     kind: Any = str
-    default = one.default
-    if one.kinds == (bool,):
+    default = described.default
+    if described.kinds == (bool,):
         kind = bool
-    elif Mapping in one.kinds or (tuple in one.kinds and one.items is str):
+    elif Mapping in described.kinds or (tuple in described.kinds and described.items is str):
         kind, default = list[str], None
-    elif tuple in one.kinds and default not in (None, MISSING):
+    elif tuple in described.kinds and default not in (None, MISSING):
         default = ",".join(map(str, default))
-    elif one.kinds in ((int,), (float,)):
-        kind = one.kinds[0]
-    elif str in one.kinds and len(one.kinds) == 2 and int not in one.kinds:
+    elif described.kinds in ((int,), (float,)):
+        kind = described.kinds[0]
+    elif str in described.kinds and len(described.kinds) == 2 and int not in described.kinds:
         kind = Path
     if default is None and kind is not bool:
         kind = kind | None
-    option = typer.Option(one.flag, help=text)
+    option = typer.Option(described.flag, help=text)
     return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option],
+        described.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option],
         default=inspect.Parameter.empty if default is MISSING else default,
     )  # fmt: skip
 
 
-def _read(one: Described, value: Any) -> Any:
-    """Turn what typer read into the value of an option."""
-    if Mapping in one.kinds:
-        return _table(one, value)
-    if tuple in one.kinds:
-        if one.items is str:
+def _read(described: Described, value: Any) -> Any:
+    """Convert what typer read to the value of an option."""
+    if Mapping in described.kinds:
+        return _table(described, value)
+    if tuple in described.kinds:
+        if described.items is str:
             return tuple(value or ())
-        return None if value is None else _numbers(one, value)
+        return None if value is None else _numbers(described, value)
     return value
 
 
-def _table(one: Described, texts: list[str] | None) -> dict[str, str] | None:
+def _table(described: Described, texts: list[str] | None) -> dict[str, str] | None:
     if not texts:
         return None
-    if one.repeated:
-        return assignments(texts, one.flag)
+    if described.repeated:
+        return assignments(texts, described.flag)
     from scalefit.data.columns import parse_mapping
 
     return parse_mapping(texts)
 
 
-def _numbers(one: Described, text: str) -> tuple[float, ...]:
+def _numbers(described: Described, text: str) -> tuple[float, ...]:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise DataError(f"{one.flag} is {text!r}; it needs two numbers, such as 0.9,1.1") from None
+        raise DataError(f"{described.flag} is {text!r}; it needs two numbers, such as 0.9,1.1") from None
     return low, high

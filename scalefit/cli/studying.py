@@ -1,4 +1,4 @@
-"""Verbs that run many fits: how far an answer moves with its choices, and whether intervals hold what they promise."""
+"""Verbs that run many fits: how far an answer depends on choices, and whether intervals reach nominal coverage."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Picture = Annotated[Path | None, typer.Option("--out", help="Draw the result to 
 @app.command(name="sensitivity")
 @with_options(*SENSITIVITY)
 def sensitivity_command(table: Table, law: LawText, given: Given, out: Picture = None, as_json: Json = False) -> None:
-    """Ask one question under other cuts, likelihoods, clusters, priors and conventions; see how far the answer moves.
+    """Estimate one parameter under other cuts, likelihoods, clusters, priors and conventions; see how far it moves.
 
-    The options of rows and posterior are the base, from which one choice or several are varied.
+    The options of rows and posterior are the base, in which one or several choices are varied.
 
     Example: scalefit sensitivity chinchilla width_depth --param a_m --reference 1 --drop-highest-loss 40
     """
@@ -48,7 +48,7 @@ def sensitivity_command(table: Table, law: LawText, given: Given, out: Picture =
 @app.command(name="calibrate")
 @with_options(*CALIBRATE)
 def calibrate_command(table: Table, law: LawText, given: Given, out: Picture = None, as_json: Json = False) -> None:
-    """Simulate data with known parameters on the rows of a table, fit them, and count what the intervals cover.
+    """Simulate data with known parameters on the rows of a table, fit them, and measure the coverage of the intervals.
 
     Likelihood and cluster are those of the simulated data.
 
@@ -68,12 +68,12 @@ def calibrate_command(table: Table, law: LawText, given: Given, out: Picture = N
 
 
 def _names(varied: dict[str, str]) -> list[str]:
-    """Every word in what is varied; a column that is mapped onto one of them has a use."""
+    """Return every word in what is varied; a column that is mapped to one of them is used."""
     return re.findall(r"\w+", " ".join(varied.get(one, "") for one in ("where", "weights", "cluster")))
 
 
 def _check_picture(out: Path | None) -> None:
-    """Refuse a picture that cannot be drawn before the computing starts."""
+    """Reject a figure that cannot be drawn, before anything is computed."""
     check_writable(out)
     if out is not None and out.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")

@@ -1,4 +1,4 @@
-"""Verbs of the toy model of superposition: train a grid of models, look at their losses, check them against 1/m."""
+"""Verbs for the toy model of superposition: train a grid of models, show their losses, compare them with 1/m."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scalefit.terminal import ProgressLine, check_writable
 if TYPE_CHECKING:
     from scalefit.toy import ToyGrid
 
-__all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep"]
+__all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep", "toy_theory"]
 
 toy = Application(no_args_is_help=True)
 app.add_typer(toy, name="toy", help="The toy model of superposition: losses from first principles.")
@@ -37,7 +37,7 @@ SHOWN = ("width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", 
 
 @toy.command(name="grid")
 def toy_grid() -> None:
-    """Print the default grid, to be changed.
+    """Print the default grid, as a start for your own.
 
     Example: scalefit toy grid > grid.toml
     """
@@ -48,15 +48,15 @@ def toy_grid() -> None:
 
 @toy.command(name="sweep")
 def toy_sweep(
-    grid: Annotated[str, typer.Argument(metavar="GRID.toml", help="What to train; or the word default.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each model is kept as it finishes.")],
+    grid: Annotated[str, typer.Argument(metavar="GRID.toml", help="What to train, or the word default.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each model is saved as it finishes.")],
     device: Annotated[str, typer.Option(help="cpu, or cuda for many models at a time on a GPU.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Processes on the CPU; one per core without it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on the CPU; default: one per core.")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler, such as tcp://host:8786; one GPU per worker.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on in DIR: add what is missing, try failed models again.")
+        bool, typer.Option("--resume", help="Continue in DIR: train missing models, and failed ones again.")
     ] = False,
 ) -> None:
     """Train a grid of toy models; DIR is then a TABLE for fit and bayes.
@@ -91,7 +91,7 @@ def toy_show(
         str | None,
         typer.Option(help="Draw losses, slopes, map, represented, overlaps, convergence or training; needs --out."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The picture: svg, png or pdf.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The figure: svg, png or pdf.")] = None,
     where: Annotated[str | None, typer.Option(help="Models to show: 'gamma == -1 and alpha > 1'.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -130,12 +130,12 @@ def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
         return records
     chosen = parse_where(where).mask(pd.DataFrame(records))
     if not chosen.any():
-        raise DataError(f"no model of {str(folder)!r} is left by where={where}; show all of them without it")
+        raise DataError(f"no model of {str(folder)!r} satisfies where={where}; show all of them without it")
     return [one for one, keep in zip(records, chosen, strict=True) if keep]
 
 
 def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
-    """Print what all models share in a line, and what differs in a table."""
+    """Print what all models have in common on one line, and what differs as a table."""
     from scalefit.table import PrintedTable
 
     varied = [name for name in SETTING if len({str(one[name]) for one in records}) > 1]
@@ -163,10 +163,49 @@ def _cell(record: dict[str, Any], name: str) -> str:
     return fixed(value, 4) if name in SHOWN and isinstance(value, float) else str(value)
 
 
+@toy.command(name="theory")
+def toy_theory(
+    widths: Annotated[str, typer.Option(help="Widths m: 10,15,25, or 10..100 for ten of them in equal ratios.")],
+    n: Annotated[int, typer.Option("--n", help="Number of features.")] = 1000,
+    frequency: Annotated[str, typer.Option(help="Law of the frequencies: power, exponential or linear.")] = "power",
+    alpha: Annotated[float | None, typer.Option(help="Exponent of the power law i^-alpha.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Decay length of the exponential law.")] = None,
+    density: Annotated[float, typer.Option(help="Mean number of active features.")] = 1.0,
+    norm: Annotated[str, typer.Option(help="free, or unit for rows of unit norm.")] = "free",
+) -> None:
+    """Print the losses that theory gives as a CSV table for fit: random directions, best arrangement, weak sum.
+
+    Example: scalefit toy theory --n 1000 --alpha 1 --widths 10..100 > theory.csv
+    """
+    from scalefit.toy import ToyConfig
+    from scalefit.toy.predict import theory_of, theory_table
+
+    chosen = _widths(widths)
+    config = ToyConfig(width=1, n_features=n, frequency=frequency, alpha=alpha, scale=scale, density=density, norm=norm)
+    table = theory_table(config, chosen)
+    print(table.dropna(axis=1, how="all").to_csv(index=False, float_format="%.6g", lineterminator="\n"), end="")
+    for sentence in theory_of(config, chosen).left_out:
+        print(sentence, file=sys.stderr)
+
+
+def _widths(text: str) -> list[int]:
+    """Read a list of widths, or a range of ten in equal ratios."""
+    low, dots, high = text.partition("..")
+    try:
+        given = [int(word) for word in ((low, high) if dots else text.split(","))]
+    except ValueError:
+        given = []
+    if not given or min(given) < 1 or (dots and given[0] >= given[1]):
+        raise DataError(f"widths = {text}: give whole numbers, as 10,15,25 or as 10..100 for ten widths between them")
+    if not dots:
+        return given
+    return sorted({round(given[0] * (given[1] / given[0]) ** (k / 9)) for k in range(10)})
+
+
 @toy.command(name="check")
 @with_options(*CHECK)
 def toy_check(folder: Sweep, given: Given, as_json: Json = False) -> None:
-    """Fit a sweep as real runs are fitted, and compare with 1/m, with theory and with language models.
+    """Fit a sweep as real runs are fitted, and compare it with 1/m, with theory and with language models.
 
     Example: scalefit toy check sweep
     """

@@ -7,7 +7,7 @@ term's size at the centre of the data, takes the place of ``ln A``, with which t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -34,7 +34,7 @@ from scalefit.law.tree import (
     topological,
 )
 
-__all__ = ["Array", "ClosedDesign", "System", "may_reach_zero"]
+__all__ = ["Array", "ClosedDesign", "System", "first_rows", "may_reach_zero"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -152,10 +152,10 @@ class ClosedDesign:
     @cached_property
     def centred(self) -> System:
         """The law as a function of the coordinates of the search."""
-        return self.centred_without(None)
+        return self.centred_without(())
 
-    def centred_without(self, held: str | None) -> System:
-        """Return the law in coordinates of the search in which one parameter stays itself, to be held at a value."""
+    def centred_without(self, held: Collection[str]) -> System:
+        """Return the law in coordinates of the search in which some parameters stay themselves, to hold or bound."""
         shifts, means = _shifts(self, held)
         moved = {
             name: add(parameter(name), negate(shifts[name])) if name in shifts else parameter(name)
@@ -248,19 +248,19 @@ class System:
         shifts = Program(list(self.shifts.values()), self.columns)(self.values(z))
         for name, shift in zip(self.shifts, shifts, strict=True):
             block = self.design.blocks[name]
-            rows = _first_rows(self.design, name)
+            rows = first_rows(self.design, name)
             z[:, block] += sign * np.broadcast_to(shift, (len(z), len(self.design.response)))[:, rows]
         return z
 
 
-def _first_rows(design: ClosedDesign, name: str) -> Index:
+def first_rows(design: ClosedDesign, name: str) -> Index:
     """Return one row of each level of a parameter."""
     if name not in design.codes:
         return np.zeros(1, dtype=np.int64)
     return np.unique(design.codes[name], return_index=True)[1]
 
 
-def _shifts(design: ClosedDesign, held: str | None) -> tuple[dict[str, Node], dict[str, Array]]:
+def _shifts(design: ClosedDesign, held: Collection[str]) -> tuple[dict[str, Node], dict[str, Array]]:
     """Return what to add to a vector's entry so that it no longer goes along with the parameters next to it.
 
     In a sum ``p + u w + ...`` of a bare parameter, expressions u of parameters and w of columns, ``p + u mean(w)`` is
@@ -272,7 +272,7 @@ def _shifts(design: ClosedDesign, held: str | None) -> tuple[dict[str, Node], di
     for node in topological(design.plain.fitted):
         for one in node.arguments if node.kind == "add" else ():
             factor, name = _bare(one)
-            if name is None or name in (held, *used, *shifts) or _has_bounds(design, name):
+            if name is None or name in (*held, *used, *shifts) or _has_bounds(design, name):
                 continue
             terms = []
             for u, w in (_parted(other) for other in node.arguments if other is not one):

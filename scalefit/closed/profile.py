@@ -38,7 +38,7 @@ class Held:
 
     def __init__(self, design: ClosedDesign, place: int, best: Array, delta: float) -> None:
         name = next(name for name, block in design.blocks.items() if block.start <= place < block.stop)
-        self.system = design.centred_without(name)
+        self.system = design.centred_without([name])
         self.misfit, self.place, self.delta = Misfit(self.system), place, delta
         self.held = np.zeros(design.n_parameters, dtype=np.bool_)
         self.held[place] = True

@@ -31,7 +31,7 @@ from scalefit.law.tree import (
     topological,
 )
 
-__all__ = ["canonical"]
+__all__ = ["canonical", "is_not_negative"]
 
 Array = NDArray[np.float64]
 
@@ -108,6 +108,11 @@ def canonical(node: Node, *, columns: Mapping[str, Array], not_negative: Collect
     for one in topological(node):
         new[one] = _rewrite(rebuild(one, [new[inner] for inner in one.arguments]), signs)
     return new[node]
+
+
+def is_not_negative(node: Node, *, columns: Mapping[str, Array], not_negative: Collection[str] = ()) -> bool:
+    """Whether an expression is 0 or above on these rows whatever its parameters are; arguments as `canonical`."""
+    return _Signs(columns, not_negative).of(node) >= NOT_NEGATIVE
 
 
 def _rewrite(node: Node, signs: _Signs) -> Node:

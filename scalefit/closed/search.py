@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from scalefit.closed.descent import Misfit, descend
+from scalefit.closed.descent import Ends, Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign, Index
 from scalefit.closed.starts import Starter
 from scalefit.progress import Progress
@@ -20,12 +20,15 @@ from scalefit.solver.search import Minimum
 __all__ = ["search_closed"]
 
 AGREE: Final = 3  # starts that must have ended at the best optimum
+CLOSE: Final = 1.05  # factor of F within which a second optimum asks for another round
 SAME: Final = 1e-9  # optima whose F agrees to this part are one
 ROUNDING: Final = 1e-27
 SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
 FINISH: Final = 60  # and then with the exact one
 LONG: Final = 400  # of the leaders that have not arrived
 LEADERS: Final = 4
+PATIENCE: Final = 3  # times that a best point on its way is carried on
+NEAR: Final = 3  # optima around which restarts are made
 WIDER: Final = 10.0  # factor between the deltas through which Huber's loss is approached
 SUBSAMPLE: Final = 20_000  # rows of the search; the winners are polished on all
 
@@ -48,7 +51,7 @@ class Round(NamedTuple):
     around: int
 
 
-ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(2048, 48, 32))
+ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(1024, 32, 24))
 
 
 def search_closed(
@@ -84,20 +87,31 @@ def search_closed(
     for i, one in enumerate(ROUNDS):
         starts = _candidates(misfit, starter, one, delta, seed + i)
         if found and one.around:
-            starts = np.vstack([starts, _around(design, starter, found[0].theta, one.around, seed + i)])
+            starts = np.vstack([starts, _around(design, starter, found, one.around, seed + i)])
         if len(starts):
             found = _distinct(_descend(misfit, starts, delta), found)
         if progress is not None:
             progress("search", i + 1, len(ROUNDS))
-        if found and found[0].hits >= AGREE and found[0].converged:
+        if found and found[0].hits >= AGREE and found[0].converged and (i or not _contested(found)):
             break
     if not found:
         raise ValueError("no start was found at which the law is defined in every row")
+    for _ in range(PATIENCE):
+        if found[0].converged:
+            break
+        more = descend(misfit, found[0].theta[None], delta=delta, exact=True, limit=LONG)
+        best = Minimum(more.z[0], float(more.value[0]), bool(more.converged[0]), found[0].hits)
+        found = _distinct([best], found[1:])
     if n > SUBSAMPLE:
         found = _on_all_rows(design, found, delta)
     theta = design.centred.to_vector(np.array([one.theta for one in found]))
     theta = np.clip(theta, *design.box)
     return tuple(one._replace(theta=point) for one, point in zip(found, theta, strict=True))
+
+
+def _contested(found: tuple[Minimum, ...]) -> bool:
+    """Whether another optimum is so close that a better one may be near as well."""
+    return len(found) > 1 and found[1].value <= CLOSE * found[0].value
 
 
 def _candidates(misfit: Misfit, starter: Starter, how: Round, delta: float, seed: int) -> Array:
@@ -117,15 +131,10 @@ def _candidates(misfit: Misfit, starter: Starter, how: Round, delta: float, seed
 
 def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
     """Descend from every start; those that lead and have not arrived go on."""
-    ends = descend(misfit, starts, delta=np.inf, exact=False, limit=SPRINT)
-    if np.isfinite(delta):
-        widths = [delta]
-        largest = np.abs(misfit.residual(ends.z[[int(np.argmin(ends.value))]])).max()
-        while widths[-1] * WIDER < largest:
-            widths.append(widths[-1] * WIDER)
-        for width in reversed(widths[1:]):
-            ends = descend(misfit, ends.z, delta=width, exact=False, limit=SPRINT // 4)
-    ends = descend(misfit, ends.z, delta=delta, exact=False, limit=SPRINT // 4)
+    if not np.isfinite(delta):
+        ends = descend(misfit, starts, delta=delta, exact=False, limit=SPRINT)
+    else:
+        ends = _approach(misfit, starts, delta)
     ends = descend(misfit, ends.z, delta=delta, exact=True, limit=FINISH)
     order = np.argsort(ends.value, kind="stable")
     late = [int(i) for i in order[: 2 * LEADERS] if not ends.converged[i] and np.isfinite(ends.value[i])][:LEADERS]
@@ -140,16 +149,33 @@ def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
     ]
 
 
-def _around(design: ClosedDesign, starter: Starter, best: Array, count: int, seed: int) -> Array:
-    """Restart near the best point: everything a little elsewhere, or one parameter far away."""
+def _approach(misfit: Misfit, starts: Array, delta: float) -> Ends:
+    """Approach Huber's loss: half of the starts by way of the squares, half directly.
+
+    By way of the squares they come from far, but then agree because they passed through one point.
+    """
+    through = descend(misfit, starts[::2], delta=np.inf, exact=False, limit=SPRINT)
+    if len(through.value) and np.isfinite(through.value).any():
+        width = np.abs(misfit.residual(through.z[[int(np.argmin(through.value))]])).max() / WIDER
+        while width > WIDER * delta:
+            through = descend(misfit, through.z, delta=width, exact=False, limit=SPRINT // 4)
+            width /= WIDER
+    both = np.vstack([through.z, starts[1::2]])
+    both = descend(misfit, both, delta=WIDER * delta, exact=False, limit=SPRINT // 2).z
+    return descend(misfit, both, delta=delta, exact=False, limit=SPRINT // 2)
+
+
+def _around(design: ClosedDesign, starter: Starter, found: tuple[Minimum, ...], count: int, seed: int) -> Array:
+    """Restart near the best points: everything a little elsewhere, or one parameter far away."""
     rng = np.random.default_rng([seed, 1])
-    theta = np.repeat(design.centred.to_vector(best[None]), count, axis=0)
-    size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta[0]), 0.1))
-    theta[::2] += 0.5 * size * rng.standard_normal((len(theta[::2]), theta.shape[1]))
+    best = [one for one in found if one.value <= CLOSE * found[0].value][:NEAR]
+    theta = design.centred.to_vector(np.array([best[i // 2 % len(best)].theta for i in range(count)]))
+    size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta), 0.1))
+    theta[::2] += 0.5 * size[::2] * rng.standard_normal(theta[::2].shape)
     names = list(starter.roles) or list(design.parameters)
     for i in range(1, count, 2):
         block = design.blocks[names[int(rng.integers(len(names)))]]
-        theta[i, block] += 3 * size[block] * rng.standard_normal(block.stop - block.start)
+        theta[i, block] += 2 * size[i, block] * rng.standard_normal(block.stop - block.start)
     theta = starter.solved(np.clip(theta, *design.box))
     z = design.centred.from_vector(np.clip(theta, *design.box))
     return np.asarray(z[np.isfinite(z).all(axis=1)])

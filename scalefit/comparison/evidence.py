@@ -1,4 +1,4 @@
-"""How much the data favour a fixed exponent over a free one, and how far that hangs on the prior.
+"""How much the data favour a fixed exponent over a free one, and how far that depends on the prior.
 
 The Bayes factor of the nested law with ``exponent = reference`` is the posterior density there over the prior density
 (Dickey 1971), provided that the other priors do not depend on the exponent; here they are independent. The same number
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from scalefit.comparison.refit import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
-from scalefit.law.additive import Coef, Law
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Key, printed_name, read_name
 from scalefit.posterior.importance import pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
@@ -140,7 +141,7 @@ def evidence(
     Raises
     ------
     DataError
-        When a parameter is no exponent of the law.
+        When a parameter is not an exponent of the law.
     """
     label = label or fit.label or fit.source.name
     posterior = posterior_of(fit)
@@ -201,18 +202,22 @@ def read_fixed(fixed: Mapping[Any, float]) -> dict[Key, float]:
 
 
 def _exponent(fit: Fit, key: Key, label: str) -> Coef:
-    exponents = {one.key: one.coef for one in fit.parameters if one.kind == "exponent"}
+    general = isinstance(fit.law, GeneralLaw)
+    exponents = {one.key: one.coef for one in fit.parameters if one.kind == "exponent" or (general and one.in_law)}
     if key in exponents:
         return exponents[key]
     name, known = printed_name(*key), [printed_name(*one) for one in exponents]
-    raise DataError(f"{name!r} is no exponent of {label}; {closest(name, known)}")
+    raise DataError(f"{name!r} is not an exponent of {label}; {closest(name, known)}")
 
 
-def _fixed_law(law: Law, values: Mapping[Coef, float]) -> tuple[Law | None, tuple[str, ...]]:
+def _fixed_law(law: AnyLaw, values: Mapping[Coef, float]) -> tuple[AnyLaw | None, tuple[str, ...]]:
     """Put numbers in the place of exponents."""
     if grouped := [str(coef) for coef in values if coef.groups]:
         text = f"{', '.join(grouped)} has a value per level, and no law fixes one of them: there is no direct ratio."
         return None, (text,)
+
+    if isinstance(law, GeneralLaw):
+        return law.holding({coef.name: value for coef, value in values.items()}), ()
 
     def fix(part: Any) -> Any:
         return Fraction(repr(float(values[part]))) if part in values else part
@@ -220,7 +225,7 @@ def _fixed_law(law: Law, values: Mapping[Coef, float]) -> tuple[Law | None, tupl
     return replace(law, terms=tuple(replace(term, exponent=fix(term.exponent)) for term in law.terms)), ()
 
 
-def _direct(fit: Fit, fixed: Law) -> tuple[tuple[float, float], tuple[str, ...]]:
+def _direct(fit: Fit, fixed: AnyLaw) -> tuple[tuple[float, float], tuple[str, ...]]:
     """Log evidence of the fixed law less that of the fit, and its error."""
     posteriors = {"the fit": posterior_of(fit)}
     if posteriors["the fit"].log_evidence is not None:

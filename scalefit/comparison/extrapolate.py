@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,10 +39,14 @@ class Split(NamedTuple):
         The rule, such as ``params >= 4.5e+09``.
     held : array of bool, shape (n,)
         True for the rows to predict.
+    column, limit : str, float
+        The column whose values from the limit on are held out; empty and NaN where the rule is a condition.
     """
 
     words: str
     held: NDArray[np.bool_]
+    column: str = ""
+    limit: float = math.nan
 
 
 class HeldOut(NamedTuple):
@@ -106,16 +109,17 @@ def split_rows(rows: pd.DataFrame, rule: str) -> Split:
             numbers = [str(name) for name in rows.columns if as_numbers(rows[name]) is not None]
             raise DataError(f"cannot hold out the largest {rule!r}: no column of numbers; {closest(rule, numbers)}")
         cut = _cut(values)
-        words, held = f"{rule} >= {as_input(cut, 6)}", values >= cut
+        split = Split(f"{rule} >= {as_input(cut, 6)}", values >= cut, rule, cut)
     else:
         where = parse_where(rule)
-        words, held = str(where), np.asarray(where.mask(rows), dtype=bool)
+        split = Split(str(where), np.asarray(where.mask(rows), dtype=bool))
+    words, held = split.words, split.held
     if not SMALLEST <= held.sum() < len(held):
         raise DataError(
             f"{words!r} holds out {exact(held.sum())} of {exact(len(held))} rows; it must leave rows to fit and at "
             f"least {SMALLEST} to predict"
         )
-    return Split(words, held)
+    return split
 
 
 def _cut(values: Array) -> float:
@@ -196,11 +200,7 @@ def _blind_priors(fit: Fit) -> dict[Key, str]:
 
 def _weighing(density: Density, rows: NDArray[np.bool_]) -> Density:
     """Give weight to these rows of the design only, so that the likelihood is theirs."""
-    design = density.problem.design
-    data = design.rows.data.copy()
-    data[1, ~rows] = 0.0
-    problem = replace(density.problem, design=design._replace(rows=design.rows._replace(data=data)))
-    return replace(density, problem=problem)
+    return density.with_weight(np.where(rows, density.problem.weight, 0.0))
 
 
 def _share_below(residuals: Array, small: Fit) -> Array:

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.errors import DataError
+from scalefit.closed_problem import build_closed
 from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import spread_name
 from scalefit.options import Rows
 from scalefit.posterior import bayes
+from scalefit.posterior.closed import build_closed_density, without_default
 from scalefit.posterior.density import Density, build_density
 from scalefit.problem import build_problem
 from scalefit.progress import Progress
@@ -139,7 +140,12 @@ def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
     """
     posterior = posterior_of(fit)
     if isinstance(fit.law, GeneralLaw):
-        raise DataError(f"{fit.law.written} is no sum of power terms, whose posterior density is needed here")
+        closed = build_closed(fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster)
+        point = fit.point[: len(closed.parameters)]
+        priors = dict(posterior.priors)
+        if default_priors:
+            priors = {key: priors[key] for key in priors if key[0] in without_default(closed)}
+        return build_closed_density(closed, likelihood=fit.objective.loss, theta=point, priors=priors)
     problem = build_problem(
         fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster,
         free_sign=fit.objective.exponents == "free",

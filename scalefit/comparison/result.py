@@ -1,9 +1,10 @@
-"""A comparison: plain values, a record for JSON, and words that say what is settled and what is not."""
+"""A comparison: plain values, a record for JSON, and verdicts that say what is known and what is not."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,11 +12,11 @@ import pandas as pd
 from scalefit.comparison.crossval import CrossValidation, LawScore
 from scalefit.comparison.differences import Agreement, Difference
 from scalefit.comparison.evidence import Evidence
-from scalefit.comparison.extrapolate import LEVEL, HeldOut
+from scalefit.comparison.extrapolate import LEVEL, HeldOut, Split
 from scalefit.comparison.sources import Compared
 from scalefit.estimate import SPREADS
 from scalefit.files import plain_json
-from scalefit.names import printed_name
+from scalefit.names import Key, printed_name
 from scalefit.numbers import (
     bayes_factor,
     chance,
@@ -37,15 +38,15 @@ from scalefit.thresholds import (
     DISAGREE,
     OTHER_PRIORS,
     SHORT_COVERAGE,
-    SURE,
 )
+from scalefit.verdicts import Name, Runs, Verdict, interval_verdict, listed, region_verdict
 
-__all__ = ["Comparison", "comparison_text", "verdict"]
+__all__ = ["Comparison", "agreement_verdict", "comparison_text", "hypothesis_runs", "verdict"]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Sources beside a reference and beside each other.
+    """Sources compared with a reference and with each other.
 
     ``print(comparison)`` shows it; :meth:`record` is the JSON of ``scalefit compare --json``.
 
@@ -69,8 +70,8 @@ class Comparison:
         Leave-one-out scores of laws on the same rows, the best first.
     held_out : tuple of HeldOut
         Extrapolation, in the order given.
-    split : str
-        Which rows were held out; empty without extrapolation.
+    split : Split or None
+        Which rows were held out; None without extrapolation.
     notes : tuple of str
         What was not done, and why.
     """
@@ -84,7 +85,7 @@ class Comparison:
     evidence: tuple[Evidence, ...] = ()
     laws: tuple[tuple[LawScore, CrossValidation], ...] = ()
     held_out: tuple[HeldOut, ...] = ()
-    split: str = ""
+    split: Split | None = None
     notes: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
@@ -141,16 +142,19 @@ class Comparison:
                 | {"khat": float(cv.khat.max())}
                 for score, cv in self.laws
             ],
-            "held_out": {"split": self.split, "scores": [one._asdict() for one in self.held_out]},
-            "verdict": self.verdict,
+            "held_out": {
+                "split": self.split.words if self.split else "",
+                "scores": [one._asdict() for one in self.held_out],
+            },
+            "verdict": [one.record() for one in self.verdict],
             "notes": self.notes,
         }
         plain: dict[str, Any] = plain_json(record)
         return plain
 
     @property
-    def verdict(self) -> tuple[str, ...]:
-        """Sentences on what these sources settle, written from the numbers."""
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What these sources say, each with the numbers and the threshold behind it."""
         return verdict(self)
 
     def summary(self) -> str:
@@ -171,8 +175,8 @@ def _evidence_record(one: Evidence) -> dict[str, Any]:
     return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
 
 
-def verdict(comparison: Comparison) -> tuple[str, ...]:
-    """Say what is settled, what is not, and why.
+def verdict(comparison: Comparison) -> tuple[Verdict, ...]:
+    """Say what is known, what is not, and why.
 
     Parameters
     ----------
@@ -181,93 +185,128 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
 
     Returns
     -------
-    tuple of str
-        One sentence each.
+    tuple of Verdict
+        One for each source that is asked about the reference, then one for each question about all of them.
     """
     asked = comparison.reference is not None or comparison.region is not None
-    said = [_about(comparison, one) for one in comparison.sources] if asked else []
+    verdicts = [_about(comparison, one) for one in comparison.sources] if asked else []
     if comparison.agreement is not None:
-        said.append(_agree(comparison.agreement))
-    said += [_weigh(one) for one in comparison.evidence if one.priors]
+        verdicts.append(agreement_verdict(comparison.agreement))
+    verdicts += [_weigh(one) for one in comparison.evidence if one.priors]
     if len(comparison.laws) > 1:
-        said.append(_rank(comparison.laws))
+        verdicts.append(_rank(comparison.laws))
     if comparison.held_out:
-        said.append(_extrapolate(comparison.held_out, comparison.split))
-    return tuple(said)
+        verdicts.append(_extrapolate(comparison.held_out))
+    return tuple(verdicts)
 
 
-def _about(comparison: Comparison, one: Compared) -> str:
-    """Say where one source stands against the reference."""
+def _about(comparison: Comparison, one: Compared) -> Verdict:
+    """Say where one source is relative to the reference."""
     number, reference, region = one.estimate, comparison.reference, comparison.region
-    name, value = f"{one.label} ({number.spread})", plus_minus(number.value, number.se)
+    lead, value = f"{one.label} ({number.spread}):", plus_minus(number.value, number.se)
+    about: dict[str, Any] = {"source": one.label, "value": number.value, "interval": [number.lo, number.hi]}
     if one.status not in (CONVERGED, "printed"):
-        return f"{name}: {value}, but it is {one.status}, which settles nothing."
+        text = f"{lead} {value}, but it is {one.status} and decides nothing."
+        return Verdict.of("no answer", text, status=one.status, **about)
     if reference is not None and (number.spread != "posterior" or region is None):
-        word = "includes" if number.lo <= reference <= number.hi else "excludes"
-        interval = f"{percent(number.probability)} interval {rounded_interval(number.lo, number.hi, number.se)}"
-        return f"{name}: {value}; its {interval} {word} {exact(reference)}."
-    if region is None or number.spread != "posterior":
+        found = interval_verdict(lead, number, reference)
+    elif region is None or number.spread != "posterior":
         interval = rounded_interval(number.lo, number.hi, number.se)
-        return f"{name}: {value}, {percent(number.probability)} interval {interval}."
-    p, words = number.inside(region), f"between {exact(region[0])} and {exact(region[1])}"
-    if p >= SURE:
-        return f"{name}: {value}, {words} with probability {chance(p)}."
-    if p <= 1 - SURE:
-        return f"{name}: {value}, not {words} (probability {chance(p)})."
-    return f"{name}: {value}; whether it lies {words} is not settled (probability {chance(p)})."
+        return Verdict.of("reported", f"{lead} {value}, {percent(number.probability)} interval {interval}.", **about)
+    else:
+        key = number.key if number.coefficient else (comparison.parameter, ())
+        statement = (Name(key), f" lies between {exact(region[0])} and {exact(region[1])}")
+        found = region_verdict(f"{lead} {value}; the", statement, {"": number.inside(region)})
+    return replace(found, numbers={**about, **found.numbers})
 
 
-def _agree(one: Agreement) -> str:
+def agreement_verdict(one: Agreement) -> Verdict:
+    """Say whether independent sources can be one number.
+
+    Parameters
+    ----------
+    one : Agreement
+        The test.
+
+    Returns
+    -------
+    Verdict
+        ``disagree``, ``agree`` or ``open``.
+    """
     sources, number = ", ".join(one.labels), f"chi-square {fixed(one.chi2, 1)} on {one.df}, p {chance(one.p)}"
+    kind, threshold = "open", AGREE
+    text = (
+        f"The sources neither agree nor disagree clearly ({number}): {sources}; chance gives a larger chi-square in "
+        f"{percent(one.p, 0)} of cases."
+    )
     if one.p < DISAGREE:
+        kind, threshold = "disagree", DISAGREE
         text = (
             f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
             "(standard deviation) beyond their errors, so no single value describes them."
         )
     elif one.p > AGREE:
-        together = f"together {plus_minus(one.pooled, one.se)}"
+        kind, together = "agree", f"together {plus_minus(one.pooled, one.se)}"
         text = f"The sources agree within their errors ({number}): {sources}; {together}."
-    else:
-        text = f"Whether the sources agree is not settled ({number}): {sources}."
-    if one.left_out:
-        text += f" Not counted: {', '.join(one.left_out)}."
-    return text
+    left_out = f" Not counted: {', '.join(one.left_out)}." if one.left_out else ""
+    return Verdict.of(kind, text, left_out, threshold=threshold, chi2=one.chi2, df=one.df, p=one.p)
 
 
-def _weigh(one: Evidence) -> str:
+def hypothesis_runs(fixed_at: Mapping[Key, float]) -> Runs:
+    """Write exponents at their values: ``a_m = 1 and a_l = 1``."""
+    return listed([(Name(key), f" = {exact(value)}") for key, value in fixed_at.items()], last=" and ")
+
+
+def _weigh(one: Evidence) -> Verdict:
     """Say whether the Bayes factor counts whatever the prior."""
     logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
-    what = " and ".join(f"{printed_name(*key)} = {exact(value)}" for key, value in one.fixed.items())
+    what, lead = hypothesis_runs(one.fixed), f"{one.label}: the"
     known = [value for value in logs if math.isfinite(value)]
     if len(known) <= OTHER_PRIORS:
-        return f"{one.label}: the evidence for {what} cannot be judged: too few priors could be tried."
+        return Verdict.of(
+            "no answer", f"{lead} evidence for ", what, " cannot be judged: too few priors could be tried.",
+            threshold=OTHER_PRIORS, source=one.label, priors=len(known),
+        )  # fmt: skip
     low, high = min(known), max(known)
-    span = f"Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors"
-    if low > math.log(BAYES_FACTOR):
-        return f"{one.label}: the data favour {what} over a free value under every prior tried ({span})."
-    if high < -math.log(BAYES_FACTOR):
-        return f"{one.label}: the data speak against {what} under every prior tried ({span})."
-    return f"{one.label}: the evidence for {what} hangs on the prior or is weak ({span})."
+    span = f"(Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors)"
+    about: dict[str, Any] = {"source": one.label, "log_bayes_factor": [low, high], "priors": len(known)}
+    strong = math.log(BAYES_FACTOR)
+    if low > strong:
+        kind, parts = "for", (" data favour ", what, " over a free value under every prior tried ")
+    elif high < -strong:
+        kind, parts = "against", (" data speak against ", what, " under every prior tried ")
+    elif max(abs(low), abs(high)) <= strong:
+        kind, parts = "weak", (" evidence for or against ", what, " is not strong under any prior tried ")
+    else:
+        kind, parts = "depends", (" evidence for ", what, " depends on the prior ")
+    return Verdict.of(kind, lead, *parts, f"{span}.", threshold=BAYES_FACTOR, **about)
 
 
-def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
+def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> Verdict:
     best, (second, cv) = laws[0][0], laws[1]
     unit = "rows" if cv.by == "row" else f"values of {cv.by}"
     behind = plus_minus(second.behind, second.behind_se)
     gap = f"{second.label} is behind by {behind} in log score over {second.units} {unit}"
     if second.units < len(cv.units):
         gap += f" of {exact(len(cv.units))}, the others having no score"
+    about: dict[str, Any] = {
+        "best": best.label,
+        "second": second.label,
+        "behind": second.behind,
+        "behind_se": second.behind_se,
+    }
     if second.behind < CLOSE_LAWS or second.behind < CLOSE_ERRORS * second.behind_se:
-        return f"Leaving out {unit} does not settle which law predicts best: {best.label} leads, {gap}."
-    return f"{best.label} predicts left-out {unit} best: {gap}."
+        text = f"Leaving out {unit}, the laws predict about equally well: {best.label} leads, {gap}."
+        threshold = CLOSE_LAWS if second.behind < CLOSE_LAWS else CLOSE_ERRORS
+        return Verdict.of("alike", text, threshold=threshold, **about)
+    return Verdict.of("best", f"{best.label} predicts left-out {unit} best: {gap}.", threshold=CLOSE_LAWS, **about)
 
 
-def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
+def _extrapolate(scores: tuple[HeldOut, ...]) -> Verdict:
     ranked = sorted(scores, key=lambda one: one.rmse)
     best = " best" if len(ranked) > 1 else ""
-    text = (
-        f"Fitted to the rest, {ranked[0].label} predicts {split}{best}, to {percent_size(ranked[0].rmse)} of the loss"
-    )
+    error = percent_size(ranked[0].rmse)
+    text = f"Fitted to the rest, {ranked[0].label} predicts the held-out rows{best}, to {error} of the loss"
     if len(ranked) > 1:
         text += f" ({ranked[1].label} to {percent_size(ranked[1].rmse)})"
     if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
@@ -275,7 +314,8 @@ def _extrapolate(scores: tuple[HeldOut, ...], split: str) -> str:
     if poor := [one for one in scores if one.coverage < LEVEL - SHORT_COVERAGE]:
         shares = ", ".join(f"{one.label} {percent(one.coverage, 0)}" for one in poor)
         text += f"; the {percent(LEVEL)} predictive intervals cover too few of these runs ({shares})"
-    return text + "."
+    errors = {one.label: one.rmse for one in ranked}
+    return Verdict.of("extrapolation", f"{text}.", threshold=LEVEL - SHORT_COVERAGE, rmse=errors)
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -292,12 +332,12 @@ def comparison_text(comparison: Comparison) -> str:
         Sections apart by blank lines.
     """
     parts = [
-        "\n".join(comparison.verdict),
+        "\n".join(map(str, comparison.verdict)),
         _sources(comparison),
         _differences(comparison.differences),
         *(_evidence(one) for one in comparison.evidence if one.priors),
         _laws(comparison.laws),
-        _held_out(comparison.held_out, comparison.split),
+        _held_out(comparison.held_out, comparison.split.words if comparison.split else ""),
         "\n".join(f"note: {note}" for note in comparison.notes),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -344,7 +384,7 @@ def _differences(rows: tuple[Difference, ...]) -> str:
 
 
 def _evidence(one: Evidence) -> str:
-    what = " and ".join(f"{printed_name(*key)} = {exact(value)}" for key, value in one.fixed.items())
+    what = "".join(map(str, hypothesis_runs(one.fixed)))
     rows = []
     for row in one.priors:
         values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 from scalefit.comparison.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
 from scalefit.comparison.differences import agreement, differences
 from scalefit.comparison.evidence import Evidence, evidence, read_fixed
-from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.extrapolate import HeldOut, Split, held_out_score, split_rows
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import describe_dataset, published_value
@@ -85,14 +85,14 @@ def compare(
     _check_region(reference, region)
     together = read_fixed(fixed or {})
     level = next((fit.uncertainty.level for fit in named.values()), 0.95)
-    told, notes = _told(named, names)
-    sources = [*(one for own in told.values() for one in own), *_published(published, level)]
+    by_fit, notes = _parameter_of(named, names)
+    sources = [*(one for own in by_fit.values() for one in own), *_published(published, level)]
     _check_labels([one.label for one in sources])
     if not sources:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
     _check_fixed(named, together)
-    tests = {label: _tests(named[label], own, reference, together) for label, own in told.items()}
+    tests = {label: _tests(named[label], own, reference, together) for label, own in by_fit.items()}
     weighed, unweighed = _weigh(named, tests, priors, report)
     laws, unscored = _score_laws(named, by, report)
     held, split, other = _extrapolate(named, holdout, report)
@@ -103,20 +103,20 @@ def compare(
     )  # fmt: skip
 
 
-def _told(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Compared, ...]], list[str]]:
+def _parameter_of(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[str, tuple[Compared, ...]], list[str]]:
     """Read the parameter from every fit that has it; the others are compared as laws only."""
-    told: dict[str, tuple[Compared, ...]] = {}
+    by_fit: dict[str, tuple[Compared, ...]] = {}
     errors = []
     for label, fit in named.items():
         try:
-            told[label] = compared_of(fit, names, label)
+            by_fit[label] = compared_of(fit, names, label)
         except DataError as error:
             errors.append(error)
-    if errors and not told:
+    if errors and not by_fit:
         raise errors[0]
-    lacking = [label for label in named if label not in told]
+    lacking = [label for label in named if label not in by_fit]
     text = f"{', '.join(lacking)} has no {' or '.join(names)} and is compared as a law only."
-    return told, [text] if lacking else []
+    return by_fit, [text] if lacking else []
 
 
 def _check_labels(labels: Sequence[str]) -> None:
@@ -174,13 +174,13 @@ def _published(
 
 
 def _tests(
-    fit: Fit, told: Sequence[Compared], reference: float | None, fixed: Mapping[Key, float]
+    fit: Fit, sources: Sequence[Compared], reference: float | None, fixed: Mapping[Key, float]
 ) -> list[dict[Key, float]]:
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
     exponents = {one.key for one in fit.parameters if one.kind == "exponent"}
-    own = [(one.estimate.coefficient, one.estimate.level) for one in told]
+    own = [(one.estimate.coefficient, one.estimate.level) for one in sources]
     return [{key: reference} for key in own if key in exponents and reference is not None]
 
 
@@ -242,10 +242,10 @@ def _rows(fit: Fit) -> tuple[Any, ...]:
 
 def _extrapolate(
     named: Mapping[str, Fit], holdout: str | None, report: Progress
-) -> tuple[tuple[HeldOut, ...], str, list[str]]:
+) -> tuple[tuple[HeldOut, ...], Split | None, list[str]]:
     """Score the laws that share the rows of the first on the ones held out."""
     if holdout is None:
-        return (), "", []
+        return (), None, []
     first, *_ = named.values()
     split = split_rows(first.rows, holdout)
     scores, notes = [], []
@@ -255,4 +255,4 @@ def _extrapolate(
             scores.append(held_out_score(fit, split, label=label))
         else:
             notes.append(f"{label} has other rows, responses or weights than the first fit: no score of extrapolation.")
-    return tuple(scores), split.words, notes
+    return tuple(scores), split, notes

@@ -13,15 +13,18 @@ import pandas as pd
 
 from scalefit.comparison.differences import differences
 from scalefit.comparison.sources import Compared, compared_of, compared_published
+from scalefit.consistency.ranges import width_states
 from scalefit.consistency.result import CONVERGED, MOVING, UNKNOWN, Check, SettingCheck
 from scalefit.consistency.series import LAW, Series, curves, measure_series, settings_of
 from scalefit.data.datasets import published_value
 from scalefit.options import CHECK, SweepCheck, gather, takes
 from scalefit.posterior import bayes
 from scalefit.progress import Progress
-from scalefit.thresholds import STANDS_STILL, STILL_MOVING, STRONG_SUPERPOSITION, WEAK_SUPERPOSITION
+from scalefit.thresholds import STANDS_STILL, STILL_MOVING
 from scalefit.toy.frequency import law_weights, probabilities
-from scalefit.toy.sweep import read_sweep
+from scalefit.toy.predict import model_config
+from scalefit.toy.records import read_sweep, setting_regime
+from scalefit.toy.reset import ResetTest, reset_test
 from scalefit.toy.theory import strong_exponent, weak_slope, welch_slope
 
 __all__ = ["check_sweep"]
@@ -67,6 +70,8 @@ def check_sweep(
     for done, (setting, rows) in enumerate(parts):
         report("fitting the sweep", done, len(parts))
         found.append(_check(setting, rows, others, seed))
+    if asked.reset_test:
+        found = [one and replace(one, resets=_reset(one, report)) for one in found]
     settings = sorted((one for one in found if one is not None), key=_order)
     name = "sweep" if isinstance(sweep, pd.DataFrame) else os.path.basename(os.fspath(sweep))  # noqa: PTH119
     failed = int((~np.isfinite(table["loss"].astype(float))).sum())
@@ -79,7 +84,7 @@ def _order(one: SettingCheck) -> tuple[Any, ...]:
 
 
 def _language_models(seed: int, report: Progress) -> tuple[Compared, ...]:
-    """Width exponents of language models to stand beside the toy's."""
+    """Width exponents of language models to compare with the toy's."""
     report("refitting language models", 0, 0)
     families = bayes("llm_families", "family_width", seed=seed, throw=False, path="fast")
     chinchilla = bayes(
@@ -107,15 +112,22 @@ def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Compare
             last.rows[["loss", "width", "seed"]], LAW, likelihood="normal", exponents="free",
             priors={"a": "Normal(1, 1)"}, seed=seed, throw=False, path="fast", label="toy model",
         )  # fmt: skip
-    regime = _regime(last, setting)
+    regime = setting_regime(last.rows)
     own = [
         replace(one, estimate=replace(one.estimate, se=last.se)) for one in compared_of(last.fit, ["a"], "toy model")
     ]
     return SettingCheck(
         setting, regime, series, posterior, change, change_se, _convergence(change, change_se), curves(last, setting),
         _theory(setting, last.widths, regime),
-        tuple(one for other in others for one in differences([*own, other])),
+        tuple(one for other in others for one in differences([*own, other])), width_states(last, setting, regime),
     )  # fmt: skip
+
+
+def _reset(one: SettingCheck, report: Progress) -> tuple[ResetTest, ...]:
+    """Test the widths that dead outputs may limit, with the first seed of each."""
+    limited = [state.width for state in one.states if state.kind == "limited"]
+    first = one.last.rows.drop_duplicates("width").set_index("width", drop=False)
+    return reset_test([model_config(first.loc[width].to_dict()) for width in limited], progress=report)
 
 
 def _change(series: Sequence[Series]) -> tuple[float, float]:
@@ -141,15 +153,6 @@ def _convergence(change: float, error: float) -> str:
     if abs(change) > max(STILL_MOVING, 2 * error):
         return MOVING
     return CONVERGED if abs(change) + error <= STANDS_STILL else UNKNOWN
-
-
-def _regime(series: Series, setting: dict[str, Any]) -> str:
-    """Strong when nearly every feature is represented, weak when hardly more than there are dimensions."""
-    phi, m = series.rows["phi_half"].to_numpy(float), series.rows["width"].to_numpy(float)
-    if np.median(phi) >= STRONG_SUPERPOSITION:
-        return "strong"
-    per_dimension = phi * float(setting["n_features"]) / m
-    return "weak" if np.median(per_dimension) <= WEAK_SUPERPOSITION else "between"
 
 
 def _theory(setting: dict[str, Any], widths: tuple[int, ...], regime: str) -> dict[str, float]:

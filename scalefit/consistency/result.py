@@ -1,4 +1,4 @@
-"""What a check of a sweep finds: plain values, a record for JSON, and sentences with the conditions of the verdict."""
+"""What a check of a sweep finds: plain values, a record for JSON, and verdicts with their conditions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from typing import Any
 from scipy import stats
 
 from scalefit.comparison.differences import Difference
+from scalefit.consistency.ranges import WidthState, range_lines, range_sentence, reset_line, reset_sentence
 from scalefit.consistency.series import Curve, Series
 from scalefit.files import plain_json
 from scalefit.numbers import chance, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
-from scalefit.thresholds import BENT
+from scalefit.thresholds import BENT, STANDS_STILL, STILL_MOVING
+from scalefit.toy.reset import ResetTest
+from scalefit.verdicts import Verdict
 
 __all__ = ["Check", "SettingCheck", "check_record", "check_text", "verdict"]
 
 CONVERGED, MOVING, UNKNOWN = "converged", "not converged", "not known"
-USUAL = {"batch": None, "learning_rate": "small", "loss_factor": 1.0, "dtype": "float32", "density": 1.0}
+USUAL = {
+    "batch": None,
+    "learning_rate": "small",
+    "loss_factor": 1.0,
+    "dtype": "float32",
+    "density": 1.0,
+    "bias_start": "zero",
+    "norm": "free",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +56,10 @@ class SettingCheck:
         Exponents over these widths that theory gives for the regime.
     against : tuple of Difference
         This exponent minus that of language models.
+    states : tuple of WidthState
+        Where each width lies at the longest training; empty without theory.
+    resets : tuple of ResetTest
+        Models whose dead outputs were reset, where that was asked for.
     """
 
     setting: dict[str, Any]
@@ -57,6 +72,8 @@ class SettingCheck:
     curves: tuple[Curve, ...]
     theory: dict[str, float]
     against: tuple[Difference, ...]
+    states: tuple[WidthState, ...]
+    resets: tuple[ResetTest, ...] = ()
 
     @property
     def last(self) -> Series:
@@ -106,8 +123,8 @@ class Check:
     failed: int
 
     @property
-    def verdict(self) -> tuple[str, ...]:
-        """Sentences with their conditions."""
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What each setting shows, then what follows for the claim, with the conditions."""
         return verdict(self)
 
     def summary(self) -> str:
@@ -122,7 +139,7 @@ class Check:
         return check_record(self)
 
 
-def verdict(check: Check) -> tuple[str, ...]:
+def verdict(check: Check) -> tuple[Verdict, ...]:
     """Say, setting by setting, whether the loss falls as 1/m here, and under which conditions.
 
     Parameters
@@ -132,36 +149,52 @@ def verdict(check: Check) -> tuple[str, ...]:
 
     Returns
     -------
-    tuple of str
-        One sentence or two per setting, then what follows for the claim.
+    tuple of Verdict
+        One for each setting, then what follows for the claim.
     """
-    said = [_setting(one) for one in check.settings]
+    return (*(_setting(one) for one in check.settings), _claim(check))
+
+
+def _claim(check: Check) -> Verdict:
+    """Say what all settings together show of the reference."""
     strong = [one for one in check.settings if one.regime == "strong"]
     if not strong:
-        return (*said, "No setting is under strong superposition, so this sweep says nothing about 1/m.")
-    settled = [one for one in strong if one.convergence == CONVERGED and _straight(one)]
-    low, high = check.region
-    if settled:
-        inside = sum(low <= one.interval[0] and one.interval[1] <= high for one in settled)
-        outside = sum(one.interval[1] < low or high < one.interval[0] for one in settled)
-        many = f"Of {_count(len(settled), 'setting')} under strong superposition that converged to a straight law"
-        return (
-            *said,
-            f"{many}, the exponent's interval lies within {exact(low)} to {exact(high)} in {inside}, outside in "
-            f"{outside}.",
+        return Verdict.of(
+            "none strong", "No setting is under strong superposition, so this sweep says nothing about 1/m."
         )
-    return (
-        *said,
-        "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
-        f"widths: this sweep does not settle whether the loss falls as {_power(check.reference)}.",
-    )
+    free = [one for one in strong if all(state.kind != "limited" for state in one.states)]
+    usable = [one for one in free if one.convergence == CONVERGED and _straight(one)]
+    about: dict[str, Any] = {
+        "reference": check.reference,
+        "region": list(check.region),
+        "strong": len(strong),
+        "usable": len(usable),
+    }
+    if not usable:
+        return Verdict.of(
+            "open",
+            "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
+            f"widths: this sweep does not show whether the loss falls as {_power(check.reference)}.",
+            **about,
+        )
+    low, high = check.region
+    inside = sum(low <= one.interval[0] and one.interval[1] <= high for one in usable)
+    outside = sum(one.interval[1] < low or high < one.interval[0] for one in usable)
+    kind = "inside" if inside == len(usable) else "outside" if outside == len(usable) else "mixed"
+    return Verdict.of(
+        kind,
+        f"Of {_count(len(usable), 'setting')} under strong superposition that converged to a straight law, the "
+        f"exponent's interval lies within {exact(low)} to {exact(high)} in {inside}, outside in {outside}.",
+        inside=inside, outside=outside, **about,
+    )  # fmt: skip
 
 
-def _setting(one: SettingCheck) -> str:
+def _setting(one: SettingCheck) -> Verdict:
     last = one.last
     low, high = last.widths[0], last.widths[-1]
     where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {_count(last.seeds, 'seed')}"
     text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
+    text += range_sentence(one.states) + reset_sentence(one.resets)
     if _straight(one) is False:
         slopes = [slope.slope for slope in last.local]
         reach = f"{fixed(min(slopes), 2)} to {fixed(max(slopes), 2)}"
@@ -171,7 +204,13 @@ def _setting(one: SettingCheck) -> str:
         errors = f"{percent(best.left_out, 1)} against {percent(power.left_out, 1)}"
         text += f" {best.name} predicts a left-out width better than a power law ({errors})."
     theory = "; ".join(f"{name} {fixed(value, 2)}" for name, value in one.theory.items())
-    return text + (f" Theory over these widths: {theory}." if theory else "")
+    text += f" Theory over these widths: {theory}." if theory else ""
+    kind = "bent" if _straight(one) is False else one.convergence
+    return Verdict.of(
+        kind, text, threshold=BENT if kind == "bent" else STANDS_STILL if kind == CONVERGED else STILL_MOVING,
+        exponent=one.exponent, se=one.se, change=one.change, change_se=one.change_se, regime=one.regime,
+        bend_p=last.bend_p, lack_of_fit_p=last.lack_p, by_width={str(s.width): s.kind for s in one.states},
+    )  # fmt: skip
 
 
 def _straight(one: SettingCheck) -> bool | None:
@@ -224,7 +263,7 @@ def check_text(check: Check) -> str:
         Sections apart by blank lines.
     """
     failed = f", {check.failed} failed" if check.failed else ""
-    parts = [f"{check.name}: {_count(check.models, 'model')}{failed}", "\n".join(check.verdict)]
+    parts = [f"{check.name}: {_count(check.models, 'model')}{failed}", "\n".join(map(str, check.verdict))]
     return "\n\n".join(parts + [_numbers(check, one) for one in check.settings])
 
 
@@ -239,6 +278,7 @@ def _numbers(check: Check, one: SettingCheck) -> str:
             f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
         )
     lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
+    lines += range_lines(one.states) + [reset_line(test) for test in one.resets]
     tests = (
         [f"bend {rounded(last.bend, 0.1)} per factor e (p {chance(last.bend_p)})"] if math.isfinite(last.bend) else []
     )
@@ -277,7 +317,7 @@ def check_record(check: Check) -> dict[str, Any]:
     return {
         "sweep": check.name,
         **first,
-        "verdict": list(check.verdict),
+        "verdict": [one.record() for one in check.verdict],
         "reference": check.reference,
         "region": list(check.region),
         "models": check.models,
@@ -307,5 +347,7 @@ def _record(one: SettingCheck) -> dict[str, Any]:
         "lack_of_fit_p": plain_json(last.lack_p),
         "curves": [curve._asdict() for curve in one.curves],
         "theory": one.theory,
+        "reset_tests": [vars(test) | {"trapped": test.trapped} for test in one.resets],
+        "by_width": [{name: plain_json(value) for name, value in state._asdict().items()} for state in one.states],
         "against": [{"source": gap.second, "difference": gap.mean, "se": plain_json(gap.se)} for gap in one.against],
     }

@@ -219,11 +219,7 @@ def _check_values(
         linear = needs and positive[0] in below and positive[0] not in needs
         raise DataError(
             _invalid_message(table, found, can_drop=can_drop)
-            + (
-                f" A response {positive[0]!r} at or below 0 needs residuals of itself: --space linear."
-                if linear
-                else ""
-            )
+            + (f" A response {positive[0]!r} at or below 0 needs --space linear." if linear else "")
         )
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")

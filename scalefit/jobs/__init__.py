@@ -1,7 +1,7 @@
-"""Many independent computations, each kept as it finishes: in this process, over cores, or on a dask scheduler.
+"""Many independent computations, each saved as it finishes: in this process, on several cores, or on dask.
 
-A cell is one call of a function with plain arguments. Its result is one JSON file, so that a run that was cut short
-goes on where it stopped, and a cell that failed stays a failure with its reason, never a number.
+A cell is one call of a function with plain arguments. Its result is one JSON file, so that an interrupted run resumes
+where it stopped. A cell that failed is saved as a failure with its reason, never as a number.
 """
 
 from scalefit.jobs.frames import pack_frame, unpack_frame

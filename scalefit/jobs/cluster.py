@@ -11,25 +11,25 @@ from scalefit.jobs.job import JobResult, Task, call_job, lost_job
 
 __all__ = ["run_on_scheduler"]
 
-PATIENCE = "20s"  # for a scheduler to answer
+PATIENCE = "20s"  # timeout of the connection to a scheduler
 
 
 def run_on_scheduler(task: Task, todo: Mapping[str, dict[str, Any]], address: str) -> Iterator[JobResult]:
-    """Share cells among the workers of a dask scheduler; those whose worker was killed are sent again, one by one.
+    """Distribute cells over the workers of a dask scheduler; those whose worker was killed are sent again, one by one.
 
     Parameters
     ----------
     task : Task
-        What to call; the workers must be able to import it.
+        The function; the workers must be able to import it.
     todo : mapping of str to dict
         Key to arguments.
     address : str
-        Of the scheduler.
+        Address of the scheduler.
 
     Yields
     ------
     JobResult
-        As each finishes.
+        Each as it finishes.
 
     Raises
     ------

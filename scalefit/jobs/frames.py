@@ -1,4 +1,4 @@
-"""Tables as plain JSON, so that cells can carry their rows to another process or machine."""
+"""Tables as plain JSON, so that cells can pass rows to another process or machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def pack_frame(frame: pd.DataFrame) -> dict[str, Any]:
     Parameters
     ----------
     frame : DataFrame, shape (n, p)
-        Numbers and text; a missing cell becomes null, a number that is not finite its word.
+        Numbers and text; a missing cell becomes null, a number that is not finite becomes text.
 
     Returns
     -------
     dict
-        Name, row numbers and columns. Numbers come back to the last bit.
+        Name, row numbers and columns. Numbers are restored to the last bit.
     """
     columns = {str(name): [_plain(cell) for cell in frame[name].tolist()] for name in frame.columns}
     name = dict(frame.attrs.get("scalefit", {})).get("name", "dataframe")
@@ -50,7 +50,7 @@ def unpack_frame(packed: dict[str, Any]) -> pd.DataFrame:
 
 def _plain(cell: Any) -> Any:
     if isinstance(cell, list | tuple | dict | set | bytes | np.ndarray):
-        return str(cell)  # of a column that nothing uses
+        return str(cell)  # in a column that nothing uses
     if pd.isna(cell):
         return None
     if isinstance(cell, bool | int | str):
@@ -59,5 +59,5 @@ def _plain(cell: Any) -> Any:
 
 
 def _kind(cells: list[Any]) -> Any:
-    """Text stays a column of objects, as it is read from files; pandas finds the kind of numbers."""
+    """Return the dtype of a column: object for text, as read from files; None lets pandas infer that of numbers."""
     return object if any(isinstance(cell, str) for cell in cells) else None

@@ -1,4 +1,4 @@
-"""One cell: its call, its result and its name."""
+"""One cell: its call, its result and its key."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class JobResult:
     Parameters
     ----------
     key : str
-        Name of the cell, and of its file.
+        Name of the cell and of its file.
     function : str
-        What was called, as ``module:name``.
+        The function, as ``module:name``.
     arguments : dict
-        What it was given.
+        Its arguments.
     status : {"done", "failed"}
         Whether there is a value.
     value : dict or None
-        What it returned; None when it failed.
+        Its return value; None when it failed.
     reason : str
         Why it failed; empty when it did not.
     seconds : float
         Wall time of the call.
     versions : dict
-        Of scalefit and Python, where the cell ran.
+        Versions of scalefit and Python where the cell ran.
     shared : str
-        Digest of what all cells of the run were given, empty when that was nothing.
+        Digest of the arguments that all cells of the run share, empty without any.
     """
 
     key: str
@@ -76,12 +76,12 @@ def read_job(path: Path) -> JobResult:
     Returns
     -------
     JobResult
-        As it was written.
+        As written.
 
     Raises
     ------
     OSError, ValueError
-        When there is no such file, or it is not what a run leaves behind.
+        When there is no such file, or it was not written by a run.
     """
     record = parse_json(path.read_bytes())
     if not isinstance(record, dict) or not record.keys() <= {one.name for one in fields(JobResult)}:
@@ -94,12 +94,12 @@ def read_job(path: Path) -> JobResult:
     if not all(isinstance(value, kind) for value, kind in zip(values, _TYPES, strict=True)):
         raise ValueError("its record has a field of another type")
     if cell.key != path.stem or cell.status != (FAILED if cell.value is None else DONE):
-        raise ValueError("its name or its status does not fit what it holds")
+        raise ValueError("its name or its status does not match its content")
     return cell
 
 
 class Task(NamedTuple):
-    """What every cell of a run does.
+    """The common part of all cells of a run.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Task(NamedTuple):
     digest : str
         Digest of these, empty when there are none.
     function : callable or None
-        The function itself; None in a worker, which looks it up.
+        The function; None in a worker, which imports it.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Task(NamedTuple):
 
 
 def job_key(arguments: Plain, prefix: str = "") -> str:
-    """Name a cell after its arguments, so that a changed grid adds cells and never meets old ones.
+    """Return a key from the arguments of a cell, so that cells of a changed grid never collide with old ones.
 
     Parameters
     ----------
@@ -137,19 +137,19 @@ def job_key(arguments: Plain, prefix: str = "") -> str:
     Raises
     ------
     DataError
-        When the arguments are no plain JSON.
+        When the arguments are not plain JSON.
     """
     digest = hashlib.sha256(json.dumps(through_json(arguments), sort_keys=True).encode()).hexdigest()[:16]
     return f"{prefix}-{digest}" if prefix else digest
 
 
 def through_json(arguments: Plain) -> dict[str, Any]:
-    """Return arguments as they come back from JSON: tuples as lists, keys as text.
+    """Return arguments as they are after a round trip through JSON: tuples as lists, keys as text.
 
     Parameters
     ----------
     arguments : mapping
-        What a cell is given or returns.
+        Arguments or return value of a cell.
 
     Returns
     -------
@@ -159,28 +159,28 @@ def through_json(arguments: Plain) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When they hold something else than text, finite numbers, lists and mappings.
+        When they contain anything other than text, finite numbers, lists and mappings.
     """
     try:
         plain = json.loads(json.dumps(dict(arguments), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"a cell is made of plain JSON (text, finite numbers, lists, mappings), which this is not: {error}"
+            f"arguments of a cell must be plain JSON (text, finite numbers, lists, mappings): {error}"
         ) from None
     return dict(plain)
 
 
 def call_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
-    """Run one cell where this process is; whatever it raises becomes its reason.
+    """Run one cell in this process; an exception becomes the reason of its failure.
 
     Parameters
     ----------
     task : Task
-        What to call; where it is only named, it is imported.
+        The function, which is imported if only its name is given.
     key : str
         Name of the cell.
     arguments : dict
-        What to call it with.
+        Its arguments.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def call_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
         value = through_json(function({**task.shared, **arguments}))
     except ScalefitError as error:
         reason = str(error)
-    except Exception as error:  # whatever goes wrong in one cell must not take the others with it
+    except Exception as error:  # a failure of one cell must not stop the others
         reason = f"{type(error).__name__}: {error} ({_place(error)})"
     versions = {"scalefit": __version__, "python": platform.python_version()}
     status = FAILED if reason else DONE
@@ -206,7 +206,7 @@ def call_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
 
 
 def _place(error: Exception) -> str:
-    """Where it was raised, so that a stored failure can be looked into."""
+    """Return where an error was raised, so that a stored failure can be investigated."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -214,5 +214,16 @@ def _place(error: Exception) -> str:
 
 
 def lost_job(task: Task, key: str, arguments: dict[str, Any]) -> JobResult:
-    """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_job`."""
+    """Return the failure of a cell whose worker never answered; the parameters are those of :func:`call_job`.
+
+    Parameters
+    ----------
+    task, key, arguments
+        As for :func:`call_job`.
+
+    Returns
+    -------
+    JobResult
+        Failed, with the reason.
+    """
     return JobResult(key, task.name, arguments, FAILED, None, LOST, 0.0, {"scalefit": __version__}, task.digest)

@@ -1,4 +1,4 @@
-"""Cells on the cores of this machine: fresh processes that end when they should."""
+"""Cells on the cores of this machine, in fresh processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def count_cores() -> int:
 
 
 def run_on_processes(task: Task, todo: Mapping[str, dict[str, Any]], workers: int) -> Iterator[JobResult]:
-    """Share cells among processes; those under way when one dies are run again, each in a process of its own.
+    """Distribute cells over processes; those running when a process dies are run again, each in a separate process.
 
     Parameters
     ----------
     task : Task
-        What to call.
+        The function.
     todo : mapping of str to dict
         Key to arguments.
     workers : int
-        How many processes.
+        Number of processes.
 
     Yields
     ------
@@ -75,7 +75,7 @@ def run_on_processes(task: Task, todo: Mapping[str, dict[str, Any]], workers: in
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool of fresh processes; when an error or Ctrl-C leaves it, they end at once."""
+    """Open a pool of fresh processes, which end at once after an error or Ctrl-C."""
     others = set(multiprocessing.active_children())
     fresh = multiprocessing.get_context("spawn")  # forks would copy threads and CUDA contexts
     pool = ProcessPoolExecutor(workers, mp_context=fresh, initializer=_begin_worker)
@@ -102,7 +102,7 @@ def _submit(pool: ProcessPoolExecutor, *call: Any) -> Future[Any]:
     """Submit a call; a worker that this starts never sees Ctrl-C, not even while it imports."""
     if not hasattr(signal, "pthread_sigmask"):
         return pool.submit(*call)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; here it arrives a moment later
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it
     try:
         return pool.submit(*call)
     finally:
@@ -110,11 +110,11 @@ def _submit(pool: ProcessPoolExecutor, *call: Any) -> Future[Any]:
 
 
 def _ready() -> None:
-    """Answer, to show that workers start."""
+    """Return, to show that workers start."""
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it has ended."""
+    """Ignore Ctrl-C, which the parent handles, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -128,7 +128,7 @@ def _end_with(sentinel: int) -> None:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Let processes started here use one thread each for linear algebra, unless the user has said otherwise."""
+    """Let processes started here use one thread each for linear algebra, unless the environment sets another number."""
     mine = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(mine, "1"))
     try:

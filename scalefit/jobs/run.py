@@ -1,4 +1,4 @@
-"""Run cells, and keep each as it finishes."""
+"""Run cells, and save each as it finishes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scalefit.progress import Progress
 
 __all__ = ["run_jobs"]
 
-KEY = re.compile(r"[A-Za-z0-9][\w.,=+-]{0,150}")  # what every file system takes as a name
+KEY = re.compile(r"[A-Za-z0-9][\w.,=+-]{0,150}")  # valid as a file name on every system
 
 
 @takes(*JOBS)
@@ -36,7 +36,7 @@ def run_jobs(
     progress: Progress | None = None,
     **keywords: Any,
 ) -> dict[str, JobResult]:
-    """Call a function for every cell, and skip the cells that the folder already has.
+    """Call a function for every cell, except for those that the folder already has.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def run_jobs(
     cells : mapping of str to mapping
         Key to arguments; :func:`job_key` makes keys.
     *options : Jobs
-        Where they run and are kept.
+        Where they run and are saved.
     shared : mapping, optional
-        Arguments that all cells have, such as a table: each call gets them beside its own, but only their digest is
-        stored.
+        Arguments that all cells share, such as a table: each call gets them in addition to those of its cell, but only
+        their digest is stored.
     stage : str
-        What to call this in the progress.
+        Name of the stage for progress reports.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     **keywords
@@ -69,7 +69,7 @@ def run_jobs(
     MissingExtra
         When a scheduler is named and ``distributed`` is not installed.
     Interrupted
-        On Ctrl-C; what was finished is kept.
+        On Ctrl-C; finished cells are kept.
     """
     (where,) = gather(JOBS, options, keywords)
     if where.workers is not None and where.scheduler is not None:
@@ -82,27 +82,27 @@ def run_jobs(
     task = Task(_name_of(function), common, job_key(common) if common else "")
     wanted = {_checked_key(key): through_json(arguments) for key, arguments in cells.items()}
     shelf = None if where.folder is None else _open_folder(Path(where.folder))
-    found = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
-    todo = {key: arguments for key, arguments in wanted.items() if key not in found}
+    results = {} if shelf is None else _stored(shelf, wanted, task, where.retry_failed)
+    todo = {key: arguments for key, arguments in wanted.items() if key not in results}
     report = progress or (lambda *_: None)
-    report(stage, len(found), len(wanted))
+    report(stage, len(results), len(wanted))
     try:
-        with closing(_results(function, task, todo, where.workers, where.scheduler)) as results:
-            for result in results:
+        with closing(_results(function, task, todo, where.workers, where.scheduler)) as running:
+            for result in running:
                 if shelf is not None:
                     write_atomically(shelf / f"{result.key}.json", json.dumps(asdict(result), indent=1).encode())
-                found[result.key] = result
-                report(stage, len(found), len(wanted))
+                results[result.key] = result
+                report(stage, len(results), len(wanted))
     except KeyboardInterrupt:
-        kept = f"are kept in {str(shelf)!r}, and the same call goes on from there" if shelf else "are lost"
-        raise Interrupted(f"interrupted; {len(found)} of {len(wanted)} cells are finished and {kept}") from None
-    return {key: found[key] for key in wanted}
+        kept = f"are kept in {str(shelf)!r}, and the same call resumes from there" if shelf else "are lost"
+        raise Interrupted(f"interrupted; {len(results)} of {len(wanted)} cells are finished and {kept}") from None
+    return {key: results[key] for key in wanted}
 
 
 def _name_of(function: Function) -> str:
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     if getattr(sys.modules.get(module), name, None) is not function:
-        raise DataError(f"{name or function!r} cannot be found by a worker; define it at the top of a module")
+        raise DataError(f"{name or function!r} cannot be imported by a worker; define it at the top of a module")
     return f"{module}:{name}"
 
 
@@ -124,7 +124,7 @@ def _open_folder(folder: Path) -> Path:
 
 def _stored(folder: Path, wanted: Mapping[str, dict[str, Any]], task: Task, retry_failed: bool) -> dict[str, JobResult]:
     """Read the cells that need not run again."""
-    found = {}
+    results = {}
     for key, arguments in wanted.items():
         path = folder / f"{key}.json"
         result = read_kept(path, read_job)
@@ -136,18 +136,18 @@ def _stored(folder: Path, wanted: Mapping[str, dict[str, Any]], task: Task, retr
             what = ", ".join(changed) or other
             raise DataError(f"{str(path)!r} was computed for something else: {what} differs. Name another folder")
         if result.status == DONE or not retry_failed:
-            found[key] = result
-    return found
+            results[key] = result
+    return results
 
 
-def _differ(name: str, one: Plain, other: Plain) -> bool:
-    return name not in one or name not in other or one[name] != other[name]
+def _differ(name: str, first: Plain, other: Plain) -> bool:
+    return name not in first or name not in other or first[name] != other[name]
 
 
 def _results(
     function: Function, task: Task, todo: Mapping[str, dict[str, Any]], workers: int | None, scheduler: str | None
 ) -> Generator[JobResult]:
-    """Run cells in the place asked for; each is yielded as it finishes."""
+    """Run cells as the options say; each is yielded as it finishes."""
     if scheduler is not None:
         yield from run_on_scheduler(task, todo, scheduler) if todo else ()
         return

@@ -16,8 +16,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 
 from scalefit.errors import LawError, closest
@@ -37,6 +38,7 @@ from scalefit.law.syntax import (
     Token,
     names_in,
     printed_column,
+    to_node,
     walk,
 )
 from scalefit.law.tree import Node
@@ -172,6 +174,13 @@ class GeneralLaw:
         one = self._declared[name]
         return one.lower, one.upper
 
+    def value_of(self, name: str) -> Node:
+        """Return the value or tie of a parameter as shared nodes."""
+        value = self._declared[name].value
+        if value is None:
+            raise KeyError(f"{name} is estimated and has no value of its law")
+        return to_node(value, lambda one: tree.parameter(one.name))
+
     @property
     def assumed(self) -> tuple[Declared, ...]:
         """The parameters whose bounds are assumed."""
@@ -218,6 +227,14 @@ class GeneralLaw:
     @cached_property
     def body(self) -> Node:
         """The right-hand side as shared nodes, with parts, values and ties put in."""
+        return self._body(with_values=True)
+
+    @cached_property
+    def loose_body(self) -> Node:
+        """The right-hand side with parts put in, and fixed and tied parameters as parameters."""
+        return self._body(with_values=False)
+
+    def _body(self, *, with_values: bool) -> Node:
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
@@ -225,15 +242,15 @@ class GeneralLaw:
             if one.quoted:
                 return tree.column(one.name)
             inner = parts.get(one.name)
-            if inner is None and one.name in self._declared:
+            if inner is None and with_values and one.name in self._declared:
                 inner = self._declared[one.name].value
             if inner is not None:
                 if one.name not in made:
-                    made[one.name] = _node(inner, leaf)
+                    made[one.name] = to_node(inner, leaf)
                 return made[one.name]
             return tree.parameter(one.name) if self._is_parameter(one) else tree.column(one.name)
 
-        return _node(self.expression, leaf)
+        return to_node(self.expression, leaf)
 
     @cached_property
     def required(self) -> dict[str, Required]:
@@ -296,6 +313,18 @@ class GeneralLaw:
         if not law.variables:
             raise LawError(f"the law {law.written} has no column of the table; {closest('', columns)}")
         return law
+
+    def holding(self, values: Mapping[str, float]) -> GeneralLaw:
+        """Return the law with some parameters fixed at numbers."""
+
+        def held(one: Declared) -> Declared:
+            if one.name not in values:
+                return one
+            number = Number(Fraction(repr(abs(float(values[one.name])))))
+            return Declared(one.name, value=Negative(number) if values[one.name] < 0 else number)
+
+        law = replace(self, declared=tuple(map(held, self.declared)))
+        return replace(law, declared=law._ordered())
 
     def assuming(self, names: Collection[str]) -> GeneralLaw:
         """Return the law with the bounds of these parameters marked as assumed, as when it met its table."""
@@ -432,40 +461,6 @@ def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str,
 
     visit(expression, False)
     return positive
-
-
-def _node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
-    """Turn an expression into shared nodes."""
-
-    def make(one: Expression) -> Node:
-        match one:
-            case Number(value=value):
-                return tree.number(float(value))
-            case Name():
-                return leaf(one)
-            case Negative(operand=operand):
-                return tree.negate(make(operand))
-            case Binary(operator=operator, left=left, right=right):
-                first, second = make(left), make(right)
-                if operator == "+":
-                    return tree.add(first, second)
-                if operator == "-":
-                    return tree.add(first, tree.negate(second))
-                if operator == "*":
-                    return tree.multiply(first, second)
-                if operator == "/":
-                    return tree.multiply(first, tree.power(second, tree.number(-1)))
-                return tree.power(first, second)
-            case Call(function=function, arguments=arguments):
-                inner = [make(argument) for argument in arguments]
-                if function == "sqrt":
-                    return tree.power(inner[0], tree.number(0.5))
-                if function in ("min", "max"):
-                    return (tree.minimum if function == "min" else tree.maximum)(*inner)
-                return {"exp": tree.exp, "log": tree.log, "sigmoid": tree.sigmoid}[function](inner[0])
-        raise AssertionError(one)
-
-    return make(expression)
 
 
 def parse_law(text: str | AnyLaw) -> AnyLaw:
@@ -654,7 +649,7 @@ class _Parser:
         )
 
     def _number(self, tokens: Sequence[Token], end: int) -> float:
-        node = _node(self.reader.expression(tokens, end, "a number"), lambda one: tree.column(one.name))
+        node = to_node(self.reader.expression(tokens, end, "a number"), lambda one: tree.column(one.name))
         if node.kind != "number" or not math.isfinite(node.value):
             raise self.reader.error("a bound is a number", tokens[0].at)
         return node.value

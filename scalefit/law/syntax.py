@@ -10,14 +10,16 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from scalefit.errors import LawError
 from scalefit.expression import parse_expression
+from scalefit.law import tree
 from scalefit.law.additive import SMALLEST, format_value, pointed_at
+from scalefit.law.tree import Node
 from scalefit.numbers import as_input
 
 __all__ = [
@@ -31,8 +33,10 @@ __all__ = [
     "Number",
     "Reader",
     "Token",
+    "as_python",
     "names_in",
     "printed_column",
+    "to_node",
     "walk",
 ]
 
@@ -171,6 +175,85 @@ def _children(expression: Expression) -> tuple[Expression, ...]:
 def names_in(expression: Expression) -> Iterator[Name]:
     """Yield the names in an expression from left to right, repeated as they are."""
     return (one for one in walk(expression) if isinstance(one, Name))
+
+
+def as_python(expression: Expression, names: Mapping[str, str]) -> str:
+    """Write an expression in Python's grammar, every operation in parentheses.
+
+    Parameters
+    ----------
+    expression : Expression
+        The expression.
+    names : mapping of str to str
+        What to write for each name.
+
+    Returns
+    -------
+    str
+        For an evaluator that knows exp, log, sqrt, min and max.
+    """
+    match expression:
+        case Number(value=value):
+            return repr(float(value))
+        case Name(name=name):
+            return names[name]
+        case Negative(operand=operand):
+            return f"(-{as_python(operand, names)})"
+        case Binary(operator=operator, left=left, right=right):
+            symbol = "**" if operator == "^" else operator
+            return f"({as_python(left, names)} {symbol} {as_python(right, names)})"
+        case Call(function="sigmoid", arguments=(argument,)):
+            return f"(1/(1 + exp(-{as_python(argument, names)})))"
+        case Call(function=function, arguments=arguments):
+            return f"{function}({', '.join(as_python(one, names) for one in arguments)})"
+    raise AssertionError(expression)
+
+
+def to_node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
+    """Turn an expression into shared nodes.
+
+    Parameters
+    ----------
+    expression : Expression
+        The expression.
+    leaf : callable
+        What a name stands for.
+
+    Returns
+    -------
+    Node
+        The same, to be evaluated and differentiated.
+    """
+
+    def make(one: Expression) -> Node:
+        match one:
+            case Number(value=value):
+                return tree.number(float(value))
+            case Name():
+                return leaf(one)
+            case Negative(operand=operand):
+                return tree.negate(make(operand))
+            case Binary(operator=operator, left=left, right=right):
+                first, second = make(left), make(right)
+                if operator == "+":
+                    return tree.add(first, second)
+                if operator == "-":
+                    return tree.add(first, tree.negate(second))
+                if operator == "*":
+                    return tree.multiply(first, second)
+                if operator == "/":
+                    return tree.multiply(first, tree.power(second, tree.number(-1)))
+                return tree.power(first, second)
+            case Call(function=function, arguments=arguments):
+                inner = [make(argument) for argument in arguments]
+                if function == "sqrt":
+                    return tree.power(inner[0], tree.number(0.5))
+                if function in ("min", "max"):
+                    return (tree.minimum if function == "min" else tree.maximum)(*inner)
+                return {"exp": tree.exp, "log": tree.log, "sigmoid": tree.sigmoid}[function](inner[0])
+        raise AssertionError(one)
+
+    return make(expression)
 
 
 class Token(NamedTuple):
@@ -339,7 +422,7 @@ class Reader:
                         need = "one argument" if least == 1 else "two arguments or more"
                         raise self.error(f"{function} takes {need}, not {len(arguments)}", at(one))
                     return Call(function, tuple(map(read, arguments)))
-                case ast.Call(func=ast.Name() as function):
+                case ast.Call(func=ast.Name() as function) if function.id not in FUNCTIONS:
                     raise self.error(f"there is no function {name_of(function)[0]!r}; {_LANGUAGE}", at(one))
             raise self.error(f"this has no place in a law; {_LANGUAGE}", at(one))
 

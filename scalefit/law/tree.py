@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "exp",
     "finite_log",
+    "interpret",
     "log",
     "maximum",
     "minimum",
@@ -406,6 +407,36 @@ def _slope(node: Node, inner: list[Node]) -> Node:
         case "choose":
             return choose(arguments[0], arguments[1], inner[2], inner[3])
     raise AssertionError(node.kind)
+
+
+def interpret(
+    roots: Sequence[Node], leaf: Callable[[Node], Any], operations: Mapping[str, Callable[..., Any]]
+) -> list[Any]:
+    """Write expressions in another library's terms, every shared part once.
+
+    Parameters
+    ----------
+    roots : sequence of Node
+        The expressions.
+    leaf : callable
+        What stands for a column or parameter.
+    operations : mapping of str to callable
+        By kind of node, for the kinds that occur; numbers are passed as they are.
+
+    Returns
+    -------
+    list
+        One for each expression.
+    """
+    made: dict[Node, Any] = {}
+    for node in topological(*roots):
+        if node.kind == "number":
+            made[node] = node.value
+        elif node.kind in ("column", "parameter"):
+            made[node] = leaf(node)
+        else:
+            made[node] = operations[node.kind](*(made[one] for one in node.arguments))
+    return [made[root] for root in roots]
 
 
 class Program:

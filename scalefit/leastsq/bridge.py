@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.names import distinct
-from scalefit.problem import predict_law
+from scalefit.law.general import Declared, GeneralLaw
+from scalefit.law.syntax import Expression, Name, as_python, names_in
+from scalefit.law.tree import evaluate
+from scalefit.names import Key, distinct
+from scalefit.problem import Parameter, predict_law
 from scalefit.results import Fit
 
 if TYPE_CHECKING:
@@ -19,12 +24,13 @@ __all__ = ["to_lmfit"]
 
 
 def to_lmfit(fit: Fit) -> lmfit.Minimizer:
-    """Hand a fit to lmfit, started at its optimum.
+    """Hand a fit of any law to lmfit, started at its optimum.
 
     Use it for what the law language leaves out: other bounds, ``expr`` constraints between parameters,
-    ``lmfit.conf_interval``. The parameters are floors, logs of coefficients (``log_A``) and exponents, in the order of
-    the fit, with underscores for what a name of lmfit cannot hold and behind names that would be alike; the residuals
-    are those of the fit, so that half their sum of squares is the objective, also for Huber's loss.
+    ``lmfit.conf_interval``. The parameters are those of the fit in its order, logs under names such as ``log_A``,
+    with underscores for what a name of lmfit cannot hold and behind names that would be alike; the residuals are those
+    of the fit, so that half their sum of squares is the objective, also for Huber's loss. Of a law in closed form they
+    have its bounds; its fixed parameters do not vary until you let them, and its ties are lmfit's ``expr``.
 
     Parameters
     ----------
@@ -42,19 +48,71 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     names = distinct(re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for name in plain)
     parameters = lmfit.Parameters()
     for name, parameter, value in zip(names, fit.parameters, fit.point, strict=True):
-        bounded = parameter.kind == "floor" or (parameter.kind == "exponent" and fit.objective.exponents != "free")
-        parameters.add(name, value=float(value), min=0.0 if bounded else -np.inf)
+        lower, upper = _bounds(fit, parameter)
+        parameters.add(name, value=float(value), min=lower, max=upper)
+    held = _add_held(parameters, fit.law, names) if isinstance(fit.law, GeneralLaw) else {}
     observed = fit.rows[fit.law.response].to_numpy(float)
     column = fit.objective.weights
     root = np.ones(len(observed)) if column is None else np.sqrt(fit.rows[column].to_numpy(float))
 
     def residual(trial: lmfit.Parameters) -> NDArray[np.float64]:
         values = {key: float(trial[name].value) for name, key in zip(names, fit.keys, strict=True)}
-        fitted = predict_law(fit.law, values, fit.rows)
+        if held and isinstance(fit.law, GeneralLaw):
+            fitted = _loose(fit.law, values, {name: float(trial[own].value) for name, own in held.items()}, fit.rows)
+        else:
+            fitted = predict_law(fit.law, values, fit.rows)
         gap = np.log(observed / fitted) if fit.objective.space == "log" else observed - fitted
         return root * _pseudo_residual(gap, fit.objective.delta)
 
     return lmfit.Minimizer(residual, parameters, nan_policy="raise")
+
+
+def _bounds(fit: Fit, parameter: Parameter) -> tuple[float, float]:
+    """Return the bounds of an entry of the fit's vector."""
+    if not isinstance(fit.law, GeneralLaw):
+        free = parameter.is_log or (parameter.kind == "exponent" and fit.objective.exponents == "free")
+        return (-np.inf, np.inf) if free else (0.0, np.inf)
+    lower, upper = fit.law.bounds(parameter.coef.name)
+    if not parameter.is_log:
+        return lower, upper
+    with np.errstate(divide="ignore"):
+        return float(np.log(lower)), float(np.log(upper))
+
+
+def _add_held(parameters: lmfit.Parameters, law: GeneralLaw, names: Sequence[str]) -> dict[str, str]:
+    """Add fixed and tied parameters of a law without groups, by their names in the law and here."""
+    if law.groups:
+        return {}
+    held = [one for one in law.declared if one.value is not None]
+    own = dict(zip((one.name for one in held), distinct((f"{one.name}" for one in held), names), strict=True))
+    spelled = {
+        coef.name: f"exp({name})" if law.is_log(coef.name) else name
+        for coef, name in zip(law.parameters, names, strict=True)
+    } | own
+    waiting = list(held)
+    while waiting:  # a tie to another tie comes after it
+        ready = [one for one in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(one))]
+        for one in ready:
+            if any(True for _ in _inner(one)):
+                parameters.add(own[one.name], expr=as_python(cast("Expression", one.value), spelled))
+            else:
+                parameters.add(own[one.name], value=float(evaluate(law.value_of(one.name), {}, {})), vary=False)
+        waiting = [one for one in waiting if one not in ready]
+    return own
+
+
+def _inner(one: Declared) -> Iterator[Name]:
+    return names_in(one.value) if one.value is not None else iter(())
+
+
+def _loose(
+    law: GeneralLaw, values: Mapping[Key, float], held: Mapping[str, float], rows: pd.DataFrame
+) -> NDArray[np.float64]:
+    """Predict with fixed and tied parameters at the values that lmfit gives them."""
+    natural = {name: np.exp(value) if law.is_log(name) else value for (name, _), value in values.items()}
+    columns = {name: rows[name].to_numpy(float) for name in law.variables}
+    at = {name: np.asarray(value) for name, value in (natural | dict(held)).items()}
+    return np.asarray(evaluate(law.loose_body, columns, at) + np.zeros(len(rows)))
 
 
 def _pseudo_residual(gap: NDArray[np.float64], delta: float | None) -> NDArray[np.float64]:

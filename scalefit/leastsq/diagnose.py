@@ -381,7 +381,7 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
                 f"The exponent {parameter.name} is at its lower bound {rounded(value)}: the data show no fall along "
-                "its column, and its term cannot be told from the floor. Fit the law without this term.",
+                "its column, and its term cannot be distinguished from the floor. Fit the law without this term.",
                 (parameter.key,),
             )
         elif value >= box[1, i]:

@@ -191,7 +191,8 @@ def _spread(
     else:
         covariance = sandwich(shape, weight, problem.cluster if method == "cluster" else None)
         name = f"cluster sandwich over {exact(problem.n_cluster)} clusters" if method == "cluster" else "HC3"
-    spread = _normal(name, level, point, covariance, plain, problem)
+    degrees = problem.n_cluster - 1 if method == "cluster" else problem.n_rows - len(point)
+    spread = _normal(name, level, point, covariance, plain, problem, degrees)
     at_zero = np.array([p.kind in ("floor", "real") for p in problem.parameters]) & (point == 0) & (problem.lowest == 0)
     if not at_zero.any():
         return spread
@@ -200,10 +201,11 @@ def _spread(
     return replace(spread, hi=np.where(at_zero, limits[1], spread.hi))
 
 
-def _normal(name: str, level: float, point: Array, covariance: Array, plain: Array, problem: AnyProblem) -> Uncertainty:
+def _normal(
+    name: str, level: float, point: Array, covariance: Array, plain: Array, problem: AnyProblem, degrees: int
+) -> Uncertainty:
     """Intervals from Student's t (by clusters: one degree less than there are), cut at the bounds of the law."""
     se = np.sqrt(np.diag(covariance))
-    degrees = problem.n_cluster - 1 if name.startswith("cluster") else problem.n_rows - len(point)
     reach = student_quantile((1 + level) / 2, degrees) * se
     lo, hi = within_bounds(problem, point - reach, point + reach)
     return Uncertainty(name, level, se, lo, hi, covariance, plain)

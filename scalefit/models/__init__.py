@@ -1,7 +1,7 @@
-"""Real models measured: their output heads, their losses on a text, and the frequencies of their tokens.
+"""Measurements of real models: their output heads, their losses on a text, and the frequencies of their tokens.
 
-Only what measures heads is imported here: it needs numpy alone, in 60 MB. Losses, frequencies and the tests of the
-theory, which bring pandas and the solver, are imported from their own modules.
+Only the measurement of heads is imported here, which needs only numpy and 60 MB. Losses, frequencies and the tests of
+the theory, which import pandas and the solver, are imported from their modules.
 """
 
 from scalefit.models.heads import HeadMeasurement, measure_head

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: which tensors a folder holds, which of them is the output head, and the rows of that head.
+"""Checkpoints on disk: the tensors of a folder, which of them is the output head, and the rows of that head.
 
 A safetensors file starts with 8 bytes (the length of a header, little endian) and the header, which is JSON: for each
-tensor its dtype, shape and bytes. Nothing else is needed to read a head, so neither torch nor safetensors is.
+tensor its dtype, shape and bytes. Nothing else is needed to read a head, neither torch nor safetensors.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = [
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-HEADER_MOST: Final = 100_000_000  # bytes; the limit of the safetensors format itself
+HEADER_MOST: Final = 100_000_000  # bytes; the limit of the safetensors format
 JSON_MOST: Final = 256 << 20  # bytes of a config, an index or a tokenizer; the largest tokenizers take 35 MB
 
-READ: Final = ("F64", "F32", "F16", "BF16", "Q8_0")  # what is read exactly, and 8 bits by block, which is near enough
+READ: Final = ("F64", "F32", "F16", "BF16", "Q8_0")  # dtypes that are read; the last is accurate enough for overlaps
 FLOATS: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 SIZES: Final = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1,
     "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
 
-# Where models keep their head, embedding and final norm: the ends of names, the first that exists counts.
+# Suffixes of the names of head, embedding and final norm; the first that exists is used.
 OUTPUTS: Final = ("lm_head.weight", "embed_out.weight", "output.weight", "output_layer.weight", "proj_out.weight")
 EMBEDDINGS: Final = (
     "embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight",
@@ -53,9 +53,9 @@ NORMS: Final = (
 )  # fmt: skip
 NOT_A_HEAD: Final = {"encoder", "vision_model", "vision_tower", "visual", "audio_tower", "attention", "mlp"}
 
-# Norms that neither a bias nor a key of the config gives away; names of model_type.
+# Norms whose kind follows neither from a bias nor from a key of the config, by model_type.
 CENTRING: Final = {"cohere", "cohere2", "mpt", "dbrx", "olmo", "nemotron"}  # LayerNorm without a bias
-NOT_CENTRING: Final = {"mamba", "mamba2", "falcon_mamba", "t5", "mt5"}  # RMSNorm, by a key that says layer_norm
+NOT_CENTRING: Final = {"mamba", "mamba2", "falcon_mamba", "t5", "mt5"}  # RMSNorm, although the key says layer_norm
 GAIN_FROM_ONE: Final = {  # the stored weight is the gain minus 1
     "gemma", "gemma2", "gemma3", "gemma3_text", "recurrent_gemma", "qwen3_next", "nemotron",
 }  # fmt: skip
@@ -75,20 +75,20 @@ PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 class Tensor(NamedTuple):
-    """A tensor in a file, not read yet.
+    """A tensor in a file, not yet read.
 
     Parameters
     ----------
     name : str
-        As the file names it.
+        Its name in the file.
     dtype : str
-        As the file names it, such as ``"BF16"``.
+        Its dtype as named in the file, such as ``"BF16"``.
     shape : tuple of int
         Its axes.
     path : Path
         The file.
     offset, nbytes : int
-        Where its bytes start, and how many there are.
+        Position of its first byte, and number of bytes.
     """
 
     name: str
@@ -110,9 +110,9 @@ class Checkpoint:
     tensors : mapping of str to Tensor
         By name.
     config : mapping
-        config.json, the text model's own part where there is one; what a GGUF file says; empty for another file.
+        config.json, or the part for the text model; the metadata of a GGUF file; empty for other files.
     own_tokens : int
-        Tokens of the tokenizer that a GGUF file holds; 0 without one.
+        Tokens of the tokenizer in a GGUF file; 0 without one.
     """
 
     path: Path
@@ -122,7 +122,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """A label of the model: the folder's name, or the file's without its ending."""
+        """A label of the model: the name of the folder, or of the file without its suffix."""
         path = self.path.absolute() if self.path.name not in ("", "..") else self.path.resolve()
         if path.is_file():
             return path.stem
@@ -131,17 +131,17 @@ class Checkpoint:
         return path.name
 
     def first(self, *names: str) -> Any:
-        """Return the first of some keys of the config that is there; None without any."""
+        """Return the value of the first of some keys that the config has; None without any."""
         return next((self.config[name] for name in names if self.config.get(name) is not None), None)
 
     def count(self, *names: str) -> int | None:
-        """Return :meth:`first` where it is a whole number, and else None."""
+        """Return :meth:`first` if it is a whole number, else None."""
         value = self.first(*names)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
     def capped(self) -> bool:
-        """Whether the logits go through a soft cap, so that a number added to all of them moves predictions."""
+        """Whether the logits are soft-capped, so that a number added to all of them changes predictions."""
         return bool(self.first("final_logit_softcapping"))
 
     @property
@@ -151,14 +151,14 @@ class Checkpoint:
 
     @cached_property
     def tokens(self) -> Ids | None:
-        """Ids of the tokenizer that lies in the folder, ascending; None without a tokenizer."""
+        """Ids of the tokenizer in the folder, ascending; None without a tokenizer."""
         if self.own_tokens:
             return np.arange(self.own_tokens)
         return token_ids(self.path) if self.path.is_dir() else None
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is a GGUF file: its head is tied where it has none, and its gains are whole."""
+        """Whether it is a GGUF file: a missing head is tied to the embedding, and gains are stored in full."""
         return self.path.suffix == GGUF
 
 
@@ -168,13 +168,13 @@ class FinalNorm(NamedTuple):
     Parameters
     ----------
     kind : {"LayerNorm", "RMSNorm", "none"}
-        A LayerNorm takes the mean over the dimensions off, so the head cannot use the ones direction.
+        A LayerNorm subtracts the mean over the dimensions, so the head cannot use the ones direction.
     gain : array, shape (m,), or None
-        What it multiplies by; None for a norm without a gain.
+        Its gain; None for a norm without one.
     tensor : str
         Name of the gain's tensor; empty without one.
     remark : str
-        Why there is none; empty where there is one.
+        Why no norm was found; empty when one was.
     """
 
     kind: str
@@ -191,9 +191,9 @@ class Head(NamedTuple):
     tensor : Tensor
         Of shape (vocabulary, width).
     tied : bool or None
-        Whether it is the embedding as well; None where the checkpoint does not say.
+        Whether it is also the embedding; None if the checkpoint does not say.
     norm : FinalNorm
-        What feeds it.
+        The norm before the head.
     """
 
     tensor: Tensor
@@ -212,7 +212,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Returns
     -------
     Checkpoint
-        Headers are read and checked against the sizes of the files; no weight is.
+        Headers are read and compared with the sizes of the files; weights are not read.
 
     Raises
     ------
@@ -223,9 +223,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not path.exists():
         raise DataError(f"there is no checkpoint {str(path)!r}; give a folder with config.json, or a .safetensors file")
     if path.suffix == GGUF:
-        found = read_gguf(path)
-        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in found.tensors.items()}
-        return Checkpoint(path, tensors, found.config, found.tokens)
+        header = read_gguf(path)
+        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in header.tensors.items()}
+        return Checkpoint(path, tensors, header.config, header.tokens)
     if not path.is_dir():
         return Checkpoint(path, read_header(path))
     config = _config(path)
@@ -235,7 +235,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             if name in tensors:
                 raise DataError(
                     f"{str(path)!r} has the tensor {name!r} twice, in {tensors[name].path.name} and {file.name}; "
-                    "give the file that counts, or remove the other"
+                    "name the file that is used, or remove the other"
                 )
             tensors[name] = tensor
     return Checkpoint(path, tensors, config)
@@ -246,12 +246,12 @@ def _config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     config = _json(file)
-    inner = config.get("text_config")  # of models that see pictures too
+    inner = config.get("text_config")  # of multimodal models
     return config | inner if isinstance(inner, dict) else config
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights of a folder, as its index or its names say."""
+    """Return the files with the weights of a folder, by its index or by their names."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         return [single]
@@ -290,14 +290,14 @@ def _pickled(file: Path) -> str:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """Read a JSON file of a checkpoint that must hold an object."""
+    """Read a JSON file of a checkpoint, which must be an object."""
     try:
         size = file.stat().st_size
         if size > JSON_MOST:
             raise ValueError(f"it takes {exact(size >> 20)} MiB")
         value = parse_json(file.read_bytes())
         if not isinstance(value, dict):
-            raise TypeError("it holds no object")
+            raise TypeError("it is not an object")
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{str(file)!r} cannot be read as JSON ({brief(error)}); download it again") from None
     return value
@@ -319,7 +319,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
     Raises
     ------
     DataError
-        When it is no whole safetensors file.
+        When it is not a complete safetensors file.
     """
     size = file.stat().st_size
     if file.suffix in PICKLES:
@@ -336,7 +336,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
             raise DataError(f"{str(file)!r} is {'empty' if not start else 'cut'} ({size} bytes); download it again")
         (length,) = struct.unpack("<Q", start)
         if not 2 <= length <= HEADER_MOST:
-            raise DataError(f"{str(file)!r} is not a safetensors file: its first 8 bytes give no length of a header")
+            raise DataError(f"{str(file)!r} is not a safetensors file: its first 8 bytes give no header length")
         if 8 + length > size:
             raise DataError(f"{str(file)!r} is cut within its header, after {exact(size)} bytes; download it again")
         stream.seek(8)
@@ -355,53 +355,53 @@ def read_header(file: Path) -> dict[str, Tensor]:
 
 
 def _tensor(file: Path, base: int, name: str, entry: dict[str, Any]) -> Tensor:
-    """Check one entry of a header; what is wrong with it is a ValueError, a TypeError or a KeyError."""
+    """Check one entry of a header; raise ValueError, TypeError or KeyError if it is invalid."""
     dtype, shape, (lo, hi) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if not all(type(one) is int and 0 <= one < 2**62 for one in (*shape, lo, hi)):
-        raise ValueError(f"{name!r} has an axis or an offset that is no count")
+        raise ValueError(f"{name!r} has an axis or an offset that is not a count")
     if dtype in SIZES and hi - lo != math.prod(shape) * SIZES[dtype]:
         raise ValueError(f"{name!r} has {hi - lo} bytes for {dtype} of {list(shape)}")
     return Tensor(name, str(dtype), shape, file, base + lo, hi - lo)
 
 
 def token_ids(folder: Path) -> Ids | None:
-    """Ids that the tokenizer of a folder gives.
+    """Return the ids of the tokenizer in a folder.
 
     Parameters
     ----------
     folder : Path
-        With tokenizer.json, or vocab.json and perhaps added_tokens.json.
+        A folder with tokenizer.json, or vocab.json and perhaps added_tokens.json.
 
     Returns
     -------
     array of int, or None
-        Ascending; added tokens included. None without such a file.
+        Ascending, including added tokens. None without such a file.
 
     Raises
     ------
     DataError
-        For a file that holds no vocabulary.
+        For a file without a vocabulary.
     """
     whole, old, added = folder / "tokenizer.json", folder / "vocab.json", folder / "added_tokens.json"
     try:
         if whole.is_file():
             content = _json(whole)
-            vocab = content["model"]["vocab"]  # of pieces to ids; a list of pieces in order for unigram models
+            vocab = content["model"]["vocab"]  # pieces to ids; for unigram models a list of pieces in order
             ids = [*(vocab.values() if isinstance(vocab, dict) else range(len(vocab)))]
             ids += [one["id"] for one in content.get("added_tokens") or ()]
         elif old.is_file():
             ids = [*_json(old).values(), *(_json(added).values() if added.is_file() else ())]
         else:
             return None
-        found = np.unique(np.array(ids, dtype=object).astype(np.int64)) if ids else np.zeros(0, np.int64)
-        if not len(found) or found[0] < 0:
+        unique = np.unique(np.array(ids, dtype=object).astype(np.int64)) if ids else np.zeros(0, np.int64)
+        if not len(unique) or unique[0] < 0:
             raise ValueError("no ids")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         file = whole if whole.is_file() else old
         raise DataError(
             f"{str(file)!r} holds no vocabulary ({brief(error)}); download it again, or count all rows: --rows all"
         ) from None
-    return found
+    return unique
 
 
 def find_head(checkpoint: Checkpoint, tensor: str | None = None) -> Head:
@@ -417,7 +417,7 @@ def find_head(checkpoint: Checkpoint, tensor: str | None = None) -> Head:
     Returns
     -------
     Head
-        Of two axes, in a dtype that can be read.
+        With two axes and a dtype that can be read.
 
     Raises
     ------
@@ -464,7 +464,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
     if len(tensors) == 1 and matrices:
         return matrices[0], None
     if len(tensors) == 1:
-        return next(iter(tensors.values())), None  # refused for its axes
+        return next(iter(tensors.values())), None  # rejected later for its axes
     raise DataError(f"{path!r} has no output head under a known name; name it with --tensor. {closest('', tensors)}")
 
 
@@ -482,7 +482,7 @@ def _refuse_encoder(checkpoint: Checkpoint) -> None:
 
 
 def is_named(name: str, ends: tuple[str, ...]) -> bool:
-    """Whether a tensor's name has one of some ends, outside numbered layers and encoders of pictures and sound.
+    """Whether the name of a tensor has one of some suffixes, outside numbered layers and encoders of images and sound.
 
     Parameters
     ----------
@@ -494,7 +494,7 @@ def is_named(name: str, ends: tuple[str, ...]) -> bool:
     Returns
     -------
     bool
-        True for the whole name too.
+        Also True if the name is equal to a suffix.
     """
     parts = name.split(".")
     outside = not any(part.isdigit() for part in parts) and not NOT_A_HEAD & set(parts)
@@ -502,7 +502,7 @@ def is_named(name: str, ends: tuple[str, ...]) -> bool:
 
 
 def _matrix(checkpoint: Checkpoint, ends: tuple[str, ...]) -> Tensor | None:
-    """Return the tensor with the first of some endings; of two, the decoder's, and else the shorter name."""
+    """Return the tensor with the first of some suffixes; of several, that of the decoder, else the shortest name."""
     for end in ends:
         named = [one for name, one in checkpoint.tensors.items() if is_named(name, (end,))]
         if named:
@@ -528,7 +528,7 @@ def _check_head(checkpoint: Checkpoint, tensor: Tensor) -> None:
         )
     rows, columns = tensor.shape
     if rows < 2 or columns < 2:
-        raise DataError(f"{tensor.name!r} of {path!r} has {rows} rows of {columns}; a head needs two of each at least")
+        raise DataError(f"{tensor.name!r} of {path!r} has {rows} rows of {columns}; a head needs at least two of each")
     vocab = checkpoint.count("vocab_size")
     if vocab is not None and columns == vocab != rows:
         raise DataError(
@@ -549,10 +549,10 @@ def _quantised(checkpoint: Checkpoint, tensor: Tensor) -> str:
 
 
 def _final_norm(checkpoint: Checkpoint, width: int) -> FinalNorm:
-    """Find the norm that feeds the head, by its name and what the config says of its kind."""
+    """Find the norm before the head by its name, and its kind from the config."""
     tensors, kind = checkpoint.tensors, checkpoint.model_type
     if any(is_named(name, ("project_out.weight",)) for name in tensors):
-        return FinalNorm("none", remark="a projection stands between the last norm and the head")
+        return FinalNorm("none", remark="there is a projection between the last norm and the head")
     gain = _vector(checkpoint, width)
     if gain is None:
         if kind == "olmo":  # LayerNorm without parameters
@@ -571,7 +571,7 @@ def _final_norm(checkpoint: Checkpoint, width: int) -> FinalNorm:
 
 
 def _centring(checkpoint: Checkpoint, gain: Tensor) -> bool | None:
-    """Whether a norm takes the mean off; None when nothing says so."""
+    """Whether a norm subtracts the mean; None when this is unknown."""
     kind = checkpoint.model_type
     if kind in CENTRING or kind in NOT_CENTRING:
         return kind in CENTRING
@@ -600,7 +600,7 @@ def raw_bytes(tensor: Tensor, block: int = 1 << 24) -> Iterator[bytes]:
     Parameters
     ----------
     tensor : Tensor
-        Which.
+        The tensor.
     block : int
         Bytes of a block.
 
@@ -621,26 +621,26 @@ def read_rows(tensor: Tensor, lo: int = 0, hi: int | None = None) -> Array:
     Parameters
     ----------
     tensor : Tensor
-        Of one or two axes, in a dtype of floating point.
+        With one or two axes, and a floating-point dtype.
     lo, hi : int
         First row, and the row after the last; a tensor of one axis is one row.
 
     Returns
     -------
     array, shape (hi - lo, columns)
-        float64, which holds every stored number exactly.
+        float64, which represents every stored number exactly.
     """
     rows, columns = tensor.shape if len(tensor.shape) == 2 else (1, *tensor.shape)
     hi = rows if hi is None else hi
     if tensor.dtype == "Q8_0":
         return _read_q8(tensor, lo, hi)
     kind = np.dtype(FLOATS[tensor.dtype])
-    with tensor.path.open("rb") as stream:  # not mapped: mapped pages would count as memory of this process
+    with tensor.path.open("rb") as stream:  # not mmap, whose pages would count as memory of this process
         stream.seek(tensor.offset + lo * columns * kind.itemsize)
         stored = np.frombuffer(stream.read((hi - lo) * columns * kind.itemsize), dtype=kind)
     if tensor.dtype == "BF16":  # the upper half of a float32
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(invalid="ignore"):  # NaN is refused where the rows are checked
+    with np.errstate(invalid="ignore"):  # NaN is rejected when the rows are checked
         return stored.reshape(hi - lo, columns).astype(np.float64)
 
 
@@ -648,7 +648,7 @@ def _read_q8(tensor: Tensor, lo: int, hi: int) -> Array:
     columns = tensor.shape[-1]
     if columns % 32:
         raise DataError(
-            f"{tensor.name!r} of {str(tensor.path)!r} has {columns} columns, no multiple of 32; it is damaged"
+            f"{tensor.name!r} of {str(tensor.path)!r} has {columns} columns, not a multiple of 32; it is damaged"
         )
     per_row = columns // 32
     with tensor.path.open("rb") as stream:

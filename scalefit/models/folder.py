@@ -1,4 +1,4 @@
-"""What the folder of a checkpoint holds, as Hugging Face lays it out, and what makes it the same checkpoint."""
+"""The folder of a checkpoint in the Hugging Face layout, and the digest that identifies it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ WEIGHTS: Final = (
 TOKENIZERS: Final = (
     "tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
 )  # fmt: skip
-MERGED: Final = ("vocab.json", "merges.txt")  # of use together only
+MERGED: Final = ("vocab.json", "merges.txt")  # usable only together
 TOKENIZER_PARTS: Final = (
     *TOKENIZERS, *MERGED, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
 POINTER: Final = b"version https://git-lfs.github.com/spec/"
 BLOCK: Final = 1 << 22  # bytes
-DIGITS: Final = 16  # of a SHA-256 that are kept
+DIGITS: Final = 16  # hexadecimal digits of a SHA-256 that are kept
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """A folder whose files are there, as far as one can see without loading them.
+    """The folder of a checkpoint, whose files exist but have not been loaded.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class CheckpointFolder:
     config : dict
         Its config.json.
     weights : tuple of Path
-        The files that hold the weights.
+        The files of the weights.
     tokenizer : tuple of Path
-        The files that make up the tokenizer.
+        The files of the tokenizer.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class CheckpointFolder:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> CheckpointFolder:
-        """Look into a folder.
+        """Find the files of a folder.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class CheckpointFolder:
         Returns
         -------
         CheckpointFolder
-            With its files.
+            The folder and its files.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class CheckpointFolder:
             raise DataError(
                 f"{str(path)!r} {what}; give the folder of a checkpoint, with config.json, weights and a tokenizer"
             )
-        config = _read_json(path / "config.json", "it says what architecture the weights are of")
+        config = _read_json(path / "config.json", "it names the architecture of the weights")
         _refuse_partial(path, config)
         tokenizer = tuple(path / name for name in TOKENIZER_PARTS if (path / name).is_file())
         names = {file.name for file in tokenizer}
@@ -96,7 +96,7 @@ class CheckpointFolder:
         return cls(path, config, weights, tokenizer)
 
     def digest(self, progress: Progress | None = None) -> str:
-        """Return the digest of weights, configuration and tokenizer: what the loss on a text depends on.
+        """Return the digest of weights, configuration and tokenizer, on which the loss on a text depends.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class CheckpointFolder:
         Returns
         -------
         str
-            The same for the same contents, whatever the folder is called.
+            Equal for equal contents, whatever the name of the folder.
         """
         return digest((self.path / "config.json", *self.tokenizer, *self.weights), progress)
 
@@ -140,7 +140,7 @@ def digest(files: Sequence[Path], progress: Progress | None = None) -> str:
 
 
 def run_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Name checkpoints by their folders, with as much of the path as tells them apart.
+    """Name checkpoints by their folders, with as much of the path as is needed to distinguish them.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def run_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
 
 
 def _model_of_cache(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Put the name of the model in the place of its revision, where a folder lies in the cache of Hugging Face."""
+    """Replace the revision by the name of the model for a folder in the cache of Hugging Face."""
     if len(parts) > 2 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
         return (*parts[:-3], *parts[-3].split("--")[1:])
     return parts
@@ -194,12 +194,12 @@ def _read_json(path: Path, why: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read ({brief(error)}); fetch it again") from None
     if not isinstance(content, dict):
-        raise DataError(f"{str(path)!r} holds no JSON object; fetch it again")
+        raise DataError(f"{str(path)!r} is not a JSON object; fetch it again")
     return content
 
 
 def _refuse_partial(path: Path, config: dict[str, Any]) -> None:
-    """Refuse what would be loaded with the help of something that is not in the folder, or not as it is."""
+    """Reject an adapter, which needs files that are not in the folder, and quantised weights."""
     if (path / "adapter_config.json").exists():
         raise DataError(
             f"{str(path)!r} holds an adapter; merge it into its model and save that, then measure the result"
@@ -235,6 +235,6 @@ def _refuse_pointer(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(len(POINTER))
     if start == POINTER:
-        raise DataError(f"{str(path)!r} is a pointer of Git LFS and not the file itself; fetch it with: git lfs pull")
+        raise DataError(f"{str(path)!r} is a pointer of Git LFS and not the file; fetch the file with: git lfs pull")
     if not start:
         raise DataError(f"{str(path)!r} is empty; fetch it again")

@@ -1,8 +1,8 @@
-"""How often the tokens of a tokenizer occur in texts, and the exponent of their frequencies over a range of ranks.
+"""The frequencies of tokens in texts, and their exponent over a range of ranks.
 
 The most frequent token has rank 1. The exponent is that of a multinomial law on a stated range: of all tokens whose
 rank is in it, each is of rank r with probability r^-alpha / sum of s^-alpha. No text follows one such law over all
-ranks, so an exponent without its range means nothing.
+ranks, so an exponent without its range is meaningless.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 DEFAULT_RANKS: Final = ((1, 100), (10, 1000), (100, 3000))
 PIECE: Final = 1 << 20  # characters that are encoded at a time, up to the next end of a line
-STEEPEST: Final = 50.0  # of an exponent; beyond it all tokens of a range are one
+STEEPEST: Final = 50.0  # largest exponent; beyond it nearly all tokens of a range are the most frequent one
 
 
 class Exponent(NamedTuple):
@@ -43,14 +43,14 @@ class Exponent(NamedTuple):
     lo, hi : int
         First and last rank.
     alpha : float
-        Of r^-alpha, by maximum likelihood.
+        The exponent of r^-alpha, by maximum likelihood.
     se : float
-        Its standard error if tokens were drawn independently from that law: that of counting alone.
+        Its standard error if tokens were drawn independently from that law (counting error only).
     tokens : int
-        Tokens of these ranks.
+        Number of tokens of these ranks.
     misfit : float
-        Pearson's chi-square per degree of freedom; NaN for two ranks. For tokens that are drawn from the law it is 1 if
-        they keep its ranks, and 0.03 to 0.5 if their own counts rank them. In a text it is larger: the law bends.
+        Pearson's chi-square per degree of freedom; NaN for two ranks. For tokens drawn from the law it is 1 with the
+        true ranks, and 0.03 to 0.5 with ranks from the same counts. In a text it is larger, because the law is curved.
     """
 
     lo: int
@@ -62,7 +62,7 @@ class Exponent(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The standard error times the root of the misfit, where that is above 1: what counting alone leaves out."""
+        """The standard error times the square root of the misfit where that is above 1, to allow for misfit."""
         return self.se * math.sqrt(max(1.0, self.misfit) if math.isfinite(self.misfit) else 1.0)
 
 
@@ -73,11 +73,11 @@ class Frequencies:
     Parameters
     ----------
     ids : array of int, shape (n,)
-        The tokens that occur; of equal counts the lower id comes first.
+        The tokens that occur; tokens with equal counts are sorted by id.
     counts : array of int, shape (n,)
-        How often each does.
+        How often each occurs.
     vocab : int
-        Tokens that the tokenizer has, those that do not occur included.
+        Tokens of the tokenizer, including those that do not occur.
     name : str
         The texts, for a label.
     """
@@ -89,7 +89,7 @@ class Frequencies:
 
     @property
     def total(self) -> int:
-        """Tokens of the texts."""
+        """Number of tokens in the texts."""
         return int(self.counts.sum())
 
     def exponent(self, lo: int, hi: int) -> Exponent:
@@ -101,7 +101,7 @@ class Frequencies:
         return pd.DataFrame({"rank": np.arange(1, len(self.ids) + 1), "id": self.ids, "count": self.counts})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as CSV; the toy model takes the file as its frequencies, and the heads as their weights."""
+        """Write the table as CSV, for use as frequencies of the toy model or as weights of the overlaps of heads."""
         text = io.StringIO()
         self.table().to_csv(text, index=False, lineterminator="\n")
         write_atomically(path, text.getvalue().encode())
@@ -127,7 +127,7 @@ def count_tokens(
     Returns
     -------
     Frequencies
-        Of the tokens that occur, none of which marks a beginning or an end of a text.
+        Of the tokens that occur, without tokens that mark the beginning or the end of a text.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def count_tokens(
 def _pieces(text: str) -> Iterable[str]:
     """Cut a text at ends of lines, so that the tokens of a large one need not all be in memory.
 
-    A token that would reach over a cut is lost, which is one in a million characters.
+    A token across a cut would be split; there is one cut in a million characters.
     """
     start = 0
     while start < len(text):
@@ -183,10 +183,10 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
     Its logarithm is concave in alpha, and its maximum is where the mean of ln r over tokens is that under the law; the
     standard error is 1 / sqrt(tokens * variance of ln r under the law).
 
-    Counts that are ranked by themselves look more orderly than their law: where the last count of the range is small,
-    chance decides the order, and alpha is biased. In simulations (3,000 ids, alpha 0.8 to 1.5) the bias was below 0.003
-    where the last count was above 40, 0.007 at 12 to 20, and 0.03 at 4 to 8. Ranks from one half of the tokens and
-    counts from the other do no better.
+    The ranks come from the same counts that are fitted: where the last count of the range is small, chance determines
+    the order, and alpha is biased. In simulations (3,000 ids, alpha 0.8 to 1.5) the bias was below 0.003 where the last
+    count was above 40, 0.007 at 12 to 20, and 0.03 at 4 to 8. Ranks from one half of the tokens and counts from the
+    other half are no better.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
     Returns
     -------
     Exponent
-        With its error and how well the law fits.
+        The exponent, its error and the misfit.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
     logs = np.log(np.arange(lo, hi + 1))
     tokens = within.sum()
     if not (within[1:] > 0).any():
-        raise DataError(f"only one token of ranks {lo}:{hi} occurs, which has no exponent; give more text")
+        raise DataError(f"only one token of ranks {lo}:{hi} occurs, which has no exponent; use more text")
     mean = float(within @ logs / tokens)
 
     def shares(alpha: float) -> Array:
@@ -231,7 +231,7 @@ def fit_exponent(counts: Sequence[float] | Array | NDArray[np.int64], lo: int, h
         return float(shares(alpha) @ logs) - mean
 
     if excess(-STEEPEST) < 0 or excess(STEEPEST) > 0:
-        raise DataError(f"the counts of ranks {lo}:{hi} are of one token almost alone; give a wider range or more text")
+        raise DataError(f"nearly all counts of ranks {lo}:{hi} are of one token; use a wider range or more text")
     alpha = float(optimize.brentq(excess, -STEEPEST, STEEPEST, xtol=1e-13))
     law = shares(alpha)
     expected = tokens * law
@@ -248,7 +248,7 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
     texts : sequence of str or None
         The ranges; None for those of :data:`DEFAULT_RANKS` that are within n, or all ranks if none is.
     n : int
-        Ranks that there are.
+        Number of ranks.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
     Raises
     ------
     DataError
-        For a text that is no range.
+        For a text that is not a range.
 
     Examples
     --------
@@ -273,6 +273,6 @@ def parse_ranks(texts: Sequence[str] | None, n: int) -> list[tuple[int, int]]:
         if not (colon and lo.strip().isdecimal() and hi.strip().isdecimal()):
             raise DataError(f"ranks {text!r} are not understood; write LO:HI, such as 10:1000")
         if not 1 <= int(lo) < int(hi):
-            raise DataError(f"ranks {text!r} are no range: LO is at least 1 and below HI, as in 10:1000")
+            raise DataError(f"ranks {text!r} are not a range: LO is at least 1 and below HI, as in 10:1000")
         ranges.append((int(lo), int(hi)))
     return ranges

@@ -1,7 +1,7 @@
-"""The header of a GGUF file: its metadata as a config, and where its tensors lie.
+"""The header of a GGUF file: its metadata as a config, and the positions of its tensors.
 
 A GGUF file is magic, version, counts, key-value pairs, names and places of tensors, then the tensors, aligned. Q8_0
-stores 32 numbers as one float16 scale and 32 bytes, which moves an overlap by 3e-6; coarser formats are not read.
+stores 32 numbers as one float16 scale and 32 bytes, which changes an overlap by 3e-6; coarser formats are not read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
     shape : tuple of int
         The slowest axis first, as in safetensors.
     offset, nbytes : int
-        Where its bytes start in the file, and how many there are; 0 for formats that are not read.
+        Position of its first byte in the file, and number of bytes; 0 for formats that are not read.
     """
 
     dtype: str
@@ -49,7 +49,7 @@ class Stored(NamedTuple):
 
 
 class Gguf(NamedTuple):
-    """What the header of a GGUF file says.
+    """The header of a GGUF file.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Gguf(NamedTuple):
     tokens : int
         Tokens of the tokenizer; 0 without one.
     tensors : dict of str to Stored
-        By the file's own names, such as ``"token_embd.weight"``.
+        By their names in the file, such as ``"token_embd.weight"``.
     """
 
     config: dict[str, Any]
@@ -77,25 +77,25 @@ def read_gguf(file: Path) -> Gguf:
     Returns
     -------
     Gguf
-        Nothing of the weights is read.
+        The header; weights are not read.
 
     Raises
     ------
     DataError
-        When it is no whole GGUF file.
+        When it is not a complete GGUF file.
     """
     try:
         with file.open("rb") as stream:
-            found = _read(stream)
+            header = _read(stream)
     except (struct.error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{str(file)!r} is not a whole GGUF file of version 2 or 3 ({brief(error)}); download it again"
         ) from None
     size = file.stat().st_size
-    end = max((one.offset + one.nbytes for one in found.tensors.values()), default=0)
+    end = max((one.offset + one.nbytes for one in header.tensors.values()), default=0)
     if end > size:
         raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
-    return found
+    return header
 
 
 def _read(stream: BinaryIO) -> Gguf:
@@ -151,7 +151,7 @@ def _text(stream: BinaryIO) -> str:
 
 
 def _value(stream: BinaryIO, kind: int) -> Any:
-    """Read a value; of a list only how long it is."""
+    """Read a value; of a list only its length."""
     if kind == _TEXT:
         return _text(stream)
     if kind != _LIST:

@@ -1,10 +1,10 @@
 """Measure the output heads of language models: overlaps, norms and dimensions, without the V x V product.
 
-Three overlaps are given, each a mean of squared cosines over pairs of different rows. *Raw*: of the stored rows.
-*Centred*: after the mean row is taken off, because a vector added to all rows adds one number to all logits, which the
-softmax does not see. *Effective*: the final norm's gain is multiplied in first and, under a LayerNorm, the ones
-direction is projected out, because its output has no part along it; then the mean row is taken off. Raw overlap can be
-changed at will without changing one prediction; effective overlap is a property of the model.
+There are three overlaps, each a mean of squared cosines over pairs of different rows. *Raw*: of the stored rows.
+*Centred*: after subtracting the mean row, because a vector added to all rows adds one number to all logits, which does
+not change the softmax. *Effective*: after multiplying by the gain of the final norm, projecting out the ones direction
+under a LayerNorm, whose output has no component along it, and then subtracting the mean row. The raw overlap can be
+changed arbitrarily without changing any prediction; the effective overlap is a property of the model.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
-VERSION: Final = 2  # of the measurement; part of the fingerprint, so a changed one is not mixed with older rows
+VERSION: Final = 2  # of the measurement; part of the fingerprint, so that older rows are measured again
 BLOCK: Final = 4096  # rows of a block
-ELEMENTS: Final = 1 << 22  # and at most as many numbers: 32 MiB in float64
-SINGLE_FROM: Final = 2e10  # products (rows times m^2) from which they are made in float32: 1 s in float64
-EIGEN: Final = 4096  # eigenvalues up to this width without being asked for: 30 s; they grow as its cube
+ELEMENTS: Final = 1 << 22  # largest number of elements of a block: 32 MiB in float64
+SINGLE_FROM: Final = 2e10  # multiplications (rows times m^2) from which float32 is used: 1 s in float64
+EIGEN: Final = 4096  # largest width for eigenvalues by default: 30 s; the time grows as its cube
 NO_DIRECTION: Final = 1e-9  # of the rms norm: a row that is this short after centring was a copy of the mean
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS: Final = 60
@@ -54,12 +54,12 @@ SPECTRUM_POINTS: Final = 256
 
 
 class NormHistogram(NamedTuple):
-    """Norms of the rows, counted.
+    """A histogram of the norms of the rows.
 
     Parameters
     ----------
     edges : tuple of float
-        Of the bins, one more than counts.
+        Edges of the bins, one more than counts.
     counts : tuple of int
         Rows in each bin.
     """
@@ -70,7 +70,7 @@ class NormHistogram(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadMeasurement:
-    """What was measured on one head. Overlaps are of unit rows, over pairs of different rows; zero rows have none.
+    """The measurement of one head. Overlaps are of unit rows, over pairs of different rows, without zero rows.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ class HeadMeasurement:
     vocab, rows : int
         Rows of the stored tensor, and rows measured.
     zero_rows, unused_rows, identical_rows : int
-        Rows that are zero, rows that were left out (such as those beyond the tokenizer), and rows that repeat another.
+        Rows that are zero, excluded rows (such as those beyond the tokenizer), and rows that repeat another.
     tied : bool or None
         Whether the head is the embedding; None when unknown.
     tensor, dtype, final_norm : str
-        Where the head stands, its stored numbers, and the kind of the norm that feeds it.
+        Name of the tensor, its dtype, and the kind of the norm before it.
     overlap_ms, overlap_ms_centred, overlap_ms_effective : float
         Mean squared overlap of the raw, centred and effective rows; 1/m for random directions.
     overlap_mean, overlap_variance : float
@@ -93,7 +93,7 @@ class HeadMeasurement:
     overlap_abs, overlap_abs_error : float or None
         Mean size of the cosine of effective rows, by a sample of rows, with its standard error.
     effective_over_welch : float or None
-        Effective overlap over the least possible one, (n - d)/(d (n - 1)) in the d dimensions that are left to the rows
+        Effective overlap over the least possible one, (n - d)/(d (n - 1)) in the d dimensions of the effective rows
         (m, and m - 1 under a LayerNorm); None unless n > d.
     participation_ratio, effective_rank : float or None
         Dimensions that the effective directions fill: by the squares of the eigenvalues, and by their entropy.
@@ -108,9 +108,9 @@ class HeadMeasurement:
     overlap_ms_weighted, overlap_ms_effective_weighted : float or None
         With each row weighted by the count of its token; the effective one around the weighted mean row.
     fingerprint : str
-        Digest of the weights and options that these numbers come from.
+        Digest of the weights and options.
     remarks : tuple of str
-        What a reader should know of this head.
+        Remarks on this head.
     norms : NormHistogram
         Of the raw rows.
     spectrum : tuple of (int, float)
@@ -155,7 +155,7 @@ class HeadMeasurement:
 
     @property
     def effective_width(self) -> int:
-        """Dimensions that are left to the effective rows: one less than the width under a LayerNorm."""
+        """Dimensions of the effective rows: one less than the width under a LayerNorm."""
         return effective_width(self.width, self.final_norm)
 
     def record(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class HeadMeasurement:
         Returns
         -------
         dict
-            Column to value; None where nothing is known.
+            Column to value; None for unknown values.
         """
         row = {name: value for name, value in vars(self).items() if name not in {"remarks", "norms", "spectrum"}}
         quantiles = {
@@ -181,14 +181,14 @@ class HeadMeasurement:
 
 
 def effective_width(width: int, final_norm: str) -> int:
-    """Return the dimensions that are left to the effective rows.
+    """Return the number of dimensions of the effective rows.
 
     Parameters
     ----------
     width : int
         Columns of the head.
     final_norm : str
-        Kind of the norm that feeds it; the output of a LayerNorm has no part along the ones direction.
+        Kind of the norm before it; the output of a LayerNorm has no component along the ones direction.
 
     Returns
     -------
@@ -199,12 +199,12 @@ def effective_width(width: int, final_norm: str) -> int:
 
 
 class Prepared(NamedTuple):
-    """A head and everything that decides its measurement, before its rows are measured.
+    """A head and everything that its measurement depends on, before its rows are measured.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        Where it comes from.
+        The checkpoint.
     head : Head
         The tensor and its norm.
     ids : array of int, shape (n,)
@@ -214,7 +214,7 @@ class Prepared(NamedTuple):
     options : HeadOptions
         The options.
     remarks : tuple of str
-        What a reader should know.
+        Remarks for a reader.
     """
 
     checkpoint: Checkpoint
@@ -261,7 +261,7 @@ def measure_head(
     Returns
     -------
     HeadMeasurement
-        Memory stays near m^2 and one block of rows, whatever the vocabulary.
+        The measurement. Memory is about m^2 numbers and one block of rows, whatever the vocabulary.
 
     Raises
     ------
@@ -280,8 +280,8 @@ def measure_head(
     >>> round(head.overlap_ms * head.width, 1)
     1.0
     """
-    (asked,) = gather(HEADS, options, keywords)
-    prepared = prepare(open_checkpoint(path), asked)
+    (chosen,) = gather(HEADS, options, keywords)
+    prepared = prepare(open_checkpoint(path), chosen)
     return measure_prepared(prepared, fingerprint(prepared), family=family, progress=progress)
 
 
@@ -317,7 +317,7 @@ def prepare(checkpoint: Checkpoint, options: HeadOptions) -> Prepared:
     remarks = (
         head.norm.remark and f"{head.norm.remark}, so the effective overlap is the centred one",
         remark,
-        "its logits are soft-capped (final_logit_softcapping), so a vector added to every row does move predictions: "
+        "its logits are soft-capped (final_logit_softcapping), so a vector added to every row does change predictions: "
         "the centred and the effective overlap are not what its softmax sees"
         if checkpoint.capped
         else "",
@@ -339,11 +339,11 @@ def _rows(checkpoint: Checkpoint, rows: str, vocab: int) -> tuple[NDArray[np.int
             "add it, or measure all rows: --rows all"
         )
     if tokens is None:
-        return everything, "no tokenizer lies with the weights, so all rows are measured, padding included"
+        return everything, "there is no tokenizer with the weights, so all rows are measured, including padding"
     if tokens[-1] >= vocab:
         raise DataError(
             f"the head of {str(checkpoint.path)!r} has {exact(vocab)} rows, fewer than its tokenizer needs: ids go "
-            f"up to {exact(tokens[-1])}. Weights and tokenizer belong to two models; bring the right one, or use "
+            f"up to {exact(tokens[-1])}. Weights and tokenizer belong to two models; use the right one, or "
             "--rows all"
         )
     return tokens, ""
@@ -372,7 +372,7 @@ def _ids(file: Path) -> NDArray[np.int64]:
             raise DataError(f"{str(file)!r}, line {number}: {line[:40]!r} is not an id; give one whole number a line")
     ids = np.unique(np.array([int(line) for line in lines], dtype=np.int64))
     if len(ids) < 2:
-        raise DataError(f"{str(file)!r} names {len(ids)} rows; overlaps need two at least")
+        raise DataError(f"{str(file)!r} names {len(ids)} rows; overlaps need at least two")
     return ids
 
 
@@ -382,7 +382,7 @@ def _table(file: Path, columns: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     from scalefit.data.tables import read_table
 
     frame = read_table(file).frame
-    found = {}
+    columns_by_name = {}
     for name in columns:
         if name not in frame.columns:
             raise DataError(f"{str(file)!r} has no column {name!r}; {closest(name, map(str, frame.columns))}")
@@ -392,8 +392,8 @@ def _table(file: Path, columns: Sequence[str]) -> dict[str, NDArray[np.int64]]:
             raise DataError(
                 f"{str(file)!r}, row {bad[0] + 1}: {name} is {frame[name].iloc[bad[0]]}; give a whole number from 0 on"
             )
-        found[name] = values.astype(np.int64)
-    return found
+        columns_by_name[name] = values.astype(np.int64)
+    return columns_by_name
 
 
 def _counts(file: Path, vocab: int) -> Array:
@@ -415,7 +415,7 @@ def _counts(file: Path, vocab: int) -> Array:
 
 
 def fingerprint(prepared: Prepared) -> str:
-    """Digest of everything that decides the numbers: stored rows, gain, rows chosen, counts and options.
+    """Return a digest of everything that the numbers depend on: stored rows, gain, chosen rows, counts and options.
 
     Parameters
     ----------
@@ -446,7 +446,7 @@ def _wants_spectrum(options: HeadOptions, tensor: Tensor) -> bool:
 
 
 class _Norms(NamedTuple):
-    """What the first pass over the rows gives."""
+    """The result of the first pass over the rows."""
 
     norms: Array  # of the rows that are measured
     mean: Array  # of the rows that are not zero
@@ -478,7 +478,7 @@ def measure_prepared(
     Raises
     ------
     DataError
-        For rows that hold NaN, or that have no direction.
+        For rows with NaN, or without a direction.
     """
     report = progress or (lambda *_: None)
     checkpoint, head = prepared.checkpoint, prepared.head
@@ -544,13 +544,13 @@ def measure_prepared(
 
 
 def _entropy_rank(spectrum: Array) -> float:
-    """Return exp of the entropy of the eigenvalues' shares (Roy and Vetterli 2007, EUSIPCO)."""
+    """Return the exponential of the entropy of the eigenvalues' shares (Roy and Vetterli 2007, EUSIPCO)."""
     positive = spectrum[spectrum > 0]
     return float(np.exp(-np.sum(positive * np.log(positive))))
 
 
 def _some(spectrum: Array) -> tuple[tuple[int, float], ...]:
-    """Return eigenvalues over their mean at ranks that are even in the logarithm."""
+    """Return eigenvalues over their mean at ranks that are evenly spaced in the logarithm."""
     ranks = np.unique(np.geomspace(1, len(spectrum), SPECTRUM_POINTS).round().astype(int))
     return tuple((int(rank), float(spectrum[rank - 1] * len(spectrum))) for rank in ranks)
 
@@ -570,7 +570,7 @@ def _blocks(prepared: Prepared) -> Iterator[tuple[slice, NDArray[np.int64], Arra
 
 
 def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
-    """Norms, mean rows and copies; refuses rows that hold NaN or infinity."""
+    """Return norms, mean rows and the number of copies; reject rows with NaN or infinity."""
     ids, tensor = prepared.ids, prepared.head.tensor
     norms, sums, weighted = np.zeros(len(ids)), np.zeros(tensor.shape[1]), np.zeros(tensor.shape[1])
     marks = np.zeros((len(ids), 2), dtype=np.uint64)
@@ -581,7 +581,7 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
         if not np.isfinite(squares).all():
             raise DataError(_not_finite(prepared, chosen[~np.isfinite(squares)], rows[~np.isfinite(squares)]))
         norms[places] = np.sqrt(squares)
-        sums += rows.sum(axis=0)  # zero rows add nothing
+        sums += rows.sum(axis=0)  # zero rows contribute nothing
         if prepared.counts is not None:
             weighted += prepared.counts[chosen] @ rows
         marks[places] = _mixed(rows) @ factors
@@ -597,13 +597,13 @@ def _first_pass(prepared: Prepared, report: Callable[[int], None]) -> _Norms:
 
 
 def _mixed(rows: Array) -> NDArray[np.uint64]:
-    """Return the bits of numbers, mixed so that a difference in any of them reaches the low ones.
+    """Return the bits of numbers, mixed so that a difference in any of them affects the low ones.
 
-    Numbers of 16 bits have 42 or more zeros at the end of their float64, and a product keeps the zeros at the end.
+    As float64, numbers of 16 bits end in 42 or more zero bits, and a product keeps trailing zeros.
     """
     bits = (rows + 0.0).view(np.uint64)  # without negative zeros
     bits ^= bits >> np.uint64(32)
-    bits *= np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two numbers become one
+    bits *= np.uint64(0x9E3779B97F4A7C15)  # odd, so that different numbers stay different
     bits ^= bits >> np.uint64(29)
     return bits
 
@@ -625,7 +625,7 @@ def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
 
 
 class _Sums(NamedTuple):
-    """What the second pass over the rows gives."""
+    """The result of the second pass over the rows."""
 
     raw: Overlaps
     centred: Overlaps
@@ -638,13 +638,13 @@ class _Sums(NamedTuple):
 
 
 def _effective(head: Head, rows: Array) -> Array:
-    """Return rows as the last layer meets them: times the gain, and without what a LayerNorm never gives."""
+    """Return the effective rows: times the gain, and without the direction that the output of a LayerNorm lacks."""
     seen = rows if head.norm.gain is None else rows * head.norm.gain
     return seen - seen.mean(axis=1, keepdims=True) if head.norm.kind == "LayerNorm" else seen
 
 
 def _second_pass(prepared: Prepared, first: _Norms, report: Callable[[int], None]) -> _Sums:
-    """Overlaps of all kinds, in blocks."""
+    """Return overlaps of all kinds, computed in blocks."""
     head, width = prepared.head, prepared.head.tensor.shape[1]
     single = head.tensor.dtype != "F64" and len(first.norms) * width**2 > SINGLE_FROM
     rms = float(np.sqrt(np.mean(first.norms**2)))
@@ -693,7 +693,7 @@ def _probes(prepared: Prepared, first: _Norms, single: bool) -> NDArray[Any]:
 
 
 def _abs_mean(sums: Array, n: int) -> tuple[float, float]:
-    """Mean |cos| with its standard error over the sampled rows; each row's product with itself is taken off."""
+    """Return mean |cos| and its standard error over the sampled rows, without the product of each row with itself."""
     means = (sums - 1.0) / (n - 1)
     k = len(means)
     spread = float(means.std(ddof=1)) if k > 1 else 0.0

@@ -1,7 +1,7 @@
-"""Checkpoints opened with transformers: from local files alone, running none of their code, and in silence.
+"""Checkpoints opened with transformers: only from local files, without running their code, and without output.
 
-What transformers would only warn of is refused here: a missing tensor, which it fills with random numbers; a tensor
-that has no place; an architecture that sees the tokens that it is to predict; a tokenizer without a vocabulary.
+Cases in which transformers only warns are errors here: a missing tensor, which it fills with random numbers; an
+unexpected tensor; an architecture that sees the tokens that it should predict; a tokenizer without a vocabulary.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from scalefit.models.tokens import WHOLE, beginning, read_tokenizer, untruncated
 __all__ = ["LanguageModel", "Size", "check_device", "lacks_memory", "need_libraries", "quiet"]
 
 FEATURE: Final = "measuring the losses of checkpoints"
-CUT_SHORT: Final = ("PytorchStreamReader", "unexpected EOF")  # what torch says of a pickle that ends too early
-PROBE: Final = 8  # tokens on which a model is asked whether it sees what comes later
-SEES_LATER: Final = MappingProxyType({"float32": 1e-4, "bfloat16": 3e-2})  # of the spread of the logits
+CUT_SHORT: Final = ("PytorchStreamReader", "unexpected EOF")  # messages of torch for a truncated pickle
+PROBE: Final = 8  # tokens with which a model is tested for seeing later ones
+SEES_LATER: Final = MappingProxyType({"float32": 1e-4, "bfloat16": 3e-2})  # relative to the spread of the logits
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error of torch means that memory was not enough, on the CPU or a GPU."""
+    """Whether an error of torch means that there was not enough memory, on the CPU or a GPU."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
@@ -38,7 +38,7 @@ class Size(NamedTuple):
     Parameters
     ----------
     params : int
-        All parameters; a head that is tied to the embedding counts once.
+        All parameters; a head that is tied to the embedding is counted once.
     params_non_embedding : int
         Without embeddings of tokens and positions, and without the output head.
     width : int
@@ -68,16 +68,16 @@ def need_libraries() -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise :class:`DataError` for a device that is not there."""
+    """Raise :class:`DataError` for a device that does not exist."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise DataError("device is 'cuda', and torch sees no CUDA device here; give cpu")
+        raise DataError("device is 'cuda', but torch finds no CUDA device here; use cpu")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from printing warnings and progress of its own; what matters of them is checked here."""
+    """Suppress warnings and progress of transformers; the relevant cases are checked here."""
     try:
         from transformers.utils import logging
     except ImportError:
@@ -96,7 +96,7 @@ def quiet() -> Iterator[None]:
 
 
 class LanguageModel:
-    """A language model in a folder; configuration, tokenizer and weights are loaded when they are asked for.
+    """A language model in a folder; configuration, tokenizer and weights are loaded on first use.
 
     Parameters
     ----------
@@ -121,14 +121,14 @@ class LanguageModel:
 
     @property
     def name(self) -> str:
-        """The folder, as messages name it."""
+        """The name of the folder in messages."""
         return repr(str(self.folder.path))
 
     @contextmanager
     def _saying(self, part: str) -> Iterator[None]:
-        """Turn what a library raises for a part of the folder into a sentence.
+        """Turn an exception of a library about a part of the folder into a message.
 
-        The readers of safetensors and of tokenizers raise bare ``Exception``, so no list of kinds would do.
+        The readers of safetensors and of tokenizers raise bare ``Exception``, so all exceptions are caught.
         """
         try:
             yield
@@ -137,25 +137,25 @@ class LanguageModel:
         except Exception as error:
             if lacks_memory(error):
                 raise MemoryError(f"for {self.name} on {self.device}") from None
-            if isinstance(error, pickle.UnpicklingError):  # torch would advise to load it with everything in it
+            if isinstance(error, pickle.UnpicklingError):  # the message of torch would advise to load it with code
                 raise DataError(
                     f"{part} {self.name} are a pickle with something other than tensors in it, such as code, or a "
-                    "damaged one; nothing in it has been run. Give the checkpoint as safetensors: from its publisher, "
-                    "or converted, where you trust its source"
+                    "damaged one; nothing in it has been run. Use the checkpoint as safetensors: from its publisher, "
+                    "or converted, if you trust its source"
                 ) from None
             raise DataError(f"{part} {self.name} cannot be used: {brief(error)}") from None
 
     @contextmanager
     def _reading_pickle(self) -> Iterator[None]:
-        """Name a pickle that is cut short, empty or another file: what the reader raises for it says none of that."""
+        """Report a pickle that is truncated, empty or another file, which the exception of the reader does not say."""
         try:
             yield
         except (OSError, EOFError, LookupError, TypeError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not any(words in str(error) for words in CUT_SHORT):
                 raise
             raise DataError(
-                f"the weights in {self.name} are no whole pickle of tensors by their names ({type(error).__name__}); "
-                "fetch them again, or give the checkpoint as safetensors"
+                f"the weights in {self.name} are not a complete pickle of named tensors ({type(error).__name__}); "
+                "fetch them again, or use the checkpoint as safetensors"
             ) from None
 
     def _refuse_foreign(self) -> None:
@@ -191,16 +191,16 @@ class LanguageModel:
 
     @property
     def longest(self) -> int | None:
-        """Positions that the model has been made for; None where there is no such limit."""
+        """The largest number of positions of the model; None without such a limit."""
         limit = getattr(self.config.get_text_config(), "max_position_embeddings", None)
         return limit if isinstance(limit, int) and limit > 0 else None
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer: that of tokenizer.json as it stands, or what transformers makes of other files.
+        """The tokenizer: that of tokenizer.json unchanged, or what transformers makes of other files.
 
-        transformers puts rules of its own in the place of some that are in the file, by the name of the architecture; a
-        model of that architecture that was trained with another tokenizer would be scored on tokens it never saw.
+        transformers replaces some rules of the file according to the name of the architecture. A model of that
+        architecture that was trained with another tokenizer would then be scored on tokens that it never saw.
         """
         from transformers import AutoTokenizer
 
@@ -220,18 +220,18 @@ class LanguageModel:
         Parameters
         ----------
         choice : {"auto", "yes", "no"}
-            With ``"auto"`` it is used if the tokenizer puts it before a text by itself.
+            With ``"auto"`` it is used if the tokenizer puts it before a text by default.
         """
         puts, token = beginning(self.tokenizer, self.folder.path)
         if choice == "no" or (choice == "auto" and not puts):
             return None
         if token is None:
-            raise DataError(f"the tokenizer of {self.name} has no token for the beginning of a text; give bos=no")
+            raise DataError(f"the tokenizer of {self.name} has no token for the beginning of a text; use bos=no")
         return token
 
     @cached_property
     def model(self) -> Any:
-        """The model of transformers, ready to be called."""
+        """The model of transformers, in evaluation mode."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -255,7 +255,7 @@ class LanguageModel:
         return model
 
     def _refuse_seeing(self, model: Any) -> None:
-        """Refuse an encoder, for which a loss would mean nothing: it sees the token that it is to predict."""
+        """Reject an encoder, whose loss would be meaningless because it sees the token that it should predict."""
         import torch
 
         rows = model.get_input_embeddings().weight.shape[0]
@@ -271,7 +271,7 @@ class LanguageModel:
             )
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self.__dict__.pop("model", None)
 
     @property

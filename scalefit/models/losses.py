@@ -1,7 +1,7 @@
-"""The losses of checkpoints on texts, as a table that fits and posteriors take.
+"""The losses of checkpoints on texts, as a table for fits and posteriors.
 
-The loss of a token is -ln of the probability that the model gave it, in nats; logits are of the precision asked for,
-everything after them is float64. Nothing is fetched, and no code that a checkpoint brings is run.
+The loss of a token is -ln of its probability under the model, in nats. Logits have the precision of the options,
+everything after them is float64. Nothing is downloaded, and no code of a checkpoint is run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COLUMNS: Final[Mapping[str, type]] = MappingProxyType({
 """Columns of the table of losses, and their types."""
 
 IDENTITY: Final = ("checkpoint_digest", "text_digest", "context", "stride", "max_tokens", "bos", "dtype")
-LOGITS: Final = 1 << 28  # of one batch, where its size is not given: 1 GiB in float32
+LOGITS: Final = 1 << 28  # logits of one batch of the default size: 1 GiB in float32
 BLOCK: Final = 1 << 24  # logits that are converted to float64 at a time: 128 MiB
 
 
@@ -68,8 +68,8 @@ def measure_losses(
     *options : Scoring
         Options as a value.
     out : path, optional
-        A CSV file to which each row is added as soon as it is measured. Rows that are in it already and were measured
-        on the same weights, text and settings are not measured again; all others in it stay.
+        A CSV file to which each row is added as soon as it is measured. Rows that it has for the same weights, text and
+        settings are not measured again; all other rows are kept.
     family : str, optional
         The label of these checkpoints in the column ``family``; the architecture when omitted.
     progress : callable, optional
@@ -82,13 +82,13 @@ def measure_losses(
     DataFrame
         One row per checkpoint and text, with the columns of :data:`COLUMNS`. ``loss`` is in nats per token,
         ``loss_se`` its standard error over windows of this text (NaN for a single one), ``bits_per_byte`` the same
-        loss per byte of the text, which can be compared between tokenizers; ``unknown`` counts tokens that stand for
-        something that the tokenizer does not know, which makes both losses too small.
+        loss per byte of the text, which can be compared between tokenizers; ``unknown`` is the number of unknown tokens
+        (text that the tokenizer cannot encode), which make both losses too small.
 
     Raises
     ------
     DataError
-        For a folder, text or option that cannot be used. Whatever was measured before is in ``out``.
+        For a folder, text or option that cannot be used. Rows measured before are in ``out``.
     MissingExtra
         Without the extra ``models``.
 
@@ -133,7 +133,7 @@ weights and a tokenizer
 
 
 def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) -> Row:
-    """Return what makes two measurements the same."""
+    """Return the columns that identify a measurement."""
     return {
         "checkpoint_digest": checkpoint,
         "text_digest": text.digest,
@@ -148,7 +148,7 @@ def _identity(checkpoint: str, text: Text, scoring: Scoring, bos: int | None) ->
 def _measured(
     model: LanguageModel, text: Text, scoring: Scoring, bos: int | None, run: str, progress: Progress | None
 ) -> Row:
-    """Score a text, and return what came out."""
+    """Score a text, and return the measured columns."""
     import torch
     import transformers
 
@@ -187,8 +187,8 @@ def _measured(
 def _error_over_windows(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float | None:
     """Return the standard error of the mean over tokens by windows; None for a single window.
 
-    The loss is a ratio of sums over windows, so its error is that of the residuals ``sum - loss * count``. It tells how
-    much the loss would differ on other stretches of such a text; a correlation between windows is not in it.
+    The loss is a ratio of sums over windows, so its error is that of the residuals ``sum - loss * count``. It estimates
+    how much the loss would differ on other parts of such a text, without correlations between windows.
     """
     if len(sums) < 2:
         return None
@@ -221,19 +221,19 @@ def score_windows(
     batch : int, optional
         Windows that are scored together.
     stage : str
-        What is done, for ``progress``.
+        Name of the stage, for ``progress``.
     progress : callable, optional
         Called as ``progress(stage, done, total)``, in windows.
 
     Returns
     -------
     array, shape (len(windows),)
-        Nats.
+        Sums of losses, in nats.
 
     Raises
     ------
     DataError
-        When memory is not enough for a batch.
+        When there is not enough memory for a batch.
     """
     import torch
 
@@ -285,7 +285,7 @@ def _batch_size(model: Any, windows: Sequence[Window], batch: int | None) -> int
 
 
 def _groups(windows: Sequence[Window], size: int) -> list[list[int]]:
-    """Put windows of one length together, so that nothing is ever filled up; only the last one is shorter."""
+    """Group windows of equal length, so that no padding is needed; only the last one is shorter."""
     groups: list[list[int]] = []
     for place, window in enumerate(windows):
         before = windows[groups[-1][0]] if groups else None
@@ -297,18 +297,18 @@ def _groups(windows: Sequence[Window], size: int) -> list[list[int]]:
 
 
 class _Table:
-    """The file of rows: what is in it stays, and every new row is written at once."""
+    """The file of rows: existing rows are kept, and every new row is written at once."""
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self._path = None if path is None else Path(path)
         self._rows = [] if self._path is None or not self._path.exists() else _read_rows(self._path)
 
     def row(self, identity: Row) -> Row | None:
-        """Return the row that was measured on the same."""
+        """Return the row with the same identity."""
         return next((row for row in self._rows if _same(row, identity)), None)
 
     def keep(self, row: Row) -> Row:
-        """Put a row in the place of the one that was measured on the same, or at the end."""
+        """Replace the row with the same identity, or append the row."""
         place = next((at for at, kept in enumerate(self._rows) if _same(kept, row)), len(self._rows))
         if self._rows[place : place + 1] != [row]:
             self._rows[place : place + 1] = [row]
@@ -330,7 +330,7 @@ def _as_csv(rows: Sequence[Row]) -> bytes:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    """Read the file as it was written; anything else is not ours to change."""
+    """Read the file; an error for any other file, which must not be overwritten."""
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
         if not rows or any(set(row) != set(COLUMNS) or None in row.values() for row in rows):
@@ -342,7 +342,7 @@ def _read_rows(path: Path) -> list[Row]:
 
 
 def _frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Give each column its type; a count that is not set makes the column one of floats."""
+    """Set the type of each column; a column of counts with missing values has floats."""
     columns: dict[str, Any] = {}
     for name, kind in COLUMNS.items():
         cells = [row[name] for row in rows]

@@ -1,4 +1,4 @@
-"""Add one vector to every row of a head: what changes the raw overlap and no prediction, by way of proof."""
+"""Add one vector to every row of a head, to show that this changes the raw overlap but no prediction."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def shift_head(
 ) -> str:
     """Copy a checkpoint, with one vector added to every row of its output head.
 
-    A logit is the product of a row and the last state, so every logit of a prediction moves by the same number and the
-    softmax gives the same probabilities (unless the logits are soft-capped first). What is left is the rounding of the
-    stored numbers: 1e-7 in F32.
+    A logit is the product of a row and the last state, so every logit of a prediction changes by the same number and
+    the softmax gives the same probabilities (unless the logits are soft-capped first). The remaining difference is the
+    rounding of the stored numbers: 1e-7 in F32.
 
     Parameters
     ----------
     checkpoint : path
-        A folder in F32 or F64 whose head is not the embedding; of a tied one the inputs would change as well.
+        A folder in F32 or F64 whose head is not the embedding; with a tied head the inputs would change too.
     out : path
         The new folder; it must not exist.
     size : float
@@ -45,7 +45,7 @@ def shift_head(
     Raises
     ------
     DataError
-        For soft-capped logits, a tied head, numbers of 16 bits (whose rounding would move predictions), and a folder
+        For soft-capped logits, a tied head, numbers of 16 bits (whose rounding would change predictions), and a folder
         that exists.
     """
     check_seed(seed)
@@ -63,15 +63,15 @@ def shift_head(
     if not source.is_dir() or head.tied or is_named(tensor.name, EMBEDDINGS):
         raise DataError(
             f"{tensor.name!r} of {str(source)!r} is the embedding too, so a vector added to it would change the "
-            "inputs; give a folder with a head of its own"
+            "inputs; use a folder with a separate head"
         )
     if tensor.dtype not in ("F32", "F64"):
         raise DataError(
-            f"{tensor.name!r} of {str(source)!r} is stored as {tensor.dtype}, whose rounding would move predictions; "
+            f"{tensor.name!r} of {str(source)!r} is stored as {tensor.dtype}, whose rounding would change predictions; "
             "save the model in float32 first"
         )
     if target.exists():
-        raise DataError(f"{str(target)!r} is there already; name a new folder")
+        raise DataError(f"{str(target)!r} exists already; name a new folder")
     kind = "<f4" if tensor.dtype == "F32" else "<f8"
     rows = read_rows(tensor)
     vector = np.random.default_rng(seed).standard_normal(tensor.shape[1])

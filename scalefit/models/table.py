@@ -1,4 +1,4 @@
-"""A table of measured heads: a row a model, written after each, so that a second call measures only what is new."""
+"""A table of measured heads: one row per model, written at once, so that a second call measures only new models."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def measure_heads(
     >>> measure_heads([])
     []
     """
-    (asked,) = gather(HEADS, options, keywords)
+    (chosen,) = gather(HEADS, options, keywords)
     table = [] if out is None else _table_so_far(Path(out))
     opened = [open_checkpoint(path) for path in paths]
     runs = _runs([one.path for one in opened], [one.name for one in opened])
-    prepared = [prepare(one, asked) for one in opened]
+    prepared = [prepare(one, chosen) for one in opened]
     known = {one.fingerprint: one for one in table}
     heads: list[HeadMeasurement] = []
     try:
@@ -93,13 +93,13 @@ def measure_heads(
                 table = _with(table, head)
                 _write(Path(out), table)
     except KeyboardInterrupt:
-        kept = f"kept in {str(out)!r}; the same command goes on from there" if out is not None else "lost"
+        kept = f"kept in {str(out)!r}; the same command resumes from there" if out is not None else "lost"
         raise Interrupted(f"interrupted; {len(heads)} of {len(prepared)} heads are measured and {kept}") from None
     return heads
 
 
 def _runs(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
-    """Return a label for each model, with the folder above it where two have one name."""
+    """Return a label for each model, with its parent folder if two have the same name."""
     often = Counter(names)
     runs = [
         name if often[name] == 1 else f"{path.resolve().parent.name}/{name}"
@@ -108,19 +108,19 @@ def _runs(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
     for run, times in Counter(runs).items():
         if times > 1:
             given = [str(path) for path, one in zip(paths, runs, strict=True) if one == run]
-            raise DataError(f"{' and '.join(map(repr, given[:2]))} would both be named {run!r}; give one of them")
+            raise DataError(f"{' and '.join(map(repr, given[:2]))} would both be named {run!r}; pass one of them")
     return runs
 
 
 def _with(table: Sequence[HeadMeasurement], head: HeadMeasurement) -> list[HeadMeasurement]:
-    """Put a head where its model stands in a table, or at the end."""
+    """Replace the row of the same model in a table, or append the head."""
     if any((one.family, one.run) == (head.family, head.run) for one in table):
         return [head if (one.family, one.run) == (head.family, head.run) else one for one in table]
     return [*table, head]
 
 
 def details_path(out: str | os.PathLike[str]) -> Path:
-    """Where the histograms and eigenvalues of a table of heads are kept.
+    """Return the path of the histograms and eigenvalues of a table of heads.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def details_path(out: str | os.PathLike[str]) -> Path:
 
 
 def _write(out: Path, table: Sequence[HeadMeasurement]) -> None:
-    """Write both files; the table last, for it is what a reader looks at."""
+    """Write both files; the table last, because readers start from it."""
     details = {
         one.fingerprint: {"norms": one.norms._asdict(), "spectrum": one.spectrum, "remarks": one.remarks}
         for one in table
@@ -157,7 +157,7 @@ def _cell(value: Any) -> str:
 
 
 def _table_so_far(out: Path) -> list[HeadMeasurement]:
-    """Return the rows of an earlier call; files of something else are refused, damaged rows are measured again."""
+    """Return the rows of an earlier call; other files are an error, damaged rows are measured again."""
     details = details_path(out)
     if details.exists() and not _are_details(details):
         raise DataError(
@@ -175,9 +175,9 @@ def read_heads(table: str | os.PathLike[str], *, strict: bool = True) -> list[He
     Parameters
     ----------
     table : path
-        As written by :func:`measure_heads`.
+        A table written by :func:`measure_heads`.
     strict : bool
-        Refuse a row that cannot be read, such as one without its details; False leaves it out.
+        Reject a row that cannot be read, such as one without its details; False skips it.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def read_heads(table: str | os.PathLike[str], *, strict: bool = True) -> list[He
         raise DataError(f"{str(path)!r} cannot be read ({error}); give a table of scalefit heads") from None
     if not {"fingerprint", "overlap_ms_effective"} <= columns:
         raise DataError(f"{str(path)!r} is not a table of scalefit heads; give another file")
-    details = read_kept(details_path(path), _details, consequence="it is left out") or {}
+    details = read_kept(details_path(path), _details, consequence="it is ignored") or {}
     heads = []
     for number, row in enumerate(rows, 1):
         try:

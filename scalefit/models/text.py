@@ -33,7 +33,7 @@ class Text:
 
     @cached_property
     def content(self) -> str:
-        """The text itself, without a byte order mark; line ends are as they are."""
+        """The text without a byte order mark, with its line ends unchanged."""
         try:
             text = self.path.read_bytes().decode("utf-8-sig")
         except OSError as error:
@@ -48,7 +48,7 @@ class Text:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the characters, whatever the file is called."""
+        """Digest of the characters, independent of the file name."""
         return f"sha256:{hashlib.sha256(self.content.encode()).hexdigest()[:DIGITS]}"
 
 
@@ -68,7 +68,7 @@ def read_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Text]:
     Raises
     ------
     DataError
-        For a file that cannot be read, is empty or not UTF-8, and for two of one name.
+        For a file that cannot be read, is empty or not UTF-8, and for two files of the same name.
     """
     texts = [Text(Path(path).stem, Path(path)) for path in paths]
     for place, text in enumerate(texts):

@@ -1,7 +1,7 @@
-"""Tests of the theory on a table of heads: whether overlap falls as 1/width and is random, and what the loss follows.
+"""Tests of the theory on a table of heads: the exponent and size of the overlap, and what the loss follows.
 
 Theory says that overlap is 1/m for random directions, and (1 - m/V)/m at the Welch bound (up to 1/V), so that in
-``overlap ~ A/width^a`` the exponent is 1 and the prefactor 1 or 1 - m/V. Both are fitted and read off their intervals.
+``overlap ~ A/width^a`` the exponent is 1 and the prefactor 1 or 1 - m/V. Both are fitted, with intervals.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ FAMILY: Final = "family"
 RUN: Final = "run"
 NORM: Final = "final_norm"
 EFFECTIVE_WIDTH: Final = "effective_width"  # of effective rows, where a LayerNorm takes a dimension
-MODEL: Final = "model"  # its run, or family and run where runs of two families have one name
-FRAME_WIDTH: Final = "frame_width"  # the m at which random directions have the Welch bound: m (V - 1)/(V - m)
+MODEL: Final = "model"  # its run, or family and run if runs of two families have the same name
+FRAME_WIDTH: Final = "frame_width"  # the width at which random directions have the Welch bound: m (V - 1)/(V - m)
 SURE: Final = 2.0  # standard errors by which one law must predict left-out models better than another
-EXACT: Final = 1e-9  # scatter of logs about a power of the width that is rounding, with which nothing correlates
-MOST: Final = 1 - 1e-12  # correlation whose interval can be given
+EXACT: Final = 1e-9  # scatter of logs about a power of the width below which it is a rounding error
+MOST: Final = 1 - 1e-12  # largest correlation that has an interval
 FEWEST: Final = 6  # models that a comparison of laws, or a correlation, needs
 
 
 class Partial(NamedTuple):
-    """Correlation of log overlap with the log of the loss's width part, given log width.
+    """Partial correlation of log overlap and the log of the width part of the loss, given log width.
 
     Parameters
     ----------
     value, lo, hi : float
         The correlation and its 95% interval (Fisher's z).
     models : int
-        Models behind it.
+        Number of models.
     """
 
     value: float
@@ -65,7 +65,7 @@ class Partial(NamedTuple):
 
 
 class LossTest(NamedTuple):
-    """Two laws of the loss on the same rows, each asked for the models that it has not seen.
+    """Two laws of the loss on the same rows, each tested on models that are left out of its fit.
 
     Parameters
     ----------
@@ -91,26 +91,26 @@ class LossTest(NamedTuple):
 
     @property
     def difference(self) -> tuple[float, float]:
-        """Mean over models of the error by overlap less that by width, and its standard error."""
+        """Mean over models of the error by overlap minus that by width, and its standard error."""
         gaps = self.overlap_error - self.width_error
         return float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
 
     @property
     def verdict(self) -> str:
-        """Which law predicts left-out models better, in a sentence."""
+        """A sentence on which law predicts left-out models better."""
         gap, error = self.difference
         by_overlap, by_width = (_missed(float(one.mean())) for one in (self.overlap_error, self.width_error))
-        text = f"Each of {len(self.models)} models left out, the loss is missed by {by_overlap} on average "
+        text = f"With each of {len(self.models)} models left out in turn, its loss is off by {by_overlap} on average "
         text += f"by the law in the overlap and by {by_width} by the law in the width"
         if abs(gap) < SURE * error:
-            return f"{text}: the difference, {fixed(abs(gap) / error, 1)} standard errors, is too small to tell."
+            return f"{text}: the difference, {fixed(abs(gap) / error, 1)} standard errors, is not significant."
         better = "width" if gap > 0 else "overlap"
         return f"{text}: the loss follows the {better} ({fixed(abs(gap) / error, 1)} standard errors)."
 
 
 @dataclass(frozen=True)
 class Superposition:
-    """What a table of heads says about superposition; print it.
+    """Tests of superposition on a table of heads; print it.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ class Superposition:
     slope : Fit
         ``overlap ~ A[family]/width^a``.
     random : Fit
-        The same with a = 1: A is how many times the overlap of random directions it is.
+        The same with a = 1: A is the overlap relative to that of random directions.
     welch : Fit or None
-        The same over the Welch bound; None without the number of rows of each head.
+        The same relative to the Welch bound; None without the number of rows of each head.
     losses : LossTest or None
         None without a table of losses.
     """
@@ -140,7 +140,7 @@ class Superposition:
 
     @property
     def dimension(self) -> str:
-        """The column of the dimensions that the rows have: one less than the width for effective ones of LayerNorms."""
+        """The column with the dimensions of the rows: one less than the width for effective rows under a LayerNorm."""
         return EFFECTIVE_WIDTH if EFFECTIVE_WIDTH in self.rows else "width"
 
     @property
@@ -150,7 +150,7 @@ class Superposition:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """What is known and what is not, a sentence each."""
+        """The verdicts, a sentence each."""
         a = self.exponent
         name = self.dimension.replace("_", " ")
         level = f"{percent(self.slope.uncertainty.level)} interval"
@@ -168,7 +168,7 @@ class Superposition:
         if self.overlap == RAW:
             sentences.append(
                 "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
-                "head moves them and, unless the logits are soft-capped, no prediction. Effective overlaps (scalefit "
+                "head changes them and, unless the logits are soft-capped, no prediction. Effective overlaps (scalefit "
                 "heads) are."
             )
         if self.losses is not None:
@@ -188,7 +188,7 @@ class Superposition:
                 f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in one.estimates if x.kind != "floor"
             ]
         if self.losses is not None and self.losses.skipped:
-            lines.append(f"not left out, for nothing is left to predict them from: {', '.join(self.losses.skipped)}")
+            lines.append(f"not left out, because the rest cannot predict them: {', '.join(self.losses.skipped)}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -221,7 +221,7 @@ class Superposition:
 
 
 def _missed(error: float) -> str:
-    """Print an error of the log loss: in percent while that is nearly the same, and else as a factor."""
+    """Print an error of the log loss: in percent where that is nearly the same, else as a factor."""
     return f"{rounded(100 * error, 0.1)}%" if error <= 0.5 else f"a factor of {two_digits(math.exp(error))}"
 
 
@@ -231,40 +231,44 @@ def _times(times: pd.Series[float]) -> str:
     return low if low == high else f"{low} to {high} (median {middle})"
 
 
-def _prefactors(one: Fit, what: str) -> str:
-    """Say where the prefactors stand against 1."""
-    found = [x for x in one.estimates if x.coefficient == "A"]
-    around = [x for x in found if x.lo <= 1 <= x.hi]
-    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in found)
-    level = f"{percent(one.uncertainty.level)} interval"
-    if len(around) == len(found):
-        which = f"The {level} contains 1" if len(found) == 1 else f"Every {level} contains 1"
+def _prefactors(fit: Fit, what: str) -> str:
+    """Compare the prefactors with 1, in a sentence."""
+    factors = [x for x in fit.estimates if x.coefficient == "A"]
+    around = [x for x in factors if x.lo <= 1 <= x.hi]
+    listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in factors)
+    level = f"{percent(fit.uncertainty.level)} interval"
+    if len(around) == len(factors):
+        which = f"The {level} contains 1" if len(factors) == 1 else f"Every {level} contains 1"
         return f"a factor of {listed} at a = 1. {which}, the value of {what}."
     if not around:
-        where = "above" if all(x.lo > 1 for x in found) else "away from"
-        which = f"the {level} lies" if len(found) == 1 else f"all {level}s lie"
+        where = "above" if all(x.lo > 1 for x in factors) else "away from"
+        which = f"the {level} lies" if len(factors) == 1 else f"all {level}s lie"
         return f"a factor of {listed} at a = 1; {which} {where} 1, the value of {what}."
     which = ", ".join(x.level[0] for x in around)
     return f"a factor of {listed} at a = 1; the {level} contains 1, the value of {what}, for {which} alone."
 
 
-def _factor(one: Estimate) -> str:
-    """Print a factor with the digits that its error leaves, three at most."""
-    return rounded(one.value, max(one.se, 0.1 * one.value))
+def _factor(estimate: Estimate) -> str:
+    """Print a factor with the digits that its error determines, at most three."""
+    return rounded(estimate.value, max(estimate.se, 0.1 * estimate.value))
 
 
-def _span(one: Estimate) -> str:
-    wide = one.lo > 0 and one.hi / one.lo > 10
-    return rounded_range(one.lo, one.hi) if wide else rounded_interval(one.lo, one.hi, one.se)
+def _span(estimate: Estimate) -> str:
+    wide = estimate.lo > 0 and estimate.hi / estimate.lo > 10
+    return rounded_range(estimate.lo, estimate.hi) if wide else rounded_interval(estimate.lo, estimate.hi, estimate.se)
 
 
-def _partial_words(one: Partial) -> str:
+def _partial_words(partial: Partial) -> str:
     meaning = (
-        "more loss" if one.lo > 0 else "less loss" if one.hi < 0 else "neither more nor less loss that could be seen"
+        "more loss"
+        if partial.lo > 0
+        else "less loss"
+        if partial.hi < 0
+        else "neither more nor less loss that could be seen"
     )
     return (
-        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is {rounded(one.value, 0.1)} "
-        f"{rounded_interval(one.lo, one.hi, 0.1)} over {one.models} models."
+        f"At equal width, a larger overlap goes with {meaning}: the partial correlation is "
+        f"{rounded(partial.value, 0.1)} {rounded_interval(partial.lo, partial.hi, 0.1)} over {partial.models} models."
     )
 
 
@@ -295,7 +299,7 @@ def superposition(
     Returns
     -------
     Superposition
-        Print it.
+        The tests; print them.
 
     Raises
     ------
@@ -309,14 +313,14 @@ def superposition(
     >>> print(f"{test.exponent.value:.2f} {test.exponent.se:.2f}")
     1.28 0.22
     """
-    (asked,) = gather(SUPERPOSITION, options, keywords)
-    level = asked.level
+    (tested,) = gather(SUPERPOSITION, options, keywords)
+    level = tested.level
     table = read_table(heads)
-    name, given = table.name, set(table.frame)
-    column = asked.overlap or (EFFECTIVE if EFFECTIVE in given else RAW)
-    size = next((one for one in ("rows", "vocab") if one in given), None)
+    name, columns = table.name, set(table.frame)
+    column = tested.overlap or (EFFECTIVE if EFFECTIVE in columns else RAW)
+    size = next((one for one in ("rows", "vocab") if one in columns), None)
     numeric = ["width", column, *([size] if size is not None else [])]
-    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in given]).frame.copy()
+    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in columns]).frame.copy()
     frame = frame.drop(columns=EFFECTIVE_WIDTH, errors="ignore")
     dimension = "width"
     if column in OF_EFFECTIVE_ROWS and NORM in frame and (frame[NORM] == "LayerNorm").any():
@@ -337,12 +341,12 @@ def superposition(
 
 
 def _several(frame: pd.DataFrame, *columns: str) -> list[str]:
-    """Return those of some columns that are there and have more than one label."""
+    """Return those of some columns that exist and have more than one label."""
     return [one for one in columns if one in frame and len(set(frame[one])) > 1]
 
 
 def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, how: dict[str, Any]) -> LossTest:
-    """Join losses with heads by run, and ask both laws for each model that they have not seen."""
+    """Join losses with heads by run, and predict each model by both laws fitted to the others."""
     if RUN not in heads:
         raise DataError(f"{name!r} has no column {RUN!r}, by which losses are joined; {closest(RUN, map(str, heads))}")
     table = read_table(source)
@@ -355,7 +359,7 @@ def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, ho
         keys = [FAMILY, RUN]
     if named.duplicated(keys).any():
         twice = named[named.duplicated(keys)][RUN].iloc[0]
-        raise DataError(f"{name!r} has two heads of the model {twice!r}; give one row a model to join losses with")
+        raise DataError(f"{name!r} has two heads of the model {twice!r}; losses need one row per model")
     own = [*keys, column, *([] if "width" in losses else ["width"])]
     joined = losses.merge(named[own], on=keys, validate="many_to_one").reset_index(drop=True)
     joined[MODEL] = (
@@ -389,7 +393,7 @@ def _floor(groups: Sequence[str]) -> str:
 
 
 def _left_out(joined: pd.DataFrame, model: str, laws: Sequence[str], groups: list[str]) -> list[float] | None:
-    """Root mean square errors of one model's log losses under laws fitted to the others; None where it has none."""
+    """Return the rms errors of one model's log losses under laws fitted to the others; None if impossible."""
     inside, others = joined[joined[MODEL] == model], joined[joined[MODEL] != model]
     if groups and not set(inside[groups].itertuples(index=False)) <= set(others[groups].itertuples(index=False)):
         return None
@@ -406,8 +410,8 @@ def _left_out(joined: pd.DataFrame, model: str, laws: Sequence[str], groups: lis
 def _partial(losses: pd.DataFrame, joined: pd.DataFrame, column: str, how: dict[str, Any]) -> Partial | None:
     """Correlate log overlap with the log width part of the loss, given log width.
 
-    The width part is the loss less its offset, from a fit of the loss itself (not of its logarithm) to all rows, the
-    way the published offsets were fitted; its mean over the evaluation sets of a model is what counts.
+    The width part is the loss minus its offset, from a fit of the loss (not of its logarithm) to all rows, as the
+    published offsets were fitted; it is averaged over the evaluation sets of a model.
     """
     groups = _several(losses, FAMILY, "eval_set")
     offsets = fit(losses, f"loss ~ {_floor(groups)} + A/width^a", space="linear", **how)
@@ -427,5 +431,5 @@ def _partial(losses: pd.DataFrame, joined: pd.DataFrame, column: str, how: dict[
     if min(np.abs(rest_x).max(), np.abs(rest_y).max()) < EXACT:
         return None
     value = float(np.corrcoef(rest_x, rest_y)[0, 1])
-    z, reach = math.atanh(max(min(value, MOST), -MOST)), 1.959964 / math.sqrt(n - 4)  # one variable is held
+    z, reach = math.atanh(max(min(value, MOST), -MOST)), 1.959964 / math.sqrt(n - 4)  # given one variable
     return Partial(value, math.tanh(z - reach), math.tanh(z + reach), n)

@@ -1,4 +1,4 @@
-"""Texts as tokens, by the package tokenizers."""
+"""Tokenise texts with the package tokenizers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalefit.files import brief, parse_json
 
 __all__ = ["WHOLE", "Encoded", "beginning", "encode", "read_tokenizer", "untruncated"]
 
-WHOLE: Final = "tokenizer.json"  # the file that holds a tokenizer with all its rules
+WHOLE: Final = "tokenizer.json"  # the file of a tokenizer with all its rules
 
 
 class Encoded(NamedTuple):
@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
     spans : array of int, shape (n, 2)
         First character of each token in the text, and one past its last.
     unknown : int
-        How many of them stand for something that the tokenizer does not know.
+        Number of unknown tokens.
     """
 
     ids: NDArray[np.int64]
@@ -45,7 +45,7 @@ def read_tokenizer(path: Path) -> Any:
     Returns
     -------
     tokenizers.Tokenizer
-        Which neither cuts texts nor fills them up.
+        Without truncation and padding.
 
     Raises
     ------
@@ -64,14 +64,14 @@ def read_tokenizer(path: Path) -> Any:
         why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise DataError(f"{str(path)!r} {why}; give the folder of a checkpoint with one") from None
     try:
-        parse_json(content)  # says where a broken file breaks
+        parse_json(content)  # its error says where the file is damaged
         return untruncated(Tokenizer.from_str(content.decode()))
-    except Exception as error:  # which is all that tokenizers raises
-        raise DataError(f"{str(path)!r} is no tokenizer ({brief(error)}); fetch it again") from None
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise DataError(f"{str(path)!r} is not a tokenizer ({brief(error)}); fetch it again") from None
 
 
 def untruncated(tokenizer: Any) -> Any:
-    """Return a tokenizer without the length of texts that some are stored with."""
+    """Return a tokenizer without the truncation and padding that some are stored with."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -85,14 +85,14 @@ def encode(tokenizer: Any, text: str, most: int | None = None) -> Encoded:
     tokenizer : tokenizers.Tokenizer
         As from :func:`read_tokenizer`.
     text : str
-        The text; what reads like a special token is one.
+        The text; text that looks like a special token is encoded as one.
     most : int, optional
-        Keep so many tokens from the beginning.
+        Keep this many tokens from the beginning.
 
     Returns
     -------
     Encoded
-        Tokens and their places.
+        Tokens and their positions.
     """
     encoding = tokenizer.encode(text, add_special_tokens=False)
     ids = np.asarray(encoding.ids[:most], dtype=np.int64)
@@ -103,19 +103,19 @@ def encode(tokenizer: Any, text: str, most: int | None = None) -> Encoded:
 
 
 def beginning(tokenizer: Any, folder: Path) -> tuple[bool, int | None]:
-    """Say whether a tokenizer puts a token before a text by itself, and which marks the beginning of one.
+    """Return whether a tokenizer puts a token before a text by default, and the token for the beginning of a text.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
         Its template may put a token before a text.
     folder : Path
-        Where tokenizer_config.json may say so as well, and name the token.
+        The folder, whose tokenizer_config.json may also say so and name the token.
 
     Returns
     -------
     bool
-        Whether it does; ``add_bos_token`` of tokenizer_config.json counts before the template.
+        Whether it does; ``add_bos_token`` of tokenizer_config.json takes precedence over the template.
     int or None
         The token; None where there is none.
     """

@@ -1,4 +1,4 @@
-"""How a text longer than a model's context is cut, so that every token is predicted exactly once."""
+"""Cut a text into windows of a model's context, so that every token is predicted exactly once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Window", "cut_windows"]
 
 
 class Window(NamedTuple):
-    """One pass of the model over a stretch of the text.
+    """One pass of the model over a part of the text.
 
     Parameters
     ----------
     begin : int
-        Place of the first token that is read.
+        Position of the first token that is read.
     first : int
-        Place of the first token that is scored; those before it are context.
+        Position of the first token that is scored; those before it are context.
     end : int
         One past the last token, which is scored and not read.
     """
@@ -31,9 +31,9 @@ class Window(NamedTuple):
 def cut_windows(n: int, context: int, stride: int, *, bos: bool) -> list[Window]:
     """Cut a text of n tokens into windows that overlap.
 
-    A window holds ``context`` tokens and the next begins ``stride`` tokens later; each token is scored in the first
-    window that reaches it, so with at least ``context - stride`` tokens before it. Windows side by side, with a stride
-    of ``context``, would leave the first token of each unscored; hence the stride is at most ``context - 1``.
+    A window has ``context`` tokens and the next begins ``stride`` tokens later. Each token is scored in the first
+    window that contains it, with at least ``context - stride`` tokens before it. With adjacent windows (a stride of
+    ``context``) the first token of each would not be scored, so the stride is at most ``context - 1``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the numbers of a head mean, in a sentence: how crowded its directions are, and which regime they are in."""
+"""Sentences on a measured head: the overlap of its directions, and the regime of superposition."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = [
     "sentence",
 ]
 
-# Trained toy models by regime: overlap times m, and the coefficient of variation (CV) of the norms. Overlap alone does
-# not tell the regimes apart in a real model, whose directions crowd for other reasons too; the norms do.
+# Trained toy models by regime: overlap times m, and the coefficient of variation (CV) of the norms. The overlap alone
+# does not distinguish the regimes in a real model, where it can be large for other reasons; the norms do.
 TOY_STRONG: Final = {"overlap": (1.07, 1.66), "cv": (0.10, 0.18)}
 TOY_WEAK: Final = {"overlap": (5.2, 11.6), "cv": (0.94, 1.95)}
 NONE, STRONG, WEAK, CROWDED, UNEVEN = "none", "strong", "weak", "strong, crowded", "random, uneven norms"
@@ -28,7 +28,7 @@ STRONG_CV: Final = 0.4  # between 0.18 and 0.94: their geometric mean is 0.41
 
 
 def sentence(head: HeadMeasurement) -> str:
-    """Say what was measured on a head.
+    """Describe the measurement of a head.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def sentence(head: HeadMeasurement) -> str:
     Returns
     -------
     str
-        Two or three sentences, without the model's name.
+        Two or three sentences, without the name of the model.
     """
     raw = head.overlap_ms * head.width
     effective = head.overlap_ms_effective * head.effective_width
@@ -46,7 +46,7 @@ def sentence(head: HeadMeasurement) -> str:
         f"{exact(number)} {words}"
         for number, words in (
             (head.zero_rows, "zero rows have no direction"),
-            (head.unused_rows, "rows of no token are left out"),
+            (head.unused_rows, "rows without a token are excluded"),
             (head.identical_rows, "rows repeat another"),
         )
         if number
@@ -77,7 +77,7 @@ def is_superposed(head: HeadMeasurement) -> bool:
 
 
 def regime(effective: float, cv: float, *, crowded: bool = True) -> str:
-    """Name the regime of the toy model that a head is like.
+    """Return the regime of the toy model that a head resembles.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def regime(effective: float, cv: float, *, crowded: bool = True) -> str:
     Returns
     -------
     str
-        ``none``, ``strong``, ``weak``, or what the two measures say where they differ.
+        ``none``, ``strong``, ``weak``, or a description where the two measures disagree.
     """
     if not crowded:
         return NONE
@@ -114,7 +114,7 @@ def regime_words(effective: float, cv: float, *, crowded: bool = True) -> str:
     Returns
     -------
     str
-        A sentence with the toy model's values.
+        A sentence with the values of toy models.
     """
     if not crowded:
         return "There is no superposition to judge: the head has no more directions than dimensions."

@@ -1,4 +1,4 @@
-"""How option classes work: frozen values, checked once, described once.
+"""The base of option classes: frozen values, checked once, described once.
 
 An option class is a frozen dataclass whose docstring describes each field in numpydoc. Everything that takes the option
 reads the class: keyword arguments of the Python interface (:func:`takes`), flags of the command line
@@ -44,32 +44,32 @@ WORDS: Final[Mapping[Any, str]] = {  # how a message names what is needed
 
 
 def option(default: Any = MISSING, *, flag: str = "", repeated: bool = False) -> Any:
-    """Return the field of an option that the command line spells in its own way.
+    """Return the field of an option with settings for the command line.
 
     Parameters
     ----------
     default : object
-        Its value where nobody gives one.
+        Its default value.
     flag : str
-        What the command line calls it; the field's name with dashes when empty.
+        Its flag; the name of the field with dashes when empty.
     repeated : bool
-        Whether a table's entries are given one to a flag.
+        Whether each entry of a table has a separate flag.
     """
     return field(default=default, metadata={"flag": flag, "repeated": repeated})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of all option classes: values have the types that the fields state, and one of the choices of a Literal."""
+    """Base of all option classes: checks the types of the fields and the choices of a Literal."""
 
     def __post_init__(self) -> None:
         for name, one in describe(type(self)).items():
             value = getattr(self, name)
             read = value
             if isinstance(value, list) and tuple in one.kinds:
-                read = tuple(value)  # as TOML and JSON write it
+                read = tuple(value)  # TOML and JSON have lists only
             elif value == "none" and one.optional and one.default is not None:
-                read = None  # where leaving an option out means something else, text has to say none
+                read = None  # the word none, where omitting the option means something else
             if read is not value:
                 value = read
                 object.__setattr__(self, name, value)
@@ -79,34 +79,34 @@ class Options:
         self.check()
 
     def check(self) -> None:
-        """Refuse values that are of the right type and still impossible; a class with such values overrides this."""
+        """Reject values of the right type that are impossible; a class with such values overrides this."""
 
     def idle(self) -> dict[str, str]:
-        """Return the options that have no effect beside the others, each with the reason."""
+        """Return the options that have no effect, given the others, each with the reason."""
         return {}
 
 
 class Described(NamedTuple):
-    """One option as its class declares it.
+    """One option, as declared by its class.
 
     Parameters
     ----------
     name, text : str
         The field, and its line of documentation.
     default : object
-        Its default; ``MISSING`` where it must be given.
+        Its default; ``MISSING`` where it is required.
     kinds : tuple
-        The types that it may have: ``int, float, str, bool, tuple, Mapping``; empty when anything may be given.
+        The types that it may have: ``int, float, str, bool, tuple, Mapping``; empty when any type is allowed.
     items : type
-        What a list holds.
+        The type of the items of a list.
     choices : tuple of str
         Those of a Literal; empty when there are none.
     optional : bool
         Whether it may be None.
     flag : str
-        What the command line calls it, with dashes.
+        Its flag, with dashes.
     repeated : bool
-        Whether a table's entries are given one to a flag.
+        Whether each entry of a table has a separate flag.
     """
 
     name: str
@@ -136,7 +136,7 @@ def describe(kind: type[Options]) -> Mapping[str, Described]:
     Raises
     ------
     TypeError
-        When a field has no line in the docstring: an option that nobody explains is not finished.
+        When a field has no line in the docstring.
 
     Examples
     --------
@@ -157,15 +157,15 @@ def describe(kind: type[Options]) -> Mapping[str, Described]:
 _DESCRIBED: dict[type[Options], Mapping[str, Described]] = {}
 
 
-def _described(one: Field[Any], hint: Any, text: str) -> Described:
+def _described(field: Field[Any], hint: Any, text: str) -> Described:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     choices = tuple(choice for part in parts if get_origin(part) is Literal for choice in get_args(part))
     kinds = tuple(dict.fromkeys(_kind(part) for part in parts if part is not NoneType))
     items = next((get_args(part)[0] for part in parts if get_origin(part) is tuple), str)
-    flag = one.metadata.get("flag") or one.name
+    flag = field.metadata.get("flag") or field.name
     return Described(
-        one.name, text, one.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
-        f"--{flag.replace('_', '-')}", bool(one.metadata.get("repeated")),
+        field.name, text, field.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
+        f"--{flag.replace('_', '-')}", bool(field.metadata.get("repeated")),
     )  # fmt: skip
 
 
@@ -191,30 +191,30 @@ def _documentation(kind: type) -> dict[str, str]:
     return texts
 
 
-def type_fault(one: Described, value: Any) -> str:
-    """Say what is wrong with the type of a value, or with the choice; empty when nothing is.
+def type_fault(described: Described, value: Any) -> str:
+    """Return what is wrong with the type of a value, or with the choice; empty when nothing is.
 
     Parameters
     ----------
-    one : Described
+    described : Described
         The option.
     value : object
-        What was given.
+        The value.
 
     Returns
     -------
     str
         What is needed, as the second half of a sentence.
     """
-    if (value is None and one.optional) or not one.kinds:
+    if (value is None and described.optional) or not described.kinds:
         return ""
-    if one.choices:
-        return "" if value in one.choices else closest(str(value), one.choices)
-    if any(_fits(kind, value) for kind in one.kinds):
+    if described.choices:
+        return "" if value in described.choices else closest(str(value), described.choices)
+    if any(_fits(kind, value) for kind in described.kinds):
         return ""
-    if one.kinds == (int,):
-        return ""  # counts have messages of their own, with their range
-    return f"it must be {' or '.join(dict.fromkeys(WORDS[kind] for kind in one.kinds))}"
+    if described.kinds == (int,):
+        return ""  # counts have other messages, with their range
+    return f"it must be {' or '.join(dict.fromkeys(WORDS[kind] for kind in described.kinds))}"
 
 
 def _fits(kind: Any, value: Any) -> bool:
@@ -233,7 +233,7 @@ class Part(NamedTuple):
     without : frozenset of str
         Fields that have no meaning for the verb.
     defaults : mapping
-        Fields whose default is another one for the verb.
+        Fields with another default for the verb.
     """
 
     kind: type[Options]
@@ -241,7 +241,7 @@ class Part(NamedTuple):
     defaults: Mapping[str, Any]
 
     def described(self) -> dict[str, Described]:
-        """Return the options by name, with the verb's own defaults."""
+        """Return the options by name, with the defaults of the verb."""
         return {
             name: one._replace(default=self.defaults.get(name, one.default))
             for name, one in describe(self.kind).items()
@@ -250,21 +250,21 @@ class Part(NamedTuple):
 
 
 def part(kind: type[Options], *without: str, **defaults: Any) -> Part:
-    """Return the options of a class, apart from some, for a verb that has no use for these."""
+    """Return the options of a class without those that a verb does not use."""
     return Part(kind, frozenset(without), defaults)
 
 
 def gather(parts: tuple[Part, ...], given: tuple[Options, ...], keywords: Mapping[str, Any]) -> Any:
-    """Make one value of each class from values that were given whole and keywords that change single fields.
+    """Make one value of each class from values and from keywords that override single fields.
 
     Parameters
     ----------
     parts : tuple of Part
-        What the verb takes.
+        The options of the verb.
     given : tuple of Options
         Values, at most one of each class.
     keywords : mapping
-        Fields of any of them.
+        Fields of any of the classes.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def gather(parts: tuple[Part, ...], given: tuple[Options, ...], keywords: Mappin
     Raises
     ------
     TypeError
-        For a keyword that none has, one that must be given, a value of another class, or two of one.
+        For an unknown or a missing keyword, a value of another class, or two values of one class.
     DataError
         For an impossible value, or one that has no effect here.
 
@@ -308,12 +308,12 @@ def gather(parts: tuple[Part, ...], given: tuple[Options, ...], keywords: Mappin
 
 
 def takes(*parts: Part) -> Callable[[F], F]:
-    """Give a function that takes ``*options, **keywords`` the signature and the documentation of its options.
+    """Give a function of ``*options, **keywords`` the signature and the documentation of its options.
 
     Parameters
     ----------
     *parts : Part
-        What it takes. Its docstring has one entry ``**keywords``, before which the options are listed.
+        The options. The docstring has an entry ``**keywords``, before which the options are listed.
     """
 
     def decorate(function: F) -> F:
@@ -338,7 +338,7 @@ def takes(*parts: Part) -> Callable[[F], F]:
 
 
 def _with_options(doc: str, parts: tuple[Part, ...]) -> str:
-    """Put the entries of the options in front of the entry of ``**keywords``."""
+    """Insert the entries of the options before the entry of ``**keywords``."""
     entries = [
         f"{name} : {_spelled(one)}\n{textwrap.fill(one.text, 116, initial_indent='    ', subsequent_indent='    ')}\n"
         for each in parts
@@ -348,12 +348,16 @@ def _with_options(doc: str, parts: tuple[Part, ...]) -> str:
     return doc if mark is None else f"{doc[: mark.start()]}{''.join(entries)}{doc[mark.start() :]}"
 
 
-def _spelled(one: Described) -> str:
+def _spelled(described: Described) -> str:
     """Write the type of an option as numpydoc does."""
     names = {Mapping: "mapping", tuple: "list of str"}
-    words = "{" + ", ".join(f'"{choice}"' for choice in one.choices) + "}" if one.choices else ""
-    words = words or " or ".join(names.get(kind, getattr(kind, "__name__", "object")) for kind in one.kinds) or "object"
-    return f"{words}, optional" if one.optional else words
+    words = "{" + ", ".join(f'"{choice}"' for choice in described.choices) + "}" if described.choices else ""
+    words = (
+        words
+        or " or ".join(names.get(kind, getattr(kind, "__name__", "object")) for kind in described.kinds)
+        or "object"
+    )
+    return f"{words}, optional" if described.optional else words
 
 
 def plain(value: Options) -> dict[str, Any]:
@@ -369,12 +373,12 @@ def plain(value: Options) -> dict[str, Any]:
     dict
         For :func:`restore`. Tables with keys that are not texts become lists of pairs.
     """
-    found = {}
+    record = {}
     for name, one in describe(type(value)).items():
         own = getattr(value, name)
         if own != one.default:
-            found[name] = _plain(own)
-    return found
+            record[name] = _plain(own)
+    return record
 
 
 def _plain(value: Any) -> Any:
@@ -388,7 +392,7 @@ def _plain(value: Any) -> Any:
 
 
 def restore(kind: type[OptionsT], record: Mapping[str, Any]) -> OptionsT:
-    """Make options of what :func:`plain` returned.
+    """Make options from what :func:`plain` returned.
 
     Parameters
     ----------
@@ -420,24 +424,24 @@ def restore(kind: type[OptionsT], record: Mapping[str, Any]) -> OptionsT:
 
 
 def _key(value: Any) -> Any:
-    """Return a parameter's key, coefficient and level, from its JSON."""
+    """Return the key of a parameter, coefficient and level, from its JSON."""
     return (value[0], tuple(value[1])) if isinstance(value, list) else value
 
 
 def command(parts: tuple[Part, ...], keywords: Mapping[str, Any]) -> list[str]:
-    """Write options as arguments of the command line; what equals its default is left out.
+    """Write options as arguments of the command line; options with their default values are omitted.
 
     Parameters
     ----------
     parts : tuple of Part
-        What the verb takes.
+        The options of the verb.
     keywords : mapping
         Values by name.
 
     Returns
     -------
     list of str
-        Flags and values, not yet quoted for a shell.
+        Flags and values, not quoted for a shell.
 
     Examples
     --------
@@ -454,19 +458,19 @@ def command(parts: tuple[Part, ...], keywords: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flag(one: Described, value: Any) -> list[str]:
+def _flag(described: Described, value: Any) -> list[str]:
     if value is True:
-        return [one.flag]
+        return [described.flag]
     if isinstance(value, Mapping):
         pairs = [f"{key}={_joined(item)}" for key, item in value.items()]
-        if one.repeated:
-            return [word for pair in pairs for word in (one.flag, pair)]
+        if described.repeated:
+            return [word for pair in pairs for word in (described.flag, pair)]
         value = pairs
-    return [one.flag, _joined(value)]
+    return [described.flag, _joined(value)]
 
 
 def _joined(value: Any) -> str:
-    """Write a list as an option takes it: apart by semicolons where its items have commas."""
+    """Write a list as an option takes it: separated by semicolons where its items have commas."""
     if not isinstance(value, list | tuple):
         return str(value)
     texts = [str(one) for one in value]

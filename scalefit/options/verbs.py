@@ -1,4 +1,4 @@
-"""The options of every verb: what can be chosen, what it means, and what each verb takes."""
+"""The options of every verb: their choices, their meaning, and which verb has which."""
 
 from __future__ import annotations
 
@@ -20,24 +20,30 @@ if TYPE_CHECKING:
     from scalefit.law.general import AnyLaw
 
 __all__ = [
+    "BACKTEST",
     "BAYES",
     "CALIBRATE",
     "CHECK",
     "FIT",
+    "FORECAST",
     "HEADS",
     "ISOFLOP",
     "JOBS",
     "LOOK",
     "LOSSES",
+    "PLAN",
     "SAME",
     "SENSITIVITY",
     "SUPERPOSITION",
+    "Backtest",
     "Bayes",
     "Budgets",
+    "Forecasting",
     "HeadOptions",
     "Jobs",
     "LeastSquares",
     "OverlapTest",
+    "Purchase",
     "Question",
     "Rows",
     "Scoring",
@@ -50,28 +56,29 @@ __all__ = [
 Source = "str | os.PathLike[str] | pd.DataFrame | Sequence[str | os.PathLike[str] | pd.DataFrame]"
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
 SAME = "same"
+ORIGINS = (0.25, 0.45, 0.7)  # shares of the runs that a backtest learns from
 FEWEST, MOST = 10, 1_000_000  # simulated data sets
 
 
 def check_level(level: float) -> None:
-    """Refuse a probability of intervals that is not between 0 and 1; DataError."""
+    """Raise DataError for a probability of intervals that is not between 0 and 1."""
     if not 0 < level < 1:
         raise DataError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
 
 
 def check_windows(context: int, stride: int) -> None:
-    """Refuse windows of a text that would leave out tokens, or hold nothing to predict; DataError."""
+    """Raise DataError for windows of a text that would skip tokens, or have nothing to predict."""
     check_count("context", context, least=2, such_as=1024)
     check_count("stride", stride, least=1)
     if stride >= context:
         raise DataError(
             f"stride is {stride} and the context {context}; with a stride above {context - 1} some tokens would be "
-            f"in no window but as its first, which nothing predicts; give at most {context - 1}"
+            f"in no window except as its first, which nothing predicts; use at most {context - 1}"
         )
 
 
 def check_region(reference: float | None, region: tuple[float, ...] | None) -> None:
-    """Refuse a reference or a region that nothing can equal; DataError."""
+    """Raise DataError for a reference or a region that nothing can equal."""
     if reference is not None and not math.isfinite(reference):
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is None:
@@ -88,7 +95,7 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Options):
-    """Which rows and columns of a table a law is fitted to.
+    """The rows and columns of a table to which a law is fitted.
 
     Parameters
     ----------
@@ -109,9 +116,9 @@ class Rows(Options):
     where : str, optional
         Rows to use, such as ``'subset == "hot_100b+" and tokens > 1e9'``.
     drop_invalid : bool
-        Leave out (and count) rows with missing, infinite or non-positive values instead of refusing them.
+        Drop (and count) rows with missing, infinite or non-positive values instead of rejecting the table.
     drop_highest_loss : int
-        Leave out the rows with the K highest losses.
+        Drop the rows with the K highest losses.
     ties : {"drop", "keep"}
         ``drop`` keeps rows strictly below the K-th highest loss, ``keep`` drops exactly K rows.
     group_by : str, optional
@@ -125,8 +132,8 @@ class Rows(Options):
     cluster : str, optional
         Column of clusters, whose rows share an error.
     max_size : int or str, optional
-        Most bytes to read, after unpacking, such as ``4GB``; 200 MB without it, or what the environment variable
-        ``SCALEFIT_MAX_SIZE`` says.
+        Largest number of bytes to read, after decompression, such as ``4GB``; when omitted that of the environment
+        variable ``SCALEFIT_MAX_SIZE``, or 200 MB.
 
     Examples
     --------
@@ -153,7 +160,7 @@ class Rows(Options):
     max_size: int | str | None = None
 
     def check(self) -> None:
-        """Refuse a number of rows to leave out that is none."""
+        """Reject an impossible number of rows to drop."""
         count = self.drop_highest_loss
         try:
             if isinstance(count, bool) or operator.index(count) < 0:
@@ -176,7 +183,7 @@ class Rows(Options):
             )
 
     def idle(self) -> dict[str, str]:
-        """Ties matter only in a cut."""
+        """Return ties where no rows are dropped."""
         return {} if self.drop_highest_loss else {"ties": "without --drop-highest-loss"}
 
     def load(self, source: Source | Table) -> Table:
@@ -251,7 +258,7 @@ class Rows(Options):
 
     def read(
         self, source: Source | Table, law: AnyLaw, *, labels: Iterable[str] = (),
-        space: str = "log",
+        numeric: Iterable[str] = (), space: str = "log",
     ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.
 
@@ -261,17 +268,19 @@ class Rows(Options):
             A table as `read_table` takes it: a shipped data set, a file, a toy sweep's folder, ``-`` for standard
             input, or rows; or one that it has read.
         law : Law or GeneralLaw
-            The law, which says what columns are needed, and which of them may hold numbers at or below 0.
+            The law, which determines the columns that are needed, and which of them may be 0 or negative.
         labels : iterable of str
             Further columns that are needed as labels.
+        numeric : iterable of str
+            Further columns that are needed as positive numbers.
         space : {"log", "linear"}
             Of the residuals: in linear space, a law of any form may have a response at or below 0.
 
         Returns
         -------
         Table
-            The rows, with the rules that took others. Columns of the law and of weights are float64, labels are text;
-            columns that nobody asked for are as they stand in the source, from a file text.
+            The rows, with the rules that dropped others. Columns of the law and of weights are float64, labels are
+            text; other columns are as in the source, which is text for a file.
 
         Raises
         ------
@@ -287,7 +296,7 @@ class Rows(Options):
         table = self.load(source)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
-            table, response=law.response, numeric=[law.response, *law.variables], labels=dict.fromkeys(named),
+            table, response=law.response, numeric=[law.response, *law.variables, *numeric], labels=dict.fromkeys(named),
             mapping=self.mapping, columns=self.columns, derive=self.derive, where=self.where,
             drop_invalid=self.drop_invalid, drop_highest_loss=self.drop_highest_loss, ties=self.ties,
             weights=self.weights, group_by=self.group_by, reduce=self.reduce, needs=needs,
@@ -299,7 +308,7 @@ Exponents = Literal["nonnegative", "free"]
 
 @dataclass(frozen=True, kw_only=True)
 class LeastSquares(Options):
-    """How to fit by least squares or Huber's loss, and how to get the errors.
+    """Options of a fit by least squares or Huber's loss, and of its errors.
 
     Parameters
     ----------
@@ -308,14 +317,14 @@ class LeastSquares(Options):
     delta : float
         Where Huber's loss turns linear; 1e-3 is Hoffmann et al.'s choice.
     space : {"log", "linear"}
-        Residuals of the log response or of the response itself: log or linear.
+        Residuals of the log response or of the response: log or linear.
     exponents : {"nonnegative", "free"}
         Whether exponents may be negative: nonnegative or free.
     uncertainty : {"pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"}
         Method of the intervals: pairs, jackknife, gauss-newton, hc3, cluster or profile. ``pairs`` resamples clusters
         when there is a cluster column.
     bootstrap : int
-        Resamples of ``pairs``; 0 falls back on ``hc3`` (or ``cluster``) and says so.
+        Resamples of ``pairs``; with 0 the method is ``hc3`` (or ``cluster``), with a note.
     level : float
         Probability of the intervals.
     seed : int
@@ -334,7 +343,7 @@ class LeastSquares(Options):
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse an impossible delta, level, count or seed."""
+        """Reject an impossible delta, level, count or seed."""
         if self.loss == "huber" and not 0 < self.delta < float("inf"):
             raise DataError(f"delta is {self.delta}; it must be positive and finite, such as 1e-3")
         check_level(self.level)
@@ -343,7 +352,7 @@ class LeastSquares(Options):
         check_seed(self.seed)
 
     def idle(self) -> dict[str, str]:
-        """Delta belongs to Huber's loss, resamples to the bootstrap."""
+        """Return delta without Huber's loss, and the number of resamples without a bootstrap."""
         idle = {} if self.loss == "huber" else {"delta": "without --loss huber"}
         resampled = self.uncertainty == "pairs" or not self.bootstrap
         return idle | ({} if resampled else {"bootstrap": f"with --uncertainty {self.uncertainty}"})
@@ -356,7 +365,7 @@ class LeastSquares(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Bayes(Options):
-    """Which posterior to sample, and how.
+    """Options of a posterior and of its sampling.
 
     Parameters
     ----------
@@ -370,8 +379,8 @@ class Bayes(Options):
     pool : mapping, optional
         Name to ``none``, ``partial`` or ``full``, for exponents and floors with levels.
     path : {"auto", "fast", "full"}
-        Importance sampling (fast), NUTS (full), or NUTS where importance sampling says that it cannot (k-hat above 0.7,
-        or fewer than 400 effective draws).
+        Importance sampling (fast), NUTS (full), or NUTS only if importance sampling fails its diagnostics (k-hat above
+        0.7, or fewer than 400 effective draws).
     draws : int
         Draws to keep; NUTS splits them over 4 chains.
     exponents : {"nonnegative", "free"}
@@ -397,7 +406,7 @@ class Bayes(Options):
     sampler: Literal["nutpie", "pymc"] = "nutpie"
 
     def check(self) -> None:
-        """Refuse an impossible level, count or seed."""
+        """Reject an impossible level, count or seed."""
         check_level(self.level)
         check_count("draws", self.draws, least=2, most=MOST_REPLICATES, such_as=4000)
         check_seed(self.seed)
@@ -405,7 +414,7 @@ class Bayes(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Question(Options):
-    """What is asked of a table, and which choices are varied.
+    """The question of a sensitivity analysis, and the choices that are varied.
 
     Parameters
     ----------
@@ -414,9 +423,9 @@ class Question(Options):
     reference : float, optional
         A value to test, such as 1.
     region : tuple of float, optional
-        What counts as equal to it, such as ``0.9,1.1``.
+        Values that count as equal to it, such as ``0.9,1.1``.
     vary : mapping, optional
-        Dimension to values, such as ``likelihood=normal,student_t`` or ``'prior=HalfNormal(1);Uniform(0,3)'`` or
+        Option to values, such as ``likelihood=normal,student_t`` or ``'prior=HalfNormal(1);Uniform(0,3)'`` or
         ``cluster=none,shape``: ``drop_highest_loss, ties, where, mapping, derive, weights, likelihood, cluster, prior,
         exponents``. A likelihood ``squared`` or ``huber`` is a least-squares fit with a bootstrap, which is not a
         posterior. ``prior`` is that of ``param``. Chosen from what data and law allow when omitted; see
@@ -432,12 +441,12 @@ class Question(Options):
     design: Literal["one", "grid"] = "one"
 
     def check(self) -> None:
-        """Refuse a reference or a region that nothing can equal."""
+        """Reject a reference or a region that nothing can equal."""
         check_region(self.reference, self.region)
 
     @property
     def key(self) -> Key:
-        """The parameter's coefficient and level."""
+        """Coefficient and level of the parameter."""
         try:
             return read_name(self.param)
         except ValueError as error:
@@ -446,7 +455,7 @@ class Question(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation(Options):
-    """How data are simulated, and by which model they are fitted.
+    """How data are simulated, and with which model they are fitted.
 
     Parameters
     ----------
@@ -455,7 +464,7 @@ class Simulation(Options):
     fit_cluster : str, optional
         Clusters of the fit: same, a column, or none (None in Python) for a fit that ignores the clusters.
     truth : {"prior", "posterior"}
-        Draw truths from the prior, or from the posterior of the table, which shows how intervals do near these data.
+        Draw truths from the prior, or from the posterior of the table, which measures coverage near these data.
     engine : {"bayes", "leastsq"}
         Fit by the posterior (bayes), or by least squares with a bootstrap (leastsq).
     loss : {"squared", "huber"}
@@ -472,13 +481,13 @@ class Simulation(Options):
     n: int = 100
 
     def check(self) -> None:
-        """Refuse too few data sets."""
+        """Reject too few data sets."""
         if isinstance(self.n, int) and self.n < FEWEST:
-            raise DataError(f"n is {self.n}; at least {FEWEST} data sets are needed to say anything, such as 100")
+            raise DataError(f"n is {self.n}; at least {FEWEST} data sets are needed, such as 100")
         check_count("n", self.n, least=FEWEST, most=MOST, such_as=100)
 
     def idle(self) -> dict[str, str]:
-        """Name the options of the other engine."""
+        """Return the options of the other engine."""
         if self.engine == "bayes":
             return {"loss": "without --engine leastsq"}
         return {"fit_likelihood": "with --engine leastsq"}
@@ -486,18 +495,18 @@ class Simulation(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Budgets(Options):
-    """How runs are sorted into budgets of compute.
+    """How runs are grouped into budgets of compute.
 
     Parameters
     ----------
     by : str, optional
-        One answer for each label of this column: every level is analysed by itself.
+        One answer for each label of this column: every level is analysed separately.
     tolerance : float
         Difference of ``ln flops`` up to which runs count as one budget; 0 for equal budgets. The fullest windows of
         that width are taken first.
     cost : str, optional
-        What a run costs, for the fit that is shown as approach 3: ``6*params*tokens``, or ``72*width^2*depth*tokens``
-        for a law of these, without it. See :func:`scalefit.optimum`.
+        Cost of a run, for the fit that is shown as approach 3; when omitted ``6*params*tokens``, or
+        ``72*width^2*depth*tokens`` for a law of these. See :func:`scalefit.optimum`.
     level : float
         Probability of the intervals.
     """
@@ -508,29 +517,139 @@ class Budgets(Options):
     level: float = 0.95
 
     def check(self) -> None:
-        """Refuse an impossible level or tolerance, and a quantity of the analysis as a label."""
+        """Reject an impossible level or tolerance, and a quantity of the analysis as a label."""
         check_level(self.level)
         if not 0 <= self.tolerance < math.inf:
             raise DataError(f"tolerance is {self.tolerance}; it must be 0 (equal budgets) or positive, such as 0.1")
         if self.by in QUANTITIES:
-            raise DataError(
-                f"by is {self.by!r}, a quantity of the analysis itself; give a column of labels, such as a corpus"
-            )
+            raise DataError(f"by is {self.by!r}, a quantity of the analysis; name a column of labels, such as a corpus")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecasting(Options):
+    """How runs that are larger than those of a table are forecast.
+
+    Parameters
+    ----------
+    law : str
+        Law to forecast by: auto averages those that foretell best on public tables; coupled, shared (coupled with one
+        exponent), additive and rectified (one column, flat at first) are single ones; any other is written out, such as
+        ``'loss ~ E + A/params^alpha'``, or a preset's name.
+    prob : float
+        Probability of the interval that is printed with those of 50, 80 and 90%.
+    mean : bool
+        Forecast the mean of such runs, without the scatter of a single one.
+    prior : {"default", "weak"}
+        Priors learned from public tables (default), or wide ones (weak).
+    cost : str, optional
+        Compute of a run, which tells how far a target lies beyond the data: ``6*params*tokens``, or ``params`` where
+        all runs saw the same tokens. Without it the column flops where there is one, else ``6*params*tokens``.
+    backtest : bool
+        Also forecast the larger runs of the table from the smaller ones, and print how many intervals held.
+    seed : int
+        Seed of the draws.
+    """
+
+    law: str = "auto"
+    prob: float = 0.9
+    mean: bool = False
+    prior: Literal["default", "weak"] = "default"
+    cost: str | None = None
+    backtest: bool = False
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse an impossible probability or seed."""
+        if not 0 < self.prob < 1:
+            raise DataError(f"prob is {self.prob}; it must lie between 0 and 1, such as 0.9")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchase(Options):
+    """Which runs may be bought next, and with what budget.
+
+    Parameters
+    ----------
+    budget : float
+        What all new runs together may cost, in the units of the cost.
+    below : float, optional
+        Most that one candidate of the grid may cost; without it, half of the budget. Never as much as the target.
+    runs : int
+        Most runs to choose.
+    """
+
+    budget: float
+    below: float | None = None
+    runs: int = 8
+
+    def check(self) -> None:
+        """Refuse impossible budgets and counts."""
+        for name in ("budget", "below"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise DataError(f"{name} is {value}; it must be a positive number in the units of the cost")
+        check_count("runs", self.runs, least=1, most=1000, such_as=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest(Options):
+    """How forecasts are judged on runs that are known already.
+
+    Parameters
+    ----------
+    origins : tuple of str
+        Share of the runs, smallest compute first, that a forecast learns from; 0.25, 0.45 and 0.7 without it.
+    methods : tuple of str
+        Method to compare: forecast, huber, posterior, curve_fit or slope; all without it.
+    group : str, optional
+        Hold out each level of this column instead of the largest runs.
+    least : float
+        Judge runs with at least this many times the largest compute that was learned from.
+    cost : str, optional
+        Compute of a run, as for a forecast.
+    """
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    group: str | None = None
+    least: float = 2.0
+    cost: str | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The origins as numbers."""
+        return tuple(float(one) for one in self.origins) or ORIGINS
+
+    def check(self) -> None:
+        """Refuse shares and ratios that leave nothing to learn from or to judge."""
+        for one in self.origins:
+            try:
+                share = float(one)
+            except ValueError:
+                share = math.nan
+            if not 0 < share < 1:
+                raise DataError(f"an origin is {one!r}; it is a share of the runs between 0 and 1, such as 0.45")
+        if not 1 <= self.least < math.inf:
+            raise DataError(f"least is {self.least}; it must be at least 1, such as 2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepCheck(Options):
-    """What a sweep of toy models is compared with.
+    """The comparisons of a sweep of toy models.
 
     Parameters
     ----------
     reference : float
         The exponent in question.
     region : tuple of float
-        What counts as equal to it, such as ``0.9,1.1``.
+        Values that count as equal to it, such as ``0.9,1.1``.
     language_models : bool
         Compare with the width exponents of four model families and of Chinchilla, refitted here, and with the printed
         0.91.
+    reset_test : bool
+        Train models again whose dead outputs may limit the loss, one seed of each width, set the biases of these
+        outputs to 0 and train as long again: does the loss fall? It takes twice the time of their training.
     seed : int
         Seed of the posteriors.
     """
@@ -538,10 +657,11 @@ class SweepCheck(Options):
     reference: float = 1.0
     region: tuple[float, ...] = (0.9, 1.1)
     language_models: bool = True
+    reset_test: bool = False
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse an impossible region or seed."""
+        """Reject an impossible region or seed."""
         check_region(self.reference, self.region)
         check_seed(self.seed)
 
@@ -553,14 +673,14 @@ class HeadOptions(Options):
     Parameters
     ----------
     tensor : str, optional
-        Name of the head's tensor, where it is not found by name.
+        Name of the tensor of the head, if it does not have a usual name.
     rows : str
         Rows to measure: tokenizer (those of its ids; an error without one), all, a file with ids (one a line, or a
         table with a column id), or auto: tokenizer where there is one, else all.
     counts : path, optional
         Token counts for the weighted overlaps: a table with columns id and count, as scalefit frequencies writes.
     sample : int
-        Rows whose mean cosine size with all others is taken, known to 0.1 to 0.6% from 1000; 0 for none.
+        Number of rows from which the mean size of the cosine is estimated, to 0.1 to 0.6% with 1000; 0 for none.
     spectrum : {"auto", "yes", "no"}
         Whether eigenvalues are computed: yes, no, or auto, up to a width of 4096.
     seed : int
@@ -575,28 +695,28 @@ class HeadOptions(Options):
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse an impossible sample or seed."""
+        """Reject an impossible sample or seed."""
         check_count("sample", self.sample, least=0, most=100_000, such_as=1000)
         check_seed(self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapTest(Options):
-    """Which overlaps of output heads are tested against theory.
+    """The overlaps of output heads that are tested against theory.
 
     Parameters
     ----------
     overlap : str, optional
-        Column to test; overlap_ms_effective where it is there, else overlap_ms.
+        Column to test; when omitted overlap_ms_effective if the table has it, else overlap_ms.
     level : float
-        Probability of the intervals; errors are HC3, which few rows need.
+        Probability of the intervals; errors are HC3, which suits few rows.
     """
 
     overlap: str | None = None
     level: float = 0.95
 
     def check(self) -> None:
-        """Refuse an impossible level."""
+        """Reject an impossible level."""
         check_level(self.level)
 
 
@@ -609,12 +729,12 @@ class Scoring(Options):
     context : int
         Tokens of a window; the same for all models, so that their losses can be compared.
     stride : int, optional
-        Tokens from one window to the next, at most one less than the context, which it is when omitted. Fewer give
-        every token more context, and take more time.
+        Tokens from one window to the next, at most and by default one less than the context. Fewer give every token
+        more context, and take more time.
     max_tokens : int, optional
-        Score only so many tokens from the beginning of each text.
+        Score only this many tokens from the beginning of each text.
     batch : int, optional
-        Windows that are scored together; as many as make 1 GiB of logits when omitted. It changes rounding alone.
+        Windows that are scored together; by default as many as give 1 GiB of logits. It affects only rounding.
     dtype : {"float32", "bfloat16"}
         Precision of weights and logits, float32 or bfloat16; sums are float64.
     device : {"cpu", "cuda"}
@@ -632,7 +752,7 @@ class Scoring(Options):
     bos: Literal["auto", "yes", "no"] = "auto"
 
     def check(self) -> None:
-        """Refuse windows and counts that are impossible."""
+        """Reject impossible windows and counts."""
         check_count("context", self.context, least=2, such_as=1024)
         check_windows(self.context, self.used_stride)
         for name, least in (("max_tokens", 2), ("batch", 1)):
@@ -641,23 +761,23 @@ class Scoring(Options):
 
     @property
     def used_stride(self) -> int:
-        """The stride, also where it follows from the context."""
+        """The stride, computed from the context when it is not set."""
         return self.context - 1 if self.stride is None else self.stride
 
 
 @dataclass(frozen=True, kw_only=True)
 class Jobs(Options):
-    """Where many computations run, and where each is kept as it finishes.
+    """Where many computations run, and where each is saved as it finishes.
 
     Parameters
     ----------
     folder : path, optional
-        Keep what is finished here, each result as ``KEY.json``; the same call goes on from it.
+        Save finished results here, each as ``KEY.json``; the same call resumes from them.
     workers : int, optional
-        Processes; one per core without it. With 1 everything runs in this process. Each has one thread for linear
+        Processes; by default one per core. With 1 everything runs in this process. Each has one thread for linear
         algebra. In a script, more than one needs the usual ``if __name__ == "__main__":``.
     scheduler : str, optional
-        Address of a dask scheduler, such as ``tcp://host:8786``; its workers are used instead.
+        Address of a dask scheduler, such as ``tcp://host:8786``, whose workers are used instead.
     retry_failed : bool
         Run stored failures again.
     """
@@ -668,17 +788,17 @@ class Jobs(Options):
     retry_failed: bool = False
 
     def check(self) -> None:
-        """Refuse an impossible number of workers."""
+        """Reject an impossible number of workers."""
         if self.workers is not None:
             check_count("workers", self.workers, least=1, most=MOST_WORKERS)
 
     def idle(self) -> dict[str, str]:
-        """Failures are kept in a folder, and a scheduler has its own workers."""
+        """Return retry_failed without a folder, and workers with a scheduler."""
         idle = {} if self.folder is not None else {"retry_failed": "without --folder"}
         return idle | ({} if self.scheduler is None else {"workers": "with --scheduler, which has its own"})
 
 
-# What each verb takes; functions, the command line and studies read it here.
+# The options of each verb, used by functions, the command line and studies.
 FIT = (part(Rows), part(LeastSquares))
 BAYES = (part(Rows), part(Bayes))
 SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
@@ -689,6 +809,13 @@ LOOK = (
         Rows, "derive", "where", "drop_invalid", "drop_highest_loss", "ties", "group_by", "reduce", "weights", "cluster"
     ),
 )
+BACKTEST = (part(Rows, "weights", "drop_highest_loss", "ties", "cluster"), part(Backtest), part(Jobs))
+PLAN = (
+    part(Rows, "weights", "drop_highest_loss", "ties"),
+    part(Forecasting, "prob", "mean", "backtest"),
+    part(Purchase),
+)
+FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting))
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)

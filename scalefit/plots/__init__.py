@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from scalefit.errors import DataError, closest
 from scalefit.plots.distributions import densities, density, prior_posterior
-from scalefit.plots.fit import observed_predicted, optima, residuals, term
+from scalefit.plots.fit import effect, observed_predicted, optima, residuals, term
 from scalefit.plots.forest import forest, pooling
 from scalefit.plots.frontier import frontier
 from scalefit.plots.joint import joint, pairs
@@ -26,6 +26,7 @@ __all__ = [
     "densities",
     "density",
     "draw",
+    "effect",
     "forest",
     "frontier",
     "house_style",
@@ -45,6 +46,7 @@ KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "densities": densities,
         "density": density,
+        "effect": effect,
         "fit": observed_predicted,
         "forest": forest,
         "frontier": frontier,
@@ -71,7 +73,7 @@ def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:
     kind : str
         One of :data:`KINDS`.
     **options
-        Keywords of the function behind the kind.
+        Keywords of the function of that kind.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:
 
 
 def _show_in_notebook(axes: Axes) -> None:
-    """Display the figure where a kernel can show pictures: figures here belong to no pyplot window."""
+    """Display the figure in a notebook; the figures here are not registered with pyplot, which would do it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None or not hasattr(shell, "kernel"):
         return

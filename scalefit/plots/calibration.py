@@ -1,4 +1,4 @@
-"""Whether intervals hold what they promise: ranks of known truths, and how often they are covered."""
+"""Whether intervals reach their nominal coverage: ranks of known truths, and how often intervals cover them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from scalefit.plots.style import (
 __all__ = ["coverage", "rank_histograms"]
 
 _PER_ROW: Final = 4
-_BAND: Final = 0.95  # of the counts of one bin, were the ranks uniform
+_BAND: Final = 0.95  # probability of the band of counts of one bin under uniform ranks
 Covered = Mapping[str, tuple[float, float, float]]
 
 
@@ -35,10 +35,10 @@ Covered = Mapping[str, tuple[float, float, float]]
 def rank_histograms(
     counts: Mapping[str, NDArray[np.int64]], covered: Covered, *, level: float = 0.95
 ) -> tuple[Axes, ...]:
-    """Draw a histogram of ranks for each parameter, and the coverage of all below.
+    """Draw a histogram of ranks for each parameter, and the coverage of all parameters below.
 
-    Uniform ranks stay in the grey band in 95% of the bins. A hill means intervals that are too wide, a valley too
-    narrow ones, a slope a bias.
+    Uniform ranks stay in the grey band in 95% of the bins. A peak means that intervals are too wide, a valley that they
+    are too narrow, a slope that they are biased.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def rank_histograms(
     covered : mapping of str to (float, float, float)
         Parameter to the share of intervals that cover the truth, and its confidence limits.
     level : float
-        What the intervals promise.
+        Nominal coverage of the intervals.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def coverage(covered: Covered, *, level: float = 0.95, ax: Axes | None = None) -
     covered : mapping of str to (float, float, float)
         Parameter to the share and its confidence limits.
     level : float
-        What the intervals promise.
+        Nominal coverage of the intervals.
     ax : Axes, optional
         Where to draw; a new figure when omitted.
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
+from scalefit.law.general import sum_of_powers
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_printed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.draws import (
@@ -67,7 +68,7 @@ def density(
 ) -> Axes:
     """Draw the posterior or the bootstrap distribution of one parameter, its interval shaded.
 
-    A bootstrap distribution shows how the estimate would scatter in repeated studies; it is no posterior.
+    A bootstrap distribution shows how the estimate would scatter in repeated studies; it is not a posterior.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def density(
     reference : float, optional
         A hypothesis, drawn in red.
     words : str
-        What the hypothesis says; its value when empty.
+        Label of the hypothesis; its value when empty.
     colour : str
         Blue for the main estimate, teal for an alternative.
     ax : Axes, optional
@@ -122,22 +123,22 @@ def densities(
     published: Mapping[str, tuple[float, float | None]] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one parameter's distribution in several fits over each other, with a hypothesis and printed values.
+    """Draw the distribution of one parameter in several fits on the same axes, with a hypothesis and published values.
 
     A posterior is a smooth curve, its interval shaded; a bootstrap distribution is drawn in steps and named as such; a
-    printed value with an error is a dashed normal. All have the same area. Words stand beside their curves.
+    published value with an error is a dashed normal. All have the same area. Each label is next to its curve.
 
     Parameters
     ----------
     fits : Fit or mapping of str to Fit
         Labelled fits, the main one first.
     name : str or mapping of str to str, optional
-        The parameter, or each fit's own by label; the first fit's first exponent when omitted. A coefficient is drawn
-        as its logarithm.
+        The parameter, or that of each fit by label; the first exponent of the first fit when omitted. A coefficient is
+        drawn as its logarithm.
     reference : float, optional
         A hypothesis, drawn in red.
     words : str
-        What the hypothesis says; its value when empty.
+        Label of the hypothesis; its value when empty.
     published : mapping, optional
         Label to value and printed uncertainty.
     ax : Axes, optional
@@ -205,35 +206,35 @@ def names_in(fits: Mapping[str, Fit], name: str | Mapping[str, str] | None) -> d
 
 @house_style()
 def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Axes, ...]:
-    """Draw each parameter's posterior over its prior: where they are alike, the data said little.
+    """Draw each parameter's posterior over its prior: where they coincide, the data were not informative.
 
-    A coefficient is drawn as the number that its prior is on, the size of its term at the centre of the data.
+    A coefficient is drawn as the quantity of its prior, the size of its term at the centre of the data.
 
     Parameters
     ----------
     fit : Fit
         A posterior.
     names : sequence of str, optional
-        Parameters; every one that has a prior of its own when omitted.
+        Parameters; every one that has a prior when omitted.
 
     Returns
     -------
     tuple of Axes
-        One per parameter, in a new figure; below each stand its prior and the ratio of the standard deviations.
+        One per parameter, in a new figure, with the prior and the ratio of the standard deviations below.
 
     Raises
     ------
     DataError
-        When the fit is no posterior, or a name has no prior.
+        When the fit is not a posterior, or a parameter has no prior.
     """
-    need_posterior(fit, "a picture of priors")
+    need_posterior(fit, "a figure of priors")
     priors = {one.key: prior for one in fit.parameters if (prior := _prior_of(fit, one)) is not None}
     chosen = list(priors) if names is None else [named(fit, name).key for name in names]
     for key in chosen:
         if key not in priors:
             known = (printed_name(*one) for one in priors)
             raise DataError(
-                f"{printed_name(*key)} is partly pooled and has no prior of its own; its common value has one. "
+                f"{printed_name(*key)} is partly pooled and has no separate prior; its common value has one. "
                 f"{closest(printed_name(*key), known)}"
             )
     if len(chosen) > _MOST_PANELS:
@@ -273,7 +274,7 @@ def _shade(ax: Axes, fit: Fit, name: Key, grid: Array, height: Array, colour: st
 
 
 def _only_x(ax: Axes, ends: tuple[float, float], top: float) -> None:
-    """Leave a density without a y axis, whose numbers mean nothing."""
+    """Remove the y axis of a density, whose numbers are not informative."""
     ax.set_xlim(*ends)
     ax.set_ylim(0, top)
     ax.set_yticks([])
@@ -281,33 +282,35 @@ def _only_x(ax: Axes, ends: tuple[float, float], top: float) -> None:
 
 
 def _key(fits: Mapping[str, Fit], names: Mapping[str, Key], printed: Mapping[str, Any]) -> tuple[str, str]:
-    """Say which parameter is shown and what the kinds of curve are."""
+    """Return the name of the parameter and the meaning of the kinds of curve."""
     letters = list(dict.fromkeys(axis_name(fit, names[label]) for label, fit in fits.items()))
-    said = []
+    parts = []
     posteriors = [fit for fit in fits.values() if isinstance(fit, PosteriorFit)]
     if posteriors:
-        said.append(f"curves: posteriors, {percent(posteriors[0].uncertainty.level)} intervals shaded")
+        parts.append(f"curves: posteriors, {percent(posteriors[0].uncertainty.level)} intervals shaded")
     if len(posteriors) < len(fits):
-        said.append("steps: bootstrap distributions")
+        parts.append("steps: bootstrap distributions")
     if printed:
-        said.append("dashed: printed values")
-    return " or ".join(letters), "; ".join(said)
+        parts.append("dashed: printed values")
+    return " or ".join(letters), "; ".join(parts)
 
 
-def _prior_of(fit: Fit, one: Parameter) -> Prior | None:
-    """Return the prior of a parameter; a partly pooled member has none, though its common value shares its name."""
+def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
+    """Return the prior of a parameter; a partly pooled level has none, although its common value has the same name."""
     priors = dict(fit.posterior.priors) if isinstance(fit, PosteriorFit) else {}
-    pooled = {one.coef.name for one in fit.parameters if one.kind == "common"}
-    if one.level and one.coef.name in pooled:
+    pooled = {parameter.coef.name for parameter in fit.parameters if parameter.kind == "common"}
+    if parameter.level and parameter.coef.name in pooled:
         return None
-    text = priors.get(one.key, priors.get((one.coef.name, ())))
+    text = priors.get(parameter.key, priors.get((parameter.coef.name, ())))
     return None if text is None else parse_prior(text)
 
 
 def _on_prior_scale(fit: Fit) -> Array:
-    """Return the draws as the numbers that the priors are on, coefficients as sizes at the centre; shape (R, P)."""
+    """Return the draws of the quantities of the priors, coefficients as sizes at the centre; shape (R, P)."""
     free = fit.objective.exponents == "free"
-    problem = build_problem(fit.law, fit.rows, weights=fit.objective.weights, free_sign=free)
+    problem = build_problem(
+        sum_of_powers(fit.law, "a picture of priors"), fit.rows, weights=fit.objective.weights, free_sign=free
+    )
     values = np.array(fit.uncertainty.draws)
     own = len(problem.parameters)
     values[:, :own] = problem.design.from_natural(values[:, :own])
@@ -320,7 +323,7 @@ def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -
     one = fit.parameters[fit.place(name)]
     low, high = (float(end) for end in np.quantile(values, [0.002, 0.998]))
     first, last = (float(end) for end in prior.quantile(np.array([0.001, 0.999])))
-    room = 0.9 * (high - low)  # of the prior's range, so much is shown beside the posterior: all, where they part
+    room = 0.9 * (high - low)  # the part of the prior's range shown next to the posterior; all of it where they diverge
     lo = first if low > last else max(low - room, min(first, low))
     hi = last if high < first else min(high + room, max(last, high))
     grid = np.linspace(lo, hi, 300)

@@ -1,4 +1,4 @@
-"""What the figures of uncertainty share: draws by name, what they are called, and smooth densities of them."""
+"""Common code of the figures of uncertainty: draws by name, their labels, and smooth densities."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def draws_of(fit: Fit, name: str | Key) -> Array:
     Returns
     -------
     array, shape (R,)
-        NaN where a resample left the parameter open.
+        NaN where a resample did not determine the parameter.
 
     Raises
     ------
@@ -60,13 +60,13 @@ def draws_of(fit: Fit, name: str | Key) -> Array:
         When the fit has no such parameter or no draws.
     """
     named(fit, name)
-    fit.draws(name)  # says why when there are none
+    fit.draws(name)  # raises with the reason when there are none
     draws: Array = np.asarray(fit.uncertainty.draws)[:, fit.place(name)]
     return draws
 
 
 def named(fit: Fit, name: str | Key) -> Estimate:
-    """Return an estimate by name, or say which names there are."""
+    """Return an estimate by name; an error lists the names."""
     if name not in fit:
         printed = name if isinstance(name, str) else printed_name(*name)
         raise DataError(f"{fit.label or fit.law} has no parameter {printed!r}; {closest(printed, fit.names)}")
@@ -74,7 +74,7 @@ def named(fit: Fit, name: str | Key) -> Estimate:
 
 
 def need_posterior(fit: Fit, what: str) -> None:
-    """Refuse a fit that is no posterior for a figure of one."""
+    """Reject a fit that is not a posterior for a figure that needs one."""
     if not isinstance(fit, PosteriorFit):
         raise DataError(
             f"{what} needs a posterior, and {fit.label or fit.law} was fitted by {fit.engine}; "
@@ -83,7 +83,7 @@ def need_posterior(fit: Fit, what: str) -> None:
 
 
 def kind_of_draws(fit: Fit) -> str:
-    """Say what the draws are: a bootstrap is never called a posterior."""
+    """Name the kind of the draws: a bootstrap is not called a posterior."""
     return "bootstrap distribution" if not isinstance(fit, PosteriorFit) else "posterior"
 
 
@@ -115,7 +115,7 @@ def parameter_label(name: str | Key) -> str:
 
 
 def pooled_by(fit: Fit, spread: str) -> str:
-    """Return the partly pooled coefficient among whose levels a spread is that of the values."""
+    """Return the partly pooled coefficient whose levels have this spread."""
     return next(one.coef.name for one in fit.parameters if spread_name(one.coef.name) == spread)
 
 
@@ -141,7 +141,7 @@ def reach(draws: Array, *also: float) -> tuple[float, float]:
 
 
 def smooth(draws: Array, grid: Array, *, lower: float = -np.inf) -> Array:
-    """Estimate a density by a Gaussian kernel, its mass kept above a bound by reflection.
+    """Estimate a density with a Gaussian kernel, reflected at a lower bound.
 
     The width is Scott's, 1.06 min(sd, interquartile range / 1.349) n^(-1/5), where repeated draws count less.
 
@@ -152,7 +152,7 @@ def smooth(draws: Array, grid: Array, *, lower: float = -np.inf) -> Array:
     grid : array, shape (K,)
         Where to evaluate.
     lower : float
-        A bound below which there is nothing.
+        A bound below which the density is 0.
 
     Returns
     -------
@@ -183,9 +183,9 @@ class Region(NamedTuple):
     Parameters
     ----------
     x, y, height : array, shape (K, K)
-        Places and density.
+        Coordinates and density.
     levels : tuple of float
-        Heights above which lie the asked shares of the draws, rising.
+        Heights above which the requested shares of the draws lie, ascending.
     """
 
     x: Array
@@ -195,16 +195,16 @@ class Region(NamedTuple):
 
 
 def highest_region(x: Array, y: Array, shares: tuple[float, ...] = (0.95, 0.5)) -> Region:
-    """Find the smallest regions that hold given shares of joint draws (Hyndman 1996).
+    """Find the smallest regions that contain the requested shares of joint draws (Hyndman 1996).
 
-    The density is smoothed after turning and stretching the draws to be round, so that a narrow ridge stays narrow.
+    The density is smoothed after whitening the draws (rotation and scaling), so that a narrow ridge stays narrow.
 
     Parameters
     ----------
     x, y : array, shape (R,)
         Joint draws.
     shares : tuple of float
-        Shares of the draws, falling.
+        Shares of the draws, descending.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How well one fit describes its rows: observed against predicted, residuals, single terms, local optima."""
+"""Figures of one fit: observed against predicted, residuals, single terms, local optima."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scalefit.data.quantities import as_numbers, read_numbers
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law, Term, format_value
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Level
-from scalefit.numbers import exact, rounded
+from scalefit.numbers import exact, rounded, short_number
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -32,7 +33,7 @@ from scalefit.plots.style import (
 from scalefit.problem import label_codes, label_texts, rows_at
 from scalefit.results import Fit
 
-__all__ = ["observed_predicted", "optima", "residuals", "term"]
+__all__ = ["effect", "observed_predicted", "optima", "residuals", "term"]
 
 Array = NDArray[np.float64]
 
@@ -40,12 +41,13 @@ _POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 7
-_LEVEL: Final = 40  # letters of a level beside its strip
+_LEVEL: Final = 40  # letters of a level next to its strip
+_SHORT: Final = 24  # letters of the values at which a partial effect is drawn
 
 
 @house_style()
 def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the observed response against the law's, with the line of equality.
+    """Draw the observed against the predicted response, with the line of equality.
 
     Parameters
     ----------
@@ -71,8 +73,9 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
         shown += [*outside]
     ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
     ends = np.array([min(map(np.min, shown)), max(map(np.max, shown))])
-    log_axis(ax.xaxis, ends)
-    log_axis(ax.yaxis, ends)
+    if ends[0] > 0:
+        log_axis(ax.xaxis, ends)
+        log_axis(ax.yaxis, ends)
     ax.plot(ends, ends, color=INK, linewidth=0.8, zorder=1)
     ax.set_xlabel(f"predicted {column_label(fit.law.response)}")
     ax.set_ylabel("observed")
@@ -86,7 +89,7 @@ def residuals(
     """Draw residuals against a column: a cloud for a number, strips for labels.
 
     Residuals of a fit in log space are shown in percent of the prediction. Rings are medians, of bins of
-    equal count or of each label: where they leave the zero line, the law misses.
+    equal count or of each label: where they deviate from the zero line, the law fits badly.
 
     Parameters
     ----------
@@ -149,7 +152,8 @@ def term(
 ) -> Axes:
     """Draw the loss along one variable with the floor and the other terms removed, on log axes.
 
-    On these axes a power law is a straight line, and its slope is the exponent.
+    On these axes a power law is a straight line, and its slope is the exponent. A law that is no sum of power terms has
+    no term to show: its partial effect is drawn, see :func:`effect`.
 
     Parameters
     ----------
@@ -167,13 +171,15 @@ def term(
     Returns
     -------
     Axes
-        The Axes drawn on. Rows at or below the removed part have no place on a log axis and are counted.
+        The Axes drawn on. Rows at or below the removed part cannot be shown on a log axis and are counted.
 
     Raises
     ------
     DataError
         When the law has no such variable or the level no rows.
     """
+    if isinstance(fit.law, GeneralLaw):
+        return effect(fit, variable=variable, only=only, left_out=left_out, ax=ax)
     ax = new_axes(ax)
     chosen = _term_of(fit.law, variable)
     rows = _rows_at(fit.rows, only)
@@ -194,11 +200,80 @@ def term(
     log_axis(ax.xaxis, x_all)
     log_axis(ax.yaxis, np.concatenate(spans))
     ax.set_xlabel(column_label(chosen.variable))
-    ax.set_ylabel(f"{as_label(fit.law.response)} less other terms")
+    ax.set_ylabel(f"{as_label(fit.law.response)} minus other terms")
     _write_slope(ax, fit, chosen, rows)
     if not above.all():
         words = f"{np.count_nonzero(~above)} of {exact(len(y))} not above 0"
         ax.text(0.03, 0.03, words, transform=ax.transAxes, color=GREY, fontsize=7)
+    return ax
+
+
+@house_style()
+def effect(
+    fit: Fit,
+    *,
+    variable: str | None = None,
+    only: Mapping[str, str] | None = None,
+    left_out: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the partial effect of one variable: the law along it with all other columns at their medians.
+
+    The points are the rows, moved along the law to the same medians: each keeps its residual. So they show whether the
+    law bends where the data do.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of any law.
+    variable : str, optional
+        A variable of the law; the first when omitted.
+    only : mapping, optional
+        Column and level of the rows to draw, such as ``{"family": "OPT"}``; of labels that are left open, the most
+        frequent level is drawn.
+    left_out : DataFrame, optional
+        Rows that the fit did not use, drawn in gold.
+    ax : Axes, optional
+        Where to draw; a new figure when omitted.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn on.
+
+    Raises
+    ------
+    DataError
+        When the law has no such variable or the level no rows.
+    """
+    ax = new_axes(ax)
+    variable = variable or fit.law.variables[0]
+    if variable not in fit.law.variables:
+        raise DataError(f"{fit.law} has no column {variable!r}; {closest(variable, fit.law.variables)}")
+    rows = _rows_at(fit.rows, only)
+    others = {name: float(rows[name].median()) for name in fit.law.variables if name != variable}
+    labels = {name: str(label_texts(rows, name)[_most_frequent(rows, name)]) for name in fit.law.groups}
+    x = rows[variable].to_numpy(float)
+    observed = _at_medians(fit, rows, variable, others, labels)
+    shown_x, shown_y = [x], [observed]
+    if left_out is not None and len(left_out):
+        outside = _rows_at(left_out, only, empty=True)
+        shown_x.append(outside[variable].to_numpy(float))
+        shown_y.append(_at_medians(fit, outside, variable, others, labels))
+        ax.scatter(shown_x[1], shown_y[1], **_LEFT_OUT)
+    ax.scatter(x, observed, color=BLUE, zorder=3, **_POINT)
+    ends = np.concatenate(shown_x)
+    along = _between(float(ends.min()), float(ends.max()))
+    line = fit.mean_law(pd.DataFrame({variable: along, **others, **labels}))
+    ax.plot(along, line, color=INK, linewidth=1.2, zorder=4)
+    _number_axis(ax, ends)
+    heights = np.concatenate([*shown_y, line])
+    if fit.objective.space == "log" and heights.min() > 0:
+        log_axis(ax.yaxis, heights)
+    ax.set_xlabel(column_label(variable))
+    at = ", ".join([*(f"{as_label(name)} {short_number(value)}" for name, value in others.items()),
+                    *(as_label(label) for label in labels.values())])  # fmt: skip
+    ax.set_ylabel(as_label(fit.law.response) + (f" at {at}" if len(at) <= _SHORT else " at medians" if at else ""))
     return ax
 
 
@@ -240,6 +315,26 @@ def optima(fit: Fit, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _most_frequent(rows: pd.DataFrame, column: str) -> int:
+    """Return a row that has the most frequent label of a column."""
+    codes, _ = label_codes(rows, (column,))
+    return int(np.argmax(codes == np.argmax(np.bincount(codes))))
+
+
+def _between(lo: float, hi: float) -> Array:
+    """Return places on an axis from one end to the other, evenly spread as they will be drawn."""
+    return np.geomspace(lo, hi, 200) if lo > 0 and hi / lo > 3 else np.linspace(lo, hi, 200)
+
+
+def _at_medians(
+    fit: Fit, rows: pd.DataFrame, variable: str, others: Mapping[str, float], labels: Mapping[str, str]
+) -> Array:
+    """Move rows along the law to common values of everything but one variable; each keeps its residual."""
+    moved = fit.mean_law(rows[[variable]].assign(**others, **labels))
+    residual = _residuals_of(fit, rows)
+    return np.asarray(moved * np.exp(residual) if fit.objective.space == "log" else moved + residual)
+
+
 def _column(fit: Fit, name: str) -> pd.Series[Any]:
     if name not in fit.rows.columns:
         raise DataError(f"the fitted rows have no column {name!r}; {closest(name, map(str, fit.rows.columns))}")
@@ -270,7 +365,7 @@ def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
 
 
 def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str) -> None:
-    """Draw one strip of residuals per label, widest spread of medians at the ends."""
+    """Draw one strip of residuals per label, ordered by their medians."""
     if len(levels) > _MOST_LEVELS:
         raise DataError(
             f"column {column!r} has {len(levels)} different labels, too many for strips; "
@@ -290,7 +385,7 @@ def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level]
     ax.set_xlabel(unit)
 
 
-def _term_of(law: Law, variable: str | None) -> Term:
+def _term_of(law: AnyLaw, variable: str | None) -> Term:
     variable = variable or law.variables[0]
     for one in law.terms:
         if one.variable == variable:
@@ -313,12 +408,12 @@ def _power(fit: Fit, chosen: Term, rows: pd.DataFrame) -> Array:
 
 
 def observed_term(fit: Fit, variable: str) -> tuple[Array, Array]:
-    """Return a variable of a law and the observed response less everything but its term, each of shape (n,)."""
+    """Return a variable of a law and the observed response minus everything but its term, each of shape (n,)."""
     return fit.rows[variable].to_numpy(float), _share(fit, fit.rows, _term_of(fit.law, variable))
 
 
 def _share(fit: Fit, rows: pd.DataFrame, chosen: Term) -> Array:
-    """Return the observed response less everything but the chosen term, shape (n,)."""
+    """Return the observed response minus everything but the chosen term, shape (n,)."""
     rest = fit.mean_law(rows) - _power(fit, chosen, rows)
     return rows[fit.law.response].to_numpy(float) - rest
 

@@ -1,4 +1,4 @@
-"""The fonts of figures and reports: one typeface, and for every letter that it lacks another font or a substitute.
+"""The fonts of figures and reports: one typeface, and other fonts or substitutes for the letters that it lacks.
 
 Fira Sans is the typeface. Noto fonts for other scripts, symbols and emoji come with the extra ``report``; DejaVu Sans
 comes with matplotlib and is always there. Only these files are used, never those of the system, so that the same text
@@ -65,15 +65,15 @@ def font_folder() -> Path | None:
 
 @cache
 def fallback_faces() -> tuple[Face, ...]:
-    """Return the fonts for letters that the typeface lacks, those to try first at the front.
+    """Return the fonts for letters that the typeface lacks, in the order in which they are tried.
 
-    DejaVu Sans is the first: the Arabic of Noto sets its dots as glyphs of their own, and text that is copied from a
-    PDF has those letters twice.
+    DejaVu Sans is the first: the Arabic of Noto draws dots as separate glyphs, so that text copied from a PDF would
+    contain those letters twice.
 
     Returns
     -------
     tuple of Face
-        Of the fonts that are installed.
+        The installed ones.
     """
     scripts, han = _package(_SCRIPTS), _package(_HAN)
     files = [] if scripts is None else sorted(scripts.glob("*.ttf"), key=lambda one: (one.stem != _FIRST, one.name))
@@ -84,7 +84,7 @@ def fallback_faces() -> tuple[Face, ...]:
 
 @cache
 def register() -> tuple[str, ...]:
-    """Tell matplotlib about the fonts, once.
+    """Register the fonts with matplotlib, once.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _typeface() -> Path:
 
 
 def in_typeface(text: str) -> bool:
-    """Whether the typeface alone has every letter of a text, as formulas of matplotlib need it."""
+    """Whether the typeface alone has every letter of a text, as formulas of matplotlib require."""
     return text.isascii() or {ord(one) for one in text} <= _letters(_typeface())
 
 
@@ -127,7 +127,7 @@ def lacking(text: str) -> dict[Face, str]:
     Returns
     -------
     dict
-        Of the fonts needed; each letter under the first font that has it.
+        The letters by font; each letter under the first font that has it.
     """
     left = {one for one in text if not one.isascii()} - {chr(code) for code in _letters(_typeface())}
     needed: dict[Face, str] = {}
@@ -140,7 +140,7 @@ def lacking(text: str) -> dict[Face, str]:
 
 
 def drawable(text: str) -> str:
-    """Write what no font has as code points, so that a figure or a page shows something for every character.
+    """Replace characters that no font has by code points, so that every character is shown.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def drawable(text: str) -> str:
     return "".join(one if one in known or in_typeface(one) else _substitute(one) for one in text)
 
 
-def _substitute(one: str) -> str:
-    if one in _CONTROLS:
-        return f"‹{_CONTROLS[one]}›"
-    return " " if one.isspace() else code_point(one)  # blanks of unusual width
+def _substitute(character: str) -> str:
+    if character in _CONTROLS:
+        return f"‹{_CONTROLS[character]}›"
+    return " " if character.isspace() else code_point(character)  # blanks of unusual width

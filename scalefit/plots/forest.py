@@ -1,4 +1,4 @@
-"""Estimates below each other: of fits, of groups, and of groups under different pooling."""
+"""Forest plots: estimates of fits, of groups, and of groups under different pooling, one per line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["forest", "pooling"]
 
 Array = NDArray[np.float64]
 
-_ONE_LINE: Final = 90  # letters of a key that stand behind the name of the axis
+_ONE_LINE: Final = 90  # letters of a key that fit on the line of the axis name
 _INNER: Final = (0.25, 0.75)
 _ARROW: Final = {
     "arrowstyle": "-|>", "color": INK, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 0, "shrinkB": 0,
@@ -63,7 +63,7 @@ def forest(
     published: Mapping[str, tuple[float, float | None]] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one parameter's estimates with their intervals below each other.
+    """Draw estimates of one parameter with their intervals, one per line.
 
     A posterior is a dot, its mean, on a thick line for 50% and a thin one for the interval; another fit is a ring.
 
@@ -73,11 +73,11 @@ def forest(
         One fit, or labelled ones in the order drawn. A parameter with levels (``alpha[family]``) gives a line for each,
         and one for the common value where they are partly pooled.
     name : str or mapping of str to str, optional
-        The parameter, without its level, or each fit's own by label; the first fit's first exponent when omitted.
+        The parameter, without its level, or that of each fit by label; the first fit's first exponent when omitted.
     reference : float, optional
         A hypothesis, drawn in red.
     words : str
-        What the hypothesis says; its value when empty.
+        Label of the hypothesis; its value when empty.
     main : sequence of str
         Labels drawn in blue; the others are teal. When empty the first fit, or all levels of a single one.
     published : mapping, optional
@@ -137,7 +137,7 @@ def pooling(
     words: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what pooling does to each group: the estimate alone, pulled towards the groups' common value.
+    """Draw the effect of pooling on each group: the separate estimate, pulled towards the groups' common value.
 
     Parameters
     ----------
@@ -150,14 +150,14 @@ def pooling(
     reference : float, optional
         A hypothesis, drawn in red.
     words : str
-        What the hypothesis says; its value when empty.
+        Label of the hypothesis; its value when empty.
     ax : Axes, optional
         Where to draw; a new figure when omitted.
 
     Returns
     -------
     Axes
-        The Axes drawn on. A sentence below says how far the groups spread.
+        The Axes drawn on, with a sentence on the spread of the groups below.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def _letter(fit: Fit, name: str) -> str:
 
 
 def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) -> Iterator[_Row]:
-    """List one fit's lines: a single one, or its levels under a heading and their common value."""
+    """Yield the lines of one fit: a single one, or its levels under a heading and their common value."""
 
     def colour(words: str) -> str:
         return BLUE if (words in main or label in main if main else first) else TEAL
@@ -234,9 +234,9 @@ def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
     return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
 
 
-def _number(one: Estimate) -> str:
-    """Print an estimate next to its bar, and say so where there is no bar."""
-    return estimate_text(one, alone=bool(np.isnan(one.lo) and np.isnan(one.hi)))
+def _number(estimate: Estimate) -> str:
+    """Print an estimate next to its bar, and note when there is no bar."""
+    return estimate_text(estimate, alone=bool(np.isnan(estimate.lo) and np.isnan(estimate.hi)))
 
 
 def _draw_row(ax: Axes, at: float, row: _Row) -> None:
@@ -251,7 +251,7 @@ def _draw_row(ax: Axes, at: float, row: _Row) -> None:
 
 
 def _draw_pull(ax: Axes, at: int, alone: _Row, pooled: _Row) -> None:
-    """Draw an arrow from a group's own estimate to its partly pooled one."""
+    """Draw an arrow from the separate estimate of a group to its partly pooled one."""
     if alone.one is None or pooled.one is None:
         return
     ax.annotate(
@@ -261,7 +261,7 @@ def _draw_pull(ax: Axes, at: int, alone: _Row, pooled: _Row) -> None:
 
 
 def _list_rows(ax: Axes, labels: Sequence[str], *, headings: Sequence[bool]) -> None:
-    """Write what each line is on the left, flush left where there are headings."""
+    """Write the labels of the lines on the left, flush left where there are headings."""
     ax.set_yticks(range(len(labels)), [as_label(label) for label in labels])
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -305,20 +305,20 @@ def _ends(
 def _key(fits: Mapping[str, Fit], printed: bool) -> str:
     level = percent(next(iter(fits.values())).uncertainty.level)
     posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
-    said = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
-    said += [f"ring: {fit.engine} with {level} interval" for fit in fits.values() if not isinstance(fit, PosteriorFit)][
-        :1
-    ]
-    said += ["diamond: printed value ±\u00a0its\u00a0error"] if printed else []
-    return "; ".join(said)
+    parts = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
+    parts += [
+        f"ring: {fit.engine} with {level} interval" for fit in fits.values() if not isinstance(fit, PosteriorFit)
+    ][:1]
+    parts += ["diamond: printed value ±\u00a0its\u00a0error"] if printed else []
+    return "; ".join(parts)
 
 
 def _pooled_name(fit: Fit, name: str | None) -> str:
-    need_posterior(fit, "a picture of pooling")
+    need_posterior(fit, "a figure of pooling")
     pooled = [one.coef.name for one in fit.parameters if one.kind == "common"]
     if not pooled:
         raise DataError(
-            f"{fit.label or fit.law} pools nothing in part; fit it with scalefit.bayes and pool={{'alpha': 'partial'}}"
+            f"{fit.label or fit.law} has no partial pooling; fit it with scalefit.bayes and pool={{'alpha': 'partial'}}"
         )
     if name is not None and name not in pooled:
         raise DataError(f"{name!r} is not partly pooled; {closest(name, pooled)}")
@@ -330,7 +330,7 @@ def _known(fit: Fit, name: str | Key) -> Key:
 
 
 def _spread_words(fit: Fit, name: str) -> str:
-    """Say how far the groups spread around their common value."""
+    """Return a sentence on the spread of the groups around their common value."""
     spread = fit[spread_name(name)]
     interval = interval_text(spread)
     if not pooled_in_logs(fit, name):

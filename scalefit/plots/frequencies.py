@@ -1,6 +1,6 @@
-"""Pictures of token frequencies: counts against rank, with the power laws of some ranges.
+"""Figures of token frequencies: counts against rank, with the power laws of some ranges.
 
-Counts are ink; each fitted law is a line over its own range of ranks, and no farther.
+Counts are black; each fitted law is a line over its range of ranks only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scalefit.plots.style import (
 __all__ = ["draw_frequencies"]
 
 _COLOURS: Final = (BLUE, TEAL, GOLD, INK)
-_MOST: Final = 150  # ranks that are drawn, evenly on the axis; all of a large vocabulary would make a large file
+_MOST: Final = 150  # ranks that are drawn, evenly on the axis, because a large vocabulary would make a large file
 _ABOVE: Final = 1.6  # how far a line lies above the counts, so that both can be seen
 
 
@@ -44,7 +44,7 @@ def draw_frequencies(counted: Frequencies, fitted: Sequence[Exponent] = (), *, a
     fitted : sequence of Exponent
         Laws of ranges of ranks, each drawn a little above the counts.
     ax : Axes, optional
-        Where; a new figure when omitted.
+        Where to draw; a new figure when omitted.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def draw_frequencies(counted: Frequencies, fitted: Sequence[Exponent] = (), *, a
     highest = float(counted.counts[0])
     for place, one in enumerate(fitted):
         within = np.arange(one.lo, one.hi + 1, dtype=float)
-        size = one.tokens / (within**-one.alpha).sum()  # of the law at rank 1
+        size = one.tokens / (within**-one.alpha).sum()  # the count that the law predicts at rank 1
         ends = np.array([one.lo, one.hi], dtype=float)
         heights = _ABOVE * size * ends**-one.alpha
         label = f"ranks {one.lo}–{one.hi}: exponent {plus_minus(one.alpha, one.error)}"

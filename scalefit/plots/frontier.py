@@ -1,4 +1,4 @@
-"""Compute-optimal frontiers: what the best allocation gives at each budget, with bands, runs and printed numbers."""
+"""Compute-optimal frontiers: the best allocation at each budget, with bands, runs and published values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from scalefit.allocation import Optimum, optimum
+from scalefit.allocation import Optimum, optimum_lines
 from scalefit.allocation.result import CHINCHILLA, EXCESS, LOSS, NAMES, RATIO
 from scalefit.errors import DataError, closest
 from scalefit.numbers import percent
@@ -44,7 +44,7 @@ _STEP: Final = 1.35  # factor of compute between the bars at the right end
 
 @house_style()
 def frontier(
-    found: Fit | Optimum | Mapping[str, Optimum],
+    optima: Fit | Optimum | Mapping[str, Optimum],
     *,
     quantities: Sequence[str] = (),
     printed: Mapping[str, Optimum] | None = None,
@@ -52,20 +52,20 @@ def frontier(
 ) -> Axes | tuple[Axes, ...]:
     """Draw quantities of the best allocation against compute: lines at the estimates, bands over the draws.
 
-    The first is blue with its band, others are teal with the interval at the largest budget, printed numbers grey. Of
-    the loss only the first is drawn, with its runs. The tinted ground marks the compute of the runs: what lies outside
-    is extrapolated. The red line is at 20 tokens per parameter, the diamond at Chinchilla 70B (Hoffmann et al. 2022).
+    The first is blue with its band, others are teal with the interval at the largest budget, published values grey. The
+    loss is drawn for the first only, with its runs. The tinted background marks the compute of the runs; beyond it the
+    law is extrapolated. Red: 20 tokens per parameter; the diamond is Chinchilla 70B (Hoffmann et al. 2022).
 
     Parameters
     ----------
-    found : Fit, Optimum or mapping of str to Optimum
-        One, or several by label; a fit is minimised first, under its natural cost.
+    optima : Fit, Optimum or mapping of str to Optimum
+        One, or several by label; the optimum of a fit is computed first, under its natural cost.
     quantities : sequence of str
-        One panel each; loss and tokens per parameter where the law has them, when empty.
+        One panel each; when empty, loss and tokens per parameter where the law has them.
     printed : mapping of str to Optimum, optional
-        Numbers without draws.
+        Published values, which have no draws.
     ax : Axes, optional
-        Where to draw the first quantity alone; a new figure of the text width otherwise.
+        Where to draw the first quantity only; a new figure of the text width otherwise.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def frontier(
     DataError
         When there is no optimum to draw, or a quantity is unknown.
     """
-    several = _by_label(found)
+    several = _by_label(optima)
     first = next(iter(several.values()))
     chosen = tuple(quantities) or _usual(first)
     for name in chosen:
@@ -87,15 +87,15 @@ def frontier(
     ends = [_panel(*one, several, printed or {}) for one in zip(axes, chosen, strict=False)]
     if ax is None:
         axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)
-    for panel, labels in zip(axes, ends, strict=True):  # last, when the panels have their heights
+    for panel, labels in zip(axes, ends, strict=True):  # at the end, when the heights of the panels are final
         label_ends(panel, labels)
     return tuple(axes) if ax is None else ax
 
 
-def _by_label(found: Fit | Optimum | Mapping[str, Optimum]) -> Mapping[str, Optimum]:
-    if isinstance(found, Fit):
-        found = optimum(found)
-    several = {found.label: found} if isinstance(found, Optimum) else found
+def _by_label(optima: Fit | Optimum | Mapping[str, Optimum]) -> Mapping[str, Optimum]:
+    if isinstance(optima, Fit):
+        optima = optimum_lines(optima)
+    several = {optima.label: optima} if isinstance(optima, Optimum) else optima
     usable = {label: one for label, one in several.items() if not one.reason}
     if not usable:
         reasons = "; ".join(f"{label}: {one.reason}" for label, one in several.items())
@@ -109,7 +109,7 @@ def _usual(first: Optimum) -> tuple[str, ...]:
 
 
 def _panel(ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping[str, Optimum]) -> list[End]:
-    """Draw one quantity of all sources that have it, the loss of the first alone; return the labels of the lines."""
+    """Draw one quantity of all sources that have it (the loss of the first only); return the labels of the lines."""
     first, compute = next(iter(several.values())), _span(several)
     shown = {label: one for label, one in {**several, **printed}.items() if name in one.quantities}
     if name in (LOSS, EXCESS):
@@ -151,7 +151,7 @@ def _span(several: Mapping[str, Optimum]) -> Array:
 
 
 def _marks(ax: Axes, first: Optimum, name: str, compute: Array) -> tuple[list[Array], list[End]]:
-    """Draw the ground of the runs, the runs, and what is known of Chinchilla; return values and labels to show."""
+    """Draw the background of the runs, the runs, and Chinchilla 70B; return values and labels to show."""
     lo, hi = first.ranges["compute"]
     ax.axvspan(lo, hi, color=PANEL, linewidth=0, zorder=0)
     shown: list[Array] = []

@@ -1,6 +1,6 @@
-"""Pictures of output heads: overlaps against width, norms, and eigenvalues.
+"""Figures of output heads: overlaps against width, norms, and eigenvalues.
 
-Measured heads are blue, published points hollow grey; red is what random directions and the best arrangement give.
+Measured heads are blue, published points hollow grey; random directions and the Welch bound are red.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = ["draw_heads", "norms", "overlaps", "spectra"]
 
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHED: Final = (0, (4, 2.5))
-_LABELLED: Final = 8  # models whose names have room at the end of their curves
+_LABELLED: Final = 8  # models whose names fit at the end of their curves
 _REACH: Final = 1.12  # how far the lines of theory are longer than the data
 
 
 @house_style()
 def draw_heads(heads: Sequence[HeadMeasurement]) -> tuple[Axes, ...]:
-    """Draw all that was measured: overlaps, norms, and eigenvalues where there are some.
+    """Draw all measurements: overlaps, norms, and eigenvalues where there are any.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def draw_heads(heads: Sequence[HeadMeasurement]) -> tuple[Axes, ...]:
     Raises
     ------
     DataError
-        Without a head.
+        Without any head.
     """
     if not heads:
         raise DataError("there is no head to draw; measure one")
@@ -88,7 +88,7 @@ def overlaps(
         Points with columns ``width``, an overlap and perhaps ``family`` and ``rows`` or ``vocab``, drawn hollow, a
         marker for each family.
     own : DataFrame, optional
-        Points of the reader's own heads, drawn as ``heads`` are; without arrows unless both overlaps are there.
+        Points of the user's heads, drawn as ``heads`` are; with arrows only if both overlaps are columns.
     column : str
         The column of their overlap.
     ax : Axes, optional
@@ -116,13 +116,13 @@ def overlaps(
             arrows += [(m, raw, effective) for m, raw, effective in rows]
         else:
             lone = [(m, value) for m, value in rows]
-        points += [(m, value) for m, *found in rows for value in found]
+        points += [(m, value) for m, *values in rows for value in values]
         sizes = sizes or _sizes(own)
     if published is not None:
         points += [(float(m), float(value)) for m, value in published[["width", column]].itertuples(index=False)]
         sizes = sizes or _sizes(published)
     if not points:
-        raise DataError("there is no overlap to draw; give measured heads or published points")
+        raise DataError("there is no overlap to draw; pass measured heads or published points")
     ax = new_axes(ax, width=125.0 if published is None else FULL_WIDTH, height=80.0)
     keys = [] if published is None else _published(ax, published, column)
     for m, value in lone:
@@ -142,7 +142,7 @@ def overlaps(
     shown = np.concatenate([values, 1 / line])
     if sizes:
         n = int(np.median(sizes))
-        inside = line[line < n / 2]  # beyond, the bound falls to 0 and says nothing
+        inside = line[line < n / 2]  # beyond, the bound falls to 0 and is not informative
         ax.plot(inside, (n - inside) / (inside * (n - 1)), color=RED, linewidth=1.0, zorder=1)
         words += f", and the Welch bound of {exact(n)} rows"
     if arrows:
@@ -157,7 +157,7 @@ def overlaps(
 
 
 def _sizes(table: pd.DataFrame) -> list[int]:
-    """Return the rows of each head, as they were measured where that is known; empty without."""
+    """Return the number of rows of each head, as measured where that is known; empty without."""
     size = next((one for one in ("rows", "vocab") if one in table), None)
     return [] if size is None else [int(one) for one in table[size]]
 
@@ -181,7 +181,7 @@ def _published(ax: Axes, table: pd.DataFrame, column: str) -> list[Line2D]:
 
 @house_style()
 def norms(heads: Sequence[HeadMeasurement], *, ax: Axes | None = None) -> Axes:
-    """Draw the distribution of the norms of the rows, each over its own mean.
+    """Draw the distribution of the norms of the rows of each head, divided by their mean.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def spectra(heads: Sequence[HeadMeasurement], *, ax: Axes | None = None) -> Axes
     Parameters
     ----------
     heads : sequence of HeadMeasurement
-        Those without eigenvalues are left out.
+        Those without eigenvalues are omitted.
     ax : Axes, optional
         Where to draw; a new figure when omitted.
 
@@ -244,7 +244,7 @@ def spectra(heads: Sequence[HeadMeasurement], *, ax: Axes | None = None) -> Axes
     log_axis(ax.xaxis, np.array([min(1 / one.width for one in drawn), 1.0]), most=4)
     log_axis(ax.yaxis, np.array([*(value for one in drawn for _, value in one.spectrum if value > 1e-3), 1.0]), most=4)
     ax.set_ylabel("eigenvalue over their mean")
-    write_key(ax, "rank over $m$", "red: all dimensions used alike")
+    write_key(ax, "rank over $m$", "red: all dimensions used equally")
     return ax
 
 
@@ -254,7 +254,7 @@ def _shaded(heads: Sequence[HeadMeasurement]) -> list[tuple[HeadMeasurement, Any
 
 
 def _names(ax: Axes, heads: Sequence[HeadMeasurement]) -> None:
-    """Name the models in a key, or say how many there are."""
+    """Name the models in a key, or write their number."""
     if len(heads) > _LABELLED:
         ax.set_title(f"{len(heads)} heads, the widest darkest", color=INK)
         return

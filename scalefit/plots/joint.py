@@ -1,4 +1,4 @@
-"""How parameters trade off: pairs of them, and all of a law against each other."""
+"""Trade-offs between parameters: pairs of them, or all of a law against each other."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef
+from scalefit.law.general import GeneralLaw
 from scalefit.names import Key
 from scalefit.numbers import rounded
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
@@ -24,9 +25,10 @@ __all__ = ["joint", "pairs"]
 Array = NDArray[np.float64]
 
 _PANELS_PER_ROW: Final = 3
+_PAIRED: Final = 4  # parameters of a law of any form that are paired by default
 _MOST: Final = 8  # parameters whose joint distribution can be read at the width of a page
-_ROOMY: Final = 4  # parameters up to which there is room for three ticks
-_FEW: Final = 200  # draws below which contours would be those of single draws
+_ROOMY: Final = 4  # number of parameters up to which three ticks fit
+_FEW: Final = 200  # draws below which contours would follow single draws
 
 
 @house_style()
@@ -64,8 +66,8 @@ def pairs(
     DataError
         When the fit has no draws or no such parameter.
     """
-    given = names if names is not None else _default_pairs(fit)
-    chosen = [(named(fit, a).key, named(fit, b).key) for a, b in given]
+    wanted = names if names is not None else _default_pairs(fit)
+    chosen = [(named(fit, a).key, named(fit, b).key) for a, b in wanted]
     marks = _marks(fit, references)
     columns = {key: draws_of(fit, key) for pair in chosen for key in pair}
     places = list(axes) if axes is not None else _grid(len(chosen))
@@ -89,24 +91,24 @@ def pairs(
 def joint(
     fit: Fit, *, names: Sequence[str] | None = None, references: Mapping[str, float] | None = None
 ) -> tuple[Axes, ...]:
-    """Draw parameters against each other in a triangle, with their own distributions on its edge.
+    """Draw parameters against each other in a triangle, with their distributions on the diagonal.
 
-    Contours hold 50% and 95% of the draws; mirrored above the diagonal stand the correlations. Coefficients are natural
-    logarithms, references red lines.
+    Contours contain 50% and 95% of the draws; the panels above the diagonal show the correlations. Coefficients are
+    natural logarithms, references red lines.
 
     Parameters
     ----------
     fit : Fit
         A posterior, or a fit with bootstrap replicates.
     names : sequence of str, optional
-        Two to eight parameters; those of the law without levels when omitted, its exponents when it has too many.
+        Two to eight parameters; when omitted, those of the law without levels, or its exponents if there are too many.
     references : mapping, optional
         Values to mark, by parameter.
 
     Returns
     -------
     tuple of Axes
-        Of the k by k panels, row by row, in a new figure.
+        The k by k panels, row by row, in a new figure.
 
     Raises
     ------
@@ -140,12 +142,12 @@ def joint(
 
 
 def _marks(fit: Fit, references: Mapping[str, float] | None) -> dict[Key, float]:
-    """Read which parameters have a value to mark; what the fit lacks is drawn nowhere."""
+    """Return the values to mark by parameter; those of parameters that the fit lacks are not drawn."""
     return {fit[name].key: value for name, value in (references or {}).items() if name in fit}
 
 
 def _regions(ax: Axes, x: Array, y: Array) -> None:
-    """Draw the regions of highest density, and the draws outside of the larger one."""
+    """Draw the regions of highest density, and the draws outside the larger one."""
     if len(x) < _FEW:
         ax.scatter(x, y, s=3, color=BLUE, alpha=0.4, linewidths=0, zorder=2)
         return
@@ -163,7 +165,7 @@ def _cross(ax: Axes, fit: Fit, a: Key, b: Key) -> None:
 
 
 def _limits(ax: Axes, fit: Fit, x: tuple[Key, Array], y: tuple[Key, Array], references: Mapping[Key, float]) -> None:
-    """Show the bulk of the draws and the references, which are drawn, and nothing below a bound."""
+    """Draw the references and set limits that show them and the bulk of the draws, but nothing below a bound."""
     for (name, draws), limit, line in ((x, ax.set_xlim, ax.axvline), (y, ax.set_ylim, ax.axhline)):
         known = name in references
         lo, hi = reach(draws, *([references[name]] if known else []))
@@ -173,7 +175,7 @@ def _limits(ax: Axes, fit: Fit, x: tuple[Key, Array], y: tuple[Key, Array], refe
 
 
 def _edge(ax: Axes, fit: Fit, name: Key, draws: Array, references: Mapping[Key, float]) -> None:
-    """Draw one parameter's own distribution."""
+    """Draw the distribution of one parameter."""
     known = [references[name]] if name in references else []
     lo, hi = reach(draws, *known)
     lo = max(lo, lower_bound(fit, name))
@@ -221,17 +223,19 @@ def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
             owned += [pair] if set(pair) <= known else []
     exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
+    if isinstance(fit.law, GeneralLaw):
+        chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_PAIRED], 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
     return chosen
 
 
 def _default_names(fit: Fit) -> list[Key]:
-    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent")]
-    found = [one.key for one in law if not one.level]
-    if not 2 <= len(found) <= _MOST:
-        found = [one.key for one in law if one.kind == "exponent"]
-    return found
+    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent", "positive", "real")]
+    keys = [one.key for one in law if not one.level]
+    if not 2 <= len(keys) <= _MOST:
+        keys = [one.key for one in law if one.kind == "exponent"]
+    return keys
 
 
 def _grid(count: int) -> list[Axes]:

@@ -1,4 +1,4 @@
-"""Words beside the lines they name, where they cover nothing."""
+"""Labels next to the curves that they name, at places where they cover nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["LabelledCurve", "label_curves"]
 
 Array = NDArray[np.float64]
 
-_HEIGHTS: Final = (0.9, 0.75, 0.6, 0.45, 0.3, 0.18)  # of the peak, where a label may stand beside the curve
+_HEIGHTS: Final = (0.9, 0.75, 0.6, 0.45, 0.3, 0.18)  # of the peak, at which a label may be next to the curve
 _NEAR: Final = 4.0  # points between a curve and its label; farther ones are joined by a hairline
 _DISTANCES: Final = (_NEAR, 13.0, 24.0, 38.0)
-_PER_POINT: Final = 0.25  # covered dots of ink that a point of distance is worth
+_PER_POINT: Final = 0.25  # covered points of curves that count as much as one point of distance
 _HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.7}
 
 
@@ -32,7 +32,7 @@ class LabelledCurve(NamedTuple):
     words : str
         Its label.
     colour : str
-        Of label and line.
+        Colour of label and line.
     """
 
     x: Array
@@ -42,7 +42,7 @@ class LabelledCurve(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a label could stand: the point it names, the direction from there, and how far, in points."""
+    """A possible place of a label: the point it names, the direction from there, and the distance in points."""
 
     x: float
     y: float
@@ -52,16 +52,16 @@ class _Place(NamedTuple):
 
 
 def label_curves(ax: Axes, curves: Sequence[LabelledCurve], *, lines: Sequence[float] = ()) -> None:
-    """Write each curve's words beside it, or in a legend when there is no room for all.
+    """Write each curve's label next to it, or all in a legend when they do not fit.
 
     Parameters
     ----------
     ax : Axes
-        With its limits set, which must not change after this.
+        With final limits: they must not change afterwards.
     curves : sequence of LabelledCurve
-        Unimodal, more or less.
+        Roughly unimodal densities.
     lines : sequence of float
-        Places of vertical lines that no label may cross.
+        Positions of vertical lines that labels must not cross.
     """
     figure = ax.get_figure(root=True)
     if figure is None:
@@ -95,7 +95,7 @@ def label_curves(ax: Axes, curves: Sequence[LabelledCurve], *, lines: Sequence[f
 
 
 def _places(curve: LabelledCurve) -> Iterator[_Place]:
-    """Above the peak and down both sides, near the curve first."""
+    """Yield places above the peak and down both sides, near the curve first."""
     top = int(np.argmax(curve.y))
     for distance in _DISTANCES:
         for side in (0, 1, -1):
@@ -145,7 +145,7 @@ def _collides(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> bool:
 
 
 def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], ink: Sequence[Array]) -> float:
-    """Count what a label would cover; another label or the edge weigh more than any line."""
+    """Return a cost for what a label would cover; other labels and the edge weigh more than any line."""
     covered = sum(int(np.count_nonzero(_inside(box, points))) for points in ink)
     return float(covered) + 1000.0 * _collides(box, frame, taken)
 

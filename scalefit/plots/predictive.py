@@ -1,4 +1,4 @@
-"""Does the model produce data like these? Observed rows against rows replicated from the posterior."""
+"""Posterior predictive checks: observed rows against rows replicated from the posterior."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DARK, _LIGHT = "#92b4d2", "#d3e0ec"  # 50% and 95% of the replicated data
 _REPLICATES: Final = 500
 _BARS: Final = 21
 _GROUPS: Final = 7
-_LEAST: Final = 3  # rows of a group of equal values
+_LEAST: Final = 3  # fewest rows of a group of equal values
 _OUTER: Final = (0.025, 0.975)
 _INNER: Final = (0.25, 0.75)
 
@@ -32,17 +32,17 @@ _INNER: Final = (0.25, 0.75)
 def replicate(fit: Fit, size: int = _REPLICATES, *, seed: int | None = None) -> Array:
     """Draw data sets from the posterior predictive distribution.
 
-    Each takes one draw of the parameters, gives every cluster a new shift, and every row new scatter:
-    ``log loss = log law + tau z + sigma t_nu``, normal where the likelihood is.
+    Each uses one draw of the parameters, a new shift for every cluster and new scatter for every row:
+    ``log loss = log law + tau z + sigma t_nu``, with a normal in place of t under a normal likelihood.
 
     Parameters
     ----------
     fit : Fit
         A posterior.
     size : int
-        How many data sets.
+        Number of data sets.
     seed : int, optional
-        The fit's own when omitted.
+        The seed of the fit when omitted.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def replicate(fit: Fit, size: int = _REPLICATES, *, seed: int | None = None) -> 
     Raises
     ------
     DataError
-        When the fit is no posterior.
+        When the fit is not a posterior.
     """
     need_posterior(fit, "replicated data")
     rng = np.random.default_rng(fit.seed if seed is None else seed)
@@ -62,11 +62,11 @@ def replicate(fit: Fit, size: int = _REPLICATES, *, seed: int | None = None) -> 
 
 @house_style()
 def posterior_predictive(fit: Fit, *, against: str | None = None, seed: int | None = None) -> tuple[Axes, ...]:
-    """Draw observed rows against rows replicated from the posterior: three questions about the error model.
+    """Draw observed rows against rows replicated from the posterior: three checks of the error model.
 
-    Left, how residuals are distributed; in the middle, whether they depend on a column; right, how many rows lie below
-    each quantile that the model predicts for them. Bands hold 50% and 95% of the replicated data sets: a model that
-    made these data would mostly stay inside.
+    Left, the distribution of the residuals; in the middle, their dependence on a column; right, the number of rows
+    below each quantile that the model predicts for them. Bands contain 50% and 95% of the replicated data sets: data
+    from the model would mostly stay inside.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def posterior_predictive(fit: Fit, *, against: str | None = None, seed: int | No
     against : str, optional
         A column of numbers in ``fit.rows``; the first variable of the law when omitted.
     seed : int, optional
-        Seed of the replicates; the fit's own when omitted.
+        Seed of the replicates; that of the fit when omitted.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def posterior_predictive(fit: Fit, *, against: str | None = None, seed: int | No
     Raises
     ------
     DataError
-        When the fit is no posterior, or there is no such column of numbers.
+        When the fit is not a posterior, or there is no such column of numbers.
     """
     need_posterior(fit, "a posterior predictive check")
     against = against or fit.law.variables[0]
@@ -137,7 +137,7 @@ def _numbers(fit: Fit, name: str) -> Array:
     numbers = as_numbers(fit.rows[name])
     if numbers is None:
         numeric = [str(column) for column in fit.rows.columns if as_numbers(fit.rows[column]) is not None]
-        raise DataError(f"column {name!r} holds labels; choose a column of numbers: {', '.join(numeric)}")
+        raise DataError(f"column {name!r} has labels; choose a column of numbers: {', '.join(numeric)}")
     return numbers
 
 
@@ -179,7 +179,7 @@ def _along(ax: Axes, place: Array, seen: Array, made: Array, name: str) -> None:
 
 
 def _calibration(ax: Axes, seen: Array, made: Array) -> None:
-    """Draw the share of rows below each predicted quantile, less that quantile (Säilynoja et al. 2022, section 2)."""
+    """Draw the share of rows below each predicted quantile, minus that quantile (Säilynoja et al. 2022, section 2)."""
     ranks = (np.argsort(np.argsort(made, axis=0), axis=0) + 0.5) / len(made)
     own = (made < seen).mean(axis=0)
     grid = np.linspace(0, 1, 101)

@@ -1,4 +1,4 @@
-"""One parameter under many sets of choices: the base in blue, what differs from it in teal."""
+"""One parameter under many sets of choices: the base in blue, variations in teal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _WORDS: Final = {
     "likelihood=normal": "normal errors",
     "likelihood=squared": "least squares",
     "likelihood=huber": "Huber's loss",
-    "drop_highest_loss=0": "no loss left out",
-    "drop_highest_loss=1": "highest loss left out",
-    "ties=drop": "rows tied with the cut left out",
+    "drop_highest_loss=0": "no losses dropped",
+    "drop_highest_loss=1": "highest loss dropped",
+    "ties=drop": "rows tied with the cut dropped",
     "ties=keep": "rows tied with the cut kept",
     "cluster=none": "independent rows",
     "where=none": "all rows",
@@ -41,7 +41,7 @@ _WORDS: Final = {
     "exponents=free": "exponents of either sign",
 }
 _FORMS: Final = {
-    "drop_highest_loss": "{} highest losses left out",
+    "drop_highest_loss": "{} highest losses dropped",
     "cluster": "one shift for each {}",
     "prior": "prior {}",
     "where": "where {}",
@@ -51,16 +51,16 @@ _FORMS: Final = {
 
 
 class Bar(NamedTuple):
-    """One row of the picture.
+    """One row of the figure.
 
     Parameters
     ----------
     changed : tuple of (str, str)
-        Dimensions and values in which it differs from the base; empty for the base.
+        Options and values in which it differs from the base; empty for the base.
     value, lo, hi, sd : float
         Estimate, interval and error; NaN where there is none.
     bootstrap : bool
-        Whether the interval is a bootstrap's, which is no posterior.
+        Whether the interval is that of a bootstrap, which is not a posterior.
     inside : float or None
         Probability of the region; None without a region, NaN where there is none.
     n_rows : int or None
@@ -94,7 +94,7 @@ def specification(
     """Draw one parameter under many sets of choices, row by row.
 
     The base is blue with a dashed line through all rows, other posteriors are teal; a bootstrap is a hollow square on
-    a dotted line. Numbers stand at the right: rows used, estimate and error, probability of the region.
+    a dotted line. At the right are numbers: rows used, estimate and error, probability of the region.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ def specification(
     reference : float, optional
         A hypothesis, drawn in red.
     region : tuple of float, optional
-        What counts as equal to it, shaded.
+        The values that count as equal to it, shaded.
     words : str
-        What the hypothesis says; its value when empty.
+        Label of the hypothesis; its value when empty.
     level : float
         Probability of the intervals.
     ax : Axes, optional
@@ -147,7 +147,7 @@ def specification(
 
 
 def describe(bar: Bar) -> str:
-    """Return what is different in a row, in words."""
+    """Return the differences of a row from the base, in words."""
     return ", ".join(_words(name, value) for name, value in bar.changed) or "base"
 
 
@@ -157,7 +157,7 @@ def _words(name: str, value: str) -> str:
 
 
 def _places(bars: Sequence[Bar]) -> list[float]:
-    """Heights of the rows, with a little room where another dimension begins."""
+    """Return the heights of the rows, with a small gap where another option begins."""
     places: list[float] = []
     height, before = 0.0, None
     for bar in bars:
@@ -178,7 +178,7 @@ def _draw(ax: Axes, bar: Bar, place: float, colour: str) -> None:
 
 
 def _write_numbers(ax: Axes, bars: Sequence[Bar], places: Sequence[float]) -> None:
-    """Write rows, estimate and probability right of the axes, in columns with headings."""
+    """Write rows, estimate and probability to the right of the axes, in columns with headings."""
     columns: list[tuple[float, str, list[str]]] = [
         (24, "rows", ["" if bar.n_rows is None else str(bar.n_rows) for bar in bars]),
         (86, "estimate", [plus_minus(bar.value, bar.sd) if np.isfinite(bar.value) else "none" for bar in bars]),

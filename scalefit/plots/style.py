@@ -1,7 +1,7 @@
-"""The look of every figure: one meaning per colour, one typeface, printed size.
+"""The style of every figure: one meaning per colour, one typeface, printed size.
 
 A figure is drawn at the width at which it is printed, so 8 pt is 8 pt. Colours mean the same on every page:
-blue is the main estimate, teal an alternative, red a hypothesis or reference, gold what was left out.
+blue is the main estimate, teal an alternative, red a hypothesis or reference, gold excluded rows.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ PANEL: Final = "#f4f6f9"
 FULL_WIDTH: Final = 170.0  # mm, the text width of the report
 _MM: Final = 1 / 25.4
 _LETTER: Final = 1.25  # mm, the mean width of a letter of 8 pt
-_LONGEST: Final = 72  # letters of a label from outside; longer ones lose their middle
+_LONGEST: Final = 72  # letters of a label from outside; longer ones are cut in the middle
 _FORMULA: Final = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$")
 _HALO: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 _STYLE: Final[dict[str, Any]] = {
@@ -126,15 +126,15 @@ def _typeface() -> dict[str, Any]:
     }
 
 
-_inside = False  # matplotlib's settings are global, and so is whether they are ours
+_inside = False  # whether house_style is active: a global, because matplotlib's settings are
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the look of the report; also usable as a decorator.
+    """Draw in the style of the report; also usable as a decorator.
 
-    Fira Sans is used when its package is installed, matplotlib's own sans otherwise. Whatever the user's matplotlibrc
-    or rcParams say does not count while this lasts, and is as before afterwards; the backend is not touched.
+    Fira Sans is used when its package is installed, else the default sans of matplotlib. The user's matplotlibrc and
+    rcParams are ignored meanwhile and restored afterwards; the backend is not changed.
     """
     global _inside
     if _inside:
@@ -152,7 +152,7 @@ def house_style() -> Iterator[None]:
 
 
 class _HouseFigure(Figure):
-    """A figure that keeps its look when it is drawn later, among other settings: ticks are made only then."""
+    """A figure that is drawn in the house style even later: matplotlib makes ticks only when it draws."""
 
     @house_style()
     def draw(self, renderer: Any) -> None:
@@ -170,7 +170,7 @@ def new_figure(*, height: float, width: float = FULL_WIDTH) -> Figure:
     Returns
     -------
     Figure
-        Not registered with pyplot, so nothing has to be closed.
+        Not registered with pyplot, so it need not be closed.
     """
     with house_style():
         return _HouseFigure(figsize=(width * _MM, height * _MM))
@@ -182,7 +182,7 @@ def new_panels(rows: int, columns: int, *, height: float, width: float = FULL_WI
     Parameters
     ----------
     rows, columns : int
-        How many panels.
+        Number of panels.
     height, width : float
         Size of the figure, mm.
     **options
@@ -199,15 +199,38 @@ def new_panels(rows: int, columns: int, *, height: float, width: float = FULL_WI
 
 
 def new_axes(ax: Axes | None, *, width: float = 85.0, height: float = 62.0) -> Axes:
-    """Return the given Axes, or those of a new figure of half the text width."""
+    """Return the given Axes, or those of a new figure of half the text width.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        Axes to draw on.
+    width, height : float
+        Size of a new figure, mm.
+
+    Returns
+    -------
+    Axes
+        ``ax``, or new ones.
+    """
     return new_panels(1, 1, width=width, height=height)[0] if ax is None else ax
 
 
 def svg_bytes(figure: Figure) -> bytes:
     """Write a figure as SVG, for a report; the same figure gives the same bytes.
 
-    Text is live, unless some of it is in a script whose letters change shape or join: an archivable PDF refuses their
-    glyphs from a picture, as they stand for no single letter. Then all text of the figure is drawn as outlines.
+    Text is stored as text, unless some of it is in a script whose letters change shape or join: PDF/A does not allow
+    such glyphs in a figure, because they do not correspond to single letters. Then all text is drawn as outlines.
+
+    Parameters
+    ----------
+    figure : Figure
+        A figure of :func:`new_figure`.
+
+    Returns
+    -------
+    bytes
+        SVG.
     """
     drawn = _svg(figure)
     return _svg(figure, text="path") if _joins(drawn.decode()) else drawn
@@ -229,7 +252,7 @@ def _joins(text: str) -> bool:
 
 
 def _short_families(svg: bytes) -> bytes:
-    """Name two families in place of all: programs that show live text look for lacking letters by themselves."""
+    """Name two font families instead of all: viewers find missing letters in other fonts by themselves."""
     families = [f"'{one}'" for one in register()]
     return svg.replace(", ".join(families).encode(), ", ".join(families[:2]).encode())
 
@@ -240,14 +263,14 @@ def save_figure(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> No
     Parameters
     ----------
     axes : Axes or sequence of Axes
-        What a plot function returned.
+        The return value of a plot function.
     path : path
-        Such as ``residuals.png``; svg, pdf and others as matplotlib knows them.
+        Such as ``residuals.png``; svg, pdf and other formats of matplotlib.
 
     Raises
     ------
     DataError
-        For an unknown suffix or a place that cannot be written.
+        For an unknown suffix or a path that cannot be written.
     """
     figure = (axes if isinstance(axes, Axes) else axes[0]).get_figure(root=True)
     path = Path(path)
@@ -267,19 +290,19 @@ def save_figure(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> No
 
 
 def as_label(text: str, most: int = _LONGEST) -> str:
-    """Return text from outside as a figure can show it: literally, in one line, shortened when it is very long.
+    """Return text from outside for use in a figure: literally, on one line, shortened when it is very long.
 
     Parameters
     ----------
     text : str
         A label, a name of a column or a file, words of a study.
     most : int
-        Letters that have room.
+        The largest number of letters.
 
     Returns
     -------
     str
-        For any text of matplotlib's. What no font has is written as its code point.
+        For any text of matplotlib, with code points in place of characters that no font has.
     """
     return mathtext(drawable(shortened(one_line(text), most)))
 
@@ -299,7 +322,7 @@ def symbol(name: str, level: Level | None = None) -> str:
     Returns
     -------
     str
-        For any text of matplotlib's.
+        For any text of matplotlib.
     """
     try:
         coefficient, level = parse_name(name) if level is None else (name, level)
@@ -312,7 +335,7 @@ def symbol(name: str, level: Level | None = None) -> str:
 
 
 def without_formulas(text: str) -> str:
-    """Spell the formulas of a label as plain text where the rest of it needs letters that the typeface lacks.
+    """Replace the formulas of a label by plain text if the rest of it needs letters that the typeface lacks.
 
     Parameters
     ----------
@@ -334,7 +357,7 @@ def _spelled(formula: str) -> str:
 
 
 def column_label(name: str) -> str:
-    """Label an axis that shows a column: the word, and the field's letter where it has one."""
+    """Label an axis that shows a column: the word, and the usual letter of the quantity if there is one."""
     words = "parameters" if name == "params" else as_label(name.replace("_", " "))
     return f"{words} ${SYMBOLS[name]}$" if name in SYMBOLS else words
 
@@ -346,7 +369,7 @@ def panel_title(ax: Axes, text: str) -> None:
 
 
 def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: float = 1.0) -> None:
-    """Draw a hypothesis in red with its words beside it.
+    """Draw a hypothesis in red with its label.
 
     Parameters
     ----------
@@ -355,11 +378,11 @@ def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: f
     at : float
         The hypothesis, in data units.
     words : str
-        What it says.
+        The label.
     axis : {"x", "y"}
         The axis on which ``at`` lies.
     place : float
-        Where along the line the words stand, as a fraction of the axes.
+        Position of the label along the line, as a fraction of the axes.
     """
     draw = ax.axvline if axis == "x" else ax.axhline
     draw(at, color=RED, linewidth=1.1, zorder=1.5)
@@ -373,10 +396,10 @@ def reference_line(ax: Axes, at: float, words: str, *, axis: str = "x", place: f
 
 
 def mixed(text: str) -> str:
-    r"""Return text that holds formulas and numbers as mathtext can set it.
+    r"""Return a text of formulas and numbers in the form that mathtext needs.
 
-    A text with a formula is set by mathtext as a whole, and its fonts have no narrow space between thousands; its own
-    takes that place.
+    A text with a formula is typeset by mathtext as a whole, and its fonts lack the narrow space between thousands,
+    which is replaced by the space of mathtext.
 
     Parameters
     ----------
@@ -386,7 +409,7 @@ def mixed(text: str) -> str:
     Returns
     -------
     str
-        The same to look at; unchanged without a formula.
+        Looks the same; unchanged without a formula.
 
     Examples
     --------
@@ -397,7 +420,7 @@ def mixed(text: str) -> str:
 
 
 def write_key(ax: Axes, name: str, key: str) -> None:
-    """Label the x axis with a quantity and, behind or below it, what the marks mean.
+    """Label the x axis with a quantity and, after or below it, the meaning of the marks.
 
     Parameters
     ----------
@@ -425,11 +448,11 @@ def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most:
     axis : Axis
         ``ax.xaxis`` or ``ax.yaxis``.
     values : array
-        What the axis must show; positive.
+        Values that the axis must show; positive.
     most : int
         At most this many ticks.
     pad : float
-        Room at both ends, as a fraction of the range in logs.
+        Margin at both ends, as a fraction of the range in logs.
     """
     logs = np.log10(np.asarray(values, float))
     lo, hi = float(logs.min()), float(logs.max())
@@ -445,7 +468,7 @@ def log_axis(axis: Axis, values: Sequence[float] | NDArray[np.float64], *, most:
 
 
 def _round_ticks(lo: float, hi: float, most: int) -> list[float]:
-    """Pick the finest of a few round series that has two to ``most`` values in 10^[lo, hi]."""
+    """Return the finest of a few round series that has two to ``most`` values in 10^[lo, hi]."""
     decades = range(int(np.floor(lo)), int(np.ceil(hi)) + 1)
     series: list[list[float]] = [
         [m * 10.0**d for d in decades for m in mantissas]

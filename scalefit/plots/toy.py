@@ -33,8 +33,12 @@ from scalefit.plots.style import (
     write_key,
 )
 from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
+from scalefit.plots.toy_glance import glance
 from scalefit.plots.toy_map import exponent_map, represented
-from scalefit.toy.records import checkpoint_losses, read_sweep
+from scalefit.plots.toy_measures import alive, norms, skewness
+from scalefit.toy.config import ToyConfig
+from scalefit.toy.predict import THEORIES, local_exponents, setting_config, theory_of
+from scalefit.toy.records import checkpoint_losses, norm_histograms, read_sweep
 from scalefit.toy.theory import log_slope
 
 __all__ = [
@@ -46,6 +50,8 @@ Array = NDArray[np.float64]
 
 _DASHED: Final = (0, (4, 2.5))
 _DOTTED: Final = (0, (1, 1.5))
+_STYLES: Final = {"random": _DOTTED, "arranged": "-"}
+_MOST_THEORIES: Final = 4  # sets of features beside which theory is drawn
 _MOST_PANELS: Final = 6
 _MOST_TICKS: Final = 6
 _TITLES: Final = {"strong": "Strong superposition", "weak": "Weak superposition", "between": "Between the regimes"}
@@ -78,9 +84,10 @@ def draw_sweep(folder: str | os.PathLike[str], kind: str = "losses", *, where: s
     table = read_sweep(folder)
     if where is not None:
         table = table[parse_where(where).mask(table)]
-    if kind == "training":
-        points = checkpoint_losses(folder)
-        return training(points[points["cell"].isin(table["cell"])])
+    if kind in _POINTS:
+        read, draw = _POINTS[kind]
+        points = read(folder)
+        return draw(points[points["cell"].isin(table["cell"])])
     return KINDS[kind](table)
 
 
@@ -112,8 +119,9 @@ def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
 def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
     """Draw loss against width at the longest training, beside theory: a panel for each regime.
 
-    Under strong superposition the red lines are 1/m and the Welch bound, both through the curve that is nearest to 1/m;
-    under weak superposition the exact loss with the m most frequent features recovered, which has no free factor.
+    Under strong superposition the red lines are 1/m through the curve that is nearest to it, and what random directions
+    and the best arrangement give, which have no free factor (the Welch bound through the curve where a table does not
+    give the frequencies); under weak superposition the exact loss with the m most frequent features recovered.
 
     Parameters
     ----------
@@ -141,7 +149,7 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
                 words = "exact sum beyond $m$" if one is own[0][0] else None
                 ax.plot(one.m, one.mean("weak_reference"), color=RED, linewidth=1.0, label=words, zorder=2)
         if name == "strong":
-            _strong_lines(ax, min((one for one, _, _ in own), key=lambda one: abs(log_slope(one.m, one.loss) - 1)))
+            shown = np.concatenate([shown, *_strong_lines(ax, [one for one, _, _ in own])])
         ax.legend(loc="lower left", labelcolor=RED, handlelength=2.2)
         log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
     for ax in panels.values():
@@ -153,13 +161,35 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
     return tuple(panels.values())
 
 
-def _strong_lines(ax: Axes, one: WidthCurve) -> None:
-    """Draw 1/m and the Welch bound through the mean of a curve."""
-    n = int(one.setting["n_features"])
-    bound = np.array([welch_bound(n, int(m)) for m in one.m])
-    for shape, style, words in ((1 / one.m, _DASHED, "$1/m$"), (bound, "-", f"Welch bound, $n$ = {n}")):
-        factor = np.exp(np.mean(np.log(one.loss / shape)))
-        ax.plot(one.m, factor * shape, color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
+def _strong_lines(ax: Axes, curves: Sequence[WidthCurve]) -> list[Array]:
+    """Draw 1/m through the mean of a curve, and theory; returns the losses of theory."""
+    one = min(curves, key=lambda one: abs(log_slope(one.m, one.loss) - 1))
+    factor = np.exp(np.mean(np.log(one.loss * one.m)))
+    ax.plot(one.m, factor / one.m, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=2)
+    theories = _theories(curves, one)
+    for place, (m, theory) in enumerate(theories):
+        for name, style in _STYLES.items():
+            words = None if place else THEORIES[name]
+            ax.plot(m, theory[name], color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
+    if not theories:
+        n = int(one.setting["n_features"])
+        bound = np.array([welch_bound(n, int(m)) for m in one.m])
+        factor = np.exp(np.mean(np.log(one.loss / bound)))
+        ax.plot(one.m, factor * bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
+    losses_of_theory = [theory[name] for _, theory in theories for name in _STYLES]
+    return [loss[np.isfinite(loss)] for loss in losses_of_theory]
+
+
+def _theories(curves: Sequence[WidthCurve], first: WidthCurve) -> list[tuple[Array, dict[str, Array]]]:
+    """Return theory for each set of features that occurs; for that of one curve where there are too many."""
+    found: dict[ToyConfig, WidthCurve] = {}
+    for one in curves:
+        config = setting_config(one.setting, int(one.m[0]))
+        if config is not None and (config not in found or len(found[config].m) < len(one.m)):
+            found[config] = one
+    if len(found) > _MOST_THEORIES:
+        found = {config: one for config, one in found.items() if one is first}
+    return [(one.m, theory_of(config, one.m.astype(int)).__dict__) for config, one in found.items()]
 
 
 @house_style()
@@ -184,30 +214,31 @@ def local_slopes(table: pd.DataFrame) -> tuple[Axes, ...]:
             error = one.error / np.sqrt(one.seeds)
             slope_error = np.hypot(error[1:], error[:-1]) / np.diff(np.log(one.m))
             ax.errorbar(
-                _between(one.m), _slopes(one.m, one.loss), slope_error, color=colour, marker="o", markersize=3.5,
-                linewidth=1.1, elinewidth=0.9, zorder=3,
+                _between(one.m), local_exponents(one.m, one.loss), slope_error, color=colour, marker="o",
+                markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
             )  # fmt: skip
-            theory = one.mean("weak_reference")
-            if name == "strong":
-                theory = np.array([welch_bound(int(one.setting["n_features"]), int(m)) for m in one.m])
-            ax.plot(_between(one.m), _slopes(one.m, theory), color=RED, linewidth=1.0, linestyle=_DOTTED, zorder=2)
+            if name != "strong":
+                exact_sum = local_exponents(one.m, one.mean("weak_reference"))
+                ax.plot(_between(one.m), exact_sum, color=RED, linewidth=1.0, linestyle=_DOTTED, zorder=2)
+        for m, theory in _theories([one for one, _, _ in own], own[0][0]) if name == "strong" else []:
+            for kind, style in _STYLES.items():
+                slopes = local_exponents(m, theory[kind])
+                ax.plot(_between(m), slopes, color=RED, linewidth=1.0, linestyle=style, zorder=2)
         reference_line(ax, 1, "$1/m$", axis="y")
         log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
         write_key(ax, "width $m$", _bars(curves, "standard error"))
-        ax.set_title(f"{_TITLES[name]} (dotted: {'Welch bound' if name == 'strong' else 'exact sum beyond $m$'})")
+        theory_words = "dotted: random directions" if name == "strong" else "dotted: exact sum beyond $m$"
+        ax.set_title(f"{_TITLES[name]} ({theory_words})")
     next(iter(panels.values())).set_ylabel("local exponent")
     for name, ax in panels.items():
-        ends = [(float(_slopes(one.m, one.loss)[-1]), words, shade) for one, shade, words in _coloured(curves, name)]
+        own = _coloured(curves, name)
+        ends = [(float(local_exponents(one.m, one.loss)[-1]), words, shade) for one, shade, words in own]
         label_ends(ax, ends)
     return tuple(panels.values())
 
 
 def _between(m: Array) -> Array:
     return np.asarray(np.sqrt(m[1:] * m[:-1]))
-
-
-def _slopes(m: Array, loss: Array) -> Array:
-    return np.asarray(-np.diff(np.log(loss)) / np.diff(np.log(m)))
 
 
 @house_style()
@@ -356,13 +387,20 @@ def training(points: pd.DataFrame) -> tuple[Axes, ...]:
     return tuple(panels[: len(curves)])
 
 
+_POINTS: Final = MappingProxyType({"norms": (norm_histograms, norms), "training": (checkpoint_losses, training)})
+"""Kinds that need more than the table, which lies in the folder of a sweep."""
+
 KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        "alive": alive,
         "convergence": convergence,
+        "glance": glance,
         "losses": losses,
+        "norms": norms,
         "map": exponent_map,
         "overlaps": overlaps,
         "represented": represented,
+        "skewness": skewness,
         "slopes": local_slopes,
         "training": training,
     }

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, GREY, TEAL, as_label
-from scalefit.toy.records import SETTING
-from scalefit.toy.theory import regime
+from scalefit.toy.records import SETTING, setting_regime
 
 __all__ = ["COLOURS", "WidthCurve", "label_ends", "longest", "names_of", "number_word", "shades", "width_curves"]
 
@@ -103,11 +102,10 @@ def _curve(setting: dict[str, Any], rows: pd.DataFrame) -> WidthCurve:
     logs = pd.Series(np.log(rows["loss"].to_numpy(float)), rows.index).groupby(rows["width"])
     evaluated = (rows["loss_se"].astype(float) / rows["loss"].astype(float)).groupby(rows["width"]).mean()
     seeds = int(logs.size().min())
-    names = [regime(*one) for one in rows[["phi_half", "n_features", "width"]].itertuples(index=False)]
     return WidthCurve(
         setting,
         int(rows["steps"].iloc[0]),
-        max(sorted(set(names)), key=names.count),
+        setting_regime(rows),
         seeds,
         np.unique(rows["width"].to_numpy(float)),
         np.exp(logs.mean().to_numpy(float)),

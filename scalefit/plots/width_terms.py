@@ -20,11 +20,11 @@ __all__ = ["WidthTerm", "of_fit", "width_terms"]
 
 Array = NDArray[np.float64]
 
-_REACH: Final = 0.12  # of the range in logs, by which the reference line is longer than the data
+_REACH: Final = 0.12  # part of the range in logs by which the reference line extends beyond the data
 
 
 class WidthTerm(NamedTuple):
-    """What falls with the width, in one source.
+    """The term of the loss that falls with the width, in one source.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class WidthTerm(NamedTuple):
     width : array, shape (k,)
         Widths, ascending.
     loss : array, shape (k,)
-        The term's mean at each of them, in any unit; NaN where it is not positive.
+        Mean of the term at each width, in any unit; NaN where it is not positive.
     error : array, shape (k,)
-        Standard error of the mean; NaN where there is one row.
+        Standard error of the mean; NaN where there is only one row.
     exponent : float
         Of the fitted power of the width.
     exponent_se : float
@@ -57,7 +57,7 @@ class WidthTerm(NamedTuple):
 
 
 def of_fit(fit: Fit, words: str, *, toy: bool = False) -> WidthTerm:
-    """Return the width term of a fit: the response less everything else, averaged over the rows of each width.
+    """Return the width term of a fit: the response minus everything else, averaged over the rows of each width.
 
     Parameters
     ----------
@@ -79,19 +79,19 @@ def of_fit(fit: Fit, words: str, *, toy: bool = False) -> WidthTerm:
         When the law has no term in the width, or one exponent per group.
     """
     x, y = observed_term(fit, "width")
-    found = next(
+    exponent = next(
         (fit[one.name] for one in fit.parameters if one.kind == "exponent" and _is_width(fit, one.coef.name)), None
     )
-    if found is None:
+    if exponent is None:
         raise DataError(f"{words!r} has no exponent of the width to draw; its law is {fit.law}")
     widths = np.unique(x)
     groups = [y[x == one] for one in widths]
     mean = np.array([one.mean() for one in groups])
     error = np.array([one.std(ddof=1) / np.sqrt(len(one)) if len(one) > 1 else np.nan for one in groups])
     good = mean > 0
-    # through the data's middle: the level is the geometric mean of what the power law leaves
-    level = np.exp(np.mean(np.log(mean[good]) + found.value * np.log(widths[good])))
-    return WidthTerm(words, widths, np.where(good, mean, np.nan), error, found.value, found.se, float(level), toy)
+    # through the middle of the data: the level is the geometric mean of the ratio to the power law
+    level = np.exp(np.mean(np.log(mean[good]) + exponent.value * np.log(widths[good])))
+    return WidthTerm(words, widths, np.where(good, mean, np.nan), error, exponent.value, exponent.se, float(level), toy)
 
 
 def _is_width(fit: Fit, name: str) -> bool:
@@ -100,9 +100,9 @@ def _is_width(fit: Fit, name: str) -> bool:
 
 @house_style()
 def width_terms(sources: Sequence[WidthTerm], *, reference: float = 1.0, ax: Axes | None = None) -> Axes:
-    """Draw each source's width term relative to its own value at its middle width.
+    """Draw the width term of each source relative to its value at the middle width.
 
-    On these axes all power laws go through one point, and only their slopes differ. Language models are blue, toy
+    On these axes all power laws pass through one point, and only their slopes differ. Language models are blue, toy
     models teal, each with its fitted line; the reference is red.
 
     Parameters

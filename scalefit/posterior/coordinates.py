@@ -5,15 +5,15 @@ Every parameter has an unbounded coordinate ``x``:
 - a size of a term at the centre of the data, an exponent, a scale: ``x = log value``, softly clipped where its prior
   has bounds (an exponent of either sign: ``x = value``);
 - a floor: ``x = E + S``, the loss at the geometric-mean row of the floor's level, where ``S`` is the sum of the
-  terms there. The data fix this sum well and its parts badly. ``E`` is ``x - S``, softly clipped to its prior;
-- a size whose term has a non-centred exponent of its own: ``x = log (size times exponent)``, the slope at the centre,
-  which the data fix whatever the exponent is;
+  terms there. The data determine this sum well and its parts badly. ``E`` is ``x - S``, softly clipped to its prior;
+- a size whose term has an exponent of its level that is non-centred: ``x = log (size times exponent)``, the slope at
+  the centre, which the data determine whatever the exponent is;
 - a member of a partly pooled parameter: its distance from the common value in units of the pooled spread
-  ("non-centred"), or its own coordinate as above ("centred") where the data fix each member better than the spread;
-  see Papaspiliopoulos, Roberts and Skoeld 2007. Both are the same posterior.
+  ("non-centred"), or its coordinate as above ("centred") where the data determine each member better than the spread
+  does; see Papaspiliopoulos, Roberts and Skoeld 2007. Both describe the same posterior.
 
-The soft clip is ``s log(1 + e^((x - lo)/s)) + lo`` at a lower bound ``lo``: one-to-one and smooth, the identity away
-from the bounds. The same code serves numpy, for many draws at once, and PyMC's graph: operations come in ``Ops``.
+The soft clip is ``s log(1 + e^((x - lo)/s)) + lo`` at a lower bound ``lo``: one-to-one and smooth, and the identity far
+from the bounds. The same code is used with numpy, for many draws at once, and with PyMC's graph, through ``Ops``.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ NUMPY = Ops(np.exp, np.log, lambda x: np.logaddexp(0.0, x), np.where, lambda par
 
 
 class SoftClip(NamedTuple):
-    """A smooth one-to-one map of the line onto each interval ``(lo, hi)``.
+    """A smooth one-to-one map of the real line onto each interval ``(lo, hi)``.
 
     Parameters
     ----------
     lo, hi : array, shape (d,)
         Bounds, which may be infinite.
     scale : array, shape (d,)
-        Distance from a bound below which the map bends.
+        Distance from a bound within which the map differs from the identity.
     """
 
     lo: Array
@@ -72,7 +72,7 @@ class SoftClip(NamedTuple):
     scale: Array
 
     def forward(self, x: Any, ops: Ops) -> tuple[Any, Any]:
-        """Return the clipped value and the log of the map's slope."""
+        """Return the clipped value and the log of the derivative of the map."""
         has_lo, has_hi = np.isfinite(self.lo), np.isfinite(self.hi)
         lo, hi = np.where(has_lo, self.lo, 0.0), np.where(has_hi, self.hi, 0.0)
         if not (has_lo.any() or has_hi.any()):
@@ -82,12 +82,14 @@ class SoftClip(NamedTuple):
         # at the upper bound: x - s softplus((x - hi) / s) = hi - s softplus((hi - x) / s), without cancellation
         value = ops.where(has_hi & ~has_lo, hi - self.scale * ops.softplus(below), value)
         value = ops.where(has_hi & has_lo, value - self.scale * ops.softplus(-below), value)
+        # With the logistic function l the derivative is l((x - lo) / s) at one bound; with two bounds the difference
+        # l((x - lo) / s) - l((x - hi) / s) is written as a product, which does not cancel.
         width = np.where(has_lo & has_hi, hi - lo, np.inf) / self.scale
         slope = np.log1p(-np.exp(-width)) + ops.where(has_lo, -ops.softplus(-above), 0.0)
         return value, slope + ops.where(has_hi, -ops.softplus(-below), 0.0)
 
     def inverse(self, value: Array) -> Array:
-        """Return the ``x`` of a value strictly inside the bounds."""
+        """Return the ``x`` of a value that is strictly inside the bounds."""
         with np.errstate(divide="ignore"):
             left = np.log(-np.expm1(-(value - self.lo) / self.scale))
             right = np.log(-np.expm1(-(self.hi - value) / self.scale))
@@ -100,7 +102,7 @@ class SoftClip(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """One or many points, as the likelihood wants them.
+    """One or many points, as the likelihood needs them.
 
     Parameters
     ----------
@@ -109,9 +111,9 @@ class Placed(NamedTuple):
     scales : array, shape (..., 1 to 3)
         ``sigma``, then ``nu`` and ``tau`` where the likelihood has them.
     pooled : array, shape (..., 2 G)
-        Common values and spreads of the G partly pooled parameters; zero columns without any.
+        Common values and spreads of the G partly pooled parameters; no columns without any.
     log_prior : array, shape (...)
-        Log prior density in the coordinates, Jacobian included.
+        Log prior density in the coordinates, including the Jacobian.
     """
 
     theta: Any
@@ -123,25 +125,25 @@ class Placed(NamedTuple):
 class Coordinates(NamedTuple):
     """The map from ``x`` to parameters, with their priors.
 
-    ``x`` holds the P parameters of the law (floors, sizes, exponents), the scales, the common values of partly pooled
-    parameters and their spreads: d numbers.
+    ``x`` has d entries: the P parameters of the law (floors, sizes, exponents), the scales, the common values of partly
+    pooled parameters and their spreads.
 
     Parameters
     ----------
     n_floor, n_size, n_law, n_scale : int
-        How many floors, sizes, law parameters in all, and scales.
+        Numbers of floors, of sizes, of all parameters of the law, and of scales.
     clip : SoftClip
         Of all d coordinates.
     is_log : array of bool, shape (d,)
         Whether the clipped coordinate is the logarithm of the value.
     priors : tuple of (Prior, array of int)
-        Distinct priors and whose they are; partly pooled members have none here.
+        Distinct priors and the places of their parameters; partly pooled members have none here.
     common, spread : array of int, shape (d,)
         For a partly pooled member the places of its common value and spread, -1 otherwise.
     centred : array of bool, shape (d,)
-        Of a member: whether ``x`` is its own coordinate.
+        For a member: whether it is centred, that is, has the coordinate of an unpooled parameter.
     lean : array, shape (d,)
-        Of a size whose coordinate is the slope of its term: the place of the exponent; -1 otherwise.
+        For a size whose coordinate is the slope of its term the place of the exponent, else -1.
     reach : array, shape (n_floor, K, P)
         ``log term k = reach[j, k] @ theta + offset[j, k]`` at the geometric-mean row of floor j.
     offset : array, shape (n_floor, K)
@@ -167,6 +169,11 @@ class Coordinates(NamedTuple):
         """Number of coordinates, d."""
         return len(self.is_log)
 
+    @property
+    def held_spreads(self) -> Index:
+        """Places of the spreads of pooled members that have coordinates of their own."""
+        return np.unique(self.spread[self.centred])
+
     def place(self, x: Any, ops: Ops = NUMPY) -> Placed:
         """Map coordinates to parameters and evaluate the prior.
 
@@ -175,17 +182,18 @@ class Coordinates(NamedTuple):
         x : array, shape (..., d)
             Coordinates.
         ops : Ops
-            Of the library that ``x`` belongs to.
+            The functions of the library that ``x`` belongs to.
 
         Returns
         -------
         Placed
             Parameters and log prior.
         """
+        # Everything but the floors comes first, because the coordinate of a floor contains the terms at its row.
         first, last = self.n_floor, self.n_law
         rest, rest_slope = self.clip.part(slice(first, None)).forward(x[..., first:], ops)
         rest = self._pool(rest, x, ops, slice(first, None), rest)
-        if (self.lean >= 0).any():
+        if (self.lean >= 0).any():  # log size = log slope - log exponent
             sloped = self.lean[first:]
             rest = rest - ops.where(sloped >= 0, rest[..., np.maximum(sloped - first, 0)], 0.0)
         value = ops.where(self.is_log[first:], ops.exp(rest), rest)
@@ -207,7 +215,7 @@ class Coordinates(NamedTuple):
         return Placed(ops.join(theta), values[..., last:stop], values[..., stop:], log_prior)
 
     def _terms(self, above: Any, ops: Ops) -> Any:
-        """Sum of the terms at the geometric-mean row of each floor; ``above`` holds sizes and exponents."""
+        """Return the sum of the terms at the geometric-mean row of each floor; ``above`` is sizes and exponents."""
         total = 0.0
         for k in range(self.offset.shape[1]):
             total = total + ops.exp(above @ self.reach[:, k, self.n_floor :].T + self.offset[:, k])
@@ -224,23 +232,24 @@ class Coordinates(NamedTuple):
         return ops.where(moved, rest[..., common] + ops.exp(rest[..., spread]) * distance, clipped)
 
     def _log_prior(self, x: Any, values: Any, link: Any, slope: Any, ops: Ops) -> Any:
+        """Return the log prior density of ``x``: that of each value plus the log derivative of its map."""
         total = 0.0
         for prior, places in self.priors:
             total = total + (prior.formula(values[..., places], ops.log) + slope[..., places]).sum(axis=-1)
-        loose = np.flatnonzero((self.common >= 0) & ~self.centred)
+        loose = np.flatnonzero((self.common >= 0) & ~self.centred)  # their distance is a standard normal
         if loose.size:
             total = total - (0.5 * x[..., loose] ** 2 + HALF_LOG_2PI).sum(axis=-1)
-        tight = np.flatnonzero((self.common >= 0) & self.centred)
+        tight = np.flatnonzero((self.common >= 0) & self.centred)  # a normal around the common value
         if tight.size:
             spread = link[..., self.spread[tight]]
             distance = (link[..., tight] - link[..., self.common[tight]]) / ops.exp(spread)
-            # density of the link; an exponent's coordinate is its link, a floor's is clipped x - S
+            # the density is that of the link: the coordinate of an exponent is its link, that of a floor x = E + S
             own = ops.where(tight < self.n_floor, slope[..., tight] - link[..., tight], 0.0)
             total = total + (own - 0.5 * distance**2 - spread - HALF_LOG_2PI).sum(axis=-1)
         return total
 
     def start(self, theta: Array, scales: Array, pooled: Array) -> Array:
-        """Return the coordinates of a point, moved inside the bounds where it lies on or outside of them.
+        """Return the coordinates of a point, moved inside the bounds where it lies on or outside them.
 
         Parameters
         ----------
@@ -274,14 +283,14 @@ class Coordinates(NamedTuple):
         return x
 
     def _above(self, link: Array) -> Array:
-        value = np.where(self.is_log, np.exp(np.where(self.is_log, link, 0.0)), link)  # a floor may be beyond exp
+        value = np.where(self.is_log, np.exp(np.where(self.is_log, link, 0.0)), link)  # exp of a floor could overflow
         return np.concatenate(
             [link[self.n_floor : self.n_floor + self.n_size], value[self.n_floor + self.n_size : self.n_law]]
         )
 
 
 def bounds_of(prior: Prior, log_scale: bool) -> tuple[float, float]:
-    """Bounds that a prior sets to the coordinate of its parameter."""
+    """Return the bounds that a prior sets for the coordinate of its parameter."""
     lo, hi = prior.support
     if not log_scale:
         return lo, hi

@@ -1,13 +1,14 @@
-"""Which prior each parameter gets: weakly informative by default, replaceable by name.
+"""The prior of each parameter: weakly informative by default, replaceable by name.
 
 A prior is on the number that the name means in the law, with one exception: a coefficient's prior is on the *size of
 its term at the centre of the data*, ``A / x0^alpha`` with ``x0`` the geometric mean of the column. That number is a
-part of the loss whatever the units of the table; a raw coefficient is 10^2 or 10^20 depending on them.
+part of the loss and does not depend on the units of the table; a raw coefficient is 10^2 or 10^20 depending on them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,19 +28,32 @@ from scalefit.posterior.priors import (
 )
 from scalefit.problem import Parameter, Problem
 
-__all__ = ["COMMON", "SCALES", "SPREAD", "any_sign", "extra_parameters", "resolve_priors"]
+__all__ = [
+    "COMMON",
+    "LARGE_LOSS",
+    "SCALES",
+    "SCALE_PRIORS",
+    "SPREAD",
+    "any_sign",
+    "extra_parameters",
+    "priors_by_key",
+    "resolve_priors",
+]
 
 SCALES = (
     "sigma",
     "nu",
     "tau",
 )  # scatter of a row, degrees of freedom, standard deviation of a cluster's shift
+SCALE_PRIORS: Mapping[str, Prior] = MappingProxyType(
+    {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}
+)
 COMMON, SPREAD = "common", "spread"
 LARGE_LOSS = 10.0  # a geometric-mean response above this widens the prior of the terms' sizes
 
 
 def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> tuple[Parameter, ...]:
-    """Return what a posterior has beyond the parameters of the law.
+    """Return the parameters of a posterior that are not in the law.
 
     Parameters
     ----------
@@ -63,7 +77,7 @@ def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> 
 
 
 def any_sign(parameter: Parameter, problem: Problem) -> bool:
-    """Whether a parameter may be negative: an exponent, or the common value of exponents, where the fit lets them."""
+    """Whether a parameter may be negative: an exponent, or the common value of exponents, if the fit allows it."""
     own = {one.kind for one in problem.parameters if one.coef.name == parameter.coef.name}
     return problem.free_sign and parameter.kind in ("exponent", COMMON) and "exponent" in own
 
@@ -71,7 +85,7 @@ def any_sign(parameter: Parameter, problem: Problem) -> bool:
 def resolve_priors(
     problem: Problem, extras: tuple[Parameter, ...], given: Mapping[str, str | Prior] | Mapping[Key, str] | None
 ) -> dict[Key, Prior]:
-    """Give every parameter a prior.
+    """Assign a prior to every parameter.
 
     Parameters
     ----------
@@ -85,7 +99,7 @@ def resolve_priors(
     Returns
     -------
     dict of (str, tuple of str) to Prior
-        By coefficient and level; members of a partly pooled parameter have none of their own.
+        By coefficient and level; members of a partly pooled parameter have no separate priors.
 
     Raises
     ------
@@ -97,8 +111,8 @@ def resolve_priors(
     parameters = [*own, *extras]
     known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
     _check_collisions(problem)
-    chosen = _by_key(given or {}, known)
-    found: dict[Key, Prior] = {}
+    chosen = priors_by_key(given or {}, known)
+    resolved: dict[Key, Prior] = {}
     for one in parameters:
         text = chosen.get(one.key, chosen.get((one.coef.name, ())))
         prior = _default(one, problem) if text is None else parse_prior(text)
@@ -106,12 +120,12 @@ def resolve_priors(
             prior = positive(prior, one.name)
         if one.kind == "floor":
             _check_floor(one, prior, problem)
-        found[one.key] = prior
-    return found
+        resolved[one.key] = prior
+    return resolved
 
 
-def _by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
-    """Read the names that priors are given for."""
+def priors_by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str | Prior]:
+    """Read the names that priors are given for, and refuse those that are not known."""
     chosen: dict[Key, str | Prior] = {}
     for name, prior in given.items():
         printed = name if isinstance(name, str) else printed_name(*name)
@@ -127,7 +141,7 @@ def _by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key, str 
 
 
 def _default(parameter: Parameter, problem: Problem) -> Prior:
-    """Return the prior of a parameter that the user gave none."""
+    """Return the default prior of a parameter."""
     if parameter.kind == "floor":
         return Uniform(0.0, _lowest(parameter, problem))
     if parameter.kind == "coefficient":
@@ -142,11 +156,11 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
         return Uniform(0.0, max(_lowest(one, problem) for one in members))
     if parameter.kind == SPREAD:
         return HalfNormal(0.5)
-    return {"sigma": HalfNormal(0.1), "nu": Gamma(2.0, 0.1), "tau": HalfNormal(0.02)}[parameter.coef.name]
+    return SCALE_PRIORS[parameter.coef.name]
 
 
 def _lowest(parameter: Parameter, problem: Problem) -> float:
-    """Lowest observed response among the rows of a floor."""
+    """Return the lowest observed response among the rows of a floor."""
     law = problem.design.law
     code = problem.parameters.index(parameter)
     used = np.repeat(law.floor, np.diff(law.bounds)) == code

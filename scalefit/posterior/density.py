@@ -1,32 +1,35 @@
-"""One log density for every law, likelihood and prior, evaluated for many draws at once.
+"""The log density of a posterior, for every law, likelihood and prior, evaluated for many draws at once.
 
     log observed_i = log f(x_i; theta) + s_cluster(i) + sigma e_i,    e ~ normal or Student's t,    s ~ N(0, tau)
 
-The shift of a cluster is integrated out, so that a draw holds parameters only.
+The shift of a cluster is integrated out, so that a draw contains only parameters.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from scalefit.closed_problem import ClosedProblem
 from scalefit.law.additive import Coef
 from scalefit.names import Key
+from scalefit.posterior.closed_coordinates import ClosedCoordinates
 from scalefit.posterior.coordinates import Coordinates
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.kernels import Blocks, block_likelihoods, build_blocks, residual_rows
 from scalefit.posterior.layout import lay_out
 from scalefit.posterior.priors import HALF_LOG_2PI, Prior
 from scalefit.problem import Parameter, Problem
-from scalefit.solver.design import DesignRows
 
-__all__ = ["LIKELIHOODS", "Density", "build_density"]
+__all__ = ["LIKELIHOODS", "AdditiveDensity", "Density", "build_density"]
 
 Array = NDArray[np.float64]
 
@@ -34,32 +37,32 @@ LIKELIHOODS = ("student_t", "normal")
 
 
 @dataclass(frozen=True, eq=False)
-class Density:
-    """A posterior, up to its constant, as a function of unbounded coordinates.
+class Density(ABC):
+    """A posterior, up to its constant, as a function of unbounded coordinates. Abstract.
 
     Calling it maps coordinates, shape (R, d), to log prior plus log likelihood, shape (R,).
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or ClosedProblem
         Law and data.
     parameters : tuple of Parameter, length d
-        Those of the law, then ``sigma``, ``nu``, ``tau`` and pooled values as the model has them.
+        Those of the law, then those of ``sigma``, ``nu``, ``tau`` and the pooled values that the model has.
     priors : dict of (str, tuple of str) to Prior
         By coefficient and level, as used.
     likelihood : {"student_t", "normal"}
         Distribution of a row's residual of log loss.
-    coordinates : Coordinates
+    coordinates : Coordinates or ClosedCoordinates
         The map.
     blocks : Blocks
         DesignRows by cluster.
     """
 
-    problem: Problem
+    problem: Problem | ClosedProblem
     parameters: tuple[Parameter, ...]
     priors: dict[Key, Prior]
     likelihood: str
-    coordinates: Coordinates
+    coordinates: Coordinates | ClosedCoordinates
     blocks: Blocks
 
     @property
@@ -80,39 +83,39 @@ class Density:
             value: Array = placed.log_prior + terms + self._constant(placed.scales) * self._weights.sum()
         return np.where(np.isfinite(value), value, -np.inf)
 
+    @abstractmethod
     def natural(self, x: Array) -> Array:
-        """Return parameters in the units of the table, coefficients as logs; shape (..., d).
+        """Return parameters in the units of the table, those held as logs as logs; shape (..., d)."""
 
-        Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
-        """
-        placed = self.coordinates.place(x)
-        natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
-        for first, second in self._twins():
-            turned = natural[..., first[1]] > natural[..., second[1]]
-            for one, other in zip(first, second, strict=True):
-                low = np.where(turned, natural[..., other], natural[..., one])
-                natural[..., other] = np.where(turned, natural[..., one], natural[..., other])
-                natural[..., one] = low
-        return natural
+    @abstractmethod
+    def prior_values(self, draws: Array) -> Array:
+        """Return draws, as :meth:`natural` gives them, as the numbers that the priors are on; shape (R, d)."""
 
-    def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """Places of coefficient and exponent of each two terms that could swap their names."""
-        place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
-        parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
-        found = []
-        for first, second in combinations(self.problem.law.terms, 2):
-            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
-            places = [
-                place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1
-            ]
-            alike = (first.variable, first.grows) == (second.variable, second.grows)
-            if alike and len(places) == 4 and self._same_priors(places):
-                found.append(((places[0], places[1]), (places[2], places[3])))
-        return found
+    @abstractmethod
+    def residuals(self, draws: Array) -> Array:
+        """Return log observed minus log predicted of each draw, shape (R, n), rows as in ``problem.design``."""
 
-    def _same_priors(self, places: list[int]) -> bool:
-        priors = [self.priors[self.parameters[i].key] for i in places]
-        return priors[:2] == priors[2:]
+    @abstractmethod
+    def with_weight(self, weight: Array) -> Density:
+        """Return the same density for other weights of the rows, shape (n,)."""
+
+    @abstractmethod
+    def graph_of_law(self, pt: Any, theta: Any) -> tuple[Any, Any]:
+        """Write natural parameters, shape (P,), and log prediction, shape (n,), as PyTensor expressions of a point."""
+
+    @abstractmethod
+    def _unpack(self, draws: Array) -> tuple[Array, Array]:
+        """Part draws into the solver's vectors and the scales."""
+
+    @abstractmethod
+    def _blocks(self, theta: Array, scales: Array, columns: int, weight: Array | None = None) -> Array:
+        """Log likelihoods without the constants of the rows, by block or (one column) summed."""
+
+    @property
+    def target(self) -> Array:
+        """The log response of each row, shape (n,)."""
+        return np.asarray(self.problem.design.target if isinstance(self.problem, ClosedProblem)
+                          else self.problem.design.rows.target)  # fmt: skip
 
     def log_likelihood(self, draws: Array) -> Array:
         """Evaluate each block of rows: a cluster when clusters share a shift, else a row.
@@ -125,7 +128,7 @@ class Density:
         Returns
         -------
         array, shape (R, C) or (R, n)
-            Log likelihood, the clusters' shifts integrated out; columns as ``problem.cluster`` or as the rows of
+            Log likelihood with the shifts of the clusters integrated out; columns as ``problem.cluster`` or the rows of
             ``problem.design``.
         """
         theta, scales = self._unpack(draws)
@@ -161,14 +164,78 @@ class Density:
         sizes = np.diff(bounds)
         whole = self._blocks(theta, scales, len(sizes))
         out = np.empty((len(draws), self.problem.n_rows))
-        for place in range(sizes.max()):  # leave one row of every cluster out at a time
+        for place in range(sizes.max()):  # one row of every cluster at a time gets weight 0
             own = np.flatnonzero(sizes > place)
             rows = order[bounds[own] + place]
-            data = self.problem.design.rows.data.copy()
-            data[1, rows] = 0.0
-            rest = self._blocks(theta, scales, len(sizes), self.problem.design.rows._replace(data=data))
+            weight = self._weights.copy()
+            weight[rows] = 0.0
+            rest = self._blocks(theta, scales, len(sizes), weight)
             out[:, rows] = (whole - rest)[:, own]
         return out + self._constant(scales)[:, None] * self._weights
+
+    @property
+    def _weights(self) -> Array:
+        return self.problem.weight
+
+    def _constant(self, scales: Array) -> Array:
+        """Return the log of the normalising constant of one row's density, shape (R,)."""
+        constant = -np.log(scales[:, 0])
+        if self.likelihood == "normal":
+            return constant - HALF_LOG_2PI
+        nu = scales[:, 1]
+        student: Array = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * math.pi)
+        return constant + student
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveDensity(Density):
+    """The posterior of a sum of power terms; see :class:`Density`."""
+
+    problem: Problem
+    coordinates: Coordinates
+
+    def natural(self, x: Array) -> Array:
+        """Return parameters in the units of the table, coefficients as logs; shape (..., d).
+
+        Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
+        """
+        placed = self.coordinates.place(x)
+        natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
+        for first, second in self._twins():
+            turned = natural[..., first[1]] > natural[..., second[1]]
+            for one, other in zip(first, second, strict=True):
+                low = np.where(turned, natural[..., other], natural[..., one])
+                natural[..., other] = np.where(turned, natural[..., one], natural[..., other])
+                natural[..., one] = low
+        return natural
+
+    def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Places of coefficient and exponent of each two terms that could swap their names."""
+        place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
+        parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
+        found = []
+        for first, second in combinations(self.problem.law.terms, 2):
+            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
+            places = [
+                place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1
+            ]
+            alike = (first.variable, first.grows) == (second.variable, second.grows)
+            if alike and len(places) == 4 and self._same_priors(places):
+                found.append(((places[0], places[1]), (places[2], places[3])))
+        return found
+
+    def _same_priors(self, places: list[int]) -> bool:
+        priors = [self.priors[self.parameters[i].key] for i in places]
+        return priors[:2] == priors[2:]
+
+    def prior_values(self, draws: Array) -> Array:
+        """Return draws as the priors see them: coefficients as sizes of their terms at the centre."""
+        own = self.coordinates
+        sizes = slice(own.n_floor, own.n_floor + own.n_size)
+        values = draws.copy()
+        values[:, : own.n_law] = self.problem.design.from_natural(draws[:, : own.n_law])
+        values[:, sizes] = np.exp(values[:, sizes])
+        return values
 
     def residuals(self, draws: Array) -> Array:
         """Return log observed minus log predicted of each draw, shape (R, n), rows as in ``problem.design``."""
@@ -178,15 +245,35 @@ class Density:
         residual_rows(theta, design.rows, design.link, out)
         return out
 
-    @property
-    def _weights(self) -> Array:
-        return self.problem.design.rows.weight
+    def with_weight(self, weight: Array) -> AdditiveDensity:
+        """Return the same density for other weights of the rows, shape (n,)."""
+        design = self.problem.design
+        data = design.rows.data.copy()
+        data[1] = weight
+        problem = replace(self.problem, design=design._replace(rows=design.rows._replace(data=data)))
+        return replace(self, problem=problem)
+
+    def graph_of_law(self, pt: Any, theta: Any) -> tuple[Any, Any]:
+        """Write natural parameters and log prediction as PyTensor expressions of the solver's vector."""
+        design = self.problem.design
+        link, rows = design.link, design.rows
+        natural = pt.dot(design.natural_matrix(), theta) + design.to_natural(np.zeros(design.n_parameters))
+        segments, parts, _ = link.position.shape
+        matrix = np.zeros((segments, parts, design.n_parameters))
+        s, p, slot = np.nonzero(link.position >= 0)
+        np.add.at(matrix, (s, p, link.position[s, p, slot]), link.factor[s, p, slot])
+        local = pt.dot(matrix.reshape(-1, design.n_parameters), theta).reshape((segments, parts)) + link.constant
+        segment = np.repeat(np.arange(segments), np.diff(rows.bounds))
+        total = local[segment, 0]
+        for k, u in enumerate(rows.u):
+            total = total + pt.exp(local[segment, 1 + 2 * k] + local[segment, 2 + 2 * k] * u)
+        return natural, pt.log(total)
 
     def _unpack(self, draws: Array) -> tuple[Array, Array]:
         law, scales = self.coordinates.n_law, self.coordinates.n_scale
         return self.problem.design.from_natural(draws[:, :law]), draws[:, law : law + scales]
 
-    def _blocks(self, theta: Array, scales: Array, columns: int, rows: DesignRows | None = None) -> Array:
+    def _blocks(self, theta: Array, scales: Array, columns: int, weight: Array | None = None) -> Array:
         """Log likelihoods without the constants of the rows, by block or (one column) summed."""
         student = self.likelihood == "student_t"
         full = np.zeros((len(theta), 3))
@@ -195,18 +282,13 @@ class Density:
         full[:, 2] = scales[:, -1] if self.blocks.shifted else 0.0
         design = self.problem.design
         out = np.zeros((len(theta), columns))
-        rows = design.rows if rows is None else rows
+        rows = design.rows
+        if weight is not None:
+            data = rows.data.copy()
+            data[1] = weight
+            rows = rows._replace(data=data)
         block_likelihoods(np.ascontiguousarray(theta), full, rows, design.link, self.blocks, student, out)
         return out
-
-    def _constant(self, scales: Array) -> Array:
-        """Log of the constant of one row's density, shape (R,)."""
-        constant = -np.log(scales[:, 0])
-        if self.likelihood == "normal":
-            return constant - HALF_LOG_2PI
-        nu = scales[:, 1]
-        student: Array = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * math.pi)
-        return constant + student
 
 
 def build_density(
@@ -216,7 +298,7 @@ def build_density(
     theta: Array,
     priors: Mapping[str, str | Prior] | Mapping[Key, str] | None = None,
     partial: tuple[Coef, ...] = (),
-) -> Density:
+) -> AdditiveDensity:
     """Put law, data, likelihood and priors together.
 
     Parameters
@@ -226,7 +308,7 @@ def build_density(
     likelihood : {"student_t", "normal"}
         Distribution of a residual.
     theta : array, shape (P,)
-        The least-squares optimum, which sets the scale on which coordinates bend at a bound.
+        The least-squares optimum, which sets the scale of the soft clip at a bound.
     priors : dict, optional
         Priors by name, printed or as coefficient and level, in place of the defaults.
     partial : tuple of Coef
@@ -234,7 +316,7 @@ def build_density(
 
     Returns
     -------
-    Density
+    AdditiveDensity
         The posterior up to its constant.
 
     Raises
@@ -248,4 +330,4 @@ def build_density(
     parameters = (*problem.parameters, *extras)
     coordinates = lay_out(problem, parameters, resolved, theta)
     blocks = build_blocks(problem.cluster if shifted else None, problem.n_rows)
-    return Density(problem, parameters, resolved, likelihood, coordinates, blocks)
+    return AdditiveDensity(problem, parameters, resolved, likelihood, coordinates, blocks)

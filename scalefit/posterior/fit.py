@@ -1,4 +1,4 @@
-"""A posterior for a law: the one function behind ``scalefit bayes`` and ``scalefit.bayes``."""
+"""The posterior of a law: the function behind ``scalefit bayes`` and ``scalefit.bayes``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.closed.curvature import closed_curvature
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.rows import used_columns
+from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed
-from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, sum_of_powers
+from scalefit.law.additive import Coef, Law
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.limits import check_count
 from scalefit.names import printed_level
 from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
+from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.density import Density, build_density
 from scalefit.posterior.importance import Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
@@ -37,12 +42,12 @@ from scalefit.version import __version__
 
 __all__ = ["bayes", "draw_bytes"]
 
-PROPOSALS = 5  # weighted draws for each equally weighted one that is kept
-# With many rows a posterior is nearly normal, so that a proposal fitted to it wastes little, and each draw costs 10 ns
-# a row. Where it is not, k-hat and effective draws say so, as they do for small tables.
+PROPOSALS = 5  # weighted draws for each equally weighted draw
+# With many rows a posterior is nearly normal, so that a fitted proposal is efficient and fewer draws are enough; each
+# draw takes 10 ns per row. If it is not nearly normal, k-hat and the effective draws show it, as for small tables.
 MANY_ROWS, FEWER = 20_000, 2
-DRAWN = 8  # arrays of all proposals that importance sampling holds at a time
-ENOUGH = 5  # effective draws per coordinate from which their covariance is better than that at the mode
+DRAWN = 8  # arrays of all proposals that importance sampling keeps in memory at a time
+ENOUGH = 5  # effective draws per coordinate with which their covariance is better than that at the mode
 Array = NDArray[np.float64]
 
 
@@ -59,14 +64,14 @@ def bayes(
     """Sample the posterior of a scaling law.
 
     The model is ``log loss = log law + shift of the cluster + sigma e`` with ``e`` normal or Student's t; the shift is
-    there when a column of clusters is named, and has standard deviation ``tau``. A row of weight w counts as w
+    present when a column of clusters is named, and has standard deviation ``tau``. A row of weight w counts as w
     identical rows.
 
     Parameters
     ----------
     data : str, path or DataFrame
         Name of a shipped data set, a file (CSV, TSV, Parquet, JSON lines), ``-`` for standard input, or rows.
-    law : str or Law
+    law : str, Law or GeneralLaw
         Such as ``"loss ~ E + A/params^alpha + B/tokens^beta"``, or a preset's name.
     *options : Rows, Bayes
         Options as values, such as those of another fit: ``bayes(data, law, other.selection, other.options)``.
@@ -78,23 +83,23 @@ def bayes(
         A name for plots and comparisons.
     **keywords
         Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Bayes`, which are listed there; they
-        change the options that are given.
+        override the options passed as values.
 
     Returns
     -------
     PosteriorFit
-        Its draws are the posterior; ``fit.posterior`` says how good they are.
+        Its draws represent the posterior; ``fit.posterior`` has their diagnostics.
 
     Raises
     ------
     LawError, DataError
-        When law, table or priors cannot be used; nothing was computed.
+        When law, table or priors cannot be used; nothing has been computed.
     TypeError
         For a keyword that is not an option.
     MissingExtra
-        When the full path is asked for and PyMC is not installed.
+        When the full path is requested and PyMC is not installed.
     FitFailed
-        When the draws do not represent the posterior and ``throw`` is True; carries the fit.
+        When the draws do not represent the posterior and ``throw`` is True; has the fit.
 
     Examples
     --------
@@ -103,23 +108,19 @@ def bayes(
     ('converged', 0.35)
     """
     rows, how = gather(BAYES, options, keywords)
-    law, partial = apply_pool(sum_of_powers(law, "bayes"), how.pool)
-    table = rows.read(data, law)
-    problem = build_problem(
-        law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-    )
-    _check_groups(problem, rows.cluster, partial)
-    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    parsed, table = rows.bind(data, law)
     report = progress or (lambda *_: None)
-    report("searching for the modes", 0, 0)
-    optima = search(problem.design, free_sign=problem.free_sign, seed=how.seed)
-    density = build_density(
-        problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors, partial=partial
-    )
+    density: Density
+    if isinstance(parsed, GeneralLaw):
+        density, optima = _of_any_law(parsed, table, rows, how, report)
+    else:
+        density, optima = _of_powers(parsed, table, rows, how, report)
+    problem = density.problem
+    bound = problem.law
     modes = find_modes(density, optima, seed=how.seed)
     sampled = _sample(density, modes, how, report)
     result = PosteriorFit(
-        law=law,
+        law=bound,
         options=how,
         selection=rows,
         value=float(density.log_likelihood(sampled.mean[None]).sum()),
@@ -127,7 +128,7 @@ def bayes(
         point=sampled.mean,
         findings=find_limits(density, sampled, table.frame, _residuals(problem, optima[0].theta), rows.cluster),
         source=Source.of(table),
-        rows=used_columns(table.frame, law, rows.weights, rows.cluster),
+        rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=sampled.spread,
         optima=tuple(_local(problem, one) for one in optima[:10]),
         version=__version__,
@@ -139,15 +140,53 @@ def bayes(
     return result
 
 
-def draw_bytes(problem: Problem) -> int:
+def _of_powers(law: Law, table: Table, rows: Rows, how: Bayes, report: Progress) -> tuple[Density, tuple[Minimum, ...]]:
+    """Set up the posterior of a sum of power terms; its law loses the groups of fully pooled parameters."""
+    law, partial = apply_pool(law, how.pool)
+    problem = build_problem(
+        law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
+    _check_groups(problem, rows.cluster, partial)
+    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    report("searching for the modes", 0, 0)
+    optima = search(problem.design, free_sign=problem.free_sign, seed=how.seed)
+    density = build_density(
+        problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors, partial=partial
+    )
+    return density, optima
+
+
+def _of_any_law(
+    law: GeneralLaw, table: Table, rows: Rows, how: Bayes, report: Progress
+) -> tuple[Density, tuple[Minimum, ...]]:
+    """Set up the posterior of a law of any form."""
+    if how.pool:
+        raise DataError(
+            f"pool={dict(how.pool)} is for sums of power terms; in a law of another form, write the groups that share "
+            "a value without brackets"
+        )
+    if how.exponents == "free":
+        raise DataError(
+            "exponents='free' (--exponents free) is for sums of power terms; in a law of another form, name the "
+            "parameters that may be negative behind it: with alpha free"
+        )
+    problem = build_closed(law, table.frame, weights=rows.weights, cluster=rows.cluster)
+    _check_groups(problem, rows.cluster, ())
+    check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
+    report("searching for the modes", 0, 0)
+    optima = search_closed(problem.design, seed=how.seed)
+    return build_closed_density(problem, likelihood=how.likelihood, theta=optima[0].theta, priors=how.priors), optima
+
+
+def draw_bytes(problem: Problem | ClosedProblem) -> int:
     """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
     return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
 
 
-def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
+def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(
-            f"cluster column {cluster!r} has another value in every row, so a shift cannot be told from the scatter; "
+            f"cluster column {cluster!r} has a different value in every row, so shift and scatter cannot be separated; "
             "name a column whose values repeat, or none"
         )
     for coef in partial:
@@ -155,12 +194,12 @@ def _check_groups(problem: Problem, cluster: str | None, partial: tuple[Coef, ..
         if len(levels) < 2:
             raise DataError(
                 f"{coef} has one level, {printed_level(levels[0], ', ')}; partial pooling needs at least 2 "
-                "(and says little about the spread below 4)"
+                "(and hardly determines the spread below 4)"
             )
 
 
 def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progress) -> Sampled:
-    """Take the fast path, the full one, or the full one where the fast one says that it cannot."""
+    """Sample by the fast path, the full path, or the full path if the fast one fails its diagnostics."""
     path, draws, level, seed = how.path, how.draws, how.level, how.seed
     weighted = sample_by_importance(
         density,
@@ -176,12 +215,12 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         fast = from_weights(density, weighted, draws=draws, level=level, seed=seed)
         if path == "fast" or good:
             return fast
-        advice = 'To go on, install the full path with: pip install "scalefit-reanalysis[bayes]".'
+        advice = 'To continue, install the full path with: pip install "scalefit-reanalysis[bayes]".'
         return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
     report("compiling the model and sampling", 0, 0)
     chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)
     full = from_chains(density, chains, level=level)
-    if good:  # the evidence comes from importance sampling, which the full path has none of
+    if good:  # the evidence is that of importance sampling, because NUTS gives none
         value, error = weighted.log_evidence, weighted.log_evidence_se
         return full._replace(posterior=replace(full.posterior, log_evidence=value, log_evidence_se=error))
     share = f"k-hat {fixed(weighted.khat, 2)}, {fixed(weighted.ess, 0)} effective draws"
@@ -190,7 +229,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
 
 
 def _frame(mode: Mode, weighted: Weighted) -> Mode:
-    """Whiten NUTS by the covariance of the weighted draws where enough of them count, else at the mode."""
+    """Whiten NUTS by the covariance of the weighted draws if enough of them are effective, else by that at the mode."""
     d = len(mode.x)
     if weighted.ess < ENOUGH * d:
         return mode
@@ -200,13 +239,17 @@ def _frame(mode: Mode, weighted: Weighted) -> Mode:
     return mode._replace(x=mean, frame=np.asarray(np.linalg.cholesky(covariance)))
 
 
-def _residuals(problem: Problem, theta: Array) -> Array:
+def _residuals(problem: Problem | ClosedProblem, theta: Array) -> Array:
     """Log residuals at a point, in the order of the table."""
+    if isinstance(problem, ClosedProblem):
+        shape = closed_curvature(problem.design, theta, np.inf)
+    else:
+        shape = curvature_at(problem.design, theta, np.inf)
     out = np.empty(problem.n_rows)
-    out[problem.order] = curvature_at(problem.design, theta, np.inf).residual
+    out[problem.order] = shape.residual
     return out
 
 
-def _local(problem: Problem, optimum: Minimum) -> LocalOptimum:
-    natural = problem.design.to_natural(optimum.theta)
+def _local(problem: Problem | ClosedProblem, optimum: Minimum) -> LocalOptimum:
+    natural = problem.to_natural(optimum.theta)
     return LocalOptimum(2 * optimum.value, tuple(map(float, natural)), optimum.hits, optimum.converged)

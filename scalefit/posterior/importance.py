@@ -1,10 +1,11 @@
-"""Adaptive importance sampling: a posterior in a second, and the evidence, with a warning when it is no good.
+"""Adaptive importance sampling: a posterior in a second, with its evidence and a diagnostic of failure.
 
 The proposal is a mixture of multivariate t distributions (6 degrees of freedom), at first one at each mode with the
-curvature there. Each round draws from it, weights the draws (tempered, so that no few of them decide), and refits the
-mixture to the weighted draws by maximum likelihood (population Monte Carlo: Cappe, Douc, Guillin, Marin, Robert 2008).
-The last round's draws are kept; the largest of their weights are smoothed by a generalised Pareto distribution, whose
-shape k-hat tells whether the average can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below 0.7).
+curvature there. Each round draws from it, weights the draws (tempered, so that a few of them do not dominate), and
+refits the mixture to the weighted draws by maximum likelihood (population Monte Carlo: Cappe, Douc, Guillin, Marin,
+Robert 2008). The draws of the last round are kept. The largest of their weights are smoothed by a generalised Pareto
+distribution, whose shape k-hat shows whether averages can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below
+0.7).
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
 
 DEGREES = 6.0
-ROUND = 2000  # draws of an adaptation round, and at least this many
-PER_DIMENSION = 150  # times d
+ROUND = 2000  # draws of an adaptation round, or more:
+PER_DIMENSION = 150  # ... draws per dimension
 MOST_ROUNDS = 12
 SETTLED = 1.05  # a round that does not raise the effective size by this factor ends the adaptation
 EM_STEPS = 5
 MOST_PARTS = 4
-GOOD_SHARE = 0.5  # effective share of the draws at which one more part of the mixture is not tried
+GOOD_SHARE = 0.5  # effective share of the draws above which the mixture gets no further component
 
 
 class Mixture(NamedTuple):
@@ -64,7 +65,7 @@ class Mixture(NamedTuple):
         return logs, distances
 
     def log_density(self, z: Array) -> Array:
-        """Log density of points, shape (R, d) to (R,)."""
+        """Return the log density of points, shape (R, d) to (R,)."""
         logs: Array = special.logsumexp(self.parts(z)[0], axis=1)
         return logs
 
@@ -132,19 +133,21 @@ def sample_by_importance(
     frames : array, shape (K, d, d)
         ``x = centre + frame z`` with unit curvature in z.
     log_mass : array, shape (K,)
-        Log mass of each mode, roughly.
+        Approximate log mass of each mode.
     draws : int
         Draws of the last round.
     seed : int
         Seed.
     progress : callable, optional
-        Told the number of each round.
+        Called with the number of each round.
 
     Returns
     -------
     Weighted
         Draws and weights.
     """
+    # All work is done in z = inverse (x - best mode), in which the density is nearly a standard normal at that mode.
+    # The log determinant of the frame makes it a density in z, so that the evidence is that of x.
     rng = np.random.default_rng(seed)
     frame, inverse = frames[0], np.linalg.inv(frames[0])
     _, size = np.linalg.slogdet(frame)
@@ -155,20 +158,23 @@ def sample_by_importance(
 
     local = np.array([inverse @ one for one in frames])
     factor = np.array([np.linalg.cholesky(one @ one.T) for one in local])
+    # Laplace masses can be far off, so every mode gets a share of the first draws
     weight = special.softmax(log_mass)
     weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
     start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
     mixture, rounds = _adapt(whitened, start, rng, progress)
-    found = _weigh(whitened, mixture, draws, rng)
-    if not found.khat <= GOOD_KHAT:  # once more, having learned from all these draws; not the better of the two,
-        for part in range(EM_STEPS):  # which would make k-hat flatter itself
-            mixture = _refit(mixture if part else _split(mixture), found.x, found.weight)
-        found = _weigh(whitened, mixture, draws, rng)
-    return found._replace(x=centres[0] + found.x @ frame.T, rounds=rounds)
+    weighted = _weigh(whitened, mixture, draws, rng)
+    if not weighted.khat <= GOOD_KHAT:
+        # Draw once more, from a mixture refitted to all these draws. The second sample counts even if its k-hat is
+        # larger: to choose the better of the two would bias k-hat downwards.
+        for part in range(EM_STEPS):
+            mixture = _refit(mixture if part else _split(mixture), weighted.x, weighted.weight)
+        weighted = _weigh(whitened, mixture, draws, rng)
+    return weighted._replace(x=centres[0] + weighted.x @ frame.T, rounds=rounds)
 
 
 def _weigh(density: LogDensity, mixture: Mixture, draws: int, rng: np.random.Generator) -> Weighted:
-    """Draw from a mixture and weight the draws."""
+    """Draw from a mixture and weight the draws; the evidence is the mean of the raw weights, without smoothing."""
     z = mixture.draw(draws, rng)
     log_weight = density(z) - mixture.log_density(z)
     smooth, khat = pareto_smooth(log_weight)
@@ -214,7 +220,11 @@ def _adapt(
 
 
 def _refit(mixture: Mixture, z: Array, weight: Array) -> Mixture:
-    """One EM step of a t mixture on weighted points; each part keeps some of its old shape."""
+    """Return the mixture after one EM step on weighted points (Peel and McLachlan 2000, fixed degrees of freedom).
+
+    The scale matrix of each component is shrunk towards the old one, the more the fewer draws it is estimated from, so
+    that it stays positive definite.
+    """
     d = z.shape[1]
     logs, distance = mixture.parts(z)
     share = weight[:, None] * np.exp(logs - special.logsumexp(logs, axis=1, keepdims=True))
@@ -235,7 +245,7 @@ def _refit(mixture: Mixture, z: Array, weight: Array) -> Mixture:
 
 
 def _split(mixture: Mixture) -> Mixture:
-    """Part the heaviest component along its longest axis."""
+    """Split the component of the largest weight in two along its longest axis."""
     k = int(np.argmax(mixture.weight))
     axes, lengths, _ = np.linalg.svd(mixture.factor[k])
     shift = 0.7 * lengths[0] * axes[:, 0]
@@ -247,7 +257,7 @@ def _split(mixture: Mixture) -> Mixture:
 
 
 def _degrees(d: int) -> float:
-    """Degrees of freedom of the proposal: tails as heavy as 6 waste most draws in many dimensions."""
+    """Return the degrees of freedom of the proposal; in many dimensions tails as heavy as with 6 waste most draws."""
     return max(DEGREES, float(d))
 
 
@@ -257,7 +267,7 @@ def _ess(log_weight: Array) -> float:
 
 
 def _tempered(log_weight: Array, least: float) -> Array:
-    """Weights to the largest power in (0, 1] at which at least this many draws are effective."""
+    """Return the weights raised to the largest power in (0, 1] at which at least ``least`` draws are effective."""
     lo, hi = 0.0, 1.0
     if _ess(log_weight) < least:
         finite = np.where(np.isfinite(log_weight), log_weight, -1e300)
@@ -285,13 +295,13 @@ def pareto_smooth(log_weight: Array) -> tuple[Array, float]:
     """
     n = len(log_weight)
     order = np.argsort(log_weight, kind="stable")
-    tail = min(n // 5, math.ceil(3 * math.sqrt(n)))
+    tail = min(n // 5, math.ceil(3 * math.sqrt(n)))  # the length that Vehtari et al. 2024 recommend
     largest = order[n - tail :]
     cut = log_weight[order[n - tail - 1]] if tail < n else -np.inf
     top = log_weight[order[-1]]
     weight = np.exp(log_weight - top)
     floor = math.exp(cut - top)
-    excess = np.maximum(weight[largest] - floor, 0.0)  # equal weights may differ by rounding
+    excess = np.maximum(weight[largest] - floor, 0.0)  # equal weights may differ by a rounding error
     if tail < 5 or not excess[0] >= 0 or not excess[-1] > 1e-300 or excess[len(excess) // 4] <= 0:
         return weight / weight.sum(), math.inf
     khat, sigma = _fit_pareto(excess)
@@ -302,14 +312,14 @@ def pareto_smooth(log_weight: Array) -> tuple[Array, float]:
 
 
 def pareto_khat(log_weight: Array) -> float:
-    """Shape of the tail of importance weights; see :func:`pareto_smooth`."""
+    """Return the shape of the tail of importance weights; see :func:`pareto_smooth`."""
     return pareto_smooth(log_weight)[1]
 
 
 def _fit_pareto(excess: Array) -> tuple[float, float]:
-    """Shape and scale of a generalised Pareto distribution (Zhang and Stephens 2009), with PSIS's weak prior.
+    """Return shape and scale of a generalised Pareto distribution (Zhang and Stephens 2009), with the prior of PSIS.
 
-    ``excess`` is sorted and shape (M,). The shape is shrunk towards 0.5 as by 10 observations (Vehtari et al. 2024).
+    ``excess`` is sorted, shape (M,). The shape is shrunk towards 0.5 as by 10 observations (Vehtari et al. 2024).
     """
     n = len(excess)
     grid = 30 + int(math.sqrt(n))
@@ -331,14 +341,14 @@ def resample(weight: Array, n: int, seed: int) -> NDArray[np.int64]:
     weight : array, shape (R,)
         Weights that sum to 1.
     n : int
-        How many.
+        Number of draws.
     seed : int
         Seed.
 
     Returns
     -------
     array of int, shape (n,)
-        Which draws.
+        Indices of the draws.
     """
     rng = np.random.default_rng(seed)
     points = (rng.random() + np.arange(n)) / n

@@ -5,7 +5,7 @@ integrated out: ``integral of N(s; 0, tau) prod_i p(r_i - s; sigma) ds``. For no
 Student's t it is a trapezoid sum, which converges exponentially for a smooth integrand (Trefethen and Weideman 2014).
 A row of weight w counts as w identical rows: its density enters to the power w.
 
-All compiled functions of this wing are in this file: a cached one notices changes of its own file only.
+All compiled functions of this package are in this file, because a cached function notices changes of its file only.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from scalefit.solver.design import Array, DesignRows, Link
 from scalefit.solver.objective import RESIDUAL, Scratch, evaluate, new_work
 from scalefit.solver.vectormath import exp_inplace, log_into
 
-__all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_rows"]
+__all__ = ["Blocks", "block_likelihoods", "build_blocks", "residual_blocks", "residual_rows"]
 
 Index = NDArray[np.int64]
 
-DEPTH = 20.0  # parts of an integrand below exp(-DEPTH) of its largest known value are left out
+DEPTH = 20.0  # parts of an integrand below exp(-DEPTH) of its largest known value are omitted
 STEP = 0.8  # trapezoid spacing in units of the narrowest possible peak
 POLE = 0.5  # and at most in units of the distance of the integrand's poles from the real line, sigma sqrt(nu)
 MOST_NODES = 2000  # reached only far from the posterior, where sigma is tiny
-TALL = 1e150  # products of row factors are logged when they exceed this
+TALL = 1e150  # the logarithm of a product of row factors is taken before it exceeds this
 
 
 class Blocks(NamedTuple):
@@ -39,9 +39,9 @@ class Blocks(NamedTuple):
     order : array of int, shape (n,)
         DesignRows, cluster by cluster.
     bounds : array of int, shape (C + 1,)
-        Cluster c holds ``order[bounds[c]:bounds[c + 1]]``.
+        Cluster c is ``order[bounds[c]:bounds[c + 1]]``.
     shifted : bool
-        Whether a cluster's rows share a shift; False for independent rows, all in one block.
+        Whether the rows of a cluster share a shift; False for independent rows, which are all in one block.
     """
 
     order: Index
@@ -72,7 +72,7 @@ def build_blocks(cluster: Index | None, n: int) -> Blocks:
 
 @kernel(inner=True)
 def _tail_sum(residual: Array, weight: Array, order: Index, lo: int, hi: int, shift: float, inverse: float) -> float:
-    """Sum of ``w log(1 + (r - shift)^2 inverse)``; products of many rows share one logarithm."""
+    """Return the sum of ``w log(1 + (r - shift)^2 inverse)``; one logarithm is taken of the product of many rows."""
     product, total = 1.0, 0.0
     for place in range(lo, hi):
         i = order[place]
@@ -91,7 +91,7 @@ def _tail_sum(residual: Array, weight: Array, order: Index, lo: int, hi: int, sh
 def _shift_range(
     residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, nu: float, tau: float
 ) -> tuple[float, float, int, float]:
-    """First shift, spacing and number of the trapezoid sum of one cluster, and the integrand's log somewhere."""
+    """Return first node, spacing and number of nodes of a cluster's trapezoid sum, and a value of the log integrand."""
     mass, low, high = 0.0, np.inf, -np.inf
     for place in range(lo, hi):
         i = order[place]
@@ -104,10 +104,11 @@ def _shift_range(
     known = -power * _tail_sum(residual, weight, order, lo, hi, 0.0, inverse)
     other = -power * _tail_sum(residual, weight, order, lo, hi, middle, inverse) - 0.5 * (middle / tau) ** 2
     known = max(known, other)
-    # beyond ``reach`` the prior, beyond ``far`` of all residuals the likelihood is below exp(-DEPTH) of ``known``
+    # beyond ``reach`` the prior, and further than ``far`` from all residuals the likelihood, is below exp(-DEPTH) known
     reach = tau * np.sqrt(2.0 * (DEPTH - known))
     far = np.sqrt(np.expm1(min(600.0, (DEPTH - known) / max(power * mass, 1e-300))) / inverse)
     start, stop = max(-reach, low - far), min(reach, high + far)
+    # the largest second derivative of minus the log integrand is that at a shift equal to all residuals
     step = STEP / np.sqrt(1.0 / (tau * tau) + 2.0 * power * mass * inverse)
     step = min(step, POLE / np.sqrt(inverse))
     count = min(int((stop - start) / step) + 2, MOST_NODES)
@@ -118,7 +119,7 @@ def _shift_range(
 def _student_block(
     residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, nu: float, tau: float, scratch: Array
 ) -> float:
-    """Log of the integral over the shift of one cluster, Student's t without its constant."""
+    """Return the log of the integral over the shift of one cluster, for Student's t without its constant."""
     start, step, count, known = _shift_range(residual, weight, order, lo, hi, sigma, nu, tau)
     inverse, tails, product, logs = 1.0 / (nu * sigma * sigma), scratch[0], scratch[1], scratch[2]
     for node in range(count):
@@ -160,7 +161,11 @@ def _student_block(
 
 @kernel(inner=True)
 def _normal_block(residual: Array, weight: Array, order: Index, lo: int, hi: int, sigma: float, tau: float) -> float:
-    """Log of the integral over the shift of one cluster, normal errors without their constant; tau 0 for no shift."""
+    """Return the log of the integral over the shift of one cluster, for normal errors without their constant.
+
+    The covariance of the rows is ``sigma^2 I + tau^2 1 1^T``, whose inverse and determinant are known (Sherman and
+    Morrison 1950). Without a shift tau is 0.
+    """
     mass, linear, square = 0.0, 0.0, 0.0
     for place in range(lo, hi):
         i = order[place]
@@ -176,7 +181,7 @@ def _normal_block(residual: Array, weight: Array, order: Index, lo: int, hi: int
 def _block(
     residual: Array, weight: Array, blocks: Blocks, c: int, scale: Array, student: bool, scratch: Array
 ) -> float:
-    """Log likelihood of one block of rows, without the constants of its rows."""
+    """Return the log likelihood of one block of rows, without the constants of the rows."""
     lo, hi = blocks.bounds[c], blocks.bounds[c + 1]
     if not student:
         return _normal_block(residual, weight, blocks.order, lo, hi, scale[0], scale[2])
@@ -211,9 +216,44 @@ def _fill_likelihoods(
 def block_likelihoods(
     theta: Array, scale: Array, rows: DesignRows, link: Link, blocks: Blocks, student: bool, out: Array
 ) -> None:
-    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the blocks' log likelihoods without constants."""
+    """Fill ``out``, shape (R, C) or (R, 1) for the sum, with the log likelihoods of the blocks, without constants.
+
+    Parameters
+    ----------
+    theta : array, shape (R, P)
+        Centred parameters of the draws.
+    scale : array, shape (R, 3)
+        ``sigma``, ``nu`` and ``tau`` of the draws; 0 where the likelihood lacks one.
+    rows, link : DesignRows, Link
+        The problem.
+    blocks : Blocks
+        Rows by cluster.
+    student : bool
+        Student's t, else normal.
+    out : array, shape (R, C) or (R, 1)
+        Zeros, which are overwritten, or to which the blocks are added.
+    """
     work = new_work(rows.data.shape[1], len(rows.u), theta.shape[1])
     _fill_likelihoods(theta, scale, rows, link, blocks, student, work, np.empty((3, MOST_NODES)), out)
+
+
+@kernel()
+def _fill_from_residuals(
+    residual: Array, scale: Array, weight: Array, blocks: Blocks, student: bool, scratch: Array, out: Array
+) -> None:
+    for draw in range(residual.shape[0]):
+        for c in range(blocks.bounds.size - 1):
+            value = _block(residual[draw], weight, blocks, c, scale[draw], student, scratch)
+            if out.shape[1] == 1:
+                out[draw, 0] += value
+            else:
+                out[draw, c] = value
+
+
+def residual_blocks(residual: Array, scale: Array, weight: Array, blocks: Blocks, student: bool, out: Array) -> None:
+    """Fill ``out`` as :func:`block_likelihoods` does, from residuals, shape (R, n), of any law."""
+    scratch = np.empty((3, MOST_NODES))
+    _fill_from_residuals(np.ascontiguousarray(residual), scale, weight, blocks, student, scratch, out)
 
 
 @kernel()
@@ -225,5 +265,15 @@ def _fill_residuals(theta: Array, rows: DesignRows, link: Link, work: Scratch, o
 
 
 def residual_rows(theta: Array, rows: DesignRows, link: Link, out: Array) -> None:
-    """Fill ``out``, shape (R, n), with log observed minus log predicted."""
+    """Fill ``out``, shape (R, n), with log observed minus log predicted.
+
+    Parameters
+    ----------
+    theta : array, shape (R, P)
+        Centred parameters of the draws.
+    rows, link : DesignRows, Link
+        The problem.
+    out : array, shape (R, n)
+        Overwritten.
+    """
     _fill_residuals(theta, rows, link, new_work(rows.data.shape[1], len(rows.u), theta.shape[1]), out)

@@ -1,4 +1,4 @@
-"""Which coordinate each parameter of a problem gets, and how wide the maps bend at bounds."""
+"""Choose the coordinate of each parameter of a problem, and the scale of the soft clip at its bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Index = NDArray[np.int64]
 
 INFORMED, MANY = 0.5, 40  # see _centred
 ROUGH_SCALE = 0.3  # of the log of a scale of the likelihood, a common value or a spread
-EXCLUDED = 30.0  # standard errors outside its prior at which an exponent's prior is refused
+EXCLUDED = 30.0  # standard errors between an estimate and its prior beyond which the prior is rejected
 
 
 def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Key, Prior], theta: Array) -> Coordinates:
@@ -59,7 +59,7 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Ke
     for i, one in enumerate(parameters):
         if one.key in priors:
             bounds[i] = bounds_of(priors[one.key], bool(is_log[i]))
-    # a bend as wide as the posterior with all else fixed: a wider one would turn its ridges around corners
+    # a scale as wide as the posterior with all else fixed: a wider one would bend its ridges
     relative = np.array([one.kind == "exponent" and not any_sign(one, problem) for one in problem.parameters])
     narrow = np.where(relative, narrow / np.maximum(np.abs(theta), 1e-3), narrow)
     noise = np.concatenate([narrow, np.full(len(parameters) - n_law, ROUGH_SCALE)])
@@ -80,7 +80,7 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Ke
 def _by_prior(
     parameters: tuple[Parameter, ...], priors: dict[Key, Prior], common: Index
 ) -> tuple[tuple[Prior, Index], ...]:
-    """Whose each distinct prior is."""
+    """Return each distinct prior with the places of its parameters."""
     owners: dict[Prior, list[int]] = {}
     for i, one in enumerate(parameters):
         if common[i] < 0:
@@ -89,7 +89,7 @@ def _by_prior(
 
 
 def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> tuple[Index, Index]:
-    """Places of the common value and the spread of each partly pooled member."""
+    """Return the places of the common value and the spread of each partly pooled member."""
     common, spread = np.full(len(parameters), -1), np.full(len(parameters), -1)
     commons = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == COMMON}
     spreads = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == SPREAD}
@@ -100,10 +100,10 @@ def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> t
 
 
 def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDArray[np.bool_]:
-    """Choose the coordinate of pooled members: their own where the data fix them better than their spread.
+    """Choose which pooled members are centred: those that the data determine better than their spread.
 
-    "Better" is by half for 20 members and more; few members leave the spread near 0 possible, where their own
-    coordinates would make a funnel, and must be known better (by a tenth for 4).
+    "Better" is by half for 20 members and more. With few members the spread may be near 0, where centred coordinates
+    have the shape of a funnel, so the members must be known better (by a tenth for 4).
     """
     own = np.zeros(len(common), dtype=bool)
     for group in np.unique(common[common >= 0]):
@@ -117,7 +117,7 @@ def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDA
 
 
 def _check_exclusion(problem: Problem, priors: dict[Key, Prior], theta: Array, error: Array) -> None:
-    """Refuse a prior that forbids what the data say beyond doubt."""
+    """Reject a prior that excludes the least-squares estimate by many standard errors."""
     for one, value, noise in zip(problem.parameters, theta, error, strict=True):
         if one.kind != "exponent" or one.key not in priors:
             continue
@@ -130,7 +130,7 @@ def _check_exclusion(problem: Problem, priors: dict[Key, Prior], theta: Array, e
 
 
 def _own_exponents(problem: Problem, loose: NDArray[np.bool_], bounds: Array) -> Index:
-    """Place of the one exponent of each size, where it is a non-centred member and no bound is in the way."""
+    """Return the place of the only exponent of each size, where that is a non-centred member without active bounds."""
     law = problem.design.law
     first = law.n_floor + law.n_coef
     own = np.full(law.n_coef, -1)
@@ -142,9 +142,9 @@ def _own_exponents(problem: Problem, loose: NDArray[np.bool_], bounds: Array) ->
 
 
 def _errors(problem: Problem, theta: Array) -> tuple[Array, Array]:
-    """Gauss-Newton standard errors of floors, sizes and exponents: by themselves, and with all others known.
+    """Return Gauss-Newton standard errors of floors, sizes and exponents: marginal, and with all others known.
 
-    Of a parameter at a bound the first is 1.
+    For a parameter at a bound the first is 1.
     """
     shape = curvature_at(problem.design, theta, np.inf)
     jacobian = shape.jacobian @ problem.design.natural_matrix()
@@ -156,7 +156,7 @@ def _errors(problem: Problem, theta: Array) -> tuple[Array, Array]:
 
 
 def _geometric_mean_rows(problem: Problem) -> tuple[Array, Array]:
-    """Log of each term at the geometric-mean row of each floor, as a linear function of theta."""
+    """Return the log of each term at the geometric-mean row of each floor, as a linear function of theta."""
     law, link, u = problem.design.law, problem.design.link, problem.design.rows.u
     segment = np.repeat(np.arange(len(law.bounds) - 1), np.diff(law.bounds))
     reach = np.zeros((law.n_floor, len(u), problem.design.n_parameters))

@@ -1,4 +1,4 @@
-"""The mode of a density and its Hessian, from differences over batches: no derivative code to keep in step."""
+"""The mode of a density and its Hessian, by finite differences over batches, which need no code for derivatives."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
 
 NUDGE = 0.1  # spacing of differences, in posterior standard deviations
-LONGEST = 3.0  # step of a coordinate of the Hessian's frame, in standard deviations
-FLATTEST = 0.05  # smallest curvature believed, in the frame that was given
+LONGEST = 3.0  # longest step along an eigenvector of the Hessian, in standard deviations
+FLATTEST = 0.05  # smallest curvature that is used, in the current frame
 STEPS = 2.0 ** -np.arange(0.0, 12.0)
 
 
@@ -25,13 +25,13 @@ class Mode(NamedTuple):
     Parameters
     ----------
     x : array, shape (d,)
-        Where.
+        The maximum.
     value : float
         Log density.
     frame : array, shape (d, d)
         ``x = mode + frame z`` with ``z`` of unit curvature.
     log_mass : float
-        Log of the integral of the normal that touches the density there (Laplace).
+        Log of the integral of the normal with the value and curvature there (Laplace approximation).
     """
 
     x: Array
@@ -48,11 +48,11 @@ def climb(density: LogDensity, start: Array, scale: Array, *, limit: int = 100, 
     density : callable
         Log density of points, shape (R, d) to (R,).
     start : array, shape (d,)
-        Where to start; the density must be finite there.
+        Starting point; the density must be finite there.
     scale : array, shape (d,)
         Rough standard deviations.
     limit : int
-        Most steps.
+        Largest number of steps.
     tolerance : float
         Gain of log density at which to stop.
 
@@ -65,7 +65,7 @@ def climb(density: LogDensity, start: Array, scale: Array, *, limit: int = 100, 
     for _ in range(limit):
         value, slope, bend = _differences(density, x, frame)
         curvature, axes = np.linalg.eigh(-bend)
-        stiff = np.maximum(np.abs(curvature), FLATTEST)
+        stiff = np.maximum(np.abs(curvature), FLATTEST)  # the absolute value, to climb also where the density is convex
         step = np.clip(axes.T @ slope / np.sqrt(stiff), -LONGEST, LONGEST)
         frame = frame @ (axes / np.sqrt(stiff))
         trials = x + STEPS[:, None] * (frame @ step)
@@ -77,8 +77,8 @@ def climb(density: LogDensity, start: Array, scale: Array, *, limit: int = 100, 
     value, slope, bend = _differences(density, x, frame)
     curvature, axes = np.linalg.eigh(-bend)
     frame = frame @ (axes / np.sqrt(np.maximum(curvature, FLATTEST)))
-    # of all roots of the covariance the triangular one: the signs and, where curvatures nearly agree, the directions of
-    # eigenvectors come from rounding, and with them every proposal would
+    # Of all roots of the covariance the triangular one is unique. Signs of eigenvectors, and their directions where
+    # curvatures nearly agree, depend on rounding errors, and with them all proposals would.
     root = np.asarray(np.linalg.qr(frame.T, mode="r")).T
     frame = root * np.sign(np.diag(root))
     _, size = np.linalg.slogdet(frame)

@@ -1,8 +1,8 @@
 """The full path: the same posterior as a PyMC model, sampled by NUTS.
 
-The model lives in the coordinates of :mod:`scalefit.posterior.coordinates`, whitened, so that the sampler sees a nearly
-standard normal. PyMC, ArviZ and nutpie are imported where they are used: without them the fast path works.
-Only calls are made that PyMC 5 with ArviZ 0 and PyMC 6 with ArviZ 1 share.
+The model is written in the coordinates of :mod:`scalefit.posterior.coordinates`, whitened, so that the sampler sees
+nearly a standard normal. PyMC, ArviZ and nutpie are imported where they are used, because the fast path works without
+them. The calls are those that PyMC 5 with ArviZ 0 and PyMC 6 with ArviZ 1 have in common.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ Array = NDArray[np.float64]
 
 SAMPLERS = ("nutpie", "pymc")
 CHAINS = 4
-TUNE = 1000  # draws per chain that adapt step and masses and are thrown away
-ACCEPT = (0.9, 0.99)  # acceptance that the step size aims at; the second where draws diverged with the first
-TAKEN = ("z", "shift_z", "prior", "likelihood", "log_response", "chain", "draw")  # other names of a trace
-FEWEST = 100  # draws per chain below which an interrupted run is worth nothing
+TUNE = 1000  # draws per chain that adapt step size and masses and are discarded
+ACCEPT = (0.9, 0.99)  # target acceptance; the second is used if draws diverged with the first
+TAKEN = ("z", "shift_z", "prior", "likelihood", "log_response", "chain", "draw")  # reserved names of a trace
+FEWEST = 100  # draws per chain below which an interrupted run is discarded
 
 
 class Chains(NamedTuple):
-    """What NUTS found.
+    """The draws of NUTS and their diagnostics.
 
     Parameters
     ----------
     x : array, shape (4, n, d)
         Draws in coordinates.
     r_hat, ess_bulk, ess_tail : array, shape (d,)
-        Of the parameters in the units of the table, coefficients as logs.
+        For the parameters in the units of the table, coefficients as logs.
     divergences : int
-        Draws at which the integrator left the typical set.
+        Divergent draws, at which the integration of the trajectory failed.
     energy : float
         Smallest E-BFMI of the chains (Betancourt 2016).
     sampler : str
         Library and version.
-    asked : int
-        Draws per chain that were asked for.
+    requested : int
+        Draws per chain that were requested.
     interrupted : bool
-        Whether the run was stopped before.
+        Whether the run was stopped early.
     netcdf : bytes
         InferenceData as a file.
     """
@@ -72,7 +72,7 @@ class Chains(NamedTuple):
     divergences: int
     energy: float
     sampler: str
-    asked: int
+    requested: int
     interrupted: bool
     netcdf: bytes
 
@@ -80,21 +80,22 @@ class Chains(NamedTuple):
 def build_model(density: Density, mode: Mode) -> Any:
     """Write a posterior as a PyMC model.
 
-    Its one free variable ``z`` is whitened: ``x = mode + frame z``. Prior and Jacobian are one potential. With
-    Student's t and clusters there is also ``shift_z``, the clusters' shifts in units of ``tau``; with normal errors
-    they are integrated out. Parameters are deterministic, in the units of the table, coefficients as ``log_A``.
+    Its free variable ``z`` is whitened: ``x = mode + frame z``. Prior and Jacobian are one potential. With Student's t
+    and clusters there is a second free variable ``shift_z``, the shifts of the clusters in units of ``tau``; with
+    normal errors they are integrated out. Parameters are deterministic, in the units of the table, coefficients as
+    ``log_A``.
 
     Parameters
     ----------
     density : Density
         The posterior.
     mode : Mode
-        Where and how to whiten.
+        Centre and frame of the whitening.
 
     Returns
     -------
     pymc.Model
-        A fresh model.
+        A new model.
 
     Raises
     ------
@@ -107,13 +108,14 @@ def build_model(density: Density, mode: Mode) -> Any:
         z = pm.Flat("z", shape=int(density.size))
         placed = density.coordinates.place(mode.x + pt.dot(mode.frame, z), ops)
         pm.Potential("prior", placed.log_prior)
-        _declare(pm, density, placed)
-        _likelihood(pm, pt, density, placed)
+        natural, mean = density.graph_of_law(pt, placed.theta)
+        _declare(pm, density, natural, placed)
+        _likelihood(pm, pt, density, mean, placed)
     return model
 
 
 class _TraceNames(NamedTuple):
-    """What the trace calls the parameters of the law, the dimensions of their levels, and the other parameters."""
+    """Names in the trace: of the parameters of the law, the dimensions of their levels, and the other parameters."""
 
     variables: dict[Coef, str]
     dims: dict[Coef, str]
@@ -121,7 +123,7 @@ class _TraceNames(NamedTuple):
 
 
 def _trace_names(density: Density) -> _TraceNames:
-    """Name everything once: in a trace variables and dimensions share one space, and some of it is taken."""
+    """Choose unique names: in a trace variables and dimensions share a name space, in which some names are reserved."""
     logs = {one.coef: one.is_log for one in density.problem.parameters}
     grouped = [coef for coef in logs if coef.groups]
     spreads = {spread_name(coef.name): f"sd_{coef.name}" for coef in logs}
@@ -139,7 +141,7 @@ def _trace_names(density: Density) -> _TraceNames:
 
 
 def _coords(density: Density) -> dict[str, list[str]]:
-    """Levels of each grouped parameter, by the name of its dimension."""
+    """Return the levels of each grouped parameter, by the name of its dimension."""
     coords: dict[str, list[str]] = {}
     dims = _trace_names(density).dims
     for one in density.problem.parameters:
@@ -148,10 +150,8 @@ def _coords(density: Density) -> dict[str, list[str]]:
     return coords
 
 
-def _declare(pm: Any, density: Density, placed: Any) -> None:
+def _declare(pm: Any, density: Density, natural: Any, placed: Any) -> None:
     """Name the parameters in the trace."""
-    design = density.problem.design
-    natural = design.natural_matrix() @ placed.theta + design.to_natural(np.zeros(design.n_parameters))
     names = _trace_names(density)
     places: dict[Coef, list[int]] = {}
     for i, one in enumerate(density.problem.parameters):
@@ -166,10 +166,10 @@ def _declare(pm: Any, density: Density, placed: Any) -> None:
         pm.Deterministic(name, placed.scales[i] if i < scales else placed.pooled[i - scales])
 
 
-def _likelihood(pm: Any, pt: Any, density: Density, placed: Any) -> None:
+def _likelihood(pm: Any, pt: Any, density: Density, mean: Any, placed: Any) -> None:
     """Add the likelihood of the rows; weights are powers."""
-    blocks, rows = density.blocks, density.problem.design.rows
-    mean, sigma = _log_prediction(pt, density, placed.theta), placed.scales[0]
+    blocks, weight, target = density.blocks, density.problem.weight, density.target
+    sigma = placed.scales[0]
     student, tau = density.likelihood == "student_t", placed.scales[-1]
     nu = placed.scales[1] if student else None
     if blocks.shifted and not student:
@@ -179,39 +179,23 @@ def _likelihood(pm: Any, pt: Any, density: Density, placed: Any) -> None:
         shift = pm.Normal("shift_z", 0.0, 1.0, shape=int(density.problem.n_cluster))
         mean = mean + tau * shift[density.problem.cluster]
     error = pm.StudentT.dist(nu=nu, mu=mean, sigma=sigma) if student else pm.Normal.dist(mu=mean, sigma=sigma)
-    if np.all(rows.weight == 1):
+    if np.all(weight == 1):
         kind, extra = (pm.StudentT, {"nu": nu}) if student else (pm.Normal, {})
-        kind("log_response", mu=mean, sigma=sigma, observed=rows.target, **extra)
+        kind("log_response", mu=mean, sigma=sigma, observed=target, **extra)
     else:
-        pm.Potential("likelihood", (rows.weight * pm.logp(error, rows.target)).sum())
-
-
-def _log_prediction(pt: Any, density: Density, theta: Any) -> Any:
-    """Log of the law at each row, as a graph."""
-    design = density.problem.design
-    link, rows = design.link, design.rows
-    segments, parts, _ = link.position.shape
-    matrix = np.zeros((segments, parts, design.n_parameters))
-    s, p, slot = np.nonzero(link.position >= 0)
-    np.add.at(matrix, (s, p, link.position[s, p, slot]), link.factor[s, p, slot])
-    local = pt.dot(matrix.reshape(-1, design.n_parameters), theta).reshape((segments, parts)) + link.constant
-    segment = np.repeat(np.arange(segments), np.diff(rows.bounds))
-    total = local[segment, 0]
-    for k, u in enumerate(rows.u):
-        total = total + pt.exp(local[segment, 1 + 2 * k] + local[segment, 2 + 2 * k] * u)
-    return pt.log(total)
+        pm.Potential("likelihood", (weight * pm.logp(error, target)).sum())
 
 
 def _normal_clusters(pt: Any, density: Density, mean: Any, sigma: Any, tau: Any) -> Any:
     """Build normal rows with a normal shift per cluster, integrated out; see :mod:`scalefit.posterior.kernels`."""
-    rows, cluster = density.problem.design.rows, density.problem.cluster
+    weight, cluster = density.problem.weight, density.problem.cluster
     member = np.zeros((density.problem.n_cluster, len(cluster)))
-    member[cluster, np.arange(len(cluster))] = rows.weight
-    residual = rows.target - mean
+    member[cluster, np.arange(len(cluster))] = weight
+    residual = density.target - mean
     spread = 1.0 + (tau / sigma) ** 2 * member.sum(axis=1)
     linear = pt.dot(member, residual)
-    square = (rows.weight * residual**2).sum() - ((tau / sigma) ** 2 / spread * linear**2).sum()
-    constant = -rows.weight.sum() * (pt.log(sigma) + 0.5 * math.log(2 * math.pi))
+    square = (weight * residual**2).sum() - ((tau / sigma) ** 2 / spread * linear**2).sum()
+    constant = -weight.sum() * (pt.log(sigma) + 0.5 * math.log(2 * math.pi))
     return constant - 0.5 * square / sigma**2 - 0.5 * pt.log(spread).sum()
 
 
@@ -225,7 +209,7 @@ def sample_by_nuts(
     density : Density
         The posterior.
     mode : Mode
-        Where and how to whiten.
+        Centre and frame of the whitening.
     draws : int
         Draws of all chains together.
     seed : int
@@ -238,7 +222,7 @@ def sample_by_nuts(
     Returns
     -------
     Chains
-        Draws with their diagnostics. An interrupt keeps what was drawn so far.
+        Draws with their diagnostics. An interrupted run keeps the draws so far.
 
     Raises
     ------
@@ -249,7 +233,7 @@ def sample_by_nuts(
     run = _by_nutpie if sampler == "nutpie" else _by_pymc
     trace, name = run(build_model(density, mode), each, tune, seed)
     z = np.asarray(trace.posterior["z"].values)
-    length = int(np.isfinite(z).all(axis=2).sum(axis=1).min())  # interrupted chains have ragged ends
+    length = int(np.isfinite(z).all(axis=2).sum(axis=1).min())  # interrupted chains differ in length
     if length < min(FEWEST, each):
         raise KeyboardInterrupt
     x = mode.x + z[:, :length] @ mode.frame.T
@@ -288,7 +272,7 @@ def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
             compute_convergence_checks=False, target_accept=accept,
         )  # fmt: skip
 
-    logger.setLevel(logging.ERROR)  # its remarks on convergence are made again, in the status
+    logger.setLevel(logging.ERROR)  # its warnings about convergence are repeated in the status
     try:
         return _without_divergences(run), f"PyMC {pm.__version__}"
     finally:
@@ -296,7 +280,7 @@ def _by_pymc(model: Any, each: int, tune: int, seed: int) -> tuple[Any, str]:
 
 
 def _without_divergences(run: Callable[[float], Any]) -> Any:
-    """Sample, with smaller steps once more where draws diverged."""
+    """Sample; if draws diverged, sample again with smaller steps."""
     for accept in ACCEPT:
         trace = run(accept)
         if not _divergences(trace):
@@ -313,7 +297,7 @@ def _cores() -> int:
 
 
 def _diagnose(natural: Array) -> tuple[Array, Array, Array]:
-    """R-hat, bulk and tail effective draws of each parameter; ``natural`` is (chain, draw, d)."""
+    """Return R-hat, bulk and tail effective draws of each parameter; ``natural`` is (chain, draw, d)."""
     az = _load("arviz")
     columns = [np.ascontiguousarray(natural[:, :, j]) for j in range(natural.shape[2])]
     r_hat = np.array([float(az.rhat(column)) for column in columns])
@@ -366,7 +350,7 @@ def load_arviz() -> Any:
 
 def _load(name: str) -> Any:
     try:
-        with warnings.catch_warnings():  # ArviZ 0.23 announces ArviZ 1 whenever it is imported, also by PyMC
+        with warnings.catch_warnings():  # ArviZ 0.23 warns about ArviZ 1 whenever it is imported, also by PyMC
             warnings.filterwarnings(
                 "ignore", message=r"\s*ArviZ is undergoing a major refactor", category=FutureWarning
             )
@@ -376,9 +360,9 @@ def _load(name: str) -> Any:
 
 
 def _load_pymc() -> tuple[Any, Any]:
-    """PyMC and the tensors that it is built on."""
+    """Return the modules of PyMC and of its tensors."""
     pymc, pytensor = _load("pymc"), _load("pytensor")
-    with warnings.catch_warnings():  # the first look at this setting warns where PyTensor finds no BLAS to link
+    with warnings.catch_warnings():  # reading this setting for the first time warns if PyTensor finds no BLAS
         warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS", category=UserWarning)
         _ = pytensor.config.blas__ldflags
     return pymc, pytensor.tensor

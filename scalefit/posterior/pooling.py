@@ -1,4 +1,4 @@
-"""Grouped parameters between one value for all and one value for each; several data sets as one table."""
+"""Pooling of grouped parameters, between one value for all and one for each; several data sets as one table."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ POOLS = ("none", "partial", "full")
 
 
 def apply_pool(law: Law, pool: Mapping[str, str] | None) -> tuple[Law, tuple[Coef, ...]]:
-    """Read which grouped parameters share what.
+    """Apply the pooling of grouped parameters to a law.
 
-    ``none`` leaves one independent value per level, ``full`` makes it one value for all, and ``partial`` draws the
-    levels' values from a normal distribution around a common one: of their logarithms, so that they stay positive,
-    or of the values themselves where exponents may have either sign.
+    ``none`` keeps an independent value per level, ``full`` has one value for all, and ``partial`` has values from a
+    normal distribution around a common one: a distribution of their logarithms, so that they stay positive, or of the
+    values where exponents may have either sign.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def apply_pool(law: Law, pool: Mapping[str, str] | None) -> tuple[Law, tuple[Coe
     Returns
     -------
     Law
-        Fully pooled parameters have lost their groups.
+        The law, in which fully pooled parameters have no groups.
     tuple of Coef
         Partly pooled parameters.
 
     Raises
     ------
     DataError
-        For a name or a word that does not fit.
+        For an unknown name or kind of pooling.
     """
     pool = dict(pool or {})
     poolable = {coef.name: coef for coef in _poolable(law) if coef.groups}
@@ -76,10 +76,10 @@ def stack_datasets(
     column: str = "dataset",
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> pd.DataFrame:
-    """Put several data sets into one table, for one hierarchical fit of what they share.
+    """Combine several data sets into one table, for a joint hierarchical fit.
 
-    With ``loss ~ E[dataset] + A[dataset]/width^alpha[dataset]`` and ``pool={"alpha": "partial"}`` every set keeps its
-    own floor and coefficient, and their exponents come from a common distribution.
+    With ``loss ~ E[dataset] + A[dataset]/width^alpha[dataset]`` and ``pool={"alpha": "partial"}`` every set has a
+    separate floor and coefficient, and the exponents come from a common distribution.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ def stack_datasets(
     law : str or Law
         The law of the joint fit.
     column : str
-        Column that holds the labels.
+        Name of the column of labels.
     options : mapping, optional
         Label to fields of :class:`scalefit.options.Rows`, such as ``{"where": ..., "mapping": ...}``.
 
     Returns
     -------
     DataFrame
-        The law's columns and ``column``; a grouping column that a set lacks holds ``-`` in its rows.
+        The law's columns and ``column``; a grouping column that a set lacks is ``-`` in its rows.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def stack_datasets(
     options = options or {}
     for name in options:
         if name not in tables:
-            raise DataError(f"options are given for {name!r}, which is no data set here; {closest(name, tables)}")
+            raise DataError(f"options are given for {name!r}, which is not a data set here; {closest(name, tables)}")
     parts = []
     for label, data in tables.items():
         frame = read_table(data, typed=False).frame.copy()

@@ -1,7 +1,7 @@
-"""Priors as plain data: their density, support and quantiles, and how they are written.
+"""Priors as plain data: density, support, quantiles and notation.
 
-The names and arguments are PyMC's. One formula per distribution serves arrays and PyMC's graph: it takes the
-logarithm as an argument.
+Names and arguments are those of PyMC. The formula of a distribution takes the logarithm as an argument, so that it
+works for arrays and for PyMC's graph.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Prior:
         return f"{type(self).__name__}({', '.join(as_input(value, 6) for value in astuple(self))})"
 
     def _need_positive(self, *names: str) -> None:
-        """Refuse arguments that no distribution has."""
+        """Reject arguments for which there is no distribution."""
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in names and not 0 < value < math.inf:
@@ -104,7 +104,7 @@ class Prior:
             if small or LARGEST < abs(value) < math.inf:
                 raise DataError(
                     f"{self}: {field.name} is {as_input(value)}; it must lie between {as_input(1 / LARGEST, 12)} and "
-                    f"{as_input(LARGEST)}, for beyond that the density leaves double precision"
+                    f"{as_input(LARGEST)}, because beyond that the density exceeds double precision"
                 )
 
 
@@ -128,7 +128,7 @@ class HalfNormal(Prior):
 @final
 @dataclass(frozen=True)
 class Normal(Prior):
-    """A normal; around a number that must be positive it is cut at 0."""
+    """A normal; truncated at 0 for a number that must be positive."""
 
     mu: float
     sigma: float
@@ -151,7 +151,7 @@ class Normal(Prior):
 @final
 @dataclass(frozen=True)
 class TruncatedNormal(Prior):
-    """A normal, cut at both ends and normalised again."""
+    """A normal, truncated at both ends and renormalised."""
 
     mu: float
     sigma: float
@@ -163,7 +163,7 @@ class TruncatedNormal(Prior):
         _need_finite(self, "mu")
         _need_order(self)
         if not self._log_mass() > -300:
-            raise DataError(f"{self} cuts off all of its normal; move the mean towards the bounds")
+            raise DataError(f"{self} has no mass between its bounds; move the mean towards the bounds")
 
     @property
     def support(self) -> tuple[float, float]:  # noqa: D102
@@ -181,7 +181,7 @@ class TruncatedNormal(Prior):
 
     def _log_mass(self) -> float:
         a, b = self._standard()
-        if a > 0:  # the lower tail is the one that floating point resolves
+        if a > 0:  # use the symmetry, because floating point resolves the lower tail
             a, b = -b, -a
         low, high = float(special.log_ndtr(a)), float(special.log_ndtr(b))
         return high + math.log1p(-math.exp(low - high)) if low < high else -math.inf
@@ -190,7 +190,7 @@ class TruncatedNormal(Prior):
 @final
 @dataclass(frozen=True)
 class Uniform(Prior):
-    """Every value between two bounds alike."""
+    """A uniform distribution between two bounds."""
 
     lower: float
     upper: float
@@ -198,7 +198,7 @@ class Uniform(Prior):
     def __post_init__(self) -> None:
         if math.isinf(self.lower) or math.isinf(self.upper):
             raise DataError(
-                f"{self} is improper, it has no finite range; give finite bounds, or HalfNormal(10) for a wide prior"
+                f"{self} is improper, it has no finite range; use finite bounds, or HalfNormal(10) for a wide prior"
             )
         self._need_positive()
         _need_order(self)
@@ -226,9 +226,7 @@ class LogNormal(Prior):
         self._need_positive("sigma")
         _need_finite(self, "mu")
         if abs(self.mu) > math.log(LARGEST):
-            raise DataError(
-                f"{self}: mu is {as_input(self.mu)}, the mean of the logarithm; the median itself is exp(mu)"
-            )
+            raise DataError(f"{self}: mu is {as_input(self.mu)}, the mean of the logarithm; the median is exp(mu)")
 
     def formula(self, x: Any, log: Callable[[Any], Any]) -> Any:  # noqa: D102
         return -HALF_LOG_2PI - math.log(self.sigma) - 0.5 * ((log(x) - self.mu) / self.sigma) ** 2 - log(x)
@@ -284,7 +282,7 @@ def parse_prior(text: str | Prior) -> Prior:
     Parameters
     ----------
     text : str or Prior
-        Such as ``"HalfNormal(1)"`` or ``"TruncatedNormal(mu=1, sigma=0.5, lower=0)"``; a prior is returned as it is.
+        Such as ``"HalfNormal(1)"`` or ``"TruncatedNormal(mu=1, sigma=0.5, lower=0)"``; a prior is returned unchanged.
 
     Returns
     -------
@@ -320,19 +318,19 @@ def parse_prior(text: str | Prior) -> Prior:
 
 
 def positive(prior: Prior, name: str) -> Prior:
-    """Fit a prior to a number that cannot be negative.
+    """Restrict a prior to positive numbers.
 
     Parameters
     ----------
     prior : Prior
-        As given; a normal is cut at 0.
+        The prior; a normal is truncated at 0.
     name : str
-        Of the parameter, for the message.
+        Name of the parameter, for the message.
 
     Returns
     -------
     Prior
-        One whose support is within the positive numbers.
+        A prior whose support is within the positive numbers.
 
     Raises
     ------
@@ -347,7 +345,7 @@ def positive(prior: Prior, name: str) -> Prior:
 
 
 def _number(node: ast.expr) -> float:
-    """Read a number, with a sign or as ``inf``; never evaluate anything else."""
+    """Read a number, with a sign or as ``inf``; anything else is an error and never evaluated."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_number(node.operand)
     if isinstance(node, ast.Name) and node.id in ("inf", "nan"):

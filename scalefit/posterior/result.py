@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -35,12 +36,13 @@ from scalefit.thresholds import (
     PRIOR_TAIL,
     TRADE_OFF,
 )
+from scalefit.verdicts import Name, listed
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
 
 Array = NDArray[np.float64]
 
-TAIL = (0.05, 0.95)  # quantiles whose effective draws count as the tail's (Vehtari et al. 2021)
+TAIL = (0.05, 0.95)  # quantiles of the tail effective sample size (Vehtari et al. 2021)
 SEVERITIES = (NOT_CONVERGED, NOT_IDENTIFIED, "warning", "note")
 
 
@@ -54,9 +56,9 @@ class Sampled(NamedTuple):
     spread : Uncertainty
         Standard deviations, intervals, covariance, equally weighted draws.
     posterior : Posterior
-        How good the draws are; ``priors`` and ``pool`` still empty.
+        Diagnostics of the draws; ``priors`` and ``pool`` are still empty.
     findings : tuple of Finding
-        What is wrong with the draws.
+        Problems of the draws.
     """
 
     mean: Array
@@ -84,7 +86,7 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
     Returns
     -------
     Sampled
-        The summary, made with the weights.
+        The summary, computed with the weights.
     """
     natural, weight = density.natural(weighted.x), weighted.weight
     mean = weight @ natural
@@ -161,16 +163,19 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,
         netcdf=chains.netcdf,
     )  # fmt: skip
-    return Sampled(mean, spread, posterior, _chain_findings(density.names, chains))
+    return Sampled(mean, spread, posterior, _chain_findings([Name(one.key) for one in density.parameters], chains))
 
 
-def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ...]:
-    """Say in words what R-hat, effective draws, divergences and energy say in numbers."""
-    found = []
+def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
+    """Return findings from R-hat, effective draws, divergences and energy."""
+    findings = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
-        text = f"The chains disagree about {names[worst]}: R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}"
-        found.append(Finding("r_hat", NOT_CONVERGED, f"{text}; use more draws, or a law with fewer parameters."))
+        text = (
+            f": R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}; use more draws, or a law with fewer "
+            "parameters."
+        )
+        findings.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text))
     number, each = chains.x.shape[:2]
     if chains.divergences:
         many = chains.divergences > MANY_DIVERGENCES * number * each
@@ -178,27 +183,31 @@ def _chain_findings(names: tuple[str, ...], chains: Chains) -> tuple[Finding, ..
             f"{chains.divergences} of {exact(number * each)} draws diverged: the posterior has a corner that NUTS may "
             "miss."
         )
-        found.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
+        findings.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
     if least.min() < GOOD_DRAWS:
-        text = f"Only {fixed(least.min(), 0)} draws of {names[int(np.argmin(least))]} are effective; use more draws."
-        found.append(Finding("few_draws", "warning", text))
+        parts = (
+            f"Only {fixed(least.min(), 0)} draws of ",
+            names[int(np.argmin(least))],
+            " are effective; use more draws.",
+        )
+        findings.append(Finding.of("few_draws", "warning", *parts))
     if chains.energy < GOOD_ENERGY:
         text = (
             f"The energy of the chains moves slowly (E-BFMI {fixed(chains.energy, 2)}, below {GOOD_ENERGY}): "
             "tails may be missed."
         )
-        found.append(Finding("energy", "warning", text))
+        findings.append(Finding("energy", "warning", text))
     if chains.interrupted:
-        text = f"Sampling was interrupted after {each} of {chains.asked} draws per chain; the numbers are from these."
-        found.append(Finding("interrupted", NOT_CONVERGED, text))
-    return tuple(found)
+        text = f"Sampling was interrupted after {each} of {chains.requested} draws per chain; the result uses these."
+        findings.append(Finding("interrupted", NOT_CONVERGED, text))
+    return tuple(findings)
 
 
 def find_limits(
     density: Density, sampled: Sampled, frame: pd.DataFrame, residuals: Array, cluster: str | None
 ) -> tuple[Finding, ...]:
-    """Say what is wrong with the draws, and what limits the posterior however well it was sampled.
+    """Return the problems of the draws, and what limits the posterior even if it is sampled well.
 
     Parameters
     ----------
@@ -216,44 +225,41 @@ def find_limits(
     Returns
     -------
     tuple of Finding
-        The worst first: bounds that it presses against, priors that decide, parameters that trade off.
+        Most severe first: active bounds of priors, dominating priors, parameters that trade off.
     """
     problem, spread = density.problem, sampled.spread
-    values = _prior_values(density, spread.draws if spread.draws is not None else sampled.mean[None])
-    found = [
+    values = density.prior_values(spread.draws if spread.draws is not None else sampled.mean[None])
+    findings = [
         one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
     ]
-    found += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
+    findings += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = spread.covariance / np.outer(spread.se, spread.se)
     exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
-            text = f"{density.names[i]} and {density.names[j]} trade off (correlation {fixed(correlation[i, j], 2)})."
-            about = (problem.parameters[i].key, problem.parameters[j].key)
-            found.append(Finding("exponents_trade_off", "warning", text, about))
+            both = listed([Name(problem.parameters[place].key) for place in (i, j)])
+            text = f" trade off (correlation {fixed(correlation[i, j], 2)})."
+            findings.append(Finding.of("exponents_trade_off", "warning", both, text))
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
-        text = f"There are only {exact(problem.n_cluster)} clusters, which say little about the size of their shifts."
-        found.append(Finding("few_clusters", "warning", text))
-    if np.any(problem.design.rows.weight != 1):
+        text = f"There are only {exact(problem.n_cluster)} clusters, which hardly determine the size of their shifts."
+        findings.append(Finding("few_clusters", "warning", text))
+    if np.any(problem.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
-        found.append(Finding("weights", "note", text))
-    found += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
-    return tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity)))
+        findings.append(Finding("weights", "note", text))
+    findings += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
+    return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
 
 
 def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
-    """Numbers that are not finite are never a result."""
+    """Return a finding on means or intervals that are not finite."""
     spread = sampled.spread
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
     if not bad.any():
         return []
-    chosen = [parameter for parameter, one in zip(density.parameters, bad, strict=True) if one]
-    text = (
-        f"The mean or interval of {', '.join(one.name for one in chosen)} is not finite: neither data nor prior bound "
-        "it. Give it a narrower prior (--prior)."
-    )
-    return [Finding("not_finite", NOT_IDENTIFIED, text, tuple(one.key for one in chosen))]
+    chosen = listed([Name(one.key) for one, is_bad in zip(density.parameters, bad, strict=True) if is_bad], last=", ")
+    text = " is not finite: neither data nor prior bound it. Give it a narrower prior (--prior)."
+    return [Finding.of("not_finite", NOT_IDENTIFIED, "The mean or interval of ", chosen, text)]
 
 
 def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: str | None) -> list[Finding]:
@@ -267,61 +273,52 @@ def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: s
     return [Finding("repeats_differ", "warning", text, rows=repeats.rows)]
 
 
-def _prior_values(density: Density, draws: Array) -> Array:
-    """Draws on the scale of the priors: coefficients as sizes at the centre."""
-    law, sizes = (
-        density.coordinates.n_law,
-        slice(density.coordinates.n_floor, density.coordinates.n_floor + density.coordinates.n_size),
-    )
-    values = draws.copy()
-    values[:, :law] = density.problem.design.from_natural(draws[:, :law])
-    values[:, sizes] = np.exp(values[:, sizes])
-    return values
-
-
 def _against_prior(density: Density, i: int, values: Array, level: float) -> list[Finding]:
     """Compare one parameter's posterior with its prior."""
     parameter = density.parameters[i]
     prior = density.priors.get(parameter.key)
     if prior is None:
         return []
-    name, about, found, sd = parameter.name, (parameter.key,), [], float(values.std())
+    name, findings, sd = Name(parameter.key), [], float(values.std())
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    if parameter.kind == "floor" and prior.support[0] == 0 and low < AT_BOUND * sd:
-        text = (
-            f"The posterior of {name} piles up at 0: these data do not identify a floor. "
-            f"Read {name} as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
-        )
-        found.append(Finding("floor_at_zero", NOT_IDENTIFIED, text, about))
+    if _is_floor(parameter) and prior.support[0] == 0 and low < AT_BOUND * sd:
+        limit = f" as an upper limit, {rounded(float(high), sd)} at {percent((1 + level) / 2, 1)}."
+        parts = (" piles up at 0: these data do not identify a floor. Read ", name, limit)
+        findings.append(Finding.of("floor_at_zero", NOT_IDENTIFIED, "The posterior of ", name, *parts))
     elif _pressed(parameter, float(low), float(high), prior.support, sd):
-        text = f"The posterior of {name} presses against a bound of its prior {prior}, which decides it."
-        found.append(Finding("prior_bound", "warning", text, about))
+        text = f" presses against a bound of its prior {prior}, which decides it."
+        findings.append(Finding.of("prior_bound", "warning", "The posterior of ", name, text))
     if parameter.kind == "scale":
-        return found + _surprise(parameter, prior, float(values.mean()))
+        return findings + _surprise(parameter, prior, float(values.mean()))
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
-        text = f"The posterior of {name} is as wide as its prior {prior}: the data say nothing about it."
-        found.append(Finding("prior_only", NOT_IDENTIFIED, text, about))
+        text = f" is as wide as its prior {prior}: the data are not informative about it."
+        findings.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
     elif ratio > PRIOR_LED:
-        text = f"The posterior of {name} leans on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
-        found.append(Finding("prior_led", "warning", text, about))
-    return found + _surprise(parameter, prior, float(values.mean()))
+        text = f" depends on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
+        findings.append(Finding.of("prior_led", "warning", "The posterior of ", name, text))
+    return findings + _surprise(parameter, prior, float(values.mean()))
+
+
+def _is_floor(parameter: Parameter) -> bool:
+    """Whether a parameter is a limit of the response, or one that a law of any form holds as itself."""
+    return parameter.kind in ("floor", "real")
 
 
 def _pressed(parameter: Parameter, low: float, high: float, support: tuple[float, float], sd: float) -> bool:
-    """Whether an end of the interval lies on a bound that the prior, not the sign of the parameter, sets."""
+    """Whether an end of the interval is at a bound that is set by the prior and not by the sign of the parameter."""
     below = support[0] > 0 and low - support[0] < AT_BOUND * sd
-    above = parameter.kind != "floor" and support[1] - high < AT_BOUND * sd
+    above = not _is_floor(parameter) and support[1] - high < AT_BOUND * sd
     return below or above
 
 
 def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
-    """Warn of a posterior mean where the prior has hardly any density, below that of its 0.1% ends."""
+    """Warn when the prior density at the posterior mean is below that at its 0.1% quantiles."""
     ends = prior.log_density(prior.quantile(np.array([PRIOR_TAIL, 1 - PRIOR_TAIL])))
     if prior.log_density(value) < ends.min() - 1e-9:
-        name = parameter.name
-        text = f"Prior and data disagree about {name}: the posterior mean {rounded(value)} is far out in {prior}."
-        return [Finding("prior_conflict", "warning", text, (parameter.key,))]
+        text = f": the posterior mean {rounded(value)} is in the far tail of {prior}."
+        lead = "Prior and data disagree about "
+        return [Finding.of("prior_conflict", "warning", lead, Name(parameter.key), text)]
     return []
 
 
@@ -357,10 +354,10 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
     dict
         ``law, n_rows, likelihood, cluster, path, status, message, estimate, se, interval, correlation, khat, ess_bulk,
         ess_tail, r_hat, divergences, log_evidence, priors, seed, version`` and a few more. Of a coefficient
-        ``estimate`` is the exponential of the mean of its logarithm and ``se`` the standard deviation of the number
-        itself; ``log_estimate`` and ``log_se`` are of the logarithm. The numbers stand by printed name, and once more
-        in ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which names the labels of a level one by
-        one. A number that is not finite becomes null.
+        ``estimate`` is the exponential of the mean of its logarithm and ``se`` the standard deviation of the
+        coefficient; ``log_estimate`` and ``log_se`` are of the logarithm. The numbers are keyed by printed name, and
+        repeated in ``parameters``, a list of :meth:`scalefit.estimate.Estimate.record`, which lists the labels of a
+        level. A number that is not finite becomes null.
     """
     posterior = fit.posterior
     spread, names = fit.uncertainty, fit.names

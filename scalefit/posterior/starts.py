@@ -1,4 +1,4 @@
-"""From least-squares optima to the modes of a posterior."""
+"""The modes of a posterior, found from least-squares optima."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
 from scalefit.names import printed_name
 from scalefit.posterior.defaults import COMMON, any_sign
 from scalefit.posterior.density import Density
 from scalefit.posterior.mode import Mode, climb
+from scalefit.problem import Problem
 from scalefit.solver.search import Minimum, search
 
 __all__ = ["find_modes"]
@@ -20,20 +23,20 @@ Array = NDArray[np.float64]
 
 MOST_STARTS = 6
 ROBUST = 1.4826  # median absolute deviation to standard deviation of a normal
-ROUGH = 0.01  # first guess of every coordinate's standard deviation; the climb corrects it
-HELD = 0.3  # standard deviation of the pull on the log of a pooled spread
-NEGLIGIBLE = 10.0  # log mass below the best mode's at which a mode is forgotten
+ROUGH = 0.01  # first guess of the standard deviation of every coordinate, which the ascent corrects
+HELD = 0.3  # standard deviation of the penalty on the log of a pooled spread
+NEGLIGIBLE = 10.0  # log mass below that of the best mode at which a mode is dropped
 RESOLVED = 1e12
-SAME = 1.0  # modes within this many standard deviations are one
+SAME = 1.0  # modes within this many standard deviations count as the same
 
 
 def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
-    """Climb from every distinct least-squares optimum, and from a robust one, to the modes.
+    """Find the modes, climbing from every distinct least-squares optimum and from a robust one.
 
-    What is climbed is the density times ``sigma^P``, roughly its integral over the P parameters of the law. The
-    density itself has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together
-    (Fernandez and Steel 1999). They hold no mass, and are no modes of the integral. The spread of pooled members in
-    coordinates of their own is kept near what least squares makes of it, away from the spike at no spread.
+    The ascent is on the density times ``sigma^P``, roughly its integral over the P parameters of the law. The density
+    has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together (Fernandez and
+    Steel 1999). They have no mass, and are not modes of the integral. The spread of centred members is kept near its
+    least-squares value by a penalty, away from the spike at a spread of 0.
 
     Parameters
     ----------
@@ -47,25 +50,24 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     Returns
     -------
     tuple of Mode
-        Distinct modes that hold mass, the heaviest first.
+        Distinct modes with non-negligible mass, the largest first.
 
     Raises
     ------
     DataError
         When the density is zero at every start.
     """
-    design, law = density.problem.design, density.coordinates.n_law
+    law = density.coordinates.n_law
     starts = [one.theta for one in optima[:MOST_STARTS]]
     if density.likelihood == "student_t":
         delta = 1.5 * ROBUST * float(np.median(np.abs(_residual(density, starts[0]))))
         if delta > 0:
-            free = density.problem.free_sign
-            starts += [one.theta for one in search(design, delta=delta, free_sign=free, seed=seed)[:2]]
+            starts += [one.theta for one in _search(density.problem, delta, seed)[:2]]
 
     coordinates = density.coordinates
-    spreads = np.unique(coordinates.spread[coordinates.centred])
+    spreads = coordinates.held_spreads
 
-    def bonus_at(x: Array, start: Array) -> Array:
+    def bonus_at(x: Array, start: Array) -> Array:  # log sigma is the coordinate after those of the law
         away: Array = ((x[:, spreads] - start[spreads]) ** 2).sum(axis=1) / (2 * HELD**2)
         return law * x[:, law] - away
 
@@ -79,7 +81,7 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
             mode = climb(partial(climbed, start), start, np.full(len(start), ROUGH))
             bonus = float(bonus_at(mode.x[None], start)[0])
             modes.append(mode._replace(value=mode.value - bonus, log_mass=mode.log_mass - bonus))
-    # log densities beyond this have no digits left for differences of 1: some prior is far too steep there
+    # a larger log density cannot resolve differences of 1 in double precision: some prior is far too steep there
     modes = [one for one in modes if abs(one.log_mass) < RESOLVED]
     if not modes:
         raise DataError(
@@ -89,15 +91,21 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
     return _distinct(modes)
 
 
+def _search(problem: Problem | ClosedProblem, delta: float, seed: int) -> tuple[Minimum, ...]:
+    """Search for the optimum of Huber's loss."""
+    if isinstance(problem, ClosedProblem):
+        return search_closed(problem.design, delta=delta, seed=seed)
+    return search(problem.design, delta=delta, free_sign=problem.free_sign, seed=seed)
+
+
 def _residual(density: Density, theta: Array) -> Array:
-    design = density.problem.design
-    draw = np.concatenate([design.to_natural(theta), np.ones(density.size - len(theta))])
+    draw = np.concatenate([density.problem.to_natural(theta), np.ones(density.size - len(theta))])
     residual: Array = density.residuals(draw[None])[0]
     return residual
 
 
 def _point(density: Density, theta: Array) -> Array:
-    """Return coordinates at a least-squares point, with scales read off its residuals."""
+    """Return coordinates at a least-squares point, with scales estimated from its residuals."""
     problem = density.problem
     residual = _residual(density, theta)
     sigma = max(float(np.std(residual)), 1e-8)
@@ -109,7 +117,7 @@ def _point(density: Density, theta: Array) -> Array:
     for extra in density.parameters:
         if extra.kind == COMMON:
             own = np.array([one.coef.name == extra.coef.name for one in problem.parameters])
-            free = any_sign(extra, problem)
+            free = isinstance(problem, Problem) and any_sign(extra, problem)
             values = theta[own] if free else np.log(np.maximum(theta[own], 0.02))
             commons.append(float(values.mean()) if free else float(np.exp(values.mean())))
             spreads.append(float(np.clip(np.std(values), 0.05, 1.0)))

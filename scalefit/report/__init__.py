@@ -1,4 +1,4 @@
-"""From a study file to a PDF."""
+"""Reports: from a study file to a PDF."""
 
 from scalefit.report.build import build_report
 from scalefit.report.look import Look, look

@@ -1,4 +1,4 @@
-"""The pieces of which a report is made, as plain data that the template sets in type."""
+"""The blocks of a report: plain data that the template typesets."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def heading(text: str) -> Block:
 
 
 def paragraph(*sentences: str) -> Block:
-    """Return a paragraph of the sentences that say something."""
+    """Return a paragraph of the sentences that are not empty."""
     return {"kind": "paragraph", "runs": runs(" ".join(filter(None, sentences)))}
 
 
 def note(*sentences: str) -> Block:
-    """Return a paragraph set off from the text: what to know before reading on."""
+    """Return a highlighted paragraph: what to know before reading on."""
     return {"kind": "note", "runs": runs(" ".join(filter(None, sentences)))}
 
 
@@ -70,14 +70,14 @@ def code(lines: Sequence[str], caption: str = "") -> Block:
 
 
 class Drawing(NamedTuple):
-    """A figure with its words.
+    """A figure with its caption and its alternative text.
 
     Parameters
     ----------
     figure : Figure
         Of matplotlib.
     caption : str
-        Stands below it.
+        Printed below it.
     alt : str
         For screen readers.
     """
@@ -88,21 +88,34 @@ class Drawing(NamedTuple):
 
 
 def drawing(axes: Axes, caption: str, alt: str) -> Drawing:
-    """Return the figure that axes belong to, with its words."""
+    """Return the figure that axes belong to, with its caption and alternative text.
+
+    Parameters
+    ----------
+    axes : Axes
+        Any of the figure.
+    caption, alt : str
+        As for :class:`Drawing`.
+
+    Returns
+    -------
+    Drawing
+        The figure.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
     return Drawing(figure, caption, alt)
 
 
 def picture(drawn: Drawing, *, floating: bool = False) -> Block:
-    """Return the block of a figure, which carries the picture until :func:`name_files` gives it a file.
+    """Return the block of a figure, which contains the picture until :func:`name_files` gives it a file.
 
     Parameters
     ----------
     drawn : Drawing
         The figure.
     floating : bool
-        Whether it may move to the top or the foot of a page.
+        Whether it may move to the top or the bottom of a page.
 
     Returns
     -------
@@ -114,12 +127,12 @@ def picture(drawn: Drawing, *, floating: bool = False) -> Block:
 
 
 def name_files(blocks: Sequence[Block], prefix: str) -> tuple[list[Block], dict[str, bytes]]:
-    """Take the pictures out of blocks and give them files.
+    """Move the pictures out of blocks into files.
 
     Parameters
     ----------
     blocks : sequence of Block
-        As they were written.
+        As written.
     prefix : str
         What the names of the files begin with.
 
@@ -149,11 +162,11 @@ def table(
     Parameters
     ----------
     caption : str
-        Stands above it.
+        Printed above it.
     header : sequence of str
         Column heads.
     rows : sequence of sequence of str
-        Cells, already aligned within their columns where that is wanted.
+        Cells, already aligned within their columns where needed.
     align : str
         One letter per column, ``l`` or ``r``.
     fill : int, optional
@@ -175,7 +188,7 @@ def table(
 
 
 def align_decimals(texts: Sequence[str]) -> list[str]:
-    """Pad numbers so that, set flush right in tabular figures, their decimal points stand below each other.
+    """Pad numbers so that, set flush right in tabular figures, their decimal points are aligned.
 
     ``value ± error`` is aligned in both parts.
 
@@ -194,7 +207,7 @@ def align_decimals(texts: Sequence[str]) -> list[str]:
 
 
 def align_errors(texts: Sequence[str]) -> list[str]:
-    """Pad ``value ± error`` of unequal magnitudes so that, set flush right, the signs stand below each other.
+    """Pad ``value ± error`` of unequal magnitudes so that, set flush right, the signs are aligned.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What a draft can afford: the cost of a study's steps, counted in rows evaluated, and which of them it leaves out.
+"""The budget of a draft: the cost of a study's steps, counted in rows evaluated, and which steps it omits.
 
-A draft is to take less than a minute on one core for any table of up to 5,000 rows. Fits take seconds of it; a
+A draft should take less than a minute on one core for any table of up to 5,000 rows. Fits take seconds of it; a
 sensitivity or a calibration is ten posteriors and more, so their cost is what grows with the table. Seconds would make
 a report depend on the machine that wrote it: the cost is the number of times that a law is evaluated for a row.
 """
@@ -33,12 +33,12 @@ SHIFTED: Final = 4  # cost of a row where rows of one cluster share a shift, whi
 
 
 class Affordable(NamedTuple):
-    """What a draft keeps and what it leaves out.
+    """The steps that a draft omits.
 
     Parameters
     ----------
     dropped : frozenset of str
-        Names of the steps that are left out.
+        Names of the steps that are omitted.
     notes : tuple of str
         Why, a sentence each.
     """
@@ -48,7 +48,7 @@ class Affordable(NamedTuple):
 
 
 def affordable(study: Study) -> Affordable:
-    """Choose the steps that a draft has time for, in the order of the study, sensitivities first.
+    """Choose the steps that fit into the time of a draft, in the order of the study, sensitivities first.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def affordable(study: Study) -> Affordable:
     Returns
     -------
     Affordable
-        The steps to leave out, and why.
+        The steps to omit, and why.
     """
     spent, dropped, notes = 0.0, set(), []
     steps: list[SensitivityStep | CalibrationStep] = [*study.sensitivity, *study.calibration]
@@ -69,9 +69,9 @@ def affordable(study: Study) -> Affordable:
             continue
         dropped.add(step.name)
         notes.append(
-            f"This draft leaves out “{study.labels[step.name]}”: its fits evaluate the law for about "
+            f"This draft omits “{study.labels[step.name]}”: its fits evaluate the law for about "
             f"{fixed(cost / 1e9, 1)} billion rows, and the steps of a draft share {fixed(MOST_EVALUATIONS / 1e9, 1)} "
-            "billion. The report without --draft has it."
+            "billion. The report without --draft includes it."
         )
     return Affordable(frozenset(dropped), tuple(notes))
 

@@ -18,6 +18,7 @@ from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.runners import check_engine
 from scalefit.report.sections import compose
+from scalefit.report.spec import StepAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.work import Work
@@ -25,7 +26,7 @@ from scalefit.version import __version__
 
 __all__ = ["Built", "build_report", "build_study"]
 
-MOST_FILES = 4  # whose hashes have room at the foot of a page
+MOST_FILES = 4  # whose hashes fit at the bottom of a page
 
 
 class Built(NamedTuple):
@@ -36,8 +37,7 @@ class Built(NamedTuple):
     pdf : Path
         The file.
     unanswered : str
-        The status of the fit behind the first answer, where neither it nor one that stands in has an answer; else
-        empty.
+        The status of the fit behind the first answer, if neither it nor a replacement has an answer; else empty.
     """
 
     pdf: Path
@@ -54,19 +54,19 @@ def build_report(
 ) -> Path:
     """Run the fits and steps of a study and write its report.
 
-    What was computed is kept in a cache beside the study, by content: a changed template sets the report anew, a
-    changed law runs what depends on it, and an interrupted build goes on where it stopped. The study with every
-    default written out lies beside the PDF, which names its hash.
+    Results are kept in a cache in the folder of the study, by content: a changed template typesets the report again,
+    a changed law recomputes what depends on it, and an interrupted build resumes where it stopped. The study with
+    every default written out is saved next to the PDF, which names its hash.
 
     Parameters
     ----------
     study : path
         A study.toml.
     out : path, optional
-        The PDF. Beside the study when omitted, named after its folder (or after the file, unless that is
+        The PDF. In the folder of the study when omitted, named after that folder (or after the file, unless that is
         called study.toml), with ``-draft`` for a draft.
     html : bool
-        Also write the report as one self-contained HTML file beside the PDF.
+        Also write the report as one self-contained HTML file next to the PDF.
     draft : bool
         Take seconds: few draws, no toy models trained; every page says that it is a draft.
     progress : callable, optional
@@ -82,9 +82,9 @@ def build_report(
     StudyError
         When the study cannot be read or refers to something that does not exist.
     DataError, LawError
-        When a table or a law cannot be used, or the PDF cannot be written; nothing was computed in that case.
+        When a table or a law cannot be used, or the PDF cannot be written; nothing has been computed in that case.
     MissingExtra
-        When the packages of the report, or those that a fit asks for, are not installed.
+        When the packages of the report, or those that a fit needs, are not installed.
     """
     return build_study(study, out=out, html=html, draft=draft, progress=progress).pdf
 
@@ -97,7 +97,18 @@ def build_study(
     draft: bool = False,
     progress: Progress | None = None,
 ) -> Built:
-    """Do the work of :func:`build_report`, and say whether the study's main question has an answer."""
+    """Do the work of :func:`build_report`, and also return whether the main question of the study has an answer.
+
+    Parameters
+    ----------
+    study, out, html, draft, progress
+        As for :func:`build_report`, which also lists the errors.
+
+    Returns
+    -------
+    Built
+        The PDF, and the status of the main question.
+    """
     check_extra()
     path = Path(study)
     plan = with_defaults(read_study(path / "study.toml" if path.is_dir() else path))
@@ -125,8 +136,10 @@ def build_study(
 
 
 def _unanswered(study: Study, work: Work) -> str:
-    """Return the status of the first answer's fit where no fit answers for it."""
-    asked = study.answer[0].fit
+    """Return the status of the fit of the first answer that has one, where no fit answers for it."""
+    asked = next((one.fit for one in study.answer if not isinstance(one, StepAnswer)), "")
+    if not asked:
+        return ""
     found = stand_in(asked, work.fits, {one.name: one for one in study.fit})
     return "" if found.identified else work.fits[asked].status
 
@@ -144,12 +157,12 @@ def _page(study: Study) -> dict[str, Any]:
         "made": _made(study),
         "paper": study.paper,
         "footer": ", ".join(files),
-        "draft": "Draft: few draws, numbers will move" if study.draft else "",
+        "draft": "Draft: few draws, numbers will change" if study.draft else "",
     }
 
 
 def _made(study: Study) -> str:
-    """Say what was fitted, by what and when."""
+    """Describe what was fitted, with which version and when."""
     tables = len({one.data for one in study.fit})
     count = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((len(study.fit), "fit"), (tables, "table"))]
     made = f"{count[0]} to {count[1]}, scalefit {__version__}"
@@ -163,7 +176,7 @@ def _beside(study: Study) -> Path:
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse a path before the computing starts."""
+    """Reject a path that cannot be written before anything is computed."""
     folder = path.parent
     if not folder.is_dir():
         raise DataError(

@@ -1,4 +1,4 @@
-"""What a study asks for, checked before anything is computed: fits and steps can give what each part needs of them."""
+"""Check a study before anything is computed: fits and steps must be able to provide what each part needs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_study(study: Study) -> None:
 
 
 def _check_mentions(study: Study, part: Any, default: str = "") -> None:
-    """Refuse a fit with another engine than a part needs, or a step of another kind."""
+    """Reject a fit with another engine than a part needs, or a step of another kind."""
     what = describe(part)
     for key, name, refers in mentions(part):
         used = name or (default if key == "fit" else "")
@@ -53,12 +53,14 @@ def _check_mentions(study: Study, part: Any, default: str = "") -> None:
 
 
 def _check_within(study: Study, part: Any) -> None:
-    """Refuse a question whose number has no neighbourhood."""
+    """Reject a question about a reference without a region around it."""
     reference, within = getattr(part, "reference", None), getattr(part, "within", None)
     if reference is None or within is None:
         return
     if within < 0 or (reference == 0 and not within):
-        needed = f"{describe(part)} needs within, how near to {exact(reference)} counts, such as 0.1"
+        needed = (
+            f"{describe(part)} needs within, the distance from {exact(reference)} that counts as equal, such as 0.1"
+        )
         raise StudyError(f"{study.path.name}: {needed}")
 
 
@@ -66,4 +68,4 @@ def _check_pooling(study: Study, figure: PoolingFigure, default: str) -> None:
     options = study.spec(figure.fit or default).options
     if not isinstance(options, Bayes) or "partial" not in (options.pool or {}).values():
         text = f'{study.path.name}: {describe(figure)} needs pool = {{ alpha = "partial" }}'
-        raise StudyError(f"{text}; fit {figure.fit or default!r} pools nothing in part")
+        raise StudyError(f"{text}; fit {figure.fit or default!r} has no partial pooling")

@@ -1,7 +1,7 @@
-"""What a table of runs allows: which laws, a floor for which labels, which rows belong together, each with its reason.
+"""Choose what a table of runs allows: laws, floors by label, clusters of rows, each with its reason.
 
-A label gets a floor of its own per level only where the rows can tell that floor from the terms of the law. A label
-that stands for a quantity (the same numbers in other words, a size class, a budget) would take the place of its term.
+A label gets a floor for each level only where the rows can distinguish that floor from the terms of the law. A label
+that encodes a quantity (the same numbers in other words, a size class, a budget) would replace its term.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ ROWS_PER_RUN: Final = 10  # from which on rows of one run with rising tokens are
 ALIGNED: Final = 0.99  # squared correlation of the logs of two quantities, above which one follows the other
 REPEATED: Final = 0.8  # most values of a run label, as a share of the rows
 
-# Names of columns that name runs, those of experiment trackers included, reduced by `_key`.
+# Names of columns that identify runs, including those of experiment trackers, normalised by `_key`.
 RUNS: Final = (
     "run", "run_id", "run_name", "run_label", "name", "trial", "trial_id", "job", "job_id", "exp", "exp_name",
     "experiment", "experiment_name", "model", "model_name", "shape",
 )  # fmt: skip
 STEPS: Final = ("step", "steps", "global_step", "train_step", "iteration", "iter", "checkpoint")
-# Words in a header that say what happened to a run, not what it was.
+# Words in a header for what happened to a run, as opposed to what was trained.
 BOOKKEEPING: Final = frozenset(
     {"commit", "sha", "hash", "timestamp", "date", "datetime", "time", "created", "started", "finished", "updated",
      "host", "hostname", "node", "machine", "user", "path", "file", "filename", "folder", "dir", "url", "link", "note",
@@ -66,22 +66,22 @@ _RECORD: Final = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class LawChoice:
-    """What a table allows.
+    """The laws and clusters that a table allows.
 
     Parameters
     ----------
     frame : DataFrame, shape (n, p)
         The rows to be used, with the usual quantities as numbers and the labels of the law as text.
     laws : mapping
-        Word to law, the main one first.
+        Short name to law, the main one first.
     cluster : str
-        A column that names runs with several rows; empty without one.
+        A column that identifies runs with several rows; empty without one.
     mapping : mapping
-        Name in the law to column of the table, for labels whose names a law cannot hold.
+        Name in the law to column of the table, for labels whose names are not valid in a law.
     reasons : tuple of str
-        Why the laws are these, a sentence each.
+        Why these laws were chosen, a sentence each.
     left_out : tuple of str
-        What the report cannot have, and why, a sentence each.
+        What the report cannot include, and why, a sentence each.
     """
 
     frame: pd.DataFrame
@@ -110,7 +110,7 @@ def choose(
 ) -> LawChoice:
     """Choose the laws that the rows of a table allow.
 
-    Only the rows that remain after the condition count: what varies in the others says nothing of the fit.
+    Only the rows that remain after the condition are considered.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def choose(
     Returns
     -------
     LawChoice
-        Laws, and what was left out of them.
+        Laws, and what they omit.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def choose(
     --------
     >>> import pandas as pd
     >>> runs = pd.DataFrame({"N": [1e6, 1e7, 1e8] * 4, "loss": [3.0, 2.5, 2.2] * 4, "size": ["S", "M", "L"] * 4})
-    >>> choose(runs).laws  # the label stands for the size, so it gets no floors
+    >>> choose(runs).laws  # the label encodes the size, so it gets no floors
     {'size': 'loss ~ E + A/params^alpha'}
     """
     whole = read_table(source, mapping=mapping)
@@ -161,14 +161,14 @@ def choose(
 
 
 def words_of(law: str) -> str:
-    """Name a law shortly by its columns: ``size and tokens``, ``width``, ``shape and tokens``."""
+    """Name a law briefly by its columns: ``size and tokens``, ``width``, ``shape and tokens``."""
     names = Law.parse(law).variables
     words = ["size" if one == "params" else one for one in names]
     return join(words if len(words) < 3 else ["shape", *words[2:]])
 
 
 def _probe(names: Sequence[str]) -> Law:
-    """Return a law of all these columns, to have rows prepared for any of them."""
+    """Return a law with all these columns, so that rows are prepared for any of them."""
     return Law("loss", Coef("E"), tuple(Term(Coef(f"c{i}"), name, Coef(f"a{i}")) for i, name in enumerate(names)))
 
 
@@ -180,21 +180,21 @@ def _nothing(table: Table) -> DataError:
 
 
 def _quantities(rows: Table, present: Sequence[str], core: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the quantities that vary, and why the others are left out."""
+    """Return the quantities that vary, and why the others are omitted."""
     usable, left_out = [], []
     for name in QUANTITIES:
-        reason = "" if name in present else f"the table has no column that is known as {name}. {_HOW[name]}"
+        reason = "" if name in present else f"the table has no column for {name}. {_HOW[name]}"
         if not reason:
             reason = _unusable(rows, name, needed=name in core)
         if reason:
-            left_out.append(f"Nothing is said of {_WORDS[name]}: {reason}")
+            left_out.append(f"There is no analysis of {_WORDS[name]}: {reason}")
         else:
             usable.append(name)
     return usable, left_out
 
 
 def _unusable(rows: Table, name: str, *, needed: bool) -> str:
-    """Say why a column of the table is no quantity of the law; empty when it is one."""
+    """Return why a column of the table cannot be a quantity of the law; empty when it can."""
     try:
         values = resolve(rows, numeric=[name]).frame[name].to_numpy(dtype=np.float64)
     except DataError:
@@ -210,25 +210,25 @@ def _unusable(rows: Table, name: str, *, needed: bool) -> str:
 
 
 def _measures(frame: pd.DataFrame, usable: Sequence[str]) -> dict[str, Array]:
-    """Return what a label may stand for: the quantities, and compute and tokens per parameter made of them."""
-    found = {name: frame[name].to_numpy(dtype=np.float64) for name in usable}
+    """Return what a label may encode: the quantities, and the compute and tokens per parameter derived from them."""
+    measures = {name: frame[name].to_numpy(dtype=np.float64) for name in usable}
     if {"params", "tokens"} <= set(usable):
-        found["compute (params × tokens)"] = found["params"] * found["tokens"]
-        found["tokens per parameter"] = found["tokens"] / found["params"]
+        measures["compute (params × tokens)"] = measures["params"] * measures["tokens"]
+        measures["tokens per parameter"] = measures["tokens"] / measures["params"]
     if {"width", "depth"} <= set(usable) and "params" not in usable:
-        found["size (depth × width²)"] = found["depth"] * found["width"] ** 2
-    return found
+        measures["size (depth × width²)"] = measures["depth"] * measures["width"] ** 2
+    return measures
 
 
 def _run_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the columns whose headers say that they name runs, the surest first."""
+    """Return the columns whose headers suggest that they identify runs, the most certain first."""
     return sorted((str(name) for name in frame.columns if _key(name) in RUNS), key=lambda name: RUNS.index(_key(name)))
 
 
 def _cluster(frame: pd.DataFrame) -> tuple[str, str]:
-    """Return the column that names runs with several rows, if there is one, and what is to be said of it."""
+    """Return the column that identifies runs with several rows, if there is one, and a sentence about it."""
     named = _run_columns(frame)
-    told = ""
+    reason = ""
     for name in named:
         runs = frame[name]
         count, rows = runs.nunique(), len(frame)
@@ -242,34 +242,34 @@ def _cluster(frame: pd.DataFrame) -> tuple[str, str]:
                 "schedule may lie above the loss of a run that ends there."
             )
         if FEWEST_RUNS <= count <= REPEATED * rows:
-            return str(
-                name
-            ), f"Rows of one {name} share its errors, so intervals resample the {exact(count)} levels of it."
+            return str(name), f"Rows of one {name} share its errors, so intervals resample its {exact(count)} levels."
         if sequence:
-            told = told or (
-                f"Rows count as independent, although they are checkpoints of {exact(count)} runs ({name}): so few "
-                "runs cannot be resampled, and all intervals are too narrow."
+            reason = reason or (
+                f"Rows are treated as independent, although they are checkpoints of {exact(count)} runs ({name}): so "
+                "few runs cannot be resampled, and all intervals are too narrow."
             )
         elif count > REPEATED * rows:
             many = (
-                f"every row has its own {name}"
+                f"every row has a different {name}"
                 if count == rows
                 else f"{exact(rows)} rows have {exact(count)} different {name}"
             )
-            told = told or f"Rows count as independent runs: {many}."
+            reason = reason or f"Rows are treated as independent runs: {many}."
         else:
-            told = told or f"Rows count as independent: {exact(count)} levels of {name} are too few to resample them."
+            reason = (
+                reason or f"Rows are treated as independent: {exact(count)} levels of {name} are too few to resample."
+            )
     step = next((str(name) for name in frame.columns if _key(name) in STEPS), "")
-    if not told and step and frame[step].nunique() < len(frame):
-        told = (
-            f"Rows count as independent, although the column {step} suggests checkpoints of fewer runs: no column says "
-            "which rows are one run. Name one with --map run=YOUR_COLUMN."
+    if not reason and step and frame[step].nunique() < len(frame):
+        reason = (
+            f"Rows are treated as independent, although the column {step} suggests checkpoints of fewer runs: no "
+            "column says which rows are one run. Name one with --map run=YOUR_COLUMN."
         )
-    return "", told or "Rows count as independent runs: no column such as run or run_name says which belong together."
+    return "", reason or "Rows are treated as independent runs: there is no column such as run or run_name."
 
 
 def _sequence(frame: pd.DataFrame, run: str) -> str:
-    """Return the column along which the rows of each run follow each other; empty where rows are no checkpoints."""
+    """Return the column that orders the rows of each run; empty where rows are not checkpoints."""
     grouped = frame.groupby(run, sort=False)
     if grouped.size().median() < ROWS_PER_RUN:
         return ""
@@ -282,7 +282,7 @@ def _sequence(frame: pd.DataFrame, run: str) -> str:
 def _labels(
     frame: pd.DataFrame, taken: set[Any], mapping: Mapping[str, str], measures: Mapping[str, Array], cluster: str
 ) -> tuple[tuple[_Label, ...], list[str]]:
-    """Return the labels whose levels get floors of their own, at most two, and why others do not."""
+    """Return the labels that get a floor for each level, at most two, and why others do not."""
     kept: list[_Label] = []
     notes = []
     for column in _text_columns(frame, mapping, cluster):
@@ -300,7 +300,7 @@ def _labels(
 
 
 def _text_columns(frame: pd.DataFrame, mapping: Mapping[str, str], cluster: str) -> Iterator[str]:
-    """Name the columns of words, mapped ones first; numbers are no labels, whatever unit they carry."""
+    """Yield the columns of words, mapped ones first; numbers are not labels, whatever their unit."""
     sources = set(mapping.values())
     names = [*(name for name in frame.columns if name in mapping), *(name for name in frame if name not in mapping)]
     runs = {*RUNS} - {"model"}  # a model may be a family
@@ -313,7 +313,7 @@ def _text_columns(frame: pd.DataFrame, mapping: Mapping[str, str], cluster: str)
 
 
 def _is_no_label(column: pd.Series[Any]) -> bool:
-    """Tell numbers, and true and false, from words; a file has all of them as text."""
+    """Whether a column has numbers, or true and false, rather than words; a file has all of them as text."""
     if pd.api.types.is_numeric_dtype(column.dtype) or holds_truth(column):
         return True
     try:
@@ -324,7 +324,7 @@ def _is_no_label(column: pd.Series[Any]) -> bool:
 
 
 def _no_floors(label: _Label, kept: Sequence[_Label], measures: Mapping[str, Array]) -> str:
-    """Say why the levels of a label get no floors of their own; empty when they do."""
+    """Return why the levels of a label get no separate floors; empty when they do."""
     counts = label.levels.value_counts()
     missing = int(sum(is_missing(cell, number=False) for cell in label.levels))
     if _is_bookkeeping(label, len(counts)):
@@ -344,14 +344,14 @@ def _no_floors(label: _Label, kept: Sequence[_Label], measures: Mapping[str, Arr
         if reason:
             return reason
     if len(kept) == 2:
-        return "two columns have floors of their own already"
+        return "two columns have separate floors already"
     if kept:
         return _together(label, kept[0], measures)
     return ""
 
 
 def _together(label: _Label, other: _Label, measures: Mapping[str, Array]) -> str:
-    """Say why two labels cannot both have floors, one for each combination that occurs."""
+    """Return why two labels cannot both have floors, one for each combination that occurs."""
     combined = pd.DataFrame({"other": other.levels, "own": label.levels}).groupby(["other", "own"]).ngroup()
     counts = combined.value_counts()
     if counts.min() < ROWS_PER_LEVEL:
@@ -359,7 +359,7 @@ def _together(label: _Label, other: _Label, measures: Mapping[str, Array]) -> st
     if len(counts) > MOST_FLOORS:
         return f"together with {other.column} it has {len(counts)} levels, more than {MOST_FLOORS}"
     measure = next((name for name, values in measures.items() if _stands_for(combined, values, name)), "")
-    return f"together with {other.column} it would stand for {measure}" if measure else ""
+    return f"together with {other.column} it would encode {measure}" if measure else ""
 
 
 def _is_bookkeeping(label: _Label, levels: int) -> bool:
@@ -369,9 +369,9 @@ def _is_bookkeeping(label: _Label, levels: int) -> bool:
 
 
 def _stands_for(levels: pd.Series[Any], values: Array, measure: str) -> str:
-    """Say that a label is a quantity in other words: its levels have one value each, or ranges of values.
+    """Return how a label encodes a quantity: its levels have one value each, or ranges of values; empty otherwise.
 
-    A floor for each of its levels would take what the quantity's term is to describe.
+    A floor for each of its levels would absorb what the term of the quantity should describe.
     """
     logs = pd.Series(np.log(values), index=levels.index)
     grouped = logs.groupby(levels)
@@ -391,19 +391,19 @@ def _stands_for(levels: pd.Series[Any], values: Array, measure: str) -> str:
 
 
 def _nested(label: _Label, other: _Label) -> str:
-    """Say that one of two labels follows from the other, so that both together part no more rows than one."""
+    """Return how one of two labels follows from the other, so that both together separate no more rows than one."""
     pairs = pd.DataFrame({"own": label.levels, "other": other.levels}).drop_duplicates()
     own, others = label.levels.nunique(), other.levels.nunique()
     if len(pairs) == own == others:
-        return f"it parts the rows as {other.column} does, which has floors of its own"
+        return f"it groups the rows as {other.column} does, which has separate floors"
     if len(pairs) in (own, others):
         inner, outer = (label.column, other.column) if len(pairs) == own else (other.column, label.column)
-        return f"each level of {inner} lies in one level of {outer}, and {other.column} has floors of its own"
+        return f"each level of {inner} lies in one level of {outer}, and {other.column} has separate floors"
     return ""
 
 
 def _identifier(column: str, taken: set[Any]) -> str:
-    """Return the name of a column in a law: itself where a law can hold it, else an identifier close to it."""
+    """Return the name of a column in a law: its name if that is valid in a law, else an identifier close to it."""
     normal = unicodedata.normalize("NFKC", column)  # as Python reads identifiers
     if column == normal and column.isidentifier() and not iskeyword(column) and column not in _NAMES:
         return column
@@ -414,7 +414,7 @@ def _identifier(column: str, taken: set[Any]) -> str:
 
 
 def _laws(frame: pd.DataFrame, usable: Sequence[str], labels: Sequence[_Label]) -> tuple[dict[str, str], list[str]]:
-    """Return the laws that the quantities and the rows allow, the main one first, and what they had to do without."""
+    """Return the laws that the quantities and the rows allow, the main one first, and what they omit."""
     terms, notes = _terms(frame, usable)
     for kept in dict.fromkeys((tuple(labels), ())):
         floors = pd.DataFrame({one.name: one.levels for one in kept}).drop_duplicates() if kept else [0]
@@ -434,11 +434,11 @@ def _laws(frame: pd.DataFrame, usable: Sequence[str], labels: Sequence[_Label]) 
 
 
 def _terms(frame: pd.DataFrame, usable: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the terms of each law by its word, and which quantities have none because they follow another."""
+    """Return the terms of each law by its short name, and which quantities have none because they follow another."""
     have = set(usable)
     families = {"shape": _SHAPE, "size": _SIZE}
     if "width" not in have and ("params" in have or "tokens" in have):
-        del families["shape"]  # depth alone says little of a shape
+        del families["shape"]  # depth alone hardly describes a shape
     if "params" not in have and len(families) == 2:
         del families["size"]
     terms, notes = {}, []
@@ -449,7 +449,7 @@ def _terms(frame: pd.DataFrame, usable: Sequence[str]) -> tuple[dict[str, str], 
             if leader:
                 notes.append(
                     f"The law of {word} has no term in {name}: in these rows {name} follows {leader}, so that the two "
-                    "terms could not be told apart."
+                    "terms could not be distinguished."
                 )
             else:
                 kept.append(name)
@@ -459,7 +459,7 @@ def _terms(frame: pd.DataFrame, usable: Sequence[str]) -> tuple[dict[str, str], 
 
 
 def _follows(values: pd.Series[Any], leader: pd.Series[Any]) -> bool:
-    """Tell whether one quantity is a power of another, or goes with it one to one where values repeat."""
+    """Whether one quantity is a power of another, or corresponds to it one to one where values repeat."""
     pairs = pd.DataFrame({"own": values.to_numpy(), "leader": leader.to_numpy()}).drop_duplicates()
     if len(pairs) == values.nunique() == leader.nunique() and 2 * len(pairs) <= len(values):
         return True
@@ -468,7 +468,7 @@ def _follows(values: pd.Series[Any], leader: pd.Series[Any]) -> bool:
 
 
 def _why(laws: Mapping[str, str], usable: Sequence[str]) -> Iterator[str]:
-    """Say why each law is fitted."""
+    """Yield a sentence on why each law is fitted."""
     varying = join(list(usable))
     for place, law in enumerate(laws.values()):
         used = Law.parse(law).variables
@@ -485,7 +485,7 @@ def _why_floors(labels: Sequence[_Label]) -> Iterator[str]:
     for one in labels:
         written = "" if one.name == one.column else f", written {one.name} in the law"
         yield (
-            f"A floor for each of the {one.levels.nunique()} levels of {one.column}{written}: each has rows enough, "
+            f"A floor for each of the {one.levels.nunique()} levels of {one.column}{written}: each has enough rows, "
             "over sizes that overlap."
         )
 
@@ -501,8 +501,8 @@ _WORDS: Final = {
     "width": "the width term and of 1/width",
     "depth": "depth",
 }
-_HOW: Final = {name: f"Map one with --map {name}=YOUR_COLUMN if it is there under another name." for name in QUANTITIES}
+_HOW: Final = {name: f"Map one with --map {name}=YOUR_COLUMN if it has another name." for name in QUANTITIES}
 _SHAPE: Final = {"width": "c_m/width^a_m", "depth": "c_l/depth^a_l", "tokens": "c_D/tokens^a_D"}
 _SIZE: Final = {"params": "A/params^alpha", "tokens": "B/tokens^beta"}
-# Names of the parameters of these laws, which no column of a law can have.
+# Names of the parameters of these laws, which a column of a law must not have.
 _NAMES: Final = frozenset({"E", "A", "B", "alpha", "beta", "c_m", "c_l", "c_D", "a_m", "a_l", "a_D"})

@@ -1,4 +1,4 @@
-"""Set a report in type: blocks and figures through typst into an accessible, archivable PDF."""
+"""Typeset a report: blocks and figures through typst into an accessible, archivable PDF."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scalefit.plots.fonts import Face, drawable, font_folder, lacking
 
 __all__ = ["check_extra", "typeset_report"]
 
-# Together they make the compiler refuse a picture or an equation without words for those who cannot see it.
+# Together they make the compiler reject a picture or an equation without alternative text.
 STANDARDS: Final = ("a-2a", "ua-1")
 _EPOCH: Final = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
 
@@ -67,7 +67,7 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
     MissingExtra
         When the compiler or the typeface is not installed.
     StudyError
-        When the compiler refuses the document.
+        When the compiler rejects the document.
     """
     fonts = check_extra()
     import typst
@@ -96,7 +96,7 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
 
 
 def _folders(faces: Sequence[Face], root: Path) -> list[str]:
-    """Put each font in a folder of its own: the compiler takes folders, and their order must be the same everywhere."""
+    """Put each font into a separate folder: the compiler takes folders, and their order must be the same everywhere."""
     folders = []
     for number, face in enumerate(faces):
         folder = root / f"font-{number}"
@@ -107,7 +107,7 @@ def _folders(faces: Sequence[Face], root: Path) -> list[str]:
 
 
 def _shown(value: Any) -> Any:
-    """Write every text of a document so that its fonts can show it; as data, typst reads no marks in it."""
+    """Write every text of a document so that its fonts can show it; typst reads no markup in data."""
     if isinstance(value, str):
         return drawable(visible(value))
     if isinstance(value, Mapping):

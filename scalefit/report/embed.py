@@ -1,4 +1,4 @@
-"""What a page carries within itself: its typeface, cut down to the letters it uses, and its figures."""
+"""Resources embedded in an HTML page: its typeface, reduced to the letters it uses, and its figures."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
 
 
 def font_faces(letters: str) -> str:
-    """Return CSS that carries the report's sans typeface.
+    """Return CSS with the sans typeface of the report.
 
     Parameters
     ----------
     letters : str
-        Every character that may have to be shown; the rest of the typeface is left out. Letters that it lacks are
-        taken from other fonts, under the family name ``Report Letters``.
+        Every character that may be shown; the rest of the typeface is omitted. Letters that it lacks are taken from
+        other fonts, under the family name ``Report Letters``.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def _face(family: str, descriptors: str, font: bytes) -> str:
 
 
 def _subset(path: Path, letters: str, features: Sequence[str] = ()) -> bytes:
-    """Cut a font down; without features named, it keeps those that its scripts need."""
+    """Reduce a font to some letters; without ``features`` it keeps those that its scripts need."""
     from fontTools.subset import Options, Subsetter  # type: ignore[import-untyped]
     from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
@@ -105,20 +105,20 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
     name : str
         Unique in the page. Names within the figure, which other figures use too, become ``name-1``, ``name-2``...
     words : str
-        For readers who cannot see it.
+        Alternative text for screen readers.
 
     Returns
     -------
     str
-        An ``svg`` element as wide as the page lets it be; ``--width`` is its width in points. Positions are rounded
+        An ``svg`` element as wide as the page allows; ``--width`` is its width in points. Positions are rounded
         to 0.01 points.
     """
     root = ElementTree.fromstring(svg)
     for one in root.iter():
         if "style" in one.attrib and not "".join(one.itertext()).isascii():
             one.attrib["style"] = one.attrib["style"].replace(_SECOND, f"{_SECOND}, '{_OTHERS}'")
-    _drop(root, {"metadata", "style"})  # the style is for a figure that is alone on its page; page.css has it
-    used = dict.fromkeys(found for one in root.iter() for value in one.attrib.values() for found in _referred(value))
+    _drop(root, {"metadata", "style"})  # page.css has the style, which is for a figure on a page without others
+    used = dict.fromkeys(name for one in root.iter() for value in one.attrib.values() for name in _referred(value))
     names = {old: f"{name}-{number}" for number, old in enumerate(used, start=1)}
     for one in root.iter():
         _shorten(one, names)
@@ -142,25 +142,25 @@ def _drop(parent: ElementTree.Element, tags: set[str]) -> None:
 
 
 def _referred(value: str) -> list[str]:
-    return [found[1] or found[2] for found in _REFERENCE.finditer(value)]
+    return [match[1] or match[2] for match in _REFERENCE.finditer(value)]
 
 
-def _shorten(one: ElementTree.Element, names: Mapping[str, str]) -> None:
-    """Drop name spaces, blanks between elements and names that nobody refers to; round positions."""
-    one.tag, one.tail = _bare(one.tag), None
-    if len(one):
-        one.text = None
-    attributes = {_bare(key): value for key, value in one.attrib.items()}
+def _shorten(element: ElementTree.Element, names: Mapping[str, str]) -> None:
+    """Drop name spaces, blanks between elements and names without references; round positions."""
+    element.tag, element.tail = _bare(element.tag), None
+    if len(element):
+        element.text = None
+    attributes = {_bare(key): value for key, value in element.attrib.items()}
     name = names.get(attributes.pop("id", ""))
     for key, value in attributes.items():
         if key in _POSITIONS:
-            value = " ".join(_LONG.sub(lambda found: f"{float(found[0]):.2f}", value).split())
-        attributes[key] = _REFERENCE.sub(lambda found: found[0].replace(old := found[1] or found[2], names[old]), value)
-    one.attrib = attributes | ({"id": name} if name else {})
+            value = " ".join(_LONG.sub(lambda match: f"{float(match[0]):.2f}", value).split())
+        attributes[key] = _REFERENCE.sub(lambda match: match[0].replace(old := match[1] or match[2], names[old]), value)
+    element.attrib = attributes | ({"id": name} if name else {})
 
 
 def _share_style(group: ElementTree.Element) -> None:
-    """Write the style of equal markers once, on their group: a cloud of draws takes half the room."""
+    """Write the style of equal markers once, on their group: this halves the size of a cloud of draws."""
     style = group[0].get("style", "") if len(group) else ""
     equal = all(_bare(one.tag) == "use" and one.get("style") == style for one in group)
     if not style or not equal or group.get("style") or _WHOLE.search(style):

@@ -1,4 +1,4 @@
-"""The figures of a report: drawn by scalefit.plots, with a caption and words for those who cannot see them."""
+"""The figures of a report: drawn by scalefit.plots, with a caption and alternative text."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def draw(figure: Figure, results: Results, default: str) -> Drawing:
     Returns
     -------
     Drawing
-        The figure with its caption and its words for screen readers.
+        The figure with its caption and its text for screen readers.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _terms(fit: Fit, height: float) -> Drawing:
         f"{role(fit, one.key)} {plus_minus(one.value, one.se)}" for one in fit.estimates if one.kind == "exponent"
     ]
     caption = (
-        f"Each term of the law alone: the {fit.law.response} less the fitted floor and all other terms, on log axes, "
+        f"Each term of the law alone: the {fit.law.response} minus the fitted floor and all other terms, on log axes, "
         "where a power law is a straight line. Points are rows, lines are the fit."
     )
     alt = f"Log-log panels along {join(variables)}. Points follow straight falling lines: {join(slopes)}."
@@ -159,10 +159,10 @@ def _residuals(spec: ResidualsFigure, fit: Fit, label: str, out: pd.DataFrame) -
     for ax, column in zip(axes, columns, strict=True):
         residuals(fit, against=column, left_out=out if has_out else None, ax=ax)
     shown = join([words(column) for column in columns])
-    caption = f"Where the fit misses: residuals of “{label}” against {shown}."
-    caption += " Rings are medians; where they leave the line, the law misses."
+    caption = f"Residuals of “{label}” against {shown}."
+    caption += " Rings are medians; where they deviate from the line, the law fits badly."
     if has_out:
-        caption += " Gold: rows left out, as triangles where they lie beyond the axis."
+        caption += " Gold: excluded rows, as triangles where they lie beyond the axis."
     largest = rounded(float(np.abs(fit.residuals()).max()))
     alt = f"Residuals against {join(columns)}, scattered about zero; the largest is {largest} in size."
     return drawing(axes[0], caption, alt)
@@ -181,7 +181,7 @@ def _pairs(spec: PairsFigure, fit: Fit, label: str) -> Drawing:
         alt = f"Scatter plots of bootstrap refits; {len(axes)} pairs of parameters of {fit.law}."
     else:
         caption = (
-            f"How the parameters trade off: the smallest regions that hold 50% and 95% of the posterior of “{label}”. "
+            f"How the parameters trade off: the smallest regions with 50% and 95% of the posterior of “{label}”. "
             "The cross is its mean."
         )
         alt = f"Contours of the posterior; {len(axes)} pairs of parameters of {fit.law}."
@@ -204,13 +204,13 @@ def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
     caption = f"The {role(one, own_name(one, names))} {among}, with {level} intervals."
     if printed:
         caption += " Grey: printed values ± one standard error."
-    said = "; ".join(_said(label, fit, own[label]) for label, fit in fits.items())
-    return drawing(ax, caption, f"Estimates with intervals beside each other: {said}.")
+    numbers = "; ".join(_in_words(label, fit, own[label]) for label, fit in fits.items())
+    return drawing(ax, caption, f"Estimates with intervals, one below the other: {numbers}.")
 
 
 def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
     axes = _panels(len(fits), height=spec.height or 55, per_row=_PER_ROW)
-    said: list[str] = []
+    parts: list[str] = []
     quantities: list[str] = []
     for i, (ax, (label, fit)) in enumerate(zip(axes, fits.items(), strict=True)):
         parameter: str | Key = own_name(fit, split_names(spec.parameter)) if spec.parameter else first_exponent(fit)
@@ -218,16 +218,16 @@ def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
         ax.set_xlabel(as_label(role(fit, parameter)))
         panel_title(ax, label)
         quantities.append(role(fit, parameter))
-        said.append(_said(label, fit, parameter))
+        parts.append(_in_words(label, fit, parameter))
     level = percent(next(iter(fits.values())).uncertainty.level)
     quantity = join(list(dict.fromkeys(quantities)))
     kinds = _kinds_of(fits)
     caption = f"{kinds} of the {quantity}, {level} intervals shaded, estimates dashed."
-    return drawing(axes[0], caption, f"{kinds}: {'; '.join(said)}.")
+    return drawing(axes[0], caption, f"{kinds}: {'; '.join(parts)}.")
 
 
 def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawing:
-    """Draw several fits' distributions of one parameter over each other."""
+    """Draw the distributions of one parameter in several fits, on the same axes."""
     names = split_names(spec.parameter)
     own = {label: own_name(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
@@ -238,7 +238,9 @@ def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawin
     )  # fmt: skip
     one = next(iter(fits.values()))
     caption = f"{_kinds_of(fits)} of the {role(one, own_name(one, names))}, all of the same area."
-    return drawing(ax, caption, f"{caption} {'; '.join(_said(label, fit, own[label]) for label, fit in fits.items())}.")
+    return drawing(
+        ax, caption, f"{caption} {'; '.join(_in_words(label, fit, own[label]) for label, fit in fits.items())}."
+    )
 
 
 def _joint(spec: JointFigure, fit: Fit, label: str) -> Drawing:
@@ -256,18 +258,18 @@ def _priors(spec: PriorsFigure, fit: Fit, label: str) -> Drawing:
     axes = prior_posterior(fit, names=spec.parameters or None)
     caption = (
         f"Posterior (blue) of each parameter of “{label}” over its prior (grey): where they are alike, "
-        "the data said little."
+        "the data were hardly informative."
     )
-    said = "; ".join(
+    priors = "; ".join(
         f"{printed_name(*key)} ~ {prior}"
         for key, prior in (fit.posterior.priors if isinstance(fit, PosteriorFit) else ())
     )
-    return drawing(axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {said}.")
+    return drawing(axes[0], caption, f"Posterior and prior densities in {len(axes)} panels. Priors: {priors}.")
 
 
 def _predictive(spec: PredictiveFigure, fit: Fit, label: str) -> Drawing:
     axes = posterior_predictive(fit, against=spec.against[0] if spec.against else None)
-    caption = f"Would the model of “{label}” make data like these? Blue where it stays inside the bands: yes."
+    caption = f"Posterior predictive check of “{label}”: where blue stays inside the bands, the model makes such data."
     return drawing(
         axes[0], caption, "Residuals, residuals along a column, and quantiles, against bands of replicated data."
     )
@@ -278,12 +280,14 @@ def _pooling(spec: PoolingFigure, fit: Fit, label: str) -> Drawing:
     ax = pooling(fit, name=parameter, reference=spec.reference, words=spec.words)
     shared = next(one for one in fit.parameters if one.kind == "common")
     caption = f"The {role(fit, shared.key)} of each group, drawn from a common distribution (“{label}”)."
-    said = "; ".join(
+    levels_text = "; ".join(
         f"{printed_level(one.level, ', ')} {estimate_text(fit[one.key], alone=False)}"
         for one in fit.parameters if one.coef.name == shared.coef.name and one.level
     )  # fmt: skip
     return drawing(
-        ax, caption, f"Posterior means with intervals: {said}; common value {_said('', fit, shared.key).strip()}."
+        ax,
+        caption,
+        f"Posterior means with intervals: {levels_text}; common value {_in_words('', fit, shared.key).strip()}.",
     )
 
 
@@ -301,7 +305,7 @@ def _optima(fit: Fit, label: str) -> Drawing:
 
 
 def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
-    """Return panels in rows, as even as they come, at the full text width."""
+    """Return panels in rows of nearly equal length, at the full text width."""
     rows = -(-count // per_row)
     columns = -(-count // rows)
     axes = new_panels(rows, columns, height=height * rows)
@@ -311,15 +315,15 @@ def _panels(count: int, *, height: float, per_row: int) -> list[Axes]:
 
 
 def _kinds_of(fits: Mapping[str, Fit]) -> str:
-    """Name what is drawn: a bootstrap is no posterior."""
+    """Name what is drawn: a bootstrap is not a posterior."""
     posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
     if posterior == {True}:
         return "Posteriors" if len(fits) > 1 else "Posterior"
     return "Bootstrap distributions" if posterior == {False} else "Posteriors and bootstrap distributions"
 
 
-def _said(label: str, fit: Fit, name: str | Key) -> str:
-    """Say an estimate, or those of all levels, for those who hear the page."""
+def _in_words(label: str, fit: Fit, name: str | Key) -> str:
+    """Write an estimate, or those of all levels, for screen readers."""
     if name in fit:
         return f"{label} {plus_minus(fit[name].value, fit[name].se)}"
     levels = [one for one in fit.parameters if one.coef.name == name]

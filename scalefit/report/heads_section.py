@@ -17,10 +17,9 @@ from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
 from scalefit.report.blocks import Block, align_decimals, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.results import Results
-from scalefit.report.sentences import capital
 from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
-from scalefit.report.text import fill
+from scalefit.report.text import capital, fill
 
 __all__ = ["heads_section"]
 
@@ -28,7 +27,7 @@ PUBLISHED = "llm_heads"
 
 
 def heads_section(section: HeadsSection, results: Results) -> list[Block]:
-    """Write what tables of output heads say of superposition.
+    """Write what tables of output heads show about superposition.
 
     Parameters
     ----------
@@ -44,24 +43,24 @@ def heads_section(section: HeadsSection, results: Results) -> list[Block]:
     """
     blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     for name in section.steps:
-        found, label = results.steps[name], results.labels[name]
-        if isinstance(found, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
-        elif isinstance(found, HeadsResult):
-            blocks.append(paragraph(f"**{capital(label)}.** {literal(' '.join(found.test.verdict))}"))
-            blocks += [_overlaps(found)]
-            blocks += [_norms(found.heads), _measured(found.heads)] if found.heads else [_families(found.test)]
+        result, label = results.steps[name], results.labels[name]
+        if isinstance(result, StepFailed):
+            blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
+        elif isinstance(result, HeadsResult):
+            blocks.append(paragraph(f"**{capital(label)}.** {literal(' '.join(result.test.verdict))}"))
+            blocks += [_overlaps(result)]
+            blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else [_families(result.test)]
     return blocks
 
 
-def _overlaps(found: HeadsResult) -> Block:
+def _overlaps(result: HeadsResult) -> Block:
     """Draw overlaps against width: measured heads as arrows, with the published points behind them."""
-    test = found.test
-    if found.heads:
-        ax = overlaps(found.heads, published=load_dataset(PUBLISHED))
+    test = result.test
+    if result.heads:
+        ax = overlaps(result.heads, published=load_dataset(PUBLISHED))
         caption = (
             "Mean squared overlap of the rows of output heads against their width. Arrows: measured heads, from the "
-            "raw overlap (hollow) to the effective one (filled), without all that no prediction depends on. "
+            "raw overlap (hollow) to the effective one (filled), after removing what predictions do not depend on. "
             "Hollow grey: raw overlaps as published. "
         )
     elif test.name != PUBLISHED:
@@ -70,7 +69,7 @@ def _overlaps(found: HeadsResult) -> Block:
     else:
         ax = overlaps(published=test.rows, column=test.overlap)
         caption = "Mean squared overlap of the rows of output heads against their width, raw, as published. "
-    caption += "Red: random directions (dashed), and the Welch bound, below which no directions can be."
+    caption += "Red: random directions (dashed), and the Welch bound, the least possible overlap."
     times = test.rows[test.overlap] * test.rows[test.dimension]
     alt = f"{len(times)} heads, {rounded(times.min(), 0.1)} to {rounded(times.max(), 1.0)} times above the line of 1/m."
     return picture(drawing(ax, caption, alt))
@@ -111,15 +110,15 @@ def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     ]  # fmt: skip
     caption = (
         "Measured heads: overlap over that of random directions (raw, without the mean row, effective), dimensions "
-        "that the effective directions fill, spread of their norms over the mean, and the toy model’s regime that "
-        "they are like."
+        "that the effective directions fill, spread of their norms over the mean, and the regime of the toy model that "
+        "they resemble."
     )
     header = ["model", "m", "raw", "centred", "effective", "dimensions", "norms", "like"]
     return table(caption, header, rows, align="lrrrrrrl", fill=0)
 
 
 def _families(test: Superposition) -> Block:
-    """Return one row per family of a table without measurements of our own."""
+    """Return one row per family of a table that has published overlaps only."""
     rows = test.rows
     families = rows[FAMILY].astype(str) if FAMILY in rows else pd.Series("", rows.index)
     names = sorted(set(families))

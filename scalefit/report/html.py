@@ -1,4 +1,4 @@
-"""Set a report for a screen: the blocks and figures of the PDF as one HTML file that needs nothing else."""
+"""Write a report for a screen: the blocks and figures of the PDF as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scalefit.errors import StudyError
 from scalefit.escape import markup
 from scalefit.report.blocks import Block
 from scalefit.report.embed import font_faces, inline_figure
-from scalefit.report.text import Runs
+from scalefit.report.text import PageRuns
 
 __all__ = ["html_report"]
 
@@ -26,7 +26,7 @@ _WORDY: Final = 12  # letters
 
 
 def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> bytes:
-    """Set a report for reading on a screen.
+    """Write a report as an HTML page.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     MissingExtra
         When the typeface is not installed.
     StudyError
-        When a block is of a kind that cannot be set.
+        When a block is of an unknown kind.
     """
     page = _Page(figures)
     blocks = document["blocks"]
@@ -69,7 +69,7 @@ def _file(name: str) -> str:
 
 @dataclass
 class _Page:
-    """Sets blocks one after the other; keeps their numbers and the headings for the table of contents."""
+    """Writes blocks one after the other; keeps their numbers and the headings for the table of contents."""
 
     figures: Mapping[str, bytes]
     headings: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class _Page:
         }
         unknown = {block["kind"] for block in blocks} - setters.keys()
         if unknown:
-            raise StudyError(f"the page cannot be set: unknown kinds of blocks: {', '.join(sorted(unknown))}")
+            raise StudyError(f"the page cannot be written: unknown kinds of blocks: {', '.join(sorted(unknown))}")
         return "\n".join(filter(None, (setters[block["kind"]](block) for block in blocks)))
 
     def heading(self, block: Block) -> str:
@@ -154,8 +154,8 @@ def _equations(block: Block) -> str:
     return f'<div class="equations">\n{items}\n</div>'
 
 
-def _row(row: Sequence[Runs], classes: Sequence[str]) -> str:
-    """Set the cells of a row; words in the first column are its heading."""
+def _row(row: Sequence[PageRuns], classes: Sequence[str]) -> str:
+    """Write the cells of a row; words in the first column are its heading."""
     cells = [(("th", ' scope="row"') if i == 0 and "left" in one else ("td", ""), one) for i, one in enumerate(classes)]
     return "".join(
         f'<{tag}{scope} class="{one}">{_prose(cell)}</{tag}>'
@@ -164,7 +164,7 @@ def _row(row: Sequence[Runs], classes: Sequence[str]) -> str:
 
 
 def _column_class(block: Block, column: int) -> str:
-    """Return what the style needs to know of a column: its side, and whether it holds words that would be squeezed."""
+    """Return the style classes of a column: its alignment, and whether its words need a minimum width."""
     side = str(block["align"][column])
     if column == block["fill"]:
         return f"{side} fill"
@@ -174,17 +174,17 @@ def _column_class(block: Block, column: int) -> str:
 
 
 def _scrolled(content: str, name: str) -> str:
-    """Let something wide scroll in a box of its own, also by keys."""
+    """Let wide content scroll in its box, also with the keyboard."""
     return f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">{content}</div>'
 
 
-def _prose(runs: Runs) -> str:
-    """Set runs of text and symbols; a comma or a hard blank keeps what follows on the line of its symbol."""
+def _prose(runs: PageRuns) -> str:
+    """Write runs of text and symbols; a comma or a hard blank keeps what follows on the line of its symbol."""
     return _TIED.sub(_held, "".join(_run(run) for run in runs))
 
 
-def _held(found: re.Match[str]) -> str:
-    return f'<span class="held">{found[0]}</span>' if found["before"] or found["after"] else found[0]
+def _held(match: re.Match[str]) -> str:
+    return f'<span class="held">{match[0]}</span>' if match["before"] or match["after"] else match[0]
 
 
 def _run(run: str | dict[str, str]) -> str:
@@ -193,9 +193,9 @@ def _run(run: str | dict[str, str]) -> str:
     return f"<strong>{markup(run['strong'], quote=False)}</strong>" if "strong" in run else _maths(run)
 
 
-def _link(found: re.Match[str]) -> str:
-    address = f"arxiv.org/abs/{found['paper']}" if found["paper"] else found[0]
-    return f'<a href="https://{address}">{found[0]}</a>'
+def _link(match: re.Match[str]) -> str:
+    address = f"arxiv.org/abs/{match['paper']}" if match["paper"] else match[0]
+    return f'<a href="https://{address}">{match[0]}</a>'
 
 
 def _maths(run: dict[str, str], *, display: bool = False) -> str:

@@ -16,7 +16,7 @@ __all__ = ["law_section"]
 
 
 def law_section(section: LawSection, results: Results) -> list[Block]:
-    """Write one law fitted to one table: estimates beside print, other choices, figures, what limits it."""
+    """Write one law fitted to one table: estimates and published values, other choices, figures, limitations."""
     fits, labels = results.fits, results.labels
     fit = fits[section.fit]
     clustered = fits[section.clustered] if section.clustered else None
@@ -24,7 +24,7 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     others = results.by_label(section.alternatives)
     family = {labels[section.fit]: fit, **others}
     exponent = next((one.name for one in fit.estimates if one.kind == "exponent"), "")
-    told = " ".join(
+    sentences = " ".join(
         f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip() for point in points
     )
     status = say.status_sentence(fit)
@@ -32,7 +32,7 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     blocks += [note(status)] if status else []
     blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     blocks.append(estimates_table(fit, clustered=clustered, published=points))
-    blocks += [paragraph(told)] if told else []
+    blocks += [paragraph(sentences)] if sentences else []
     blocks += [paragraph(fill(text, fits)) for text in section.text]
     if clustered is not None and exponent:
         blocks.append(paragraph(say.scatter_sentence(fit), say.cluster_sentence(fit, clustered, exponent)))

@@ -1,4 +1,4 @@
-"""The end of a report: where everything came from and how to repeat it."""
+"""The last section of a report: the sources of data and numbers, and how to repeat them."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     sampled = {fit.posterior.path for fit in posteriors.values() if isinstance(fit, PosteriorFit)}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "
-    made += f"The study with every default written out lies beside this file; its sha256 is {resolved_hash(study)}."
-    told = [_least_squares(squares)] if squares else []
-    told += [_posteriors(posteriors)] if posteriors else []
-    told[-1] = [*told[-1], made]
-    blocks = [heading("Data and method"), *(paragraph(*one) for one in told), files_table(data_files(study))]
+    made += f"The study with every default written out is next to this file; its sha256 is {resolved_hash(study)}."
+    paragraphs = [_least_squares(squares)] if squares else []
+    paragraphs += [_posteriors(posteriors)] if posteriors else []
+    paragraphs[-1] = [*paragraphs[-1], made]
+    blocks = [heading("Data and method"), *(paragraph(*one) for one in paragraphs), files_table(data_files(study))]
     if posteriors:
         blocks += [sampling_table(posteriors), priors_table(posteriors)]
     if squares:
@@ -59,23 +59,23 @@ def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
     level = percent(next(iter(fits.values())).uncertainty.level)
     return [
         "Every least-squares fit minimises its objective globally: a grid of exponents, each cell solved exactly for "
-        "floor and coefficients, then damped Newton steps from the best cells until no step promises a gain.",
+        "floor and coefficients, then damped Newton steps from the best cells until the predicted gain vanishes.",
         f"Intervals are {level} percentile intervals of refits to resampled rows, or to resampled clusters where a "
-        "cluster is named; a bootstrap distribution is no posterior.",
+        "cluster is named; a bootstrap distribution is not a posterior.",
     ]
 
 
 def _posteriors(fits: Mapping[str, Fit]) -> list[str]:
     level = percent(next(iter(fits.values())).uncertainty.level)
-    said = [
+    sentences = [
         "Every posterior is of the model ln\u00a0loss = ln\u00a0law + shift of the cluster + scatter, with normal or "
         "Student’s t scatter. It is sampled by importance sampling: a multivariate t, adapted in steps in coordinates "
         "in which the posterior is nearly round, whose draws are weighted. Pareto k-hat of the weights must stay below "
         "0.7.",
     ]
     if any(isinstance(fit, PosteriorFit) and fit.posterior.path == "full" for fit in fits.values()):
-        said.append("Where it does not, four chains of NUTS sample the same density; R-hat must stay below 1.01.")
-    said.append(
-        f"Intervals are {level} central intervals. Bayes factors move with the prior and stand beside other priors."
+        sentences.append("Where it does not, four chains of NUTS sample the same density; R-hat must stay below 1.01.")
+    sentences.append(
+        f"Intervals are {level} central intervals. Bayes factors depend on the prior and are given for several priors."
     )
-    return said
+    return sentences

@@ -1,4 +1,4 @@
-"""Start a study of a new table: write the study that its columns allow, with the reasons for it and for the rest."""
+"""Start a study of a new table: write the study that its columns allow, with reasons for what it has and omits."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def new_study(
     """Write a working folder for a new table: a copy of it, and the study.toml that its columns allow.
 
     Laws are chosen by the quantities that vary in the rows that are used: parameters and tokens; width, depth and
-    tokens; or what there is of them. Labels with few levels get a floor per level, unless they stand for one of these
-    quantities. The study says why in comments, and names what the columns do not allow.
+    tokens; or those of them that the table has. Labels with few levels get a floor per level, unless they encode one of
+    these quantities. The study gives the reasons in comments, and names what the columns do not allow.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def new_study(
     where : str, optional
         Rows to use, such as ``'family == "OPT"'``.
     drop_invalid : bool
-        Leave out (and count) rows with missing or non-positive values instead of refusing them.
+        Drop (and count) rows with missing or non-positive values instead of rejecting the table.
     tell : callable, optional
-        Called with each sentence on what was chosen and why, and on what is left out.
+        Called with each sentence on what was chosen and why, and on what is omitted.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def new_study(
             f"scalefit report {shlex.quote(str(target))}"
         )
     if str(source) == "-":
-        raise DataError("a study needs a table that stays; save the standard input as a file, and name that")
+        raise DataError("a study cannot read standard input again; save it as a file, and name that file")
     if shipped is None and is_folder(source):
         raise DataError(f"{shown_path(source)!r} is a folder. Need a file: a table as CSV, TSV, JSON lines or Parquet.")
     choice = choose(located, mapping=mapping, where=where, drop_invalid=drop_invalid)
@@ -107,7 +107,7 @@ def new_study(
     except UnicodeEncodeError:
         raise DataError(
             f"the folder {shown_path(target)!r} or the table {shown_path(source.name)!r} has a name that is not valid "
-            "Unicode, which a study cannot hold; rename it"
+            "Unicode, which TOML cannot represent; rename it"
         ) from None
     _make_folder(target, None if shipped else source, copied, text)
     for sentence in (*choice.reasons, *choice.left_out):
@@ -116,7 +116,7 @@ def new_study(
 
 
 def _mapping(choice: LawChoice, given: dict[str, str], where: str | None) -> dict[str, str]:
-    """Return the mapping that the laws of a study need, without what no law, cluster or condition uses."""
+    """Return the mapping that the laws of a study need, without entries that no law, cluster or condition uses."""
     laws = [Law.parse(law) for law in choice.laws.values()]
     used = {name for law in laws for name in (law.response, *law.variables, *law.groups)}
     used |= {choice.cluster, *(parse_where(where).columns if where else ())}
@@ -124,9 +124,9 @@ def _mapping(choice: LawChoice, given: dict[str, str], where: str | None) -> dic
 
 
 def _lead(target: Path, title: str, choice: LawChoice) -> str:
-    """Write the comments at the top of a study: how to build it again, and why it is this one."""
+    """Write the comments at the top of a study: how to build it again, and the reasons for its laws."""
     lines = [
-        f"Written for {title}; change what you like and build it again: scalefit report {shlex.quote(target.name)}",
+        f"Written for {title}; edit it and build it again: scalefit report {shlex.quote(target.name)}",
         *(["", "Why:", *choice.reasons] if choice.reasons else []),
         *(["", "Left out:", *choice.left_out] if choice.left_out else []),
     ]
@@ -134,12 +134,12 @@ def _lead(target: Path, title: str, choice: LawChoice) -> str:
 
 
 def _copied_name(name: str) -> str:
-    """Return what the copy is called: like the table, unless a study would read something else under that name."""
+    """Return the name of the copy: that of the table, unless a study would read something else under that name."""
     return f"table-{name}" if name in (*dataset_names(), STUDY, CACHE) else name
 
 
 def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -> None:
-    """Make the folder, whole or not at all."""
+    """Create the folder with all its files, or nothing."""
     partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _make_folder(target: Path, source: Path | None, copied: str, study: bytes) -
 
 
 def _study(title: str, table: str, file: str, choice: LawChoice, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the study as TOML takes it."""
+    """Return the study as values for TOML."""
     common = {"data": file, **options}
     study: dict[str, Any] = {
         "title": title.replace("_", " ").replace("-", " ").strip().capitalize() or "Runs",
@@ -176,7 +176,7 @@ def _study(title: str, table: str, file: str, choice: LawChoice, options: dict[s
     if len(exponents) == 1 and not main.groups:  # two panels, where one would be as wide as the page
         names = [[exponents[0], one] for one in ("E", str(main.terms[0].coefficient))]
         study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
-    if len(exponents) > 2:  # one row of panels, which page one has room for
+    if len(exponents) > 2:  # one row of panels, which fits on page one
         names = [list(pair) for pair in combinations(exponents, 2)]
         study["front"]["figure"] = {"kind": "pairs", "fit": first["name"], "names": names}
     return {key: value for key, value in study.items() if value != []}
@@ -188,7 +188,7 @@ def _add_law(study: dict[str, Any], name: str, law: str, choice: LawChoice, comm
     parsed = Law.parse(law)
     exponent = parsed.exponents[0].name
     about_width = parsed.terms[0].variable == "width"
-    asked: dict[str, Any] = {"parameter": exponent} | ({"reference": 1} if about_width else {})
+    question_keys: dict[str, Any] = {"parameter": exponent} | ({"reference": 1} if about_width else {})
     clustered = {"cluster": choice.cluster} if choice.cluster else {}
     squares = {"law": law, "bootstrap": BOOTSTRAP, **common}
     instead = {"instead": [f"{name}_huber", f"{name}_posterior"]}
@@ -205,39 +205,39 @@ def _add_law(study: dict[str, Any], name: str, law: str, choice: LawChoice, comm
         | common | clustered,
     ]  # fmt: skip
     study["answer"].append({"title": words.capitalize(), "rule": "law", "fit": main})
-    posterior = {"kind": "posterior", "title": f"Posterior: {words}", "fit": f"{name}_posterior", **asked}
+    posterior = {"kind": "posterior", "title": f"Posterior: {words}", "fit": f"{name}_posterior", **question_keys}
     if about_width:
         question = {"title": "Does the loss fall as 1/width?", "rule": "reference", "fit": main}
         study["answer"] += [
-            question | {"also": [f"{name}_huber"]} | asked,
-            {"title": "How probable is it?", "rule": "posterior", "fit": f"{name}_posterior", **asked},
+            question | {"also": [f"{name}_huber"]} | question_keys,
+            {"title": "How probable is it?", "rule": "posterior", "fit": f"{name}_posterior", **question_keys},
         ]
         posterior["words"] = _WIDTH_WORDS
     study["section"] += [section | {"new_page": True}, posterior]
     if {"params", "tokens"} <= set(parsed.variables):
         study["section"].append({"kind": "optimum", "title": "The best use of compute", "fit": main})
-    _add_other_data(study, name, main, law, asked)
+    _add_other_data(study, name, main, law, question_keys)
     _add_steps(study, name, law, {"needs": f"{name}_posterior", **common, **clustered})
 
 
-def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, asked: dict[str, Any]) -> None:
-    """Put the first exponent beside that of the same law on Chinchilla's runs, and beside print."""
+def _add_other_data(study: dict[str, Any], name: str, main: str, law: str, question_keys: dict[str, Any]) -> None:
+    """Compare the first exponent with that of the same law on Chinchilla's runs, and with published values."""
     plain = re.sub(r"\[[^\]]*\]", "", law)
     other = f"{name}_chinchilla"
     study["fit"].append(
         {"name": other, "label": f"Chinchilla · {words_of(law)}", "engine": "bayes", "data": "chinchilla",
          "law": plain, "drop_highest_loss": 5}
     )  # fmt: skip
-    section = {"kind": "comparison", "title": f"Beside other data: {words_of(law)}", **asked}
+    section = {"kind": "comparison", "title": f"Comparison with other data: {words_of(law)}", **question_keys}
     section["fits"] = [f"{name}_posterior", main, other]
     if plain == PRESETS["chinchilla"]:
         section["published"] = [{"label": "Besiroglu et al. 2024", "key": "besiroglu2024"}]
-    if asked["parameter"] == "a_m":
+    if question_keys["parameter"] == "a_m":
         section |= {"published": [{"label": "Liu et al. 2026", "key": "liu2026_depth"}], "words": _WIDTH_WORDS}
     lacking = join([_COLUMNS.get(one, one) for one in _not_counted(set(Law.parse(plain).variables))])
     if lacking:
-        told = f"The law has no term in {lacking}, but Chinchilla’s runs differ in {lacking}; other terms take that up."
-        section["text"] = [told]
+        caveat = f"The law has no term in {lacking}, but Chinchilla’s runs differ in {lacking}; other terms absorb it."
+        section["text"] = [caveat]
     study["section"].append(section)
 
 
@@ -256,12 +256,12 @@ def _add_steps(study: dict[str, Any], name: str, law: str, common: dict[str, Any
     study["section"] += [
         {"kind": "sensitivity", "title": f"Other choices: {words}", "steps": [f"{name}_choices"]}
         | ({"words": _WIDTH_WORDS} if about_width else {}),
-        {"kind": "calibration", "title": f"How far to trust the intervals: {words}", "steps": [f"{name}_trust"]},
+        {"kind": "calibration", "title": f"Coverage of the intervals: {words}", "steps": [f"{name}_trust"]},
     ]
 
 
 def _not_counted(have: set[str]) -> list[str]:
-    """Return what runs of language models differ in and a law leaves out; parameters stand for width and depth."""
+    """Return quantities that vary between language models and that a law omits; parameters cover width and depth."""
     sizes = ["params"] if not have & {"params", "width", "depth"} else []
     shape = [] if "params" in have or sizes else ["width", "depth"]
     return [one for one in (*sizes, *shape, "tokens") if one not in have]

@@ -12,10 +12,10 @@ from scalefit.report import posterior_tables as tables
 from scalefit.report import posterior_words as say
 from scalefit.report.blocks import Block, note, paragraph, picture
 from scalefit.report.figures import draw
-from scalefit.report.posterior_words import Hypothesis, rule_words
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.results import Results
-from scalefit.report.sentences import alternatives_sentence, capital, own_name, residual_sentence, rows_sentence
+from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
 from scalefit.report.spec import (
     ComparisonSection,
     ForestFigure,
@@ -23,7 +23,7 @@ from scalefit.report.spec import (
     PredictiveFigure,
     with_words,
 )
-from scalefit.report.text import fill
+from scalefit.report.text import capital, fill, marked
 from scalefit.results import Fit
 
 __all__ = ["comparison_section", "posterior_section"]
@@ -32,7 +32,7 @@ Fits = Mapping[str, Fit]
 
 
 def posterior_section(section: PosteriorSection, results: Results) -> list[Block]:
-    """Write a posterior: how good its draws are, its numbers with their priors, what they settle, rival laws.
+    """Write a posterior: how good its draws are, its numbers with their priors, what they show, rival laws.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
 
 
 def comparison_section(section: ComparisonSection, results: Results) -> list[Block]:
-    """Write what several fits and printed numbers say of one parameter, and whether they agree.
+    """Compare several fits and published values of one parameter, and state whether they agree.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     Returns
     -------
     list of Block
-        Agreement in words first, then the sources.
+        A sentence on the agreement, then the sources.
     """
     question = Hypothesis.ask(section.parameter, section.reference, section.within)
     fits, chosen = results.fits, results.by_label(section.fits)
@@ -97,9 +97,9 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     if not usable:
         return blocks
     printed = {literal(paper.label): printed_number(paper, question.names) for paper in section.published}
-    found = say.sources_of(usable, question, printed)
-    counted = say.intervals_sentence(found.sources, question.reference) if question.reference is not None else ""
-    blocks.append(paragraph(say.agreement_sentence(found), counted))
+    comparison = say.sources_of(usable, question, printed)
+    counted = say.intervals_sentence(comparison.sources, question.reference) if question.reference is not None else ""
+    blocks.append(paragraph(say.agreement_sentence(comparison), counted))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
     shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
     forest = ForestFigure(
@@ -108,7 +108,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     )  # fmt: skip
     figures = section.figures or (forest,)
     blocks += [picture(draw(figure, results, shown[0])) for figure in figures]
-    return [*blocks, tables.sources_table(found)]
+    return [*blocks, tables.sources_table(comparison)]
 
 
 def _residuals(fit: Fit) -> str:
@@ -118,26 +118,28 @@ def _residuals(fit: Fit) -> str:
 
 
 def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
-    """Say where one posterior stands against the reference, with the evidence under several priors."""
+    """Say where one posterior is relative to the reference, with the evidence under several priors."""
     if not question.names or question.reference is None:
         return []
     if fit.status == CONVERGED:
-        found = compare({label: fit}, ",".join(question.names), reference=question.reference, region=question.region)
+        names = ",".join(question.names)
+        comparison = compare({label: fit}, names, reference=question.reference, region=question.region)
     else:
-        found = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
-    blocks = [paragraph(say.with_symbols(literal(" ".join(map(capital, found.verdict))), fit))]
-    for one in found.evidence:
+        comparison = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
+    blocks = [paragraph(marked(*comparison.verdict))]
+    for one in comparison.evidence:
         blocks += [tables.evidence_table(one)] if one.priors else []
-        blocks += [paragraph(say.with_symbols(literal(" ".join(one.notes)), fit))] if one.notes else []
+        blocks += [paragraph(literal(" ".join(one.notes)))] if one.notes else []
     return blocks
 
 
 def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
-    """Rank laws by what they predict: left-out rows, and larger runs from smaller ones."""
+    """Rank laws by their predictions: of left-out rows, and of larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
-    found: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
-    said = literal(" ".join(map(capital, [*replace(found, sources=(), agreement=None).verdict, *found.notes])))
-    blocks = [paragraph(said.replace(found.split, rule_words(found.split)) if found.split else said)]
-    blocks += [tables.laws_table(found.laws)] if found.laws else []
-    blocks += [tables.held_out_table(found.held_out, found.split)] if found.held_out else []
+    comparison: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
+    of_laws = replace(comparison, sources=(), agreement=None)
+    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in comparison.notes))]
+    blocks += [tables.laws_table(comparison.laws)] if comparison.laws else []
+    if comparison.held_out and comparison.split:
+        blocks.append(tables.held_out_table(comparison.held_out, comparison.split))
     return blocks

@@ -1,4 +1,4 @@
-"""The tables of posteriors and of fits beside each other."""
+"""The tables of posteriors and of comparisons between fits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.comparison import Comparison, Evidence, HeldOut
 from scalefit.comparison.crossval import CrossValidation, LawScore
-from scalefit.comparison.extrapolate import LEVEL
+from scalefit.comparison.extrapolate import LEVEL, Split
 from scalefit.comparison.sources import Compared, compared_of
 from scalefit.escape import literal
 from scalefit.estimate import SPREADS, Estimate
@@ -24,13 +24,15 @@ from scalefit.numbers import (
     plus_minus,
     rounded,
     rounded_interval,
+    short_number,
+    to_digits,
 )
 from scalefit.plots.draws import pooled_by, pooled_in_logs
 from scalefit.posterior.priors import Uniform
 from scalefit.problem import rows_at
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
-from scalefit.report.posterior_words import Hypothesis, rule_words
+from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.sentences import words
 from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
@@ -62,7 +64,7 @@ def posterior_table(fit: Fit) -> Block:
     Returns
     -------
     Block
-        One row per parameter; a floor of two groups is left out when there is more to show.
+        One row per parameter; a floor of two groups is omitted when there is more to show.
     """
     assert isinstance(fit, PosteriorFit)
     shown = rows_shown(fit)
@@ -106,8 +108,8 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in chosen:
-        found = [fit.get(name) if _usable(fit) else None for fit in fits.values()]
-        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
+        estimates = [fit.get(name) if _usable(fit) else None for fit in fits.values()]
+        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in estimates]))
     header = ["", "rows", *map(name_words, chosen)]
     caption = "The same question under other choices: means ± standard deviations"
     if question.region is not None:
@@ -119,23 +121,24 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
     )
 
 
-def evidence_table(found: Evidence) -> Block:
+def evidence_table(evidence: Evidence) -> Block:
     """Return the Bayes factor for fixed exponents under the prior of the fit and under others."""
-    names = list(found.fixed)
-    what = join([f"{name_words(key)} = {exact(value)}" for key, value in found.fixed.items()])
+    names = list(evidence.fixed)
+    what = join([f"{name_words(key)} = {exact(value)}" for key, value in evidence.fixed.items()])
     means = [
-        align_decimals([plus_minus(row.mean[i], row.sd[i]) for row in found.priors]) for i in range(len(names))
+        align_decimals([plus_minus(row.mean[i], row.sd[i]) for row in evidence.priors]) for i in range(len(names))
     ]  # fmt: skip
     columns = [
-        [_spelled(row.prior) + (" (of the fit)" if row.own else "") for row in found.priors],
+        [_spelled(row.prior) + (" (of the fit)" if row.own else "") for row in evidence.priors],
         *means,
-        [bayes_factor(row.savage_dickey, row.savage_dickey_se) for row in found.priors],
-        [bayes_factor(row.direct, row.direct_se) for row in found.priors],
+        [bayes_factor(row.savage_dickey, row.savage_dickey_se) for row in evidence.priors],
+        [bayes_factor(row.direct, row.direct_se) for row in evidence.priors],
     ]
     header = ["prior", *map(name_words, names), "Savage–Dickey", "ratio of evidences"]
     caption = (
-        f"Bayes factor for {what} against a free exponent in “{literal(found.label)}”; below 1 the data speak against "
-        "it. It moves with the prior, the posterior hardly does. A dash: too few draws reach so far."
+        f"Bayes factor for {what} against a free exponent in “{literal(evidence.label)}”; below 1 the data are "
+        "evidence against it. It depends on the prior even where the posterior hardly does. A dash: too few draws "
+        "near the fixed value."
     )
     return table(caption, header, transpose(columns), align="l" + "r" * (len(header) - 1))
 
@@ -143,10 +146,10 @@ def evidence_table(found: Evidence) -> Block:
 def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
     """Return laws by the log predictive density of left-out rows or clusters."""
     rows = []
-    for score, found in laws:
+    for score, left_out in laws:
         behind = plus_minus(score.behind, score.behind_se) if score.behind else "best"
-        refits = f"{len(found.refitted)}" + (f" (+{len(found.unsure)} impossible)" if found.unsure else "")
-        worst = rounded(float(found.khat.max()), 0.1)
+        refits = f"{len(left_out.refitted)}" + (f" (+{len(left_out.unsure)} impossible)" if left_out.unsure else "")
+        worst = rounded(float(left_out.khat.max()), 0.1)
         rows.append([literal(score.label), plus_minus(score.elpd, score.se), behind, worst, refits])
     score, one = laws[0]
     caption = (
@@ -157,8 +160,8 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
     return table(caption, header, rows, align="lrrrr")
 
 
-def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
-    """Return how laws fitted to the other rows predict the held-out ones."""
+def held_out_table(scores: Sequence[HeldOut], split: Split) -> Block:
+    """Return how well laws fitted to the other rows predict the held-out ones."""
     rows = []
     for one in scores:
         inside = percent(one.coverage, 0)
@@ -176,12 +179,19 @@ def held_out_table(scores: Sequence[HeldOut], split: str) -> Block:
     columns = [list(column) for column in zip(*rows, strict=True)]
     columns[3:6] = [align_decimals(column) for column in columns[3:6]]
     header = ["law", "rows fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
-    caption = f"Extrapolation: fitted to the other runs, predicting those with {rule_words(split)}."
+    caption = f"Extrapolation: fitted to the other runs, predicting those with {_split_words(split)}."
     return table(caption, header, transpose(columns), align="l" + "r" * 6)
 
 
+def _split_words(split: Split) -> str:
+    """Write which rows are held out: ``parameters ≥ 2B``, or the condition as it was given."""
+    if not split.column:
+        return literal(split.words)
+    return f"{words(split.column)} ≥ {short_number(to_digits(split.limit, 4))}"
+
+
 def sources_table(comparison: Comparison) -> Block:
-    """Return what each source says of one parameter, and what its uncertainty means."""
+    """Return the value of one parameter in each source, and what its uncertainty means."""
     shown = comparison.sources
     columns = [
         [literal(one.label) for one in shown],
@@ -193,13 +203,13 @@ def sources_table(comparison: Comparison) -> Block:
     header = ["source", "kind", "value", f"{level} interval"]
     question = Hypothesis((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
-    caption = f"What each source says of {letters}."
+    caption = f"The value of {letters} in each source."
     if comparison.region is not None:
         header.append(question.near)
         columns.append([chance(one.estimate.inside(comparison.region)) for one in shown])
         meanings = {one.estimate.spread: SPREADS[one.estimate.spread] for one in shown}
-        said = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
-        caption += f" What the last column is, by kind: {said}."
+        meanings_text = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
+        caption += f" The last column, by kind of source: {meanings_text}."
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
 
 
@@ -208,15 +218,15 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
     rows = []
     for label, fit in fits.items():
         assert isinstance(fit, PosteriorFit)
-        found = fit.posterior
-        worst_rhat = "" if np.isnan(found.r_hat).all() else fixed(float(np.nanmax(found.r_hat)), 4)
-        khat = "" if found.khat is None else fixed(found.khat, 2)
+        posterior = fit.posterior
+        worst_rhat = "" if np.isnan(posterior.r_hat).all() else fixed(float(np.nanmax(posterior.r_hat)), 4)
+        khat = "" if posterior.khat is None else fixed(posterior.khat, 2)
         evidence = ""
-        if found.log_evidence is not None and _usable(fit):
-            evidence = fixed(found.log_evidence, 2)
-        path = "importance" if found.path == "fast" else "NUTS"
-        least = min(found.ess_bulk.min(), found.ess_tail.min())
-        diverged = "" if found.divergences is None else str(found.divergences)
+        if posterior.log_evidence is not None and _usable(fit):
+            evidence = fixed(posterior.log_evidence, 2)
+        path = "importance" if posterior.path == "fast" else "NUTS"
+        least = min(posterior.ess_bulk.min(), posterior.ess_tail.min())
+        diverged = "" if posterior.divergences is None else str(posterior.divergences)
         rows.append([label, _errors(fit), path, fixed(least, 0), khat, worst_rhat, diverged, evidence])
     header = ["posterior", "residuals", "sampled by", "effective", "k-hat", "R-hat", "diverged", "log evidence"]
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -234,7 +244,7 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
 
 
 def priors_table(fits: Mapping[str, Fit]) -> Block:
-    """Return every prior of every posterior, like ones together."""
+    """Return every prior of every posterior, equal ones together."""
     own = {label: _priors_of(fit) for label, fit in fits.items()}
     users: dict[tuple[str, str], list[str]] = {}
     for label, priors in own.items():
@@ -248,8 +258,8 @@ def priors_table(fits: Mapping[str, Fit]) -> Block:
         rows.setdefault((prior, who), []).append(f"sd(${pooled[name]}$)" if name in pooled else f"${name}$")
     cells = [[_spelled(prior), ", ".join(names), who] for (prior, who), names in rows.items()]
     caption = (
-        "Priors. That of a coefficient is on the size of its term at the geometric mean of its column, a part of the "
-        "loss whatever the units."
+        "Priors. That of a coefficient is on the size of its term at the geometric mean of its column, which does not "
+        "depend on the units."
     )
     return table(caption, ["prior", "parameters", "posteriors"], cells, align="lll", fill=2)
 
@@ -268,26 +278,26 @@ def _priors_of(fit: Fit) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(own)) for name, own in levels.items()}
 
 
-def _name(fit: Fit, one: Estimate) -> str:
-    """Write a parameter as a symbol with what distinguishes it."""
-    if one.kind == "common":
-        return f"common ${one.coefficient}$"
-    if one.kind == "spread":
-        pooled = pooled_by(fit, one.coefficient)
+def _name(fit: Fit, estimate: Estimate) -> str:
+    """Write a parameter as a symbol with its role where that is needed."""
+    if estimate.kind == "common":
+        return f"common ${estimate.coefficient}$"
+    if estimate.kind == "spread":
+        pooled = pooled_by(fit, estimate.coefficient)
         return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}${pooled}$"
-    return name_words(one.key)
+    return name_words(estimate.key)
 
 
-def _prior(fit: Fit, one: Estimate) -> str:
-    if _in_common(fit, one.key):
+def _prior(fit: Fit, estimate: Estimate) -> str:
+    if _in_common(fit, estimate.key):
         return "common distribution"
     assert isinstance(fit, PosteriorFit)
     priors = dict(fit.posterior.priors)
-    return _spelled(priors.get(one.key, priors.get((one.coefficient, ()), "")))
+    return _spelled(priors.get(estimate.key, priors.get((estimate.coefficient, ()), "")))
 
 
 def _in_common(fit: Fit, key: Key) -> bool:
-    """Whether a parameter is a level that comes from a common distribution, and has no prior of its own."""
+    """Whether a parameter is a level that comes from a common distribution, and has no separate prior."""
     assert isinstance(fit, PosteriorFit)
     coefficient, level = key
     return bool(level) and dict(fit.posterior.pool).get(coefficient) == "partial"
@@ -303,7 +313,7 @@ def _errors(fit: Fit) -> str:
 
 
 def _doubts(fits: Mapping[str, Fit], before: str, after: str) -> str:
-    """Name the fits that have no full answer, and why; nothing when all have one."""
+    """Name the fits that have no full answer, and why; empty when all have one."""
     doubtful = [f"“{label}” is {fit.status}" for label, fit in fits.items() if fit.status != CONVERGED]
     return f"{before}{join(doubtful)}{after}" if doubtful else ""
 
@@ -319,12 +329,16 @@ def _probability(label: str, fit: Fit, question: Hypothesis) -> str:
     known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
     if not known & set(map(read_name, question.names)) or question.region is None:
         return ""
-    told = compared_of(fit, question.names, label)
-    return chance(told[0].estimate.inside(question.region)) if len(told) == 1 else ""
+    sources = compared_of(fit, question.names, label)
+    return chance(sources[0].estimate.inside(question.region)) if len(sources) == 1 else ""
 
 
-def _kind(one: Compared) -> str:
-    return one.estimate.spread if one.status in (CONVERGED, "printed") else f"{one.estimate.spread}, {one.status}"
+def _kind(source: Compared) -> str:
+    return (
+        source.estimate.spread
+        if source.status in (CONVERGED, "printed")
+        else f"{source.estimate.spread}, {source.status}"
+    )
 
 
 def _default_floor(fit: Fit, i: int) -> str:

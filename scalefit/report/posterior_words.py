@@ -1,53 +1,48 @@
-"""Sentences on posteriors and on fits beside each other, each by one rule that also says when nothing is settled."""
+"""Sentences on posteriors and on several fits, each by one rule that also says when a question stays open."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from scalefit.comparison import Comparison
 from scalefit.comparison.differences import agreement
+from scalefit.comparison.result import agreement_verdict
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
-from scalefit.escape import literal, visible
-from scalefit.law.typeset import GREEK
-from scalefit.names import LEVEL, split_names
-from scalefit.numbers import chance, exact, short_number, to_digits
+from scalefit.escape import literal
+from scalefit.names import split_names
+from scalefit.numbers import exact
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import own_name, role, words
-from scalefit.report.text import join, name_words
+from scalefit.report.text import join, marked
 from scalefit.results import Fit, PosteriorFit
-from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
+from scalefit.thresholds import WIDE_INTERVAL
+from scalefit.verdicts import region_verdict
 
 __all__ = [
     "Hypothesis",
     "agreement_sentence",
     "intervals_sentence",
-    "mark_names",
     "model_sentence",
     "posterior_status",
     "probability_sentence",
-    "rule_words",
     "sampling_sentence",
     "sources_of",
-    "with_symbols",
 ]
-
-_ALSO_WORDS = ("A", "a", "I")
 
 
 class Hypothesis(NamedTuple):
-    """Whether a parameter is a given number.
+    """Whether a parameter equals a reference.
 
     Parameters
     ----------
     names : tuple of str
-        The parameter, and what other fits call it.
+        The parameter, and its names in other fits.
     reference : float or None
         The number.
     region : tuple of float, or None
-        What counts as equal to it.
+        The values that count as equal to it.
     """
 
     names: tuple[str, ...]
@@ -56,7 +51,7 @@ class Hypothesis(NamedTuple):
 
     @classmethod
     def ask(cls, parameter: str, reference: float | None, within: float) -> Hypothesis:
-        """Read a question as a study asks it; without ``within`` a tenth of the reference counts as equal."""
+        """Make a question from the keys of a study; without ``within`` a tenth of the reference counts as equal."""
         if reference is None:
             return cls(split_names(parameter), None, None)
         half = within or WIDE_INTERVAL * abs(reference)
@@ -71,17 +66,17 @@ class Hypothesis(NamedTuple):
 
 
 def posterior_status(fit: Fit) -> str:
-    """Say first when draws do not represent a posterior, or what limits it however well it was sampled."""
+    """State whether the draws represent the posterior, and what limits it even if they do."""
     if fit.status == NOT_CONVERGED:
         return f"No answer: these draws do not represent the posterior. {literal(fit.message)}"
-    limits = [one.message for one in fit.findings if one.severity == fit.status]
-    warnings = [one.message for one in fit.findings if one.severity == "warning"]
-    lead = "Not everything is identified." if limits else ""
-    return with_symbols(literal(" ".join(filter(None, [lead, *limits, *warnings]))), fit)
+    limits = [one.runs for one in fit.findings if one.severity == fit.status]
+    warnings = [one.runs for one in fit.findings if one.severity == "warning"]
+    lead = [("Not everything is identified.",)] if limits else []
+    return marked(*lead, *limits, *warnings)
 
 
 def model_sentence(fit: Fit) -> str:
-    """Say which errors a posterior assumes."""
+    """State which errors a posterior assumes."""
     kind = "follow Student’s t" if fit.objective.loss == "student_t" else "are normal"
     text = f"Residuals of ln\u00a0{words(fit.law.response)} {kind}"
     if fit.selection.cluster is not None:
@@ -89,13 +84,13 @@ def model_sentence(fit: Fit) -> str:
     pooled = [name for name, how in (fit.posterior.pool if isinstance(fit, PosteriorFit) else ()) if how == "partial"]
     if pooled:
         levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}
-        said = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
-        text += f"; {join(said)} comes from a common distribution"
+        parts = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
+        text += f"; {join(parts)} comes from a common distribution"
     return f"{text}."
 
 
 def sampling_sentence(fit: Fit) -> str:
-    """Say how the draws were made and how good they are."""
+    """State how the draws were made and how good they are."""
     if not isinstance(fit, PosteriorFit) or fit.status == NOT_CONVERGED:
         return ""
     handed = [one.message for one in fit.findings if one.code == "handed_over"]
@@ -103,7 +98,7 @@ def sampling_sentence(fit: Fit) -> str:
 
 
 def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
-    """Say how probable a number is under one posterior and under others of the same question.
+    """State how probable a number is under one posterior and under others of the same question.
 
     Parameters
     ----------
@@ -118,39 +113,26 @@ def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
         The probabilities, and what follows from all of them together.
     """
     first = next(iter(fits.values()))
-    asked = f"that the {role(first, own_name(first, question.names))} is {question.near}"
+    statement = f"the {role(first, own_name(first, question.names))} is {question.near}"
     failed = [f"“{label}” ({fit.status})" for label, fit in fits.items() if fit.status != CONVERGED]
-    found = {
+    by_label = {
         label: one.estimate.inside(question.region)
         for label, fit in fits.items()
         if fit.status == CONVERGED and question.region is not None
         for one in compared_of(fit, question.names, label)
     }
     left_out = f" Without an answer: {join(failed)}." if failed else ""
-    if not found:
-        return f"The probability {asked} has no answer here.{left_out}"
-    given = join([f"{chance(p)} (“{label}”)" for label, p in found.items()])
-    verdict = _together(list(found.values()))
-    return f"The probability {asked} is {given}: {verdict}.{left_out}"
-
-
-def _together(chances: Sequence[float]) -> str:
-    """Say what several probabilities of one statement settle."""
-    if min(chances) >= SURE:
-        return "it is" if len(chances) == 1 else "every analysis says that it is"
-    if max(chances) <= 1 - SURE:
-        return "it is not" if len(chances) == 1 else "every analysis says that it is not"
-    if len(chances) > 1 and max(chances) - min(chances) > UNLIKE_CHANCES:
-        return "the answer hangs on the choice of rows and errors, and these runs do not settle it"
-    return "these runs do not settle it"
+    if not by_label:
+        return f"The probability that {statement} has no answer here.{left_out}"
+    return marked(region_verdict("the", statement, by_label)) + left_out
 
 
 def sources_of(
     fits: Mapping[str, Fit], question: Hypothesis, printed: Mapping[str, PublishedValue] | None = None
 ) -> Comparison:
-    """Put fits and printed numbers beside each other; which of them agree is asked of the fits.
+    """Collect fits and printed numbers; which of them agree is tested on the fits alone.
 
-    A printed number comes from runs of which nothing is known, often the same ones, so it is shown and not counted.
+    A published value comes from unknown runs, often the same ones, so it is shown and not counted.
 
     Parameters
     ----------
@@ -166,25 +148,24 @@ def sources_of(
     Comparison
         Without evidence, laws or extrapolation.
     """
-    told = [one for label, fit in fits.items() for one in compared_of(fit, question.names, label)]
+    found = [one for label, fit in fits.items() for one in compared_of(fit, question.names, label)]
     shown = [compared_published(label, one.value, one.uncertainty) for label, one in (printed or {}).items()]
-    counted = agreement([one for one in told if one.status == CONVERGED])
+    counted = agreement([one for one in found if one.status == CONVERGED])
     return Comparison(
-        ",".join(question.names), question.reference, question.region, sources=(*told, *shown), differences=(),
+        ",".join(question.names), question.reference, question.region, sources=(*found, *shown), differences=(),
         agreement=counted,
     )  # fmt: skip
 
 
 def agreement_sentence(comparison: Comparison) -> str:
-    """Say whether sources that share no rows can be one number (Cochran's Q)."""
-    silent = Comparison(comparison.parameter, None, None, (), (), comparison.agreement)
+    """State whether sources that share no rows are consistent with one number (Cochran's Q)."""
     if comparison.agreement is None:
-        return "No two of these fits have rows of their own, so whether they agree cannot be asked."
-    said = literal(" ".join(silent.verdict))
+        return "No two of these fits have rows of their own, so whether they agree cannot be tested."
+    text = marked(agreement_verdict(comparison.agreement))
     doubtful = [
         f"{literal(one.label)} ({one.status})" for one in comparison.sources if one.status not in (CONVERGED, "printed")
     ]
-    return f"{said} Not counted, because they have no answer: {join(doubtful)}." if doubtful else said
+    return f"{text} Not counted, because they have no answer: {join(doubtful)}." if doubtful else text
 
 
 def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
@@ -195,39 +176,3 @@ def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")
     return f"Of the {len(fitted)} fitted intervals {count} {verb} {exact(reference)}{named}."
-
-
-def rule_words(split: str) -> str:
-    """Write a rule that holds out rows, ``params >= 2.00668e+09``, as words: ``parameters ≥ 2B``."""
-    found = re.fullmatch(r"(\w+) >= ([\d.e+-]+)", split)
-    if found is None:
-        return literal(split)
-    limit = to_digits(float(found[2]), 4)
-    return f"{words(found[1])} ≥ {short_number(limit)}"
-
-
-def with_symbols(text: str, *fits: Fit) -> str:
-    """Mark the names of the parameters of some fits in a sentence; see :func:`mark_names`."""
-    return mark_names(text, {one.coef.name for fit in fits for one in fit.parameters})
-
-
-def mark_names(text: str, names: Collection[str]) -> str:
-    """Mark names of parameters in a sentence, so that they are set as symbols.
-
-    A name that is also a word, such as ``A``, is marked only before an equals sign.
-    """
-    usable = {name for name in names if name.isidentifier()}
-    longest_first = "|".join(sorted(usable, key=len, reverse=True))
-    marked = re.compile(rf"(?<![\w$.])({longest_first})({LEVEL})?(?![\w$(-])")
-
-    def mark(found: re.Match[str]) -> str:
-        name, level = found[1], found[2] or ""
-        if not (level or _is_symbol(name) or text.startswith(" =", found.end())):
-            return found[0]
-        return name_words(visible(name + level))  # as the printed name was, without what literal() hides
-
-    return marked.sub(mark, text) if usable else text
-
-
-def _is_symbol(name: str) -> bool:
-    return "_" in name or name in GREEK or (len(name) == 1 and name not in _ALSO_WORDS)

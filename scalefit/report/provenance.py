@@ -1,4 +1,4 @@
-"""Where everything came from: files and hashes, rows dropped, versions, the command of each fit."""
+"""Provenance: files and hashes, rows dropped, versions, the command of each fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DataFile:
     Parameters
     ----------
     name, file, title : str
-        What it is called, where it lies, what it holds.
+        Its name, its path, what it contains.
     rows : int or None
         Rows shipped; None for a user's file.
     sha256 : str
@@ -55,14 +55,14 @@ def data_hash(study: Study, spec: FitSpec) -> str:
 
 
 def versions(*more: str) -> str:
-    """Say which software computed the numbers; ``more`` names further packages."""
+    """Name the software that computed the numbers; ``more`` names further packages."""
     names = ("numpy", "scipy", "numba", "pandas", *more, "typst")
-    found = [f"{name} {_version(name)}" for name in names]
-    return ", ".join([f"scalefit {__version__}", f"Python {platform.python_version()}", *found])
+    packages = [f"{name} {_version(name)}" for name in names]
+    return ", ".join([f"scalefit {__version__}", f"Python {platform.python_version()}", *packages])
 
 
 def file_digest(folder: Path, name: str) -> str:
-    """Return the sha256 of a shipped table, or of a file or of all files of a folder that lie in another folder."""
+    """Return the sha256 of a shipped table, of a file in ``folder``, or of all files of a folder in it."""
     located = locate(name, folder)
     if (shipped := dataset_of(located)) is not None:
         return describe_dataset(shipped).sha256

@@ -1,4 +1,4 @@
-"""Published numbers beside a fit: in its units, and judged by its own objective."""
+"""Published values compared with a fit: converted to its units, and evaluated with its objective."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _UNIT: Final = re.compile(r"\bat (?P<size>[0-9.e+-]+) (?P<column>\w+)")
 
 @dataclass(frozen=True)
 class PublishedPoint:
-    """The numbers that a paper gives for the parameters of one law.
+    """The values of a paper for the parameters of one law.
 
     Parameters
     ----------
     label : str
-        The paper in words.
+        The name of the paper.
     values : mapping
         Value by the parameter's printed name, in the units of the table.
     errors : mapping
@@ -38,7 +38,7 @@ class PublishedPoint:
     complete : bool
         Whether every parameter of the law has a value.
     converted : tuple of str
-        Parameters whose printed unit was another one.
+        Parameters whose printed unit was a different one.
     """
 
     label: str
@@ -73,22 +73,22 @@ def published_point(fit: Fit, paper: Published) -> PublishedPoint:
     Raises
     ------
     StudyError
-        When the paper has a number for no parameter of the fit.
+        When the paper has no value for any parameter of the fit.
     """
-    found = {one.name: value for one in fit.parameters if (value := _lookup(paper.key, one)) is not None}
-    if not found:
+    matched = {one.name: value for one in fit.parameters if (value := _lookup(paper.key, one)) is not None}
+    if not matched:
         names = ", ".join(fit.names[:4])
         raise StudyError(f"no published value begins with {paper.key!r} and ends with a parameter of the fit ({names})")
-    values = {name: one.value for name, one in found.items()}
-    errors = {name: one.uncertainty for name, one in found.items() if one.uncertainty is not None}
+    values = {name: one.value for name, one in matched.items()}
+    errors = {name: one.uncertainty for name, one in matched.items() if one.uncertainty is not None}
     converted = []
-    for name, one in found.items():
+    for name, one in matched.items():
         factor = _unit_factor(fit, name, one, values)
         if factor is not None:
             values[name] *= factor
             errors.pop(name, None)  # an error of the exponent would enter too
             converted.append(name)
-    return PublishedPoint(paper.label, values, errors, len(found) == len(fit.parameters), tuple(converted))
+    return PublishedPoint(paper.label, values, errors, len(matched) == len(fit.parameters), tuple(converted))
 
 
 def printed_number(paper: Published, names: Sequence[str]) -> PublishedValue:
@@ -99,7 +99,7 @@ def printed_number(paper: Published, names: Sequence[str]) -> PublishedValue:
     paper : Published
         The paper.
     names : sequence of str
-        What it may call the parameter; the first with a number is taken.
+        Possible names of the parameter; the first with a value is used.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def printed_number(paper: Published, names: Sequence[str]) -> PublishedValue:
     Raises
     ------
     StudyError
-        When it has none.
+        When it has no value for it.
     """
     for name in names:
         try:
@@ -132,7 +132,7 @@ def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = Fals
     values : mapping
         A value for every parameter, in the units of the table.
     absolute : bool
-        Return the sum of absolute residuals in place of the fit's own loss.
+        Return the sum of absolute residuals in place of the loss of the fit.
 
     Returns
     -------
@@ -162,13 +162,15 @@ def _lookup(key: str, parameter: Parameter) -> PublishedValue | None:
         return None
 
 
-def _unit_factor(fit: Fit, name: str, one: PublishedValue, values: Mapping[str, float]) -> float | None:
-    """Return what a coefficient has to be multiplied with, or None when its unit is the table's."""
-    unit = _UNIT.search(one.unit)
+def _unit_factor(fit: Fit, name: str, printed: PublishedValue, values: Mapping[str, float]) -> float | None:
+    """Return the factor that converts a coefficient to the units of the table; None when it has them already."""
+    unit = _UNIT.search(printed.unit)
     if unit is None:
         return None
     for term in fit.law.terms:
         if isinstance(term.coefficient, Coef) and term.coefficient.name == name:
             power = values[term.exponent.name] if isinstance(term.exponent, Coef) else float(term.exponent)
             return math.pow(float(unit["size"]), -power if term.grows else power)
-    raise StudyError(f"{one.key} has unit {one.unit!r} but is no coefficient of {fit.law}; {closest(name, fit.names)}")
+    raise StudyError(
+        f"{printed.key} has unit {printed.unit!r}, but {fit.law} has no such term; {closest(name, fit.names)}"
+    )

@@ -1,4 +1,4 @@
-"""Read a study file and check that all it names is there: fits, steps, tables and parameters."""
+"""Read a study file and check that everything it names exists: fits, steps, tables and parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from scalefit.report.typed import TOP, TypedReader
 
 __all__ = ["INTERNAL", "read_study"]
 
-INTERNAL: Final = ("path", "draft")  # fields of a study that no file sets
+INTERNAL: Final = ("path", "draft")  # fields of a study that a file cannot set
 _TABLES: Final = ("mapping", "pool", "priors")
 _STEP_TYPES: Mapping[str, type[Any]] = types.MappingProxyType({one.kind: one for one in get_args(Step)})
 
@@ -79,7 +79,7 @@ def read_study(path: str | Path) -> Study:
 
 
 class _Reader(TypedReader):
-    """Also read fits and steps, whose keys are their own and the options of their functions."""
+    """Also read fits and steps, whose keys include the options of their functions."""
 
     def fits(self, tables: Any, defaults: Mapping[str, Any]) -> tuple[FitSpec, ...]:
         if not isinstance(tables, list) or not tables:
@@ -98,7 +98,7 @@ class _Reader(TypedReader):
         return spec
 
     def steps(self, kind: str, tables: Any, defaults: Mapping[str, Any]) -> tuple[Step, ...]:
-        """Read the work beside the fits of one kind."""
+        """Read the steps of one kind."""
         if not isinstance(tables, list):
             raise StudyError(f"{self.file}: {kind} is a list of tables; write [[{kind}]]")
         return tuple(self._step(kind, table, defaults, f"[[{kind}]] {i}") for i, table in enumerate(tables, start=1))
@@ -106,19 +106,19 @@ class _Reader(TypedReader):
     def _step(self, kind: str, table: Any, defaults: Mapping[str, Any], where: str) -> Step:
         step: Step = self._runnable(_STEP_TYPES[kind], STEPS[kind], table, defaults, where, where)
         if isinstance(step, ToyStep) and bool(step.data) == bool(step.grid):
-            raise StudyError(f"{self.file}, {where}: needs either data, a sweep that is there, or grid, one to train")
+            raise StudyError(f"{self.file}, {where}: needs either data, an existing sweep, or grid, a sweep to train")
         law = parse_law(step.law) if isinstance(step, SensitivityStep | CalibrationStep) else None
         if isinstance(step, SensitivityStep) and law is not None:
             names = [coef.name for coef in law.parameters]
-            asked = self._coefficient(str(step.question.param), where)
-            if asked not in names:
-                raise StudyError(f"{self.file}, {where}: param is {asked!r}; {closest(asked, names)}")
+            parameter = self._coefficient(str(step.question.param), where)
+            if parameter not in names:
+                raise StudyError(f"{self.file}, {where}: param is {parameter!r}; {closest(parameter, names)}")
         return step
 
     def _runnable(
         self, kind: type[Any], runner: Runner, table: Any, defaults: Mapping[str, Any], where: str, place: str
     ) -> Any:
-        """Make a fit or a step of its own keys and of the options of its runner."""
+        """Make a fit or a step from its keys and the options of its runner."""
         fields_of_options = option_fields(kind)
         own = [one.name for one in fields(kind) if one.name not in fields_of_options.values()]
         also = ["engine"] if kind is FitSpec else []
@@ -155,7 +155,7 @@ class _Reader(TypedReader):
             )
 
     def _check_priors(self, spec: FitSpec, where: str) -> None:
-        """Refuse priors and pooling that the law has no place for."""
+        """Reject priors and pooling of parameters that the law does not have."""
         try:
             known = parameter_names(spec)
             priors = spec.options.priors if isinstance(spec.options, Bayes) else None
@@ -174,7 +174,7 @@ class _Reader(TypedReader):
 
 
 def _check_references(study: Study) -> None:
-    """Every fit that is referred to exists, and has the parameter that is asked for."""
+    """Check that every fit that is referred to exists and has the parameter that is needed."""
     specs: dict[str, FitSpec] = {}
     for one in study.fit:
         if one.name in specs:
@@ -185,7 +185,7 @@ def _check_references(study: Study) -> None:
     labels = list(study.labels.values())
     for label in labels:
         if labels.count(label) > 1:
-            raise StudyError(f"{study.path.name}: two fits have the label {label!r}; tables tell them apart by it")
+            raise StudyError(f"{study.path.name}: two fits have the label {label!r} in tables; change one")
     for where, name in _names(study, "fit"):
         if name not in specs:
             raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
@@ -201,25 +201,25 @@ def _check_references(study: Study) -> None:
             raise StudyError(
                 f"{study.path.name}, {where}: there is no step {name!r}; {closest(name, steps or ['none'])}"
             )
-    for where, name, asked in _parameters(study):
+    for where, name, candidates in _parameters(study):
         known = parameter_names(specs[name])
         try:
-            coefficients = {parse_name(one)[0] for one in asked}
+            coefficients = {parse_name(one)[0] for one in candidates}
         except ValueError as error:
             raise StudyError(f"{study.path.name}, {where}: {error}") from None
         if not coefficients & set(known):
-            words = " or ".join(map(repr, asked))
+            words = " or ".join(map(repr, candidates))
             raise StudyError(
-                f"{study.path.name}, {where}: fit {name!r} has no parameter {words}; {closest(asked[0], known)}"
+                f"{study.path.name}, {where}: fit {name!r} has no parameter {words}; {closest(candidates[0], known)}"
             )
 
 
 def _check_data(study: Study, where: str, name: str, *, folders: bool) -> None:
-    """Every table that is named is a shipped set or lies beside the study, and not both."""
+    """Check that a table is either a shipped set or a file in the folder of the study, and not both."""
     path, place = study.path.parent / name, f"{study.path.name}, {where}"
     if not name.startswith(DATASET) and name not in dataset_names() and not _lies_there(path, folders):
         raise StudyError(
-            f"{place}: data {name!r} is neither a file beside the study nor a shipped set; "
+            f"{place}: data {name!r} is neither a file in the folder of the study nor a shipped set; "
             f"{closest(name, dataset_names())}"
         )
     try:
@@ -231,12 +231,12 @@ def _check_data(study: Study, where: str, name: str, *, folders: bool) -> None:
 def _lies_there(path: Path, folders: bool) -> bool:
     try:
         return path.exists() if folders else path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+    except (OSError, ValueError):  # a name that is too long or contains a zero byte
         return False
 
 
 def _check_steps(study: Study, fits: set[str]) -> None:
-    """Every step has a name of its own and reads something that is there."""
+    """Check that every step has a unique name and reads something that exists."""
     seen = set(fits)
     for one in study.steps:
         if one.name in seen:
@@ -248,12 +248,12 @@ def _check_steps(study: Study, fits: set[str]) -> None:
         if not isinstance(one, ToyStep) or one.data:
             _check_data(study, where, one.data, folders=True)
         elif not _lies_there(study.path.parent / one.grid, folders=True):
-            text = f"{study.path.name}, {where}: grid {one.grid!r} is not beside the study"
+            text = f"{study.path.name}, {where}: grid {one.grid!r} is not in the folder of the study"
             raise StudyError(f"{text}; correct the name")
 
 
 def _parts(study: Study) -> Iterator[tuple[str, Any]]:
-    """Every part that may refer to fits and steps, with its place in words."""
+    """Yield every part that may refer to fits and steps, with its place for messages."""
     for kind in ("answer", "card", "section"):
         for i, part in enumerate(getattr(study, kind), start=1):
             yield f"[[{kind}]] {i}", part
@@ -265,7 +265,7 @@ def _parts(study: Study) -> Iterator[tuple[str, Any]]:
 
 
 def _names(study: Study, what: str) -> Iterator[tuple[str, str]]:
-    """Every fit, or every step, that is named anywhere, with the place in words."""
+    """Yield every fit, or every step, that is named anywhere, with its place for messages."""
     for where, part in _parts(study):
         yield from ((where, one.name) for one in mentions(part) if one.name and one.refers.to == what)
     if what == "fit":
@@ -275,10 +275,10 @@ def _names(study: Study, what: str) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Every fit that is asked for a parameter, and the names that it may have there."""
+    """Yield every fit of which a parameter is needed, and the names that it may have there."""
     for where, part in _parts(study):
-        fits = [one for one in mentions(part) if one.name and one.refers.asked]
+        fits = [one for one in mentions(part) if one.name and one.refers.with_parameter]
         main = [one.name for one in fits if one.key == "fit"]
         yield from ((where, name, (one,)) for name in main for one in getattr(part, "parameters", ()))
-        asked = split_names(getattr(part, "parameter", ""))
-        yield from ((where, one.name, asked) for one in fits if asked)
+        candidates = split_names(getattr(part, "parameter", ""))
+        yield from ((where, one.name, candidates) for one in fits if candidates)

@@ -1,4 +1,4 @@
-"""What a study means in full: with every default written out, and cut down for a draft."""
+"""The resolved study: with every default written out, or reduced for a draft."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST: Final[Mapping[str, int]] = MappingProxyType({"bootstrap": 200, "draws": 1
 
 
 def drafted(study: Study) -> Study:
-    """Cut a study down to what takes seconds: few draws, importance sampling only, no sweep to train, no step too long.
+    """Reduce a study to what takes seconds: few draws, importance sampling only, no training, no long steps.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def drafted(study: Study) -> Study:
 
 
 def resolved_text(study: Study) -> str:
-    """Write a study with every default, as a study that can be built again.
+    """Write a study with every default, as a study file that can be built again.
 
     Parameters
     ----------
@@ -80,15 +80,15 @@ def resolved_text(study: Study) -> str:
     Returns
     -------
     str
-        TOML; the hashes of the tables stand in comments.
+        TOML, with the hashes of the tables in comments.
     """
     import tomli_w
 
-    table = {key: value for key, value in _told(study).items() if key not in ("path", "draft", "fit", *STEPS)}
+    table = {key: value for key, value in _non_default(study).items() if key not in ("path", "draft", "fit", *STEPS)}
     table["fit"] = [_spec(one, ENGINES[one.engine]) for one in study.fit]
     for kind, runner in STEPS.items():
-        found = [_spec(one, runner) for one in study.steps if one.kind == kind]
-        table |= {kind: found} if found else {}
+        specs = [_spec(one, runner) for one in study.steps if one.kind == kind]
+        table |= {kind: specs} if specs else {}
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
     lead = [f"# Every choice of the study, as scalefit {__version__} read it. Tables:", *hashes]
     return "\n".join([*lead, "", tomli_w.dumps(_without_none(table))])
@@ -100,7 +100,7 @@ def resolved_hash(study: Study) -> str:
 
 
 def _without(part: PartT, out: set[str]) -> PartT | None:
-    """Return a section or a figure without steps that a draft does not have; None when nothing is left of it."""
+    """Return a section or a figure without steps that a draft does not have; None when nothing remains."""
     named = [one.name for one in mentions(part) if one.refers.to == "step"]
     kept = tuple(name for name in named if name not in out)
     if named and not kept:
@@ -112,7 +112,7 @@ def _without(part: PartT, out: set[str]) -> PartT | None:
 
 
 def _fewer(spec: SpecT) -> SpecT:
-    """Cap the draws of one fit or step, and keep to importance sampling."""
+    """Limit the draws of one fit or step, and use importance sampling only."""
     changed = {}
     for name in option_fields(type(spec)).values():
         value = getattr(spec, name)
@@ -124,30 +124,30 @@ def _fewer(spec: SpecT) -> SpecT:
 def _spec(spec: FitSpec | Step, runner: Runner) -> dict[str, Any]:
     """Return a fit or step with the default of every keyword that it does not set."""
     options = option_fields(type(spec)).values()
-    own = {key: value for key, value in _told(spec).items() if key not in options}
+    own = {key: value for key, value in _non_default(spec).items() if key not in options}
     own |= {"engine": spec.engine} if isinstance(spec, FitSpec) and spec.engine != LEAST_SQUARES else {}
     plain: dict[str, Any] = as_plain(runner.write(options_of(spec)))
     return own | plain
 
 
-def _told(value: Any) -> dict[str, Any]:
+def _non_default(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that are not their defaults, and those of the dataclasses in them."""
     out = {}
     family = family_of(type(value))
     for one in fields(value):
-        found = getattr(value, one.name)
+        content = getattr(value, one.name)
         default = one.default_factory() if one.default_factory is not MISSING else one.default
-        if found == default and not (family and one.name == family.tag):  # which says what the others mean
+        if content == default and not (family and one.name == family.tag):  # the tag decides what the other fields mean
             continue
-        out[one.name] = _plain_told(found)
+        out[one.name] = _plain_non_default(content)
     return out
 
 
-def _plain_told(value: Any) -> Any:
+def _plain_non_default(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        return _told(value)
+        return _non_default(value)
     if isinstance(value, tuple | list):
-        return [_plain_told(one) for one in value]
+        return [_plain_non_default(one) for one in value]
     return as_plain(value)
 
 

@@ -1,4 +1,4 @@
-"""What the sections of a report are written from: the results of its fits and steps, and how they were asked for."""
+"""The input of the sections of a report: the results of its fits and steps, and their specifications."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Results:
     fits : mapping
         Every fit of the study.
     labels : mapping
-        What tables and figures call fits and steps.
+        Names of fits and steps in tables and figures.
     specs : mapping
-        How the fits were asked for, to find the rows left out.
+        The specifications of the fits, to find the excluded rows.
     folder : Path
-        Where a user's tables lie, relative to the study.
+        The folder of the user's tables.
     steps : mapping
-        The results of the work beside the fits.
+        The results of the steps.
     """
 
     fits: Mapping[str, Fit]
@@ -44,7 +44,7 @@ class Results:
     steps: Mapping[str, StepResult] = field(default_factory=dict)
 
     def by_label(self, names: Iterable[str]) -> dict[str, Fit]:
-        """Return some fits by what tables and figures call them."""
+        """Return fits by their labels in tables and figures."""
         return {self.labels[name]: self.fits[name] for name in names}
 
     def left_out(self, name: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The functions that a study can run: their keys, the commands that repeat them, what their results depend on."""
+"""The functions that a study can run: their keys, the commands that repeat them, and what their results depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from scalefit.data.sources import locate
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law.general import parse_law
+from scalefit.law.general import parse_law, sum_of_powers
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
 from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
@@ -58,7 +58,7 @@ class Runner:
     parts : tuple of Part
         Its options.
     folders : tuple of str
-        Packages of scalefit that its numbers come from.
+        Packages of scalefit that its numbers depend on.
     """
 
     run: Any
@@ -68,16 +68,16 @@ class Runner:
 
     @property
     def known(self) -> dict[str, Described]:
-        """The keys of a fit or step by name; where jobs run and are kept is not for a study to say."""
+        """The keys of a fit or step by name, without the options for running jobs, which a study does not set."""
         return {name: one for each in self._own for name, one in each.described().items()}
 
     def read(self, keys: Mapping[str, Any]) -> tuple[Options, ...]:
-        """Make options of the keys of a fit or a step.
+        """Make options from the keys of a fit or a step.
 
         Parameters
         ----------
         keys : mapping
-            Those of :attr:`known` that it sets.
+            The keys of :attr:`known` that it sets.
 
         Returns
         -------
@@ -99,18 +99,18 @@ class Runner:
     def write(self, values: Sequence[Options]) -> dict[str, Any]:
         """Return every key of a fit or a step with its value, required keys first, so that :meth:`read` reads them."""
         by_class = {type(value): value for value in values}
-        found = dict(pair for one in self._own for pair in _keys(one, by_class[one.kind]))
-        required = {name: found.pop(name) for name, one in self.known.items() if one.default is MISSING}
-        return required | found
+        keys = dict(pair for one in self._own for pair in _keys(one, by_class[one.kind]))
+        required = {name: keys.pop(name) for name, one in self.known.items() if one.default is MISSING}
+        return required | keys
 
     @property
     def _own(self) -> tuple[Part, ...]:
         return tuple(one for one in self.parts if one.kind is not Jobs)
 
 
-def _keys(one: Part, value: Options) -> Iterator[tuple[str, Any]]:
-    """Yield the keys of one class; None is written as a word where leaving the key out means something else."""
-    for name, option in one.described().items():
+def _keys(part: Part, value: Options) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of one class; None is written as a word where omitting the key means something else."""
+    for name, option in part.described().items():
         own = getattr(value, name)
         yield name, "none" if own is None and option.default not in (None, MISSING) else own
 
@@ -126,7 +126,17 @@ ENGINES: Mapping[str, Runner] = MappingProxyType(
 
 
 def parameter_names(spec: FitSpec) -> tuple[str, ...]:
-    """Return what a fit's parameters are called, without levels, before it is run.
+    """Return the names of a fit's parameters, without levels, before it is run.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
+
+    Returns
+    -------
+    tuple of str
+        Those of the law, and those that the posterior adds.
 
     Raises
     ------
@@ -136,22 +146,27 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
     law = parse_law(spec.law)
     if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)
-    law, pooled = apply_pool(law, spec.options.pool)
+    law, pooled = apply_pool(sum_of_powers(law, "bayes"), spec.options.pool)
     student = spec.options.likelihood == "student_t"
     extra = extra_parameters(student, spec.selection.cluster is not None, pooled)
     return tuple(dict.fromkeys([*(coef.name for coef in law.parameters), *(one.coef.name for one in extra)]))
 
 
 def check_engine(spec: FitSpec) -> None:
-    """Refuse a fit whose packages are not installed, before anything is computed.
+    """Reject a fit whose packages are not installed, before anything is computed.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        The fit.
 
     Raises
     ------
     MissingExtra
-        When NUTS is asked for without PyMC.
+        When NUTS is requested without PyMC.
     """
     if isinstance(spec.options, Bayes) and spec.options.path == "full" and find_spec("pymc") is None:
-        raise MissingExtra(f'Fit {spec.name!r}, which asks for path = "full",', "bayes")
+        raise MissingExtra(f'Fit {spec.name!r}, which has path = "full",', "bayes")
 
 
 def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
@@ -162,14 +177,14 @@ def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
     spec : FitSpec
         The fit.
     folder : Path
-        Where the user's tables lie.
+        The folder of the user's tables.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
     Returns
     -------
     Fit
-        Whatever its status.
+        With any status.
     """
 
     def report(stage: str, done: int, total: int) -> None:
@@ -177,8 +192,8 @@ def run_spec(spec: FitSpec, folder: Path, progress: Progress | None) -> Fit:
             progress(f"{spec.name}: {stage}", done, total)
 
     data = locate(spec.data, folder)
-    run, told = ENGINES[spec.engine].run, {"label": spec.label or spec.name, "throw": False, "progress": report}
-    fit: Fit = run(data, spec.law, spec.selection, spec.options, **told)
+    run, keywords = ENGINES[spec.engine].run, {"label": spec.label or spec.name, "throw": False, "progress": report}
+    fit: Fit = run(data, spec.law, spec.selection, spec.options, **keywords)
     return fit
 
 
@@ -199,13 +214,28 @@ def command(spec: FitSpec) -> str:
 
 
 def command_line(runner: Runner, data: str, law: str, options: Sequence[Options]) -> str:
-    """Write a call of a function as the command line that repeats it; what equals its default is left out."""
+    """Write a call of a function as the command line that repeats it; options with their default values are omitted.
+
+    Parameters
+    ----------
+    runner : Runner
+        The function.
+    data, law : str
+        Its table and its law.
+    options : sequence of Options
+        Its options.
+
+    Returns
+    -------
+    str
+        Quoted for a shell.
+    """
     words = [shlex.quote(word) for word in option_words(runner.parts, runner.write(options))]
     return " ".join(["scalefit", runner.verb, shlex.quote(data), f'"{parse_law(law)}"', *words])
 
 
 def fingerprint(spec: FitSpec) -> str:
-    """Return a hash of the code and packages that a fit's numbers come from, so that a cache never outlives them."""
+    """Return a hash of the code and packages that a fit's numbers depend on, so that a cache never outlives them."""
     sampled = isinstance(spec.options, Bayes) and spec.options.path != "fast"
     packages = sampler_versions() if sampled else ""
     return sha256(f"{code_hash(ENGINES[spec.engine].folders)} {packages}".encode()).hexdigest()
@@ -213,10 +243,10 @@ def fingerprint(spec: FitSpec) -> str:
 
 @cache
 def code_hash(folders: tuple[str, ...]) -> str:
-    """Return a hash of the code at the top of the package and in some of its folders, and of what computes for it."""
+    """Return a hash of the code at the top of the package and in some of its folders, and of numerical packages."""
     package = Path(__file__).resolve().parents[1]
     missing = [folder for folder in folders if folder != "**" and not (package / folder).is_dir()]
-    if missing:  # a hash of nothing would keep results for ever
+    if missing:  # a hash of no files would never change, and results would be kept for ever
         raise AssertionError(f"there is no package {', '.join(missing)} in scalefit")
     files = [*package.glob("*.py"), *(path for folder in folders for path in package.glob(f"{folder}/*.py"))]
     numbers = " ".join(f"{name} {version(name)}" for name in _COMPUTING)
@@ -224,11 +254,11 @@ def code_hash(folders: tuple[str, ...]) -> str:
 
 
 def sampler_versions() -> str:
-    """Versions of the sampler's packages: without them the path "auto" is another one."""
-    found = []
+    """Return the versions of the sampler's packages, on which the path "auto" depends."""
+    parts = []
     for name in _SAMPLERS:
         try:
-            found.append(f"{name} {version(name)}")
+            parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            found.append(f"no {name}")
-    return ", ".join(found)
+            parts.append(f"no {name}")
+    return ", ".join(parts)

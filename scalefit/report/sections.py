@@ -1,4 +1,4 @@
-"""Compose a report: from a study and its fits to the blocks that the template sets."""
+"""Compose a report: from a study and its fits to the blocks that the template typesets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from scalefit.report.heads_section import heads_section
 from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
+from scalefit.report.page_one import compute_sentence, robust_sentence, step_sentence
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Hypothesis, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
@@ -30,6 +31,7 @@ from scalefit.report.spec import (
     Card,
     ClaimsSection,
     ComparisonSection,
+    ComputeAnswer,
     ConvergenceFigure,
     Figure,
     HeadsSection,
@@ -40,8 +42,10 @@ from scalefit.report.spec import (
     PosteriorAnswer,
     PosteriorSection,
     ReferenceAnswer,
+    RobustAnswer,
     Section,
     SensitivitySection,
+    StepAnswer,
     SweepFigure,
     ToySection,
     WidthTermsFigure,
@@ -58,7 +62,7 @@ __all__ = ["compose", "write_section"]
 
 
 def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
-    """Write the whole report; a part whose study, fits and code are those of the last time comes from the cache.
+    """Write the whole report; parts with unchanged study, fits and code come from the cache.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
         blocks += part(f"section-{place}", about, partial(write_section, section, results))
     if study.left_out:
-        blocks += [heading("What this report does not have"), *(paragraph(literal(one)) for one in study.left_out)]
+        blocks += [heading("What this report does not include"), *(paragraph(literal(one)) for one in study.left_out)]
     whole = replace(study, path=Path())
     return blocks + part("method", whole, lambda: method_blocks(study, results)), files
 
@@ -109,7 +113,7 @@ def write_section(section: Section, results: Results) -> list[Block]:
     Returns
     -------
     list of Block
-        Its heading and what stands below it.
+        Its heading and its content.
     """
     return [heading(section.title), *_below_heading(section, results)]
 
@@ -152,7 +156,7 @@ def _front(study: Study, results: Results) -> list[Block]:
 
 
 def _front_figure(figure: Figure, first: str, results: Results) -> Drawing:
-    """Draw the figure of page one, of the fit that answers where the one it names cannot."""
+    """Draw the figure of page one, with the replacement where the fit that it names has no answer."""
     if isinstance(figure, SweepFigure | ConvergenceFigure | WidthTermsFigure):
         return draw(figure, results, first)
     name = stand_in(figure.fit or first, results.fits, results.specs).name
@@ -160,13 +164,13 @@ def _front_figure(figure: Figure, first: str, results: Results) -> Drawing:
 
 
 def _card(card: Card, results: Results) -> tuple[str, str, str]:
-    found = stand_in(card.fit, results.fits, results.specs)
-    fit = results.fits[found.name]
+    answering = stand_in(card.fit, results.fits, results.specs)
+    fit = results.fits[answering.name]
     if fit.status != CONVERGED:
         return card.title, "no answer", f"the fit is {fit.status}"
     numbers = [fit[name] for name in card.parameters]
     level = percent(fit.uncertainty.level)
-    by = "" if not found.reason else ", posterior" if isinstance(fit, PosteriorFit) else f", {say.method(fit)}"
+    by = "" if not answering.reason else ", posterior" if isinstance(fit, PosteriorFit) else f", {say.method(fit)}"
     if len(numbers) == 1:
         one = numbers[0]
         interval = rounded_interval(one.lo, one.hi, one.se)
@@ -196,19 +200,25 @@ def _answer_words(answer: Answer, results: Results) -> str:
         case AgreementAnswer():
             question = Hypothesis.ask(answer.parameter, None, 0.0)
             return agreement_sentence(sources_of(results.by_label((answer.fit, *answer.also)), question))
+        case RobustAnswer():
+            return robust_sentence(answer, results)
+        case ComputeAnswer():
+            return compute_sentence(answer, results)
+        case StepAnswer():
+            return step_sentence(answer, results)
 
 
 def _answer_law(answer: LawAnswer, results: Results) -> str:
     fits = results.fits
-    found = stand_in(answer.fit, fits, results.specs)
-    fit = fits[found.name]
-    told = [say.published_sentence(fit, published_point(fit, paper)) for paper in answer.published]
-    lead = f"By {say.method(fit)}, " if found.reason else ""
+    answering = stand_in(answer.fit, fits, results.specs)
+    fit = fits[answering.name]
+    published = [say.published_sentence(fit, published_point(fit, paper)) for paper in answer.published]
+    lead = f"By {say.method(fit)}, " if answering.reason else ""
     law = say.law_sentence(fit)
     law = lead + law[:1].lower() + law[1:] if lead else law
-    others = [fits[name] for name in results.specs[answer.fit].instead if name != found.name]
+    others = [fits[name] for name in results.specs[answer.fit].instead if name != answering.name]
     apart = say.disagreement_sentence(fit, [one for one in others if one.status == CONVERGED])
-    return " ".join(filter(None, [law, found.reason, apart, *told]))
+    return " ".join(filter(None, [law, answering.reason, apart, *published]))
 
 
 def _answer_reference(answer: ReferenceAnswer, results: Results) -> str:

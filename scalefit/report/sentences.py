@@ -1,6 +1,6 @@
-"""Sentences written from the numbers, each by one rule that also says when the data settle nothing.
+"""Sentences written from the numbers, each by one rule that also says when the data leave a question open.
 
-A rule takes fits and returns one string, empty when it has nothing to say. Symbols stand as ``$a_m$``.
+A rule takes fits and returns one string, empty when it does not apply. Symbols are written as ``$a_m$``.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from scalefit.names import Key, read_name, spread_name
 from scalefit.numbers import exact, percent, percent_size, plus_minus, rounded, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
-from scalefit.report.text import join, name_words
+from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
 from scalefit.summary import explained
-from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER, WIDE_INTERVAL
+from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
+from scalefit.verdicts import interval_verdict
 
 __all__ = [
     "alternatives_sentence",
-    "capital",
     "cluster_sentence",
     "disagreement_sentence",
     "law_sentence",
@@ -48,7 +48,7 @@ EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "sprea
 
 
 def role(fit: Fit, name: str | Key) -> str:
-    """Say what a parameter is: ``exponent of width``, ``coefficient of tokens``, ``floor``, ``scatter of a row``."""
+    """Name a parameter's role: ``exponent of width``, ``coefficient of tokens``, ``floor``, ``scatter of a row``."""
     coef = read_name(name)[0]
     if coef in EXTRAS and isinstance(fit, PosteriorFit):
         return EXTRAS[coef]
@@ -63,7 +63,7 @@ def role(fit: Fit, name: str | Key) -> str:
 
 
 def own_name(fit: Fit, names: Sequence[str]) -> str:
-    """Return the first of several names that a fit has, as a parameter or as the name of one with levels."""
+    """Return the first of several names that a fit has, of a single parameter or of one with levels."""
     known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
     return next((name for name in names if read_name(name) in known), names[0])
 
@@ -74,14 +74,14 @@ def words(column: str) -> str:
 
 
 def status_sentence(fit: Fit) -> str:
-    """Say first when a fit gives no answer, or what limits it."""
+    """State whether a fit gives an answer, and what limits it."""
     if fit.status != CONVERGED:
         return f"No answer: the fit is {fit.status}. {literal(fit.message)}"
     return " ".join(literal(capital(one.message)) for one in fit.findings if one.severity == "warning")
 
 
 def law_sentence(fit: Fit) -> str:
-    """Give the exponents and the floor of a fit."""
+    """State the exponents and the floor of a fit."""
     if fit.status != CONVERGED:
         return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {literal(fit.message)}"
     single = [one for one in fit.estimates if not one.level]
@@ -89,10 +89,10 @@ def law_sentence(fit: Fit) -> str:
     floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
     if not exponents:
         count = sum(one.kind == "exponent" for one in fit.estimates)
-        exponents = [f"law has {count} exponents, one for each level" if count else "exponents are held fixed"]
-    said = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
+        exponents = [f"law has {count} exponents, one for each level" if count else "exponents are fixed"]
+    parts = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
-    return f"On {exact(fit.n_rows)} rows of {_table(fit)} {said}{mean}."
+    return f"On {exact(fit.n_rows)} rows of {_table(fit)} {parts}{mean}."
 
 
 def method(fit: Fit) -> str:
@@ -103,20 +103,20 @@ def method(fit: Fit) -> str:
 
 
 def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
-    """Say that an exponent depends on the loss: two fits of the same rows, each outside the other's interval."""
+    """State whether an exponent depends on the loss: two fits of the same rows, each outside the other's interval."""
     for other in others:
         for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
             there = other[one.name]
-            if not _contains(one, there.value) and not _contains(there, one.value):
+            if not one.holds(there.value) and not there.holds(one.value):
                 return (
                     f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
-                    "Rows that the law does not describe make such a difference; look at the residuals."
+                    "Rows that do not follow the law can cause such a difference; look at the residuals."
                 )
     return ""
 
 
 def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str, Fit] | None = None) -> str:
-    """Say whether a parameter is a given number, how much the interval allows, and who disagrees.
+    """State whether a parameter can be a certain number, and which other fits disagree.
 
     Parameters
     ----------
@@ -132,35 +132,17 @@ def reference_sentence(fit: Fit, name: str, reference: float, also: Mapping[str,
     Returns
     -------
     str
-        Two or three sentences.
+        One or two sentences; see :func:`scalefit.verdicts.interval_verdict`.
     """
     if fit.status != CONVERGED:
-        asked = f"{name_words(name)} is {exact(reference)}"
-        return f"Whether {asked} has no answer here: the fit is {fit.status}. {literal(fit.message)}"
-    one = fit[name]
-    inside = _contains(one, reference)
-    text = (
-        f"The {role(fit, name)} is {_number(one)}; its {percent(fit.uncertainty.level)} interval {_interval(one)} "
-        f"{'contains' if inside else 'excludes'} {exact(reference)}."
-    )
-    verdicts = {label: _contains(other[name], reference) for label, other in (also or {}).items()}
-    against = [label for label, verdict in verdicts.items() if verdict != inside]
-    if against:
-        verb = "exclude" if inside else "contain"
-        verb += "s" if len(against) == 1 else ""
-        others = f"{join([f'“{label}”' for label in against])} {verb} it"
-        return f"{text} The verdict depends on choices: {others}, so these runs do not settle it."
-    if inside and (one.hi - one.lo) / 2 > WIDE_INTERVAL * abs(reference):
-        reach = rounded_interval(
-            min(x[name].lo for x in (fit, *(also or {}).values())),
-            max(x[name].hi for x in (fit, *(also or {}).values())), one.se,
-        )  # fmt: skip
-        return f"{text} The runs allow {exact(reference)} without establishing it: they allow all of {reach}."
-    return text + (" Every other analysis of the same runs agrees." if verdicts else "")
+        question = f"{name_words(name)} is {exact(reference)}"
+        return f"Whether {question} cannot be answered: the fit is {fit.status}. {literal(fit.message)}"
+    others = {label: other[name] for label, other in (also or {}).items()}
+    return marked(interval_verdict(f"the {role(fit, name)} is", fit[name], reference, others))
 
 
 def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference: float | None = None) -> str:
-    """Say whether groups that share a parameter would have the same one alone.
+    """State whether groups that share a parameter also agree when fitted separately.
 
     Parameters
     ----------
@@ -184,24 +166,40 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         return text
     alone = {label: fit[name] for label, fit in among.items()}
     order = sorted(alone, key=lambda label: alone[label].value)
-    spread = f"Alone the groups range from {_number(alone[order[0]])} ({order[0]}) to {_number(alone[order[-1]])}"
+    least, most = alone[order[0]], alone[order[-1]]
+    spread = f"Fitted separately, the groups range from {_number(least)} ({order[0]}) to {_number(most)}"
     apart = max(alone[label].lo for label in alone) > min(alone[label].hi for label in alone)
     verdict = (
         f"{spread} ({order[-1]}), and their intervals do not overlap: the groups do not share one exponent, "
         "and the pooled value is an average over them."
         if apart
-        else f"{spread} ({order[-1]}); their intervals overlap, so the runs do not tell them apart."
+        else f"{spread} ({order[-1]}); their intervals overlap, so they can be the same."
     )
     if reference is None:
         return f"{text} {verdict}"
-    out = [label for label in order if not _contains(alone[label], reference)]
+    out = [label for label in order if not alone[label].holds(reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
     count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {exact(reference)}"
     return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
 
 
 def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str:
-    """Say how far a parameter moves under other choices, in its own standard errors."""
+    """State how far a parameter moves under other choices, in units of its standard error.
+
+    Parameters
+    ----------
+    fit : Fit
+        The main fit.
+    name : str
+        The parameter.
+    others : mapping
+        Fits with other choices, by label.
+
+    Returns
+    -------
+    str
+        A sentence on the largest change; empty without one.
+    """
     moves = {
         label: (other[name].value - fit[name].value) / fit[name].se
         for label, other in others.items()
@@ -212,27 +210,40 @@ def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str
     worst = max(moves, key=lambda label: abs(moves[label]))
     size = rounded(abs(moves[worst]), 1)
     unit = "standard errors" if not isinstance(fit, PosteriorFit) else "posterior standard deviations"
-    return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} of its {unit}."
+    return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} {unit}."
 
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
-    """Say what holding parameters fixed costs, for alternatives on the same rows with the same objective."""
+    """State the cost of fixing parameters, for alternatives on the same rows with the same objective."""
 
     def fewer(count: int) -> str:
         return "1 parameter fewer" if count == 1 else f"{count} parameters fewer"
 
-    said = [
+    sentences = [
         f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
         f"{percent_size(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
     ]  # fmt: skip
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
-    """Say what resampling clusters in place of rows does to an interval."""
+    """State how an interval changes when clusters are resampled in place of rows.
+
+    Parameters
+    ----------
+    fit, clustered : Fit
+        The same fit with rows and with clusters resampled.
+    name : str
+        The parameter.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
     column = literal(str(clustered.selection.cluster))
     ratio = clustered[name].se / fit[name].se
     change = "widens" if ratio > 1 + CLUSTERING else "narrows" if ratio < 1 - CLUSTERING else "hardly changes"
@@ -244,7 +255,7 @@ def cluster_sentence(fit: Fit, clustered: Fit, name: str) -> str:
 
 
 def published_sentence(fit: Fit, point: PublishedPoint) -> str:
-    """Say how far printed numbers lie from the optimum, in standard errors and in the objective."""
+    """State how far published values are from the optimum, in standard errors and in the objective."""
     gaps = {
         name: (value - fit[name].value) / fit[name].se
         for name, value in point.values.items()
@@ -256,9 +267,9 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     size = abs(gaps[worst])
     start = f"The printed exponents of {literal(point.label)}"
     if size > COMPATIBLE:
-        text = f"{start} are not those of this optimum: {name_words(worst)} is {rounded(size, 1)} standard errors away"
+        text = f"{start} differ from this optimum: {name_words(worst)} by {rounded(size, 1)} standard errors"
     else:
-        text = f"{start} lie within {rounded(size, 0.1)} standard errors of this optimum"
+        text = f"{start} are within {rounded(size, 0.1)} standard errors of this optimum"
     if not point.complete:
         return f"{text}."
     excess = objective_at(fit, point.values) / fit.value - 1
@@ -266,7 +277,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
 
 
 def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
-    """Name the fit whose optimum a paper's numbers are, when it is another one than the first."""
+    """Name the fit whose optimum is nearest to the published values, when it is not the first."""
     first, *_ = fits
     distance = {
         label: max(abs(np.log(value / fit[name].value)) for name, value in point.values.items())
@@ -285,19 +296,18 @@ def nearest_sentence(point: PublishedPoint, fits: Mapping[str, Fit]) -> str:
 
 
 def optima_sentence(fit: Fit) -> str:
-    """Say how the starts ended."""
+    """Say how the starts ended, and what other optima there are."""
     best, *others = fit.optima
-    total = sum(one.hits for one in fit.optima)
+    text = literal(fit.search_message)
     if not others:
-        return f"All {total} starts followed to their end reached this optimum."
+        return text
     excess = percent_size(others[0].objective / best.objective - 1)
-    many = "one other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    reached = f"Of {total} starts followed to their end {best.hits} reached this optimum"
-    return f"{reached}; {many} found, the lowest {excess} above it."
+    many = "One other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
+    return f"{text} {many} found, the lowest {excess} above it."
 
 
 def rows_sentence(fit: Fit) -> str:
-    """Say which rows were used and which rule dropped the others."""
+    """State which rows were used and which rule dropped the others."""
     source = fit.source
     if not source.dropped:
         return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
@@ -338,16 +348,12 @@ def residual_sentence(fit: Fit) -> str:
     )
 
 
-def _contains(one: Estimate, reference: float) -> bool:
-    return one.lo <= reference <= one.hi
+def _number(estimate: Estimate) -> str:
+    return plus_minus(estimate.value, estimate.se)
 
 
-def _number(one: Estimate) -> str:
-    return plus_minus(one.value, one.se)
-
-
-def _interval(one: Estimate) -> str:
-    return rounded_interval(one.lo, one.hi, one.se)
+def _interval(estimate: Estimate) -> str:
+    return rounded_interval(estimate.lo, estimate.hi, estimate.se)
 
 
 def _label(fit: Fit) -> str:
@@ -356,8 +362,3 @@ def _label(fit: Fit) -> str:
 
 def _table(fit: Fit) -> str:
     return literal(fit.source.name.replace("_", " "))
-
-
-def capital(text: str) -> str:
-    """Begin a sentence with a capital letter."""
-    return text[:1].upper() + text[1:]

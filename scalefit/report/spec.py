@@ -1,4 +1,4 @@
-"""What a report is to say, as a study writes it: one type for each kind of section, figure and answer; plain values.
+"""The types of a report's sections, figures and answers: one type for each kind, as plain values.
 
 A type has the keys that its kind uses and no others; the key ``kind``, or ``rule`` of an answer, chooses the type. What
 a key names, a fit or a step, is part of the type (:class:`Refers`), so that a new kind is checked like the others. To
@@ -66,46 +66,47 @@ LEAST_SQUARES: Final = "least squares"
 
 @dataclass(frozen=True)
 class Refers:
-    """What a text of a study names.
+    """A reference: what the text of a key names.
 
     Parameters
     ----------
     to : {"fit", "step"}
-        A fit, or work beside the fits.
+        A fit or a step.
     of : str
         The engine of the fit or the kind of the step; any when empty.
-    asked : bool
-        Whether the fit is asked for the parameter of the same table, and so has to have it.
+    with_parameter : bool
+        Whether the fit must have the parameter that the same table names.
     role : str
-        What a message puts before the description of the part, where the part names fits for two purposes.
+        Text before the description of the part in a message, where the part names fits for two purposes.
     """
 
     to: Literal["fit", "step"]
     of: str = ""
-    asked: bool = False
+    with_parameter: bool = False
     role: str = ""
 
 
 AnyFit: TypeAlias = Annotated[str, Refers("fit")]
-AskedFit: TypeAlias = Annotated[str, Refers("fit", asked=True)]
+FitWithParameter: TypeAlias = Annotated[str, Refers("fit", with_parameter=True)]
 LeastSquaresFit: TypeAlias = Annotated[str, Refers("fit", LEAST_SQUARES)]
-AskedLeastSquaresFit: TypeAlias = Annotated[str, Refers("fit", LEAST_SQUARES, asked=True)]
+LeastSquaresWithParameter: TypeAlias = Annotated[str, Refers("fit", LEAST_SQUARES, with_parameter=True)]
 Posterior: TypeAlias = Annotated[str, Refers("fit", BAYES)]
-AskedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, asked=True)]
+PosteriorWithParameter: TypeAlias = Annotated[str, Refers("fit", BAYES, with_parameter=True)]
 RankedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, role="the ranking of laws in ")]
 Sweep: TypeAlias = Annotated[str, Refers("step", "toy")]
+AnyStep: TypeAlias = Annotated[str, Refers("step")]
 
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers of a paper to stand beside a fit.
+    """Published values of a paper, to be compared with a fit.
 
     Parameters
     ----------
     label : str
         The paper in words.
     key : str
-        What its keys in the table of published values begin with, such as ``"besiroglu2024"``.
+        The beginning of its keys in the table of published values, such as ``"besiroglu2024"``.
     """
 
     label: str
@@ -125,7 +126,7 @@ class _OfFit:
         The fit shown; that of the section when empty.
     """
 
-    fit: AskedFit = ""
+    fit: FitWithParameter = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ class _OfPosterior:
         The posterior shown; that of the section when empty.
     """
 
-    fit: AskedPosterior = ""
+    fit: PosteriorWithParameter = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class _Marking:
     reference : float or None
         A hypothesis to mark in red.
     words : str
-        What it says.
+        Its label.
     """
 
     reference: float | None = None
@@ -169,8 +170,8 @@ class _OfFits(_Marking):
         The fit of a figure with one; that of the section when empty.
     """
 
-    fits: tuple[AskedFit, ...] = ()
-    fit: AskedFit = ""
+    fits: tuple[FitWithParameter, ...] = ()
+    fit: FitWithParameter = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +262,7 @@ class PriorsFigure(_OfPosterior):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictiveFigure(_OfPosterior):
-    """Whether the model of a posterior would make data like these.
+    """Posterior predictive check: whether the model makes data like those observed.
 
     Parameters
     ----------
@@ -275,7 +276,7 @@ class PredictiveFigure(_OfPosterior):
 
 @dataclass(frozen=True, kw_only=True)
 class PoolingFigure(_OfPosterior, _Marking):
-    """A partially pooled parameter of each group, with what is common to them.
+    """A partially pooled parameter of each group, with the common distribution.
 
     Parameters
     ----------
@@ -288,50 +289,50 @@ class PoolingFigure(_OfPosterior, _Marking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestFigure(_OfFits):
-    """One parameter of several fits, as estimates with intervals.
+class _OfParameter(_OfFits):
+    """A figure of one parameter of several fits.
 
     Parameters
     ----------
     parameter : str
-        The parameter; what other fits call it follows after commas.
+        The parameter; its names in other fits follow after commas.
     published : tuple of Published
         Papers to add.
     """
 
-    kind: Literal["forest"] = "forest"
     parameter: str
     published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionsFigure(_OfFits):
-    """One parameter of several fits, as distributions over each other.
+class ForestFigure(_OfParameter):
+    """One parameter of several fits, as estimates with intervals."""
+
+    kind: Literal["forest"] = "forest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionsFigure(_OfParameter):
+    """One parameter of several fits, as distributions on the same axes.
 
     Parameters
     ----------
-    parameter : str
-        The parameter; what other fits call it follows after commas.
-    published : tuple of Published
-        Papers to add.
     height : float
         Height, mm; 62 when 0.
     """
 
     kind: Literal["distributions"] = "distributions"
-    parameter: str
-    published: tuple[Published, ...] = ()
     height: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DensitiesFigure(_OfFits):
-    """One parameter of each of several fits, as a density in a panel of its own.
+    """One parameter of several fits, as a density in a panel for each.
 
     Parameters
     ----------
     parameter : str
-        The parameter; what other fits call it follows after commas. The first exponent when empty.
+        The parameter; its names in other fits follow after commas. The first exponent when empty.
     height : float
         Height of a row of panels, mm; 55 when 0.
     """
@@ -403,7 +404,7 @@ Figure: TypeAlias = (
 
 
 def with_words(figure: Figure, words: str) -> Figure:
-    """Let a figure that marks a reference say what it means, unless it has words of its own."""
+    """Label the reference that a figure marks, unless the figure has a label."""
     if isinstance(figure, _Marking) and figure.reference is not None and not figure.words:
         return replace(figure, words=words)
     return figure
@@ -419,9 +420,9 @@ class _Asking:
     Parameters
     ----------
     title : str
-        A few words to lead in; none when empty.
+        A short heading; none when empty.
     parameter : str
-        The parameter in question; what other fits call it follows after commas.
+        The parameter in question; its names in other fits follow after commas.
     """
 
     title: str = ""
@@ -435,7 +436,7 @@ class LawAnswer:
     Parameters
     ----------
     title : str
-        A few words to lead in; none when empty.
+        A short heading; none when empty.
     fit : str
         The fit.
     published : tuple of Published
@@ -450,7 +451,7 @@ class LawAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceAnswer(_Asking):
-    """Whether a parameter is a given number, by intervals.
+    """Whether a parameter equals a reference, by intervals.
 
     Parameters
     ----------
@@ -459,13 +460,13 @@ class ReferenceAnswer(_Asking):
     reference : float
         The number in question.
     also : tuple of str
-        Fits that answer the same question another way.
+        Other analyses of the same question.
     """
 
     rule: Literal["reference"] = "reference"
-    fit: AskedFit
+    fit: FitWithParameter
     reference: float
-    also: tuple[AskedFit, ...] = ()
+    also: tuple[FitWithParameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -483,14 +484,14 @@ class PooledAnswer(_Asking):
     """
 
     rule: Literal["pooled"] = "pooled"
-    fit: AskedFit
+    fit: FitWithParameter
     reference: float | None = None
-    among: tuple[AskedFit, ...] = ()
+    among: tuple[FitWithParameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PosteriorAnswer(_Asking):
-    """Whether a parameter is a given number, by the probability that posteriors give it.
+    """Whether a parameter equals a reference, by the probability under posteriors.
 
     Parameters
     ----------
@@ -499,16 +500,16 @@ class PosteriorAnswer(_Asking):
     reference : float
         The number in question.
     within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
+        The distance from the reference that counts as equal; a tenth of the reference when 0.
     also : tuple of str
-        Posteriors that answer the same question another way.
+        Other posteriors for the same question.
     """
 
     rule: Literal["posterior"] = "posterior"
-    fit: AskedPosterior
+    fit: PosteriorWithParameter
     reference: float
     within: float = 0.0
-    also: tuple[AskedPosterior, ...] = ()
+    also: tuple[PosteriorWithParameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -524,21 +525,87 @@ class AgreementAnswer(_Asking):
     """
 
     rule: Literal["agreement"] = "agreement"
-    fit: AskedFit
-    also: tuple[AskedFit, ...] = ()
+    fit: FitWithParameter
+    also: tuple[FitWithParameter, ...] = ()
 
 
-Answer: TypeAlias = LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer
+@dataclass(frozen=True, kw_only=True)
+class RobustAnswer(_Asking):
+    """Whether a parameter is a given number: by other analyses, on part of its range, and in other data.
+
+    Parameters
+    ----------
+    fit : str
+        The main fit.
+    reference : float
+        The number in question.
+    also : tuple of str
+        Fits of the same rows with other cuts and error models.
+    ranges : tuple of str
+        Fits without an end of the variable.
+    elsewhere : tuple of str
+        Fits of other data.
+    """
+
+    rule: Literal["robust"] = "robust"
+    fit: FitWithParameter
+    reference: float
+    also: tuple[FitWithParameter, ...] = ()
+    ranges: tuple[FitWithParameter, ...] = ()
+    elsewhere: tuple[FitWithParameter, ...] = ()
 
 
-@dataclass(frozen=True)
-class Card:
-    """A number set large on page one.
+@dataclass(frozen=True, kw_only=True)
+class ComputeAnswer:
+    """How a budget is used best.
 
     Parameters
     ----------
     title : str
-        What it is.
+        A few words to lead in; none when empty.
+    fit : str
+        The fit.
+    compute : float
+        The budget in FLOP.
+    """
+
+    rule: Literal["compute"] = "compute"
+    title: str = ""
+    fit: AnyFit
+    compute: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAnswer:
+    """What a step of the study found.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    step : str
+        The step.
+    """
+
+    rule: Literal["step"] = "step"
+    title: str = ""
+    step: AnyStep
+
+
+Answer: TypeAlias = (
+    LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer | RobustAnswer | ComputeAnswer
+    | StepAnswer
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Card:
+    """A large number on page one.
+
+    Parameters
+    ----------
+    title : str
+        Its title.
     fit : str
         The fit it comes from.
     parameters : tuple of str
@@ -546,7 +613,7 @@ class Card:
     """
 
     title: str
-    fit: AskedFit
+    fit: FitWithParameter
     parameters: tuple[str, ...]
 
 
@@ -571,7 +638,7 @@ class Front:
 
 @dataclass(frozen=True)
 class Claim:
-    """A printed number beside its refit.
+    """A published value and its refit.
 
     Parameters
     ----------
@@ -582,28 +649,28 @@ class Claim:
     fit : str
         The refit.
     parameter : str
-        What the number is called there.
+        The name of the number in the refit.
     because : str
-        The reason for a difference; numbers of fits may stand in it.
+        The reason for a difference; it may contain places for numbers of fits.
     """
 
     says: str
     published: tuple[Published, ...]
-    fit: AskedFit
+    fit: FitWithParameter
     parameter: str
     because: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _AnySection:
-    """What every section has.
+    """The keys of every section.
 
     Parameters
     ----------
     title : str
         Its heading.
     text : tuple of str
-        Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` stand for numbers.
+        Paragraphs. ``$a_m$`` sets a symbol; ``{fit.a_m}`` and ``{besiroglu2024.alpha}`` are replaced by numbers.
     new_page : bool
         Begin on a new page.
     """
@@ -611,6 +678,22 @@ class _AnySection:
     title: str
     text: tuple[str, ...] = ()
     new_page: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked(_AnySection):
+    """A section that asks whether a parameter is a given number.
+
+    Parameters
+    ----------
+    reference : float or None
+        The number in question.
+    within : float
+        How near to the reference counts as equal to it; a tenth of it when 0.
+    """
+
+    reference: float | None = None
+    within: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -622,7 +705,7 @@ class LawSection(_AnySection):
     fit : str
         The main fit.
     published : tuple of Published
-        Papers beside it.
+        Papers to compare with.
     clustered : str
         The same fit with its rows resampled by cluster.
     alternatives : tuple of str
@@ -634,7 +717,7 @@ class LawSection(_AnySection):
     """
 
     kind: Literal["law"] = "law"
-    fit: AskedLeastSquaresFit
+    fit: LeastSquaresWithParameter
     published: tuple[Published, ...] = ()
     clustered: LeastSquaresFit = ""
     alternatives: tuple[LeastSquaresFit, ...] = ()
@@ -643,21 +726,17 @@ class LawSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PosteriorSection(_AnySection):
-    """A posterior, and what it says of one parameter.
+class PosteriorSection(_Asked):
+    """A posterior, and its answer about one parameter.
 
     Parameters
     ----------
     fit : str
         The main posterior.
     parameter : str
-        The parameter in question; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
+        The parameter in question; its names in other fits follow after commas.
     words : str
-        What the reference says, for figures that mark it and have no words of their own.
+        Label of the reference, for figures that mark it without a label.
     alternatives : tuple of str
         Posteriors with other choices, as rows of a table.
     parameters : tuple of str
@@ -665,7 +744,7 @@ class PosteriorSection(_AnySection):
     laws : tuple of str
         Posteriors of several laws on the same rows, to be ranked by how they predict left-out rows.
     leave_out : str
-        What leaving one out leaves out: ``row``, or a column.
+        What leave-one-out omits: ``row``, or the levels of a column.
     hold_out : str
         Rows that those laws predict from the others: a condition, or a column whose largest values are held out.
     figures : tuple of Figure
@@ -673,10 +752,8 @@ class PosteriorSection(_AnySection):
     """
 
     kind: Literal["posterior"] = "posterior"
-    fit: AskedPosterior
+    fit: PosteriorWithParameter
     parameter: str = ""
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     alternatives: tuple[Posterior, ...] = ()
     parameters: tuple[str, ...] = ()
@@ -687,7 +764,7 @@ class PosteriorSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSection(_AnySection):
+class ComparisonSection(_Asked):
     """One parameter in several fits.
 
     Parameters
@@ -695,24 +772,18 @@ class ComparisonSection(_AnySection):
     fits : tuple of str
         The fits.
     parameter : str
-        The parameter in question; what other fits call it follows after commas.
-    reference : float or None
-        The number in question.
-    within : float
-        How near to the reference counts as equal to it; a tenth of it when 0.
+        The parameter in question; its names in other fits follow after commas.
     words : str
-        What the reference says, for the forest.
+        Label of the reference in the forest.
     published : tuple of Published
-        Papers beside them.
+        Papers to compare with.
     figures : tuple of Figure
         Figures; a forest when empty.
     """
 
     kind: Literal["comparison"] = "comparison"
-    fits: tuple[AskedFit, ...]
+    fits: tuple[FitWithParameter, ...]
     parameter: str
-    reference: float | None = None
-    within: float = 0.0
     words: str = ""
     published: tuple[Published, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -720,7 +791,7 @@ class ComparisonSection(_AnySection):
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimsSection(_AnySection):
-    """Printed numbers beside their refits.
+    """Published values and their refits.
 
     Parameters
     ----------
@@ -749,7 +820,7 @@ class OptimumSection(_AnySection):
     alternatives : tuple of str
         The same question under other choices.
     published : tuple of Published
-        Papers beside it.
+        Papers to compare with.
     cost : str
         What a run costs, in the units of ``compute``.
     compute : tuple of float
@@ -773,7 +844,7 @@ class SensitivitySection(_AnySection):
     steps : tuple of str
         The sensitivities shown.
     words : str
-        What the reference says, for the figures.
+        Label of the reference in the figures.
     """
 
     kind: Literal["sensitivity"] = "sensitivity"
@@ -783,7 +854,7 @@ class SensitivitySection(_AnySection):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSection(_AnySection):
-    """What intervals cover.
+    """Coverage of intervals.
 
     Parameters
     ----------
@@ -835,12 +906,12 @@ Section: TypeAlias = (
 )  # fmt: skip
 
 
-# What a reader of these types has to know ----------------------------------------------------------------------------
+# What a reader of these types needs -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Family:
-    """Types that one key tells apart.
+    """Types that are distinguished by one key.
 
     Parameters
     ----------
@@ -849,13 +920,13 @@ class Family:
     tag : str
         The key, which is a field with a Literal.
     unknown : str
-        What a message calls a value of the key that none of them has.
+        What a message calls an unknown value of the key.
     about : str
         How a message describes a member, with places for its ``tag`` and ``title``.
     usual : str
-        The value where a study has none; empty when it must be given.
+        The default value; empty when it is required.
     words : mapping
-        How a message asks for a key that is missing, where the key alone says too little.
+        Descriptions of keys for messages on missing keys.
     """
 
     union: Any
@@ -890,7 +961,7 @@ FAMILIES: Final = (
 
 
 def family_of(kind: Any) -> Family | None:
-    """Return the family that a type belongs to; None where nothing else has to be told from it."""
+    """Return the family that a type belongs to; None when it has no family."""
     return next((one for one in FAMILIES if kind in get_args(one.union)), None)
 
 
@@ -909,9 +980,9 @@ class Mention(NamedTuple):
     key : str
         The field that names it.
     name : str
-        Its name; empty where the part leaves it to a default.
+        Its name; empty where the part uses a default.
     refers : Refers
-        What it is the name of.
+        What the name refers to.
     """
 
     key: str

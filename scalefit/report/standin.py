@@ -1,4 +1,4 @@
-"""Which fit gives the answer where another one fails, and which rows made it fail.
+"""Replacements: which fit gives the answer where another one fails, and which rows made it fail.
 
 A single diverged run ruins a sum of squares and hardly moves Huber's loss or Student's t. A study names such fits of
 the same law on the same rows under ``instead``; page one takes its numbers from the first of them that has any.
@@ -26,9 +26,9 @@ class StandIn(NamedTuple):
     Parameters
     ----------
     name : str
-        Of the fit.
+        Its name.
     reason : str
-        Why it is not the one that was asked, in a sentence; empty when it is.
+        Why it replaces the requested fit, in a sentence; empty when it does not.
     identified : bool
         Whether the rows alone give an answer, without help from priors.
     """
@@ -39,12 +39,12 @@ class StandIn(NamedTuple):
 
 
 def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -> StandIn:
-    """Return the fit that answers for another one.
+    """Return the fit that gives the answer of another one.
 
     Parameters
     ----------
     name : str
-        The fit that is asked.
+        The requested fit.
     fits, specs : mapping
         Results and specifications by name.
 
@@ -70,8 +70,8 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
     failed = [fits[one] for one in specs[name].instead[: specs[name].instead.index(other)]]
     if not isinstance(fits[other], PosteriorFit) or not failed:
         return StandIn(other, f"{lead}. {literal(fit.message)}")
-    told = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide what they leave"
-    return StandIn(other, f"{told} open. {literal(fit.message)}", identified=False)
+    reason = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide the rest"
+    return StandIn(other, f"{reason}. {literal(fit.message)}", identified=False)
 
 
 def _carriers(fit: Fit, robust: Fit) -> Carriers | None:

@@ -25,7 +25,7 @@ __all__ = ["draw_sweeps", "draw_width_terms"]
 
 
 def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResult]) -> Drawing:
-    """Draw what toy models show: losses and exponents against width, training, or two settings.
+    """Draw losses or exponents of toy models against width, training, or two settings.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, Ste
     Returns
     -------
     Drawing
-        The figure with its words.
+        The figure with caption and alternative text.
 
     Raises
     ------
@@ -51,10 +51,10 @@ def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, Ste
                 "Loss of the toy models against their width at the longest training. Red: theory, through the curve "
                 "nearest to 1/m under strong superposition, without a free factor under weak superposition."
             )
-            told = f"Loss against width for {_settings(table)}, falling, beside the lines of theory."
-            return drawing(losses(table)[0], caption, told)
+            alt = f"Loss against width for {_settings(table)}, falling, with the lines of theory."
+            return drawing(losses(table)[0], caption, alt)
         case "toy_slopes":
-            caption = "Exponent of the toy models’ loss between neighbouring widths. A power law would be a level line."
+            caption = "Exponent of the toy models’ loss between neighbouring widths. A power law is a horizontal line."
             return drawing(local_slopes(table)[0], caption, f"Local exponents against width for {_settings(table)}.")
         case "toy_map":
             caption = (
@@ -73,18 +73,18 @@ def draw_width_terms(figure: WidthTermsFigure, results: Results) -> Drawing:
     toys = {name for name in figure.fits if _is_toy(locate(results.specs[name].data, results.folder))}
     sources = [of_fit(results.fits[name], results.labels[name], toy=name in toys) for name in figure.fits]
     reference = 1.0 if figure.reference is None else figure.reference
-    said = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
+    exponents = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
     caption = (
-        "What is left of the loss when floor and other terms are taken away, relative to each source’s middle width. "
+        "The loss minus floor and other terms, relative to its value at the middle width of each source. "
         f"Blue: language models; teal: toy models; red: an exponent of {exact(reference)}."
     )
-    return drawing(width_terms(sources, reference=reference), caption, f"Width terms with the exponents {said}.")
+    return drawing(width_terms(sources, reference=reference), caption, f"Width terms with the exponents {exponents}.")
 
 
 def _rows(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResult]) -> pd.DataFrame:
     """Return the models of a figure's sweeps."""
-    found = (steps[name] for name in figure.steps)
-    parts = [one.table for one in found if isinstance(one, ToyResult)]
+    results = (steps[name] for name in figure.steps)
+    parts = [one.table for one in results if isinstance(one, ToyResult)]
     if not parts:
         raise StudyError(f"a figure of kind {figure.kind!r} has no sweep to draw: {', '.join(figure.steps)}")
     table = pd.concat(parts, ignore_index=True)
@@ -97,6 +97,6 @@ def _settings(table: pd.DataFrame) -> str:
 
 
 def _is_toy(located: str | Path) -> bool:
-    """Whether a shipped set has losses of toy models, which are no entropies."""
+    """Whether a shipped set has losses of toy models, which are not entropies."""
     name = dataset_of(located)
     return name is not None and (describe_dataset(name).loss_unit or "nats").startswith("squared error")

@@ -1,4 +1,4 @@
-"""Sections on work beside the fits: one answer under many choices, what intervals cover, toy models."""
+"""Sections on the steps of a study: one answer under many choices, what intervals cover, toy models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from scalefit.plots.calibration import coverage
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.figures import draw
-from scalefit.report.posterior_words import mark_names
 from scalefit.report.results import Results
-from scalefit.report.sentences import capital
 from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFigure, ToySection
 from scalefit.report.steps import StepFailed, ToyResult
-from scalefit.report.text import fill, name_words
+from scalefit.report.text import capital, fill, marked, name_words
 from scalefit.robustness import Calibration, Sensitivity
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
@@ -33,7 +31,7 @@ _LETTERS: Final = {
 
 
 def sensitivity_section(section: SensitivitySection, results: Results) -> list[Block]:
-    """Write how far an answer moves with its choices: in sentences, then as a picture of every choice.
+    """Write how far an answer depends on choices: in sentences, then as a figure of every choice.
 
     Parameters
     ----------
@@ -48,25 +46,25 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
         For each step.
     """
     steps, blocks = _begin(section, results, Sensitivity)
-    for label, found in steps.items():
-        blocks.append(paragraph(mark_names(literal(" ".join(found.sentences())), [found.key[0]])))
+    for label, result in steps.items():
+        blocks.append(paragraph(marked(*result.verdict)))
         caption = (
-            f"The parameter {name_words(found.key)} under other choices (“{label}”). Blue: "
-            "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are no posteriors. "
+            f"The parameter {name_words(result.key)} under other choices (“{label}”). Blue: "
+            "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are not posteriors. "
             "At the right: rows, estimate ± standard deviation"
         )
-        caption += ", probability of the shaded region." if found.region else "."
+        caption += ", probability of the shaded region." if result.region else "."
         alt = "; ".join(
             f"{one.choice.label}: {plus_minus(one.estimate.value, one.estimate.se)}"
-            for one in found.answers
+            for one in result.answers
             if one.estimate.is_known
         )
-        blocks.append(picture(drawing(found.plot(words=section.words), caption, alt)))
+        blocks.append(picture(drawing(result.plot(words=section.words), caption, alt)))
     return blocks
 
 
 def calibration_section(section: CalibrationSection, results: Results) -> list[Block]:
-    """Write what intervals cover when the truth is known.
+    """Write the coverage of intervals when the truth is known.
 
     Parameters
     ----------
@@ -81,9 +79,8 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
         A paragraph for each step, then the coverage of all of them in one figure.
     """
     steps, blocks = _begin(section, results, Calibration)
-    for label, found in steps.items():
-        said = literal(" ".join(found.sentences()))
-        blocks.append(paragraph(f"**{capital(label)}.** {mark_names(said, found.names)}"))
+    for label, result in steps.items():
+        blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.verdict)}"))
     usable = {label: one for label, one in steps.items() if one.good}
     if not usable:
         return blocks
@@ -98,14 +95,14 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     )
     shares = {label: one.table.set_index("param")["coverage"] for label, one in usable.items()}
     alt = "; ".join(
-        f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in found.items())}"
-        for label, found in shares.items()
+        f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in result.items())}"
+        for label, result in shares.items()
     )
     return [*blocks, picture(drawing(panels[0], caption, alt))]
 
 
 def toy_section(section: ToySection, results: Results) -> list[Block]:
-    """Write what sweeps of toy models say of 1/m, with their conditions.
+    """Write what sweeps of toy models show about 1/m, with their conditions.
 
     Parameters
     ----------
@@ -120,8 +117,9 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
         The table of settings, and the figures.
     """
     steps, blocks = _begin(section, results, ToyResult)
-    checks = [(label, one) for label, found in steps.items() for one in found.check.settings]
-    blocks += [paragraph(f"**{capital(label)}.** {literal(found.check.verdict[-1])}") for label, found in steps.items()]
+    checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
+    verdicts = {label: marked(result.check.verdict[-1]) for label, result in steps.items()}
+    blocks += [paragraph(f"**{capital(label)}.** {verdict}") for label, verdict in verdicts.items()]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -137,8 +135,8 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
         last = one.last
-        told = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
-        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in told]
+        shown = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
+        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in shown]
         where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
@@ -166,9 +164,9 @@ def _begin(
     blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     steps: dict[str, T] = {}
     for name in section.steps:
-        found, label = results.steps[name], results.labels[name]
-        if isinstance(found, kind):
-            steps[label] = found
-        elif isinstance(found, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {literal(found.reason)}"))
+        result, label = results.steps[name], results.labels[name]
+        if isinstance(result, kind):
+            steps[label] = result
+        elif isinstance(result, StepFailed):
+            blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
     return steps, blocks

@@ -1,4 +1,4 @@
-"""The work beside the fits: sensitivity, calibration, toy sweeps, output heads; kept by cell in the study's cache."""
+"""The steps of a study: sensitivity, calibration, toy sweeps, output heads; each cell is kept in the study's cache."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ __all__ = [
 
 
 class ToyResult(NamedTuple):
-    """A sweep and what it says of 1/m.
+    """A sweep and its comparison with 1/m.
 
     Parameters
     ----------
     table : DataFrame
         One row per model, at the end of its training.
     check : Check
-        Its fits, beside theory and language models.
+        Its fits, compared with theory and language models.
     """
 
     table: pd.DataFrame
@@ -58,7 +58,7 @@ class ToyResult(NamedTuple):
 
 
 class HeadsResult(NamedTuple):
-    """A table of output heads and what it says of superposition.
+    """A table of output heads and its tests of superposition.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class StepFailed(NamedTuple):
     Parameters
     ----------
     reason : str
-        What stood in its way, and what to do.
+        What prevented it, and what to do.
     """
 
     reason: str
@@ -88,7 +88,7 @@ StepResult = Sensitivity | Calibration | ToyResult | HeadsResult | StepFailed
 
 
 def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
-    """Run a step, or go on with it where it was stopped.
+    """Run a step, or resume it where it was stopped.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
     Returns
     -------
     Sensitivity, Calibration, ToyResult, HeadsResult or StepFailed
-        By the kind of the step, or why there is none: a report says so and goes on.
+        By the kind of the step; `StepFailed` says why there is no result, which a report prints before it continues.
 
     Raises
     ------
@@ -123,8 +123,8 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
     try:
         match spec:
             case SensitivityStep():
-                source, asked = locate(spec.data, folder), (spec.selection, spec.model, spec.question)
-                return sensitivity(source, spec.law, *asked, folder=cells, progress=report)
+                source, options = locate(spec.data, folder), (spec.selection, spec.model, spec.question)
+                return sensitivity(source, spec.law, *options, folder=cells, progress=report)
             case CalibrationStep():
                 source, simulated = locate(spec.data, folder), (spec.selection, spec.model, spec.simulation)
                 return calibrate(source, spec.law, *simulated, folder=cells, progress=report)
@@ -137,7 +137,7 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
 
 def step_key(spec: Step, folder: Path) -> str:
-    """Name a step by everything that its result depends on."""
+    """Return a key from everything that the result of a step depends on."""
     content: list[Any] = [spec.kind, spec.data, spec.label or spec.name, [plain(one) for one in options_of(spec)]]
     content.append(file_digest(folder, _grid(spec) or spec.data))
     match spec:
@@ -157,14 +157,14 @@ def _grid(spec: Step) -> str:
 
 
 def jobs_folder(spec: Step, folder: Path) -> str:
-    """Name the folder of a step's finished cells: shared by all choices of a kind, apart for each sweep."""
+    """Name the folder of a step's finished cells: shared by all steps of a kind, separate for each sweep."""
     grid = _grid(spec)
     about = f"{_code(spec)} {file_digest(folder, grid)}" if grid else _code(spec)
     return f"{spec.kind}-{sha256(about.encode()).hexdigest()[:12]}"
 
 
 def _code(spec: Step) -> str:
-    """Return what computes a step: code and packages; a cell that failed for want of NUTS is not kept for ever."""
+    """Return a hash of what computes a step: code and packages, so that a cell that failed without NUTS runs again."""
     return f"{code_hash(STEPS[spec.kind].folders)} {'' if isinstance(spec, ToyStep) else sampler_versions()}"
 
 

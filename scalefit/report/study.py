@@ -1,4 +1,4 @@
-"""A study: one TOML file that says which fits to run and what the report is to say about them.
+"""A study: one TOML file that lists the fits to run and the content of the report.
 
 The smallest study is a title and one fit; everything else has a default that follows from the fits::
 
@@ -10,8 +10,8 @@ The smallest study is a title and one fit; everything else has a default that fo
     law = "chinchilla"
 
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
-``engine = "bayes"``, those of :func:`scalefit.bayes`. Beside the fits stand steps, with the keyword names of
-their functions too: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
+``engine = "bayes"``, those of :func:`scalefit.bayes`. Further computations are steps, which also have the keyword names
+of their functions: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
 (:func:`scalefit.calibrate`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
 (:func:`scalefit.models.theory.superposition`).
 """
@@ -57,8 +57,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class FitSpec:
-    """One fit to run.
+class _OfLaw:
+    """A law on a table.
 
     Parameters
     ----------
@@ -69,20 +69,43 @@ class FitSpec:
     law : str
         A law or the name of a preset.
     label : str
-        What tables and figures call it; the name when empty.
-    instead : tuple of str
-        Fits of the same law whose numbers page one and the optimum take where this one has no answer, or one that a
-        few rows far from all others decide; in order of preference.
-    selection : Rows
-        Which rows of the table it uses.
-    options : LeastSquares or Bayes
-        How it is fitted, in detail.
+        Its name in tables and figures; ``name`` when empty.
     """
 
     name: str
     data: str
     law: str
     label: str = ""
+
+
+@dataclass(frozen=True)
+class _NeedsFit(_OfLaw):
+    """A computation on a law that may depend on a fit.
+
+    Parameters
+    ----------
+    needs : str
+        A fit that the step depends on; where that fit has no answer, the step is omitted and the report says so.
+    """
+
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class FitSpec(_OfLaw):
+    """One fit to run.
+
+    Parameters
+    ----------
+    instead : tuple of str
+        Fits of the same law, in order of preference, that replace this one on page one and in the optimum where it has
+        no answer, or an answer that depends on a few rows far from all others.
+    selection : Rows
+        Which rows of the table it uses.
+    options : LeastSquares or Bayes
+        How it is fitted, in detail.
+    """
+
     instead: tuple[str, ...] = ()
     selection: Rows = field(default_factory=Rows)
     options: LeastSquares | Bayes = field(default_factory=LeastSquares)
@@ -94,23 +117,13 @@ class FitSpec:
 
 
 @dataclass(frozen=True)
-class SensitivityStep:
-    """How far an answer moves with its choices.
+class SensitivityStep(_NeedsFit):
+    """How far an answer depends on choices.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
     question : Question
-        What is asked, and which choices are varied.
-    label : str
-        What tables and figures call it; the name when empty.
-    needs : str
-        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
+        The question, and which choices are varied.
     selection : Rows
         The rows of the base.
     model : Bayes
@@ -119,32 +132,17 @@ class SensitivityStep:
 
     kind: ClassVar[str] = "sensitivity"
 
-    name: str
-    data: str
-    law: str
-    question: Question
-    label: str = ""
-    needs: str = ""
+    question: Question = field(kw_only=True)
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
 
 
 @dataclass(frozen=True)
-class CalibrationStep:
+class CalibrationStep(_NeedsFit):
     """Whether intervals reach their nominal coverage on simulated data.
 
     Parameters
     ----------
-    name : str
-        The word by which the rest of the study refers to it.
-    data : str
-        A shipped data set, or a file relative to the study.
-    law : str
-        A law or the name of a preset.
-    label : str
-        What tables and figures call it; the name when empty.
-    needs : str
-        A fit without whose answer the step means nothing; the step is left out, in words, where that fit has none.
     selection : Rows
         The rows on which data are simulated.
     model : Bayes
@@ -155,11 +153,6 @@ class CalibrationStep:
 
     kind: ClassVar[str] = "calibration"
 
-    name: str
-    data: str
-    law: str
-    label: str = ""
-    needs: str = ""
     selection: Rows = field(default_factory=Rows)
     model: Bayes = field(default_factory=Bayes)
     simulation: Simulation = field(default_factory=Simulation)
@@ -167,7 +160,7 @@ class CalibrationStep:
 
 @dataclass(frozen=True)
 class ToyStep:
-    """A sweep of toy models, read or trained, and its comparison with theory; either ``data`` or ``grid`` is given.
+    """A sweep of toy models, read or trained, and its comparison with theory; needs either ``data`` or ``grid``.
 
     Parameters
     ----------
@@ -178,7 +171,7 @@ class ToyStep:
     grid : str
         The grid of a sweep that is trained as part of the study, a TOML file relative to it.
     label : str
-        What tables and figures call it; the name when empty.
+        Its name in tables and figures; ``name`` when empty.
     comparison : SweepCheck
         What it is compared with.
     """
@@ -205,7 +198,7 @@ class HeadsStep:
     losses : str
         Losses of the same models, as ``data``; empty for none.
     label : str
-        What tables and figures call it; the name when empty.
+        Its name in tables and figures; ``name`` when empty.
     test : OverlapTest
         Which overlaps are tested.
     """
@@ -257,11 +250,11 @@ class Study:
     front : Front
         The rest of page one.
     left_out : tuple of str
-        What this report cannot have, and why, as plain text; a section of its own.
+        What this report cannot include, and why, as plain text for a separate section.
     path : Path
         The file that it was read from.
     draft : bool
-        Whether draws were cut down and every page says so.
+        Whether the number of draws is reduced, which every page then states.
     """
 
     title: str
@@ -284,13 +277,13 @@ class Study:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What tables and figures call each fit and step."""
+        """The name of each fit and step in tables and figures."""
         named = [(one.name, one.label) for one in self.fit] + [(one.name, one.label) for one in self.steps]
         return {name: label or name.replace("_", " ") for name, label in named}
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Everything beside the fits."""
+        """All computations other than fits."""
         return (*self.sensitivity, *self.calibration, *self.toy, *self.heads)
 
     def spec(self, name: str) -> FitSpec:
@@ -303,7 +296,7 @@ class Study:
 
 
 def with_defaults(study: Study) -> Study:
-    """Fill in what the study leaves open from its fits.
+    """Fill in the defaults of a study from its fits.
 
     Parameters
     ----------
@@ -336,7 +329,7 @@ def with_defaults(study: Study) -> Study:
 
 
 def option_fields(kind: type[Any]) -> dict[type[Options], str]:
-    """Return the fields of a fit or a step that hold options, by the classes that they may hold."""
+    """Return the fields of a fit or a step that contain options, by the class of the options."""
     return _OPTION_FIELDS[kind]
 
 
@@ -350,8 +343,8 @@ _OPTION_FIELDS = {one: _option_fields(one) for one in (FitSpec, *get_args(Step))
 
 def options_of(spec: FitSpec | Step) -> tuple[Options, ...]:
     """Return the options of a fit or a step, as its function takes them."""
-    found = (getattr(spec, name) for name in dict.fromkeys(option_fields(type(spec)).values()))
-    return tuple(found)
+    options = (getattr(spec, name) for name in dict.fromkeys(option_fields(type(spec)).values()))
+    return tuple(options)
 
 
 def as_plain(value: Any) -> Any:

@@ -31,12 +31,12 @@ _MOST_ROWS = 12
 
 
 def eight_digits(value: float) -> str:
-    """Print a number with eight significant digits, for those who check an optimum."""
+    """Print a number with eight significant digits, for checking an optimum."""
     return rounded(value, abs(value) * 1e-6 if value else None)
 
 
 def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequence[PublishedPoint] = ()) -> Block:
-    """Return the parameters of one fit with intervals, and what others printed.
+    """Return the parameters of one fit with intervals, and published values.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
     Returns
     -------
     Block
-        One row per parameter; levels of a table of two groups are left to :func:`level_tables`.
+        One row per parameter; :func:`level_tables` shows the levels of parameters with two groups.
     """
     shown = rows_shown(fit)
     level = percent(fit.uncertainty.level)
@@ -82,11 +82,11 @@ def level_tables(fit: Fit) -> list[Block]:
     for coef in fit.law.parameters:
         if len(coef.groups) != 2:
             continue
-        found = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
-        down, across = (list(dict.fromkeys(level[i] for level in found)) for i in (0, 1))
+        by_level = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
+        down, across = (list(dict.fromkeys(level[i] for level in by_level)) for i in (0, 1))
         columns = [[literal(label) for label in down]]
         for b in across:
-            cells = [found.get((a, b)) for a in down]
+            cells = [by_level.get((a, b)) for a in down]
             columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in cells]))
         caption = f"${coef.name}$ by {join([group.replace('_', ' ') for group in coef.groups])}."
         out.append(table(caption, ["", *map(literal, across)], transpose(columns), align="l" + "r" * len(across)))
@@ -114,49 +114,49 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in names:
-        found = [fit.get(name) for fit in fits.values()]
-        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in found]))
+        estimates = [fit.get(name) for fit in fits.values()]
+        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in estimates]))
     header = ["", "rows", *map(name_words, names)]
     lead = next((one for one in first.estimates if one.key in names and one.kind == "exponent"), None)
     if lead is not None:
         header.append(f"{percent(first.uncertainty.level)} interval of {name_words(lead.key)}")
-        found = [fit.get(lead.key) for fit in fits.values()]
-        columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in found])
+        estimates = [fit.get(lead.key) for fit in fits.values()]
+        columns.append([rounded_interval(x.lo, x.hi, x.se) if x else "" for x in estimates])
     align = "l" + "r" * (len(header) - 1)
     return table("The same question under other choices.", header, transpose(columns), align=align)
 
 
 def models_table(fits: Mapping[str, Fit]) -> Block:
-    """Return one row per fit: data, rows, loss and exponents; a fit without an answer says so in place of them."""
+    """Return one row per fit: data, rows, loss and exponents; the status in place of exponents without an answer."""
     rows = []
     for label, fit in fits.items():
         exponents = [one for one in fit.estimates if one.kind == "exponent" and not one.level]
         shown = [f"${one.coefficient}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
         rows.append([label, literal(fit.source.name.replace("_", " ")), str(fit.n_rows), _loss(fit), answer])
-    caption = "What was fitted."
+    caption = "The fits."
     if all(fit.status == CONVERGED for fit in fits.values()):
         squares = any(not isinstance(fit, PosteriorFit) for fit in fits.values())
         posteriors = any(isinstance(fit, PosteriorFit) for fit in fits.values())
-        said = ["every fit converged to the best optimum found"] if squares else []
-        said += ["the draws represent every posterior, shown as mean ± standard deviation"] if posteriors else []
-        caption += f" {'; '.join(said).capitalize()}."
+        notes = ["every fit converged to the best optimum found"] if squares else []
+        notes += ["the draws represent every posterior, shown as mean ± standard deviation"] if posteriors else []
+        caption += f" {'; '.join(notes).capitalize()}."
     return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
 
 
 def optima_table(fits: Mapping[str, Fit]) -> Block:
-    """Return objectives and optima with the digits needed to check another solver."""
+    """Return objectives and optima with enough digits to check another solver."""
     rows: list[list[str]] = []
     seen = set()
     for label, fit in fits.items():
         if isinstance(fit, PosteriorFit):
             continue
-        key = (fit.law, eight_digits(fit.value))  # the same optimum, with its errors taken another way
+        key = (fit.law, eight_digits(fit.value))  # the same optimum with another kind of error is one row
         if key not in seen:
             seen.add(key)
             single = [f"${one.coefficient}$\u00a0{eight_digits(one.value)}" for one in fit.estimates if not one.level]
             rows.append([label, eight_digits(fit.value), ",\u2002".join(single)])
-    caption = "Optima to eight digits, to check another solver against. Objectives are sums over rows."
+    caption = "Optima to eight digits, for checking another solver. Objectives are sums over rows."
     return table(caption, ["fit", "objective", "optimum"], rows, align="lll", fill=2)
 
 
@@ -181,7 +181,7 @@ def _loss(fit: Fit) -> str:
 
 
 def rows_shown(fit: Fit) -> list[Estimate]:
-    """Leave out parameters of two groups, which get tables of their own, unless nothing else is left."""
+    """Return the estimates without parameters of two groups, which have separate tables, unless there are no others."""
     shown = [one for one in fit.estimates if len(one.level) != 2]
     return (shown or list(fit.estimates))[: 3 * _MOST_ROWS]
 

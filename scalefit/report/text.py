@@ -1,6 +1,6 @@
-r"""Prose with symbols and numbers in it: ``$a_m$`` sets a symbol, ``{main.a_m}`` stands for a fitted number.
+r"""Prose with symbols and numbers: ``$a_m$`` is set as a symbol, ``{main.a_m}`` is replaced by a fitted number.
 
-A text becomes runs, plain strings and symbols, which the template sets without reading any markup.
+A text becomes runs, plain strings and symbols, which the template typesets without reading any markup.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
+from scalefit.verdicts import Runs as SentenceRuns
+from scalefit.verdicts import Verdict
 
-__all__ = ["Runs", "equation", "fill", "join", "name_words", "runs", "spoken"]
+__all__ = ["PageRuns", "capital", "equation", "fill", "join", "marked", "name_words", "runs", "spoken"]
 
-Runs = list[str | dict[str, str]]
+PageRuns = list[str | dict[str, str]]
 
 _MARKED: Final = re.compile(r"\$(?P<symbol>[A-Za-z]\w*)\$|\*\*(?P<strong>[^*]+)\*\*")
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
@@ -29,7 +32,7 @@ _ASPECTS: Final = ("value", "se", "interval", "plain")
 _FACTS: Final = ("rows", "objective")
 
 
-def runs(text: str) -> Runs:
+def runs(text: str) -> PageRuns:
     """Split prose into plain strings and symbols.
 
     Parameters
@@ -43,12 +46,12 @@ def runs(text: str) -> Runs:
         Strings, ``{"math": typst source, "mathml": the same for a browser, "alt": words}`` for symbols,
         ``{"strong": words}``.
     """
-    out: Runs = []
+    out: PageRuns = []
     end = 0
-    for found in _MARKED.finditer(text):
-        marked = symbol(found["symbol"]) if found["symbol"] else {"strong": _tidy(found["strong"])}
-        out += [_tidy(text[end : found.start()]), marked]
-        end = found.end()
+    for match in _MARKED.finditer(text):
+        marked = symbol(match["symbol"]) if match["symbol"] else {"strong": _tidy(match["strong"])}
+        out += [_tidy(text[end : match.start()]), marked]
+        end = match.end()
     return [run for run in [*out, _tidy(text[end:])] if run]
 
 
@@ -66,13 +69,25 @@ def name_words(name: str | Key) -> str:
     return f"{letter} {literal(printed_level(level, ', '))}" if level else letter
 
 
-def equation(law: Law) -> dict[str, str]:
-    """Typeset a law as a display equation with its words."""
+def marked(*sentences: Verdict | SentenceRuns) -> str:
+    """Write verdicts as marked text: every name as a symbol, everything else literally, each with a capital letter."""
+    every = (one.runs if isinstance(one, Verdict) else one for one in sentences)
+    texts = ["".join(literal(run) if isinstance(run, str) else name_words(run.key) for run in one) for one in every]
+    return " ".join(map(capital, texts))
+
+
+def capital(text: str) -> str:
+    """Begin a sentence with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
+def equation(law: AnyLaw) -> dict[str, str]:
+    """Typeset a law as a display equation with its alternative text."""
     return {"math": to_typst(law), "mathml": to_mathml(law), "alt": spoken(law)}
 
 
-def spoken(law: Law) -> str:
-    """Say a law in words, for readers who hear the page.
+def spoken(law: AnyLaw) -> str:
+    """Say a law in words, for screen readers.
 
     Parameters
     ----------
@@ -84,13 +99,15 @@ def spoken(law: Law) -> str:
     str
         Such as ``loss equals E plus A over params to the power alpha``.
     """
+    if isinstance(law, GeneralLaw):  # read as it is written: operators have names of their own
+        return f"{_spoken_name(law.response)} equals {law.expression}"
     parts = [] if law.floor is None else [_spoken_value(law.floor)]
     parts += [_spoken_term(term) for term in law.terms]
     return f"{_spoken_name(law.response)} equals {' plus '.join(parts)}"
 
 
 def fill(text: str, fits: Mapping[str, Fit]) -> str:
-    """Put numbers in the places of a text.
+    """Replace the places of a text by numbers.
 
     ``{main.alpha}`` is estimate ± standard error. ``{main.alpha:value}``, ``:se`` and ``:interval`` are its
     pieces, and ``:plain`` is the standard error under equal, independent scatter. ``{main.rows}`` and
@@ -106,14 +123,14 @@ def fill(text: str, fits: Mapping[str, Fit]) -> str:
     Returns
     -------
     str
-        With every number rounded by its own uncertainty.
+        With every number rounded according to its uncertainty.
 
     Raises
     ------
     StudyError
-        When a place names nothing that is known.
+        When a place names something unknown.
     """
-    return _PLACE.sub(lambda found: _number(found[1].strip(), fits), text)
+    return _PLACE.sub(lambda match: _number(match[1].strip(), fits), text)
 
 
 def join(words: list[str]) -> str:
@@ -123,10 +140,10 @@ def join(words: list[str]) -> str:
 
 def _number(place: str, fits: Mapping[str, Fit]) -> str:
     key, _, aspect = place.rpartition(":")
-    if not key or "]" in aspect:  # no piece is asked for; a colon may belong to a label
+    if not key or "]" in aspect:  # the place names no piece; a colon may belong to a label
         key, aspect = place, ""
     if aspect and aspect not in _ASPECTS:
-        raise StudyError(f"text has {{{place}}}: {aspect!r} is no piece of a number; {closest(aspect, _ASPECTS)}")
+        raise StudyError(f"text has {{{place}}}: {aspect!r} is not a part of a number; {closest(aspect, _ASPECTS)}")
     name, _, rest = key.partition(".")
     if name not in fits:
         try:
@@ -140,13 +157,13 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
         return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
     if rest not in fit:
         raise StudyError(f"text has {{{place}}}: {closest(rest, [*fit.names, *_FACTS])}")
-    found = fit[rest]
+    estimate = fit[rest]
     return {
-        "": plus_minus(found.value, found.se),
-        "value": rounded(found.value, found.se),
-        "se": rounded(found.se, found.se),
-        "interval": rounded_interval(found.lo, found.hi, found.se),
-        "plain": rounded(found.gauss_newton, found.gauss_newton),
+        "": plus_minus(estimate.value, estimate.se),
+        "value": rounded(estimate.value, estimate.se),
+        "se": rounded(estimate.se, estimate.se),
+        "interval": rounded_interval(estimate.lo, estimate.hi, estimate.se),
+        "plain": rounded(estimate.gauss_newton, estimate.gauss_newton),
     }[aspect]
 
 

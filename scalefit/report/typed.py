@@ -1,10 +1,10 @@
 """Read tables of TOML into the types of a study: every key is checked by its annotation.
 
-A refusal names the file, the table and the nearest key. pydantic and msgspec were measured for this. pydantic takes
-lists for tuples only where it also takes ``"yes"`` for true and ``"1"`` for a number; its error types would have to be
-put into the sentences below one by one, with the known keys looked up again for each; and its import takes longer
-(80 ms) than the longest study takes to read (45 ms). msgspec has one tag to a type, and says which key is wrong, and
-where, only in a sentence that would have to be taken apart.
+An error names the file, the table and the nearest key. pydantic and msgspec were tried for this. pydantic accepts lists
+for tuples only in a mode in which it also accepts ``"yes"`` for true and ``"1"`` for a number; its error types would
+have to be translated into the sentences below one by one, with another look-up of the known keys; and its import takes
+longer (80 ms) than reading the longest study (45 ms). msgspec allows one tag per type, and reports the wrong key and
+its place only in a sentence that would have to be parsed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class TypedReader:
     file: str
 
     def check_table(self, table: Any, where: str) -> None:
-        """Refuse what is no table."""
+        """Reject anything but a table."""
         if not isinstance(table, dict):
             raise StudyError(f"{self.file}, {where}: expected a table of keys, got {table!r}")
 
     def check_keys(self, table: Any, known: Iterable[str], where: str, of: str = "") -> None:
-        """Refuse an unknown key; ``of`` says what the known ones are keys of."""
+        """Reject an unknown key; ``of`` describes what the keys belong to."""
         self.check_table(table, where)
         for key in table:
             if key not in known:
@@ -116,7 +116,7 @@ class TypedReader:
         raise StudyError(f"{self.file}, {where}: expected {kind.__name__}, got {value!r}")
 
     def _items(self, hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-        """Make a tuple of a list: of any length, or of as many values as the annotation has."""
+        """Make a tuple from a list: of any length, or with as many values as the annotation has."""
         if not isinstance(value, list | tuple):
             raise StudyError(f"{self.file}, {where}: expected a list, got {value!r}")
         each = [hints[0]] * len(value) if hints[-1] is Ellipsis else list(hints)

@@ -1,4 +1,4 @@
-"""What a study computes, kept in a cache by content: fits, steps, and the parts of the report written from them."""
+"""The computations of a study and their cache: fits, steps, and the parts of the report written from them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Written = tuple[list[Block], dict[str, bytes]]
 
 
 class Computed(Mapping[str, T], Generic[T]):
-    """Results by name, fetched when first asked for; remembers which were asked for.
+    """Results by name, fetched on first use; records which were used.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Computed(Mapping[str, T], Generic[T]):
 
 @dataclass
 class Work:
-    """The results of one study, computed or taken from the cache beside it.
+    """The results of one study, computed or read from its cache.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class Work:
         self.steps = Computed({one.name: step_key(one, folder) for one in self.study.steps}, self._step)
 
     def run(self) -> None:
-        """Compute every fit that the cache does not have; what is finished is kept when this is interrupted.
+        """Compute every fit that the cache does not have; finished fits are kept when this is interrupted.
 
-        Many fits are shared among processes. A fit that fails there is tried again here, where its error is raised.
+        Many fits are distributed over processes. A fit that fails there is run again here, where its error is raised.
         """
         missing = {name: self._path(name) for name in self.fits if not self._path(name).is_file()}
         if len(missing) >= MANY:
@@ -117,12 +117,12 @@ class Work:
         return {"spec": own, **options, "folder": str(self.study.path.parent), "path": str(path)}
 
     def part(self, about: Any, write: Callable[[], Written]) -> Written:
-        """Write a part of the report, or take it from the cache when nothing it was written from has changed.
+        """Write a part of the report, or read it from the cache when none of its inputs has changed.
 
         Parameters
         ----------
         about : dataclass
-            What the study says of the part.
+            The specification of the part.
         write : callable
             Returns its blocks and the files of its figures.
 
@@ -170,7 +170,7 @@ class Work:
         needs = spec.needs if isinstance(spec, SensitivityStep | CalibrationStep) else ""
         if needs and self.fits[needs].status != CONVERGED:
             label, status = self.study.labels[needs], self.fits[needs].status
-            return StepFailed(f"it is left out because the fit “{label}”, on which it rests, is {status}.")
+            return StepFailed(f"it is omitted because it is based on the fit “{label}”, which is {status}.")
         return run_step(spec, folder, self._shelf(jobs_folder(spec, folder)), self.progress)
 
     def _shelf(self, name: str) -> Path:
@@ -178,12 +178,12 @@ class Work:
 
 
 def run_fit(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one fit in a process of its own and leave it in the cache.
+    """Run one fit in a separate process and save it in the cache.
 
     Parameters
     ----------
     cell : mapping
-        ``spec`` with names alone, its ``engine``, ``selection`` and ``options``, ``folder`` of the study, ``path`` of
+        ``spec`` without options, its ``engine``, ``selection`` and ``options``, ``folder`` of the study, ``path`` of
         the file.
 
     Returns
@@ -198,7 +198,7 @@ def run_fit(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
-    """Return the cache of a study; one that lasts as long as this run where the folder cannot be written."""
+    """Return the cache of a study; a temporary one for this run if the folder cannot be written."""
     try:
         (folder / CACHE).mkdir(exist_ok=True)
         (folder / CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -208,7 +208,7 @@ def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
 
 
 def _fit_key(study: Study, spec: FitSpec) -> str:
-    """Name a fit by everything that it depends on."""
+    """Return a key from everything that a fit depends on."""
     options = [plain(one) for one in options_of(spec)]
     law = str(parse_law(spec.law))
     content = [data_hash(study, spec), spec.data, law, spec.label or spec.name, spec.engine, options, fingerprint(spec)]
@@ -216,7 +216,7 @@ def _fit_key(study: Study, spec: FitSpec) -> str:
 
 
 def _writers() -> str:
-    """Return a hash of all that words, tables and figures come from beside the results."""
+    """Return a hash of everything other than results that text, tables and figures depend on."""
     data = (data_directory() / "manifest.toml").read_bytes()
     packages = versions("matplotlib", "pymc", "nutpie", "arviz")  # the method section prints them
     return sha256(f"{code_hash(('**',))} {packages}".encode() + data).hexdigest()

@@ -17,6 +17,7 @@ from scalefit.numbers import chance, exact, fixed, percent, to_digits, two_digit
 from scalefit.records import NOT_CONVERGED
 from scalefit.table import PrintedTable
 from scalefit.thresholds import COVERAGE_CONFIDENCE, UNEVEN_RANKS
+from scalefit.verdicts import Name, Verdict, listed, runs_of
 
 __all__ = ["RANKS", "Calibration", "Replicate"]
 
@@ -44,7 +45,7 @@ class Replicate:
     khat : float or None
         Of importance sampling.
     rank : dict of str to int
-        How many of 99 draws lie below the truth; empty for least squares, whose replicates are no posterior.
+        How many of 99 draws lie below the truth; empty for least squares, whose replicates are not a posterior.
     lo, hi, mean, sd : dict of str to float
         Interval, centre and width found; coefficients as logs.
     """
@@ -181,83 +182,96 @@ class Calibration:
 
     def summary(self) -> str:
         """Return the result as text: what was done, what it shows, the table."""
-        lines = [f"{self.law}, {exact(self.n_rows)} rows of {self.source}", "", *self.sentences()]
+        lines = [f"{self.law}, {exact(self.n_rows)} rows of {self.source}", "", *map(str, self.verdict)]
         return "\n".join([*lines, *(["", self._printed().text()] if self.good else [])])
 
     def __str__(self) -> str:
         return self.summary()
 
-    def sentences(self) -> list[str]:
-        """Return what was found, in sentences."""
+    @property
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What was done, what failed, and what ranks and coverage show."""
         n = len(self.replicates)
         origin = "the prior" if self.truth == "prior" else "the posterior of the data"
-        said = [
-            f"{n} data sets, truths drawn from {origin}; simulated with {self.simulated}, fitted with {self.fitted}."
-        ]
-        said += self._failures()
+        text = f"{n} data sets, truths drawn from {origin}; simulated with {self.simulated}, fitted with {self.fitted}."
+        found = [Verdict.of("design", text, data_sets=n, truth=self.truth), *self._failures()]
         if not self.good:
-            return [*said, "No fit can be trusted, so there is nothing to count."]
+            return (*found, Verdict.of("no answer", "No fit can be trusted, so there is nothing to count."))
         if not self.is_sbc:
-            said.append(self._caution())
+            found.append(Verdict.of("caution", self._caution()))
         if self.engine == "bayes":
-            said.append(self._uniformity())
-        return [*said, self._covered()]
+            found.append(self._uniformity())
+        return (*found, self._covered())
 
-    def _failures(self) -> list[str]:
+    def _failures(self) -> list[Verdict]:
         full = sum(one.path == "full" for one in self.good)
-        said = []
+        found = []
         if full:
-            said.append(
-                f"Importance sampling could not represent {full} posteriors, which NUTS sampled instead; they count."
-            )
+            text = f"Importance sampling could not represent {full} posteriors, which NUTS sampled instead; they count."
+            found.append(Verdict.of("full path", text, data_sets=full))
         if self.failed:
             reasons = [one.reason for one in self.replicates if not one.is_good]
-            said.append(
+            text = (
                 f"{self.failed} have no interval that can be trusted and are left out, which biases the rest: they are "
                 f"not a random part. The first: {reasons[0]}"
             )
-        return said
+            found.append(Verdict.of("failed", text, data_sets=self.failed))
+        return found
 
     def _caution(self) -> str:
         if self.engine == "leastsq":
-            return "Bootstrap replicates are no posterior: there are no ranks, and coverage is promised for many rows."
+            return (
+                "Bootstrap replicates are not a posterior: there are no ranks, and intervals reach their nominal "
+                "coverage only with many rows."
+            )
         if self.truth == "prior":
             return "The model fitted is not the one that made the data, so neither ranks nor coverage need be right."
         wrong = "" if self.same else " The model fitted is not the one that made the data, either."
         return (
-            "The truths are not drawn from the prior, so this is no simulation-based calibration: ranks need not be "
-            f"uniform, nor coverage {percent(self.level)}, even for a right sampler. It says how intervals do near "
+            "The truths are not drawn from the prior, so this is not simulation-based calibration: ranks need not be "
+            f"uniform, nor coverage {percent(self.level)}, even for a right sampler. It shows how intervals do near "
             f"these data.{wrong}"
         )
 
-    def _uniformity(self) -> str:
+    def _uniformity(self) -> Verdict:
         p_values = dict(zip(self.names, self.table["p_uniform"], strict=True))
         worst, limit = min(p_values, key=p_values.__getitem__), UNEVEN_RANKS / len(self.names)
         least = f"= {two_digits(p_values[worst])}" if p_values[worst] >= TINY else f"< {exact(TINY)}"
-        numbers = f"smallest p {least}, of {worst}, in {self.bins} bins"
+        numbers = runs_of(f"smallest p {least}, of ", _name(worst), f", in {self.bins} bins")
+        about: dict[str, Any] = {"p": p_values[worst], "parameter": worst, "parameters": len(self.names)}
         if p_values[worst] >= limit:
-            return f"The ranks are compatible with uniform for all {len(self.names)} parameters ({numbers})."
-        bad = [name for name, one in p_values.items() if one < limit]
-        return (
-            f"The ranks are not uniform for {', '.join(bad)} "
-            f"({numbers}; a chance of {exact(to_digits(limit, 1))} is allowed to each)."
+            text = f"The ranks are compatible with uniform for all {len(self.names)} parameters ("
+            return Verdict.of("uniform", text, numbers, ").", threshold=limit, **about)
+        bad = listed([_name(name) for name, one in p_values.items() if one < limit], last=", ")
+        allowed = f"; a chance of {exact(to_digits(limit, 1))} is allowed to each)."
+        return Verdict.of(
+            "not uniform", "The ranks are not uniform for ", bad, " (", numbers, allowed, threshold=limit, **about
         )
 
-    def _covered(self) -> str:
-        table, level = self.table, self.level
-        off = table[(table["coverage_lo"] > level) | (table["coverage_hi"] < level)]
-        low, high = table["coverage"].min(), table["coverage"].max()
-        said = f"Nominal {percent(level)} intervals cover the truth in {percent(low, 1)} to {percent(high, 1)}"
-        if off.empty:
-            return f"{said}; for every parameter that is compatible with {percent(level)}."
-        parts = [
-            f"{param} {percent(share, 1)} (95% confidence {percent(least, 1)} to {percent(most, 1)})"
-            for param, share, least, most in _coverage(off)
+    def _covered(self) -> Verdict:
+        rows, level = [self._row(name) for name in self.names], self.level
+        off = [row for row in rows if row["coverage_lo"] > level or row["coverage_hi"] < level]
+        shares = [row["coverage"] for row in rows]
+        low, high = min(shares), max(shares)
+        text = f"Nominal {percent(level)} intervals cover the truth in {percent(low, 1)} to {percent(high, 1)}"
+        about: dict[str, Any] = {"coverage": [low, high], "threshold": COVERAGE_CONFIDENCE}
+        if not off:
+            tail = f"; for every parameter that is compatible with {percent(level)}."
+            return Verdict.of("covers", text, tail, **about)
+        each = [
+            runs_of(
+                _name(row["param"]),
+                f" {percent(row['coverage'], 1)} ({percent(COVERAGE_CONFIDENCE)} confidence "
+                f"{percent(row['coverage_lo'], 1)} to {percent(row['coverage_hi'], 1)})",
+            )
+            for row in off
         ]
-        return f"{said}. Not compatible with {percent(level)}: {'; '.join(parts)}."
+        tail = f". Not compatible with {percent(level)}: "
+        parameters = [row["param"] for row in off]
+        return Verdict.of("off", text, tail, listed(each, "; ", "; "), ".", parameters=parameters, **about)
 
     def _printed(self) -> PrintedTable:
-        """Return the rows as they are printed; the confidence is exact, since all of ten covered is no certainty."""
+        """Return the rows as they are printed; the confidence is exact, since all of ten covered is not certainty."""
         header = ["param", "n", "coverage (95% conf.)", "z mean", "z sd", "p uniform"]
         rows = [
             [
@@ -296,7 +310,7 @@ class Calibration:
             "failed": self.failed,
             "full_path": sum(one.path == "full" for one in self.good),
             "is_sbc": self.is_sbc,
-            "sentences": self.sentences(),
+            "verdict": [one.record() for one in self.verdict],
             "rows": rows,
             "parameters": [
                 {"name": name, "coefficient": coefficient, "level": list(level)}
@@ -306,7 +320,5 @@ class Calibration:
         }
 
 
-def _coverage(table: pd.DataFrame) -> list[tuple[str, float, float, float]]:
-    """Return parameter, coverage and its confidence limits of every row."""
-    names = ["param", "coverage", "coverage_lo", "coverage_hi"]
-    return list(table[names].itertuples(index=False, name=None))
+def _name(name: str) -> Name:
+    return Name(parse_name(name))

@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.additive import Law
-from scalefit.law.general import sum_of_powers
+from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import printed_name
 from scalefit.options import CALIBRATE, Bayes, Jobs, LeastSquares, Rows, Simulation, gather, plain, restore, takes
 from scalefit.options.verbs import SAME
+from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import SCALES, extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.priors import Prior, parse_prior
@@ -41,7 +42,7 @@ LONGER = 4  # times the draws, where the chains of NUTS disagree after those ask
 @takes(*CALIBRATE)
 def calibrate(
     data: str | os.PathLike[str] | pd.DataFrame,
-    law: str | Law,
+    law: str | AnyLaw,
     *options: Rows | Bayes | Simulation | Jobs,
     progress: Progress | None = None,
     **keywords: Any,
@@ -85,10 +86,9 @@ def calibrate(
         On Ctrl-C; finished data sets are kept in the folder.
     """
     rows, how, made, where = gather(CALIBRATE, options, keywords)
-    law = sum_of_powers(law, "calibrate")
     fitting = replace(how, likelihood=how.likelihood if made.fit_likelihood == SAME else made.fit_likelihood)
     fit_cluster = rows.cluster if made.fit_cluster == SAME else made.fit_cluster
-    table, design = _design(data, law, rows, fit_cluster)
+    law, table, design = _design(data, law, rows, fit_cluster)
     model = _build(law, design, how, rows.cluster)
     fitted = _build(law, design, fitting, fit_cluster)
     check_count("draws", how.draws, least=2, each=draw_bytes(fitted.problem), such_as=2000)
@@ -115,18 +115,18 @@ def calibrate(
 
 
 def _design(
-    data: str | os.PathLike[str] | pd.DataFrame, law: Law, rows: Rows, fit_cluster: str | None
-) -> tuple[Table, pd.DataFrame]:
-    """Read the table, and keep of it what simulated data need."""
+    data: str | os.PathLike[str] | pd.DataFrame, law: str | AnyLaw, rows: Rows, fit_cluster: str | None
+) -> tuple[AnyLaw, Table, pd.DataFrame]:
+    """Read law and table, and keep of it what simulated data need."""
     clusters = [one for one in (rows.cluster, fit_cluster) if one]
-    table = rows.read(data, law, labels=clusters)
-    return table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
+    law, table = rows.bind(data, law, labels=clusters)
+    return law, table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
 
 
 class _Model(NamedTuple):
     """A law on a design with a likelihood; its priors are fixed from here on."""
 
-    problem: Problem
+    problem: Problem | ClosedProblem
     scales: tuple[str, ...]
     priors: dict[str, Prior]  # by printed name, as JSON of a cell keeps it
     likelihood: str
@@ -139,15 +139,22 @@ class _Model(NamedTuple):
         return errors + (f" and one shift for each {self.cluster}" if self.cluster else "")
 
 
-def _build(law: Law, design: pd.DataFrame, how: Bayes, cluster: str | None) -> _Model:
+def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -> _Model:
     """Resolve the priors on the table once: on simulated data their defaults would follow the data."""
-    problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
+    problem: Problem | ClosedProblem
+    if isinstance(law, GeneralLaw):
+        problem = build_closed(law, design, cluster=cluster)
+    else:
+        problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has another value in every row; name one whose values repeat")
     extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
     scales = {one.coef.name for one in extras}
     given = {name: prior for name, prior in (how.priors or {}).items() if name not in SCALES or name in scales}
-    resolved = resolve_priors(problem, extras, given)
+    if isinstance(problem, ClosedProblem):
+        resolved = resolve_closed_priors(problem, extras, given)
+    else:
+        resolved = resolve_priors(problem, extras, given)
     # to the digits that are printed
     fixed = {printed_name(*key): parse_prior(str(prior)) for key, prior in resolved.items()}
     return _Model(problem, tuple(one.name for one in extras), fixed, how.likelihood, cluster)
@@ -184,10 +191,10 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``status, message, path, khat, rank, lo, hi, mean, sd``.
     """
-    law, number = Law.parse(cell["law"]), cell["number"]
-    data = simulate(
-        law, unpack_frame(cell["design"]), cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number
-    )
+    law, number, design = parse_law(cell["law"]), cell["number"], unpack_frame(cell["design"])
+    if isinstance(law, GeneralLaw):
+        law = law.decided(list(map(str, design.columns)))
+    data = simulate(law, design, cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number)
     rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
     found: Fit
     if cell["engine"] == LeastSquares.engine:
@@ -199,7 +206,7 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     return _measure(found, cell["truth"], seed)
 
 
-def _sampled(data: pd.DataFrame, law: Law, rows: Rows, how: Bayes) -> PosteriorFit:
+def _sampled(data: pd.DataFrame, law: AnyLaw, rows: Rows, how: Bayes) -> PosteriorFit:
     """Sample a posterior, for longer where the chains of NUTS disagree."""
     found = bayes(data, law, rows, how, throw=False)
     if found.status == NOT_CONVERGED and found.posterior.path == "full":

@@ -17,6 +17,7 @@ from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded
 from scalefit.robustness.variations import LOSSES, Choice
 from scalefit.table import PrintedTable
 from scalefit.thresholds import SAME_WIDTH, SMALL_MOVE
+from scalefit.verdicts import Name, Runs, Verdict, held, listed, runs_of
 
 __all__ = ["BOOTSTRAP", "FAILED", "POSTERIOR", "Sensitivity", "VariedAnswer"]
 
@@ -147,7 +148,7 @@ class Sensitivity:
             row["below"] = one.probability(-np.inf, self.reference)
             row["above"] = one.probability(self.reference, np.inf)
         if self.asked:
-            row["verdict"] = self.verdict(one)
+            row["verdict"] = self.judge(one)
         return row | {"khat": one.khat, "path": one.path, "status": one.status, "reason": one.reason}
 
     @property
@@ -159,7 +160,7 @@ class Sensitivity:
         """Distance of a row from the base, in standard deviations of the base."""
         return (one.estimate.value - self.base.estimate.value) / self.base.estimate.se
 
-    def verdict(self, one: VariedAnswer) -> str:
+    def judge(self, one: VariedAnswer) -> str:
         """Say in a word what a posterior says about the region, or about the reference where there is no region.
 
         A region is held ``inside`` or ``outside`` from a probability of ``level`` on and is ``open`` between; a
@@ -168,8 +169,7 @@ class Sensitivity:
         if not one.is_posterior:
             return ""
         if self.region is not None:
-            inside = one.probability(*self.region)
-            return "inside" if inside >= self.level else "outside" if inside <= 1 - self.level else "open"
+            return held(one.probability(*self.region), self.level)
         if self.reference is None:
             return ""
         return (
@@ -178,31 +178,39 @@ class Sensitivity:
 
     def summary(self) -> str:
         """Return the result as text: how far the answer moves, what moves it, whether the verdict holds; the table."""
-        lines = [f"{self.param} of {self.law}, {self.source}", "", *self.sentences(), "", self._printed().text()]
+        lines = [f"{self.param} of {self.law}, {self.source}", "", *map(str, self.verdict), "", self._printed().text()]
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.summary()
 
-    def sentences(self) -> list[str]:
-        """Return what the table says, in sentences."""
-        failed = [one for one in self.answers if not one.estimate.is_known]
-        tail = [f"No answer for {one.choice.label}: {one.reason}" for one in failed]
-        if not self.base.estimate.is_known:
-            return ["The base has no answer, so there is nothing to measure moves from.", *tail]
-        name = "posterior mean" if self.base.is_posterior else "estimate"
-        value = plus_minus(self.base.estimate.value, self.base.estimate.se)
-        said = [f"Base: {self.param} = {value} ({name}, {exact(self.base.n_rows or 0)} rows, prior {self.base_prior})."]
+    @property
+    def verdict(self) -> tuple[Verdict, ...]:
+        """What the table says: the base, how far the answer moves, whether the verdict changes, and what failed."""
+        tail = [
+            Verdict.of("no answer", f"No answer for {one.choice.label}: {one.reason}", choice=one.choice.label)
+            for one in self.answers if not one.estimate.is_known
+        ]  # fmt: skip
+        base = self.base
+        if not base.estimate.is_known:
+            text = "The base has no answer, so there is nothing to measure moves from."
+            return (Verdict.of("no base", text), *tail)
+        what = "posterior mean" if base.is_posterior else "estimate"
+        text = (
+            f" = {plus_minus(base.estimate.value, base.estimate.se)} ({what}, {exact(base.n_rows or 0)} rows, prior "
+            f"{self.base_prior})."
+        )
+        first = Verdict.of(
+            "base", "Base: ", Name(self.key), text, value=base.estimate.value, se=base.estimate.se, rows=base.n_rows
+        )
         posteriors = [one for one in self.answers if one.is_posterior]
-        said += self._spread(posteriors)
-        if self.asked:
-            said += self._verdicts(posteriors)
         boots = [one for one in self.answers if one.engine == BOOTSTRAP and one.estimate.is_known]
-        if boots:
-            said.append(self._bootstraps(boots))
-        return [*said, *tail]
+        return (
+            first, *self._moves(posteriors), *(self._judged(posteriors) if self.asked else []),
+            *([self._bootstraps(boots)] if boots else []), *tail,
+        )  # fmt: skip
 
-    def _spread(self, posteriors: list[VariedAnswer]) -> list[str]:
+    def _moves(self, posteriors: list[VariedAnswer]) -> list[Verdict]:
         others = [one for one in posteriors if one is not self.base]
         if not others or not self.base.is_posterior:
             return []
@@ -211,63 +219,76 @@ class Sensitivity:
         number = "1 other choice" if len(others) == 1 else f"{len(others)} other choices"
         ends = [f"{rounded(one.estimate.value, one.estimate.se)} ({one.choice.label})" for one in (low, high)]
         wide = (high.estimate.value - low.estimate.value) / self.base.estimate.se
-        said = [
-            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {fixed(wide, 1)} times the base's own "
-            "standard deviation."
-        ]
+        text = (
+            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {fixed(wide, 1)} times the standard "
+            "deviation of the base."
+        )
+        found = [Verdict.of("range", text, range=[low.estimate.value, high.estimate.value], in_deviations=wide)]
+        about = {"choice": most.choice.label, "move": self.move(most)}
         if abs(self.move(most)) < SMALL_MOVE:
-            return [*said, f"No choice moves it by more than {SMALL_MOVE} of that."]
-        said.append(f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it.")
+            text = f"No choice moves it by more than {exact(SMALL_MOVE)} of that."
+            return [*found, Verdict.of("hardly moves", text, threshold=SMALL_MOVE, **about)]
+        text = f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it."
+        found.append(Verdict.of("moves", text, threshold=SMALL_MOVE, **about))
         widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
-        if max(widths) > SAME_WIDTH or min(widths) < 1 / SAME_WIDTH:
-            said.append(
-                f"The standard deviation itself runs from {fixed(min(widths), 2)} to {fixed(max(widths), 2)} of the "
-                "base's."
+        least, largest = min(widths), max(widths)
+        if largest > SAME_WIDTH or least < 1 / SAME_WIDTH:
+            text = (
+                f"The standard deviation itself runs from {fixed(least, 2)} to {fixed(largest, 2)} times that of the "
+                "base."
             )
-        return said
+            found.append(Verdict.of("width changes", text, threshold=SAME_WIDTH, times=[least, largest]))
+        return found
 
-    def _verdicts(self, posteriors: list[VariedAnswer]) -> list[str]:
+    def _judged(self, posteriors: list[VariedAnswer]) -> list[Verdict]:
         if not posteriors:
-            return ["No row is a posterior, so there is no probability and no verdict."]
-        said = []
+            return [Verdict.of("no posterior", "No row is a posterior, so there is no probability and no verdict.")]
+        found = []
         if self.region is not None:
             inside = [one.probability(*self.region) for one in posteriors]
             low, high = (posteriors[int(pick(inside))] for pick in (np.argmin, np.argmax))
-            said.append(
-                f"The probability of {self._region()} runs from {fixed(min(inside), 2)} ({low.choice.label}) to "
-                f"{fixed(max(inside), 2)} ({high.choice.label})."
+            text = (
+                f" runs from {fixed(min(inside), 2)} ({low.choice.label}) to {fixed(max(inside), 2)} "
+                f"({high.choice.label})."
             )
-        found: dict[str, list[str]] = {}
+            ends = [min(inside), max(inside)]
+            found.append(Verdict.of("probability", "The probability of ", self._region(), text, probability=ends))
+        words: dict[str, list[str]] = {}
         for one in posteriors:
-            found.setdefault(self.verdict(one), []).append(one.choice.label)
-        if len(found) == 1:
-            return [*said, f"The verdict does not change: {self._meaning(next(iter(found)))} in every row."]
-        parts = [f"{self._meaning(word)} in {len(labels)} ({_some(labels)})" for word, labels in found.items()]
-        return [*said, f"The verdict depends on the choices: {'; '.join(parts)}."]
+            words.setdefault(self.judge(one), []).append(one.choice.label)
+        if len(words) == 1:
+            word = next(iter(words))
+            parts = "The verdict does not change: ", self._meaning(word), " in every row."
+            return [*found, Verdict.of("same verdict", *parts, threshold=self.level, verdict=word)]
+        each = [runs_of(self._meaning(word), f" in {len(labels)} ({_some(labels)})") for word, labels in words.items()]
+        parts = "The verdict depends on the choices: ", listed(each, "; ", "; "), "."
+        return [*found, Verdict.of("verdict changes", *parts, threshold=self.level, choices=words)]
 
-    def _region(self) -> str:
+    def _region(self) -> Runs:
         lo, hi = self.region or (0.0, 0.0)
-        return f"{exact(lo)} < {self.param} < {exact(hi)}"
+        return f"{exact(lo)} < ", Name(self.key), f" < {exact(hi)}"
 
-    def _meaning(self, word: str) -> str:
-        reference = f"{self.param} = {exact(self.reference or 0)}"
-        return {
-            "inside": f"{self._region()} held with probability {exact(self.level)} or more",
-            "outside": f"{self._region()} excluded with probability {exact(self.level)} or more",
-            "open": f"{self._region()} neither held nor excluded",
-            "above": f"{reference} above the {percent(self.level)} interval",
-            "below": f"{reference} below the {percent(self.level)} interval",
-            "within": f"{reference} within the {percent(self.level)} interval",
-        }[word]
+    def _meaning(self, word: str) -> Runs:
+        about = self._region() if self.region is not None else (Name(self.key), f" = {exact(self.reference or 0)}")
+        words = {
+            "inside": f"held with probability {exact(self.level)} or more",
+            "outside": f"excluded with probability {exact(self.level)} or more",
+            "open": "neither held nor excluded",
+            "above": f"above the {percent(self.level)} interval",
+            "below": f"below the {percent(self.level)} interval",
+            "within": f"within the {percent(self.level)} interval",
+        }
+        return runs_of(about, f" {words[word]}")
 
-    def _bootstraps(self, boots: list[VariedAnswer]) -> str:
+    def _bootstraps(self, boots: list[VariedAnswer]) -> Verdict:
         parts = [
             f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.estimate.value, one.estimate.se)}"
             + (f" with {rest}" if (rest := _but(one, "likelihood")) else "")
             for one in boots[:4]
         ]
         more = f" and {len(boots) - 4} more" if len(boots) > 4 else ""
-        return f"Bootstraps, which are no posteriors and give no probabilities: {'; '.join(parts)}{more}."
+        text = f"Bootstraps, which are not posteriors and give no probabilities: {'; '.join(parts)}{more}."
+        return Verdict.of("bootstraps", text, values=[one.estimate.value for one in boots])
 
     def _printed(self) -> PrintedTable:
         """Return the rows as they are printed; a probability stands where there is a posterior."""
@@ -333,7 +354,7 @@ class Sensitivity:
             "level": self.level,
             "design": self.design,
             "base_prior": self.base_prior,
-            "sentences": self.sentences(),
+            "verdict": [one.record() for one in self.verdict],
             "rows": rows,
             "seed": self.seed,
             "version": self.version,

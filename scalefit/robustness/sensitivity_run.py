@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.tables import Table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.additive import Law
-from scalefit.law.general import sum_of_powers
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import Key, printed_name
 from scalefit.numbers import to_digits
 from scalefit.options import SENSITIVITY, Bayes, Jobs, LeastSquares, Question, Rows, gather, plain, restore, takes
+from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.pooling import apply_pool
-from scalefit.problem import build_problem
+from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -45,7 +47,7 @@ __all__ = ["fit_choice", "sensitivity"]
 @takes(*SENSITIVITY)
 def sensitivity(
     data: str | os.PathLike[str] | pd.DataFrame,
-    law: str | Law,
+    law: str | AnyLaw,
     *options: Rows | Bayes | Question | Jobs,
     progress: Progress | None = None,
     **keywords: Any,
@@ -81,16 +83,15 @@ def sensitivity(
         On Ctrl-C; finished rows are kept in the folder.
     """
     rows, how, asked, where = gather(SENSITIVITY, options, keywords)
-    law = sum_of_powers(law, "sensitivity")
     key = asked.key
     name = printed_name(*key)
     source, rows = rows.load(data), rows.loaded
-    table = rows.read(source, law)
-    prior, standard = _base(law, table, rows, how, key)
+    bound, table = rows.bind(source, law)
+    prior, standard = _base(bound, table, rows, how, key)
     wanted = read_vary(standard if asked.vary is None else asked.vary)
     wanted = {kind: [one for one in values if one != prior] for kind, values in wanted.items()}  # the base has it
     choices = expand(dimensions(rows, how), {kind: values for kind, values in wanted.items() if values}, asked.design)
-    shared = {"table": pack_frame(source.frame), "law": str(law), "param": name, "pool": dict(how.pool or {})}
+    shared = {"table": pack_frame(source.frame), "law": str(bound), "param": name, "pool": dict(how.pool or {})}
     about = {"shared": job_key(shared)}  # in the key, so that another table or law makes other files
     arguments = [_arguments(*as_options(one.options, rows, how, name)) for one in choices]
     kinds = ["choice" if one.changed else "base" for one in choices]
@@ -102,24 +103,32 @@ def sensitivity(
     answers = tuple(_answer(one, cells[key], asked.key, how.level) for key, one in zip(keys, choices, strict=True))
     region = None if asked.region is None else (asked.region[0], asked.region[1])
     return Sensitivity(
-        str(law), name, table.name, table.sha256, asked.reference, region, how.level, asked.design, prior, answers,
+        str(bound), name, table.name, table.sha256, asked.reference, region, how.level, asked.design, prior, answers,
         how.seed, __version__,
     )  # fmt: skip
 
 
-def _base(law: Law, table: Table, rows: Rows, how: Bayes, param: Key) -> tuple[str, dict[str, list[Any]]]:
+def _base(law: AnyLaw, table: Table, rows: Rows, how: Bayes, param: Key) -> tuple[str, dict[str, list[Any]]]:
     """Check the base and the parameter; return its prior in words and what to vary by default."""
-    pooled_law, partial = apply_pool(law, how.pool)
-    problem = build_problem(
-        pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-    )
+    problem: Problem | ClosedProblem
+    partial: tuple[Coef, ...] = ()
+    if isinstance(law, GeneralLaw):
+        problem = build_closed(law, table.frame, weights=rows.weights, cluster=rows.cluster)
+    else:
+        pooled_law, partial = apply_pool(law, how.pool)
+        problem = build_problem(
+            pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+        )
     check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
     extras = extra_parameters(how.likelihood == "student_t", rows.cluster is not None, partial)
     parameters = (*problem.parameters, *extras)
     if all(one.key != param for one in parameters):
         name, names = printed_name(*param), [one.name for one in parameters]
         raise DataError(f"there is no parameter {name!r} in {law}; {closest(name, names)}")
-    known = resolve_priors(problem, extras, how.priors)
+    if isinstance(problem, ClosedProblem):
+        known = resolve_closed_priors(problem, extras, how.priors)
+    else:
+        known = resolve_priors(problem, extras, how.priors)
     cut = sum(one.rows for one in table.dropped if one.kind == "drop_highest_loss")
     standard = default_vary(table.frame, law, problem, dimensions(rows, how), param, cut=cut, pooled=bool(partial))
     return str(known[param]) if param in known else "none of its own", standard
@@ -149,9 +158,11 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
     if cell["engine"] == Bayes.engine:
         result = bayes(frame, cell["law"], rows, restore(Bayes, cell["options"]), throw=False)
     else:
-        law, partial = apply_pool(Law.parse(cell["law"]), cell["pool"])
-        if partial:
-            raise DataError("least squares knows no partial pooling; pool fully, or not at all")
+        law = parse_law(cell["law"])
+        if not isinstance(law, GeneralLaw):
+            law, partial = apply_pool(law, cell["pool"])
+            if partial:
+                raise DataError("least squares knows no partial pooling; pool fully, or not at all")
         result = fit(frame, law, rows, restore(LeastSquares, cell["options"]), throw=False)
     if any(finding.code == "interrupted" for finding in result.findings):
         raise KeyboardInterrupt

@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.law.additive import Coef, Law
+from scalefit.closed.design import ClosedDesign
+from scalefit.closed_problem import ClosedProblem
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw
+from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import Prior
 from scalefit.problem import Problem, label_codes, predict_law
 
@@ -19,13 +23,13 @@ Array = NDArray[np.float64]
 
 
 def draw_from_prior(
-    problem: Problem, scales: tuple[str, ...], priors: Mapping[str, Prior], seed: int, number: int
+    problem: Problem | ClosedProblem, scales: tuple[str, ...], priors: Mapping[str, Prior], seed: int, number: int
 ) -> dict[str, float]:
     """Draw one set of parameters from the prior.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or ClosedProblem
         Law and design.
     scales : tuple of str
         ``sigma`` and, as the model has them, ``nu`` and ``tau``.
@@ -41,13 +45,24 @@ def draw_from_prior(
     """
     rng = np.random.default_rng([seed, number, 0])
     drawn = {name: float(priors[name].sample(1, rng)[0]) for name in (*problem.names, *scales)}
-    centred = [np.log(drawn[one.name]) if one.is_log else drawn[one.name] for one in problem.parameters]
-    natural = problem.design.to_natural(np.array(centred))
+    centred = np.array([np.log(drawn[one.name]) if one.is_log else drawn[one.name] for one in problem.parameters])
+    natural = _of_sizes(problem.design, centred) if isinstance(problem, ClosedProblem) else problem.to_natural(centred)
     truth = dict(zip(problem.names, map(float, natural), strict=True)) | {name: drawn[name] for name in scales}
     return _in_order(truth, problem.law, priors)
 
 
-def _in_order(truth: dict[str, float], law: Law, priors: Mapping[str, Prior]) -> dict[str, float]:
+def _of_sizes(design: ClosedDesign, drawn: Array) -> Array:
+    """Return a vector from drawn values, where those of coefficients are logs of the sizes of their terms."""
+    central = central_sizes(design)
+    # a shift depends on parameters without one, so that all may be taken for coordinates to get those of the sizes
+    moved = design.centred.to_vector(drawn[None])[0]
+    of_size = np.zeros(len(drawn), dtype=np.bool_)
+    for name, block in design.blocks.items():
+        of_size[block] = central[name]
+    return np.where(of_size, moved, drawn)
+
+
+def _in_order(truth: dict[str, float], law: AnyLaw, priors: Mapping[str, Prior]) -> dict[str, float]:
     """Name two powers of one column by the order of their exponents, as fits do where nothing else tells them apart."""
     parts = [part for term in law.terms for part in (term.coefficient, term.exponent)]
     for first, second in combinations(law.terms, 2):
@@ -63,13 +78,13 @@ def _in_order(truth: dict[str, float], law: Law, priors: Mapping[str, Prior]) ->
 
 
 def simulate(
-    law: Law, design: pd.DataFrame, truth: Mapping[str, float], *, cluster: str | None, seed: int, number: int
+    law: AnyLaw, design: pd.DataFrame, truth: Mapping[str, float], *, cluster: str | None, seed: int, number: int
 ) -> pd.DataFrame:
     """Simulate a response on the rows of a design.
 
     Parameters
     ----------
-    law : Law
+    law : Law or GeneralLaw
         The law.
     design : DataFrame, shape (n, p)
         Its columns.

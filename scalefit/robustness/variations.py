@@ -7,15 +7,20 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
-from scalefit.law.additive import Law
+from scalefit.law.additive import Coef
+from scalefit.law.general import AnyLaw
 from scalefit.names import Key, read_name
 from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
+from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import parse_prior
 from scalefit.problem import Problem
 
@@ -38,6 +43,11 @@ DIMENSIONS = (
 LOSSES = {"squared": "least squares", "huber": "Huber's loss"}  # fitted by minimising, with a bootstrap
 CUTS = (0.0, 0.02, 0.15)  # shares of the rows with the highest losses to leave out
 ALIKE = 0.2  # cuts that differ by less than this part are one
+TRIMMED, LEAST_LEFT = (
+    0.1,
+    0.6,
+)  # share of the rows to leave out at each end of a variable, and the least that must remain
+WIDEST, SHARED = 3, 2  # largest values left out in turn, and rows that a value needs on average to be a size of runs
 CLUSTERS = (10, 0.5)  # fewest values of a column of clusters, and most as a share of the rows
 PRIORS = {
     "exponent": ("HalfNormal(0.5)", "HalfNormal(2)", "Uniform(0, 3)"),
@@ -224,7 +234,14 @@ def show_value(value: Any) -> str:
 
 
 def default_vary(
-    table: pd.DataFrame, law: Law, problem: Problem, base: dict[str, Any], param: str | Key, *, cut: int, pooled: bool
+    table: pd.DataFrame,
+    law: AnyLaw,
+    problem: Problem | ClosedProblem,
+    base: dict[str, Any],
+    param: str | Key,
+    *,
+    cut: int,
+    pooled: bool,
 ) -> dict[str, list[Any]]:
     """Choose what to vary from what the data and the law allow.
 
@@ -232,9 +249,9 @@ def default_vary(
     ----------
     table : DataFrame, shape (n, p)
         The base's rows, with all their columns.
-    law : Law
+    law : Law or GeneralLaw
         The law.
-    problem : Problem
+    problem : Problem or ClosedProblem
         The base's.
     base : dict
         Its options.
@@ -249,9 +266,11 @@ def default_vary(
     -------
     dict of str to list
         Both likelihoods and both losses; no cut, and cuts of 2% and 15% of the highest losses; the other rule for
-        ties, where the base cuts; independent rows, and text columns of 10 values or more that repeat at least twice
-        on average, as clusters; other columns of the same quantity (``params_non_embedding`` for ``params``); wider and
-        narrower priors of the parameter. A cut must leave two rows per parameter.
+        ties, where the base cuts; without the tenth of the rows at each end of every variable, and without each of the
+        three largest values of the parameter's variable in turn, where rows share values; independent rows, and text
+        columns of 10 values or more that repeat at least twice on average, as clusters; other columns of the same
+        quantity (``params_non_embedding`` for ``params``); wider and narrower priors of the parameter. A cut must leave
+        two rows per parameter.
     """
     total, taken = len(table) + cut, base["drop_highest_loss"]
     cuts = [round(share * total) for share in CUTS]
@@ -262,6 +281,7 @@ def default_vary(
             one for one in dict.fromkeys(cuts) if abs(one - taken) > ALIKE * taken and total - one > fewest
         ],
         "ties": ["drop" if base["ties"] == "keep" else "keep"] if taken else [],
+        "where": _ranges(table, law, base["where"], read_name(param)[0], fewest),
         "cluster": [None, *_cluster_columns(table, law)],
         "mapping": _conventions(table, law, base["mapping"]),
         "prior": _priors(problem, param),
@@ -269,7 +289,37 @@ def default_vary(
     return {dimension: values for dimension, values in vary.items() if values}
 
 
-def _cluster_columns(table: pd.DataFrame, law: Law) -> list[str]:
+def _ranges(table: pd.DataFrame, law: AnyLaw, base: str | None, coefficient: str, fewest: int) -> list[str]:
+    """Conditions that leave out the ends of the variables, each with that of the base."""
+    conditions: list[str] = []
+    for variable in law.variables:
+        name = variable if variable.isascii() else f"`{variable}`"
+        values = np.sort(table[variable].to_numpy(float))
+        n, sizes = len(values), np.unique(values)
+        if len(sizes) < 4:  # as many as a floor and a power need, when one is left out
+            continue
+        ends = (values[int(TRIMMED * n)], values[-1 - int(TRIMMED * n)])
+        low, high = max(ends[0], sizes[1]), min(ends[1], sizes[-2])
+        for sign, end, left in ((">=", low, values >= low), ("<=", high, values <= high)):
+            if left.sum() > max(fewest, LEAST_LEFT * n):
+                conditions.append(f"{name} {sign} {_short(end, values, left, sign)}")
+        terms = [one for one in law.terms if one.variable == variable]
+        asked = any(isinstance(x, Coef) and x.name == coefficient for t in terms for x in (t.coefficient, t.exponent))
+        if asked and n >= SHARED * len(sizes):
+            conditions += [f"{name} != {as_input(size)}" for size in sizes[: -WIDEST - 1 : -1]]
+    return [f"({base}) and {one}" if base else one for one in conditions]
+
+
+def _short(end: float, values: NDArray[np.float64], left: NDArray[np.bool_], sign: str) -> str:
+    """Write a bound with as few digits as leave the same rows."""
+    for digits in range(2, 17):
+        text = as_input(end, digits)
+        if np.array_equal(values >= float(text) if sign == ">=" else values <= float(text), left):
+            return text
+    return as_input(end)
+
+
+def _cluster_columns(table: pd.DataFrame, law: AnyLaw) -> list[str]:
     few, most = CLUSTERS[0], CLUSTERS[1] * len(table)
     texts = [str(name) for name in table.columns if _is_text(table[name]) and name not in law.groups]
     return [name for name in texts if few <= table[name].nunique() <= most and table[name].notna().all()]
@@ -280,7 +330,7 @@ def _is_text(column: pd.Series[Any]) -> bool:
     return as_numbers(column) is None and not holds_truth(column)
 
 
-def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> list[dict[str, str]]:
+def _conventions(table: pd.DataFrame, law: AnyLaw, mapping: Mapping[str, str]) -> list[dict[str, str]]:
     """Other columns that count the same thing."""
     found = []
     for variable in law.variables:
@@ -291,8 +341,14 @@ def _conventions(table: pd.DataFrame, law: Law, mapping: Mapping[str, str]) -> l
     return found
 
 
-def _priors(problem: Problem, param: str | Key) -> list[str]:
+def _priors(problem: Problem | ClosedProblem, param: str | Key) -> list[str]:
+    """Other priors that are worth trying for the parameter in question."""
     coefficient, _ = read_name(param)
+    if isinstance(problem, ClosedProblem):
+        if coefficient in {one.name for one in problem.law.exponents}:
+            is_free = problem.law.bounds(coefficient)[0] < 0
+            return list(PRIORS["free exponent" if is_free else "exponent"])
+        return list(PRIORS["coefficient"]) if central_sizes(problem.design).get(coefficient) else []
     kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
     lowest = float(problem.design.law.response.min())
     if kind == "floor":  # the first leans to no floor, the second to the lowest loss

@@ -1,7 +1,7 @@
 """Many minimisations at once: from many starts, or of many resamples of the rows.
 
-Members of a batch are independent, so threads take them in pieces and the result of a member never depends on the
-batch it travels in. A resample is drawn inside the compiled loop, where it costs less than the fit.
+Members of a batch are independent, so threads process the batch in pieces, and the result of a member does not depend
+on the batch that it is part of. Resamples are drawn inside the compiled loop, which takes less time than the fit.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 WHOLE, BOOTSTRAP, DELETE_ONE = 0, 1, 2
-AGAIN = 20  # fresh starts of a fit that took long, while they gain
-STEPS_DOWN = 4.0  # factor between the widths through which a stalled Huber fit is led down to its delta
+AGAIN = 20  # most restarts of a fit that took many steps, as long as each lowers F
+STEPS_DOWN = 4.0  # factor by which the width of the Huber loss shrinks, down to delta, after a fit has stalled
 
 
 class Minima(NamedTuple):
@@ -68,18 +68,18 @@ class Minima(NamedTuple):
 
 
 class Resampling(NamedTuple):
-    """How each replicate's weights come from the rows.
+    """How the weights of each replicate are drawn.
 
     Parameters
     ----------
     kind : int
-        ``BOOTSTRAP`` or ``DELETE_ONE`` (jackknife: replicate b leaves cluster b out).
+        ``BOOTSTRAP`` or ``DELETE_ONE`` (jackknife: replicate b omits cluster b).
     cluster : array of int, shape (n,)
-        Which cluster each row belongs to; its own number for independent rows.
+        Cluster of each row; the number of the row for independent rows.
     n_cluster : int
-        How many clusters there are.
+        Number of clusters.
     seed : int
-        Replicate b depends on (seed, b) alone.
+        Replicate b depends only on (seed, b).
     min_rows : int
         A resample with fewer distinct rows is drawn again.
     """
@@ -105,7 +105,12 @@ def _mix(state: np.uint64) -> np.uint64:
 
 @kernel(inner=True)
 def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
-    """Fill in how often each cluster enters this replicate."""
+    """Fill in how often each cluster occurs in this replicate.
+
+    The generator is splitmix64 with a state hashed from (seed, replicate, attempt), so that a replicate does not depend
+    on the number of threads or on the other replicates. At most 100 attempts per replicate: the factor 128 keeps their
+    states apart.
+    """
     n, cluster, golden = resampling.n_cluster, resampling.cluster, np.uint64(0x9E3779B97F4A7C15)
     if resampling.kind == DELETE_ONE:
         for j in range(n):
@@ -117,6 +122,7 @@ def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
         state = _mix(_mix(np.uint64(resampling.seed) + golden) ^ np.uint64(replicate * 128 + attempt))
         for _ in range(n):
             state += golden
+            # an integer below n from the high 32 bits by multiplication (Lemire 2019); the bias is below n / 2^32
             counts[((_mix(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32)] += 1.0
         present = 0
         for row in range(cluster.size):
@@ -127,7 +133,7 @@ def _draw_counts(replicate: int, resampling: Resampling, counts: Array) -> None:
 
 @kernel(inner=True)
 def _compress(rows: DesignRows, resampling: Resampling, counts: Array, out: DesignRows) -> None:
-    """Copy the rows that are present into the front of ``out``."""
+    """Copy the rows of positive weight to the front of ``out``, so that the fit does not visit the others."""
     data, bounds, cluster, kept, n = rows.data, rows.bounds, resampling.cluster, out.data, 0
     for s in range(bounds.size - 1):
         out.bounds[s] = n
@@ -159,7 +165,7 @@ def _run(
     theta: Array,
     record: Array,
 ) -> None:
-    """Minimise members lo to hi; ``record`` takes value, status and iterations."""
+    """Minimise members lo to hi; fill ``theta``, and value, status and iterations in ``record``."""
     n_parameters, attempt, derivative = theta.shape[1], scratch.vector[POINT], work.derivative
     for b in range(lo, hi):
         if resampling.kind != WHOLE:
@@ -167,7 +173,7 @@ def _run(
             _compress(rows, resampling, counts, out)
         recorded = False
         for start in range(starts.shape[1]):
-            for i in range(n_parameters):
+            for i in range(n_parameters):  # a batch of starts has its own set for each member, replicates share one
                 attempt[i] = starts[b % starts.shape[0], start, i]
             width, ladder, again, before = delta, False, 0, np.inf
             while True:
@@ -175,21 +181,21 @@ def _run(
                 record[b, 2] += steps
                 far = steps > PATIENCE or again > 0
                 if width == delta and status == CONVERGED and far and value < before * (1.0 - 1e-12):
-                    if again < AGAIN:  # a long way, perhaps along a kink: it counts when a fresh start stays there
+                    if again < AGAIN:  # many steps, perhaps along a kink: accepted only when a restart does not gain
                         again, before = again + 1, value
                         continue
                     status = STALLED
-                if width == delta and (value < record[b, 0] or not recorded):
+                if width == delta and (value < record[b, 0] or not recorded):  # the best of all starts of the member
                     recorded = True
                     record[b, 0] = value
                     record[b, 1] = status
                     for i in range(n_parameters):
-                        seen = derivative[n_parameters + 1, i] > 0.0
+                        seen = derivative[n_parameters + 1, i] > 0.0  # the majoriser is 0 where no row has the level
                         theta[b, i] = attempt[i] if seen else np.nan
                 if not ladder:
                     if status == CONVERGED or delta == np.inf or limit < MAX_ITERATIONS:
                         break
-                    ladder = True
+                    ladder = True  # stalled at a kink: minimise nearly squares first, then narrower and narrower losses
                     for i in range(out.bounds[-1]):
                         width = max(width, abs(work.vector[RESIDUAL, i]))
                 elif width == delta:
@@ -216,13 +222,13 @@ def minimise_batch(
     rows, link : DesignRows, Link
         The problem.
     starts : array, shape (B, P)
-        Where to begin; clipped into the box.
+        Starting points; clipped to the box.
     delta : float
         Where the Huber loss turns linear; inf for least squares.
     log_space : bool
-        Whether the rows hold logs.
+        Whether the target is the log of the response.
     held : array of bool, shape (P,), optional
-        Coordinates that stay where they start (for profiles).
+        Coordinates that are fixed at their starting values (for profiles).
     limit : int
         Newton steps per start.
     workers : int
@@ -250,7 +256,7 @@ def minimise_resamples(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> Minima:
-    """Refit resampled rows, each from the given starts, and keep the best.
+    """Refit resampled rows, each from all starts, and keep the best.
 
     Parameters
     ----------
@@ -284,7 +290,22 @@ def _counts(replicate: int, resampling: Resampling, counts: Array) -> None:
 
 
 def resample_weights(rows: DesignRows, resampling: Resampling, replicate: int) -> Array:
-    """Return the row weights of one replicate, shape (n,), as the batch draws them."""
+    """Return the row weights of one replicate, shape (n,), as the batch draws them.
+
+    Parameters
+    ----------
+    rows : DesignRows
+        The rows.
+    resampling : Resampling
+        How replicates are drawn.
+    replicate : int
+        Number of the replicate.
+
+    Returns
+    -------
+    array, shape (n,)
+        Weights; 0 for rows that it lacks.
+    """
     counts = np.zeros(resampling.n_cluster)
     _counts(replicate, resampling, counts)
     return rows.weight * counts[resampling.cluster]
@@ -293,8 +314,8 @@ def resample_weights(rows: DesignRows, resampling: Resampling, replicate: int) -
 def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log_space: bool) -> tuple[float, Scratch]:
     """Evaluate F and its derivatives at one point.
 
-    This is a minimisation that ends before its first step is taken: another way into the compiled code would have
-    to be compiled as well.
+    This is a minimisation that ends before its first step: a separate entry point to the compiled code would have to
+    be compiled too.
 
     Parameters
     ----------
@@ -310,7 +331,7 @@ def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log
     value : float
         F.
     work : Scratch
-        All that F and its derivatives were made of.
+        The terms, residuals and derivatives.
     """
     work, scratch = new_work(rows.data.shape[1], len(rows.u), len(theta)), new_newton(len(theta))
     start = np.ascontiguousarray(theta, dtype=float)[None, None]
@@ -368,7 +389,7 @@ def _dispatch(
 
 
 def _pieces(members: range, n_rows: int) -> list[tuple[int, int]]:
-    """Cut the batch so that each piece is worth a thread's start (some milliseconds) and can be interrupted."""
+    """Cut the batch into pieces of some milliseconds: worth starting a thread for, and short enough for Ctrl-C."""
     each = max(1, 200_000 // max(n_rows, 1))
     edges = [*range(members.start, members.stop, each), members.stop]
     return list(pairwise(edges))
@@ -394,7 +415,7 @@ def _in_threads(
 
 
 def _reach(rows: DesignRows, link: Link) -> Array:
-    """Largest change of any log term per unit of each coordinate."""
+    """Return the largest change of any log term per unit of each coordinate: max |u| for an exponent, 1 for a size."""
     reach = np.ones(link.box.shape[1])
     for k, distance in enumerate(np.abs(rows.u).max(axis=1, initial=1e-3)):
         used = link.position[:, 2 + 2 * k, 0]
@@ -403,7 +424,7 @@ def _reach(rows: DesignRows, link: Link) -> Array:
 
 
 def _pairs(link: Link) -> Array:
-    """Which exponents (rows) and coefficients (columns) meet in a term; coefficients on the diagonal as well."""
+    """Mark exponents (rows) and coefficients (columns) that occur in one term, and coefficients on the diagonal."""
     pair = np.zeros((link.box.shape[1],) * 2)
     for k in range(1, link.position.shape[1], 2):
         coef, expo = link.position[:, k, 0], link.position[:, k + 1, 0]

@@ -1,13 +1,14 @@
-"""Compile the solver's inner loops once per version of its source and keep them on disk.
+"""Compile the solver's inner loops once per version of their source, and cache them on disk.
 
 numba invalidates a cached function when its own file changes, but not when a function that it calls does. The
 cache folder is therefore named after a digest of all sources here: edit one and everything is compiled anew.
 
-numba trusts what it finds in its cache: a damaged file ends in a traceback, or in machine code that is not what was
-compiled. Each file here begins with a digest of the rest, and one that does not match is as good as absent.
+numba does not verify the files in its cache: a damaged one causes a traceback, or runs wrong machine code. Each file
+here begins with a digest of the rest, and is ignored when the digest does not match.
 
-What the first compilation costs is in the source: every caller optimises its callees again, so a large function with
-one caller is better inlined (``inline="always"``), scratch arrays come from Python, and few kernels are called from it.
+The time of the first compilation depends on the structure of the source: every caller optimises its callees again. So
+a large function with one caller is inlined (``inline="always"``), scratch arrays are allocated in Python, and few
+kernels are called from Python.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["cache_is_cold", "kernel"]
 
 
 def _cache_folder() -> Path | None:
-    """Next to the package where that can be written (as Python's own cache), else in the user's cache, else nowhere."""
+    """Return a folder next to the package, else in the user's cache; None if neither can be written."""
     here = Path(__file__).parent
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py"))))
     chosen = os.environ.get("NUMBA_CACHE_DIR")
@@ -52,7 +53,7 @@ def _cache_folder() -> Path | None:
 
 
 def _user_cache() -> list[Path]:
-    """Return the user's own cache, if this user has a home."""
+    """Return the cache folder of the user, if there is a home folder."""
     try:
         return [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "scalefit"]
     except RuntimeError:
@@ -60,7 +61,7 @@ def _user_cache() -> list[Path]:
 
 
 def _remark(what: str) -> None:
-    """Say once, not in every worker, what each run will pay for."""
+    """Warn once, not in every worker, that each run has to compile."""
     if not _REMARKED and multiprocessing.parent_process() is None:
         LOG.warning(
             "compiled code %s, so every run compiles for a minute; name a folder that you can write in NUMBA_CACHE_DIR",
@@ -80,11 +81,11 @@ class _Shelf:
         self.folder, self.stem, self.stamp = folder, stem, stamp
 
     def load(self, key: Any) -> Any:
-        """Return what was kept under a key; None where there is nothing, or nothing whole."""
+        """Return what was stored under a key; None if it is absent or damaged."""
         return read_kept(self._path(key), lambda path: self._read(path, key), consequence="it is compiled again")
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep a compiled function."""
+        """Store a compiled function."""
         content = dumps((self.stamp, key, data))
         try:
             write_atomically(self._path(key), hashlib.sha256(content).digest() + content)
@@ -92,7 +93,7 @@ class _Shelf:
             _remark(f"cannot be kept ({error})")
 
     def flush(self) -> None:
-        """Forget everything, as numba's recompile() asks for."""
+        """Delete all files, as numba's recompile() requires."""
         for path in self.folder.glob(f"{self.stem}-*.nbc"):
             path.unlink(missing_ok=True)
 
@@ -105,7 +106,7 @@ class _Shelf:
         digest, body = content[:32], content[32:]
         if hashlib.sha256(body).digest() != digest:
             raise ValueError("it is damaged")
-        stamp, own, data = pickle.loads(body)  # written by this user's own runs, like Python's own .pyc files
+        stamp, own, data = pickle.loads(body)  # written by earlier runs of this user, like .pyc files
         return data if (stamp, own) == (self.stamp, key) else None
 
 
@@ -123,11 +124,11 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         self._cache_file = _Shelf(Path(self.cache_path), self._impl.filename_base, locator.get_source_stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return a compiled function; None where it is to be compiled."""
+        """Return a compiled function; None if it has to be compiled."""
         try:
             return super().load_overload(sig, target_context)
         except UNREADABLE:
-            return None  # whole, but of another build of LLVM or numba
+            return None  # undamaged, but from another build of LLVM or numba
 
 
 def kernel(*, inner: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -136,7 +137,7 @@ def kernel(*, inner: bool = False, **options: Any) -> Callable[[Callable[..., An
     Parameters
     ----------
     inner : bool
-        Called from compiled code only: no wrapper for Python is built, which halves the time to compile.
+        Called from compiled code only: no Python wrapper is built, which halves the compile time.
     **options
         Further options of :func:`numba.njit`.
 

@@ -1,4 +1,4 @@
-"""Split a problem whose levels share no parameter: each part then has its own, smaller, global search."""
+"""Split a problem whose levels share no parameter into parts, each with a smaller global search."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Component(NamedTuple):
     Parameters
     ----------
     law : SegmentedLaw
-        Its rows and its own numbering of parameters.
+        Its rows, with parameters numbered within the part.
     parameters : array of int
-        Where its parameters stand in the whole.
+        Positions of its parameters in the whole problem.
     """
 
     law: SegmentedLaw
@@ -33,7 +33,7 @@ def split(law: SegmentedLaw) -> tuple[Component, ...]:
     Parameters
     ----------
     law : SegmentedLaw
-        The whole.
+        The whole problem.
 
     Returns
     -------
@@ -43,6 +43,7 @@ def split(law: SegmentedLaw) -> tuple[Component, ...]:
     first = np.array([0, law.n_floor, law.n_floor + law.n_coef])
     used = [np.concatenate([law.floor[s : s + 1], law.coef[s], law.expo[s]]) for s in range(len(law.floor))]
     kind = np.concatenate([[0], np.full(law.coef.shape[1], 1), np.full(law.expo.shape[1], 2)])
+    # connected components: parameters that occur in one segment get the same owner, as does all that they owned before
     owner = np.arange(law.n_floor + law.n_coef + law.n_expo)
     for row in used:
         parameters = (row + first[kind])[row >= 0]

@@ -1,4 +1,4 @@
-"""Residuals, Jacobian and Hessian at an optimum, in natural parameters: what every standard error is made of."""
+"""Residuals and Jacobian at an optimum, in natural parameters: the input of every standard error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Curvature", "curvature_at"]
 
 
 class Curvature(NamedTuple):
-    """The local shape of the misfit.
+    """Residuals, derivatives of the loss and the Jacobian at one point.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Curvature(NamedTuple):
     jacobian : array, shape (n, P)
         Derivative of the (log) prediction with respect to floors, log coefficients and exponents.
     share : array, shape (n, K)
-        Each term's part of the prediction.
+        Each term as a share of the prediction.
     free : array of bool, shape (P,)
         Parameters that are not at a bound.
     """
@@ -42,7 +42,7 @@ class Curvature(NamedTuple):
 
 
 def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
-    """Evaluate the local shape of the misfit.
+    """Evaluate residuals, derivatives of the loss and the Jacobian.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
         residual,
         np.clip(residual, -delta, delta),
         (np.abs(residual) <= delta).astype(float),
+        # d theta / d natural is the inverse of I + N, which is I - N, because N^2 = 0: only coefficients are shifted
         centred @ (2 * np.eye(len(theta)) - design.natural_matrix()),
         (work.size.reshape(n_terms, n) / work.vector[TOTAL]).T,
         (theta > link.box[0]) & (theta < link.box[1]),

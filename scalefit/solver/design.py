@@ -5,7 +5,7 @@ centre of the data and hardly correlated with the exponent ``a``. The raw coeffi
 the condition number of the normal equations is 9.8e6 with it and 4.4e3 with ``b``.
 
 The parameter vector is ``theta = [floors, sizes, exponents]``. DesignRows are sorted into *segments* of one level
-combination, so that inside a segment the law is an ungrouped one; ``Link`` maps each segment's
+combination, so that inside a segment the law has no groups; ``Link`` maps each segment's
 local parameters ``(floor, b_1, a_1, b_2, a_2, ...)`` linearly to ``theta``.
 """
 
@@ -34,7 +34,7 @@ class DesignRows(NamedTuple):
         The target (log response, or the response itself in linear space), the row weight, and the signed
         and centred log of each term's variable.
     bounds : array of int, shape (S + 1,)
-        Segment s holds columns ``bounds[s]`` to ``bounds[s + 1]``.
+        Segment s is columns ``bounds[s]`` to ``bounds[s + 1]``.
     """
 
     data: Array
@@ -66,11 +66,11 @@ class Link(NamedTuple):
     factor : array, shape (S, 1 + 2 K, 3)
         Their factors.
     constant : array, shape (S, 1 + 2 K)
-        What fixed numbers of the law add.
+        Contributions of the fixed numbers of the law.
     box : array, shape (2, P)
         Lower and upper bounds of ``theta``.
     n_floor : int
-        How many leading entries of ``theta`` are floors.
+        Number of leading entries of ``theta`` that are floors.
     """
 
     position: Index
@@ -102,7 +102,7 @@ class SegmentedLaw(NamedTuple):
     fixed_log_coef, fixed_expo : array, shape (K,)
         Values of the fixed ones.
     n_floor, n_coef, n_expo : int
-        How many parameters of each kind there are.
+        Number of parameters of each kind.
     """
 
     response: Array
@@ -121,7 +121,7 @@ class SegmentedLaw(NamedTuple):
 
 
 class Design(NamedTuple):
-    """All that the solver needs to know.
+    """The input of the solver.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Design(NamedTuple):
     centre : array, shape (n_coef,)
         Where each coefficient's ``log x`` is centred.
     reference : array of int, shape (n_coef,)
-        The exponent that carries the centring of each coefficient, -1 for a fixed one.
+        The exponent with which each coefficient is centred, -1 for a fixed one.
     reference_value : array, shape (n_coef,)
         The value of a fixed reference exponent.
     log_space : bool
@@ -172,7 +172,7 @@ class Design(NamedTuple):
         return self._moved(natural, 1.0)
 
     def _moved(self, vector: Array, sign: float) -> Array:
-        """Move coefficients between their centre and x = 1; by index, so that a NaN stays where it is."""
+        """Shift coefficients between their centre and x = 1; by index, because a matrix product would spread a NaN."""
         moved = np.array(vector, dtype=float)
         law = self.law
         coef = slice(law.n_floor, law.n_floor + law.n_coef)
@@ -188,14 +188,14 @@ class Design(NamedTuple):
         coef = self.law.n_floor + np.arange(self.law.n_coef)
         free = self.reference >= 0
         expo = self.law.n_floor + self.law.n_coef + self.reference
-        matrix[coef[free], expo[free]] = -self.centre[free]
+        matrix[coef[free], expo[free]] = -self.centre[free]  # log coefficient = size - a_reference centre
         return matrix
 
 
 def build_design(
     law: SegmentedLaw, *, log_space: bool = True, free_sign: bool = False, raw: Index | None = None
 ) -> Design:
-    """Centre a problem and lay out its parameter map.
+    """Centre a problem and build its parameter map.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def build_design(
     free_sign : bool
         Let exponents be negative.
     raw : array of int, optional
-        Coefficients to leave uncentred, so that their own log is a coordinate (for profiles).
+        Coefficients that are not centred, so that their log is a coordinate (for profiles).
 
     Returns
     -------
@@ -243,7 +243,9 @@ def build_design(
             u[k, law.bounds[s] : law.bounds[s + 1]] -= centre[j]
             if e == reference[j] and (e >= 0 or law.fixed_expo[k] == reference_value[j]):
                 continue
-            # one coefficient under several exponents: b = size - (a_reference - a) centre
+            # One coefficient A under several exponents has one size, that of its reference term: log A = size -
+            # a_reference centre. A term with another exponent is A x^a = exp(log A + a (u + centre)), so that its
+            # b = size - (a_reference - a) centre, which takes slots 1 and 2 of the map.
             slot = 1
             shifts = ((reference[j], reference_value[j], -centre[j]), (e, law.fixed_expo[k], centre[j]))
             for which, value, shift in shifts:
@@ -274,9 +276,10 @@ def _centres(law: SegmentedLaw) -> Array:
 
 
 def _references(law: SegmentedLaw) -> tuple[Index, Array]:
+    """Return the exponent of the first term that uses each coefficient, and its value where it is fixed."""
     reference = np.full(law.n_coef, -1, dtype=np.int64)
     value = np.zeros(law.n_coef)
-    for s in reversed(range(len(law.bounds) - 1)):
+    for s in reversed(range(len(law.bounds) - 1)):  # backwards, so that the first term is the last to be written
         for k in reversed(range(len(law.log_x))):
             if law.coef[s, k] >= 0:
                 reference[law.coef[s, k]] = law.expo[s, k]
@@ -285,10 +288,10 @@ def _references(law: SegmentedLaw) -> tuple[Index, Array]:
 
 
 def _box(law: SegmentedLaw, u: Array, free_sign: bool) -> Array:
-    """Bounds of theta; a size may be so small that the steepest term has vanished in every row."""
+    """Return the bounds of theta; the least size makes even the steepest term vanish in every row."""
     size = np.log(np.average(law.response))
     kinds = np.repeat([0, 1, 2], [law.n_floor, law.n_coef, law.n_expo])
     least = size - VANISHED - MAX_EXPONENT * float(np.abs(u).max(initial=0.0))
     lower = np.choose(kinds, [0.0, least, -MAX_EXPONENT if free_sign else 0.0])
-    upper = np.choose(kinds, [np.inf, size + 700.0, MAX_EXPONENT])
+    upper = np.choose(kinds, [np.inf, size + 700.0, MAX_EXPONENT])  # 700 is beyond any fit and keeps iterates finite
     return np.vstack([lower, upper])

@@ -1,16 +1,18 @@
 """Damped exact Newton inside a box, for one start or for a batch of starts or resamples.
 
-Each step solves ``(H + lambda diag(majoriser)) d = -g`` on the coordinates that are free to move. Floors meet no
-other floor in the Hessian, so they come first and the sums of the Cholesky factor leave their zeros out. A coordinate
-that a step would carry out of the box is put on its bound and the rest is solved again. Undamped Newton fails on four
-of ten Huber resamples; this on none of 4,000.
+Each step solves ``(H + lambda diag(majoriser)) d = -g`` on the coordinates that are free to move. The damping lambda
+follows the ratio of the actual to the predicted decrease (Levenberg 1944, Marquardt 1963, with the thresholds of
+Fletcher 1971). The Hessian has no entries between different floors, so floors come first and the Cholesky factor skips
+their zeros. A coordinate that a step would move out of the box is set to its bound, and the others are solved again.
+Undamped Newton fails on four of ten Huber resamples; this method on none of 4,000.
 
-A start that has not arrived after ``PATIENCE`` steps is in a curved valley: where the exponent is small, the law is
-nearly ``floor + c - s u`` with the level ``c = exp(b)`` and the slope ``s = c a`` of each term at the centre, and
-floor + c and s are all that the data fix. In ``(floor, b, a)`` that valley bends, and steps along it are short
-(hundreds of them, most refits of data without a visible floor did not arrive). In ``(floor, c, s)`` it is straight.
-So from then on every other ``PATIENCE`` steps are Newton's in those coordinates, which needs no more than a change of
-variables in the derivatives and in the step; the steps between help steep and vanishing terms, which crawl in levels.
+A start that has not converged after ``PATIENCE`` steps is in a curved valley: where the exponent is small, the law is
+nearly ``floor + c + s u`` with the level ``c = exp(b)`` and the slope ``s = c a`` of each term at the centre, and the
+data determine only floor + c and s. In ``(floor, b, a)`` that valley is curved, and steps along it are short (after
+hundreds of them most refits of data without a visible floor had not converged). In ``(floor, c, s)`` it is straight.
+So from then on ``PATIENCE`` steps in these coordinates alternate with ``PATIENCE`` steps in the original ones. This
+needs only a change of variables in the derivatives and in the step; the original coordinates are better for steep and
+vanishing terms, which converge slowly in levels.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ __all__ = ["CONVERGED", "MAX_ITERATIONS", "STALLED", "Newton", "cholesky_solve",
 
 CONVERGED, STALLED = 0, 1
 MAX_ITERATIONS = 300
-ZERO = np.int64(0)  # a plain 0 has a type of its own, for which callees would be compiled once more
+ZERO = np.int64(0)  # for numba a literal 0 has a separate type, for which callees would be compiled again
 TOLERANCE = 1e-14  # predicted gain relative to F
-SLIGHT = 1e-3  # damping that leaves a step nearly Newton's
-QUIET = 3  # damped steps in a row that predict no gain before damping starts afresh, or the point is accepted
+SLIGHT = 1e-3  # damping with which a step is still nearly that of Newton
+QUIET = 3  # damped steps in a row that predict no gain before damping is reset, or the point is accepted
 MAX_STEP = 8.0  # e-folds that any term may change by in one step
-GROWTH = 3000.0  # exp(MAX_STEP): what a term gains at most by one step, per unit of slope
+GROWTH = 3000.0  # about exp(MAX_STEP): the most by which a term grows in one step
 PATIENCE = 12  # steps in (size, exponent) before those in (level, slope); most refits need 5 to 12
 POINT, TRIAL, STEP, RHS, REACH, HELD, FIXED, MOVED = range(8)  # rows of Newton.vector
 
@@ -44,8 +46,8 @@ class Newton(NamedTuple):
     Parameters
     ----------
     vector : array, shape (8, P)
-        Point, trial point, step, right-hand side, reach of each coordinate, which coordinates are held by the
-        caller and which by this step (1.0 for held), which exponents are replaced by slopes.
+        Point, trial point, step, right-hand side, reach of each coordinate, which coordinates are fixed by the
+        caller and which by this step (1.0 for fixed), which exponents are replaced by slopes.
     small, factor : array, shape (P, P)
         The reduced matrix and its Cholesky factor.
     pair : array, shape (P, P)
@@ -80,8 +82,24 @@ def new_newton(n: int) -> Newton:
 def cholesky_solve(matrix: Array, rhs: Array, n: int, n_diagonal: int, factor: Array) -> bool:
     """Solve ``matrix x = rhs`` for the leading n rows, in place; False when not positive definite.
 
-    Only the lower triangle is read. The leading ``n_diagonal`` rows meet each other on the diagonal alone, in the
-    matrix as in its factor.
+    Only the lower triangle is read. The leading ``n_diagonal`` rows and columns form a diagonal block, in the matrix
+    and therefore in its factor. A pivot that cancellation has reduced to rounding error counts as not positive.
+
+    Parameters
+    ----------
+    matrix : array, shape (m, m), m at least n
+        Symmetric.
+    rhs : array, shape (m,)
+        Right-hand side; becomes the solution.
+    n, n_diagonal : int
+        Size of the system and of its diagonal block.
+    factor : array, shape (m, m)
+        Scratch for the Cholesky factor.
+
+    Returns
+    -------
+    bool
+        Whether the matrix is positive definite; else ``rhs`` is undefined.
     """
     for i in range(n):
         for j in range(i if i < n_diagonal else 0, i + 1):
@@ -107,7 +125,7 @@ def cholesky_solve(matrix: Array, rhs: Array, n: int, n_diagonal: int, factor: A
 
 @kernel(inner=True, inline="always")
 def _free_step(derivative: Array, damping: float, n_floor: int, scratch: Newton) -> bool:
-    """Solve for the coordinates that are not fixed; fixed ones keep the step they have."""
+    """Solve for the coordinates that are not fixed; the known steps of fixed ones move to the right-hand side."""
     n, place, small = derivative.shape[1], scratch.place, scratch.small
     step, rhs, fixed = scratch.vector[STEP], scratch.vector[RHS], scratch.vector[FIXED]
     n_free = n_free_floor = ZERO
@@ -123,7 +141,7 @@ def _free_step(derivative: Array, damping: float, n_floor: int, scratch: Newton)
             rhs[p] -= fixed[j] * step[j] * derivative[i, j]
         for q in range(p + 1):
             small[p, q] = derivative[i, place[q]]
-        small[p, p] += damping * derivative[n + 1, i] + 1e-300
+        small[p, p] += damping * derivative[n + 1, i] + 1e-300  # a diagonal that has underflowed to 0 stays positive
     if not cholesky_solve(small, rhs, n_free, n_free_floor, scratch.factor):
         return False
     for p in range(n_free):
@@ -133,9 +151,10 @@ def _free_step(derivative: Array, damping: float, n_floor: int, scratch: Newton)
 
 @kernel(inner=True)
 def _hold_concave(derivative: Array) -> None:
-    """Let damping hold concave coordinates too.
+    """Add the size of negative diagonal entries of the Hessian to the majoriser, so that damping can outweigh them.
 
-    The Hessian of a vanishing term is of first order in its size, J^2 of second: no multiple of J^2 would outweigh it.
+    The Hessian of a vanishing term is of first order in its size, and J^2 of second order: for a small enough term no
+    usual multiple of J^2 would outweigh it.
     """
     n = derivative.shape[1]
     for i in range(n):
@@ -146,8 +165,9 @@ def _hold_concave(derivative: Array) -> None:
 def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
     """Rewrite the derivatives in levels and slopes: ``beta = dc / c`` and ``sigma = ds / c`` at ``theta``.
 
-    To second order ``b = b0 + beta - beta^2 / 2`` and ``a = a0 + sigma - a0 beta - sigma beta + a0 beta^2``. An
-    exponent shared by several coefficients takes the geometric mean of theirs. Exponents at a bound stay as they are.
+    To second order ``b = b0 + beta - beta^2 / 2`` and ``a = a0 + sigma - a0 beta - sigma beta + a0 beta^2``. With the
+    Jacobian M of this map at 0 the Hessian becomes ``M^T H M + sum_k g_k d2(theta_k)``. For an exponent that several
+    coefficients share, the level is their geometric mean. Exponents at a bound are not transformed.
     """
     n, bent, pair, mix, moved = theta.size, scratch.bent, scratch.pair, scratch.mix, scratch.vector[MOVED]
     lower, upper, held = link.box[0], link.box[1], scratch.vector[HELD]
@@ -168,16 +188,16 @@ def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
         for j in range(n):
             pull = theta[e] * mix[e, j]
             if pull != 0.0:
-                for i in range(n + 1):  # the gradient is row n
+                for i in range(n + 1):  # H M, and the gradient, which is row n
                     bent[i, j] -= pull * derivative[i, e]
                 bent[n + 1, j] += pull * pull * derivative[n + 1, e]
-    for e in range(n):
+    for e in range(n):  # M^T (H M)
         for j in range(n):
             pull = moved[e] * theta[e] * mix[e, j]
             if pull != 0.0:
                 for i in range(n):
                     bent[j, i] -= pull * bent[e, i]
-    for e in range(n):  # what the curvature of the coordinates adds, after the products above have been taken
+    for e in range(n):  # the gradient times the second derivatives of the exponents; after the products above
         slope = moved[e] * derivative[n, e]
         for j in range(n):
             if slope * mix[e, j] != 0.0:
@@ -186,7 +206,7 @@ def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
                 bent[j, j] += slope * theta[e] * mix[e, j]
                 for i in range(n):
                     bent[j, i] += slope * theta[e] * mix[e, j] * mix[e, i]
-    for j in range(n):
+    for j in range(n):  # and of the sizes: d2(b) = -1
         if pair[j, j] != 0.0:
             bent[j, j] -= derivative[n, j]
     _hold_concave(bent)
@@ -194,7 +214,7 @@ def _bend(theta: Array, derivative: Array, link: Link, scratch: Newton) -> None:
 
 @kernel(inner=True)
 def _log_level(change: float) -> float:
-    """Change of log c for a relative change of c; straight where c would come near 0."""
+    """Change of log c for a relative change of c; below -1/2 its tangent, so that no step asks for a negative level."""
     return np.log1p(change) if change > -0.5 else 2.0 * change + 1.0 - np.log(2.0)
 
 
@@ -231,12 +251,12 @@ def _boxed_step(
         slope = derivative[n, i]
         outward = (theta[i] <= lower[i] and slope >= 0.0) or (theta[i] >= upper[i] and slope <= 0.0)
         unseen = derivative[n + 1, i] == 0.0  # a level without rows in this resample
-        # a coordinate that could not gain anything within one step, such as those of a term that has vanished: their
-        # curvature is rounding, of either sign, and no damping would make it positive
+        # A coordinate that cannot lower F in one step, such as those of a vanished term: its curvature is a rounding
+        # error of either sign, and no damping would make it positive.
         gone = i >= link.n_floor and abs(slope) * GROWTH < TOLERANCE * value
         fixed[i] = 1.0 if outward or unseen or gone or held[i] != 0.0 else 0.0
         step[i] = 0.0
-    for _ in range(n + 1):
+    for _ in range(n + 1):  # an active set that only grows, so at most n + 1 rounds
         if not _free_step(derivative, damping, link.n_floor, scratch):
             return False
         clipped = False
@@ -255,7 +275,7 @@ def _boxed_step(
 
 @kernel(inner=True)
 def _shorten_and_gain(derivative: Array, damping: float, n_floor: int, scratch: Newton) -> float:
-    """Keep every term within exp(MAX_STEP) of itself; return the decrease that the damped model predicts."""
+    """Shorten the step so that no term changes by more than exp(MAX_STEP); return the decrease of the damped model."""
     step, reach = scratch.vector[STEP], scratch.vector[REACH]
     n, longest, gain = derivative.shape[1], MAX_STEP, 0.0
     for i in range(n_floor, n):
@@ -281,7 +301,32 @@ def minimise(
     work: Scratch,
     scratch: Newton,
 ) -> tuple[float, int, int]:
-    """Minimise F from ``theta`` in place; return F, the status and the steps tried."""
+    """Minimise F from ``theta`` in place; return F, the status and the steps tried.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Starting point inside the box; becomes the minimum.
+    rows, link : DesignRows, Link
+        The problem.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    log_space : bool
+        Whether the target is the log of the response.
+    limit : int
+        Largest number of steps.
+    work, scratch : Scratch, Newton
+        Scratch arrays; ``scratch`` also has the fixed coordinates, the reach and the pairs.
+
+    Returns
+    -------
+    value : float
+        F at the minimum.
+    status : int
+        ``CONVERGED`` or ``STALLED``.
+    iterations : int
+        Steps tried.
+    """
     trial, step = scratch.vector[TRIAL], scratch.vector[STEP]
     value, anchor, damping, quiet, fresh = np.inf, np.inf, 0.0, 0, True
     for i in range(theta.size):
@@ -290,7 +335,7 @@ def minimise(
     predicted, quiet_step = np.inf, False
     for iteration in range(limit):
         new = evaluate(trial, rows, link, delta, log_space, work)
-        # F cannot see the last step, which halves the number of wrong digits all the same
+        # near the optimum a step changes F by less than its rounding error, and still improves theta: accept it
         if new <= value or (quiet_step and damping <= SLIGHT and new <= value * (1.0 + 1e-12)):
             ratio = (value - new) / predicted if predicted > 0.0 else 1.0
             for i in range(theta.size):
@@ -306,7 +351,7 @@ def minimise(
         quiet = quiet + 1 if quiet_step else 0
         if quiet_step and damping <= SLIGHT:
             return value, CONVERGED, iteration
-        if quiet >= QUIET:  # at a kink of the Huber loss or in a narrow valley damping hides what there is to gain
+        if quiet >= QUIET:  # at a kink of the Huber loss or in a narrow valley damping can hide a possible gain
             if not value < anchor * (1.0 - 1e-12):
                 return value, CONVERGED, iteration
             anchor, damping, quiet = value, 0.0, 0
@@ -323,9 +368,9 @@ def minimise(
             if damping > 1e12:
                 return value, STALLED, iteration
         predicted = _shorten_and_gain(derivative, damping, link.n_floor, scratch)
-        # a step cut at the box can raise the model: that is not a sign of an optimum, but of too little damping
+        # a step cut at the box can raise the model: a sign of too little damping, not of an optimum
         quiet_step = not abs(predicted) > TOLERANCE * value + 1e-300
-        if quiet_step and 0.0 < damping <= SLIGHT:  # in a narrow valley even slight damping hides what there is to gain
+        if quiet_step and 0.0 < damping <= SLIGHT:  # in a narrow valley even slight damping can hide a possible gain
             if _boxed_step(theta, derivative, value, 0.0, link, bent, scratch):
                 predicted = _shorten_and_gain(derivative, 0.0, link.n_floor, scratch)
                 quiet_step = not abs(predicted) > TOLERANCE * value + 1e-300

@@ -7,7 +7,7 @@ squares. With ``psi = rho'``, the residual ``r = t - g(theta)`` and ``J = dg/dth
     F'' =   sum w (psi' J J^T - psi g'')        log space: g = log f, g'' = f''/f - J J^T
 
 The Hessian is exact; its majoriser's diagonal ``sum w (psi/r) J^2`` scales the damping in :mod:`newton`.
-The loops are plain because they are compiled: each is one pass over contiguous rows.
+The loops are explicit because they are compiled: each is one pass over contiguous rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scalefit.solver.vectormath import exp_inplace, log_into
 
 __all__ = ["Scratch", "derivatives", "evaluate", "new_work"]
 
-SUMS = {"reassoc", "contract", "nsz"}  # let sums be reordered into vector lanes, keep NaN and inf
+SUMS = {"reassoc", "contract", "nsz"}  # allow sums to be reordered for vector instructions, but keep NaN and inf
 TOTAL, RESIDUAL, PSI, QUAD, LIN, STEEP, UNIT = range(7)  # rows of Scratch.vector
 
 
@@ -51,7 +51,18 @@ class Scratch(NamedTuple):
 
 
 def new_work(n: int, n_terms: int, n_parameters: int) -> Scratch:
-    """Allocate the scratch arrays for n rows."""
+    """Allocate the scratch arrays for n rows.
+
+    Parameters
+    ----------
+    n, n_terms, n_parameters : int
+        Rows, terms and parameters of the problem.
+
+    Returns
+    -------
+    Scratch
+        Zeros.
+    """
     n_local = 1 + 2 * n_terms
     vector = np.zeros((7, n))
     vector[UNIT] = 1.0
@@ -70,17 +81,36 @@ def _misfit(target: Array, weight: Array, fitted: Array, delta: float, residual:
     for i in range(n):
         residual[i] = target[i] - fitted[i]
         psi[i] = min(max(residual[i], -delta), delta)
-        total += weight[i] * psi[i] * (residual[i] - 0.5 * psi[i])
+        total += weight[i] * psi[i] * (residual[i] - 0.5 * psi[i])  # both branches of rho in one expression
     return total
 
 
 @kernel(inner=True)
 def evaluate(theta: Array, rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> float:
-    """Return F at theta and leave the terms, the prediction and psi in ``work``."""
+    """Return F at theta; fill the terms, the prediction, residuals and psi in ``work``.
+
+    Parameters
+    ----------
+    theta : array, shape (P,)
+        Centred parameters.
+    rows, link : DesignRows, Link
+        The problem.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+    log_space : bool
+        Whether the target is the log of the response.
+    work : Scratch
+        Scratch arrays.
+
+    Returns
+    -------
+    float
+        The sum over rows.
+    """
     data, bounds, position, factor = rows.data, rows.bounds, link.position, link.factor
     n, n_terms = bounds[-1], data.shape[0] - 2
     size, total, fitted = work.size, work.vector[TOTAL], work.vector[TOTAL]
-    local = work.local[0]  # free until the derivatives are asked for
+    local = work.local[0]  # unused until the derivatives are computed
     for s in range(bounds.size - 1):
         lo, hi = bounds[s], bounds[s + 1]
         if lo < 0:  # never; see _dot3
@@ -120,7 +150,7 @@ def _row_factors(rows: DesignRows, delta: float, log_space: bool, work: Scratch)
         flat[i] = 1.0 / total[i] if log_space else 1.0
         lin[i] = weight * psi[i]
         quad[i] = (weight if distance <= delta else 0.0) + (lin[i] if log_space else 0.0)
-        # psi / r is the weight of iterated reweighting; 1 near r = 0
+        # psi / r is the weight of iteratively reweighted least squares; 1 for |r| <= delta
         steep[i] = weight if distance <= delta else weight * delta / distance
     for k in range(data.shape[0] - 2):
         share, slope = jacobian[1 + 2 * k], jacobian[2 + 2 * k]
@@ -132,8 +162,8 @@ def _row_factors(rows: DesignRows, delta: float, log_space: bool, work: Scratch)
 @kernel(inner=True, fastmath=SUMS)
 def _dot3(x: Array, y: Array, z: Array, lo: int, hi: int) -> float:
     total = 0.0
-    if lo < 0:  # never, but now the compiler knows that no index wraps around and uses vectors:
-        return total  # with the loop from 0 this is 25 times faster
+    if lo < 0:  # never true, but it tells the compiler that no index wraps around, so that it vectorises the loop:
+        return total  # together with a loop from 0 this is 25 times faster
     for i in range(hi - lo):
         total += x[lo + i] * y[lo + i] * z[lo + i]
     return total
@@ -151,7 +181,7 @@ def _segment_sums(rows: DesignRows, work: Scratch, lo: int, hi: int) -> None:
             local[q, p] = local[p, q]
         local[p, n_local] = -_dot3(lin, jac[p], one, lo, hi)
         local[p, n_local + 1] = _dot3(steep, jac[p], jac[p], lo, hi)
-    for b in range(1, n_local, 2):
+    for b in range(1, n_local, 2):  # -psi f'' of a term t = exp(b + a u): t_bb = t, t_ba = t u, t_aa = t u^2
         a = b + 1
         local[b, b] += local[b, n_local]
         local[b, a] += local[a, n_local]
@@ -161,7 +191,15 @@ def _segment_sums(rows: DesignRows, work: Scratch, lo: int, hi: int) -> None:
 
 @kernel(inner=True)
 def derivatives(rows: DesignRows, link: Link, delta: float, log_space: bool, work: Scratch) -> None:
-    """Fill ``work.derivative`` for the theta of the last :func:`evaluate`."""
+    """Fill ``work.derivative`` for the theta of the last :func:`evaluate`.
+
+    Parameters
+    ----------
+    rows, link, delta, log_space
+        As for :func:`evaluate`.
+    work : Scratch
+        As :func:`evaluate` filled it.
+    """
     _row_factors(rows, delta, log_space, work)
     out, local, n_local = work.derivative, work.local, work.jacobian.shape[0]
     n, bounds, position, factors = out.shape[1], rows.bounds, link.position, link.factor

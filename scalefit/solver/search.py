@@ -1,4 +1,4 @@
-"""The global optimum of a problem, and the table of local optima that were met on the way.
+"""Search for the global optimum of a problem, and tabulate the local optima that were found.
 
 Least squares first, from the exponent grid. A Huber fit then starts from every distinct least-squares optimum, from
 the cells themselves, and from a grid reweighted by the robust weights of the best fit so far. Wherever two
@@ -31,19 +31,19 @@ from scalefit.solver.starts import (
 
 __all__ = ["Minimum", "misfit", "search"]
 
-ROUNDING = 1e-27  # F of data without noise is rounding
-SAME = 1e-9  # optima whose F agrees to this part are one
-SPRINT = 25  # Newton steps that every start is given
-LEADERS = 10  # how many unfinished starts go on
-SWEEPS = 8  # rounds in which exponents are moved one by one through their range, while that helps
-HOPS, IDLE = 40, 5  # rounds of random changes, at most and without success
+ROUNDING = 1e-27  # F of data without noise is a rounding error
+SAME = 1e-9  # relative difference of F below which optima count as the same
+SPRINT = 25  # Newton steps of every start
+LEADERS = 10  # number of unfinished starts that are continued
+SWEEPS = 8  # most rounds in which exponents are moved one by one through their range, while that lowers F
+HOPS, IDLE = 40, 5  # rounds of random changes: at most, and at most in a row without success
 ABSOLUTE = 0.02  # median of psi(r) / r below which Huber's loss counts as the absolute residual
-FINISH = 5  # times that a best point on its way is carried on
-CLOSE = 1.05  # factor of F within which a second optimum casts doubt on the first
-MARGIN = 1.3  # ... and, where nothing casts doubt on the best point, as long as squares this close are met
-FLAT, STEEP = 0.02, 4.0  # exponents between which the grid sees
-FEW = 4  # rows for each parameter
-SUBSAMPLE = 20_000  # rows for the search; the winners are polished on all
+FINISH = 5  # most continuations of a best point that has not converged
+CLOSE = 1.05  # ratio of F below which a second optimum makes the first doubtful
+MARGIN = 1.3  # ratio of squares up to which a sweep keeps starts, where the best point is not doubtful otherwise
+FLAT, STEEP = 0.02, 4.0  # smallest and largest exponent that the grid covers
+FEW = 4  # rows per parameter below which a problem counts as intricate
+SUBSAMPLE = 20_000  # rows for the search; the best points are refined on all rows
 
 
 class Minimum(NamedTuple):
@@ -52,13 +52,13 @@ class Minimum(NamedTuple):
     Parameters
     ----------
     theta : array, shape (P,)
-        Where it is.
+        The point.
     value : float
         F there.
     converged : bool
         Whether Newton's stopping rule was met.
     hits : int
-        How many starts ended here.
+        Number of starts that ended here.
     """
 
     theta: Array
@@ -68,7 +68,22 @@ class Minimum(NamedTuple):
 
 
 def misfit(design: Design, theta: Array, delta: float) -> float:
-    """Return F at ``theta``, shape (P,)."""
+    """Return F at ``theta``, shape (P,).
+
+    Parameters
+    ----------
+    design : Design
+        The problem.
+    theta : array, shape (P,)
+        Centred parameters.
+    delta : float
+        Where the Huber loss turns linear; inf for least squares.
+
+    Returns
+    -------
+    float
+        Sum over rows.
+    """
     return evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)[0]
 
 
@@ -99,59 +114,59 @@ def search(
     if len(parts) > 1:
         return _search_parts(design, parts, delta, free_sign, seed, workers)
     grid = exponent_grid(design, free_sign)
-    every = -(-design.rows.data.shape[1] // SUBSAMPLE)
+    every = -(-design.rows.data.shape[1] // SUBSAMPLE)  # rounded up
     small = design if every == 1 else _thin(design, every)
-    found = _first_round(small, grid, delta, workers)
+    minima = _first_round(small, grid, delta, workers)
     if grid.n_axes and (
-        len(found) > 1 or found[0].hits == 1 or np.isfinite(delta) or _doubtful(small, found[0], delta)
+        len(minima) > 1 or minima[0].hits == 1 or np.isfinite(delta) or _doubtful(small, minima[0], delta)
     ):
-        found = _second_round(small, grid, found, delta, seed, workers)
+        minima = _second_round(small, grid, minima, delta, seed, workers)
     if grid.n_axes:
-        found = _sweeps(small, found, delta, workers)
-        found = _hops(small, found, delta, seed, workers)
+        minima = _sweeps(small, minima, delta, workers)
+        minima = _hops(small, minima, delta, seed, workers)
     for _ in range(FINISH):
-        if found[0].converged:
+        if minima[0].converged:
             break
-        best = np.array([one.theta for one in found[:3]])
-        found = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), found)
+        best = np.array([one.theta for one in minima[:3]])
+        minima = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), minima)
     if every > 1:
-        starts = np.array([optimum.theta for optimum in found[:3]])
-        found = _distinct(_minimise(design, starts, delta, workers), ())
-    return found
+        starts = np.array([optimum.theta for optimum in minima[:3]])
+        minima = _distinct(_minimise(design, starts, delta, workers), ())
+    return minima
 
 
 def _second_round(
-    design: Design, grid: ExponentGrid, found: tuple[Minimum, ...], delta: float, seed: int, workers: int
+    design: Design, grid: ExponentGrid, minima: tuple[Minimum, ...], delta: float, seed: int, workers: int
 ) -> tuple[Minimum, ...]:
-    emphasis = _robust_weights(design, found[0].theta, delta)
+    emphasis = _robust_weights(design, minima[0].theta, delta)
     number = 12 * (1 + grid.n_axes)
-    starts = random_starts(design, grid, found[0].theta, number=number, seed=seed, emphasis=emphasis)
-    if np.isfinite(delta) and grid.n_axes <= 3:  # beyond, the grid costs more than it finds
+    starts = random_starts(design, grid, minima[0].theta, number=number, seed=seed, emphasis=emphasis)
+    if np.isfinite(delta) and grid.n_axes <= 3:  # with more axes the grid takes long and rarely finds a better start
         starts = np.vstack([starts, grid_starts(design, grid, emphasis=emphasis, most=12)])
-    return _distinct(_minimise(design, starts, delta, workers), found)
+    return _distinct(_minimise(design, starts, delta, workers), minima)
 
 
-def _sweeps(design: Design, found: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
-    """Move exponents one by one through their range, as long as that helps."""
+def _sweeps(design: Design, minima: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
+    """Move exponents one by one through their range, as long as that lowers F."""
     for _ in range(SWEEPS):
-        doubtful = _doubtful(design, found[0], delta)
-        if not doubtful and (len(found) == 1 or found[1].value > CLOSE * found[0].value):
+        doubtful = _doubtful(design, minima[0], delta)
+        if not doubtful and (len(minima) == 1 or minima[1].value > CLOSE * minima[0].value):
             break
-        margin, before = np.inf if doubtful else MARGIN, found[0].value
+        margin, before = np.inf if doubtful else MARGIN, minima[0].value
         starts = []
-        for one in found[: 2 if doubtful else 1]:
+        for one in minima[: 2 if doubtful else 1]:
             emphasis = _robust_weights(design, one.theta, delta)
             starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
             if _intricate(design, one, delta):
                 starts.append(_switched_off(design, one.theta))
-        found = _distinct(_minimise(design, np.vstack(starts), delta, workers), found)
-        if found[0].value > before * (1 - SAME):
+        minima = _distinct(_minimise(design, np.vstack(starts), delta, workers), minima)
+        if minima[0].value > before * (1 - SAME):
             break
-    return found
+    return minima
 
 
 def _switched_off(design: Design, theta: Array) -> Array:
-    """Return one start for each coefficient, without it: to shrink a term to nothing takes a descent many steps."""
+    """Return one start without each coefficient, because a descent needs many steps to shrink a term to nothing."""
     law = design.law
     coef = law.n_floor + np.arange(law.n_coef)
     starts = np.tile(theta, (law.n_coef, 1))
@@ -161,37 +176,38 @@ def _switched_off(design: Design, theta: Array) -> Array:
 
 def _hops(
     design: Design,
-    found: tuple[Minimum, ...],
+    minima: tuple[Minimum, ...],
     delta: float,
     seed: int,
     workers: int,
 ) -> tuple[Minimum, ...]:
-    """Change some exponents of the best point at random and descend again, until several rounds have not helped."""
+    """Change some exponents of the best point at random and minimise again, until several rounds fail to lower F."""
     idle = round_ = 0
-    while idle < IDLE and round_ < HOPS and _intricate(design, found[0], delta):
-        before = found[0].value
-        emphasis = _robust_weights(design, found[0].theta, delta)
-        starts = hop_starts(design, found[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
-        found = _distinct(_minimise(design, starts, delta, workers), found)
+    while idle < IDLE and round_ < HOPS and _intricate(design, minima[0], delta):
+        before = minima[0].value
+        emphasis = _robust_weights(design, minima[0].theta, delta)
+        starts = hop_starts(design, minima[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
+        minima = _distinct(_minimise(design, starts, delta, workers), minima)
         round_ += 1
-        if found[0].value < before * (1 - SAME):
-            found, idle = _sweeps(design, found, delta, workers), 0
+        if minima[0].value < before * (1 - SAME):
+            minima, idle = _sweeps(design, minima, delta, workers), 0
         else:
             idle += 1
-    return found
+    return minima
 
 
 def _doubtful(design: Design, best: Minimum, delta: float) -> bool:
-    """Whether brute force has been seen to improve on such a point: also when an exponent left what the grid covers."""
+    """Whether a longer search has improved such points in tests: intricate ones, or exponents outside the grid."""
     exponents = np.abs(best.theta[design.law.n_floor + design.law.n_coef :])
     return _intricate(design, best, delta) or bool(((exponents < FLAT) | (exponents > STEEP)).any())
 
 
 def _intricate(design: Design, best: Minimum, delta: float) -> bool:
-    """Whether the best point was reached from few starts, or law or loss have a shape that the grid does not have.
+    """Whether few starts reached the best point, or the grid does not represent the law or the loss well.
 
-    Exponents by group, coefficients that several terms share, two powers of one column, many parameters for its rows,
-    or a Huber loss that is nearly the sum of absolute residuals, far from the squares which the grid minimises.
+    The latter are exponents by group, coefficients that several terms share, two powers of one column, many parameters
+    for the number of rows, and a Huber loss that is nearly the sum of absolute residuals, while the grid minimises
+    squares.
     """
     law = design.law
     twins = any(np.array_equal(one, other) for one, other in combinations(law.log_x, 2))
@@ -205,7 +221,7 @@ def _intricate(design: Design, best: Minimum, delta: float) -> bool:
 def _search_parts(
     design: Design, parts: tuple[Component, ...], delta: float, free_sign: bool, seed: int, workers: int
 ) -> tuple[Minimum, ...]:
-    """Search independent parts one by one; the whole's optimum is made of theirs."""
+    """Search independent parts one by one, and combine their optima."""
     parts = tuple(part for part in parts if len(part.parameters))
     best, rivals = np.zeros(design.n_parameters), []
     hits, converged = 0, True
@@ -220,22 +236,22 @@ def _search_parts(
         theta = np.clip(design.from_natural(natural), design.link.box[0], design.link.box[1])
         return Minimum(theta, misfit(design, theta, delta), converged, hits)
 
-    found = [whole(best, converged, hits)]
-    for place, own_point, one in rivals:  # the best elsewhere, another optimum in one part
+    minima = [whole(best, converged, hits)]
+    for place, own_point, one in rivals:  # a local optimum of one part with the best of all others
         natural = best.copy()
         natural[place] = own_point
-        found.append(whole(natural, converged and one.converged, one.hits))
-    return tuple(sorted(found, key=lambda one: one.value))
+        minima.append(whole(natural, converged and one.converged, one.hits))
+    return tuple(sorted(minima, key=lambda one: one.value))
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Minimum, ...]:
     cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
-    found = _distinct(_minimise(design, cells, np.inf, workers), ())
+    minima = _distinct(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
-        return found
-    squares = np.array([optimum.theta for optimum in found])
+        return minima
+    squares = np.array([optimum.theta for optimum in minima])
     starts = [squares, cells]
-    for wide in (100.0, 10.0):  # from nearly least squares to the asked delta, step by step
+    for wide in (100.0, 10.0):  # from nearly least squares to the requested delta, step by step
         squares = _sprint(design, squares, wide * delta, SPRINT, workers).theta
     return _distinct(_minimise(design, np.vstack([*starts, squares]), delta, workers), ())
 
@@ -247,12 +263,13 @@ def _sprint(design: Design, starts: Array, delta: float, limit: int, workers: in
 
 
 def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Minima:
-    """Minimise from every start; those still on their way after SPRINT steps go on only if they lead."""
+    """Minimise from every start; of those that have not converged after SPRINT steps only the best are continued."""
     first = _sprint(design, starts, delta, SPRINT, workers)
     unfinished = np.flatnonzero(first.status != CONVERGED)
     if unfinished.size == 0:
         return first
     order = unfinished[np.argsort(first.value[unfinished], kind="stable")]
+    # one start for each value of F (to five digits of its log), because equal values are the same point on its way
     leaders = order[np.unique(np.round(np.log(first.value[order] + 1e-300), 5), return_index=True)[1]][:LEADERS]
     rest = _sprint(design, first.theta[leaders], delta, MAX_ITERATIONS, workers)
     done = np.flatnonzero(first.status == CONVERGED)
@@ -278,7 +295,7 @@ def _distinct(minima: Minima, known: tuple[Minimum, ...]) -> tuple[Minimum, ...]
 
 
 def _robust_weights(design: Design, theta: Array, delta: float) -> Array | None:
-    """psi(r) / r of the best fit: the weights under which squares have the same optimum."""
+    """Return psi(r) / r at a fit: the weights under which least squares has the same optimum as Huber's loss."""
     if not np.isfinite(delta):
         return None
     _, work = evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)

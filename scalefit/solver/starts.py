@@ -1,8 +1,9 @@
-"""Where to begin: a grid of exponents, with everything else solved exactly in each cell.
+"""Starting points: a grid of exponents, with floors and coefficients solved in each cell.
 
-Given the exponents, floors and coefficients enter the law linearly. One product gives the Gram matrix of all
-powers on the grid (rows weighted by 1/y^2, which turns residuals of y into residuals of log y); each cell then
-needs a non-negative least squares of a few unknowns. The cells also show where the local minima are.
+For fixed exponents, floors and coefficients enter the law linearly (variable projection, Golub and Pereyra 1973). One
+product gives the Gram matrix of all powers on the grid, with rows weighted by 1/y^2, which to first order turns
+residuals of y into residuals of log y. Each cell then needs a non-negative least squares of a few unknowns. The cells
+also show where the local minima are.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ __all__ = [
 ]
 
 MAX_CELLS = 22_000  # 12 values on each of four axes: 14 took a third longer and missed as many optima
-MAX_ROWS = 100_000  # beyond, the grid sees every k-th row
-SMALL = 1e-3  # a term that the cell switched off starts at this part of the mean response
+MAX_ROWS = 100_000  # with more rows the grid uses every k-th row
+SMALL = 1e-3  # start of a term with a coefficient of 0, as a part of the mean response: its log must be finite
 
 
 class ExponentGrid(NamedTuple):
-    """Which exponents move together on the grid, and through which values.
+    """The axes of the grid and the values of exponents on them.
 
     Parameters
     ----------
@@ -105,10 +106,11 @@ def _solve_cells(
 ) -> None:
     """Non-negative least squares on the chosen features of every cell.
 
-    ``gram`` holds feature ``i`` times feature ``j`` of cell ``c`` in row ``i`` and column ``j - shift[c]``.
+    Row ``i`` and column ``j - shift[c]`` of ``gram`` is the product of features ``i`` and ``j`` of cell ``c``.
 
-    The full solution first; while one coefficient is negative, the most negative is left out and the rest solved
-    again. That is not always the exact optimum, and need not be: these are starting points.
+    All coefficients are solved first; as long as one is negative, the most negative is dropped and the others are
+    solved again. This is not always the exact non-negative optimum, which starting points do not need. ``explained`` is
+    the reduction of the weighted squares of the response, x . X^T y at a least-squares solution x.
     """
     m, matrix, alive, x = chosen.shape[1], scratch.small, scratch.place, scratch.vector[RHS]
     for c in range(chosen.shape[0]):
@@ -120,7 +122,7 @@ def _solve_cells(
                 x[i] = moment[chosen[c, alive[i]]]
                 for j in range(size):
                     matrix[i, j] = gram[chosen[c, alive[i]], chosen[c, alive[j]] - shift[c]]
-            worst = size - 1  # of a singular system, the last is left out
+            worst = size - 1  # of a singular system the last coefficient is dropped
             if cholesky_solve(matrix, x, size, ZERO, scratch.factor):
                 for i in range(size):
                     if x[i] < x[worst]:
@@ -166,7 +168,7 @@ def _row_weights(design: Design, rows: slice, emphasis: Array | None) -> Array:
 
 
 def _to_theta(design: Design, grid: ExponentGrid, linear: _Linear, exponents: Array, solution: Array) -> Array:
-    """Assemble theta from the axes' exponents, shape (B, axes), and the columns' values, shape (B, columns)."""
+    """Assemble theta from the exponents of the axes, shape (B, axes), and the values of the columns, (B, columns)."""
     law = design.law
     mean = float(np.average(law.response))
     theta = np.zeros((len(exponents), design.n_parameters))
@@ -196,7 +198,7 @@ def grid_starts(
     emphasis : array, shape (n,), optional
         Extra row weights, such as the robust weights of an earlier fit.
     best, most : int
-        How many of the best cells to keep besides the local minima, and how many starts at most.
+        Number of the best cells to keep in addition to the local minima, and the largest number of starts.
 
     Returns
     -------
@@ -220,7 +222,7 @@ def grid_starts(
 
 
 def _ordered(design: Design, grid: ExponentGrid, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Keep one of the mirror images when two terms have the same variable."""
+    """Mark one of each pair of cells that differ only by swapping two terms of the same variable."""
     law = design.law
     keep = np.ones(len(cells), dtype=bool)
     for k in range(len(law.log_x)):
@@ -234,7 +236,7 @@ def _ordered(design: Design, grid: ExponentGrid, cells: NDArray[np.int64]) -> ND
 def _gram(
     design: Design, grid: ExponentGrid, linear: _Linear, rows: slice, emphasis: Array | None
 ) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Gram matrix and moments of every column at every grid value, and each column's first feature."""
+    """Return the Gram matrix and moments of every column at every grid value, and each column's first feature."""
     weight = np.sqrt(_row_weights(design, rows, emphasis))
     strips: list[Array] = []
     for term, member in zip(linear.term, linear.member, strict=True):
@@ -245,7 +247,7 @@ def _gram(
         strips.append(member * weight * np.exp(np.clip(values[:, None] * design.rows.u[term][rows], -300, 300)))
     matrix = np.vstack(strips)
     target = (design.law.response[rows] - (0.0 if design.law.n_floor else design.law.fixed_floor)) * weight
-    # by strips: small products do not wake the threads of BLAS, which would then spin for longer than the whole fit
+    # in strips: small products do not start the threads of BLAS, which would then spin for longer than the whole fit
     gram = np.vstack([strip @ matrix.T for strip in strips])
     moment = np.concatenate([strip @ target for strip in strips])
     return gram, moment, np.cumsum([0, *(len(strip) for strip in strips[:-1])])
@@ -254,6 +256,7 @@ def _gram(
 def _promising(
     cells: NDArray[np.int64], explained: Array, shape: tuple[int, ...], best: int, most: int
 ) -> NDArray[np.int64]:
+    """Return the cells that explain more than their neighbours along every axis, then the best of the others."""
     order = np.argsort(-explained, kind="stable")
     if not shape:
         return order[:1]
@@ -273,7 +276,7 @@ class LinearFit(NamedTuple):
     theta : array, shape (B, P)
         Starts.
     misfit : array, shape (B,)
-        What their weighted squares leave of those of the response.
+        Their weighted squares.
     """
 
     theta: Array
@@ -281,10 +284,10 @@ class LinearFit(NamedTuple):
 
 
 def solve_linear(design: Design, exponents: Array, *, emphasis: Array | None = None) -> LinearFit:
-    """Solve floors and coefficients for given exponents, as the law has them: shared ones are one unknown.
+    """Solve floors and coefficients for fixed exponents, with a shared coefficient as one unknown.
 
     A coefficient under several terms multiplies the sum of their powers, in the units of the table, and a fixed term
-    is subtracted from the response. The grid of :func:`grid_starts` knows neither.
+    is subtracted from the response. The grid of :func:`grid_starts` handles neither.
 
     Parameters
     ----------
@@ -310,7 +313,7 @@ def solve_linear(design: Design, exponents: Array, *, emphasis: Array | None = N
     theta = np.zeros((len(exponents), design.n_parameters))
     theta[:, first:] = exponents
     misfit = np.zeros(len(exponents))
-    padded = np.hstack([theta, np.zeros((len(exponents), 1))])  # position -1 reads the zero
+    padded = np.hstack([theta, np.zeros((len(exponents), 1))])  # position -1 of the link reads this zero
     each = max(1, 400_000 // (len(segment) * count + 1))
     for lo in range(0, len(exponents), min(each, 32)):
         block = padded[lo : lo + min(each, 32)]
@@ -336,9 +339,10 @@ def solve_linear(design: Design, exponents: Array, *, emphasis: Array | None = N
                     features[law.n_floor + j][:, mine] += np.exp(np.clip(log_size[:, mine], -300, 300))
         target = (law.response[rows] / mean - known) * weight
         features *= weight
+        # columns of unit length, because powers of large numbers differ by orders of magnitude
         norm = np.sqrt(np.einsum("jbi,jbi->bj", features, features)) + 1e-300
         matrix = features.transpose(1, 0, 2) / norm[:, :, None]
-        # matrix by matrix: one large product would wake the threads of BLAS, which spin for longer than this takes
+        # matrix by matrix: one large product would start the threads of BLAS, which spin for longer than this takes
         gram = np.matmul(matrix, matrix.transpose(0, 2, 1)).reshape(-1, count)
         moment = np.einsum("bji,bi->bj", matrix, target).ravel()
         chosen = np.arange(len(gram), dtype=np.int64).reshape(len(block), count)
@@ -370,7 +374,7 @@ def random_starts(
     centre : array, shape (P,)
         The best fit so far; half of the starts are drawn around its exponents.
     number : int
-        How many starts.
+        Number of starts.
     seed : int
         Seed of the draws.
     emphasis : array, shape (n,), optional
@@ -388,21 +392,21 @@ def random_starts(
     spread = rng.choice(grid.values, size=shape) * rng.uniform(0.7, 1.4, shape)
     around = near * np.exp(rng.normal(0.0, 0.5, shape))
     exponents = np.where((np.arange(number) % 2 == 0)[:, None], around, spread)
-    together = (np.arange(number) % 4 == 1)[:, None]  # all levels of a group alike
+    together = (np.arange(number) % 4 == 1)[:, None]  # half of those over the whole range: equal levels of a group
     representative = np.array([np.argmax(grid.axis_of_exponent == axis) for axis in grid.axis_of_exponent])
     exponents = np.where(together, exponents[:, representative], exponents)
     return solve_linear(design, exponents, emphasis=emphasis).theta
 
 
 def sweep_starts(design: Design, centre: Array, *, emphasis: Array | None = None, margin: float = np.inf) -> Array:
-    """Move one exponent at a time through its whole range, with everything linear solved anew.
+    """Move one exponent at a time through its whole range, solving the linear part each time.
 
     Parameters
     ----------
     design, centre, emphasis
         As in :func:`random_starts`.
     margin : float
-        Leave out starts whose weighted squares exceed those of the best of the sweep by more than this factor.
+        Drop starts whose weighted squares exceed those of the best of the sweep by more than this factor.
 
     Returns
     -------
@@ -424,7 +428,7 @@ def sweep_starts(design: Design, centre: Array, *, emphasis: Array | None = None
         misfit = profile.misfit[e * len(span) : (e + 1) * len(span)]
         padded = np.concatenate([[np.inf], misfit, [np.inf]])
         lowest = np.flatnonzero((misfit <= padded[:-2]) & (misfit <= padded[2:]) & (misfit <= enough))
-        if margin < np.inf:  # the place from which the sweep set out
+        if margin < np.inf:  # without the minimum at which the sweep started
             own = np.searchsorted(span, centre[first + e])
             lowest = lowest[(lowest < own - 1) | (lowest > own)]
         kept += list(e * len(span) + lowest[np.argsort(misfit[lowest], kind="stable")][:3])
@@ -432,7 +436,10 @@ def sweep_starts(design: Design, centre: Array, *, emphasis: Array | None = None
 
 
 def _slides(law: SegmentedLaw, number: int, rng: np.random.Generator) -> Array:
-    """Draw changes of all exponents under one coefficient that keep the sizes of their terms while it changes."""
+    """Draw changes of all exponents under one coefficient that keep the sizes of their terms when it changes.
+
+    With ``log c`` shifted by s, ``log c + a log x`` at the mean of log x is the same if a moves by -s / mean(log x).
+    """
     change = np.zeros((number, law.n_expo))
     scale = rng.normal(0.0, 4.0, (number, law.n_coef)) * (rng.uniform(size=(number, law.n_coef)) < 0.5)
     for s in range(len(law.bounds) - 1):
@@ -445,7 +452,7 @@ def _slides(law: SegmentedLaw, number: int, rng: np.random.Generator) -> Array:
 
 
 def hop_starts(design: Design, centre: Array, *, number: int, seed: int, emphasis: Array | None = None) -> Array:
-    """Change a random few of a fit's exponents, by a factor or altogether, and solve the linear part anew.
+    """Change some exponents of a fit at random, by a factor or to a new value, and solve the linear part again.
 
     Parameters
     ----------
@@ -479,22 +486,22 @@ def shares_coefficients(law: SegmentedLaw) -> bool:
 
 
 def balanced_starts(design: Design, *, emphasis: Array | None = None, most: int = 24) -> Array:
-    """Return starts in which terms that share a coefficient are of comparable size, whatever their units.
+    """Return starts in which terms that share a coefficient have comparable sizes, whatever their units.
 
     With ``log c + a log x`` the same for both terms up to a few e-folds, one exponent determines the other; a grid of
-    both hits such pairs by chance only.
+    both contains such pairs only by chance.
 
     Parameters
     ----------
     design, emphasis
         As in :func:`random_starts`.
     most : int
-        How many starts at most.
+        The largest number of starts.
 
     Returns
     -------
     array, shape (B, P)
-        The best, and the local minima along each exponent; empty when no coefficient is shared.
+        The best of 600 random starts; empty when no coefficient is shared.
     """
     law = design.law
     if not shares_coefficients(law):

@@ -1,7 +1,7 @@
-"""exp and log over arrays, written so that the compiler turns them into vector instructions.
+"""exp and log over arrays, written so that the compiler vectorises them.
 
-A scalar call into the C library costs more than all the rest of a residual. Both agree with numpy to 2 units in
-the last place on the range used here (tested). Fused multiply-add is the only liberty given to the compiler: the
+A scalar call of the C library takes longer than all the rest of a residual. Both agree with numpy to 2 units in the
+last place on the range used here (tested). Fused multiply-add is the only reordering that the compiler may apply: the
 rounding trick below relies on the order of the operations.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["exp_inplace", "log_into"]
 LOG2E = 1.4426950408889634
 LN2_HI = 6.93147180369123816490e-01
 LN2_LO = 1.90821492927058770002e-10
-ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which sits in the low bits
+ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which is then in the low bits
 ONE = np.int64(0x3FF0000000000000)  # bits of 1.0: the exponent field of 2^0
 ROOT_HALF = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2)
 MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
@@ -52,7 +52,17 @@ def exp_inplace(x: Array, n: int) -> None:
 
 @kernel(fastmath={"contract"})
 def log_into(x: Array, n: int, out: Array) -> None:
-    """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``."""
+    """Write the natural logarithm of the positive normal numbers ``x[:n]`` into ``out[:n]``.
+
+    Parameters
+    ----------
+    x : array
+        Positive normal numbers.
+    n : int
+        How many are used.
+    out : array
+        Overwritten.
+    """
     for i in range(n):
         lifted = np.float64(x[i]).view(np.int64) + (ONE - ROOT_HALF)
         k = float((lifted >> 52) - 1023)

@@ -1,4 +1,4 @@
-"""A toy model's start, and what is measured on a trained one."""
+"""A toy model's start, and the record of a trained one."""
 
 from __future__ import annotations
 
@@ -8,35 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.overlap import mean_square_overlap
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.theory import unrepresented_loss
+from scalefit.toy.measures import Band, OverlapMoments, RowNorms
 
-__all__ = ["DONE", "RowNorms", "ToyRun", "Trained", "measures", "rounds", "start"]
+__all__ = ["DONE", "MEASURES", "ToyRun", "Trained", "rounds", "start"]
 
 Real = NDArray[Any]
 
 DONE = "done"
 LAST = 16  # times as many samples measure the loss of a trained model as those on the way
 SMALL_START = 0.1  # standard deviation of a small start of b
-REPRESENTED = 0.5  # a row of W above this norm counts as represented
-
-
-@dataclass(frozen=True)
-class RowNorms:
-    """Norms of the rows of W.
-
-    Parameters
-    ----------
-    least, lower, median, upper, most : float
-        Quartiles, with the extremes.
-    """
-
-    least: float
-    lower: float
-    median: float
-    upper: float
-    most: float
+MEASURES = (
+    "unrepresented", "phi_half", "alive", "represented", "dead_loss", "overlap_ms", "overlaps", "row_norms", "bands",
+    "bias_mean", "bias_sd",
+)  # fmt: skip
+"""Fields of a run that :func:`scalefit.toy.measures.measures` finds."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +51,20 @@ class ToyRun:
         Exact loss of the features that this model leaves out (row norm at most 1/2); None for a failed run, as below.
     phi_half : float or None
         Share of rows with a norm above 1/2.
+    alive : float or None
+        Share of outputs that can fire: ``b_i + 2 |w_i|^2 > 0``.
+    represented : float or None
+        Share of features that are represented by an output that can fire: both of the above.
+    dead_loss : float or None
+        Loss of the outputs that cannot fire, ``4/3 sum p_i``.
     overlap_ms : float or None
         Mean square overlap of different rows, scaled to unit norm.
+    overlaps : OverlapMoments or None
+        The same for rows of outputs that can fire, with skewness, kurtosis and bounds.
     row_norms : RowNorms or None
         Norms of the rows.
+    bands : tuple of Band or None
+        By frequency.
     bias_mean, bias_sd : float or None
         Of the final b.
     seconds : float
@@ -89,8 +85,13 @@ class ToyRun:
     weak_reference: float
     unrepresented: float | None
     phi_half: float | None
+    alive: float | None
+    represented: float | None
+    dead_loss: float | None
     overlap_ms: float | None
+    overlaps: OverlapMoments | None
     row_norms: RowNorms | None
+    bands: tuple[Band, ...] | None
     bias_mean: float | None
     bias_sd: float | None
     seconds: float
@@ -122,8 +123,12 @@ class ToyRun:
             Accepted by :meth:`from_dict`.
         """
         named = {name: value for name, value in vars(self).items() if name not in {"W", "b"}}
-        norms = None if self.row_norms is None else asdict(self.row_norms)
-        return named | {"config": self.config.to_dict(), "row_norms": norms}
+        return named | {
+            "config": self.config.to_dict(),
+            "row_norms": None if self.row_norms is None else asdict(self.row_norms),
+            "overlaps": None if self.overlaps is None else self.overlaps._asdict(),
+            "bands": None if self.bands is None else [one._asdict() for one in self.bands],
+        }
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> ToyRun:
@@ -132,18 +137,26 @@ class ToyRun:
         Parameters
         ----------
         record : dict
-            As from :meth:`to_dict`, also after a trip through JSON.
+            As from :meth:`to_dict`, also after a trip through JSON, or of an older version that measured less.
 
         Returns
         -------
         ToyRun
             The run, without W and b.
         """
-        norms = record["row_norms"]
+        norms, overlaps, bands = (record.get(name) for name in ("row_norms", "overlaps", "bands"))
+        if norms is not None:
+            norms = RowNorms(**norms | {"counts": tuple(norms.get("counts", ()))})
         return cls(
-            **record
+            **dict.fromkeys(MEASURES)
+            | record
             | {name: tuple(record[name]) for name in ("checkpoints", "loss", "loss_se")}
-            | {"config": ToyConfig.from_dict(record["config"]), "row_norms": norms and RowNorms(**norms)}
+            | {
+                "config": ToyConfig.from_dict(record["config"]),
+                "row_norms": norms,
+                "overlaps": overlaps and OverlapMoments(**overlaps),
+                "bands": None if bands is None else tuple(Band(**one) for one in bands),
+            }
         )
 
 
@@ -220,29 +233,3 @@ def rounds(config: ToyConfig, loss_samples: int, *, last: bool) -> int:
         Batches of fresh samples.
     """
     return -(-loss_samples * (LAST if last else 1) // config.batch)
-
-
-def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:
-    """Measure a trained model.
-
-    Parameters
-    ----------
-    config : ToyConfig
-        The model.
-    W, b : array, shape (n, m) and (n,)
-        Its parameters.
-
-    Returns
-    -------
-    dict
-        The fields of :class:`ToyRun` that describe W and b.
-    """
-    norms = np.linalg.norm(np.asarray(W, dtype=float), axis=1)
-    return {
-        "unrepresented": unrepresented_loss(config.probabilities(), norms),
-        "phi_half": float(np.mean(norms > REPRESENTED)),
-        "overlap_ms": mean_square_overlap(W),
-        "row_norms": RowNorms(*(float(q) for q in np.quantile(norms, [0, 0.25, 0.5, 0.75, 1]))),
-        "bias_mean": float(np.mean(b, dtype=float)),
-        "bias_sd": float(np.std(b, dtype=float)),
-    }

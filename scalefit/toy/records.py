@@ -17,8 +17,13 @@ from scalefit.errors import DataError
 from scalefit.files import UNREADABLE, brief
 from scalefit.jobs import DONE, JobResult, read_job
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.measures import NORM_STEP
+from scalefit.toy.theory import regime
 
-__all__ = ["CELLS", "SETTING", "TABLE", "checkpoint_losses", "read_cells", "read_model", "read_sweep", "sweep_records"]
+__all__ = [
+    "CELLS", "SETTING", "TABLE", "band_measures", "checkpoint_losses", "norm_histograms", "read_cells", "read_model",
+    "read_sweep", "setting_regime", "sweep_records",
+]  # fmt: skip
 
 CELLS: Final = "cells"
 TABLE: Final = "table.csv"
@@ -29,6 +34,8 @@ SETTING: Final = (
 """Columns that tell settings apart; within one there are widths, seeds and lengths of training."""
 
 MEASURED = ("unrepresented", "bias_mean", "bias_sd")
+ALIVE = ("alive", "represented", "dead_loss")
+OVERLAPS = ("mean_square", "skewness", "kurtosis", "least_square", "least_skewness", "least_kurtosis")
 NORMS = ("least", "lower", "median", "upper", "most")
 HALF = 0.75  # a training of at most this share of the steps can stand for half of it
 STILL = 0.05  # relative change of the loss with twice the training, below which a model counts as converged
@@ -85,10 +92,12 @@ def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         fields of :class:`ToyConfig`; ``frequency`` is ``"given"`` for a list of numbers, which ``frequencies``, the
         start of its digest, tells from other lists.
 
-        What came out: ``loss, loss_se`` at the last step, on fresh samples; ``phi_half, overlap_ms, weak_reference,
-        unrepresented, bias_mean, bias_sd`` as in :class:`ToyRun`, quantiles of the row norms as ``norm_least`` to
-        ``norm_most``; ``status`` (``"done"``, or ``"failed: ..."`` with the reason), ``device, seconds, scalefit``
-        (its version) and ``cell``, the name of the file. Numbers of a failed model are None.
+        What came out: ``loss, loss_se`` at the last step, on ``loss_samples`` fresh samples; ``phi_half, overlap_ms,
+        weak_reference, unrepresented, bias_mean, bias_sd, alive, represented, dead_loss`` as in :class:`ToyRun`,
+        quantiles of the row norms as ``norm_least`` to ``norm_most``, moments of the overlaps of rows whose outputs
+        can fire and their bounds as ``overlap_mean_square`` to ``overlap_least_kurtosis``; ``status`` (``"done"``, or
+        ``"failed: ..."`` with the reason), ``device, seconds, scalefit`` (its version) and ``cell``, the name of the
+        file. Numbers of a failed model are None.
 
         Whether it is the end: ``change`` is the relative change of the loss from the same model trained for half as
         long (the nearest to half, at most three quarters); ``converged`` says whether that is below 5%, and is None
@@ -114,7 +123,7 @@ def _flat(cell: JobResult) -> dict[str, Any]:
     config, value = ToyConfig.from_dict(cell.arguments["config"]), cell.value or {}
     first = ("width", "n_features", "frequency", "alpha", "gamma", "density", "seed", "steps", "batch")
     fields = asdict(config) | {"frequency": config.law, "warmup": config.warmup_steps}
-    loss, norms = value.get("loss", []), value.get("row_norms") or {}
+    loss, norms, overlaps = value.get("loss", []), value.get("row_norms") or {}, value.get("overlaps") or {}
     return (
         {name: fields.pop(name) for name in first}
         | {"loss": loss[-1] if loss else None, "loss_se": value["loss_se"][-1] if loss else None}
@@ -124,7 +133,10 @@ def _flat(cell: JobResult) -> dict[str, Any]:
         | fields
         | {"frequencies": _digest(config)}
         | {name: value.get(name) for name in MEASURED}
+        | {name: value.get(name) for name in ALIVE}
         | {f"norm_{name}": norms.get(name) for name in NORMS}
+        | {f"overlap_{name}": overlaps.get(name) for name in OVERLAPS}
+        | {"loss_samples": value.get("loss_samples")}
         | {"device": value.get("device"), "seconds": cell.seconds}
         | {"scalefit": cell.versions.get("scalefit"), "cell": cell.key}
     )
@@ -185,6 +197,27 @@ def read_sweep(folder: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(sweep_records(folder))
 
 
+def setting_regime(rows: pd.DataFrame) -> str:
+    """Name the regime of models of one setting: that of most of them, by :func:`scalefit.toy.theory.regime`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Models, with ``represented``; tables from before version 0.2, which do not tell outputs that are dead, have
+        ``phi_half`` instead.
+
+    Returns
+    -------
+    {"weak", "between", "strong"}
+        The first of these by name where several are as frequent.
+    """
+    share = rows["phi_half"] if "phi_half" in rows else rows["represented"]
+    if "represented" in rows:
+        share = rows["represented"].fillna(share)
+    names = [regime(*one) for one in zip(share, rows["n_features"], rows["width"], strict=True)]
+    return max(sorted(set(names)), key=names.count)
+
+
 def checkpoint_losses(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the losses at the checkpoints of every finished model.
 
@@ -210,4 +243,59 @@ def checkpoint_losses(folder: str | os.PathLike[str]) -> pd.DataFrame:
         own = {name: record[name] for name in ("cell", "width", "seed", "steps", "phi_half", *SETTING)}
         points = zip(*(value.get(name, ()) for name in ("checkpoints", "loss", "loss_se")), strict=True)
         rows += [own | {"step": step, "loss": loss, "loss_se": error} for step, loss, error in points]
+    return pd.DataFrame(rows)
+
+
+def band_measures(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read what was measured by frequency.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        The columns that tell models apart, and those of :class:`scalefit.toy.measures.Band`: a row per model and band.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    stored = {cell.key: cell.value or {} for cell in read_cells(folder)}
+    rows = []
+    for record in sweep_records(folder):
+        own = {name: record[name] for name in ("cell", "width", "seed", "steps", *SETTING)}
+        rows += [own | band for band in stored[record["cell"]].get("bands") or ()]
+    return pd.DataFrame(rows)
+
+
+def norm_histograms(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read how the norms of the rows of W are distributed.
+
+    Parameters
+    ----------
+    folder : path
+        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+
+    Returns
+    -------
+    DataFrame
+        The columns that tell models apart, ``loss, phi_half, represented``, and ``norm, share``: a row per model and
+        class, the share of its rows with a norm from ``norm`` to the next class.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no sweep, or a file that is no cell.
+    """
+    stored = {cell.key: cell.value or {} for cell in read_cells(folder)}
+    rows = []
+    for record in sweep_records(folder):
+        names = ("cell", "width", "seed", "steps", "loss", "loss_se", "phi_half", "represented", *SETTING)
+        own = {name: record[name] for name in names}
+        counts = (stored[record["cell"]].get("row_norms") or {}).get("counts", ())
+        rows += [own | {"norm": k * NORM_STEP, "share": one / sum(counts)} for k, one in enumerate(counts)]
     return pd.DataFrame(rows)

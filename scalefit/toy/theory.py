@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalefit.overlap import welch_bound
+from scalefit.thresholds import STRONG_SUPERPOSITION, WEAK_SUPERPOSITION
 
 __all__ = [
+    "MEAN_SQUARE",
     "STRONG_SKEW",
     "WEAK_TAIL",
     "linear_loss",
@@ -232,13 +234,14 @@ def linear_loss(W: ArrayLike, p: ArrayLike) -> float:
     return float((MEAN_SQUARE * p - p**2) @ (R**2).sum(axis=1) + np.sum((p @ R) ** 2))
 
 
-def regime(phi_half: float, n: int, m: int) -> str:
-    """Name the regime of a trained model by the share of its rows with a norm above 1/2.
+def regime(represented: float, n: int, m: int) -> str:
+    """Name the regime of a trained model by the share of features that are represented. There is no other rule.
 
     Parameters
     ----------
-    phi_half : float
-        That share: 1 when every feature is represented, about m / n when only as many as there are dimensions.
+    represented : float
+        Share of features whose row has a norm above 1/2 and whose output can fire: 1 when every feature is
+        represented, about m / n when only as many as there are dimensions.
     n, m : int
         Features and width.
 
@@ -247,6 +250,7 @@ def regime(phi_half: float, n: int, m: int) -> str:
     {"weak", "between", "strong"}
         By convention here: weak up to 2 m / n, strong from the middle of m / n and 1.
     """
-    if phi_half >= 0.5 * (1 + m / n):
+    least = m / n
+    if represented >= least + STRONG_SUPERPOSITION * (1 - least):
         return "strong"
-    return "weak" if phi_half <= 2 * m / n else "between"
+    return "weak" if represented <= WEAK_SUPERPOSITION * least else "between"

@@ -19,12 +19,13 @@ from scalefit.toy import kernels
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
 from scalefit.toy.config import ToyConfig
-from scalefit.toy.model import DONE, ToyRun, Trained, measures, rounds, start
+from scalefit.toy.measures import measures
+from scalefit.toy.model import DONE, MEASURES, ToyRun, Trained, rounds, start
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 from scalefit.version import __version__
 
-__all__ = ["DEVICES", "train_toy"]
+__all__ = ["DEVICES", "go_on", "train_toy"]
 
 Real = NDArray[Any]
 
@@ -94,11 +95,42 @@ def train_toy(
         version = method.versions
         results = groups.train_groups(models, marks, loss_samples, report, method=method, device="cuda", keep=keep)
     else:
-        version = {"numba": numba.__version__, "numpy": np.__version__}
+        version = _cpu_versions()
         results = _train_on_threads(models, marks, loss_samples, report, workers)
     versions = {"scalefit": __version__, **version}
     together = zip(models, marks, results, strict=True)
     return tuple(_run(config, device, steps, one, versions) for config, steps, one in together)
+
+
+def go_on(
+    runs: Sequence[ToyRun], *, loss_samples: int = 65_536, progress: Progress | None = None
+) -> tuple[ToyRun, ...]:
+    """Train models again from where they are, as long as before, with a new schedule and on other samples.
+
+    Parameters
+    ----------
+    runs : sequence of ToyRun
+        With W and b, from which each goes on; the optimiser's moments begin at 0.
+    loss_samples : int
+        As in :func:`train_toy`.
+    progress : callable or None
+        Told how far the training is.
+
+    Returns
+    -------
+    tuple of ToyRun
+        In the same order, trained on the CPU.
+    """
+    models, report = tuple(run.config for run in runs), progress or (lambda _stage, _done, _total: None)
+    marks = [(config.steps,) for config in models]
+    begin = [(np.array(run.W), np.array(run.b)) for run in runs]
+    results = _train_on_threads(models, marks, loss_samples, report, None, begin)
+    together = zip(models, marks, results, strict=True)
+    return tuple(_run(config, "cpu", steps, one, _cpu_versions()) for config, steps, one in together)
+
+
+def _cpu_versions() -> dict[str, str]:
+    return {"scalefit": __version__, "numba": numba.__version__, "numpy": np.__version__}
 
 
 def _marks(config: ToyConfig, checkpoints: int | Sequence[int]) -> tuple[int, ...]:
@@ -122,7 +154,7 @@ def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, v
     status, found = DONE, measures(config, one.W, one.b) if good == len(marks) else None
     if found is None:
         status = f"failed: the loss at step {marks[good]} is not finite; lower the learning rate or the decay"
-        found = dict.fromkeys(("unrepresented", "phi_half", "overlap_ms", "row_norms", "bias_mean", "bias_sd"))
+        found = dict.fromkeys(MEASURES)
     return ToyRun(
         config=config,
         device=device,
@@ -146,6 +178,7 @@ def _train_on_threads(
     loss_samples: int,
     report: Progress,
     workers: int | None,
+    begin: Sequence[tuple[Real, Real]] | None = None,
 ) -> list[Trained]:
     """Train each model on a thread of its own, as many at a time as there are workers."""
     done, stop = np.zeros(len(models), np.int64), Event()
@@ -153,7 +186,10 @@ def _train_on_threads(
     # the longest first, so that no thread is left alone with a long one at the end
     order = sorted(range(len(models)), key=lambda k: -models[k].steps * models[k].width * models[k].n_features)
     with one_thread(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = {k: pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop) for k in order}
+        futures = {
+            k: pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop, begin and begin[k])
+            for k in order
+        }
         try:
             waiting = set(futures.values())
             while waiting:
@@ -167,14 +203,20 @@ def _train_on_threads(
 
 
 def _train_one(
-    config: ToyConfig, marks: tuple[int, ...], loss_samples: int, done: NDArray[np.int64], stop: Event
+    config: ToyConfig,
+    marks: tuple[int, ...],
+    loss_samples: int,
+    done: NDArray[np.int64],
+    stop: Event,
+    begin: tuple[Real, Real] | None = None,
 ) -> Trained:
-    """Train one model in slices, and measure its loss at the checkpoints."""
+    """Train one model in slices, and measure its loss at the checkpoints; from its start, or again from ``begin``."""
     began = perf_counter()
     p, rates = config.probabilities(), config.rates
     gaps = mean_gaps(p)
-    W, b = start(config)
-    _, data, fresh = (np.random.default_rng(stream) for stream in config.streams())
+    W, b = begin or start(config)
+    streams = config.streams() if begin is None else [stream.spawn(1)[0] for stream in config.streams()]
+    _, data, fresh = (np.random.default_rng(stream) for stream in streams)
     moments = tuple(np.zeros(size, config.dtype) for size in (W.size, W.size, b.size, b.size))
     batch = new_batch(config.batch, p, config.dtype)
     work = new_work(config.n_features, config.width, config.dtype)

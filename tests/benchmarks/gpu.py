@@ -1,21 +1,26 @@
 """Check, time and use the engine of the toy model for a GPU.
 
-    python -m tests.benchmarks.gpu --out FOLDER [--phases check,floor,tiles,speed,map,large] [--minutes 9]
+    python -m tests.benchmarks.gpu --out FOLDER [--phases tests,sanitizer,...] [--minutes 9]
 
-writes FOLDER/gpu.md after every phase, and the sweeps to build/gpu/ with a copy in FOLDER/sweeps.tar.gz. Sweeps go on
-where they stopped, also from such a copy (``--sweeps sweeps.tar.gz``). With ``--rehearse`` everything runs in small on
-a CPU, with the kernels interpreted, and no number means anything.
+The phases stand in the order of their worth, each with its own limit of minutes: a phase that takes longer is cut off
+there, and the next one begins. FOLDER/gpu.md is written after every phase, and the sweeps to build/gpu/ with a copy in
+FOLDER/sweeps.tar.gz. Sweeps go on where they stopped, also from such a copy (``--sweeps sweeps.tar.gz``). With
+``--rehearse`` everything runs in small on a CPU, with the kernels interpreted, and no number means anything. Nothing
+here has run on a GPU so far.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,8 +42,10 @@ from tests import toy_reference as reference
 from tests.benchmarks.gpu_count import H100, Peaks, expected_rows, floor, large_floor, map_floor
 
 ROOT = Path(__file__).resolve().parents[2]
-PRECISIONS = ("ieee", "tf32x3", "tf32")
-CUTS = [(32, 32, 4), (32, 32, 8), (32, 64, 4), (32, 64, 8), (64, 32, 8), (64, 64, 4), (64, 64, 8), (64, 128, 8)]
+REHEARSED = "--rehearse" in sys.argv
+PRECISIONS = ("ieee", "tf32x3", "tf32") if REHEARSED else ("ieee", "tf32x3", "bf16x3", "tf32")
+FIRST_CUTS = [(32, 32, 4), (64, 32, 4), (64, 64, 4), (64, 64, 8)]  # from 64 rows and features on, matrix units can work
+CUTS = [(32, 32, 8), (32, 64, 4), (32, 64, 8), (64, 32, 8), (64, 128, 8), (128, 64, 8), (128, 128, 8)]
 
 
 class Bench(NamedTuple):
@@ -137,7 +144,7 @@ def measure_floor(bench: Bench) -> tuple[list[str], Peaks]:
         f"| float32 product, {side} squared, TFLOP/s | {peaks.ieee / 1e12:.4g} | {H100.ieee / 1e12:g} |",
         f"| TF32 product, TFLOP/s | {peaks.tf32 / 1e12:.4g} | {H100.tf32 / 1e12:g} |",
         f"| copy, TB/s read and written | {peaks.copy / 1e12:.4g} | {H100.copy / 1e12:g} |", "",
-        "| floor, s | ieee | tf32x3 | tf32 |", "| --- | --- | --- | --- |",
+        "| floor, s | " + " | ".join(PRECISIONS) + " |", "| --- " * (len(PRECISIONS) + 1) + "|",
     ]  # fmt: skip
     if bench is REAL:
         for label, whole in (("published map", map_floor), ("n 10240, alpha 1.2, one seed", large_floor)):
@@ -152,11 +159,11 @@ def laws(bench: Bench) -> list[dict[str, Any]]:
     return [{**bench.small, **law, "gamma": gamma} for law in kinds for gamma in (-1.0, 0.3)][: bench.laws]
 
 
-def check(bench: Bench) -> list[str]:
+def check(bench: Bench, _peaks: Peaks) -> list[str]:
     """Our steps against float64 on the same samples, and our losses against the CPU engine's on other samples."""
     steps, lines = bench.steps, [
         f"## Agreement: relative error of W after {bench.steps} steps on the same samples, against float64", "",
-        "| law, gamma | " + " | ".join(PRECISIONS) + " | float32 by torch |", "| --- " * 5 + "|",
+        "| law, gamma | " + " | ".join(PRECISIONS) + " | float32 by torch |", "| --- " * (len(PRECISIONS) + 2) + "|",
     ]  # fmt: skip
     for setting in laws(bench):
         config = ToyConfig(width=bench.widths[-1], steps=20_000, **setting)
@@ -189,7 +196,8 @@ def check_curves(bench: Bench) -> list[str]:
     steps, seeds = (2000, 3) if bench is REAL else (2, 2)
     lines = [
         f"## Losses after {steps} steps, means of {seeds} seeds (standard deviation)", "",
-        "| law, gamma | " + " | ".join(PRECISIONS) + " | CPU engine | largest gap, in errors |", "| --- " * 6 + "|",
+        "| law, gamma | " + " | ".join(PRECISIONS) + " | CPU engine | largest gap, in errors |",
+        "| --- " * (len(PRECISIONS) + 3) + "|",
     ]  # fmt: skip
     for setting in laws(bench):
         config = ToyConfig(width=bench.widths[0], steps=steps, **setting)
@@ -273,14 +281,69 @@ def cases(bench: Bench) -> list[list[ToyConfig]]:
     return found
 
 
-def try_tiles(bench: Bench, peaks: Peaks) -> list[str]:
+def run_tests(_bench: Bench, _peaks: Peaks) -> list[str]:
+    """Tests of both engines, those included that need a device."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/test_toy_gpu.py", "tests/test_toy_batched.py"]
+    command += ["-k", "stored_tiles"] if REHEARSED else ["-o", "addopts=--strict-markers", "-m", "not slow"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return ["## Tests", "", "```", *said.stdout.splitlines()[-12:], "```"]
+
+
+def one_group(bench: Bench, _peaks: Peaks) -> list[str]:
+    """Forty steps of a group of two with blocks of columns, for a sanitizer to look at."""
+    steps = 40 if bench is REAL else 2
+    config = ToyConfig(**{**bench.small, "width": 130 if bench is REAL else 20}, alpha=1.0, gamma=-1.0, steps=steps)
+    opened = engine.open_group([config, replace(config, seed=1)], bench.device)
+    opened.run(steps)
+    wait()
+    return [f"{steps} steps, all finite: {bool(torch.isfinite(opened.state['W']).all())}"]
+
+
+def sanitize(bench: Bench, peaks: Peaks) -> list[str]:
+    """Look for reads and writes out of bounds, and for races in shared memory."""
+    lines, tool = ["## Sanitizer: 40 steps at m = 130", ""], shutil.which("compute-sanitizer")
+    if tool is None:
+        return [*lines, *one_group(bench, peaks), "compute-sanitizer is not installed here"]
+    for check in ("memcheck", "racecheck"):
+        command = [tool, "--tool", check, sys.executable, "-m", "tests.benchmarks.gpu", "--phases", "group"]
+        said = subprocess.run([*command, "--out", "build/sanitizer"], cwd=ROOT, capture_output=True, text=True)
+        lines += [f"{check}:", "```", *(said.stdout + said.stderr).splitlines()[-4:], "```"]
+    return lines
+
+
+def determinism(bench: Bench, _peaks: Peaks) -> list[str]:
+    """Compare the same models trained twice, and alone against in company: every bit."""
+    steps, lines = 64 if bench is REAL else 2, ["## Determinism", ""]
+    for norm in ("free", "unit"):
+        config = ToyConfig(width=bench.widths[-1], alpha=1.0, gamma=-1.0, steps=steps, norm=norm, **bench.small)
+        others = [replace(config, seed=seed) for seed in range(1, 9 if bench is REAL else 2)]
+        found = []
+        for group in ([config, *others], [config, *others], [config]):
+            opened = engine.open_group(group, bench.device)
+            opened.run(steps)
+            found.append(opened.state["W"][0].cpu())
+        twice, alone = (torch.equal(found[0], other) for other in found[1:])
+        lines.append(f"- norm {norm}, m {config.width}, {steps} steps: twice the same {twice}, alone the same {alone}")
+    return lines
+
+
+def try_first_tiles(bench: Bench, peaks: Peaks) -> list[str]:
+    """Four ways to cut the work, at three widths."""
+    return try_tiles(bench, peaks, FIRST_CUTS, bench.widths[:1] + bench.widths[2:])
+
+
+def try_tiles(
+    bench: Bench, peaks: Peaks, cuts: Sequence[tuple[int, int, int]] = CUTS, widths: Sequence[int] = ()
+) -> list[str]:
     """Microseconds of a step of a model by the size of the tiles."""
     lines = ["## Tiles: us a step and model (rows x features x warps)", ""]
     for configs in (one for one in cases(bench) if one[0].alpha not in (0.0, 2.0)):
+        if widths and configs[0].width not in widths:
+            continue
         m, own = configs[0].width, engine.tiles_for(configs[0].width)
         for precision in PRECISIONS if bench is REAL else PRECISIONS[:1]:
             found = {}
-            for rows, features, warps in CUTS if bench is REAL else [(16, 16, 4)]:
+            for rows, features, warps in cuts if bench is REAL else [(16, 16, 4)]:
                 tiles = own._replace(rows=rows, features=features, warps=warps, precision=precision)
                 try:
                     found[f"{rows}x{features}x{warps}"] = per_step(bench, configs[:64], tiles) * 1e6
@@ -290,6 +353,9 @@ def try_tiles(bench: Bench, peaks: Peaks) -> list[str]:
             least = floor(configs[0], expected_rows(configs[0]), peaks, precision) * 1e6
             row = ", ".join(f"{name} {time:.3g}" for name, time in sorted(found.items(), key=lambda one: one[1]))
             lines.append(f"- m {m}, {precision}, floor {least:.3g}: {row}")
+            rows_, features_, warps_ = min(found, key=found.__getitem__).split("x")
+            lines.append(f"  [[tiles]] up_to = {m} rows = {rows_} features = {features_} width = {own.width} "
+                         f'warps = {warps_} precision = "{precision}"')  # fmt: skip
     return lines
 
 
@@ -298,7 +364,7 @@ def time_engines(bench: Bench, peaks: Peaks) -> list[str]:
     lines = [
         "## Speed: us a step and model", "",
         "| n, law, m | " + " | ".join(f"ours {p} (of floor)" for p in PRECISIONS)
-        + " | torch, batched | published way | published / best of ours |", "| --- " * 7 + "|",
+        + " | torch, batched | published way | published / best of ours |", "| --- " * (len(PRECISIONS) + 4) + "|",
     ]  # fmt: skip
     for configs in cases(bench):
         first, rows, ours = configs[0], expected_rows(configs[0]), {}
@@ -359,11 +425,54 @@ def pretend() -> None:
     sweep.train_toy = partial(train_toy, loss_samples=24)
 
 
+class PhaseOver(Exception):
+    """The minutes of a phase are over."""
+
+
+@contextmanager
+def at_most(minutes: float) -> Iterator[None]:
+    """Cut off what takes longer."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise PhaseOver
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(1.0, 60 * minutes))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Phase(NamedTuple):
+    """What is done, for how many minutes at most; None for a sweep, which stops by itself and goes on later."""
+
+    call: Callable[[Bench, Peaks], list[str]] | None
+    minutes: float
+
+
+PHASES = {
+    "tests": Phase(run_tests, 2.0),
+    "sanitizer": Phase(sanitize, 1.5),
+    "determinism": Phase(determinism, 0.5),
+    "check": Phase(check, 1.0),
+    "tiles": Phase(try_first_tiles, 1.5),
+    "map": Phase(None, 8.0),
+    "large": Phase(None, 9.0),
+    "speed": Phase(time_engines, 4.0),
+    "moretiles": Phase(try_tiles, 8.0),
+    "group": Phase(one_group, 1.0),
+}
+"""In the order of their worth; ``floor`` comes first where it is asked for, and ``group`` only by name."""
+
+
 def main() -> None:
     """Run the phases asked for, as far as the minutes last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=os.environ.get("OUT", "build/gpu"), help="folder of the results")
-    parser.add_argument("--phases", default="check,floor,tiles,speed,map,large", help="which, in this order")
+    usual = ",".join(["floor", *(name for name in PHASES if name != "group")])
+    parser.add_argument("--phases", default=usual, help="which, in this order")
     parser.add_argument("--minutes", type=float, default=9.0, help="for all of them; sweeps are cut short by it")
     parser.add_argument("--sweeps", type=Path, help="an archive of sweeps to go on with")
     parser.add_argument("--rehearse", action="store_true", help="in small, interpreted, on a CPU")
@@ -381,15 +490,23 @@ def main() -> None:
     lines, peaks = [f"# {device}, torch {torch.__version__}, triton {triton.__version__}", ""], H100
     for phase in options.phases.split(","):
         left = options.minutes - (time.monotonic() - began) / 60
-        if phase == "floor":
-            found, peaks = measure_floor(bench)
-        elif phase in ("map", "large"):
-            found = run_sweep(bench, phase, sweeps / phase, left)
-            with tarfile.open(out / "sweeps.tar.gz", "w:gz") as archive:
-                archive.add(sweeps, ".", filter=lambda one: None if one.name.endswith(groups.SUFFIX) else one)
-        else:
-            measured = {"tiles": try_tiles, "speed": time_engines}
-            found = measured[phase](bench, peaks) if phase in measured else check(bench)
+        if left <= 0:
+            lines.append(f"The minutes were over before {phase}.")
+            break
+        limit = min(left, PHASES[phase].minutes) if phase in PHASES else left
+        try:
+            if phase == "floor":
+                with at_most(0.5):
+                    found, peaks = measure_floor(bench)
+            elif (call := PHASES[phase].call) is None:
+                found = run_sweep(bench, phase, sweeps / phase, limit)
+                with tarfile.open(out / "sweeps.tar.gz", "w:gz") as archive:
+                    archive.add(sweeps, ".", filter=lambda one: None if one.name.endswith(groups.SUFFIX) else one)
+            else:
+                with at_most(limit):
+                    found = call(bench, peaks)
+        except PhaseOver:
+            found = [f"## {phase}", "", f"cut off after {limit:.1f} minutes"]
         lines += [*found, ""]
         (out / "gpu.md").write_text("\n".join(lines))
         print("\n".join(found), flush=True)

@@ -42,6 +42,11 @@ class Peaks(NamedTuple):
         """Three products of TF32 for one of float32."""
         return self.tf32 / 3
 
+    @property
+    def bf16x3(self) -> float:
+        """Three products of bfloat16, which are twice as fast as those of TF32."""
+        return 2 * self.tf32 / 3
+
 
 H100 = Peaks(ieee=66.9e12, tf32=494.7e12, copy=3.35e12)
 """NVIDIA's data sheet of the H100 SXM (dense matrix rates); nothing here was measured."""

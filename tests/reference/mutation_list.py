@@ -137,7 +137,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "thresholds.py",
         "tests/test_consistency.py",
         (
-            ("STRONG_SUPERPOSITION = 0.9", "STRONG_SUPERPOSITION = 0.1"),
+            ("STRONG_SUPERPOSITION = 0.5", "STRONG_SUPERPOSITION = 0.05"),
         ),
     ),
     (
@@ -517,16 +517,33 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("return max(1.0, 2 * (alpha - 1))", "return max(1.0, alpha - 1)"),
             ("np.asarray(row_norms) <= 0.5", "np.asarray(row_norms) <= 0.9"),
             ("(MEAN_SQUARE * p - p**2) @", "(MEAN_SQUARE * p) @"),
-            ("if phi_half >= 0.5 * (1 + m / n):", "if phi_half >= 0.5:"),
+            ("represented >= least + STRONG", "represented >= STRONG"),
         ),
     ),
     (
         "toy/model.py",
         "tests/test_toy_known_answers.py tests/test_toy_train.py",
+        (("/ np.sqrt(config.width)", "/ config.width"),),
+    ),
+    (
+        "toy/measures.py",
+        "tests/test_toy_train.py tests/test_toy_theory.py",
         (
-            ("/ np.sqrt(config.width)", "/ config.width"),
-            ("REPRESENTED = 0.5", "REPRESENTED = 0.9"),
+            ("REPRESENTED: Final = 0.5", "REPRESENTED: Final = 0.9"),
+            ("+ 2 * np.einsum", "+ np.einsum"),
+            ("(sums - 1) / (n - 1)", "sums / (n - 1)"),
+            ("(3 * n / (m * (m + 2)) - 1) / (n - 1)", "3 * n / (m * (m + 2)) / (n - 1)"),
         ),
+    ),
+    (
+        "toy/noise.py",
+        "tests/test_toy_theory.py",
+        (("2 * scale * value", "scale * value"), ("(1 - p) * moments(b)[1]", "moments(b)[1]")),
+    ),
+    (
+        "toy/predict.py",
+        "tests/test_toy_theory.py",
+        (("3 * m / (m + 2)", "3.0"), ("@ factors - factors", "@ factors")),
     ),
     (
         "toy/config.py",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import triton
 
+from scalefit.files import parse_toml
 from scalefit.toy import kernels
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import DRAWN, Engine, Method, models_at_once, most_points, point_rates
@@ -34,6 +36,7 @@ __all__ = ["Group", "Tiles", "advance", "build", "draw", "measure", "method", "o
 
 SLOTS = DRAWN  # steps whose samples are drawn at a time, and that one replay of the graph takes
 CHUNK = 1024  # points, samples or entries that a program of the sampler takes at a time
+ORDER_PARTS = 4  # programs that share the rows of one batch; how many there are is known on the device only
 RARE = 1e-18  # probability that a sample has more entries than there is room to order
 
 
@@ -46,7 +49,7 @@ class Tiles(NamedTuple):
         Sizes of the tiles, powers of 2 from 16 on; more than ``width`` dimensions are taken in blocks.
     warps : int
         Warps to a program.
-    precision : {"ieee", "tf32x3", "tf32"}
+    precision : {"ieee", "tf32x3", "bf16x3", "tf32"}
         How products of float32 tiles are computed.
     """
 
@@ -106,7 +109,7 @@ def _padded(length: int, tile: int) -> int:
 
 
 def tiles_for(width: int) -> Tiles:
-    """Choose how to cut the work of models of one width.
+    """Choose how to cut the work of models of one width, by the table in ``tiles.toml``.
 
     Parameters
     ----------
@@ -118,13 +121,14 @@ def tiles_for(width: int) -> Tiles:
     Tiles
         Tiles for it.
     """
-    if width <= 32:
-        return Tiles(width=max(16, _power_of_2(width)))
-    if width <= 64:
-        return Tiles(features=32, width=64)
-    if width <= 128:
-        return Tiles(features=32, warps=8)
-    return Tiles(rows=64, width=64, warps=8)
+    return next(tiles for up_to, tiles in _stored_tiles() if width <= up_to)
+
+
+@cache
+def _stored_tiles() -> tuple[tuple[float, Tiles], ...]:
+    """Read the table; the last entry has no end."""
+    table = parse_toml(Path(__file__).with_name("tiles.toml"))["tiles"]
+    return tuple((entry.pop("up_to", math.inf), Tiles(**entry)) for entry in map(dict, table))
 
 
 def _room(config: ToyConfig) -> int:
@@ -164,9 +168,14 @@ def _net(configs: Sequence[ToyConfig], n: int, m: int, device: str) -> Net:
     b = torch.tensor(np.pad(starts[1], [(0, 0), (0, missing[0])]), device=device)
     scale = 2 * first.loss_factor / (first.batch * first.n_features)
     tuning = [[*config.rates, config.decay, scale] for config in configs]
-    steps = np.arange(1, first.steps + 1, dtype=float)
-    schedule = np.zeros((first.steps + 1, SCHEDULE))
-    schedule[1:, 0] = [kernels.rate_at(step, first.steps, first.warmup_steps) for step in range(1, first.steps + 1)]
+    # a graph is recorded, and before that warmed up, over `SLOTS` steps, even of models that take fewer: such steps
+    # are put back afterwards, but they read the schedule
+    last = max(first.steps, SLOTS)
+    steps = np.arange(1, last + 1, dtype=float)
+    schedule = np.zeros((last + 1, SCHEDULE))
+    schedule[1 : first.steps + 1, 0] = [
+        kernels.rate_at(step, first.steps, first.warmup_steps) for step in range(1, first.steps + 1)
+    ]
     schedule[1:, 1] = 1 / (1 - kernels.BETA1**steps)
     schedule[1:, 2] = 1 / np.sqrt(1 - kernels.BETA2**steps)
     return Net(
@@ -262,7 +271,10 @@ def draw(group: Group, law: PointLaw, drawn: torch.Tensor, count: int) -> None:
     number_rows[jobs,](points, batch, shape.size, BLOCK=CHUNK)
     lay_out[jobs,](points, batch, shape.size, shape.capacity, BLOCK=CHUNK, SHARE=SHARE)
     rows = max(1, 8192 // group.most**2)
-    order_rows[jobs, -(-shape.size // rows)](points, batch, shape.size, shape.capacity, ROWS=rows, MOST=group.most)
+    parts = min(ORDER_PARTS, -(-shape.size // rows))
+    order_rows[jobs, parts](
+        points, batch, shape.size, shape.capacity, parts * rows, ROWS=rows, MOST=group.most
+    )  # fmt: skip
 
 
 def _cut(group: Group) -> dict[str, Any]:

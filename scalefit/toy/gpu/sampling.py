@@ -238,13 +238,17 @@ def lay_out(
 
 @jit
 def order_rows(
-    points: tl.tuple, batch: tl.tuple, size: tl.tensor, capacity: tl.tensor, ROWS: tl.constexpr, MOST: tl.constexpr
-) -> None:
-    """Order the entries within the rows of samples with several, where chance has placed them."""
+    points: tl.tuple, batch: tl.tuple, size: tl.tensor, capacity: tl.tensor, stride: tl.tensor, ROWS: tl.constexpr,
+    MOST: tl.constexpr,
+) -> None:  # fmt: skip
+    """Order the entries within the rows of samples with several, where chance has placed them.
+
+    Grid: batches, and parts that take every ``stride`` rows in turn.
+    """
     job = tl.program_id(0).to(tl.int64)
     several = tl.load(batch.sizes + job * 5)
-    if tl.program_id(1) * ROWS < several:
-        row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    for first in range(tl.program_id(1) * ROWS, several, stride):
+        row = first + tl.arange(0, ROWS)
         begins = batch.begin + job * (size + 1) + row
         begin = tl.load(begins, mask=row < several, other=0)
         length = tl.load(begins + 1, mask=row < several, other=0) - begin

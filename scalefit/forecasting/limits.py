@@ -1,0 +1,164 @@
+"""What limits a forecast: warnings and notes, with their thresholds in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
+from scalefit.forecasting.rule import Predicted, Rule, Sampled
+from scalefit.numbers import amount, exact, percent, percent_size, rounded
+from scalefit.problem import label_texts
+from scalefit.records import Finding
+from scalefit.thresholds import (
+    FAR_FORECAST,
+    FEW_TO_FORECAST,
+    GOOD_KHAT,
+    LAWS_PART,
+    NOISY_RUNS,
+    RECTIFIED,
+    WORN_TOKENS,
+)
+
+Array = NDArray[np.float64]
+
+__all__ = ["far_words", "find_limits"]
+
+WARNING = "warning"
+
+
+def far_words(ratio: float) -> str:
+    """Say how far a target lies from the runs: ``628 times the compute of your largest run``."""
+    if ratio <= 1:
+        return f"{amount(ratio)} of the compute of your largest run" if ratio < 1 else "the compute of your largest run"
+    return f"{amount(ratio, 3)} times the compute of your largest run"
+
+
+def find_limits(
+    learning: Learning,
+    rule: Rule,
+    targets: pd.DataFrame,
+    predicted: Predicted,
+    scale: Array,
+) -> Iterator[Finding]:
+    """Yield what to know before using a forecast.
+
+    Parameters
+    ----------
+    learning : Learning
+        The table.
+    rule : Rule
+        The fitted laws.
+    targets : DataFrame
+        Columns of the law and compute.
+    predicted : Predicted
+        Medians and parts.
+    scale : array, shape (m,)
+        Scale of the forecasts.
+
+    Yields
+    ------
+    Finding
+        Warnings, and notes.
+    """
+    ratio = targets["compute"].to_numpy(float) / learning.compute.max()
+    if ratio.max() > FAR_FORECAST:
+        yield Finding(
+            "far",
+            WARNING,
+            f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR_FORECAST)} times, few "
+            "forecasts of public tables could be checked.",
+        )
+    count = len(learning.table.frame)
+    if count < FEW_TO_FORECAST:
+        yield Finding("few_runs", WARNING, f"There are {exact(count)} runs; the priors decide much of this forecast.")
+    if rule.rows.sum() < 0.9 * count:
+        yield Finding(
+            "clusters",
+            "note",
+            f"The {exact(count)} rows count as {rounded(float(rule.rows.sum()), digits=3)} independent ones, by what "
+            "rows of a cluster have in common.",
+        )
+    if len(learning.columns) == 1:
+        fixed = "".join(f"; all runs have {name} {amount(value)}" for name, value in learning.fixed.items())
+        yield Finding(
+            "one_axis",
+            WARNING,
+            f"The runs differ in {learning.columns[0]} alone{fixed}: this is a forecast along one axis.",
+        )
+    if rule.sigma > NOISY_RUNS:
+        yield Finding(
+            "scatter",
+            WARNING,
+            f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
+            "public tables held less often. Look for runs with poor hyperparameters.",
+        )
+    yield from _outside(learning, targets, ratio)
+    yield from _repeated(learning, targets)
+    if rule.bent > RECTIFIED:
+        yield Finding(
+            "fine_tuning",
+            WARNING,
+            "The losses are flat at first, as in fine-tuning; where such curves end is not known from their beginning.",
+        )
+    apart = np.ptp(predicted.means, axis=0)
+    worst = int(np.argmax(apart / scale))
+    if len(rule.members) > 1 and predicted.laws[worst] ** 2 > LAWS_PART * scale[worst] ** 2:
+        yield Finding(
+            "laws_disagree",
+            WARNING,
+            f"The laws differ by {percent_size(float(apart[worst]))} of the loss, which is most of the error.",
+        )
+    poor = [one.name for one in rule.members if isinstance(one, Sampled) and one.draws.khat > GOOD_KHAT]
+    if poor:
+        yield Finding(
+            "sampling", WARNING,
+            f"Importance sampling represents the posterior of {' and '.join(poor)} poorly (k-hat above "
+            f"{exact(GOOD_KHAT)}); the part of the error that comes from parameters is rough.",
+        )  # fmt: skip
+
+
+def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterator[Finding]:
+    """Name columns in which a target leaves the runs although its compute does not."""
+    for j, name in enumerate(learning.columns):
+        logs, low, high = (
+            np.log(targets[name].to_numpy(float)),
+            learning.runs.x[:, j].min(),
+            learning.runs.x[:, j].max(),
+        )
+        gone = (ratio <= 1) & ((logs < low - 1e-9) | (logs > high + 1e-9))
+        if gone.any():
+            value = float(np.exp(logs[gone][0]))
+            yield Finding(
+                "outside",
+                WARNING,
+                f"The compute of a target is among that of the runs, but its {name} {amount(value)} is not "
+                f"({amount(float(np.exp(low)))} to {amount(float(np.exp(high)))}): no drift is added for that.",
+            )
+
+
+def _repeated(learning: Learning, targets: pd.DataFrame) -> Iterator[Finding]:
+    frame = learning.table.frame
+    if "run" in frame and learning.runs.cluster is None:
+        runs = len(set(label_texts(frame, "run")))
+        if runs < 0.9 * len(frame):
+            yield Finding(
+                "checkpoints",
+                WARNING,
+                f"The {exact(len(frame))} rows are of {exact(runs)} runs, and each counts as a run; add --cluster run.",
+            )
+    if UNIQUE in frame and TOKENS in learning.columns:
+        unique = np.asarray(frame[UNIQUE], float)
+        most = float(np.nanmax(unique)) if np.isfinite(unique).any() else math.inf
+        passes = float(targets[TOKENS].max()) / most
+        if passes > WORN_TOKENS:
+            yield Finding(
+                "repeated_tokens",
+                WARNING,
+                f"A target has {amount(passes)} passes over the {amount(most)} unique tokens of the table; after about "
+                f"{exact(WORN_TOKENS)} they are worth less than new ones, which these laws do not know.",
+            )

@@ -1,0 +1,395 @@
+"""Which runs to train next: greedy choice of those that lower the error of a forecast most, under a budget.
+
+With the mode ``theta`` of the coupled law and its covariance V, ``J = d ln L / d theta`` at targets and candidates and
+``K = J V J'``, a run at c with scatter sigma lowers the variance at target t by ``K_tc^2 / (K_cc + sigma^2)``. The run
+that lowers it most, among those that fit the budget that is left, is chosen; then ``K`` is updated, and so on. Dividing
+by the cost would favour many cheap runs, which lowered the error of forecasts of public tables less.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.allocation.cost import BY_SIZE, Cost
+from scalefit.data.rows import select_rows
+from scalefit.data.tables import Table, read_table
+from scalefit.errors import DataError
+from scalefit.files import plain_json
+from scalefit.forecasting.drawn import Drawn
+from scalefit.forecasting.inputs import Learning, read_learning, read_targets
+from scalefit.forecasting.rule import Rule, Sampled
+from scalefit.forecasting.run import learn
+from scalefit.numbers import amount, as_input, exact, fixed, percent_size, short_number, to_digits
+from scalefit.options import PLAN, Forecasting, Purchase, Rows, gather, takes
+from scalefit.table import PrintedTable
+
+__all__ = ["BASELINES", "Choice", "Plan", "Strategy", "choose_runs", "plan"]
+
+Array = NDArray[np.float64]
+
+GREEDY: Final = "greedy"
+BASELINES: Final = ("largest affordable", "closest to the target", "best predicted loss")
+GRID: Final = 12  # values of each column in a grid of candidates
+WIDER: Final = math.log(4)  # by which a grid leaves the range of the runs, upwards
+
+
+class Choice(NamedTuple):
+    """One run of a plan.
+
+    Parameters
+    ----------
+    columns : mapping of str to float
+        Where it is.
+    cost : float
+        What it costs.
+    loss : float
+        Its expected loss.
+    error : float
+        Expected error of the forecast after it: standard deviation of the law's log loss at the targets, root mean
+        square.
+    candidate : int
+        Which candidate it is.
+    """
+
+    columns: Mapping[str, float]
+    cost: float
+    loss: float
+    error: float
+    candidate: int
+
+
+class Strategy(NamedTuple):
+    """A way to choose, and what it chose.
+
+    Parameters
+    ----------
+    name : str
+        ``greedy`` or one of :data:`BASELINES`.
+    choices : tuple of Choice
+        In order.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+
+    @property
+    def cost(self) -> float:
+        """What all runs cost together."""
+        return float(sum(one.cost for one in self.choices))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan(Drawn):
+    """Which runs to train next for a forecast, and what other choices would give for the same budget.
+
+    ``print(plan)`` shows it.
+
+    Parameters
+    ----------
+    learning : Learning
+        The runs so far.
+    rule : Rule
+        Their laws.
+    targets : DataFrame
+        What is to be forecast: columns and ``compute``.
+    candidates : DataFrame
+        What could be trained: columns, ``cost`` and ``compute``.
+    budget : float
+        For all new runs.
+    before : float
+        Error of the forecast now; see :class:`Choice`.
+    strategies : tuple of Strategy
+        Greedy first.
+    """
+
+    learning: Learning
+    rule: Rule
+    targets: pd.DataFrame
+    candidates: pd.DataFrame
+    budget: float
+    before: float
+    strategies: tuple[Strategy, ...]
+
+    drawn_by: ClassVar[str] = "draw_plan"
+    exit_code: ClassVar[int] = 0
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The runs to train, in order."""
+        return self.strategies[0].choices
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each run of each strategy.
+
+        Returns
+        -------
+        DataFrame
+            ``strategy, step``, columns of the law, ``cost, spent, loss, error``.
+        """
+        rows = []
+        for strategy in self.strategies:
+            spent = 0.0
+            for step, one in enumerate(strategy.choices, 1):
+                spent += one.cost
+                rows.append(
+                    {"strategy": strategy.name, "step": step, **one.columns, "cost": one.cost, "spent": spent,
+                     "loss": one.loss, "error": one.error}
+                )  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        record = {
+            "source": self.learning.table.name, "budget": self.budget, "error_before": self.before,
+            "targets": self.targets.to_dict(orient="records"), "candidates": len(self.candidates),
+            "strategies": [
+                {"name": one.name, "cost": one.cost, "runs": [choice._asdict() for choice in one.choices]}
+                for one in self.strategies
+            ],
+        }  # fmt: skip
+        return dict(plain_json(record))
+
+    def summary(self) -> str:
+        """Return the plan as text: the runs in order, and the other ways to choose under the same budget."""
+        count, spent = len(self.choices), self.strategies[0].cost
+        after = self.choices[-1].error
+        head = (
+            f"train {exact(count)} runs for {amount(spent, 3)} of a budget of {amount(self.budget, 3)}: the part of "
+            f"the error that comes from the law falls from {percent_size(self.before)} to {percent_size(after)}"
+        )
+        goals = "; ".join(
+            ", ".join(f"{name} {short_number(to_digits(float(row[name]), 4))}" for name in self.learning.columns)
+            for row in self.targets.head(3).to_dict(orient="records")
+        )
+        about = (
+            f"{self.learning.table.name}: {exact(len(self.learning.runs.y))} runs; target {goals}"
+            f"{', ...' if len(self.targets) > 3 else ''}; {exact(len(self.candidates))} candidates"
+        )
+        rows, total = [], 0.0
+        for step, one in enumerate(self.choices, 1):
+            total += one.cost
+            at = [short_number(to_digits(value, 3)) for value in one.columns.values()]
+            rows.append(
+                [exact(step), *at, amount(one.cost, 3), amount(total, 3), fixed(one.loss, 3), percent_size(one.error)]
+            )
+        header = ["run", *self.learning.columns, "cost", "spent", "expected loss", "error after"]
+        text = PrintedTable.of(header, rows, "r" * len(header)).text("  ")
+        others = [
+            [one.name, exact(len(one.choices)), amount(one.cost, 3), percent_size(one.choices[-1].error)]
+            for one in self.strategies
+            if one.choices
+        ]
+        below = PrintedTable.of(["choice", "runs", "cost", "error after"], others, "lrrr").text("  ")
+        drift = "Drift beyond the data, which only runs of more compute lower, comes on top; see scalefit forecast."
+        return f"{head}\n{about}\n\n{text}\n\nunder the same budget\n{below}\n\n{drift}"
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+@takes(*PLAN)
+def plan(
+    data: str | os.PathLike[str] | pd.DataFrame | Table,
+    target: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    *options: Rows | Forecasting | Purchase,
+    candidates: str | os.PathLike[str] | pd.DataFrame | None = None,
+    **keywords: Any,
+) -> Plan:
+    """Choose the runs to train next, under a budget, for a forecast of a target.
+
+    Parameters
+    ----------
+    data : str, path, DataFrame or Table
+        The runs so far, as for :func:`scalefit.forecast`.
+    target : mapping, or iterable of mapping
+        What is to be forecast, such as ``{"params": "70B", "tokens": "1.4T"}``.
+    *options : Rows, Forecasting, Purchase
+        Options as values.
+    candidates : str, path or DataFrame, optional
+        What could be trained; a grid around the runs when omitted. A column ``cost`` replaces the cost.
+    **keywords
+        Fields of :class:`scalefit.options.Rows`, :class:`scalefit.options.Forecasting` and
+        :class:`scalefit.options.Purchase`.
+
+    Returns
+    -------
+    Plan
+        ``print(plan)``; runs in order, and three other ways to choose under the same budget.
+
+    Raises
+    ------
+    LawError, DataError
+        When table, targets or candidates cannot be used, or none is affordable; nothing was computed.
+    TypeError
+        For a keyword that is not an option.
+
+    Examples
+    --------
+    >>> found = plan("chinchilla", {"params": "7B", "tokens": "140B"}, where="flops < 2.07e19", budget=1e20, runs=3)
+    >>> len(found.choices), found.choices[-1].error < found.before
+    (3, True)
+    """
+    rows, how, bought = gather(PLAN, options, keywords)
+    learning = read_learning(data, rows, how, by_cost=how.cost is None)
+    if learning.law is not None:
+        raise DataError(f"plans know the laws of the rule, not {learning.law}; leave --law out, or give coupled")
+    points = [target] if isinstance(target, Mapping) else list(target)
+    goals = read_targets(learning, points, None)
+    offered = _candidates(learning, goals, bought, candidates)
+    rule = learn(learning, how)
+    return choose_runs(learning, rule, goals, offered, bought)
+
+
+def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd.DataFrame, bought: Purchase) -> Plan:
+    """Choose among candidates greedily, and by the three baselines.
+
+    Parameters
+    ----------
+    learning, rule
+        The runs so far, and their laws.
+    goals : DataFrame
+        Targets with ``compute``.
+    offered : DataFrame
+        Candidates with ``cost`` and ``compute``.
+    bought : Purchase
+        Budget and number of runs.
+
+    Returns
+    -------
+    Plan
+        With the four strategies.
+    """
+    member = _sampled(rule)
+    names = list(learning.columns)
+    x = np.log(offered[names].to_numpy(float)) - member.centre
+    mean, slope = member.law.gradient(member.mode.theta, x)
+    goal = np.log(goals[names].to_numpy(float)) - member.centre
+    toward = member.law.gradient(member.mode.theta, goal)[1]
+    work = _Work(
+        slope @ member.mode.covariance @ slope.T, toward @ member.mode.covariance @ slope.T,
+        np.einsum("ij,jk,ik->i", toward, member.mode.covariance, toward), member.sigma**2,
+    )  # fmt: skip
+    cost = offered["cost"].to_numpy(float)
+    distance = np.linalg.norm(x[None] - goal[:, None], axis=2).min(axis=0)
+    fixed = {
+        BASELINES[0]: -offered["compute"].to_numpy(float), BASELINES[1]: distance, BASELINES[2]: mean,
+    }  # fmt: skip
+    strategies = [Strategy(GREEDY, _made(offered, names, mean, work, _greedy(work, cost, bought), cost))]
+    for name, key in fixed.items():
+        strategies.append(Strategy(name, _made(offered, names, mean, work, _ordered(key, cost, bought), cost)))
+    before = float(np.sqrt(work.variance.mean()))
+    return Plan(learning, rule, goals, offered, bought.budget, before, tuple(strategies))
+
+
+class _Work(NamedTuple):
+    """Covariances of the log law: among candidates, of targets with candidates, and variances at targets."""
+
+    among: Array
+    toward: Array
+    variance: Array
+    noise: float
+
+    def after(self, c: int) -> _Work:
+        """Return the same once a run at candidate c is known."""
+        scale = self.among[c, c] + self.noise
+        return _Work(
+            self.among - np.outer(self.among[:, c], self.among[c]) / scale,
+            self.toward - np.outer(self.toward[:, c], self.among[c]) / scale,
+            self.variance - self.toward[:, c] ** 2 / scale, self.noise,
+        )  # fmt: skip
+
+
+def _greedy(work: _Work, cost: Array, bought: Purchase) -> list[int]:
+    chosen: list[int] = []
+    left, free = bought.budget, np.ones(len(cost), bool)
+    while len(chosen) < bought.runs:
+        able = free & (cost <= left * (1 + 1e-12))
+        if not able.any():
+            break
+        gain = (work.toward**2).mean(axis=0) / (np.diag(work.among) + work.noise)
+        c = int(np.argmax(np.where(able, gain, -np.inf)))
+        chosen.append(c)
+        left -= cost[c]
+        free[c] = False
+        work = work.after(c)
+    return chosen
+
+
+def _ordered(key: Array, cost: Array, bought: Purchase) -> list[int]:
+    """Take what fits the budget that is left, in the order of a key."""
+    left, chosen = bought.budget, list[int]()
+    for c in np.argsort(key, kind="stable"):
+        if len(chosen) < bought.runs and cost[c] <= left * (1 + 1e-12):
+            chosen.append(int(c))
+            left -= cost[c]
+    return chosen
+
+
+def _made(
+    offered: pd.DataFrame, names: list[str], mean: Array, work: _Work, chosen: list[int], cost: Array
+) -> tuple[Choice, ...]:
+    out = []
+    for c in chosen:
+        work = work.after(c)
+        columns = {name: float(offered[name].iloc[c]) for name in names}
+        error = float(np.sqrt(np.maximum(work.variance, 0).mean()))
+        out.append(Choice(columns, float(cost[c]), float(np.exp(mean[c])), error, c))
+    return tuple(out)
+
+
+def _sampled(rule: Rule) -> Sampled:
+    """Return the law that plans are made with: the one with most freedom, which is the first."""
+    return next(one for one in rule.members if isinstance(one, Sampled))
+
+
+def _candidates(
+    learning: Learning, goals: pd.DataFrame, bought: Purchase, given: str | os.PathLike[str] | pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return what could be trained with its cost: given, or a grid; never as expensive as the target."""
+    names = list(learning.columns)
+    cost = learning.cost or Cost.parse(BY_SIZE)
+    if given is None:
+        out = _grid(learning, cost, bought, float(goals["compute"].min()))
+    else:
+        if bought.below is not None:
+            raise DataError("below is for a grid, and candidates are given; leave one of them out")
+        table = read_table(given, typed=False)
+        priced = "cost" in table.frame
+        frame = table.frame.assign(**{k: v for k, v in learning.fixed.items() if k not in table.frame})
+        needed = list(dict.fromkeys([*names, *cost.columns, *(["cost"] if priced else [])]))
+        read = select_rows(
+            Table(frame, table.name, table.sha256, table.rows_read), response=names[0], numeric=needed, can_drop=False
+        ).frame
+        out = read[names].astype(float).assign(compute=cost.of(read))
+        out["cost"] = read["cost"].to_numpy(float) if priced else out["compute"]
+    out = out[out["compute"] < goals["compute"].min() * (1 - 1e-9)].reset_index(drop=True)
+    if out.empty:
+        raise DataError("every candidate has as much compute as the target, or more; give smaller ones")
+    offered: pd.DataFrame = out
+    if not (out["cost"] <= bought.budget).any():
+        raise DataError(
+            f"the budget {as_input(bought.budget)} is below the cheapest of {exact(len(out))} candidates, which costs "
+            f"{as_input(float(out['cost'].min()), 3)}; give a larger budget, or smaller candidates"
+        )
+    return offered
+
+
+def _grid(learning: Learning, cost: Cost, bought: Purchase, target: float) -> pd.DataFrame:
+    """Lay a grid from the smallest runs to four times the largest, with what half of the budget can pay."""
+    most = min(bought.below or bought.budget / 2, target)
+    low, high = learning.runs.x.min(axis=0), learning.runs.x.max(axis=0) + WIDER
+    axes = np.meshgrid(*[np.exp(np.linspace(a, b, GRID)) for a, b in zip(low, high, strict=True)], indexing="ij")
+    frame = pd.DataFrame({name: one.ravel() for name, one in zip(learning.columns, axes, strict=True)})
+    frame["compute"] = cost.of(frame.assign(**learning.fixed))
+    among = (frame["compute"] <= most) & (frame["compute"] >= learning.compute.min())  # smaller ones obey other laws
+    out: pd.DataFrame = frame[among].reset_index(drop=True)
+    out["cost"] = out["compute"]
+    return out

@@ -1,0 +1,411 @@
+"""A forecast as a value: medians, intervals and parts of the error for each target, and their words and JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.estimate import Estimate
+from scalefit.files import plain_json
+from scalefit.forecasting.coverage import Held, held_in_backtest
+from scalefit.forecasting.drawn import Drawn
+from scalefit.forecasting.inputs import Learning
+from scalefit.forecasting.limits import far_words
+from scalefit.forecasting.rule import Predicted, Rule, Sampled
+from scalefit.numbers import amount, exact, percent, percent_size, rounded, rounded_interval, short_number, to_digits
+from scalefit.quantiles import student_quantile
+from scalefit.records import Finding
+from scalefit.table import PrintedTable
+
+__all__ = [
+    "INTERVALS",
+    "PARTS",
+    "Forecast",
+    "OwnBacktest",
+    "TargetForecast",
+    "forecast_text",
+    "held_words",
+    "largest_words",
+]
+
+Array = NDArray[np.float64]
+
+INTERVALS = (0.5, 0.8, 0.9)
+PARTS = {
+    "parameters": "parameters", "laws": "laws disagree", "run": "a single run", "drift": "drift beyond the data",
+}  # fmt: skip
+SHOWN = 20  # targets that are printed in full
+MIDDLES = 199  # equally likely values that stand for a forecast's distribution
+
+
+class TargetForecast(NamedTuple):
+    """The forecast of one target.
+
+    Parameters
+    ----------
+    columns : mapping of str to float
+        Where it is.
+    compute : float
+        Its compute.
+    ratio : float
+        Its compute over the largest of the runs.
+    estimate : Estimate
+        Median, error and the interval asked for.
+    intervals : mapping of float to (float, float)
+        Probability to ends.
+    parts : mapping of str to float
+        Standard deviations of the log loss, by name of :data:`PARTS`; a part that does not enter is 0.
+    largest : str
+        The largest of them.
+    """
+
+    columns: Mapping[str, float]
+    compute: float
+    ratio: float
+    estimate: Estimate
+    intervals: Mapping[float, tuple[float, float]]
+    parts: Mapping[str, float]
+    largest: str
+
+
+class OwnBacktest(NamedTuple):
+    """How such forecasts did on the table itself.
+
+    Parameters
+    ----------
+    origins, runs : int
+        Rolling origins, and runs that were foretold from them.
+    farthest : float
+        Largest compute that was foretold, in units of the largest that was learned from.
+    share50, share80, share90 : float
+        Share of intervals that held.
+    """
+
+    origins: int
+    runs: int
+    farthest: float
+    share50: float
+    share80: float
+    share90: float
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast(Drawn):
+    """Forecasts of runs that are larger than those of a table.
+
+    ``print(forecast)`` shows it; :meth:`record` is the JSON of ``scalefit forecast --json``; :meth:`table` has a row
+    for each target.
+
+    Parameters
+    ----------
+    learning : Learning
+        The table.
+    rule : Rule
+        Laws, weights and constants.
+    targets : DataFrame
+        Columns of the law and ``compute``.
+    predicted : Predicted
+        Medians and parts, in log loss.
+    prob : float
+        Probability of the interval asked for.
+    mean : bool
+        Whether it is the mean of such runs that is forecast.
+    findings : tuple of Finding
+        What to know before using it.
+    own : OwnBacktest or None
+        How such forecasts did on the table itself, where that was asked for.
+    """
+
+    learning: Learning
+    rule: Rule
+    targets: pd.DataFrame
+    predicted: Predicted
+    prob: float
+    mean: bool
+    findings: tuple[Finding, ...]
+    own: OwnBacktest | None = None
+
+    drawn_by: ClassVar[str] = "draw_forecast"
+    exit_code: ClassVar[int] = (
+        0  # a forecast says how wide it is; exponents that are not identified do not make it unusable
+    )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def status(self) -> str:
+        """``extrapolation`` where a target has more compute than every run, ``interpolation`` where none has."""
+        return "extrapolation" if self.ratios.max() > 1 else "interpolation"
+
+    @property
+    def ratios(self) -> Array:
+        """Compute of each target over the largest of the runs, shape (m,)."""
+        return np.asarray(self.targets["compute"].to_numpy(float) / self.learning.compute.max())
+
+    @property
+    def scale(self) -> Array:
+        """Scale of each forecast of the log loss, shape (m,)."""
+        return self.predicted.scale(run=not self.mean)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of each law."""
+        return {one.name: float(w) for one, w in zip(self.rule.members, self.rule.weights, strict=True)}
+
+    def interval(self, probability: float) -> tuple[Array, Array]:
+        """Return the ends of an interval, each of shape (m,), in the units of the loss.
+
+        Parameters
+        ----------
+        probability : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        lo, hi : array, shape (m,)
+            Ends.
+        """
+        reach = student_quantile((1 + probability) / 2, self.rule.constants.degrees) * self.scale
+        return np.exp(self.predicted.mu - reach), np.exp(self.predicted.mu + reach)
+
+    def target(self, i: int) -> TargetForecast:
+        """Return one target's forecast."""
+        mu, scale = float(self.predicted.mu[i]), float(self.scale[i])
+        degrees = self.rule.constants.degrees
+        middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
+        draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
+        ends = {one: tuple(float(end[i]) for end in self.interval(one)) for one in sorted({*INTERVALS, self.prob})}
+        lo, hi = ends[self.prob]
+        spread = math.sqrt(degrees / (degrees - 2)) * scale * math.exp(mu)  # of a Student t, to first order
+        estimate = Estimate(
+            self.learning.response, "quantity", math.exp(mu), spread, lo, hi, spread="posterior",
+            probability=self.prob, draws=draws,
+        )  # fmt: skip
+        parts = {name: float(getattr(self.predicted, name)[i]) for name in PARTS}
+        if self.mean:
+            parts["run"] = 0.0
+        columns = {name: float(self.targets[name].iloc[i]) for name in self.learning.columns}
+        return TargetForecast(
+            columns, float(self.targets["compute"].iloc[i]), float(self.ratios[i]), estimate,
+            {one: (end[0], end[1]) for one, end in ends.items()}, parts, max(parts, key=lambda name: parts[name]),
+        )  # fmt: skip
+
+    def coordinates(self) -> dict[str, Estimate]:
+        """Return the power ``g`` of the coupled law, and floor and scatter over the laws, as estimates.
+
+        Returns
+        -------
+        dict of str to Estimate
+            ``g`` only where a law has it; floor and scatter only where all laws are those of the rule.
+        """
+        sampled = [one for one in self.rule.members if isinstance(one, Sampled)]
+        if len(sampled) < len(self.rule.members):
+            return {}
+        out = {}
+        for one in sampled:
+            if one.name == "coupled":
+                out["g"] = self._weighted("g", [np.exp(one.draws.theta[:, -1])], [one.draws.weight])
+        floors = [one.law.floor(one.draws.theta) for one in sampled]
+        shares = [w * one.draws.weight for one, w in zip(sampled, self.rule.weights, strict=True)]
+        out["floor"] = self._weighted("floor", floors, shares)
+        out["scatter"] = self._weighted("scatter", [np.exp(one.draws.theta[:, 0]) for one in sampled], shares)
+        return out
+
+    def _weighted(self, name: str, values: list[Array], weights: list[Array]) -> Estimate:
+        """Summarise weighted draws by quantiles."""
+        value, weight = np.concatenate(values), np.concatenate(weights)
+        order = np.argsort(value)
+        total = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+        draws = np.interp((np.arange(MIDDLES) + 0.5) / MIDDLES, total, value[order])
+        lo, middle, hi = np.interp([(1 - self.prob) / 2, 0.5, (1 + self.prob) / 2], total, value[order])
+        mean = np.average(value, weights=weight)
+        se = math.sqrt(np.average((value - mean) ** 2, weights=weight))
+        return Estimate(
+            name, "quantity", float(middle), se, float(lo), float(hi), spread="posterior", probability=self.prob,
+            draws=draws,
+        )  # fmt: skip
+
+    def held(self, i: int) -> Held | None:
+        """Return how forecasts at such a ratio did in the public backtest; None inside the data."""
+        return held_in_backtest(float(self.ratios[i]))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each target.
+
+        Returns
+        -------
+        DataFrame
+            Columns of the law, ``compute, ratio, estimate, se``, ends ``lo50, hi50`` and so on for each probability,
+            and the four parts of the error as shares of the loss.
+        """
+        spread = math.sqrt(self.rule.constants.degrees / (self.rule.constants.degrees - 2))
+        out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
+        out["se"] = spread * self.scale * out["estimate"]
+        for one in sorted({*INTERVALS, self.prob}):
+            out[f"lo{100 * one:g}"], out[f"hi{100 * one:g}"] = self.interval(one)
+        for name in PARTS:
+            out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
+        return out
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        learned = self.learning
+        targets = []
+        for i in range(len(self)):
+            one = self.target(i)
+            targets.append(
+                {"columns": dict(one.columns), "compute": one.compute, "ratio": one.ratio}
+                | one.estimate.numbers()
+                | {
+                    "intervals": {f"{p:g}": list(ends) for p, ends in one.intervals.items()},
+                    "parts": dict(one.parts), "largest": one.largest,
+                }
+            )  # fmt: skip
+        held = [None if (bin_ := self.held(i)) is None else bin_._asdict() for i in range(len(self))]
+        coordinates = {name: one.numbers() for name, one in self.coordinates().items()}
+        record = {
+            "source": learned.table.name, "status": self.status, "response": learned.response, "prob": self.prob,
+            "of": "mean" if self.mean else "new run", "rows": len(learned.table.frame),
+            "largest_compute": float(learned.compute.max()),
+            "compute": "flops" if learned.cost is None else str(learned.cost),
+            "fixed": dict(learned.fixed), "weights": self.weights, "quantities": coordinates,
+            "origins": self.rule.origins, "targets": targets, "public_backtest": held,
+            "findings": [{"code": one.code, "severity": one.severity, "message": one.message} for one in self.findings],
+        }  # fmt: skip
+        return dict(plain_json(record))
+
+    def summary(self) -> str:
+        """Return the forecast as text: how far it reaches, numbers, parts of the error, warnings."""
+        return forecast_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def along(self, i: int, steps: int = 60) -> tuple[Array, Array, Array, Array]:
+        """Forecast along the line, in log columns, from the largest run to a target.
+
+        Parameters
+        ----------
+        i : int
+            The target.
+        steps : int
+            Points of the line.
+
+        Returns
+        -------
+        compute, median, scale, ratio : array, shape (steps,)
+            Compute, median loss, scale of the log loss, and compute over the largest of the runs.
+        """
+        runs = self.learning.runs
+        first = int(np.argmax(runs.c))
+        goal = np.log(self.targets[list(self.learning.columns)].to_numpy(float)[i])
+        share = np.linspace(0, 1, steps)[:, None]
+        c = (1 - share[:, 0]) * runs.c[first] + share[:, 0] * math.log(self.targets["compute"].iloc[i])
+        found = self.rule.predict((1 - share) * runs.x[first] + share * goal, c)
+        return np.exp(c), np.exp(found.mu), found.scale(run=not self.mean), np.exp(c - runs.c[first])
+
+
+def largest_words(one: TargetForecast) -> str:
+    """Say what most of the error comes from, and what would lower it."""
+    advice = {
+        "parameters": "the runs leave the parameters of the laws open; more runs, or larger ones, would help most",
+        "laws": "the laws fit alike and part beyond the data; runs that tell them apart would help most",
+        "run": "single runs scatter; repeated runs, or the mean of several, would help most",
+        "drift": "laws drift beyond the data they were fitted to; only larger runs help",
+    }
+    return advice[one.largest]
+
+
+def held_words(found: Forecast, i: int) -> str:
+    """Say what share of such intervals held in the public backtest; empty inside the data."""
+    held = found.held(i)
+    if held is None:
+        return ""
+    upper = "more" if math.isinf(held.most) else exact(held.most)
+    where = f"{exact(held.least)} to {upper}" if math.isfinite(held.most) else f"over {exact(held.least)}"
+    return (
+        f"In the public backtest, {percent(held.share90, 0)} of 90% intervals held at {where} times the largest "
+        f"compute ({percent(held.share50, 0)} of 50% intervals; median error {percent_size(held.error)}; "
+        f"{exact(held.cells)} cells)"
+    )
+
+
+def forecast_text(found: Forecast) -> str:
+    """Return a forecast as plain text: how far it reaches, numbers, parts of the error, warnings.
+
+    Parameters
+    ----------
+    found : Forecast
+        The numbers.
+
+    Returns
+    -------
+    str
+        Lines.
+    """
+    learned, ratios = found.learning, found.ratios
+    far = float(ratios.max())
+    reach = f"{found.status}: {'this is' if len(found) == 1 else 'the farthest target has'} {far_words(far)}"
+    basis = "flops" if learned.cost is None else str(learned.cost)
+    runs = (
+        f"{learned.table.name}: {exact(len(learned.table.frame))} runs up to {amount(float(learned.compute.max()), 3)} "
+        f"({basis}), {' and '.join(learned.columns)}"
+    )
+    what = "mean loss of such runs" if found.mean else "loss of one such run"
+    blocks = [f"{reach}\n{runs}; forecast of the {what}"]
+    blocks += [_target(found, i) for i in range(min(len(found), SHOWN))]
+    if len(found) > SHOWN:
+        blocks.append(f"... and {exact(len(found) - SHOWN)} more targets; --out writes them all")
+    blocks.append(_laws(found))
+    if found.own is not None:
+        own = found.own
+        blocks.append(
+            f"on this table, {percent(own.share90, 0)} of 90% intervals held ({percent(own.share80, 0)} of 80%, "
+            f"{percent(own.share50, 0)} of 50%): {exact(own.runs)} runs with up to {amount(own.farthest)} times the "
+            f"compute, foretold from {exact(own.origins)} rolling origins"
+        )
+    warnings = [f"{one.severity}: {one.message}" for one in found.findings]
+    return "\n\n".join([*blocks, *(["\n".join(warnings)] if warnings else [])])
+
+
+def _target(found: Forecast, i: int) -> str:
+    one = found.target(i)
+    error = one.estimate.se
+    at = ", ".join(f"{name} {short_number(to_digits(value, 4))}" for name, value in one.columns.items())
+    lines = [f"{at} ({amount(one.compute, 3)} of compute, {far_words(one.ratio)})"]
+    intervals = "; ".join(
+        f"{percent(p)} {rounded_interval(lo, hi, error)}" for p, (lo, hi) in sorted(one.intervals.items())
+    )
+    lines.append(f"  median {found.learning.response} {rounded(one.estimate.value, error)}; intervals {intervals}")
+    cells = [percent_size(one.parts[name]) if one.parts[name] else "0%" for name in PARTS]
+    table = PrintedTable.of([*PARTS.values()], [cells], "r" * len(PARTS))
+    lines.append("  error of the forecast, in percent of the loss:")
+    lines.append(table.text("    "))
+    lines.append(f"  largest: {PARTS[one.largest]} ({largest_words(one)})")
+    held = held_words(found, i)
+    return "\n".join([*lines, *([f"  {held}"] if held else [])])
+
+
+def _laws(found: Forecast) -> str:
+    shares = ", ".join(f"{name} {percent(weight, 0)}" for name, weight in found.weights.items())
+    by = (
+        f"judged by {exact(found.rule.origins)} rolling origins"
+        if found.rule.origins
+        else "not judged by rolling origins"
+    )
+    lines = [
+        f"laws: {shares}" + (f" ({by})" if len(found.rule.members) > 1 and len(found.learning.columns) > 1 else "")
+    ]
+    for name, one in found.coordinates().items():
+        if name == "scatter":
+            lines.append(f"scatter of single runs {percent_size(one.value)}")
+        else:
+            lines.append(f"{name} {rounded(one.value, one.se)} {rounded_interval(one.lo, one.hi, one.se)}")
+    return "; ".join(lines)

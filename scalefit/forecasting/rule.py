@@ -1,0 +1,398 @@
+"""The rule of a forecast: laws with their posteriors, weighted, and four parts of the error.
+
+For each law j the posterior gives mean ``m_j`` and standard deviation ``s_j`` of the log loss at a target, and the
+scatter ``sigma_j`` of single runs. Laws of several columns are weighted by rolling origins: fits to the smallest runs
+by compute, judged on the larger ones. The two laws of one column are weighted by their evidence, for the few rows of
+such tables leave no origins. The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale
+adds up what parameters, disagreement of the laws, a single run, and drift beyond the data contribute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from scalefit.forecasting.forms import LEARNED, Form, LogLaw, PriorTable
+from scalefit.forecasting.sampling import Draws, Mode, draw, find_mode, moments
+
+__all__ = [
+    "Constants",
+    "Member",
+    "Predicted",
+    "Rule",
+    "Runs",
+    "Sampled",
+    "make_rule",
+    "origins",
+    "row_weights",
+    "varying",
+]
+
+Array = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+FEWEST_ROWS = 4  # of a rolling origin
+ONE_VALUE = 1e-3  # log columns closer than this are one value
+TIE = 1e-9  # log compute this close is one budget, whatever the units
+LAWS = {
+    "coupled": {"coupled": True},
+    "shared": {"coupled": True, "shared": True},
+    "additive": {"coupled": False},
+    "rectified": {"coupled": False, "rectified": True},
+}
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The numbers of the rule; how they were chosen on public tables is in ``docs/forecasts.md``.
+
+    Parameters
+    ----------
+    origins : tuple of float
+        Shares of the runs, smallest compute first, that rolling origins are fitted to.
+    beyond : float
+        An origin foretells the runs with more than this many times its largest compute.
+    most : float
+        Largest squared error of one run that counts in a law's error.
+    near : float
+        Errors of the log loss below this do not tell laws apart.
+    sharp : float
+        Power with which a law's mean squared error lowers its weight.
+    noise : float
+        Scatter of one new run, in units of the scatter of the fit.
+    drift : float
+        Standard deviation that each e-fold of compute beyond the largest run adds, in units of the scatter.
+    bent : float
+        Under a rectified law, standard deviation for each unit by which the forecast of a run beyond the data lies
+        below their lowest log loss: such curves do not show where they end.
+    ahead : float
+        How far the median of a run beyond the data is moved down, in units of the error without the scatter of a run:
+        laws with a floor forecast too high a loss. In full from one e-fold of compute on.
+    least : float
+        Least standard deviation of a forecast of the log loss.
+    degrees : float
+        Degrees of freedom of the forecast's distribution.
+    draws : int
+        Weighted draws from each posterior.
+    """
+
+    origins: tuple[float, ...] = (0.35, 0.5, 0.65, 0.8)
+    beyond: float = 1.25
+    most: float = 0.25
+    near: float = 0.002
+    sharp: float = 2.0
+    noise: float = 1.0
+    drift: float = 0.85
+    bent: float = 0.8
+    ahead: float = 0.25
+    least: float = 0.001
+    degrees: float = 4.0
+    draws: int = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs that a forecast learns from, as arrays.
+
+    Parameters
+    ----------
+    columns : tuple of str, length k
+        Columns of the laws.
+    x : array, shape (n, k)
+        Their logarithms.
+    y : array, shape (n,)
+        Log losses.
+    c : array, shape (n,)
+        Log compute.
+    cluster : array of int, shape (n,), or None
+        Rows with one number share an error.
+    """
+
+    columns: tuple[str, ...]
+    x: Array
+    y: Array
+    c: Array
+    cluster: Numbers | None = None
+
+    def keep(self, rows: NDArray[np.bool_] | Numbers) -> Runs:
+        """Return some of the rows."""
+        cluster = None if self.cluster is None else self.cluster[rows]
+        return replace(self, x=self.x[rows], y=self.y[rows], c=self.c[rows], cluster=cluster)
+
+
+def varying(runs: Runs, inside: NDArray[np.bool_]) -> Runs:
+    """Return runs with the columns that differ among those that are learned from."""
+    kept = [j for j in range(len(runs.columns)) if np.ptp(runs.x[inside, j]) > ONE_VALUE]
+    return Runs(tuple(runs.columns[j] for j in kept), runs.x[:, kept], runs.y, runs.c, runs.cluster)
+
+
+class Member(Protocol):
+    """One law of a forecast, fitted: a law of this module, or any fit that predicts."""
+
+    @property
+    def name(self) -> str:
+        """Which law."""
+
+    @property
+    def sigma(self) -> float:
+        """Scatter of the log loss of single runs."""
+
+    @property
+    def rectified(self) -> bool:
+        """Whether its term is flat at first."""
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
+
+
+class Sampled(NamedTuple):
+    """A law of coordinates with its posterior.
+
+    Parameters
+    ----------
+    name : str
+        Which law.
+    law : LogLaw
+        The law.
+    mode : Mode
+        Its most probable parameters.
+    draws : Draws
+        Its posterior.
+    centre : array, shape (k,)
+        Means of the log columns.
+    """
+
+    name: str
+    law: LogLaw
+    mode: Mode
+    draws: Draws
+    centre: Array
+
+    @property
+    def sigma(self) -> float:
+        """Scatter of the log loss of single runs: the posterior mean of the residuals' scale."""
+        return float(self.draws.weight @ np.exp(self.draws.theta[:, 0]))
+
+    @property
+    def rectified(self) -> bool:
+        """Whether its term is flat at first."""
+        return self.name == "rectified"
+
+    def moments(self, x: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
+        return moments(self.law, self.draws, x - self.centre)
+
+
+class Predicted(NamedTuple):
+    """Forecasts of the log loss at m targets.
+
+    Parameters
+    ----------
+    mu : array, shape (m,)
+        Medians.
+    parameters, laws, run, drift : array, shape (m,)
+        Standard deviations of the four parts.
+    least : float
+        A fifth part that is the same everywhere.
+    means : array, shape (J, m)
+        Mean of each law.
+    """
+
+    mu: Array
+    parameters: Array
+    laws: Array
+    run: Array
+    drift: Array
+    least: float
+    means: Array
+
+    def scale(self, *, run: bool = True) -> Array:
+        """Return the scale of the forecast, with or without the scatter of one run."""
+        total = self.parameters**2 + self.laws**2 + self.drift**2 + self.least**2
+        return np.asarray(np.sqrt(total + (self.run**2 if run else 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A forecast that is ready for any target.
+
+    Parameters
+    ----------
+    runs : Runs
+        What it learned from.
+    members : tuple of Member
+        Its laws.
+    weights : array, shape (J,)
+        Their shares.
+    errors : array, shape (J,)
+        Mean squared error of each law's rolling origins; NaN where there were none.
+    constants : Constants
+        Its numbers.
+    origins : int
+        Rolling origins that could be judged.
+    rows : array, shape (n,)
+        How many independent rows each run stands for: below 1 in clusters.
+    """
+
+    runs: Runs
+    members: tuple[Member, ...]
+    weights: Array
+    errors: Array
+    constants: Constants
+    origins: int
+    rows: Array
+
+    @property
+    def sigma(self) -> float:
+        """Scatter of single runs, over the laws."""
+        return float(np.sqrt(self.weights @ np.array([one.sigma**2 for one in self.members])))
+
+    @property
+    def bent(self) -> float:
+        """Share of the laws that are rectified."""
+        return float(self.weights @ np.array([one.rectified for one in self.members], float))
+
+    def predict(self, x: Array, c: Array) -> Predicted:
+        """Forecast log losses.
+
+        Parameters
+        ----------
+        x : array, shape (m, k)
+            Log columns of the targets.
+        c : array, shape (m,)
+            Their log compute.
+
+        Returns
+        -------
+        Predicted
+            Median and parts of the error.
+        """
+        mean, sd = (np.stack(part) for part in zip(*(one.moments(x) for one in self.members), strict=True))
+        weight, sigma, own = self.weights, self.sigma, self.constants
+        mu = weight @ mean
+        further = np.maximum(c - self.runs.c.max(), 0.0)
+        fall = np.where(further > 0, np.maximum(self.runs.y.min() - mu, 0.0), 0.0)
+        drift = np.hypot(own.drift * sigma * further, own.bent * self.bent * fall)
+        parameters, laws = np.sqrt(weight @ sd**2), np.sqrt(weight @ (mean - mu) ** 2)
+        ahead = own.ahead * np.minimum(further, 1.0) * np.sqrt(parameters**2 + laws**2 + drift**2)
+        run = np.full(len(x), own.noise * sigma)
+        return Predicted(mu - ahead, parameters, laws, run, drift, own.least, mean)
+
+
+def make_rule(
+    runs: Runs,
+    *,
+    constants: Constants | None = None,
+    priors: PriorTable = LEARNED,
+    laws: tuple[str, ...] = (),
+    seed: int = 0,
+) -> Rule:
+    """Fit the laws and weigh them.
+
+    Parameters
+    ----------
+    runs : Runs
+        The table.
+    constants : Constants, optional
+        Numbers of the rule.
+    priors : PriorTable
+        Priors of the laws.
+    laws : tuple of str
+        Laws to average, names of :data:`LAWS`; when empty, coupled and shared for several columns, additive and
+        rectified for one.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Rule
+        Ready for targets.
+    """
+    own = constants or Constants()
+    single = len(runs.columns) == 1
+    chosen = laws or (("additive", "rectified") if single else ("coupled", "shared"))
+    rows = row_weights(runs, chosen[0], priors)
+    judged = origins(runs, rows, own)
+    errors = np.array([_error(runs, name, judged, rows, priors, own) for name in chosen])
+    members = tuple(_sampled(runs, name, rows, priors, own, seed) for name in chosen)
+    evidence = np.array([one.draws.log_evidence for one in members])
+    weights = special.softmax(evidence) if single else _by_error(errors, own)
+    return Rule(runs, members, np.asarray(weights), errors, own, len(judged), rows)
+
+
+def _form(runs: Runs, name: str, priors: PriorTable) -> Form:
+    first = float(runs.x[:, 0].min() - runs.x[:, 0].mean())
+    lowest, middle = float(np.exp(runs.y.min())), float(np.exp(np.median(runs.y)))
+    return Form(runs.columns, lowest, middle, priors=priors, first=first, **LAWS[name])
+
+
+def _sampled(runs: Runs, name: str, rows: Array, priors: PriorTable, own: Constants, seed: int) -> Sampled:
+    centre = runs.x.mean(axis=0)
+    law, u = _form(runs, name, priors), runs.x - centre
+    mode = find_mode(law, u, runs.y, rows)
+    return Sampled(name, law, mode, draw(law, u, runs.y, rows, mode, draws=own.draws, seed=seed), centre)
+
+
+def row_weights(runs: Runs, name: str, priors: PriorTable) -> Array:
+    """Say how many independent rows each run stands for: ``1 / (1 + (m - 1) rho)`` in a cluster of m rows.
+
+    ``rho`` is the share of the residuals' variance that rows of a cluster have in common (analysis of variance; 1 for
+    repeated rows, 0 for rows that have only their cluster's name in common).
+    """
+    unit = np.ones(len(runs.y))
+    if runs.cluster is None:
+        return unit
+    _, place, size = np.unique(runs.cluster, return_inverse=True, return_counts=True)
+    groups, n = len(size), len(place)
+    if groups in (1, n):
+        return unit
+    u, law = runs.x - runs.x.mean(axis=0), _form(runs, name, priors)
+    mode = find_mode(law, u, runs.y, unit)
+    residual = runs.y - law.log_prediction(mode.theta[None], u)[0]
+    residual -= residual.mean()
+    mean = np.bincount(place, residual) / size
+    between = (size @ mean**2) / (groups - 1)
+    within = ((residual - mean[place]) ** 2).sum() / (n - groups)
+    typical = (n - (size @ size) / n) / (groups - 1)
+    shared = (between - within) / (between + (typical - 1) * within) if between > 0 else 0.0
+    return np.asarray(1 / (1 + (size[place] - 1) * min(max(shared, 0.0), 1.0)))
+
+
+def origins(runs: Runs, rows: Array, own: Constants) -> list[tuple[Numbers, Numbers]]:
+    """Return rows to fit and rows to foretell, for each rolling origin that leaves both."""
+    order = np.argsort(runs.c, kind="stable")
+    out = []
+    for share in own.origins:
+        count = int(np.ceil(share * len(order) - 1e-9))
+        inside = order[runs.c[order] <= runs.c[order[count - 1]] + TIE]
+        ahead = np.flatnonzero(runs.c > runs.c[inside].max() + np.log(own.beyond))
+        if rows[inside].sum() > FEWEST_ROWS - 1e-9 and len(ahead):
+            out.append((inside, ahead))
+    return out
+
+
+def _error(
+    runs: Runs, name: str, judged: list[tuple[Numbers, Numbers]], rows: Array, priors: PriorTable, own: Constants
+) -> float:
+    """Return the mean squared error of a law's rolling origins, each error cut at ``most``."""
+    squares, weights = [], []
+    for inside, ahead in judged:
+        some = runs.keep(inside)
+        centre = some.x.mean(axis=0)
+        law = _form(some, name, priors)
+        mode = find_mode(law, some.x - centre, some.y, rows[inside])
+        guess = law.log_prediction(mode.theta[None], runs.x[ahead] - centre)[0]
+        squares.append(np.minimum((runs.y[ahead] - guess) ** 2, own.most))
+        weights.append(rows[ahead])
+    return float(np.average(np.concatenate(squares), weights=np.concatenate(weights))) if squares else float("nan")
+
+
+def _by_error(errors: Array, own: Constants) -> Array:
+    if not np.isfinite(errors).all():
+        return np.full(len(errors), 1 / len(errors))
+    raw = (errors + own.near**2) ** -own.sharp
+    return np.asarray(raw / raw.sum())

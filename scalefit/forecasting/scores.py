@@ -1,0 +1,306 @@
+"""What a backtest found: every forecast that was judged, and coverage, error and interval score by distance."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scalefit.files import plain_json
+from scalefit.forecasting.coverage import BINS
+from scalefit.forecasting.drawn import Drawn
+from scalefit.numbers import amount, exact, fixed, percent, percent_size, two_digits
+from scalefit.table import PrintedTable
+
+__all__ = ["OTHER", "BacktestResult", "GroupHeldOut", "LawRank", "scores", "weighted_median"]
+
+Array = NDArray[np.float64]
+
+LEVELS: Final = (0.5, 0.8, 0.9)
+OTHER: Final = ("sft", "omat")
+"""Collections of the public set that are not pretraining: fine-tuning, and models of materials."""
+
+NAMES: Final = {
+    "forecast": "forecast", "huber": "Huber fit, bootstrap", "posterior": "posterior", "curve_fit": "curve_fit",
+    "slope": "last slope",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LawRank:
+    """How well a law foretold the larger runs of a table from the smaller ones.
+
+    Parameters
+    ----------
+    law : str
+        The law.
+    error : float
+        Root mean squared error of the log loss over the rolling origins.
+    origins : int
+        Origins from which it could be fitted.
+    failed : int
+        Origins from which it could not.
+    """
+
+    law: str
+    error: float
+    origins: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class GroupHeldOut:
+    """How a group was forecast from all others.
+
+    Parameters
+    ----------
+    level : str
+        The group.
+    rows : int
+        Its runs.
+    error : float
+        Median of the absolute error of the log loss.
+    held90 : float
+        Share of its 90% intervals that held.
+    distance : float
+        Median distance of its runs outside the ranges of the columns of the others, in e-folds; 0 inside.
+    beyond : float
+        Share of its losses outside the range of the others' losses.
+    """
+
+    level: str
+    rows: int
+    error: float
+    held90: float
+    distance: float
+    beyond: float
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult(Drawn):
+    """Forecasts of runs that were known already.
+
+    Parameters
+    ----------
+    label : str
+        The table, or ``public``.
+    rows : DataFrame
+        One row for each method and run: ``collection, table, cut, method, ratio, observed``, and the quantiles of the
+        log loss ``q5, q10, q25, q50, q75, q90, q95``.
+    methods : tuple of str
+        What was compared.
+    ranks : tuple of LawRank
+        Laws, the best first; empty for several tables.
+    groups : tuple of GroupHeldOut
+        One for each group held out; empty where the largest runs are.
+    failed : tuple of str
+        Cells that could not be computed, with the reason.
+    """
+
+    label: str
+    rows: pd.DataFrame
+    methods: tuple[str, ...]
+    ranks: tuple[LawRank, ...] = ()
+    groups: tuple[GroupHeldOut, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    drawn_by: ClassVar[str] = "draw_coverage"
+
+    @property
+    def exit_code(self) -> int:
+        """1 when cells failed, else 0."""
+        return 1 if self.failed else 0
+
+    @property
+    def is_public(self) -> bool:
+        """Whether several tables were judged."""
+        return len(set(self.rows["table"])) > 1
+
+    def table(self) -> pd.DataFrame:
+        """Return scores by method, kind of tables and bin of ratio; see :func:`scores`.
+
+        Returns
+        -------
+        DataFrame
+            ``method, tables``, and the columns of :func:`scores`.
+        """
+        parts = [scores(self.rows[self.rows["method"] == one]).assign(method=one, tables="all") for one in self.methods]
+        if self.is_public:
+            language = self.rows[~self.rows["collection"].isin(OTHER)]
+            parts += [
+                scores(language[language["method"] == one]).assign(method=one, tables="pretraining")
+                for one in self.methods
+            ]
+        out = pd.concat(parts, ignore_index=True)
+        return out[["method", "tables", *(name for name in out if name not in ("method", "tables"))]]
+
+    def coverage_csv(self) -> str:
+        """Return what a forecast prints of the public backtest, as the table that the package ships."""
+        file = io.StringIO()
+        names = ["method", "tables", "least", "most", "cells", "share50", "share80", "share90", "error"]
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for row in self.table().to_dict(orient="records"):
+            values = {name: row[name] for name in names}
+            writer.writerow({name: f"{one:.4g}" if isinstance(one, float) else one for name, one in values.items()})
+        return file.getvalue()
+
+    def printed(self) -> PrintedTable:
+        """Return the scores as a table for the terminal, Markdown, LaTeX and HTML."""
+        found = self.table()
+        header = [
+            "tables",
+            "method",
+            "compute beyond",
+            "cells",
+            "50%",
+            "80%",
+            "90%",
+            "median error",
+            "bias",
+            "score",
+            "none",
+        ]
+        rows = [
+            [
+                str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
+                exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
+                percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
+                fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
+                percent(one["silent"], 0) if one["silent"] else "",
+            ]
+            for one in found.to_dict(orient="records")
+        ]  # fmt: skip
+        return PrintedTable.of(
+            header if self.is_public else header[1:],
+            rows if self.is_public else [row[1:] for row in rows],
+            "lll" + "r" * 8 if self.is_public else "ll" + "r" * 8,
+        )
+
+    def summary(self) -> str:
+        """Return the scores as text."""
+        if self.groups:
+            return self._group_text()
+        runs = len(self.rows[self.rows["method"] == self.methods[0]])
+        cuts = self.rows[["table", "cut"]].drop_duplicates()
+        head = (
+            f"backtest of {self.label}: {exact(runs)} runs foretold from {exact(len(cuts))} cuts of "
+            f"{exact(len(set(self.rows['table'])))} tables"
+        )
+        if not self.is_public:
+            head = f"backtest of {self.label}: {exact(runs)} runs foretold from {exact(len(cuts))} rolling origins"
+        key = (
+            "50%, 80%, 90%: share of such intervals that held; error and bias of the median, in percent of the loss;\n"
+            "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss;\n"
+            "none: share of runs for which a method gave no answer"
+        )
+        blocks = [head, self.printed().text("  "), key]
+        if self.ranks:
+            cells = [
+                [one.law, percent_size(one.error), exact(one.origins), exact(one.failed) if one.failed else ""]
+                for one in self.ranks
+            ]
+            text = PrintedTable.of(["law", "error", "origins", "failed"], cells, "lrrr").text("  ")
+            blocks.append(f"laws by the error with which they foretold larger runs\n{text}")
+        blocks += [f"failed: {one}" for one in self.failed]
+        return "\n\n".join(blocks)
+
+    def _group_text(self) -> str:
+        cells = [
+            [
+                one.level, exact(one.rows), percent_size(one.error), percent(one.held90, 0), amount(one.distance),
+                percent(one.beyond, 0),
+            ]
+            for one in self.groups
+        ]  # fmt: skip
+        header = ["held out", "runs", "median error", "90% held", "distance", "losses beyond"]
+        text = PrintedTable.of(header, cells, "lrrrrr").text("  ")
+        key = (
+            "distance: median of how far its runs lie outside the columns of the others, in e-folds; losses beyond:\n"
+            "share of its losses outside the range of theirs"
+        )
+        return "\n\n".join([f"backtest of {self.label}: each group foretold from the others", text, key, *self.failed])
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain JSON, without single runs."""
+        record = {
+            "source": self.label, "methods": list(self.methods), "scores": self.table().to_dict(orient="records"),
+            "laws": [vars(one) for one in self.ranks], "groups": [vars(one) for one in self.groups],
+            "failed": list(self.failed),
+        }  # fmt: skip
+        return dict(plain_json(record))
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def _bin(least: float, most: float) -> str:
+    return f"over {exact(least)} times" if math.isinf(most) else f"{exact(least)} to {exact(most)} times"
+
+
+def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd.DataFrame:
+    """Score the forecasts of one method in bins of the ratio of compute.
+
+    A cell is a cut of a table in a bin. Its runs share the weight 1, and a collection with k cells in a bin weighs the
+    square root of k: its tables are not independent.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As in :class:`BacktestResult`, of one method.
+    bins : sequence of (float, float)
+        Ends of the bins.
+
+    Returns
+    -------
+    DataFrame
+        ``least, most, cells, rows``; shares of 50, 80 and 90% intervals that held; median and 90th percentile of the
+        absolute error, and median of the error, of the log loss; mean interval score of 90% intervals (width plus 20
+        times what it misses by; Gneiting and Raftery 2007) where there is an answer, and the share of runs without one
+        (``silent``). Bins without runs are left out. Without an answer nothing holds, and the error has no bound.
+    """
+    out = []
+    for least, most in bins:
+        own = rows[(rows["ratio"] >= least) & (rows["ratio"] < most)]
+        if own.empty:
+            continue
+        size = own.groupby(["table", "cut"])["ratio"].transform("size").to_numpy(float)
+        cells = own[["collection", "table", "cut"]].drop_duplicates()["collection"].value_counts()
+        weight = own["collection"].map(cells).to_numpy(float) ** -0.5 / size
+        y = own["observed"].to_numpy(float)
+        quantile = {name: own[name].to_numpy(float) for name in own if str(name).startswith("q")}
+        known = np.isfinite(quantile["q50"])
+        error = np.where(known, quantile["q50"] - y, np.inf)
+        held = {
+            level: known & (y >= quantile[f"q{50 - 50 * level:g}"]) & (y <= quantile[f"q{50 + 50 * level:g}"])
+            for level in LEVELS
+        }
+        lo, hi = quantile["q5"], quantile["q95"]
+        score = hi - lo + 20 * (np.maximum(lo - y, 0) + np.maximum(y - hi, 0))
+        answered = known & np.isfinite(score)
+        out.append(
+            {
+                "least": least, "most": most, "cells": int(cells.sum()), "rows": len(own),
+                **{f"share{100 * level:g}": float(np.average(held[level], weights=weight)) for level in LEVELS},
+                "error": weighted_median(np.abs(error), weight),
+                "error90": weighted_median(np.abs(error), weight, 0.9),
+                "bias": weighted_median(np.where(known, error, 0.0), weight),
+                "score": float(np.average(score[answered], weights=weight[answered])) if answered.any() else math.inf,
+                "silent": float(np.average(~answered, weights=weight)),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(out)
+
+
+def weighted_median(values: Array, weight: Array, share: float = 0.5) -> float:
+    """Return the value below which a share of the weight lies."""
+    order = np.argsort(values)
+    total = np.cumsum(weight[order]) / weight.sum()
+    return float(values[order][min(int(np.searchsorted(total, share)), len(order) - 1)])

@@ -1,0 +1,173 @@
+"""Forecasts in pictures: runs and forecasts with their bands, coverage and error of a backtest, and a plan of runs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from scalefit.forecasting import BacktestResult, Forecast, Plan
+from scalefit.forecasting.scores import NAMES
+from scalefit.numbers import exact, short_number, to_digits
+from scalefit.plots import _show_in_notebook
+from scalefit.plots.style import (
+    BLUE,
+    GOLD,
+    GREY,
+    INK,
+    PANEL,
+    RED,
+    TEAL,
+    as_label,
+    column_label,
+    house_style,
+    log_axis,
+    new_axes,
+    new_panels,
+    panel_title,
+    reference_line,
+    write_key,
+)
+from scalefit.plots.toy_curves import label_ends
+from scalefit.quantiles import student_quantile
+
+__all__ = ["draw_coverage", "draw_forecast", "draw_plan", "shown"]
+
+_BANDS: Final = ((0.9, 0.14), (0.8, 0.16), (0.5, 0.24))  # probability and opacity
+_MOST: Final = 6  # targets with a line of their own
+_METHODS: Final = {
+    "forecast": (BLUE, "-"), "huber": (TEAL, "-"), "posterior": (TEAL, "--"), "curve_fit": (GOLD, "-"),
+    "slope": (GREY, ":"),
+}  # fmt: skip
+
+
+@house_style()
+def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
+    """Draw runs and forecasts against compute.
+
+    Parameters
+    ----------
+    found : Forecast
+        The forecast. Each of the first six targets has a line from the largest run, with bands of 50, 80 and 90%;
+        others are points with the interval asked for. The tinted ground marks the compute of the runs.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+        The axes.
+    """
+    axes = new_axes(ax, width=120, height=75)
+    learned, compute = found.learning, found.learning.compute
+    axes.axvspan(compute.min(), compute.max(), color=PANEL, zorder=0, lw=0)
+    axes.plot(compute, np.exp(learned.runs.y), "o", ms=3, color=GREY, alpha=0.7, mew=0)
+    degrees = found.rule.constants.degrees
+    for i in range(min(len(found), _MOST)):
+        one = found.target(i)
+        if one.ratio > 1:
+            along, median, scale, _ = found.along(i)
+            for probability, opacity in _BANDS:
+                reach = np.exp(student_quantile((1 + probability) / 2, degrees) * scale)
+                axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
+            axes.plot(along, median, color=BLUE)
+        words = ", ".join(f"{short_number(to_digits(value, 3))} {name}" for name, value in one.columns.items())
+        axes.annotate(
+            as_label(words), (one.compute, one.estimate.hi), xytext=(4, 3), textcoords="offset points", ha="right",
+            color=INK, fontsize=7.5,
+        )  # fmt: skip
+    value = np.exp(found.predicted.mu)
+    lo, hi = found.interval(found.prob)
+    axes.errorbar(
+        found.targets["compute"], value, [value - lo, hi - value], fmt="D", ms=4, color=BLUE, lw=1, zorder=5,
+    )  # fmt: skip
+    log_axis(axes.xaxis, [*compute, *found.targets["compute"]])
+    log_axis(axes.yaxis, [*np.exp(learned.runs.y), *lo, *hi])
+    basis = "FLOP" if learned.cost is None else str(learned.cost)
+    write_key(axes, f"compute ({basis})", "dots: runs; line and diamonds: forecast with intervals of 50, 80 and 90%")
+    axes.set_ylabel(column_label(learned.response))
+    return axes
+
+
+@house_style()
+def draw_coverage(found: BacktestResult) -> tuple[Axes, Axes]:
+    """Draw how often 90% intervals held, and the median error, against the distance from the data.
+
+    Parameters
+    ----------
+    found : BacktestResult
+        A backtest.
+
+    Returns
+    -------
+    tuple of Axes
+        Coverage, with the nominal 90% as a red line, and error.
+    """
+    left, right = new_panels(1, 2, height=72)
+    every = found.table()
+    every = every[every["tables"] == "all"]
+    bins = every[["least", "most"]].drop_duplicates().sort_values("least")
+    places = {least: place for place, least in enumerate(bins["least"])}
+    reference_line(left, 90, "90% promised", axis="y", place=0.72)
+    ends: list[list[tuple[float, str, str]]] = [[], []]
+    for method in found.methods:
+        own, style = every[every["method"] == method], _METHODS[method]
+        at = [places[one] for one in own["least"]]
+        for ax, name, labels in ((left, "share90", ends[0]), (right, "error", ends[1])):
+            values = 100 * own[name].to_numpy(float)
+            ax.plot(at, values, "o", ls=style[1], ms=4, color=style[0], lw=2.0 if method == "forecast" else 1.2)
+            labels.append((float(values[-1]), NAMES[method], style[0]))
+    ticks = [f"over {exact(a)}" if np.isinf(b) else f"{exact(a)}–{exact(b)}" for a, b in bins.to_numpy()]
+    for ax, title in ((left, "90% intervals that held, %"), (right, "median error, % of the loss")):
+        ax.set_xticks(range(len(ticks)), ticks)
+        ax.set_xlabel("compute, in units of the largest run learned from")
+        panel_title(ax, title)
+    left.set_ylim(0, 103)
+    log_axis(right.yaxis, 100 * every["error"].replace(np.inf, np.nan).dropna().to_numpy(float))
+    for ax, labels in ((left, ends[0]), (right, ends[1])):
+        label_ends(ax, labels)
+    return left, right
+
+
+@house_style()
+def draw_plan(found: Plan, *, ax: Axes | None = None) -> Axes:
+    """Draw where the runs are, what could be trained, what is chosen, and the target.
+
+    Parameters
+    ----------
+    found : Plan
+        A plan. Of one column, the other axis is the cost.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+        The axes.
+    """
+    axes = new_axes(ax, width=120, height=85)
+    names = [*found.learning.columns, "compute"][:2]
+    runs = pd.DataFrame(np.exp(found.learning.runs.x), columns=list(found.learning.columns))
+    runs["compute"] = found.learning.compute
+    x, y = names
+    axes.plot(found.candidates[x], found.candidates[y], "+", ms=4, color=GREY, alpha=0.5, mew=0.7)
+    axes.plot(runs[x], runs[y], "o", ms=3, color=GREY, mew=0)
+    chosen = found.candidates.iloc[[one.candidate for one in found.choices]]
+    axes.plot(chosen[x], chosen[y], "o", ms=8, color=BLUE, mec="white", mew=0.8, zorder=4)
+    for step, (one, other) in enumerate(zip(chosen[x], chosen[y], strict=True), 1):
+        axes.text(one, other, exact(step), color="white", fontsize=6, ha="center", va="center", zorder=5)
+    axes.plot(found.targets[x], found.targets[y], "*", ms=11, color=RED, mew=0, zorder=4)
+    everything = pd.concat([runs[names], found.candidates[names], found.targets[names]])
+    log_axis(axes.xaxis, everything[x].to_numpy(float))
+    log_axis(axes.yaxis, everything[y].to_numpy(float))
+    write_key(axes, column_label(x), "dots: runs; crosses: candidates; numbers: chosen, in order; star: target")
+    axes.set_ylabel(column_label(y))
+    return axes
+
+
+def shown(axes: Any) -> Any:
+    """Show a figure where a notebook runs, and return its axes as they came."""
+    _show_in_notebook(axes if isinstance(axes, Axes) else axes[0])
+    return axes

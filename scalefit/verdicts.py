@@ -1,0 +1,281 @@
+"""A verdict as a value: its kind, the numbers and the threshold that decided it, and its sentence, written once.
+
+The sentence is kept as runs of text and of names, so that a terminal prints ``a_m`` where a page sets a symbol, and
+nobody has to look for names in a printed text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scalefit.estimate import Estimate
+from scalefit.files import plain_json
+from scalefit.names import Key, printed_name
+from scalefit.numbers import chance, exact, percent, plus_minus, rounded, rounded_interval
+from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
+
+__all__ = [
+    "Name",
+    "Part",
+    "Runs",
+    "Verdict",
+    "held",
+    "interval_verdict",
+    "listed",
+    "region_verdict",
+    "robust_verdict",
+    "runs_of",
+]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A parameter in a sentence.
+
+    Parameters
+    ----------
+    key : (str, tuple of str)
+        Coefficient and labels.
+
+    Examples
+    --------
+    >>> str(Name(("E", ("OPT", "c4"))))
+    'E[OPT,c4]'
+    """
+
+    key: Key
+
+    def __str__(self) -> str:
+        return printed_name(*self.key)
+
+
+Runs = tuple[str | Name, ...]
+Part = str | Name | Runs
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found, and why.
+
+    Parameters
+    ----------
+    kind : str
+        A stable word, such as ``excludes``.
+    runs : tuple of str or Name
+        The sentence.
+    numbers : mapping
+        What was compared.
+    threshold : float or None
+        With what it was compared; None where no limit decides.
+
+    Examples
+    --------
+    >>> found = Verdict.of("steep", Name(("alpha", ())), " = 5 is steep.", threshold=4.0, value=5.0)
+    >>> str(found)
+    'alpha = 5 is steep.'
+    >>> found.record()
+    {'kind': 'steep', 'sentence': 'alpha = 5 is steep.', 'value': 5.0, 'threshold': 4.0}
+    """
+
+    kind: str
+    runs: Runs
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
+
+    @classmethod
+    def of(cls, kind: str, *parts: Part, threshold: float | None = None, **numbers: Any) -> Verdict:
+        """Make a verdict of the parts of its sentence and of the numbers behind it."""
+        return cls(kind, runs_of(*parts), numbers, threshold)
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.runs))
+
+    def record(self) -> dict[str, Any]:
+        """Return ``kind, sentence``, the numbers by name, and ``threshold``, as plain JSON."""
+        about: dict[str, Any] = {"kind": self.kind, "sentence": str(self), **self.numbers, "threshold": self.threshold}
+        return dict(plain_json(about))
+
+
+def runs_of(*parts: Part) -> Runs:
+    """Join texts, names and runs to runs.
+
+    Examples
+    --------
+    >>> runs_of("of ", (Name(("a", ())), " and "), Name(("b", ())))
+    ('of ', Name(key=('a', ())), ' and ', Name(key=('b', ())))
+    """
+    runs: list[str | Name] = []
+    for part in parts:
+        for run in part if isinstance(part, tuple) else (part,):
+            if run == "":
+                continue
+            if isinstance(run, str) and runs and isinstance(runs[-1], str):
+                runs[-1] += run
+            else:
+                runs.append(run)
+    return tuple(runs)
+
+
+def listed(parts: Sequence[Part], between: str = ", ", last: str = " and ") -> Runs:
+    """Enumerate: ``a``, ``a and b``, ``a, b and c``."""
+    joined = [runs_of("" if i == 0 else last if i == len(parts) - 1 else between, part) for i, part in enumerate(parts)]
+    return runs_of(*joined)
+
+
+def held(probability: float, sure: float = SURE) -> Literal["inside", "outside", "open"]:
+    """Say what a probability decides about a statement: it holds, it does not, or that is open.
+
+    Examples
+    --------
+    >>> held(0.97), held(0.5), held(0.01)
+    ('inside', 'open', 'outside')
+    """
+    return "inside" if probability >= sure else "outside" if 1 - probability >= sure else "open"
+
+
+def interval_verdict(
+    lead: Part, number: Estimate, reference: float, others: Mapping[str, Estimate] | None = None
+) -> Verdict:
+    """Say whether a number is a given one, by its interval, and who disagrees.
+
+    Parameters
+    ----------
+    lead : str, Name or runs
+        How the sentence begins, up to the number: ``The exponent of width is``.
+    number : Estimate
+        The number.
+    reference : float
+        The number in question.
+    others : mapping, optional
+        The same by other analyses, by label.
+
+    Returns
+    -------
+    Verdict
+        ``excludes``, ``includes``, ``open`` where the interval includes the reference and much else, or ``depends``
+        where others say otherwise.
+    """
+    inside, others = number.holds(reference), others or {}
+    interval = rounded_interval(number.lo, number.hi, number.se)
+    text = runs_of(
+        lead,
+        f" {plus_minus(number.value, number.se)}; its {percent(number.probability)} interval {interval} "
+        f"{'includes' if inside else 'excludes'} {exact(reference)}.",
+    )
+    about: dict[str, Any] = {"value": number.value, "interval": [number.lo, number.hi], "reference": reference}
+    against = [label for label, one in others.items() if one.holds(reference) != inside]
+    if against:
+        verb = ("exclude" if inside else "include") + ("s" if len(against) == 1 else "")
+        who = listed([f"“{label}”" for label in against])
+        return Verdict.of(
+            "depends", text, " The answer depends on the analysis: ", who, f" {verb} it.", against=against, **about
+        )
+    if inside and (number.hi - number.lo) / 2 > WIDE_INTERVAL * abs(reference):
+        every = (number, *others.values())
+        lo, hi = min(one.lo for one in every), max(one.hi for one in every)
+        reach = f"{rounded(lo, number.se)} to {rounded(hi, number.se)}"
+        text = runs_of(text, f" The data are compatible with {exact(reference)}, but also with {reach}.")
+        return Verdict.of("open", text, threshold=WIDE_INTERVAL, reach=[lo, hi], **about)
+    agree = " Every other analysis of the same runs agrees." if others else ""
+    return Verdict.of("includes" if inside else "excludes", text, agree, **about)
+
+
+def robust_verdict(
+    lead: Part, number: Estimate, reference: float, also: Mapping[str, Estimate], ranges: Mapping[str, Estimate],
+    elsewhere: Mapping[str, Estimate],
+) -> Verdict:  # fmt: skip
+    """Say whether a number is a given one whatever the analysis, on part of the range, and in other data.
+
+    Parameters
+    ----------
+    lead : str, Name or runs
+        How the sentence begins, up to the number: ``The exponent of width is``.
+    number : Estimate
+        The number.
+    reference : float
+        The number in question.
+    also : mapping
+        The same rows under other cuts and error models, by label.
+    ranges : mapping
+        The same without an end of the range.
+    elsewhere : mapping
+        Other data.
+
+    Returns
+    -------
+    Verdict
+        ``includes`` or ``excludes`` where every analysis agrees, else ``depends``.
+    """
+    asked, inside = exact(reference), number.holds(reference)
+    holding = [one.holds(reference) for one in also.values()]
+    interval = rounded_interval(number.lo, number.hi, number.se)
+    where = "inside" if inside else "outside"
+    text = f" {plus_minus(number.value, number.se)}: {asked} is {where} its interval {interval}"
+    if also:
+        same = sum(one == inside for one in holding)
+        values = [one.value for one in also.values()]
+        span = f"{rounded(min(values), number.se)} to {rounded(max(values), number.se)}"
+        agree = "all" if same == len(holding) else f"{exact(same)} of"
+        text += f", as with {agree} {exact(len(holding))} other cuts and error models ({span})"
+    moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
+    parts: list[Part] = [lead, f"{text}."]
+    if moved:
+        label, one = max(moved, key=lambda pair: abs(pair[1].value - number.value))
+        parts.append(
+            f" It depends on the range: {label} it is {plus_minus(one.value, one.se)}, which "
+            f"{'excludes' if inside else 'includes'} {asked}."
+        )
+    elif ranges:
+        parts.append(" No end of the range changes that.")
+    against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
+    if elsewhere:
+        given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
+        verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
+        parts.append(runs_of(f" Other data {verb}, under laws with other terms: ", given, "."))
+    same_answer = all(one == inside for one in holding) and not moved and not against
+    kind = "depends" if not same_answer else "includes" if inside else "excludes"
+    return Verdict.of(
+        kind, *parts, value=number.value, interval=[number.lo, number.hi], reference=reference,
+        analyses={label: one.value for label, one in also.items()},
+        ranges={label: one.value for label, one in ranges.items()},
+        elsewhere={label: one.value for label, one in elsewhere.items()},
+    )  # fmt: skip
+
+
+def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tail: Part = "") -> Verdict:
+    """Say what the probabilities of one statement decide.
+
+    Parameters
+    ----------
+    lead : str
+        How the sentence begins, such as ``wd (posterior): 0.96 ± 0.06; the``, or only ``The``.
+    statement : str, Name or runs
+        What is probable: ``the exponent of width is within 0.1 of 1``.
+    chances : mapping of str to float
+        Its probability by the label of each analysis; the label of a single one may be empty.
+    tail : str, Name or runs
+        What follows the sentence.
+
+    Returns
+    -------
+    Verdict
+        ``inside``, ``outside``, ``open``, or ``depends`` where several analyses give very different probabilities.
+    """
+    least, most = min(chances.values()), max(chances.values())
+    several = len(chances) > 1
+    kind, threshold = "open", SURE
+    words = "it is neither established nor excluded"
+    if held(least) == "inside":
+        kind, words = "inside", "every analysis establishes it" if several else "it is established"
+    elif held(most) == "outside":
+        kind, words = "outside", "every analysis excludes it" if several else "it is excluded"
+    elif most - least > UNLIKE_CHANCES:
+        kind, threshold = "depends", UNLIKE_CHANCES
+        words = "the answer depends on the analysis"
+    given = listed([f"{chance(p)} (“{label}”)" if label else chance(p) for label, p in chances.items()])
+    return Verdict.of(
+        kind, f"{lead} probability that ", statement, " is ", given, f": {words}.", tail, threshold=threshold,
+        probability=[*chances.values()],
+    )  # fmt: skip

@@ -1,0 +1,223 @@
+"""Backtests and plans: scores counted by hand, truth found again on simulated tables, choices by brute force."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scalefit.data.datasets import load_dataset
+from scalefit.errors import DataError
+from scalefit.forecasting.backtest import backtest, judge_cell, public_cuts
+from scalefit.forecasting.coverage import BINS, held_in_backtest, public_table
+from scalefit.forecasting.inputs import read_learning
+from scalefit.forecasting.methods import METHODS, PROBABILITIES, foretell
+from scalefit.forecasting.plan import BASELINES, plan
+from scalefit.forecasting.rule import Runs
+from scalefit.forecasting.scores import scores, weighted_median
+from scalefit.options import Forecasting, Rows
+
+
+def simulated(noise: float = 0.003, seed: int = 0, bend: float = 0.0) -> pd.DataFrame:
+    """Runs of an additive law whose losses drift upwards with compute where bend is not 0."""
+    params = np.repeat(np.geomspace(3e7, 3e9, 6), 3)
+    tokens = params * np.tile([8.0, 20.0, 50.0], 6)
+    drift = bend * np.maximum(np.log(params * tokens / 1e17), 0) ** 2
+    loss = (1.7 + 400 / params**0.34 + 410 / tokens**0.28) * np.exp(drift)
+    return pd.DataFrame(
+        {"params": params, "tokens": tokens, "loss": loss * np.exp(noise * np.random.default_rng(seed).normal(size=18))}
+    )
+
+
+def judged(**columns: Any) -> pd.DataFrame:
+    """Forecasts of the log loss 0 with quantiles around a median."""
+    frame = pd.DataFrame({"collection": "a", "table": "t", "cut": 1.0, "ratio": 3.0, "observed": 0.0, **columns})
+    for p in PROBABILITIES:
+        frame[f"q{100 * p:g}"] = frame["q50"] + (p - 0.5)
+    return frame
+
+
+def test_scores_are_those_counted_by_hand() -> None:
+    found = scores(judged(q50=[0.0, 0.2, 0.5, -0.4])).iloc[0]
+    assert (found["cells"], found["rows"]) == (1, 4)
+    assert (found["share50"], found["share80"], found["share90"]) == (0.5, 0.75, 0.75)
+    assert found["error"] == pytest.approx(0.2)
+    assert found["bias"] == pytest.approx(0.0)
+    assert found["score"] == pytest.approx(0.9 + 20 * 0.05 / 4)
+
+
+def test_cells_share_their_weight_and_collections_grow_with_its_root() -> None:
+    rows = judged(
+        q50=[0.0, 0.0, 1.0, 1.0, 0.0], table=["t", "t", "u", "v", "w"], collection=["a", "a", "a", "a", "b"],
+    )  # fmt: skip
+    weight = np.array([0.5, 0.5, 1, 1, 0]) / np.sqrt(3) + np.array([0, 0, 0, 0, 1])
+    held = np.array([1, 1, 0, 0, 1])
+    assert scores(rows).iloc[0]["share90"] == pytest.approx(weight @ held / weight.sum())
+    assert list(scores(rows.assign(ratio=[3, 6, 30, 300, 1]))["least"]) == [least for least, _ in BINS]
+
+
+def test_a_method_without_an_answer_holds_nothing() -> None:
+    rows = judged(q50=[0.0, np.nan, np.nan])
+    found = scores(rows).iloc[0]
+    assert found["share90"] == pytest.approx(1 / 3)
+    assert found["error"] == np.inf
+
+
+def test_the_weighted_median_splits_the_weight() -> None:
+    assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 5.0])) == 2.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_continues_a_clean_law(method: str) -> None:
+    rows = simulated(0.001)
+    c = np.log(6 * rows["params"] * rows["tokens"]).to_numpy()
+    runs = Runs(("params", "tokens"), np.log(rows[["params", "tokens"]].to_numpy()), np.log(rows["loss"].to_numpy()), c)
+    inside = c < np.sort(c)[12]
+    found = foretell(method, runs.keep(inside), runs.keep(~inside))
+    assert (np.diff(found, axis=0) >= 0).all()
+    assert np.abs(found[3] - runs.y[~inside]).max() < (0.12 if method == "slope" else 0.02)
+
+
+def test_a_cell_looks_only_at_the_runs_below_the_cut() -> None:
+    rows = simulated()
+    runs = read_learning(rows, Rows(), Forecasting()).runs
+    arguments = {"table": "t", "cut": float(np.sort(runs.c)[9]), "least": 2.0, "method": "forecast"}
+    packed = {"columns": list(runs.columns), "x": runs.x.tolist(), "y": runs.y.tolist(), "c": runs.c.tolist()}
+    one = judge_cell(arguments | {"tables": {"t": packed}})
+    above = runs.c > arguments["cut"] + 1e-9
+    changed = packed | {"y": np.where(above, runs.y + 1, runs.y).tolist()}
+    other = judge_cell(arguments | {"tables": {"t": changed}})
+    assert one["q50"] == other["q50"]
+    assert one["observed"] != other["observed"]
+    assert min(one["ratio"]) >= 2
+
+
+def test_a_backtest_goes_on_from_its_folder(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    options: dict[str, Any] = {"methods": ("forecast", "slope"), "origins": ("0.5",), "folder": tmp_path, "workers": 1}
+    one = backtest(simulated(), **options)
+    other = backtest(simulated(), **options, progress=lambda _, done, total: calls.append((done, total)))
+    assert calls[0] == (2, 2)
+    pd.testing.assert_frame_equal(one.rows, other.rows)
+    assert one.ranks == other.ranks
+    ours = {f"{name} (of the forecast)" for name in ("coupled", "shared", "additive")}
+    assert ours < {rank.law for rank in one.ranks}
+    assert min(one.ranks, key=lambda rank: rank.error) == one.ranks[0]
+    assert "laws by the error" in str(one)
+    assert json.loads(json.dumps(one.record()))["methods"] == ["forecast", "slope"]
+
+
+def test_a_group_is_held_out() -> None:
+    rows = simulated().assign(family=["near"] * 15 + ["far"] * 3)
+    found = backtest(rows, group="family", workers=1)
+    far = next(one for one in found.groups if one.level == "far")
+    gap = np.log(3e9 / rows["params"].iloc[14])
+    assert far.distance == pytest.approx(gap, rel=1e-6)
+    assert (far.rows, far.held90) == (3, 1.0)
+    assert far.beyond == pytest.approx((rows["loss"][15:] < rows["loss"][:15].min()).mean())
+    assert "held out" in str(found)
+
+
+def test_coverage_on_a_table_is_true_with_and_without_drift() -> None:
+    """A small piece of tests/reference/forecast_coverage.py."""
+    for bend in (0.0, 0.001):
+        shares = []
+        for seed in range(6):
+            options: dict[str, Any] = {"methods": ("forecast",), "origins": ("0.5",), "workers": 1}
+            shares.append(backtest(simulated(0.004, seed, bend), **options).table()["share90"].mean())
+        assert np.mean(shares) > 0.75
+
+
+def test_what_cannot_be_judged_is_refused() -> None:
+    with pytest.raises(DataError, match="no method 'magic'"):
+        backtest(simulated(), methods=("magic",))
+    with pytest.raises(DataError, match="an origin is '2'"):
+        backtest(simulated(), origins=("2",))
+    with pytest.raises(DataError, match="no rolling origin of 18 runs"):
+        backtest(simulated(), least=1e9)
+    with pytest.raises(DataError, match="has its own tables"):
+        backtest("public", where="loss < 3")
+    with pytest.raises(DataError, match="needs at least two"):
+        backtest(simulated().assign(family="one"), group="family")
+
+
+def test_the_public_set_and_its_cuts_fit_together() -> None:
+    tables = public_cuts()
+    assert len(tables) == 54
+    assert sum(len(cuts) for _, _, cuts in tables.values()) == len(load_dataset("backtest_cuts"))
+    for _, runs, cuts in tables.values():
+        assert all((runs.c <= cut + 1e-9).sum() >= 5 for cut in cuts)
+        assert all(runs.c.max() >= cut + np.log(2) - 1e-9 for cut in cuts)
+
+
+def test_the_shipped_table_is_printed_by_bin() -> None:
+    assert [(one.least, one.most) for one in public_table()] == list(BINS)
+    assert held_in_backtest(1.5) is None
+    inside = held_in_backtest(50)
+    assert inside is not None
+    assert (inside.least, inside.most) == (20, 100)
+
+
+GOAL = {"params": 3e10, "tokens": 6e11}
+
+
+def test_greedy_is_the_best_first_run_by_brute_force() -> None:
+    rows = simulated()
+    found = plan(rows, GOAL, budget=1e20, runs=2)
+    work = found.candidates[found.candidates["cost"] <= 1e20]
+    errors = []
+    for c in work.index[::7]:
+        offered = work.loc[[c], ["params", "tokens"]]
+        errors.append(plan(rows, GOAL, budget=1e20, runs=1, candidates=offered).choices[0].error)
+    assert found.choices[0].error <= min(errors) + 1e-12
+    assert found.choices[0].error < found.before
+
+
+def test_a_plan_keeps_to_its_budget_and_lowers_the_error() -> None:
+    found = plan(simulated(), GOAL, budget=2e20, runs=4)
+    assert [one.name for one in found.strategies] == ["greedy", *BASELINES]
+    for one in found.strategies:
+        assert one.cost <= 2e20
+        assert all(a.error >= b.error for a, b in itertools.pairwise(one.choices))
+    assert found.candidates["compute"].max() < 6 * GOAL["params"] * GOAL["tokens"]
+    largest = next(one for one in found.strategies if one.name == "largest affordable")
+    assert largest.choices[0].cost == found.candidates["cost"].max()
+    assert found.choices[-1].error <= min(one.choices[-1].error for one in found.strategies[1:]) * 1.05
+    assert "under the same budget" in str(found)
+    assert json.loads(json.dumps(found.record()))["strategies"][0]["name"] == "greedy"
+
+
+def test_an_update_is_what_a_regression_gives() -> None:
+    """Two sequential updates equal one linear-Gaussian regression on both runs."""
+    found = plan(simulated(), GOAL, budget=1e20, runs=2)
+    member = found.rule.members[0]
+    names = list(found.learning.columns)
+    chosen = found.candidates.iloc[[one.candidate for one in found.choices]][names].to_numpy()
+    law, mode = member.law, member.mode  # type: ignore[attr-defined]
+    slope = law.gradient(mode.theta, np.log(chosen) - member.centre)[1]  # type: ignore[attr-defined]
+    toward = law.gradient(mode.theta, np.log([[GOAL[n] for n in names]]) - member.centre)[1]  # type: ignore[attr-defined]
+    posterior = np.linalg.inv(np.linalg.inv(mode.covariance) + slope.T @ slope / member.sigma**2)
+    assert found.choices[-1].error == pytest.approx(float(np.sqrt(toward @ posterior @ toward.T)[0, 0]), rel=1e-6)
+
+
+def test_candidates_can_be_given_with_their_cost() -> None:
+    offered = pd.DataFrame({"params": [1e9, 2e9], "tokens": [1e10, 1e10], "cost": [3.0, 5.0]})
+    found = plan(simulated(), GOAL, budget=4, candidates=offered)
+    assert [one.cost for one in found.choices] == [3.0]
+
+
+def test_what_cannot_be_planned_is_refused() -> None:
+    rows = simulated()
+    with pytest.raises(DataError, match=r"budget 1e\+?10 is below the cheapest of 1 candidates"):
+        plan(rows, GOAL, budget=1e10, candidates=pd.DataFrame({"params": [1e9], "tokens": [1e10]}))
+    with pytest.raises(DataError, match="as much compute as the target"):
+        plan(rows, GOAL, budget=1e30, candidates=pd.DataFrame({"params": [1e12], "tokens": [1e13]}))
+    with pytest.raises(DataError, match="budget is -1"):
+        plan(rows, GOAL, budget=-1)
+    with pytest.raises(DataError, match="plans know the laws of the rule"):
+        plan(rows, GOAL, budget=1e20, law="loss ~ E + A/params^alpha")

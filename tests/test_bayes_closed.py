@@ -1,0 +1,163 @@
+"""Posteriors of laws of any form: priors, density, likelihood and graph, against sums of powers and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.comparison.refit import density_of
+from scalefit.data.datasets import load_dataset
+from scalefit.errors import DataError
+from scalefit.law.additive import Law
+from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.posterior import bayes
+from scalefit.posterior.closed import ClosedDensity, build_closed_density
+from scalefit.posterior.density import build_density
+from scalefit.posterior.mode import Mode
+from scalefit.posterior.nuts import build_model
+from scalefit.problem import build_problem
+
+PARSCALE = {"A": "LogNormal(16, 2)", "k": "HalfNormal(1)"}
+
+
+def chinchilla() -> pd.DataFrame:
+    rows = load_dataset("chinchilla").nsmallest(240, "loss", keep="first").reset_index(drop=True)
+    return rows.assign(family=np.where(np.arange(240) % 3 == 0, "a", "b"), w=1.0 + np.arange(240) % 2,
+                       block=(np.arange(240) // 20).astype(str))  # fmt: skip
+
+
+def closed(text: str, frame: pd.DataFrame, **options: str) -> ClosedProblem:
+    law = parse_law(text).decided(list(frame.columns))
+    assert isinstance(law, GeneralLaw)
+    return build_closed(law, frame, **options)
+
+
+def density_for(text: str, frame: pd.DataFrame, likelihood: str = "student_t", priors: dict[str, str] | None = None,
+                **options: str) -> ClosedDensity:  # fmt: skip
+    problem = closed(text, frame, **options)
+    theta = search_closed(problem.design)[0].theta
+    return build_closed_density(problem, likelihood=likelihood, theta=theta, priors=priors)
+
+
+def some_points(density: ClosedDensity, n: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    theta = search_closed(density.problem.design)[0].theta
+    scales = np.array([0.02, 4.0, 0.01][: density.coordinates.n_scale])
+    return density.coordinates.start(theta, scales, np.zeros(0)) + 0.02 * rng.standard_normal((n, density.size))
+
+
+ODD = "loss ~ E[family] + A/params^alpha + B/tokens^beta + 0*log(params)"  # the same law, but no sum of powers
+
+
+@pytest.mark.parametrize("options", [{}, {"weights": "w"}, {"cluster": "block"}, {"cluster": "block", "weights": "w"}])
+@pytest.mark.parametrize("likelihood", ["normal", "student_t"])
+def test_likelihood_is_that_of_the_same_law_as_a_sum_of_powers(likelihood: str, options: dict[str, str]) -> None:
+    frame = chinchilla()
+    density = density_for(ODD, frame, likelihood, **options)
+    law = Law.parse("loss ~ E[family] + A/params^alpha + B/tokens^beta")
+    problem = build_problem(law, frame, **options)
+    additive = build_density(problem, likelihood=likelihood, theta=problem.design.from_natural(
+        np.array([1.8, 1.8, np.log(480), np.log(2000), 0.35, 0.37])))  # fmt: skip
+    draws = density.natural(some_points(density))
+    own = {one.key: i for i, one in enumerate(density.parameters)}
+    turned = draws[:, [own[one.key] for one in additive.parameters]]
+    for one in additive.parameters:
+        if one.kind == "exponent":  # held as a logarithm here, as itself there
+            turned[:, additive.parameters.index(one)] = np.exp(draws[:, own[one.key]])
+    a, b = np.argsort(density.problem.order), np.argsort(additive.problem.order)
+    np.testing.assert_allclose(density.residuals(draws)[:, a], additive.residuals(turned)[:, b], atol=1e-11)
+    rows, others = density.row_log_likelihood(draws)[:, a], additive.row_log_likelihood(turned)[:, b]
+    np.testing.assert_allclose(rows, others, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        density.log_likelihood(draws).sum(axis=1), additive.log_likelihood(turned).sum(axis=1), rtol=1e-9
+    )
+
+
+def test_density_is_prior_times_likelihood_times_the_jacobian_of_the_coordinates() -> None:
+    density = density_for("parscale", load_dataset("parscale"), priors=PARSCALE)
+    x = some_points(density, 1)
+    priors = {"E": stats.uniform(0, density.priors["E", ()].support[1]), "A": stats.lognorm(2, scale=np.exp(16)),
+              "k": stats.halfnorm(), "alpha": stats.halfnorm(), "sigma": stats.halfnorm(scale=0.1),
+              "nu": stats.gamma(2, scale=10)}  # fmt: skip
+
+    def numbers(x: np.ndarray) -> np.ndarray:
+        draws = density.natural(x)
+        return np.column_stack(
+            [np.exp(draws[:, i]) if one.is_log else draws[:, i] for i, one in enumerate(density.parameters)]
+        )
+
+    step = 1e-5 * np.eye(density.size)
+    jacobian = (numbers(x + step) - numbers(x - step)) / 2e-5
+    prior = sum(priors[name].logpdf(value) for name, value in zip(density.names, numbers(x)[0], strict=True))
+    want = prior + np.linalg.slogdet(jacobian)[1] + density.log_likelihood(density.natural(x)).sum()
+    assert density(x)[0] == pytest.approx(want, rel=1e-7)
+
+
+def test_defaults_follow_the_declared_signs() -> None:
+    density = density_for(ODD, chinchilla())
+    shown = {name: str(prior) for (name, _), prior in density.priors.items()}
+    assert shown["A"] == shown["alpha"] == "HalfNormal(1)"
+    assert shown["E"].startswith("Uniform(0, ")
+    frame = load_dataset("annealing")
+    below_zero = density_for("annealing", frame, priors={"C": "HalfNormal(1)"})
+    assert str(below_zero.priors["E", ()]) == "HalfNormal(30)"  # E - C*s2 may lie below E: no bound from the data
+    bounded = density_for("loss ~ E + A/params^alpha + b*log(tokens) with b in [-1, 1]", chinchilla())
+    assert str(bounded.priors["b", ()]) == "Uniform(-1, 1)"
+
+
+def test_what_has_no_unit_is_asked_for_by_name() -> None:
+    with pytest.raises(DataError, match=r"A, k need priors: .*such as --prior 'A=LogNormal\(16, 2\)'"):
+        density_for("parscale", load_dataset("parscale"))
+    with pytest.raises(DataError, match="k needs a prior"):
+        density_for("parscale", load_dataset("parscale"), priors={"A": "LogNormal(16, 2)"})
+    with pytest.raises(DataError, match=r"k lies above 0, but its prior Uniform\(-1, 1\) allows other values"):
+        density_for("parscale", load_dataset("parscale"), priors={**PARSCALE, "k": "Uniform(-1, 1)"})
+    with pytest.raises(DataError, match="there is no parameter 'q' to give a prior"):
+        density_for("parscale", load_dataset("parscale"), priors={**PARSCALE, "q": "HalfNormal(1)"})
+
+
+def test_posterior_of_a_sum_of_powers_through_the_general_path_is_the_additive_one() -> None:
+    frame = chinchilla()
+    options = {"path": "fast", "draws": 2000, "seed": 1}
+    general = bayes(frame, ODD.replace("[family]", ""), **options)
+    additive = bayes(frame, "chinchilla", **options)
+    assert isinstance(general.law, GeneralLaw)
+    for name in ("E", "alpha", "beta", "sigma", "nu"):
+        one, other = general[name], additive[name]
+        assert abs(one.value - other.value) < 0.05 * other.se
+        assert one.se == pytest.approx(other.se, rel=0.05)
+    assert general.posterior.log_evidence == pytest.approx(additive.posterior.log_evidence, abs=0.05)
+
+
+def test_density_of_a_fit_is_the_one_that_it_sampled() -> None:
+    fit = bayes("parscale", "parscale", priors=PARSCALE, path="fast", draws=500, throw=False)
+    density = density_of(fit)
+    assert {name: str(prior) for name, prior in density.priors.items()} == dict(fit.posterior.priors)
+    assert fit.value == pytest.approx(density.log_likelihood(fit.point[None]).sum())
+
+
+def test_pooling_and_free_exponents_are_refused() -> None:
+    with pytest.raises(DataError, match="is for sums of power terms; in a law of another form, write the groups"):
+        bayes("parscale", "parscale", pool={"E": "partial"})
+    with pytest.raises(DataError, match="name the parameters that may be negative behind it"):
+        bayes("parscale", "parscale", exponents="free")
+
+
+@pytest.mark.parametrize("text", ["parscale", "loss ~ E[streams] + (A/params)^alpha with A > 0"])
+def test_graph_for_nuts_has_the_same_density(text: str) -> None:
+    pytest.importorskip("pymc")
+    pytensor = pytest.importorskip("pytensor")
+    frame = load_dataset("parscale").assign(streams_label=lambda t: t["streams"].astype(str))
+    text = text.replace("[streams]", "[streams_label]")
+    density = density_for(text, frame, priors=PARSCALE if text == "parscale" else {"A": "LogNormal(16, 2)"})
+    x = some_points(density, 3)
+    mode = Mode(x[0], 0.0, np.eye(density.size), 0.0)
+    model = build_model(density, mode)
+    with pytensor.config.change_flags(mode="FAST_COMPILE", cxx=""):
+        logp = model.compile_logp()
+    values = [float(logp({"z": point - mode.x})) for point in x]
+    np.testing.assert_allclose(np.array(values) - values[0], density(x) - density(x)[0], rtol=1e-6, atol=1e-6)

@@ -1,0 +1,308 @@
+"""Laws of any form through every verb: fits, saved files, predictions, figures, lmfit, the best use of compute."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit
+from scalefit.allocation import NumericalOptimum, optimum, optimum_lines
+from scalefit.closed.search import search_closed
+from scalefit.closed_problem import build_closed
+from scalefit.data.datasets import load_dataset
+from scalefit.errors import DataError, LawError
+from scalefit.law.additive import Law, format_value
+from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.law.presets import LAWS
+from scalefit.leastsq import fit
+from scalefit.leastsq.bridge import to_lmfit
+from scalefit.options import Rows
+from scalefit.plots import effect, term
+from scalefit.results import Fit
+from scalefit.storage import fit_record, load_fit
+
+PARSCALE = "loss ~ E + (A/(params*(1 + k*log(streams))))^alpha"
+SIGMOID = {"space": "linear", "uncertainty": "gauss-newton"}
+
+
+@pytest.fixture(scope="module")
+def parscale() -> Fit:
+    return fit("parscale", PARSCALE, uncertainty="pairs", bootstrap=60)
+
+
+def step2(task: str) -> Fit:
+    return fit("ladder_curves", "sigmoid_accuracy", where=f"task == '{task}' and mode in ['train', 'ideal']", **SIGMOID)
+
+
+# The optimum ----------------------------------------------------------------------------------------------
+
+
+def test_the_published_optimum_is_met(parscale: Fit) -> None:
+    assert parscale.value / 2 == pytest.approx(7.03555729e-05, rel=1e-8)
+    assert parscale["k"].value == pytest.approx(0.39989256, rel=1e-6)
+    assert parscale.status == "converged"
+    assert "Best of 8 starts: 8 ended here" in parscale.search_message
+    assert "certif" not in parscale.summary().replace("Nothing certifies it", "")
+
+
+@pytest.mark.parametrize(("task", "published"), [("hellaswag", 0.84156713), ("arc_easy", 0.81938353)])
+def test_the_published_predictions_of_the_ladder(task: str, published: float) -> None:
+    runs = load_dataset("ladder_runs")
+    bpb = runs.loc[(runs["task"] == task) & (runs["size"] == "13B-5T"), ["bpb"]]
+    fitted = step2(task)
+    assert fitted.predict(bpb)["predicted"].item() == pytest.approx(published, abs=1e-6)
+    at_bound = [one.code for one in fitted.findings if one.severity == "warning"]
+    assert at_bound == (["at_declared_bound"] if task == "arc_easy" else [])
+    assert fitted.status == "converged"
+
+
+def test_a_bound_is_needed_for_the_published_prediction() -> None:
+    where = "task == 'arc_easy' and mode in ['train', 'ideal']"
+    law = "acc ~ a/(1 + exp(-k*(bpb - x0))) + b with a < 0, k > 0, b free"
+    runs = load_dataset("ladder_runs")
+    bpb = runs.loc[(runs["task"] == "arc_easy") & (runs["size"] == "13B-5T"), ["bpb"]]
+    free = fit("ladder_curves", law, where=where, **SIGMOID)
+    assert free["b"].value > 1
+    assert free.predict(bpb)["predicted"].item() == pytest.approx(0.8256, abs=2e-4)
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "gadre", "params", "width", "width_depth_fixed"])
+def test_additive_presets_through_the_general_path(name: str) -> None:
+    """The same law written so that it is not recognised has the certified optimum."""
+    rows = {"drop_highest_loss": 5, "bootstrap": 0}
+    certified = fit("chinchilla", name, **rows)
+    law = parse_law(name)
+    assert isinstance(law, Law)
+    terms = [f"{one.coefficient}*exp(-{format_value(one.exponent)}*log({one.variable}))" for one in law.terms]
+    signs = ", ".join(f"{coef} > 0" for coef in law.parameters)
+    text = f"loss ~ {' + '.join([str(law.floor), *terms])} with {signs}"
+    bound, table = Rows(drop_highest_loss=5).bind("chinchilla", text)
+    assert isinstance(bound, GeneralLaw)
+    problem = build_closed(bound, table.frame)
+    assert 2 * search_closed(problem.design)[0].value == pytest.approx(certified.value, rel=1e-9)
+
+
+def test_data_that_do_not_identify_a_law_are_named() -> None:
+    found = fit("datablations", "data_constrained", loss="huber", uncertainty="gauss-newton")
+    assert found.status == "not identified"
+    assert "rD" in found.message
+    assert found.value == pytest.approx(0.01580466247, rel=1e-6)
+
+
+def test_groups_weights_and_order_of_rows(tmp_path) -> None:
+    rng = np.random.default_rng(1)
+    x = np.tile(np.geomspace(1, 100, 12), 2)
+    lab = np.repeat(["a", "b"], 12)
+    y = np.where(lab == "a", 1.0, 2.0) + np.log1p(3 / x) * np.exp(0.01 * rng.standard_normal(24))
+    frame = pd.DataFrame({"x": x, "lab": lab, "y": y, "w": np.where(np.arange(24) % 5, 1.0, 2.0)})
+    law = "y ~ E[lab] + log(1 + c/x)"
+    first = fit(frame, law, weights="w", uncertainty="jackknife")
+    turned = fit(frame.sample(frac=1, random_state=3), law, weights="w", uncertainty="jackknife")
+    assert first.names == ("E[a]", "E[b]", "c")
+    assert first.value == turned.value
+    assert [one.value for one in first.estimates] == [one.value for one in turned.estimates]
+    doubled = pd.concat([frame, frame[frame["w"] == 2]])
+    assert fit(doubled, law, uncertainty="gauss-newton").value == pytest.approx(first.value, rel=1e-9)
+    np.testing.assert_allclose([first["E[a]"].value, first["c"].value], [1, 3], atol=0.1)
+
+
+# Rows -----------------------------------------------------------------------------------------------------
+
+
+def test_columns_may_be_0_or_negative_where_the_law_is_defined() -> None:
+    x = np.linspace(-2, 2, 15)
+    frame = pd.DataFrame({"x": x, "y": 3 + np.exp(0.5 * x) + 0.001 * np.sin(9 * x)})
+    assert fit(frame, "y ~ c + exp(t*x)", uncertainty="gauss-newton")["t"].value == pytest.approx(0.5, abs=0.01)
+    with pytest.raises(DataError, match=r"row 1, column 'x': negative"):
+        fit(frame, "y ~ c + a*log(x)")
+    with pytest.raises(DataError, match=r"row 1 \(x = -2\): the law .* has no finite value there"):
+        fit(frame, "y ~ c + log(x + 1)")
+    below = frame.assign(y=-frame["y"])
+    with pytest.raises(DataError, match="needs --space linear"):
+        fit(below, "y ~ -c - exp(t*x)")
+    assert fit(below, "y ~ -c - exp(t*x)", space="linear", bootstrap=0)["t"].value == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_name_like_a_column_is_refused_with_the_table() -> None:
+    with pytest.raises(LawError, match="did you mean 'streams'"):
+        fit("parscale", "loss ~ E + (A/(params*(1 + k*log(stream))))^alpha")
+    with pytest.raises(LawError, match="did you mean 'params'"):
+        fit("parscale", "loss ~ E + A/parms^alpha - b*streams")
+
+
+def test_free_exponents_are_declared() -> None:
+    with pytest.raises(DataError, match="with alpha free"):
+        fit("parscale", PARSCALE, exponents="free")
+
+
+# Errors ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["jackknife", "gauss-newton", "hc3", "profile"])
+def test_every_method_gives_an_interval(method: str) -> None:
+    found = fit("parscale", PARSCALE, uncertainty=method)
+    for one in found.estimates:
+        assert one.lo < one.value < one.hi
+        assert 0 < one.hi - one.lo < 12 * one.se
+    assert found["k"].holds(0.4)
+
+
+def test_clusters_share_their_errors() -> None:
+    found = fit("annealing", "annealing", cluster="run", uncertainty="cluster")
+    assert "cluster sandwich over 3 clusters" in found.uncertainty.method
+    assert {one.code for one in found.findings} >= {"few_clusters"}
+
+
+# What a fit can do ----------------------------------------------------------------------------------------
+
+
+def test_a_saved_fit_opens_again(parscale: Fit, tmp_path) -> None:
+    parscale.save(tmp_path / "a.fit")
+    found = load_fit(tmp_path / "a.fit")
+    assert found.law == parscale.law
+    assert isinstance(found.law, GeneralLaw)
+    assert [one.name for one in found.law.assumed] == ["E", "A", "k", "alpha"]
+    assert found.summary() == parscale.summary()
+    assert fit_record(found) == fit_record(parscale)
+    found.save(tmp_path / "b.fit")
+    assert (tmp_path / "a.fit").read_bytes() == (tmp_path / "b.fit").read_bytes()
+
+
+def test_predictions_of_new_rows(parscale: Fit) -> None:
+    point = {"params": 1e9, "streams": 4}
+    found = parscale.predict(point, prob=0.9)
+    floor, scale, k, alpha = (parscale[name].value for name in ("E", "A", "k", "alpha"))
+    by_hand = floor + (scale / (1e9 * (1 + k * np.log(4)))) ** alpha
+    assert found["predicted"].item() == pytest.approx(by_hand, rel=1e-12)
+    assert found["lo"].item() < by_hand < found["hi"].item()
+
+
+def test_one_law_through_another() -> None:
+    rows = {"where": "task == 'hellaswag' and mode == 'train'", "uncertainty": "gauss-newton"}
+    first = fit("ladder_runs", "bpb ~ E + A/params^alpha + B/tokens^beta", **rows)
+    second = step2("hellaswag")
+    point = {"params": 13e9, "tokens": 5e12}
+    found = second.predict(point, prob=0.95, through=first)
+    bpb = first.predict(point)["predicted"].item()
+    assert found["bpb"].item() == bpb
+    assert found["predicted"].item() == second.predict({"bpb": bpb})["predicted"].item()
+    alone = second.predict({"bpb": bpb}, prob=0.95)
+    assert (found["hi"] - found["lo"]).item() > 3 * (alone["hi"] - alone["lo"]).item()
+    with pytest.raises(DataError, match="predicts 'acc', which is no column of bpb"):
+        first.predict(point, through=second)
+
+
+@pytest.mark.parametrize(
+    ("data", "law", "options"),
+    [
+        ("parscale", PARSCALE, {}),
+        ("datablations", "data_constrained", {}),
+        ("ladder_curves", "sigmoid_accuracy", {"space": "linear", "where": "task == 'piqa' and mode == 'train'"}),
+        ("parscale", "loss ~ E + A/params^alpha + B/streams^b with b = 2*alpha", {"loss": "huber"}),
+    ],
+)
+def test_lmfit_takes_any_law(data: str, law: str, options: dict) -> None:
+    found = fit(data, law, bootstrap=0, throw=False, **options)
+    handed = to_lmfit(found)
+    scale = 1 if found.objective.loss == "squared" else 2
+    residual = handed.userfcn(handed.params)
+    assert residual @ residual == pytest.approx(scale * found.value, rel=1e-9)
+    for one in found.law.declared:
+        if one.value is not None:
+            assert handed.params[one.name].vary is False
+    bounds = {name: (one.min, one.max) for name, one in handed.params.items()}
+    assert bounds.get("b", (0, 1)) in ((0, 1), (-np.inf, np.inf))
+
+
+def test_ties_are_expressions_of_lmfit() -> None:
+    found = fit("parscale", "loss ~ E + A/params^alpha + B/(1 + streams)^b with b = 2*alpha", bootstrap=0, throw=False)
+    handed = to_lmfit(found)
+    assert handed.params["b"].expr == "(2.0 * exp(log_alpha))"
+    assert handed.params["b"].value == pytest.approx(2 * found["alpha"].value)
+
+
+def test_partial_effects_take_the_place_of_terms(parscale: Fit) -> None:
+    for draw in (effect, term):
+        ax = draw(parscale, variable="streams")
+        line = ax.get_lines()[0]
+        x, y = line.get_data()
+        others = float(parscale.rows["params"].median())
+        expected = parscale.predict({"params": np.full(200, others), "streams": x})["predicted"]
+        np.testing.assert_allclose(y, expected)
+    with pytest.raises(DataError, match="has no column 'width'"):
+        effect(parscale, variable="width")
+
+
+@pytest.mark.parametrize("kind", ["fit", "residuals", "optima", "pairs", "joint", "forest"])
+def test_every_picture_of_a_fit(parscale: Fit, kind: str) -> None:
+    assert parscale.plot(kind) is not None
+
+
+def test_optimum_of_a_law_without_a_closed_solution() -> None:
+    """An additive law through the search along the budget has the closed solution."""
+    additive = fit("chinchilla", "chinchilla", drop_highest_loss=5, uncertainty="gauss-newton")
+    exact = optimum_lines(additive, compute=1e21).allocations[0].quantities
+    searched = optimum(additive, compute=1e21, cost="6*params*tokens + 0*params")
+    assert isinstance(searched, NumericalOptimum)
+    found = searched.allocations[0].quantities
+    for name in ("params", "tokens", "tokens_per_param", "loss"):
+        assert found[name].value == pytest.approx(exact[name].value, rel=1e-4)
+        assert found[name].lo == pytest.approx(exact[name].lo, rel=0.03)
+    served = optimum(additive, compute=1e21, cost="6*params*tokens + 2*params*served", at={"served": 1e12})
+    best = served.allocations[0].quantities
+    budget = 6 * best["params"].value * best["tokens"].value + 2 * best["params"].value * 1e12
+    assert budget == pytest.approx(1e21, rel=1e-4)
+    assert best["tokens_per_param"].value > 10 * found["tokens_per_param"].value
+    with pytest.raises(DataError, match="only the cost has 'served'"):
+        optimum(additive, compute=1e21, cost="6*params*tokens + 2*params*served")
+    with pytest.raises(DataError, match="needs budgets"):
+        optimum(additive, cost="6*params*tokens + 2*params*1e9")
+
+
+# The command line -----------------------------------------------------------------------------------------
+
+
+def test_the_verbs_take_any_law(run) -> None:
+    code, out, err = run("fit", "parscale", PARSCALE, "--uncertainty", "hc3", "--out", "a.fit")
+    assert (code, out.partition(":")[0]) == (0, "converged")
+    assert "assumed    E > 0, A > 0, k > 0, alpha > 0 (declare otherwise behind the law: with E free)" in out
+    code, out, _ = run("predict", "a.fit", "--at", "params=1B,streams=2", "--json")
+    assert (code, len(json.loads(out)["rows"])) == (0, 1)
+    code, out, _ = run("show", "a.fit", "--plot", "effect", "--out", "a.svg")
+    assert (code, out.partition(":")[0]) == (0, "converged")
+    code, _, err = run("optimum", "a.fit", "--compute", "1e20")
+    assert code == 2
+    assert "hold it (--at streams=1e9)" in err
+
+
+def test_laws_are_listed_and_described(run) -> None:
+    code, out, _ = run("laws", "--json")
+    listed = json.loads(out)
+    assert (code, [one["name"] for one in listed]) == (0, list(LAWS))
+    assert {one["name"] for one in listed if one["certified"]} == {
+        "chinchilla", "depth_width_params", "family_width", "gadre", "params", "tokens", "universal", "width",
+        "width_depth", "width_depth_fixed",
+    }  # fmt: skip
+    code, out, _ = run("laws", "parscale")
+    assert out.splitlines()[1] == "  columns  loss, params, streams"
+    code, _, err = run("laws", "parscal")
+    assert (code, "did you mean 'parscale'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "law",
+    ["loss ~ E + " + "-" * 5000 + "1", "loss ~ ().__class__", "loss ~ [x for x in params]*exp(a)",
+     "loss ~ exp(open('x'))", "loss ~ a*log(params)*" + "9" * 300],
+)  # fmt: skip
+def test_hostile_text_has_exit_code_2(run, law: str) -> None:
+    code, out, err = run("fit", "parscale", law)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: cannot read the law")
+
+
+def test_the_door_of_the_package() -> None:
+    assert scalefit.parse_law("chinchilla") == Law.parse("chinchilla")
+    assert "parscale" in scalefit.LAWS

@@ -1,0 +1,286 @@
+"""Forecasts: known answers, invariances, what is refused, and what is warned about."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+import scalefit
+from scalefit.cli.forecasting import points
+from scalefit.errors import DataError
+from scalefit.forecasting import Forecast, forecast
+from scalefit.forecasting.forms import LEARNED, Form
+from scalefit.forecasting.inputs import read_learning
+from scalefit.forecasting.rule import Constants, Runs, make_rule, origins, row_weights
+from scalefit.forecasting.sampling import find_mode
+from scalefit.options import Forecasting, Rows
+
+Array = NDArray[np.float64]
+
+E, A, B, ALPHA, BETA, G = 1.8, 6e3, 3e4, 0.5, 0.55, 0.7
+TARGET = {"params": 7e10, "tokens": 1.4e12}
+
+
+def truth(params: Any, tokens: Any) -> Any:
+    """The coupled law that the tables here obey."""
+    return E + (A / params**ALPHA + B / tokens**BETA) ** G
+
+
+def table(noise: float = 0.0, seed: int = 0) -> pd.DataFrame:
+    """Runs on a grid of five sizes and four ratios of tokens to parameters."""
+    params = np.repeat(np.geomspace(5e7, 2e9, 5), 4)
+    tokens = params * np.tile([5.0, 20.0, 60.0, 200.0], 5)
+    loss = truth(params, tokens) * np.exp(noise * np.random.default_rng(seed).standard_normal(20))
+    return pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+
+
+@pytest.fixture(scope="module")
+def noisy() -> Forecast:
+    return forecast(table(0.004, 1), [TARGET, {"params": 3e8, "tokens": 1e10}])
+
+
+def test_a_table_without_noise_is_continued_exactly() -> None:
+    found = forecast(table(), TARGET)
+    one = found.target(0)
+    assert one.ratio > 100
+    assert one.estimate.value == pytest.approx(truth(**TARGET), rel=0.012)
+    assert one.estimate.holds(truth(**TARGET))
+    assert found.rule.sigma < 1e-3
+    assert found.coordinates()["g"].value == pytest.approx(G, rel=0.1)
+
+
+def test_the_mode_of_exact_losses_is_the_truth() -> None:
+    rows = table()
+    u = np.log(rows[["params", "tokens"]].to_numpy())
+    centre = u.mean(axis=0)
+    form = Form(("params", "tokens"), rows["loss"].min(), rows["loss"].median())
+    mode = find_mode(form, u - centre, np.log(rows["loss"].to_numpy()), np.full(20, 1e4))
+    floor = float(form.floor(mode.theta[None])[0])
+    a, b, g = np.exp(mode.theta[4:])
+    assert (floor, a, b, g) == pytest.approx((E, ALPHA, BETA, G), rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        (2, {}), (2, {"shared": True}), (2, {"coupled": False}), (3, {}), (1, {"coupled": False}),
+        (1, {"coupled": False, "rectified": True, "first": -1.0}),
+    ],
+)  # fmt: skip
+def test_gradients_are_differences(columns: int, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    form = Form(tuple("abc"[:columns]), 2.0, 3.0, **options)
+    u, theta = rng.normal(size=(7, columns)), form.starts()[1] + 0.1 * rng.normal(size=len(form.names))
+    value, slope = form.gradient(theta, u)
+    assert value == pytest.approx(form.log_prediction(theta[None], u)[0])
+    steps = 1e-6 * np.eye(len(theta))
+    numeric = [
+        (form.log_prediction((theta + s)[None], u) - form.log_prediction((theta - s)[None], u))[0] for s in steps
+    ]
+    assert slope == pytest.approx(np.stack(numeric, axis=1) / 2e-6, abs=1e-8)
+
+
+def test_inside_the_data_the_error_is_that_of_the_law_and_one_run(noisy: Forecast) -> None:
+    inside = noisy.target(1)
+    assert inside.ratio < 1
+    assert inside.parts["drift"] == 0
+    got = noisy.scale[1] ** 2
+    assert got == pytest.approx(sum(part**2 for part in inside.parts.values()) + noisy.rule.constants.least**2)
+    law = scalefit.bayes(table(0.004, 1), "chinchilla", draws=1000)
+    interval = law.predict({"params": [3e8], "tokens": [1e10]}, prob=0.683)
+    own = 0.5 * float(np.log(interval["hi"] / interval["lo"]).iloc[0])
+    assert inside.parts["parameters"] == pytest.approx(own, rel=0.5)
+
+
+def test_the_interval_widens_with_the_distance_and_shrinks_for_the_mean(noisy: Forecast) -> None:
+    assert noisy.scale[0] > 3 * noisy.scale[1]
+    assert noisy.target(0).largest == "drift"
+    mean = forecast(table(0.004, 1), TARGET, mean=True).target(0)
+    assert mean.parts["run"] == 0
+    assert mean.estimate.hi < noisy.target(0).estimate.hi
+
+
+def test_units_change_nothing() -> None:
+    rows = table(0.004, 1)
+    billions = rows.assign(params=rows["params"] / 1e9, tokens=rows["tokens"] / 1e9)
+    one = forecast(rows, TARGET).target(0)
+    other = forecast(billions, {"params": 70, "tokens": 1400}).target(0)
+    assert other.estimate.numbers()["interval"] == pytest.approx(one.estimate.numbers()["interval"], rel=1e-6)
+    halved = forecast(rows.assign(loss=rows["loss"] / 2), TARGET)
+    assert halved.target(0).estimate.value == pytest.approx(one.estimate.value / 2, rel=0.01)
+
+
+def test_repeated_rows_in_clusters_change_nothing() -> None:
+    rows = table(0.004, 1).assign(run=[f"r{i}" for i in range(20)])
+    twice = pd.concat([rows, rows], ignore_index=True)
+    one, other = forecast(rows, TARGET), forecast(twice, TARGET, cluster="run")
+    assert other.rule.rows == pytest.approx(0.5)
+    assert other.target(0).estimate.value == pytest.approx(one.target(0).estimate.value, rel=1e-4)
+    assert other.scale == pytest.approx(one.scale, rel=1e-3)
+    assert [one.code for one in other.findings if one.code == "clusters"] == ["clusters"]
+    ignored = forecast(twice, TARGET)
+    assert "checkpoints" in {one.code for one in ignored.findings}
+
+
+def test_rows_of_a_cluster_with_nothing_in_common_count_in_full() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 1))
+    runs = Runs(("params",), x, 1 + 0.01 * rng.normal(size=400), x[:, 0], np.repeat(np.arange(100), 4))
+    assert row_weights(runs, "additive", LEARNED).min() > 0.8
+    shift = np.repeat(0.1 * rng.normal(size=100), 4)
+    shared = Runs(runs.columns, x, runs.y + shift, x[:, 0], runs.cluster)
+    assert row_weights(shared, "additive", LEARNED) == pytest.approx(0.25, abs=0.01)
+
+
+def test_order_of_rows_does_not_matter() -> None:
+    rows = table(0.004, 1)
+    one = forecast(rows, TARGET).target(0).estimate.value
+    assert forecast(rows.sample(frac=1, random_state=0), TARGET).target(0).estimate.value == pytest.approx(
+        one, rel=1e-9
+    )
+
+
+def test_origins_foretell_larger_runs_only() -> None:
+    rows = table()
+    c = np.log(6 * rows["params"] * rows["tokens"]).to_numpy()
+    runs = Runs(("params",), np.log(rows[["params"]].to_numpy()), np.log(rows["loss"].to_numpy()), c)
+    found = origins(runs, np.ones(20), Constants())
+    assert [len(inside) for inside, _ in found] == [7, 11, 13, 16]
+    for inside, ahead in found:
+        assert c[ahead].min() > c[inside].max() + np.log(1.25)
+
+
+def test_a_bent_curve_is_rectified_and_a_straight_one_is_not() -> None:
+    tokens = np.geomspace(200, 4e5, 12)
+    compute = 6 * 1e8 * tokens
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(12))
+    bent = pd.DataFrame({"tokens": tokens, "flops": compute, "loss": (0.5 + 2.5 / (1 + (tokens / 2e4) ** 0.6)) * noise})
+    straight = bent.assign(loss=(1.5 + 8 / tokens**0.3) * noise)
+    goal = {"tokens": 4e6, "flops": 2.4e15}
+    found = forecast(bent, goal)
+    assert found.weights["rectified"] > 0.9
+    assert {"fine_tuning", "one_axis"} <= {one.code for one in found.findings}
+    assert found.target(0).estimate.holds(0.5 + 2.5 / (1 + (4e6 / 2e4) ** 0.6))
+    assert forecast(straight, goal).weights["rectified"] < 0.5
+
+
+def test_many_targets_in_one_call() -> None:
+    params = np.geomspace(1e9, 1e12, 10_000)
+    targets = pd.DataFrame({"params": params, "tokens": 20 * params})
+    found = forecast(table(0.004, 1), targets=targets)
+    assert len(found) == 10_000
+    out = found.table()
+    assert (np.diff(out["estimate"]) < 0).all()
+    assert (out["lo90"] < out["lo50"]).all()
+    assert "more targets" in str(found)
+
+
+def test_any_law_can_be_forecast() -> None:
+    found = forecast(table(0.004, 1), TARGET, law="loss ~ E + A/params^alpha + B/tokens^alpha")
+    assert list(found.weights) == ["loss ~ E + A/params^alpha + B/tokens^alpha"]
+    assert found.target(0).parts["laws"] == 0
+    assert found.coordinates() == {}
+    assert found.target(0).estimate.value == pytest.approx(truth(**TARGET), rel=0.1)
+
+
+def test_laws_of_any_form_can_be_forecast() -> None:
+    law = "loss ~ E + (A/params^alpha + B/tokens^beta)^g"
+    one = forecast(table(0.002, 1), TARGET, law=law).target(0)
+    assert one.estimate.value == pytest.approx(truth(**TARGET), rel=0.03)
+    assert one.estimate.holds(truth(**TARGET))
+    assert one.parts["parameters"] > 0
+
+
+def test_general_laws_enter_by_prediction_and_gradient() -> None:
+    """The rule asks of a law what the protocol says and nothing else."""
+    rule = make_rule(
+        Runs(("a",), np.linspace(0, 3, 9)[:, None], np.log(1 + np.exp(-np.linspace(0, 3, 9))), np.linspace(0, 3, 9))
+    )
+    assert {"names", "starts", "prior_mean", "prior_sd", "floor", "log_prediction", "gradient"} <= set(
+        dir(rule.members[0].law)  # type: ignore[attr-defined]
+    )
+
+
+def test_words_and_record(noisy: Forecast) -> None:
+    text = str(noisy)
+    assert text.startswith("extrapolation: the farthest target has ")
+    assert "largest: drift beyond the data" in text
+    record = json.loads(json.dumps(noisy.record()))
+    first = record["targets"][0]
+    assert list(first)[:6] == ["columns", "compute", "ratio", "estimate", "se", "interval"]
+    assert first["interval"] == pytest.approx(first["intervals"]["0.9"])
+    assert set(first["parts"]) == {"parameters", "laws", "run", "drift"}
+    assert first["intervals"]["0.5"][0] > first["intervals"]["0.8"][0] > first["intervals"]["0.9"][0]
+
+
+def codes(rows: pd.DataFrame, goal: dict[str, float], **options: Any) -> set[str]:
+    return {one.code for one in forecast(rows, goal, **options).findings}
+
+
+def test_warnings() -> None:
+    rows = table(0.004, 1)
+    assert "far" in codes(rows, {"params": 1e12, "tokens": 1e13})
+    assert "few_runs" in codes(rows.head(8), TARGET)
+    assert "scatter" in codes(table(0.06, 1), TARGET)
+    assert "outside" in codes(rows, {"params": 1e6, "tokens": 1e12})
+    assert "repeated_tokens" in codes(rows.assign(unique_tokens=1e11), TARGET)
+    assert not codes(rows, {"params": 3e8, "tokens": 1e10})
+
+
+def refused(**options: Any) -> str:
+    rows = options.pop("rows", table())
+    with pytest.raises(DataError, match=r".") as caught:
+        forecast(rows, options.pop("at", TARGET), **options)
+    return str(caught.value)
+
+
+def test_what_cannot_be_forecast_is_refused_in_words() -> None:
+    rows = table()
+    assert "compute of the runs is not known" in refused(rows=rows[["params", "loss"]], at={"params": 7e10})
+    assert "needs a column params, tokens or both" in refused(rows=rows[["loss"]], at={"params": 7e10})
+    assert "no column 'tokens'" in refused(at={"params": 7e10})
+    assert "no effect on this forecast" in refused(at={**TARGET, "depth": 3})
+    assert "give a positive number" in refused(at={"params": "many", "tokens": 1e12})
+    assert "give a positive number" in refused(at={"params": -1, "tokens": 1e12})
+    assert "nothing to forecast" in refused(at=())
+    assert "2 experiments, one for each eval_set" in refused(rows=rows.assign(eval_set=["a", "b"] * 10))
+    assert "at least 4" in refused(rows=rows.head(3))
+    assert "do not show what tokens does" in refused(rows=rows.assign(tokens=1e10))
+    assert "has levels" in refused(rows=rows.assign(set=["a", "b"] * 10), law="loss ~ E[set] + A/params^alpha")
+    assert "prob is 1.5" in refused(prob=1.5)
+
+
+def test_the_command_line_reads_targets() -> None:
+    assert points(["params=70B, tokens=1.4T"]) == [{"params": "70B", "tokens": "1.4T"}]
+    with pytest.raises(DataError, match="write --at name=value"):
+        points(["params"])
+
+
+def test_a_stream_and_a_column_of_flops_are_read() -> None:
+    rows = table()
+    text = io.StringIO(rows.assign(flops=7 * rows["params"] * rows["tokens"]).to_csv(index=False))
+    learned = read_learning(scalefit.read_table(text), Rows(), Forecasting())
+    assert learned.cost is None
+    assert learned.compute.max() == pytest.approx(7 * 2e9 * 4e11)
+
+
+def test_the_command_line_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from scalefit.cli.app import app
+
+    source, out = tmp_path / "runs.csv", tmp_path / "out.csv"
+    table(0.004, 1).to_csv(source, index=False)
+    call = ["forecast", str(source), "--at", "params=70B,tokens=1.4T", "--at", "params=1T,tokens=20T"]
+    app([*call, "--out", str(out), "--json"], standalone_mode=False)
+    record = json.loads(capsys.readouterr().out)
+    assert [one["columns"]["params"] for one in record["targets"]] == [7e10, 1e12]
+    written = pd.read_csv(out)
+    assert written["estimate"].to_list() == pytest.approx([one["estimate"] for one in record["targets"]])
+    with pytest.raises(DataError, match="two forecasts; give one"):
+        app([*call, "--mean", "--new-run"], standalone_mode=False)
