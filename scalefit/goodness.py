@@ -271,4 +271,4 @@ def _trend(frame: pd.DataFrame, name: str, residual: Array, share: Array, free: 
     terms, rest = int(known.sum()) - 1, free - int(known.sum()) + 1
     testable = terms > 0 and rest > 0 and within > 0 and counts[known].min() >= FEWEST
     p = f_tail(between / terms / (within / rest), terms, rest) if testable else math.nan
-    return Trend(name, (float(values.min()), float(values.max())), *(float(one) for one in means), p)
+    return Trend(name, (float(values.min()), float(values.max())), float(means[0]), float(means[1]), float(means[2]), p)

@@ -38,7 +38,7 @@ def test_columns_repeats_laws_and_labels_are_found() -> None:
     assert [one.missing for one in found.columns] == [0, 0, 0, 0, 1]
     assert found.columns[0].words == "2 labels: web, code"
     assert found.settings == "24 settings of params and tokens and Corpus, of up to 3 rows, which differ in lr."
-    assert next(iter(found.laws.values())) == "loss ~ E[corpus] + A/params^alpha + B/tokens^beta"
+    assert next(iter(found.laws.values())) == "loss ~ E[Corpus] + A/params^alpha + B/tokens^beta"
     assert json.loads(json.dumps(found.record()))["rows"] == 72
 
 

@@ -186,7 +186,7 @@ def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: b
     what = f"of one more run, with {scatter}" if new_run else "of the law; a single run scatters more (--new-run)"
     lines = [f"predicted: the law's value of {result.law.response}; lo, hi: {percent(prob)} interval {what}"]
     far = beyond.max().dropna()
-    parts = [f"{times(value)} in {name.removeprefix('beyond_')}" for name, value in far.items() if value > 1]
+    parts = [f"{times(value)} in {str(name).removeprefix('beyond_')}" for name, value in far.items() if value > 1]
     if parts:
         count = int((beyond > 1).any(axis=1).sum())
         rows = "" if len(beyond) == 1 else f"{exact(count)} of {exact(len(beyond))} rows, up to "

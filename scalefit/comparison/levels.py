@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -22,7 +22,6 @@ from scalefit.leastsq import fit as least_squares
 from scalefit.names import printed_label
 from scalefit.numbers import chance, exact, percent_size, plus_minus, rounded
 from scalefit.options import BAYES, FIT, Bayes, LeastSquares, Rows, gather, takes
-from scalefit.options.verbs import Source
 from scalefit.posterior import bayes
 from scalefit.progress import Progress
 from scalefit.records import CONVERGED
@@ -30,6 +29,9 @@ from scalefit.results import Fit
 from scalefit.storage import fit_record
 from scalefit.summary import estimate_text, explained
 from scalefit.table import PrintedTable
+
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
 
 __all__ = ["LevelFits", "bayes_levels", "fit_levels"]
 
@@ -98,8 +100,7 @@ class LevelFits:
             rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
-        for name, one in self.shared.items():
-            lines.append(f"  {_shared_words(name, one, self._is_log(name))}")
+        lines += [f"  {_shared_words(name, test, self._is_log(name))}" for name, test in self.shared.items()]
         lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
         bad = [
             f"  {printed_label(level)}: {one.message}" for level, one in self.fits.items() if one.status != CONVERGED
@@ -141,7 +142,7 @@ def _shared_words(name: str, one: Agreement, is_log: bool) -> str:
 
 @takes(*FIT)
 def fit_levels(
-    data: Source, law: str | AnyLaw, by: str, *options: Rows | LeastSquares, progress: Progress | None = None,
+    data: TableSource, law: str | AnyLaw, by: str, *options: Rows | LeastSquares, progress: Progress | None = None,
     **keywords: Any,
 ) -> LevelFits:  # fmt: skip
     """Fit a law to each level of a column by itself, and test whether the levels share its parameters.
@@ -192,7 +193,7 @@ def fit_levels(
 
 @takes(*BAYES)
 def bayes_levels(
-    data: Source, law: str | AnyLaw, by: str, *options: Rows | Bayes, progress: Progress | None = None,
+    data: TableSource, law: str | AnyLaw, by: str, *options: Rows | Bayes, progress: Progress | None = None,
     **keywords: Any,
 ) -> LevelFits:  # fmt: skip
     """Sample the posterior of a law for each level of a column, and test whether the levels share its parameters.
@@ -225,8 +226,8 @@ def bayes_levels(
 
 
 def _levels(
-    data: Source, law: str | AnyLaw, by: str, rows: Rows, run: Callable[[Table, str], Fit], progress: Progress | None,
-    workers: int,
+    data: TableSource, law: str | AnyLaw, by: str, rows: Rows, run: Callable[[Table, str], Fit],
+    progress: Progress | None, workers: int,
 ) -> LevelFits:  # fmt: skip
     """Part the table, fit every part, and compare the parameters."""
     parsed = parse_law(law)

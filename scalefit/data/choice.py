@@ -159,4 +159,4 @@ class Choice:
         """
         size = np.diff(self.bounds)[groups]
         least = 1.0 - generator.random(len(groups)) ** (1.0 / size)
-        return self.bounds[groups] + np.minimum((least * size).astype(np.int64), size - 1)
+        return np.asarray(self.bounds[groups] + np.minimum((least * size).astype(np.int64), size - 1), dtype=np.int64)

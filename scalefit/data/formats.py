@@ -15,6 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -262,12 +263,10 @@ def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
 
 def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook that is not empty; the others are named."""
-    try:
-        import openpyxl  # noqa: F401  what pandas reads workbooks with
-    except ImportError:
+    if find_spec("openpyxl") is None:  # what pandas reads workbooks with
         raise DataError(
             f"{label} is an Excel workbook, which needs openpyxl: pip install openpyxl. Or save the sheet as CSV."
-        ) from None
+        )
     try:
         sheets = pd.read_excel(io.BytesIO(data), sheet_name=None, dtype=object, engine="openpyxl")
     except Exception as error:  # whatever the library raises for a damaged file

@@ -89,8 +89,8 @@ class Formula:
             return pd.Series(result, index=frame.index), None
         result[list(problems)] = np.nan
         cells = np.full(len(frame), None, dtype=object)
-        for place, text in texts.items():
-            cells[place] = text
+        for row, text in texts.items():
+            cells[row] = text
         shown = pd.Series(cells, index=frame.index, name=self.target, dtype=object)
         shown.attrs = dict(frame.attrs)
         bad = next((one.bad for one in read.values() if one.bad is not None), None)

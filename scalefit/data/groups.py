@@ -106,6 +106,7 @@ def _codes(frame: pd.DataFrame, by: Sequence[str]) -> tuple[Ints, list[str]]:
     for name in by:
         column = frame[name]
         own, labels = pd.factorize(column)
+        count = len(labels)
         if not pd.api.types.is_numeric_dtype(column.dtype):
             texts = pd.Series(labels, dtype=object)
             values = as_numbers(texts)
@@ -114,8 +115,8 @@ def _codes(frame: pd.DataFrame, by: Sequence[str]) -> tuple[Ints, list[str]]:
                 twice = [str(texts[i]) for i in np.flatnonzero(spelled == np.argmax(np.bincount(spelled)))[:2]]
                 remarks.append(f"Column {name!r} is grouped by its numbers: {twice[0]!r} and {twice[1]!r} are one.")
                 own = spelled[own]
-                labels = same
-        code = np.unique(code * len(labels) + own, return_inverse=True)[1].reshape(-1).astype(np.int64)
+                count = len(same)
+        code = np.unique(code * count + own, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return code, remarks
 
 

@@ -166,7 +166,15 @@ def read_table(
         given = " + ".join(map(str, source)) if isinstance(source, list | tuple) else shown_path(str(source))
         frame = typed_frame(frame) if typed else frame
         return _named(frame, name or given, sha256, list(remarks), mapping)
-    assert not isinstance(source, list | tuple)
+    one: Any = source
+    return _read_one(one, fields, mapping, name, wide, typed, max_size)
+
+
+def _read_one(
+    source: Any, fields: NameFields | None, mapping: Mapping[str, str] | None, name: str | None, wide: bool,
+    typed: bool, max_size: int | str | None,
+) -> Table:  # fmt: skip
+    """Read one table."""
     if isinstance(source, str | os.PathLike):
         source = locate(source)
     sweep = source if isinstance(source, Path) and is_folder(source) else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +34,9 @@ from scalefit.solver.curvature import Curvature
 from scalefit.solver.search import Minimum, search
 from scalefit.version import __version__
 
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
+
 __all__ = ["fit"]
 
 Array = NDArray[np.float64]
@@ -42,7 +44,7 @@ Array = NDArray[np.float64]
 
 @takes(*FIT)
 def fit(
-    data: str | os.PathLike[str] | pd.DataFrame,
+    data: TableSource,
     law: str | AnyLaw,
     *options: Rows | LeastSquares,
     throw: bool = True,

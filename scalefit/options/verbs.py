@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from scalefit.errors import DataError
 from scalefit.limits import MOST_REPLICATES, MOST_WORKERS, check_count, check_seed
@@ -16,8 +16,13 @@ from scalefit.numbers import as_input
 from scalefit.options.base import Options, option, part
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scalefit.data.tables import Table
     from scalefit.law.general import AnyLaw
+
+    OneTable: TypeAlias = str | os.PathLike[str] | pd.DataFrame
+    TableSource: TypeAlias = OneTable | Table | Sequence[OneTable]
 
 __all__ = [
     "BACKTEST",
@@ -53,7 +58,6 @@ __all__ = [
     "check_windows",
 ]
 
-Source = "str | os.PathLike[str] | pd.DataFrame | Sequence[str | os.PathLike[str] | pd.DataFrame]"
 QUANTITIES = ("loss", "params", "tokens", "flops")  # of an analysis by budgets
 SAME = "same"
 ORIGINS = (0.25, 0.45, 0.7)  # shares of the runs that a backtest learns from
@@ -186,7 +190,7 @@ class Rows(Options):
         """Return ties where no rows are dropped."""
         return {} if self.drop_highest_loss else {"ties": "without --drop-highest-loss"}
 
-    def load(self, source: Source | Table) -> Table:
+    def load(self, source: TableSource) -> Table:
         """Read a table, or several, as they are: all rows, cells as they are written.
 
         Parameters
@@ -221,7 +225,7 @@ class Rows(Options):
         return replace(self, also=(), name_fields=None, wide=False, max_size=None)
 
     def bind(
-        self, source: Source | Table, law: str | AnyLaw, *, labels: Iterable[str] = (),
+        self, source: TableSource, law: str | AnyLaw, *, labels: Iterable[str] = (),
         space: str = "log",
     ) -> tuple[AnyLaw, Table]:  # fmt: skip
         """Read a law and a table, and decide which names of a law of any form are columns of the table.
@@ -257,7 +261,7 @@ class Rows(Options):
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(
-        self, source: Source | Table, law: AnyLaw, *, labels: Iterable[str] = (),
+        self, source: TableSource, law: AnyLaw, *, labels: Iterable[str] = (),
         numeric: Iterable[str] = (), space: str = "log",
     ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.

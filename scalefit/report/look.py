@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalefit.data.columns import compute_columns, map_columns
 from scalefit.data.formats import typed_frame
@@ -22,9 +23,11 @@ from scalefit.law.additive import Coef, Law
 from scalefit.misfit import checkpoints_message
 from scalefit.numbers import amount, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
-from scalefit.options.verbs import Source
 from scalefit.report.choice import LawChoice, choose
 from scalefit.table import PrintedTable
+
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
 
 __all__ = ["Look", "LookedColumn", "look"]
 
@@ -160,7 +163,7 @@ class Look:
 
 
 @takes(*LOOK)
-def look(data: Source, *options: Rows, **keywords: Any) -> Look:
+def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     """Describe a strange table in one screen, and say which law it could support and what to run.
 
     Parameters
@@ -196,7 +199,7 @@ def look(data: Source, *options: Rows, **keywords: Any) -> Look:
     columns = tuple(_column(frame, str(name)) for name in frame.columns)
     try:
         choice: LawChoice | None = choose(frame, drop_invalid=True)
-        reasons: tuple[str, ...] = choice.reasons
+        reasons: tuple[str, ...] = () if choice is None else choice.reasons
     except DataError as error:
         choice, reasons = None, (str(error),)
     shown = replace(table, frame=frame)
@@ -221,8 +224,8 @@ def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
         return LookedColumn(name, quantity, "empty", None, None, 0, missing)
     if values is not None:
         seen = values[np.isfinite(values)]
-        ends = (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
-        return LookedColumn(name, quantity, "numbers", *ends, different, missing)
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
+        return LookedColumn(name, quantity, "numbers", low, high, different, missing)
     some = tuple(str(label)[:24] for label in column.astype(object).value_counts().index[:SHOWN])
     return LookedColumn(name, quantity, "labels", None, None, different, missing, some)
 
@@ -251,7 +254,7 @@ def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
     return f"{words}, which differ in {', '.join(varied)}.", {"group_by": by, "reduce": how}
 
 
-def _varies(column: pd.Series[Any], setting: np.ndarray[Any, np.dtype[np.int64]]) -> bool:
+def _varies(column: pd.Series[Any], setting: NDArray[Any]) -> bool:
     """Tell whether a column has several values within a setting."""
     values = column.groupby(setting)
     return bool((values.max() > values.min()).any())
