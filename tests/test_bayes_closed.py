@@ -15,11 +15,14 @@ from scalefit.errors import DataError
 from scalefit.law.additive import Law
 from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.posterior import bayes
-from scalefit.posterior.closed import ClosedDensity, build_closed_density
+from scalefit.posterior.closed import ClosedDensity, build_closed_density, central_sizes
 from scalefit.posterior.density import build_density
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import build_model
+from scalefit.posterior.priors import HalfNormal, Uniform
 from scalefit.problem import build_problem
+from scalefit.robustness import calibrate, sensitivity
+from scalefit.robustness.simulate import draw_from_prior
 
 PARSCALE = {"A": "LogNormal(16, 2)", "k": "HalfNormal(1)"}
 
@@ -161,3 +164,35 @@ def test_graph_for_nuts_has_the_same_density(text: str) -> None:
         logp = model.compile_logp()
     values = [float(logp({"z": point - mode.x})) for point in x]
     np.testing.assert_allclose(np.array(values) - values[0], density(x) - density(x)[0], rtol=1e-6, atol=1e-6)
+
+
+def test_truths_from_the_prior_have_coefficients_of_the_drawn_size() -> None:
+    """A/x^alpha with A drawn by the size of its term at the geometric mean of x."""
+    problem = closed("loss ~ E + A/params^alpha + B/tokens^beta + 0*log(params)", chinchilla())
+    assert {name for name, yes in central_sizes(problem.design).items() if yes} == {"A", "B"}
+    priors = {"E": Uniform(1.0, 2.0), "A": Uniform(0.4, 0.4001), "alpha": Uniform(0.3, 0.5), "B": Uniform(0.7, 0.7001),
+              "beta": Uniform(0.3, 0.5), "sigma": HalfNormal(0.1)}  # fmt: skip
+    truth = draw_from_prior(problem, ("sigma",), priors, seed=0, number=3)
+    centre = {name: np.mean(np.log(column)) for name, column in problem.design.columns.items()}
+    assert np.exp(truth["A"] - np.exp(truth["alpha"]) * centre["params"]) == pytest.approx(0.4, rel=1e-3)
+    assert np.exp(truth["B"] - np.exp(truth["beta"]) * centre["tokens"]) == pytest.approx(0.7, rel=1e-3)
+
+
+def test_calibration_of_a_law_of_any_form_fits_what_it_simulated() -> None:
+    priors = {"E": "Uniform(0.5, 0.8)", "A": "LogNormal(16, 0.1)", "k": "Uniform(0.3, 0.5)",
+              "alpha": "Uniform(0.15, 0.25)", "sigma": "Uniform(0.001, 0.002)"}  # fmt: skip
+    found = calibrate("parscale", "parscale", n=10, draws=200, engine="leastsq", likelihood="normal", truth="prior",
+                      priors=priors, workers=1)  # fmt: skip
+    assert all(one.status in ("converged", "not identified") for one in found.replicates)
+    for one in found.replicates:
+        assert one.mean["k"] == pytest.approx(one.truth["k"], abs=0.5)  # both as logs
+    assert len({one.truth["k"] for one in found.replicates}) == 10
+
+
+def test_sensitivity_of_a_law_of_any_form() -> None:
+    vary = {"likelihood": ["normal", "squared"], "prior": ["HalfNormal(0.5)"]}
+    found = sensitivity("parscale", "parscale", param="alpha", draws=200, path="fast", priors=PARSCALE, vary=vary,
+                        workers=1)  # fmt: skip
+    assert len(found.answers) == 4
+    values = [one.estimate.value for one in found.answers]
+    assert max(values) - min(values) < 0.02

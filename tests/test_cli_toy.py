@@ -88,7 +88,8 @@ def test_what_is_printed_tells_what_is_shared_from_what_differs(run: Call, sweep
     first, header, *rows = out.splitlines()
     assert first.startswith(f"{sweep}: 12 models, 0 failed; n_features 20, frequency power, alpha 1.0, density 1.0")
     assert header.split() == [
-        "gamma", "steps", "width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", "converged", "status"
+        "gamma", "steps", "width", "loss", "phi_half", "alive", "overlap_ms", "weak_reference", "change", "converged",
+        "status",
     ]  # fmt: skip
     assert len(rows) == 13
     assert sum("unknown" in row for row in rows) == 6

@@ -21,6 +21,8 @@ from scalefit.leastsq import fit
 from scalefit.leastsq.bridge import to_lmfit
 from scalefit.options import Rows
 from scalefit.plots import effect, term
+from scalefit.report.sentences import law_sentence, role
+from scalefit.report.text import equation
 from scalefit.results import Fit
 from scalefit.storage import fit_record, load_fit
 
@@ -83,6 +85,15 @@ def test_additive_presets_through_the_general_path(name: str) -> None:
     assert isinstance(bound, GeneralLaw)
     problem = build_closed(bound, table.frame)
     assert 2 * search_closed(problem.design)[0].value == pytest.approx(certified.value, rel=1e-9)
+
+
+def test_a_law_in_other_parameters_has_the_certified_optimum() -> None:
+    """The over-training form of Gadre et al. is a sum of two powers with one exponent, in other names."""
+    rows = {"drop_highest_loss": 5, "uncertainty": "gauss-newton"}
+    form = "loss ~ E + (a*M^eta + b*M^(-eta))*C^(-eta) where M = tokens/params; C = 6*params*tokens"
+    general, certified = fit("chinchilla", form, **rows), fit("chinchilla", "gadre", **rows)
+    assert general.value == pytest.approx(certified.value, rel=1e-9)
+    assert 2 * general["eta"].value == pytest.approx(certified["alpha"].value, rel=1e-6)
 
 
 def test_data_that_do_not_identify_a_law_are_named() -> None:
@@ -260,6 +271,17 @@ def test_optimum_of_a_law_without_a_closed_solution() -> None:
         optimum(additive, compute=1e21, cost="6*params*tokens + 2*params*served")
     with pytest.raises(DataError, match="needs budgets"):
         optimum(additive, cost="6*params*tokens + 2*params*1e9")
+
+
+# The report -----------------------------------------------------------------------------------------------
+
+
+def test_sentences_of_a_report_name_every_parameter(parscale: Fit) -> None:
+    said = law_sentence(parscale)
+    assert said.startswith("On 24 rows of parscale $E$ is 0.71")
+    assert all(f"${name}$ is " in said for name in ("A", "k", "alpha"))
+    assert role(parscale, "k") == "$k$"
+    assert equation(parscale.law)["alt"] == "loss equals E + (A/(params*(1 + k*log(streams))))^alpha"
 
 
 # The command line -----------------------------------------------------------------------------------------

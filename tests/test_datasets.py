@@ -37,6 +37,7 @@ ROWS = {
     "toy_published_exponents": 239,
     "toy_strong": 126,
     "toy_training": 360,
+    "toy_starts": 228,
     "toy_map": 270,
     "datablations": 182,
     "routed": 223,
@@ -125,7 +126,7 @@ def test_schema_has_no_unused_column() -> None:
     assert set(schema) == used
 
 
-@pytest.mark.parametrize("name", [*REAL, "toy_published_losses", "toy_strong", "toy_training", "toy_map"])
+@pytest.mark.parametrize("name", [*REAL, "toy_published_losses", "toy_strong", "toy_training", "toy_starts", "toy_map"])
 def test_losses_are_positive_and_finite(name: str) -> None:
     loss = load_dataset(name)["loss"]
     assert np.isfinite(loss).all()

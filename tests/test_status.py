@@ -165,9 +165,14 @@ def test_the_row_that_ruins_squares_is_named():
     assert "use --loss huber or leave it out (--where 'loss < 11.2')" in row.message
     assert f"  warning: {row.message}" in squares.summary().splitlines()
     assert row.message in squares.message
-    assert {"code": row.code, "severity": row.severity, "message": row.message, "about": (), "rows": (24,)} in (
-        fit_record(squares)["findings"]
-    )
+    assert {
+        "code": row.code,
+        "severity": row.severity,
+        "message": row.message,
+        "about": (),
+        "rows": (24,),
+        "names": (),
+    } in (fit_record(squares)["findings"])
     robust = fit(CASES / "one_diverged_run.csv", "chinchilla", loss="huber", bootstrap=200, **DIVERGED)
     assert robust.status == CONVERGED
     assert finding(robust, "rows_carry_misfit").severity == "note"

@@ -143,3 +143,22 @@ def test_refits_of_a_term_that_vanished_from_the_fit_have_answers_and_may_bring_
     assert result.uncertainty.failed == 0
     gone = result.uncertainty.draws[:, result.names.index("c_m")] < np.log(1e-6)
     assert 0.1 < gone.mean() < 0.9
+
+
+@pytest.mark.parametrize(("clusters", "same"), [(5, True), (6, False)])
+def test_few_clusters_are_left_out_one_at_a_time_and_not_resampled(clusters: int, same: bool) -> None:
+    rng = np.random.default_rng(clusters)
+    runs = pd.DataFrame(
+        {
+            "params": np.tile(np.geomspace(1e6, 1e9, 12), clusters),
+            "run": np.repeat([f"r{k}" for k in range(clusters)], 12),
+        }
+    )
+    shift = np.repeat(0.02 * rng.standard_normal(clusters), 12)
+    runs["loss"] = (1.7 + 300 / runs["params"] ** 0.3) * np.exp(shift + 0.003 * rng.standard_normal(len(runs)))
+    pairs = fit(runs, "params", cluster="run", bootstrap=200, throw=False)
+    jackknife = fit(runs, "params", cluster="run", uncertainty="jackknife", throw=False)
+    assert (pairs.uncertainty.draws is None) == same
+    assert (pairs["alpha"].lo == jackknife["alpha"].lo) == same
+    told = next(one.message for one in pairs.findings if one.code == "few_clusters")
+    assert ("pairs is the jackknife" in told) == same

@@ -85,14 +85,14 @@ def _plots() -> str:
     return "\n".join(["| kind | what it draws |", "| --- | --- |", *rows])
 
 
-def thresholds() -> dict[str, list[tuple[str, float, str]]]:
+def thresholds() -> dict[str, list[tuple[str, str, str]]]:
     """Read name, value and reason of every threshold from its module, by the titles of its parts."""
     source = Path(scalefit.thresholds.__file__).read_text(encoding="utf-8")
     titles = [
         (number, found[1]) for number, line in enumerate(source.split("\n"), start=1)
         if (found := re.fullmatch(r"# (.+?) -+", line))
     ]  # fmt: skip
-    parts: dict[str, list[tuple[str, float, str]]] = {title: [] for _, title in titles}
+    parts: dict[str, list[tuple[str, str, str]]] = {title: [] for _, title in titles}
     body = ast.parse(source).body
     for one, after in pairwise(body):
         if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
@@ -100,7 +100,9 @@ def thresholds() -> dict[str, list[tuple[str, float, str]]]:
                 raise ValueError(f"{one.targets[0].id} has no reason below it")
             title = [title for line, title in titles if line < one.lineno][-1]
             reason = " ".join(str(after.value.value).split())
-            parts[title].append((one.targets[0].id, float(ast.literal_eval(one.value)), reason))
+            value = ast.literal_eval(one.value)
+            shown = " to ".join(f"{end:g}" for end in (value if isinstance(value, tuple) else (value,)))
+            parts[title].append((one.targets[0].id, shown, reason))
     return parts
 
 
@@ -108,7 +110,7 @@ def _thresholds() -> str:
     lines = []
     for title, rows in thresholds().items():
         lines += [f"**{title}**", "", "| name | value | meaning and reason |", "| --- | --- | --- |"]
-        lines += [f"| `{name}` | {value:g} | {reason} |" for name, value, reason in rows]
+        lines += [f"| `{name}` | {value} | {reason} |" for name, value, reason in rows]
         lines.append("")
     return "\n".join(lines)
 

@@ -25,14 +25,16 @@ __all__ = ["toy", "toy_check", "toy_grid", "toy_show", "toy_sweep", "toy_theory"
 toy = Application(no_args_is_help=True)
 app.add_typer(toy, name="toy", help="The toy model of superposition: losses from first principles.")
 
-Sweep = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep.")]
+Sweep = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder of a sweep; to draw or to check, also a data set's name.")
+]
 
 DEFAULT = "default"
 SETTING = (
-    "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate", "steps",
-    "seed",
+    "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate",
+    "bias_start", "norm", "steps", "seed",
 )  # fmt: skip
-SHOWN = ("width", "loss", "phi_half", "overlap_ms", "weak_reference", "change", "converged", "status")
+SHOWN = ("width", "loss", "phi_half", "alive", "overlap_ms", "weak_reference", "change", "converged", "status")
 
 
 @toy.command(name="grid")
@@ -89,7 +91,10 @@ def toy_show(
     folder: Sweep,
     plot: Annotated[
         str | None,
-        typer.Option(help="Draw losses, slopes, map, represented, overlaps, convergence or training; needs --out."),
+        typer.Option(
+            help="Draw glance, losses, slopes, map, represented, alive, norms, skewness, overlaps, convergence or "
+            "training; needs --out."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The figure: svg, png or pdf.")] = None,
     where: Annotated[str | None, typer.Option(help="Models to show: 'gamma == -1 and alpha > 1'.")] = None,

@@ -176,14 +176,15 @@ def _judge(
 ) -> BacktestResult:
     """Run every cell, and put the runs together."""
     shared = {"tables": {name: _pack(runs) for name, (_, runs, _) in tables.items()}}
-    cells, about = {}, {"version": __version__, "constants": repr(Constants())}
+    cells, about = {}, {"version": __version__}
     for name, (_, runs, cuts) in tables.items():
         about_table = about | {"runs": job_key(_pack(runs))}
         for number, cut in enumerate(cuts):
             for method in methods:
                 arguments = {"table": name, "cut": cut, "least": least, "method": method}
                 prefix = "".join(one if one.isalnum() else "-" for one in f"{method}-{name[:60]}-{number}")
-                cells[job_key(about_table | arguments, prefix)] = arguments
+                rule = {"constants": repr(Constants())} if method == "forecast" else {}
+                cells[job_key(about_table | rule | arguments, prefix)] = arguments
     found = run_jobs(judge_cell, cells, where, shared=shared, stage="forecasting known runs", progress=progress)
     return _gathered(label, tables, methods, found)
 

@@ -86,9 +86,9 @@ class Constants:
     near: float = 0.002
     sharp: float = 2.0
     noise: float = 1.0
-    drift: float = 0.85
-    bent: float = 0.8
-    ahead: float = 0.25
+    drift: float = 0.9
+    bent: float = 1.2
+    ahead: float = 0.3
     least: float = 0.001
     degrees: float = 4.0
     draws: int = 2000

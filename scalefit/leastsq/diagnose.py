@@ -35,6 +35,7 @@ from scalefit.thresholds import (
     CARRIER_SHARE,
     FEW_CLUSTERS,
     FEW_ROWS,
+    FEWEST_RESAMPLED,
     FLAT_DIRECTION,
     INVOLVED,
     LONELY_START,
@@ -516,12 +517,13 @@ def _resamples(evidence: FitState) -> Iterator[Finding]:
 def _few(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.problem
     if problem.n_cluster < problem.n_rows and problem.n_cluster < FEW_CLUSTERS:
-        yield Finding(
-            "few_clusters",
-            "warning",
+        text = (
             f"There are only {exact(problem.n_cluster)} clusters; errors by cluster tend to be too small below about "
-            f"{FEW_CLUSTERS}. Read the intervals as the least that is not known.",
+            f"{FEW_CLUSTERS}. Read the intervals as the least that is not known."
         )
+        if problem.n_cluster < FEWEST_RESAMPLED:
+            text += f" Below {FEWEST_RESAMPLED} a bootstrap covers too rarely, and pairs is the jackknife."
+        yield Finding("few_clusters", "warning", text)
     elif problem.n_rows < FEW_ROWS:
         yield Finding(
             "few_rows",

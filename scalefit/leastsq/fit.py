@@ -32,6 +32,7 @@ from scalefit.results import LeastSquaresFit
 from scalefit.solver.compiled import cache_is_cold
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.search import Minimum, search
+from scalefit.thresholds import FEWEST_RESAMPLED
 from scalefit.version import __version__
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ def _spread(
     simple = gauss_newton(shape, weight)
     plain = np.sqrt(np.diag(simple))
     clustered = problem.n_cluster < problem.n_rows
+    if method == "pairs" and clustered and problem.n_cluster < FEWEST_RESAMPLED:
+        method = "jackknife"
     if method == "cluster" and cluster is None:
         raise DataError("uncertainty 'cluster' needs a cluster column; name it with cluster (--cluster COLUMN)")
     if method == "cluster" and not clustered:

@@ -326,7 +326,7 @@ class LeastSquares(Options):
         Whether exponents may be negative: nonnegative or free.
     uncertainty : {"pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"}
         Method of the intervals: pairs, jackknife, gauss-newton, hc3, cluster or profile. ``pairs`` resamples clusters
-        when there is a cluster column.
+        when there is a cluster column; with fewer than 6 of them it is the jackknife, which covers better.
     bootstrap : int
         Resamples of ``pairs``; with 0 the method is ``hc3`` (or ``cluster``), with a note.
     level : float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalefit.law.general import GeneralLaw
 from scalefit.numbers import percent
 from scalefit.report.blocks import Block, code, heading, paragraph
 from scalefit.report.posterior_tables import priors_table, sampling_table
@@ -57,9 +58,19 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
     level = percent(next(iter(fits.values())).uncertainty.level)
+    general = [isinstance(fit.law, GeneralLaw) for fit in fits.values()]
+    powers = (
+        "Every least-squares fit" + (" of a sum of power terms" if any(general) else "") + " minimises its objective "
+        "globally: a grid of exponents, each cell solved exactly for floor and coefficients, then damped Newton steps "
+        "from the best cells until the predicted gain vanishes."
+    )
+    others = (
+        "A law of another form is fitted from many starts, with linear parameters solved exactly and exact "
+        "derivatives; nothing certifies its optimum."
+    )
     return [
-        "Every least-squares fit minimises its objective globally: a grid of exponents, each cell solved exactly for "
-        "floor and coefficients, then damped Newton steps from the best cells until the predicted gain vanishes.",
+        *([] if all(general) else [powers]),
+        *([others] if any(general) else []),
         f"Intervals are {level} percentile intervals of refits to resampled rows, or to resampled clusters where a "
         "cluster is named; a bootstrap distribution is not a posterior.",
     ]

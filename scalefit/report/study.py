@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 
-from scalefit.law.additive import Law
+from scalefit.law.general import parse_law
 from scalefit.options import Bayes, LeastSquares, Options, OverlapTest, Question, Rows, Simulation, SweepCheck
 from scalefit.report.spec import (
     BAYES,
@@ -309,7 +309,7 @@ def with_defaults(study: Study) -> Study:
         With an answer, cards and a section at least for its first fits.
     """
     first = study.fit[0]
-    exponents = tuple(coef.name for coef in Law.parse(first.law).exponents if not coef.groups)
+    exponents = tuple(coef.name for coef in parse_law(first.law).exponents if not coef.groups)
     cards = tuple(Card(f"Exponent ${name}$", first.name, (name,)) for name in exponents[:3])
     sections = tuple(
         PosteriorSection(title=one.label or one.name, fit=one.name) if one.engine == BAYES

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.errors import DataError
 from scalefit.files import UNREADABLE, brief
 from scalefit.jobs import DONE, JobResult, read_job
@@ -182,18 +183,22 @@ def read_sweep(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Parameters
     ----------
     folder : path
-        As given to :func:`scalefit.toy.sweep.toy_sweep`.
+        As given to :func:`scalefit.toy.sweep.toy_sweep`; or the name of a data set of toy models, where there is no
+        such folder.
 
     Returns
     -------
     DataFrame
-        One row per model, columns as in :func:`sweep_records`.
+        One row per model, columns as in :func:`sweep_records`; a data set has some of them.
 
     Raises
     ------
     DataError
         When the folder holds no sweep, or a file that is no cell.
     """
+    name = os.fspath(folder)
+    if name in dataset_names() and not Path(name).exists():
+        return load_dataset(name)
     return pd.DataFrame(sweep_records(folder))
 
 

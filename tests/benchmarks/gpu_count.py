@@ -114,6 +114,50 @@ def floor(config: ToyConfig, rows: Rows, peaks: Peaks, precision: str) -> float:
     return max(work, fewest_bytes(config, rows)[OURS] / peaks.copy)
 
 
+class Overheads(NamedTuple):
+    """What the way of cutting the work adds to a step.
+
+    Parameters
+    ----------
+    padding : float
+        Operations of the products over those at the model's own size.
+    through_l2 : float
+        Bytes of W and h that tiles read again, which the L2 cache has to deliver.
+    elementwise : float
+        Operations on single numbers between the products, of which none is a multiply-add.
+    """
+
+    padding: float
+    through_l2: float
+    elementwise: float
+
+
+def overheads(config: ToyConfig, rows: Rows, cut: tuple[int, int, int]) -> Overheads:
+    """Count them for tiles of so many rows, features and dimensions."""
+    tall, wide, deep = cut
+    n, m = (-(-size // tile) * tile for size, tile in ((config.n_features, wide), (config.width, deep)))
+    tiles = -(-rows.several // tall) + -(-rows.shared // tall)  # the two kinds of rows do not share a tile
+    padded = tiles * tall * n * m
+    again = REAL * m * (tiles * n + n / wide * rows.ours)
+    single = 2 * config.n_features * (4 * rows.several + 5 * SHARE * rows.shared)  # once by rows, once by features
+    return Overheads(padded / (rows.ours * config.n_features * config.width), again, single)
+
+
+def _overhead_table(setting: dict[str, object], names: list[str]) -> list[str]:
+    cuts = {10: (16, 64), 25: (32, 64), 63: (64, 32), 100: (128, 32)}  # width of a tile and features, as stored
+    lines = ["| law, m | padding: 32, 64 rows | through L2, MB: 32, 64 rows | elementwise, Mop |", "| --- " * 4 + "|"]
+    for name in names:
+        rows = expected_rows(ToyConfig(width=8, **setting, **LAWS[name]))
+        for m, (deep, wide) in cuts.items():
+            config = ToyConfig(width=m, **setting, **LAWS[name])
+            small, large = (overheads(config, rows, (tall, max(wide, tall), deep)) for tall in (32, 64))
+            lines.append(
+                f"| {name}, {m} | {small.padding:.2f}, {large.padding:.2f} | {small.through_l2 / 1e6:.3g}, "
+                f"{large.through_l2 / 1e6:.3g} | {small.elementwise / 1e6:.3g} |"
+            )
+    return lines
+
+
 def _rows_table(settings: dict[str, dict[str, object]], names: list[str]) -> list[str]:
     heads = (
         "n, batch, law",
@@ -185,6 +229,8 @@ def main() -> None:
     print("\n".join(_rows_table(settings, ["alpha 0", "alpha 1", "alpha 1.2", "alpha 2", "linear", "exp(-i/400)"])))
     print("\n## n 1000, batch 2048\n")
     print("\n".join(_step_table(SMALL, ["alpha 0", "alpha 1", "alpha 2"], [10, 25, 63, 100])))
+    print("\n## What tiles add, n 1000, batch 2048\n")
+    print("\n".join(_overhead_table(SMALL, ["alpha 0", "alpha 1", "alpha 2"])))
     print("\n## n 10240, batch 8192\n")
     print("\n".join(_step_table(LARGE, ["alpha 0", "alpha 1.2", "alpha 2"], [8, 64, 256, 1024])))
     print("\n## Whole sweeps, floor in seconds of one H100 (data sheet)\n")
