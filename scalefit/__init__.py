@@ -12,7 +12,7 @@ from scalefit.version import __version__
 
 if TYPE_CHECKING:
     from scalefit.allocation import isoflop, optimum
-    from scalefit.comparison import compare, refit
+    from scalefit.comparison import LevelFits, bayes_levels, compare, fit_levels, refit
     from scalefit.consistency import check_sweep
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scalefit.models.theory import superposition
     from scalefit.options import Bayes, HeadOptions, LeastSquares, Rows, Scoring
     from scalefit.posterior import bayes, stack_datasets
-    from scalefit.report import build_report
+    from scalefit.report import Look, build_report, look
     from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
     from scalefit.robustness import calibrate, sensitivity
     from scalefit.storage import load_fit
@@ -43,7 +43,12 @@ _HOMES = {
     "build_report": "scalefit.report",
     "calibrate": "scalefit.robustness",
     "check_sweep": "scalefit.consistency",
+    "LevelFits": "scalefit.comparison",
+    "Look": "scalefit.report",
+    "look": "scalefit.report",
+    "bayes_levels": "scalefit.comparison",
     "compare": "scalefit.comparison",
+    "fit_levels": "scalefit.comparison",
     "dataset_names": "scalefit.data.datasets",
     "describe_dataset": "scalefit.data.datasets",
     "load_dataset": "scalefit.data.datasets",
@@ -103,6 +108,8 @@ __all__ = [
     "LawError",
     "LeastSquares",
     "LeastSquaresFit",
+    "LevelFits",
+    "Look",
     "MissingExtra",
     "PosteriorFit",
     "Rows",
@@ -114,6 +121,7 @@ __all__ = [
     "__version__",
     "backtest",
     "bayes",
+    "bayes_levels",
     "build_report",
     "calibrate",
     "check_sweep",
@@ -123,10 +131,12 @@ __all__ = [
     "describe_dataset",
     "fit",
     "fit_exponent",
+    "fit_levels",
     "forecast",
     "isoflop",
     "load_dataset",
     "load_fit",
+    "look",
     "measure_head",
     "measure_heads",
     "measure_losses",

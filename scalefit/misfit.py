@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,16 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.quantities import as_numbers
+from scalefit.data.quantities import as_numbers, guess_header
 from scalefit.law.additive import Coef, Law
 from scalefit.law.general import AnyLaw
 from scalefit.names import printed_label
-from scalefit.numbers import percent, rounded
+from scalefit.numbers import exact, percent, rounded
 from scalefit.quantiles import f_tail, normal_quantile
 from scalefit.thresholds import (
     CARRIER_DISTANCE,
     CARRIER_ROWS,
     CARRIER_SHARE,
+    CHECKPOINTS,
+    MIXED_OVERLAP,
     MOST_CARRIERS,
     MOST_LABELS,
     REPEATS_CHANCE,
@@ -32,9 +35,13 @@ from scalefit.thresholds import (
 
 __all__ = [
     "Carriers",
+    "Mixture",
     "Repeats",
     "carriers_message",
     "carriers_of",
+    "checkpoints_message",
+    "mixture_message",
+    "mixture_of",
     "named_rows",
     "repeats_message",
     "repeats_of",
@@ -260,6 +267,153 @@ def named_rows(frame: pd.DataFrame, law: AnyLaw, rows: Iterable[int]) -> str:
     return f"row{'' if len(texts) == 1 else 's'} {joined}"
 
 
+class Mixture(NamedTuple):
+    """A label by which residuals differ, where no setting is repeated.
+
+    Parameters
+    ----------
+    column : str
+        Its column.
+    low, high : str
+        Its labels with the lowest and the highest residuals.
+    gap : float
+        How far these are apart.
+    explained : float
+        Part of the variance of all residuals that the column explains.
+    """
+
+    column: str
+    low: str
+    high: str
+    gap: float
+    explained: float
+
+
+def mixture_of(
+    law: AnyLaw, frame: pd.DataFrame, residual: Array, *, parameters: int, leave_out: str | None = None
+) -> Mixture | None:
+    """Find the label that explains most of the residuals.
+
+    Parameters
+    ----------
+    law, frame, residual, parameters, leave_out
+        As for :func:`repeats_of`.
+
+    Returns
+    -------
+    Mixture or None
+        None when no label explains more than half, or its levels lie apart in a column of the law.
+    """
+    taken = {law.response, *law.variables, *law.groups, leave_out}
+    whole = np.zeros(len(frame), dtype=np.int64)
+    gaps = _centred(residual, whole)
+    if not float(gaps @ gaps) > 0:
+        return None
+    found = [
+        one
+        for column in frame.columns
+        if column not in taken
+        and _overlaps(law, frame, column)
+        and (one := _separated(frame[column], gaps, whole, len(frame) - parameters)) is not None
+    ]
+    if not found:
+        return None
+    best = max(one.explained for one in found)
+    one = min((one for one in found if one.explained >= 0.9 * best), key=lambda one: len(one.effects))
+    low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
+    return Mixture(one.column, low, high, one.effects[high] - one.effects[low], one.explained)
+
+
+def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
+    """Tell whether the levels of a column lie over one another in each numeric column of the law."""
+    if frame[column].iloc[: 100 * MOST_LABELS].nunique() > MOST_LABELS:  # the beginning of a long table is enough
+        return False
+    codes, labels = frame[column].astype(str).factorize()
+    if not 2 <= len(labels) <= MOST_LABELS:
+        return False
+    for name in law.variables:
+        values = frame[name].to_numpy(dtype=float)
+        ends = [(values[codes == code].min(), values[codes == code].max()) for code in range(len(labels))]
+        common = max(low for low, _ in ends), min(high for _, high in ends)
+        if np.mean((values >= common[0]) & (values <= common[1])) < MIXED_OVERLAP:
+            return False
+    return True
+
+
+def mixture_message(law: AnyLaw, frame: pd.DataFrame, mixture: Mixture, *, log_space: bool) -> str:
+    """Name the label by which residuals differ, by how much, and the options that would use it.
+
+    Parameters
+    ----------
+    law, frame
+        As for :func:`mixture_of`.
+    mixture : Mixture
+        From :func:`mixture_of`.
+    log_space : bool
+        Whether gaps are differences of logs.
+
+    Returns
+    -------
+    str
+        Sentences.
+    """
+    column, (low, high) = mixture.column, map(printed_label, (mixture.low, mixture.high))
+    factor = float(np.exp(mixture.gap)) if log_space else mixture.gap
+    more = f"{rounded(factor, factor / 10)} times as high" if log_space else f"{rounded(mixture.gap)} higher"
+    return (
+        f"Residuals differ by {column}: {law.response} is {more} for {high} as for {low} at the same place of the law, "
+        f"and {column} explains {percent(mixture.explained, 0)} of their variance. "
+        f"{_remedies(law, frame, column, mixture.low)}."
+    )
+
+
+def _remedies(law: AnyLaw, frame: pd.DataFrame, column: str, label: str) -> str:
+    """Name the options that use a column which the law lacks."""
+    kept = f"{_column(column)} == {_literal(frame[column], label)}"
+    return (
+        f"Fit every level (--by {shlex.quote(column)}), one of them (--where {shlex.quote(kept)})"
+        f"{_with_column(law, frame[column])}"
+    )
+
+
+def checkpoints_message(law: AnyLaw, frame: pd.DataFrame) -> str | None:
+    """Say that rows are checkpoints of runs, when they are, and which options treat them so.
+
+    Parameters
+    ----------
+    law : Law or GeneralLaw
+        The law.
+    frame : DataFrame, shape (n, p)
+        The rows used, with all columns of the table.
+
+    Returns
+    -------
+    str or None
+        None when no column names runs whose rows follow one another by a column such as step.
+    """
+    order = next((name for name in frame.columns if guess_header(str(name), "step") is not None), None)
+    order = order if order is not None else next((name for name in ("tokens",) if name in frame.columns), None)
+    if order is None:
+        return None
+    for column in frame.columns:
+        words = re.split(r"[^a-z]+", str(column).lower())
+        if column in (law.response, *law.variables, order) or not set(words) & {"run", "name", "id", "experiment"}:
+            continue
+        codes, labels = frame[column].astype(str).factorize()
+        counts = np.bincount(codes)
+        if len(labels) < 2 or np.median(counts) < CHECKPOINTS:
+            continue
+        pairs = pd.DataFrame({"run": codes, "at": frame[order].astype(str).to_numpy()})
+        if not pairs.duplicated().any():
+            return (
+                f"{len(labels)} values of {column!r} have {exact(counts.min())} to {exact(counts.max())} rows each, "
+                f"every one at its own {order}: they look like checkpoints of one run, which share an error. "
+                f"Resample runs (--cluster {shlex.quote(str(column))}), or keep the last of each (--group-by "
+                f"{shlex.quote(str(column))} --reduce last:{shlex.quote(str(order))})."
+            )
+    return None
+
+
 def carriers_message(
     law: AnyLaw, frame: pd.DataFrame, carriers: Carriers, residual: Array, *, log_space: bool, robust: bool
 ) -> str:
@@ -336,10 +490,9 @@ def repeats_message(law: AnyLaw, frame: pd.DataFrame, repeats: Repeats, *, log_s
         if log_space
         else f"{rounded(repeats.gap)} higher for {high} than for {low}"
     )
-    kept = f"{_column(column)} == {_literal(frame[column], repeats.low)}"
     return (
         f"Rows with the same {own} differ by {column}: {law.response} is {more} ({repeats.settings} repeated settings, "
-        f"such as {rows}). Fit one level (--where {shlex.quote(kept)}){_with_column(law, frame[column])}."
+        f"such as {rows}). {_remedies(law, frame, column, repeats.low)}."
     )
 
 

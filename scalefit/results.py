@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
-from typing import Any, final
+from typing import Any, Literal, final, get_args, overload
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from scalefit.data.rows import select_rows
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
+from scalefit.goodness import Goodness, goodness_of
 from scalefit.law.general import AnyLaw, GeneralLaw, needs_of
 from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.numbers import exact, percent, rounded
@@ -41,6 +44,7 @@ SPARE = 8  # draws of a normal approximation per draw that is kept within bounds
 CHUNK = 2**21  # predictions in memory at once, as rows times draws
 UNLIKE = 1e6  # ratio of two standard errors beyond which parameters are scaled before they are drawn
 Array = NDArray[np.float64]
+TableFormat = Literal["latex", "markdown", "typst", "html", "text"]
 
 # Views of a fit. Their modules are on higher floors and import this one; so that nothing is imported upward, they are
 # looked up by name on use, as pandas looks up its plotting backend.
@@ -49,6 +53,7 @@ VIEWS = {
     "html": ("scalefit.summary", "fit_html"),
     "table": ("scalefit.summary", "fit_table"),
     "plot": ("scalefit.plots", "draw"),
+    "inference": ("scalefit.posterior.inferencedata", "to_inferencedata"),
     "file": ("scalefit.storage", "save_fit"),
 }
 
@@ -245,6 +250,7 @@ class Fit(ABC):
         data: pd.DataFrame | Mapping[str, Any] | None = None,
         prob: float | None = None,
         *,
+        new_run: bool = False,
         through: Fit | None = None,
     ) -> pd.DataFrame:
         """Predict the response.
@@ -256,8 +262,12 @@ class Fit(ABC):
         data : DataFrame or mapping of columns, optional
             The law's columns; the fitted rows when omitted.
         prob : float, optional
-            Add an interval for the law's value (not for a single run) of this probability, from the
-            replicates, or to first order from the covariance when there are none.
+            Add an interval of this probability, for the law's value unless ``new_run`` is given, from the replicates,
+            or to first order from the covariance when there are none.
+        new_run : bool
+            Let the interval be that of the response of one more run: with the scatter of rows, and with the shift of
+            its cluster where the fit has clusters. Residuals of a least-squares fit are drawn again, scaled for the
+            parameters fitted; a posterior draws from its likelihood.
         through : Fit, optional
             A fit whose response is one of this law's columns, such as the loss that an accuracy depends on: ``data``
             then holds its columns instead, and the interval has the uncertainty of both, taken as independent.
@@ -274,16 +284,87 @@ class Fit(ABC):
             When a column or a level is missing, or a value is not a positive number; or when ``prob`` is given and
             the fit has no intervals because too many of its refits have no answer.
         """
+        if through is not None and new_run:
+            raise DataError(
+                "new_run has no effect through another fit, whose scatter would count as well; leave it out"
+            )
         if through is not None:
             return self._predict_through(through, data, prob)
         frame = self.rows if data is None else _checked(self.law, _as_frame(data))
         if prob is not None and not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
+        if new_run and prob is None:
+            raise DataError("new_run changes the interval alone; give its probability too, such as prob=0.95")
         out = pd.DataFrame({"predicted": self.mean_law(frame)}, index=frame.index)
         if prob is not None:
             ends = [(1 - prob) / 2, (1 + prob) / 2]
-            out["lo"], out["hi"] = self._under_draws(self.law, self.sample(), frame, lambda sample: _ends(sample, ends))
+            draws = self.sample()
+            scatter = self._scatter(draws) if new_run else None
+            log = self.objective.space == "log"
+
+            def summarise(values: Array) -> Array:
+                if scatter is None:
+                    return _ends(values, ends)
+                more = scatter(values.shape)
+                return _ends(values * _exp(more) if log else values + more, ends)
+
+            out["lo"], out["hi"] = self._under_draws(self.law, draws, frame, summarise)
         return out
+
+    def extrapolation(self, data: pd.DataFrame | Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Say how many times beyond the fitted range each row lies.
+
+        Parameters
+        ----------
+        data : DataFrame or mapping of columns, optional
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        DataFrame
+            A column for each numeric column of the law, and ``compute``, the product of params and tokens, where the
+            law has both: 1 within the range of the rows used, else the factor by which a row lies above its largest or
+            below its smallest value; NaN where that is no factor, for a column with numbers at or below 0.
+
+        Examples
+        --------
+        >>> import scalefit
+        >>> result = scalefit.fit("chinchilla", "chinchilla", bootstrap=0)
+        >>> result.extrapolation({"params": 1.6e11, "tokens": 1e9}).round(1).to_dict("records")
+        [{'params': 9.9, 'tokens': 1.0, 'compute': 1.0}]
+        """
+        frame = self.rows if data is None else _checked(self.law, _as_frame(data))
+        columns = {name: (self.rows[name].to_numpy(float), frame[name].to_numpy(float)) for name in self.law.variables}
+        if "params" in columns and "tokens" in columns:
+            used, asked = zip(columns["params"], columns["tokens"], strict=True)
+            columns["compute"] = (used[0] * used[1], asked[0] * asked[1])
+        found = {}
+        for name, (used_values, values) in columns.items():
+            low, high = used_values.min(), used_values.max()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                times = np.maximum(np.maximum(values / high, low / values), 1.0)
+            found[name] = np.where(
+                (values >= low) & (values <= high), 1.0, np.where((values > 0) & (low > 0), times, np.nan)
+            )
+        return pd.DataFrame(found, index=frame.index)
+
+    def _scatter(self, draws: Array) -> Callable[[tuple[int, ...]], Array]:
+        """Return what draws residuals of new runs, of the shape of predictions under draws."""
+        generator = np.random.default_rng(self.seed)
+        if "sigma" not in self:
+            residual = self.residuals()
+            scale = math.sqrt(len(residual) / max(1, len(residual) - len(self.parameters)))
+            return lambda shape: generator.choice(residual, shape) * scale
+
+        def of_likelihood(shape: tuple[int, ...]) -> Array:
+            scales = {name: draws[:, [self.place(name)]] for name in ("sigma", "nu", "tau") if name in self}
+            own = generator.standard_normal(shape)
+            if "nu" in scales:
+                own = own / np.sqrt(generator.chisquare(np.broadcast_to(scales["nu"], shape)) / scales["nu"])
+            shift = generator.standard_normal(shape) * scales["tau"] if "tau" in scales else 0.0
+            return np.asarray(scales["sigma"] * own + shift)
+
+        return of_likelihood
 
     def _predict_through(
         self, inner: Fit, data: pd.DataFrame | Mapping[str, Any] | None, prob: float | None
@@ -322,12 +403,57 @@ class Fit(ABC):
         fitted = self.mean_law(self.rows)
         return np.log(observed / fitted) if self.objective.space == "log" else observed - fitted
 
-    def table(self) -> pd.DataFrame:
-        """Return ``param, level, estimate, se, lo, hi, method`` as a DataFrame, one row per parameter.
+    @cached_property
+    def goodness(self) -> Goodness:
+        """How well the law fits the rows used: scatter, R2, scores, lack of fit, largest residuals, trends."""
+        law, objective, weights = self.law, self.objective, self.selection.weights
+        return goodness_of(
+            self.rows, self.residuals(), response=law.response, variables=law.variables, groups=law.groups,
+            parameters=len(self.parameters), weight=None if weights is None else self.rows[weights].to_numpy(float),
+            space=objective.space, delta=math.inf if objective.delta is None else objective.delta,
+            scores=objective.loss == "squared" and self.selection.cluster is None,
+            repeats=objective.loss in ("squared", "normal") and self.selection.cluster is None,
+        )  # fmt: skip
+
+    @overload
+    def table(self, format: None = None) -> pd.DataFrame: ...
+
+    @overload
+    def table(self, format: TableFormat) -> str: ...
+
+    def table(self, format: TableFormat | None = None) -> pd.DataFrame | str:  # noqa: A002  the word of the field
+        """Return the parameters: ``param, level, estimate, se, lo, hi, method`` as a DataFrame, or a table to paste.
 
         ``level`` is printed, its labels joined by commas and quoted where that is needed to distinguish levels. A
         posterior adds ``ess_bulk, ess_tail, r_hat``.
+
+        Parameters
+        ----------
+        format : {"latex", "markdown", "typst", "html", "text"}, optional
+            Return the table as it is printed, in this language; LaTeX needs the package booktabs.
+
+        Returns
+        -------
+        DataFrame or str
+            One row per parameter.
+
+        Raises
+        ------
+        DataError
+            For another format.
         """
+        if format is None:
+            return self._frame()
+        if format not in get_args(TableFormat):
+            raise DataError(f"there is no format {format!r}; {closest(str(format), get_args(TableFormat))}")
+        return str(getattr(_view("table")(self), format)())
+
+    def to_inferencedata(self) -> Any:
+        """Return the draws of the posterior, or the replicates of the bootstrap, as ArviZ InferenceData."""
+        return _view("inference")(self)
+
+    def _frame(self) -> pd.DataFrame:
+        """Return the table of parameters as numbers."""
         return pd.DataFrame(
             {
                 "param": [parameter.coef.name for parameter in self.parameters],
@@ -350,11 +476,11 @@ class Fit(ABC):
 
     def to_markdown(self) -> str:
         """Return the table of parameters, as it is printed, in Markdown."""
-        return str(_view("table")(self).markdown())
+        return self.table("markdown")
 
     def to_latex(self) -> str:
         """Return the table of parameters, as it is printed, as a LaTeX tabular for the package booktabs."""
-        return str(_view("table")(self).latex())
+        return self.table("latex")
 
     def _repr_html_(self) -> str:
         return str(_view("html")(self))
@@ -537,9 +663,9 @@ class PosteriorFit(Fit):
         """How well the draws represent the posterior, without what limits it."""
         return self.posterior.verdict
 
-    def table(self) -> pd.DataFrame:
-        """Return the table of :meth:`Fit.table` with ``ess_bulk, ess_tail, r_hat``."""
-        frame = super().table()
+    def _frame(self) -> pd.DataFrame:
+        """Return the table of parameters with ``ess_bulk, ess_tail, r_hat``."""
+        frame = super()._frame()
         for name in ("ess_bulk", "ess_tail", "r_hat"):
             frame[name] = getattr(self.posterior, name)
         return frame

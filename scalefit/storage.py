@@ -24,7 +24,7 @@ from scalefit.archive import LARGEST, LARGEST_JSON, read_arrays, read_members
 from scalefit.data.tables import Dropped
 from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
-from scalefit.files import UNREADABLE, brief, parse_json, write_atomically
+from scalefit.files import UNREADABLE, brief, parse_json, plain_json, write_atomically
 from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.names import Key
@@ -534,6 +534,7 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "parameters": [one.record() for one in fit.estimates],
         "level": fit.uncertainty.level,
         "method": fit.uncertainty.method,
+        "goodness": plain_json(asdict(fit.goodness)),
         "optima": [{"objective": one.objective, "hits": one.hits} for one in fit.optima],
         "remarks": list(fit.source.remarks),
         "seed": fit.seed,

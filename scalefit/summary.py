@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
+from scalefit.goodness import Goodness
 from scalefit.law.general import GeneralLaw
 from scalefit.names import printed_name
 from scalefit.numbers import (
+    amount,
+    chance,
     exact,
     fixed,
     percent,
+    percent_size,
     plus_minus,
     power_of_ten,
     rounded,
@@ -24,7 +28,7 @@ from scalefit.results import Fit, PosteriorFit
 from scalefit.table import PrintedTable
 from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
 
-__all__ = ["estimate_text", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
+__all__ = ["estimate_text", "explained", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
 
 
 def is_loose(estimate: Estimate) -> bool:
@@ -94,11 +98,75 @@ def fit_text(fit: Fit) -> str:
         + (dropped and f" ({dropped})"),
         f"  objective  {rounded(fit.value, digits=12)} ({fit.objective})",
         f"  errors     {spread.method}, {'no' if spread.withheld else percent(spread.level)} intervals",
+        *_goodness_lines(fit),
         *_posterior_lines(fit),
         "",
         *_parameter_lines(fit),
     ]
     return "\n".join([*lines, *(f"  {one}" for one in others)])
+
+
+def _goodness_lines(fit: Fit) -> list[str]:
+    """Say how well the law fits: scatter, explained part, scores, repeats, largest residuals, trends."""
+    found = fit.goodness
+    of = "log response" if found.space == "log" else "response"
+    lines = [
+        f"  scatter    {percent_size(found.rms_share)} rms, {percent_size(found.robust_share)} robust; R2 of the {of} "
+        f"{explained(found.r2)}"
+    ]
+    if found.scores is not None:
+        aic, bic = (fixed(one, 1) for one in (found.scores.aic, found.scores.bic))
+        lines[0] += f"; AIC {aic}, BIC {bic}"
+    if found.lack_of_fit is not None:
+        test = found.lack_of_fit
+        size = math.expm1(test.scatter) if found.space == "log" else test.scatter / found.mean
+        lines.append(
+            f"  repeats    scatter {percent_size(size)}; lack of fit F({exact(test.law)}, {exact(test.repeats)}) = "
+            f"{rounded(test.ratio, digits=3)}, {_chance(test.p)}"
+        )
+    if found.largest:
+        numbers, shares = zip(*((exact(one.row), _share(one.share)) for one in found.largest), strict=True)
+        rows = f"row{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+        lines.append(f"  misfit     most from {rows}: {', '.join(shares)} of the objective")
+    size = 10 * found.rms_share  # in percent, a tenth of the scatter
+    places = min(12, max(0, 1 - math.floor(math.log10(size)))) if 0 < size < math.inf else 0
+    for one in found.trends:
+        means = [_as_share(value, found) for value in (one.low, one.middle, one.high)]
+        parts = [percent(value, places, sign=True) for value in means if not math.isnan(value)]
+        lead = "residuals" if one is found.trends[0] else ""
+        lines.append(
+            f"  {lead:10s} {' … '.join(parts)} along {one.column} from {amount(one.ends[0])} to {amount(one.ends[1])}"
+            + ("" if math.isnan(one.p) else f" ({_chance(one.p)})")
+        )
+    return lines
+
+
+def _share(share: float) -> str:
+    """Print a part of the objective: whole percents, two digits below one."""
+    return percent(share, 0) if share >= 0.01 else percent_size(share)
+
+
+def _chance(p: float) -> str:
+    """Print a p-value with its sign: ``p = 0.02``, ``p < 0.001``."""
+    text = chance(p)
+    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
+
+
+def _as_share(residual: float, found: Goodness) -> float:
+    """Write a mean residual as a part of the response."""
+    return math.expm1(residual) if found.space == "log" else residual / found.mean
+
+
+def explained(r2: float) -> str:
+    """Print R2 with the digits that tell it from 1.
+
+    Examples
+    --------
+    >>> explained(0.42), explained(0.99958)
+    ('0.420', '0.99958')
+    """
+    places = 3 if math.isnan(r2) or r2 >= 1 else min(12, max(3, 1 - math.floor(math.log10(1 - r2))))
+    return fixed(r2, places)
 
 
 def _assumed_lines(fit: Fit) -> list[str]:
@@ -197,9 +265,11 @@ def fit_html(fit: Fit) -> str:
     table = PrintedTable.of(["parameter", "estimate", "interval"], rows).html()
     first, *others = _findings(fit)
     head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
-    spread = fit.uncertainty
+    spread, found = fit.uncertainty, fit.goodness
+    of = "log response" if found.space == "log" else "response"
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
-    caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}")
+    fits = f"scatter {percent_size(found.rms_share)} rms, {percent_size(found.robust_share)} robust; R2 of the {of} "
+    caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}{explained(found.r2)}")
     limits = "".join(f"<li>{markup(one)}</li>" for one in others)
     below = f"<ul>{limits}</ul>" if limits else ""
     return f"<div>{head}{table}{below}<small>{caption}</small></div>"

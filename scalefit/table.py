@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scalefit.escape import latex, markdown, markup
+from scalefit.escape import latex, markdown, markup, typst_string
+from scalefit.numbers import exact
 
 __all__ = ["PrintedTable"]
 
@@ -88,6 +89,15 @@ class PrintedTable:
         rows = [" & ".join(map(latex, row)) + r" \\" for row in (table.header, *table.rows)]
         lines = [rf"\begin{{tabular}}{{{table.align}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"]
         return "\n".join([*lines, r"\end{tabular}"])
+
+    def typst(self) -> str:
+        """Return the table as a typst table."""
+        table = self.shown()
+        align = ", ".join("right" if letter == "r" else "left" for letter in table.align)
+        rows = [", ".join(typst_string(cell) for cell in row) for row in table.rows]
+        head = ", ".join(typst_string(cell) for cell in table.header)
+        lines = [f"  columns: {exact(len(table.header))}, align: ({align},),", f"  table.header({head}),"]
+        return "\n".join(["#table(", *lines, *(f"  {row}," for row in rows), ")"])
 
     def html(self) -> str:
         """Return the table as HTML."""

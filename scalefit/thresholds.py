@@ -1,7 +1,7 @@
 """Every number from which on a sentence changes: what is called identified, known, far, few or alike, and why there.
 
-A rule compares with one of these and with nothing else. To change a limit, edit it here: rules, sentences, JSON and the
-table of the documentation follow. Tolerances of the solver are not limits of this kind and stand with their algorithm.
+To change a limit, edit it here: rules, sentences, JSON and the table of the documentation follow. Tolerances and bounds
+of the search are not limits of this kind and stand with their algorithm (`solver/design.py`).
 """
 
 from __future__ import annotations
@@ -97,6 +97,13 @@ MOST_LABELS = 20
 REPEATS_FACTOR = 1.2
 """Without such a column, repeats are reported when they typically differ by a larger factor; seeds of one setting
 differ by less than 2%."""
+
+MIXED_OVERLAP = 0.5
+"""A label that explains the residuals is taken for a mixture when at least this part of the rows lies where its levels
+overlap in every column of the law; else it stands for the column, and the law may have the wrong form."""
+
+CHECKPOINTS = 4
+"""Rows of one run, each with a step of its own, from which on they are taken for checkpoints of it."""
 
 # A posterior ---------------------------------------------------------------------------------------------------------
 

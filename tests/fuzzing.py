@@ -406,6 +406,12 @@ ROWS = {
     "--drop-highest-loss": Option(["1", "3"], ODD_COUNTS), "--ties": Option(["drop", "keep"], ["x"]),
     "--map": Option(["params=params", "tokens=tokens*1e9", "loss=loss"], ODD_PAIRS),
     "--derive": Option(["params", "flops"], ["x", ""]), "--drop-invalid": Option(None),
+    "--column": Option(["tokens=2*tokens", "loss=loss/2 + 0.1", "width=params^0.5"],
+                       [*ODD_PAIRS, "loss=1/0", "loss=log(", "loss=" + "(" * 300, "loss=nope", "params=0*params"]),
+    "--group-by": Option(["params", "params,tokens", "family"], ["nope", ",", "`", ""]),
+    "--reduce": Option(["min:loss", "max:loss", "mean", "last:tokens"], ["min", "x:loss", "min:nope", "mean:loss", ""]),
+    "--wide": Option(None), "--name-fields": Option(["{a}.csv"], ["{", "{}", "x", "{a}{b}", "(" * 300]),
+    "--also": Option(["chinchilla"], ["nope.csv", ".", "*", "\x1b"]),
 }  # fmt: skip
 OPTIONS: dict[str, dict[str, Option]] = {
     "fit": ROWS | {

@@ -71,9 +71,9 @@ def test_a_mapped_header_with_a_unit_is_taken_as_it_stands_and_remarked() -> Non
     [
         ("c", r"unknown column 'c'"),
         ("A1*1e9", "unknown column 'A1'; did you mean 'a1'"),
-        ("a1*x", "has the factor 'x'. Need a positive number"),
-        ("a1/0", "has the factor '0'"),
-        ("a1*", "has the factor ''"),
+        ("a1*x", "names an unknown column 'x'"),
+        ("a1/0", "'a1/0 with a1 = 1' is not a finite number. Expressions divide by zero there"),
+        ("a1*", r"the column params = a1\*: cannot read it: this is not an expression"),
         ("size*1e9", "bring a unit"),
         ("word*2", "'x' is not a number"),
     ],
@@ -182,6 +182,39 @@ def test_tokens_are_derived_with_a_remark() -> None:
     assert "The table has no column 'tokens'; it is computed as flops / (6 params)." in read.remarks
 
 
+def test_params_are_derived_from_flops_and_tokens_with_a_remark() -> None:
+    read = resolve(table("budget,tokens_seen\n6e18,1B\n6e18,0\n"), numeric=["params"])
+    assert read.frame.loc[1, "params"] == 1e9
+    assert read.frame["params"].isna().tolist() == [False, True]
+    assert "The table has no column 'params'; it is computed as flops / (6 tokens)." in read.remarks
+
+
+def test_a_derivation_asked_for_comes_before_one_that_needs_no_leave() -> None:
+    shapes = table("width,depth,tokens,flops\n64,2,1e9,6e18\n")
+    assert resolve(shapes, numeric=["params"]).frame.loc[1, "params"] == 1e9
+    assert resolve(shapes, numeric=["params"], derive=["params"]).frame.loc[1, "params"] == 98304
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("L", "loss"), ("eval/loss", "loss"), ("eval/val_loss", "loss"), ("train/loss", "loss"), ("_step", "step"),
+        ("num_params", "params"), ("non_embedding_params", "params"), ("tokens_seen", "tokens"),
+        ("num_tokens", "tokens"), ("budget", "flops"), ("C", "flops"), ("hidden_size", "width"), ("n_layer", "depth"),
+    ],
+)  # fmt: skip
+def test_names_of_the_field_are_guessed_and_announced(header: str, name: str) -> None:
+    read = resolve(table(f"x,{header}\n1,2.5\n"), numeric=[name])
+    assert read.frame.loc[1, name] == 2.5
+    assert f"Read column {header!r} as {name}." in read.remarks
+
+
+def test_a_validation_loss_comes_before_a_training_loss_and_a_bare_letter() -> None:
+    read = resolve(table("train/loss,L,eval/loss\n3,12,2\n"), numeric=["loss"])
+    assert read.frame.loc[1, "loss"] == 2.0
+    assert "Read column 'eval/loss' as loss, and leave 'train/loss', 'L' aside." in read.remarks
+
+
 def test_other_derivations_must_be_asked_for() -> None:
     shapes = table("width,depth,tokens\n64,2,1e9\n")
     with pytest.raises(DataError, match=r"params = 12 depth width\^2.*add derive params \(--derive params\)"):
@@ -255,3 +288,49 @@ def test_candidates_with_a_bad_cell_are_compared_all_the_same() -> None:
     for other in ("y", "2"):
         with pytest.raises(DataError, match="could all be 'loss'"):
             resolve(table(f"val_loss,test_loss\n1,1\nx,{other}\n3,3.0\n"), numeric=["loss"], strict=False)
+
+
+def test_computed_columns_are_said_and_may_use_one_another() -> None:
+    read = Rows(columns={"err": "1 - acc", "half": "err/2 + min(acc, 0.1)", "step tokens": "`batch size`*step"}).read(
+        table("acc,batch size,_step\n0.25,1M,3\n0.5,2M,4\n"), Law.parse("half ~ A/err^alpha")
+    )
+    np.testing.assert_allclose(read.frame["err"], [0.75, 0.5])
+    np.testing.assert_allclose(read.frame["half"], [0.475, 0.35])
+    np.testing.assert_allclose(read.frame["step tokens"], [3e6, 8e6])
+    assert "Column 'err' is computed as 1 - acc." in read.remarks
+    assert "Read column '_step' as step." in read.remarks
+
+
+def test_a_mapping_takes_the_same_expressions_from_the_table_as_it_was() -> None:
+    mapping = parse_mapping("params=12*depth*width^2,depth=max(depth, 2),loss=`Val Loss!`")
+    read = Rows(mapping=mapping).read(
+        table("depth,width,Val Loss!\n1,10,3\n4,10,2\n"), Law.parse("loss ~ A/params^a + B/depth^b")
+    )
+    assert read.frame["params"].tolist() == [1200, 4800]
+    assert read.frame["depth"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("1 - accc", r"the column err = 1 - accc names an unknown column 'accc'; did you mean 'acc'"),
+        ("1/acc", r"row 2 \(line 3\), column 'err': '1/acc with acc = 0' is not a finite number"),
+        ("log(acc)", r"row 2 \(line 3\), column 'err': 'log\(acc\) with acc = 0' is not a finite number"),
+        ("2*note", r"row 1 \(line 2\), column 'err': 'x' is not a number"),
+        ("1 -", "the column err = 1 -: cannot read it"),
+        ("__import__('os')", "cannot read it"),
+        ("1 - acc[note]", "has brackets, which only a parameter of a law has"),
+    ],
+)
+def test_faults_of_computed_columns_name_row_and_column(expression: str, message: str) -> None:
+    rows = table("acc,note,params\n0.5,x,1\n0,y,2\n")
+    with pytest.raises(DataError, match=message):
+        Rows(columns={"err": expression}).read(rows, Law.parse("err ~ A/params^alpha"))
+
+
+def test_a_row_that_a_condition_leaves_out_cannot_stop_a_computed_column() -> None:
+    rows = table("acc,params\n0.5,1\n0,2\n0.25,3\n")
+    law = Law.parse("err ~ A/params^alpha")
+    assert Rows(columns={"err": "1/acc"}, where="acc > 0").read(rows, law).frame["err"].tolist() == [2, 4]
+    read = Rows(columns={"err": "1/acc"}, drop_invalid=True).read(table("acc,params\n0.5,1\n,2\n0.25,3\n"), law)
+    assert read.frame["err"].tolist() == [2, 4]  # a gap gives a gap

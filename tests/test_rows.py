@@ -283,3 +283,14 @@ def test_messages_name_only_options_that_there_are() -> None:
                 select_rows(table(text), response="params", numeric=[], can_drop=can_drop)
             assert ("drop_invalid" in str(caught.value)) == can_drop
             assert ("condition" in str(caught.value)) == can_drop
+
+
+def test_refusals_name_the_header_of_the_table() -> None:
+    law = Law.parse("loss ~ A/params^alpha")
+    mapped = table("N,Val Loss!\n1e6,2\n2e6,\n")
+    with pytest.raises(DataError, match=re.escape("row 2 (line 3), column 'Val Loss!' (read as loss): missing")):
+        Rows(mapping={"loss": "Val Loss!"}).read(mapped, law)
+    with pytest.raises(DataError, match=re.escape("row 1 (line 2), column 'eval/loss' (read as loss): zero (0)")):
+        Rows().read(table("N,eval/loss\n1e6,0\n2e6,1\n"), law)
+    with pytest.raises(DataError, match=re.escape("row 1 (line 2), column 'loss': zero (0)")):
+        Rows().read(table("params,loss\n1e6,0\n2e6,1\n"), law)

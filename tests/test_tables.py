@@ -170,8 +170,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     write(tmp_path / "runs.csv", PLAIN)
     with pytest.raises(DataError, match=r"no file 'rums.csv'.*did you mean 'runs.csv'"):
         read_table(tmp_path / "rums.csv")
-    with pytest.raises(DataError, match="is a folder"):
-        read_table(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"is a folder without table\.csv; give a file, .* or a folder of tables"):
+        read_table(tmp_path / "empty")
     with pytest.raises(DataError, match="nor a folder"):
         read_table(tmp_path / "no" / "runs.csv")
     with pytest.raises(DataError, match="web address"):
@@ -250,7 +251,10 @@ def test_a_list_of_records_is_a_table(tmp_path: Path, name: str) -> None:
         ('[{"a": 1},\n{"a": }]', "line 2 is not JSON"),
         ('[{"a": 1, "a": 2}]', "names 'a' twice"),
         ("[]", "holds no values"),
-        ('{\n "a": [1, 2]\n}', "holds one object over several lines"),
+        ('{\n "a": [1, 2],\n "b": [3]\n}', "columns of different lengths: 'b' has 1 values, others 2"),
+        ('{"a": [{"x": 1}], "b": [{"x": 2}]}', r"holds 2 lists of records \('a', 'b'\)"),
+        ('{"a.b": 1, "a": {"b": 2}}', "two values called 'a.b'"),
+        ('{"log_history": [{"loss": 2}]}', "entry 1 of 'log_history' has no step"),
         ('{"a": ' * 4000 + "1" + "}" * 4000, "nested too deeply"),
         ("[" * 100_000, "nested too deeply"),
         ('{"\\ud800": 1}', "not valid Unicode"),

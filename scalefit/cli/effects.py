@@ -21,7 +21,7 @@ DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which 
 
 
 def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> None:
-    """Reject ``--map`` of a column that neither the law nor the other options use.
+    """Reject ``--map`` and ``--column`` of a column that neither the law nor the other options use.
 
     Parameters
     ----------
@@ -37,24 +37,31 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
     DataError
         For a name that nothing uses.
     """
+    from scalefit.data.choice import group_columns, parse_reduce
+    from scalefit.data.formulas import formula_columns
     from scalefit.data.where import parse_where
     from scalefit.law.general import parse_law
 
-    mapping = given.get("mapping")
-    if mapping is None:
+    mapping, columns = dict(given.get("mapping") or {}), dict(given.get("columns") or {})
+    if not mapping and not columns:
         return
     law = parse_law(law)
     named = [given.get(name) for name in ("weights", "cluster")]
     used = [law.response, *law.variables, *law.groups, *(one for one in named if one), *others]
     used += parse_where(given["where"]).columns if given.get("where") else ()
+    used += group_columns(given["group_by"]) if given.get("group_by") else ()
+    used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []
     if given.get("derive") or "tokens" in used:
         used += DERIVED  # tokens are computed from flops and params without an option
-    for name in mapping:
-        if name not in used:
-            raise DataError(
-                f"--map {name}={mapping[name]} has no effect, because nothing uses a column {name!r}; "
-                f"{closest(name, dict.fromkeys(used))}"
-            )
+    for text in columns.values():
+        used += formula_columns(text)
+    for flag, given_columns in (("--map", mapping), ("--column", columns)):
+        for name, text in given_columns.items():
+            if name not in used:
+                raise DataError(
+                    f"{flag} {name}={text} has no effect, because nothing uses a column {name!r}; "
+                    f"{closest(name, dict.fromkeys(used))}"
+                )
 
 
 def check_plot(plot: str | None, out: Path | None, kinds: Collection[str], of: str = "") -> None:

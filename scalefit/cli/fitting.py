@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -13,13 +15,14 @@ from scalefit.cli.app import Json, LawText, Out, Table, app
 from scalefit.cli.effects import check_mapping, check_plot
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
-from scalefit.numbers import rounded
+from scalefit.numbers import exact, percent, rounded
 from scalefit.options import BAYES, FIT
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.comparison import LevelFits
     from scalefit.results import Fit
     from scalefit.table import PrintedTable
 
@@ -28,9 +31,17 @@ __all__ = ["bayes_command", "fit_command", "predict", "show"]
 UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that treat rows as independent
 
 
+By = Annotated[
+    str | None,
+    typer.Option("--by", help="One fit for each label of this column; --out is then a folder: LABEL.fit, forest.svg."),
+]
+
+
 @app.command(name="fit")
 @with_options(*FIT)
-def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
+def fit_command(
+    table: Table, law: LawText, given: Given, by: By = None, out: Out = None, as_json: Json = False
+) -> None:
     """Fit a law to a table.
 
     Example: scalefit fit chinchilla chinchilla --loss huber --drop-highest-loss 5
@@ -41,7 +52,11 @@ def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_js
     method = given["uncertainty"]
     by_rows = method in UNCLUSTERED and f"with --uncertainty {method}; use pairs, jackknife or cluster"
     given.refuse_idle(FIT, cluster=by_rows)
-    check_mapping(given, law)
+    check_mapping(given, law, *([by] if by else []))
+    if by is not None:
+        from scalefit.comparison import fit_levels
+
+        _show_levels(fit_levels, table, law, by, given, out, as_json)
     check_writable(out)
     with ProgressLine() as progress:
         result = fit(table, law, throw=False, progress=progress, **given)
@@ -60,7 +75,9 @@ def fit_command(table: Table, law: LawText, given: Given, out: Out = None, as_js
 
 @app.command(name="bayes")
 @with_options(*BAYES)
-def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_json: Json = False) -> None:
+def bayes_command(
+    table: Table, law: LawText, given: Given, by: By = None, out: Out = None, as_json: Json = False
+) -> None:
     """Sample the posterior of a law: importance sampling in a second, NUTS where that is not enough.
 
     Example: scalefit bayes chinchilla width_depth --drop-highest-loss 40 --likelihood normal
@@ -68,7 +85,11 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
     from scalefit.posterior import bayes, posterior_record
 
     given.refuse_idle(BAYES)
-    check_mapping(given, law)
+    check_mapping(given, law, *([by] if by else []))
+    if by is not None:
+        from scalefit.comparison import bayes_levels
+
+        _show_levels(bayes_levels, table, law, by, given, out, as_json)
     check_writable(out)
     with ProgressLine() as progress:
         result = bayes(table, law, throw=False, progress=progress, **given)
@@ -81,12 +102,44 @@ def bayes_command(table: Table, law: LawText, given: Given, out: Out = None, as_
     raise typer.Exit(result.exit_code)
 
 
+def _show_levels(
+    verb: Callable[..., LevelFits], table: str, law: str, by: str, given: Given, out: Path | None, as_json: bool
+) -> NoReturn:
+    """Fit every level, print the table or a JSON list, and write a folder of fits with a forest plot."""
+    if out is not None and out.exists():
+        raise DataError(
+            f"with --by, --out is a folder to be made, and {str(out)!r} is there already; give another name"
+        )
+    check_writable(out)
+    with ProgressLine() as progress:
+        levels = verb(table, law, by, progress=progress, **given)
+    if out is not None:
+        from scalefit.plots import save_figure
+
+        names = {level: re.sub(r"[^\w.-]+", "_", level) + ".fit" for level in levels.fits}
+        if len({name.casefold() for name in names.values()}) < len(names):
+            names = {level: f"{place}.fit" for place, level in enumerate(levels.fits, start=1)}
+        picture = levels.plot()
+        out.mkdir()
+        for level, one in levels.fits.items():
+            one.save(out / names[level])
+        save_figure(picture, out / "forest.svg")
+        print(f"saved to {out}", file=sys.stderr)
+    print(json.dumps(levels.record(), indent=1) if as_json else levels)
+    raise typer.Exit(levels.exit_code)
+
+
 @app.command()
 def predict(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
     table: Annotated[str | None, typer.Argument(help="Rows to predict; default: the fitted ones.")] = None,
-    at: Annotated[list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T.")] = None,
-    prob: Annotated[float, typer.Option(help="Probability of the interval for the law's value.")] = 0.95,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="One point instead: params=7B,tokens=1.4T,corpus=web.")
+    ] = None,
+    prob: Annotated[float, typer.Option(help="Probability of the interval.")] = 0.95,
+    new_run: Annotated[
+        bool, typer.Option("--new-run", help="The interval of one more run, with its scatter; not that of the law.")
+    ] = False,
     through: Annotated[
         Path | None, typer.Option(help="A fit that predicts one of the columns; its own columns are given instead.")
     ] = None,
@@ -94,7 +147,7 @@ def predict(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Predict the loss for new rows or at one point, with an interval.
+    """Predict the loss for new rows or at one point, with an interval, and say how far beyond the fitted rows that is.
 
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
@@ -104,19 +157,62 @@ def predict(
     check_writable(out)
     result = load_fit(fit_file)
     inner = None if through is None else load_fit(through)
-    frame, columns = _rows_to_predict(result, inner, table, at, mapping)
-    shown = frame[columns].join(result.predict(frame, prob=prob, through=inner))
+    frame, own = _rows_to_predict(result, inner, table, at, mapping)
+    found = result.predict(frame, prob=prob, new_run=new_run, through=inner)
+    asked = frame if inner is None else frame.assign(**{inner.law.response: found[inner.law.response]})
+    beyond = result.extrapolation(asked).add_prefix("beyond_")
+    kept = frame[[*own, *(name for name in frame.columns if name not in own)]]
+    if inner is not None and inner.law.response in kept:
+        kept = kept.drop(columns=inner.law.response)  # the prediction goes through its predicted value
+    taken = next((name for name in kept if name in (*found, *beyond)), None)
+    if taken is not None:
+        raise DataError(f"the table has a column {taken!r}, which a prediction is called; rename it")
     if out is not None:
-        write_atomically(out, shown.to_csv(index=False).encode())
+        write_atomically(out, kept.join([found, beyond]).to_csv(index=False).encode())
     if as_json:
-        print(
-            json.dumps(
-                {"law": str(result.law), "prob": prob, "rows": plain_json(shown.to_dict(orient="records"))}, indent=1
-            )
-        )
+        rows = plain_json(kept.join([found, beyond]).to_dict(orient="records"))
+        of = "a new run" if new_run else "the law"
+        print(json.dumps({"law": str(result.law), "of": of, "prob": prob, "rows": rows}, indent=1))
     elif out is None:
-        print(_predictions(shown).text())
+        print(_predictions(kept.join(found)).text())
+    if not as_json:
+        print(_prediction_words(result, beyond, prob, new_run), file=sys.stderr if out is not None else sys.stdout)
+    covered = _public_coverage(result, asked)
+    if covered:
+        print(covered, file=sys.stderr)
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
+
+
+def _public_coverage(result: Fit, frame: Any) -> str:
+    """Say how fits did in the public backtest at the distance of the farthest row; empty where that is not known."""
+    from scalefit.forecasting.coverage import beyond_words
+
+    if not {"params", "tokens"} <= set(result.law.variables):
+        return ""
+    compute, known = (rows["params"].to_numpy(float) * rows["tokens"].to_numpy(float) for rows in (frame, result.rows))
+    method = "posterior" if result.engine == "bayes" else "huber"
+    return beyond_words(float(compute.max() / known.max()), method)
+
+
+def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: bool) -> str:
+    """Say what was predicted, and how far beyond the rows of the fit."""
+    scatter = "the scatter of rows" + (" and the shift of a cluster" if result.selection.cluster is not None else "")
+    what = f"of one more run, with {scatter}" if new_run else "of the law; a single run scatters more (--new-run)"
+    lines = [f"predicted: the law's value of {result.law.response}; lo, hi: {percent(prob)} interval {what}"]
+    far = beyond.max().dropna()
+    parts = [f"{times(value)} in {str(name).removeprefix('beyond_')}" for name, value in far.items() if value > 1]
+    if parts:
+        count = int((beyond > 1).any(axis=1).sum())
+        rows = "" if len(beyond) == 1 else f"{exact(count)} of {exact(len(beyond))} rows, up to "
+        lines.append(f"beyond the fitted rows: {rows}{', '.join(parts)}; the form of the law is assumed there")
+    elif len(far):
+        lines.append("within the range of the fitted rows")
+    return "\n".join(lines)
+
+
+def times(factor: float) -> str:
+    """Print a factor: ``9.9 times``."""
+    return f"{rounded(factor, digits=2) if factor < 100 else rounded(factor, factor / 2)} times"
 
 
 @app.command()
@@ -176,6 +272,27 @@ def _predictions(shown: pd.DataFrame) -> PrintedTable:
     return PrintedTable.of(list(map(str, shown)), rows, "".join("r" if number else "l" for number in numbers))
 
 
+def _point(texts: list[str]) -> dict[str, str]:
+    """Read ``name=value`` pairs apart by commas; a piece without ``=`` belongs to the value before it, as in a,b."""
+    point: dict[str, str] = {}
+    for text in texts:
+        name = ""
+        for piece in re.findall(r'(?:"[^"]*"|`[^`]*`|[^,])+', text):
+            left, equals, value = piece.partition("=")
+            if equals and not left.strip().startswith('"'):
+                name = left.strip().strip("`")
+                if not name or not value.strip():
+                    raise DataError(f"--at {text!r} is not understood; write --at params=7B,tokens=1.4T")
+                if name in point:
+                    raise DataError(f"--at is given twice for {name!r}, and only one could count; give it once")
+                point[name] = value.strip().strip('"')
+            elif name:
+                point[name] = f"{point[name]},{piece.rstrip()}"
+            elif piece.strip():
+                raise DataError(f"--at {text!r} is not understood; write --at params=7B,tokens=1.4T")
+    return point
+
+
 def _rows_to_predict(
     result: Fit, inner: Fit | None, table: str | None, at: list[str] | None, mapping: list[str] | None
 ) -> tuple[Any, list[str]]:
@@ -204,7 +321,7 @@ def _rows_to_predict(
     if mapping and table is None:
         raise DataError("--map has no effect without a table to predict; leave it out")
     if at is not None:
-        point: dict[str, Any] = dict(parse_mapping(at))
+        point: dict[str, Any] = _point(at)
         for name in point:
             if name not in (*numeric, *labels):
                 raise DataError(f"--at {name}={point[name]} has no effect: {closest(name, (*numeric, *labels))}")

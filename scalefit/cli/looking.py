@@ -9,13 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from scalefit.cli.app import Json, app
+from scalefit.cli.app import Json, Table, app
+from scalefit.cli.effects import check_picture
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law
+from scalefit.options import LOOK
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
-__all__ = ["datasets", "info", "laws", "report"]
+__all__ = ["datasets", "info", "laws", "look_command", "report"]
 
 
 @app.command()
@@ -42,6 +45,32 @@ def _plain(info: Any) -> dict[str, Any]:
 
     record: dict[str, Any] = asdict(info)
     return record
+
+
+@app.command(name="look")
+@with_options(*LOOK)
+def look_command(
+    table: Table,
+    given: Given,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the loss against each column to this file (svg, png, pdf).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a strange table in one screen: columns, repeats, runs, the law it could support, what to run next.
+
+    Example: scalefit look runs.csv --plot runs.png
+    """
+    from scalefit.report import look
+
+    check_picture(plot)
+    found = look(table, **given)
+    if plot is not None:
+        from scalefit.plots import save_figure
+
+        save_figure(found.plot(), plot)
+        print(f"drawn to {plot}", file=sys.stderr)
+    print(json.dumps(found.record(), indent=1) if as_json else found)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from scalefit.comparison.crossval import CrossValidation, leave_one_out, rank_laws
 from scalefit.comparison.evidence import Evidence, evidence
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
+from scalefit.comparison.levels import LevelFits, bayes_levels, fit_levels
 from scalefit.comparison.refit import refit
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.run import compare
@@ -14,8 +15,11 @@ __all__ = [
     "CrossValidation",
     "Evidence",
     "HeldOut",
+    "LevelFits",
+    "bayes_levels",
     "compare",
     "evidence",
+    "fit_levels",
     "held_out_score",
     "leave_one_out",
     "rank_laws",

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.data.formulas import parse_formula
 from scalefit.data.quantities import (
     ALIASES,
     BadCells,
     Guess,
+    Numbers,
     guess_header,
     header_unit,
     is_missing,
@@ -33,7 +35,17 @@ from scalefit.data.quantities import (
 from scalefit.errors import DataError, closest
 from scalefit.numbers import as_input, parse_number
 
-__all__ = ["Unread", "alike_column", "find_columns", "has_column", "label_text", "map_columns", "parse_mapping"]
+__all__ = [
+    "Unread",
+    "alike_column",
+    "compute_columns",
+    "find_columns",
+    "has_column",
+    "header_of",
+    "label_text",
+    "map_columns",
+    "parse_mapping",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +79,7 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     """
     mapping: dict[str, str] = {}
     for whole in [text] if isinstance(text, str) else text:
-        for piece in re.findall(r"(?:`[^`]*`|[^,])+", whole):
+        for piece in _pieces(whole):
             if not piece.strip():
                 continue
             target, equals, column = (part.strip() for part in piece.partition("="))
@@ -84,6 +96,31 @@ def parse_mapping(text: str | Iterable[str]) -> dict[str, str]:
     return mapping
 
 
+def _note_header(frame: pd.DataFrame, name: str, header: str) -> None:
+    """Keep what the table itself calls a column, for messages; the frame's notes change."""
+    origin = dict(frame.attrs.get("scalefit", {}))
+    frame.attrs["scalefit"] = origin | {"headers": {**origin.get("headers", {}), name: header}}
+
+
+def header_of(frame: pd.DataFrame, name: str) -> str:
+    """Name a column as the table does: ``'loss'``, or ``'Val Loss!' (read as loss)``."""
+    headers = dict(frame.attrs.get("scalefit", {})).get("headers", {})
+    return f"{headers[name]!r} (read as {name})" if headers.get(name, name) != name else repr(name)
+
+
+def _pieces(text: str) -> list[str]:
+    """Split at the commas outside backquotes and parentheses."""
+    parts, depth, quoted = [""], 0, False
+    for character in text:
+        quoted ^= character == "`"
+        depth += 0 if quoted else (character == "(") - (character == ")")
+        if character == "," and not quoted and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
 def map_columns(
     frame: pd.DataFrame, mapping: Mapping[str, str], remarks: list[str], unread: Unread | None = None
 ) -> pd.DataFrame:
@@ -94,7 +131,8 @@ def map_columns(
     frame : DataFrame, shape (n, p)
         Not changed.
     mapping : dict of str to str
-        From the name needed to ``column``, ``column*factor`` or ``column/factor``.
+        From the name needed to a column, ``column*factor``, ``column/factor`` or an expression of columns, as
+        :mod:`scalefit.data.formulas` reads it.
     remarks : list of str
         Grows by one sentence for each mapped column.
     unread : dict, optional
@@ -113,16 +151,79 @@ def map_columns(
     """
     mapped = frame.copy()
     for target, expression in mapping.items():
-        column, factor = _expression(expression, target, frame)
+        plain = _expression(expression, frame)
+        if plain is None:
+            mapped[target] = _computed(frame, target, expression, remarks, unread)
+            continue
+        column, factor = plain
         if column == target and factor is None:
             continue
         mapped[target] = frame[column] if factor is None else _scaled(frame[column], factor, remarks, target, unread)
+        _note_header(mapped, target, column)
         times = "" if factor is None else f", times {as_input(factor)}"
         replaced = f", and replaces the column {target!r} of the table" if target in frame else ""
         remarks.append(f"Column {column!r} is mapped onto {target!r}{times}{replaced}.")
         if target in ALIASES and factor is None:
             remarks.extend(_unit_remarks(column, target))
     return mapped
+
+
+def compute_columns(
+    frame: pd.DataFrame, columns: Mapping[str, str], remarks: list[str], unread: Unread | None = None
+) -> pd.DataFrame:
+    """Add computed columns one after the other, so that an expression may use those before it.
+
+    Parameters
+    ----------
+    frame, remarks, unread
+        As for :func:`map_columns`.
+    columns : dict of str to str
+        From the name of the new column to its expression.
+
+    Returns
+    -------
+    DataFrame, shape (n, q)
+        A copy with the computed columns.
+
+    Raises
+    ------
+    DataError
+        For an expression that cannot be read, names an unknown column, or has no finite value in a row.
+    """
+    for target, expression in columns.items():
+        frame = map_columns(frame, {target: expression}, remarks, unread)
+    return frame
+
+
+def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], unread: Unread | None) -> pd.Series[Any]:
+    """Evaluate an expression of columns; cells without a result are an error, or collected."""
+    formula = parse_formula(target, text)
+    work = _Work(frame, "", frozenset(), remarks, frame, unread)
+
+    def numbers(name: str) -> Numbers:
+        exact_name = name if name in frame else alike_column(name, frame.columns)
+        found = (exact_name, 1.0) if exact_name is not None else _find(work, name) if name in ALIASES else None
+        if found is None:
+            raise DataError(
+                f"the column {target} = {text} names an unknown column {name!r}; "
+                f"{closest(name, map(str, frame.columns))}"
+            )
+        column, factor = found
+        one = read_numbers(frame[column])
+        remarks.extend(one.remarks(frame[column]))
+        bad = one.bad if unread is None else unread.get(column, one.bad)
+        return replace(one, floats=one.floats * factor, bad=bad)
+
+    series, bad = formula.series(frame, numbers)
+    if bad is not None:
+        if unread is None:
+            raise DataError(bad.message())
+        unread[target] = bad
+    elif unread is not None:
+        unread.pop(target, None)
+    replaced = f" and replaces the column {target!r} of the table" if target in frame else ""
+    remarks.append(f"Column {target!r} is computed as {formula}{replaced}.")
+    return series
 
 
 def _unit_remarks(column: str, target: str) -> list[str]:
@@ -137,8 +238,8 @@ def _unit_remarks(column: str, target: str) -> list[str]:
     ]
 
 
-def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str, float | None]:
-    """Take a column expression apart: column, ``column*factor`` or ``column/factor``."""
+def _expression(expression: str, frame: pd.DataFrame) -> tuple[str, float | None] | None:
+    """Take a column expression apart: column, ``column*factor`` or ``column/factor``; None for any other."""
     text = expression.strip()
     columns = set(frame.columns)
     if text in columns:
@@ -155,26 +256,18 @@ def _expression(expression: str, target: str, frame: pd.DataFrame) -> tuple[str,
         if column is not None:
             if not operator:
                 return column, None
-            factor = _factor(number, expression)
-            return column, factor if operator == "*" else 1.0 / factor
-    asked = cuts[0][0] if cuts else text
-    raise DataError(
-        f"the mapping {target}={expression} names an unknown column {asked!r}; {closest(asked, columns)} "
-        f"Need a column, or a column with a factor, as in tokens=D*1e9."
-    )
+            factor = _factor(number)
+            if factor is not None:
+                return column, factor if operator == "*" else 1.0 / factor
+    return None
 
 
-def _factor(text: str, expression: str) -> float:
+def _factor(text: str) -> float | None:
     try:
         factor = parse_number(re.sub(r"^\s*10(?:\*\*|\^)", "1e", text))
     except ValueError:
-        factor = 0.0
-    if not 0.0 < factor < float("inf"):
-        raise DataError(
-            f"the mapping {expression!r} has the factor {text.strip()!r}. "
-            f"Need a positive number, as in D*1e9 or N/1000."
-        )
-    return factor
+        return None
+    return factor if 0.0 < factor < float("inf") else None
 
 
 def _scaled(column: pd.Series[Any], factor: float, remarks: list[str], target: str, unread: Unread | None) -> Floats:
@@ -213,9 +306,12 @@ class _Rule:
 
 
 _RULES = {
-    "tokens": _Rule(("flops", "params"), lambda c, n: c / (6.0 * n), "flops / (6 params)", automatic=True),
-    "flops": _Rule(("params", "tokens"), lambda n, d: 6.0 * n * d, "6 params tokens"),
-    "params": _Rule(("width", "depth"), lambda m, length: 12.0 * length * m**2, "12 depth width^2"),
+    "tokens": (_Rule(("flops", "params"), lambda c, n: c / (6.0 * n), "flops / (6 params)", automatic=True),),
+    "flops": (_Rule(("params", "tokens"), lambda n, d: 6.0 * n * d, "6 params tokens"),),
+    "params": (
+        _Rule(("width", "depth"), lambda m, length: 12.0 * length * m**2, "12 depth width^2"),
+        _Rule(("flops", "tokens"), lambda c, d: c / (6.0 * d), "flops / (6 tokens)", automatic=True),
+    ),
 }
 
 
@@ -312,6 +408,8 @@ def _need_number(work: _Work, name: str) -> None:
     found = _find(work, name)
     if found is not None:
         column, factor = found
+        if column != name:
+            _note_header(work.frame, name, column)
         before = work.unread.get(column) if work.unread is not None else None
         work.frame[name] = _scaled(work.frame[column], factor, work.remarks, name, work.unread)
         if before is not None and work.unread is not None:  # a mapped column, whose bad cells are NaN by now
@@ -320,7 +418,7 @@ def _need_number(work: _Work, name: str) -> None:
         asked = _plan(work, name, ())
         if asked is None or not asked <= work.derive:
             raise _missing(work, name, asked)
-        rule = _RULES[name]
+        rule = _rule(work, name)
         for column in rule.inputs:
             _need_number(work, column)
         first, second = (work.frame[column].to_numpy(dtype=np.float64) for column in rule.inputs)
@@ -387,13 +485,11 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
         if not quiet:
             work.remarks.append(f"Read column {alike!r} as {name}: they look the same, but their characters differ.")
         return alike, 1.0
-    guesses: dict[str, Guess] = {}
-    for column in columns:
-        guess = guess_header(column, name) if name in ALIASES else None
-        if guess is None and column.casefold() == name.casefold():
-            guess = Guess(1.0)
-        if guess is not None:
-            guesses[column] = guess
+    guesses = _guesses(columns, name, lambda column: column)
+    if not guesses:  # then the last part of a name with dots, as nested records have: summary.eval_loss
+        guesses = _guesses(
+            [column for column in columns if "." in column], name, lambda column: column.rpartition(".")[2]
+        )
     best = {column: guess for column, guess in guesses.items() if not guess.last_resort} or guesses
     if not best:
         return None
@@ -410,6 +506,18 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
     aside = f", and leave {', '.join(unused)} aside" if unused else ""
     work.remarks.append(f"Read column {column!r} as {name}{times}{aside}.")
     return column, guess.factor
+
+
+def _guesses(columns: Iterable[str], name: str, header: Callable[[str], str]) -> dict[str, Guess]:
+    """Return the columns whose headers may stand for a name."""
+    guesses: dict[str, Guess] = {}
+    for column in columns:
+        guess = guess_header(header(column), name) if name in ALIASES else None
+        if guess is None and header(column).casefold() == name.casefold():
+            guess = Guess(1.0)
+        if guess is not None:
+            guesses[column] = guess
+    return guesses
 
 
 def _same(frame: pd.DataFrame, one: tuple[str, Guess], other: tuple[str, Guess]) -> bool:
@@ -430,7 +538,12 @@ def _plan(work: _Work, name: str, path: Sequence[str]) -> frozenset[str] | None:
         return frozenset()
     if name not in _RULES or name in path:
         return None
-    rule = _RULES[name]
+    plans = [plan for rule in _RULES[name] if (plan := _rule_plan(work, name, rule, path)) is not None]
+    return min(plans, key=len, default=None)
+
+
+def _rule_plan(work: _Work, name: str, rule: _Rule, path: Sequence[str]) -> frozenset[str] | None:
+    """Say which derivations one rule needs; None if its inputs cannot be had."""
     parts = [_plan(work, column, (*path, name)) for column in rule.inputs]
     if any(part is None for part in parts):
         return None
@@ -438,12 +551,19 @@ def _plan(work: _Work, name: str, path: Sequence[str]) -> frozenset[str] | None:
     return own.union(*(part for part in parts if part is not None))
 
 
+def _rule(work: _Work, name: str) -> _Rule:
+    """Choose the rule that computes a column: what the user allowed by name comes before what needs no leave."""
+    plans = [(rule, _rule_plan(work, name, rule, ())) for rule in _RULES[name]]
+    allowed = [(rule, plan) for rule, plan in plans if plan is not None and plan <= work.derive]
+    return max(allowed, key=lambda pair: name in pair[1])[0]
+
+
 def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
     """Build the error for a column that is not there."""
     columns = [str(column) for column in work.source.columns]
     parts = [f"the table {work.name!r} has no column {name!r}; {closest(name, columns)}"]
     if asked is not None:
-        formulas = ", ".join(f"{one} = {_RULES[one].words}" for one in sorted({name, *asked}))
+        formulas = ", ".join(f"{one} = {_RULES[one][0].words}" for one in sorted({name, *asked}))
         lacking = sorted(asked - work.derive)
         options = " ".join(f"--derive {one}" for one in lacking)
         parts.append(f"It can be computed ({formulas}): add derive {', '.join(lacking)} ({options}).")

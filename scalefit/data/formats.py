@@ -15,6 +15,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from scalefit.data.nested import NEED, Written, flat_record, kind_of, records_of
 from scalefit.data.quantities import as_numbers, is_missing
 from scalefit.errors import DataError, MissingExtra
 from scalefit.numbers import exact
@@ -41,7 +43,7 @@ __all__ = [
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 FORMATS = {
     ".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "parquet", ".pq": "parquet",
-    ".jsonl": "json", ".ndjson": "json", ".json": "json",
+    ".jsonl": "json", ".ndjson": "json", ".json": "json", ".xlsx": "excel", ".xlsm": "excel",
 }  # fmt: skip
 
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
@@ -184,13 +186,15 @@ def frame_from_bytes(data: bytes, *, label: str, kind: str | None, limit: int) -
     """
     if kind == "parquet" or (kind is None and data.startswith(b"PAR1")):
         return tidy_frame(_read_parquet(data, label, limit), label)
+    if kind == "excel":
+        return _read_excel(data, label)
     text = decode(data, label)
     start = text.lstrip()[:2]
     if not start:
         raise DataError(f"{label} is empty. Need a header line and at least one row of values.")
     if kind == "json" or (kind is None and (start[0] == "{" or re.match(r"\s*\[\s*\{", text))):
         try:
-            return _read_json(text, label), ()
+            return _read_json(text, label)
         except RecursionError:
             raise DataError(
                 f"{label} is nested too deeply. Need records with values, not with further levels."
@@ -207,7 +211,10 @@ def decode(data: bytes, label: str) -> str:
         For anything else, saying what it seems to be.
     """
     if data.startswith(b"PK\x03\x04"):
-        raise DataError(f"{label} looks like an Excel workbook or a zip file. Save the sheet as CSV.")
+        raise DataError(
+            f"{label} looks like an Excel workbook or a zip file. End its name in .xlsx if it is a workbook, or save "
+            "the sheet as CSV."
+        )
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding, name = "utf-16", "UTF-16"
     else:
@@ -254,6 +261,28 @@ def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
     return frame
 
 
+def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read the first sheet of a workbook that is not empty; the others are named."""
+    if find_spec("openpyxl") is None:  # what pandas reads workbooks with
+        raise DataError(
+            f"{label} is an Excel workbook, which needs openpyxl: pip install openpyxl. Or save the sheet as CSV."
+        )
+    try:
+        sheets = pd.read_excel(io.BytesIO(data), sheet_name=None, dtype=object, engine="openpyxl")
+    except Exception as error:  # whatever the library raises for a damaged file
+        raise DataError(f"{label} is not a readable Excel workbook ({error}). Save the sheet as CSV.") from None
+    filled = {name: sheet for name, sheet in sheets.items() if len(sheet)}
+    if not filled:
+        raise DataError(f"{label} has no sheet with rows. Need a header line and at least one row of values.")
+    (name, sheet), *others = filled.items()
+    frame, remarks = tidy_frame(sheet, label)
+    frame.attrs["scalefit"] = {"line_offset": 1}
+    if others:
+        left = ", ".join(repr(other) for other, _ in others)
+        remarks = (*remarks, f"The sheet {name!r} of {label} is read, and not {left}.")
+    return frame, remarks
+
+
 def too_large(label: str, limit: int) -> str:
     """Say that a table is larger than the limit, and how to raise it."""
     return (
@@ -263,15 +292,8 @@ def too_large(label: str, limit: int) -> str:
     )
 
 
-class _Written(str):
-    """A number of a JSON file, as it is written there."""
-
-
-_RECORDS = 'Need one object per line, or a list of objects, such as {"params": 1.3e9, "loss": 2.61}.'
-
-
-def _read_json(text: str, label: str) -> pd.DataFrame:
-    """Read one JSON object per line, or a list of objects."""
+def _read_json(text: str, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read one JSON object per line, a list of objects, or one object with records in it."""
     lines: list[int] = []
     place = [label]  # where in the file the decoder is
 
@@ -282,40 +304,37 @@ def _read_json(text: str, label: str) -> pd.DataFrame:
             raise DataError(f"{place[0]} names {twice!r} twice. Keep one of the two.")
         return record
 
-    decoder = json.JSONDecoder(
-        object_pairs_hook=unique, parse_int=_Written, parse_float=_Written, parse_constant=_Written
-    )
-    if text.lstrip().startswith("["):
+    decoder = json.JSONDecoder(object_pairs_hook=unique, parse_int=Written, parse_float=Written, parse_constant=Written)
+    remarks: list[str] = []
+    if text.lstrip().startswith("[") or _is_whole(decoder, text):
         try:
-            given = decoder.decode(text)
+            given = decoder.decode(text.strip())
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{label}, line {error.lineno} is not JSON ({error.msg} at character {error.colno}). {_RECORDS}"
+                f"{label}, line {error.lineno} is not JSON ({error.msg} at character {error.colno}). {NEED}"
             ) from None
-        wrong = next((place for place, one in enumerate(given, start=1) if not isinstance(one, dict)), None)
-        if wrong is not None:
-            kind = _kind_of(given[wrong - 1])
-            raise DataError(f"{label}: entry {wrong} of the list is {kind}, not an object. {_RECORDS}")
-        records: list[dict[str, Any]] = given
+        records, remarks = records_of(given, label)
     else:
         records = []
         for number, line in enumerate(io.StringIO(text), start=1):
-            if not line.strip():
-                continue
-            place[0] = f"{label}, line {number}"
-            if not records and _is_whole(decoder, text):
-                raise DataError(f"{label} holds one object over several lines. {_RECORDS}")
-            records.append(_json_line(decoder, line, place[0]))
-            lines.append(number)
+            if line.strip():
+                place[0] = f"{label}, line {number}"
+                records.append(_json_line(decoder, line, place[0]))
+                lines.append(number)
+        if len(records) == 1:
+            records, remarks = records_of(records[0], label)
+            lines = lines if len(records) == 1 else []
+    named = [f"{label}, line {lines[i]}" if lines else f"{label}: record {i + 1}" for i in range(len(records))]
+    records = [flat_record(record, where) for record, where in zip(records, named, strict=True)]
     names = list(dict.fromkeys(key for record in records for key in record))
     if not names:
-        raise DataError(f"{label} holds no values. Need objects with named values. {_RECORDS}")
+        raise DataError(f"{label} holds no values. Need objects with named values. {NEED}")
     for name in names:
         _check_text(name, f"a column of {label}")
     frame = _text_frame(names, [[_json_text(record.get(name), inside=False) for record in records] for name in names])
     if lines and lines == list(range(1, len(lines) + 1)):
         frame.attrs["scalefit"] = {"line_offset": 0}
-    return frame
+    return frame, tuple(remarks)
 
 
 def _is_whole(decoder: json.JSONDecoder, text: str) -> bool:
@@ -334,15 +353,10 @@ def _json_line(decoder: json.JSONDecoder, line: str, place: str) -> dict[str, An
     try:
         record = decoder.decode(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{place} is not JSON ({error.msg} at character {error.colno}). {_RECORDS}") from None
+        raise DataError(f"{place} is not JSON ({error.msg} at character {error.colno}). {NEED}") from None
     if not isinstance(record, dict):
-        raise DataError(f"{place} holds {_kind_of(record)}, not an object. {_RECORDS}")
+        raise DataError(f"{place} holds {kind_of(record)}, not an object. {NEED}")
     return record
-
-
-def _kind_of(value: Any) -> str:
-    names = {list: "a list", dict: "an object", _Written: "a number", str: "a text", bool: "true or false"}
-    return names.get(type(value), "null")
 
 
 def _json_text(value: Any, *, inside: bool) -> str | None:
@@ -351,7 +365,7 @@ def _json_text(value: Any, *, inside: bool) -> str | None:
         return "null" if inside else None
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, _Written):
+    if isinstance(value, Written):
         return str(value)
     if isinstance(value, str):
         text = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

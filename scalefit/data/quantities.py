@@ -53,21 +53,31 @@ _UNGROUPED = re.compile(r"[+-]?[0-9]{4,}(?:\.[0-9]*)?")
 ALIASES: dict[str, tuple[str, ...]] = {
     "params": (
         "params", "n_params", "N", "num_params", "parameters", "n_parameters", "num_parameters",
-        "model_size", "params_total", "total_params", "param_count", "parameter_count",
+        "model_size", "params_total", "total_params", "param_count", "parameter_count", "non_embedding_params",
+        "num_non_embedding_params", "nonembedding_params",
     ),
     "tokens": (
         "tokens", "D", "n_tokens", "training_tokens", "train_tokens", "num_tokens", "total_tokens",
-        "num_training_tokens", "n_train_tokens", "token_count", "dataset_size",
+        "num_training_tokens", "n_train_tokens", "token_count", "dataset_size", "tokens_seen", "num_tokens_seen",
+        "n_tokens_seen", "num_input_tokens_seen", "train/tokens", "tokens_processed", "consumed_tokens",
     ),
     "loss": (
-        "loss", "val_loss", "valid_loss", "validation_loss", "final_loss", "test_loss", "eval_loss",
-        "train_loss", "training_loss",
+        "loss", "val_loss", "valid_loss", "validation_loss", "final_loss", "test_loss", "eval_loss", "L", "val/loss",
+        "eval/val_loss", "valid/loss", "validation/loss", "test/loss", "eval/loss", "train_loss", "training_loss",
+        "train/loss",
     ),
     "width": ("width", "d_model", "hidden_size", "hidden_dim", "n_embd", "embed_dim", "model_dim", "m"),
     "depth": ("depth", "n_layers", "num_layers", "layers", "n_layer", "num_hidden_layers"),
-    "flops": ("flops", "C", "compute", "training_flops", "train_flops", "total_flops"),
+    "flops": (
+        "flops", "C", "compute", "training_flops", "train_flops", "total_flops", "budget", "compute_budget",
+        "flop_budget", "total_flos", "train/flops",
+    ),
+    "step": (
+        "step", "_step", "steps", "global_step", "train/global_step", "iteration", "iter", "training_step",
+        "train_step", "n_steps", "num_steps",
+    ),
 }  # fmt: skip
-LAST_RESORT = frozenset({"train_loss", "training_loss"})
+LAST_RESORT = frozenset({"train_loss", "training_loss", "train/loss", "L"})  # L may be layers as well
 
 _SCALES = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
@@ -87,6 +97,7 @@ _OWN_UNITS = {
     "loss": frozenset({"nats", "nat", "nats/token", "nats/tok", "bits", "bits/token", "per", "token"}),
     "width": frozenset({"dimensions", "dims", "units"}),
     "depth": frozenset({"layers", "blocks"}),
+    "step": frozenset({"steps"}),
 }
 _SCALED = frozenset({"params", "tokens", "flops"})
 _BRACKETED = re.compile(r"(?P<base>.+?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
@@ -187,7 +198,12 @@ class Guess:
 def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
     """Name the row at a position for a message: ``row 7``, with the line of the file if it is known."""
     row = data.index[place]
-    offset = dict(data.attrs.get("scalefit", {})).get("line_offset")
+    origin = dict(data.attrs.get("scalefit", {}))
+    for before, last, name, offset in origin.get("files", ()):
+        if before < int(row) <= last:
+            line = "" if offset is None else f", line {int(row) - before + int(offset)}"
+            return f"row {row} ({name}{line})"
+    offset = origin.get("line_offset")
     return f"row {row}" if offset is None else f"row {row} (line {int(row) + int(offset)})"
 
 

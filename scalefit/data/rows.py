@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.data.columns import Unread, alike_column, find_columns, map_columns
+from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
+from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, header_of, map_columns
+from scalefit.data.groups import MADE, reduce_rows
 from scalefit.data.quantities import CORRECT, read_numbers, row_label
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
@@ -35,19 +37,22 @@ def select_rows(
     numeric: Iterable[str],
     labels: Iterable[str] = (),
     mapping: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     derive: Iterable[str] = (),
     where: str | Where | None = None,
     drop_invalid: bool = False,
     drop_highest_loss: int = 0,
     ties: str = "drop",
     weights: str | None = None,
+    group_by: str | None = None,
+    reduce: str | None = None,
     can_drop: bool = True,
     needs: Mapping[str, str] | None = None,
 ) -> Table:
     """Keep the rows that a fit is to use.
 
     The rules work in this order: the condition, cells that are not numbers (always an error), invalid values, weights
-    of zero, the highest losses.
+    of zero, one row per group, the highest losses.
 
     Parameters
     ----------
@@ -61,6 +66,8 @@ def select_rows(
         The columns of levels, which must not be missing.
     mapping : mapping, optional
         Columns to add first, as for `scalefit.data.tables.read_table`.
+    columns : mapping, optional
+        Columns to compute next, one after the other, each from an expression.
     derive : iterable of str
         Columns that may be computed, as for `scalefit.data.tables.resolve`.
     where : str or Where, optional
@@ -74,6 +81,10 @@ def select_rows(
         ``"keep"`` drops exactly K rows: the last K of a stable sort, so that among equals earlier rows stay.
     weights : str, optional
         A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
+    group_by : str, optional
+        Columns, apart by commas, of which each combination keeps one row.
+    reduce : str, optional
+        How that row is made, as `scalefit.data.groups.parse_reduce` reads it.
     can_drop : bool
         Whether the caller has the options ``where`` and ``drop_invalid``, so that messages may name them.
     needs : mapping, optional
@@ -91,11 +102,21 @@ def select_rows(
         leaves (row and column are named), and for an option that makes no sense.
     """
     _check_options(drop_highest_loss, ties)
+    groups = () if group_by is None else group_columns(group_by)
+    rule = None if reduce is None else parse_reduce(reduce)
     positive = tuple(dict.fromkeys((response, *numeric)))
-    named = tuple(dict.fromkeys(labels))
-    extra = () if weights is None or weights in positive else (weights,)
+    labels = dict.fromkeys(labels)
+    named = tuple(
+        name for name in dict.fromkeys((*labels, *groups)) if name not in (*positive, *used_as_numbers(groups))
+    )
+    late = rule is not None and weights in MADE  # such weights are made with the groups
+    finite = [name for name in (*used_as_numbers(groups), *([rule.column] if rule and rule.column else [])) if name]
+    finite += [] if weights is None or late else [weights]
+    extra = tuple(name for name in dict.fromkeys(finite) if name not in positive)
+    named = tuple(name for name in named if name not in extra)
     remarks, unread = list(table.remarks), Unread()
     mapped = map_columns(table.frame, mapping, remarks, unread) if mapping else table.frame
+    mapped = compute_columns(mapped, columns, remarks, unread) if columns else mapped
     frame = find_columns(
         mapped, name=table.name, numeric=(*positive, *extra), labels=named, derive=derive, remarks=remarks,
         unread=unread,
@@ -107,14 +128,24 @@ def select_rows(
         kept = condition.mask(frame, unread)
         table = _keep_where(table, condition, kept)
     _refuse_unread(unread, (*positive, *extra), kept, can_drop=can_drop)
+    weighing = None if late else weights
+    signs = {name: "nonnegative" if name == weights else "any" for name in extra} | dict(needs or {})
     table = _check_values(
-        table, positive, named, weights, drop_invalid=drop_invalid, can_drop=can_drop, needs=needs or {}
+        table, (*positive, *extra), named, weighing, drop_invalid=drop_invalid, can_drop=can_drop, needs=signs
     )  # fmt: skip
-    if weights is not None:
-        table = _drop_weightless(table, weights)
+    if weighing is not None:
+        table = _drop_weightless(table, weighing)
+    if rule is not None:
+        table = reduce_rows(
+            table, groups, rule, response=response, numbers=positive, labels=tuple(labels), weights=weighing
+        )
+        if late and weights not in table.frame:
+            raise DataError(f"column {weights!r} is made by a mean of each group; use --reduce mean, or other weights")
     if drop_highest_loss:
         table = _drop_highest(table, response, drop_highest_loss, ties)
-    return _remark_duplicates(table, [*positive, *extra, *(name for name in named if name not in positive)])
+    if table.choice is not None:
+        table = replace(table, choice=table.choice.of_rows(table.frame.index))
+    return _remark_duplicates(table, [*positive, *(name for name in labels if name not in positive)], extra)
 
 
 def _check_options(drop_highest_loss: int, ties: str) -> None:
@@ -221,7 +252,7 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_dro
         name, problem = found[place]
         value = frame[name].iloc[place]
         shown = "" if problem == "missing" else f" ({as_input(float(value))})"
-        rows.append(f"  {row_label(frame, place)}, column {name!r}: {problem}{shown}")
+        rows.append(f"  {row_label(frame, place)}, column {header_of(frame, name)}: {problem}{shown}")
     if len(found) > SHOWN:
         rows.append(f"  and {len(found) - SHOWN} more rows")
     return "\n".join(
@@ -278,8 +309,9 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
     return _keep(table, mask, Dropped("drop_highest_loss", int(np.count_nonzero(~mask)), reason, setting))
 
 
-def _remark_duplicates(table: Table, columns: list[str]) -> Table:
+def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...]) -> Table:
     """Remark on rows that repeat an earlier one in every needed column; they are kept."""
+    columns = [*columns, *(name for name in extra if name in table.frame and name not in columns)]
     if table.frame[columns[0]].is_unique:  # the response; in many rows this is far cheaper than all columns
         return table
     frame = table.frame[columns]

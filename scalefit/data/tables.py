@@ -7,21 +7,27 @@ there as float64 numbers or as text. Whatever is guessed on the way is listed in
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
+from scalefit.data.choice import Choice
 from scalefit.data.columns import find_columns, map_columns, parse_mapping
 from scalefit.data.datasets import dataset_names, load_dataset
-from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, typed_frame
+from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, too_large, typed_frame
+from scalefit.data.many import NameFields, Part, files_of, stacked
 from scalefit.data.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
+from scalefit.data.wide import long_frame
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 
-__all__ = ["Dropped", "Table", "parse_mapping", "read_table", "resolve"]
+__all__ = ["Dropped", "Origin", "Table", "parse_mapping", "read_table", "resolve"]
+
+Origin = str | os.PathLike[str] | IO[str] | IO[bytes] | pd.DataFrame
+"""What one table can be read from."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Dropped:
     Parameters
     ----------
     kind : str
-        The kind of rule: ``where``, ``drop_invalid``, ``weights`` or ``drop_highest_loss``.
+        The kind of rule: ``where``, ``drop_invalid``, ``weights``, ``reduce`` or ``drop_highest_loss``.
     rows : int
         How many rows it took.
     reason : str
@@ -56,6 +62,8 @@ class Dropped:
         """What the rule did, as a phrase: ``kept rows where loss < 8; 2 dropped``."""
         if self.kind == "where":
             return f"kept rows where {self.setting}; {exact(self.rows)} dropped"
+        if self.kind == "reduce":
+            return self.reason  # which counts groups and rows
         return f"{exact(self.rows)} dropped by {self.rule}"
 
 
@@ -77,6 +85,8 @@ class Table:
         The rules that took rows out.
     remarks : tuple of str
         Everything guessed or noticed, one sentence each.
+    choice : Choice, optional
+        The rows from which those of the frame were chosen, one for each group.
     """
 
     frame: pd.DataFrame
@@ -85,11 +95,14 @@ class Table:
     rows_read: int
     dropped: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
+    choice: Choice | None = None
 
 
 def read_table(
-    source: str | os.PathLike[str] | IO[str] | IO[bytes] | pd.DataFrame,
+    source: Origin | Sequence[Origin],
     *,
+    name_fields: str | None = None,
+    wide: bool = False,
     mapping: Mapping[str, str] | None = None,
     name: str | None = None,
     typed: bool = True,
@@ -99,11 +112,16 @@ def read_table(
 
     Parameters
     ----------
-    source : str, path, stream or DataFrame
-        A file: CSV, TSV, Parquet, JSON lines or a JSON list of records by suffix, text also with ``.gz``; another
-        suffix, a stream and ``"-"`` (standard input) are looked into, and the separator is found in the header. The
-        folder of a toy sweep: its models that did not fail. Or a shipped data set, ``"chinchilla"``; where a file is
-        called so too, write ``"./chinchilla"`` or ``"dataset:chinchilla"``.
+    source : str, path, stream or DataFrame, or a list of them
+        A file: CSV, TSV, Parquet, Excel, JSON lines or JSON with records in it by suffix, text also with ``.gz``;
+        another suffix, a stream and ``"-"`` (standard input) are looked into, and the separator is found in the header.
+        The folder of a toy sweep: its models that did not fail. A folder of tables, a pattern such as ``"runs/*.csv"``
+        or a list: all of them, one below the other, with the file of each row in a column ``source``. Or a shipped
+        data set, ``"chinchilla"``; where a file is called so too, write ``"./chinchilla"`` or ``"dataset:chinchilla"``.
+    name_fields : str, optional
+        Fields in the names of files, such as ``"{size}-{ratio}xC.csv"``, which become columns.
+    wide : bool
+        Make columns called ``run - metric`` long, as Weights & Biases exports them.
     mapping : dict of str to str, optional
         From the name needed to a column, with a factor if need be: ``{"tokens": "D_B*1e9"}``.
     name : str, optional
@@ -138,6 +156,25 @@ def read_table(
     >>> read_table(io.StringIO("run,loss\n001,2.50\n"), typed=False).frame["run"].tolist()
     ['001']
     """
+    fields = None if name_fields is None else NameFields.parse(name_fields)
+    several = _several(source)
+    if several is not None:
+        parts = [_part(one, fields, wide, max_size) for one in several]
+        if sum(part.size for part in parts) > size_limit(max_size):
+            raise DataError(too_large(f"what {exact(len(parts))} files hold", size_limit(max_size)))
+        frame, sha256, remarks = stacked([part.part for part in parts])
+        given = " + ".join(map(str, source)) if isinstance(source, list | tuple) else shown_path(str(source))
+        frame = typed_frame(frame) if typed else frame
+        return _named(frame, name or given, sha256, list(remarks), mapping)
+    one: Any = source
+    return _read_one(one, fields, mapping, name, wide, typed, max_size)
+
+
+def _read_one(
+    source: Any, fields: NameFields | None, mapping: Mapping[str, str] | None, name: str | None, wide: bool,
+    typed: bool, max_size: int | str | None,
+) -> Table:  # fmt: skip
+    """Read one table."""
     if isinstance(source, str | os.PathLike):
         source = locate(source)
     sweep = source if isinstance(source, Path) and is_folder(source) else None
@@ -150,9 +187,10 @@ def read_table(
         origin = dict(source.attrs.get("scalefit", {}))
         given = str(origin.get("name") or "dataframe")
         frame, remarks = tidy_frame(source, "the DataFrame")
-        frame.attrs["scalefit"] = {key: origin[key] for key in ("separator", "line_offset") if key in origin}
+        frame.attrs["scalefit"] = {key: origin[key] for key in ("separator", "line_offset", "files") if key in origin}
         if not source.index.equals(frame.index):
-            frame.attrs["scalefit"].pop("line_offset", None)  # rows are not those of the file any more
+            for key in ("line_offset", "files"):
+                frame.attrs["scalefit"].pop(key, None)  # rows are not those of the file any more
         sha256 = frame_digest(frame)
     else:
         content = read_content(source if sweep is None else _sweep_table(sweep), max_size=max_size)
@@ -160,15 +198,61 @@ def read_table(
             content.data, label=content.label, kind=content.kind, limit=size_limit(max_size)
         )
         given, sha256 = content.name, content.sha256
-        if typed:
-            frame = typed_frame(frame)
+    if wide:
+        frame, more = long_frame(frame, f"{given!r}")
+        remarks = (*remarks, *more)
+    if fields is not None:
+        if not isinstance(source, str | os.PathLike) or shipped is not None or os.fspath(source) == "-":
+            raise DataError(f"name_fields {fields.text!r} needs a file, whose name holds the fields; leave it out")
+        frame = fields.added(frame, Path(source))
+    if typed and not isinstance(source, pd.DataFrame) and shipped is None:
+        frame = typed_frame(frame)
     title = name or (given if sweep is None else shown_path(sweep.resolve().name))
-    frame.attrs["scalefit"] = {**frame.attrs.get("scalefit", {}), "name": title}
-    notes = list(remarks)
-    if mapping:
-        frame = map_columns(frame, mapping, notes)
-    table = Table(frame, title, sha256, rows_read=len(frame), remarks=tuple(notes))
+    table = _named(frame, title, sha256, list(remarks), mapping)
     return table if sweep is None else _finished_models(table)
+
+
+def _named(
+    frame: pd.DataFrame, title: str, sha256: str, remarks: list[str], mapping: Mapping[str, str] | None
+) -> Table:
+    """Finish a table: its name, and the mapped columns."""
+    frame.attrs["scalefit"] = {**frame.attrs.get("scalefit", {}), "name": title}
+    if mapping:
+        frame = map_columns(frame, mapping, remarks)
+    return Table(frame, title, sha256, rows_read=len(frame), remarks=tuple(remarks))
+
+
+def _several(source: Any) -> list[Any] | None:
+    """Return the files that a list, a pattern or a folder stands for; None for one table."""
+    if isinstance(source, list | tuple):
+        if not source:
+            raise DataError("the list of tables is empty. Need at least one file.")
+        return [inner for one in source for inner in (_several(one) or [one])]
+    if not isinstance(source, str | os.PathLike) or os.fspath(source) == "-":
+        return None
+    located = locate(source)
+    return files_of(located) if isinstance(located, Path) else None
+
+
+class _Sized(NamedTuple):
+    """One of several tables, and how many bytes it takes."""
+
+    part: Part
+    size: int
+
+
+def _part(source: Any, fields: NameFields | None, wide: bool, max_size: int | str | None) -> _Sized:
+    """Read one of several tables; a fault of one names its file."""
+    one = read_table(source, typed=False, max_size=max_size)
+    frame, remarks = one.frame, one.remarks
+    label = shown_path(source) if isinstance(source, str | os.PathLike) else one.name
+    if wide:
+        frame, more = long_frame(frame, repr(label))
+        remarks = (*remarks, *more)
+    if fields is not None:
+        frame = fields.added(frame, Path(label))
+    size = Path(source).stat().st_size if isinstance(source, Path) else 0
+    return _Sized(Part(frame, label, one.sha256, remarks), size)
 
 
 def _shipped(source: object) -> str | None:
@@ -181,11 +265,6 @@ def _shipped(source: object) -> str | None:
 
 def _sweep_table(folder: Path) -> Path:
     """Find the table of a toy sweep."""
-    if not (folder / "table.csv").is_file():
-        raise DataError(
-            f"{shown_path(folder)!r} is a folder without table.csv; give a file, or the folder of a sweep that has "
-            "finished models (make one with: scalefit toy sweep GRID.toml --out DIR)"
-        )
     return folder / "table.csv"
 
 

@@ -14,13 +14,22 @@ from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.closed import AnyProblem
 from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
-from scalefit.misfit import carriers_message, carriers_of, named_rows, repeats_message, repeats_of
+from scalefit.misfit import (
+    carriers_message,
+    carriers_of,
+    checkpoints_message,
+    mixture_message,
+    mixture_of,
+    named_rows,
+    repeats_message,
+    repeats_of,
+)
 from scalefit.numbers import exact, fixed, percent, rounded, to_digits
 from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.solver.curvature import Curvature
-from scalefit.solver.design import MAX_EXPONENT, VANISHED
+from scalefit.solver.design import LEAST_LOG_SIZE, MAX_EXPONENT
 from scalefit.solver.search import Minimum
 from scalefit.thresholds import (
     CARRIER_SHARE,
@@ -140,6 +149,7 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
         _bounds_of_resamples,
         _leverage,
         _clusters,
+        _checkpoints,
         _shared,
     )
     findings = [finding for rule in rules for finding in rule(evidence)]
@@ -154,7 +164,7 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
 def _of_closed(evidence: FitState, problem: ClosedProblem) -> Iterator[Finding]:
     """Run the rules for a law of any form: its own, and those that do not look at terms."""
     yield from closed_findings(problem, evidence.optima, evidence.point, evidence.shape, evidence.delta)
-    for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters):
+    for rule in (_numbers, _resamples, _repeats, _carriers, _few, _missing_levels, _leverage, _clusters, _checkpoints):
         yield from rule(evidence)
 
 
@@ -311,6 +321,12 @@ def _repeats(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "repeats_differ", "warning", repeats_message(problem.law, frame, repeats, log_space=logs), rows=repeats.rows
         )
+        return
+    mixture = mixture_of(
+        problem.law, frame, evidence.residuals, parameters=len(problem.parameters), leave_out=evidence.cluster
+    )
+    if mixture is not None:
+        yield Finding("mixed_rows", "warning", mixture_message(problem.law, frame, mixture, log_space=logs))
 
 
 def _carriers(evidence: FitState) -> Iterator[Finding]:
@@ -339,7 +355,7 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
 def _bounds(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.terms_problem
     box = problem.design.link.box
-    negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
+    negligible = float(np.log(np.average(problem.design.law.response))) - LEAST_LOG_SIZE
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
         names = ", ".join(one.name for one in at_zero)
@@ -355,8 +371,8 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "size_at_bound",
                 NOT_IDENTIFIED,
-                f"The term of {parameter.name} is negligible at the centre of the data (a share below 1e-20) and "
-                "describes only rows at the edge; fit the law without it.",
+                f"The term of {parameter.name} is negligible at the centre of the data, as small as the search allows, "
+                "and describes only rows at the edge; fit the law without it.",
                 (parameter.key,),
             )
         if parameter.kind != "exponent":
@@ -599,6 +615,13 @@ def _clusters(evidence: FitState) -> Iterator[Finding]:
             f"Every row has its own value of the cluster column {evidence.cluster!r}, so that errors by cluster are "
             "errors by row. Name a column whose values repeat, or leave --cluster out.",
         )
+
+
+def _checkpoints(evidence: FitState) -> Iterator[Finding]:
+    """Hint at rows that are checkpoints of one run and are taken for independent."""
+    message = None if evidence.cluster is not None else checkpoints_message(evidence.problem.law, evidence.frame)
+    if message is not None:
+        yield Finding("checkpoints", "note", message)
 
 
 def _shared(evidence: FitState) -> Iterator[Finding]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
 from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.leastsq.choosing import Candidates, draw_candidates
 from scalefit.leastsq.closed import AnyProblem, closed_optima, shape_at
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import FitState, diagnose
@@ -35,6 +35,9 @@ from scalefit.solver.search import Minimum, search
 from scalefit.thresholds import FEWEST_RESAMPLED
 from scalefit.version import __version__
 
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
+
 __all__ = ["fit"]
 
 Array = NDArray[np.float64]
@@ -42,7 +45,7 @@ Array = NDArray[np.float64]
 
 @takes(*FIT)
 def fit(
-    data: str | os.PathLike[str] | pd.DataFrame,
+    data: TableSource,
     law: str | AnyLaw,
     *options: Rows | LeastSquares,
     throw: bool = True,
@@ -101,7 +104,11 @@ def fit(
     report = progress or (lambda *_: None)
     optima = _optima(problem, how, report)
     shape = shape_at(problem, optima[0].theta, how.threshold)
-    spread = _spread(problem, optima, shape, rows.cluster, how, report)
+    candidates = None
+    if table.choice is not None and how.uncertainty == "pairs" and how.bootstrap:
+        alone = replace(rows, cluster=None)
+        candidates = draw_candidates(table.choice, problem, how, lambda frame: _problem(bound, frame, alone, how))
+    spread = _spread(problem, optima, shape, rows.cluster, how, report, candidates)
     point = problem.to_natural(optima[0].theta)
     result = LeastSquaresFit(
         law=bound,
@@ -150,7 +157,7 @@ def _optima(problem: AnyProblem, how: LeastSquares, report: Progress) -> tuple[M
 
 def _spread(
     problem: AnyProblem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
-    report: Progress,
+    report: Progress, candidates: Candidates | None,
 ) -> Uncertainty:  # fmt: skip
     method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
     delta, level = how.threshold, how.level
@@ -177,7 +184,7 @@ def _spread(
 
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
-        return pairs_bootstrap(problem, optima, how, plain=plain, progress=count)
+        return pairs_bootstrap(problem, optima, how, plain=plain, candidates=candidates, progress=count)
     point = problem.to_natural(optima[0].theta)
     if method == "profile":
         report("profiling", 0, 0)

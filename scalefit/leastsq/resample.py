@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scalefit.closed.resample import refit_resamples
 from scalefit.closed_problem import ClosedProblem
+from scalefit.leastsq.choosing import Candidates, refit_choices
 from scalefit.leastsq.closed import AnyProblem
 from scalefit.numbers import exact
 from scalefit.options import LeastSquares
@@ -31,7 +32,7 @@ RIVAL = 1.2  # local optima within this factor of the best are starts of every r
 
 def _refit(
     problem: AnyProblem,
-    optima: tuple[Minimum, ...],
+    starts: Array,
     delta: float,
     kind: int,
     replicates: int,
@@ -39,17 +40,21 @@ def _refit(
     progress: Callable[[int], None] | None,
 ) -> Minima:
     resampling = Resampling(kind, problem.cluster, problem.n_cluster, seed, len(problem.parameters) + 1)
-    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
     if isinstance(problem, ClosedProblem):
         return refit_resamples(
-            problem.design, np.array(rivals), resampling, replicates=range(replicates), delta=delta, progress=progress
+            problem.design, starts, resampling, replicates=range(replicates), delta=delta, progress=progress
         )
     design = problem.design
-    rivals += _revived(problem, optima[0].theta)
     return minimise_resamples(
-        design.rows, design.link, np.array(rivals), resampling, replicates=range(replicates), delta=delta,
+        design.rows, design.link, starts, resampling, replicates=range(replicates), delta=delta,
         log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
     )  # fmt: skip
+
+
+def _starts(problem: AnyProblem, optima: tuple[Minimum, ...]) -> Array:
+    """Return where every refit begins: the optimum, its rivals, and the optimum with vanished terms back."""
+    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
+    return np.array([*rivals, *(_revived(problem, optima[0].theta) if isinstance(problem, Problem) else ())])
 
 
 def _revived(problem: Problem, theta: Array) -> list[Array]:
@@ -71,6 +76,7 @@ def pairs_bootstrap(
     how: LeastSquares,
     *,
     plain: Array,
+    candidates: Candidates | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Uncertainty:
     """Resample rows (or clusters) with replacement, refit, and take percentiles (Efron 1979; Freedman 1981).
@@ -86,6 +92,8 @@ def pairs_bootstrap(
         number alone.
     plain : array, shape (P,)
         Gauss-Newton standard errors.
+    candidates : Candidates, optional
+        The rows among which those of the problem were chosen; every resample then chooses anew.
     progress : callable, optional
         Called with the number of replicates just finished.
 
@@ -96,9 +104,16 @@ def pairs_bootstrap(
         ``MOST_FAILED`` (``scalefit/thresholds.py``) of the refits have no answer.
     """
     level, replicates = how.level, how.bootstrap
-    minima = _refit(problem, optima, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
-    draws, failures = _answers(problem, minima)
+    starts = _starts(problem, optima)
     by = "" if problem.n_cluster == problem.n_rows else f" over {exact(problem.n_cluster)} clusters"
+    if candidates is None:
+        minima = _refit(problem, starts, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
+        draws, failures = _answers(problem, minima)
+    else:
+        natural = np.array([problem.to_natural(one) for one in starts])
+        minima = refit_choices(candidates, natural, delta=how.threshold, progress=progress)
+        draws, failures = _answers(candidates.problem, minima)
+        by = (by or f" over {exact(problem.n_rows)} groups") + " that repeats the choice of rows"
     spread = Uncertainty(
         method=f"pairs bootstrap{by}, {exact(len(draws))} resamples, percentile",
         level=level, se=plain, lo=plain, hi=plain,
@@ -162,7 +177,9 @@ def jackknife(
         of the refits have no answer.
     """
     count = problem.n_cluster
-    values, failures = _answers(problem, _refit(problem, optima, delta, DELETE_ONE, count, 0, progress))
+    values, failures = _answers(
+        problem, _refit(problem, _starts(problem, optima), delta, DELETE_ONE, count, 0, progress)
+    )
     unit = "row" if count == problem.n_rows else "cluster"
     spread = Uncertainty(
         f"jackknife, one {unit} left out at a time", level, plain, plain, plain, np.diag(plain**2), plain,

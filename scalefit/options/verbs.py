@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from scalefit.errors import DataError
 from scalefit.limits import MOST_REPLICATES, MOST_WORKERS, check_count, check_seed
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from scalefit.data.tables import Table
     from scalefit.law.general import AnyLaw
 
+    OneTable: TypeAlias = str | os.PathLike[str] | pd.DataFrame
+    TableSource: TypeAlias = OneTable | Table | Sequence[OneTable]
+
 __all__ = [
     "BACKTEST",
     "BAYES",
@@ -31,6 +34,7 @@ __all__ = [
     "HEADS",
     "ISOFLOP",
     "JOBS",
+    "LOOK",
     "LOSSES",
     "PLAN",
     "SAME",
@@ -99,8 +103,18 @@ class Rows(Options):
 
     Parameters
     ----------
+    also : tuple of str
+        Further tables, whose rows are added to those of the first; a column ``source`` names the table of each row.
+    name_fields : str, optional
+        Fields in the names of files, such as ``{size}-{ratio}xC.csv``, which become columns.
+    wide : bool
+        Make an export with columns called ``run - metric`` long, as Weights & Biases writes it.
     mapping : mapping, optional
-        Law's column to table's column, such as ``params=N,tokens=D_B*1e9``, in Python ``{"params": "N"}``.
+        Law's column to table's column or to an expression of its columns, such as ``params=N,tokens=D_B*1e9``, in
+        Python ``{"params": "N"}``.
+    columns : mapping, optional
+        A column to compute, ``err=1 - acc`` or ``tokens=batch_tokens*step``, in the language of laws; the next may use
+        it.
     derive : tuple of str
         Columns that may be computed: ``params`` as 12 depth width^2, ``flops`` as 6 params tokens.
     where : str, optional
@@ -111,6 +125,12 @@ class Rows(Options):
         Drop the rows with the K highest losses.
     ties : {"drop", "keep"}
         ``drop`` keeps rows strictly below the K-th highest loss, ``keep`` drops exactly K rows.
+    group_by : str, optional
+        Columns, such as ``params,tokens``, of which every combination keeps one row, as ``reduce`` says.
+    reduce : str, optional
+        The row of each group: ``min:loss`` that with the least loss, ``max:acc`` that with the largest acc,
+        ``last:step`` the last step, ``mean`` the geometric mean, with columns group_rows (usable as weights) and
+        group_scatter.
     weights : str, optional
         Column of row weights.
     cluster : str, optional
@@ -127,12 +147,18 @@ class Rows(Options):
     ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
+    also: tuple[str, ...] = ()
+    name_fields: str | None = None
+    wide: bool = False
     mapping: Mapping[str, str] | None = option(None, flag="map")
+    columns: Mapping[str, str] | None = option(None, flag="column", repeated=True)
     derive: tuple[str, ...] = ()
     where: str | None = None
     drop_invalid: bool = False
     drop_highest_loss: int = 0
     ties: Literal["drop", "keep"] = "drop"
+    group_by: str | None = None
+    reduce: str | None = None
     weights: str | None = None
     cluster: str | None = None
     max_size: int | str | None = None
@@ -145,13 +171,61 @@ class Rows(Options):
                 raise TypeError
         except TypeError:
             raise DataError(f"drop_highest_loss={count!r} is not possible. Need a whole number from 0.") from None
+        if self.reduce is not None:
+            from scalefit.data.choice import parse_reduce
+
+            parse_reduce(self.reduce)
+        if self.group_by is not None and self.reduce is None:
+            raise DataError(
+                f"group_by is {self.group_by!r}, and nothing says which row of a group to keep; add reduce, such as "
+                "min:loss (--reduce min:loss)"
+            )
+        if self.reduce is not None and self.group_by is None:
+            raise DataError(
+                f"reduce is {self.reduce!r}, and nothing says which rows are a group; add group_by, such as "
+                "params,tokens (--group-by params,tokens)"
+            )
 
     def idle(self) -> dict[str, str]:
         """Return ties where no rows are dropped."""
         return {} if self.drop_highest_loss else {"ties": "without --drop-highest-loss"}
 
+    def load(self, source: TableSource) -> Table:
+        """Read a table, or several, as they are: all rows, cells as they are written.
+
+        Parameters
+        ----------
+        source : str, path, DataFrame, Table, or list
+            As for :meth:`read`.
+
+        Returns
+        -------
+        Table
+            A table that has been read is returned as it is.
+
+        Raises
+        ------
+        DataError
+            When it cannot be read.
+        """
+        from scalefit.data.tables import Table, read_table
+
+        if isinstance(source, Table):
+            return source
+        several: Any = (
+            [*(source if isinstance(source, list | tuple) else [source]), *self.also] if self.also else source
+        )
+        return read_table(
+            several, typed=False, max_size=self.max_size, name_fields=self.name_fields, wide=self.wide
+        )  # fmt: skip
+
+    @property
+    def loaded(self) -> Rows:
+        """The same choices for a table that has been read: its files are not looked for again."""
+        return replace(self, also=(), name_fields=None, wide=False, max_size=None)
+
     def bind(
-        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: str | AnyLaw, *, labels: Iterable[str] = (),
+        self, source: TableSource, law: str | AnyLaw, *, labels: Iterable[str] = (),
         space: str = "log",
     ) -> tuple[AnyLaw, Table]:  # fmt: skip
         """Read a law and a table, and decide which names of a law of any form are columns of the table.
@@ -178,17 +252,16 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.quantities import ALIASES
-        from scalefit.data.tables import Table, read_table
         from scalefit.law.general import GeneralLaw, parse_law
 
         law = parse_law(law)
         if isinstance(law, GeneralLaw):
-            source = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
-            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *ALIASES})
+            source = self.load(source)
+            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ()), *ALIASES})
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(
-        self, source: str | os.PathLike[str] | pd.DataFrame | Table, law: AnyLaw, *, labels: Iterable[str] = (),
+        self, source: TableSource, law: AnyLaw, *, labels: Iterable[str] = (),
         numeric: Iterable[str] = (), space: str = "log",
     ) -> Table:  # fmt: skip
         """Read, resolve and filter a table, down to rows that the law can use.
@@ -219,18 +292,18 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.rows import select_rows
-        from scalefit.data.tables import Table, read_table
         from scalefit.law.general import GeneralLaw, needs_of
 
         needs = needs_of(law)
         if isinstance(law, GeneralLaw) and space == "linear":
             needs = needs | {law.response: "any"}
-        table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=self.max_size)
+        table = self.load(source)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
         return select_rows(
             table, response=law.response, numeric=[law.response, *law.variables, *numeric], labels=dict.fromkeys(named),
-            mapping=self.mapping, derive=self.derive, where=self.where, drop_invalid=self.drop_invalid,
-            drop_highest_loss=self.drop_highest_loss, ties=self.ties, weights=self.weights, needs=needs,
+            mapping=self.mapping, columns=self.columns, derive=self.derive, where=self.where,
+            drop_invalid=self.drop_invalid, drop_highest_loss=self.drop_highest_loss, ties=self.ties,
+            weights=self.weights, group_by=self.group_by, reduce=self.reduce, needs=needs,
         )  # fmt: skip
 
 
@@ -735,6 +808,11 @@ BAYES = (part(Rows), part(Bayes))
 SENSITIVITY = (part(Rows), part(Bayes, "sampler"), part(Question), part(Jobs))
 CALIBRATE = (part(Rows, "weights"), part(Bayes, "pool", "sampler", draws=2000), part(Simulation), part(Jobs))
 ISOFLOP = (part(Rows, "drop_highest_loss", "ties", "weights", "cluster"), part(Budgets))
+LOOK = (
+    part(
+        Rows, "derive", "where", "drop_invalid", "drop_highest_loss", "ties", "group_by", "reduce", "weights", "cluster"
+    ),
+)
 BACKTEST = (part(Rows, "weights", "drop_highest_loss", "ties", "cluster"), part(Backtest), part(Jobs))
 PLAN = (
     part(Rows, "weights", "drop_highest_loss", "ties"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.closed.curvature import closed_curvature
@@ -40,6 +38,9 @@ from scalefit.solver.search import Minimum, search
 from scalefit.thresholds import GOOD_DRAWS, GOOD_KHAT
 from scalefit.version import __version__
 
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
+
 __all__ = ["bayes", "draw_bytes"]
 
 PROPOSALS = 5  # weighted draws for each equally weighted draw
@@ -53,7 +54,7 @@ Array = NDArray[np.float64]
 
 @takes(*BAYES)
 def bayes(
-    data: str | os.PathLike[str] | pd.DataFrame,
+    data: TableSource,
     law: str | AnyLaw,
     *options: Rows | Bayes,
     throw: bool = True,

@@ -30,7 +30,7 @@ from scalefit.posterior.density import Density
 from scalefit.posterior.mode import Mode
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["SAMPLERS", "Chains", "build_model", "inference_data", "sample_by_nuts"]
+__all__ = ["SAMPLERS", "Chains", "build_model", "inference_data", "load_arviz", "sample_by_nuts"]
 
 Array = NDArray[np.float64]
 
@@ -341,6 +341,11 @@ def inference_data(fit: Fit) -> Any:
         path.write_bytes(fit.posterior.netcdf)
         trace = az.from_netcdf(str(path), engine="h5netcdf")
         return trace.load() if hasattr(trace, "load") else trace
+
+
+def load_arviz() -> Any:
+    """Return ArviZ; MissingExtra without it."""
+    return _load("arviz")
 
 
 def _load(name: str) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from scalefit.data.columns import Unread, compute_columns, map_columns
 from scalefit.data.sources import locate
-from scalefit.data.tables import read_table, resolve
+from scalefit.data.tables import resolve
 from scalefit.report.steps import StepResult
 from scalefit.report.study import FitSpec
 from scalefit.results import Fit
@@ -49,7 +50,11 @@ class Results:
     def left_out(self, name: str) -> pd.DataFrame:
         """Return the rows of a fit's table that it did not use, as far as the law can be evaluated there."""
         fit, spec = self.fits[name], self.specs[name]
-        table = read_table(locate(spec.data, self.folder), mapping=spec.selection.mapping)
+        rows, remarks = spec.selection, list[str]()
+        table = rows.load(locate(spec.data, self.folder))
+        unread = Unread()
+        frame = map_columns(table.frame, rows.mapping or {}, remarks, unread)
+        table = replace(table, frame=compute_columns(frame, rows.columns or {}, remarks, unread))
         numeric = [fit.law.response, *fit.law.variables]
         frame = resolve(
             table, numeric=numeric, labels=fit.law.groups, derive=spec.selection.derive, strict=False

@@ -19,6 +19,7 @@ from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
+from scalefit.summary import explained
 from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
 from scalefit.verdicts import interval_verdict
 
@@ -341,10 +342,15 @@ def scatter_sentence(fit: Fit) -> str:
 
 
 def residual_sentence(fit: Fit) -> str:
-    """Give the typical and the largest residual."""
-    size = np.abs(fit.residuals())
-    show = percent_size if fit.objective.space == "log" else rounded
-    return f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}."
+    """Give the typical and the largest residual, and how much of the response the law explains."""
+    size, found = np.abs(fit.residuals()), fit.goodness
+    show = percent_size if found.space == "log" else rounded
+    of = "log response" if found.space == "log" else "response"
+    return (
+        f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}. "
+        f"Rows scatter by {percent_size(found.rms_share)} (root mean square; {percent_size(found.robust_share)} by the "
+        f"median), and the law explains {explained(found.r2)} of the variance of the {of}."
+    )
 
 
 def _number(estimate: Estimate) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.closed_problem import ClosedProblem, build_closed
-from scalefit.data.tables import Table, read_table
+from scalefit.data.tables import Table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
@@ -85,7 +85,7 @@ def sensitivity(
     rows, how, asked, where = gather(SENSITIVITY, options, keywords)
     key = asked.key
     name = printed_name(*key)
-    source = read_table(data, typed=False, max_size=rows.max_size)
+    source, rows = rows.load(data), rows.loaded
     bound, table = rows.bind(source, law)
     prior, standard = _base(bound, table, rows, how, key)
     wanted = read_vary(standard if asked.vary is None else asked.vary)

@@ -1,0 +1,291 @@
+"""One fit for each level of a column, and whether the levels share their parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from scalefit.comparison.differences import Agreement, agreement
+from scalefit.comparison.sources import compared_of
+from scalefit.data.columns import compute_columns, map_columns
+from scalefit.data.tables import Table, resolve
+from scalefit.errors import DataError
+from scalefit.files import plain_json
+from scalefit.law.general import AnyLaw, parse_law
+from scalefit.leastsq import fit as least_squares
+from scalefit.names import printed_label
+from scalefit.numbers import chance, exact, percent_size, plus_minus, rounded
+from scalefit.options import BAYES, FIT, Bayes, LeastSquares, Rows, gather, takes
+from scalefit.posterior import bayes
+from scalefit.progress import Progress
+from scalefit.records import CONVERGED
+from scalefit.results import Fit
+from scalefit.storage import fit_record
+from scalefit.summary import estimate_text, explained
+from scalefit.table import PrintedTable
+
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
+
+__all__ = ["LevelFits", "bayes_levels", "fit_levels"]
+
+MOST: Final = 200  # levels; a column with more is none of labels
+APART: Final = 0.05  # p-value below which levels are said to differ
+
+
+@dataclass(frozen=True, eq=False)
+class LevelFits:
+    """The fits of one law to the levels of a column.
+
+    Parameters
+    ----------
+    by : str
+        The column.
+    law : str
+        The law, as it was given.
+    source : str
+        Name of the table.
+    fits : mapping of str to Fit
+        By level, in the order of the labels as text.
+    failed : mapping of str to str
+        Levels that could not be fitted, with the reason.
+    shared : mapping of str to Agreement
+        For each parameter that two levels or more identify, whether it can be one number in all of them.
+    remarks : tuple of str
+        On the column.
+    """
+
+    by: str
+    law: str
+    source: str
+    fits: Mapping[str, Fit]
+    failed: Mapping[str, str]
+    shared: Mapping[str, Agreement]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every level has a fit that converged."""
+        return 1 if self.failed or any(one.exit_code for one in self.fits.values()) else 0
+
+    def __getitem__(self, level: str) -> Fit:
+        return self.fits[level]
+
+    def table(self) -> pd.DataFrame:
+        """Return :meth:`scalefit.results.Fit.table` of all levels, with the level in front."""
+        parts = [one.table().assign(status=one.status, rows=one.n_rows) for one in self.fits.values()]
+        whole = pd.concat(parts, keys=list(self.fits), names=[self.by, None]).reset_index(level=0)
+        return whole.reset_index(drop=True)
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return the results as plain JSON: one object for each level, each with the tests of all."""
+        tests = {name: plain_json(one._asdict()) for name, one in self.shared.items()}
+        done = [{self.by: level, **fit_record(one), "shared": tests} for level, one in self.fits.items()]
+        return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
+
+    def summary(self) -> str:
+        """Return the table of levels and the tests, as text."""
+        names = list(dict.fromkeys(name for one in self.fits.values() for name in one.names))
+        rows = []
+        for level, one in self.fits.items():
+            found = one.goodness
+            numbers = [estimate_text(one[name]) if name in one else "" for name in names]
+            scatter = [percent_size(found.rms_share), explained(found.r2)]
+            rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
+        header = [self.by, "rows", "status", *names, "scatter", "R2"]
+        lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
+        lines += [f"  {_shared_words(name, test, self._is_log(name))}" for name, test in self.shared.items()]
+        lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
+        bad = [
+            f"  {printed_label(level)}: {one.message}" for level, one in self.fits.items() if one.status != CONVERGED
+        ]
+        return "\n".join([*lines, *bad, *(f"  note: {one}" for one in self.remarks)])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def plot(self, name: str | None = None, **options: Any) -> Any:
+        """Draw one parameter of all levels below each other, with its intervals; matplotlib Axes.
+
+        Parameters
+        ----------
+        name : str, optional
+            The parameter; the first exponent when omitted.
+        **options
+            As for :func:`scalefit.plots.forest`.
+        """
+        draw: Callable[..., Any] = import_module("scalefit.plots").forest  # heavy, and only needed here
+        return draw({f"{self.by} {level}": one for level, one in self.fits.items()}, name=name, **options)
+
+    def _is_log(self, name: str) -> bool:
+        one = next(fit for fit in self.fits.values() if name in fit)
+        return one.parameters[one.place(name)].is_log
+
+
+def _shared_words(name: str, one: Agreement, is_log: bool) -> str:
+    """Say whether a parameter can be one number in all levels."""
+    p = chance(one.p)
+    test = f"chi2({exact(one.df)}) = {rounded(one.chi2, digits=3)}, p {p if p[0] in '<>' else f'= {p}'}"
+    named = f"ln {name}" if is_log else name
+    if one.p < APART:
+        verdict = f"{named} differs between levels ({test})"
+    else:
+        verdict = f"{named} can be one number, {plus_minus(one.pooled, one.se)} ({test})"
+    return verdict + (f"; without {', '.join(one.left_out)}" if one.left_out else "")
+
+
+@takes(*FIT)
+def fit_levels(
+    data: TableSource, law: str | AnyLaw, by: str, *options: Rows | LeastSquares, progress: Progress | None = None,
+    **keywords: Any,
+) -> LevelFits:  # fmt: skip
+    """Fit a law to each level of a column by itself, and test whether the levels share its parameters.
+
+    The test of a parameter is Cochran's Q: the distances of the levels' estimates from their common value in units of
+    their errors. It needs no shared scatter; for few rows in a level it finds differences too easily.
+
+    Parameters
+    ----------
+    data : str, path, DataFrame or list
+        As for a fit.
+    law : str or Law
+        Without the column in brackets.
+    by : str
+        The column of labels.
+    *options : Rows, LeastSquares
+        Options as values.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.LeastSquares`.
+
+    Returns
+    -------
+    LevelFits
+        ``print(levels)``; ``levels["c4"]``, ``levels.table()``, ``levels.plot("alpha")``.
+
+    Raises
+    ------
+    LawError, DataError
+        When the table or the column cannot be used, or no level can be fitted.
+    TypeError
+        For a keyword that is not an option.
+
+    Examples
+    --------
+    >>> levels = fit_levels("marin_isoflop", "loss ~ E + A/params^alpha + B/tokens^beta", "train_set", bootstrap=0)
+    >>> sorted(levels.fits)
+    ['comma', 'dclm', 'nemotron']
+    """
+    rows, how = gather(FIT, options, keywords)
+
+    def run(table: Table, level: str) -> Fit:
+        return least_squares(table, law, rows.loaded, how, throw=False, label=level)
+
+    return _levels(data, law, by, rows, run, progress, os.cpu_count() or 1)
+
+
+@takes(*BAYES)
+def bayes_levels(
+    data: TableSource, law: str | AnyLaw, by: str, *options: Rows | Bayes, progress: Progress | None = None,
+    **keywords: Any,
+) -> LevelFits:  # fmt: skip
+    """Sample the posterior of a law for each level of a column, and test whether the levels share its parameters.
+
+    Parameters
+    ----------
+    data, law, by, progress
+        As for :func:`fit_levels`.
+    *options : Rows, Bayes
+        Options as values.
+    **keywords
+        Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Bayes`.
+
+    Returns
+    -------
+    LevelFits
+        Of posteriors.
+
+    Raises
+    ------
+    LawError, DataError
+        As for :func:`fit_levels`.
+    """
+    rows, how = gather(BAYES, options, keywords)
+
+    def run(table: Table, level: str) -> Fit:
+        return bayes(table, law, rows.loaded, how, throw=False, label=level)
+
+    return _levels(data, law, by, rows, run, progress, 1)  # the samplers keep to one thread
+
+
+def _levels(
+    data: TableSource, law: str | AnyLaw, by: str, rows: Rows, run: Callable[[Table, str], Fit],
+    progress: Progress | None, workers: int,
+) -> LevelFits:  # fmt: skip
+    """Part the table, fit every part, and compare the parameters."""
+    parsed = parse_law(law)
+    if by in (parsed.response, *parsed.variables, *parsed.groups):
+        raise DataError(f"by is {by!r}, a column of the law {parsed}; give a column of labels that is not in it")
+    table = rows.load(data)
+    parts, remarks = _parts(table, by, rows)
+    report = progress or (lambda *_: None)
+    done: dict[str, Fit | str] = {}
+
+    def one(level: str) -> Fit | str:
+        try:
+            found: Fit | str = run(parts[level], level)
+        except DataError as error:
+            found = str(error)
+        done[level] = found
+        report("fitting levels", len(done), len(parts))
+        return found
+
+    with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
+        results = dict(zip(parts, pool.map(one, parts), strict=True))
+    fits = {level: found for level, found in results.items() if isinstance(found, Fit)}
+    failed = {level: found for level, found in results.items() if isinstance(found, str)}
+    if not fits:
+        level, why = next(iter(failed.items()))
+        raise DataError(f"no level of {by!r} can be fitted; {by} = {printed_label(level)}: {why}")
+    return LevelFits(by, str(parsed), table.name, fits, failed, _shared(fits), remarks)
+
+
+def _parts(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """Part a table by the labels of a column, which may be mapped."""
+    known = set(table.remarks)
+    mapped = map_columns(table.frame, {name: one for name, one in (rows.mapping or {}).items() if name == by}, [], {})
+    mapped = compute_columns(mapped, {name: one for name, one in (rows.columns or {}).items() if name == by}, [], {})
+    labelled = resolve(replace(table, frame=mapped), numeric=(), labels=[by])
+    labels = labelled.frame[by]
+    remarks = [one for one in labelled.remarks if one not in known]
+    missing = int(labels.isna().sum())
+    if missing:
+        remarks.append(f"{exact(missing)} rows without a label in column {by!r} are left out.")
+    levels = sorted(set(labels.dropna()))
+    if not 2 <= len(levels) <= MOST:
+        raise DataError(
+            f"column {by!r} has {exact(len(levels))} different labels. Need 2 to {exact(MOST)}, one fit for each"
+        )
+    mask = {level: (labels == level).to_numpy() for level in levels}
+    parts = {level: table.frame[mask[level]] for level in levels}
+    return {level: replace(table, frame=part, rows_read=len(part)) for level, part in parts.items()}, tuple(remarks)
+
+
+def _shared(fits: Mapping[str, Fit]) -> dict[str, Agreement]:
+    """Test every parameter, exponents first."""
+    order = {"exponent": 0, "real": 1, "positive": 2, "floor": 3, "coefficient": 4}
+    parameters = {one.name: one for fit in fits.values() for one in fit.parameters}
+    tests = {}
+    for name, parameter in sorted(parameters.items(), key=lambda pair: order.get(pair[1].kind, 5)):
+        sources = [compared_of(fit, [parameter.key], level)[0] for level, fit in fits.items() if name in fit]
+        found = agreement(sources)
+        if found is not None:
+            tests[name] = found
+    return tests

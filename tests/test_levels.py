@@ -1,0 +1,137 @@
+"""One fit a level: the same as fits of its rows, a test of shared parameters, and refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit
+from scalefit.errors import DataError
+
+LAW = "loss ~ A/params^alpha"
+
+
+def corpora(*exponents: float, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    parts = []
+    for label, alpha in zip("abcdef", exponents, strict=False):
+        size = np.geomspace(1e6, 1e9, 24)
+        loss = 3 * (size / 3e7) ** -alpha * np.exp(0.01 * rng.standard_normal(24))
+        parts.append(pd.DataFrame({"params": size, "loss": loss, "corpus": label}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_level_is_fitted_as_its_rows_are() -> None:
+    data = corpora(0.1, 0.2)
+    levels = scalefit.fit_levels(data, LAW, "corpus", bootstrap=50)
+    alone = scalefit.fit(data, LAW, where='corpus == "b"', bootstrap=50)
+    assert list(levels.fits) == ["a", "b"]
+    assert levels["b"]["alpha"].value == alone["alpha"].value
+    assert levels["b"]["alpha"].se == alone["alpha"].se
+    assert levels["b"].rows.index.tolist() == alone.rows.index.tolist()  # rows keep their numbers
+    assert levels.table()["corpus"].tolist() == ["a", "a", "b", "b"]
+    assert levels.exit_code == 0
+
+
+def test_the_test_of_shared_exponents_is_cochrans() -> None:
+    levels = scalefit.fit_levels(corpora(0.15, 0.15, 0.15), LAW, "corpus", uncertainty="gauss-newton")
+    test = levels.shared["alpha"]
+    values = np.array([one["alpha"].value for one in levels.fits.values()])
+    weights = np.array([one["alpha"].se for one in levels.fits.values()]) ** -2
+    pooled = weights @ values / weights.sum()
+    np.testing.assert_allclose([test.pooled, test.chi2], [pooled, weights @ (values - pooled) ** 2], rtol=1e-9)
+    assert test.df == 2
+    assert test.p > 0.01
+    assert "alpha can be one number, 0.1" in str(levels)
+
+
+def test_levels_that_differ_are_said_to_differ() -> None:
+    levels = scalefit.fit_levels(corpora(0.1, 0.2), LAW, "corpus", uncertainty="gauss-newton")
+    assert levels.shared["alpha"].p < 1e-6
+    assert "alpha differs between levels (chi2(1) = " in str(levels)
+
+
+def test_the_levels_of_noise_alone_differ_in_one_of_twenty() -> None:
+    p = [scalefit.fit_levels(corpora(0.1, 0.1, seed=seed), LAW, "corpus", uncertainty="gauss-newton").shared["alpha"].p
+         for seed in range(40)]  # fmt: skip
+    assert np.mean(np.array(p) < 0.05) <= 0.15
+    assert 0.3 < np.mean(p) < 0.7
+
+
+def test_a_level_without_rows_enough_is_named_and_the_others_are_fitted() -> None:
+    data = pd.concat([corpora(0.1, 0.2), pd.DataFrame({"params": [1e6], "loss": [2.0], "corpus": ["tiny"]})])
+    levels = scalefit.fit_levels(data, LAW, "corpus", bootstrap=0)
+    assert list(levels.failed) == ["tiny"]
+    assert levels.exit_code == 1
+    assert levels.record()[-1]["status"] == "refused"
+    assert "not fitted: corpus = tiny: " in str(levels)
+
+
+def test_the_column_may_be_computed_or_have_gaps() -> None:
+    data = corpora(0.1, 0.2)
+    data["half"] = np.where(data["corpus"] == "a", 1.0, 2.0)
+    levels = scalefit.fit_levels(data, LAW, "twice", columns={"twice": "2*half"}, bootstrap=0)
+    assert list(levels.fits) == ["2", "4"]
+    data.loc[3, "corpus"] = None
+    gaps = scalefit.fit_levels(data, LAW, "corpus", bootstrap=0)
+    assert gaps["a"].n_rows == 23
+    assert "1 rows without a label in column 'corpus' are left out." in gaps.remarks
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [
+        ("params", "by is 'params', a column of the law"),
+        ("nope", "has no column 'nope'"),
+        ("one", "column 'one' has 1 different labels. Need 2 to 200"),
+    ],
+)
+def test_columns_that_make_no_levels_are_refused(by: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        scalefit.fit_levels(corpora(0.1, 0.2).assign(one="x"), LAW, by, bootstrap=0)
+
+
+def test_posteriors_by_level() -> None:
+    levels = scalefit.bayes_levels(corpora(0.1, 0.2), LAW, "corpus", draws=400, path="fast")
+    assert levels["a"].engine == "bayes"
+    assert levels.shared["alpha"].p < 1e-6
+
+
+def test_the_command_writes_a_table_a_json_list_and_a_folder(tmp_path: Path) -> None:
+    corpora(0.1, 0.2).to_csv(tmp_path / "runs.csv", index=False)
+    path = str(Path(scalefit.__file__).parent.parent)
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "scalefit",
+            "fit",
+            "runs.csv",
+            LAW,
+            "--by",
+            "corpus",
+            "--bootstrap",
+            "0",
+            *more,
+        ]
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    done = run("--json", "--out", "levels")
+    records: list[dict[str, Any]] = json.loads(done.stdout)
+    assert (done.returncode, [one["corpus"] for one in records]) == (0, ["a", "b"])
+    assert records[0]["shared"]["alpha"]["df"] == 1
+    assert sorted(one.name for one in (tmp_path / "levels").iterdir()) == ["a.fit", "b.fit", "forest.svg"]
+    assert scalefit.load_fit(tmp_path / "levels" / "b.fit")["alpha"].value == records[1]["estimate"]["alpha"]
+    again = run("--out", "levels")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "'levels' is there already" in again.stderr

@@ -1,0 +1,76 @@
+"""A first look: what the columns are, what repeats, and commands that run as they are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit
+from scalefit.errors import DataError
+
+
+def sweep() -> pd.DataFrame:
+    """Two corpora, 12 sizes with tokens, 3 learning rates each; odd headers, one gap."""
+    rng = np.random.default_rng(4)
+    size, rate = np.meshgrid(np.geomspace(1e7, 1e9, 12), [1e-4, 3e-4, 1e-3], indexing="ij")
+    size, rate = np.tile(size.ravel(), 2), np.tile(rate.ravel(), 2)
+    tokens = np.repeat(rng.permutation(np.geomspace(1e9, 1e11, 24)), 3)
+    corpus = np.repeat(["web", "code"], 36)
+    loss = (1.7 + 400 / size**0.34 + 410 / tokens**0.28) * (1 + 0.01 * np.log(rate / 3e-4) ** 2)
+    data = pd.DataFrame({"Corpus": corpus, "N": size, "tokens_seen": tokens, "lr": rate, "eval/loss": loss})
+    data.loc[5, "eval/loss"] = None
+    return data
+
+
+def test_columns_repeats_laws_and_labels_are_found() -> None:
+    found = scalefit.look(sweep())
+    assert {one.name: one.quantity for one in found.columns} == {
+        "Corpus": "", "N": "params", "tokens_seen": "tokens", "lr": "", "eval/loss": "loss",
+    }  # fmt: skip
+    assert [one.missing for one in found.columns] == [0, 0, 0, 0, 1]
+    assert found.columns[0].words == "2 labels: web, code"
+    assert found.settings == "24 settings of params and tokens and Corpus, of up to 3 rows, which differ in lr."
+    assert next(iter(found.laws.values())) == "loss ~ E[Corpus] + A/params^alpha + B/tokens^beta"
+    assert json.loads(json.dumps(found.record()))["rows"] == 72
+
+
+def test_the_commands_run_as_they_are_printed(tmp_path: Path) -> None:
+    sweep().to_csv(tmp_path / "my runs.csv", index=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(scalefit.__file__).parent.parent)}
+
+    def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    shown = run(["scalefit", "look", "my runs.csv", "--plot", "look.svg"])
+    assert shown.returncode == 0
+    assert (tmp_path / "look.svg").read_bytes().startswith(b"<?xml")
+    lines = [line.strip() for line in shown.stdout.splitlines() if line.startswith("  scalefit ")]
+    assert len(lines) == 3
+    assert "--reduce min:loss" in lines[1]
+    assert lines[2].endswith("--by Corpus")
+    for line in lines:
+        done = run([*shlex.split(line), "--bootstrap", "0"])
+        assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_a_table_without_a_loss_says_so_and_offers_no_command() -> None:
+    found = scalefit.look(sweep().rename(columns={"eval/loss": "acc"}))
+    assert found.commands == ()
+    assert "has no column 'loss'" in found.reasons[0]
+    with pytest.raises(DataError, match="no loss to draw"):
+        found.plot()
+
+
+def test_labels_that_stand_for_sizes_make_no_levels() -> None:
+    data = sweep().drop(columns="Corpus")
+    data["size"] = (data["N"] / 1e6).round().astype(int).astype(str) + "M"
+    assert not any("--by" in one for one in scalefit.look(data).commands)

@@ -1,0 +1,76 @@
+"""Mixed populations and checkpoints are recognised, and the hint names a command that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import scalefit
+
+LAW = "loss ~ E + A/params^alpha"
+
+
+def two_corpora(gap: float = 1.5, apart: bool = False, seed: int = 2) -> pd.DataFrame:
+    """Runs of two corpora at sizes that are never the same; with ``apart`` one corpus has the large ones."""
+    rng = np.random.default_rng(seed)
+    size = np.exp(rng.uniform(np.log(1e6), np.log(1e9), 60))
+    corpus = np.where(size > 3e7, "b", "a") if apart else np.where(rng.random(60) < 0.5, "a", "b")
+    loss = (1.5 + 40 / size**0.3) * np.where(corpus == "b", gap, 1.0) * np.exp(0.01 * rng.standard_normal(60))
+    return pd.DataFrame({"params": size, "loss": loss, "corpus": corpus, "note": rng.choice(["x", "y", "z"], 60)})
+
+
+def finding(fit: scalefit.Fit, code: str) -> str | None:
+    return next((one.message for one in fit.findings if one.code == code), None)
+
+
+def test_a_label_that_explains_the_residuals_is_named_without_repeated_settings() -> None:
+    fit = scalefit.fit(two_corpora(), LAW, bootstrap=0)
+    message = finding(fit, "mixed_rows")
+    assert message is not None
+    assert message.startswith("Residuals differ by corpus: loss is 1.50 times as high for b as for a at the same place")
+    assert "Fit every level (--by corpus), one of them (--where 'corpus == \"a\"'), or a floor for each" in message
+    levels = scalefit.fit_levels(two_corpora(), LAW, "corpus", bootstrap=0)  # what the hint says
+    assert all(one.status == "converged" for one in levels.fits.values())
+    assert finding(levels["a"], "mixed_rows") is None
+
+
+def test_one_population_and_levels_that_stand_for_the_size_are_no_mixture() -> None:
+    assert finding(scalefit.fit(two_corpora(1.0), LAW, bootstrap=0), "mixed_rows") is None
+    assert finding(scalefit.fit(two_corpora(1.5, apart=True), LAW, bootstrap=0), "mixed_rows") is None
+
+
+def test_mixed_repeats_name_the_option_that_fits_each_level() -> None:
+    size = np.repeat(np.geomspace(1e6, 1e9, 10), 2)
+    corpus = np.tile(["a", "b"], 10)
+    loss = (1.5 + 40 / size**0.3) * np.where(corpus == "b", 2.7, 1.0)
+    data = pd.DataFrame({"params": size, "loss": loss, "corpus": corpus})
+    message = finding(scalefit.fit(data, LAW, bootstrap=0, throw=False), "repeats_differ")
+    assert message is not None
+    assert "Fit every level (--by corpus)" in message
+
+
+def checkpoints(**more: Any) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    parts = []
+    for run, size in zip("abcde", np.geomspace(1e6, 1e8, 5), strict=True):
+        step = np.arange(1, 9) * 1000
+        loss = (2 + 20 / size**0.3 + 9 / step**0.5) * np.exp(0.01 * rng.standard_normal())
+        parts.append(pd.DataFrame({"run": run, "step": step, "params": size, "loss": loss, **more}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_checkpoints_of_runs_are_recognised_and_the_hint_works() -> None:
+    law = "loss ~ E + A/params^alpha + B/step^beta"
+    message = finding(scalefit.fit(checkpoints(), law, bootstrap=0, throw=False), "checkpoints")
+    assert message is not None
+    assert message.startswith("5 values of 'run' have 8 to 8 rows each, every one at its own step")
+    flags = shlex.split(re.findall(r"\((--group-by[^)]*)\)", message)[0])
+    assert flags == ["--group-by", "run", "--reduce", "last:step"]
+    last = scalefit.fit(checkpoints(), "loss ~ A/params^alpha", group_by=flags[1], reduce=flags[3], bootstrap=0)
+    assert last.rows["step"].tolist() == [8000] * 5
+    clustered = scalefit.fit(checkpoints(), law, cluster="run", uncertainty="cluster", throw=False)
+    assert finding(clustered, "checkpoints") is None
