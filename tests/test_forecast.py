@@ -284,3 +284,14 @@ def test_the_command_line_forecasts(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert written["estimate"].to_list() == pytest.approx([one["estimate"] for one in record["targets"]])
     with pytest.raises(DataError, match="two forecasts; give one"):
         app([*call, "--mean", "--new-run"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("law", ["auto", "additive"])
+def test_exact_losses_and_sizes_that_rise_together_are_forecast(law: str) -> None:
+    """A direction that nothing decides but the prior, and residuals of zero."""
+    params = np.geomspace(1e7, 3e9, 12)
+    rows = pd.DataFrame({"params": params, "tokens": 20 * params, "loss": 2 + 100 / params**0.3})
+    one = forecast(rows, TARGET, law=law).target(0)
+    assert one.estimate.value == pytest.approx(2 + 100 / 7e10**0.3, rel=0.02)
+    flat = forecast(rows.assign(loss=2.5), TARGET, law=law).target(0)
+    assert flat.estimate.value == pytest.approx(2.5, rel=0.01)

@@ -18,6 +18,7 @@ from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.rule import Predicted, Rule, Sampled
+from scalefit.forecasting.sampling import log_scatter
 from scalefit.numbers import amount, exact, percent, percent_size, rounded, rounded_interval, short_number, to_digits
 from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
@@ -215,7 +216,9 @@ class Forecast(Drawn):
         floors = [one.law.floor(one.draws.theta) for one in sampled]
         shares = [w * one.draws.weight for one, w in zip(sampled, self.rule.weights, strict=True)]
         out["floor"] = self._weighted("floor", floors, shares)
-        out["scatter"] = self._weighted("scatter", [np.exp(one.draws.theta[:, 0]) for one in sampled], shares)
+        out["scatter"] = self._weighted(
+            "scatter", [np.exp(log_scatter(one.draws.theta[:, 0])) for one in sampled], shares
+        )
         return out
 
     def _weighted(self, name: str, values: list[Array], weights: list[Array]) -> Estimate:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from scalefit.forecasting.forms import LEARNED, Form, LogLaw, PriorTable
-from scalefit.forecasting.sampling import Draws, Mode, draw, find_mode, moments
+from scalefit.forecasting.sampling import Draws, Mode, draw, find_mode, log_scatter, moments
 
 __all__ = [
     "Constants",
@@ -175,7 +175,7 @@ class Sampled(NamedTuple):
     @property
     def sigma(self) -> float:
         """Scatter of the log loss of single runs: the posterior mean of the residuals' scale."""
-        return float(self.draws.weight @ np.exp(self.draws.theta[:, 0]))
+        return float(self.draws.weight @ np.exp(log_scatter(self.draws.theta[:, 0])))
 
     @property
     def rectified(self) -> bool:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scalefit.forecasting.forms import LogLaw
 from scalefit.posterior.importance import sample_by_importance
 
-__all__ = ["DEGREES", "Draws", "Mode", "draw", "find_mode"]
+__all__ = ["DEGREES", "Draws", "Mode", "draw", "find_mode", "log_scatter"]
 
 Array = NDArray[np.float64]
 
 DEGREES = 4.0  # of the residuals' Student t
 STEPS = 200
+LEAST = 1e-5  # scatter of log losses: digits of a table, below which its curvature leaves double precision
 CLOSE = 1e-9  # fall of the objective that ends a search
 CELLS = 400_000  # draws times rows that are evaluated at once
 
@@ -28,15 +29,20 @@ class Mode(NamedTuple):
     ----------
     theta : array, shape (d,)
         Coordinates.
-    covariance : array, shape (d, d)
-        Inverse of the expected curvature.
+    frame : array, shape (d, d)
+        ``theta + frame z`` has the expected curvature of a standard normal z.
     height : float
         Log density there, without constants of the rows.
     """
 
     theta: Array
-    covariance: Array
+    frame: Array
     height: float
+
+    @property
+    def covariance(self) -> Array:
+        """Inverse of the expected curvature, shape (d, d)."""
+        return np.asarray(self.frame @ self.frame.T)
 
 
 class Draws(NamedTuple):
@@ -58,6 +64,11 @@ class Draws(NamedTuple):
     weight: Array
     khat: float
     log_evidence: float
+
+
+def log_scatter(coordinate: Array | float) -> Array:
+    """Return the log scale of the residuals: with a least scatter, for exact losses."""
+    return np.asarray(0.5 * np.logaddexp(2 * np.asarray(coordinate), 2 * math.log(LEAST)))
 
 
 def find_mode(law: LogLaw, u: Array, y: Array, weight: Array) -> Mode:
@@ -88,22 +99,23 @@ def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> Mode
     nu = DEGREES
 
     def objective(point: Array) -> float:
-        sigma = math.exp(min(max(point[0], -30.0), 30.0))
-        r = (y - law.log_prediction(point[None], u)[0]) / sigma
-        loss = weight @ (0.5 * (nu + 1) * np.log1p(r * r / nu) + point[0])
+        size = float(log_scatter(point[0]))
+        r = (y - law.log_prediction(point[None], u)[0]) / math.exp(min(size, 30.0))
+        loss = weight @ (0.5 * (nu + 1) * np.log1p(r * r / nu) + size)
         return float(loss + 0.5 * precision @ (point - mean) ** 2)
 
     value, damping = objective(theta), 1e-2
     information = np.diag(precision)
     for _ in range(STEPS):
         prediction, slope = law.gradient(theta, u)
-        sigma = math.exp(theta[0])
+        sigma = math.exp(float(log_scatter(theta[0])))
+        own = (math.exp(min(theta[0], 30.0)) / sigma) ** 2  # derivative of the scatter by its coordinate, in logs
         r = (y - prediction) / sigma
         pull = (nu + 1) / (nu + r * r)
         uphill = (slope.T * (weight * pull * r)).sum(axis=1) / sigma - precision * (theta - mean)
-        uphill[0] += weight @ (pull * r * r - 1)
+        uphill[0] += own * (weight @ (pull * r * r - 1))
         information = (slope.T * (weight * (nu + 1) / (nu + 3))) @ slope / sigma**2 + np.diag(precision)
-        information[0, 0] += 2 * nu / (nu + 3) * weight.sum()
+        information[0, 0] += own**2 * 2 * nu / (nu + 3) * weight.sum()
         fallen = 0.0
         for _ in range(30):
             step = np.linalg.solve(information + damping * np.diag(np.diag(information)), uphill)
@@ -116,7 +128,10 @@ def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> Mode
             damping *= 4
         if fallen < CLOSE:
             break
-    return Mode(theta, np.asarray(np.linalg.inv(information), np.float64), -value)
+    # In units of the prior no eigenvalue is below 1; rounding says otherwise where exact losses leave a direction open.
+    size, axes = np.linalg.eigh(law.prior_sd[:, None] * information * law.prior_sd)
+    frame = law.prior_sd[:, None] * axes / np.sqrt(np.maximum(size, 1.0))
+    return Mode(theta, frame, -value)
 
 
 def draw(law: LogLaw, u: Array, y: Array, weight: Array, mode: Mode, *, draws: int, seed: int) -> Draws:
@@ -148,16 +163,16 @@ def draw(law: LogLaw, u: Array, y: Array, weight: Array, mode: Mode, *, draws: i
             some = points[at : at + chunk]
             r = law.log_prediction(some, u)
             r -= y
-            r *= np.exp(-some[:, :1])
+            size = log_scatter(some[:, 0])
+            r *= np.exp(-size)[:, None]
             r *= r
             r /= nu
             np.log1p(r, out=r)
             prior = 0.5 * (((some - mean) / sd) ** 2).sum(axis=1)
-            out[at : at + chunk] = -0.5 * (nu + 1) * (r @ weight) - total * some[:, 0] - prior - constant
+            out[at : at + chunk] = -0.5 * (nu + 1) * (r @ weight) - total * size - prior - constant
         return np.where(np.isfinite(out), out, -np.inf)
 
-    frame = np.asarray(np.linalg.cholesky(mode.covariance), np.float64)
-    found = sample_by_importance(density, mode.theta[None], frame[None], np.zeros(1), draws=draws, seed=seed)
+    found = sample_by_importance(density, mode.theta[None], mode.frame[None], np.zeros(1), draws=draws, seed=seed)
     return Draws(found.x, found.weight, found.khat, found.log_evidence)
 
 
