@@ -188,7 +188,7 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     Examples
     --------
     >>> found = look("chinchilla")
-    >>> found.laws["size and tokens"]
+    >>> next(iter(found.laws.values()))
     'loss ~ E + A/params^alpha + B/tokens^beta'
     """
     (rows,) = gather(LOOK, options, keywords)
