@@ -1,7 +1,7 @@
 """Every number from which on a sentence changes: what is called identified, known, far, few or alike, and why there.
 
-A rule compares with one of these and with nothing else. To change a limit, edit it here: rules, sentences, JSON and the
-table of the documentation follow. Tolerances of the solver are not limits of this kind and stand with their algorithm.
+To change a limit, edit it here: rules, sentences, JSON and the table of the documentation follow. Tolerances and bounds
+of the search are not limits of this kind and stand with their algorithm (`solver/design.py`).
 """
 
 from __future__ import annotations

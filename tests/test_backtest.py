@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scalefit
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.forecasting.backtest import backtest, judge_cell, public_cuts
@@ -161,6 +162,19 @@ def test_the_shipped_table_is_printed_by_bin() -> None:
     inside = held_in_backtest(50)
     assert inside is not None
     assert (inside.least, inside.most) == (20, 100)
+
+
+def test_predictions_far_beyond_the_runs_say_how_such_fits_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from scalefit.cli.app import app
+
+    scalefit.fit(simulated(), "chinchilla", bootstrap=20).save(tmp_path / "one.fit")
+    for goal, far in (("params=1e9,tokens=2e10", False), ("params=3e10,tokens=6e11", True)):
+        app(["predict", str(tmp_path / "one.fit"), "--at", goal], standalone_mode=False)
+        shown = capsys.readouterr()
+        assert ("of 90% intervals of one law's fit held in the public backtest" in shown.err) == far
+        assert "backtest" not in shown.out
 
 
 GOAL = {"params": 3e10, "tokens": 6e11}

@@ -19,7 +19,6 @@ from scalefit.report import embed
 from scalefit.report.blocks import (
     align_errors,
     cards,
-    code,
     equations,
     heading,
     note,
@@ -83,7 +82,6 @@ def document() -> dict[str, Any]:
                 [["runs\n245 rows", f"arXiv:2203.15556; github.com/a-b/c.d at 92; {NASTY}"]], align="ll", fill=1,
             ),
             picture("figure-2.svg", "Other words.", "Second caption."),
-            code(['scalefit fit a.csv "l ~ E" --drop-highest-loss 5', f"echo {NASTY}"], "Commands."),
         ],
     }  # fmt: skip
 
@@ -181,7 +179,6 @@ def test_prose_cards_notes_and_commands_are_there(root: ElementTree.Element) -> 
     assert [words(one) for one in every(root, "dl")[0].iter("dd")] == ["0.9\u00a0±\u00a00.1", "of α"]
     assert f"A label {NASTY}, and am, then." in [words(one) for one in every(root, "p")]
     assert words(every(root, "p", **{"class": "note"})[0]) == "Beware of E."
-    assert words(every(root, "pre")[0]) == f'scalefit fit a.csv "l ~ E" --drop-highest-loss 5\necho {NASTY}\n'
     assert words(every(root, "footer")[0]) == f"runs {NASTY} 3029ea183e18"
 
 

@@ -39,7 +39,7 @@ from scalefit.plots.style import (
     without_formulas,
 )
 from scalefit.report import build_report
-from scalefit.report.blocks import code, equations, heading, note, paragraph, table
+from scalefit.report.blocks import equations, heading, note, paragraph, table
 from scalefit.report.compile import typeset_report
 from scalefit.report.html import html_report
 from scalefit.report.text import equation, runs
@@ -96,7 +96,7 @@ def document() -> dict[str, Any]:
             table("Filled.", ["n", "label"], [["1", literal(long)]], align="ll", fill=1),
             note(literal("通" * 300)),
             picture("one.svg", f"Alt {HOSTILE[-4]}", f"Caption {literal(HOSTILE[5])}"),
-            code([f"scalefit fit {one}" for one in (*MARKS, "ل.csv", "模型.csv")], "Commands."),
+            *(paragraph(literal(f"file {one}")) for one in ("ل.csv", "模型.csv")),
         ],
     }
 

@@ -119,10 +119,10 @@ def test_a_feature_that_is_better_given_up_costs_its_mean_square():
 
 def test_one_group_of_features_is_as_many_of_one_frequency():
     groups = group_features(power(100, 1.0), 6)
-    assert groups.count.sum() == 100
-    assert groups.count @ groups.p == pytest.approx(1.0)
-    assert len(group_features(power(100, 0.0)).count) == 1
-    assert groups.mean(np.arange(100.0)) @ groups.count == pytest.approx(99 * 50)
+    assert groups.sizes.sum() == 100
+    assert groups.sizes @ groups.p == pytest.approx(1.0)
+    assert len(group_features(power(100, 0.0)).sizes) == 1
+    assert groups.mean(np.arange(100.0)) @ groups.sizes == pytest.approx(99 * 50)
 
 
 def test_the_best_arrangement_is_the_least_of_those_tried():

@@ -42,7 +42,7 @@ def forecast_command(
 ) -> None:
     """Forecast the loss of runs that are larger than those of a table, with calibrated intervals.
 
-    Example: scalefit forecast chinchilla --where "flops < 2.1e19" --at params=7B,tokens=1.4T
+    Example: scalefit forecast chinchilla --where "flops < 2e19 and loss < 4" --at params=7B,tokens=1T
     """
     from scalefit.files import write_atomically
     from scalefit.forecasting import forecast

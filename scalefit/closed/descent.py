@@ -87,8 +87,14 @@ class Misfit:
 
     def value(self, z: Array, delta: float, weight: Array | None = None) -> Array:
         """F, shape (S,), infinite where the law is not defined; ``weight`` has shape (n,) or (S, n)."""
+        weight = self.weight if weight is None else weight
+        each = max(1, PIECE // max(1, len(self.target)))
         with np.errstate(all="ignore"):
-            return _total(self.residual(z), delta, self.weight if weight is None else weight)
+            pieces = [
+                _total(self.residual(z[i : i + each]), delta, weight if weight.ndim == 1 else weight[i : i + each])
+                for i in range(0, len(z), each)
+            ]
+        return np.concatenate(pieces) if pieces else np.zeros(0)
 
     def jacobian(self, z: Array) -> Array:
         """Return the derivative of the prediction, shape (S, P, n)."""

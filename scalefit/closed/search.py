@@ -1,8 +1,9 @@
 """The best optimum of a closed-form law that many starts reach, and the other optima met on the way.
 
 Nothing certifies it. What can be given is how often it was reached: a few starts first, and many more, with restarts
-around the best point, while fewer than three of them agree. Huber's loss is approached from the least-squares optima
-through ever smaller deltas, because from far away it is a sum of absolute residuals, with a kink at every row.
+around the best points, while fewer than three of them agree or another optimum is close. Huber's loss is approached
+from the least-squares optima through ever smaller deltas, because from far away it is a sum of absolute residuals, with
+a kink at every row.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
 FINISH: Final = 60  # and then with the exact one
 LONG: Final = 400  # of the leaders that have not arrived
 LEADERS: Final = 4
-PATIENCE: Final = 3  # times that a best point on its way is carried on
+PATIENCE: Final = 8  # times that a best point on its way is carried on
+LEAPS: Final = (1.0, 3.0, 10.0, 30.0)  # lengths of leaps along the way of the last steps, as parts of it
+GONE: Final = 1e-20  # size of a term, as part of the response, that is to stay away
+LIMIT: Final = np.log(1e-3)  # of an exponent whose power is hardly more than a constant and a logarithm
 NEAR: Final = 3  # optima around which restarts are made
 WIDER: Final = 10.0  # factor between the deltas through which Huber's loss is approached
 SUBSAMPLE: Final = 20_000  # rows of the search; the winners are polished on all
@@ -99,14 +103,30 @@ def search_closed(
     for _ in range(PATIENCE):
         if found[0].converged:
             break
-        more = descend(misfit, found[0].theta[None], delta=delta, exact=True, limit=LONG)
-        best = Minimum(more.z[0], float(more.value[0]), bool(more.converged[0]), found[0].hits)
-        found = _distinct([best], found[1:])
+        found = _distinct([_carried_on(misfit, starter, found[0], delta)], found[1:])
     if n > SUBSAMPLE:
         found = _on_all_rows(design, found, delta)
     theta = design.centred.to_vector(np.array([one.theta for one in found]))
     theta = np.clip(theta, *design.box)
     return tuple(one._replace(theta=point) for one, point in zip(found, theta, strict=True))
+
+
+def _carried_on(misfit: Misfit, starter: Starter, best: Minimum, delta: float) -> Minimum:
+    """Carry a best point on: some steps, and then leaps along the way that they took.
+
+    Where parameters run off together, the descent follows a curved valley in small steps. A leap of those that are not
+    linear, with the linear ones solved for exactly, lands in the valley again.
+    """
+    system, box = misfit.system, misfit.system.design.box
+    more = descend(misfit, best.theta[None], delta=delta, exact=True, limit=LONG // 4)
+    before, after = system.to_vector(np.vstack([best.theta, more.z[0]]))
+    leaps = after + np.array(LEAPS)[:, None] * (after - before)
+    z = system.from_vector(np.clip(starter.solved(np.clip(leaps, *box), GONE), *box))
+    ends = descend(misfit, z[np.isfinite(z).all(axis=1)], delta=delta, exact=True, limit=SPRINT // 2)
+    z, value = np.vstack([more.z, ends.z]), np.concatenate([more.value, ends.value])
+    done = np.concatenate([more.converged, ends.converged])
+    first = int(np.argmin(value))
+    return Minimum(z[first], float(value[first]), bool(done[first]), best.hits)
 
 
 def _contested(found: tuple[Minimum, ...]) -> bool:
@@ -170,15 +190,28 @@ def _around(design: ClosedDesign, starter: Starter, found: tuple[Minimum, ...], 
     rng = np.random.default_rng([seed, 1])
     best = [one for one in found if one.value <= CLOSE * found[0].value][:NEAR]
     theta = design.centred.to_vector(np.array([best[i // 2 % len(best)].theta for i in range(count)]))
+    limits = _near_limits(design, starter, theta[0])
     size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta), 0.1))
     theta[::2] += 0.5 * size[::2] * rng.standard_normal(theta[::2].shape)
     names = list(starter.roles) or list(design.parameters)
     for i in range(1, count, 2):
         block = design.blocks[names[int(rng.integers(len(names)))]]
         theta[i, block] += 2 * size[i, block] * rng.standard_normal(block.stop - block.start)
-    theta = starter.solved(np.clip(theta, *design.box))
+    limits = starter.solved(np.clip(limits, *design.box), GONE)
+    theta = np.vstack([starter.solved(np.clip(theta, *design.box)), limits])
     z = design.centred.from_vector(np.clip(theta, *design.box))
     return np.asarray(z[np.isfinite(z).all(axis=1)])
+
+
+def _near_limits(design: ClosedDesign, starter: Starter, best: Array) -> Array:
+    """Put each exponent near 0, where the best fit may lie and coordinates are too much alike for a descent."""
+    logs = [
+        name for name, role in starter.roles.items() if role == "exponent" and design.is_log[design.blocks[name].start]
+    ]
+    theta = np.repeat(best[None], len(logs), axis=0)
+    for i, name in enumerate(logs):
+        theta[i, design.blocks[name]] = LIMIT
+    return theta
 
 
 def _distinct(new: list[Minimum], known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:

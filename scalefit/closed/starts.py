@@ -236,8 +236,8 @@ class Starter:
             return system.prediction
         return system.fitted if self.design.log_space else system.prediction.arguments[0]
 
-    def solved(self, theta: Array) -> Array:
-        """Put the exact weighted solution for the linear coefficients in place."""
+    def solved(self, theta: Array, vanishing: float = VANISHING) -> Array:
+        """Put the exact weighted solution for the linear coefficients in place; ``vanishing`` instead of 0."""
         linear, design, rows = self.linear, self.design, self.rows
         if not linear.names:
             return theta
@@ -267,7 +267,7 @@ class Starter:
             stacked, rest = np.where(usable[:, None, None], stacked, 0.0), np.where(usable[:, None], rest, 0.0)
             solution = _solve(stacked, rest, weight, np.array(positive))
             typical = np.abs(stacked).mean(axis=2)
-            least = VANISHING * np.abs(target).mean() / np.where(typical > 0, typical, 1.0)
+            least = vanishing * np.abs(target).mean() / np.where(typical > 0, typical, 1.0)
         logs = np.repeat(linear.lifted, [design.n_levels.get(name, 1) for name in linear.names])
         theta[:, place] = np.where(logs, np.log(np.maximum(solution, least)), solution)
         theta[~usable] = np.nan
@@ -320,13 +320,16 @@ def _solve(features: Array, target: Array, weight: Array, positive: NDArray[np.b
     right = right / size
     out = np.zeros(right.shape, dtype=np.bool_)
     solution = np.zeros_like(right)
+    each = np.arange(len(right))
     for _ in range(right.shape[1] + 1):
         masked = np.where(out[:, :, None] | out[:, None, :], np.eye(gram.shape[1]), gram)
         solution = np.linalg.solve(masked, np.where(out, 0.0, right)[:, :, None])[:, :, 0]
-        negative = (solution < 0) & positive
+        below = np.where(positive, solution, 0.0)
+        worst = below.argmin(axis=1)  # one at a time: without it, others that were negative may not be
+        negative = below[each, worst] < 0
         if not negative.any():
             break
-        out |= negative
+        out[each[negative], worst[negative]] = True
     return np.maximum(solution, np.where(positive, 0.0, -np.inf)) / size
 
 

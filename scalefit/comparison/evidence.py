@@ -24,10 +24,11 @@ from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Key, printed_name, read_name
 from scalefit.posterior.importance import pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
+from scalefit.problem import Parameter
 from scalefit.results import Fit
 from scalefit.thresholds import BEYOND_REFERENCE, GOOD_KHAT, OTHER_PRIORS, PRIOR_DRAWS
 
-__all__ = ["Evidence", "PriorEvidence", "alternative_priors", "evidence", "read_fixed"]
+__all__ = ["Evidence", "PriorEvidence", "alternative_priors", "can_be_fixed", "evidence", "read_fixed"]
 
 Array = NDArray[np.float64]
 
@@ -201,9 +202,13 @@ def read_fixed(fixed: Mapping[Any, float]) -> dict[Key, float]:
     return values
 
 
+def can_be_fixed(fit: Fit, parameter: Parameter) -> bool:
+    """Whether a hypothesis may fix a parameter: an exponent, and in a law of any form every parameter of it."""
+    return parameter.kind == "exponent" or (isinstance(fit.law, GeneralLaw) and parameter.in_law)
+
+
 def _exponent(fit: Fit, key: Key, label: str) -> Coef:
-    general = isinstance(fit.law, GeneralLaw)
-    exponents = {one.key: one.coef for one in fit.parameters if one.kind == "exponent" or (general and one.in_law)}
+    exponents = {one.key: one.coef for one in fit.parameters if can_be_fixed(fit, one)}
     if key in exponents:
         return exponents[key]
     name, known = printed_name(*key), [printed_name(*one) for one in exponents]

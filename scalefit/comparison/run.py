@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit.comparison.crossval import CrossValidation, LawScore, leave_one_out, rank_laws
 from scalefit.comparison.differences import agreement, differences
-from scalefit.comparison.evidence import Evidence, evidence, read_fixed
+from scalefit.comparison.evidence import Evidence, can_be_fixed, evidence, read_fixed
 from scalefit.comparison.extrapolate import HeldOut, Split, held_out_score, split_rows
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.sources import Compared, compared_of, compared_published
@@ -150,7 +150,7 @@ def _check_region(reference: float | None, region: tuple[float, float] | None) -
 
 def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
     """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
-    known = {one.key: one.name for fit in named.values() for one in fit.parameters if one.kind == "exponent"}
+    known = {one.key: one.name for fit in named.values() for one in fit.parameters if can_be_fixed(fit, one)}
     for key in fixed:
         if key not in known:
             name = printed_name(*key)
@@ -179,7 +179,7 @@ def _tests(
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
-    exponents = {one.key for one in fit.parameters if one.kind == "exponent"}
+    exponents = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
     own = [(one.estimate.coefficient, one.estimate.level) for one in sources]
     return [{key: reference} for key in own if key in exponents and reference is not None]
 
@@ -194,7 +194,7 @@ def _weigh(
     found, notes = [], []
     for label, own in tests.items():
         fit = named[label]
-        known = {one.key for one in fit.parameters if one.kind == "exponent"}
+        known = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
         for test in own if isinstance(fit, PosteriorFit) else []:
             if fit.status == NOT_CONVERGED:
                 notes.append(f"{label} did not converge and is not weighed.")

@@ -127,7 +127,8 @@ def _reset(one: SettingCheck, report: Progress) -> tuple[ResetTest, ...]:
     """Test the widths that dead outputs may limit, with the first seed of each."""
     limited = [state.width for state in one.states if state.kind == "limited"]
     first = one.last.rows.drop_duplicates("width").set_index("width", drop=False)
-    return reset_test([model_config(first.loc[width].to_dict()) for width in limited], progress=report)
+    records = [{str(name): value for name, value in first.loc[width].items()} for width in limited]
+    return reset_test([model_config(one) for one in records], progress=report)
 
 
 def _change(series: Sequence[Series]) -> tuple[float, float]:

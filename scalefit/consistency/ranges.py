@@ -87,7 +87,8 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
         return ()
     theory = theory_of(config, series.widths)
     means = series.rows.groupby("width")
-    loss = np.exp(np.log(series.rows["loss"].astype(float)).groupby(series.rows["width"]).mean().to_numpy())
+    logs = series.rows["loss"].astype(float).map(math.log)
+    loss = np.exp(logs.groupby(series.rows["width"]).mean().to_numpy(float))
     alive, dead = (
         means[name].mean().to_numpy(float) if name in series.rows else np.full(len(loss), math.nan)
         for name in ("alive", "dead_loss")

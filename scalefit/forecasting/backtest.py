@@ -77,7 +77,7 @@ def backtest(
     --------
     >>> result = backtest("chinchilla", where="flops < 1e20", origins=("0.5",), methods=("slope",), workers=1)
     >>> result.table()[["method", "least", "cells"]].values.tolist()
-    [['slope', 2.0, 1], ['slope', 5.0, 1]]
+    [['slope', 2.0, 1]]
     """
     rows, how, where = gather(BACKTEST, options, keywords)
     methods = _methods(how)

@@ -8,7 +8,9 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-__all__ = ["BINS", "Held", "held_in_backtest", "public_table"]
+from scalefit.numbers import amount, percent
+
+__all__ = ["BINS", "Held", "beyond_words", "held_in_backtest", "public_table"]
 
 BINS = ((2.0, 5.0), (5.0, 20.0), (20.0, 100.0), (100.0, float("inf")))
 """Ratios of a target's compute to the largest that was learned from."""
@@ -41,8 +43,8 @@ class Held(NamedTuple):
 
 
 @cache
-def public_table() -> tuple[Held, ...]:
-    """Return the shipped table, one entry for each bin."""
+def public_table(method: str = "forecast") -> tuple[Held, ...]:
+    """Return the shipped table of a method, one entry for each bin."""
     text = resources.files("scalefit.forecasting").joinpath(TABLE).read_text(encoding="utf-8")
     return tuple(
         Held(
@@ -50,10 +52,35 @@ def public_table() -> tuple[Held, ...]:
             float(row["share90"]), float(row["error"]),
         )
         for row in csv.DictReader(io.StringIO(text))
-        if row["method"] == "forecast" and row["tables"] == "all"
+        if row["method"] == method and row["tables"] == "all"
     )  # fmt: skip
 
 
-def held_in_backtest(ratio: float) -> Held | None:
+def held_in_backtest(ratio: float, method: str = "forecast") -> Held | None:
     """Return the bin of a ratio; None below 2, where the backtest has no targets."""
-    return next((one for one in public_table() if one.least <= ratio < one.most), None)
+    return next((one for one in public_table(method) if one.least <= ratio < one.most), None)
+
+
+def beyond_words(ratio: float, method: str) -> str:
+    """Say how intervals of one law's fit did in the public backtest at a ratio of compute, next to those of a forecast.
+
+    Parameters
+    ----------
+    ratio : float
+        Compute of the farthest row over the largest of the fitted runs.
+    method : str
+        ``huber`` for least squares, ``posterior`` for a posterior.
+
+    Returns
+    -------
+    str
+        A sentence; empty below a ratio of 2.
+    """
+    own, rule = held_in_backtest(ratio, method), held_in_backtest(ratio)
+    if own is None or rule is None:
+        return ""
+    return (
+        f"The farthest row has {amount(ratio, 3)} times the compute of the fitted runs. At such a distance "
+        f"{percent(own.share90, 0)} of 90% intervals of one law's fit held in the public backtest, and "
+        f"{percent(rule.share90, 0)} of those of scalefit forecast."
+    )

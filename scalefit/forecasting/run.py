@@ -75,10 +75,10 @@ def forecast(
 
     Examples
     --------
-    >>> found = forecast("chinchilla", {"params": "70B", "tokens": "1.4T"}, where="flops < 2.07e19")
-    >>> one = found.target(0)
-    >>> print(f"{one.ratio:.3g} times the largest run: {one.estimate.value:.2f}")
-    2.84e+04 times the largest run: 2.13
+    >>> small = "flops < 2.07e19 and loss < 3.6"
+    >>> one = forecast("chinchilla", {"params": "7B", "tokens": "140B"}, where=small).target(0)
+    >>> print(f"{one.ratio:.0f} times the largest run: {one.estimate.value:.1f}")
+    285 times the largest run: 2.3
     """
     rows, how = gather(FORECAST, options, keywords)
     points = [at] if isinstance(at, Mapping) else list(at)

@@ -33,11 +33,7 @@ __all__ = ["PRESETS", "SMALLEST", "STEEPEST", "Coef", "Law", "Term", "format_val
 SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an exponent
 SHOWN = 200  # characters of a long law to each side of a mistake
 
-ADDITIVE = (
-    "chinchilla", "depth_width_params", "family_width", "gadre", "params", "tokens", "universal", "width",
-    "width_depth", "width_depth_fixed",
-)  # fmt: skip
-PRESETS: Mapping[str, str] = MappingProxyType({name: LAWS[name].law for name in ADDITIVE if name in LAWS})
+PRESETS: Mapping[str, str] = MappingProxyType({name: one.law for name, one in LAWS.items() if not one.columns})
 """The presets of this class by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
 
 

@@ -29,7 +29,7 @@ from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
 from scalefit.solver.curvature import Curvature
-from scalefit.solver.design import MAX_EXPONENT, VANISHED
+from scalefit.solver.design import LEAST_LOG_SIZE, MAX_EXPONENT
 from scalefit.solver.search import Minimum
 from scalefit.thresholds import (
     CARRIER_SHARE,
@@ -355,7 +355,7 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
 def _bounds(evidence: FitState) -> Iterator[Finding]:
     problem = evidence.terms_problem
     box = problem.design.link.box
-    negligible = float(np.log(np.average(problem.design.law.response))) - VANISHED
+    negligible = float(np.log(np.average(problem.design.law.response))) - LEAST_LOG_SIZE
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
         names = ", ".join(one.name for one in at_zero)
@@ -371,8 +371,8 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
             yield Finding(
                 "size_at_bound",
                 NOT_IDENTIFIED,
-                f"The term of {parameter.name} is negligible at the centre of the data (a share below 1e-20) and "
-                "describes only rows at the edge; fit the law without it.",
+                f"The term of {parameter.name} is negligible at the centre of the data, as small as the search allows, "
+                "and describes only rows at the edge; fit the law without it.",
                 (parameter.key,),
             )
         if parameter.kind != "exponent":

@@ -12,8 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from scalefit.closed_problem import build_closed
 from scalefit.errors import DataError, closest
-from scalefit.law.general import sum_of_powers
+from scalefit.law.general import GeneralLaw, sum_of_powers
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_printed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.draws import (
@@ -43,6 +44,7 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
+from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.priors import Prior, parse_prior
 from scalefit.problem import Parameter, build_problem
 from scalefit.results import Fit, PosteriorFit
@@ -307,11 +309,15 @@ def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
 
 def _on_prior_scale(fit: Fit) -> Array:
     """Return the draws of the quantities of the priors, coefficients as sizes at the centre; shape (R, P)."""
-    free = fit.objective.exponents == "free"
-    problem = build_problem(
-        sum_of_powers(fit.law, "a picture of priors"), fit.rows, weights=fit.objective.weights, free_sign=free
-    )
     values = np.array(fit.uncertainty.draws)
+    if isinstance(fit.law, GeneralLaw) and isinstance(fit, PosteriorFit):
+        closed = build_closed(fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster)
+        point, priors = fit.point[: len(closed.parameters)], dict(fit.posterior.priors)
+        density = build_closed_density(closed, likelihood=fit.objective.loss, theta=point, priors=priors)
+        return density.prior_values(values)
+    law = sum_of_powers(fit.law, "a picture of priors")
+    free = fit.objective.exponents == "free"
+    problem = build_problem(law, fit.rows, weights=fit.objective.weights, free_sign=free)
     own = len(problem.parameters)
     values[:, :own] = problem.design.from_natural(values[:, :own])
     coefficients = [one.is_log for one in fit.parameters]

@@ -110,7 +110,7 @@ def draw_coverage(found: BacktestResult) -> tuple[Axes, Axes]:
     every = every[every["tables"] == "all"]
     bins = every[["least", "most"]].drop_duplicates().sort_values("least")
     places = {least: place for place, least in enumerate(bins["least"])}
-    reference_line(left, 90, "90% promised", axis="y", place=0.72)
+    reference_line(left, 90, "90% promised", axis="y", place=1.0)
     ends: list[list[tuple[float, str, str]]] = [[], []]
     for method in found.methods:
         own, style = every[every["method"] == method], _METHODS[method]

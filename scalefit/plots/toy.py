@@ -189,7 +189,7 @@ def _theories(curves: Sequence[WidthCurve], first: WidthCurve) -> list[tuple[Arr
             found[config] = one
     if len(found) > _MOST_THEORIES:
         found = {config: one for config, one in found.items() if one is first}
-    return [(one.m, theory_of(config, one.m.astype(int)).__dict__) for config, one in found.items()]
+    return [(one.m, theory_of(config, one.m.astype(int).tolist()).__dict__) for config, one in found.items()]
 
 
 @house_style()

@@ -62,7 +62,7 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     least, most = min(one.m[0] for one in chosen.values()), max(one.m[-1] for one in chosen.values())
     ends, slopes_ends, shown = [], [], []
     fine = np.unique(np.round(np.geomspace(least, most, _FINE)).astype(int))
-    theory = theory_of(config, fine)
+    theory = theory_of(config, fine.tolist())
     for name, (words, style) in _THEORY.items():
         loss = getattr(theory, name)
         known = np.isfinite(loss)

@@ -149,7 +149,7 @@ def norms(points: pd.DataFrame) -> tuple[Axes, ...]:
             shown / shown.max(axis=0), cmap=_SHARES, aspect="auto", origin="lower",
             extent=(-0.5, shown.shape[1] - 0.5, 0, top),
         )  # fmt: skip
-        ax.set_xticks(range(shown.shape[1]), [exact(width) for width in shares.columns])
+        ax.set_xticks(range(shown.shape[1]), [exact(float(width)) for width in shares.columns])
         ax.axhline(1, color=RED, linewidth=0.9)
         ax.set_title(name, color=INK)
         ax.set_xlabel("width $m$     dark: most frequent norm; red: unit norm")

@@ -18,7 +18,6 @@ __all__ = [
     "align_decimals",
     "align_errors",
     "cards",
-    "code",
     "drawing",
     "equations",
     "heading",
@@ -62,11 +61,6 @@ def cards(items: Sequence[tuple[str, str, str]]) -> Block:
 def equations(items: Sequence[dict[str, str]]) -> Block:
     """Return display equations."""
     return {"kind": "equations", "items": list(items)}
-
-
-def code(lines: Sequence[str], caption: str = "") -> Block:
-    """Return command lines."""
-    return {"kind": "code", "lines": list(lines), "caption": runs(caption)}
 
 
 class Drawing(NamedTuple):

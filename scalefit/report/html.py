@@ -21,7 +21,6 @@ __all__ = ["html_report"]
 _LINKS: Final = re.compile(r"\barXiv:(?P<paper>\d{4}\.\d{4,5})|\bgithub\.com/[\w-]+/[\w.-]*\w")
 
 _TIED: Final = re.compile(r"(?P<before>[^\s>]*)<math[^>]*>(?:(?!</math>).)*</math>(?P<after>(?:[^\s<]|\u00a0)*)")
-_HYPHENED: Final = re.compile(r"[\w-]*-[\w-]+")
 _WORDY: Final = 12  # letters
 
 
@@ -79,7 +78,6 @@ class _Page:
         setters: dict[str, Callable[[Block], str]] = {
             "answer": _answer,
             "cards": _cards,
-            "code": _code,
             "equations": _equations,
             "figure": self.figure,
             "heading": self.heading,
@@ -140,13 +138,6 @@ def _cards(block: Block) -> str:
         for item in block["items"]
     )
     return f'<dl class="cards">\n{items}\n</dl>'
-
-
-def _code(block: Block) -> str:
-    lines = [_HYPHENED.sub(r"<span>\g<0></span>", markup(line)) for line in block["lines"]]
-    text = "".join(f'<span class="line">{line}\n</span>' for line in lines)
-    caption = f"<figcaption>{_prose(block['caption'])}</figcaption>"
-    return f'<figure class="code">\n{caption}\n<pre><code>{text}</code></pre>\n</figure>'
 
 
 def _equations(block: Block) -> str:

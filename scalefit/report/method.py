@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 from scalefit.law.general import GeneralLaw
 from scalefit.numbers import percent
-from scalefit.report.blocks import Block, code, heading, paragraph
+from scalefit.report.blocks import Block, heading, paragraph
 from scalefit.report.posterior_tables import priors_table, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
 from scalefit.report.results import Results
-from scalefit.report.runners import command
-from scalefit.report.steps import step_command
 from scalefit.report.study import Study
 from scalefit.report.tables import files_table, optima_table
 from scalefit.report.text import join
@@ -43,7 +41,8 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     sampled = {fit.posterior.path for fit in posteriors.values() if isinstance(fit, PosteriorFit)}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "
-    made += f"The study with every default written out is next to this file; its sha256 is {resolved_hash(study)}."
+    made += "The study with every default, and with the command of each fit and step, is next to this file; its sha256 "
+    made += f"is {resolved_hash(study)}."
     paragraphs = [_least_squares(squares)] if squares else []
     paragraphs += [_posteriors(posteriors)] if posteriors else []
     paragraphs[-1] = [*paragraphs[-1], made]
@@ -52,8 +51,7 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
         blocks += [sampling_table(posteriors), priors_table(posteriors)]
     if squares:
         blocks.append(optima_table(squares))
-    commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
-    return [*blocks, code(commands, "The command of each fit and step.")]
+    return blocks
 
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:

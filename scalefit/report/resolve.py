@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 
 from scalefit.report.budget import affordable
 from scalefit.report.provenance import data_files
-from scalefit.report.runners import ENGINES, Runner
+from scalefit.report.runners import ENGINES, Runner, command
 from scalefit.report.spec import LEAST_SQUARES, Figure, Section, family_of, mentions
-from scalefit.report.steps import STEPS
+from scalefit.report.steps import STEPS, step_command
 from scalefit.report.study import (
     CalibrationStep,
     FitSpec,
@@ -80,7 +80,7 @@ def resolved_text(study: Study) -> str:
     Returns
     -------
     str
-        TOML, with the hashes of the tables in comments.
+        TOML, with the hashes of the tables, and the command of each fit and step, in comments.
     """
     import tomli_w
 
@@ -90,7 +90,13 @@ def resolved_text(study: Study) -> str:
         specs = [_spec(one, runner) for one in study.steps if one.kind == kind]
         table |= {kind: specs} if specs else {}
     hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
-    lead = [f"# Every choice of the study, as scalefit {__version__} read it. Tables:", *hashes]
+    commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
+    lead = [
+        f"# Every choice of the study, as scalefit {__version__} read it. Tables:",
+        *hashes,
+        "# Each fit and step by itself:",
+        *(f"#   {line}" for text in commands for line in text.splitlines()),
+    ]
     return "\n".join([*lead, "", tomli_w.dumps(_without_none(table))])
 
 

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 MAX_EXPONENT = 60.0  # a term this steep fits one row of the table; reported as "at a bound"
-VANISHED = 46.0  # log of the size ratio (1e-20) below which a term has vanished
+LEAST_LOG_SIZE = 46.0  # the search lets a term shrink to exp(-46), 1e-20 of the mean response, and no further
 
 
 class DesignRows(NamedTuple):
@@ -291,7 +291,7 @@ def _box(law: SegmentedLaw, u: Array, free_sign: bool) -> Array:
     """Return the bounds of theta; the least size makes even the steepest term vanish in every row."""
     size = np.log(np.average(law.response))
     kinds = np.repeat([0, 1, 2], [law.n_floor, law.n_coef, law.n_expo])
-    least = size - VANISHED - MAX_EXPONENT * float(np.abs(u).max(initial=0.0))
+    least = size - LEAST_LOG_SIZE - MAX_EXPONENT * float(np.abs(u).max(initial=0.0))
     lower = np.choose(kinds, [0.0, least, -MAX_EXPONENT if free_sign else 0.0])
     upper = np.choose(kinds, [np.inf, size + 700.0, MAX_EXPONENT])  # 700 is beyond any fit and keeps iterates finite
     return np.vstack([lower, upper])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.solver.batch import Minima, evaluate_at, minimise_batch
 from scalefit.solver.components import Component, split
-from scalefit.solver.design import VANISHED, Array, Design, DesignRows, build_design
+from scalefit.solver.design import LEAST_LOG_SIZE, Array, Design, DesignRows, build_design
 from scalefit.solver.newton import CONVERGED, MAX_ITERATIONS
 from scalefit.solver.objective import RESIDUAL
 from scalefit.solver.starts import (
@@ -170,7 +170,7 @@ def _switched_off(design: Design, theta: Array) -> Array:
     law = design.law
     coef = law.n_floor + np.arange(law.n_coef)
     starts = np.tile(theta, (law.n_coef, 1))
-    starts[np.arange(law.n_coef), coef] -= VANISHED
+    starts[np.arange(law.n_coef), coef] -= LEAST_LOG_SIZE
     return starts
 
 

@@ -187,12 +187,12 @@ def arranged_loss(
     kurtosis = np.maximum(max(moments.kurtosis, LEAST_KURTOSIS), ABOVE_SKEWNESS + skewness**2)
     widest = math.sqrt(float(a.max()))
     jumps = jump_transforms(skewness, kurtosis, np.sqrt(a[j]) / widest, lattice)
-    others = alike.count[j] - (i == j)  # a feature is no noise to itself
+    others = alike.sizes[j] - (i == j)  # a feature is no noise to itself
     factors = np.log1p(alike.p[j][:, None] * (jumps - 1))
     noise = np.exp((others[:, None] * factors).reshape(len(a), len(a), -1).sum(axis=1))
     square = how.norm**2
     least = least_losses(noise, alike.p, square * np.sqrt(a) * widest, square, lattice)
-    return given_up + float(alike.count @ least)
+    return given_up + float(alike.sizes @ least)
 
 
 @lru_cache(maxsize=1024)
@@ -227,10 +227,7 @@ def best_arrangement(p: tuple[float, ...], m: int, *, unit: bool = False) -> tup
         return seen[place]
 
     full, *fewer = range(len(axes[-1]))
-    middle = tuple(
-        min(range(len(axis)), key=lambda k, axis=axis, at=at: abs(axis[k] - at))
-        for axis, at in zip(axes, MIDDLE, strict=False)
-    )
+    middle = tuple(int(np.argmin(np.abs(np.array(axis) - at))) for axis, at in zip(axes, MIDDLE, strict=False))
     starts = [(*middle, full)]
     if fewer:
         starts.append(min(((*middle, k) for k in fewer), key=loss))

@@ -178,7 +178,7 @@ def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:
         if means[kept, 0].mean() > 0:
             overlaps = OverlapMoments(len(kept), *_shape(means[kept].mean(axis=0)), *bounds)
     counts = np.bincount(np.minimum(norms / NORM_STEP, NORM_CLASSES - 1).astype(int), minlength=NORM_CLASSES)
-    quartiles = (float(q) for q in np.quantile(norms, [0, 0.25, 0.5, 0.75, 1]))
+    least, lower, median, upper, most = (float(q) for q in np.quantile(norms, [0, 0.25, 0.5, 0.75, 1]))
     return {
         "unrepresented": unrepresented_loss(p, norms),
         "phi_half": float(np.mean(norms > REPRESENTED)),
@@ -187,7 +187,7 @@ def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:
         "dead_loss": float(MEAN_SQUARE * p[~alive].sum()),
         "overlap_ms": mean_square_overlap(W),
         "overlaps": overlaps,
-        "row_norms": RowNorms(*quartiles, tuple(counts.tolist())),
+        "row_norms": RowNorms(least, lower, median, upper, most, tuple(counts.tolist())),
         "bands": _bands(p, norms, alive, means),
         "bias_mean": float(np.mean(b, dtype=float)),
         "bias_sd": float(np.std(b, dtype=float)),

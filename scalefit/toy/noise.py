@@ -46,7 +46,7 @@ class Lattice(NamedTuple):
     @property
     def places(self) -> Array:
         """Centres of the cells, ascending; 0 is one of them."""
-        return self.step * np.arange(-self.size // 2, self.size // 2)
+        return np.asarray(self.step * np.arange(-self.size // 2, self.size // 2))
 
 
 FINE: Final = Lattice(0.02, 4096)
@@ -58,7 +58,7 @@ class Groups(NamedTuple):
 
     Parameters
     ----------
-    count : array of int, shape (G,)
+    sizes : array of int, shape (G,)
         Features in each group.
     first : array of int, shape (G,)
         Place of the first of each, by descending frequency.
@@ -66,13 +66,13 @@ class Groups(NamedTuple):
         Mean probability.
     """
 
-    count: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     first: NDArray[np.int64]
     p: Array
 
     def mean(self, values: Array) -> Array:
         """Average an array of all features, by descending frequency, over each group."""
-        return np.asarray(np.add.reduceat(values, self.first) / self.count)
+        return np.asarray(np.add.reduceat(values, self.first) / self.sizes)
 
 
 def group_features(p: ArrayLike, groups: int = GROUPS) -> Groups:
@@ -95,8 +95,8 @@ def group_features(p: ArrayLike, groups: int = GROUPS) -> Groups:
     edges = np.array([0, n])
     if p[0] > p[-1]:
         edges = np.unique(np.round(np.geomspace(1, n + 1, groups + 1)).astype(int)) - 1
-    count = np.diff(edges)
-    return Groups(count, edges[:-1], np.add.reduceat(p, edges[:-1]) / count)
+    sizes = np.diff(edges)
+    return Groups(sizes, edges[:-1], np.add.reduceat(p, edges[:-1]) / sizes)
 
 
 def jump_transforms(
@@ -185,4 +185,5 @@ def least_losses(
         best = np.argmin(found, axis=1)[:, None]
         low, high = (np.take_along_axis(tried, np.clip(best + side, 0, tried.shape[1] - 1), 1) for side in (-1, 1))
         tried = low + (high - low) * np.linspace(0, 1, 9)
-    return np.minimum(np.minimum(found.min(axis=1), losses(tried).min(axis=1)), MEAN_SQUARE * p[:, 0])
+    least = np.minimum(found.min(axis=1), losses(tried).min(axis=1))
+    return np.asarray(np.minimum(least, MEAN_SQUARE * p[:, 0]))

@@ -56,9 +56,9 @@ def random_loss(p: Sequence[float] | Array, m: int) -> float:
     features = group_features(_descending(p))
     jump = jump_transforms(0.0, 3 * m / (m + 2), 1.0, FINE)
     factors = np.log1p(features.p[:, None] * (jump - 1))
-    noise = np.exp(features.count @ factors - factors)  # a feature is no noise to itself
+    noise = np.exp(features.sizes @ factors - factors)  # a feature is no noise to itself
     scale = np.full(len(features.p), m**-0.5)
-    return float(features.count @ least_losses(noise, features.p, scale, 1.0, FINE))
+    return float(features.sizes @ least_losses(noise, features.p, scale, 1.0, FINE))
 
 
 def _descending(p: Sequence[float] | Array) -> Array:

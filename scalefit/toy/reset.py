@@ -76,7 +76,7 @@ def reset_test(configs: Sequence[ToyConfig], *, progress: Progress | None = None
     """
     first = train_toy(configs, checkpoints=1, progress=progress)
     begin = [(run, alive) for run in first if run.done and not (alive := alive_outputs(*_parameters(run))).all()]
-    reset = [replace(run, b=np.where(alive, run.b, 0).astype(run.config.dtype)) for run, alive in begin]
+    reset = [replace(run, b=np.where(alive, _parameters(run)[1], 0).astype(run.config.dtype)) for run, alive in begin]
     again = go_on(reset, progress=progress)
     return tuple(_compare(run, other, alive) for (run, alive), other in zip(begin, again, strict=True) if other.done)
 

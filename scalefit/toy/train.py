@@ -186,10 +186,10 @@ def _train_on_threads(
     # the longest first, so that no thread is left alone with a long one at the end
     order = sorted(range(len(models)), key=lambda k: -models[k].steps * models[k].width * models[k].n_features)
     with one_thread(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        futures = {
-            k: pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop, begin and begin[k])
-            for k in order
-        }
+        futures = {}
+        for k in order:
+            at = None if begin is None else begin[k]
+            futures[k] = pool.submit(_train_one, models[k], marks[k], loss_samples, done[k : k + 1], stop, at)
         try:
             waiting = set(futures.values())
             while waiting:
