@@ -187,9 +187,8 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
 
     Examples
     --------
-    >>> found = look("chinchilla")
-    >>> found.laws["size and tokens"]
-    'loss ~ E + A/params^alpha + B/tokens^beta'
+    >>> look("chinchilla").settings
+    'Every row has its own width and depth and tokens.'
     """
     (rows,) = gather(LOOK, options, keywords)
     table = rows.load(data)
