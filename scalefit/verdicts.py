@@ -219,14 +219,12 @@ def robust_verdict(
         span = f"{rounded(min(values), number.se)} to {rounded(max(values), number.se)}"
         agree = "all" if same == len(holding) else f"{exact(same)} of"
         text += f", as with {agree} {exact(len(holding))} other cuts and error models ({span})"
-    moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
     parts: list[Part] = [lead, f"{text}."]
+    moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
     if moved:
         label, one = max(moved, key=lambda pair: abs(pair[1].value - number.value))
-        parts.append(
-            f" It depends on the range: {label} it is {plus_minus(one.value, one.se)}, which "
-            f"{'excludes' if inside else 'includes'} {asked}."
-        )
+        verb = "excludes" if inside else "includes"
+        parts.append(f" It depends on the range: {label} it is {plus_minus(one.value, one.se)}, which {verb} {asked}.")
     elif ranges:
         parts.append(" No end of the range changes that.")
     against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
@@ -234,10 +232,18 @@ def robust_verdict(
         given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
         verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
         parts.append(runs_of(f" Other data {verb}, under laws with other terms: ", given, "."))
-    same_answer = all(one == inside for one in holding) and not moved and not against
-    kind = "depends" if not same_answer else "includes" if inside else "excludes"
+    if all(one == inside for one in holding) and not moved and not against:
+        kind = "includes" if inside else "excludes"
+        first = f"Compatible with {asked} in every analysis. " if inside else f"Not {asked} in any analysis. "
+    else:
+        kind = "depends"
+        first = (
+            f"Compatible with {asked}, not established. "
+            if inside
+            else f"The main analysis excludes {asked}, but not all do. "
+        )
     return Verdict.of(
-        kind, *parts, value=number.value, interval=[number.lo, number.hi], reference=reference,
+        kind, first, *parts, value=number.value, interval=[number.lo, number.hi], reference=reference,
         analyses={label: one.value for label, one in also.items()},
         ranges={label: one.value for label, one in ranges.items()},
         elsewhere={label: one.value for label, one in elsewhere.items()},
