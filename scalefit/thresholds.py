@@ -299,3 +299,5 @@ WORN_TOKENS = 4.0
 
 LAWS_PART = 0.5
 """Laws disagree when their part of a forecast's variance is larger."""
+
+__all__ = sorted(name for name in globals() if name.isupper())  # every limit is public

@@ -11,7 +11,9 @@ from scalefit.posterior.result import from_chains, from_weights
 
 N = 20_000
 POINTS = (np.arange(N) + 0.5) / N
-NATURAL = SimpleNamespace(natural=lambda x: x, names=("a", "b"))  # coordinates are the parameters themselves
+NATURAL = SimpleNamespace(  # coordinates are the parameters themselves
+    natural=lambda x: x, names=("a", "b"), parameters=[SimpleNamespace(key=(name, ())) for name in "ab"]
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("level", [0.9, 0.5])

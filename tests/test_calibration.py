@@ -236,7 +236,7 @@ def test_ignoring_clusters_costs_coverage_and_the_shift_repairs_it(design: pd.Da
         ({"engine": "mcmc"}, "engine is 'mcmc'"),
         ({"fit_likelihood": "cauchy"}, "fit_likelihood is 'cauchy'"),
         ({"n": 5}, "at least 10 data sets"),
-        ({"cluster": "loss"}, "another value in every row"),
+        ({"cluster": "loss"}, "a different value in every row"),
         ({"fit_cluster": "bach"}, "did you mean 'batch'"),
         ({"priors": {"beta": "HalfNormal(1)"}}, "there is no parameter 'beta'"),
         ({"draws": 50, "workers": 1}, "none of the 100 .* draws is 50"),

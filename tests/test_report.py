@@ -95,7 +95,6 @@ def test_report_says_what_was_found(small: Path) -> None:
         "has 2 parameters fewer and an objective 1.50% higher",
         "in print 0.977",
         "3029ea183e189bc743d0df22c39b8400542e75c58e703f890db54f4dc4d01a74",
-        'scalefit fit chinchilla "loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_D/tokens^a_D"',
         "0.0061455614",
     ):
         assert words in text

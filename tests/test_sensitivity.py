@@ -82,8 +82,8 @@ def test_a_bootstrap_is_marked_and_has_no_probability(studied: Sensitivity) -> N
 def test_a_row_that_cannot_be_fitted_has_its_reason(studied: Sensitivity) -> None:
     row = studied.table.set_index("choice").loc["cluster=run"]
     assert (row["status"], np.isnan(row["estimate"]), np.isnan(row["inside"])) == ("failed", True, True)
-    assert "another value in every row" in row["reason"]
-    assert "No answer for cluster=run: cluster column 'run' has another value" in studied.summary()
+    assert "a different value in every row" in row["reason"]
+    assert "No answer for cluster=run: cluster column 'run' has a different value" in studied.summary()
     assert studied.exit_code == 0
 
 
@@ -260,7 +260,7 @@ def test_the_picture_shows_the_base_in_blue_and_bootstraps_hollow(studied: Sensi
         one.estimate.value for one in studied.answers if one.estimate.is_known
     ]
     said = " ".join(text.get_text() for text in ax.texts)
-    assert "another value in every row" in said
+    assert "a different value in every row" in said
     assert "P(region)" in said
     assert len(ax.get_yticklabels()) == len(studied.answers)
 

@@ -274,7 +274,7 @@ def test_a_cluster_column_without_repeats_is_told():
     frame = pd.DataFrame({"run": [f"r{i}" for i in range(30)], "params": np.geomspace(1e7, 1e10, 30)})
     frame["loss"] = (1.5 + 400 / frame["params"] ** 0.34) * (1 + 0.01 * np.cos(np.arange(30) * 7.0))
     for options in ({"uncertainty": "cluster"}, {"bootstrap": 0}):
-        with pytest.raises(DataError, match="cluster column 'run' has another value in every row"):
+        with pytest.raises(DataError, match="cluster column 'run' has a different value in every row"):
             fit(frame, "params", cluster="run", **options)
     result = fit(frame, "params", cluster="run", bootstrap=200)
     assert "errors by cluster are errors by row" in finding(result, "single_row_clusters").message

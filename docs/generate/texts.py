@@ -95,7 +95,7 @@ def thresholds() -> dict[str, list[tuple[str, str, str]]]:
     parts: dict[str, list[tuple[str, str, str]]] = {title: [] for _, title in titles}
     body = ast.parse(source).body
     for one, after in pairwise(body):
-        if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
+        if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name) and one.targets[0].id.isupper():
             if not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)):
                 raise ValueError(f"{one.targets[0].id} has no reason below it")
             title = [title for line, title in titles if line < one.lineno][-1]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from scalefit.errors import DataError
+from scalefit.expression import DEEPEST
 from scalefit.numbers import exact
 
 __all__ = ["NEED", "Written", "flat_record", "kind_of", "records_of"]
@@ -69,10 +70,12 @@ def flat_record(record: Mapping[str, Any], where: str) -> Record:
     return flat
 
 
-def _inside(record: Mapping[str, Any], lead: str = "") -> Iterator[tuple[str, Any]]:
+def _inside(record: Mapping[str, Any], lead: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if depth > DEEPEST:  # a limit of our own: that of the interpreter depends on which libraries are loaded
+        raise RecursionError
     for key, value in record.items():
         if isinstance(value, dict):
-            yield from _inside(value, f"{lead}{key}.")
+            yield from _inside(value, f"{lead}{key}.", depth + 1)
         else:
             yield f"{lead}{key}", value
 

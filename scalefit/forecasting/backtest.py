@@ -22,7 +22,7 @@ from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
 from scalefit.leastsq.fit import fit
 from scalefit.names import printed_name
-from scalefit.numbers import exact
+from scalefit.numbers import as_input, exact, to_digits
 from scalefit.options import BACKTEST, Backtest, Forecasting, Jobs, LeastSquares, Rows, gather, takes
 from scalefit.problem import label_texts
 from scalefit.progress import Progress
@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 PUBLIC = "public"
 SAME = 1e-9  # log compute this close is one budget
 DIGITS = 10  # of a quantile that is kept
-QUANTILES = tuple(f"q{100 * p:g}" for p in PROBABILITIES)
+QUANTILES = tuple(f"q{as_input(100 * p, 6)}" for p in PROBABILITIES)
 
 
 @takes(*BACKTEST)
@@ -165,7 +165,7 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
         plain_json(
             {
                 "rows": np.flatnonzero(ahead), "ratio": ratio, "observed": runs.y[ahead],
-                **{name: [float(f"{v:.{DIGITS}g}") for v in one] for name, one in zip(QUANTILES, found, strict=True)},
+                **dict(zip(QUANTILES, ([to_digits(float(v), DIGITS) for v in one] for one in found), strict=True)),
             }
         )
     )  # fmt: skip

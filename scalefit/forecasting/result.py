@@ -19,7 +19,17 @@ from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.rule import Predicted, Rule, Sampled
 from scalefit.forecasting.sampling import log_scatter
-from scalefit.numbers import amount, exact, percent, percent_size, rounded, rounded_interval, short_number, to_digits
+from scalefit.numbers import (
+    amount,
+    as_input,
+    exact,
+    percent,
+    percent_size,
+    rounded,
+    rounded_interval,
+    short_number,
+    to_digits,
+)
 from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
 from scalefit.table import PrintedTable
@@ -252,7 +262,8 @@ class Forecast(Drawn):
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
         out["se"] = spread * self.scale * out["estimate"]
         for one in sorted({*INTERVALS, self.prob}):
-            out[f"lo{100 * one:g}"], out[f"hi{100 * one:g}"] = self.interval(one)
+            level = as_input(100 * one, 6)
+            out[f"lo{level}"], out[f"hi{level}"] = self.interval(one)
         for name in PARTS:
             out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
         return out
@@ -267,7 +278,7 @@ class Forecast(Drawn):
                 {"columns": dict(one.columns), "compute": one.compute, "ratio": one.ratio}
                 | one.estimate.numbers()
                 | {
-                    "intervals": {f"{p:g}": list(ends) for p, ends in one.intervals.items()},
+                    "intervals": {as_input(p, 6): list(ends) for p, ends in one.intervals.items()},
                     "parts": dict(one.parts), "largest": one.largest,
                 }
             )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scalefit.files import plain_json
 from scalefit.forecasting.coverage import BINS
 from scalefit.forecasting.drawn import Drawn
-from scalefit.numbers import amount, exact, fixed, percent, percent_size, two_digits
+from scalefit.numbers import amount, as_input, exact, fixed, percent, percent_size, two_digits
 from scalefit.table import PrintedTable
 
 __all__ = ["OTHER", "BacktestResult", "GroupHeldOut", "LawRank", "scores", "weighted_median"]
@@ -149,7 +149,7 @@ class BacktestResult(Drawn):
         writer.writeheader()
         for row in self.table().to_dict(orient="records"):
             values = {name: row[name] for name in names}
-            writer.writerow({name: f"{one:.4g}" if isinstance(one, float) else one for name, one in values.items()})
+            writer.writerow({name: as_input(one, 4) if isinstance(one, float) else one for name, one in values.items()})
         return file.getvalue()
 
     def printed(self) -> PrintedTable:
@@ -279,7 +279,9 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
         known = np.isfinite(quantile["q50"])
         error = np.where(known, quantile["q50"] - y, np.inf)
         held = {
-            level: known & (y >= quantile[f"q{50 - 50 * level:g}"]) & (y <= quantile[f"q{50 + 50 * level:g}"])
+            level: known
+            & (y >= quantile[f"q{as_input(50 - 50 * level, 6)}"])
+            & (y <= quantile[f"q{as_input(50 + 50 * level, 6)}"])
             for level in LEVELS
         }
         lo, hi = quantile["q5"], quantile["q95"]
@@ -288,7 +290,7 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
         out.append(
             {
                 "least": least, "most": most, "cells": int(cells.sum()), "rows": len(own),
-                **{f"share{100 * level:g}": float(np.average(held[level], weights=weight)) for level in LEVELS},
+                **{f"share{as_input(100 * p, 6)}": float(np.average(held[p], weights=weight)) for p in LEVELS},
                 "error": weighted_median(np.abs(error), weight),
                 "error90": weighted_median(np.abs(error), weight, 0.9),
                 "bias": weighted_median(np.where(known, error, 0.0), weight),

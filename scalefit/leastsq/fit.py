@@ -171,8 +171,8 @@ def _spread(
         raise DataError("uncertainty 'cluster' needs a cluster column; name it with cluster (--cluster COLUMN)")
     if method == "cluster" and not clustered:
         raise DataError(
-            f"cluster column {cluster!r} has another value in every row, so no two rows share an error; name a column "
-            "whose values repeat, or leave the cluster out (errors by row: --uncertainty hc3)"
+            f"cluster column {cluster!r} has a different value in every row, so no two rows share an error; name a "
+            "column whose values repeat, or leave the cluster out (errors by row: --uncertainty hc3)"
         )
     if method in ("pairs", "jackknife"):
         total = how.bootstrap if method == "pairs" else problem.n_cluster

@@ -147,7 +147,7 @@ def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -
     else:
         problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
     if cluster is not None and problem.n_cluster == problem.n_rows:
-        raise DataError(f"cluster column {cluster!r} has another value in every row; name one whose values repeat")
+        raise DataError(f"cluster column {cluster!r} has a different value in every row; name one whose values repeat")
     extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
     scales = {one.coef.name for one in extras}
     given = {name: prior for name, prior in (how.priors or {}).items() if name not in SCALES or name in scales}
