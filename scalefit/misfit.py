@@ -35,7 +35,7 @@ from scalefit.thresholds import (
 
 __all__ = [
     "Carriers",
-    "Mixture",
+    "MixedRows",
     "Repeats",
     "carriers_message",
     "carriers_of",
@@ -267,7 +267,7 @@ def named_rows(frame: pd.DataFrame, law: AnyLaw, rows: Iterable[int]) -> str:
     return f"row{'' if len(texts) == 1 else 's'} {joined}"
 
 
-class Mixture(NamedTuple):
+class MixedRows(NamedTuple):
     """A label by which residuals differ, where no setting is repeated.
 
     Parameters
@@ -291,7 +291,7 @@ class Mixture(NamedTuple):
 
 def mixture_of(
     law: AnyLaw, frame: pd.DataFrame, residual: Array, *, parameters: int, leave_out: str | None = None
-) -> Mixture | None:
+) -> MixedRows | None:
     """Find the label that explains most of the residuals.
 
     Parameters
@@ -301,7 +301,7 @@ def mixture_of(
 
     Returns
     -------
-    Mixture or None
+    MixedRows or None
         None when no label explains more than half, or its levels lie apart in a column of the law.
     """
     taken = {law.response, *law.variables, *law.groups, leave_out}
@@ -321,7 +321,7 @@ def mixture_of(
     best = max(one.explained for one in found)
     one = min((one for one in found if one.explained >= 0.9 * best), key=lambda one: len(one.effects))
     low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
-    return Mixture(one.column, low, high, one.effects[high] - one.effects[low], one.explained)
+    return MixedRows(one.column, low, high, one.effects[high] - one.effects[low], one.explained)
 
 
 def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
@@ -340,14 +340,14 @@ def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
     return True
 
 
-def mixture_message(law: AnyLaw, frame: pd.DataFrame, mixture: Mixture, *, log_space: bool) -> str:
+def mixture_message(law: AnyLaw, frame: pd.DataFrame, mixture: MixedRows, *, log_space: bool) -> str:
     """Name the label by which residuals differ, by how much, and the options that would use it.
 
     Parameters
     ----------
     law, frame
         As for :func:`mixture_of`.
-    mixture : Mixture
+    mixture : MixedRows
         From :func:`mixture_of`.
     log_space : bool
         Whether gaps are differences of logs.

@@ -17,7 +17,7 @@ from scalefit.law import tree
 from scalefit.law.additive import PRESETS, Coef, Law
 from scalefit.law.general import Declared, GeneralLaw, parse_law, sum_of_powers
 from scalefit.law.presets import LAWS
-from scalefit.law.syntax import Binary, Call, Name, Negative, Number
+from scalefit.law.syntax import Binary, Call, NameToken, Negative, Number
 from scalefit.law.typeset import to_mathml, to_mathtext, to_typst
 
 PARSCALE = "loss ~ E + (A/(params*(1 + k*log(streams))))^alpha"
@@ -246,7 +246,9 @@ names = st.sampled_from(["a", "b", "tau", "x", "y", "lambda", "in_"])
 numbers = st.one_of(
     st.integers(0, 10**6).map(Fraction), st.floats(1e-90, 1e90).map(lambda one: Fraction(repr(one)))
 ).map(Number)
-leaves = st.one_of(numbers, names.map(Name), st.just(Name("odd name", (), True)), st.just(Name("g", ("family",))))
+leaves = st.one_of(
+    numbers, names.map(NameToken), st.just(NameToken("odd name", (), True)), st.just(NameToken("g", ("family",)))
+)
 
 
 def grown(inner: st.SearchStrategy) -> st.SearchStrategy:
@@ -262,6 +264,6 @@ def grown(inner: st.SearchStrategy) -> st.SearchStrategy:
 @given(st.recursive(leaves, grown, max_leaves=12), st.sampled_from([(), (Declared("a", (), 0.0),), (
     Declared("a", (), -math.inf, 3.5), Declared("b", value=Negative(Number(Fraction(2)))))]))  # fmt: skip
 def test_every_expression_reads_back_equal(expression, declared) -> None:
-    wanted = Binary("+", expression, Call("exp", (Binary("*", Name("a"), Name("b")),)))
+    wanted = Binary("+", expression, Call("exp", (Binary("*", NameToken("a"), NameToken("b")),)))
     law = GeneralLaw("loss", wanted, (), declared)
     assert parse_law(str(law)) == law

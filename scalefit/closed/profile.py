@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalefit.closed.descent import Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign
 
-__all__ = ["Held", "profile_closed"]
+__all__ = ["HeldParameter", "profile_closed"]
 
 DOUBLINGS: Final = 60  # of the step before a side counts as open
 FARTHEST: Final = 50.0  # of a logarithm from its estimate: a factor of 5e21
@@ -21,7 +21,7 @@ SPRINT: Final = 30
 LONG: Final = 200
 
 
-class Held:
+class HeldParameter:
     """One entry of the vector held at values, with all others refitted.
 
     Parameters
@@ -103,13 +103,13 @@ def profile_closed(
     for place in range(len(theta)):
         if only is not None and not only[place]:
             continue
-        lo[place], hi[place] = _limits(Held(design, place, theta, delta), theta[place], allowed, scale[place])
+        lo[place], hi[place] = _limits(HeldParameter(design, place, theta, delta), theta[place], allowed, scale[place])
         if progress is not None:
             progress(1)
     return lo, hi
 
 
-def _limits(held: Held, centre: float, allowed: float, scale: float) -> tuple[float, float]:
+def _limits(held: HeldParameter, centre: float, allowed: float, scale: float) -> tuple[float, float]:
     """Walk out to both sides at once until F exceeds its minimum by ``allowed``, then close in.
 
     The root of the excess is nearly linear in the value, so that the false position finds the limit in few refits.
@@ -148,7 +148,7 @@ def _root(excess: Array, allowed: float) -> Array:
 
 
 def _closed_in(
-    held: Held, inner: Array, outer: Array, heights: Array, ends: Array, limit: Array, allowed: float
+    held: HeldParameter, inner: Array, outer: Array, heights: Array, ends: Array, limit: Array, allowed: float
 ) -> tuple[float, float]:
     """Find the limits between an inner value within the allowed and an outer one beyond (Illinois false position)."""
     width = np.abs(outer - inner)

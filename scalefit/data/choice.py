@@ -14,7 +14,7 @@ import pandas as pd
 from scalefit.data.quantities import ALIASES
 from scalefit.errors import DataError
 
-__all__ = ["KINDS", "Choice", "Reduction", "group_columns", "parse_reduce", "used_as_numbers"]
+__all__ = ["KINDS", "Reduction", "RowChoice", "group_columns", "parse_reduce", "used_as_numbers"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -112,7 +112,7 @@ def used_as_numbers(names: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class RowChoice:
     """The rows from which one was chosen for each group.
 
     Parameters
@@ -134,12 +134,12 @@ class Choice:
         """Row numbers of the chosen rows, one for each group."""
         return self.frame.index[self.bounds[:-1]]
 
-    def of_rows(self, rows: pd.Index[Any]) -> Choice:
+    def of_rows(self, rows: pd.Index[Any]) -> RowChoice:
         """Keep the groups of these chosen rows, in their order."""
         places = self.best.get_indexer(rows)
         parts = [np.arange(self.bounds[i], self.bounds[i + 1]) for i in places]
         sizes = np.array([len(part) for part in parts], dtype=np.int64)
-        return Choice(self.frame.iloc[np.concatenate(parts)], np.concatenate([[0], np.cumsum(sizes)]), self.rule)
+        return RowChoice(self.frame.iloc[np.concatenate(parts)], np.concatenate([[0], np.cumsum(sizes)]), self.rule)
 
     def draw(self, groups: Ints, generator: np.random.Generator) -> Ints:
         """Choose again in a resample of the rows of each group.

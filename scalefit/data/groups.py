@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.data.choice import KINDS, Choice, Reduction
+from scalefit.data.choice import KINDS, Reduction, RowChoice
 from scalefit.data.quantities import as_numbers
 from scalefit.data.tables import Dropped, Table
 from scalefit.errors import DataError
@@ -122,7 +122,7 @@ def _codes(frame: pd.DataFrame, by: Sequence[str]) -> tuple[Ints, list[str]]:
 
 def _chosen(
     frame: pd.DataFrame, code: Ints, rule: Reduction, needed: Sequence[str]
-) -> tuple[Ints, Choice | None, list[str]]:
+) -> tuple[Ints, RowChoice | None, list[str]]:
     """Return the position of the chosen row of each group, the rows that it was chosen from, and remarks on ties."""
     values = frame[rule.column].to_numpy(dtype=np.float64)
     order = np.lexsort((values if rule.kind == "min" else -values, code))
@@ -146,7 +146,7 @@ def _chosen(
     if not rule.chooses:
         return first, None, remarks
     columns = list(dict.fromkeys([*needed, rule.column]))
-    return first, Choice(frame[columns].iloc[order], bounds, rule), remarks
+    return first, RowChoice(frame[columns].iloc[order], bounds, rule), remarks
 
 
 def _means(

@@ -16,7 +16,7 @@ from scalefit.data.sources import is_folder, shown_path
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 
-__all__ = ["NameFields", "Part", "files_of", "stacked"]
+__all__ = ["FilePart", "NameFields", "files_of", "stacked"]
 
 SOURCE: Final = "source"
 WILD: Final = re.compile(r"[*?\[]")
@@ -143,7 +143,7 @@ class NameFields:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class FilePart:
     """One of several tables.
 
     Parameters
@@ -164,12 +164,12 @@ class Part:
     remarks: tuple[str, ...] = ()
 
 
-def stacked(parts: Sequence[Part]) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
+def stacked(parts: Sequence[FilePart]) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """Put tables below one another.
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of FilePart
         In the order of the rows.
 
     Returns

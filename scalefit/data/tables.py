@@ -14,11 +14,11 @@ from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
-from scalefit.data.choice import Choice
+from scalefit.data.choice import RowChoice
 from scalefit.data.columns import find_columns, map_columns, parse_mapping
 from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, too_large, typed_frame
-from scalefit.data.many import NameFields, Part, files_of, stacked
+from scalefit.data.many import FilePart, NameFields, files_of, stacked
 from scalefit.data.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 from scalefit.data.wide import long_frame
 from scalefit.errors import DataError
@@ -85,7 +85,7 @@ class Table:
         The rules that took rows out.
     remarks : tuple of str
         Everything guessed or noticed, one sentence each.
-    choice : Choice, optional
+    choice : RowChoice, optional
         The rows from which those of the frame were chosen, one for each group.
     """
 
@@ -95,7 +95,7 @@ class Table:
     rows_read: int
     dropped: tuple[Dropped, ...] = ()
     remarks: tuple[str, ...] = ()
-    choice: Choice | None = None
+    choice: RowChoice | None = None
 
 
 def read_table(
@@ -237,7 +237,7 @@ def _several(source: Any) -> list[Any] | None:
 class _Sized(NamedTuple):
     """One of several tables, and how many bytes it takes."""
 
-    part: Part
+    part: FilePart
     size: int
 
 
@@ -252,7 +252,7 @@ def _part(source: Any, fields: NameFields | None, wide: bool, max_size: int | st
     if fields is not None:
         frame = fields.added(frame, Path(label))
     size = Path(source).stat().st_size if isinstance(source, Path) else 0
-    return _Sized(Part(frame, label, one.sha256, remarks), size)
+    return _Sized(FilePart(frame, label, one.sha256, remarks), size)
 
 
 def _shipped(source: object) -> str | None:

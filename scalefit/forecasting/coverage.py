@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from scalefit.numbers import amount, percent
 
-__all__ = ["BINS", "Held", "beyond_words", "held_in_backtest", "public_table"]
+__all__ = ["BINS", "HeldShare", "beyond_words", "held_in_backtest", "public_table"]
 
 BINS = ((2.0, 5.0), (5.0, 20.0), (20.0, 100.0), (100.0, float("inf")))
 """Ratios of a target's compute to the largest that was learned from."""
@@ -18,7 +18,7 @@ BINS = ((2.0, 5.0), (5.0, 20.0), (20.0, 100.0), (100.0, float("inf")))
 TABLE = "public.csv"
 
 
-class Held(NamedTuple):
+class HeldShare(NamedTuple):
     """How forecasts of one bin did.
 
     Parameters
@@ -43,11 +43,11 @@ class Held(NamedTuple):
 
 
 @cache
-def public_table(method: str = "forecast") -> tuple[Held, ...]:
+def public_table(method: str = "forecast") -> tuple[HeldShare, ...]:
     """Return the shipped table of a method, one entry for each bin."""
     text = resources.files("scalefit.forecasting").joinpath(TABLE).read_text(encoding="utf-8")
     return tuple(
-        Held(
+        HeldShare(
             float(row["least"]), float(row["most"]), int(row["cells"]), float(row["share50"]), float(row["share80"]),
             float(row["share90"]), float(row["error"]),
         )
@@ -56,7 +56,7 @@ def public_table(method: str = "forecast") -> tuple[Held, ...]:
     )  # fmt: skip
 
 
-def held_in_backtest(ratio: float, method: str = "forecast") -> Held | None:
+def held_in_backtest(ratio: float, method: str = "forecast") -> HeldShare | None:
     """Return the bin of a ratio; None below 2, where the backtest has no targets."""
     return next((one for one in public_table(method) if one.least <= ratio < one.most), None)
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["LEARNED", "WEAK", "Form", "LogLaw", "Prior", "PriorTable"]
+__all__ = ["LEARNED", "WEAK", "Form", "LogLaw", "NormalPrior", "PriorTable"]
 
 Array = NDArray[np.float64]
 
 
-class Prior(NamedTuple):
+class NormalPrior(NamedTuple):
     """A normal prior of an unconstrained coordinate.
 
     Parameters
@@ -38,54 +38,54 @@ class PriorTable(NamedTuple):
 
     Parameters
     ----------
-    floor : Prior
+    floor : NormalPrior
         Of ``logit(E / min L)``.
-    exponents : tuple of Prior
+    exponents : tuple of NormalPrior
         Of ``ln a_j`` under a coupled law, for params, tokens and then any other column.
-    power : Prior
+    power : NormalPrior
         Of ``ln g``.
-    sigma : Prior
+    sigma : NormalPrior
         Of ``ln sigma``, the scale of a row's residual of the log loss.
     size : float
         Standard deviation of ``p_j`` around ``ln(median L / 4)``.
-    single : Prior
+    single : NormalPrior
         Of ``ln a`` where ``g`` is 1.
-    rectified_floor : Prior
+    rectified_floor : NormalPrior
         Of ``logit(E / min L)`` under a rectified law.
-    bend : Prior
+    bend : NormalPrior
         Of the log column at which a rectified term starts to fall, from the smallest of the rows on.
     """
 
-    floor: Prior
-    exponents: tuple[Prior, ...]
-    power: Prior
-    sigma: Prior
+    floor: NormalPrior
+    exponents: tuple[NormalPrior, ...]
+    power: NormalPrior
+    sigma: NormalPrior
     size: float
-    single: Prior
-    rectified_floor: Prior
-    bend: Prior
+    single: NormalPrior
+    rectified_floor: NormalPrior
+    bend: NormalPrior
 
 
 # Normal fits to the estimates of 18 public sources, their standard deviations widened 1.6 times.
 LEARNED = PriorTable(
-    floor=Prior(1.64, 1.03),
-    exponents=(Prior(-0.97, 0.72), Prior(-1.02, 0.87)),
-    power=Prior(-0.47, 0.50),
-    sigma=Prior(-4.5, 1.2),
+    floor=NormalPrior(1.64, 1.03),
+    exponents=(NormalPrior(-0.97, 0.72), NormalPrior(-1.02, 0.87)),
+    power=NormalPrior(-0.47, 0.50),
+    sigma=NormalPrior(-4.5, 1.2),
     size=1.5,
-    single=Prior(-1.2, 1.0),
-    rectified_floor=Prior(0.0, 1.5),
-    bend=Prior(2.0, 3.0),
+    single=NormalPrior(-1.2, 1.0),
+    rectified_floor=NormalPrior(0.0, 1.5),
+    bend=NormalPrior(2.0, 3.0),
 )
 WEAK = PriorTable(
-    floor=Prior(1.0, 2.0),
-    exponents=(Prior(-1.0, 1.5),),
-    power=Prior(-0.25, 1.0),
-    sigma=Prior(-4.5, 2.5),
+    floor=NormalPrior(1.0, 2.0),
+    exponents=(NormalPrior(-1.0, 1.5),),
+    power=NormalPrior(-0.25, 1.0),
+    sigma=NormalPrior(-4.5, 2.5),
     size=4.0,
-    single=Prior(-1.2, 1.5),
-    rectified_floor=Prior(0.0, 2.0),
-    bend=Prior(2.0, 4.0),
+    single=NormalPrior(-1.2, 1.5),
+    rectified_floor=NormalPrior(0.0, 2.0),
+    bend=NormalPrior(2.0, 4.0),
 )
 
 
@@ -175,9 +175,9 @@ class Form:
             *(("bend",) if self.rectified else ()),
         )
 
-    def _priors(self) -> list[Prior]:
+    def _priors(self) -> list[NormalPrior]:
         own = self.priors
-        size = Prior(float(np.log(self.middle / 4)), own.size)
+        size = NormalPrior(float(np.log(self.middle / 4)), own.size)
         which = [own.exponents[min(j, len(own.exponents) - 1)] for j in range(self.k)]
         exponents = which if self.coupled else [own.single] * self.k
         floor = own.rectified_floor if self.rectified else own.floor

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
-from scalefit.forecasting.rule import Predicted, Rule, Sampled
+from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
 from scalefit.problem import label_texts
 from scalefit.records import Finding
@@ -113,7 +113,7 @@ def find_limits(
             WARNING,
             f"The laws differ by {percent_size(float(apart[worst]))} of the loss, which is most of the error.",
         )
-    poor = [one.name for one in rule.members if isinstance(one, Sampled) and one.draws.khat > GOOD_KHAT]
+    poor = [one.name for one in rule.members if isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT]
     if poor:
         yield Finding(
             "sampling", WARNING,

@@ -25,13 +25,13 @@ from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning, read_learning, read_targets
-from scalefit.forecasting.rule import Rule, Sampled
+from scalefit.forecasting.rule import Rule, SampledLaw
 from scalefit.forecasting.run import learn
 from scalefit.numbers import amount, as_input, exact, fixed, percent_size, short_number, to_digits
 from scalefit.options import PLAN, Forecasting, Purchase, Rows, gather, takes
 from scalefit.table import PrintedTable
 
-__all__ = ["BASELINES", "Choice", "Plan", "Strategy", "choose_runs", "plan"]
+__all__ = ["BASELINES", "Plan", "PlannedRun", "Strategy", "choose_runs", "plan"]
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ GRID: Final = 12  # values of each column in a grid of candidates
 WIDER: Final = math.log(4)  # by which a grid leaves the range of the runs, upwards
 
 
-class Choice(NamedTuple):
+class PlannedRun(NamedTuple):
     """One run of a plan.
 
     Parameters
@@ -73,12 +73,12 @@ class Strategy(NamedTuple):
     ----------
     name : str
         ``greedy`` or one of :data:`BASELINES`.
-    choices : tuple of Choice
+    choices : tuple of PlannedRun
         In order.
     """
 
     name: str
-    choices: tuple[Choice, ...]
+    choices: tuple[PlannedRun, ...]
 
     @property
     def cost(self) -> float:
@@ -105,7 +105,7 @@ class Plan(Drawn):
     budget : float
         For all new runs.
     before : float
-        Error of the forecast now; see :class:`Choice`.
+        Error of the forecast now; see :class:`PlannedRun`.
     strategies : tuple of Strategy
         Greedy first.
     """
@@ -122,7 +122,7 @@ class Plan(Drawn):
     exit_code: ClassVar[int] = 0
 
     @property
-    def choices(self) -> tuple[Choice, ...]:
+    def choices(self) -> tuple[PlannedRun, ...]:
         """The runs to train, in order."""
         return self.strategies[0].choices
 
@@ -273,7 +273,7 @@ def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd
     mean, slope = member.law.gradient(member.mode.theta, x)
     goal = np.log(goals[names].to_numpy(float)) - member.centre
     toward = member.law.gradient(member.mode.theta, goal)[1]
-    work = _Work(
+    work = _Planning(
         slope @ member.mode.covariance @ slope.T, toward @ member.mode.covariance @ slope.T,
         np.einsum("ij,jk,ik->i", toward, member.mode.covariance, toward), member.sigma**2,
     )  # fmt: skip
@@ -289,7 +289,7 @@ def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd
     return Plan(learning, rule, goals, offered, bought.budget, before, tuple(strategies))
 
 
-class _Work(NamedTuple):
+class _Planning(NamedTuple):
     """Covariances of the log law: among candidates, of targets with candidates, and variances at targets."""
 
     among: Array
@@ -297,17 +297,17 @@ class _Work(NamedTuple):
     variance: Array
     noise: float
 
-    def after(self, c: int) -> _Work:
+    def after(self, c: int) -> _Planning:
         """Return the same once a run at candidate c is known."""
         scale = self.among[c, c] + self.noise
-        return _Work(
+        return _Planning(
             self.among - np.outer(self.among[:, c], self.among[c]) / scale,
             self.toward - np.outer(self.toward[:, c], self.among[c]) / scale,
             self.variance - self.toward[:, c] ** 2 / scale, self.noise,
         )  # fmt: skip
 
 
-def _greedy(work: _Work, cost: Array, bought: Purchase) -> list[int]:
+def _greedy(work: _Planning, cost: Array, bought: Purchase) -> list[int]:
     chosen: list[int] = []
     left, free = bought.budget, np.ones(len(cost), bool)
     while len(chosen) < bought.runs:
@@ -334,20 +334,20 @@ def _ordered(key: Array, cost: Array, bought: Purchase) -> list[int]:
 
 
 def _made(
-    offered: pd.DataFrame, names: list[str], mean: Array, work: _Work, chosen: list[int], cost: Array
-) -> tuple[Choice, ...]:
+    offered: pd.DataFrame, names: list[str], mean: Array, work: _Planning, chosen: list[int], cost: Array
+) -> tuple[PlannedRun, ...]:
     out = []
     for c in chosen:
         work = work.after(c)
         columns = {name: float(offered[name].iloc[c]) for name in names}
         error = float(np.sqrt(np.maximum(work.variance, 0).mean()))
-        out.append(Choice(columns, float(cost[c]), float(np.exp(mean[c])), error, c))
+        out.append(PlannedRun(columns, float(cost[c]), float(np.exp(mean[c])), error, c))
     return tuple(out)
 
 
-def _sampled(rule: Rule) -> Sampled:
+def _sampled(rule: Rule) -> SampledLaw:
     """Return the law that plans are made with: the one with most freedom, which is the first."""
-    return next(one for one in rule.members if isinstance(one, Sampled))
+    return next(one for one in rule.members if isinstance(one, SampledLaw))
 
 
 def _candidates(

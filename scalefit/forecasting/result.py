@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from scalefit.estimate import Estimate
 from scalefit.files import plain_json
-from scalefit.forecasting.coverage import Held, held_in_backtest
+from scalefit.forecasting.coverage import HeldShare, held_in_backtest
 from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
-from scalefit.forecasting.rule import Predicted, Rule, Sampled
+from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.forecasting.sampling import log_scatter
 from scalefit.numbers import (
     amount,
@@ -216,7 +216,7 @@ class Forecast(Drawn):
         dict of str to Estimate
             ``g`` only where a law has it; floor and scatter only where all laws are those of the rule.
         """
-        sampled = [one for one in self.rule.members if isinstance(one, Sampled)]
+        sampled = [one for one in self.rule.members if isinstance(one, SampledLaw)]
         if len(sampled) < len(self.rule.members):
             return {}
         out = {}
@@ -245,7 +245,7 @@ class Forecast(Drawn):
             draws=draws,
         )  # fmt: skip
 
-    def held(self, i: int) -> Held | None:
+    def held(self, i: int) -> HeldShare | None:
         """Return how forecasts at such a ratio did in the public backtest; None inside the data."""
         return held_in_backtest(float(self.ratios[i]))
 

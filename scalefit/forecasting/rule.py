@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from scalefit.forecasting.forms import LEARNED, Form, LogLaw, PriorTable
-from scalefit.forecasting.sampling import Draws, Mode, draw, find_mode, log_scatter, moments
+from scalefit.forecasting.sampling import Draws, LawMode, draw, find_mode, log_scatter, moments
 
 __all__ = [
     "Constants",
@@ -25,7 +25,7 @@ __all__ = [
     "Predicted",
     "Rule",
     "Runs",
-    "Sampled",
+    "SampledLaw",
     "make_rule",
     "origins",
     "row_weights",
@@ -149,7 +149,7 @@ class Member(Protocol):
         """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
 
 
-class Sampled(NamedTuple):
+class SampledLaw(NamedTuple):
     """A law of coordinates with its posterior.
 
     Parameters
@@ -158,7 +158,7 @@ class Sampled(NamedTuple):
         Which law.
     law : LogLaw
         The law.
-    mode : Mode
+    mode : LawMode
         Its most probable parameters.
     draws : Draws
         Its posterior.
@@ -168,7 +168,7 @@ class Sampled(NamedTuple):
 
     name: str
     law: LogLaw
-    mode: Mode
+    mode: LawMode
     draws: Draws
     centre: Array
 
@@ -330,11 +330,11 @@ def _form(runs: Runs, name: str, priors: PriorTable) -> Form:
     return Form(runs.columns, lowest, middle, priors=priors, first=first, **LAWS[name])
 
 
-def _sampled(runs: Runs, name: str, rows: Array, priors: PriorTable, own: Constants, seed: int) -> Sampled:
+def _sampled(runs: Runs, name: str, rows: Array, priors: PriorTable, own: Constants, seed: int) -> SampledLaw:
     centre = runs.x.mean(axis=0)
     law, u = _form(runs, name, priors), runs.x - centre
     mode = find_mode(law, u, runs.y, rows)
-    return Sampled(name, law, mode, draw(law, u, runs.y, rows, mode, draws=own.draws, seed=seed), centre)
+    return SampledLaw(name, law, mode, draw(law, u, runs.y, rows, mode, draws=own.draws, seed=seed), centre)
 
 
 def row_weights(runs: Runs, name: str, priors: PriorTable) -> Array:

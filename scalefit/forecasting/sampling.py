@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalefit.forecasting.forms import LogLaw
 from scalefit.posterior.importance import sample_by_importance
 
-__all__ = ["DEGREES", "Draws", "Mode", "draw", "find_mode", "log_scatter"]
+__all__ = ["DEGREES", "Draws", "LawMode", "draw", "find_mode", "log_scatter"]
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ CLOSE = 1e-9  # fall of the objective that ends a search
 CELLS = 400_000  # draws times rows that are evaluated at once
 
 
-class Mode(NamedTuple):
+class LawMode(NamedTuple):
     """The most probable parameters of a law.
 
     Parameters
@@ -71,7 +71,7 @@ def log_scatter(coordinate: Array | float) -> Array:
     return np.asarray(0.5 * np.logaddexp(2 * np.asarray(coordinate), 2 * math.log(LEAST)))
 
 
-def find_mode(law: LogLaw, u: Array, y: Array, weight: Array) -> Mode:
+def find_mode(law: LogLaw, u: Array, y: Array, weight: Array) -> LawMode:
     """Find the mode of the posterior by damped scoring from each start, and keep the best.
 
     Parameters
@@ -87,14 +87,14 @@ def find_mode(law: LogLaw, u: Array, y: Array, weight: Array) -> Mode:
 
     Returns
     -------
-    Mode
+    LawMode
         Of the best start.
     """
     modes = [_climb(law, u, y, weight, start) for start in law.starts()]
     return max(modes, key=lambda one: one.height)
 
 
-def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> Mode:
+def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> LawMode:
     mean, precision = law.prior_mean, law.prior_sd**-2.0
     nu = DEGREES
 
@@ -131,17 +131,17 @@ def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> Mode
     # In units of the prior no eigenvalue is below 1; rounding says otherwise where exact losses leave a direction open.
     size, axes = np.linalg.eigh(law.prior_sd[:, None] * information * law.prior_sd)
     frame = law.prior_sd[:, None] * axes / np.sqrt(np.maximum(size, 1.0))
-    return Mode(theta, frame, -value)
+    return LawMode(theta, frame, -value)
 
 
-def draw(law: LogLaw, u: Array, y: Array, weight: Array, mode: Mode, *, draws: int, seed: int) -> Draws:
+def draw(law: LogLaw, u: Array, y: Array, weight: Array, mode: LawMode, *, draws: int, seed: int) -> Draws:
     """Draw from the posterior with the package's importance sampler.
 
     Parameters
     ----------
     law, u, y, weight
         As for :func:`find_mode`.
-    mode : Mode
+    mode : LawMode
         Where to begin.
     draws : int
         Draws to keep.

@@ -31,7 +31,7 @@ from scalefit.law.syntax import (
     Binary,
     Call,
     Expression,
-    Name,
+    NameToken,
     Negative,
     Number,
     Reader,
@@ -131,11 +131,11 @@ class GeneralLaw:
         return {one.name: one for one in self.declared}
 
     @cached_property
-    def _used(self) -> tuple[Name, ...]:
+    def _used(self) -> tuple[NameToken, ...]:
         """Every name of the law once, parts and ties followed where they are used."""
         parts = dict(self.parts)
         ties = {one.name: one.value for one in self.declared if one.value is not None}
-        found: dict[Name, None] = {}
+        found: dict[NameToken, None] = {}
         opened: set[str] = set()
 
         def follow(expression: Expression) -> None:
@@ -166,7 +166,7 @@ class GeneralLaw:
         """The label columns that appear in brackets, each once."""
         return tuple(dict.fromkeys(column for one in self._used for column in one.groups))
 
-    def _is_parameter(self, name: Name) -> bool:
+    def _is_parameter(self, name: NameToken) -> bool:
         return not name.quoted and (name.name in self._declared or bool(name.groups))
 
     def bounds(self, name: str) -> tuple[float, float]:
@@ -238,7 +238,7 @@ class GeneralLaw:
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
-        def leaf(one: Name) -> Node:
+        def leaf(one: NameToken) -> Node:
             if one.quoted:
                 return tree.column(one.name)
             inner = parts.get(one.name)
@@ -418,10 +418,10 @@ def _expected_columns(expressions: Sequence[Expression]) -> Iterator[str]:
     """Yield names that stand where the additive grammar has a column: ``A/name^alpha``, ``A*name^alpha``."""
     for expression in expressions:
         for one in _binaries(expression):
-            if one.operator not in "*/" or not isinstance(one.left, Name | Number):
+            if one.operator not in "*/" or not isinstance(one.left, NameToken | Number):
                 continue
             right = one.right
-            if isinstance(right, Binary) and right.operator == "^" and isinstance(right.left, Name):
+            if isinstance(right, Binary) and right.operator == "^" and isinstance(right.left, NameToken):
                 yield right.left.name
 
 
@@ -436,7 +436,7 @@ def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str,
 
     def visit(one: Expression, loose: bool) -> None:
         match one:
-            case Name(name=name):
+            case NameToken(name=name):
                 if name in parts and not one.quoted:
                     if (name, loose) not in seen:
                         seen.add((name, loose))

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from scalefit.law.additive import format_value
-from scalefit.law.syntax import Binary, Expression, Name, Negative, Number
+from scalefit.law.syntax import Binary, Expression, NameToken, Negative, Number
 
 __all__ = ["additive_text"]
 
@@ -18,9 +18,9 @@ LARGEST = 60  # factors and summands of a law that is looked at
 class _Factor(NamedTuple):
     """``name ^ (sign times exponent)``."""
 
-    name: Name
+    name: NameToken
     sign: int
-    exponent: Name | Fraction
+    exponent: NameToken | Fraction
 
 
 class _Product(NamedTuple):
@@ -73,7 +73,7 @@ def _summands(one: Expression, inner: Mapping[str, Expression], sign: int = 1) -
         return found
     if isinstance(one, Negative):
         return _summands(one.operand, inner, -sign)
-    if isinstance(one, Name) and not one.quoted and one.name in inner:
+    if isinstance(one, NameToken) and not one.quoted and one.name in inner:
         return _summands(inner[one.name], inner, sign)
     product = _product(one, inner)
     return [product._replace(number=sign * product.number)]
@@ -83,7 +83,7 @@ def _product(one: Expression, inner: Mapping[str, Expression]) -> _Product:
     match one:
         case Number(value=value):
             return _Product(value, ())
-        case Name(name=name, quoted=quoted):
+        case NameToken(name=name, quoted=quoted):
             if not quoted and name in inner:
                 return _product(inner[name], inner)
             return _Product(Fraction(1), (_Factor(one, 1, Fraction(1)),))
@@ -142,7 +142,7 @@ def _part(product: _Product, declared: Collection[str]) -> str:
     number, factors = product
     if number <= 0:
         raise _NotAdditive
-    names = [name for one in factors for name in (one.name, one.exponent) if isinstance(name, Name)]
+    names = [name for one in factors for name in (one.name, one.exponent) if isinstance(name, NameToken)]
     if any(keyword.iskeyword(one.name) or not one.name.isidentifier() for one in names):
         raise _NotAdditive
     if not factors:
@@ -158,5 +158,5 @@ def _part(product: _Product, declared: Collection[str]) -> str:
     coefficient = str(others[0].name) if others else format_value(number)
     if base.name.groups or base.name.name in declared or base.name.quoted or (others and others[0].name.quoted):
         raise _NotAdditive
-    exponent = base.exponent if isinstance(base.exponent, Name) else format_value(base.exponent)
+    exponent = base.exponent if isinstance(base.exponent, NameToken) else format_value(base.exponent)
     return f"{coefficient}{'*' if base.sign > 0 else '/'}{base.name}^{exponent}"

@@ -28,7 +28,7 @@ __all__ = [
     "Binary",
     "Call",
     "Expression",
-    "Name",
+    "NameToken",
     "Negative",
     "Number",
     "Reader",
@@ -74,7 +74,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Name:
+class NameToken:
     """A column, a parameter or a part that is defined after ``where``; which of them is decided by the law.
 
     Parameters
@@ -134,7 +134,7 @@ class Call:
         return f"{self.function}({', '.join(map(str, self.arguments))})"
 
 
-Expression = Number | Name | Negative | Binary | Call
+Expression = Number | NameToken | Negative | Binary | Call
 
 
 def binds_of(expression: Expression) -> int:
@@ -172,9 +172,9 @@ def _children(expression: Expression) -> tuple[Expression, ...]:
     return ()
 
 
-def names_in(expression: Expression) -> Iterator[Name]:
+def names_in(expression: Expression) -> Iterator[NameToken]:
     """Yield the names in an expression from left to right, repeated as they are."""
-    return (one for one in walk(expression) if isinstance(one, Name))
+    return (one for one in walk(expression) if isinstance(one, NameToken))
 
 
 def as_python(expression: Expression, names: Mapping[str, str]) -> str:
@@ -195,7 +195,7 @@ def as_python(expression: Expression, names: Mapping[str, str]) -> str:
     match expression:
         case Number(value=value):
             return repr(float(value))
-        case Name(name=name):
+        case NameToken(name=name):
             return names[name]
         case Negative(operand=operand):
             return f"(-{as_python(operand, names)})"
@@ -209,7 +209,7 @@ def as_python(expression: Expression, names: Mapping[str, str]) -> str:
     raise AssertionError(expression)
 
 
-def to_node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
+def to_node(expression: Expression, leaf: Callable[[NameToken], Node]) -> Node:
     """Turn an expression into shared nodes.
 
     Parameters
@@ -229,7 +229,7 @@ def to_node(expression: Expression, leaf: Callable[[Name], Node]) -> Node:
         match one:
             case Number(value=value):
                 return tree.number(float(value))
-            case Name():
+            case NameToken():
                 return leaf(one)
             case Negative(operand=operand):
                 return tree.negate(make(operand))
@@ -392,7 +392,7 @@ class Reader:
             match one:
                 case ast.Name():
                     name, quoted = name_of(one)
-                    return Name(name, (), quoted)
+                    return NameToken(name, (), quoted)
                 case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                     if value != 0 and not SMALLEST <= abs(value) <= 1 / SMALLEST:
                         raise self.error(
@@ -415,7 +415,7 @@ class Reader:
                     groups = tuple(name_of(group)[0] for group in inside if isinstance(group, ast.Name))
                     if quoted or len(set(groups)) < len(groups) or not groups:
                         raise self.error("a parameter has different columns inside [ ], such as E[family]", at(one))
-                    return Name(name, groups)
+                    return NameToken(name, groups)
                 case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]) if function in FUNCTIONS:
                     least = FUNCTIONS[function]
                     if len(arguments) < least or (least == 1 and len(arguments) > 1):

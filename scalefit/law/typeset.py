@@ -12,7 +12,7 @@ from typing import Final
 from scalefit.escape import markup, typst_string
 from scalefit.law.additive import Coef, Term, format_value
 from scalefit.law.general import AnyLaw, GeneralLaw
-from scalefit.law.syntax import ATOM, NEGATIVE, Binary, Call, Expression, Name, Negative, Number, binds_of
+from scalefit.law.syntax import ATOM, NEGATIVE, Binary, Call, Expression, NameToken, Negative, Number, binds_of
 
 __all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
 
@@ -100,7 +100,7 @@ class _Markup:
         match one:
             case Number(value=value):
                 text = self.coef(value)
-            case Name(name=name, groups=groups, quoted=quoted):
+            case NameToken(name=name, groups=groups, quoted=quoted):
                 text = self.column(name) if quoted or name in columns else self.coef(Coef(name, groups))
             case Negative(operand=operand):
                 text = self.negative.format(inner(operand, NEGATIVE))

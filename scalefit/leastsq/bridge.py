@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.law.general import Declared, GeneralLaw
-from scalefit.law.syntax import Expression, Name, as_python, names_in
+from scalefit.law.syntax import Expression, NameToken, as_python, names_in
 from scalefit.law.tree import evaluate
 from scalefit.names import Key, distinct
 from scalefit.problem import Parameter, predict_law
@@ -101,7 +101,7 @@ def _add_held(parameters: lmfit.Parameters, law: GeneralLaw, names: Sequence[str
     return own
 
 
-def _inner(one: Declared) -> Iterator[Name]:
+def _inner(one: Declared) -> Iterator[NameToken]:
     return names_in(one.value) if one.value is not None else iter(())
 
 

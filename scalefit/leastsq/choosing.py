@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scalefit.closed.resample import refit_weighted
 from scalefit.closed_problem import ClosedProblem
-from scalefit.data.choice import Choice
+from scalefit.data.choice import RowChoice
 from scalefit.leastsq.closed import AnyProblem
 from scalefit.options import LeastSquares
 from scalefit.solver.batch import Minima, minimise_batch
@@ -48,13 +48,13 @@ class Candidates(NamedTuple):
 
 
 def draw_candidates(
-    choice: Choice, problem: AnyProblem, how: LeastSquares, build: Callable[[pd.DataFrame], AnyProblem]
+    choice: RowChoice, problem: AnyProblem, how: LeastSquares, build: Callable[[pd.DataFrame], AnyProblem]
 ) -> Candidates:
     """Draw all resamples.
 
     Parameters
     ----------
-    choice : Choice
+    choice : RowChoice
         The rows by group, groups in the order of the fitted table.
     problem : Problem or ClosedProblem
         The law on the chosen rows; its clusters are resampled.
@@ -77,7 +77,7 @@ def draw_candidates(
     return Candidates(whole, [place[np.searchsorted(used, one)] for one in drawn])
 
 
-def _drawn(choice: Choice, cluster: Ints, n_cluster: int, least: int, seed: list[int]) -> Ints:
+def _drawn(choice: RowChoice, cluster: Ints, n_cluster: int, least: int, seed: list[int]) -> Ints:
     """Draw groups and choose a row for each; positions in the frame of the choice, with repeats."""
     generator = np.random.default_rng(seed)
     for _ in range(ATTEMPTS):
