@@ -295,3 +295,21 @@ def test_exact_losses_and_sizes_that_rise_together_are_forecast(law: str) -> Non
     assert one.estimate.value == pytest.approx(2 + 100 / 7e10**0.3, rel=0.02)
     flat = forecast(rows.assign(loss=2.5), TARGET, law=law).target(0)
     assert flat.estimate.value == pytest.approx(2.5, rel=0.01)
+
+
+def test_a_forecast_reads_a_table_as_every_verb_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    runs = pd.DataFrame(
+        {"params": np.repeat(np.geomspace(1e7, 1e9, 6), 4), "batches": np.tile([1e3, 3e3, 1e4, 3e4], 6)}
+    )
+    law = 1.7 + 400 / runs["params"] ** 0.34 + 400 / (1e6 * runs["batches"]) ** 0.28
+    runs["loss"] = law * np.exp(0.003 * rng.standard_normal(len(runs)))
+    whole = forecast(runs.assign(tokens=1e6 * runs["batches"]), at={"params": 7e9, "tokens": 1.4e11})
+    (tmp_path / "a.csv").write_text(runs.iloc[:12].to_csv(index=False))
+    (tmp_path / "b.csv").write_text(runs.iloc[12:].to_csv(index=False))
+    parts = forecast(
+        tmp_path / "a.csv", at={"params": 7e9, "tokens": 1.4e11}, columns={"tokens": "batches*1e6"},
+        also=(str(tmp_path / "b.csv"),),
+    )  # fmt: skip
+    assert parts.learning.runs.y.size == whole.learning.runs.y.size == 24
+    assert parts.target(0).estimate.value == pytest.approx(whole.target(0).estimate.value, rel=1e-6)

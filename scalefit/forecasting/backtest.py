@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.data.datasets import load_dataset
-from scalefit.data.tables import Table, read_table
+from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.files import plain_json
 from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
@@ -85,7 +85,7 @@ def backtest(
         if rows != Rows() or how.group is not None:
             raise DataError("the public backtest has its own tables and cuts; leave out options of rows and --group")
         return _judge(PUBLIC, public_cuts(), methods, where, progress, how.least)
-    source = data if isinstance(data, Table) else read_table(data, typed=False, max_size=rows.max_size)
+    source = rows.load(data)
     learning = read_learning(source, rows, Forecasting(cost=how.cost), apart=how.group)
     if how.group is not None:
         return _hold_out_groups(learning, how, where, progress)

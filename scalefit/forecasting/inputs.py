@@ -111,7 +111,7 @@ def read_learning(
     DataError
         For columns that are missing, several experiments in one table, or too few runs.
     """
-    table = source if isinstance(source, Table) else read_table(source, typed=False, max_size=rows.max_size)
+    table = rows.load(source)
     there = _Columns(table.frame, rows)
     law, names, columns = _law(how.law, there)
     cost = _cost(how.cost, there, by_cost, table.name)
@@ -147,7 +147,7 @@ class _Columns:
     """What columns a table has, before any is read."""
 
     def __init__(self, frame: pd.DataFrame, rows: Rows) -> None:
-        self.frame, self.named = frame, {*(rows.mapping or {}), *rows.derive}
+        self.frame, self.named = frame, {*(rows.mapping or {}), *(rows.columns or {}), *rows.derive}
 
     def __contains__(self, name: str) -> bool:
         return name in self.named or has_column(self.frame, name)
