@@ -454,7 +454,7 @@ def test_the_draft_of_a_new_study_is_marked_on_every_page_and_right(tmp_path: Pa
     assert all("Draft: few draws, numbers will change" in text for text in texts)
     whole = " ".join(texts)
     assert "the exponent of parameters is 0.34" in whole
-    assert "What this report does not have" in whole
+    assert "What this report does not include" in whole
     assert "The best use of compute" in whole
     assert "Draft" in path.with_suffix(".html").read_text(encoding="utf-8")
 
