@@ -128,7 +128,7 @@ def test_every_step_is_told(folder: Path) -> None:
     assert "10 data sets, truths drawn from the posterior of the data" in text
     assert "Of 1 printed numbers 1 outside it." in text
     assert "Exponent of the toy models’ loss over the widths m" in text
-    assert "scalefit toy sweep toy.toml --out sweep" in text
+    assert "#   scalefit toy sweep toy.toml --out sweep" in (folder / "first.resolved.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
