@@ -324,7 +324,7 @@ class Fit(ABC):
         DataFrame
             A column for each numeric column of the law, and ``compute``, the product of params and tokens, where the
             law has both: 1 within the range of the rows used, else the factor by which a row lies above its largest or
-            below its smallest value; NaN where that is no factor, for a column with numbers at or below 0.
+            below its smallest value; NaN where that is not a factor, for a column with numbers at or below 0.
 
         Examples
         --------
@@ -373,7 +373,7 @@ class Fit(ABC):
         name = inner.law.response
         if name not in self.law.variables:
             raise DataError(
-                f"the fit to go through predicts {name!r}, which is no column of {self.law}; "
+                f"the fit to go through predicts {name!r}, which is not a column of {self.law}; "
                 f"{closest(name, self.law.variables)}"
             )
         needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]

@@ -17,10 +17,10 @@ from scalefit.errors import DataError
 from scalefit.forecasting.backtest import backtest, judge_cell, public_cuts
 from scalefit.forecasting.coverage import BINS, held_in_backtest, public_table
 from scalefit.forecasting.inputs import read_learning
-from scalefit.forecasting.methods import METHODS, PROBABILITIES, foretell
+from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.plan import BASELINES, plan
 from scalefit.forecasting.rule import Runs
-from scalefit.forecasting.scores import scores, weighted_median
+from scalefit.forecasting.scores import PROBABILITIES, scores, weighted_median
 from scalefit.options import Forecasting, Rows
 
 
@@ -79,7 +79,7 @@ def test_every_method_continues_a_clean_law(method: str) -> None:
     c = np.log(6 * rows["params"] * rows["tokens"]).to_numpy()
     runs = Runs(("params", "tokens"), np.log(rows[["params", "tokens"]].to_numpy()), np.log(rows["loss"].to_numpy()), c)
     inside = c < np.sort(c)[12]
-    found = foretell(method, runs.keep(inside), runs.keep(~inside))
+    found = predict_ahead(method, runs.keep(inside), runs.keep(~inside))
     assert (np.diff(found, axis=0) >= 0).all()
     assert np.abs(found[3] - runs.y[~inside]).max() < (0.12 if method == "slope" else 0.02)
 

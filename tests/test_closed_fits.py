@@ -103,6 +103,16 @@ def test_data_that_do_not_identify_a_law_are_named() -> None:
     assert found.value == pytest.approx(0.01580466247, rel=1e-6)
 
 
+def test_a_term_that_is_negligible_at_the_centre_does_not_make_its_parameters_loose() -> None:
+    """exp(-k x) at the mean of x can be 30 times smaller while A and k hardly move."""
+    rng = np.random.default_rng(7)
+    n, d = 10 ** rng.uniform(7, 10.5, 80), 10 ** rng.uniform(9, 11.5, 80)
+    loss = ((8e13 / n) ** (0.076 / 0.103) + 1.8e13 / d) ** 0.103 * np.exp(0.005 * rng.standard_normal(80))
+    found = fit(pd.DataFrame({"params": n, "loss": loss}), "loss ~ E + A*exp(-k*params)", uncertainty="profile")
+    assert found.status == "converged"
+    assert found["A"].hi < 2 * found["A"].lo
+
+
 def test_groups_weights_and_order_of_rows(tmp_path) -> None:
     rng = np.random.default_rng(1)
     x = np.tile(np.geomspace(1, 100, 12), 2)
@@ -202,7 +212,7 @@ def test_one_law_through_another() -> None:
     assert found["predicted"].item() == second.predict({"bpb": bpb})["predicted"].item()
     alone = second.predict({"bpb": bpb}, prob=0.95)
     assert (found["hi"] - found["lo"]).item() > 3 * (alone["hi"] - alone["lo"]).item()
-    with pytest.raises(DataError, match="predicts 'acc', which is no column of bpb"):
+    with pytest.raises(DataError, match="predicts 'acc', which is not a column of bpb"):
         first.predict(point, through=second)
 
 
@@ -328,3 +338,16 @@ def test_hostile_text_has_exit_code_2(run, law: str) -> None:
 def test_the_door_of_the_package() -> None:
     assert scalefit.parse_law("chinchilla") == Law.parse("chinchilla")
     assert "parscale" in scalefit.LAWS
+
+
+def test_a_parameter_that_goes_to_zero_may_be_declared_free() -> None:
+    rng = np.random.default_rng(5)
+    n, d = 10 ** rng.uniform(7, 10, 60), 10 ** rng.uniform(9, 12, 60)
+    runs = pd.DataFrame(
+        {"params": n, "tokens": d, "loss": 40 * (n**-0.4 / d) ** 0.1 * np.exp(0.002 * rng.standard_normal(60))}
+    )
+    assumed = fit(runs, "loss ~ A*(params^a/tokens)^b", uncertainty="hc3", throw=False)
+    assert assumed.status == "not identified"
+    assert "If a may be 0 or negative, say so: with a free." in assumed.message
+    declared = fit(runs, "loss ~ A*(params^a/tokens)^b with a free", uncertainty="hc3")
+    assert declared["a"].value == pytest.approx(-0.4, abs=0.02)

@@ -135,3 +135,13 @@ def test_the_command_writes_a_table_a_json_list_and_a_folder(tmp_path: Path) -> 
     again = run("--out", "levels")
     assert (again.returncode, again.stdout) == (2, "")
     assert "'levels' is there already" in again.stderr
+
+
+def test_rows_that_each_level_lost_are_counted() -> None:
+    rng = np.random.default_rng(2)
+    runs = pd.DataFrame({"params": np.tile(np.geomspace(1e6, 1e9, 12), 2), "corpus": np.repeat(["web", "code"], 12)})
+    runs["loss"] = (1.7 + 300 / runs["params"] ** 0.3) * np.exp(0.003 * rng.standard_normal(24))
+    runs.loc[3, "loss"] = np.nan
+    text = str(scalefit.fit_levels(runs, "params", "corpus", drop_invalid=True, bootstrap=0))
+    assert "  web: 1 dropped by drop_invalid" in text
+    assert "code: " not in text

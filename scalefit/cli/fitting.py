@@ -309,7 +309,7 @@ def _rows_to_predict(
     if inner is not None:
         if inner.law.response not in numeric:
             raise DataError(
-                f"--through predicts {inner.law.response!r}, which is no column of {result.law}; "
+                f"--through predicts {inner.law.response!r}, which is not a column of {result.law}; "
                 f"{closest(inner.law.response, numeric)}"
             )
         numeric = [*inner.law.variables, *(one for one in numeric if one != inner.law.response)]

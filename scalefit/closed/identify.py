@@ -116,10 +116,14 @@ def _running(
         ends = descend(misfit, ends.z, delta=delta, exact=True, limit=STEPS, held=held)
         z, value = ends.z, ends.value
     theta = misfit.system.to_vector(z)
+    # A term may be negligible at the centre of its column, as exp(-k x) often is. Its size there then goes anywhere
+    # while every parameter stays: only one that goes far itself is not determined.
+    moved = np.abs(theta - misfit.system.to_vector(best[None]))
+    gone = np.asarray((moved >= 0.99 * way).any(axis=1))
     return [
         Loose("runs off", (int(place),), point, float(height / max(bottom, 1e-300) - 1))
-        for place, point, height in zip(places, theta, value, strict=True)
-        if height - bottom <= allowed
+        for place, point, height, far in zip(places, theta, value, gone, strict=True)
+        if far and height - bottom <= allowed
     ]
 
 

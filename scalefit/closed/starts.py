@@ -159,7 +159,7 @@ class Starter:
         return bool((self.design.lower[block] < 0).any())
 
     def draw(self, count: int, seed: int) -> Array:
-        """Draw starting vectors, shape (count, P); where the law is not defined they are no use, and stay in."""
+        """Draw starting vectors, shape (count, P); where the law is not defined they are useless, and stay in."""
         rng = np.random.default_rng([seed, count])
         points = _spread(count, len(self.roles), rng)
         theta = np.ones((count, self.design.n_parameters))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LevelFits", "bayes_levels", "fit_levels"]
 
-MOST: Final = 200  # levels; a column with more is none of labels
+MOST: Final = 200  # levels; a column with more is not one of labels
 APART: Final = 0.05  # p-value below which levels are said to differ
 
 
@@ -102,6 +102,10 @@ class LevelFits:
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
         lines += [f"  {_shared_words(name, test, self._is_log(name))}" for name, test in self.shared.items()]
         lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
+        lines += [
+            f"  {printed_label(level)}: {'; '.join(rule.words for rule in one.source.dropped)}"
+            for level, one in self.fits.items() if one.source.dropped
+        ]  # fmt: skip
         bad = [
             f"  {printed_label(level)}: {one.message}" for level, one in self.fits.items() if one.status != CONVERGED
         ]

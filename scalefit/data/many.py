@@ -105,7 +105,7 @@ class NameFields:
                 what = "a field without a name" if not name else f"the field {name!r} twice"
                 raise DataError(f"name_fields is {text!r}, which has {what}. Need a pattern {example}")
         if "" in pieces[2:-1:2]:
-            raise DataError(f"name_fields is {text!r}: where one field ends and the next begins cannot be told. Put a "
+            raise DataError(f"name_fields is {text!r}: it is not clear where one field ends and the next begins. Put a "
                             f"sign between them, {example}")  # fmt: skip
         literal = [re.escape(piece).replace(r"\*", "[^/]*") for piece in pieces[0::2]]
         body = literal[0] + "".join(f"([^/]+?){after}" for after in literal[1:])

@@ -31,7 +31,7 @@ def long_frame(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tuple[str
     Returns
     -------
     DataFrame
-        Columns of the export that are no run's, ``run``, and one for each metric; rows in which a run has no value of
+        Columns that belong to no run, ``run``, and one for each metric; rows in which a run has no value of
         any metric are left out. Rows are numbered anew, from 1.
     tuple of str
         Remarks.

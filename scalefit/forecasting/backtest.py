@@ -15,14 +15,14 @@ from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.files import plain_json
 from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
-from scalefit.forecasting.methods import METHODS, PROBABILITIES, foretell
+from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.rule import LAWS, Constants, Runs, make_rule, varying
-from scalefit.forecasting.scores import BacktestResult, GroupHeldOut, LawRank
+from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
 from scalefit.leastsq.fit import fit
 from scalefit.names import printed_name
-from scalefit.numbers import as_input, exact, to_digits
+from scalefit.numbers import exact, to_digits
 from scalefit.options import BACKTEST, Backtest, Forecasting, Jobs, LeastSquares, Rows, gather, takes
 from scalefit.problem import label_texts
 from scalefit.progress import Progress
@@ -35,7 +35,6 @@ Array = NDArray[np.float64]
 PUBLIC = "public"
 SAME = 1e-9  # log compute this close is one budget
 DIGITS = 10  # of a quantile that is kept
-QUANTILES = tuple(f"q{as_input(100 * p, 6)}" for p in PROBABILITIES)
 
 
 @takes(*BACKTEST)
@@ -62,7 +61,7 @@ def backtest(
     Returns
     -------
     BacktestResult
-        ``print(result)``; of one table also the laws by how well they foretold, or with ``group`` each group.
+        ``print(result)``; of one table also the laws by how well they predicted, or with ``group`` each group.
 
     Raises
     ------
@@ -159,7 +158,7 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     inside = runs.c <= arguments["cut"] + 1e-9
     ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(arguments["least"]) - 1e-9)
     used = varying(runs, inside)
-    found = foretell(arguments["method"], used.keep(inside), used.keep(ahead))
+    found = predict_ahead(arguments["method"], used.keep(inside), used.keep(ahead))
     ratio = np.exp(runs.c[ahead] - runs.c[inside].max())
     return dict(
         plain_json(
@@ -207,7 +206,7 @@ def _gathered(label: str, tables: Cuts, methods: tuple[str, ...], found: Mapping
 
 
 def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit one law to the runs below a cut and foretell those above it.
+    """Fit one law to the runs below a cut and predict those above it.
 
     Parameters
     ----------
@@ -241,7 +240,7 @@ def _with_ranks(
     found: BacktestResult, source: Table, rows: Rows, learning: Learning, cuts: list[float], where: Jobs,
     progress: Progress | None,
 ) -> BacktestResult:  # fmt: skip
-    """Add the laws whose columns the table has, by the error with which they foretold larger runs."""
+    """Add the laws whose columns the table has, by the error with which they predicted larger runs."""
     columns = {name: np.exp(learning.runs.x[:, j]) for j, name in enumerate(learning.columns)}
     for extra in ("width", "depth"):
         if extra in source.frame and extra not in columns:
@@ -291,7 +290,7 @@ def group_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     held = np.array([one == arguments["level"] for one in arguments["labels"]])
     used = varying(runs, ~held)
     inside, ahead = used.keep(~held), used.keep(held)
-    found = foretell("forecast", inside, ahead)
+    found = predict_ahead("forecast", inside, ahead)
     low, high = inside.x.min(axis=0), inside.x.max(axis=0)
     distance = np.maximum(np.maximum(low - ahead.x, ahead.x - high), 0).max(axis=1)
     beyond = (ahead.y < inside.y.min()) | (ahead.y > inside.y.max())

@@ -99,7 +99,7 @@ def read_learning(
     by_cost : bool
         Take the compute from the cost also where there is a column flops: the targets have none.
     apart : str, optional
-        A column whose levels may lie in one table, as they are to be told apart.
+        A column whose levels may lie in one table, as they are to be distinguished.
 
     Returns
     -------

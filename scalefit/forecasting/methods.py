@@ -14,6 +14,7 @@ from scipy import optimize
 
 from scalefit.errors import DataError, FitFailed
 from scalefit.forecasting.rule import Runs, make_rule
+from scalefit.forecasting.scores import PROBABILITIES
 from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
 from scalefit.options import Bayes, LeastSquares
@@ -21,20 +22,17 @@ from scalefit.posterior.fit import bayes
 from scalefit.quantiles import student_quantile
 from scalefit.results import Fit
 
-__all__ = ["METHODS", "PROBABILITIES", "foretell"]
+__all__ = ["METHODS", "predict_ahead"]
 
 Array = NDArray[np.float64]
 Method = Callable[[Runs, Runs, int], Array]
-
-PROBABILITIES: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-"""Quantiles that a method gives: the median, and the ends of intervals of 50, 80 and 90%."""
 
 RESAMPLES = 200  # of the bootstrap of a Huber fit
 DRAWS = 1000  # of a posterior
 LARGEST = 0.5  # share of the runs, largest first, whose slope is extended
 
 
-def foretell(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Array:
+def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Array:
     """Forecast runs by one method.
 
     Parameters
@@ -51,7 +49,8 @@ def foretell(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Array:
     Returns
     -------
     array, shape (7, m)
-        Quantiles of the log loss of one run at :data:`PROBABILITIES`; NaN where the method has no answer.
+        Quantiles of the log loss of one run at :data:`scalefit.forecasting.scores.PROBABILITIES`; NaN where the method
+        has no answer.
     """
     try:
         found = METHODS[method](inside, ahead, seed)

@@ -91,9 +91,9 @@ class OwnBacktest(NamedTuple):
     Parameters
     ----------
     origins, runs : int
-        Rolling origins, and runs that were foretold from them.
+        Rolling origins, and runs that were predicted from them.
     farthest : float
-        Largest compute that was foretold, in units of the largest that was learned from.
+        Largest compute that was predicted, in units of the largest that was learned from.
     share50, share80, share90 : float
         Share of intervals that held.
     """
@@ -383,7 +383,7 @@ def forecast_text(found: Forecast) -> str:
         blocks.append(
             f"on this table, {percent(own.share90, 0)} of 90% intervals held ({percent(own.share80, 0)} of 80%, "
             f"{percent(own.share50, 0)} of 50%): {exact(own.runs)} runs with up to {amount(own.farthest)} times the "
-            f"compute, foretold from {exact(own.origins)} rolling origins"
+            f"compute, predicted from {exact(own.origins)} rolling origins"
         )
     warnings = [f"{one.severity}: {one.message}" for one in found.findings]
     return "\n\n".join([*blocks, *(["\n".join(warnings)] if warnings else [])])

@@ -55,7 +55,7 @@ class Constants:
     origins : tuple of float
         Shares of the runs, smallest compute first, that rolling origins are fitted to.
     beyond : float
-        An origin foretells the runs with more than this many times its largest compute.
+        An origin predicts the runs with more than this many times its largest compute.
     most : float
         Largest squared error of one run that counts in a law's error.
     near : float
@@ -363,7 +363,7 @@ def row_weights(runs: Runs, name: str, priors: PriorTable) -> Array:
 
 
 def origins(runs: Runs, rows: Array, own: Constants) -> list[tuple[Numbers, Numbers]]:
-    """Return rows to fit and rows to foretell, for each rolling origin that leaves both."""
+    """Return rows to fit and rows to predict, for each rolling origin that leaves both."""
     order = np.argsort(runs.c, kind="stable")
     out = []
     for share in own.origins:

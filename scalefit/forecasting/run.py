@@ -44,7 +44,7 @@ def forecast(
     """Forecast the loss of runs that are larger than those of a table, with intervals that reach their coverage.
 
     Two laws, ``(A/params^a + B/tokens^b)^g + E`` and the same with one exponent, are fitted with priors learned from
-    public tables, weighted by how well they foretold the larger runs of the table from the smaller ones, and averaged.
+    public tables, weighted by how well they predicted the larger runs of the table from the smaller ones, and averaged.
     The error has four parts: the parameters of the laws, their disagreement, the scatter of a single run, and a drift
     that grows with the compute beyond the data. ``scalefit backtest --public`` measures how often such intervals hold.
 
@@ -96,7 +96,7 @@ def forecast(
 
 
 def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
-    """Foretell the larger runs of the table from the smaller ones, and count the intervals that hold."""
+    """Predict the larger runs of the table from the smaller ones, and count the intervals that hold."""
     if learning.law is not None:
         raise DataError(f"--backtest judges the laws of the rule, not {learning.law}; leave one of them out")
     runs, held, ratios = learning.runs, [], []

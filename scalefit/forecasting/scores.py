@@ -19,11 +19,24 @@ from scalefit.forecasting.drawn import Drawn
 from scalefit.numbers import amount, as_input, exact, fixed, percent, percent_size, two_digits
 from scalefit.table import PrintedTable
 
-__all__ = ["OTHER", "BacktestResult", "GroupHeldOut", "LawRank", "scores", "weighted_median"]
+__all__ = [
+    "OTHER",
+    "PROBABILITIES",
+    "QUANTILES",
+    "BacktestResult",
+    "GroupHeldOut",
+    "LawRank",
+    "scores",
+    "weighted_median",
+]
 
 Array = NDArray[np.float64]
 
 LEVELS: Final = (0.5, 0.8, 0.9)
+PROBABILITIES: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+"""Quantiles that a method gives: the median, and the ends of intervals of 50, 80 and 90%."""
+QUANTILES: Final = tuple(f"q{as_input(100 * p, 6)}" for p in PROBABILITIES)
+"""Their columns in a table of cells."""
 OTHER: Final = ("sft", "omat")
 """Collections of the public set that are not pretraining: fine-tuning, and models of materials."""
 
@@ -35,7 +48,7 @@ NAMES: Final = {
 
 @dataclass(frozen=True)
 class LawRank:
-    """How well a law foretold the larger runs of a table from the smaller ones.
+    """How well a law predicted the larger runs of a table from the smaller ones.
 
     Parameters
     ----------
@@ -191,11 +204,11 @@ class BacktestResult(Drawn):
         runs = len(self.rows[self.rows["method"] == self.methods[0]])
         cuts = self.rows[["table", "cut"]].drop_duplicates()
         head = (
-            f"backtest of {self.label}: {exact(runs)} runs foretold from {exact(len(cuts))} cuts of "
+            f"backtest of {self.label}: {exact(runs)} runs predicted from {exact(len(cuts))} cuts of "
             f"{exact(len(set(self.rows['table'])))} tables"
         )
         if not self.is_public:
-            head = f"backtest of {self.label}: {exact(runs)} runs foretold from {exact(len(cuts))} rolling origins"
+            head = f"backtest of {self.label}: {exact(runs)} runs predicted from {exact(len(cuts))} rolling origins"
         key = (
             "50%, 80%, 90%: share of such intervals that held; error and bias of the median, in percent of the loss;\n"
             "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss;\n"
@@ -208,7 +221,7 @@ class BacktestResult(Drawn):
                 for one in self.ranks
             ]
             text = PrintedTable.of(["law", "error", "origins", "failed"], cells, "lrrr").text("  ")
-            blocks.append(f"laws by the error with which they foretold larger runs\n{text}")
+            blocks.append(f"laws by the error with which they predicted larger runs\n{text}")
         blocks += [f"failed: {one}" for one in self.failed]
         return "\n\n".join(blocks)
 
@@ -226,7 +239,7 @@ class BacktestResult(Drawn):
             "distance: median of how far its runs lie outside the columns of the others, in e-folds; losses beyond:\n"
             "share of its losses outside the range of theirs"
         )
-        return "\n\n".join([f"backtest of {self.label}: each group foretold from the others", text, key, *self.failed])
+        return "\n\n".join([f"backtest of {self.label}: each group predicted from the others", text, key, *self.failed])
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain JSON, without single runs."""
@@ -275,7 +288,7 @@ def scores(rows: pd.DataFrame, bins: Sequence[tuple[float, float]] = BINS) -> pd
         cells = own[["collection", "table", "cut"]].drop_duplicates()["collection"].value_counts()
         weight = own["collection"].map(cells).to_numpy(float) ** -0.5 / size
         y = own["observed"].to_numpy(float)
-        quantile = {name: own[name].to_numpy(float) for name in own if str(name).startswith("q")}
+        quantile = {name: own[name].to_numpy(float) for name in QUANTILES}
         known = np.isfinite(quantile["q50"])
         error = np.where(known, quantile["q50"] - y, np.inf)
         held = {

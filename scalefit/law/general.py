@@ -205,7 +205,7 @@ class GeneralLaw:
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """Nothing: the law is no sum of powers of single columns."""
+        """Nothing: the law is not a sum of powers of single columns."""
         return ()
 
     @cached_property
@@ -409,7 +409,7 @@ def _near(name: str, columns: Collection[str]) -> str:
     found = same or [
         one
         for one in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
-        if name.rstrip("0123456789") != one.rstrip("0123456789")  # x1 beside x2 is no slip
+        if name.rstrip("0123456789") != one.rstrip("0123456789")  # x1 next to x2 is not a slip
     ]
     return found[0] if found else ""
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.closed.identify import identify
+from scalefit.closed.identify import Loose, identify
 from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.covariance import chi_square_unit
 from scalefit.names import Key
@@ -156,10 +156,10 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             "runs_off",
             NOT_IDENTIFIED,
             f"A parameter is not identified when it can go far at a cost within the scatter: {listed}. Fix it (with "
-            f"{about[0].coef.name} = VALUE), or add runs that depend on it.",
+            f"{about[0].coef.name} = VALUE), or add runs that depend on it.{_may_be_negative(problem, found, best)}",
             _keys(about),
         )
-    rival = next((one for one in found if one.reason == "rival"), None)
+    rival = next((one for one in found if one.reason == "rival" and not set(one.places) <= set(far)), None)
     if rival is not None:
         order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
         moves = ", ".join(
@@ -174,6 +174,18 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             "data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
             _keys([problem.parameters[i] for i in rival.places]),
         )
+
+
+def _may_be_negative(problem: ClosedProblem, found: Sequence[Loose], best: Array) -> str:
+    """Name a parameter that goes to 0 and was taken as positive without being declared so; empty without one."""
+    assumed = {one.name for one in problem.law.assumed}
+    for one in found:
+        parameter = problem.parameters[one.places[0]]
+        to_zero = parameter.is_log and one.theta[one.places[0]] < best[one.places[0]]
+        if one.reason == "runs off" and to_zero and parameter.coef.name in assumed:
+            name = parameter.coef.name
+            return f" If {parameter.name} may be 0 or negative, say so: with {name} free."
+    return ""
 
 
 def _higher(excess: float) -> str:

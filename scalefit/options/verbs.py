@@ -536,7 +536,7 @@ class Forecasting(Options):
     Parameters
     ----------
     law : str
-        Law to forecast by: auto averages those that foretell best on public tables; coupled, shared (coupled with one
+        Law to forecast by: auto averages those that predict best on public tables; coupled, shared (coupled with one
         exponent), additive and rectified (one column, flat at first) are single ones; any other is written out, such as
         ``'loss ~ E + A/params^alpha'``, or a preset's name.
     prob : float

@@ -152,7 +152,7 @@ def term(
 ) -> Axes:
     """Draw the loss along one variable with the floor and the other terms removed, on log axes.
 
-    On these axes a power law is a straight line, and its slope is the exponent. A law that is no sum of power terms has
+    On these axes a power law is a straight line, and its slope is the exponent. Any other law than a sum of powers has
     no term to show: its partial effect is drawn, see :func:`effect`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The toy model at a glance: loss against width for several starts beside theory, and below it the local exponents."""
+"""The toy model at a glance: loss against width for several starts with theory, and below it the local exponents."""
 
 from __future__ import annotations
 
