@@ -32,7 +32,16 @@ from scalefit.plots.style import (
     reference_line,
     write_key,
 )
-from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
+from scalefit.plots.toy_curves import (
+    COLOURS,
+    WidthCurve,
+    label_ends,
+    longest,
+    names_of,
+    setting_panels,
+    shades,
+    width_curves,
+)
 from scalefit.plots.toy_glance import glance
 from scalefit.plots.toy_map import exponent_map, represented
 from scalefit.plots.toy_measures import alive, norms, skewness
@@ -52,7 +61,6 @@ _DASHED: Final = (0, (4, 2.5))
 _DOTTED: Final = (0, (1, 1.5))
 _STYLES: Final = {"random": _DOTTED, "arranged": "-"}
 _MOST_THEORIES: Final = 4  # sets of features for which theory is drawn
-_MOST_PANELS: Final = 6
 _MOST_TICKS: Final = 6
 _TITLES: Final = {"strong": "Strong superposition", "weak": "Weak superposition", "between": "Between the regimes"}
 
@@ -362,13 +370,7 @@ def training(points: pd.DataFrame) -> tuple[Axes, ...]:
     """
     ends = points[points["step"] == points["steps"]]
     curves = longest(width_curves(ends, fewest=1))
-    if len(curves) > _MOST_PANELS:
-        raise DataError(f"{len(curves)} settings are too many for one picture; choose at most {_MOST_PANELS} by where")
-    columns = min(len(curves), 2)
-    rows = -(-len(curves) // columns)
-    panels = new_panels(rows, columns, height=14 + 52 * rows, width=FULL_WIDTH if columns > 1 else 100.0)
-    for ax in panels[len(curves) :]:
-        ax.set_visible(False)
+    panels, columns = setting_panels(curves, height=52)
     for one, name, ax in zip(curves, names_of(curves), panels, strict=False):
         own = points[points["cell"].isin(one.rows["cell"])]
         labels = []

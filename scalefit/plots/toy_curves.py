@@ -13,15 +13,26 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.numbers import exact
-from scalefit.plots.style import BLUE, GREY, TEAL, as_label
+from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, TEAL, as_label, new_panels
 from scalefit.toy.records import SETTING, setting_regime
 
-__all__ = ["COLOURS", "WidthCurve", "label_ends", "longest", "names_of", "number_word", "shades", "width_curves"]
+__all__ = [
+    "COLOURS",
+    "WidthCurve",
+    "label_ends",
+    "longest",
+    "names_of",
+    "number_word",
+    "setting_panels",
+    "shades",
+    "width_curves",
+]
 
 Array = NDArray[np.float64]
 
 COLOURS: Final = {"strong": BLUE, "weak": TEAL, "between": GREY}
 _LIGHTEST: Final = 0.55  # how far the lightest of several shades is from white
+_MOST_PANELS: Final = 6
 _LINE: Final = 8.5  # points between the labels of two curves
 _LETTERS: Final = {"alpha": "$\\alpha$", "gamma": "$\\gamma$", "n_features": "$n$", "density": "$E$"}
 
@@ -112,6 +123,38 @@ def _curve(setting: dict[str, Any], rows: pd.DataFrame) -> WidthCurve:
         np.asarray(logs.std() if seeds > 1 else evaluated, dtype=float),
         rows,
     )
+
+
+def setting_panels(curves: Sequence[WidthCurve], *, height: float) -> tuple[tuple[Axes, ...], int]:
+    """Make a panel for each setting, at most two next to each other.
+
+    Parameters
+    ----------
+    curves : sequence of WidthCurve
+        One for each setting.
+    height : float
+        Of a row of panels, mm.
+
+    Returns
+    -------
+    panels : tuple of Axes
+        As many as curves, or one more, which is not shown.
+    columns : int
+        How many are next to each other.
+
+    Raises
+    ------
+    DataError
+        With more settings than a page can show.
+    """
+    if len(curves) > _MOST_PANELS:
+        raise DataError(f"{len(curves)} settings are too many for one picture; choose at most {_MOST_PANELS} by where")
+    columns = min(len(curves), 2)
+    lines = -(-len(curves) // columns)
+    panels = new_panels(lines, columns, height=14 + height * lines, width=FULL_WIDTH if columns > 1 else 100.0)
+    for ax in panels[len(curves) :]:
+        ax.set_visible(False)
+    return tuple(panels), columns
 
 
 def longest(curves: Sequence[WidthCurve]) -> list[WidthCurve]:

@@ -13,12 +13,20 @@ from matplotlib.colors import LinearSegmentedColormap
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, FULL_WIDTH, INK, RED, house_style, log_axis, new_panels, reference_line
-from scalefit.plots.toy_curves import COLOURS, WidthCurve, label_ends, longest, names_of, shades, width_curves
+from scalefit.plots.toy_curves import (
+    COLOURS,
+    WidthCurve,
+    label_ends,
+    longest,
+    names_of,
+    setting_panels,
+    shades,
+    width_curves,
+)
 from scalefit.toy.measures import NORM_STEP, least_moments
 
 __all__ = ["alive", "norms", "skewness"]
 
-_MOST_PANELS: Final = 6
 _SHARES: Final = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9fc0dc", BLUE, "#0d2d47"])
 
 
@@ -133,13 +141,7 @@ def norms(points: pd.DataFrame) -> tuple[Axes, ...]:
         raise DataError("no model of the sweep has the norms of its rows; train it with this version, which keeps them")
     ends = points[points["norm"] == 0]
     curves = longest(width_curves(ends, fewest=1))
-    if len(curves) > _MOST_PANELS:
-        raise DataError(f"{len(curves)} settings are too many for one picture; choose at most {_MOST_PANELS} by where")
-    columns = min(len(curves), 2)
-    lines = -(-len(curves) // columns)
-    panels = new_panels(lines, columns, height=14 + 50 * lines, width=FULL_WIDTH if columns > 1 else 100.0)
-    for ax in panels[len(curves) :]:
-        ax.set_visible(False)
+    panels, columns = setting_panels(curves, height=50)
     for one, name, ax in zip(curves, names_of(curves), panels, strict=False):
         own = points[points["cell"].isin(one.rows["cell"])]
         shares = own.pivot_table(index="norm", columns="width", values="share")
