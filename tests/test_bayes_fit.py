@@ -168,3 +168,13 @@ def test_nuts_agrees_with_importance_sampling(quick):
         if one.kind in ("floor", "exponent"):
             assert full[one.name].value == pytest.approx(one.value, abs=5 * one.se / np.sqrt(300))
             assert full[one.name].se == pytest.approx(one.se, rel=0.2)
+
+
+def test_shifts_that_are_far_wider_than_the_rows_suggest_are_found() -> None:
+    """The levels of Gemstones' runs do not obey the law, the curves within runs do: a mode 120 nats above the other."""
+    options = {"cluster": "run", "where": 'subset == "cool_end"', "path": "fast", "throw": False}
+    free = bayes("gemstones", "width_depth", **options)
+    fixed = bayes("gemstones", "loss ~ E + c_m/width^1 + c_l/depth^a_l + c_D/tokens^a_D", **options)
+    assert free["tau"].value > 0.1
+    assert free.posterior.log_evidence > fixed.posterior.log_evidence
+    assert free.posterior.log_evidence == pytest.approx(815.1, abs=1.0)

@@ -33,6 +33,10 @@ SAME = 1.0  # modes within this many standard deviations count as the same
 def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) -> tuple[Mode, ...]:
     """Find the modes, climbing from every distinct least-squares optimum and from a robust one.
 
+    Where clusters share a shift, each start is tried with the shifts that its residuals suggest, and with shifts as
+    wide as the response varies between clusters. The second leaves the law to the rows within clusters. Where these
+    obey it and the levels do not, that mode holds nearly all of the mass, and no climb from small shifts reaches it.
+
     The ascent is on the density times ``sigma^P``, roughly its integral over the P parameters of the law. The density
     has spikes: where P rows are fitted exactly, sigma and the degrees of freedom can go to 0 together (Fernandez and
     Steel 1999). They have no mass, and are not modes of the integral. The spread of centred members is kept near its
@@ -75,8 +79,10 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
         return density(x) + bonus_at(x, start)
 
     modes = []
-    for theta in starts:
-        start = _point(density, theta)
+    points = [_point(density, theta) for theta in starts]
+    if density.blocks.shifted:
+        points += [_point(density, theta, wide=True) for theta in starts]
+    for start in points:
         if np.isfinite(density(start[None])[0]):
             mode = climb(partial(climbed, start), start, np.full(len(start), ROUGH))
             bonus = float(bonus_at(mode.x[None], start)[0])
@@ -104,15 +110,22 @@ def _residual(density: Density, theta: Array) -> Array:
     return residual
 
 
-def _point(density: Density, theta: Array) -> Array:
-    """Return coordinates at a least-squares point, with scales estimated from its residuals."""
+def _point(density: Density, theta: Array, *, wide: bool = False) -> Array:
+    """Return coordinates at a least-squares point, with scales estimated from its residuals.
+
+    With wide shifts, which vary as the response does between clusters and leave to a row what varies within one.
+    """
     problem = density.problem
     residual = _residual(density, theta)
     sigma = max(float(np.std(residual)), 1e-8)
     scales = [sigma, 4.0] if density.likelihood == "student_t" else [sigma]
     if density.blocks.shifted:
         count = np.bincount(problem.cluster)
-        scales.append(max(float(np.std(np.bincount(problem.cluster, residual) / count)), 0.1 * sigma))
+        mean = np.bincount(problem.cluster, residual) / count
+        scales.append(max(float(np.std(mean)), 0.1 * sigma))
+        if wide:
+            scales[0] = max(float(np.std(residual - mean[problem.cluster])), 1e-8)
+            scales[-1] = float(np.std(np.bincount(problem.cluster, density.target) / count))
     commons, spreads = [], []
     for extra in density.parameters:
         if extra.kind == COMMON:
