@@ -115,7 +115,7 @@ def test_a_fault_in_one_of_several_files_names_row_file_and_line(tmp_path: Path)
         ),
         (
             ["runs/*.csv", "chinchilla", "--name-fields", "{a}{b}.csv"],
-            "where one field ends and the next begins cannot",
+            "not clear where one field ends and the next begins",
         ),
         (["runs/*.csv", "chinchilla", "--name-fields", "x.csv"], "which has no field in braces"),
         (["runs/*.csv", "chinchilla", "--name-fields", "{a}-{a}.csv"], "which has the field 'a' twice"),
