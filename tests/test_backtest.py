@@ -15,12 +15,12 @@ import scalefit
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.forecasting.backtest import backtest, judge_cell, public_cuts
-from scalefit.forecasting.coverage import BINS, held_in_backtest, public_table
+from scalefit.forecasting.coverage import held_in_backtest, public_backtest, public_table
 from scalefit.forecasting.inputs import read_learning
 from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.plan import BASELINES, plan
 from scalefit.forecasting.rule import Runs
-from scalefit.forecasting.scores import PROBABILITIES, scores, weighted_median
+from scalefit.forecasting.scores import BINS, PROBABILITIES, scores, weighted_median
 from scalefit.options import Forecasting, Rows
 
 
@@ -272,3 +272,14 @@ def test_pictures_show_what_was_found() -> None:
     assert right.get_yscale() == "log"
     chosen = plan(simulated(), GOAL, budget=1e20, runs=2)
     assert {text.get_text() for text in chosen.plot().texts} == {"1", "2"}
+
+
+def test_the_shipped_scores_print_and_draw_without_a_backtest() -> None:
+    held = public_backtest()
+    found = held.printed("pretraining")
+    assert len(held.table()) == 2 * len(held.methods) * len(BINS) == 2 * len(found.rows)
+    assert type(held).read_csv(held.to_csv()).table().equals(held.table())
+    left, _ = held.plot()
+    drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in left.lines}
+    own = held.table().query("method == 'forecast' and tables == 'all'")
+    assert tuple(100 * own["share90"]) in drawn

@@ -95,7 +95,7 @@ def backtest_command(
         write_atomically(out, found.rows.to_csv(index=False).encode())
         print(f"written to {out}", file=sys.stderr)
     if held is not None:
-        write_atomically(held, found.coverage_csv().encode())
+        write_atomically(held, found.score_table.to_csv().encode())
         print(f"written to {held}", file=sys.stderr)
     if plot is not None:
         from scalefit.plots import save_figure

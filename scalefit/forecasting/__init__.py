@@ -1,9 +1,19 @@
 """Forecasts of large runs from small ones, how often they held, and which runs to train next."""
 
+from scalefit.forecasting.coverage import public_backtest
 from scalefit.forecasting.plan import Plan
 from scalefit.forecasting.result import Forecast, TargetForecast
 from scalefit.forecasting.rule import Constants
 from scalefit.forecasting.run import forecast
-from scalefit.forecasting.scores import BacktestResult
+from scalefit.forecasting.scores import BacktestResult, ScoreTable
 
-__all__ = ["BacktestResult", "Constants", "Forecast", "Plan", "TargetForecast", "forecast"]
+__all__ = [
+    "BacktestResult",
+    "Constants",
+    "Forecast",
+    "Plan",
+    "ScoreTable",
+    "TargetForecast",
+    "forecast",
+    "public_backtest",
+]

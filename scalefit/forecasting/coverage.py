@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+from scalefit.forecasting.scores import ScoreTable
 from scalefit.numbers import amount, percent
 
-__all__ = ["BINS", "HeldShare", "beyond_words", "held_in_backtest", "public_table"]
-
-BINS = ((2.0, 5.0), (5.0, 20.0), (20.0, 100.0), (100.0, float("inf")))
-"""Ratios of a target's compute to the largest that was learned from."""
+__all__ = ["HeldShare", "beyond_words", "held_in_backtest", "public_backtest", "public_table"]
 
 TABLE = "public.csv"
 
@@ -43,17 +39,33 @@ class HeldShare(NamedTuple):
 
 
 @cache
+def public_backtest() -> ScoreTable:
+    """Return the scores that ``scalefit backtest --public`` measured and the package ships; nothing is computed.
+
+    Returns
+    -------
+    ScoreTable
+        ``printed()`` is the table, ``plot()`` the figure of coverage and error against the distance.
+
+    Examples
+    --------
+    >>> public_backtest().methods
+    ('forecast', 'huber', 'posterior', 'curve_fit', 'slope')
+    """
+    return ScoreTable.read_csv(resources.files("scalefit.forecasting").joinpath(TABLE).read_text(encoding="utf-8"))
+
+
+@cache
 def public_table(method: str = "forecast") -> tuple[HeldShare, ...]:
-    """Return the shipped table of a method, one entry for each bin."""
-    text = resources.files("scalefit.forecasting").joinpath(TABLE).read_text(encoding="utf-8")
+    """Return the shipped scores of a method on all tables, one entry for each bin."""
+    found = public_backtest().frame
+    own = found[(found["method"] == method) & (found["tables"] == "all")]
     return tuple(
         HeldShare(
-            float(row["least"]), float(row["most"]), int(row["cells"]), float(row["share50"]), float(row["share80"]),
-            float(row["share90"]), float(row["error"]),
+            row["least"], row["most"], int(row["cells"]), row["share50"], row["share80"], row["share90"], row["error"]
         )
-        for row in csv.DictReader(io.StringIO(text))
-        if row["method"] == method and row["tables"] == "all"
-    )  # fmt: skip
+        for row in own.to_dict(orient="records")
+    )
 
 
 def held_in_backtest(ratio: float, method: str = "forecast") -> HeldShare | None:

@@ -14,24 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.files import plain_json
-from scalefit.forecasting.coverage import BINS
 from scalefit.forecasting.drawn import Drawn
 from scalefit.numbers import amount, as_input, exact, fixed, percent, percent_size, two_digits
 from scalefit.table import PrintedTable
 
 __all__ = [
+    "BINS",
     "OTHER",
     "PROBABILITIES",
     "QUANTILES",
     "BacktestResult",
     "GroupHeldOut",
     "LawRank",
+    "ScoreTable",
     "scores",
     "weighted_median",
 ]
 
 Array = NDArray[np.float64]
 
+BINS: Final = ((2.0, 5.0), (5.0, 20.0), (20.0, 100.0), (100.0, float("inf")))
+"""Ratios of a target's compute to the largest that was learned from."""
 LEVELS: Final = (0.5, 0.8, 0.9)
 PROBABILITIES: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Quantiles that a method gives: the median, and the ends of intervals of 50, 80 and 90%."""
@@ -44,6 +47,12 @@ NAMES: Final = {
     "forecast": "forecast", "huber": "Huber fit, bootstrap", "posterior": "posterior", "curve_fit": "curve_fit",
     "slope": "last slope",
 }  # fmt: skip
+SCORES_KEY: Final = (
+    "50%, 80%, 90%: share of such intervals that held; error and bias of the median, in percent of the loss;\n"
+    "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss;\n"
+    "none: share of runs for which a method gave no answer"
+)
+"""What the columns of a table of scores mean."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,80 @@ class GroupHeldOut:
     held90: float
     distance: float
     beyond: float
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable(Drawn):
+    """Coverage, error and interval score of each method, by distance from the data.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``method, tables`` (``all`` or ``pretraining``), and the columns of :func:`scores`.
+    methods : tuple of str
+        What was compared.
+    """
+
+    frame: pd.DataFrame
+    methods: tuple[str, ...]
+
+    drawn_by: ClassVar[str] = "draw_coverage"
+
+    @classmethod
+    def read_csv(cls, text: str) -> ScoreTable:
+        """Read what :meth:`to_csv` wrote."""
+        frame = pd.read_csv(io.StringIO(text))
+        return cls(frame, tuple(dict.fromkeys(frame["method"])))
+
+    def to_csv(self) -> str:
+        """Return the scores with four digits."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(self.frame), lineterminator="\n")
+        writer.writeheader()
+        for row in self.frame.to_dict(orient="records"):
+            writer.writerow({name: as_input(one, 4) if isinstance(one, float) else one for name, one in row.items()})
+        return file.getvalue()
+
+    def table(self) -> pd.DataFrame:
+        """Return the numbers, a row for each method, kind of tables and bin of ratio."""
+        return self.frame
+
+    def printed(self, tables: str | None = None) -> PrintedTable:
+        """Return the scores as a table for the terminal, Markdown, LaTeX and HTML.
+
+        Parameters
+        ----------
+        tables : {"all", "pretraining"}, optional
+            One kind of tables alone, without the column that names it.
+
+        Returns
+        -------
+        PrintedTable
+            A row for each method and bin.
+        """
+        found = self.frame if tables is None else self.frame[self.frame["tables"] == tables]
+        header = [
+            "tables", "method", "compute beyond", "cells", "50%", "80%", "90%", "median error", "bias", "score", "none",
+        ]  # fmt: skip
+        rows = [
+            [
+                str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
+                exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
+                percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
+                fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
+                percent(one["silent"], 0) if one["silent"] else "",
+            ]
+            for one in found.to_dict(orient="records")
+        ]  # fmt: skip
+        first = 0 if len(set(found["tables"])) > 1 else 1
+        return PrintedTable.of(header[first:], [row[first:] for row in rows], ("lll" + "r" * 8)[first:])
+
+    def summary(self) -> str:
+        """Return the scores as text."""
+        return f"{self.printed().text()}\n\n{SCORES_KEY}"
+
+    def __str__(self) -> str:
+        return self.summary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,48 +237,14 @@ class BacktestResult(Drawn):
         out = pd.concat(parts, ignore_index=True)
         return out[["method", "tables", *(name for name in out if name not in ("method", "tables"))]]
 
-    def coverage_csv(self) -> str:
-        """Return what a forecast prints of the public backtest, as the table that the package ships."""
-        file = io.StringIO()
-        names = ["method", "tables", "least", "most", "cells", "share50", "share80", "share90", "error"]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        for row in self.table().to_dict(orient="records"):
-            values = {name: row[name] for name in names}
-            writer.writerow({name: as_input(one, 4) if isinstance(one, float) else one for name, one in values.items()})
-        return file.getvalue()
+    @property
+    def score_table(self) -> ScoreTable:
+        """The scores by themselves, as the package ships those of the public backtest."""
+        return ScoreTable(self.table(), self.methods)
 
     def printed(self) -> PrintedTable:
         """Return the scores as a table for the terminal, Markdown, LaTeX and HTML."""
-        found = self.table()
-        header = [
-            "tables",
-            "method",
-            "compute beyond",
-            "cells",
-            "50%",
-            "80%",
-            "90%",
-            "median error",
-            "bias",
-            "score",
-            "none",
-        ]
-        rows = [
-            [
-                str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
-                exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
-                percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
-                fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
-                percent(one["silent"], 0) if one["silent"] else "",
-            ]
-            for one in found.to_dict(orient="records")
-        ]  # fmt: skip
-        return PrintedTable.of(
-            header if self.is_public else header[1:],
-            rows if self.is_public else [row[1:] for row in rows],
-            "lll" + "r" * 8 if self.is_public else "ll" + "r" * 8,
-        )
+        return self.score_table.printed()
 
     def summary(self) -> str:
         """Return the scores as text."""
@@ -209,12 +258,7 @@ class BacktestResult(Drawn):
         )
         if not self.is_public:
             head = f"backtest of {self.label}: {exact(runs)} runs predicted from {exact(len(cuts))} rolling origins"
-        key = (
-            "50%, 80%, 90%: share of such intervals that held; error and bias of the median, in percent of the loss;\n"
-            "score: mean width of a 90% interval plus 20 times what it misses by, in percent of the loss;\n"
-            "none: share of runs for which a method gave no answer"
-        )
-        blocks = [head, self.printed().text("  "), key]
+        blocks = [head, self.printed().text("  "), SCORES_KEY]
         if self.ranks:
             cells = [
                 [one.law, percent_size(one.error), exact(one.origins), exact(one.failed) if one.failed else ""]

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.forecasting import BacktestResult, Forecast, Plan
-from scalefit.forecasting.scores import NAMES
+from scalefit.forecasting.scores import NAMES, ScoreTable
 from scalefit.numbers import exact, short_number, to_digits
 from scalefit.plots import _show_in_notebook
 from scalefit.plots.style import (
@@ -92,13 +92,13 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
 
 
 @house_style()
-def draw_coverage(found: BacktestResult) -> tuple[Axes, Axes]:
+def draw_coverage(found: BacktestResult | ScoreTable) -> tuple[Axes, Axes]:
     """Draw how often 90% intervals held, and the median error, against the distance from the data.
 
     Parameters
     ----------
-    found : BacktestResult
-        A backtest.
+    found : BacktestResult or ScoreTable
+        A backtest, or its scores: :func:`scalefit.forecasting.public_backtest` are those that the package ships.
 
     Returns
     -------
