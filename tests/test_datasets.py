@@ -307,7 +307,7 @@ def test_unknown_published_value_lists_those_of_the_paper() -> None:
     with pytest.raises(DataError, match=r"'hoffmann2022.alfa': did you mean 'hoffmann2022.alpha'\?") as caught:
         published_value("hoffmann2022.alfa")
     assert "liu2025" not in str(caught.value)
-    with pytest.raises(DataError, match=r"'liu2026.a_m': .*Choices: besiroglu2024, hoffmann2022, "):
+    with pytest.raises(DataError, match=r"'liu2026.a_m': .*Choices: besiroglu2024, bhagia2024, hoffmann2022, "):
         published_value("liu2026.a_m")
 
 
