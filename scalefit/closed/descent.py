@@ -22,6 +22,7 @@ __all__ = ["Ends", "Misfit", "descend"]
 Index = NDArray[np.int64]
 
 TOLERANCE: Final = 1e-14  # predicted gain, as part of F, at which a descent has arrived
+ROUGH: Final = 1e-4  # the same with Gauss-Newton's Hessian, after which a descent goes on with the exact one
 ROUNDING: Final = 1e-27  # F of data without noise is rounding
 KINKS: Final = 3  # accepted steps in a row that gain nothing: at a kink of the law or of the loss
 LONGEST: Final = 3.0  # largest change of a logarithm in one step
@@ -259,6 +260,7 @@ def descend(
     z = np.clip(np.array(starts, dtype=float), lower, upper)
     value, converged = np.full(len(z), np.inf), np.zeros(len(z), dtype=np.bool_)
     going = np.arange(len(z))
+    tolerance = TOLERANCE if exact else ROUGH
     state = misfit.state(z, delta, weight, exact=exact)
     value[:] = state.value
     keep = np.isfinite(state.value)
@@ -271,7 +273,7 @@ def descend(
         at = z[going]
         step, gain, newton = _step(state, at, lower, upper, fixed[going], damping)
         trial = np.clip(at + _shortened(step, logs), lower, upper)
-        arrived = (newton <= TOLERANCE * state.value + ROUNDING) | (idle >= KINKS) | (damping > 1e12)
+        arrived = (newton <= tolerance * state.value + ROUNDING) | (idle >= KINKS) | (damping > 1e12)
         converged[going[arrived]] = True
         if report is not None and arrived.any():
             report(int(np.count_nonzero(arrived)))

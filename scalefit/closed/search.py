@@ -28,6 +28,7 @@ SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
 FINISH: Final = 60  # and then with the exact one
 LONG: Final = 400  # of the leaders that have not arrived
 LEADERS: Final = 4
+HOPELESS: Final = 2.0  # factor of F above an optimum that enough starts reached, from which a slow leader is left
 PATIENCE: Final = 8  # times that a best point on its way is carried on
 LEAPS: Final = (1.0, 3.0, 10.0, 30.0)  # lengths of leaps along the way of the last steps, as parts of it
 GONE: Final = 1e-20  # size of a term, as part of the response, that is to stay away
@@ -157,7 +158,8 @@ def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
         ends = _approach(misfit, starts, delta)
     ends = descend(misfit, ends.z, delta=delta, exact=True, limit=FINISH)
     order = np.argsort(ends.value, kind="stable")
-    late = [int(i) for i in order[: 2 * LEADERS] if not ends.converged[i] and np.isfinite(ends.value[i])][:LEADERS]
+    worst = HOPELESS * ends.value[order[0]] if _agreed(ends) else np.inf
+    late = [int(i) for i in order[: 2 * LEADERS] if not ends.converged[i] and ends.value[i] < worst][:LEADERS]
     if late:
         more = descend(misfit, ends.z[late], delta=delta, exact=True, limit=LONG)
         for part, new in zip(ends, more, strict=True):
@@ -167,6 +169,12 @@ def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
         for point, value, done in zip(ends.z, ends.value, ends.converged, strict=True)
         if np.isfinite(value)
     ]
+
+
+def _agreed(ends: Ends) -> bool:
+    """Whether enough descents have arrived at the best optimum."""
+    best = ends.value.min(initial=np.inf)
+    return bool((ends.converged & (ends.value <= best * (1 + SAME) + ROUNDING)).sum() >= AGREE)
 
 
 def _approach(misfit: Misfit, starts: Array, delta: float) -> Ends:
