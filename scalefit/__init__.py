@@ -12,7 +12,7 @@ from scalefit.version import __version__
 
 if TYPE_CHECKING:
     from scalefit.allocation import isoflop, optimum
-    from scalefit.comparison import LevelFits, bayes_levels, compare, fit_levels, refit
+    from scalefit.comparison import LevelFits, bayes_levels, compare, compare_levels, fit_levels, refit
     from scalefit.consistency import check_sweep
     from scalefit.data.datasets import dataset_names, describe_dataset, load_dataset, published_value
     from scalefit.data.tables import read_table
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from scalefit.posterior import bayes, stack_datasets
     from scalefit.report import Look, build_report, look
     from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
-    from scalefit.robustness import calibrate, sensitivity
+    from scalefit.robustness import calibrate, sensitivity, sensitivity_levels
     from scalefit.storage import load_fit
     from scalefit.toy import ToyConfig, ToyGrid, toy_sweep, train_toy
 
@@ -48,6 +48,7 @@ _HOMES = {
     "look": "scalefit.report",
     "bayes_levels": "scalefit.comparison",
     "compare": "scalefit.comparison",
+    "compare_levels": "scalefit.comparison",
     "fit_levels": "scalefit.comparison",
     "dataset_names": "scalefit.data.datasets",
     "describe_dataset": "scalefit.data.datasets",
@@ -86,6 +87,7 @@ _HOMES = {
     "Rows": "scalefit.options",
     "Scoring": "scalefit.options",
     "sensitivity": "scalefit.robustness",
+    "sensitivity_levels": "scalefit.robustness",
     "stack_datasets": "scalefit.posterior",
     "load_fit": "scalefit.storage",
     "read_table": "scalefit.data.tables",
@@ -126,6 +128,7 @@ __all__ = [
     "calibrate",
     "check_sweep",
     "compare",
+    "compare_levels",
     "count_tokens",
     "dataset_names",
     "describe_dataset",
@@ -147,6 +150,7 @@ __all__ = [
     "read_table",
     "refit",
     "sensitivity",
+    "sensitivity_levels",
     "stack_datasets",
     "superposition",
     "to_lmfit",

@@ -450,7 +450,8 @@ OPTIONS: dict[str, dict[str, Option]] = {
         "--published": Option(["paper=0.91,0.04", "liu2025.alpha"], ["x=1,1e308", "x=", "x=1,-1", "=1,2", "x=nan,1",
         "x=1,0"]),
         "--fixed": Option(["alpha=1"], ["nope=1", "alpha=x", "=", "alpha=1e300"]), "--prior": PRIORS,
-        "--by": Option(["row", "run"], WORDS), "--holdout": Option(["params", "tokens > 1e11"], [*WORDS,
+        "--leave-out": Option(["row", "run"], WORDS),
+        "--by": Option(["run"], [*WORDS, "row"]), "--holdout": Option(["params", "tokens > 1e11"], [*WORDS,
         "loss > 1"]), "--json": JSON,
     },
 }  # fmt: skip

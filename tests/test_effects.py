@@ -65,7 +65,10 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         (["predict", "a.fit", "chinchilla", "--map", "x=params"], "--map x=params has no effect, because nothing uses"),
         (["compare", "a.fit", "--param", "alpha", "--fixed", "nope=1"], "--fixed has no effect without a posterior"),
         (["compare", "a.fit", "--param", "alpha", "--prior", "HalfNormal(1)"], "--prior has no effect without a post"),
-        (["compare", "a.fit", "--param", "alpha", "--by", "row"], "--by has no effect with fewer than two posteriors"),
+        (
+            ["compare", "a.fit", "--param", "alpha", "--leave-out", "row"],
+            "--leave-out has no effect with fewer than two posteriors",
+        ),
         (["compare", "a.fit", "--param", "alpha", "--published", "x=1,1e308"], "published x: the error is 1e308; it "),
         (["compare", "a.fit", "--param", "alpha", "--published", "x=1e200,1"], "published x: the value is 1e200; it"),
         (["toy", "show", "sweep", "--plot", "losses", "--out", "x.png", "--json"], "--json has no effect with --plot"),

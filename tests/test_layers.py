@@ -54,7 +54,7 @@ HOUSE = {
     "models": (3, ""),
     "forecasting": (3, "allocation"),
     "plots": (3, "allocation forecasting models"),
-    "robustness": (3, "plots"),
+    "robustness": (3, "comparison plots"),
     "consistency": (3, "comparison"),
     "report": (4, ""),
     "terminal": (4, ""),

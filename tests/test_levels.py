@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import scalefit
+from scalefit.cli import main
 from scalefit.errors import DataError
 
 LAW = "loss ~ A/params^alpha"
@@ -145,3 +146,76 @@ def test_rows_that_each_level_lost_are_counted() -> None:
     text = str(scalefit.fit_levels(runs, "params", "corpus", drop_invalid=True, bootstrap=0))
     assert "  web: 1 dropped by drop_invalid" in text
     assert "code: " not in text
+
+
+def test_a_comparison_by_level_is_that_of_fits_to_its_rows() -> None:
+    data = corpora(0.1, 0.2)
+    plain = scalefit.fit(data, LAW, bootstrap=60)
+    floor = scalefit.fit(data, "loss ~ E + A/params^alpha", bootstrap=60)
+    levels = scalefit.compare_levels({"plain": plain, "floor": floor}, "alpha", "corpus", reference=0.15)
+    own = scalefit.fit_levels(data, LAW, "corpus", bootstrap=60)
+    assert list(levels.comparisons) == ["a", "b"]
+    for level in "ab":
+        one = levels[level].sources[0]
+        assert (one.label, one.estimate.value, one.estimate.se) == ("plain", own[level]["alpha"].value,
+                                                                    own[level]["alpha"].se)  # fmt: skip
+        assert levels[level].differences[0].dependence == "24 rows in common"  # two laws on the same rows
+    np.testing.assert_allclose(levels.shared["plain"].chi2, own.shared["alpha"].chi2, rtol=1e-12)
+    assert levels.table()[["corpus", "source"]].to_numpy().tolist() == [
+        ["a", "plain"], ["a", "floor"], ["b", "plain"], ["b", "floor"],
+    ]  # fmt: skip
+    records = levels.record()
+    assert [one["corpus"] for one in records] == ["a", "b"]
+    assert records[0]["shared"]["plain"]["df"] == 1
+    assert "plain: alpha differs between levels (chi2(1) = " in str(levels)
+
+
+def test_a_comparison_by_level_refuses_columns_without_levels() -> None:
+    fit = scalefit.fit(corpora(0.1, 0.2), LAW, bootstrap=0)
+    with pytest.raises(DataError, match="has no column 'nope'"):
+        scalefit.compare_levels({"one": fit}, "alpha", "nope")
+    with pytest.raises(DataError, match="by is 'params', a column of the law"):
+        scalefit.compare_levels({"one": fit}, "alpha", "params")
+
+
+def test_the_sensitivity_by_level_is_that_of_its_rows(tmp_path: Path) -> None:
+    data = corpora(0.1, 0.2)
+    how: dict[str, Any] = {"param": "alpha", "reference": 0.15, "vary": {"likelihood": ["normal", "squared"]}}
+    how |= {"draws": 300, "path": "fast", "workers": 1, "folder": tmp_path / "jobs"}
+    levels = scalefit.sensitivity_levels(data, LAW, "corpus", **how)
+    alone = scalefit.sensitivity(data, LAW, where='corpus == "b"', **{**how, "folder": None})
+    assert levels["b"].base.estimate.value == alone.base.estimate.value
+    assert levels["b"].table["estimate"].tolist() == alone.table["estimate"].tolist()
+    assert levels.table()["corpus"].tolist() == ["a", "a", "a", "b", "b", "b"]
+    base = np.array([one.base.estimate.value for one in levels.analyses.values()])
+    weight = np.array([one.base.estimate.se for one in levels.analyses.values()]) ** -2
+    assert levels.shared is not None
+    np.testing.assert_allclose(levels.shared.pooled, weight @ base / weight.sum(), rtol=1e-9)
+    assert levels.record()[1]["shared"]["p"] < 1e-6
+    assert "base: alpha differs between levels" in str(levels)
+    assert levels.exit_code == 0
+
+
+def test_commands_that_compare_and_vary_by_level(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = corpora(0.1, 0.2)
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["scalefit", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    data.to_csv(tmp_path / "runs.csv", index=False)
+    scalefit.fit(data, LAW, bootstrap=0).save(tmp_path / "one.fit")
+    assert run("compare", str(tmp_path / "one.fit"), "--param", "alpha", "--by", "corpus", "--json") == 0
+    assert [one["corpus"] for one in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert run("compare", str(tmp_path / "one.fit"), "--param", "alpha", "--by", "row") == 2
+    assert "scores that leave out rows have --leave-out row" in capsys.readouterr().err
+    words = ["sensitivity", str(tmp_path / "runs.csv"), LAW, "--param", "alpha", "--by", "corpus", "--vary",
+           "likelihood=normal", "--draws", "200", "--path", "fast", "--workers", "1"]  # fmt: skip
+    assert run(*words, "--json") == 0
+    assert [one["corpus"] for one in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert run(*words, "--out", str(tmp_path / "x.png")) == 2
+    assert "--out" in capsys.readouterr().err

@@ -264,7 +264,7 @@ def test_commas_that_a_left_out_row_makes_doubtful_are_still_refused() -> None:
     ("dropped", "rule", "words"),
     [
         (Dropped("where", 2, "", "loss < 8"), "where=loss < 8", "kept rows where loss < 8; 2 dropped"),
-        (Dropped("drop_invalid", 3, "loss is zero"), "drop_invalid", "3 dropped by drop_invalid"),
+        (Dropped("drop_invalid", 3, "loss is zero"), "drop_invalid", "3 dropped by drop_invalid (loss is zero)"),
         (
             Dropped("drop_highest_loss", 5, "", "5, ties=drop"),
             "drop_highest_loss=5, ties=drop",
@@ -294,3 +294,50 @@ def test_refusals_name_the_header_of_the_table() -> None:
         Rows().read(table("N,eval/loss\n1e6,0\n2e6,1\n"), law)
     with pytest.raises(DataError, match=re.escape("row 1 (line 2), column 'loss': zero (0)")):
         Rows().read(table("params,loss\n1e6,0\n2e6,1\n"), law)
+
+
+WORDS = {"oom": "OOM", "dash": "-", "sentence": "diverged (NaN)", "infinite": "inf", "minus": "-inf", "gap": "n/a"}
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_rows_with_a_word_in_place_of_a_number_are_dropped_and_counted(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(f"N,Val Loss\n1e6,3.0\n2e6,{word}\n3e6,2.5\n4e6,{word}\n")
+    with pytest.raises(DataError, match=r"(?s)row 2 \(line 3\), column 'Val Loss'.*--drop-invalid"):
+        Rows().read(path, Law.parse("loss ~ A/params^alpha"))
+    table = Rows(drop_invalid=True).read(path, Law.parse("loss ~ A/params^alpha"))
+    assert table.frame.index.tolist() == [1, 3]
+    (dropped,) = table.dropped
+    assert (dropped.kind, dropped.rows) == ("drop_invalid", 2)
+    if word in ("OOM", "-", "diverged (NaN)"):
+        assert dropped.words == f"2 dropped by drop_invalid (loss is not a number: {word!r} (2))"
+
+
+def test_a_cell_with_digits_is_never_dropped_as_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("params,loss\n1e6,3.0\n2e6,diverged\n3e6,2.5e\n4e6,2.2\n")
+    with pytest.raises(DataError, match=r"row 3 \(line 4\), column 'loss': '2.5e' is not a number"):
+        Rows(drop_invalid=True).read(path, Law.parse("params"))
+    with pytest.raises(DataError, match=r"'diverged' is not a number.*1 more cells"):
+        Rows().read(path, Law.parse("params"))
+
+
+def test_words_in_computed_columns_and_behind_conditions_are_dropped_too() -> None:
+    frame = pd.DataFrame({"params": [1e6, 2e6, 3e6, 4e6], "acc": ["0.1", "0.2", "crashed", "0.4"], "use": list("nyyy")})
+    rows = Rows(columns={"err": "1 - acc"}, where="use == 'y'", drop_invalid=True)
+    table = rows.read(frame, Law.parse("err ~ A/params^alpha"))
+    assert table.frame.index.tolist() == [2, 4]
+    assert [one.rows for one in table.dropped] == [1, 1]
+    with pytest.raises(DataError, match=r"column 'err': 'crashed' is not a number.*Or drop every row"):
+        Rows(columns={"err": "1 - acc"}).read(frame, Law.parse("err ~ A/params^alpha"))
+    zero = pd.DataFrame({"params": [1e6, 2e6, 3e6], "speed": [0.0, 1.0, 2.0]})
+    with pytest.raises(
+        DataError, match=r"1/speed with speed = 0' is not a finite number"
+    ):  # not a word: the division is to be seen
+        Rows(columns={"err": "1/speed"}, drop_invalid=True).read(zero, Law.parse("err ~ A/params^alpha"))
+
+
+def test_a_column_of_words_only_leaves_nothing(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"params": [1e6, 2e6], "loss": ["low", "high"]})
+    with pytest.raises(DataError, match=r"(?s)not a number \('low'\).*Dropping them would leave nothing"):
+        Rows(drop_invalid=True).read(frame, Law.parse("loss ~ A/params^alpha"))

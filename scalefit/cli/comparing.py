@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,12 @@ from scalefit.cli.effects import refuse_idle
 from scalefit.errors import DataError
 from scalefit.terminal import ProgressLine
 
+if TYPE_CHECKING:
+    from scalefit.comparison import Comparison, LevelComparisons
+
 __all__ = ["compare_command"]
+
+ROW = "row"
 
 
 @app.command(name="compare")
@@ -30,7 +35,14 @@ def compare_command(
         list[str] | None, typer.Option(help="Exponents to fix together in the evidence, such as a_m=1; repeat it.")
     ] = None,
     prior: Annotated[list[str] | None, typer.Option(help="An alternative prior for the evidence; repeat it.")] = None,
-    by: Annotated[str, typer.Option(help="Leave out each row, or all rows with one value of this column.")] = "row",
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="One comparison for each label of this column: fits are done again on its rows."),
+    ] = None,
+    leave_out: Annotated[
+        str,
+        typer.Option(help="Leave-one-out scores of laws leave out each row, or all rows with one value of a column."),
+    ] = "row",
     holdout: Annotated[
         str | None, typer.Option(help="Predict these rows from the others: a condition, or a column's largest values.")
     ] = None,
@@ -40,7 +52,7 @@ def compare_command(
 
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
-    from scalefit.comparison import compare
+    from scalefit.comparison import compare, compare_levels
     from scalefit.results import PosteriorFit
     from scalefit.storage import load_fit
 
@@ -51,16 +63,23 @@ def compare_command(
     refuse_idle(
         ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
         prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
-        by=len(posteriors) < 2 and "with fewer than two posteriors, because it is for leave-one-out scores",
+        leave_out=len(posteriors) < 2 and "with fewer than two posteriors, because it is for leave-one-out scores",
     )  # fmt: skip
+    if by == ROW:
+        raise DataError("--by row: --by takes a column of labels; scores that leave out rows have --leave-out row")
+    given = {
+        "reference": reference, "region": None if region is None else _pair(region, "--region"),
+        "published": _once(list(map(_published, published or [])), "--published"), "fixed": held, "priors": prior,
+        "leave_out": leave_out, "holdout": holdout,
+    }  # fmt: skip
+    result: Comparison | LevelComparisons
     with ProgressLine() as progress:
-        result = compare(
-            named, param, reference=reference, region=None if region is None else _pair(region, "--region"),
-            published=_once(list(map(_published, published or [])), "--published"),
-            fixed=held,
-            priors=prior, by=by, holdout=holdout, progress=progress,
-        )  # fmt: skip
+        if by is None:
+            result = compare(named, param, progress=progress, **given)
+        else:
+            result = compare_levels(named, param, by, progress=progress, **given)
     print(json.dumps(result.record(), indent=1) if as_json else result)
+    raise typer.Exit(result.exit_code)
 
 
 def _label(path: Path, paths: list[Path]) -> str:

@@ -21,23 +21,33 @@ from scalefit.terminal import ProgressLine, check_writable
 __all__ = ["calibrate_command", "sensitivity_command"]
 
 Picture = Annotated[Path | None, typer.Option("--out", help="Draw the result to this file (svg, png, pdf).")]
+By = Annotated[str | None, typer.Option("--by", help="One analysis for each label of this column, as a table.")]
 
 
 @app.command(name="sensitivity")
 @with_options(*SENSITIVITY)
-def sensitivity_command(table: Table, law: LawText, given: Given, out: Picture = None, as_json: Json = False) -> None:
+def sensitivity_command(
+    table: Table, law: LawText, given: Given, by: By = None, out: Picture = None, as_json: Json = False
+) -> None:
     """Estimate one parameter under other cuts, likelihoods, clusters, priors and conventions; see how far it moves.
 
     The options of rows and posterior are the base, in which one or several choices are varied.
 
     Example: scalefit sensitivity chinchilla width_depth --param a_m --reference 1 --drop-highest-loss 40
     """
-    from scalefit.robustness import sensitivity
+    from scalefit.robustness import sensitivity, sensitivity_levels
 
     varied = given["vary"] or {}
     cut = given["drop_highest_loss"] or not varied or "drop_highest_loss" in varied
     given.refuse_idle(SENSITIVITY, ties=not cut and "without --drop-highest-loss")
-    check_mapping(given, law, *_names(varied))
+    check_mapping(given, law, *_names(varied), *([by] if by else []))
+    if by is not None:
+        if out is not None:
+            raise DataError(f"--out {out} has no effect with --by, which prints a table; draw one level with --where")
+        with ProgressLine() as progress:
+            levels = sensitivity_levels(table, law, by, progress=progress, **given)
+        print(json.dumps(levels.record(), indent=1) if as_json else levels)
+        raise typer.Exit(levels.exit_code)
     _check_picture(out)
     with ProgressLine() as progress:
         result = sensitivity(table, law, progress=progress, **given)

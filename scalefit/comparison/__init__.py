@@ -1,5 +1,6 @@
 """Fits against a reference, against each other, against published numbers; laws against laws on the same rows."""
 
+from scalefit.comparison.by_level import LevelComparisons, compare_levels
 from scalefit.comparison.crossval import CrossValidation, leave_one_out, rank_laws
 from scalefit.comparison.evidence import Evidence, evidence
 from scalefit.comparison.extrapolate import HeldOut, held_out_score, split_rows
@@ -15,9 +16,11 @@ __all__ = [
     "CrossValidation",
     "Evidence",
     "HeldOut",
+    "LevelComparisons",
     "LevelFits",
     "bayes_levels",
     "compare",
+    "compare_levels",
     "evidence",
     "fit_levels",
     "held_out_score",

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from scalefit.comparison.differences import Agreement, agreement
+from scalefit.comparison.parts import agreement_words, check_column, each_level, parted
 from scalefit.comparison.sources import compared_of
-from scalefit.data.columns import compute_columns, map_columns
-from scalefit.data.tables import Table, resolve
-from scalefit.errors import DataError
+from scalefit.data.tables import Table
 from scalefit.files import plain_json
 from scalefit.law.general import AnyLaw, parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import printed_label
-from scalefit.numbers import chance, exact, percent_size, plus_minus, rounded
+from scalefit.numbers import exact, percent_size
 from scalefit.options import BAYES, FIT, Bayes, LeastSquares, Rows, gather, takes
 from scalefit.posterior import bayes
 from scalefit.progress import Progress
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from scalefit.options.verbs import TableSource
 
 __all__ = ["LevelFits", "bayes_levels", "fit_levels"]
-
-MOST: Final = 200  # levels; a column with more is not one of labels
-APART: Final = 0.05  # p-value below which levels are said to differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +95,7 @@ class LevelFits:
             rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
-        lines += [f"  {_shared_words(name, test, self._is_log(name))}" for name, test in self.shared.items()]
+        lines += [f"  {agreement_words(name, test, is_log=self._is_log(name))}" for name, test in self.shared.items()]
         lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
         lines += [
             f"  {printed_label(level)}: {'; '.join(rule.words for rule in one.source.dropped)}"
@@ -130,18 +125,6 @@ class LevelFits:
     def _is_log(self, name: str) -> bool:
         one = next(fit for fit in self.fits.values() if name in fit)
         return one.parameters[one.place(name)].is_log
-
-
-def _shared_words(name: str, one: Agreement, is_log: bool) -> str:
-    """Say whether a parameter can be one number in all levels."""
-    p = chance(one.p)
-    test = f"chi2({exact(one.df)}) = {rounded(one.chi2, digits=3)}, p {p if p[0] in '<>' else f'= {p}'}"
-    named = f"ln {name}" if is_log else name
-    if one.p < APART:
-        verdict = f"{named} differs between levels ({test})"
-    else:
-        verdict = f"{named} can be one number, {plus_minus(one.pooled, one.se)} ({test})"
-    return verdict + (f"; without {', '.join(one.left_out)}" if one.left_out else "")
 
 
 @takes(*FIT)
@@ -235,51 +218,11 @@ def _levels(
 ) -> LevelFits:  # fmt: skip
     """Part the table, fit every part, and compare the parameters."""
     parsed = parse_law(law)
-    if by in (parsed.response, *parsed.variables, *parsed.groups):
-        raise DataError(f"by is {by!r}, a column of the law {parsed}; give a column of labels that is not in it")
-    table = rows.load(data)
-    parts, remarks = _parts(table, by, rows)
-    report = progress or (lambda *_: None)
-    done: dict[str, Fit | str] = {}
-
-    def one(level: str) -> Fit | str:
-        try:
-            found: Fit | str = run(parts[level], level)
-        except DataError as error:
-            found = str(error)
-        done[level] = found
-        report("fitting levels", len(done), len(parts))
-        return found
-
-    with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
-        results = dict(zip(parts, pool.map(one, parts), strict=True))
-    fits = {level: found for level, found in results.items() if isinstance(found, Fit)}
-    failed = {level: found for level, found in results.items() if isinstance(found, str)}
-    if not fits:
-        level, why = next(iter(failed.items()))
-        raise DataError(f"no level of {by!r} can be fitted; {by} = {printed_label(level)}: {why}")
-    return LevelFits(by, str(parsed), table.name, fits, failed, _shared(fits), remarks)
-
-
-def _parts(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[str, ...]]:
-    """Part a table by the labels of a column, which may be mapped."""
-    known = set(table.remarks)
-    mapped = map_columns(table.frame, {name: one for name, one in (rows.mapping or {}).items() if name == by}, [], {})
-    mapped = compute_columns(mapped, {name: one for name, one in (rows.columns or {}).items() if name == by}, [], {})
-    labelled = resolve(replace(table, frame=mapped), numeric=(), labels=[by])
-    labels = labelled.frame[by]
-    remarks = [one for one in labelled.remarks if one not in known]
-    missing = int(labels.isna().sum())
-    if missing:
-        remarks.append(f"{exact(missing)} rows without a label in column {by!r} are left out.")
-    levels = sorted(set(labels.dropna()))
-    if not 2 <= len(levels) <= MOST:
-        raise DataError(
-            f"column {by!r} has {exact(len(levels))} different labels. Need 2 to {exact(MOST)}, one fit for each"
-        )
-    mask = {level: (labels == level).to_numpy() for level in levels}
-    parts = {level: table.frame[mask[level]] for level in levels}
-    return {level: replace(table, frame=part, rows_read=len(part)) for level, part in parts.items()}, tuple(remarks)
+    check_column(by, parsed)
+    parts, remarks = parted(rows.load(data), by, rows)
+    fits, failed = each_level(parts, run, by, workers=workers, progress=progress)
+    source = next(iter(parts.values())).name
+    return LevelFits(by, str(parsed), source, fits, failed, _shared(fits), remarks)
 
 
 def _shared(fits: Mapping[str, Fit]) -> dict[str, Agreement]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.closed_problem import build_closed
+from scalefit.data.tables import Table
 from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import spread_name
@@ -49,7 +50,7 @@ def posterior_draws(fit: Fit) -> NDArray[np.float64]:
 
 def refit(
     fit: Fit,
-    data: str | os.PathLike[str] | pd.DataFrame | None = None,
+    data: str | os.PathLike[str] | pd.DataFrame | Table | None = None,
     law: str | AnyLaw | None = None,
     *,
     chosen: bool = False,
@@ -62,7 +63,7 @@ def refit(
     ----------
     fit : Fit
         Where law, engine, options, label and, of a posterior, the priors come from.
-    data : str, path or DataFrame, optional
+    data : str, path, DataFrame or Table, optional
         Another table, from which rows and columns are chosen as they were for the fit; its own rows when omitted.
     law : str, Law or GeneralLaw, optional
         Another law; priors and pooling of parameters that it lacks are left out.

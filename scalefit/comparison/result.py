@@ -88,6 +88,11 @@ class Comparison:
     split: Split | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def exit_code(self) -> int:
+        """0: a comparison either can be made, or is refused."""
+        return 0
+
     def table(self) -> pd.DataFrame:
         """Return one row per source.
 

@@ -23,7 +23,7 @@ from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["compare"]
+__all__ = ["compare", "named_fits"]
 
 
 def compare(
@@ -35,7 +35,7 @@ def compare(
     published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] = (),
     fixed: Mapping[str, float] | Mapping[Key, float] | None = None,
     priors: Sequence[str | Prior] | None = None,
-    by: str = "row",
+    leave_out: str = "row",
     holdout: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -61,8 +61,8 @@ def compare(
         without it.
     priors : sequence, optional
         Alternative priors for the evidence.
-    by : str
-        What leaving one out leaves out: ``row``, or a column.
+    leave_out : str
+        What leave-one-out scores leave out in turn: each ``row``, or all rows with one value of a column.
     holdout : str, optional
         Rows to predict from the others: a condition, or a column whose largest values are held out.
     progress : callable, optional
@@ -78,7 +78,7 @@ def compare(
     DataError
         For a parameter that no fit has, an impossible region, two sources of one name, or no source.
     """
-    named = _named(fits)
+    named = named_fits(fits)
     names = split_names(param)
     if not names:
         raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
@@ -94,7 +94,7 @@ def compare(
     _check_fixed(named, together)
     tests = {label: _tests(named[label], own, reference, together) for label, own in by_fit.items()}
     weighed, unweighed = _weigh(named, tests, priors, report)
-    laws, unscored = _score_laws(named, by, report)
+    laws, unscored = _score_laws(named, leave_out, report)
     held, split, other = _extrapolate(named, holdout, report)
     return Comparison(
         parameter=param, reference=reference, region=region, sources=tuple(sources),
@@ -125,7 +125,7 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise DataError(f"two sources are called {twice[0]!r}; give each a name of its own")
 
 
-def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
+def named_fits(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
     """Give every fit a name of its own."""
     if isinstance(fits, Mapping):
         return dict(fits)
@@ -208,7 +208,7 @@ def _weigh(
 
 
 def _score_laws(
-    named: Mapping[str, Fit], by: str, report: Progress
+    named: Mapping[str, Fit], leave_out: str, report: Progress
 ) -> tuple[tuple[tuple[LawScore, CrossValidation], ...], list[str]]:
     """Leave one out of the largest set of posteriors that share their rows."""
     usable = {
@@ -223,7 +223,7 @@ def _score_laws(
     scores = []
     for done, label in enumerate(same):
         report(f"{label}: leaving one out", done, len(same))
-        scores.append(leave_one_out(named[label], by=by, label=label, progress=report))
+        scores.append(leave_one_out(named[label], by=leave_out, label=label, progress=report))
     known = {one.label: one for one in scores}
     others = [label for label in usable if label not in same]
     words = f"Leave-one-out scores compare laws on the same rows and weights; {', '.join(others)} has others."

@@ -6,9 +6,10 @@ comes first: what stands in a row that it leaves out cannot stop a fit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import pandas as pd
 from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
 from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, header_of, map_columns
 from scalefit.data.groups import MADE, reduce_rows
-from scalefit.data.quantities import CORRECT, read_numbers, row_label
+from scalefit.data.quantities import CORRECT, read_numbers, row_label, shortened
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
@@ -27,6 +28,7 @@ from scalefit.numbers import as_input, exact, rounded
 __all__ = ["select_rows", "used_columns"]
 
 SHOWN = 5
+DROP = "--drop-invalid (drop_invalid=True)"
 Mask = npt.NDArray[np.bool_]
 
 
@@ -127,11 +129,11 @@ def select_rows(
         condition = parse_where(where) if isinstance(where, str) else where
         kept = condition.mask(frame, unread)
         table = _keep_where(table, condition, kept)
-    _refuse_unread(unread, (*positive, *extra), kept, can_drop=can_drop)
+    words = _invalid_words(unread, (*positive, *extra), kept, drop_invalid=drop_invalid, can_drop=can_drop)
     weighing = None if late else weights
     signs = {name: "nonnegative" if name == weights else "any" for name in extra} | dict(needs or {})
     table = _check_values(
-        table, (*positive, *extra), named, weighing, drop_invalid=drop_invalid, can_drop=can_drop, needs=signs
+        table, (*positive, *extra), named, weighing, words, drop_invalid=drop_invalid, can_drop=can_drop, needs=signs
     )  # fmt: skip
     if weighing is not None:
         table = _drop_weightless(table, weighing)
@@ -180,17 +182,45 @@ def _keep_where(table: Table, where: Where, mask: Mask) -> Table:
     return _keep(table, mask, Dropped("where", out, reason, str(where))) if out else table
 
 
-def _refuse_unread(unread: Unread, needed: tuple[str, ...], kept: Mask, *, can_drop: bool) -> None:
-    """Refuse cells that are not numbers, in the rows kept and the columns needed."""
+class _Invalid(NamedTuple):
+    """Why a row cannot be used: the first column at fault, what is wrong, and the word that stands there."""
+
+    column: str
+    problem: str
+    word: str = ""
+
+
+def _invalid_words(
+    unread: Unread, needed: tuple[str, ...], kept: Mask, *, drop_invalid: bool, can_drop: bool
+) -> dict[int, _Invalid]:
+    """Return words in place of numbers that may be dropped, by position among the rows kept; refuse other cells.
+
+    A word such as ``diverged`` says that there is no number. A cell with digits may be a number in another notation, so
+    that dropping its row could lose a run: it is always refused.
+    """
+    place_of = np.cumsum(kept) - 1
+    found: dict[int, _Invalid] = {}
     for name in needed:
-        if name in unread and any(kept[place] for place in unread[name].problems):
-            bad = unread[name]
-            droppable = can_drop and bad.remedy == CORRECT
-            advice = (
-                " Or leave its row out with a condition (where), or leave the cell empty and drop its row with "
-                "--drop-invalid (drop_invalid=True)."
-            )
-            raise DataError(bad.message(kept) + (advice if droppable else ""))
+        bad = unread.get(name)
+        used = {} if bad is None else {place: bad.column.iloc[place] for place in bad.problems if kept[place]}
+        digits = [place for place, cell in used.items() if not _is_word(cell)]
+        if bad is not None and used and (digits or not drop_invalid):
+            ways = ["leave its row out with a condition (where)"] if bad.remedy == CORRECT else []
+            if len(digits) < len(used) and not drop_invalid:
+                ways.append(f"drop every row with a word in place of a number with {DROP}")
+            advice = f" Or {', or '.join(ways)}." if ways and can_drop else ""
+            guilty = kept.copy()
+            if drop_invalid:
+                guilty[[place for place in used if place not in digits]] = False  # words are not what stops it
+            raise DataError(bad.message(guilty) + advice)
+        for place, cell in used.items():
+            found.setdefault(int(place_of[place]), _Invalid(name, "not a number", str(cell).strip()))
+    return found
+
+
+def _is_word(cell: object) -> bool:
+    """Tell whether a cell is text without a digit, such as ``OOM``."""
+    return isinstance(cell, str) and not any(character.isdigit() for character in cell)
 
 
 def _check_values(
@@ -198,24 +228,25 @@ def _check_values(
     positive: tuple[str, ...],
     labels: tuple[str, ...],
     weights: str | None,
+    words: Mapping[int, _Invalid],
     *,
     drop_invalid: bool,
     can_drop: bool,
     needs: Mapping[str, str],
 ) -> Table:
     """Find invalid values, the first in each row; refuse them or drop their rows, counted by reason."""
-    found: dict[int, tuple[str, str]] = {}
+    found = dict(words)
     for name in positive:
         _find_bad(table.frame, name, found, needs.get(name, "positive"))
     if weights is not None:
         _find_bad(table.frame, weights, found, "nonnegative")
     for name in labels:
         for place in np.flatnonzero(table.frame[name].isna().to_numpy()):
-            found.setdefault(int(place), (name, "missing"))
+            found.setdefault(int(place), _Invalid(name, "missing"))
     if not found:
         return table
     if not drop_invalid:
-        below = {name for name, problem in found.values() if problem in ("negative", "zero")}
+        below = {one.column for one in found.values() if one.problem in ("negative", "zero")}
         linear = needs and positive[0] in below and positive[0] not in needs
         raise DataError(
             _invalid_message(table, found, can_drop=can_drop)
@@ -223,16 +254,27 @@ def _check_values(
         )
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")
-    counts: dict[str, int] = {}
-    for name, problem in (found[row] for row in sorted(found)):
-        reason = f"{name} is {problem}"
-        counts[reason] = counts.get(reason, 0) + 1
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in (found[row] for row in sorted(found)):
+        alike.setdefault((one.column, one.problem), []).append(one.word)
     mask = np.ones(len(table.frame), dtype=np.bool_)
     mask[list(found)] = False
-    return _keep(table, mask, *(Dropped("drop_invalid", rows, reason) for reason, rows in counts.items()))
+    rules = [
+        Dropped("drop_invalid", len(texts), f"{name} is {problem}{_some_words(texts)}")
+        for (name, problem), texts in alike.items()
+    ]
+    return _keep(table, mask, *rules)
 
 
-def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]], need: str) -> None:
+def _some_words(texts: list[str]) -> str:
+    """List the words that stood in place of numbers, the most frequent first: ``: 'OOM' (3), 'diverged'``."""
+    counts = Counter(text for text in texts if text).most_common()
+    some = [f"{shortened(text)}{f' ({exact(count)})' if count > 1 else ''}" for text, count in counts[:SHOWN]]
+    more = f" and {exact(len(counts) - SHOWN)} more" if len(counts) > SHOWN else ""
+    return f": {', '.join(some)}{more}" if some else ""
+
+
+def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, _Invalid], need: str) -> None:
     values = frame[name].to_numpy(dtype=np.float64)
     problems = [("missing", np.isnan(values)), ("infinite", np.isinf(values))]
     if need != "any":
@@ -241,17 +283,17 @@ def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, tuple[str, str]],
         problems.append(("zero", values == 0))
     for problem, mask in problems:
         for place in np.flatnonzero(mask):
-            found.setdefault(int(place), (name, problem))
+            found.setdefault(int(place), _Invalid(name, problem))
 
 
-def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_drop: bool) -> str:
+def _invalid_message(table: Table, found: Mapping[int, _Invalid], *, can_drop: bool) -> str:
     """List the first invalid rows, their number and the remedy."""
     frame = table.frame
     rows = []
     for place in sorted(found)[:SHOWN]:
-        name, problem = found[place]
+        name, problem, word = found[place]
         value = frame[name].iloc[place]
-        shown = "" if problem == "missing" else f" ({as_input(float(value))})"
+        shown = f" ({shortened(word)})" if word else "" if problem == "missing" else f" ({as_input(float(value))})"
         rows.append(f"  {row_label(frame, place)}, column {header_of(frame, name)}: {problem}{shown}")
     if len(found) > SHOWN:
         rows.append(f"  and {len(found) - SHOWN} more rows")
@@ -261,8 +303,7 @@ def _invalid_message(table: Table, found: dict[int, tuple[str, str]], *, can_dro
             *rows,
             "Numbers must be finite and above zero (weights may be zero), labels must be given. "
             + (
-                "Correct the table, leave these rows out with a condition, "
-                "or drop them with --drop-invalid (drop_invalid=True)."
+                f"Correct the table, leave these rows out with a condition, or drop them with {DROP}."
                 if can_drop
                 else "Correct the table, or leave these rows out of it."
             ),

@@ -64,6 +64,8 @@ class Dropped:
             return f"kept rows where {self.setting}; {exact(self.rows)} dropped"
         if self.kind == "reduce":
             return self.reason  # which counts groups and rows
+        if self.kind == "drop_invalid":
+            return f"{exact(self.rows)} dropped by {self.rule} ({self.reason})"
         return f"{exact(self.rows)} dropped by {self.rule}"
 
 

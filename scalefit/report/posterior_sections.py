@@ -136,7 +136,7 @@ def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
 def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
     """Rank laws by their predictions: of left-out rows, and of larger runs from smaller ones."""
     names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
-    comparison: Comparison = compare(fits, names, by=section.leave_out, holdout=section.hold_out or None)
+    comparison: Comparison = compare(fits, names, leave_out=section.leave_out, holdout=section.hold_out or None)
     of_laws = replace(comparison, sources=(), agreement=None)
     blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in comparison.notes))]
     blocks += [tables.laws_table(comparison.laws)] if comparison.laws else []

@@ -2,6 +2,7 @@
 
 from scalefit.robustness.calibration_result import Calibration, Replicate
 from scalefit.robustness.calibration_run import calibrate
+from scalefit.robustness.levels import LevelSensitivities, sensitivity_levels
 from scalefit.robustness.sensitivity_result import Sensitivity, VariedAnswer
 from scalefit.robustness.sensitivity_run import sensitivity
 from scalefit.robustness.variations import DIMENSIONS, Choice
@@ -10,9 +11,11 @@ __all__ = [
     "DIMENSIONS",
     "Calibration",
     "Choice",
+    "LevelSensitivities",
     "Replicate",
     "Sensitivity",
     "VariedAnswer",
     "calibrate",
     "sensitivity",
+    "sensitivity_levels",
 ]

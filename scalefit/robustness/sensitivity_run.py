@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.tables import Table
@@ -41,12 +39,15 @@ from scalefit.robustness.variations import (
 )
 from scalefit.version import __version__
 
+if TYPE_CHECKING:
+    from scalefit.options.verbs import TableSource
+
 __all__ = ["fit_choice", "sensitivity"]
 
 
 @takes(*SENSITIVITY)
 def sensitivity(
-    data: str | os.PathLike[str] | pd.DataFrame,
+    data: TableSource,
     law: str | AnyLaw,
     *options: Rows | Bayes | Question | Jobs,
     progress: Progress | None = None,
