@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.container import ErrorbarContainer
+from matplotlib.text import Text
 
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
@@ -79,6 +80,10 @@ def texts(ax: Axes) -> list[str]:
     return [one.get_text() for one in ax.texts]
 
 
+def key(ax: Axes) -> str:
+    return " ".join(ax.get_xlabel().split())
+
+
 def test_losses_are_means_over_seeds_beside_theory() -> None:
     rows = table()
     strong, weak = losses(rows)
@@ -90,7 +95,9 @@ def test_losses_are_means_over_seeds_beside_theory() -> None:
         np.testing.assert_allclose(line.get_ydata(), np.exp(logs.mean()))
         ends = np.array([segment[:, 1] for segment in error.get_segments()])
         np.testing.assert_allclose(np.log(ends[:, 1] / ends[:, 0]), 2 * logs.std())
-        assert ax.get_xlabel().endswith("bars: standard deviation over seeds")
+        assert key(ax).endswith("; bars: standard deviation over seeds")
+    assert "red: dashed $1/m$, dotted random directions, solid best arrangement" in key(strong)
+    assert "red: exact sum beyond $m$" in key(weak)
     assert [ax.get_title(loc="left") for ax in (strong, weak)] == ["Strong superposition", "Weak superposition"]
     shapes = red_lines(strong)
     np.testing.assert_allclose(shapes["$1/m$"] * WIDTHS, shapes["$1/m$"][0] * WIDTHS[0])
@@ -116,7 +123,7 @@ def test_one_seed_has_the_error_of_its_measurement() -> None:
     ((_, _, (error,)),) = bars(strong)
     ends = np.array([segment[:, 1] for segment in error.get_segments()])
     np.testing.assert_allclose(np.log(ends[:, 1] / ends[:, 0]), 0.02)
-    assert "error of the measured loss, one seed" in strong.get_xlabel()
+    assert "error of the measured loss, one seed" in key(strong)
 
 
 def test_several_settings_of_a_regime_are_shades_with_names_and_a_regime_that_is_missing_has_no_panel() -> None:
@@ -127,11 +134,24 @@ def test_several_settings_of_a_regime_are_shades_with_names_and_a_regime_that_is
     assert shades[-1] == BLUE
 
 
+def test_shades_follow_the_heights_of_the_labels_and_names_are_short() -> None:
+    rows = table(gammas=(-1.0,))
+    kinds = [(1.0, "zero", "free"), (3.0, "normal", "free"), (2.0, "zero", "unit")]
+    both = [rows.assign(loss=rows["loss"].astype(float) * k, bias_start=b, norm=norm) for k, b, norm in kinds]
+    (ax,) = losses(pd.concat(both))
+    labels = sorted(ax.texts, key=lambda one: -Text.get_window_extent(one).y0)
+    assert [one.get_text() for one in labels] == ["$b$ ~ N(0, 1)", "$b$ = 0, unit rows", "$b$ = 0"]
+    lightness = [sum(to_rgb(one.get_color())) for one in labels]
+    assert lightness == sorted(lightness, reverse=True)
+    ends = {to_hex(one[0].get_color()): float(one[0].get_ydata()[-1]) for one in bars(ax)}
+    assert [ends[to_hex(one.get_color())] for one in labels] == sorted(ends.values(), reverse=True)
+
+
 def test_labels_of_curves_that_end_together_are_apart() -> None:
     (ax,) = losses(table(alphas=(0.5, 1.0, 1.5, 2.0), gammas=(-1.0,)))
     assert ax.figure is not None
     ax.figure.draw_without_rendering()
-    boxes = sorted((one.get_window_extent() for one in ax.texts), key=lambda box: box.y0)
+    boxes = sorted((Text.get_window_extent(one) for one in ax.texts), key=lambda box: box.y0)  # without their lines
     assert all(upper.y0 >= lower.y0 + 8 for lower, upper in pairwise(boxes))
 
 
@@ -145,7 +165,9 @@ def test_local_exponents_and_those_of_theory() -> None:
     sums = [weak_loss(probabilities(law_weights("power", 1000, alpha=1.0), 1.0), m) for m in WIDTHS]
     dotted = [one for one in red_lines(weak).values() if len(one) == len(WIDTHS) - 1]
     np.testing.assert_allclose(dotted, [-np.diff(np.log(sums)) / np.diff(np.log(WIDTHS))])
-    assert "$1/m$" in texts(strong)
+    assert "dotted random directions, solid best arrangement, dashed $1/m$" in key(strong)
+    (reference,) = [line for line in strong.lines if line.get_label() == "$1/m$"]
+    np.testing.assert_allclose(reference.get_ydata(), 1)
     theory = theory_of(ToyConfig(width=1, alpha=1.0), WIDTHS)
     shown = [one for one in red_lines(strong).values() if len(one) == len(WIDTHS) - 1]
     np.testing.assert_array_equal(shown, [local_exponents(WIDTHS, one) for one in (theory.random, theory.arranged)])

@@ -82,9 +82,22 @@ def test_the_law_that_made_the_losses_is_named(follows: str) -> None:
     losses = pd.DataFrame({"run": runs, "width": width, "loss": (2 + part) * np.exp(rng.normal(0, 1e-3, 15))})
     test = superposition(heads, losses).losses
     assert test is not None
-    assert f"the loss follows the {follows}" in test.verdict
+    assert (test.verdict.kind, test.verdict.threshold) == (follows, 2.0)
+    assert f"the loss follows the {follows}" in str(test.verdict)
+    assert test.verdict.numbers["difference"] == pytest.approx(np.mean(test.overlap_error - test.width_error))
     assert test.partial is not None
     assert (test.partial.lo > 0) is (follows == "overlap")
+
+
+def test_prefactors_are_counted_by_whether_their_intervals_contain_1() -> None:
+    width = np.tile([64, 128, 256, 512], 2)
+    noise = np.exp(0.01 * np.array([1, -1, 1, -1, 1, -1, -1, 1]))
+    for factors, kind in (((1, 1), "all"), ((3, 5), "none"), ((1, 4), "some")):
+        overlap = np.repeat(factors, 4) / width * noise
+        heads = pd.DataFrame({"family": list("aaaabbbb"), "width": width, "overlap_ms_effective": overlap})
+        found = superposition(heads).verdict[1]
+        assert found.kind == kind
+        assert [one[0] for one in found.numbers["factors"].values()] == pytest.approx(factors, rel=0.02)
 
 
 def test_random_heads_are_random(tmp_path: Path) -> None:
@@ -160,7 +173,11 @@ def test_values_that_cannot_be_used(change: dict[str, Any], words: str) -> None:
 
 def test_an_exponent_without_an_answer_says_so_first(run: Run, tmp_path: Path) -> None:
     heads = pd.DataFrame({"family": list("aabb"), "width": [8, 16, 8, 32], "overlap_ms": [0.2, 0.1, 0.15, 0.05]})
-    assert superposition(heads).verdict[0].startswith("The exponent has no answer yet: An exponent is not identified")
+    first, second, *_ = superposition(heads).verdict
+    assert first.kind == "no answer"
+    assert str(first).startswith("The exponent has no answer yet: An exponent is not identified")
+    a = superposition(heads).exponent
+    assert second.record()["interval"] == [a.lo, a.hi]
     heads.to_csv(tmp_path / "heads.csv", index=False)
     code, out, _ = run("superposition", tmp_path / "heads.csv")
     assert code == 1
@@ -210,8 +227,8 @@ def test_a_large_error_of_logs_is_a_factor() -> None:
     test = superposition("llm_heads", "llm_families").losses
     assert test is not None
     large = test._replace(overlap_error=np.linspace(3.0, 3.2, len(test.models)))
-    assert "by a factor of 22 on average" in large.verdict
-    assert "%" in large.verdict
+    assert "by a factor of 22 on average" in str(large.verdict)
+    assert "%" in str(large.verdict)
 
 
 # A vector added to every row

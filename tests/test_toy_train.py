@@ -15,7 +15,7 @@ from scalefit.toy import ToyConfig, ToyRun, kernels, train_toy
 from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.config import BIAS_STARTS
-from scalefit.toy.measures import alive_outputs, least_moments
+from scalefit.toy.measures import alive_outputs, least_moments, measures
 from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
 
@@ -176,6 +176,15 @@ def test_loss_of_a_run_is_that_of_its_weights():
 def test_outputs_that_cannot_fire_are_dead():
     W, b = np.diag([1.0, 0.5, 0.0])[:, :2], np.array([-1.9, -0.5, 0.1])
     assert alive_outputs(W, b).tolist() == [True, False, True]
+
+
+def test_so_few_rows_that_nothing_bounds_their_skewness_are_measured_too():
+    rng = np.random.default_rng(3)
+    W, b = rng.standard_normal((40, 6)), np.full(40, -1e3)
+    b[:4] = 0  # four outputs that can fire, in six dimensions: as under a strong decay
+    found = measures(SMALL, W, b)
+    assert (found["overlaps"].rows, *found["overlaps"][4:]) == (4, 0.0, None, 1.0)
+    json.dumps([found["overlaps"], found["bands"]], allow_nan=False)  # a record that a sweep can keep
 
 
 def test_rows_of_zero_have_no_direction():

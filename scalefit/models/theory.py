@@ -26,6 +26,7 @@ from scalefit.options import SUPERPOSITION, OverlapTest, gather, takes
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.results import Fit
 from scalefit.storage import fit_record
+from scalefit.verdicts import Verdict
 
 __all__ = ["FAMILY", "LossTest", "Partial", "Superposition", "superposition"]
 
@@ -96,16 +97,25 @@ class LossTest(NamedTuple):
         return float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
 
     @property
-    def verdict(self) -> str:
-        """A sentence on which law predicts left-out models better."""
+    def verdict(self) -> Verdict:
+        """Which law predicts left-out models better: ``open``, ``overlap`` or ``width``."""
         gap, error = self.difference
-        by_overlap, by_width = (_missed(float(one.mean())) for one in (self.overlap_error, self.width_error))
-        text = f"With each of {len(self.models)} models left out in turn, its loss is off by {by_overlap} on average "
-        text += f"by the law in the overlap and by {by_width} by the law in the width"
-        if abs(gap) < SURE * error:
-            return f"{text}: the difference, {fixed(abs(gap) / error, 1)} standard errors, is not significant."
-        better = "width" if gap > 0 else "overlap"
-        return f"{text}: the loss follows the {better} ({fixed(abs(gap) / error, 1)} standard errors)."
+        by_overlap, by_width = (float(one.mean()) for one in (self.overlap_error, self.width_error))
+        text = (
+            f"With each of {len(self.models)} models left out in turn, its loss is off by {_missed(by_overlap)} on "
+            f"average by the law in the overlap and by {_missed(by_width)} by the law in the width: "
+        )
+        errors = f"{fixed(abs(gap) / error, 1)} standard errors"
+        kind = "open" if abs(gap) < SURE * error else "width" if gap > 0 else "overlap"
+        text += (
+            f"the difference, {errors}, is not significant."
+            if kind == "open"
+            else f"the loss follows the {kind} ({errors})."
+        )
+        return Verdict.of(
+            kind, text, threshold=SURE, models=len(self.models), overlap_error=by_overlap, width_error=by_width,
+            difference=gap, se=error,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,32 +159,41 @@ class Superposition:
         return self.slope["a"]
 
     @property
-    def verdict(self) -> tuple[str, ...]:
-        """The verdicts, a sentence each."""
+    def verdict(self) -> tuple[Verdict, ...]:
+        """The verdicts: on the exponent, the prefactors over random directions and the bound, and on the losses."""
         a = self.exponent
         name = self.dimension.replace("_", " ")
         level = f"{percent(self.slope.uncertainty.level)} interval"
         inside = a.lo <= 1 <= a.hi
         times = self.rows[self.overlap] * self.rows[self.dimension]
-        sentences = [] if self.slope.status == CONVERGED else [f"The exponent has no answer yet: {self.slope.message}"]
-        sentences += [
-            f"Overlap falls as {name} to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} of a "
-            f"{rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
-            f"It is {_times(times)} times that of random directions, 1/{name}: "
-            f"{_prefactors(self.random, 'random directions')}",
-        ]
+        found = []
+        if self.slope.status != CONVERGED:
+            found.append(Verdict.of("no answer", f"The exponent has no answer yet: {self.slope.message}"))
+        found.append(
+            Verdict.of(
+                "contains" if inside else "excludes",
+                f"Overlap falls as {name} to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} "
+                f"of a {rounded_interval(a.lo, a.hi, a.se)}), which {'contains' if inside else 'excludes'} 1.",
+                value=a.value, se=a.se, interval=[a.lo, a.hi], reference=1.0,
+            )
+        )  # fmt: skip
+        lead = f"It is {_times(times)} times that of random directions, 1/{name}: "
+        found.append(_prefactors(self.random, lead, "random directions"))
         if self.welch is not None:
-            sentences.append(f"Over the Welch bound, the least possible: {_prefactors(self.welch, 'the bound')}")
+            found.append(_prefactors(self.welch, "Over the Welch bound, the least possible: ", "the bound"))
         if self.overlap == RAW:
-            sentences.append(
-                "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
-                "head changes them and, unless the logits are soft-capped, no prediction. Effective overlaps (scalefit "
-                "heads) are."
+            found.append(
+                Verdict.of(
+                    "raw",
+                    "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
+                    "head changes them and, unless the logits are soft-capped, no prediction. Effective overlaps "
+                    "(scalefit heads) are.",
+                )
             )
         if self.losses is not None:
-            sentences.append(self.losses.verdict)
-            sentences += [] if self.losses.partial is None else [_partial_words(self.losses.partial)]
-        return tuple(sentences)
+            found.append(self.losses.verdict)
+            found += [] if self.losses.partial is None else [_partial_verdict(self.losses.partial)]
+        return tuple(found)
 
     def summary(self) -> str:
         """Return verdict and numbers as text."""
@@ -201,7 +220,7 @@ class Superposition:
             "table": self.name,
             "overlap": self.overlap,
             "heads": len(self.rows),
-            "verdict": list(self.verdict),
+            "verdict": [one.record() for one in self.verdict],
             "slope": fit_record(self.slope),
             "random": fit_record(self.random),
             "welch": None if self.welch is None else fit_record(self.welch),
@@ -231,21 +250,25 @@ def _times(times: pd.Series[float]) -> str:
     return low if low == high else f"{low} to {high} (median {middle})"
 
 
-def _prefactors(fit: Fit, what: str) -> str:
-    """Compare the prefactors with 1, in a sentence."""
+def _prefactors(fit: Fit, lead: str, what: str) -> Verdict:
+    """Compare the prefactors with 1: ``all`` their intervals contain it, ``none`` or ``some`` do."""
     factors = [x for x in fit.estimates if x.coefficient == "A"]
     around = [x for x in factors if x.lo <= 1 <= x.hi]
     listed = ", ".join(f"{x.level[0]} {_factor(x)}" if x.level else _factor(x) for x in factors)
     level = f"{percent(fit.uncertainty.level)} interval"
+    text = f"{lead}a factor of {listed} at a = 1"
     if len(around) == len(factors):
         which = f"The {level} contains 1" if len(factors) == 1 else f"Every {level} contains 1"
-        return f"a factor of {listed} at a = 1. {which}, the value of {what}."
-    if not around:
+        kind, text = "all", f"{text}. {which}, the value of {what}."
+    elif not around:
         where = "above" if all(x.lo > 1 for x in factors) else "away from"
         which = f"the {level} lies" if len(factors) == 1 else f"all {level}s lie"
-        return f"a factor of {listed} at a = 1; {which} {where} 1, the value of {what}."
-    which = ", ".join(x.level[0] for x in around)
-    return f"a factor of {listed} at a = 1; the {level} contains 1, the value of {what}, for {which} alone."
+        kind, text = "none", f"{text}; {which} {where} 1, the value of {what}."
+    else:
+        which = ", ".join(x.level[0] for x in around)
+        kind, text = "some", f"{text}; the {level} contains 1, the value of {what}, for {which} alone."
+    intervals = {" ".join(x.level): [x.value, x.lo, x.hi] for x in factors}
+    return Verdict.of(kind, text, reference=1.0, factors=intervals)
 
 
 def _factor(estimate: Estimate) -> str:
@@ -258,18 +281,16 @@ def _span(estimate: Estimate) -> str:
     return rounded_range(estimate.lo, estimate.hi) if wide else rounded_interval(estimate.lo, estimate.hi, estimate.se)
 
 
-def _partial_words(partial: Partial) -> str:
-    meaning = (
-        "more loss"
-        if partial.lo > 0
-        else "less loss"
-        if partial.hi < 0
-        else "neither more nor less loss that could be seen"
-    )
-    return (
+def _partial_verdict(partial: Partial) -> Verdict:
+    """Say what a larger overlap goes with at equal width: ``more``, ``less`` or ``open``."""
+    kind = "more" if partial.lo > 0 else "less" if partial.hi < 0 else "open"
+    meaning = "neither more nor less loss that could be seen" if kind == "open" else f"{kind} loss"
+    return Verdict.of(
+        kind,
         f"At equal width, a larger overlap goes with {meaning}: the partial correlation is "
-        f"{rounded(partial.value, 0.1)} {rounded_interval(partial.lo, partial.hi, 0.1)} over {partial.models} models."
-    )
+        f"{rounded(partial.value, 0.1)} {rounded_interval(partial.lo, partial.hi, 0.1)} over {partial.models} models.",
+        value=partial.value, interval=[partial.lo, partial.hi], models=partial.models,
+    )  # fmt: skip
 
 
 @takes(*SUPERPOSITION)

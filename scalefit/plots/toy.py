@@ -29,15 +29,15 @@ from scalefit.plots.style import (
     mixed,
     new_axes,
     new_panels,
-    reference_line,
-    write_key,
 )
 from scalefit.plots.toy_curves import (
     COLOURS,
     WidthCurve,
+    label_and_key,
     label_ends,
     longest,
     names_of,
+    ranked,
     setting_panels,
     shades,
     width_curves,
@@ -60,6 +60,8 @@ Array = NDArray[np.float64]
 _DASHED: Final = (0, (4, 2.5))
 _DOTTED: Final = (0, (1, 1.5))
 _STYLES: Final = {"random": _DOTTED, "arranged": "-"}
+_RANDOM_OVERLAPS: Final = "random directions: $1/m$"
+_DRAWN: Final = {"$1/m$": "dashed", _RANDOM_OVERLAPS: "dashed", THEORIES["random"]: "dotted"}  # others are solid
 _MOST_THEORIES: Final = 4  # sets of features for which theory is drawn
 _MOST_TICKS: Final = 6
 _TITLES: Final = {"strong": "Strong superposition", "weak": "Weak superposition", "between": "Between the regimes"}
@@ -102,17 +104,28 @@ def draw_sweep(folder: str | os.PathLike[str], kind: str = "losses", *, where: s
 def _panels(curves: Sequence[WidthCurve], height: float = 66.0) -> dict[str, Axes]:
     """Return a panel for each regime that occurs, strong superposition left."""
     present = [name for name in _TITLES if any(one.regime == name for one in curves)]
-    width = FULL_WIDTH if len(present) > 1 else 100.0
-    panels = new_panels(1, len(present), height=height, width=width, sharey=True)
+    width, key = (FULL_WIDTH, 12.0) if len(present) > 1 else (100.0, 6.0)  # a narrow panel has a key of more lines
+    panels = new_panels(1, len(present), height=height + key, width=width, sharey=True)
     for name, ax in zip(present, panels, strict=True):
         ax.set_title(_TITLES[name])
     return dict(zip(present, panels, strict=True))
 
 
-def _coloured(curves: Sequence[WidthCurve], name: str) -> list[tuple[WidthCurve, Any, str]]:
-    """Return the curves of a regime with their shades and labels."""
+def _coloured(
+    curves: Sequence[WidthCurve], name: str, end: Callable[[WidthCurve], float]
+) -> list[tuple[WidthCurve, Any, str]]:
+    """Return the curves of a regime with their shades and labels, from the one that ends highest."""
     own = [one for one in curves if one.regime == name]
-    return list(zip(own, shades(COLOURS[name], len(own)), names_of(own), strict=True))
+    named = list(zip(own, names_of(own), strict=True))
+    return [(one, shade, words) for (one, words), shade in ranked(named, [end(one) for one in own], COLOURS[name])]
+
+
+def _last_loss(one: WidthCurve) -> float:
+    return float(one.loss[-1])
+
+
+def _last_slope(one: WidthCurve) -> float:
+    return float(local_exponents(one.m, one.loss)[-1])
 
 
 def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
@@ -142,10 +155,10 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
         One per regime that occurs.
     """
     curves = longest(width_curves(table))
-    panels = _panels(curves)
+    panels, ends, keys = _panels(curves), [], []
     shown = np.concatenate([one.loss for one in curves])
     for name, ax in panels.items():
-        own = _coloured(curves, name)
+        own = _coloured(curves, name, _last_loss)
         for one, colour, _ in own:
             span = one.loss * np.exp([-one.error, one.error])
             ax.errorbar(
@@ -158,15 +171,22 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
                 ax.plot(one.m, one.mean("weak_reference"), color=RED, linewidth=1.0, label=words, zorder=2)
         if name == "strong":
             shown = np.concatenate([shown, *_strong_lines(ax, [one for one, _, _ in own])])
-        ax.legend(loc="lower left", labelcolor=RED, handlelength=2.2)
         log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
+        ends.append((ax, [(_last_loss(one), words, colour) for one, colour, words in own]))
+        keys.append(f"{_lines_of(ax)}; {_bars(curves, 'standard deviation')}")
     for ax in panels.values():
         log_axis(ax.yaxis, shown)
-        write_key(ax, "width $m$", _bars(curves, "standard deviation"))
     next(iter(panels.values())).set_ylabel("loss, summed over features")
-    for name, ax in panels.items():
-        label_ends(ax, [(float(one.loss[-1]), words, colour) for one, colour, words in _coloured(curves, name)])
+    label_and_key(ends, "width $m$", keys)
     return tuple(panels.values())
+
+
+def _lines_of(ax: Axes) -> str:
+    """Say what the red lines are, by their labels; those of matplotlib's begin with an underscore."""
+    every = [str(line.get_label()) for line in ax.lines if line.get_color() == RED]
+    labels = [one for one in every if not one.startswith("_")]
+    drawn = [f"{_DRAWN.get(one, 'solid')} {one}" for one in labels]
+    return f"red: {', '.join(drawn if len(labels) > 1 else labels)}"
 
 
 def _strong_lines(ax: Axes, curves: Sequence[WidthCurve]) -> list[Array]:
@@ -215,9 +235,9 @@ def local_slopes(table: pd.DataFrame) -> tuple[Axes, ...]:
         One per regime that occurs.
     """
     curves = longest(width_curves(table))
-    panels = _panels(curves, height=60.0)
+    panels, ends, keys = _panels(curves, height=60.0), [], []
     for name, ax in panels.items():
-        own = _coloured(curves, name)
+        own = _coloured(curves, name, _last_slope)
         for one, colour, _ in own:
             error = one.error / np.sqrt(one.seeds)
             slope_error = np.hypot(error[1:], error[:-1]) / np.diff(np.log(one.m))
@@ -227,21 +247,19 @@ def local_slopes(table: pd.DataFrame) -> tuple[Axes, ...]:
             )  # fmt: skip
             if name != "strong":
                 exact_sum = local_exponents(one.m, one.mean("weak_reference"))
-                ax.plot(_between(one.m), exact_sum, color=RED, linewidth=1.0, linestyle=_DOTTED, zorder=2)
-        for m, theory in _theories([one for one, _, _ in own], own[0][0]) if name == "strong" else []:
+                words = "exact sum beyond $m$" if one is own[0][0] else None
+                ax.plot(_between(one.m), exact_sum, color=RED, linewidth=1.0, label=words, zorder=2)
+        theories = _theories([one for one, _, _ in own], own[0][0]) if name == "strong" else []
+        for place, (m, theory) in enumerate(theories):
             for kind, style in _STYLES.items():
-                slopes = local_exponents(m, theory[kind])
-                ax.plot(_between(m), slopes, color=RED, linewidth=1.0, linestyle=style, zorder=2)
-        reference_line(ax, 1, "$1/m$", axis="y")
+                slopes, words = local_exponents(m, theory[kind]), None if place else THEORIES[kind]
+                ax.plot(_between(m), slopes, color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
+        ax.axhline(1, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=1.5)
         log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
-        write_key(ax, "width $m$", _bars(curves, "standard error"))
-        theory_words = "dotted: random directions" if name == "strong" else "dotted: exact sum beyond $m$"
-        ax.set_title(f"{_TITLES[name]} ({theory_words})")
+        ends.append((ax, [(_last_slope(one), words, shade) for one, shade, words in own]))
+        keys.append(f"{_lines_of(ax)}; {_bars(curves, 'standard error')}")
     next(iter(panels.values())).set_ylabel("local exponent")
-    for name, ax in panels.items():
-        own = _coloured(curves, name)
-        ends = [(float(local_exponents(one.m, one.loss)[-1]), words, shade) for one, shade, words in own]
-        label_ends(ax, ends)
+    label_and_key(ends, "width $m$", keys)
     return tuple(panels.values())
 
 
@@ -270,23 +288,21 @@ def overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ends = []
     names = dict(zip(map(id, curves), names_of(curves), strict=True))
     for regime in COLOURS:
-        for one, colour, _ in _coloured(curves, regime):
+        for one, colour, _ in _coloured(curves, regime, lambda one: float(one.mean("overlap_ms")[0])):
             found = one.mean("overlap_ms")
             ax.plot(1 / one.m, found, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
             ends.append((float(found[0]), names[id(one)], colour))
     m = np.unique(np.concatenate([one.m for one in curves]))
-    ax.plot(1 / m, 1 / m, color=RED, linewidth=1.0, linestyle=_DASHED, label="random directions: $1/m$", zorder=2)
+    ax.plot(1 / m, 1 / m, color=RED, linewidth=1.0, linestyle=_DASHED, label=_RANDOM_OVERLAPS, zorder=2)
     for n in sorted({int(one.setting["n_features"]) for one in curves}):
         inside = m[m < n]
         bound = [welch_bound(n, int(one)) for one in inside]
         ax.plot(1 / inside, bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
-    ax.legend(loc="lower right", labelcolor=RED, handlelength=2.2)
     shown = [found for one in curves for found in one.mean("overlap_ms")]
     log_axis(ax.xaxis, 1 / m)
     log_axis(ax.yaxis, np.concatenate([shown, 1 / m]))
-    ax.set_xlabel("$1/m$")
     ax.set_ylabel("mean square overlap of different rows")
-    label_ends(ax, ends)
+    label_and_key([(ax, ends)], "$1/m$", [_lines_of(ax)])
     return ax
 
 
@@ -324,21 +340,21 @@ def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ends = []
     for regime in COLOURS:
         own = [same for same in several if same[-1].regime == regime]
-        for same, colour in zip(own, shades(COLOURS[regime], len(own)), strict=True):
+        for same, colour in ranked(own, [_exponent(same[-1])[0] for same in own], COLOURS[regime]):
             found = [_exponent(one) for one in same]
             ax.errorbar(
                 [one.steps for one in same], [value for value, _ in found], [error for _, error in found],
                 color=colour, marker="o", markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
             )  # fmt: skip
             ends.append((found[-1][0], names[id(same[-1])], colour))
-    reference_line(ax, 1, "$1/m$", axis="y", place=0.12)
+    ax.axhline(1, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=1.5)
     steps = sorted({one.steps for one in curves})
     log_axis(ax.xaxis, steps)
     if len(steps) <= _MOST_TICKS:
         ax.set_xticks(steps, [exact(one) for one in steps])
-    ax.set_xlabel("steps of training\nbars: standard error, from the scatter about the power law")
     ax.set_ylabel("exponent over all widths")
-    label_ends(ax, ends)
+    key = f"{_lines_of(ax)}; bars: standard error, from the scatter about the power law"
+    label_and_key([(ax, ends)], "steps of training", [key])
     return ax
 
 

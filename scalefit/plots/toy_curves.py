@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.text import Annotation
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.numbers import exact
-from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, TEAL, as_label, new_panels
+from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, TEAL, as_label, new_panels, write_key
 from scalefit.toy.records import SETTING, setting_regime
 
 __all__ = [
     "COLOURS",
     "WidthCurve",
+    "label_and_key",
     "label_ends",
     "longest",
     "names_of",
     "number_word",
+    "ranked",
     "setting_panels",
     "shades",
     "width_curves",
 ]
 
 Array = NDArray[np.float64]
+_T = TypeVar("_T")
 
 COLOURS: Final = {"strong": BLUE, "weak": TEAL, "between": GREY}
 _LIGHTEST: Final = 0.55  # how far the lightest of several shades is from white
 _MOST_PANELS: Final = 6
 _LINE: Final = 8.5  # points between the labels of two curves
+_LEAD: Final = 11.0  # points from the axes to a label with a line that leads to it
+_STARTS: Final = {
+    "zero": "$b$ = 0", "normal": "$b$ ~ N(0, 1)", "small": "$b$ ~ N(0, 0.1²)", "mean": "$b$ = $p$",
+    "negative": "$b$ < 0", "positive": "$b$ > 0",
+}  # fmt: skip
+_NORMS: Final = {"free": "", "unit": "unit rows", "held": "held rows"}
+_FREE: Final = "free rows"  # the name of a setting that differs from others in nothing else
 _LETTERS: Final = {"alpha": "$\\alpha$", "gamma": "$\\gamma$", "n_features": "$n$", "density": "$E$"}
 
 
@@ -177,7 +189,8 @@ def names_of(curves: Sequence[WidthCurve]) -> list[str]:
     settings = [{**one.setting, "steps": one.steps} for one in curves]
     keys = dict.fromkeys(key for one in settings for key in one)
     varied = [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
-    return [", ".join(_word(key, one[key]) for key in varied if key in one) for one in settings]
+    names = [", ".join(filter(None, (_word(key, one[key]) for key in varied if key in one))) for one in settings]
+    return [one or _FREE for one in names] if varied else names
 
 
 def _word(key: str, value: Any) -> str:
@@ -185,6 +198,8 @@ def _word(key: str, value: Any) -> str:
         return f"{exact(value)} steps"
     if key in ("frequency", "frequencies"):
         return as_label(str(value))
+    if key in ("bias_start", "norm"):
+        return (_STARTS if key == "bias_start" else _NORMS).get(str(value), as_label(str(value)))
     word = as_label(number_word(value))
     return f"{_LETTERS[key]} = {word}" if key in _LETTERS else f"{as_label(key.replace('_', ' '))} {word}"
 
@@ -196,7 +211,57 @@ def shades(colour: str, count: int) -> list[tuple[float, float, float]]:
     return [tuple(float(part) for part in 1 - one * (1 - full)) for one in share]  # type: ignore[misc]
 
 
-def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]]) -> None:
+def ranked(curves: Sequence[_T], ends: Sequence[float], colour: str) -> list[tuple[_T, tuple[float, float, float]]]:
+    """Give each curve a shade, the lightest to the one that ends highest, so that shades follow the labels.
+
+    Parameters
+    ----------
+    curves : sequence
+        Of one colour.
+    ends : sequence of float
+        Where each ends.
+    colour : str
+        The colour of the lowest.
+
+    Returns
+    -------
+    list of (curve, shade)
+        From the highest to the lowest.
+    """
+    order = sorted(range(len(curves)), key=lambda k: -ends[k])
+    return [(curves[k], shade) for k, shade in zip(order, shades(colour, len(curves)), strict=True)]
+
+
+def label_and_key(
+    panels: Sequence[tuple[Axes, Sequence[tuple[float, str, Any]]]], name: str, keys: Sequence[str]
+) -> None:
+    """Write labels right of some axes, with lines that lead to them, and below each the quantity and its key.
+
+    Labels make the axes narrower and a key of several lines makes them lower: the key is broken where the labels are
+    known, and then the labels are placed again.
+
+    Parameters
+    ----------
+    panels : sequence of (Axes, ends)
+        As :func:`label_ends` takes them.
+    name : str
+        The quantity of the x axes.
+    keys : sequence of str
+        Meaning of the marks of each.
+    """
+    first = [label for ax, ends in panels for label in label_ends(ax, ends, lead=True)]
+    for ax, _ in panels:
+        if (figure := ax.get_figure(root=True)) is not None:
+            figure.draw_without_rendering()
+    for (ax, _), key in zip(panels, keys, strict=True):
+        write_key(ax, name, key)
+    for label in first:
+        label.remove()
+    for ax, ends in panels:
+        label_ends(ax, ends, lead=True)
+
+
+def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool = False) -> list[Annotation]:
     """Write labels right of the axes, each as near to the height of its curve's end as the others let it.
 
     Parameters
@@ -205,22 +270,36 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]]) -> None:
         With its limits set.
     ends : sequence of (float, str, colour)
         Height in data units, words, colour of each; without words there is no label.
+    lead : bool
+        Draw a line to each label from the height of its curve's end, where labels had to move apart.
+
+    Returns
+    -------
+    list of Annotation
+        The labels, from the lowest.
     """
     figure = ax.get_figure(root=True)
     named = [one for one in ends if one[1]]
     if figure is None or not named:
-        return
+        return []
     figure.draw_without_rendering()
     gap = _LINE * figure.dpi / 72 / ax.get_window_extent().height
     right = ax.get_xlim()[1]
     heights = [float((ax.transData + ax.transAxes.inverted()).transform((right, y))[1]) for y, _, _ in named]
-    order = np.argsort(heights)
-    for place, k in zip(_spread([heights[k] for k in order], gap), order, strict=True):
+    order = np.argsort(-np.array(heights), kind="stable")[::-1]  # the first of equal ones is the highest
+    places, labels = _spread([heights[k] for k in order], gap), []
+    lead = lead and any(abs(place - heights[k]) > gap / 2 for place, k in zip(places, order, strict=True))
+    for place, k in zip(places, order, strict=True):
         _, words, colour = named[k]
-        ax.annotate(
-            words, (1, place), xycoords="axes fraction", xytext=(4, 0), textcoords="offset points", color=colour,
-            fontsize=7.5, va="center", annotation_clip=False,
+        aside = ScaledTranslation((_LEAD if lead else 4) / 72, 0, figure.dpi_scale_trans)
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        labels.append(
+            ax.annotate(
+                words, (1, heights[k]), xycoords="axes fraction", xytext=(1, place), textcoords=ax.transAxes + aside,
+                color=colour, fontsize=7.5, va="center", annotation_clip=False, arrowprops=line if lead else None,
+            )
         )  # fmt: skip
+    return labels
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -9,24 +9,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.numbers import exact
-from scalefit.plots.style import BLUE, FULL_WIDTH, INK, RED, house_style, log_axis, new_panels, reference_line
+from scalefit.plots.style import BLUE, FULL_WIDTH, INK, RED, house_style, log_axis, new_panels
 from scalefit.plots.toy_curves import (
     COLOURS,
     WidthCurve,
-    label_ends,
+    label_and_key,
     longest,
     names_of,
+    ranked,
     setting_panels,
-    shades,
     width_curves,
 )
 from scalefit.toy.measures import NORM_STEP, least_moments
 
 __all__ = ["alive", "norms", "skewness"]
 
+Array = NDArray[np.float64]
+
+_DASHED: Final = (0, (4, 2.5))
 _SHARES: Final = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9fc0dc", BLUE, "#0d2d47"])
 
 
@@ -37,18 +41,21 @@ def _measured(table: pd.DataFrame, columns: Sequence[str]) -> list[WidthCurve]:
     return longest(width_curves(table.dropna(subset=list(columns))))
 
 
-def _lines(ax: Axes, curves: Sequence[WidthCurve], column: str, per_loss: bool = False) -> None:
-    """Draw the mean of a column over seeds against the width, in the colours of the regimes."""
-    names, ends = dict(zip(map(id, curves), names_of(curves), strict=True)), []
+def _lines(ax: Axes, curves: Sequence[WidthCurve], column: str, per_loss: bool = False) -> list[tuple[float, str, Any]]:
+    """Draw the mean of a column over seeds against the width, in the colours of the regimes; return its ends."""
+    named, ends = list(zip(curves, names_of(curves), strict=True)), []
+
+    def measure(one: WidthCurve) -> Array:
+        return one.mean(column) / (one.loss if per_loss else 1)
+
     for regime, colour in COLOURS.items():
-        own = [one for one in curves if one.regime == regime]
-        for one, shade in zip(own, shades(colour, len(own)), strict=True):
-            values = one.mean(column) / (one.loss if per_loss else 1)
+        own = [(one, words) for one, words in named if one.regime == regime]
+        for (one, words), shade in ranked(own, [float(measure(one)[-1]) for one, _ in own], colour):
+            values = measure(one)
             ax.plot(one.m, values, color=shade, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
-            ends.append((float(values[-1]), names[id(one)], shade))
+            ends.append((float(values[-1]), words, shade))
     log_axis(ax.xaxis, np.concatenate([one.m for one in curves]))
-    ax.set_xlabel("width $m$")
-    label_ends(ax, ends)
+    return ends
 
 
 @house_style()
@@ -74,11 +81,11 @@ def alive(table: pd.DataFrame) -> tuple[Axes, Axes]:
     left, right = new_panels(1, 2, height=66.0, width=FULL_WIDTH, sharey=True)
     for ax in (left, right):
         ax.set_ylim(-0.03, 1.03)
-    _lines(left, curves, "alive")
-    _lines(right, curves, "dead_loss", per_loss=True)
+    ends = [(left, _lines(left, curves, "alive")), (right, _lines(right, curves, "dead_loss", per_loss=True))]
     left.set_title("Outputs that can fire")
     right.set_title("Share of the loss of those that cannot")
     left.set_ylabel("share")
+    label_and_key(ends, "width $m$", ["means over seeds"] * 2)
     return left, right
 
 
@@ -102,7 +109,7 @@ def skewness(table: pd.DataFrame) -> tuple[Axes, Axes]:
         A table of models that were not measured so.
     """
     curves = _measured(table, ("overlap_skewness", "overlap_kurtosis"))
-    panels = new_panels(1, 2, height=66.0, width=FULL_WIDTH)
+    panels, ends = new_panels(1, 2, height=66.0, width=FULL_WIDTH), []
     for ax, name, place in zip(panels, ("skewness", "kurtosis"), (1, 2), strict=True):
         for n in sorted({int(one.setting["n_features"]) for one in curves}):
             most = max(one.m.max() for one in curves if one.setting["n_features"] == n)
@@ -111,10 +118,10 @@ def skewness(table: pd.DataFrame) -> tuple[Axes, Axes]:
             bound = [least_moments(n, int(width))[place] for width in m]
             words = f"least for tight frames, $n$ = {exact(n)}"
             ax.plot(m, bound, color=RED, linewidth=1.0, label=words, zorder=2)
-        _lines(ax, curves, f"overlap_{name}")
+        ends.append((ax, _lines(ax, curves, f"overlap_{name}")))
         ax.set_ylabel(f"{name} of the overlaps")
-    reference_line(panels[0], 0, "symmetric", axis="y")
-    panels[1].legend(loc="lower left", labelcolor=RED, handlelength=2.2)
+    panels[0].axhline(0, color=RED, linewidth=0.9, linestyle=_DASHED, zorder=1.5)
+    label_and_key(ends, "width $m$", ["red: least for tight frames, dashed symmetric", "red: least for tight frames"])
     return panels[0], panels[1]
 
 

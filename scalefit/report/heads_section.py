@@ -19,7 +19,7 @@ from scalefit.report.blocks import Block, align_decimals, align_errors, drawing,
 from scalefit.report.results import Results
 from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
-from scalefit.report.text import capital, fill
+from scalefit.report.text import capital, fill, marked
 
 __all__ = ["heads_section"]
 
@@ -47,7 +47,7 @@ def heads_section(section: HeadsSection, results: Results) -> list[Block]:
         if isinstance(result, StepFailed):
             blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
         elif isinstance(result, HeadsResult):
-            blocks.append(paragraph(f"**{capital(label)}.** {literal(' '.join(result.test.verdict))}"))
+            blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.test.verdict)}"))
             blocks += [_overlaps(result)]
             blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else [_families(result.test)]
     return blocks

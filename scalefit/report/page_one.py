@@ -81,7 +81,7 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
         case StepFailed(reason):
             return f"No answer: {literal(reason)}"
         case HeadsResult(test):
-            return literal(" ".join(test.verdict[:2]))
+            return marked(*test.verdict[:2])
         case ToyResult(_, check):
             return marked(check.verdict[-1])
         case found:

@@ -34,6 +34,7 @@ from scalefit.toy.noise import (
     group_features,
     jump_transforms,
     least_losses,
+    log_one_plus,
 )
 from scalefit.toy.theory import MEAN_SQUARE
 
@@ -188,7 +189,7 @@ def arranged_loss(
     widest = math.sqrt(float(a.max()))
     jumps = jump_transforms(skewness, kurtosis, np.sqrt(a[j]) / widest, lattice)
     others = alike.sizes[j] - (i == j)  # a feature is no noise to itself
-    factors = np.log1p(alike.p[j][:, None] * (jumps - 1))
+    factors = log_one_plus(alike.p[j][:, None] * (jumps - 1))
     noise = np.exp((others[:, None] * factors).reshape(len(a), len(a), -1).sum(axis=1))
     square = how.norm**2
     least = least_losses(noise, alike.p, square * np.sqrt(a) * widest, square, lattice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -56,7 +55,8 @@ class OverlapMoments(NamedTuple):
     mean_square, skewness, kurtosis : float
         Mean square, and the mean cube and fourth power in units of it.
     least_square, least_skewness, least_kurtosis : float
-        What they cannot fall below, as in :func:`least_moments`.
+        What they cannot fall below, as in :func:`least_moments`; the skewness of rows that are not more than the
+        dimensions has no bound, and None here.
     """
 
     rows: int
@@ -64,7 +64,7 @@ class OverlapMoments(NamedTuple):
     skewness: float
     kurtosis: float
     least_square: float
-    least_skewness: float
+    least_skewness: float | None
     least_kurtosis: float
 
 
@@ -174,7 +174,7 @@ def measures(config: ToyConfig, W: Real, b: Real) -> dict[str, Any]:
     overlaps = None
     if len(kept) > 1:
         means[kept] = _power_means(rows[kept] / norms[kept, None])
-        bounds = least_moments(len(kept), config.width) if len(kept) > config.width else (0.0, -math.inf, 1.0)
+        bounds = least_moments(len(kept), config.width) if len(kept) > config.width else (0.0, None, 1.0)
         if means[kept, 0].mean() > 0:
             overlaps = OverlapMoments(len(kept), *_shape(means[kept].mean(axis=0)), *bounds)
     counts = np.bincount(np.minimum(norms / NORM_STEP, NORM_CLASSES - 1).astype(int), minlength=NORM_CLASSES)
