@@ -147,6 +147,8 @@ class Rows(Options):
     ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
+    panel: ClassVar[str] = "Data"
+
     also: tuple[str, ...] = ()
     name_fields: str | None = None
     wide: bool = False
@@ -335,16 +337,19 @@ class LeastSquares(Options):
         Seed of restarts and resamples.
     """
 
+    panel: ClassVar[str] = "Law"
     engine: ClassVar[str] = "least squares"
 
     loss: Literal["squared", "huber"] = "squared"
     delta: float = 1e-3
     space: Literal["log", "linear"] = "log"
     exponents: Exponents = "nonnegative"
-    uncertainty: Literal["pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"] = "pairs"
-    bootstrap: int = 4000
-    level: float = 0.95
-    seed: int = 0
+    uncertainty: Literal["pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"] = option(
+        "pairs", panel="Error"
+    )
+    bootstrap: int = option(4000, panel="Error")
+    level: float = option(0.95, panel="Error")
+    seed: int = option(0, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible delta, level, count or seed."""
@@ -397,17 +402,18 @@ class Bayes(Options):
         NUTS of the full path: nutpie or pymc.
     """
 
+    panel: ClassVar[str] = "Law"
     engine: ClassVar[str] = "bayes"
 
     likelihood: Literal["student_t", "normal"] = "student_t"
     priors: Mapping[Any, Any] | None = option(None, flag="prior", repeated=True)
     pool: Mapping[str, str] | None = option(None, repeated=True)
-    path: Literal["auto", "fast", "full"] = "auto"
-    draws: int = 4000
+    path: Literal["auto", "fast", "full"] = option("auto", panel="Error")
+    draws: int = option(4000, panel="Error")
     exponents: Exponents = "nonnegative"
-    level: float = 0.95
-    seed: int = 0
-    sampler: Literal["nutpie", "pymc"] = "nutpie"
+    level: float = option(0.95, panel="Error")
+    seed: int = option(0, panel="Error")
+    sampler: Literal["nutpie", "pymc"] = option("nutpie", panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level, count or seed."""
@@ -437,6 +443,8 @@ class Question(Options):
     design : {"one", "grid"}
         Change one choice of the base at a time, or try every combination: one or grid.
     """
+
+    panel: ClassVar[str] = "Question"
 
     param: Any
     reference: float | None = None
@@ -477,6 +485,8 @@ class Simulation(Options):
         Data sets to simulate. A folder of fewer is continued.
     """
 
+    panel: ClassVar[str] = "Simulation"
+
     fit_likelihood: Literal["same", "student_t", "normal"] = "same"
     fit_cluster: str | None = SAME
     truth: Literal["prior", "posterior"] = "prior"
@@ -515,10 +525,12 @@ class Budgets(Options):
         Probability of the intervals.
     """
 
+    panel: ClassVar[str] = "Budgets"
+
     by: str | None = None
     tolerance: float = 0.0
     cost: Any = None
-    level: float = 0.95
+    level: float = option(0.95, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level or tolerance, and a quantity of the analysis as a label."""
@@ -554,13 +566,15 @@ class Forecasting(Options):
         Seed of the draws.
     """
 
+    panel: ClassVar[str] = "Law"
+
     law: str = "auto"
-    prob: float = 0.9
-    mean: bool = False
+    prob: float = option(0.9, panel="Error")
+    mean: bool = option(False, panel="Error")
     prior: Literal["default", "weak"] = "default"
     cost: str | None = None
-    backtest: bool = False
-    seed: int = 0
+    backtest: bool = option(False, panel="Error")
+    seed: int = option(0, panel="Error")
 
     def check(self) -> None:
         """Refuse an impossible probability or seed."""
@@ -582,6 +596,8 @@ class Purchase(Options):
     runs : int
         Most runs to choose.
     """
+
+    panel: ClassVar[str] = "Budget"
 
     budget: float
     below: float | None = None
@@ -613,6 +629,8 @@ class Backtest(Options):
     cost : str, optional
         Compute of a run, as for a forecast.
     """
+
+    panel: ClassVar[str] = "Backtest"
 
     origins: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -658,6 +676,8 @@ class SweepCheck(Options):
         Seed of the posteriors.
     """
 
+    panel: ClassVar[str] = "Question"
+
     reference: float = 1.0
     region: tuple[float, ...] = (0.9, 1.1)
     language_models: bool = True
@@ -691,6 +711,8 @@ class HeadOptions(Options):
         Seed of the sample.
     """
 
+    panel: ClassVar[str] = "Measurement"
+
     tensor: str | None = None
     rows: str = "auto"
     counts: str | os.PathLike[str] | None = None
@@ -716,8 +738,10 @@ class OverlapTest(Options):
         Probability of the intervals; errors are HC3, which suits few rows.
     """
 
+    panel: ClassVar[str] = "Test"
+
     overlap: str | None = None
-    level: float = 0.95
+    level: float = option(0.95, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level."""
@@ -746,6 +770,8 @@ class Scoring(Options):
     bos : {"auto", "yes", "no"}
         Start each window with the token that marks the beginning of a text: yes, no, or auto, as the tokenizer does.
     """
+
+    panel: ClassVar[str] = "Measurement"
 
     context: int = 1024
     stride: int | None = None
@@ -785,6 +811,8 @@ class Jobs(Options):
     retry_failed : bool
         Run stored failures again.
     """
+
+    panel: ClassVar[str] = "Computation"
 
     folder: str | os.PathLike[str] | None = None
     workers: int | None = None
