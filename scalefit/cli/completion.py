@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-__all__ = ["complete_from", "complete_law", "complete_plot", "complete_table", "complete_toy_plot"]
-
-
-def complete_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return a completion of names that are looked up when the shell asks.
-
-    Parameters
-    ----------
-    names : callable
-        Returns the names.
-    """
-
-    def complete(incomplete: str) -> list[str]:
-        return [one for one in names() if one.startswith(incomplete)]
-
-    return complete
+__all__ = ["beginning", "complete_law", "complete_plot", "complete_table", "complete_toy_plot"]
 
 
-def _datasets() -> Iterable[str]:
+def beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Return the names that begin with what is written."""
+    return [one for one in names if one.startswith(incomplete)]
+
+
+def complete_table(incomplete: str) -> list[str]:
+    """Return the data sets that begin so."""
     from scalefit.data.datasets import dataset_names
 
-    return dataset_names()
+    return beginning(incomplete, dataset_names())
 
 
-def _laws() -> Iterable[str]:
+def complete_law(incomplete: str) -> list[str]:
+    """Return the presets that begin so."""
     from scalefit.law.presets import LAWS
 
-    return LAWS
+    return beginning(incomplete, LAWS)
 
 
-def _plots() -> Iterable[str]:
+def complete_plot(incomplete: str) -> list[str]:
+    """Return the plots of a fit that begin so."""
     from scalefit.plots import KINDS
 
-    return KINDS
+    return beginning(incomplete, KINDS)
 
 
-def _toy_plots() -> Iterable[str]:
+def complete_toy_plot(incomplete: str) -> list[str]:
+    """Return the plots of a sweep that begin so."""
     from scalefit.plots.toy import KINDS
 
-    return KINDS
-
-
-complete_table = complete_from(_datasets)
-complete_law = complete_from(_laws)
-complete_plot = complete_from(_plots)
-complete_toy_plot = complete_from(_toy_plots)
+    return beginning(incomplete, KINDS)

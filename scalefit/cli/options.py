@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from scalefit.cli.app import assignments
-from scalefit.cli.completion import complete_from
+from scalefit.cli.completion import beginning
 from scalefit.errors import DataError
 from scalefit.options import Options, Part, describe
 from scalefit.options.base import Described
@@ -149,10 +149,14 @@ def _parameter(described: Described) -> inspect.Parameter:
         kind = Path
     if default is None and kind is not bool:
         kind = kind | None
-    complete = complete_from(lambda: described.choices) if described.choices else None
+
+    def complete(incomplete: str) -> list[str]:
+        return beginning(incomplete, described.choices)
+
     option = typer.Option(
-        described.flag, help=_plain_text(described), rich_help_panel=described.panel, autocompletion=complete
-    )
+        described.flag, help=_plain_text(described), rich_help_panel=described.panel,
+        autocompletion=complete if described.choices else None,
+    )  # fmt: skip
     return inspect.Parameter(
         described.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option],
         default=inspect.Parameter.empty if default is MISSING else default,
