@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from scalefit.escape import latex, markdown, markup, typst_string
 from scalefit.numbers import exact
 
-__all__ = ["PrintedTable"]
+__all__ = ["PrintedTable", "page_of"]
+
+_WIDTH: ContextVar[int] = ContextVar("width of the page", default=0)
+
+
+@contextmanager
+def page_of(width: int) -> Iterator[None]:
+    """Print tables on a page of this width.
+
+    Parameters
+    ----------
+    width : int
+        In characters; 0 for a page without end, such as a file.
+
+    Examples
+    --------
+    >>> table = PrintedTable(("law", "error", "origins"), (("coupled", "0.3%", "4"), ("shared", "0.2%", "3")))
+    >>> with page_of(16):
+    ...     print(table.text())
+    law      error
+    coupled  0.3%
+    shared   0.2%
+    <BLANKLINE>
+    law      origins
+    coupled  4
+    shared   3
+    """
+    before = _WIDTH.set(width)
+    try:
+        yield
+    finally:
+        _WIDTH.reset(before)
 
 
 @dataclass(frozen=True)
@@ -66,14 +99,18 @@ class PrintedTable:
         )  # fmt: skip
 
     def text(self, indent: str = "") -> str:
-        """Return the table as lines of text, columns two spaces apart."""
+        """Return the table as lines of text, columns two spaces apart.
+
+        Columns for which the page (:func:`page_of`) is too narrow follow below, again with the first columns, as many
+        as tell the rows apart.
+        """
         table = self.shown()
         lines = [table.header, *table.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         pads = [str.rjust if letter == "r" else str.ljust for letter in table.align]
-        return "\n".join(
-            indent + "  ".join(pad(cell, width) for pad, cell, width in zip(pads, row, widths, strict=True)).rstrip()
-            for row in lines
+        return "\n\n".join(
+            "\n".join(indent + "  ".join(pads[i](row[i], widths[i]) for i in part).rstrip() for row in lines)
+            for part in _parts(widths, len(indent), _heads(table.rows))
         )
 
     def markdown(self) -> str:
@@ -105,3 +142,22 @@ class PrintedTable:
         head = "".join(f"<th>{markup(cell)}</th>" for cell in table.header)
         body = "".join(f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
         return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _heads(rows: Sequence[Sequence[str]]) -> int:
+    """Count the first columns that tell the rows apart; one where none do."""
+    columns = len(rows[0]) if rows else 0
+    return next((k for k in range(1, columns) if len({tuple(row[:k]) for row in rows}) == len(rows)), 1)
+
+
+def _parts(widths: Sequence[int], indent: int, heads: int) -> list[list[int]]:
+    """Divide columns into parts that fit the page, each with the heads where these leave room."""
+    room = _WIDTH.get() - indent
+    heads = heads if sum(widths[:heads]) + 2 * heads < room / 2 else min(1, len(widths))
+    parts = [list(range(heads))]
+    for column in range(heads, len(widths)):
+        whole = sum(widths[i] + 2 for i in parts[-1]) + widths[column]
+        if _WIDTH.get() and whole > room and len(parts[-1]) > heads:
+            parts.append(list(range(heads)))
+        parts[-1].append(column)
+    return parts

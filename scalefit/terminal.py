@@ -197,7 +197,9 @@ def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...]
 
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, title in enumerate(header):
-        table.add_column(visible(title), justify="right" if place in right else "left", no_wrap=place == 0)
+        table.add_column(
+            visible(title), justify="right" if place in right else "left", no_wrap=place == 0, overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(visible, row))
     _console().print(table, crop=False)
@@ -209,5 +211,7 @@ def print_dataset(info: DatasetInfo) -> None:
     print(f"  licence  {info.licence}")
     print(f"  sources  {'; '.join(map(str, info.sources))}")
     print(f"  sha256   {info.sha256}")
+    if info.note:
+        print(f"  note     {info.note}")
     print_table(["column", "unit", "meaning"], [[one.name, one.unit, one.meaning] for one in info.columns])
     print(info.source_text.strip())

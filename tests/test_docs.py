@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,11 @@ from typing import Any
 import pytest
 
 import scalefit
-from docs.generate import api, commands, everything, expanded, lessons, studies, texts
+from docs.generate import api, commands, everything, expanded, gallery, lessons, studies, texts
+from scalefit.plots import KINDS
+from scalefit.plots.toy import KINDS as TOY_KINDS
+from tests.test_readme import commands as commands_of
+from tests.test_readme import run
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -71,7 +76,7 @@ def anchors(text: str) -> set[str]:
 
 def broken(path: str, text: str) -> list[str]:
     """Links of a page that lead nowhere."""
-    known = {one.relative_to(DOCS).as_posix(): "" for one in DOCS.iterdir()} | made() | pages()
+    known = {one.relative_to(DOCS).as_posix(): "" for one in DOCS.rglob("*")} | made() | pages()
     found = []
     for link in links(text):
         if "://" in link:
@@ -163,7 +168,7 @@ def test_a_notebook_keeps_its_pictures():
         assert all(made()[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", [one for one in WRITTEN if not one.startswith("tutorial_")])
 def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / name).read_text(encoding="utf-8")
@@ -177,6 +182,76 @@ def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
         verb = " ".join(words[:3]) if words[1] == "toy" else " ".join(words[:2])
         known = {word for one in verbs[verb].params for word in one.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [one for one in WRITTEN if one.startswith("tutorial_")])
+def test_a_tutorial_runs_and_prints_what_it_shows(name, tmp_path, monkeypatch, capsys):
+    """From top to bottom in an empty folder with the table of the site; README's commands are run by its tests."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(DOCS / "runs.csv", "runs.csv")
+    namespace: dict[str, Any] = {"__name__": "page"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (DOCS / name).read_text(encoding="utf-8")
+    shown_anywhere = 0
+    for language, block in re.findall(r"^```(console|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if language == "python":
+            exec(compile(block, name, "exec"), namespace)
+            assert capsys.readouterr().out.strip(), "an example shows something"
+            continue
+        for arguments, shown in commands_of(block):
+            line = shlex.join(["scalefit", *arguments])
+            if arguments[0] == "report" or (not shown and line in readme):
+                continue
+            code, out = run(arguments, monkeypatch, capsys)
+            assert code == int(shown.startswith("not identified")), line
+            assert out.startswith(shown.removesuffix("...\n")), line
+            shown_anywhere += len(shown)
+    assert shown_anywhere > 300
+
+
+def test_a_sentence_that_a_tutorial_quotes_is_printed_word_by_word():
+    """Quotations are copied from what the page's commands print, which the page cuts."""
+    quoted = {name: re.findall(r"^> (.*)$", (DOCS / name).read_text(encoding="utf-8"), re.M) for name in WRITTEN}
+    assert sum(map(len, quoted.values())) >= 3
+    paper = scalefit.fit("chinchilla", "chinchilla", loss="huber", drop_highest_loss=5)
+    mine = scalefit.fit(DOCS / "runs.csv", "chinchilla", where="loss < 5")
+    printed = "\n".join(
+        [
+            str(scalefit.optimum(paper, compute=[5.76e23])),
+            str(scalefit.optimum(mine, compute=[1e21])),
+            str(scalefit.fit(DOCS / "runs.csv", "chinchilla", drop_invalid=True)),
+        ]
+    )
+    missing = [line for lines in quoted.values() for line in lines if line not in printed]
+    assert not missing
+
+
+def test_the_gallery_shows_every_plot_with_a_command_that_exists():
+    """Plots of fits and sweeps from their registries; plots of other verbs by the options that write a picture."""
+    plots = [one for part in gallery.SECTIONS.values() for one in part]
+    drawn = {words[words.index("--plot") + 1] for one in plots if "--plot" in (words := one.command.split())}
+    assert (set(KINDS) | set(TOY_KINDS)) - drawn == set(gallery.ALIASES)
+    called = {tuple(shlex.split(one.command)[1:3]) if "toy" in one.command.split()[1:2] else one.command.split()[1]
+              for one in plots}  # fmt: skip
+    verbs = dict(commands.commands())
+    for name, command in verbs.items():
+        draws = any("svg, png" in (one.help or "") for one in command.params if one.param_type_name == "option")
+        if draws or any(one.name == "plot" for one in command.params):
+            words = tuple(name.split()[1:])
+            assert (words if len(words) > 1 else words[0]) in called, f"the gallery shows nothing of {name}"
+    for one in [*gallery.PREPARED, *(plot.command for plot in plots)]:
+        words = shlex.split(one)
+        known = {
+            flag for param in verbs[" ".join(words[: 3 if words[1] == "toy" else 2])].params for flag in param.opts
+        }
+        assert {word for word in words if word.startswith("--")} <= known, one
+
+
+def test_the_gallery_is_written_and_has_its_pictures():
+    assert (DOCS / "gallery.md").read_text(encoding="utf-8") == gallery.page(), "run python -m tests.reference.gallery"
+    shown = {one.picture for part in gallery.SECTIONS.values() for one in part}
+    assert {path.name for path in (DOCS / gallery.PICTURES).iterdir()} == shown
 
 
 def test_an_unknown_table_is_refused():

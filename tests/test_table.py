@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import scalefit
-from scalefit.table import PrintedTable
+from scalefit.table import PrintedTable, page_of
 
 TABLE = PrintedTable.of(["name", "nothing", "value"], [["a_m", "", "−0.3 ± 0.1"], ["50% of x|y", "", "12 345"]], "llr")
 
@@ -51,3 +51,19 @@ def test_a_fit_gives_its_table_in_every_form() -> None:
         assert name in latex
     numbers = [line.split("|")[2].strip() for line in markdown.split("\n")[2:]]
     assert all(number in fit.summary() for number in numbers)
+
+
+@pytest.mark.parametrize("width", [24, 30, 47, 80])
+def test_a_page_is_not_wider_than_it_is_and_keeps_every_cell(width: int) -> None:
+    header = ["gamma", "steps", *(f"column {k}" for k in range(6))]
+    rows = [[gamma, steps, *(f"{gamma}{steps}{k}" for k in range(6))] for gamma in "ab" for steps in ("10", "20")]
+    table = PrintedTable.of(header, rows)
+    with page_of(width):
+        text = table.text()
+    assert max(map(len, text.split("\n"))) <= width
+    parts = [part.split("\n") for part in text.split("\n\n")]
+    assert all(len(part) == 5 for part in parts)
+    heads = [part[1].split()[:2] for part in parts]
+    assert heads == [["a", "10"]] * len(parts) if width >= 30 else all(one[0] == "a" for one in heads)
+    assert {cell for row in rows for cell in row[2:]} <= set(text.split())
+    assert "\n\n" not in table.text()  # a file has no width

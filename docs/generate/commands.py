@@ -14,7 +14,8 @@ import scalefit.cli
 def commands(command: Any = None, name: str = "scalefit") -> Iterator[tuple[str, Any]]:
     """Every verb with its full name, in the order of the help."""
     command = command or typer.main.get_command(scalefit.cli.app)
-    for verb, inner in command.commands.items():
+    for verb in command.list_commands(None):
+        inner = command.commands[verb]
         if hasattr(inner, "commands"):
             yield from commands(inner, f"{name} {verb}")
         else:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from scalefit.cli.completion import complete_law, complete_table
 from scalefit.errors import DataError, FitFailed, Interrupted, ScalefitError
 from scalefit.files import brief
+from scalefit.law.presets import LAWS
+from scalefit.table import page_of
 from scalefit.terminal import safe_streams
 from scalefit.version import __version__
 
@@ -28,8 +32,28 @@ REFUSED, DEFECT, INTERRUPTED = 2, 70, 130  # exit codes; 70 is EX_SOFTWARE of sy
 USAGE: Final[type[Exception]] = typer.BadParameter.mro()[2]  # click's ClickException, which some releases of typer copy
 
 
+VERBS: Final[Mapping[str, tuple[str, ...]]] = {  # as `scalefit --help` lists them
+    "Fit a table": ("fit", "look", "predict", "show", "bayes", "report"),
+    "Judge a result": ("compare", "sensitivity", "calibrate"),
+    "Spend compute": ("forecast", "plan", "backtest", "optimum", "isoflop"),
+    "Test theories": ("toy", "heads", "losses", "frequencies", "superposition", "shift-head"),
+    "What is here": ("datasets", "laws", "info"),
+}
+PANELS: Final[Mapping[str, str]] = {verb: panel for panel, verbs in VERBS.items() for verb in verbs}
+OUTPUTS: Final = frozenset({"as_json", "draft", "held", "html", "out", "plot"})  # what a verb writes, and where
+PRESETS: Final = f"Presets: {', '.join(LAWS)}. scalefit laws describes them."
+
+
 class _Verb(TyperCommand):
     """A verb that rejects arguments that would be ignored: empty texts, and an option given twice."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for one in self.params:
+            if one.name in OUTPUTS and getattr(one, "rich_help_panel", None) is None:
+                one.rich_help_panel = "Output"  # type: ignore[attr-defined]
+            if one.name == "law":
+                self.epilog = PRESETS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _refuse_empty(args)
@@ -39,6 +63,19 @@ class _Verb(TyperCommand):
             if not repeatable and sum(other is one for other in order) > 1:
                 raise DataError(f"{one.opts[0]} is given twice, and only one could be used; give it once")
         return super().parse_args(ctx, args)
+
+
+class _Verbs(TyperGroup):
+    """The verbs in the order of their use, under headings."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, one in self.commands.items():
+            one.rich_help_panel = PANELS.get(name)  # type: ignore[attr-defined]
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is typer's
+        order = list(PANELS)
+        return sorted(self.commands, key=lambda verb: order.index(verb) if verb in order else len(order))
 
 
 class Application(typer.Typer):
@@ -54,13 +91,23 @@ class Application(typer.Typer):
 app = Application(
     name="scalefit",
     help="Refit neural scaling laws: certified optima, intervals with measured coverage, a PDF report.",
+    cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Table = Annotated[str, typer.Argument(help="A file (CSV, TSV, Parquet, JSON), - for stdin, or a data set's name.")]
-LawText = Annotated[str, typer.Argument(help="A law such as 'loss ~ E + A/params^alpha', or a preset's name.")]
+Table = Annotated[
+    str,
+    typer.Argument(
+        help="A file (CSV, TSV, Parquet, JSON), - for stdin, or a data set's name.", autocompletion=complete_table
+    ),
+]
+LawText = Annotated[
+    str,
+    typer.Argument(
+        help="A law such as 'loss ~ E + A/params^alpha', or a preset's name, listed below.", autocompletion=complete_law
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write the result to this file.")]
 
@@ -111,7 +158,7 @@ def main() -> None:
     gc.set_threshold(SELDOM)
     os.environ["MPLBACKEND"] = "agg"  # the backend of a notebook's kernel may not be installed here
     has_output = _open_streams()
-    with safe_streams():
+    with safe_streams(), page_of(shutil.get_terminal_size((0, 0)).columns):
         code = (
             _outcome(_run)
             if has_output
@@ -127,6 +174,8 @@ def _run() -> int:
         code: Any = 0
     else:
         command: Any = typer.main.get_command(app)
+        if "_SCALEFIT_COMPLETE" in os.environ:
+            command.main(prog_name="scalefit")  # the shell asks for what may follow; prints it and exits
         try:
             with command.make_context("scalefit", sys.argv[1:]) as ctx:
                 code = command.invoke(ctx)

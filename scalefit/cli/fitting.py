@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from scalefit.cli.app import Json, LawText, Out, Table, app
+from scalefit.cli.completion import complete_plot
 from scalefit.cli.effects import check_mapping, check_plot
-from scalefit.cli.options import Given, with_options
+from scalefit.cli.options import Given, help_of, with_options
 from scalefit.errors import DataError, closest
 from scalefit.numbers import exact, percent, rounded
-from scalefit.options import BAYES, FIT
+from scalefit.options import BAYES, FIT, Rows
 from scalefit.terminal import ProgressLine, check_writable, print_fit
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def predict(
     through: Annotated[
         Path | None, typer.Option(help="A fit that predicts one of the columns; its own columns are given instead.")
     ] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="As for fit.")] = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help=help_of(Rows, "mapping"))] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -218,7 +219,13 @@ def times(factor: float) -> str:
 @app.command()
 def show(
     fit_file: Annotated[Path, typer.Argument(metavar="FIT", help="A file written by scalefit fit --out.")],
-    plot: Annotated[str | None, typer.Option(help="Also draw: observed, residuals, term, optima, pairs ...")] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            help="Also draw: observed, residuals, term, optima, pairs ...; see the gallery of the documentation.",
+            autocompletion=complete_plot,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write the figure (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:

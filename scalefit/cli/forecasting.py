@@ -67,7 +67,7 @@ def forecast_command(
 @with_options(*BACKTEST)
 def backtest_command(
     given: Given,
-    table: Annotated[str | None, typer.Argument(help="A table, as for forecast; or --public.")] = None,
+    table: Annotated[str | None, typer.Argument(help="A file, or a data set's name; or --public.")] = None,
     public: Annotated[bool, typer.Option("--public", help="The tables of the shipped set backtest.")] = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw coverage and error to this file.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write every forecast to this CSV file.")] = None,

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from scalefit.cli.app import Json, Table, app
+from scalefit.cli.completion import complete_law, complete_table
 from scalefit.cli.effects import check_picture
-from scalefit.cli.options import Given, with_options
+from scalefit.cli.options import Given, help_of, with_options
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law
-from scalefit.options import LOOK
+from scalefit.options import LOOK, Rows
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
@@ -23,7 +24,9 @@ __all__ = ["datasets", "info", "laws", "look_command", "report"]
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="The set to describe; default: list all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The set to describe; default: list all.", autocompletion=complete_table)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the shipped data sets, or describe one: source, licence, columns, known problems."""
@@ -36,8 +39,8 @@ def datasets(
     elif name:
         print_dataset(infos[0])
     else:
-        rows = [[info.name, str(info.rows), info.title, info.note] for info in infos]
-        print_table(["name", "rows", "title", "note"], rows, right=(1,))
+        print_table(["name", "rows", "title"], [[one.name, str(one.rows), one.title] for one in infos], right=(1,))
+        print("scalefit datasets NAME describes one, with its known problems")
 
 
 def _plain(info: Any) -> dict[str, Any]:
@@ -75,7 +78,9 @@ def look_command(
 
 @app.command()
 def laws(
-    name: Annotated[str | None, typer.Argument(help="The law to describe; all are listed without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The law to describe; all are listed without it.", autocompletion=complete_law)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the laws that have a name, or describe one: formula, columns, source.
@@ -123,9 +128,11 @@ def report(
         Path | None, typer.Option("--new", help="Create this folder with a study of --data, and build it.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="With --new: as for fit.")] = None,
-    where: Annotated[str | None, typer.Option(help="With --new: as for fit.")] = None,
-    drop_invalid: Annotated[bool, typer.Option("--drop-invalid", help="With --new: as for fit.")] = False,
+    mapping: Annotated[list[str] | None, typer.Option("--map", help=f"With --new. {help_of(Rows, 'mapping')}")] = None,
+    where: Annotated[str | None, typer.Option(help=f"With --new. {help_of(Rows, 'where')}")] = None,
+    drop_invalid: Annotated[
+        bool, typer.Option("--drop-invalid", help=f"With --new. {help_of(Rows, 'drop_invalid')}")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The PDF; default: next to the study.")] = None,
     html: Annotated[bool, typer.Option("--html", help="Also write the report as one HTML file.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,

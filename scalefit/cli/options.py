@@ -17,11 +17,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from scalefit.cli.app import assignments
+from scalefit.cli.completion import beginning
 from scalefit.errors import DataError
-from scalefit.options import Part, describe
+from scalefit.options import Options, Part, describe
 from scalefit.options.base import Described
 
-__all__ = ["Given", "with_options"]
+__all__ = ["Given", "help_of", "with_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,9 +110,31 @@ def _is_written(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 
 
+def help_of(kind: type[Options], name: str) -> str:
+    """Return the help of an option, for a verb that declares the flag itself.
+
+    Parameters
+    ----------
+    kind : type
+        The class of the option.
+    name : str
+        Its field.
+
+    Returns
+    -------
+    str
+        The line of documentation, as plain text.
+    """
+    return _plain_text(describe(kind)[name])
+
+
+def _plain_text(described: Described) -> str:
+    """Return a line of documentation without its markup."""
+    return re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", described.text))
+
+
 def _parameter(described: Described) -> inspect.Parameter:
     """Return the parameter that declares an option to typer."""
-    text = re.sub(r"``(.*?)``", r"\1", re.sub(r":\w+:`(?:\w+\.)*(\w+)`", r"\1", described.text))
     kind: Any = str
     default = described.default
     if described.kinds == (bool,):
@@ -126,7 +149,14 @@ def _parameter(described: Described) -> inspect.Parameter:
         kind = Path
     if default is None and kind is not bool:
         kind = kind | None
-    option = typer.Option(described.flag, help=text)
+
+    def complete(incomplete: str) -> list[str]:
+        return beginning(incomplete, described.choices)
+
+    option = typer.Option(
+        described.flag, help=_plain_text(described), rich_help_panel=described.panel,
+        autocompletion=complete if described.choices else None,
+    )  # fmt: skip
     return inspect.Parameter(
         described.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option],
         default=inspect.Parameter.empty if default is MISSING else default,

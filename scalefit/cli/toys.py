@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalefit.cli.app import Application, Json, app
+from scalefit.cli.completion import complete_toy_plot
 from scalefit.cli.effects import check_plot, refuse_idle
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
@@ -93,7 +94,8 @@ def toy_show(
         str | None,
         typer.Option(
             help="Draw glance, losses, slopes, map, represented, alive, norms, skewness, overlaps, convergence or "
-            "training; needs --out."
+            "training; needs --out.",
+            autocompletion=complete_toy_plot,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The figure: svg, png or pdf.")] = None,

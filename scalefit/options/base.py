@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from scalefit.errors import DataError, closest
 
@@ -43,7 +43,7 @@ WORDS: Final[Mapping[Any, str]] = {  # how a message names what is needed
 }  # fmt: skip
 
 
-def option(default: Any = MISSING, *, flag: str = "", repeated: bool = False) -> Any:
+def option(default: Any = MISSING, *, flag: str = "", repeated: bool = False, panel: str = "") -> Any:
     """Return the field of an option with settings for the command line.
 
     Parameters
@@ -54,13 +54,17 @@ def option(default: Any = MISSING, *, flag: str = "", repeated: bool = False) ->
         Its flag; the name of the field with dashes when empty.
     repeated : bool
         Whether each entry of a table has a separate flag.
+    panel : str
+        The heading of the help under which it stands; that of its class when empty.
     """
-    return field(default=default, metadata={"flag": flag, "repeated": repeated})
+    return field(default=default, metadata={"flag": flag, "repeated": repeated, "panel": panel})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Base of all option classes: checks the types of the fields and the choices of a Literal."""
+
+    panel: ClassVar[str] = "Options"  # the heading of the help under which the options stand
 
     def __post_init__(self) -> None:
         for name, one in describe(type(self)).items():
@@ -107,6 +111,8 @@ class Described(NamedTuple):
         Its flag, with dashes.
     repeated : bool
         Whether each entry of a table has a separate flag.
+    panel : str
+        The heading of the help under which it stands.
     """
 
     name: str
@@ -118,6 +124,7 @@ class Described(NamedTuple):
     optional: bool
     flag: str
     repeated: bool
+    panel: str
 
 
 def describe(kind: type[Options]) -> Mapping[str, Described]:
@@ -150,14 +157,14 @@ def describe(kind: type[Options]) -> Mapping[str, Described]:
     missing = [one.name for one in fields(kind) if one.name not in texts]
     if missing:
         raise TypeError(f"{kind.__name__} does not document {', '.join(missing)}")
-    _DESCRIBED[kind] = {one.name: _described(one, hints[one.name], texts[one.name]) for one in fields(kind)}
+    _DESCRIBED[kind] = {one.name: _described(kind, one, hints[one.name], texts[one.name]) for one in fields(kind)}
     return _DESCRIBED[kind]
 
 
 _DESCRIBED: dict[type[Options], Mapping[str, Described]] = {}
 
 
-def _described(field: Field[Any], hint: Any, text: str) -> Described:
+def _described(kind: type[Options], field: Field[Any], hint: Any, text: str) -> Described:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     choices = tuple(choice for part in parts if get_origin(part) is Literal for choice in get_args(part))
     kinds = tuple(dict.fromkeys(_kind(part) for part in parts if part is not NoneType))
@@ -165,7 +172,7 @@ def _described(field: Field[Any], hint: Any, text: str) -> Described:
     flag = field.metadata.get("flag") or field.name
     return Described(
         field.name, text, field.default, () if Any in kinds else kinds, items, choices, NoneType in parts,
-        f"--{flag.replace('_', '-')}", bool(field.metadata.get("repeated")),
+        f"--{flag.replace('_', '-')}", bool(field.metadata.get("repeated")), field.metadata.get("panel") or kind.panel,
     )  # fmt: skip
 
 

@@ -147,6 +147,8 @@ class Rows(Options):
     ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
+    panel: ClassVar[str] = "Data"
+
     also: tuple[str, ...] = ()
     name_fields: str | None = None
     wide: bool = False
@@ -336,16 +338,19 @@ class LeastSquares(Options):
         Seed of restarts and resamples.
     """
 
+    panel: ClassVar[str] = "Law"
     engine: ClassVar[str] = "least squares"
 
     loss: Literal["squared", "huber"] = "squared"
     delta: float = 1e-3
     space: Literal["log", "linear"] = "log"
     exponents: Exponents = "nonnegative"
-    uncertainty: Literal["pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"] = "pairs"
-    bootstrap: int = 4000
-    level: float = 0.95
-    seed: int = 0
+    uncertainty: Literal["pairs", "jackknife", "gauss-newton", "hc3", "cluster", "profile"] = option(
+        "pairs", panel="Error"
+    )
+    bootstrap: int = option(4000, panel="Error")
+    level: float = option(0.95, panel="Error")
+    seed: int = option(0, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible delta, level, count or seed."""
@@ -398,17 +403,18 @@ class Bayes(Options):
         NUTS of the full path: nutpie or pymc.
     """
 
+    panel: ClassVar[str] = "Law"
     engine: ClassVar[str] = "bayes"
 
     likelihood: Literal["student_t", "normal"] = "student_t"
     priors: Mapping[Any, Any] | None = option(None, flag="prior", repeated=True)
     pool: Mapping[str, str] | None = option(None, repeated=True)
-    path: Literal["auto", "fast", "full"] = "auto"
-    draws: int = 4000
+    path: Literal["auto", "fast", "full"] = option("auto", panel="Error")
+    draws: int = option(4000, panel="Error")
     exponents: Exponents = "nonnegative"
-    level: float = 0.95
-    seed: int = 0
-    sampler: Literal["nutpie", "pymc"] = "nutpie"
+    level: float = option(0.95, panel="Error")
+    seed: int = option(0, panel="Error")
+    sampler: Literal["nutpie", "pymc"] = option("nutpie", panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level, count or seed."""
@@ -438,6 +444,8 @@ class Question(Options):
     design : {"one", "grid"}
         Change one choice of the base at a time, or try every combination: one or grid.
     """
+
+    panel: ClassVar[str] = "Question"
 
     param: Any
     reference: float | None = None
@@ -478,6 +486,8 @@ class Simulation(Options):
         Data sets to simulate. A folder of fewer is continued.
     """
 
+    panel: ClassVar[str] = "Simulation"
+
     fit_likelihood: Literal["same", "student_t", "normal"] = "same"
     fit_cluster: str | None = SAME
     truth: Literal["prior", "posterior"] = "prior"
@@ -516,10 +526,12 @@ class Budgets(Options):
         Probability of the intervals.
     """
 
+    panel: ClassVar[str] = "Budgets"
+
     by: str | None = None
     tolerance: float = 0.0
     cost: Any = None
-    level: float = 0.95
+    level: float = option(0.95, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level or tolerance, and a quantity of the analysis as a label."""
@@ -555,13 +567,15 @@ class Forecasting(Options):
         Seed of the draws.
     """
 
+    panel: ClassVar[str] = "Law"
+
     law: str = "auto"
-    prob: float = 0.9
-    mean: bool = False
+    prob: float = option(0.9, panel="Error")
+    mean: bool = option(False, panel="Error")
     prior: Literal["default", "weak"] = "default"
     cost: str | None = None
-    backtest: bool = False
-    seed: int = 0
+    backtest: bool = option(False, panel="Error")
+    seed: int = option(0, panel="Error")
 
     def check(self) -> None:
         """Refuse an impossible probability or seed."""
@@ -583,6 +597,8 @@ class Purchase(Options):
     runs : int
         Most runs to choose.
     """
+
+    panel: ClassVar[str] = "Budget"
 
     budget: float
     below: float | None = None
@@ -614,6 +630,8 @@ class Backtest(Options):
     cost : str, optional
         Compute of a run, as for a forecast.
     """
+
+    panel: ClassVar[str] = "Backtest"
 
     origins: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -659,6 +677,8 @@ class SweepCheck(Options):
         Seed of the posteriors.
     """
 
+    panel: ClassVar[str] = "Question"
+
     reference: float = 1.0
     region: tuple[float, ...] = (0.9, 1.1)
     language_models: bool = True
@@ -692,6 +712,8 @@ class HeadOptions(Options):
         Seed of the sample.
     """
 
+    panel: ClassVar[str] = "Measurement"
+
     tensor: str | None = None
     rows: str = "auto"
     counts: str | os.PathLike[str] | None = None
@@ -717,8 +739,10 @@ class OverlapTest(Options):
         Probability of the intervals; errors are HC3, which suits few rows.
     """
 
+    panel: ClassVar[str] = "Test"
+
     overlap: str | None = None
-    level: float = 0.95
+    level: float = option(0.95, panel="Error")
 
     def check(self) -> None:
         """Reject an impossible level."""
@@ -747,6 +771,8 @@ class Scoring(Options):
     bos : {"auto", "yes", "no"}
         Start each window with the token that marks the beginning of a text: yes, no, or auto, as the tokenizer does.
     """
+
+    panel: ClassVar[str] = "Measurement"
 
     context: int = 1024
     stride: int | None = None
@@ -786,6 +812,8 @@ class Jobs(Options):
     retry_failed : bool
         Run stored failures again.
     """
+
+    panel: ClassVar[str] = "Computation"
 
     folder: str | os.PathLike[str] | None = None
     workers: int | None = None

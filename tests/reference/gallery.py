@@ -1,0 +1,78 @@
+"""Draw every picture of the gallery by its command, and write ``docs/gallery.md``.
+
+Run ``python -m tests.reference.gallery``, by hand, after a change of a plot; ``--only NAME...`` draws some. Pictures
+have 64 colours, which keeps them small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from docs.generate.gallery import PICTURES, PREPARED, SECTIONS, page
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+WIDTH = 1100  # pixels
+
+
+def run(command: str, folder: Path) -> None:
+    """Run one command; exit code 1 says that a result is not identified, which a picture may show."""
+    words = shlex.split(command)[1:]
+    words = [match for word in words for match in (sorted(map(str, folder.glob(word))) if "*" in word else [word])]
+    code = f"import sys; sys.argv = ['scalefit', *{words!r}]; from scalefit.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{command}\n{done.stderr}")
+
+
+def shrink(picture: Path, target: Path) -> None:
+    """Write a picture with few colours, no wider than a page."""
+    with Image.open(picture) as image:
+        drawn = image.convert("RGB")
+        if drawn.width > WIDTH:
+            drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
+        drawn.quantize(64, dither=Image.Dither.NONE).save(target, optimize=True)
+
+
+def main() -> None:
+    """Draw the pictures, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--only", nargs="*", help="names of pictures; all without it")
+    parser.add_argument("--folder", type=Path, help="where fits, sweep and models are, or are put; else a new one")
+    given = parser.parse_args()
+    (DOCS / PICTURES).mkdir(exist_ok=True)
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="gallery-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = [one for plots in SECTIONS.values() for one in plots if given.only is None or one.name in given.only]
+    commands = " ".join(one.command for one in plots)
+    for command in PREPARED:
+        name = command.split()[-1]
+        if name in commands and not (folder / name).exists():
+            run(command, folder)
+    if "toy show sweep" in commands and not (folder / "sweep").exists():
+        run("scalefit toy sweep default --out sweep", folder)
+    if "models" in commands and not (folder / "models").exists():
+        from tests.tiny_models import make_models
+
+        (folder / "models").mkdir()
+        make_models(folder / "models")
+    for one in plots:
+        print(one.name, flush=True)
+        run(one.command.replace("PICTURE", one.picture).replace("BY", one.name), folder)
+        target = DOCS / PICTURES / one.picture
+        if target.suffix == ".svg":
+            shutil.copyfile(folder / one.name / "forest.svg", target)
+        else:
+            shrink(folder / one.picture, target)
+    (DOCS / "gallery.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
