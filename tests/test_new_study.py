@@ -60,9 +60,9 @@ def laws(study: dict[str, object]) -> set[str]:
 def test_parameters_and_tokens(tmp_path: Path) -> None:
     study = made(tmp_path, sizes())
     assert laws(study) == {"loss ~ E + A/params^alpha + B/tokens^beta"}
-    assert [one["kind"] for one in study["section"] if "kind" in one] == [  # type: ignore[attr-defined]
-        "posterior", "optimum", "comparison", "sensitivity", "calibration",
-    ]  # fmt: skip
+    kinds = [one["kind"] for one in study["section"] if "kind" in one]  # type: ignore[attr-defined]
+    assert kinds == ["optimum", "sensitivity", "calibration"]  # and nothing about the data of others
+    assert {one["data"] for one in study["fit"]} == {"runs.csv"}  # type: ignore[attr-defined]
     left_out = " ".join(study["left_out"])  # type: ignore[arg-type]
     assert "no column for width. Map one with --map width=YOUR_COLUMN" in left_out
     assert (tmp_path / "mine" / "runs.csv").is_file()
@@ -72,8 +72,10 @@ def test_width_and_depth_with_a_floor_per_family(tmp_path: Path) -> None:
     study = made(tmp_path, shapes())
     assert laws(study) == {"loss ~ E[family] + c_m/width^a_m + c_l/depth^a_l"}
     rules = [one["rule"] for one in study["answer"]]  # type: ignore[attr-defined]
-    assert rules == ["law", "reference", "posterior"]
+    assert rules == ["runs", "misfit", "reference", "posterior"]
     assert "optimum" not in {one.get("kind") for one in study["section"]}  # type: ignore[attr-defined]
+    (tmp_path / "other").mkdir()
+    study = made(tmp_path / "other", shapes(), beside="chinchilla")
     other = next(one for one in study["section"] if one.get("kind") == "comparison")  # type: ignore[attr-defined]
     assert "no term in tokens" in other["text"][0]
 
@@ -115,8 +117,8 @@ def test_at_most_two_columns_have_floors_of_their_own(tmp_path: Path) -> None:
 def test_the_law_is_named_by_its_columns_and_what_it_leaves_out(
     tmp_path: Path, columns: list[str], law: str, words: str | None
 ) -> None:
-    study = made(tmp_path, sizes()[[*columns, "val_loss"]])
-    assert study["answer"][0]["title"] == law.capitalize()  # type: ignore[index]
+    study = made(tmp_path, sizes()[[*columns, "val_loss"]], beside="chinchilla")
+    assert study["section"][0]["title"] == f"The fit: {law}"  # type: ignore[index]
     other = next(one for one in study["section"] if one.get("kind") == "comparison")  # type: ignore[attr-defined]
     assert ("text" in other) == (words is not None)
     assert words is None or words in other["text"][0]
@@ -422,7 +424,8 @@ def test_page_one_answers_by_a_robust_fit_and_names_the_row(tmp_path: Path, run:
     assert told.index(f"{PLAIN}, because") < told.index("written: ")
     path = tmp_path / "mine" / "mine-draft.pdf"
     page = " ".join(PdfReader(path).pages[0].extract_text().split())
-    assert "By Huber’s loss, on 60 rows of runs the exponent of parameters is 0.3" in page
+    assert "These 60 rows determine the law by Huber’s loss: the exponent of parameters is 0.3" in page
+    assert "Most of the misfit comes from row 24 (run_name run-23)" in page
     assert "row 24 (run_name run-23), where loss is 11.2, lies far from this law" in page
     assert "no answer" not in page.replace("Plain least squares have no answer", "")
     first = path.read_bytes()
@@ -439,6 +442,7 @@ def test_where_only_priors_answer_page_one_and_the_exit_code_say_so(tmp_path: Pa
     assert code == 1
     assert "these rows do not answer the main question: its fit is not" in told
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "mine" / "mine-draft.pdf").pages]
+    assert "determine the law only with the help of priors" in pages[0]
     assert "these rows do not identify the law, and priors decide the rest" in pages[0]
     assert "The best use of compute is omitted because it is based on the fit “size and tokens · squares”" in " ".join(
         pages
@@ -453,7 +457,10 @@ def test_the_draft_of_a_new_study_is_marked_on_every_page_and_right(tmp_path: Pa
     texts = [" ".join(page.extract_text().split()) for page in PdfReader(path).pages]
     assert all("Draft: few draws, numbers will change" in text for text in texts)
     whole = " ".join(texts)
-    assert "the exponent of parameters is 0.34" in whole
+    assert "These 30 rows determine the law: the exponent of parameters is 0.34" in texts[0]
+    assert "Best use of compute. With 2e22 FLOP" in texts[0]
+    assert len(texts) <= 6
+    assert "hinchilla" not in whole  # nor any other data set
     assert "What this report does not include" in whole
     assert "The best use of compute" in whole
     assert "Draft" in path.with_suffix(".html").read_text(encoding="utf-8")

@@ -62,6 +62,7 @@ def document() -> dict[str, Any]:
         "subtitle": "Under it",
         "short_title": "short",
         "date": "2026-01-02",
+        "author": "An author",
         "made": "3 fits",
         "paper": "a4",
         "footer": f"runs {NASTY} 3029ea183e18",

@@ -67,7 +67,7 @@ def compare_command(
     )  # fmt: skip
     if by == ROW:
         raise DataError("--by row: --by takes a column of labels; scores that leave out rows have --leave-out row")
-    given = {
+    given: dict[str, Any] = {
         "reference": reference, "region": None if region is None else _pair(region, "--region"),
         "published": _once(list(map(_published, published or [])), "--published"), "fixed": held, "priors": prior,
         "leave_out": leave_out, "holdout": holdout,

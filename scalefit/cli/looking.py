@@ -12,10 +12,10 @@ import typer
 from scalefit.cli.app import Json, Table, app
 from scalefit.cli.completion import complete_law, complete_table
 from scalefit.cli.effects import check_picture
-from scalefit.cli.options import Given, help_of, with_options
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law
-from scalefit.options import LOOK, Rows
+from scalefit.options import LOOK, REPORT
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
 
@@ -120,19 +120,19 @@ def _described(law: dict[str, Any]) -> str:
 
 
 @app.command()
+@with_options(*REPORT)
 def report(
+    given: Given,
     study: Annotated[
         Path | None, typer.Argument(help="A study.toml, or its folder; see reports/chinchilla-width.")
     ] = None,
     new: Annotated[
         Path | None, typer.Option("--new", help="Create this folder with a study of --data, and build it.")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="With --new: the table, which is copied.")] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help=f"With --new. {help_of(Rows, 'mapping')}")] = None,
-    where: Annotated[str | None, typer.Option(help=f"With --new. {help_of(Rows, 'where')}")] = None,
-    drop_invalid: Annotated[
-        bool, typer.Option("--drop-invalid", help=f"With --new. {help_of(Rows, 'drop_invalid')}")
-    ] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", help="With --new: a file, a folder or a pattern, which is copied; repeat it for more."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The PDF; default: next to the study.")] = None,
     html: Annotated[bool, typer.Option("--html", help="Also write the report as one HTML file.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,
@@ -141,23 +141,21 @@ def report(
 
     Example: scalefit report reports/chinchilla-width/study.toml, or: scalefit report --new my-study --data runs.csv
     """
-    from scalefit.data.tables import parse_mapping
     from scalefit.report import new_study
     from scalefit.report.build import build_study
 
-    if (study is None) == (new is None) or (new is None) != (data is None):
+    if (study is None) == (new is None) or (new is None) != (not data):
         raise DataError("give a study.toml to build, or --new FOLDER with --data TABLE to start one")
-    if new is not None and data is not None:
-        columns = parse_mapping(mapping) if mapping else None
+    if new is not None and data:
         if out is not None:  # before the folder is made, which would be in the way of the corrected command
             check_writable(out)
         study = new_study(
-            new, data, mapping=columns, where=where, drop_invalid=drop_invalid,
-            tell=lambda sentence: print(f"  {sentence}", file=sys.stderr),
+            new, data, tell=lambda sentence: print(f"  {sentence}", file=sys.stderr), **given,
         )  # fmt: skip
         print(f"written: {study}", file=sys.stderr)
-    elif mapping is not None or where is not None or drop_invalid:
-        raise DataError("--map, --where and --drop-invalid go with --new; a study that is there has them in study.toml")
+    elif given.written:
+        flag = given.flags[min(given.written)]
+        raise DataError(f"{flag} goes with --new; a study that is there has its settings in study.toml")
     assert study is not None
     with ProgressLine() as progress:
         built = build_study(study, out=out, html=html, draft=draft, progress=progress)

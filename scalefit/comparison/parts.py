@@ -22,7 +22,8 @@ __all__ = ["agreement_words", "check_column", "each_level", "parted"]
 MOST: Final = 200  # levels; a column with more is not one of labels
 APART: Final = 0.05  # p-value below which levels are said to differ
 
-P, R = TypeVar("P"), TypeVar("R")
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 def check_column(by: str, law: AnyLaw) -> None:

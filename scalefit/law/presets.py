@@ -26,6 +26,8 @@ class Preset:
         Of a law of any form, which of its names are columns; a sum of power terms says so itself.
     data : str
         A shipped set to try it on; empty for none.
+    linear : bool
+        Whether it is fitted to the response itself and not to its logarithm.
     """
 
     law: str
@@ -33,6 +35,7 @@ class Preset:
     note: str = ""
     columns: tuple[str, ...] = ()
     data: str = ""
+    linear: bool = False
 
 
 _HOFFMANN = "Hoffmann et al. 2022 (arXiv:2203.15556)"
@@ -130,6 +133,7 @@ LAWS: Final[Mapping[str, Preset]] = MappingProxyType(
             "fitted to the accuracy itself: --space linear",
             columns=("bpb",),
             data="ladder_curves",
+            linear=True,
         ),
         "tokens": Preset("loss ~ E + B/tokens^beta", f"{_KAPLAN}, with a floor"),
         "universal": Preset("loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^(1/3)", _LIU),
@@ -139,6 +143,7 @@ LAWS: Final[Mapping[str, Preset]] = MappingProxyType(
             _LINEAR,
             columns=("params_nv", "vocab", "width", "tokens"),
             data="vocabulary",
+            linear=True,
         ),
         "width": Preset("loss ~ E + A/width^alpha", _LIU, data="chinchilla"),
         "width_depth": Preset("loss ~ E + c_m/width^a_m + c_l/depth^a_l + c_D/tokens^a_D", _LIU, data="chinchilla"),

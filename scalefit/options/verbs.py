@@ -29,6 +29,7 @@ __all__ = [
     "BAYES",
     "CALIBRATE",
     "CHECK",
+    "CHOOSE",
     "FIT",
     "FORECAST",
     "HEADS",
@@ -37,6 +38,7 @@ __all__ = [
     "LOOK",
     "LOSSES",
     "PLAN",
+    "REPORT",
     "SAME",
     "SENSITIVITY",
     "SUPERPOSITION",
@@ -47,6 +49,7 @@ __all__ = [
     "HeadOptions",
     "Jobs",
     "LeastSquares",
+    "NewReport",
     "OverlapTest",
     "Purchase",
     "Question",
@@ -831,6 +834,42 @@ class Jobs(Options):
         return idle | ({} if self.scheduler is None else {"workers": "with --scheduler, which has its own"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewReport(Options):
+    """What the report of a new table contains, and how it looks.
+
+    Parameters
+    ----------
+    law : str, optional
+        Law to fit, or a preset's name; without it the one that the columns call for.
+    compute : float, optional
+        Budget in FLOP of which page one gives the best use, such as 1e22; without it ten times that of the largest run.
+    at : tuple of str
+        A run to forecast, such as ``params=70B,tokens=1.4T``; repeat it for more.
+    beside : str, optional
+        A shipped data set whose exponents the report compares with those of the table, such as ``chinchilla``.
+    title : str, optional
+        Title of the report; without it the name of the folder.
+    author : str, optional
+        Its author, under the title.
+    template : {"a4", "letter"}
+        Its paper.
+    """
+
+    law: str | None = None
+    compute: float | None = None
+    at: tuple[str, ...] = ()
+    beside: str | None = None
+    title: str | None = None
+    author: str | None = None
+    template: Literal["a4", "letter"] = "a4"
+
+    def check(self) -> None:
+        """Reject an impossible budget."""
+        if self.compute is not None and not 0 < self.compute < math.inf:
+            raise DataError(f"compute is {self.compute}; it must be a positive number of FLOP, such as 1e22")
+
+
 # The options of each verb, used by functions, the command line and studies.
 FIT = (part(Rows), part(LeastSquares))
 BAYES = (part(Rows), part(Bayes))
@@ -849,6 +888,8 @@ PLAN = (
     part(Purchase),
 )
 FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting))
+CHOOSE = (part(Rows),)
+REPORT = (part(Rows, "also"), part(NewReport))
 CHECK = (part(SweepCheck),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)

@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from scalefit.errors import DataError, closest
+from scalefit.plots.curves import curves
 from scalefit.plots.distributions import densities, density, prior_posterior
 from scalefit.plots.fit import effect, observed_predicted, optima, residuals, term
 from scalefit.plots.forest import forest, pooling
@@ -23,6 +24,7 @@ from scalefit.results import Fit
 
 __all__ = [
     "KINDS",
+    "curves",
     "densities",
     "density",
     "draw",
@@ -44,6 +46,7 @@ __all__ = [
 
 KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
+        "curves": curves,
         "densities": densities,
         "density": density,
         "effect": effect,

@@ -37,7 +37,7 @@ __all__ = ["effect", "observed_predicted", "optima", "residuals", "term"]
 
 Array = NDArray[np.float64]
 
-_POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
+POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 7
@@ -71,7 +71,7 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
         outside = left_out[fit.law.response].to_numpy(float), fit.mean_law(left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
-    ax.scatter(predicted, observed, color=BLUE, zorder=3, **_POINT)
+    ax.scatter(predicted, observed, color=BLUE, zorder=3, **POINT)
     ends = np.array([min(map(np.min, shown)), max(map(np.max, shown))])
     if ends[0] > 0:
         log_axis(ax.xaxis, ends)
@@ -117,17 +117,17 @@ def residuals(
     column = _column(fit, against)
     scale = 100.0 if fit.objective.space == "log" else 1.0
     unit = "residual, %" if fit.objective.space == "log" else "residual"
-    values = scale * _residuals_of(fit, fit.rows)
+    values = scale * residuals_of(fit, fit.rows)
     x = as_numbers(column)
     if x is None:
         _strips(ax, against, *label_codes(fit.rows, (against,)), values, unit)
         return ax
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.scatter(x, values, color=BLUE, zorder=3, **_POINT)
+    ax.scatter(x, values, color=BLUE, zorder=3, **POINT)
     edge = 1.08 * float(np.abs(values).max())
     shown = x
     if left_out is not None and len(left_out):
-        outside = scale * _residuals_of(fit, left_out)
+        outside = scale * residuals_of(fit, left_out)
         place = read_numbers(left_out[against]).floats
         beyond = np.abs(outside) > edge
         ax.scatter(place[~beyond], outside[~beyond], **_LEFT_OUT)
@@ -135,7 +135,7 @@ def residuals(
         shown = np.concatenate([x, place])
     _bin_medians(ax, x, values)
     ax.set_ylim(-edge, edge)
-    _number_axis(ax, shown)
+    number_axis(ax, shown)
     ax.set_xlabel(column_label(against))
     ax.set_ylabel(unit)
     return ax
@@ -194,7 +194,7 @@ def term(
         spans.append(oy[oy > 0])
     else:
         x_all = x
-    ax.scatter(x[above], y[above], color=BLUE, zorder=3, **_POINT)
+    ax.scatter(x[above], y[above], color=BLUE, zorder=3, **POINT)
     order = np.argsort(x)
     ax.plot(x[order], _power(fit, chosen, rows)[order], color=INK, linewidth=1.2, zorder=4)
     log_axis(ax.xaxis, x_all)
@@ -261,12 +261,12 @@ def effect(
         shown_x.append(outside[variable].to_numpy(float))
         shown_y.append(_at_medians(fit, outside, variable, others, labels))
         ax.scatter(shown_x[1], shown_y[1], **_LEFT_OUT)
-    ax.scatter(x, observed, color=BLUE, zorder=3, **_POINT)
+    ax.scatter(x, observed, color=BLUE, zorder=3, **POINT)
     ends = np.concatenate(shown_x)
-    along = _between(float(ends.min()), float(ends.max()))
+    along = between(float(ends.min()), float(ends.max()))
     line = fit.mean_law(pd.DataFrame({variable: along, **others, **labels}))
     ax.plot(along, line, color=INK, linewidth=1.2, zorder=4)
-    _number_axis(ax, ends)
+    number_axis(ax, ends)
     heights = np.concatenate([*shown_y, line])
     if fit.objective.space == "log" and heights.min() > 0:
         log_axis(ax.yaxis, heights)
@@ -321,7 +321,7 @@ def _most_frequent(rows: pd.DataFrame, column: str) -> int:
     return int(np.argmax(codes == np.argmax(np.bincount(codes))))
 
 
-def _between(lo: float, hi: float) -> Array:
+def between(lo: float, hi: float) -> Array:
     """Return places on an axis from one end to the other, evenly spread as they will be drawn."""
     return np.geomspace(lo, hi, 200) if lo > 0 and hi / lo > 3 else np.linspace(lo, hi, 200)
 
@@ -331,7 +331,7 @@ def _at_medians(
 ) -> Array:
     """Move rows along the law to common values of everything but one variable; each keeps its residual."""
     moved = fit.mean_law(rows[[variable]].assign(**others, **labels))
-    residual = _residuals_of(fit, rows)
+    residual = residuals_of(fit, rows)
     return np.asarray(moved * np.exp(residual) if fit.objective.space == "log" else moved + residual)
 
 
@@ -341,13 +341,13 @@ def _column(fit: Fit, name: str) -> pd.Series[Any]:
     return fit.rows[name]
 
 
-def _residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
+def residuals_of(fit: Fit, rows: pd.DataFrame) -> Array:
     observed = rows[fit.law.response].to_numpy(float)
     predicted = fit.mean_law(rows)
     return np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted
 
 
-def _number_axis(ax: Axes, values: Array) -> None:
+def number_axis(ax: Axes, values: Array) -> None:
     """Log scale for positive values that span more than a factor of 3, linear otherwise."""
     finite = values[np.isfinite(values)]
     if finite.min() > 0 and finite.max() / finite.min() > 3:
@@ -376,7 +376,7 @@ def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level]
     rng = np.random.default_rng(0)
     y = np.argsort(order)[codes] + rng.uniform(-0.18, 0.18, len(values))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.scatter(values, y, color=BLUE, zorder=3, **_POINT)
+    ax.scatter(values, y, color=BLUE, zorder=3, **POINT)
     ax.scatter(medians[order], range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
     ax.set_yticks(range(len(medians)), [as_label(levels[code][0], _LEVEL) for code in order])
     ax.set_ylim(-0.6, len(medians) - 0.4)

@@ -48,6 +48,7 @@ def frontier(
     *,
     quantities: Sequence[str] = (),
     printed: Mapping[str, Optimum] | None = None,
+    chinchilla: bool = True,
     ax: Axes | None = None,
 ) -> Axes | tuple[Axes, ...]:
     """Draw quantities of the best allocation against compute: lines at the estimates, bands over the draws.
@@ -64,6 +65,8 @@ def frontier(
         One panel each; when empty, loss and tokens per parameter where the law has them.
     printed : mapping of str to Optimum, optional
         Published values, which have no draws.
+    chinchilla : bool
+        Whether Chinchilla 70B and its ratio are marked.
     ax : Axes, optional
         Where to draw the first quantity only; a new figure of the text width otherwise.
 
@@ -84,7 +87,7 @@ def frontier(
         if not any(name in one.quantities for one in several.values()):
             raise DataError(f"there is no quantity {name!r}; {closest(name, first.quantities)}")
     axes = [ax] if ax is not None else new_panels(1, len(chosen), height=68)
-    ends = [_panel(*one, several, printed or {}) for one in zip(axes, chosen, strict=False)]
+    ends = [_panel(*one, several, printed or {}, chinchilla) for one in zip(axes, chosen, strict=False)]
     if ax is None:
         axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)
     for panel, labels in zip(axes, ends, strict=True):  # at the end, when the heights of the panels are final
@@ -108,13 +111,15 @@ def _usual(first: Optimum) -> tuple[str, ...]:
     return (LOSS if LOSS in first.quantities else EXCESS, RATIO if RATIO in first.columns else first.columns[0])
 
 
-def _panel(ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping[str, Optimum]) -> list[End]:
+def _panel(
+    ax: Axes, name: str, several: Mapping[str, Optimum], printed: Mapping[str, Optimum], chinchilla: bool
+) -> list[End]:
     """Draw one quantity of all sources that have it (the loss of the first only); return the labels of the lines."""
     first, compute = next(iter(several.values())), _span(several)
     shown = {label: one for label, one in {**several, **printed}.items() if name in one.quantities}
     if name in (LOSS, EXCESS):
         shown = dict(list(shown.items())[:1])
-    values, ends = _marks(ax, first, name, compute)
+    values, ends = _marks(ax, first, name, compute, chinchilla)
     others = [label for label, one in shown.items() if one is not first and one.draws is not None]
     for label, one in shown.items():
         colour, style = BLUE, _STYLES[0]
@@ -150,7 +155,7 @@ def _span(several: Mapping[str, Optimum]) -> Array:
     return np.geomspace(min(limits), max(limits), _POINTS)
 
 
-def _marks(ax: Axes, first: Optimum, name: str, compute: Array) -> tuple[list[Array], list[End]]:
+def _marks(ax: Axes, first: Optimum, name: str, compute: Array, chinchilla: bool) -> tuple[list[Array], list[End]]:
     """Draw the background of the runs, the runs, and Chinchilla 70B; return values and labels to show."""
     lo, hi = first.ranges["compute"]
     ax.axvspan(lo, hi, color=PANEL, linewidth=0, zorder=0)
@@ -160,6 +165,8 @@ def _marks(ax: Axes, first: Optimum, name: str, compute: Array) -> tuple[list[Ar
         ax.scatter(
             first.runs["compute"], first.runs[first.law.response], s=5, color=GREY, alpha=0.4, linewidths=0, zorder=1
         )
+    if not chinchilla:
+        return shown, ends
     colour, words = (RED, "20, Chinchilla 70B") if name == RATIO else (INK, "Chinchilla 70B")
     if name == RATIO:
         ax.axhline(CHINCHILLA[RATIO], color=RED, linewidth=1.1, zorder=1.5)

@@ -26,6 +26,7 @@ from scalefit.version import __version__
 
 __all__ = ["Built", "build_report", "build_study"]
 
+_PAPERS = {"a4": "a4", "letter": "us-letter"}  # as the typesetter calls them
 MOST_FILES = 4  # whose hashes fit at the bottom of a page
 
 
@@ -155,7 +156,8 @@ def _page(study: Study) -> dict[str, Any]:
         "short_title": study.short_title or study.title,
         "date": study.date.isoformat() if study.date else "",
         "made": _made(study),
-        "paper": study.paper,
+        "author": study.author,
+        "paper": _PAPERS[study.template],
         "footer": ", ".join(files),
         "draft": "Draft: few draws, numbers will change" if study.draft else "",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from keyword import iskeyword
 from typing import Any, Final
 
@@ -17,13 +17,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.columns import has_column
+from scalefit.data.columns import compute_columns, has_column, map_columns
 from scalefit.data.quantities import ALIASES, guess_header, holds_truth, is_missing, parse_column
-from scalefit.data.tables import Table, read_table, resolve
+from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef, Law, Term
+from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.law.presets import LAWS, Preset
+from scalefit.law.syntax import Number
 from scalefit.numbers import exact
-from scalefit.options import Rows
+from scalefit.options import CHOOSE, Rows, gather, takes
 from scalefit.report.text import join
 
 __all__ = ["LawChoice", "choose", "words_of"]
@@ -74,6 +77,8 @@ class LawChoice:
         The rows to be used, with the usual quantities as numbers and the labels of the law as text.
     laws : mapping
         Short name to law, the main one first.
+    linear : bool
+        Whether the main law is fitted to the response itself and not to its logarithm.
     cluster : str
         A column that identifies runs with several rows; empty without one.
     mapping : mapping
@@ -86,6 +91,7 @@ class LawChoice:
 
     frame: pd.DataFrame
     laws: Mapping[str, str]
+    linear: bool
     cluster: str
     mapping: Mapping[str, str]
     reasons: tuple[str, ...]
@@ -101,23 +107,22 @@ class _Label:
     levels: pd.Series[Any]
 
 
-def choose(
-    source: Any,
-    *,
-    mapping: Mapping[str, str] | None = None,
-    where: str | None = None,
-    drop_invalid: bool = False,
-) -> LawChoice:
+@takes(*CHOOSE)
+def choose(source: Any, *options: Rows, law: str | None = None, **keywords: Any) -> LawChoice:
     """Choose the laws that the rows of a table allow.
 
-    Only the rows that remain after the condition are considered.
+    Only the rows that remain after the conditions are considered.
 
     Parameters
     ----------
     source : path or DataFrame
         The table.
-    mapping, where, drop_invalid
-        As for :func:`scalefit.fit`.
+    *options : Rows
+        Options as a value.
+    law : str, optional
+        The law, where it is not to be chosen.
+    **keywords
+        Fields of :class:`scalefit.options.Rows`.
 
     Returns
     -------
@@ -136,35 +141,82 @@ def choose(
     >>> choose(runs).laws  # the label encodes the size, so it gets no floors
     {'size': 'loss ~ E + A/params^alpha'}
     """
-    whole = read_table(source, mapping=mapping)
+    (selection,) = gather(CHOOSE, options, keywords)
+    read = selection.load(source)
+    remarks: list[str] = []
+    frame = map_columns(read.frame, selection.mapping or {}, remarks)
+    whole = replace(read, frame=compute_columns(frame, selection.columns or {}, remarks))
+    if law is not None:
+        return _given(read, selection, "law", law, f"{law}, as it was given.")
+    special = _special(whole)
+    if special is not None:
+        name, preset = special
+        own = [one for one in preset.columns if one not in QUANTITIES]
+        reason = f"{name}, the law of {preset.source}, because the table has {join(own)}."
+        return _given(read, selection, name, _freed(name), reason, linear=preset.linear)
+    return _additive(whole, read, selection)
+
+
+def _special(whole: Table) -> tuple[str, Preset] | None:
+    """Return the named law of another form than a sum of powers whose columns the table has, if there is one.
+
+    It has to use a column other than the usual quantities, which calls for it; of several, that with most columns.
+    """
+    fitting = [
+        (name, one)
+        for name, one in LAWS.items()
+        if set(one.columns) - {*QUANTITIES}
+        and all(has_column(whole.frame, column) for column in (parse_law(name).response, *one.columns))
+    ]
+    return max(fitting, key=lambda item: len(item[1].columns), default=None)
+
+
+def _freed(name: str) -> str:
+    """Return a named law with every number that its paper fitted to other runs as a parameter."""
+    law = parse_law(name)
+    if isinstance(law, GeneralLaw):
+        law = replace(law, declared=tuple(one for one in law.declared if not isinstance(one.value, Number)))
+    return str(law)
+
+
+def _given(read: Table, selection: Rows, name: str, text: str, reason: str, *, linear: bool = False) -> LawChoice:
+    """Return the choice of one law, with the rows that it can use."""
+    law, rows = selection.bind(read, text, space="linear" if linear else "log")
+    cluster, about_rows = (selection.cluster, "") if selection.cluster else _cluster(rows.frame)
+    reasons = (reason, about_rows) if cluster and about_rows else (reason,)
+    left_out = (about_rows,) if about_rows and not cluster else ()
+    return LawChoice(rows.frame, {name: str(law)}, linear, cluster, {}, reasons, left_out)
+
+
+def _additive(whole: Table, read: Table, selection: Rows) -> LawChoice:
+    """Choose sums of powers by the quantities that vary in the rows, with floors by label."""
     present = [name for name in QUANTITIES if has_column(whole.frame, name)]
     core = [name for name in CORE if name in present] or present
     resolve(whole, numeric=["loss"], strict=False)  # without a loss nothing else matters
     if not core:
         raise _nothing(whole)
-    rows = Rows(mapping=mapping, where=where, drop_invalid=drop_invalid).read(source, _probe(core))
+    rows = selection.read(read, _probe(core))
     usable, left_out = _quantities(rows, present, core)
     if not usable:
         raise _nothing(rows)
     frame = resolve(rows, numeric=usable).frame
-    cluster, about_rows = _cluster(frame)
+    cluster, about_rows = (selection.cluster, "") if selection.cluster else _cluster(frame)
     left_out.append(about_rows) if about_rows and not cluster else None
     measures = _measures(frame, usable)
-    kept, notes = _labels(frame, set(whole.frame.columns), dict(mapping or {}), measures, cluster)
+    kept, notes = _labels(frame, set(whole.frame.columns), dict(selection.mapping or {}), measures, cluster)
     laws, about_floors = _laws(frame, usable, kept)
     used = kept if "[" in next(iter(laws.values())) else ()
     for one in used:
         frame = frame.assign(**{one.name: one.levels})
-    reasons = [*_why(laws, usable), *_why_floors(used), *([about_rows] if cluster else [])]
+    reasons = [*_why(laws, usable), *_why_floors(used), *([about_rows] if cluster and about_rows else [])]
     renamed = {one.name: one.column for one in used if one.name != one.column}
-    return LawChoice(frame, laws, cluster, renamed, tuple(reasons), (*left_out, *notes, *about_floors))
+    return LawChoice(frame, laws, False, cluster, renamed, tuple(reasons), (*left_out, *notes, *about_floors))
 
 
 def words_of(law: str) -> str:
     """Name a law briefly by its columns: ``size and tokens``, ``width``, ``shape and tokens``."""
-    names = Law.parse(law).variables
-    words = ["size" if one == "params" else one for one in names]
-    return join(words if len(words) < 3 else ["shape", *words[2:]])
+    names = [_SHORT.get(name, name.replace("_", " ")) for name in parse_law(law).variables]
+    return join(names if len(names) < 3 or "depth" not in names else ["shape", *names[2:]])
 
 
 def _probe(names: Sequence[str]) -> Law:
@@ -495,6 +547,7 @@ def _key(name: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", str(name).casefold()).strip("_")
 
 
+_SHORT: Final = {"params": "size"}
 _WORDS: Final = {
     "params": "parameters and of the best use of compute",
     "tokens": "tokens and of the best use of compute",

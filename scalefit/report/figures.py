@@ -26,6 +26,7 @@ from scalefit.plots import (
     residuals,
     term,
 )
+from scalefit.plots.curves import common_labels, curves, far_rows
 from scalefit.plots.draws import first_exponent
 from scalefit.plots.style import BLUE, TEAL, as_label, new_panels, panel_title
 from scalefit.problem import label_texts
@@ -35,6 +36,7 @@ from scalefit.report.results import Results
 from scalefit.report.sentences import own_name, role, words
 from scalefit.report.spec import (
     ConvergenceFigure,
+    CurvesFigure,
     DensitiesFigure,
     DistributionsFigure,
     Figure,
@@ -63,8 +65,8 @@ __all__ = ["draw"]
 _PER_ROW = 3
 _CHOICES = "by choice of rows, errors and groups"
 _OneFit: TypeAlias = (
-    FitFigure | TermsFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure | PredictiveFigure
-    | PoolingFigure
+    FitFigure | TermsFigure | CurvesFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure
+    | PredictiveFigure | PoolingFigure
 )  # fmt: skip
 
 
@@ -110,6 +112,8 @@ def _of_one_fit(figure: _OneFit, results: Results, name: str) -> Drawing:
     match figure:
         case TermsFigure():
             return _terms(fit, figure.height)
+        case CurvesFigure():
+            return _curves(fit, figure.height)
         case ResidualsFigure():
             return _residuals(figure, fit, label, results.left_out(name))
         case PairsFigure():
@@ -154,6 +158,29 @@ def _terms(fit: Fit, height: float) -> Drawing:
             "along the law to the same medians, so that each keeps its residual."
         )
         alt = f"Panels along {join(variables)}: points around the curve of the law."
+    return drawing(axes[0], caption, alt)
+
+
+def _curves(fit: Fit, height: float) -> Drawing:
+    """Draw the response against each column of the law, three at most."""
+    variables = list(fit.law.variables)[:_PER_ROW]
+    axes = _panels(len(variables), height=height or 62, per_row=_PER_ROW)
+    for ax, variable in zip(axes, variables, strict=True):
+        curves(fit, variable=variable, ax=ax)
+    response, labels = words(fit.law.response), common_labels(fit)
+    caption = f"The {response} of the runs against {join([words(one) for one in variables])}, with the fitted curves"
+    caption += " and their 95% bands." if not fit.uncertainty.withheld else "."
+    if len(fit.law.variables) > 1:
+        caption += (
+            " Shades: thirds of the rows by the column named above each panel; each has a curve at its median of that "
+            "column, labelled at its end."
+        )
+    caption += " Gold triangles: rows far from the fit." if far_rows(fit).any() else ""
+    if labels:
+        caption += f" All rows are moved along the law to the floor of {literal(join(list(labels.values())))}."
+    if len(fit.law.variables) > 2:
+        caption += " In each panel, rows are moved along the law to the median of the other columns."
+    alt = f"Panels of {response} along {join(variables)}: points around falling curves of the law {fit.law}."
     return drawing(axes[0], caption, alt)
 
 

@@ -52,6 +52,7 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     head = ("title", "subtitle", "date", "made", "footer")
     body = {
         **{key: markup(document[key]) for key in head},
+        "author": f'<p class="author">{markup(document["author"])}</p>\n' if document["author"] else "",
         "draft": f'<p class="draft" role="note">{markup(document["draft"])}</p>' if document["draft"] else "",
         "front": page.set(front),
         "rest": page.set(blocks[len(front) :]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scalefit.escape import literal
 from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, note, paragraph, picture
@@ -9,8 +11,10 @@ from scalefit.report.figures import draw
 from scalefit.report.published import published_point
 from scalefit.report.results import Results
 from scalefit.report.spec import LawSection, ResidualsFigure, TermsFigure
+from scalefit.report.standin import stand_in
 from scalefit.report.tables import alternatives_table, estimates_table, level_tables
 from scalefit.report.text import fill
+from scalefit.results import PosteriorFit
 
 __all__ = ["law_section"]
 
@@ -18,6 +22,11 @@ __all__ = ["law_section"]
 def law_section(section: LawSection, results: Results) -> list[Block]:
     """Write one law fitted to one table: estimates and published values, other choices, figures, limitations."""
     fits, labels = results.fits, results.labels
+    answering = stand_in(section.fit, fits, results.specs)
+    replaced = bool(answering.reason) and not isinstance(fits[answering.name], PosteriorFit)
+    if replaced:  # the table shows numbers that can be used
+        rest = tuple(one for one in (section.fit, *section.alternatives) if one != answering.name)
+        section = replace(section, fit=answering.name, alternatives=rest, clustered="")
     fit = fits[section.fit]
     clustered = fits[section.clustered] if section.clustered else None
     points = [published_point(fit, paper) for paper in section.published]
@@ -29,6 +38,7 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     )
     status = say.status_sentence(fit)
     blocks = [paragraph(say.rows_sentence(fit), say.optima_sentence(fit), say.residual_sentence(fit))]
+    blocks += [note(f"This is the fit “{labels[section.fit]}”. {answering.reason}")] if replaced else []
     blocks += [note(status)] if status else []
     blocks += [note(*map(literal, fit.source.remarks))] if fit.source.remarks else []
     blocks.append(estimates_table(fit, clustered=clustered, published=points))

@@ -76,13 +76,14 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     main, others = optima[label], {name: one for name, one in optima.items() if name != label}
     limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {literal(main.message)}")]
     printed, unread = _printed(section, fits[section.fit], main)
-    blocks = [*limits, paragraph(_assumed(main), marked(*main.verdict)), *notes, *text]
+    verdict = [one for one in main.verdict if section.chinchilla_ratio or "reference" not in one.numbers]
+    blocks = [*limits, paragraph(_assumed(main), marked(*verdict)), *notes, *text]
     if others:
         blocks.append(paragraph(_choices(label, main, others)))
     blocks.append(_budgets_table(label, main))
     if others or section.published:
         blocks.append(_powers_table(optima, printed, unread))
-    return [*blocks, picture(_frontier(label, optima, printed))]
+    return [*blocks, picture(_frontier(label, optima, printed, chinchilla=section.chinchilla_ratio))]
 
 
 def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimum], list[str]]:
@@ -206,9 +207,9 @@ def _powers_table(optima: Optima, printed: Optima, unread: list[str]) -> Block:
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
 
 
-def _frontier(label: str, optima: Optima, printed: Optima) -> Drawing:
+def _frontier(label: str, optima: Optima, printed: Optima, *, chinchilla: bool) -> Drawing:
     main = optima[label]
-    axes = frontier(optima, printed=printed)
+    axes = frontier(optima, printed=printed, chinchilla=chinchilla)
     first = axes[0] if isinstance(axes, tuple) else axes
     shown = RATIO if RATIO in main.columns else main.columns[0]
     name, far = _quantity(shown), max(main.budgets)
@@ -220,7 +221,7 @@ def _frontier(label: str, optima: Optima, printed: Optima) -> Drawing:
         caption += " Teal: alternatives, with their intervals at the right end."
     if printed:
         caption += " Grey: printed numbers."
-    if shown == RATIO:
+    if shown == RATIO and chinchilla:
         caption += " Red: the 20 tokens per parameter of Chinchilla 70B."
     values = "; ".join(
         f"{one_label} {_shown(one.quantity(shown, far))}"

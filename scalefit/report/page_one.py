@@ -9,9 +9,11 @@ from scalefit.allocation.run import natural_cost
 from scalefit.errors import DataError, LawError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
+from scalefit.forecasting import Forecast
 from scalefit.law.general import sum_of_powers
 from scalefit.names import read_name
 from scalefit.records import CONVERGED
+from scalefit.report.forecast_section import forecast_sentence
 from scalefit.report.results import Results
 from scalefit.report.sentences import own_name, role
 from scalefit.report.spec import ComputeAnswer, RobustAnswer, StepAnswer
@@ -82,6 +84,8 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
             return f"No answer: {literal(reason)}"
         case HeadsResult(test):
             return marked(*test.verdict[:2])
+        case Forecast() as forecast:
+            return forecast_sentence(forecast)
         case ToyResult(_, check):
             return marked(check.verdict[-1])
         case found:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scalefit.data.datasets import describe_dataset
+from scalefit.data.many import WILD, files_of
 from scalefit.data.sources import dataset_of, locate
 from scalefit.report.study import FitSpec, Study
 from scalefit.version import __version__
@@ -44,6 +45,7 @@ def data_files(study: Study) -> list[DataFile]:
     """Return each table that the study uses, once, in order."""
     names = [one.data for one in study.fit]
     names += [one.data for one in study.sensitivity] + [one.data for one in study.calibration]
+    names += [one.data for one in study.forecast]
     names += [one.grid or one.data for one in study.toy] + [one.data for one in study.heads]
     names += [one.losses for one in study.heads if one.losses]
     return [_data_file(study, name) for name in dict.fromkeys(names)]
@@ -67,7 +69,8 @@ def file_digest(folder: Path, name: str) -> str:
     if (shipped := dataset_of(located)) is not None:
         return describe_dataset(shipped).sha256
     path = Path(located)
-    files = sorted(one for one in path.glob("**/*") if one.is_file()) if path.is_dir() else [path]
+    several = path.glob("**/*") if path.is_dir() else files_of(path) or [path]
+    files = sorted(one for one in several if one.is_file())
     return sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
 
 
@@ -78,7 +81,8 @@ def _data_file(study: Study, name: str) -> DataFile:
         sources = "; ".join(info.sources)
         return DataFile(shipped, f"data/{shipped}/table.csv", info.title, info.rows, info.sha256, sources)
     digest = file_digest(study.path.parent, name)
-    return DataFile(Path(name).stem, name, Path(name).name, None, digest, "")
+    stem = Path(name).parts[0] if WILD.search(name) else Path(name).stem
+    return DataFile(stem, name, name, None, digest, "")
 
 
 def _version(package: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from scalefit.data.datasets import dataset_names
+from scalefit.data.many import files_of
 from scalefit.data.sources import DATASET, locate
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.files import parse_toml
@@ -180,7 +181,7 @@ def _check_references(study: Study) -> None:
         if one.name in specs:
             raise StudyError(f"{study.path.name}: two fits are called {one.name!r}; rename one")
         specs[one.name] = one
-        _check_data(study, f"fit {one.name!r}", one.data, folders=False)
+        _check_data(study, f"fit {one.name!r}", one.data, folders=True)
     _check_steps(study, set(specs))
     labels = list(study.labels.values())
     for label in labels:
@@ -230,8 +231,8 @@ def _check_data(study: Study, where: str, name: str, *, folders: bool) -> None:
 
 def _lies_there(path: Path, folders: bool) -> bool:
     try:
-        return path.exists() if folders else path.is_file()
-    except (OSError, ValueError):  # a name that is too long or contains a zero byte
+        return (path.exists() or bool(files_of(path))) if folders else path.is_file()
+    except (OSError, ValueError, DataError):  # a name that is too long or contains a zero byte
         return False
 
 

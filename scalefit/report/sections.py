@@ -15,6 +15,7 @@ from scalefit.report import sentences as say
 from scalefit.report.blocks import Block, Drawing, cards, equations, heading, name_files, paragraph, picture
 from scalefit.report.claims import claims_section
 from scalefit.report.figures import draw
+from scalefit.report.forecast_section import forecast_section
 from scalefit.report.heads_section import heads_section
 from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
@@ -24,6 +25,7 @@ from scalefit.report.posterior_sections import comparison_section, posterior_sec
 from scalefit.report.posterior_words import Hypothesis, agreement_sentence, probability_sentence, sources_of
 from scalefit.report.published import published_point
 from scalefit.report.results import Results
+from scalefit.report.runs_page import budget_sentence, misfit_sentence, runs_sentence
 from scalefit.report.spec import (
     AgreementAnswer,
     Answer,
@@ -34,6 +36,7 @@ from scalefit.report.spec import (
     ComputeAnswer,
     ConvergenceFigure,
     Figure,
+    ForecastSection,
     HeadsSection,
     LawAnswer,
     LawSection,
@@ -43,6 +46,7 @@ from scalefit.report.spec import (
     PosteriorSection,
     ReferenceAnswer,
     RobustAnswer,
+    RunsAnswer,
     Section,
     SensitivitySection,
     StepAnswer,
@@ -136,6 +140,8 @@ def _below_heading(section: Section, results: Results) -> list[Block]:
             return calibration_section(section, results)
         case ToySection():
             return toy_section(section, results)
+        case ForecastSection():
+            return forecast_section(section, results)
         case HeadsSection():
             return heads_section(section, results)
 
@@ -203,7 +209,9 @@ def _answer_words(answer: Answer, results: Results) -> str:
         case RobustAnswer():
             return robust_sentence(answer, results)
         case ComputeAnswer():
-            return compute_sentence(answer, results)
+            return (budget_sentence if answer.rule == "budget" else compute_sentence)(answer, results)
+        case RunsAnswer():
+            return (runs_sentence if answer.rule == "runs" else misfit_sentence)(answer, results)
         case StepAnswer():
             return step_sentence(answer, results)
 

@@ -24,11 +24,13 @@ __all__ = [
     "ClaimsSection",
     "ComparisonSection",
     "ConvergenceFigure",
+    "CurvesFigure",
     "DensitiesFigure",
     "DistributionsFigure",
     "Family",
     "Figure",
     "FitFigure",
+    "ForecastSection",
     "ForestFigure",
     "Front",
     "HeadsSection",
@@ -48,6 +50,7 @@ __all__ = [
     "ReferenceAnswer",
     "Refers",
     "ResidualsFigure",
+    "RunsAnswer",
     "Section",
     "SensitivitySection",
     "SweepFigure",
@@ -192,6 +195,20 @@ class TermsFigure(_OfFit):
     """
 
     kind: Literal["terms"] = "terms"
+    height: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvesFigure(_OfFit):
+    """The response of the runs against each column of the law, with the fitted curves and their bands.
+
+    Parameters
+    ----------
+    height : float
+        Height, mm; 62 when 0.
+    """
+
+    kind: Literal["curves"] = "curves"
     height: float = 0.0
 
 
@@ -397,9 +414,9 @@ class WidthTermsFigure:
 
 
 Figure: TypeAlias = (
-    FitFigure | TermsFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure | PredictiveFigure
-    | PoolingFigure | ForestFigure | DistributionsFigure | DensitiesFigure | SweepFigure | ConvergenceFigure
-    | WidthTermsFigure
+    FitFigure | TermsFigure | CurvesFigure | ResidualsFigure | PairsFigure | JointFigure | PriorsFigure
+    | PredictiveFigure | PoolingFigure | ForestFigure | DistributionsFigure | DensitiesFigure | SweepFigure
+    | ConvergenceFigure | WidthTermsFigure
 )  # fmt: skip
 
 
@@ -557,7 +574,7 @@ class RobustAnswer(_Asking):
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeAnswer:
-    """How a budget is used best.
+    """How a budget is used best: how the answer grows with compute (``compute``), or the run itself (``budget``).
 
     Parameters
     ----------
@@ -569,10 +586,27 @@ class ComputeAnswer:
         The budget in FLOP.
     """
 
-    rule: Literal["compute"] = "compute"
+    rule: Literal["compute", "budget"] = "compute"
     title: str = ""
     fit: AnyFit
     compute: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsAnswer:
+    """What a table of runs says: the verdict and its numbers (``runs``), or how well the law fits (``misfit``).
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    fit : str
+        The fit.
+    """
+
+    rule: Literal["runs", "misfit"]
+    title: str = ""
+    fit: AnyFit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -594,7 +628,7 @@ class StepAnswer:
 
 Answer: TypeAlias = (
     LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer | RobustAnswer | ComputeAnswer
-    | StepAnswer
+    | RunsAnswer | StepAnswer
 )  # fmt: skip
 
 
@@ -825,6 +859,8 @@ class OptimumSection(_AnySection):
         What a run costs, in the units of ``compute``.
     compute : tuple of float
         The budgets of the table; chosen from the data when empty.
+    chinchilla_ratio : bool
+        Whether the best ratio is compared with the 20 tokens per parameter of Chinchilla 70B.
     """
 
     kind: Literal["optimum"] = "optimum"
@@ -833,6 +869,7 @@ class OptimumSection(_AnySection):
     published: tuple[Published, ...] = ()
     cost: str = "6*params*tokens"
     compute: tuple[float, ...] = ()
+    chinchilla_ratio: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -887,6 +924,20 @@ class ToySection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForecastSection(_AnySection):
+    """Forecasts of runs that do not exist yet.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The forecasts shown.
+    """
+
+    kind: Literal["forecast"] = "forecast"
+    steps: tuple[Annotated[str, Refers("step", "forecast")], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeadsSection(_AnySection):
     """Output heads of real models.
 
@@ -902,7 +953,7 @@ class HeadsSection(_AnySection):
 
 Section: TypeAlias = (
     LawSection | PosteriorSection | ComparisonSection | ClaimsSection | OptimumSection | SensitivitySection
-    | CalibrationSection | ToySection | HeadsSection
+    | CalibrationSection | ForecastSection | ToySection | HeadsSection
 )  # fmt: skip
 
 

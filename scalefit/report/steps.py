@@ -1,4 +1,4 @@
-"""The steps of a study: sensitivity, calibration, toy sweeps, output heads; each cell is kept in the study's cache."""
+"""The steps of a study: sensitivity, calibration, forecasts, toy sweeps, output heads; cells are kept in its cache."""
 
 from __future__ import annotations
 
@@ -13,18 +13,29 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from scalefit.consistency import Check, check_sweep
+from scalefit.data.columns import parse_mapping
 from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
-from scalefit.errors import FitFailed
+from scalefit.errors import DataError, FitFailed
+from scalefit.forecasting import Forecast, forecast
 from scalefit.law.general import parse_law
 from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
 from scalefit.models.theory import Superposition, superposition
-from scalefit.options import CALIBRATE, CHECK, SENSITIVITY, SUPERPOSITION, plain
+from scalefit.options import CALIBRATE, CHECK, FORECAST, SENSITIVITY, SUPERPOSITION, plain
+from scalefit.options import command as option_words
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
 from scalefit.report.runners import Runner, code_hash, command_line, sampler_versions
-from scalefit.report.study import CalibrationStep, HeadsStep, SensitivityStep, Step, ToyStep, options_of
+from scalefit.report.study import (
+    CalibrationStep,
+    ForecastStep,
+    HeadsStep,
+    SensitivityStep,
+    Step,
+    ToyStep,
+    options_of,
+)
 from scalefit.robustness import Calibration, Sensitivity, calibrate, sensitivity
 from scalefit.toy import ToyGrid, toy_sweep
 from scalefit.toy.records import read_sweep
@@ -84,7 +95,7 @@ class StepFailed(NamedTuple):
     reason: str
 
 
-StepResult = Sensitivity | Calibration | ToyResult | HeadsResult | StepFailed
+StepResult = Sensitivity | Calibration | Forecast | ToyResult | HeadsResult | StepFailed
 
 
 def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
@@ -103,7 +114,7 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
     Returns
     -------
-    Sensitivity, Calibration, ToyResult, HeadsResult or StepFailed
+    Sensitivity, Calibration, Forecast, ToyResult, HeadsResult or StepFailed
         By the kind of the step; `StepFailed` says why there is no result, which a report prints before it continues.
 
     Raises
@@ -128,6 +139,8 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
             case CalibrationStep():
                 source, simulated = locate(spec.data, folder), (spec.selection, spec.model, spec.simulation)
                 return calibrate(source, spec.law, *simulated, folder=cells, progress=report)
+            case ForecastStep():
+                return _forecast(spec, folder)
             case ToyStep():
                 return _toy(spec, folder, cells, report)
             case HeadsStep():
@@ -143,6 +156,8 @@ def step_key(spec: Step, folder: Path) -> str:
     match spec:
         case SensitivityStep() | CalibrationStep():
             content.append(str(parse_law(spec.law)))
+        case ForecastStep():
+            content.append(spec.at)
         case HeadsStep():
             details = details_path(folder / spec.data)
             also = [spec.losses] if spec.losses else []
@@ -178,8 +193,21 @@ def step_command(spec: Step) -> list[str]:
             losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
             overlap = f" --overlap {shlex.quote(spec.test.overlap)}" if spec.test.overlap else ""
             return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
+        case ForecastStep():
+            words = [word for one in spec.at for word in ("--at", one)]
+            words += option_words(FORECAST, STEPS["forecast"].write(options_of(spec)))
+            return [shlex.join(["scalefit", "forecast", spec.data, *words])]
         case SensitivityStep() | CalibrationStep():
             return [command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))]
+
+
+def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
+    """Forecast the runs; a table that cannot carry a forecast is a result of its kind, which the report prints."""
+    try:
+        at = [parse_mapping(one) for one in spec.at]
+        return forecast(locate(spec.data, folder), at, spec.selection, spec.forecasting)
+    except DataError as error:
+        return StepFailed(f"there is no forecast: {error}.")
 
 
 def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:
@@ -206,6 +234,7 @@ STEPS: Mapping[str, Runner] = MappingProxyType(
     {
         "sensitivity": Runner(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
         "calibration": Runner(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
+        "forecast": Runner(forecast, "forecast", FORECAST, (*_FOLDERS, "forecasting")),
         "toy": Runner(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")),
         "heads": Runner(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")),
     }

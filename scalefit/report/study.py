@@ -12,8 +12,8 @@ The smallest study is a title and one fit; everything else has a default that fo
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
 ``engine = "bayes"``, those of :func:`scalefit.bayes`. Further computations are steps, which also have the keyword names
 of their functions: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
-(:func:`scalefit.calibrate`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
-(:func:`scalefit.models.theory.superposition`).
+(:func:`scalefit.calibrate`), ``[[forecast]]`` (:func:`scalefit.forecast`), ``[[toy]]``
+(:func:`scalefit.consistency.check_sweep`) and ``[[heads]]`` (:func:`scalefit.models.theory.superposition`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 
 from scalefit.law.general import parse_law
-from scalefit.options import Bayes, LeastSquares, Options, OverlapTest, Question, Rows, Simulation, SweepCheck
+from scalefit.options import (
+    Bayes,
+    Forecasting,
+    LeastSquares,
+    Options,
+    OverlapTest,
+    Question,
+    Rows,
+    Simulation,
+    SweepCheck,
+)
 from scalefit.report.spec import (
     BAYES,
     LEAST_SQUARES,
@@ -44,6 +54,7 @@ __all__ = [
     "LEAST_SQUARES",
     "CalibrationStep",
     "FitSpec",
+    "ForecastStep",
     "HeadsStep",
     "SensitivityStep",
     "Step",
@@ -159,6 +170,36 @@ class CalibrationStep(_NeedsFit):
 
 
 @dataclass(frozen=True)
+class ForecastStep:
+    """Forecasts of runs that are larger than those of a table.
+
+    Parameters
+    ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    data : str
+        A shipped data set, or a file relative to the study.
+    at : tuple of str
+        The runs, each as ``"params=70B,tokens=1.4T"``.
+    label : str
+        Its name in tables and figures; ``name`` when empty.
+    selection : Rows
+        Which rows of the table it uses.
+    forecasting : Forecasting
+        The laws and the intervals.
+    """
+
+    kind: ClassVar[str] = "forecast"
+
+    name: str
+    data: str
+    at: tuple[str, ...]
+    label: str = ""
+    selection: Rows = field(default_factory=Rows)
+    forecasting: Forecasting = field(default_factory=Forecasting)
+
+
+@dataclass(frozen=True)
 class ToyStep:
     """A sweep of toy models, read or trained, and its comparison with theory; needs either ``data`` or ``grid``.
 
@@ -212,7 +253,7 @@ class HeadsStep:
     test: OverlapTest = field(default_factory=OverlapTest)
 
 
-Step: TypeAlias = SensitivityStep | CalibrationStep | ToyStep | HeadsStep
+Step: TypeAlias = SensitivityStep | CalibrationStep | ForecastStep | ToyStep | HeadsStep
 
 
 @dataclass(frozen=True)
@@ -229,6 +270,8 @@ class Study:
         How far answers move with their choices.
     calibration : tuple of CalibrationStep
         Whether intervals reach their nominal coverage.
+    forecast : tuple of ForecastStep
+        Runs that do not exist yet.
     toy : tuple of ToyStep
         Sweeps of toy models.
     heads : tuple of HeadsStep
@@ -239,8 +282,10 @@ class Study:
         For the page header; the title when empty.
     date : date or None
         Printed on page one and written into the file; none when absent.
-    paper : {"a4", "us-letter"}
-        Page size.
+    author : str
+        A line under the subtitle.
+    template : {"a4", "letter"}
+        The paper that it is set for.
     answer : tuple of Answer
         The sentences of page one, in order.
     card : tuple of Card
@@ -261,12 +306,14 @@ class Study:
     fit: tuple[FitSpec, ...]
     sensitivity: tuple[SensitivityStep, ...] = ()
     calibration: tuple[CalibrationStep, ...] = ()
+    forecast: tuple[ForecastStep, ...] = ()
     toy: tuple[ToyStep, ...] = ()
     heads: tuple[HeadsStep, ...] = ()
     subtitle: str = ""
     short_title: str = ""
     date: datetime.date | None = None
-    paper: Literal["a4", "us-letter"] = "a4"
+    author: str = ""
+    template: Literal["a4", "letter"] = "a4"
     answer: tuple[Answer, ...] = ()
     card: tuple[Card, ...] = ()
     front: Front = field(default_factory=Front)
@@ -284,7 +331,7 @@ class Study:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All computations other than fits."""
-        return (*self.sensitivity, *self.calibration, *self.toy, *self.heads)
+        return (*self.sensitivity, *self.calibration, *self.forecast, *self.toy, *self.heads)
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""

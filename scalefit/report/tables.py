@@ -77,13 +77,16 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
 
 
 def level_tables(fit: Fit) -> list[Block]:
-    """Return one table for each parameter with two grouping columns: levels of the first down, of the second across."""
+    """Return one table for each parameter with two grouping columns, the one with more levels downwards."""
     out = []
     for coef in fit.law.parameters:
         if len(coef.groups) != 2:
             continue
         by_level = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
         down, across = (list(dict.fromkeys(level[i] for level in by_level)) for i in (0, 1))
+        if len(across) > len(down):
+            by_level = {(b, a): one for (a, b), one in by_level.items()}
+            down, across = across, down
         columns = [[literal(label) for label in down]]
         for b in across:
             cells = [by_level.get((a, b)) for a in down]

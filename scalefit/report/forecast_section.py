@@ -1,0 +1,100 @@
+"""The section on forecasts: runs that do not exist yet, with intervals, and where their error comes from."""
+
+from __future__ import annotations
+
+from scalefit.escape import literal
+from scalefit.forecasting import Forecast, TargetForecast
+from scalefit.forecasting.limits import far_words
+from scalefit.forecasting.result import INTERVALS, PARTS, held_words, largest_words
+from scalefit.numbers import amount, percent, percent_size, rounded, rounded_interval, short_number, to_digits
+from scalefit.plots.forecasts import draw_forecast
+from scalefit.plots.style import new_panels
+from scalefit.report.blocks import Block, drawing, note, paragraph, picture, table
+from scalefit.report.results import Results
+from scalefit.report.sentences import words
+from scalefit.report.spec import ForecastSection
+from scalefit.report.steps import StepFailed
+from scalefit.report.text import capital, fill, join
+
+__all__ = ["forecast_section", "forecast_sentence"]
+
+
+def forecast_section(section: ForecastSection, results: Results) -> list[Block]:
+    """Write forecasts: what they assume, a table of the targets, the figure, and their limits.
+
+    Parameters
+    ----------
+    section : ForecastSection
+        What to write.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    list of Block
+        For each step.
+    """
+    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
+    for name in section.steps:
+        found = results.steps[name]
+        if isinstance(found, StepFailed):
+            blocks.append(note(capital(literal(found.reason))))
+        elif isinstance(found, Forecast):
+            blocks += _shown(found)
+    return blocks
+
+
+def forecast_sentence(found: Forecast) -> str:
+    """Say what the first targets should reach, and how often such forecasts held."""
+    texts = [f"{capital(_one(found, found.target(i)))}." for i in range(min(len(found), 2))]
+    held = held_words(found, 0)
+    return literal(" ".join([*texts, *([f"{held}."] if held else [])]))
+
+
+def _one(found: Forecast, target: TargetForecast) -> str:
+    level = percent(found.prob, 0)
+    one = target.estimate
+    return (
+        f"a run with {_place(target)} should reach a {found.learning.response.replace('_', ' ')} of "
+        f"{rounded(one.value, one.se)} ({level} interval {rounded_interval(one.lo, one.hi, one.se)}), at "
+        f"{far_words(target.ratio)}"
+    )
+
+
+def _place(target: TargetForecast) -> str:
+    return join([f"{short_number(to_digits(value, 3))} {words(name)}" for name, value in target.columns.items()])
+
+
+def _shown(found: Forecast) -> list[Block]:
+    shares = join([f"{literal(name)} {percent(weight, 0)}" for name, weight in found.weights.items()])
+    farthest = max((found.target(i) for i in range(len(found))), key=lambda one: one.ratio)
+    largest = literal(capital(largest_words(farthest)))
+    parts = join(
+        [f"{what} {percent_size(farthest.parts[name])}" for name, what in PARTS.items() if farthest.parts[name]]
+    )
+    text = (
+        f"The forecast does not come from the fit above: it averages laws with priors learned from public tables "
+        f"(weights: {shares}), and adds the scatter of a single run and a drift that grows with the compute beyond "
+        f"the data. Its error consists of: {parts}. {largest}."
+    )
+    limits = [capital(literal(one.message)) for one in found.findings]
+    drawn = drawing(
+        draw_forecast(found, ax=new_panels(1, 1, height=58)[0]),
+        "Runs (grey) and forecasts (blue) against compute, with intervals of 50, 80 and 90%.",
+        "; ".join(_one(found, found.target(i)) for i in range(len(found))) + ".",
+    )
+    blocks = [paragraph(text), *([note(*limits)] if limits else []), _targets(found)]
+    return [*blocks, picture(drawn)]
+
+
+def _targets(found: Forecast) -> Block:
+    """Return one row for each target: its median and its intervals."""
+    rows = []
+    for i in range(len(found)):
+        target = found.target(i)
+        error = target.estimate.se
+        ends = [rounded_interval(*target.intervals[one], error) for one in INTERVALS]
+        rows.append([_place(target), amount(target.ratio, 3), rounded(target.estimate.value, error), *ends])
+    header = ["run", "compute / largest", "median", *(percent(one, 0) for one in INTERVALS)]
+    caption = "Forecasts: compute in units of the largest run, median and intervals."
+    return table(caption, header, rows, align="l" + "r" * (len(header) - 1))

@@ -1,0 +1,206 @@
+"""Page one of a report on a user's runs: the verdict, how well the law fits, the best run at a budget."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scalefit.allocation import optimum_lines
+from scalefit.allocation.result import EXCESS, LOSS, Optimum, amount_interval, amount_of, decimal_interval, spread
+from scalefit.allocation.run import natural_cost
+from scalefit.errors import DataError, LawError
+from scalefit.escape import literal
+from scalefit.estimate import Estimate
+from scalefit.law.general import sum_of_powers
+from scalefit.misfit import named_rows
+from scalefit.names import printed_level
+from scalefit.numbers import amount, exact, percent, percent_size, plus_minus, rounded
+from scalefit.records import CONVERGED
+from scalefit.report import sentences as say
+from scalefit.report.results import Results
+from scalefit.report.spec import ComputeAnswer, RunsAnswer
+from scalefit.report.standin import StandIn, stand_in
+from scalefit.report.text import capital, join
+from scalefit.results import Fit
+
+FEW: Final = 2  # warnings on page one; the section on the fit has all
+MINOR: Final = 5  # a row with a share that is this many times smaller than the largest is not named
+
+__all__ = ["budget_sentence", "misfit_sentence", "runs_sentence"]
+
+
+def runs_sentence(answer: RunsAnswer, results: Results) -> str:
+    """Say whether the runs determine the law, its exponents, and whether these depend on the loss.
+
+    Parameters
+    ----------
+    answer : RunsAnswer
+        Which fit to ask.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    str
+        The verdict first, then why another fit than squares answers, then what the others say.
+    """
+    answering = stand_in(answer.fit, results.fits, results.specs)
+    fit = results.fits[answering.name]
+    if fit.status != CONVERGED:
+        return (
+            f"**These {_runs(fit)} do not determine the law** (the fit is {fit.status}). {_reason(fit)} The curves "
+            "below describe the runs, and say nothing about larger ones."
+        )
+    verdict = (
+        f"**These {_runs(fit)} determine the law{_limited(answering, fit)}:** {_numbers(fit)}; runs scatter about it "
+        f"by {_scatter(fit)}."
+    )
+    return " ".join(filter(None, [verdict, answering.reason, _others(answer.fit, answering, fit, results)]))
+
+
+def misfit_sentence(answer: RunsAnswer, results: Results) -> str:
+    """Say how well the law fits, which rows make up most of the misfit, and what limits the result.
+
+    Parameters
+    ----------
+    answer : RunsAnswer
+        Which fit to ask.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    str
+        A few sentences.
+    """
+    fit = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
+    warnings = [capital(one.message) for one in fit.findings if one.severity == "warning"][:FEW]
+    return " ".join([say.residual_sentence(fit), _largest(fit), *map(literal, warnings)]).replace("  ", " ")
+
+
+def budget_sentence(answer: ComputeAnswer, results: Results) -> str:
+    """Say which run is best at a budget, what it should reach, and how far that lies from the runs.
+
+    Parameters
+    ----------
+    answer : ComputeAnswer
+        The fit and the budget.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    str
+        Two or three sentences, or why there is no answer.
+    """
+    fit = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
+    if fit.status != CONVERGED:
+        return f"No answer: the fit is {fit.status}."
+    try:
+        law = sum_of_powers(fit.law, "the best use of compute on page one")
+        best = optimum_lines(fit, compute=[answer.compute], cost=natural_cost(law))
+    except (DataError, LawError) as error:
+        return f"No answer: {literal(str(error))}."
+    if best.reason:
+        return f"No answer: {literal(best.reason)}"
+    return " ".join([_best_run(best, answer.compute), _distance(best, answer.compute)])
+
+
+def _reason(fit: Fit) -> str:
+    """Return the first reason why a fit has no answer, and how many more there are."""
+    first, *rest = [one.message for one in fit.findings if one.severity == fit.status]
+    more = f" The section on the fit has {exact(len(rest))} more reason{'s' if len(rest) > 1 else ''}." if rest else ""
+    return literal(capital(first)) + more
+
+
+def _runs(fit: Fit) -> str:
+    """Count runs: the rows, or the levels of their cluster with the rows."""
+    cluster = fit.selection.cluster
+    if cluster is None:
+        return f"{exact(fit.n_rows)} rows"
+    return f"{exact(fit.n_rows)} rows of {exact(fit.rows[cluster].nunique())} levels of {literal(cluster)}"
+
+
+def _limited(answering: StandIn, fit: Fit) -> str:
+    """Name the fit that answers, where it is not the first."""
+    if not answering.reason:
+        return ""
+    return f" by {say.method(fit)}" if answering.identified else " only with the help of priors"
+
+
+def _numbers(fit: Fit) -> str:
+    """Return exponents and floor, or all parameters of a law of another form; levels as a range."""
+    wanted = [one for one in fit.estimates if one.kind in ("exponent", "floor")] or [
+        one for one in fit.estimates if one.coefficient not in say.EXTRAS
+    ]
+    by_name: dict[str, list[Estimate]] = {}
+    for one in sorted(wanted, key=lambda one: one.kind != "exponent"):
+        by_name.setdefault(one.coefficient, []).append(one)
+    return join([_number(fit, several) for several in by_name.values()])
+
+
+def _number(fit: Fit, several: list[Estimate]) -> str:
+    first = several[0]
+    name = f"the {say.role(fit, first.key)}" if first.kind in ("exponent", "floor") else f"${first.coefficient}$"
+    if len(several) == 1:
+        return f"{name} is {plus_minus(first.value, first.se)}"
+    low, high = (end(several, key=lambda one: one.value) for end in (min, max))
+    return (
+        f"{name} lies between {plus_minus(low.value, low.se)} ({literal(printed_level(low.level, ', '))}) and "
+        f"{plus_minus(high.value, high.se)} ({literal(printed_level(high.level, ', '))})"
+    )
+
+
+def _scatter(fit: Fit) -> str:
+    """Return the robust scatter as a share of the response."""
+    return percent_size(fit.goodness.robust_share)
+
+
+def _others(asked: str, answering: StandIn, fit: Fit, results: Results) -> str:
+    """Say whether the same law with another loss agrees."""
+    others = [results.fits[one] for one in results.specs[asked].instead if one != answering.name]
+    usable = [one for one in others if one.status == CONVERGED]
+    apart = say.disagreement_sentence(fit, usable)
+    if apart or not usable:
+        return apart
+    agreeing = join([say.method(one) for one in usable])
+    return f"{capital(agreeing)} agree{'s' if len(usable) == 1 else ''} within the intervals."
+
+
+def _largest(fit: Fit) -> str:
+    """Name the rows that make up most of the objective."""
+    first, *rest = fit.goodness.largest
+    largest = [first, *(one for one in rest if one.share > first.share / MINOR)]
+    named = literal(named_rows(fit.rows, fit.law, [one.row for one in largest]))
+    shares = join([percent(one.share, 0) for one in largest])
+    return f"Most of the misfit comes from {named}: {shares} of it."
+
+
+def _best_run(best: Optimum, compute: float) -> str:
+    quantities = best.allocation(compute).quantities
+    columns = [name for name in quantities if name not in (LOSS, EXCESS)]
+    named = [f"{amount_of(quantities[name])} {_unit(name)}{_interval(quantities[name])}" for name in columns]
+    text = f"With {amount(compute, 3)}\u00a0FLOP, {join(named)} are best"
+    loss = quantities.get(LOSS)
+    if loss is None:
+        return f"{text} ({percent(best.level)} intervals)."
+    reached = f"{rounded(loss.value, spread(loss))} {decimal_interval(loss)}".strip()
+    return (
+        f"{text}, for a {literal(best.law.response.replace('_', ' '))} of {reached} ({percent(best.level)} intervals)."
+    )
+
+
+def _unit(name: str) -> str:
+    return {"tokens_per_param": "tokens per parameter"}.get(name, say.words(name))
+
+
+def _interval(number: Estimate) -> str:
+    written = amount_interval(number)
+    return f" {written}" if written else ""
+
+
+def _distance(best: Optimum, compute: float) -> str:
+    far = best.allocation(compute).beyond
+    if far == 1:
+        return "The budget lies among those of the runs."
+    word = "times the compute of the largest run" if far > 1 else "of the compute of the smallest run"
+    return f"That is {amount(far)} {word}, so the law is extrapolated."
