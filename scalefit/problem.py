@@ -26,6 +26,7 @@ __all__ = [
     "build_problem",
     "canonical_order",
     "cluster_codes",
+    "is_certified",
     "label_codes",
     "label_texts",
     "predict_law",
@@ -206,6 +207,24 @@ def build_problem(
         law, coder.parameters, build_design(segmented, log_space=space == "log", free_sign=free_sign),
         order, codes, int(codes.max()) + 1, free_sign, tuple(remarks),
     )  # fmt: skip
+
+
+def is_certified(law: AnyLaw, response: Array) -> bool:
+    """Whether the optimum comes from the certified search: of a sum of powers, also of products of columns.
+
+    Parameters
+    ----------
+    law : Law or GeneralLaw
+        The law, decided.
+    response : array, shape (n,)
+        Observed values; the search needs positive ones.
+
+    Returns
+    -------
+    bool
+        False where the optimum is the best of many starts.
+    """
+    return isinstance(law, Law) or (law.powers is not None and bool((np.asarray(response) > SMALLEST).all()))
 
 
 def predict_law(law: AnyLaw, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLike], frame: pd.DataFrame) -> Array:

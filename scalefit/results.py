@@ -23,7 +23,7 @@ from scalefit.law.general import AnyLaw, GeneralLaw, needs_of
 from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.numbers import exact, percent, rounded
 from scalefit.options import Bayes, LeastSquares, Rows
-from scalefit.problem import Parameter, predict_law
+from scalefit.problem import Parameter, is_certified, predict_law
 from scalefit.records import (
     CONVERGED,
     NOT_CONVERGED,
@@ -620,7 +620,7 @@ class LeastSquaresFit(Fit):
         """How the optimum was reached, without what limits it."""
         starts = sum(one.hits for one in self.optima)
         hits = self.optima[0].hits
-        if isinstance(self.law, GeneralLaw):
+        if not is_certified(self.law, self.rows[self.law.response].to_numpy(float)):
             best, *others = self.optima
             rest = "no start ended elsewhere"
             if others:

@@ -14,7 +14,7 @@ from scalefit.closed.search import search_closed
 from scalefit.closed_problem import build_closed
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError, LawError
-from scalefit.law.additive import Law, format_value
+from scalefit.law.additive import PRESETS, Law, format_value
 from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.law.presets import LAWS
 from scalefit.leastsq import fit
@@ -71,29 +71,89 @@ def test_a_bound_is_needed_for_the_published_prediction() -> None:
     assert free.predict(bpb)["predicted"].item() == pytest.approx(0.8256, abs=2e-4)
 
 
-@pytest.mark.parametrize("name", ["chinchilla", "gadre", "params", "width", "width_depth_fixed"])
+@pytest.mark.parametrize("name", sorted(PRESETS))
 def test_additive_presets_through_the_general_path(name: str) -> None:
-    """The same law written so that it is not recognised has the certified optimum."""
-    rows = {"drop_highest_loss": 5, "bootstrap": 0}
-    certified = fit("chinchilla", name, **rows)
+    """Every preset that is a sum of powers, written so that it is not recognised, has the certified optimum."""
     law = parse_law(name)
     assert isinstance(law, Law)
+    table = load_dataset("llm_families" if law.groups else "chinchilla").iloc[:: 1 if law.groups else 3]
+    certified = fit(table, name, uncertainty="gauss-newton", throw=False)
     terms = [f"{one.coefficient}*exp(-{format_value(one.exponent)}*log({one.variable}))" for one in law.terms]
     signs = ", ".join(f"{coef} > 0" for coef in law.parameters)
-    text = f"loss ~ {' + '.join([str(law.floor), *terms])} with {signs}"
-    bound, table = Rows(drop_highest_loss=5).bind("chinchilla", text)
+    bound, rows = Rows().bind(table, f"loss ~ {' + '.join([str(law.floor), *terms])} with {signs}")
     assert isinstance(bound, GeneralLaw)
-    problem = build_closed(bound, table.frame)
-    assert 2 * search_closed(problem.design)[0].value == pytest.approx(certified.value, rel=1e-9)
+    assert 2 * search_closed(build_closed(bound, rows.frame).design)[0].value == pytest.approx(
+        certified.value, rel=1e-9
+    )
 
 
-def test_a_law_in_other_parameters_has_the_certified_optimum() -> None:
-    """The over-training form of Gadre et al. is a sum of two powers with one exponent, in other names."""
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+@pytest.mark.parametrize(
+    ("text", "plain", "same"),
+    [
+        ("loss ~ E + A/(width*depth)^alpha + B/tokens^beta", "loss ~ E + A/area^alpha + B/tokens^beta",
+         "E A alpha B beta"),
+        ("loss ~ E + A*(width*depth)^(-alpha) + B/tokens^beta", "loss ~ E + A/area^alpha + B/tokens^beta",
+         "E A alpha B beta"),
+        ("loss ~ E + A/S^alpha + B/tokens^beta where S = width*depth", "loss ~ E + A/area^alpha + B/tokens^beta",
+         "E A alpha B beta"),
+        ("loss ~ E + A/(width^2*depth)^0.25 + B/tokens^beta", "loss ~ E + A/volume^0.25 + B/tokens^beta", "E A B beta"),
+        ("loss ~ E + (A/params)^alpha + 2*B/tokens^beta", "loss ~ E + A/params^alpha + B/tokens^beta", "E alpha beta"),
+        ("loss ~ E[stage] + A/(width*depth)^alpha", "loss ~ E[stage] + A/area^alpha", "A alpha"),
+        ("loss ~ E + (a*M^eta + b*M^(-eta))*C^(-eta) where M = tokens/params; C = 6*params*tokens", "gadre", "E"),
+    ],
+)  # fmt: skip
+def test_products_of_columns_and_other_parameters_keep_the_certified_path(
+    text: str, plain: str, same: str, loss: str
+) -> None:
+    """A product of columns is what a computed column of the table would be; parameters keep the author's meaning."""
+    table = load_dataset("chinchilla").iloc[5:]
+    table = table.assign(area=table["width"] * table["depth"], volume=table["width"] ** 2 * table["depth"],
+                         stage=np.where(np.arange(len(table)) % 2, "late", "early"))  # fmt: skip
+    how = {"loss": loss, "uncertainty": "gauss-newton", "throw": False}
+    product, computed = fit(table, text, **how), fit(table, plain, **how)
+    assert isinstance(product.law, GeneralLaw)
+    assert isinstance(computed.law, Law)
+    assert product.value == pytest.approx(computed.value, rel=1e-9)
+    assert product.search_message.startswith("Of the ")
+    for name in same.split():
+        assert product[name].value == pytest.approx(computed[name].value, rel=1e-6)
+        assert product[name].se == pytest.approx(computed[name].se, rel=1e-4)
+    values = [fit_.predict(table.iloc[:5])["predicted"].to_numpy() for fit_ in (product, computed)]
+    np.testing.assert_allclose(*values, rtol=1e-7)
+
+
+def test_parameters_of_another_form_are_those_of_the_powers() -> None:
+    """Gadre et al.: A = a/6^eta and alpha = 2 eta."""
     rows = {"drop_highest_loss": 5, "uncertainty": "gauss-newton"}
     form = "loss ~ E + (a*M^eta + b*M^(-eta))*C^(-eta) where M = tokens/params; C = 6*params*tokens"
     general, certified = fit("chinchilla", form, **rows), fit("chinchilla", "gadre", **rows)
-    assert general.value == pytest.approx(certified.value, rel=1e-9)
-    assert 2 * general["eta"].value == pytest.approx(certified["alpha"].value, rel=1e-6)
+    eta = general["eta"].value
+    assert 2 * eta == pytest.approx(certified["alpha"].value, rel=1e-7)
+    assert general["a"].value * 6**-eta == pytest.approx(certified["A"].value, rel=1e-6)
+    assert general["b"].value * 6**-eta == pytest.approx(certified["B"].value, rel=1e-6)
+    inside = fit("chinchilla", "loss ~ E + (A/params)^alpha + B/tokens^alpha", **rows)
+    assert inside["A"].value ** inside["alpha"].value == pytest.approx(certified["A"].value, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["loss ~ E + A/(width*depth)^alpha with alpha in [0, 3]",
+     "loss ~ E + A/(width^a*depth^b)",
+     "loss ~ E + A/(width*depth)^alpha - B/tokens^beta",
+     "loss ~ E + (A/width + B/depth)^alpha",
+     "loss ~ E + A/width^alpha + (2*A)/depth^beta"],
+)  # fmt: skip
+def test_other_forms_are_not_certified(text: str) -> None:
+    table = load_dataset("chinchilla").iloc[5::4]
+    assert "Nothing certifies it" in fit(table, text, uncertainty="gauss-newton", throw=False).search_message
+
+
+def test_a_response_below_0_is_not_certified() -> None:
+    table = pd.DataFrame({"width": np.geomspace(1, 100, 20), "depth": np.geomspace(3, 30, 20)[::-1] ** 2})
+    table["loss"] = 3 / np.sqrt(table["width"] * table["depth"]) - 0.1
+    found = fit(table, "loss ~ A/(width*depth)^alpha", space="linear", uncertainty="gauss-newton", throw=False)
+    assert "Nothing certifies it" in found.search_message
 
 
 def test_data_that_do_not_identify_a_law_are_named() -> None:

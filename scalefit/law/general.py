@@ -24,6 +24,7 @@ from functools import cached_property
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
 from scalefit.law.additive import Coef, Law, Term, pointed_at
+from scalefit.law.powers import PowerForm, power_form
 from scalefit.law.presets import LAWS
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
@@ -228,6 +229,19 @@ class GeneralLaw:
     def body(self) -> Node:
         """The right-hand side as shared nodes, with parts, values and ties put in."""
         return self._body(with_values=True)
+
+    @cached_property
+    def powers(self) -> PowerForm | None:
+        """The law as a floor and powers of products of columns, whose optimum is certified; None in another form."""
+        if any(need != "positive" for need in self.required.values()):
+            return None
+        bounds = {one.name: self.bounds(one.name) for one in self.parameters}
+        return power_form(
+            self.body,
+            positive=[name for name, pair in bounds.items() if pair == (0.0, math.inf)],
+            free=[name for name, pair in bounds.items() if pair == (-math.inf, math.inf)],
+            grouped=[one.name for one in self.parameters if one.groups],
+        )
 
     @cached_property
     def loose_body(self) -> Node:

@@ -9,7 +9,8 @@ from scalefit.closed.curvature import closed_curvature
 from scalefit.closed.search import search_closed
 from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
-from scalefit.problem import Problem
+from scalefit.leastsq.closed_powers import certified_optima
+from scalefit.problem import Problem, is_certified
 from scalefit.progress import Progress
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Minimum
@@ -21,7 +22,7 @@ AnyProblem = Problem | ClosedProblem
 
 
 def closed_optima(problem: ClosedProblem, *, delta: float, seed: int, report: Progress) -> tuple[Minimum, ...]:
-    """Search for the best optimum.
+    """Search for the best optimum: by the certified search where the law is a sum of powers after all.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def closed_optima(problem: ClosedProblem, *, delta: float, seed: int, report: Pr
         When no start is where the law is defined for every row.
     """
     report("searching for the optimum", 0, 0)
+    if is_certified(problem.law, problem.design.response):
+        return certified_optima(problem, delta=delta, seed=seed)
     try:
         return search_closed(problem.design, delta=delta, seed=seed)
     except ValueError:
