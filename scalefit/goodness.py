@@ -124,7 +124,8 @@ class Goodness:
     robust : float
         The median size of a residual over 0.6745, what it is of normal residuals.
     rms_share, robust_share : float
-        The same as parts of the response: ``exp(s) - 1`` of logs, else parts of its mean.
+        The same as parts of the response: ``exp(s) - 1`` of logs, else parts of its mean; NaN where the response is not
+        above 0 everywhere, because its mean is then no scale.
     r2 : float
         Part of the variance of the log response (in linear space of the response) beyond its mean that the law
         explains; NaN when the response is constant.
@@ -149,6 +150,17 @@ class Goodness:
     lack_of_fit: LackOfFit | None
     largest: tuple[Share, ...]
     trends: tuple[Trend, ...]
+
+    @property
+    def in_units(self) -> bool:
+        """Whether sizes of residuals make sense only in the unit of the response, and not as parts of it."""
+        return math.isnan(self.robust_share)
+
+    def part(self, residual: float) -> float:
+        """Return a residual as a part of the response, or itself where :attr:`in_units`."""
+        if self.in_units:
+            return residual
+        return math.expm1(min(residual, 700.0)) if self.space == "log" else residual / self.mean
 
 
 def goodness_of(
@@ -206,7 +218,8 @@ def goodness_of(
     centre = float(share @ target) / n
     total = float(share @ (target - centre) ** 2)
     mean = float(np.mean(observed))
-    parts = [math.expm1(min(one, 700.0)) if space == "log" else one / mean for one in (rms, robust)]
+    whole = mean if (observed > 0).all() else math.nan
+    parts = [math.expm1(min(one, 700.0)) if space == "log" else one / whole for one in (rms, robust)]
     return Goodness(
         space, mean, rms, robust, parts[0], parts[1], 1 - squares / total if total > 0 else math.nan,
         _scores(squares, share, observed, space, parameters) if scores else None,

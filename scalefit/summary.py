@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
@@ -28,7 +29,16 @@ from scalefit.results import Fit, PosteriorFit
 from scalefit.table import PrintedTable
 from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
 
-__all__ = ["estimate_text", "explained", "fit_html", "fit_table", "fit_text", "interval_text", "is_loose"]
+__all__ = [
+    "estimate_text",
+    "explained",
+    "fit_html",
+    "fit_table",
+    "fit_text",
+    "interval_text",
+    "is_loose",
+    "scatter_text",
+]
 
 
 def is_loose(estimate: Estimate) -> bool:
@@ -111,28 +121,26 @@ def _goodness_lines(fit: Fit) -> list[str]:
     found = fit.goodness
     of = "log response" if found.space == "log" else "response"
     lines = [
-        f"  scatter    {percent_size(found.rms_share)} rms, {percent_size(found.robust_share)} robust; R2 of the {of} "
-        f"{explained(found.r2)}"
+        f"  scatter    {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust"
+        f"{f' (in the unit of {fit.law.response})' if found.in_units else ''}; R2 of the {of} {explained(found.r2)}"
     ]
     if found.scores is not None:
         aic, bic = (fixed(one, 1) for one in (found.scores.aic, found.scores.bic))
         lines[0] += f"; AIC {aic}, BIC {bic}"
     if found.lack_of_fit is not None:
         test = found.lack_of_fit
-        size = math.expm1(test.scatter) if found.space == "log" else test.scatter / found.mean
-        lines.append(
-            f"  repeats    scatter {percent_size(size)}; lack of fit F({exact(test.law)}, {exact(test.repeats)}) = "
-            f"{rounded(test.ratio, digits=3)}, {_chance(test.p)}"
-        )
+        ratio = f"F({exact(test.law)}, {exact(test.repeats)}) = {rounded(test.ratio, digits=3)}, {_chance(test.p)}"
+        lines.append(f"  repeats    scatter {scatter_text(found, test.scatter)}; lack of fit {ratio}")
     if found.largest:
         numbers, shares = zip(*((exact(one.row), _share(one.share)) for one in found.largest), strict=True)
         rows = f"row{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
         lines.append(f"  misfit     most from {rows}: {', '.join(shares)} of the objective")
-    size = 10 * found.rms_share  # in percent, a tenth of the scatter
+    tenth = found.part(found.rms) / 10
+    size = tenth if found.in_units else 100 * tenth
     places = min(12, max(0, 1 - math.floor(math.log10(size)))) if 0 < size < math.inf else 0
+    show = partial(fixed if found.in_units else percent, places=places, sign=True)
     for one in found.trends:
-        means = [_as_share(value, found) for value in (one.low, one.middle, one.high)]
-        parts = [percent(value, places, sign=True) for value in means if not math.isnan(value)]
+        parts = [show(found.part(value)) for value in (one.low, one.middle, one.high) if not math.isnan(value)]
         lead = "residuals" if one is found.trends[0] else ""
         lines.append(
             f"  {lead:10s} {' … '.join(parts)} along {one.column} from {amount(one.ends[0])} to {amount(one.ends[1])}"
@@ -152,9 +160,9 @@ def _chance(p: float) -> str:
     return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
 
 
-def _as_share(residual: float, found: Goodness) -> float:
-    """Write a mean residual as a part of the response."""
-    return math.expm1(residual) if found.space == "log" else residual / found.mean
+def scatter_text(found: Goodness, size: float) -> str:
+    """Print the size of residuals: in percent of the response, or in its unit where the response crosses 0."""
+    return rounded(size, digits=2) if found.in_units else percent_size(found.part(size))
 
 
 def explained(r2: float) -> str:
@@ -268,7 +276,7 @@ def fit_html(fit: Fit) -> str:
     spread, found = fit.uncertainty, fit.goodness
     of = "log response" if found.space == "log" else "response"
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
-    fits = f"scatter {percent_size(found.rms_share)} rms, {percent_size(found.robust_share)} robust; R2 of the {of} "
+    fits = f"scatter {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust; R2 of the {of} "
     caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}{explained(found.r2)}")
     limits = "".join(f"<li>{markup(one)}</li>" for one in others)
     below = f"<ul>{limits}</ul>" if limits else ""

@@ -147,3 +147,20 @@ def test_the_command_line_has_it_in_json(tmp_path: Path) -> None:
     out = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert out["goodness"]["space"] == "log"
     assert 0.9 < out["goodness"]["r2"] < 1
+
+
+def test_sizes_of_residuals_are_in_the_unit_of_a_response_that_crosses_0() -> None:
+    """A mean near 0, or below it, is not a scale: 0.02 of noise is not 3000% of a mean of 0.0007."""
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"params": np.geomspace(1e6, 1e9, 40)})
+    data["score"] = 0.3 - 100 * data["params"] ** -0.4 + 0.02 * rng.standard_normal(40)
+    data["score"] -= data["score"].mean() - 0.0007
+    found = scalefit.fit(data, "score ~ a - b/params^c with a free, c in [0.1, 2]", space="linear", uncertainty="hc3")
+    assert np.isnan(found.goodness.rms_share)
+    lines = {line.split()[0]: line for line in str(found).splitlines() if line.startswith("  ")}
+    assert f"scatter    {found.goodness.rms:.2g} rms" in lines["scatter"]
+    assert "(in the unit of score)" in lines["scatter"]
+    assert "%" not in lines["residuals"]
+    above = scalefit.fit(data.assign(score=data["score"] + 1), "score ~ a - b/params^c with a free", space="linear",
+                uncertainty="hc3")  # fmt: skip
+    assert "%" in next(line for line in str(above).splitlines() if "scatter  " in line)

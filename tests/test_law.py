@@ -47,7 +47,7 @@ def test_canonical_form(text, canonical):
     [
         ("loss ~ E + sin(x)", "expected a floor such as E", "sin"),
         ("loss ~ E + A/params^alpha - B/tokens^b", "'-' has no place", "B/"),
-        ("loss ~ E + F + A/x^a", "a second floor besides E", "F"),
+        ("loss ~ E + F + A/x^a", "E and F are both added without a column", "F"),
         ("loss ~ E + A/(x + 1)^b", "name of one column", "x +"),
         ("loss ~ E + __import__('os')/x^a", "a name or a number", "__import__"),
         ("loss ~ E + A/x^a + B/x^a", "no data can tell them apart", "B/"),

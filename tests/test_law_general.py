@@ -267,3 +267,19 @@ def test_every_expression_reads_back_equal(expression, declared) -> None:
     wanted = Binary("+", expression, Call("exp", (Binary("*", NameToken("a"), NameToken("b")),)))
     law = GeneralLaw("loss", wanted, (), declared)
     assert parse_law(str(law)) == law
+
+
+@pytest.mark.parametrize(
+    "text", ["loss ~ a + b*x/0", "loss ~ 1/0", "loss ~ a + b/x^c where c = log(0)", "loss ~ a*x + 0^(-1)"]
+)
+def test_numbers_without_a_value_are_refused(text: str) -> None:
+    with pytest.raises(LawError, match="a part of numbers alone has no finite value, such as 1/0"):
+        general(text).decided(["loss", "x"])
+
+
+def test_choices_are_columns_of_the_table() -> None:
+    """Names of quantities that the table may hold under another name are not offered."""
+    with pytest.raises(LawError, match=r"has no column of the table; Choices: a, score\.$"):
+        general("score ~ exp(b)*c + exp(d)").decided(["score", "a"], also=["tokens", "params"])
+    with pytest.raises(LawError, match=r"no column 'tokenz'; did you mean 'tokens'"):
+        general("score ~ b + exp(-tokenz*a)").decided(["score", "a"], also=["tokens"])

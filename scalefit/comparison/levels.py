@@ -18,14 +18,14 @@ from scalefit.files import plain_json
 from scalefit.law.general import AnyLaw, parse_law
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import printed_label
-from scalefit.numbers import exact, percent_size
+from scalefit.numbers import exact
 from scalefit.options import BAYES, FIT, Bayes, LeastSquares, Rows, gather, takes
 from scalefit.posterior import bayes
 from scalefit.progress import Progress
 from scalefit.records import CONVERGED
 from scalefit.results import Fit
 from scalefit.storage import fit_record
-from scalefit.summary import estimate_text, explained
+from scalefit.summary import estimate_text, explained, scatter_text
 from scalefit.table import PrintedTable
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class LevelFits:
         for level, one in self.fits.items():
             found = one.goodness
             numbers = [estimate_text(one[name]) if name in one else "" for name in names]
-            scatter = [percent_size(found.rms_share), explained(found.r2)]
+            scatter = [scatter_text(found, found.rms), explained(found.r2)]
             rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]

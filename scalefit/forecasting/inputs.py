@@ -164,7 +164,7 @@ def _law(text: str, there: _Columns) -> tuple[AnyLaw | None, tuple[str, ...], tu
     if word != "auto" and word not in LAWS:
         law = parse_law(word)
         if isinstance(law, GeneralLaw):
-            law = law.decided({*map(str, there.frame.columns), *there.named, *ALIASES})
+            law = law.decided({*map(str, there.frame.columns), *there.named}, also=ALIASES)
         if law == Law.parse("chinchilla"):
             return None, ("additive",), (PARAMS, TOKENS)
         return law, (), tuple(law.variables)

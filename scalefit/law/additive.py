@@ -251,7 +251,11 @@ class _LawParser:
                 self._check_term(part, terms, node)
                 terms.append(part)
             elif floor is not None:
-                raise self.error(f"a second floor besides {format_value(floor)}: a law has at most one", node)
+                raise self.error(
+                    f"{format_value(floor)} and {format_value(part)} are both added without a column, so that only "
+                    "their sum is known; keep one",
+                    node,
+                )
             else:
                 floor = part
         if not terms:

@@ -281,7 +281,7 @@ class GeneralLaw:
                 _need(node.arguments[0], "nonnegative" if grows else "positive", needs)
         return needs
 
-    def decided(self, columns: Collection[str]) -> GeneralLaw:
+    def decided(self, columns: Collection[str], also: Collection[str] = ()) -> GeneralLaw:
         """Decide what the open names are, and assume bounds for parameters without a declaration.
 
         A name that the table does not have is a parameter, unless it is more likely a mistyped column.
@@ -289,7 +289,9 @@ class GeneralLaw:
         Parameters
         ----------
         columns : collection of str
-            The names of the table's columns, and those that it can be asked for.
+            The names of the table's columns.
+        also : collection of str
+            Other names of quantities that may be found in the table, which messages do not list.
 
         Returns
         -------
@@ -303,6 +305,11 @@ class GeneralLaw:
         """
         if self.is_decided:
             return self
+        if _has_no_value(self.body):
+            text = str(self)
+            spot = re.search(r"/|log|sqrt|exp|\^", text.partition("~")[2])
+            at = len(text.partition("~")[0]) + 1 + (spot.start() if spot else 0)
+            raise pointed_at("a part of numbers alone has no finite value, such as 1/0 or log(0)", text, at)
         expected = set(_expected_columns([self.expression, *(part for _, part in self.parts)]))
         new: dict[str, tuple[str, ...]] = {}
         for one in self._used:
@@ -310,8 +317,8 @@ class GeneralLaw:
                 continue
             if one.groups:
                 new[one.name] = one.groups
-            elif one.name not in columns:
-                self._refuse_typo(one.name, columns, one.name in expected)
+            elif one.name not in columns and one.name not in also:
+                self._refuse_typo(one.name, columns, also, one.name in expected)
                 new[one.name] = ()
         signs = _signs(self.expression, dict(self.parts))
         assumed = [
@@ -320,7 +327,7 @@ class GeneralLaw:
         ]
         law = replace(self, declared=(*self.declared, *assumed), is_decided=True)
         law = replace(law, declared=law._ordered())
-        law._check_ties(columns)
+        law._check_ties({*columns, *also})
         idle = [str(one) for one in law.parameters if one.name not in tree.parameters_of(law.body)]
         if idle:
             raise LawError(f"{', '.join(idle)} cancels out of the law {law.written}; leave it out")
@@ -349,8 +356,8 @@ class GeneralLaw:
         place = {one.name: i for i, one in reversed(list(enumerate(self._used)))}
         return tuple(sorted(self.declared, key=lambda one: (place.get(one.name, len(place)), one.name)))
 
-    def _refuse_typo(self, name: str, columns: Collection[str], is_expected: bool) -> None:
-        near = _near(name, columns)
+    def _refuse_typo(self, name: str, columns: Collection[str], also: Collection[str], is_expected: bool) -> None:
+        near = _near(name, columns) or _near(name, also)
         if not near and not is_expected:
             return
         if near:
@@ -395,6 +402,14 @@ def _occurs_below(body: Node, name: str) -> bool:
             return True
         stack.extend(node.arguments[:1] if node.kind == "power" else node.arguments)
     return False
+
+
+def _has_no_value(body: Node) -> bool:
+    """Whether an operation on numbers alone is not defined, such as 1/0; what is defined has become a number."""
+    constant = [
+        one for one in tree.topological(body) if one.arguments and all(a.kind == "number" for a in one.arguments)
+    ]
+    return any(not math.isfinite(float(tree.evaluate(one, {}, {}))) for one in constant)
 
 
 def _is_whole(exponent: Node) -> bool:

@@ -113,6 +113,8 @@ def _inverse(one: _Product) -> _Product:
 
 def _raised(base: _Product, exponent: _Product) -> _Product:
     """Raise a product to a number, or a power of one name to a name."""
+    if base.number == 0:
+        raise _NotAdditive
     if not exponent.factors:
         power = exponent.number
         if base.number != 1 and power not in (1, -1):

@@ -479,7 +479,7 @@ class Program:
                 continue
             arguments = [place[one] for one in node.arguments]
             if node.kind in ("add", "multiply") and len(values) > 1:  # the constant part of a sum or product
-                constant = slot(_OPERATIONS[node.kind](*values))
+                constant = slot(_evaluate(node, values, columns))
                 arguments = [place[one] for one in node.arguments if fixed[place[one]] is None] + [constant]
             place[node] = slot(None)
             self._steps.append((_operation(node), place[node], tuple(arguments), ()))

@@ -257,7 +257,8 @@ class Rows(Options):
         law = parse_law(law)
         if isinstance(law, GeneralLaw):
             source = self.load(source)
-            law = law.decided({*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ()), *ALIASES})
+            columns = {*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ())}
+            law = law.decided(columns, also=ALIASES)
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(

@@ -19,7 +19,7 @@ from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
-from scalefit.summary import explained
+from scalefit.summary import explained, scatter_text
 from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
 from scalefit.verdicts import interval_verdict
 
@@ -348,8 +348,8 @@ def residual_sentence(fit: Fit) -> str:
     of = "log response" if found.space == "log" else "response"
     return (
         f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}. "
-        f"Rows scatter by {percent_size(found.rms_share)} (root mean square; {percent_size(found.robust_share)} by the "
-        f"median), and the law explains {explained(found.r2)} of the variance of the {of}."
+        f"Rows scatter by {scatter_text(found, found.rms)} (root mean square; {scatter_text(found, found.robust)} by "
+        f"the median), and the law explains {explained(found.r2)} of the variance of the {of}."
     )
 
 
