@@ -297,7 +297,7 @@ def _shared(law: AnyLaw, cost: CostExpression, held: Mapping[str, float]) -> tup
         who = f"only {both[0]} shares" if both else "no column shares"
         raise DataError(
             f"the law has {_listed(free) or 'no column'} left, and the cost {cost} counts {_listed(cost.columns)}, so "
-            f"that {who} the budget; two or more have to. Name what a run costs in the law's columns (--cost EXPRESSION)"
+            f"that {who} the budget; two or more have to. Name what a run costs in columns of the law (--cost TEXT)"
         )
     for name in (*law.variables, *cost.columns):
         if name not in both and name not in held:
