@@ -46,6 +46,23 @@ def test_what_is_wrong_with_chains_is_said_in_words(changes, severity, message):
     assert message in found.message
 
 
+def test_chains_that_disagree_along_a_ridge_name_what_moves_together():
+    rng = np.random.default_rng(5)
+    ridge = rng.standard_normal((4, 500, 1))
+    x = np.concatenate(
+        [ridge, -ridge + 0.1 * rng.standard_normal((4, 500, 1)), rng.standard_normal((4, 500, 1))], axis=2
+    )
+    found = _chain_findings(
+        ("b", "c", "sigma"),
+        chains(x=x, r_hat=np.array([1.05, 1.04, 1.0]), ess_bulk=np.full(3, 900.0), ess_tail=np.full(3, 900.0)),
+    )
+    assert [one.code for one in found] == ["r_hat"]
+    assert "about b: R-hat is 1.050, above 1.01. In the draws it moves together with c (correlations of 0.95" in (
+        found[0].message
+    )
+    assert "Give one of them a narrower prior" in found[0].message
+
+
 class Values:
     def __init__(self, values):
         self.values = values

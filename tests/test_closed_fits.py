@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize
 
 import scalefit
 from scalefit.allocation import NumericalOptimum, optimum, optimum_lines
@@ -341,6 +342,68 @@ def test_optimum_of_a_law_without_a_closed_solution() -> None:
         optimum(additive, compute=1e21, cost="6*params*tokens + 2*params*served")
     with pytest.raises(DataError, match="needs budgets"):
         optimum(additive, cost="6*params*tokens + 2*params*1e9")
+
+
+def test_optimum_over_three_columns_has_the_closed_solution() -> None:
+    fitted = fit("chinchilla", "width_depth", drop_highest_loss=5, uncertainty="gauss-newton")
+    exact = optimum_lines(fitted, compute=1e21).allocations[0].quantities
+    searched = optimum(fitted, compute=1e21, cost="72*width^2*depth*tokens + 0*width")
+    assert isinstance(searched, NumericalOptimum)
+    assert searched.shared == ("width", "depth", "tokens")
+    found = searched.allocations[0].quantities
+    for name in ("width", "depth", "tokens", "loss"):
+        assert found[name].value == pytest.approx(exact[name].value, rel=1e-6)
+        assert found[name].lo == pytest.approx(exact[name].lo, rel=0.05)
+        assert found[name].hi == pytest.approx(exact[name].hi, rel=0.05)
+
+
+def test_optimum_over_three_columns_equates_what_a_cost_buys() -> None:
+    """With training and serving counted, what the loss gains for the last FLOP is the same in every column."""
+    fitted = fit("chinchilla", "width_depth", drop_highest_loss=5, uncertainty="gauss-newton")
+    cost = "72*width^2*depth*tokens + 24*width^2*depth*served"
+    one = optimum(fitted, compute=1e22, cost=cost, at={"served": 1e12}).allocations[0].quantities
+    w, d, t = (one[name].value for name in ("width", "depth", "tokens"))
+    assert 72 * w**2 * d * t + 24 * w**2 * d * 1e12 == pytest.approx(1e22, rel=1e-9)
+    par = {name: fitted[name].value for name in fitted.names}
+    gain = [par["a_m"] * par["c_m"] / w ** par["a_m"], par["a_l"] * par["c_l"] / d ** par["a_l"],
+            par["a_D"] * par["c_D"] / t ** par["a_D"]]  # fmt: skip
+    share = 72 * t / (72 * t + 24e12)  # elasticity of the cost with respect to tokens
+    np.testing.assert_allclose([gain[0] / 2, gain[2] / share], gain[1], rtol=1e-4)
+
+
+def test_optimum_over_three_columns_of_another_form() -> None:
+    """Params, bits and tokens of a law of precision, against SciPy's constrained minimiser."""
+    rng = np.random.default_rng(3)
+    n, d = 10 ** rng.uniform(7, 9.5, 90), 10 ** rng.uniform(9, 11, 90)
+    table = pd.DataFrame({"params": n, "bits": rng.choice([3.0, 4, 6, 8, 12, 16], 90), "tokens": d})
+    table["half"] = np.where(np.arange(90) % 2, "a", "b")
+    effective = n * (1 - np.exp(-table["bits"] / 2.5))
+    table["loss"] = (1.7 + 400 / effective**0.34 + 1100 / d**0.33) * np.exp(0.003 * rng.standard_normal(90))
+    law = "loss ~ E[half] + A/NE^alpha + B/tokens^beta where NE = params*(1 - exp(-bits/g))"
+    fitted = fit(table, law, uncertainty="gauss-newton")
+    found = optimum(fitted, compute=1e20, cost="6*params*tokens*(bits + 2)/16", at={"half": "b"})
+    found = found.allocations[0].quantities
+    par = {name: fitted[name].value for name in fitted.names}
+
+    def loss(x: np.ndarray) -> float:  # bits follow from the budget
+        bits = 1e20 * 16 / (6 * np.exp(x.sum())) - 2
+        if bits <= 0:
+            return np.inf
+        size = np.exp(x[0]) * -np.expm1(-bits / par["g"])
+        return par["E[b]"] + par["A"] / size ** par["alpha"] + par["B"] / np.exp(x[1]) ** par["beta"]
+
+    best = optimize.minimize(loss, np.log([3e8, 2e10]), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14})
+    assert [found["params"].value, found["tokens"].value] == pytest.approx(list(np.exp(best.x)), rel=1e-4)
+    assert found["loss"].value == pytest.approx(best.fun, rel=1e-10)
+    assert found["bits"].lo < found["bits"].value < found["bits"].hi
+
+
+def test_optimum_needs_two_columns_that_a_cost_counts(parscale: Fit) -> None:
+    with pytest.raises(DataError, match="the law has params and streams left, and the cost 6\\*params\\*tokens counts "
+                                        "params and tokens, so that only params shares the budget"):  # fmt: skip
+        optimum(parscale, compute=1e20)
+    with pytest.raises(DataError, match="so that no column shares the budget; two or more have to"):
+        optimum(parscale, compute=1e20, cost="width*depth")
 
 
 # The report -----------------------------------------------------------------------------------------------

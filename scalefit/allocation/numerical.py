@@ -1,7 +1,8 @@
 """The best use of compute under a law or a cost without a closed solution: a search along the budget, for every draw.
 
-Two columns share the budget; everything else that law or cost name is held at a number. On a budget the second column
-follows from the first, so that a law under all draws is evaluated at the same places, and the best of them is refined.
+Two columns or more share the budget; everything else that law or cost name is held at a number. On a budget the last
+column follows from the others. With two columns a law under all draws is evaluated at the same places, and the best of
+them is refined; with more, Newton's method goes on from the best of many places.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from scalefit.allocation.result import (
     decimal_interval,
     spread,
 )
+from scalefit.allocation.surface import last_column, lowest
 from scalefit.errors import DataError, LawError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law import tree
-from scalefit.law.general import AnyLaw
+from scalefit.law.general import AnyLaw, general_form
 from scalefit.law.syntax import Reader, names_in, to_node
 from scalefit.names import printed_label
 from scalefit.numbers import amount, as_input, parse_number, percent, rounded
@@ -45,6 +47,7 @@ PLACES, FINER = 400, 60  # of the first column that a budget is tried at, and ag
 ROOM: Final = 1e4  # factor beyond the runs within which the best size is looked for
 HALVINGS: Final = 80  # of the bracket of the second column
 DRAWS: Final = 500  # of the fit that are minimised under
+LEAST: Final = "lowest response"  # its key among the columns
 USABLE: Final = 0.5  # share of draws with an optimum below which there is none
 
 
@@ -114,7 +117,7 @@ class NumericalOptimum:
     at : mapping of str to str or float
         Levels, and columns that are held at a number.
     shared : tuple of str
-        The two columns that share the budget.
+        The columns that share the budget.
     allocations : tuple of Allocation
         One for each budget.
     reasons : mapping of float to str
@@ -130,7 +133,7 @@ class NumericalOptimum:
     method: str
     level: float
     at: Mapping[str, str | float]
-    shared: tuple[str, str]
+    shared: tuple[str, ...]
     allocations: tuple[Allocation, ...]
     reasons: Mapping[float, str]
     status: str
@@ -173,7 +176,7 @@ class NumericalOptimum:
             f"{self.status}: {self.message}",
             f"  law        {self.law}",
             *([f"  at         {held}"] if held else []),
-            f"  cost       {self.cost}, shared by {' and '.join(self.shared)}",
+            f"  cost       {self.cost}, shared by {_listed(self.shared)}",
             f"  intervals  {percent(self.level)}, {self.kind} ({self.method})",
             *(f"  no optimum at {amount(budget, 3)}: {why}" for budget, why in self.reasons.items()),
         ]
@@ -220,7 +223,8 @@ def numerical_optimum(
     level : float
         Probability of the intervals.
     at : mapping, optional
-        Level of each grouping column, and a number for every column of law and cost but the two that share the budget.
+        Level of each grouping column, and a number for every column of law and cost but those that share the budget:
+        two or more that both have.
     label : str
         A name; the fit's own when empty.
 
@@ -232,7 +236,7 @@ def numerical_optimum(
     Raises
     ------
     DataError
-        When law and cost do not leave two columns, or a number is missing or not positive.
+        When law and cost do not share two columns, or a number is missing or not positive.
     """
     known = CostExpression.parse(BY_SIZE if cost is None else cost)
     held, labels = _held(fit, known, at or {})
@@ -243,8 +247,11 @@ def numerical_optimum(
     for budget in compute:
         if not 0 < budget < math.inf:
             raise DataError(f"compute is {as_input(budget)}; a budget is a positive number in the units of the cost")
-        one = _at_budget(fit, known, held, labels, shared, draws, budget)
-        usable = float(np.isfinite(one[1]["x"]).mean())
+        if len(shared) == 2:
+            one = _at_budget(fit, known, held, labels, (shared[0], shared[1]), draws, budget)
+        else:
+            one = _many_at_budget(fit, known, held, labels, shared, draws, budget)
+        usable = float(np.isfinite(one[1][LEAST]).mean())
         if isinstance(one[0], str):
             reasons[budget] = one[0]
         elif usable < USABLE:
@@ -282,21 +289,23 @@ def _held(fit: Fit, cost: CostExpression, at: Mapping[str, str | float]) -> tupl
     return numbers, labels
 
 
-def _shared(law: AnyLaw, cost: CostExpression, held: Mapping[str, float]) -> tuple[str, str]:
-    """Find the two columns that share the budget; everything else must be held."""
+def _shared(law: AnyLaw, cost: CostExpression, held: Mapping[str, float]) -> tuple[str, ...]:
+    """Find the columns that share the budget; everything else must be held."""
     both = [name for name in law.variables if name in cost.columns and name not in held]
+    if len(both) < 2:
+        free = [name for name in law.variables if name not in held]
+        who = f"only {both[0]} shares" if both else "no column shares"
+        raise DataError(
+            f"the law has {_listed(free) or 'no column'} left, and the cost {cost} counts {_listed(cost.columns)}, so "
+            f"that {who} the budget; two or more have to. Name what a run costs in columns of the law (--cost TEXT)"
+        )
     for name in (*law.variables, *cost.columns):
         if name not in both and name not in held:
             where = "law" if name in law.variables else "cost"
             raise DataError(
                 f"only the {where} has {name!r}, so it does not share the budget; hold it (--at {name}=1e9)"
             )
-    if len(both) != 2:
-        raise DataError(
-            f"{' and '.join(both) or 'no column'} would share the budget; a search needs two columns that both law and "
-            "cost have. Hold the others (--at NAME=NUMBER)"
-        )
-    return both[0], both[1]
+    return tuple(both)
 
 
 def _draws(fit: Fit) -> tuple[Spread, Array]:
@@ -319,6 +328,21 @@ def _beyond(budget: float, runs: Array) -> float:
     return budget / hi if budget > hi else budget / lo if budget < lo else 1.0
 
 
+def spans_of(fit: Fit, shared: Sequence[str]) -> list[tuple[float, float]]:
+    """Return the logs between which each column is looked for."""
+    spans = []
+    for name in shared:
+        runs = fit.rows[name].to_numpy(float)
+        if not runs.min() > 0:
+            raise DataError(f"column {name!r} is not positive in every row, so that no budget can be shared along it")
+        spans.append((float(np.log(runs.min() / ROOM)), float(np.log(runs.max() * ROOM))))
+    return spans
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
 def _second(cost: Callable[[Array, Array], Array], first: Array, budget: float, span: tuple[float, float]) -> Array:
     """Return the log of the second column that spends the budget, shape (G,); NaN where none does."""
     lo, hi = np.full(first.shape, span[0]), np.full(first.shape, span[1])
@@ -336,12 +360,7 @@ def _at_budget(
 ) -> tuple[dict[str, Array] | str, dict[str, Array]]:  # fmt: skip
     """Minimise along one budget, at the estimate (or say why there is no optimum) and under each draw."""
     x, y = shared
-    spans = []
-    for name in shared:
-        runs = fit.rows[name].to_numpy(float)
-        if not runs.min() > 0:
-            raise DataError(f"column {name!r} is not positive in every row, so that no budget can be shared along it")
-        spans.append((float(np.log(runs.min() / ROOM)), float(np.log(runs.max() * ROOM))))
+    spans = spans_of(fit, shared)
 
     def cost_at(first: Array, second: Array) -> Array:
         return cost.of({**held, x: np.exp(first), y: np.exp(second)})
@@ -359,7 +378,7 @@ def _at_budget(
 
     def solve(vectors: Array) -> dict[str, Array]:
         """Try the same places under every vector, and then places around the best of each."""
-        found = {name: np.full(len(vectors), np.nan) for name in ("x", "y", "value")}
+        found = {name: np.full(len(vectors), np.nan) for name in (*shared, LEAST)}
         first = np.linspace(*spans[0], PLACES)
         value = law_at(vectors, first, _second(cost_at, first, budget, spans[1]))
         for row, best in enumerate(value.argmin(axis=1)):
@@ -371,19 +390,58 @@ def _at_budget(
             at = int(fine.argmin())
             if _is_interior(fine, at):
                 offset = _vertex(fine[at - 1 : at + 2])
-                found["x"][row] = np.exp(close[at] + offset * (close[1] - close[0]))
-                found["y"][row] = np.exp(second[at] + offset * (second[at + 1] - second[at - 1]) / 2)
-                found["value"][row] = fine[at]
+                found[x][row] = np.exp(close[at] + offset * (close[1] - close[0]))
+                found[y][row] = np.exp(second[at] + offset * (second[at + 1] - second[at - 1]) / 2)
+                found[LEAST][row] = fine[at]
         return found
 
     best = solve(fit.point[None])
     drawn = solve(draws)
-    if not np.isfinite(best["x"]).all():
+    if not np.isfinite(best[LEAST]).all():
         why = (
             f"within a factor of {amount(ROOM)} of the runs the best {x} is at an end, so that the law wants all or "
             "nothing of it"
         )
         return why, drawn
+    return best, drawn
+
+
+def _many_at_budget(
+    fit: Fit, cost: CostExpression, held: Mapping[str, float], labels: Mapping[str, str], shared: tuple[str, ...],
+    draws: Array, budget: float,
+) -> tuple[dict[str, Array] | str, dict[str, Array]]:  # fmt: skip
+    """Minimise over three columns or more, as :func:`_at_budget` over two."""
+    *others, last = shared
+    spans = spans_of(fit, shared)
+    law = general_form(fit.law)
+
+    def columns_at(places: Array, rest: Array) -> dict[str, Any]:
+        return {**held, **{name: np.exp(places[..., i]) for i, name in enumerate(others)}, last: np.exp(rest)}
+
+    def cost_at(places: Array, rest: Array) -> Array:
+        return cost.of(columns_at(places, rest))
+
+    def solve(vectors: Array) -> dict[str, Array]:
+        numbers = {}
+        for coef in law.parameters:
+            place = fit.place((coef.name, tuple(labels[name] for name in coef.groups)))
+            value = vectors[:, place]
+            numbers[coef.name] = (np.exp(value) if fit.parameters[place].is_log else value)[:, None]
+
+        def values(places: Array) -> Array:
+            rest = last_column(cost_at, places, budget, spans[-1])
+            columns = {name: one for name, one in columns_at(places, rest).items() if name in law.variables}
+            value = np.broadcast_to(tree.evaluate(law.body, columns, numbers), (len(vectors), places.shape[1]))
+            return np.where(np.isfinite(value) & np.isfinite(rest), value, np.inf)
+
+        places, least = lowest(values, spans[:-1], len(vectors))
+        rest = last_column(cost_at, places, budget, spans[-1])
+        return {**{name: np.exp(places[:, i]) for i, name in enumerate(others)}, last: np.exp(rest), LEAST: least}
+
+    best, drawn = solve(fit.point[None]), solve(draws)
+    if not np.isfinite(best[LEAST]).all():
+        where = f"within a factor of {amount(ROOM)} of the runs"
+        return f"{where} the law has no lowest point inside, so that it wants all or nothing of a column", drawn
     return best, drawn
 
 
@@ -399,15 +457,14 @@ def _vertex(values: Array) -> float:
 
 
 def _quantities(
-    law: AnyLaw, shared: tuple[str, str], best: Mapping[str, Array], drawn: Mapping[str, Array], kind: Spread,
+    law: AnyLaw, shared: tuple[str, ...], best: Mapping[str, Array], drawn: Mapping[str, Array], kind: Spread,
     level: float,
 ) -> dict[str, Estimate]:  # fmt: skip
     """Give every quantity its interval."""
-    x, y = shared
-    values = {x: (best["x"], drawn["x"]), y: (best["y"], drawn["y"])}
-    if {"params", "tokens"} == set(shared):
+    values = {name: (best[name], drawn[name]) for name in shared}
+    if {"params", "tokens"} <= set(shared):
         values[RATIO] = (values["tokens"][0] / values["params"][0], values["tokens"][1] / values["params"][1])
-    values[law.response if law.response != "loss" else LOSS] = (best["value"], drawn["value"])
+    values[law.response if law.response != "loss" else LOSS] = (best[LEAST], drawn[LEAST])
     found = {}
     for name, (value, draws) in values.items():
         known = draws[np.isfinite(draws)]

@@ -45,7 +45,7 @@ from scalefit.law.syntax import (
 from scalefit.law.tree import Node
 from scalefit.numbers import as_input
 
-__all__ = ["AnyLaw", "Declared", "GeneralLaw", "needs_of", "parse_law", "sum_of_powers"]
+__all__ = ["AnyLaw", "Declared", "GeneralLaw", "general_form", "needs_of", "parse_law", "sum_of_powers"]
 
 PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
 NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
@@ -539,6 +539,11 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
     inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
     plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
     return law if plain is None else Law.parse(plain)
+
+
+def general_form(law: AnyLaw) -> GeneralLaw:
+    """Return a law as one of any form; its parameters keep their names, and all are numbers as printed, not logs."""
+    return law if isinstance(law, GeneralLaw) else _Parser(str(law)).law().decided([law.response, *law.variables])
 
 
 def needs_of(law: AnyLaw) -> dict[str, Required]:

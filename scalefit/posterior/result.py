@@ -36,7 +36,7 @@ from scalefit.thresholds import (
     PRIOR_TAIL,
     TRADE_OFF,
 )
-from scalefit.verdicts import Name, listed
+from scalefit.verdicts import Name, Part, listed
 
 __all__ = ["Sampled", "find_limits", "from_chains", "from_weights", "posterior_record"]
 
@@ -166,16 +166,29 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
     return Sampled(mean, spread, posterior, _chain_findings([Name(one.key) for one in density.parameters], chains))
 
 
+def _moving_with(x: Array, worst: int) -> list[int]:
+    """Return the coordinates that follow one of them in the draws, in their order: a ridge of the posterior."""
+    draws = x.reshape(-1, x.shape[-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.atleast_2d(np.corrcoef(draws, rowvar=False))[worst]
+    return [i for i, one in enumerate(correlation) if i != worst and abs(one) >= TRADE_OFF]
+
+
 def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
     """Return findings from R-hat, effective draws, divergences and energy."""
     findings = []
     worst = int(np.argmax(chains.r_hat))
     if not chains.r_hat[worst] <= GOOD_RHAT:
-        text = (
-            f": R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}; use more draws, or a law with fewer "
-            "parameters."
-        )
-        findings.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text))
+        text = f": R-hat is {fixed(chains.r_hat[worst], 3)}, above {GOOD_RHAT}"
+        reason: tuple[Part, ...] = ("; use more draws, or a law with fewer parameters.",)
+        along = _moving_with(chains.x[..., : len(names)], worst)
+        if along:
+            reason = (
+                ". In the draws it moves together with ", listed([names[i] for i in along]),
+                f" (correlations of {TRADE_OFF} or more): the data leave a combination of them open. Give one of them "
+                "a narrower prior or fix it, or use more draws.",
+            )  # fmt: skip
+        findings.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text, *reason))
     number, each = chains.x.shape[:2]
     if chains.divergences:
         many = chains.divergences > MANY_DIVERGENCES * number * each
