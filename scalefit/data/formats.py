@@ -280,9 +280,7 @@ def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
 def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook that is not empty; the others are named."""
     if find_spec("openpyxl") is None:  # what pandas reads workbooks with
-        raise DataError(
-            f"{label} is an Excel workbook, which needs openpyxl: pip install openpyxl. Or save the sheet as CSV."
-        )
+        raise MissingExtra(f"{label} is an Excel workbook; save the sheet as CSV, or read it, which", "excel")
     try:
         sheets = pd.read_excel(io.BytesIO(data), sheet_name=None, dtype=object, engine="openpyxl")
     except Exception as error:  # whatever the library raises for a damaged file
@@ -291,6 +289,12 @@ def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]
     if not filled:
         raise DataError(f"{label} has no sheet with rows. Need a header line and at least one row of values.")
     (name, sheet), *others = filled.items()
+    unnamed = [str(column) for column in sheet.columns if str(column).startswith("Unnamed: ")]
+    if 2 * len(unnamed) > len(sheet.columns):
+        raise DataError(
+            f"the sheet {name!r} of {label} has {exact(len(unnamed))} columns without a name in its first row, which "
+            "may be a title. Need the names of the columns in the first row, and the values below."
+        )
     frame, remarks = tidy_frame(sheet, label)
     frame.attrs["scalefit"] = {"line_offset": 1}
     if others:
