@@ -273,3 +273,24 @@ def test_a_workbook_with_a_title_above_its_header_or_no_rows_or_damage_is_refuse
     path.write_bytes(b"PK\x03\x04 damaged")
     with pytest.raises(DataError, match="is not a readable Excel workbook"):
         read_table(path)
+
+
+def test_rows_that_come_in_by_two_files_are_counted_and_the_remedy_keeps_one(tmp_path: Path) -> None:
+    size = np.geomspace(1e6, 1e9, 12)
+    runs = pd.DataFrame({"params": size, "loss": 3 * (size / 1e7) ** -0.1 * (1 + 0.01 * np.sin(np.arange(12)))})
+    runs.iloc[:8].to_csv(tmp_path / "old.csv", index=False)
+    runs.iloc[5:].to_csv(tmp_path / "new.csv", index=False)
+    runs.to_csv(tmp_path / "all.csv", index=False)
+    law = "loss ~ A/params^alpha"
+    both = scalefit.fit(tmp_path / "old.csv", law, also=(str(tmp_path / "new.csv"),), bootstrap=0)
+    remark = next(one for one in both.source.remarks if "repeat" in one)
+    assert remark.startswith("3 rows repeat an earlier one in every needed column and are kept: ")
+    assert "row 9 (new.csv, line 2) repeats row 6 (old.csv, line 7)" in remark
+    assert "3 are of another file than the row that is repeated." in remark
+    by, how = re.findall(r"--group-by (\S+) --reduce (\w+)", remark)[0]
+    once = scalefit.fit([tmp_path / "old.csv", tmp_path / "new.csv"], law, group_by=by, reduce=how, bootstrap=0)
+    alone = scalefit.fit(tmp_path / "all.csv", law, bootstrap=0)
+    assert once.n_rows == alone.n_rows == 12
+    assert once["alpha"].value == pytest.approx(alone["alpha"].value, rel=1e-9)
+    with pytest.raises(DataError, match=r"the file 'old\.csv' is given twice"):
+        scalefit.fit([tmp_path / "old.csv", str(tmp_path / "old.csv")], law, bootstrap=0)
