@@ -12,7 +12,7 @@ STUDY  := reports/chinchilla-width/study.toml
 
 # What .venv gets for each purpose: extras of pyproject.toml.
 EXTRAS_report := bayes,report
-EXTRAS_test   := bayes,cluster,models,report,toy,test
+EXTRAS_test   := bayes,cluster,excel,models,report,toy,test
 EXTRAS_docs   := docs
 
 # Held by hand when the lock is renewed: its builds for CUDA differ by gigabytes from one release to the next.
@@ -47,7 +47,7 @@ test-latest: ## Run the quick tests with the newest versions, on Python 3.13
 environment-%:
 	@echo "==> building build/$* (minutes)"
 	@$(INTERPRETER) -m venv --clear build/$*
-	@$(INTERPRETER) tests/reference/floors.py bayes cluster report test --without torch triton $(VERSIONS) \
+	@$(INTERPRETER) tests/reference/floors.py bayes cluster excel report test --without torch triton $(VERSIONS) \
 	  > build/$*/requirements.txt
 	@build/$*/bin/python -m pip install --quiet --disable-pip-version-check -r build/$*/requirements.txt -e .
 

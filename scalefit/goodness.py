@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.numbers import ROUND_OFF
 from scalefit.quantiles import f_tail, normal_quantile
 
 __all__ = ["Goodness", "LackOfFit", "Scores", "Share", "Trend", "goodness_of"]
@@ -161,6 +162,11 @@ class Goodness:
         if self.in_units:
             return residual
         return math.expm1(min(residual, 700.0)) if self.space == "log" else residual / self.mean
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether residuals are of the size of round-off, so that nothing can be read from them."""
+        return max(self.robust_share, 0.0 if math.isnan(self.rms_share) else self.rms_share) < ROUND_OFF
 
 
 def goodness_of(

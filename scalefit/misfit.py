@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.data.columns import label_text
 from scalefit.data.quantities import as_numbers, guess_header
 from scalefit.law.additive import Coef, Law
 from scalefit.law.general import AnyLaw
@@ -49,6 +50,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+SIZES: Final = ("params", "tokens", "flops", "width", "depth", "step")
 RUN_WORDS: Final = ("run", "name", "model", "id", "experiment")
 
 
@@ -174,8 +176,7 @@ def repeats_of(
     ]
     widest = _widest(part.index.to_numpy(), gaps, codes)
     if found:
-        best = max(one.explained for one in found)
-        one = min((one for one in found if one.explained >= 0.9 * best), key=lambda one: len(one.effects))
+        one = _plainest(found)
         low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
         rest = float(np.sqrt((1 - one.explained) * pure / max(1, freedom - len(one.effects) + 1)))
         return Repeats(widest, settings, one.column, low, high, one.effects[high] - one.effects[low], rest)
@@ -196,6 +197,21 @@ class _Separated(NamedTuple):
     effects: dict[str, float]
 
 
+def _plainest(found: list[_Separated]) -> _Separated:
+    """Choose among columns that explain about as much: a size before labels that follow it, then that of fewest levels.
+
+    Where a law lacks params, runs and classes of size explain what params do.
+    """
+    best = max(one.explained for one in found)
+    near = [one for one in found if one.explained >= 0.9 * best]
+    return min(near, key=lambda one: (_quantity(one.column) is None, len(one.effects)))
+
+
+def _quantity(column: str) -> str | None:
+    """Return the size that a header stands for, such as ``params``."""
+    return next((name for name in SIZES if guess_header(column, name) is not None), None)
+
+
 def _centred(values: Array, codes: NDArray[np.int64]) -> Array:
     """Take the mean of its setting from each value."""
     return np.asarray(values - (np.bincount(codes, values) / np.bincount(codes))[codes])
@@ -203,8 +219,7 @@ def _centred(values: Array, codes: NDArray[np.int64]) -> Array:
 
 def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], freedom: int) -> _Separated | None:
     """Regress the differences within settings on the levels of a column."""
-    texts = column.astype(str)
-    level, labels = texts.factorize(sort=True)
+    level, labels = _texts(column).factorize(sort=True)
     if not 2 <= len(labels) <= MOST_LABELS:
         return None
     design = np.array([_centred((level == i).astype(float), codes) for i in range(len(labels))]).T
@@ -290,14 +305,20 @@ class MixedRows(NamedTuple):
 
 
 def mixture_of(
-    law: AnyLaw, frame: pd.DataFrame, residual: Array, *, parameters: int, leave_out: str | None = None
+    law: AnyLaw, frame: pd.DataFrame, residual: Array, tangent: Array, *, leave_out: str | None = None
 ) -> MixedRows | None:
     """Find the label that explains most of the residuals.
 
+    A label is judged by what it adds to the law: its offsets and the parameters are fitted together, to first order.
+    The fit has already moved its parameters towards the labels where these go with a size, as they do when each run has
+    one size, so that the residuals alone would hide part of the difference.
+
     Parameters
     ----------
-    law, frame, residual, parameters, leave_out
+    law, frame, residual, leave_out
         As for :func:`repeats_of`.
+    tangent : array, shape (n, P)
+        Derivative of the prediction with respect to the parameters that are not at a bound.
 
     Returns
     -------
@@ -305,8 +326,9 @@ def mixture_of(
         None when no label explains more than half, or its levels lie apart in a column of the law.
     """
     taken = {law.response, *law.variables, *law.groups, leave_out}
-    whole = np.zeros(len(frame), dtype=np.int64)
-    gaps = _centred(residual, whole)
+    left, sizes, _ = np.linalg.svd(tangent, full_matrices=False)
+    basis = left[:, sizes > 1e-10 * sizes.max(initial=0.0)]
+    gaps = residual - basis @ (basis.T @ residual)
     if not float(gaps @ gaps) > 0:
         return None
     found = [
@@ -314,18 +336,43 @@ def mixture_of(
         for column in frame.columns
         if column not in taken
         and _overlaps(law, frame, column)
-        and (one := _separated(frame[column], gaps, whole, len(frame) - parameters)) is not None
+        and (one := _added(frame[column], gaps, basis)) is not None
     ]
     if not found:
         return None
-    best = max(one.explained for one in found)
-    one = min((one for one in found if one.explained >= 0.9 * best), key=lambda one: len(one.effects))
+    one = _plainest(found)
     low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
     return MixedRows(one.column, low, high, one.effects[high] - one.effects[low], one.explained)
 
 
+def _added(column: pd.Series[Any], gaps: Array, basis: Array) -> _Separated | None:
+    """Add an offset for each level of a column to the linearised law; sums over rows suffice, also for long tables."""
+    level, labels = _texts(column).factorize(sort=True)
+    count = len(labels)
+    inside = np.array([np.bincount(level, one, count) for one in basis.T]).reshape(-1, count)
+    gram = np.diag(np.bincount(level, minlength=count).astype(float)) - inside.T @ inside
+    pull = np.bincount(level, gaps, count)
+    values, vectors = np.linalg.eigh(gram)
+    known = values > 1e-9 * values.max()
+    effects = vectors[:, known] @ (vectors[:, known].T @ pull / values[known])
+    total, rank = float(gaps @ gaps), int(known.sum())
+    explained = float(pull @ effects) / total
+    free = len(gaps) - basis.shape[1] - rank
+    if rank < 1 or free < 3 or explained < REPEATS_EXPLAINED:
+        return None
+    ratio = explained / rank / ((1 - explained) / free) if explained < 1 else np.inf
+    if f_tail(ratio, rank, free) > REPEATS_CHANCE:
+        return None
+    return _Separated(str(column.name), explained, dict(zip(map(str, labels), map(float, effects), strict=True)))
+
+
+def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Write the cells of a column as labels: 5e10 as 50000000000, without a decimal point."""
+    return column.map(label_text) if pd.api.types.is_float_dtype(column.dtype) else column.astype(str)
+
+
 def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
-    """Tell whether the levels of a column lie over one another in each numeric column of the law."""
+    """Tell whether the levels of a column lie among one another in each numeric column of the law."""
     if frame[column].iloc[: 100 * MOST_LABELS].nunique() > MOST_LABELS:  # the beginning of a long table is enough
         return False
     codes, labels = frame[column].astype(str).factorize()
@@ -333,9 +380,11 @@ def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
         return False
     for name in law.variables:
         values = frame[name].to_numpy(dtype=float)
-        ends = [(values[codes == code].min(), values[codes == code].max()) for code in range(len(labels))]
-        common = max(low for low, _ in ends), min(high for _, high in ends)
-        if np.mean((values >= common[0]) & (values <= common[1])) < MIXED_OVERLAP:
+        covered = np.zeros(len(values), dtype=np.int64)  # by the ranges of how many levels, that of the row included
+        for code in range(len(labels)):
+            inside = values[codes == code]
+            covered += (values >= inside.min()) & (values <= inside.max())
+        if np.mean(covered > 1) < MIXED_OVERLAP:
             return False
     return True
 
@@ -370,6 +419,8 @@ def mixture_message(law: AnyLaw, frame: pd.DataFrame, mixture: MixedRows, *, log
 def _remedies(law: AnyLaw, frame: pd.DataFrame, column: str, label: str) -> str:
     """Name the options that use a column which the law lacks."""
     kept = f"{_column(column)} == {_literal(frame[column], label)}"
+    if _quantity(column) is not None and as_numbers(frame[column]) is not None:
+        return f"Give the law a term in {column}, or keep one value of it (--where {shlex.quote(kept)})"
     return (
         f"Fit every level (--by {shlex.quote(column)}), one of them (--where {shlex.quote(kept)})"
         f"{_with_column(law, frame[column])}"

@@ -54,6 +54,7 @@ __all__ = [
     "DECIMAL_COMMA",
     "INFINITE",
     "MINUS",
+    "ROUND_OFF",
     "SUFFIXES",
     "amount",
     "as_input",
@@ -82,6 +83,7 @@ NONE = "–"  # for what is not a number
 GROUPED_FROM = 4  # powers of ten: 1234, but 12 345
 POWERS_FROM, POWERS_BELOW = 6, -4  # exponents from which a power of ten may be used, and below which it must be
 MOST = 12  # digits of a fraction; further ones are rounding errors of arithmetic
+ROUND_OFF = 1e-12  # errors and residuals below this part of a number are those of its double precision
 WHOLE = 1e15  # below it a whole float is meant as an integer; above it nearly all floats are whole
 
 SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
@@ -247,9 +249,17 @@ def rounded(value: float, uncertainty: float | None = None, *, digits: int = 4) 
 
 
 def plus_minus(value: float, uncertainty: float) -> str:
-    """Print ``value ± uncertainty``, both with the digits that the uncertainty determines."""
+    """Print ``value ± uncertainty``, both with the digits that the uncertainty determines.
+
+    Examples
+    --------
+    >>> plus_minus(0.34567, 0.021), plus_minus(0.1, 3e-17)
+    ('0.346 ± 0.021', '0.1 (exact to rounding)')
+    """
     if _decimals(uncertainty) is None:
         return rounded(value)
+    if uncertainty < ROUND_OFF * abs(value):
+        return f"{rounded(value, digits=12)} (exact to rounding)"
     return f"{rounded(value, uncertainty)} ± {rounded(uncertainty, uncertainty)}"
 
 
@@ -271,6 +281,8 @@ def rounded_interval(lo: float, hi: float, uncertainty: float | None = None) -> 
     if math.isnan(lo) and math.isnan(hi):
         return "not given"
     width = uncertainty if uncertainty else (hi - lo) / 4
+    if 0 < width < ROUND_OFF * max(abs(lo), abs(hi)):
+        return f"[{rounded(lo, digits=12)}, {rounded(hi, digits=12)}]"
     return f"[{rounded(lo, width)}, {rounded(hi, width)}]"
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shlex
 import types
 import zipfile
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.archive import LARGEST, LARGEST_JSON, read_arrays, read_members
+from scalefit.data.formats import SAVED_FIT, format_of
 from scalefit.data.tables import Dropped
 from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
@@ -51,7 +53,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")
 MEMBERS: Final = types.MappingProxyType(
-    {"fit.json": LARGEST_JSON, "arrays.npz": LARGEST, "rows.json": LARGEST_JSON, "posterior.nc": LARGEST}
+    {SAVED_FIT: LARGEST_JSON, "arrays.npz": LARGEST, "rows.json": LARGEST_JSON, "posterior.nc": LARGEST}
 )
 LABELS: Final = LARGEST_JSON // 2  # characters of text that unused columns may add to a saved fit
 CHOICES: Final = types.MappingProxyType(
@@ -122,7 +124,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays, **numbers)
     members: dict[str, bytes] = {
-        "fit.json": json.dumps(record, indent=1).encode(),
+        SAVED_FIT: json.dumps(record, indent=1).encode(),
         "arrays.npz": packed.getvalue(),
         "rows.json": json.dumps(labels).encode(),
     }
@@ -162,7 +164,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     """
     try:
         members = read_members(Path(path), MEMBERS)
-        record = _as(dict, parse_json(members["fit.json"]), "fit.json")
+        record = _as(dict, parse_json(members[SAVED_FIT]), "fit.json")
         _check_version(record, path)
         arrays = read_arrays(members["arrays.npz"])
         rows = _join_frame(_as(dict, parse_json(members["rows.json"]), "rows.json"), arrays)
@@ -174,6 +176,12 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     except UNREADABLE as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else brief(error)
         advice = "make one with scalefit fit ... --out FILE"
+        inside = sorted(Path(path).glob("*.fit")) if Path(path).is_dir() else []
+        if inside:
+            what, advice = "a folder", f"name a fit in it, {str(inside[0])!r}"
+        elif format_of(Path(path)) is not None:
+            table, out = shlex.quote(str(path)), shlex.quote(f"{Path(path).stem.partition('.')[0]}.fit")
+            what, advice = "a table", f"fit a law to it first, scalefit fit {table} LAW --out {out}, and give {out}"
         raise DataError(f"{str(path)!r} is not a saved fit ({what}); {advice}") from None
 
 

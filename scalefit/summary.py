@@ -106,7 +106,7 @@ def fit_text(fit: Fit) -> str:
         *_assumed_lines(fit),
         f"  data       {source.name}, {exact(fit.n_rows)} of {exact(source.rows_read)} rows"
         + (dropped and f" ({dropped})"),
-        f"  objective  {rounded(fit.value, digits=12)} ({fit.objective})",
+        f"  objective  {'0 to rounding' if fit.goodness.is_exact else rounded(fit.value, digits=12)} ({fit.objective})",
         f"  errors     {spread.method}, {'no' if spread.withheld else percent(spread.level)} intervals",
         *_goodness_lines(fit),
         *_posterior_lines(fit),
@@ -119,6 +119,8 @@ def fit_text(fit: Fit) -> str:
 def _goodness_lines(fit: Fit) -> list[str]:
     """Say how well the law fits: scatter, explained part, scores, repeats, largest residuals, trends."""
     found = fit.goodness
+    if found.is_exact:
+        return ["  scatter    exact to rounding: the law goes through every row"]
     of = "log response" if found.space == "log" else "response"
     lines = [
         f"  scatter    {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust"
@@ -277,7 +279,8 @@ def fit_html(fit: Fit) -> str:
     of = "log response" if found.space == "log" else "response"
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
     fits = f"scatter {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust; R2 of the {of} "
-    caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}{explained(found.r2)}")
+    fits = "scatter: exact to rounding" if found.is_exact else f"{fits}{explained(found.r2)}"
+    caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}")
     limits = "".join(f"<li>{markup(one)}</li>" for one in others)
     below = f"<ul>{limits}</ul>" if limits else ""
     return f"<div>{head}{table}{below}<small>{caption}</small></div>"

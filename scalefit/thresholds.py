@@ -189,8 +189,9 @@ REPEATS_FACTOR = 1.2
 differ by less than 2%."""
 
 MIXED_OVERLAP = 0.5
-"""A label that explains the residuals is taken for a mixture when at least this part of the rows lies where its levels
-overlap in every column of the law; else it stands for the column, and the law may have the wrong form."""
+"""A label that explains the residuals is taken for a mixture when at least this part of the rows lies within the range
+of another of its levels, in every column of the law; else it stands for the column, and the law may have the wrong
+form."""
 
 CHECKPOINTS = 4
 """Rows of one run, each with a step of its own, from which on they are taken for checkpoints of it."""

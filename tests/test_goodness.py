@@ -164,3 +164,19 @@ def test_sizes_of_residuals_are_in_the_unit_of_a_response_that_crosses_0() -> No
     above = scalefit.fit(data.assign(score=data["score"] + 1), "score ~ a - b/params^c with a free", space="linear",
                 uncertainty="hc3")  # fmt: skip
     assert "%" in next(line for line in str(above).splitlines() if "scatter  " in line)
+
+
+def test_an_exact_fit_prints_no_digits_of_round_off() -> None:
+    size = np.geomspace(1e7, 1e9, 30)
+    data = pd.DataFrame({"params": size, "loss": 3 * (size / 1e8) ** -0.1})
+    fit = scalefit.fit(data, "loss ~ A/params^alpha", bootstrap=200)
+    text = str(fit)
+    assert "objective  0 to rounding (" in text
+    assert "scatter    exact to rounding: the law goes through every row" in text
+    assert "alpha      0.1 (exact to rounding)" in text
+    assert "[0.1, 0.1]" in text
+    assert "misfit" not in text
+    assert "residuals " not in text
+    assert "scatter: exact to rounding" in fit._repr_html_()
+    noisy = scalefit.fit(data.assign(loss=data["loss"] * (1 + 1e-9 * np.sin(np.arange(30)))), fit.law, bootstrap=0)
+    assert "exact to rounding" not in str(noisy)  # a scatter of 1e-9 is one

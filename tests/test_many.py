@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from scalefit.data.many import NameFields
 from scalefit.data.nested import records_of
 from scalefit.data.tables import read_table
 from scalefit.data.wide import long_frame
-from scalefit.errors import DataError
+from scalefit.errors import DataError, MissingExtra
 from scalefit.law.additive import Law
 from scalefit.options import Rows
 
@@ -232,16 +231,66 @@ def test_a_trainer_state_from_file_to_fit_in_one_command(tmp_path: Path) -> None
     assert frame["loss"].tolist() == [entry["loss"] for entry in trained]  # without evaluations it keeps its name
 
 
-def test_excel_is_read_with_openpyxl_or_refused_with_the_reason(tmp_path: Path) -> None:
+def test_excel_without_openpyxl_is_refused_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs.xlsx"
-    if importlib.util.find_spec("openpyxl") is None:
-        path.write_bytes(b"PK\x03\x04")
-        with pytest.raises(DataError, match=r"which needs openpyxl: pip install openpyxl\. Or save the sheet as CSV"):
-            read_table(path)
-        return
+    path.write_bytes(b"PK\x03\x04")
+    monkeypatch.setattr("scalefit.data.formats.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"is an Excel workbook; .*scalefit-reanalysis\[excel\]"):
+        read_table(path)
+
+
+def test_a_workbook_from_file_to_fit(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl", reason="needs the extra excel")
+    path = tmp_path / "runs.xlsx"
+    size = np.geomspace(1e6, 1e9, 12)
+    runs = pd.DataFrame(
+        {"Run": [f"r{i}" for i in range(12)], "Params (M)": size / 1e6, "Loss": 3 * (size / 1e7) ** -0.1}
+    )
     with pd.ExcelWriter(path) as writer:
-        pd.DataFrame({"params": [1e6, 2e6], "loss": [3.0, 2.5]}).to_excel(writer, sheet_name="runs", index=False)
+        runs.to_excel(writer, sheet_name="runs", index=False)
         pd.DataFrame({"x": [1]}).to_excel(writer, sheet_name="notes", index=False)
-    table = read_table(path)
-    assert table.frame["loss"].tolist() == [3.0, 2.5]
-    assert any("The sheet 'runs'" in one and "'notes'" in one for one in table.remarks)
+    fit = scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0)
+    assert fit["alpha"].value == pytest.approx(0.1, rel=1e-9)
+    assert any("The sheet 'runs'" in one and "'notes'" in one for one in fit.source.remarks)
+    runs.astype({"Loss": object}).replace({"Loss": {runs["Loss"].iloc[4]: "diverged"}}).to_excel(path, index=False)
+    with pytest.raises(DataError, match=r"row 5 \(line 6\), column 'Loss': 'diverged' is not a number"):
+        scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0)
+    assert scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0, drop_invalid=True).n_rows == 11
+
+
+def test_a_workbook_with_a_title_above_its_header_or_no_rows_or_damage_is_refused(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="needs the extra excel")
+    path = tmp_path / "runs.xlsx"
+    book = openpyxl.Workbook()
+    for row in (["All our runs", None, None], ["params", "tokens", "loss"], [1e6, 1e9, 3.0]):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(DataError, match="has 2 columns without a name in its first row, which may be a title"):
+        read_table(path)
+    openpyxl.Workbook().save(path)
+    with pytest.raises(DataError, match="has no sheet with rows"):
+        read_table(path)
+    path.write_bytes(b"PK\x03\x04 damaged")
+    with pytest.raises(DataError, match="is not a readable Excel workbook"):
+        read_table(path)
+
+
+def test_rows_that_come_in_by_two_files_are_counted_and_the_remedy_keeps_one(tmp_path: Path) -> None:
+    size = np.geomspace(1e6, 1e9, 12)
+    runs = pd.DataFrame({"params": size, "loss": 3 * (size / 1e7) ** -0.1 * (1 + 0.01 * np.sin(np.arange(12)))})
+    runs.iloc[:8].to_csv(tmp_path / "old.csv", index=False)
+    runs.iloc[5:].to_csv(tmp_path / "new.csv", index=False)
+    runs.to_csv(tmp_path / "all.csv", index=False)
+    law = "loss ~ A/params^alpha"
+    both = scalefit.fit(tmp_path / "old.csv", law, also=(str(tmp_path / "new.csv"),), bootstrap=0)
+    remark = next(one for one in both.source.remarks if "repeat" in one)
+    assert remark.startswith("3 rows repeat an earlier one in every needed column and are kept: ")
+    assert "row 9 (new.csv, line 2) repeats row 6 (old.csv, line 7)" in remark
+    assert "3 are of another file than the row that is repeated." in remark
+    by, how = re.findall(r"--group-by (\S+) --reduce (\w+)", remark)[0]
+    once = scalefit.fit([tmp_path / "old.csv", tmp_path / "new.csv"], law, group_by=by, reduce=how, bootstrap=0)
+    alone = scalefit.fit(tmp_path / "all.csv", law, bootstrap=0)
+    assert once.n_rows == alone.n_rows == 12
+    assert once["alpha"].value == pytest.approx(alone["alpha"].value, rel=1e-9)
+    with pytest.raises(DataError, match=r"the file 'old\.csv' is given twice"):
+        scalefit.fit([tmp_path / "old.csv", str(tmp_path / "old.csv")], law, bootstrap=0)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import scalefit
+from tests.reference.mixture_hints import LAW as CHINCHILLA
+from tests.reference.mixture_hints import SHAPES, SHORT, hint, simulated
 
 LAW = "loss ~ E + A/params^alpha"
 
@@ -74,3 +77,20 @@ def test_checkpoints_of_runs_are_recognised_and_the_hint_works() -> None:
     assert last.rows["step"].tolist() == [8000] * 5
     clustered = scalefit.fit(checkpoints(), law, cluster="run", uncertainty="cluster", throw=False)
     assert finding(clustered, "checkpoints") is None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_label_is_named_where_each_run_has_one_size(shape: str) -> None:
+    assert "differ by corpus" in hint(simulated(shape, 0.02, 0), CHINCHILLA)
+    assert not hint(simulated(shape, 0.0, 0), CHINCHILLA)
+
+
+def test_a_law_without_params_is_told_to_take_them_and_not_the_class_of_size() -> None:
+    message = hint(simulated("checkpoints", 0.0, 1), SHORT)
+    assert message.startswith("Rows with the same tokens differ by params: ")
+    assert "Give the law a term in params, or keep one value of it (--where 'params == " in message
+
+
+def test_the_offset_of_a_label_is_that_of_the_simulation() -> None:
+    message = hint(simulated("final", 0.05, 3), CHINCHILLA)
+    assert float(re.findall(r"loss is ([\d.]+) times", message)[0]) == pytest.approx(np.exp(0.05), abs=0.01)

@@ -184,14 +184,17 @@ def test_repeated_rows_are_kept_and_remarked() -> None:
     left = select_rows(read, response="loss", numeric=["params"], labels=["family"])
     assert len(left.frame) == 5
     assert left.remarks == (
-        "2 rows repeat an earlier one in every needed column and are kept: row 3 repeats row 1, row 5 repeats row 1.",
+        "2 rows repeat an earlier one in every needed column and are kept: row 3 repeats row 1, row 5 repeats row 1. "
+        "Repeats count twice; to keep one of each: --group-by loss,params,family --reduce mean.",
     )
     many = select_rows(
         read_table(pd.DataFrame({"params": 1.0, "loss": [2.0] * 9})), response="loss", numeric=["params"]
     )
-    assert many.remarks[0].endswith("row 6 repeats row 1 and 3 more.")
+    assert many.remarks[0].partition(" Repeats count")[0].endswith("row 6 repeats row 1 and 3 more.")
     one = select_rows(table("params,loss\n1,2\n1,2\n"), response="loss", numeric=["params"])
-    assert one.remarks == ("1 row repeats an earlier one in every needed column and is kept: row 2 repeats row 1.",)
+    assert one.remarks[0].startswith(
+        "1 row repeats an earlier one in every needed column and is kept: row 2 repeats row 1. Repeats"
+    )
 
 
 def test_missing_columns_are_found_or_refused_as_in_resolve() -> None:

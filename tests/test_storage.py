@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scalefit
 from scalefit import load_fit
 from scalefit.errors import DataError
 from scalefit.files import write_atomically
@@ -89,3 +90,17 @@ def test_a_link_is_followed_not_replaced(tmp_path):
     write_atomically(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_saved_fit_in_place_of_a_table_and_the_other_way_round(tmp_path: Path) -> None:
+    fit("chinchilla", "chinchilla", bootstrap=0).save(tmp_path / "my.fit")
+    for verb in (scalefit.look, scalefit.read_table, scalefit.isoflop):
+        with pytest.raises(DataError, match=r"my\.fit' is a saved fit, and a table is needed here"):
+            verb(tmp_path / "my.fit")
+    (tmp_path / "runs.csv").write_text("params,loss\n1,2\n")
+    with pytest.raises(
+        DataError, match=r"runs.csv' is not a saved fit \(a table\); fit a law to it first, scalefit fit "
+    ):
+        scalefit.load_fit(tmp_path / "runs.csv")
+    with pytest.raises(DataError, match=r"\(a folder\); name a fit in it, '.*my.fit'"):
+        scalefit.load_fit(tmp_path)

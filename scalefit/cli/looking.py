@@ -177,7 +177,7 @@ def info(as_json: Json = False) -> None:
     from scalefit.data.datasets import data_directory
     from scalefit.solver.compiled import cache_is_cold
 
-    extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed"}
+    extras = {"bayes": "pymc", "toy": "torch", "report": "typst", "cluster": "distributed", "excel": "openpyxl"}
     core = ("numpy", "scipy", "pandas", "numba", "statsmodels", "lmfit", "matplotlib")
     record: dict[str, Any] = {
         "scalefit": __version__,

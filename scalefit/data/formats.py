@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -46,6 +47,7 @@ FORMATS = {
     ".jsonl": "json", ".ndjson": "json", ".json": "json", ".xlsx": "excel", ".xlsm": "excel",
 }  # fmt: skip
 
+SAVED_FIT = "fit.json"  # the member of a saved fit's archive by which it is known
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 COMMENT = "#"
 MAX_SIZE_VARIABLE = "SCALEFIT_MAX_SIZE"
@@ -211,6 +213,11 @@ def decode(data: bytes, label: str) -> str:
         For anything else, saying what it seems to be.
     """
     if data.startswith(b"PK\x03\x04"):
+        if is_saved_fit(data):
+            raise DataError(
+                f"{label} is a saved fit, and a table is needed here. Give the table that it was fitted to, or ask the "
+                "fit: scalefit show, predict, optimum and compare take saved fits."
+            )
         raise DataError(
             f"{label} looks like an Excel workbook or a zip file. End its name in .xlsx if it is a workbook, or save "
             "the sheet as CSV."
@@ -233,6 +240,15 @@ def decode(data: bytes, label: str) -> str:
             f"(or as UTF-16 with a byte order mark)."
         )
     return text
+
+
+def is_saved_fit(data: bytes) -> bool:
+    """Tell whether bytes are those of a file that ``scalefit fit --out`` wrote."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return SAVED_FIT in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
 
 
 def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
@@ -264,9 +280,7 @@ def _read_parquet(data: bytes, label: str, limit: int) -> pd.DataFrame:
 def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook that is not empty; the others are named."""
     if find_spec("openpyxl") is None:  # what pandas reads workbooks with
-        raise DataError(
-            f"{label} is an Excel workbook, which needs openpyxl: pip install openpyxl. Or save the sheet as CSV."
-        )
+        raise MissingExtra(f"{label} is an Excel workbook; save the sheet as CSV, or read it, which", "excel")
     try:
         sheets = pd.read_excel(io.BytesIO(data), sheet_name=None, dtype=object, engine="openpyxl")
     except Exception as error:  # whatever the library raises for a damaged file
@@ -275,6 +289,12 @@ def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]
     if not filled:
         raise DataError(f"{label} has no sheet with rows. Need a header line and at least one row of values.")
     (name, sheet), *others = filled.items()
+    unnamed = [str(column) for column in sheet.columns if str(column).startswith("Unnamed: ")]
+    if 2 * len(unnamed) > len(sheet.columns):
+        raise DataError(
+            f"the sheet {name!r} of {label} has {exact(len(unnamed))} columns without a name in its first row, which "
+            "may be a title. Need the names of the columns in the first row, and the values below."
+        )
     frame, remarks = tidy_frame(sheet, label)
     frame.attrs["scalefit"] = {"line_offset": 1}
     if others:

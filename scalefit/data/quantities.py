@@ -32,6 +32,7 @@ __all__ = [
     "Guess",
     "Numbers",
     "as_numbers",
+    "file_of",
     "guess_header",
     "header_unit",
     "holds_truth",
@@ -205,6 +206,13 @@ def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
             return f"row {row} ({name}{line})"
     offset = origin.get("line_offset")
     return f"row {row}" if offset is None else f"row {row} (line {int(row) + int(offset)})"
+
+
+def file_of(data: pd.DataFrame, place: int) -> str:
+    """Name the file from which the row at a position was read, where a table was made of several; else nothing."""
+    row = int(data.index[place])
+    files = dict(data.attrs.get("scalefit", {})).get("files", ())
+    return next((str(name) for before, last, name, _ in files if before < row <= last), "")
 
 
 def shortened(value: object) -> str:

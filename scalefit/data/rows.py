@@ -6,6 +6,7 @@ comes first: what stands in a row that it leaves out cannot stop a fit.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ import pandas as pd
 from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
 from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, header_of, map_columns
 from scalefit.data.groups import MADE, reduce_rows
-from scalefit.data.quantities import CORRECT, read_numbers, row_label, shortened
+from scalefit.data.quantities import CORRECT, file_of, read_numbers, row_label, shortened
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
@@ -356,20 +357,30 @@ def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...])
     if table.frame[columns[0]].is_unique:  # the response; in many rows this is far cheaper than all columns
         return table
     frame = table.frame[columns]
-    repeats = frame.index[frame.duplicated()]
-    if len(repeats) == 0:
+    twice = np.flatnonzero(frame.duplicated(keep=False))
+    if len(twice) == 0:
         return table
     first: dict[tuple[object, ...], int] = {}
-    pairs: list[str] = []
-    for row, *cells in frame.loc[frame.duplicated(keep=False)].itertuples(name=None):
-        earlier = first.setdefault(tuple(cells), int(row))
-        if earlier != row and len(pairs) < SHOWN:
-            pairs.append(f"row {row} repeats row {earlier}")
-    more = f" and {len(repeats) - SHOWN} more" if len(repeats) > SHOWN else ""
-    verb = "1 row repeats an earlier one" if len(repeats) == 1 else f"{exact(len(repeats))} rows repeat an earlier one"
-    remark = f"{verb} in every needed column and is kept: {', '.join(pairs)}{more}."
-    if len(repeats) > 1:
-        remark = remark.replace("and is kept", "and are kept")
+    pairs: list[tuple[int, int]] = []
+    for place, cells in zip(twice, frame.iloc[twice].itertuples(index=False, name=None), strict=True):
+        earlier = first.setdefault(tuple(cells), int(place))
+        if earlier != place:
+            pairs.append((earlier, int(place)))
+    several = bool(file_of(table.frame, 0))
+    labels = [
+        [row_label(table.frame, place) if several else f"row {table.frame.index[place]}" for place in pair]
+        for pair in pairs[:SHOWN]
+    ]
+    more = f" and {exact(len(pairs) - SHOWN)} more" if len(pairs) > SHOWN else ""
+    some = ", ".join(f"{later} repeats {earlier}" for earlier, later in labels)
+    one = len(pairs) == 1
+    remark = f"{exact(len(pairs))} row{' repeats' if one else 's repeat'} an earlier one in every needed column and "
+    remark += f"{'is' if one else 'are'} kept: {some}{more}."
+    across = sum(file_of(table.frame, earlier) != file_of(table.frame, later) for earlier, later in pairs)
+    if across:
+        remark += f" {'It is' if one else f'{exact(across)} are'} of another file than the row that is repeated."
+    groups = ",".join(f"`{name}`" if "," in name else name for name in columns)
+    remark += f" Repeats count twice; to keep one of each: --group-by {shlex.quote(groups)} --reduce mean."
     return replace(table, remarks=(*table.remarks, remark))
 
 

@@ -7,6 +7,7 @@ there as float64 numbers or as text. Whatever is guessed on the way is listed in
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +162,7 @@ def read_table(
     fields = None if name_fields is None else NameFields.parse(name_fields)
     several = _several(source)
     if several is not None:
+        _refuse_twice(several)
         parts = [_part(one, fields, wide, max_size) for one in several]
         if sum(part.size for part in parts) > size_limit(max_size):
             raise DataError(too_large(f"what {exact(len(parts))} files hold", size_limit(max_size)))
@@ -234,6 +236,17 @@ def _several(source: Any) -> list[Any] | None:
         return None
     located = locate(source)
     return files_of(located) if isinstance(located, Path) else None
+
+
+def _refuse_twice(sources: Sequence[Any]) -> None:
+    """Refuse a file that is given twice, whose rows would count twice."""
+    located = [locate(one) for one in sources if isinstance(one, str | os.PathLike) and os.fspath(one) != "-"]
+    files = Counter(one.resolve() for one in located if isinstance(one, Path))
+    twice = next((one for one, times in files.items() if times > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"the file {shown_path(twice.name)!r} is given twice, so that its rows would count twice; give it once"
+        )
 
 
 class _Sized(NamedTuple):

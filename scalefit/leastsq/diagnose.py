@@ -321,10 +321,10 @@ def _repeats(evidence: FitState) -> Iterator[Finding]:
         yield Finding(
             "repeats_differ", "warning", repeats_message(problem.law, frame, repeats, log_space=logs), rows=repeats.rows
         )
-        return
-    mixture = mixture_of(
-        problem.law, frame, evidence.residuals, parameters=len(problem.parameters), leave_out=evidence.cluster
-    )
+        if repeats.column is not None:
+            return
+    tangent = evidence.in_table(evidence.shape.jacobian[:, evidence.shape.free])
+    mixture = mixture_of(problem.law, frame, evidence.residuals, tangent, leave_out=evidence.cluster)
     if mixture is not None:
         yield Finding("mixed_rows", "warning", mixture_message(problem.law, frame, mixture, log_space=logs))
 
