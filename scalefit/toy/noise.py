@@ -128,8 +128,11 @@ def jump_transforms(
     cells = np.zeros((len(share), lattice.size))
     for value, weight in ((np.sqrt(q / (1 - q)), 1 - q), (-np.sqrt((1 - q) / q), q)):
         end = (2 * scale * value / np.sqrt(share))[:, None]  # u o is uniform from 0 to here
-        below = np.clip((edges - np.minimum(end, 0)) / np.abs(end), 0, 1)
-        cells += (share * weight)[:, None] * np.diff(below)
+        widest = float(np.abs(end).max()) + lattice.step
+        first, last = np.searchsorted(edges, (-widest, widest))  # all other cells are empty
+        first, last = max(first - 1, 0), min(last + 1, len(edges))
+        below = np.clip((edges[first:last] - np.minimum(end, 0)) / np.abs(end), 0, 1)
+        cells[:, first : last - 1] += (share * weight)[:, None] * np.diff(below)
     cells[:, lattice.size // 2] += 1 - share
     return np.asarray(np.fft.rfft(np.fft.ifftshift(cells, axes=1)))
 
