@@ -20,6 +20,7 @@ __all__ = [
     "ScalefitError",
     "StudyError",
     "closest",
+    "how_to_install",
 ]
 
 
@@ -56,10 +57,12 @@ class MissingExtra(ScalefitError):
     """
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(
-            f"{feature} needs packages that are not installed. "
-            f'Install them with: pip install "scalefit-reanalysis[{extra}]"'
-        )
+        super().__init__(f"{feature} needs packages that are not installed. Install them {how_to_install(extra)}")
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra; scalefit comes from a clone and not from a package index."""
+    return f'in the folder of your clone of scalefit with: pip install ".[{extra}]"'
 
 
 class Interrupted(ScalefitError):

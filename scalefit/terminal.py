@@ -22,13 +22,39 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ProgressLine",
+    "WorkingLine",
     "check_outputs",
     "check_writable",
     "print_dataset",
     "print_fit",
     "print_table",
     "safe_streams",
+    "working",
 ]
+
+
+class WorkingLine:
+    """A word on the terminal while a verb loads its libraries; it is gone before anything else is printed."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    def show(self) -> None:
+        """Write the word to stderr, where that is a terminal that can take it away again."""
+        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+            self._stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+            self._stream.write("working ...")
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Take it away."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            stream.write("\r\x1b[2K")
+            stream.flush()
+
+
+working: Final = WorkingLine()
 
 
 class _SafeStream(io.TextIOBase):
@@ -43,6 +69,7 @@ class _SafeStream(io.TextIOBase):
         self.rich_proxied_file = stream  # where rich looks for the real file
 
     def write(self, text: str) -> int:
+        working.clear()
         self.rich_proxied_file.write(visible(text))
         return len(text)
 
@@ -87,6 +114,7 @@ def _console(**options: Any) -> Console:
     """Return rich's console; what is printed on it must be visible text, without markup."""
     from rich.console import Console
 
+    working.clear()
     return Console(highlight=False, markup=False, emoji=False, **options)
 
 

@@ -164,7 +164,7 @@ def test_without_pymc_the_fast_path_works_and_says_how_to_go_on(monkeypatch, hop
     monkeypatch.setattr(fit_module, "find_spec", lambda _: None)
     fit = bayes("chinchilla", "chinchilla", draws=500, throw=False)
     assert fit.status == "not converged"
-    assert any('pip install "scalefit-reanalysis[bayes]"' in one.message for one in fit.findings)
+    assert any('pip install ".[bayes]"' in one.message for one in fit.findings)
     with pytest.raises(MissingExtra, match="The full path needs packages that are not installed"):
         bayes("chinchilla", "chinchilla", path="full", draws=500)
 

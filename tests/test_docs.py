@@ -88,7 +88,7 @@ def broken(path: str, text: str) -> list[str]:
         elif anchor and anchor not in anchors(known[place]):
             found.append(f"{path}: {link} has no such heading")
     references = re.findall(r"\]\[([\w.]+)\]", text)
-    return found + [f"{path}: {one}" for one in references if one not in api.documented()]
+    return found + [f"{path}: {one}" for one in references if one not in api.on_pages()]
 
 
 def test_the_navigation_names_every_page_once():

@@ -179,7 +179,7 @@ def test_a_tokenizer_that_cannot_be_used_is_refused(folder: Path) -> None:
 
 def test_without_the_extra_its_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(MissingExtra, match=r'pip install "scalefit-reanalysis\[models\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[models\]"'):
         count_tokens(tmp_path, [tmp_path / "text.txt"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -91,3 +92,42 @@ def test_tables_fit_eighty_columns(words):
 
 def test_nothing_of_a_table_is_cut():
     assert "…" not in scalefit("laws", **NARROW)
+
+
+@pytest.mark.parametrize(
+    "words", [("fit", "chinchilla", "chinchilla", "--bootstrap", "0"), ("datasets",), ("fit", "no-table", "chinchilla")]
+)
+def test_a_terminal_shows_at_once_that_a_verb_works_and_then_only_its_output(words):
+    master, slave = pty.openpty()
+    code = "import sys; from scalefit.cli import main; main()"
+    environment = os.environ | {"COLUMNS": "80", "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdin=slave, stdout=subprocess.PIPE, stderr=slave, env=environment
+    ) as process:
+        os.close(slave)
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # a terminal whose process has ended
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    text = shown.decode()
+    assert text.startswith("working ...\r\x1b[2K")
+    assert text.count("working") == 1
+    assert "working" not in out
+    assert bool(out) == (words[1:2] != ("no-table",))
+    assert ("error: " in text) == (words[1:2] == ("no-table",))
+
+
+def test_nothing_but_the_output_goes_into_a_file():
+    code = "import sys; from scalefit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "laws", "chinchilla"], capture_output=True, text=True, timeout=99
+    )
+    assert done.stderr == ""

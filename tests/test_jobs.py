@@ -310,5 +310,5 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
 
 def test_a_scheduler_needs_the_cluster_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingExtra, match=r"scalefit-reanalysis\[cluster\]"):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[cluster\]"'):
         run_jobs(square, SQUARES, scheduler="tcp://127.0.0.1:9")

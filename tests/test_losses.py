@@ -678,7 +678,7 @@ def test_without_the_extra_its_name_is_given(
     tiny_models: Path, text: Path, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingExtra, match=r'pip install "scalefit-reanalysis\[models\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[models\]"'):
         measure_losses([tiny_models / "gpt2-8"], [text], SHORT)
 
 

@@ -171,7 +171,7 @@ def test_paths_are_refused_before_the_computing(small: Path, tmp_path: Path, mon
 
 def test_missing_packages_are_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
-    with pytest.raises(MissingExtra, match=r"pip install \"scalefit-reanalysis\[report\]\""):
+    with pytest.raises(MissingExtra, match=r"pip install \"\.\[report\]\""):
         build_report(small.parent / "study.toml")
     monkeypatch.undo()
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)

@@ -1,4 +1,8 @@
-"""A page for every part of the package, and the place of every public name; read from the sources, never imported."""
+"""Pages for the public parts of the package, and the place of every public name; read from the sources, never imported.
+
+A package is public as far as its ``__all__`` goes, or that of ``scalefit``; a single module by its own. What is left is
+how the package works inside: it has no page, and a reference to it is no link.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,13 @@ UNLISTED = {"__main__", "cli", "terminal"}  # the command line has a page of its
 ROLE = re.compile(r":(?:func|class|meth|mod|data|attr):`~?([\w.]+)`")
 
 PARTS = {
-    "Fit": ("leastsq", "posterior", "options", "results", "records", "summary", "storage"),
+    "Fit": ("leastsq", "posterior", "options", "results", "records", "estimate", "goodness", "storage"),
     "Laws and data": ("law", "data"),
-    "Judge": ("comparison", "robustness", "allocation", "consistency"),
-    "Toy model": ("toy",),
-    "Real models": ("models", "overlap"),
-    "Show": ("plots", "report", "numbers"),
+    "Judge": ("comparison", "robustness", "consistency", "verdicts", "thresholds"),
+    "Spend compute": ("forecasting", "allocation"),
+    "Theories": ("toy", "models", "overlap"),
+    "Show": ("plots", "report", "table", "numbers"),
+    "Errors": ("errors", "progress"),
 }
 
 
@@ -57,7 +62,7 @@ def bindings(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
 
 @cache
 def documented() -> dict[str, ast.AST]:
-    """Everything that has an anchor on an API page, by dotted name: modules, public names, public members."""
+    """Everything that a reference may mean, by dotted name: modules, their public names, public members of these."""
     nodes: dict[str, ast.AST] = {}
     for module, tree in modules().items():
         if module != "scalefit":
@@ -104,7 +109,7 @@ def to_markdown(docstring: str, scope: str = "scalefit") -> str:
     def link(match: re.Match[str]) -> str:
         target = resolve(match[1], scope)
         shown = match[1] if match[1].count(".") < 2 else match[1].rpartition(".")[2]
-        return f"[`{shown}`][{target}]" if target else f"`{shown}`"
+        return f"[`{shown}`][{target}]" if target in on_pages() else f"`{shown}`"
 
     text = re.sub(r"``([^`]+)``", r"`\1`", ROLE.sub(link, docstring))
     return re.sub(r"::$", ":", text, flags=re.MULTILINE)
@@ -123,19 +128,42 @@ def public_names() -> dict[str, str]:
 
 
 def rooms() -> dict[str, list[str]]:
-    """List the parts of the package with their modules."""
+    """List the public parts of the package with their modules."""
+    placed = [one for names in PARTS.values() for one in names]
     by_room: dict[str, list[str]] = {}
     for module in modules():
-        if module != "scalefit":
-            by_room.setdefault(module.split(".")[1], []).append(module)
+        room = module.partition(".")[2].partition(".")[0]
+        if room in placed:
+            by_room.setdefault(room, []).append(module)
     return by_room
 
 
+@cache
+def members(module: str) -> list[str]:
+    """List the names of a module that are on the page of its part, in the order of the source."""
+    room = ".".join(module.split(".")[:2])
+    public = exported(modules()[module])
+    if len(rooms()[room.partition(".")[2]]) > 1:
+        passed_on = {resolve(name, room) for name in exported(modules()[room])} | set(public_names().values())
+        public = [name for name in public if f"{module}.{name}" in passed_on]
+    return [name for name, _ in bindings(modules()[module]) if name in public]
+
+
+@cache
+def on_pages() -> frozenset[str]:
+    """Everything that has an anchor on an API page."""
+    shown = set()
+    for room, names in rooms().items():
+        shown.add(f"scalefit.{room}")
+        for module in names:
+            shown |= {f"{module}.{name}" for name in members(module)} | ({module} if members(module) else set())
+    classes = shown - set(modules())
+    return frozenset(shown | {name for name in documented() if name.rpartition(".")[0] in classes})
+
+
 def grouped() -> dict[str, list[str]]:
-    """Sort the parts of the package under headings of the navigation; those that are named nowhere come last."""
-    placed = {heading: [one for one in names if one in rooms()] for heading, names in PARTS.items()}
-    rest = [one for one in rooms() if not any(one in names for names in placed.values())]
-    return placed | {"Inside": rest}
+    """Sort the parts of the package under headings of the navigation."""
+    return {heading: [one for one in names if one in rooms()] for heading, names in PARTS.items()}
 
 
 def pages() -> dict[str, str]:
@@ -151,8 +179,7 @@ def pages() -> dict[str, str]:
     for heading, names in grouped().items():
         lines = [f"- [scalefit.{one}]({one}.md): {_about(f'scalefit.{one}')}" for one in names]
         index += [f"## {heading}", "\n".join(lines)]
-    index += ["## Floors", floors()]
-    made = {"api/index.md": "\n\n".join(index) + "\n"}
+    made = {"api/index.md": "\n\n".join(index) + "\n", "floors.md": f"# Floors of the package\n\n{floors()}\n"}
     return made | {f"api/{room}.md": _page(room, names) for room, names in rooms().items()}
 
 
@@ -176,12 +203,14 @@ def _about(dotted: str) -> str:
 
 
 def _page(room: str, names: list[str]) -> str:
-    """Directives for mkdocstrings: a module's docstring, then what it makes public and defines itself."""
+    """Directives for mkdocstrings: the docstring of the part, then its public names module by module."""
     blocks = []
     for module in names:
-        public = set(exported(modules()[module]))
-        members = [name for name, _ in bindings(modules()[module]) if name in public]
-        level = 1 if module == f"scalefit.{room}" else 2
-        options = {"show_root_heading": "true", "heading_level": str(level), "members": str(members or "false")}
-        blocks.append("\n".join([f"::: {module}", "    options:", *(f"      {k}: {v}" for k, v in options.items())]))
+        is_first = module == f"scalefit.{room}"
+        if is_first or members(module):
+            options = {"show_root_heading": "true", "heading_level": "1" if is_first else "2"}
+            options["members"] = str(members(module) or "false")
+            blocks.append(
+                "\n".join([f"::: {module}", "    options:", *(f"      {k}: {v}" for k, v in options.items())])
+            )
     return "\n\n".join(blocks) + "\n"

@@ -40,7 +40,7 @@ class Plot(NamedTuple):
     @property
     def picture(self) -> str:
         """The file of the picture."""
-        return f"{self.name}.{'svg' if self.command.endswith('BY') else 'png'}"
+        return f"{self.name}.png"
 
 
 def _first_line(function: object) -> str:

@@ -21,7 +21,7 @@ from scalefit.errors import DataError, FitFailed, Interrupted, ScalefitError
 from scalefit.files import brief
 from scalefit.law.presets import LAWS
 from scalefit.table import page_of
-from scalefit.terminal import safe_streams
+from scalefit.terminal import safe_streams, working
 from scalefit.version import __version__
 
 __all__ = ["Application", "Json", "LawText", "Out", "Table", "app", "assignments", "main"]
@@ -63,6 +63,13 @@ class _Verb(TyperCommand):
             if not repeatable and sum(other is one for other in order) > 1:
                 raise DataError(f"{one.opts[0]} is given twice, and only one could be used; give it once")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        working.show()
+        try:
+            return super().invoke(ctx)
+        finally:
+            working.clear()
 
 
 class _Verbs(TyperGroup):

@@ -161,7 +161,7 @@ def data_directory() -> Path:
             return folder
     raise DataError(
         "the tables of scalefit are missing from this installation; "
-        "install it again with: pip install --force-reinstall scalefit-reanalysis"
+        "install it again, in the folder of your clone, with: pip install --force-reinstall --no-deps ."
     )
 
 

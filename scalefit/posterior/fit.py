@@ -14,7 +14,7 @@ from scalefit.closed.search import search_closed
 from scalefit.closed_problem import ClosedProblem, build_closed
 from scalefit.data.rows import used_columns
 from scalefit.data.tables import Table
-from scalefit.errors import DataError, FitFailed
+from scalefit.errors import DataError, FitFailed, how_to_install
 from scalefit.law.additive import Coef, Law
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.limits import check_count
@@ -216,7 +216,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         fast = from_weights(density, weighted, draws=draws, level=level, seed=seed)
         if path == "fast" or good:
             return fast
-        advice = 'To continue, install the full path with: pip install "scalefit-reanalysis[bayes]".'
+        advice = f"To continue, install the full path {how_to_install('bayes')}."
         return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
     report("compiling the model and sampling", 0, 0)
     chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)

@@ -1,25 +1,26 @@
 """Draw every picture of the gallery by its command, and write ``docs/gallery.md``.
 
 Run ``python -m tests.reference.gallery``, by hand, after a change of a plot; ``--only NAME...`` draws some. Pictures
-have 64 colours, which keeps them small.
+have one scale, and 64 colours, which keeps them small.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import typst
 from PIL import Image
 
 from docs.generate.gallery import PICTURES, PREPARED, SECTIONS, page
+from scalefit.plots.fonts import font_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-WIDTH = 1100  # pixels
+SCALE = 0.75  # a figure of the full width is 1,050 pixels wide
 
 
 def run(command: str, folder: Path) -> None:
@@ -32,13 +33,20 @@ def run(command: str, folder: Path) -> None:
         raise SystemExit(f"{command}\n{done.stderr}")
 
 
+def rendered(vector: Path, picture: Path) -> None:
+    """Turn an SVG file into pixels, with the typeface of the figures."""
+    source = vector.with_suffix(".typ")
+    source.write_text(f'#set page(width: auto, height: auto, margin: 4pt)\n#image("{vector.name}")', encoding="utf-8")
+    typst.compile(source, output=picture, format="png", ppi=200, font_paths=[str(font_folder())])
+
+
 def shrink(picture: Path, target: Path) -> None:
-    """Write a picture with few colours, no wider than a page."""
+    """Write a picture with few colours, as wide as a page at most."""
     with Image.open(picture) as image:
-        drawn = image.convert("RGB")
-        if drawn.width > WIDTH:
-            drawn = drawn.resize((WIDTH, round(drawn.height * WIDTH / drawn.width)), Image.Resampling.LANCZOS)
-        drawn.quantize(64, dither=Image.Dither.NONE).save(target, optimize=True)
+        size = round(image.width * SCALE), round(image.height * SCALE)
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64, dither=Image.Dither.NONE).save(
+            target, optimize=True
+        )
 
 
 def main() -> None:
@@ -66,11 +74,9 @@ def main() -> None:
     for one in plots:
         print(one.name, flush=True)
         run(one.command.replace("PICTURE", one.picture).replace("BY", one.name), folder)
-        target = DOCS / PICTURES / one.picture
-        if target.suffix == ".svg":
-            shutil.copyfile(folder / one.name / "forest.svg", target)
-        else:
-            shrink(folder / one.picture, target)
+        if one.command.endswith("BY"):
+            rendered(folder / one.name / "forest.svg", folder / one.picture)
+        shrink(folder / one.picture, DOCS / PICTURES / one.picture)
     (DOCS / "gallery.md").write_text(page(), encoding="utf-8")
 
 
