@@ -20,7 +20,7 @@ from scalefit.files import brief
 from scalefit.terminal import safe_streams
 from scalefit.version import __version__
 
-__all__ = ["Application", "Json", "LawText", "Out", "Table", "app", "assignments", "main"]
+__all__ = ["Application", "Json", "LawText", "Out", "Table", "Verb", "app", "assignments", "main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,10 +28,11 @@ REFUSED, DEFECT, INTERRUPTED = 2, 70, 130  # exit codes; 70 is EX_SOFTWARE of sy
 USAGE: Final[type[Exception]] = typer.BadParameter.mro()[2]  # click's ClickException, which some releases of typer copy
 
 
-class _Verb(TyperCommand):
+class Verb(TyperCommand):
     """A verb that rejects arguments that would be ignored: empty texts, and an option given twice."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of click, after a look at them."""
         _refuse_empty(args)
         order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
         for one in order:
@@ -48,7 +49,7 @@ class Application(typer.Typer):
         self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
     ) -> Callable[[F], F]:
         """Register a verb; the parameters are those of typer."""
-        return super().command(name, cls=cls or _Verb, **settings)
+        return super().command(name, cls=cls or Verb, **settings)
 
 
 app = Application(
