@@ -31,9 +31,7 @@ def runs() -> pd.DataFrame:
     n, d = (one.ravel() for one in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 6e9, 2e10, 6e10]))
     loss = (1.8 + 400 / n**0.34 + 900 / d**0.31) * np.exp(rng.normal(0, 0.01, n.size))
     names = [f"run-{i} <&" for i in range(n.size)]
-    return pd.DataFrame(
-        {"run": names, "family": ["a", "b </script>"] * 8, "params": n, "tokens": d, "loss": loss}
-    )
+    return pd.DataFrame({"run": names, "family": ["a", "b </script>"] * 8, "params": n, "tokens": d, "loss": loss})
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
         root = Path(folder)
         template = resources.files("scalefit.report").joinpath("template.typ").read_bytes()
         (root / "main.typ").write_bytes(template)
-        content = _shown(document | {"blocks": [_printed(one) for one in document["blocks"]]})
+        content = _shown({**document, "blocks": [_printed(one) for one in document["blocks"]]})
         letters = json.dumps(content, ensure_ascii=False) + b"".join(figures.values()).decode()
         others = list(lacking("".join(set(letters))))
         content["fonts"] = [one.family for one in others]

@@ -50,10 +50,11 @@ def runs_sentence(answer: RunsAnswer, results: Results) -> str:
             f"**These {_runs(fit)} do not determine the law** (the fit is {fit.status}). {_reason(fit)} The curves "
             "below describe the runs, and say nothing about larger ones."
         )
-    verdict = (
-        f"**These {_runs(fit)} determine the law{_limited(answering, fit)}:** {_numbers(fit)}; runs scatter about it "
-        f"by {_scatter(fit)}."
-    )
+    by = f" by {say.method(fit)}" if answering.reason else ""
+    lead = f"**These {_runs(fit)} determine the law{by}:**"
+    if not answering.identified:
+        lead = f"**These {_runs(fit)} alone do not determine the law.** With the help of priors,"
+    verdict = f"{lead} {_numbers(fit)}; runs scatter about it by {percent_size(fit.goodness.robust_share)}."
     return " ".join(filter(None, [verdict, answering.reason, _others(answer.fit, answering, fit, results)]))
 
 
@@ -120,13 +121,6 @@ def _runs(fit: Fit) -> str:
     return f"{exact(fit.n_rows)} rows of {exact(fit.rows[cluster].nunique())} levels of {literal(cluster)}"
 
 
-def _limited(answering: StandIn, fit: Fit) -> str:
-    """Name the fit that answers, where it is not the first."""
-    if not answering.reason:
-        return ""
-    return f" by {say.method(fit)}" if answering.identified else " only with the help of priors"
-
-
 def _numbers(fit: Fit) -> str:
     """Return exponents and floor, or all parameters of a law of another form; levels as a range."""
     wanted = [one for one in fit.estimates if one.kind in ("exponent", "floor")] or [
@@ -148,11 +142,6 @@ def _number(fit: Fit, several: list[Estimate]) -> str:
         f"{name} lies between {plus_minus(low.value, low.se)} ({literal(printed_level(low.level, ', '))}) and "
         f"{plus_minus(high.value, high.se)} ({literal(printed_level(high.level, ', '))})"
     )
-
-
-def _scatter(fit: Fit) -> str:
-    """Return the robust scatter as a share of the response."""
-    return percent_size(fit.goodness.robust_share)
 
 
 def _others(asked: str, answering: StandIn, fit: Fit, results: Results) -> str:
