@@ -128,7 +128,7 @@ class _Part:
     def fit_section(self, main: str) -> dict[str, Any]:
         """Return the section on the fit: estimates, other errors, residuals."""
         section: dict[str, Any] = {"title": f"The fit: {self.words}", "fit": self.name}
-        section |= {"alternatives": [f"{self.name}_huber"], "figures": [{"kind": "residuals"}]}
+        section |= {"alternatives": [f"{self.name}_huber"], "figures": [{"kind": "residuals", "left_out": False}]}
         return section | ({"clustered": main} if self.cluster else {})
 
     def add_steps(self, law: AnyLaw) -> None:

@@ -231,7 +231,7 @@ def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
         at = [read_target(one) for one in spec.at]
         return forecast(locate(spec.data, folder), at, spec.selection, spec.forecasting)
     except DataError as error:
-        return StepFailed(f"there is no forecast: {error}.")
+        return StepFailed(f"{error}.")
 
 
 def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:
