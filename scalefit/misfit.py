@@ -41,6 +41,7 @@ __all__ = [
     "carriers_message",
     "carriers_of",
     "checkpoints_message",
+    "label_column",
     "mixture_message",
     "mixture_of",
     "named_rows",
@@ -245,7 +246,7 @@ def _widest(index: NDArray[Any], gaps: Array, codes: NDArray[np.int64]) -> tuple
     return int(index[low]), int(index[inside[np.argmax(gaps[inside])]])
 
 
-def _label_column(frame: pd.DataFrame, law: AnyLaw) -> str | None:
+def label_column(frame: pd.DataFrame, law: AnyLaw) -> str | None:
     """Return the column that names the runs, if there is one: text that differs in every row, named like a run."""
     own = {law.response, *law.variables, *law.groups}
     texts = [column for column in map(str, frame.columns) if column not in own and as_numbers(frame[column]) is None]
@@ -272,7 +273,7 @@ def named_rows(frame: pd.DataFrame, law: AnyLaw, rows: Iterable[int]) -> str:
     str
         Such as ``rows 3 (run a) and 7 (run b)``.
     """
-    column, rows = _label_column(frame, law), list(rows)
+    column, rows = label_column(frame, law), list(rows)
     labels = [None if column is None else frame.loc[row, column] for row in rows]
     texts = [
         f"{row} ({column} {printed_label(label)})" if isinstance(label, str) else str(row)

@@ -16,6 +16,7 @@ from pypdf import PdfReader
 from scalefit.errors import DataError, StudyError
 from scalefit.leastsq import fit
 from scalefit.report import Study, build_report, new_study
+from scalefit.report.blocks import heading, table
 from scalefit.report.checks import check_study
 from scalefit.report.choice import choose
 from scalefit.report.reader import read_study
@@ -23,6 +24,7 @@ from scalefit.report.resolve import drafted
 from scalefit.report.standin import StandIn, stand_in
 from scalefit.report.steps import StepFailed
 from scalefit.report.study import FitSpec, with_defaults
+from scalefit.report.tables_file import tables_text
 from scalefit.report.work import Work
 from scalefit.results import Fit
 
@@ -46,8 +48,8 @@ def shapes() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["family", "hidden_size", "n_layers", "eval_loss"])
 
 
-def made(tmp_path: Path, table: pd.DataFrame, **options: object) -> dict[str, object]:
-    table.to_csv(tmp_path / "runs.csv", index=False)
+def made(tmp_path: Path, runs: pd.DataFrame, **options: object) -> dict[str, object]:
+    runs.to_csv(tmp_path / "runs.csv", index=False)
     path = new_study(tmp_path / "mine", tmp_path / "runs.csv", **options)  # type: ignore[arg-type]
     check_study(read_study(path))
     return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -442,7 +444,7 @@ def test_where_only_priors_answer_page_one_and_the_exit_code_say_so(tmp_path: Pa
     assert code == 1
     assert "these rows do not answer the main question: its fit is not" in told
     pages = [" ".join(page.extract_text().split()) for page in PdfReader(tmp_path / "mine" / "mine-draft.pdf").pages]
-    assert "determine the law only with the help of priors" in pages[0]
+    assert "These 60 rows alone do not determine the law. With the help of priors" in pages[0]
     assert "these rows do not identify the law, and priors decide the rest" in pages[0]
     assert "The best use of compute is omitted because it is based on the fit “size and tokens · squares”" in " ".join(
         pages
@@ -470,3 +472,78 @@ def test_rows_that_cannot_be_used_are_left_out_on_request(tmp_path: Path) -> Non
     study = made(tmp_path, sizes().assign(val_loss=[np.nan, *[2.0 + i / 50 for i in range(29)]]), drop_invalid=True)
     assert all(one["drop_invalid"] for one in study["fit"] if one["data"] == "runs.csv")  # type: ignore[attr-defined]
     assert study["sensitivity"][0]["drop_invalid"]  # type: ignore[index]
+
+
+def test_several_files_become_one_table_with_the_options_of_a_fit(tmp_path: Path) -> None:
+    table = sizes().rename(columns={"val_loss": "nats"})
+    for seed, part in ((0, table.iloc[::2]), (1, table.iloc[1::2])):
+        early = part.assign(nats=part["nats"] + 1, step=1)
+        pd.concat([early, part.assign(step=2)]).drop(columns="Tokens (B)").assign(
+            batch_tokens=list(part["Tokens (B)"] * 1e9) * 2
+        ).to_csv(tmp_path / f"run-{seed}.csv", index=False)  # fmt: skip
+    options: dict[str, Any] = {
+        "name_fields": "run-{seed}.csv", "mapping": {"loss": "nats"}, "columns": {"tokens": "batch_tokens*1"},
+        "group_by": "params,tokens,seed", "reduce": "last:step",
+    }  # fmt: skip
+    path = new_study(tmp_path / "mine", str(tmp_path / "run-*.csv"), **options)
+    assert sorted(one.name for one in (tmp_path / "mine" / "runs").iterdir()) == ["run-0.csv", "run-1.csv"]
+    plan = with_defaults(read_study(path))
+    check_study(plan)
+    main = Work(plan).fits["size"]
+    assert main.n_rows == 30  # one row of each run, the later one
+    assert abs(main["alpha"].value - 0.34) < 4 * main["alpha"].se
+
+
+def test_a_column_that_belongs_to_a_named_law_calls_for_it(tmp_path: Path) -> None:
+    fractions = sizes().assign(unique_tokens=[1e9, 5e9, 2e10] * 10)
+    study = made(tmp_path, fractions)
+    assert all("unique_tokens" in law and "0.35" not in law for law in laws(study))  # with no number of its paper
+    assert "because the table has unique_tokens" in (tmp_path / "mine" / "study.toml").read_text(encoding="utf-8")
+    (tmp_path / "given").mkdir()
+    assert laws(made(tmp_path / "given", fractions, law="chinchilla")) == {PLAIN}
+
+
+def test_what_page_one_is_asked_for_is_in_the_study(tmp_path: Path) -> None:
+    asked = {
+        "compute": 1e22,
+        "at": ("params=70B,tokens=1.4T",),
+        "title": "Ours",
+        "author": "A. B.",
+        "template": "letter",
+    }
+    study = made(tmp_path, sizes(), **asked)
+    assert (study["title"], study["author"], study["template"]) == ("Ours", "A. B.", "letter")
+    rules = {one["rule"]: one for one in study["answer"]}  # type: ignore[attr-defined]
+    assert rules["budget"]["compute"] == 1e22
+    assert rules["step"]["step"] == "target"
+    assert study["forecast"][0]["at"] == ["params=70B,tokens=1.4T"]  # type: ignore[index]
+    with pytest.raises(DataError, match="at is '70B'; it needs columns and values"):
+        new_study(tmp_path / "other", tmp_path / "runs.csv", at=("70B",))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(["runs.csv", "chinchilla"], "'chinchilla' is a shipped data set.*give it alone"), (["."], "is a folder")],
+)
+def test_what_cannot_be_copied_is_refused(tmp_path: Path, data: list[str], message: str) -> None:
+    sizes().to_csv(tmp_path / "runs.csv", index=False)
+    (tmp_path / "table.csv").touch()  # as in the folder of a toy sweep
+    paths = [one if one == "chinchilla" else str(tmp_path / one) for one in data]
+    with pytest.raises(DataError, match=message):
+        new_study(tmp_path / "mine", paths)
+
+
+def test_tables_are_written_in_both_languages() -> None:
+    blocks = [
+        heading("The fit & more"),
+        table("Estimates of $a_m$.", ["", "50% low"], [["$alpha$", "0.34 ± 0.01"], ["a_b|c", "−2"]], align="lr"),
+    ]
+    markdown = tables_text(blocks, "markdown")
+    assert markdown.startswith("## The fit & more\n\nTable 1. Estimates of $a_{m}$.\n\n|  | 50% low |\n| :-- | --: |\n")
+    assert r"| $\alpha$ | 0.34 ± 0.01 |" in markdown
+    assert r"| a\_b\|c | −2 |" in markdown
+    latex = tables_text(blocks, "latex")
+    assert r"\section*{The fit \& more}" in latex
+    assert r"$\alpha$ & 0.34 $\pm$ 0.01 \\" in latex
+    assert r" & 50\% low \\" in latex
+    assert latex.count(r"\begin{tabular}{lr}") == latex.count(r"\end{tabular}") == 1

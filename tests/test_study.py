@@ -91,7 +91,7 @@ def test_refusals_name_the_place_and_the_nearest_key(tmp_path: Path, extra: str,
     ("extra", "message"),
     [
         ('[[section]]\ntitle = "x"\nfit = "main"\nkind = "prose"\n',
-         "no kind of section 'prose'; Choices: calibration, claims, comparison, forecast"),
+         r"no kind of section 'prose'; .*Choices: calibration, claims, comparison, forecast"),
         ('[[answer]]\nrule = "refernce"\nfit = "main"\n', "no rule for an answer 'refernce'; did you mean 'reference'"),
         ('[[answer]]\nrule = "pooled"\nfit = "main"\n', "rule 'pooled' needs a parameter"),
         ('[[answer]]\nrule = "reference"\nfit = "main"\nparameter = "alpha"\n', "needs a reference, such as 1"),
@@ -227,7 +227,7 @@ def test_other_refusals(tmp_path: Path) -> None:
         study(tmp_path, SMALL.partition("\n")[2])
     with pytest.raises(StudyError, match="front: expected a table of keys, got 3"):
         study(tmp_path, "front = 3\n" + SMALL)
-    with pytest.raises(StudyError, match="paper is 'a5'"):
-        study(tmp_path, 'paper = "a5"\n' + SMALL)
+    with pytest.raises(StudyError, match="template is 'a5'"):
+        study(tmp_path, 'template = "a5"\n' + SMALL)
     with pytest.raises(LawError, match="cannot read the law"):
         study(tmp_path, SMALL.replace('law = "chinchilla"', 'law = "loss ~ E - A/"'))

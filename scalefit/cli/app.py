@@ -24,7 +24,7 @@ from scalefit.table import page_of
 from scalefit.terminal import safe_streams, working
 from scalefit.version import __version__
 
-__all__ = ["Application", "Json", "LawText", "Out", "Table", "app", "assignments", "main"]
+__all__ = ["Application", "Json", "LawText", "Out", "Table", "Verb", "app", "assignments", "main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +44,7 @@ OUTPUTS: Final = frozenset({"as_json", "draft", "held", "html", "out", "plot"}) 
 PRESETS: Final = f"Presets: {', '.join(LAWS)}. scalefit laws describes them."
 
 
-class _Verb(TyperCommand):
+class Verb(TyperCommand):
     """A verb that rejects arguments that would be ignored: empty texts, and an option given twice."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -56,6 +56,7 @@ class _Verb(TyperCommand):
                 self.epilog = PRESETS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of click, after a look at them."""
         _refuse_empty(args)
         order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
         for one in order:
@@ -92,7 +93,7 @@ class Application(typer.Typer):
         self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
     ) -> Callable[[F], F]:
         """Register a verb; the parameters are those of typer."""
-        return super().command(name, cls=cls or _Verb, **settings)
+        return super().command(name, cls=cls or Verb, **settings)
 
 
 app = Application(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from scalefit.cli.app import Json, Table, app
+from scalefit.cli.app import Json, Table, Verb, app
 from scalefit.cli.completion import complete_law, complete_table
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
@@ -18,6 +18,10 @@ from scalefit.law.additive import Law
 from scalefit.options import LOOK, REPORT
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
+
+Page = Literal["static", "interactive"]
+Tables = Literal["markdown", "latex"]
+_PAGES = get_args(Page)
 
 __all__ = ["datasets", "info", "laws", "look_command", "report"]
 
@@ -119,7 +123,17 @@ def _described(law: dict[str, Any]) -> str:
     return "\n".join([*lines, *([f"  try      scalefit fit {law['data']} {law['name']}"] if law["data"] else [])])
 
 
-@app.command()
+class _Report(Verb):
+    """The verb report, whose --html may stand alone: then it means a static page."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        pairs = zip(args, [*args[1:], ""], strict=True)
+        return super().parse_args(
+            ctx, [f"{one}=static" if one == "--html" and after not in _PAGES else one for one, after in pairs]
+        )
+
+
+@app.command(cls=_Report)
 @with_options(*REPORT)
 def report(
     given: Given,
@@ -134,7 +148,17 @@ def report(
         typer.Option("--data", help="With --new: a file, a folder or a pattern, which is copied; repeat it for more."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The PDF; default: next to the study.")] = None,
-    html: Annotated[bool, typer.Option("--html", help="Also write the report as one HTML file.")] = False,
+    html: Annotated[
+        Page | None,
+        typer.Option(
+            "--html",
+            metavar="[static|interactive]",
+            help="Also write one HTML file; interactive: points say what they are.",
+        ),
+    ] = None,
+    tables: Annotated[
+        Tables | None, typer.Option("--tables", help="Also write the tables of the report to a file next to the PDF.")
+    ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Take less time: few draws; every page is marked.")] = False,
 ) -> None:
     """Build a study's PDF, or start a study of a new table.
@@ -158,10 +182,10 @@ def report(
         raise DataError(f"{flag} goes with --new; a study that is there has its settings in study.toml")
     assert study is not None
     with ProgressLine() as progress:
-        built = build_study(study, out=out, html=html, draft=draft, progress=progress)
+        built = build_study(study, out=out, html=html, tables=tables, draft=draft, progress=progress)
     print(built.pdf)
-    if html:
-        print(built.pdf.with_suffix(".html"))
+    for path in built.also:
+        print(path)
     if built.unanswered:
         print(f"these rows do not answer the main question: its fit is {built.unanswered}", file=sys.stderr)
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law.general import AnyLaw
 from scalefit.numbers import short_number, to_digits
 from scalefit.plots.fit import POINT, between, number_axis, residuals_of
+from scalefit.plots.marks import mark_rows
 from scalefit.plots.style import GOLD, column_label, house_style, log_axis, new_axes
 from scalefit.plots.toy_curves import label_ends
 from scalefit.problem import label_codes, label_texts
@@ -24,6 +25,7 @@ __all__ = ["common_labels", "curves", "far_rows"]
 Array = NDArray[np.float64]
 
 _SHADES: Final = ("#86aecf", "#1f5a8c", "#0c2438")  # small to large values of the other column; distinct in grey
+_EDGE: Final[dict[str, Any]] = {"marker": "^", "s": 14, "linewidths": 0}
 _DEEP: Final = 0.9  # opacity of points
 _BAND: Final = 0.18
 _LEVEL: Final = 0.95
@@ -73,7 +75,8 @@ def curves(fit: Fit, *, variable: str | None = None, ax: Axes | None = None) -> 
     heights, ends = [y[~far]], []
     for inside, held, shade in _thirds(rows, other):
         near = inside & ~far
-        ax.scatter(x[near], y[near], color=shade, zorder=3, **POINT | {"alpha": _DEEP})
+        points = ax.scatter(x[near], y[near], color=shade, zorder=3, **POINT | {"alpha": _DEEP})
+        mark_rows(points, fit, rows.index[near])
         along = between(float(x[inside].min()), float(x[inside].max()))
         line = _line(fit, pd.DataFrame({variable: along, **held, **fixed}))
         ax.plot(along, line["predicted"], color=shade, linewidth=1.3, zorder=4)
@@ -87,7 +90,9 @@ def curves(fit: Fit, *, variable: str | None = None, ax: Axes | None = None) -> 
     if fit.objective.space == "log" and shown.min() > 0:
         log_axis(ax.yaxis, shown)
     low, high = ax.get_ylim()
-    ax.scatter(x[far], np.clip(y[far], low, high), marker="^", color=GOLD, clip_on=False, zorder=5, s=14, linewidths=0)
+    if far.any():
+        points = ax.scatter(x[far], np.clip(y[far], low, high), color=GOLD, clip_on=False, zorder=5, **_EDGE)
+        mark_rows(points, fit, rows.index[far])
     ax.set_ylim(low, high)
     ax.set_xlabel(column_label(variable))
     ax.set_ylabel(column_label(fit.law.response))

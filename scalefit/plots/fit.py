@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 
 from scalefit.data.quantities import as_numbers, read_numbers
@@ -17,6 +18,7 @@ from scalefit.law.additive import Law, Term, format_value
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Level
 from scalefit.numbers import exact, rounded, short_number
+from scalefit.plots.marks import mark_rows
 from scalefit.plots.style import (
     BLUE,
     GOLD,
@@ -71,7 +73,7 @@ def observed_predicted(fit: Fit, *, left_out: pd.DataFrame | None = None, ax: Ax
         outside = left_out[fit.law.response].to_numpy(float), fit.mean_law(left_out)
         ax.scatter(outside[1], outside[0], **_LEFT_OUT)
         shown += [*outside]
-    ax.scatter(predicted, observed, color=BLUE, zorder=3, **POINT)
+    mark_rows(ax.scatter(predicted, observed, color=BLUE, zorder=3, **POINT), fit, fit.rows.index)
     ends = np.array([min(map(np.min, shown)), max(map(np.max, shown))])
     if ends[0] > 0:
         log_axis(ax.xaxis, ends)
@@ -120,10 +122,11 @@ def residuals(
     values = scale * residuals_of(fit, fit.rows)
     x = as_numbers(column)
     if x is None:
-        _strips(ax, against, *label_codes(fit.rows, (against,)), values, unit)
+        points = _strips(ax, against, *label_codes(fit.rows, (against,)), values, unit)
+        mark_rows(points, fit, fit.rows.index)
         return ax
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.scatter(x, values, color=BLUE, zorder=3, **POINT)
+    mark_rows(ax.scatter(x, values, color=BLUE, zorder=3, **POINT), fit, fit.rows.index)
     edge = 1.08 * float(np.abs(values).max())
     shown = x
     if left_out is not None and len(left_out):
@@ -194,7 +197,7 @@ def term(
         spans.append(oy[oy > 0])
     else:
         x_all = x
-    ax.scatter(x[above], y[above], color=BLUE, zorder=3, **POINT)
+    mark_rows(ax.scatter(x[above], y[above], color=BLUE, zorder=3, **POINT), fit, rows.index[above])
     order = np.argsort(x)
     ax.plot(x[order], _power(fit, chosen, rows)[order], color=INK, linewidth=1.2, zorder=4)
     log_axis(ax.xaxis, x_all)
@@ -261,7 +264,7 @@ def effect(
         shown_x.append(outside[variable].to_numpy(float))
         shown_y.append(_at_medians(fit, outside, variable, others, labels))
         ax.scatter(shown_x[1], shown_y[1], **_LEFT_OUT)
-    ax.scatter(x, observed, color=BLUE, zorder=3, **POINT)
+    mark_rows(ax.scatter(x, observed, color=BLUE, zorder=3, **POINT), fit, rows.index)
     ends = np.concatenate(shown_x)
     along = between(float(ends.min()), float(ends.max()))
     line = fit.mean_law(pd.DataFrame({variable: along, **others, **labels}))
@@ -364,7 +367,9 @@ def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
     ax.plot(middle, level, color=INK, linewidth=0.8, marker="o", markersize=3.6, markerfacecolor="white", zorder=5)
 
 
-def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str) -> None:
+def _strips(
+    ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level], values: Array, unit: str
+) -> PathCollection:
     """Draw one strip of residuals per label, ordered by their medians."""
     if len(levels) > _MOST_LEVELS:
         raise DataError(
@@ -376,13 +381,14 @@ def _strips(ax: Axes, column: str, codes: NDArray[np.int64], levels: list[Level]
     rng = np.random.default_rng(0)
     y = np.argsort(order)[codes] + rng.uniform(-0.18, 0.18, len(values))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.scatter(values, y, color=BLUE, zorder=3, **POINT)
+    points = ax.scatter(values, y, color=BLUE, zorder=3, **POINT)
     ax.scatter(medians[order], range(len(medians)), s=16, facecolor="white", edgecolor=INK, linewidths=0.8, zorder=5)
     ax.set_yticks(range(len(medians)), [as_label(levels[code][0], _LEVEL) for code in order])
     ax.set_ylim(-0.6, len(medians) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(unit)
+    return points
 
 
 def _term_of(law: AnyLaw, variable: str | None) -> Term:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from scalefit.plots.marks import marked
 from scalefit.plots.style import svg_bytes
+from scalefit.report.points import points_of
 from scalefit.report.text import runs
 
 if TYPE_CHECKING:
@@ -116,8 +118,10 @@ def picture(drawn: Drawing, *, floating: bool = False) -> Block:
     Block
         For the template.
     """
+    marks = marked(drawn.figure)  # which names them in the SVG
     svg = svg_bytes(drawn.figure).decode()
-    return {"kind": "figure", "svg": svg, "alt": drawn.alt, "caption": runs(drawn.caption), "floating": floating}
+    block = {"kind": "figure", "svg": svg, "alt": drawn.alt, "caption": runs(drawn.caption), "floating": floating}
+    return block | ({"points": points_of(marks)} if marks else {})
 
 
 def name_files(blocks: Sequence[Block], prefix: str) -> tuple[list[Block], dict[str, bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from scalefit.errors import DataError
 from scalefit.files import write_atomically
@@ -21,10 +21,14 @@ from scalefit.report.sections import compose
 from scalefit.report.spec import StepAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
+from scalefit.report.tables_file import SUFFIXES, tables_text
 from scalefit.report.work import Work
 from scalefit.version import __version__
 
 __all__ = ["Built", "build_report", "build_study"]
+
+Tables: TypeAlias = Literal["markdown", "latex"] | None
+Html: TypeAlias = bool | Literal["static", "interactive"] | None
 
 _PAPERS = {"a4": "a4", "letter": "us-letter"}  # as the typesetter calls them
 MOST_FILES = 4  # whose hashes fit at the bottom of a page
@@ -37,11 +41,14 @@ class Built(NamedTuple):
     ----------
     pdf : Path
         The file.
+    also : tuple of Path
+        The other files that were asked for.
     unanswered : str
         The status of the fit behind the first answer, if neither it nor a replacement has an answer; else empty.
     """
 
     pdf: Path
+    also: tuple[Path, ...]
     unanswered: str
 
 
@@ -49,7 +56,8 @@ def build_report(
     study: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str] | None = None,
-    html: bool = False,
+    html: Html = None,
+    tables: Tables = None,
     draft: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -66,8 +74,11 @@ def build_report(
     out : path, optional
         The PDF. In the folder of the study when omitted, named after that folder (or after the file, unless that is
         called study.toml), with ``-draft`` for a draft.
-    html : bool
-        Also write the report as one self-contained HTML file next to the PDF.
+    html : bool or {"static", "interactive"}, optional
+        Also write the report as one self-contained HTML file next to the PDF; true means static. In an interactive one
+        the points of figures say which run they are, under the pointer or with arrow keys.
+    tables : {"markdown", "latex"}, optional
+        Also write the tables into one file next to the PDF; LaTeX needs the package booktabs.
     draft : bool
         Take seconds: few draws, no toy models trained; every page says that it is a draft.
     progress : callable, optional
@@ -87,14 +98,15 @@ def build_report(
     MissingExtra
         When the packages of the report, or those that a fit needs, are not installed.
     """
-    return build_study(study, out=out, html=html, draft=draft, progress=progress).pdf
+    return build_study(study, out=out, html=html, tables=tables, draft=draft, progress=progress).pdf
 
 
 def build_study(
     study: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str] | None = None,
-    html: bool = False,
+    html: Html = None,
+    tables: Tables = None,
     draft: bool = False,
     progress: Progress | None = None,
 ) -> Built:
@@ -102,7 +114,7 @@ def build_study(
 
     Parameters
     ----------
-    study, out, html, draft, progress
+    study, out, html, tables, draft, progress
         As for :func:`build_report`, which also lists the errors.
 
     Returns
@@ -128,12 +140,16 @@ def build_study(
         progress("writing the report", 0, 0)
     document = _page(plan) | {"blocks": blocks}
     pdf = typeset_report(document, files, plan.date)
-    page = html_report(document, files) if html else None
+    also: dict[Path, bytes] = {}
+    if html:
+        also[target.with_suffix(".html")] = html_report(document, files, interactive=html == "interactive")
+    if tables is not None:
+        also[target.with_name(f"{target.stem}-tables{SUFFIXES[tables]}")] = tables_text(blocks, tables).encode()
     write_atomically(target.with_suffix(".resolved.toml"), resolved_text(plan).encode())
-    if page is not None:
-        write_atomically(target.with_suffix(".html"), page)
+    for name, content in also.items():
+        write_atomically(name, content)
     write_atomically(target, pdf)
-    return Built(target, _unanswered(plan, work))
+    return Built(target, tuple(also), _unanswered(plan, work))
 
 
 def _unanswered(study: Study, work: Work) -> str:

@@ -77,7 +77,7 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
         root = Path(folder)
         template = resources.files("scalefit.report").joinpath("template.typ").read_bytes()
         (root / "main.typ").write_bytes(template)
-        content = _shown(document)
+        content = _shown({**document, "blocks": [_printed(one) for one in document["blocks"]]})
         letters = json.dumps(content, ensure_ascii=False) + b"".join(figures.values()).decode()
         others = list(lacking("".join(set(letters))))
         content["fonts"] = [one.family for one in others]
@@ -104,6 +104,11 @@ def _folders(faces: Sequence[Face], root: Path) -> list[str]:
         shutil.copyfile(face.path, folder / face.path.name)
         folders.append(str(folder))
     return folders
+
+
+def _printed(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a block without what only a screen shows."""
+    return {key: value for key, value in block.items() if key != "points"}
 
 
 def _shown(value: Any) -> Any:

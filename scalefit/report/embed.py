@@ -95,7 +95,7 @@ def _subset(path: Path, letters: str, features: Sequence[str] = ()) -> bytes:
     return out.getvalue()
 
 
-def inline_figure(svg: bytes, name: str, words: str) -> str:
+def inline_figure(svg: bytes, name: str, words: str, sets: Mapping[str, Sequence[int]] | None = None) -> str:
     """Return a figure as an element of a page.
 
     Parameters
@@ -106,6 +106,8 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
         Unique in the page. Names within the figure, which other figures use too, become ``name-1``, ``name-2``...
     words : str
         Alternative text for screen readers.
+    sets : mapping, optional
+        Places in a table of the points of each scatter, by its name in the SVG; each point gets its place.
 
     Returns
     -------
@@ -117,6 +119,8 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
     for one in root.iter():
         if "style" in one.attrib and not "".join(one.itertext()).isascii():
             one.attrib["style"] = one.attrib["style"].replace(_SECOND, f"{_SECOND}, '{_OTHERS}'")
+    for scatter, places in (sets or {}).items():
+        _place_points(root, scatter, places)
     _drop(root, {"metadata", "style"})  # page.css has the style, which is for a figure on a page without others
     used = dict.fromkeys(name for one in root.iter() for value in one.attrib.values() for name in _referred(value))
     names = {old: f"{name}-{number}" for number, old in enumerate(used, start=1)}
@@ -131,6 +135,16 @@ def inline_figure(svg: bytes, name: str, words: str) -> str:
         "style": f"--width: {float(box.split()[2]):.0f}",
     }
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _place_points(root: ElementTree.Element, scatter: str, places: Sequence[int]) -> None:
+    """Write into each marker of a scatter which place it has in the table of its figure."""
+    group = next((one for one in root.iter() if one.get("id") == scatter), None)
+    markers = [] if group is None else [one for one in group.iter() if _bare(one.tag) == "use"]
+    if len(markers) != len(places):
+        raise AssertionError(f"{scatter} has {len(markers)} markers in the figure and {len(places)} rows")
+    for marker, place in zip(markers, places, strict=True):
+        marker.set("data-row", str(place))
 
 
 def _drop(parent: ElementTree.Element, tags: set[str]) -> None:

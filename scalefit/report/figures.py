@@ -115,7 +115,8 @@ def _of_one_fit(figure: _OneFit, results: Results, name: str) -> Drawing:
         case CurvesFigure():
             return _curves(fit, figure.height)
         case ResidualsFigure():
-            return _residuals(figure, fit, label, results.left_out(name))
+            out = results.left_out(name) if figure.left_out else fit.rows.iloc[:0]
+            return _residuals(figure, fit, label, out)
         case PairsFigure():
             return _pairs(figure, fit, label)
         case JointFigure():

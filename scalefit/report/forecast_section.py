@@ -38,7 +38,7 @@ def forecast_section(section: ForecastSection, results: Results) -> list[Block]:
     for name in section.steps:
         found = results.steps[name]
         if isinstance(found, StepFailed):
-            blocks.append(note(capital(literal(found.reason))))
+            blocks.append(note(f"There is no forecast: {literal(found.reason)}"))
         elif isinstance(found, Forecast):
             blocks += _shown(found)
     return blocks

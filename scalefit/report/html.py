@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib import resources
 from itertools import takewhile
 from string import Template, ascii_letters, digits
 from typing import Any, Final
 
 from scalefit.errors import StudyError
-from scalefit.escape import markup
+from scalefit.escape import markup, visible
 from scalefit.report.blocks import Block
 from scalefit.report.embed import font_faces, inline_figure
 from scalefit.report.text import PageRuns
@@ -24,7 +27,7 @@ _TIED: Final = re.compile(r"(?P<before>[^\s>]*)<math[^>]*>(?:(?!</math>).)*</mat
 _WORDY: Final = 12  # letters
 
 
-def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> bytes:
+def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes], *, interactive: bool = False) -> bytes:
     """Write a report as an HTML page.
 
     Parameters
@@ -33,11 +36,14 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
         Title and blocks, as for the PDF.
     figures : mapping
         SVG by file name.
+    interactive : bool
+        Whether the points of figures answer to pointer and keys, by a small script inside the page.
 
     Returns
     -------
     bytes
-        One HTML file in UTF-8 with typeface, figures and style inside; no script. The same input gives the same bytes.
+        One HTML file in UTF-8 with typeface, figures and style inside, which loads nothing; the same input gives the
+        same bytes. Without ``interactive`` it has no script.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     StudyError
         When a block is of an unknown kind.
     """
-    page = _Page(figures)
+    page = _Page(figures, interactive)
     blocks = document["blocks"]
     front = list(takewhile(lambda block: block["kind"] != "heading", blocks))
     head = ("title", "subtitle", "date", "made", "footer")
@@ -60,7 +66,17 @@ def html_report(document: Mapping[str, Any], figures: Mapping[str, bytes]) -> by
     body["contents"] = "\n".join(f'<li><a href="#{name}">{words}</a></li>' for name, words in page.headings.items())
     template, style = (_file(name) for name in ("page.html", "page.css"))
     letters = "".join(sorted({*ascii_letters, *digits, *"".join(body.values())}))
-    return Template(template).substitute(body, style=style, fonts=font_faces(letters)).encode()
+    script, allowed = _script() if interactive else ("", "")
+    style += _file("points.css") if interactive else ""
+    made = body | {"style": style, "fonts": font_faces(letters), "script": script, "allowed": allowed}
+    return Template(template).substitute(made).encode()
+
+
+def _script() -> tuple[str, str]:
+    """Return the script of an interactive page, and what allows it and no other to run."""
+    code = f"\n{_file('points.js')}"
+    digest = b64encode(sha256(code.encode()).digest()).decode()
+    return f"<script>{code}</script>\n", f"; script-src 'sha256-{digest}'"
 
 
 def _file(name: str) -> str:
@@ -72,6 +88,7 @@ class _Page:
     """Writes blocks one after the other; keeps their numbers and the headings for the table of contents."""
 
     figures: Mapping[str, bytes]
+    interactive: bool = False
     headings: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -101,8 +118,10 @@ class _Page:
 
     def figure(self, block: Block) -> str:
         name, caption = self._captioned("Figure", block)
-        svg = inline_figure(self.figures[block["file"]], name, block["alt"])
-        return f'<figure class="figure" id="{name}">\n{_scrolled(svg, name)}\n{caption}\n</figure>'
+        points = block.get("points") if self.interactive else None
+        svg = inline_figure(self.figures[block["file"]], name, block["alt"], points and points["sets"])
+        data = f"\n{_data(points)}" if points else ""
+        return f'<figure class="figure" id="{name}">\n{_scrolled(svg, name)}\n{caption}{data}\n</figure>'
 
     def table(self, block: Block) -> str:
         name, caption = self._captioned("Table", block)
@@ -125,6 +144,14 @@ class _Page:
         name = f"{kind.lower()}-{number}"
         words = f"<b>{kind} {number}.</b> {_prose(block['caption'])}"
         return name, f'<figcaption id="{name}-caption">{words}</figcaption>'
+
+
+def _data(points: Mapping[str, Any]) -> str:
+    """Write the table of a figure as data for the script; no text in it can end the element."""
+    text = json.dumps({key: value for key, value in points.items() if key != "sets"}, ensure_ascii=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return f'<script type="application/json">{visible(text)}</script>'
 
 
 def _answer(block: Block) -> str:

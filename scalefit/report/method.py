@@ -47,6 +47,8 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     paragraphs += [_posteriors(posteriors)] if posteriors else []
     paragraphs[-1] = [*paragraphs[-1], made]
     blocks = [heading("Data and method"), *(paragraph(*one) for one in paragraphs), files_table(data_files(study))]
+    if study.method == "short":
+        return blocks
     if posteriors:
         blocks += [sampling_table(posteriors), priors_table(posteriors)]
     if squares:

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, NamedTuple
 
-from scalefit.data.columns import parse_mapping
 from scalefit.data.datasets import dataset_names
 from scalefit.data.many import files_of
 from scalefit.data.sources import dataset_of, file_name, is_folder, locate, shown_path
@@ -22,6 +21,7 @@ from scalefit.law.general import parse_law
 from scalefit.options import REPORT, NewReport, Rows, gather, plain, takes
 from scalefit.report.choice import LawChoice, choose
 from scalefit.report.outline import outline
+from scalefit.report.steps import read_target
 from scalefit.report.text import join
 from scalefit.report.work import CACHE
 
@@ -90,7 +90,8 @@ def new_study(
         )
     copies = _copies([data] if isinstance(data, str | os.PathLike) else data)
     choice = choose(copies.source, rows, law=wanted.law)
-    _check_targets(wanted.at)
+    for one in wanted.at:
+        read_target(one)
     keys = plain(replace(rows, mapping=_mapping(choice, rows) or None, cluster=None))
     content = outline(_title(target), f"A scaling law of {copies.title}", copies.name, choice, keys, wanted)
     for one in content["fit"]:
@@ -151,13 +152,6 @@ def _copies(data: Sequence[str | os.PathLike[str]]) -> _Copies:
     return _Copies(
         source, title, SEVERAL if flat else f"{SEVERAL}/**/*", {f"{SEVERAL}/{name}": one for one, name in inner.items()}
     )
-
-
-def _check_targets(at: Sequence[str]) -> None:
-    """Reject a run to forecast that cannot be read, before anything is written."""
-    for one in at:
-        if not parse_mapping(one):
-            raise DataError(f"at is {one!r}; it needs columns and values, such as params=70B,tokens=1.4T")
 
 
 def _title(target: Path) -> str:

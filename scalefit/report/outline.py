@@ -56,8 +56,8 @@ def outline(
     """
     study: dict[str, Any] = {
         "title": wanted.title or title, "author": wanted.author or "", "subtitle": subtitle,
-        "template": wanted.template, "defaults": {"seed": 0}, "fit": [], "sensitivity": [], "calibration": [],
-        "forecast": [], "answer": [], "section": [], "left_out": list(choice.left_out),
+        "template": wanted.template, "method": "short", "defaults": {"seed": 0}, "left_out": list(choice.left_out),
+        **{kind: [] for kind in ("fit", "sensitivity", "calibration", "forecast", "answer", "section")},
     }  # fmt: skip
     common = {"data": file, **rows}
     (name, text), *others = sorted(choice.laws.items(), key=lambda item: not _has_budget(parse_law(item[1])))
@@ -128,7 +128,7 @@ class _Part:
     def fit_section(self, main: str) -> dict[str, Any]:
         """Return the section on the fit: estimates, other errors, residuals."""
         section: dict[str, Any] = {"title": f"The fit: {self.words}", "fit": self.name}
-        section |= {"alternatives": [f"{self.name}_huber"], "figures": [{"kind": "residuals"}]}
+        section |= {"alternatives": [f"{self.name}_huber"], "figures": [{"kind": "residuals", "left_out": False}]}
         return section | ({"clustered": main} if self.cluster else {})
 
     def add_steps(self, law: AnyLaw) -> None:

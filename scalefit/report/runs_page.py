@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from scalefit.allocation import optimum_lines
@@ -21,6 +22,8 @@ from scalefit.report.spec import ComputeAnswer, RunsAnswer
 from scalefit.report.standin import StandIn, stand_in
 from scalefit.report.text import capital, join
 from scalefit.results import Fit
+from scalefit.summary import estimate_text
+from scalefit.thresholds import OPEN_DECADES
 
 FEW: Final = 2  # warnings on page one; the section on the fit has all
 MINOR: Final = 5  # a row with a share that is this many times smaller than the largest is not named
@@ -50,10 +53,12 @@ def runs_sentence(answer: RunsAnswer, results: Results) -> str:
             f"**These {_runs(fit)} do not determine the law** (the fit is {fit.status}). {_reason(fit)} The curves "
             "below describe the runs, and say nothing about larger ones."
         )
-    verdict = (
-        f"**These {_runs(fit)} determine the law{_limited(answering, fit)}:** {_numbers(fit)}; runs scatter about it "
-        f"by {_scatter(fit)}."
-    )
+    by = f" by {say.method(fit)}" if answering.reason else ""
+    beyond = join([f"${one.coefficient}$" for one in fit.estimates if _is_open(one)])
+    lead = f"**These {_runs(fit)} determine the law{by}{',** except for ' + beyond + ':' if beyond else ':**'}"
+    if not answering.identified:
+        lead = f"**These {_runs(fit)} alone do not determine the law.** With the help of priors,"
+    verdict = f"{lead} {_numbers(fit)}; runs scatter about it by {percent_size(fit.goodness.robust_share)}."
     return " ".join(filter(None, [verdict, answering.reason, _others(answer.fit, answering, fit, results)]))
 
 
@@ -120,11 +125,10 @@ def _runs(fit: Fit) -> str:
     return f"{exact(fit.n_rows)} rows of {exact(fit.rows[cluster].nunique())} levels of {literal(cluster)}"
 
 
-def _limited(answering: StandIn, fit: Fit) -> str:
-    """Name the fit that answers, where it is not the first."""
-    if not answering.reason:
-        return ""
-    return f" by {say.method(fit)}" if answering.identified else " only with the help of priors"
+def _is_open(one: Estimate) -> bool:
+    """Whether the interval of a positive parameter without levels spans more decades than a law may leave open."""
+    known = one.kind not in ("exponent", "floor") and not one.level and one.coefficient not in say.EXTRAS
+    return known and one.lo > 0 and math.log10(one.hi / one.lo) > OPEN_DECADES
 
 
 def _numbers(fit: Fit) -> str:
@@ -142,17 +146,12 @@ def _number(fit: Fit, several: list[Estimate]) -> str:
     first = several[0]
     name = f"the {say.role(fit, first.key)}" if first.kind in ("exponent", "floor") else f"${first.coefficient}$"
     if len(several) == 1:
-        return f"{name} is {plus_minus(first.value, first.se)}"
+        return f"{name} is {estimate_text(first)}"
     low, high = (end(several, key=lambda one: one.value) for end in (min, max))
     return (
         f"{name} lies between {plus_minus(low.value, low.se)} ({literal(printed_level(low.level, ', '))}) and "
         f"{plus_minus(high.value, high.se)} ({literal(printed_level(high.level, ', '))})"
     )
-
-
-def _scatter(fit: Fit) -> str:
-    """Return the robust scatter as a share of the response."""
-    return percent_size(fit.goodness.robust_share)
 
 
 def _others(asked: str, answering: StandIn, fit: Fit, results: Results) -> str:

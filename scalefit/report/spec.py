@@ -222,11 +222,14 @@ class ResidualsFigure(_OfFit):
         The columns; the law's variables and groups when empty.
     height : float
         Height of a row of panels, mm; 50 when 0.
+    left_out : bool
+        Whether rows that the fit does not use are shown in gold.
     """
 
     kind: Literal["residuals"] = "residuals"
     against: tuple[str, ...] = ()
     height: float = 0.0
+    left_out: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

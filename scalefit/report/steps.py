@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from scalefit.consistency import Check, check_sweep
-from scalefit.data.columns import parse_mapping
 from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, FitFailed
@@ -47,6 +46,7 @@ __all__ = [
     "StepResult",
     "ToyResult",
     "jobs_folder",
+    "read_target",
     "run_step",
     "step_command",
     "step_key",
@@ -201,13 +201,37 @@ def step_command(spec: Step) -> list[str]:
             return [command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))]
 
 
+def read_target(text: str) -> dict[str, str]:
+    """Read a run to forecast, ``params=70B,tokens=1.4T``.
+
+    Parameters
+    ----------
+    text : str
+        Columns and values.
+
+    Returns
+    -------
+    dict
+        Value by column, as text.
+
+    Raises
+    ------
+    DataError
+        When it is something else.
+    """
+    pairs = [[part.strip() for part in piece.partition("=")] for piece in text.split(",")]
+    if not all(name and value for name, _, value in pairs):
+        raise DataError(f"at is {text!r}; it needs columns and values, such as params=70B,tokens=1.4T")
+    return {name: value for name, _, value in pairs}
+
+
 def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
     """Forecast the runs; a table that cannot carry a forecast is a result of its kind, which the report prints."""
     try:
-        at = [parse_mapping(one) for one in spec.at]
+        at = [read_target(one) for one in spec.at]
         return forecast(locate(spec.data, folder), at, spec.selection, spec.forecasting)
     except DataError as error:
-        return StepFailed(f"there is no forecast: {error}.")
+        return StepFailed(f"{error}.")
 
 
 def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:

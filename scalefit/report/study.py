@@ -294,6 +294,8 @@ class Study:
         The sections, in order.
     front : Front
         The rest of page one.
+    method : {"full", "short"}
+        The last section: with the tables of priors, samplers and optima, or without them.
     left_out : tuple of str
         What this report cannot include, and why, as plain text for a separate section.
     path : Path
@@ -318,6 +320,7 @@ class Study:
     card: tuple[Card, ...] = ()
     front: Front = field(default_factory=Front)
     section: tuple[Section, ...] = ()
+    method: Literal["full", "short"] = "full"
     left_out: tuple[str, ...] = ()
     path: Path = Path("study.toml")
     draft: bool = False

@@ -14,6 +14,7 @@ from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
+from scalefit.summary import estimate_text, interval_text
 
 __all__ = [
     "alternatives_table",
@@ -57,12 +58,12 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
     header = ["", "estimate", f"{level} interval"]
     columns = [
         [name_words(one.key) for one in shown],
-        align_errors([plus_minus(one.value, one.se) for one in shown]),
-        [rounded_interval(one.lo, one.hi, one.se) for one in shown],
+        align_errors([estimate_text(one, alone=False) for one in shown]),
+        [interval_text(one) for one in shown],
     ]
     if clustered is not None:
         header.append(f"by {literal(str(clustered.selection.cluster))}")
-        columns.append([rounded_interval(x.lo, x.hi, x.se) for x in (clustered[one.key] for one in shown)])
+        columns.append([interval_text(clustered[one.key]) for one in shown])
     for point in published:
         header.append(literal(point.label))
         texts = [
@@ -118,7 +119,7 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in names:
         estimates = [fit.get(name) for fit in fits.values()]
-        columns.append(align_decimals([plus_minus(x.value, x.se) if x else "" for x in estimates]))
+        columns.append(align_decimals([estimate_text(x, alone=False) if x else "" for x in estimates]))
     header = ["", "rows", *map(name_words, names)]
     lead = next((one for one in first.estimates if one.key in names and one.kind == "exponent"), None)
     if lead is not None:
@@ -133,7 +134,7 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     """Return one row per fit: data, rows, loss and exponents; the status in place of exponents without an answer."""
     rows = []
     for label, fit in fits.items():
-        exponents = [one for one in fit.estimates if one.kind == "exponent" and not one.level]
+        exponents = [fit[coef.name] for coef in fit.law.exponents if coef.name in fit]
         shown = [f"${one.coefficient}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
         rows.append([label, literal(fit.source.name.replace("_", " ")), str(fit.n_rows), _loss(fit), answer])

@@ -15,7 +15,7 @@ from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.general import AnyLaw, GeneralLaw
-from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_typst
+from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_mathtext, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
@@ -43,8 +43,8 @@ def runs(text: str) -> PageRuns:
     Returns
     -------
     list
-        Strings, ``{"math": typst source, "mathml": the same for a browser, "alt": words}`` for symbols,
-        ``{"strong": words}``.
+        Strings, ``{"math": typst source, "mathml": the same for a browser, "latex": for LaTeX, "alt": words}`` for
+        symbols, ``{"strong": words}``.
     """
     out: PageRuns = []
     end = 0
@@ -59,7 +59,8 @@ def symbol(name: str) -> dict[str, str]:
     """Typeset the name of a parameter or of a column."""
     letter = Law("loss", Coef(SYMBOLS.get(name, name)), ())
     source, markup = to_typst(letter).partition(" = ")[2], to_mathml(letter).partition("<mo>=</mo>")[2]
-    return {"math": source, "mathml": markup, "alt": _spoken_name(name)}
+    tex = to_mathtext(letter).strip("$").partition(" = ")[2]
+    return {"math": source, "mathml": markup, "latex": tex, "alt": _spoken_name(name)}
 
 
 def name_words(name: str | Key) -> str:
