@@ -84,6 +84,7 @@ def document() -> dict[str, Any]:
         "subtitle": HOSTILE[20],
         "short_title": "通义",
         "date": "2026-01-02",
+        "author": HOSTILE[6],
         "made": "3 fits",
         "paper": "a4",
         "footer": "模型.csv",
@@ -143,6 +144,7 @@ def test_a_report_in_plain_letters_needs_no_other_fonts(
         "title": "Plain",
         "subtitle": "",
         "short_title": "Plain",
+        "author": "",
         "footer": "",
         "blocks": [paragraph("So.")],
     }

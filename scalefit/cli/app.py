@@ -66,6 +66,7 @@ class Verb(TyperCommand):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the verb under a first sign of life, which goes when it ends."""
         working.show()
         try:
             return super().invoke(ctx)
