@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ def compare_command(
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
     from scalefit.comparison import compare
+    from scalefit.forecasting.coverage import fit_coverage_words
     from scalefit.results import PosteriorFit
     from scalefit.storage import load_fit
 
@@ -61,6 +63,11 @@ def compare_command(
             priors=prior, by=by, holdout=holdout, progress=progress,
         )  # fmt: skip
     print(json.dumps(result.record(), indent=1) if as_json else result)
+    if result.split is not None:
+        rows = result.split.held
+        scored = [named[one.label] for one in result.held_out]
+        for words in dict.fromkeys(fit_coverage_words(fit, fit.rows[~rows], fit.rows[rows]) for fit in scored):
+            print(words, end="\n" if words else "", file=sys.stderr)
 
 
 def _label(path: Path, paths: list[Path]) -> str:

@@ -58,7 +58,7 @@ class Mixture(NamedTuple):
         constant = special.gammaln((nu + d) / 2) - special.gammaln(nu / 2) - 0.5 * d * math.log(nu * math.pi)
         logs, distances = np.empty((len(z), len(self.weight))), np.empty((len(z), len(self.weight)))
         for k, (weight, mean, factor) in enumerate(zip(*self, strict=True)):
-            # One product with the inverse of a small factor takes a third of the time of a triangular solve for all draws.
+            # Multiplying all draws by the inverse of a small factor takes a third of the time of a triangular solve.
             apart = (z - mean) @ linalg.solve_triangular(factor, np.eye(d), lower=True).T
             distance = np.einsum("ij,ij->i", apart, apart)
             size = np.log(np.diag(factor)).sum()
