@@ -260,7 +260,7 @@ def _split(mixture: Mixture) -> Mixture:
 def _log_sum(logs: Array) -> Array:
     """Return the log of the sum of exponentials over the first axis; SciPy's version takes five times as long."""
     if len(logs) == 1:
-        return logs[0]
+        return np.asarray(logs[0])
     top = logs.max(axis=0)
     return np.asarray(top + np.log(np.exp(logs - top).sum(axis=0)))
 
