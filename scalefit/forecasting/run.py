@@ -79,7 +79,7 @@ def forecast(
     >>> small = "flops < 2.07e19 and loss < 3.6"
     >>> one = forecast("chinchilla", {"params": "7B", "tokens": "140B"}, where=small).target(0)
     >>> print(f"{one.ratio:.0f} times the largest run: {one.estimate.value:.1f}")
-    285 times the largest run: 2.3
+    285 times the largest run: 2.2
     """
     rows, how = gather(FORECAST, options, keywords)
     points = [at] if isinstance(at, Mapping) else list(at)
