@@ -17,11 +17,13 @@ from scalefit.errors import DataError
 from scalefit.forecasting.backtest import backtest, judge_cell, public_cuts
 from scalefit.forecasting.coverage import held_in_backtest, public_backtest, public_table
 from scalefit.forecasting.inputs import read_learning
+from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.plan import BASELINES, plan
 from scalefit.forecasting.rule import Runs
 from scalefit.forecasting.scores import BINS, PROBABILITIES, scores, weighted_median
 from scalefit.options import Forecasting, Rows
+from tests.reference.learn_forecast import learn_constants, learn_prior
 
 
 def simulated(noise: float = 0.003, seed: int = 0, bend: float = 0.0) -> pd.DataFrame:
@@ -283,3 +285,46 @@ def test_the_shipped_scores_print_and_draw_without_a_backtest() -> None:
     drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in left.lines}
     own = held.table().query("method == 'forecast' and tables == 'all'")
     assert tuple(100 * own["share90"]) in drawn
+
+
+def test_every_collection_is_judged_by_what_was_learned_without_it() -> None:
+    tables = public_cuts()
+    collections = {collection for collection, _, _ in tables.values()}
+    found = {name: learned(name) for name in (ALL, *collections)}
+    assert len({repr(one) for one in found.values()}) == len(found)
+    with pytest.raises(DataError, match="there is no collection 'porians' in the public set; did you mean 'porian'"):
+        learned("porians")
+    collection, runs, cuts = tables["chinchilla"]
+    cell = {"table": "t", "cut": cuts[0], "least": 2.0, "method": "forecast", "without": collection}
+    packed = {"columns": list(runs.columns), "x": runs.x.tolist(), "y": runs.y.tolist(), "c": runs.c.tolist()}
+    got = judge_cell(cell | {"tables": {"t": packed}})
+    inside = runs.c <= cuts[0] + 1e-9
+    own = predict_ahead("forecast", runs.keep(inside), runs.keep(np.array(got["rows"])), without=collection)
+    assert np.array(got["q50"], float) == pytest.approx(own[3], abs=1e-9)
+    assert own[3] != pytest.approx(predict_ahead("forecast", runs.keep(inside), runs.keep(np.array(got["rows"])))[3])
+
+
+def test_a_prior_is_the_distribution_that_tables_were_drawn_from() -> None:
+    rng = np.random.default_rng(2)
+    error = rng.uniform(0.05, 0.3, 400)
+    truth = rng.normal(-0.7, 0.4, 400)
+    estimates = [(f"c{i // 4}", truth[i] + error[i] * rng.normal(), error[i] ** 2) for i in range(400)]
+    found = learn_prior(estimates)
+    assert found.mean == pytest.approx(-0.7, abs=0.06)
+    assert found.sd == pytest.approx(0.4, abs=0.05)
+
+
+def test_constants_are_those_that_forecasts_were_made_with() -> None:
+    """Errors drawn from the rule with a drift of 0.8 and a shift of 0.3; four tables of each of three collections."""
+    rng = np.random.default_rng(0)
+    ratio = np.tile(np.exp(rng.uniform(np.log(2), np.log(400), 500)), 12)
+    rows = pd.DataFrame({"ratio": ratio, "mu": 1.0, "known": 0.01**2, "run": 0.005, "degrees": 4.0, "cut": 0.0})
+    rows["drift"] = 0.005 * np.log(ratio)
+    rows["table"] = np.repeat([f"t{i}" for i in range(12)], 500)
+    rows["collection"] = np.repeat(list("abc"), 2000)
+    inner = np.sqrt(0.01**2 + (0.8 * rows["drift"]) ** 2)
+    scale = np.sqrt(inner**2 + 0.005**2 + 0.001**2)
+    rows["y"] = 1.0 - 0.3 * np.minimum(np.log(ratio), 1) * inner + scale * rng.standard_t(4, len(rows))
+    found = learn_constants(rows)
+    assert set(found) == {ALL, "a", "b", "c"}
+    assert found[ALL] == pytest.approx((0.8, 0.3), abs=0.11)

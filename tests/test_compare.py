@@ -17,8 +17,10 @@ from scalefit.comparison.differences import Agreement, agreement, differences
 from scalefit.comparison.evidence import Evidence, PriorEvidence, _log_height
 from scalefit.comparison.result import _weigh, agreement_verdict
 from scalefit.comparison.sources import compared_of, compared_published
+from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.estimate import Estimate
+from scalefit.forecasting.coverage import held_in_backtest
 from scalefit.names import split_names
 from scalefit.posterior import bayes
 from scalefit.verdicts import Name
@@ -385,6 +387,18 @@ def test_command_compares_a_published_value_in_one_line(tmp_path, small, monkeyp
     assert record["differences"][0]["positive"] < 0.01
     assert len(record["evidence"][0]["priors"]) >= 3
     assert record["held_out"]["split"] == "width >= 2048"
+
+
+def test_command_says_how_such_fits_did_at_the_distance_of_the_held_out_rows(run):
+    runs = load_dataset("chinchilla").query("flops < 1e21")
+    scalefit.fit(runs, "chinchilla", bootstrap=0, uncertainty="gauss-newton").save("law.fit")
+    code, out, err = run("compare", "law.fit", "--param", "alpha", "--holdout", "flops > 5e19")
+    assert code == 0
+    own, rule = (held_in_backtest(21, method) for method in ("huber", "forecast"))
+    shares = f"{100 * own.share90:.0f}% of 90% intervals of one law's fit held in the public backtest"
+    assert shares in err
+    assert f"and {100 * rule.share90:.0f}% of those of scalefit forecast" in err
+    assert "public backtest" not in out
 
 
 @pytest.mark.parametrize(

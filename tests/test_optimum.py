@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize
+from scipy import optimize, stats
 
 from scalefit.allocation import Cost, optimum, printed_optimum
 from scalefit.allocation.cost import BY_SHAPE
 from scalefit.allocation.paths import optimal_paths
 from scalefit.errors import DataError
+from scalefit.forecasting import drift_of
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit as run_fit
 from scalefit.numbers import amount
@@ -365,3 +366,22 @@ def test_a_normal_approximation_has_no_floor_below_zero():
     floors = optimum(vague).floor_draws
     assert floors.min() == 0
     assert 0.01 < np.mean(floors == 0) < 0.5
+
+
+def test_drift_widens_the_loss_beyond_the_runs_only(run, huber):
+    largest = 6 * float((huber.rows["params"] * huber.rows["tokens"]).max())
+    budgets, drift = (largest / 10, 50 * largest), 0.004
+    plain, wide = (optimum(huber, compute=budgets, drift=one).allocations for one in (0.0, drift))
+    assert wide[0].quantities["loss"] == plain[0].quantities["loss"]
+    assert wide[1].quantities["params"] == plain[1].quantities["params"]
+    law, both = plain[1].quantities["loss"], wide[1].quantities["loss"]
+    assert both.value == law.value
+    reach = stats.t(4).ppf(0.975) * drift * math.log(50)
+    for end, own in ((both.hi, law.hi), (both.lo, law.lo)):
+        assert math.log(end / law.value) ** 2 == pytest.approx(math.log(own / law.value) ** 2 + reach**2)
+    with pytest.raises(DataError, match=r"drift is -1; it must be at least 0, such as 0\.005"):
+        optimum(huber, drift=-1)
+    huber.save("my.fit")
+    shown = json.loads(run("optimum", "my.fit", "--compute", str(50 * largest), "--drift", "--json")[1])
+    assert shown["drift"] == pytest.approx(drift_of(huber))
+    assert "Intervals of the loss allow for a drift of" in shown["notes"][-1]

@@ -18,6 +18,7 @@ from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.numbers import amount, exact, percent, rounded, rounded_interval
+from scalefit.quantiles import student_quantile
 from scalefit.table import PrintedTable
 from scalefit.thresholds import EXTRAPOLATED, KNOWN_RATIO
 from scalefit.verdicts import Verdict, listed
@@ -42,6 +43,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Kind = Literal["posterior", "bootstrap", "normal approximation", "printed"]
 
+DRIFT_DEGREES = 4.0  # of the drift's Student t, as in a forecast
 LOSS, EXCESS, RATIO = "loss", "loss_above_floor", "tokens_per_param"
 
 
@@ -110,6 +112,8 @@ class Optimum:
         Why there is no optimum; empty where there is one.
     notes : tuple of str
         What was derived, and what was left out.
+    drift : float
+        Standard deviation of the log loss that each e-fold of compute beyond the runs adds; 0 for the law alone.
     """
 
     label: str
@@ -130,6 +134,7 @@ class Optimum:
     message: str
     reason: str
     notes: tuple[str, ...]
+    drift: float = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -222,7 +227,17 @@ class Optimum:
         columns = [
             self._interval(value[:, i], None if draws is None else draws[:, i]) for i in range(len(logs))
         ]  # fmt: skip
-        return np.array(columns)
+        return np.array([self._drifted(*row) for row in zip(columns, logs, strict=True)] if name == LOSS else columns)
+
+    def _drifted(self, interval: tuple[float, float, float], log_compute: float) -> tuple[float, float, float]:
+        """Widen the interval of a loss, in logs, by the drift at a budget beyond the runs."""
+        further = max(0.0, log_compute - math.log(self.ranges["compute"][1])) if self.drift else 0.0
+        if not further:
+            return interval
+        value, lo, hi = map(math.log, interval)
+        reach = student_quantile((1 + self.level) / 2, DRIFT_DEGREES) * self.drift * further
+        below, above = math.hypot(value - lo, reach), math.hypot(hi - value, reach)
+        return math.exp(value), math.exp(value - below), math.exp(value + above)
 
     def far(self, compute: float) -> float:
         """Say how far a budget lies outside the runs, as a factor; 1 among them."""
@@ -277,6 +292,7 @@ class Optimum:
             "kind": self.kind,
             "method": self.method,
             "level": self.level,
+            "drift": self.drift,
             "at": dict(self.at),
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "exponents": {name: one.numbers() for name, one in self.exponents.items()},

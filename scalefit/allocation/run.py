@@ -20,7 +20,7 @@ from scalefit.law.additive import Coef, Law
 from scalefit.law.general import GeneralLaw, sum_of_powers
 from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
-from scalefit.numbers import as_input, percent
+from scalefit.numbers import as_input, percent, percent_size
 from scalefit.options import check_level
 from scalefit.problem import label_texts, rows_at
 from scalefit.records import NOT_CONVERGED
@@ -44,6 +44,7 @@ def optimum(
     level: float = 0.95,
     at: Mapping[str, str | float] | None = None,
     label: str = "",
+    drift: float = 0.0,
 ) -> Optimum | NumericalOptimum:
     """Minimise a fitted law under budgets of compute (approach 3 of Hoffmann et al. 2022), with intervals.
 
@@ -54,7 +55,7 @@ def optimum(
     ----------
     fit : Fit
         A fit of any law.
-    compute, cost, level, at, label
+    compute, cost, level, at, label, drift
         As for :func:`optimum_lines`; ``cost`` may be any expression of columns, such as
         ``"6*params*tokens + 2*params*served"``, and ``at`` then holds the columns that do not share the budget.
 
@@ -72,6 +73,8 @@ def optimum(
     if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
         if fit.status == NOT_CONVERGED:
             raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
+        if drift:
+            raise DataError("drift widens the loss of a sum of falling powers under a product of powers; leave it out")
         text = None if cost is None else str(cost)
         if compute is None:
             raise DataError("a law or a cost of this form needs budgets: name them (--compute 1e21,1e22)")
@@ -79,7 +82,7 @@ def optimum(
             fit, compute=_budgets(compute, np.empty(0)), cost=text, level=level, at=at, label=label
         )  # fmt: skip
     labels = {name: str(value) for name, value in (at or {}).items()}
-    return optimum_lines(fit, compute=compute, cost=cost, level=level, at=labels, label=label)
+    return optimum_lines(fit, compute=compute, cost=cost, level=level, at=labels, label=label, drift=drift)
 
 
 def _is_product(cost: str) -> bool:
@@ -99,6 +102,7 @@ def optimum_lines(
     level: float = 0.95,
     at: Mapping[str, str] | None = None,
     label: str = "",
+    drift: float = 0.0,
 ) -> Optimum:
     """Minimise a sum of falling powers under budgets of compute, in closed form.
 
@@ -118,6 +122,9 @@ def optimum_lines(
         have levels, and for the loss where the floor has.
     label : str
         A name for plots and comparisons; the fit's own when empty.
+    drift : float
+        Standard deviation of the log loss that each e-fold of compute beyond the runs adds to the interval of the loss,
+        such as :func:`scalefit.forecasting.drift_of`; losses leave every law slowly.
 
     Returns
     -------
@@ -127,10 +134,12 @@ def optimum_lines(
     Raises
     ------
     DataError
-        When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
-        converge.
+        When the law has no optimum under this cost, a budget is not positive, a level is missing, the drift is
+        negative, or the fit did not converge.
     """
     check_level(level)
+    if not 0 <= drift < math.inf:
+        raise DataError(f"drift is {as_input(drift)}; it must be at least 0, such as 0.005 for each e-fold of compute")
     name = label or fit.label or fit.source.name
     if fit.status == NOT_CONVERGED:
         raise DataError(f"{name} has no optimum, because its fit did not converge: {fit.message}")
@@ -149,8 +158,15 @@ def optimum_lines(
         name, law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
         float(terms.floor(fit.keys, values)[0]), terms.floor(fit.keys, draws), runs,
         _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
-        (*terms.notes, *([missing] if lost else [])),
+        (*terms.notes, *([missing] if lost else []), *([_drift_words(drift)] if drift else [])), drift,
     )  # fmt: skip
+
+
+def _drift_words(drift: float) -> str:
+    return (
+        f"Intervals of the loss allow for a drift of {percent_size(drift)} for each e-fold of compute beyond the runs; "
+        "sizes and exponents are those of the law."
+    )
 
 
 def printed_optimum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from scalefit.errors import DataError
 from scalefit.terminal import ProgressLine
 
 if TYPE_CHECKING:
-    from scalefit.comparison import Comparison, LevelComparisons
+    from scalefit.comparison import LevelComparisons
 
 __all__ = ["compare_command"]
 
@@ -52,7 +53,8 @@ def compare_command(
 
     Example: scalefit compare a.fit b.fit --param a_m --reference 1 --region 0.9,1.1 --published paper=0.91,0.04
     """
-    from scalefit.comparison import compare, compare_levels
+    from scalefit.comparison import Comparison, compare, compare_levels
+    from scalefit.forecasting.coverage import fit_coverage_words
     from scalefit.results import PosteriorFit
     from scalefit.storage import load_fit
 
@@ -79,6 +81,11 @@ def compare_command(
         else:
             result = compare_levels(named, param, by, progress=progress, **given)
     print(json.dumps(result.record(), indent=1) if as_json else result)
+    if isinstance(result, Comparison) and result.split is not None:
+        rows = result.split.held
+        scored = [named[one.label] for one in result.held_out]
+        for words in dict.fromkeys(fit_coverage_words(fit, fit.rows[~rows], fit.rows[rows]) for fit in scored):
+            print(words, end="\n" if words else "", file=sys.stderr)
     raise typer.Exit(result.exit_code)
 
 

@@ -153,6 +153,7 @@ def predict(
     Example: scalefit predict my.fit --at params=7B,tokens=1.4T
     """
     from scalefit.files import plain_json, write_atomically
+    from scalefit.forecasting.coverage import fit_coverage_words
     from scalefit.storage import load_fit
 
     check_writable(out)
@@ -178,21 +179,10 @@ def predict(
         print(_predictions(kept.join(found)).text())
     if not as_json:
         print(_prediction_words(result, beyond, prob, new_run), file=sys.stderr if out is not None else sys.stdout)
-    covered = _public_coverage(result, asked)
+    covered = fit_coverage_words(result, result.rows, asked)
     if covered:
         print(covered, file=sys.stderr)
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
-
-
-def _public_coverage(result: Fit, frame: Any) -> str:
-    """Say how fits did in the public backtest at the distance of the farthest row; empty where that is not known."""
-    from scalefit.forecasting.coverage import beyond_words
-
-    if not {"params", "tokens"} <= set(result.law.variables):
-        return ""
-    compute, known = (rows["params"].to_numpy(float) * rows["tokens"].to_numpy(float) for rows in (frame, result.rows))
-    method = "posterior" if result.engine == "bayes" else "huber"
-    return beyond_words(float(compute.max() / known.max()), method)
 
 
 def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: bool) -> str:

@@ -37,6 +37,9 @@ def optimum_command(
         typer.Option(help="Level of a grouping column, family=OPT, or a column held fixed, served=1e12; repeat it."),
     ] = None,
     level: Level = 0.95,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Let intervals of the loss hold the drift of a forecast beyond the runs.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Draw the frontier to this file (svg, png, pdf).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,9 +51,15 @@ def optimum_command(
     from scalefit.storage import load_fit
 
     check_writable(out)
+    fit = load_fit(fit_file)
+    added = 0.0
+    if drift:
+        from scalefit.forecasting import drift_of
+
+        added = drift_of(fit)
     result = optimum(
-        load_fit(fit_file), compute=_budgets(compute), cost=cost, level=level, at=assignments(at, "--at"),
-        label=fit_file.stem,
+        fit, compute=_budgets(compute), cost=cost, level=level, at=assignments(at, "--at"), label=fit_file.stem,
+        drift=added,
     )  # fmt: skip
     if out is not None:
         if isinstance(result, NumericalOptimum):

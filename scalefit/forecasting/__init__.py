@@ -1,9 +1,10 @@
 """Forecasts of large runs from small ones, how often they held, and which runs to train next."""
 
 from scalefit.forecasting.coverage import public_backtest
+from scalefit.forecasting.fitted import drift_of
+from scalefit.forecasting.learned import Constants, learned
 from scalefit.forecasting.plan import Plan
 from scalefit.forecasting.result import Forecast, TargetForecast
-from scalefit.forecasting.rule import Constants
 from scalefit.forecasting.run import forecast
 from scalefit.forecasting.scores import BacktestResult, ScoreTable
 
@@ -14,6 +15,8 @@ __all__ = [
     "Plan",
     "ScoreTable",
     "TargetForecast",
+    "drift_of",
     "forecast",
+    "learned",
     "public_backtest",
 ]

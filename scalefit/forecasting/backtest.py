@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.files import plain_json
 from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
+from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
-from scalefit.forecasting.rule import LAWS, Constants, Runs, make_rule, varying
+from scalefit.forecasting.rule import LAWS, Runs, make_rule, varying
 from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
@@ -35,6 +37,7 @@ Array = NDArray[np.float64]
 PUBLIC = "public"
 SAME = 1e-9  # log compute this close is one budget
 DIGITS = 10  # of a quantile that is kept
+RANK_DRAWS = 500  # of the posterior of a law that is ranked
 
 
 @takes(*BACKTEST)
@@ -147,7 +150,8 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     arguments : mapping
-        ``tables`` (runs by name), ``table``, ``cut`` (log compute), ``least`` (ratio) and ``method``.
+        ``tables`` (runs by name), ``table``, ``cut`` (log compute), ``least`` (ratio) and ``method``; ``without``, the
+        collection that a forecast must not have learned from.
 
     Returns
     -------
@@ -158,7 +162,8 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     inside = runs.c <= arguments["cut"] + 1e-9
     ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(arguments["least"]) - 1e-9)
     used = varying(runs, inside)
-    found = predict_ahead(arguments["method"], used.keep(inside), used.keep(ahead))
+    without = arguments.get("without", ALL)
+    found = predict_ahead(arguments["method"], used.keep(inside), used.keep(ahead), without=without)
     ratio = np.exp(runs.c[ahead] - runs.c[inside].max())
     return dict(
         plain_json(
@@ -178,12 +183,16 @@ def _judge(
     cells, about = {}, {"version": __version__}
     for name, (_, runs, cuts) in tables.items():
         about_table = about | {"runs": job_key(_pack(runs))}
+        without = tables[name][0] if label == PUBLIC else ALL
         for number, cut in enumerate(cuts):
             for method in methods:
                 arguments = {"table": name, "cut": cut, "least": least, "method": method}
                 prefix = "".join(one if one.isalnum() else "-" for one in f"{method}-{name[:60]}-{number}")
-                rule = {"constants": repr(Constants())} if method == "forecast" else {}
-                cells[job_key(about_table | rule | arguments, prefix)] = arguments
+                if method == "forecast":  # the other methods learn nothing from other tables
+                    rule = {"learned": repr(learned(without))}
+                    cells[job_key(about_table | rule | arguments, prefix)] = arguments | {"without": without}
+                else:
+                    cells[job_key(about_table | arguments, prefix)] = arguments
     found = run_jobs(judge_cell, cells, where, shared=shared, stage="forecasting known runs", progress=progress)
     return _gathered(label, tables, methods, found)
 
@@ -226,7 +235,7 @@ def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
         if text in LAWS:
             names = [one for one in ("params", "tokens") if one in frame] or ["width"]
             runs = varying(Runs(tuple(names), np.log(frame[names].to_numpy()), y, c), inside)
-            rule = make_rule(runs.keep(inside), laws=(text,), constants=Constants(draws=500))
+            rule = make_rule(runs.keep(inside), laws=(text,), constants=replace(learned().constants, draws=RANK_DRAWS))
             guess = rule.members[0].moments(runs.x[~inside])[0]
         else:
             found = fit(frame[inside], Law.parse(text), LeastSquares(loss="huber", bootstrap=0))
@@ -314,7 +323,7 @@ def _hold_out_groups(learning: Learning, how: Backtest, where: Jobs, progress: P
     if len(levels) < 2:
         raise DataError(f"all rows have one {group}, {levels[0]!r}; holding out a group needs at least two")
     shared = {"runs": _pack(learning.runs), "labels": labels}
-    about = {"version": __version__, "shared": job_key(shared), "constants": repr(Constants())}
+    about = {"version": __version__, "shared": job_key(shared), "learned": repr(learned())}
     cells = {job_key(about | {"level": level}, "group"): {"level": level} for level in levels}
     found = run_jobs(group_cell, cells, where, shared=shared, stage="holding out groups", progress=progress)
     groups, parts, failed = [], [], []

@@ -6,10 +6,13 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+import pandas as pd
+
 from scalefit.forecasting.scores import ScoreTable
 from scalefit.numbers import amount, percent
+from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["HeldShare", "beyond_words", "held_in_backtest", "public_backtest", "public_table"]
+__all__ = ["HeldShare", "beyond_words", "fit_coverage_words", "held_in_backtest", "public_backtest", "public_table"]
 
 TABLE = "public.csv"
 
@@ -96,3 +99,24 @@ def beyond_words(ratio: float, method: str) -> str:
         f"{percent(own.share90, 0)} of 90% intervals of one law's fit held in the public backtest, and "
         f"{percent(rule.share90, 0)} of those of scalefit forecast."
     )
+
+
+def fit_coverage_words(fit: Fit, known: pd.DataFrame, asked: pd.DataFrame) -> str:
+    """Say how fits such as one did in the public backtest at the distance of the farthest row that is predicted.
+
+    Parameters
+    ----------
+    fit : Fit
+        Least squares or a posterior.
+    known, asked : DataFrame
+        Rows that were fitted, and rows that are predicted.
+
+    Returns
+    -------
+    str
+        :func:`beyond_words`; empty where the law has no params and tokens, whose product is the compute.
+    """
+    if not {"params", "tokens"} <= set(fit.law.variables):
+        return ""
+    goal, most = (float((rows["params"] * rows["tokens"]).astype(float).max()) for rows in (asked, known))
+    return beyond_words(goal / most, "posterior" if isinstance(fit, PosteriorFit) else "huber")

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.forecasting.learned import learned
 from scalefit.results import Fit, PosteriorFit
 
-__all__ = ["Fitted"]
+__all__ = ["Fitted", "drift_of"]
 
 Array = NDArray[np.float64]
 
@@ -42,6 +43,11 @@ class Fitted(NamedTuple):
         return False
 
     @property
+    def parameters(self) -> int:
+        """How many parameters it has, without the scatter."""
+        return len(self.fit.keys)
+
+    @property
     def sigma(self) -> float:
         """Scatter of the log loss of single runs."""
         if isinstance(self.fit, PosteriorFit):
@@ -55,3 +61,19 @@ class Fitted(NamedTuple):
         found = self.fit.predict(frame, prob=ONE_SD)
         middle, lo, hi = (np.log(found[name].to_numpy(float)) for name in ("predicted", "lo", "hi"))
         return middle, 0.5 * (hi - lo)
+
+
+def drift_of(fit: Fit) -> float:
+    """Return the drift that a forecast adds for each e-fold of compute beyond the runs, for the runs of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        Whose scatter of single runs is taken.
+
+    Returns
+    -------
+    float
+        Standard deviation of the log loss: the learned constant times the scatter.
+    """
+    return learned().constants.drift * Fitted(fit, ()).sigma

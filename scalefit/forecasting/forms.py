@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["LEARNED", "WEAK", "Form", "LogLaw", "NormalPrior", "PriorTable"]
+__all__ = ["WEAK", "WIDE", "Form", "LogLaw", "NormalPrior", "PriorTable"]
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class PriorTable(NamedTuple):
     Parameters
     ----------
     floor : NormalPrior
-        Of ``logit(E / min L)``.
+        Of ``logit(E / min L)`` for laws of several columns.
     exponents : tuple of NormalPrior
         Of ``ln a_j`` under a coupled law, for params, tokens and then any other column.
     power : NormalPrior
@@ -50,8 +50,8 @@ class PriorTable(NamedTuple):
         Standard deviation of ``p_j`` around ``ln(median L / 4)``.
     single : NormalPrior
         Of ``ln a`` where ``g`` is 1.
-    rectified_floor : NormalPrior
-        Of ``logit(E / min L)`` under a rectified law.
+    single_floor : NormalPrior
+        Of ``logit(E / min L)`` for laws of one column.
     bend : NormalPrior
         Of the log column at which a rectified term starts to fall, from the smallest of the rows on.
     """
@@ -62,31 +62,25 @@ class PriorTable(NamedTuple):
     sigma: NormalPrior
     size: float
     single: NormalPrior
-    rectified_floor: NormalPrior
+    single_floor: NormalPrior
     bend: NormalPrior
 
 
-# Normal fits to the estimates of 18 public sources, their standard deviations widened 1.6 times.
-LEARNED = PriorTable(
-    floor=NormalPrior(1.64, 1.03),
-    exponents=(NormalPrior(-0.97, 0.72), NormalPrior(-1.02, 0.87)),
-    power=NormalPrior(-0.47, 0.50),
-    sigma=NormalPrior(-4.5, 1.2),
-    size=1.5,
-    single=NormalPrior(-1.2, 1.0),
-    rectified_floor=NormalPrior(0.0, 1.5),
-    bend=NormalPrior(2.0, 3.0),
-)
-WEAK = PriorTable(
+WIDE = PriorTable(
     floor=NormalPrior(1.0, 2.0),
     exponents=(NormalPrior(-1.0, 1.5),),
     power=NormalPrior(-0.25, 1.0),
     sigma=NormalPrior(-4.5, 2.5),
-    size=4.0,
-    single=NormalPrior(-1.2, 1.5),
-    rectified_floor=NormalPrior(0.0, 2.0),
-    bend=NormalPrior(2.0, 4.0),
+    size=1.5,
+    single=NormalPrior(-1.2, 1.0),
+    single_floor=NormalPrior(0.0, 1.7),  # nearly uniform between 0 and the smallest loss
+    bend=NormalPrior(2.0, 3.0),
 )
+"""Wide priors, for what is not learned from public tables."""
+WEAK = WIDE._replace(
+    size=4.0, single=NormalPrior(-1.2, 1.5), single_floor=NormalPrior(0.0, 2.0), bend=NormalPrior(2.0, 4.0)
+)
+"""Wider still, for ``--prior weak``."""
 
 
 class LogLaw(Protocol):
@@ -135,12 +129,12 @@ class Form:
         What the floor stays below: the smallest loss of the rows.
     middle : float
         Median loss of the rows.
+    priors : PriorTable
+        Priors of the coordinates.
     coupled : bool
         Whether the sum of the terms has a free power.
     shared : bool
         Whether all terms have one exponent.
-    priors : PriorTable
-        Priors of the coordinates.
     rectified : bool
         Whether the term of the one column is flat at first: ``exp(p) / (1 + exp(a (u - bend)))``.
     first : float
@@ -150,9 +144,9 @@ class Form:
     columns: tuple[str, ...]
     cap: float
     middle: float
+    priors: PriorTable
     coupled: bool = True
     shared: bool = False
-    priors: PriorTable = LEARNED
     rectified: bool = False
     first: float = 0.0
 
@@ -180,7 +174,7 @@ class Form:
         size = NormalPrior(float(np.log(self.middle / 4)), own.size)
         which = [own.exponents[min(j, len(own.exponents) - 1)] for j in range(self.k)]
         exponents = which if self.coupled else [own.single] * self.k
-        floor = own.rectified_floor if self.rectified else own.floor
+        floor = own.floor if self.k > 1 else own.single_floor
         exponents = exponents[:1] if self.shared else exponents
         last = ([own.power] if self.coupled else []) + ([own.bend] if self.rectified else [])
         return [own.sigma, floor, *[size] * self.k, *exponents, *last]

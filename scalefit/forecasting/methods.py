@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from scalefit.errors import DataError, FitFailed
+from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.rule import Runs, make_rule
 from scalefit.forecasting.scores import PROBABILITIES
 from scalefit.law.additive import Law
@@ -25,14 +26,14 @@ from scalefit.results import Fit
 __all__ = ["METHODS", "predict_ahead"]
 
 Array = NDArray[np.float64]
-Method = Callable[[Runs, Runs, int], Array]
+Method = Callable[[Runs, Runs, int, str], Array]
 
 RESAMPLES = 200  # of the bootstrap of a Huber fit
 DRAWS = 1000  # of a posterior
 LARGEST = 0.5  # share of the runs, largest first, whose slope is extended
 
 
-def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Array:
+def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0, without: str = ALL) -> Array:
     """Forecast runs by one method.
 
     Parameters
@@ -45,6 +46,8 @@ def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Arra
         What is forecast; its losses are not looked at.
     seed : int
         Seed.
+    without : str
+        Collection of the public set that a forecast must not have learned from; empty for none.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0) -> Arra
         has no answer.
     """
     try:
-        found = METHODS[method](inside, ahead, seed)
+        found = METHODS[method](inside, ahead, seed, without)
     except (DataError, FitFailed, RuntimeError, np.linalg.LinAlgError):  # curve_fit gives up with a RuntimeError
         return np.full((len(PROBABILITIES), len(ahead.y)), np.nan)
     return found
@@ -63,10 +66,11 @@ def _student(mu: Array, scale: Array, degrees: float) -> Array:
     return np.stack([mu + student_quantile(p, degrees) * scale for p in PROBABILITIES])
 
 
-def _forecast(inside: Runs, ahead: Runs, seed: int) -> Array:
-    rule = make_rule(inside, seed=seed)
+def _forecast(inside: Runs, ahead: Runs, seed: int, without: str) -> Array:
+    known = learned(without)
+    rule = make_rule(inside, constants=known.constants, priors=known.priors, seed=seed)
     found = rule.predict(ahead.x, ahead.c)
-    return _student(found.mu, found.scale(), rule.constants.degrees)
+    return _student(found.mu, found.scale(), rule.degrees)
 
 
 def law_of(columns: tuple[str, ...]) -> Law:
@@ -99,22 +103,21 @@ def _log_law(found: Fit, row: Array, runs: Runs) -> Array:
     return np.asarray(np.log(np.maximum(total, 1e-300)))
 
 
-def _huber(inside: Runs, ahead: Runs, seed: int) -> Array:
+def _huber(inside: Runs, ahead: Runs, seed: int, _: str) -> Array:
     options = LeastSquares(loss="huber", bootstrap=RESAMPLES, seed=seed)
     found = fit(frame_of(inside), law_of(inside.columns), options)
     return _under_replicates(found, ahead, found.residuals(), seed)
 
 
-def _posterior(inside: Runs, ahead: Runs, seed: int) -> Array:
+def _posterior(inside: Runs, ahead: Runs, seed: int, _: str) -> Array:
     found = bayes(frame_of(inside), law_of(inside.columns), Bayes(draws=DRAWS, path="fast", seed=seed))
     rng = np.random.default_rng(seed)
     noise = found["sigma"].value * rng.standard_t(max(found["nu"].value, 2.0), size=20 * DRAWS)
     return _under_replicates(found, ahead, noise, seed)
 
 
-def _curve_fit(inside: Runs, ahead: Runs, seed: int) -> Array:
+def _curve_fit(inside: Runs, ahead: Runs, *_: object) -> Array:
     """Fit the log loss by ``scipy.optimize.curve_fit`` from the usual start; errors to first order, as people do."""
-    del seed
     centre, k = inside.x.mean(axis=0), len(inside.columns)
 
     def law(x: Array, *theta: float) -> Array:
@@ -137,9 +140,8 @@ def _curve_fit(inside: Runs, ahead: Runs, seed: int) -> Array:
     return _student(law(at, *theta), np.sqrt(variance), free)
 
 
-def _slope(inside: Runs, ahead: Runs, seed: int) -> Array:
+def _slope(inside: Runs, ahead: Runs, *_: object) -> Array:
     """Extend the straight line, in logs, through the half of the runs with the most compute."""
-    del seed
     k = len(inside.columns)
     order = np.argsort(inside.c)
     count = max(math.ceil(LARGEST * len(order)), min(k + 2, len(order)))

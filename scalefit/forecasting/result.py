@@ -51,6 +51,7 @@ INTERVALS = (0.5, 0.8, 0.9)
 PARTS = {
     "parameters": "parameters", "laws": "laws disagree", "run": "a single run", "drift": "drift beyond the data",
 }  # fmt: skip
+ONE_SD = 0.8413447460685429  # probability below one standard deviation of a normal: a Student t may have none
 SHOWN = 20  # targets that are printed in full
 MIDDLES = 199  # equally likely values that stand for a forecast's distribution
 
@@ -183,18 +184,18 @@ class Forecast(Drawn):
         lo, hi : array, shape (m,)
             Ends.
         """
-        reach = student_quantile((1 + probability) / 2, self.rule.constants.degrees) * self.scale
+        reach = student_quantile((1 + probability) / 2, self.rule.degrees) * self.scale
         return np.exp(self.predicted.mu - reach), np.exp(self.predicted.mu + reach)
 
     def target(self, i: int) -> TargetForecast:
         """Return one target's forecast."""
         mu, scale = float(self.predicted.mu[i]), float(self.scale[i])
-        degrees = self.rule.constants.degrees
+        degrees = self.rule.degrees
         middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
         draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
         ends = {one: tuple(float(end[i]) for end in self.interval(one)) for one in sorted({*INTERVALS, self.prob})}
         lo, hi = ends[self.prob]
-        spread = math.sqrt(degrees / (degrees - 2)) * scale * math.exp(mu)  # of a Student t, to first order
+        spread = student_quantile(ONE_SD, degrees) * scale * math.exp(mu)  # to first order
         estimate = Estimate(
             self.learning.response, "quantity", math.exp(mu), spread, lo, hi, spread="posterior",
             probability=self.prob, draws=draws,
@@ -258,7 +259,7 @@ class Forecast(Drawn):
             Columns of the law, ``compute, ratio, estimate, se``, ends ``lo50, hi50`` and so on for each probability,
             and the four parts of the error as shares of the loss.
         """
-        spread = math.sqrt(self.rule.constants.degrees / (self.rule.constants.degrees - 2))
+        spread = student_quantile(ONE_SD, self.rule.degrees)
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
         out["se"] = spread * self.scale * out["estimate"]
         for one in sorted({*INTERVALS, self.prob}):

@@ -4,7 +4,8 @@ For each law j the posterior gives mean ``m_j`` and standard deviation ``s_j`` o
 scatter ``sigma_j`` of single runs. Laws of several columns are weighted by rolling origins: fits to the smallest runs
 by compute, judged on the larger ones. The two laws of one column are weighted by their evidence, for the few rows of
 such tables leave no origins. The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale
-adds up what parameters, disagreement of the laws, a single run, and drift beyond the data contribute.
+adds up what parameters, disagreement of the laws, a single run, and drift beyond the data contribute. Its degrees of
+freedom are what the runs leave after the parameters, at most four.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.forecasting.forms import LEARNED, Form, LogLaw, PriorTable
+from scalefit.forecasting.forms import Form, LogLaw, PriorTable
+from scalefit.forecasting.learned import Constants, learned
 from scalefit.forecasting.sampling import Draws, LawMode, draw, find_mode, log_scatter, moments
 
 __all__ = [
-    "Constants",
     "Member",
     "Predicted",
     "Rule",
@@ -44,54 +45,6 @@ LAWS = {
     "additive": {"coupled": False},
     "rectified": {"coupled": False, "rectified": True},
 }
-
-
-@dataclass(frozen=True)
-class Constants:
-    """The numbers of the rule; how they were chosen on public tables is in ``docs/forecasts.md``.
-
-    Parameters
-    ----------
-    origins : tuple of float
-        Shares of the runs, smallest compute first, that rolling origins are fitted to.
-    beyond : float
-        An origin predicts the runs with more than this many times its largest compute.
-    most : float
-        Largest squared error of one run that counts in a law's error.
-    near : float
-        Errors of the log loss below this do not tell laws apart.
-    sharp : float
-        Power with which a law's mean squared error lowers its weight.
-    noise : float
-        Scatter of one new run, in units of the scatter of the fit.
-    drift : float
-        Standard deviation that each e-fold of compute beyond the largest run adds, in units of the scatter.
-    bent : float
-        Under a rectified law, standard deviation for each unit by which the forecast of a run beyond the data lies
-        below their lowest log loss: such curves do not show where they end.
-    ahead : float
-        How far the median of a run beyond the data is moved down, in units of the error without the scatter of a run:
-        laws with a floor forecast too high a loss. In full from one e-fold of compute on.
-    least : float
-        Least standard deviation of a forecast of the log loss.
-    degrees : float
-        Degrees of freedom of the forecast's distribution.
-    draws : int
-        Weighted draws from each posterior.
-    """
-
-    origins: tuple[float, ...] = (0.35, 0.5, 0.65, 0.8)
-    beyond: float = 1.25
-    most: float = 0.25
-    near: float = 0.002
-    sharp: float = 2.0
-    noise: float = 1.0
-    drift: float = 0.9
-    bent: float = 1.2
-    ahead: float = 0.3
-    least: float = 0.001
-    degrees: float = 4.0
-    draws: int = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +98,10 @@ class Member(Protocol):
     def rectified(self) -> bool:
         """Whether its term is flat at first."""
 
+    @property
+    def parameters(self) -> int:
+        """How many parameters it has, without the scatter."""
+
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
 
@@ -181,6 +138,11 @@ class SampledLaw(NamedTuple):
     def rectified(self) -> bool:
         """Whether its term is flat at first."""
         return self.name == "rectified"
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters it has, without the scatter."""
+        return len(self.law.names) - 1
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
@@ -256,6 +218,12 @@ class Rule:
         """Share of the laws that are rectified."""
         return float(self.weights @ np.array([one.rectified for one in self.members], float))
 
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the forecast: independent runs less parameters of the laws, one to four."""
+        spent = self.weights @ np.array([one.parameters for one in self.members], float)
+        return float(np.clip(self.rows.sum() - spent, 1.0, self.constants.degrees))
+
     def predict(self, x: Array, c: Array) -> Predicted:
         """Forecast log losses.
 
@@ -275,11 +243,10 @@ class Rule:
         weight, sigma, own = self.weights, self.sigma, self.constants
         mu = weight @ mean
         further = np.maximum(c - self.runs.c.max(), 0.0)
-        fall = np.where(further > 0, np.maximum(self.runs.y.min() - mu, 0.0), 0.0)
-        drift = np.hypot(own.drift * sigma * further, own.bent * self.bent * fall)
+        drift = own.drift * sigma * further
         parameters, laws = np.sqrt(weight @ sd**2), np.sqrt(weight @ (mean - mu) ** 2)
         ahead = own.ahead * np.minimum(further, 1.0) * np.sqrt(parameters**2 + laws**2 + drift**2)
-        run = np.full(len(x), own.noise * sigma)
+        run = np.full(len(x), sigma)
         return Predicted(mu - ahead, parameters, laws, run, drift, own.least, mean)
 
 
@@ -287,7 +254,7 @@ def make_rule(
     runs: Runs,
     *,
     constants: Constants | None = None,
-    priors: PriorTable = LEARNED,
+    priors: PriorTable | None = None,
     laws: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Rule:
@@ -298,9 +265,9 @@ def make_rule(
     runs : Runs
         The table.
     constants : Constants, optional
-        Numbers of the rule.
-    priors : PriorTable
-        Priors of the laws.
+        Numbers of the rule; without it those learned from all public tables.
+    priors : PriorTable, optional
+        Priors of the laws; without it those learned from all public tables.
     laws : tuple of str
         Laws to average, names of :data:`LAWS`; when empty, coupled and shared for several columns, additive and
         rectified for one.
@@ -312,7 +279,7 @@ def make_rule(
     Rule
         Ready for targets.
     """
-    own = constants or Constants()
+    own, priors = constants or learned().constants, priors or learned().priors
     single = len(runs.columns) == 1
     chosen = laws or (("additive", "rectified") if single else ("coupled", "shared"))
     rows = row_weights(runs, chosen[0], priors)

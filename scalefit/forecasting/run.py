@@ -14,11 +14,12 @@ import pandas as pd
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.forecasting.fitted import Fitted
-from scalefit.forecasting.forms import LEARNED, WEAK
+from scalefit.forecasting.forms import WEAK
 from scalefit.forecasting.inputs import FEWEST, Learning, has_flops, read_learning, read_targets
+from scalefit.forecasting.learned import Constants, learned
 from scalefit.forecasting.limits import find_limits
 from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
-from scalefit.forecasting.rule import TIE, Constants, Rule, make_rule, varying
+from scalefit.forecasting.rule import TIE, Rule, make_rule, varying
 from scalefit.law.general import GeneralLaw
 from scalefit.leastsq.fit import fit as least_squares
 from scalefit.numbers import exact
@@ -78,7 +79,7 @@ def forecast(
     >>> small = "flops < 2.07e19 and loss < 3.6"
     >>> one = forecast("chinchilla", {"params": "7B", "tokens": "140B"}, where=small).target(0)
     >>> print(f"{one.ratio:.0f} times the largest run: {one.estimate.value:.1f}")
-    285 times the largest run: 2.3
+    285 times the largest run: 2.2
     """
     rows, how = gather(FORECAST, options, keywords)
     points = [at] if isinstance(at, Mapping) else list(at)
@@ -109,7 +110,7 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
             continue
         rule = learn(replace(learning, runs=some.keep(inside), names=_fitting(learning.names, some.columns)), how)
         found = rule.predict(some.x[ahead], some.c[ahead])
-        reach = {p: student_quantile((1 + p) / 2, rule.constants.degrees) * found.scale() for p in INTERVALS}
+        reach = {p: student_quantile((1 + p) / 2, rule.degrees) * found.scale() for p in INTERVALS}
         held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= reach[p] for p in INTERVALS]))
         ratios.append(np.exp(runs.c[ahead] - runs.c[inside].max()))
     if not held:
@@ -142,7 +143,7 @@ def learn(learning: Learning, how: Forecasting, constants: Constants | None = No
         Ready for targets.
     """
     if learning.law is None:
-        priors = LEARNED if how.prior == "default" else WEAK
+        priors = None if how.prior == "default" else WEAK
         return make_rule(learning.runs, constants=constants, priors=priors, laws=learning.names, seed=how.seed)
     if learning.law.groups:
         raise DataError(
@@ -156,4 +157,4 @@ def learn(learning: Learning, how: Forecasting, constants: Constants | None = No
         fit = bayes(learning.table.frame, learning.law, Bayes(seed=how.seed))
     unit = np.ones(len(learning.runs.y))
     member = Fitted(fit, learning.columns)
-    return Rule(learning.runs, (member,), np.ones(1), np.full(1, np.nan), constants or Constants(), 0, unit)
+    return Rule(learning.runs, (member,), np.ones(1), np.full(1, np.nan), constants or learned().constants, 0, unit)

@@ -129,12 +129,12 @@ class ScoreTable(Drawn):
         return cls(frame, tuple(dict.fromkeys(frame["method"])))
 
     def to_csv(self) -> str:
-        """Return the scores with four digits."""
+        """Return the scores with six digits."""
         file = io.StringIO()
         writer = csv.DictWriter(file, list(self.frame), lineterminator="\n")
         writer.writeheader()
         for row in self.frame.to_dict(orient="records"):
-            writer.writerow({name: as_input(one, 4) if isinstance(one, float) else one for name, one in row.items()})
+            writer.writerow({name: as_input(one, 6) if isinstance(one, float) else one for name, one in row.items()})
         return file.getvalue()
 
     def table(self) -> pd.DataFrame:

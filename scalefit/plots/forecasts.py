@@ -64,7 +64,7 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     learned, compute = found.learning, found.learning.compute
     axes.axvspan(compute.min(), compute.max(), color=PANEL, zorder=0, lw=0)
     axes.plot(compute, np.exp(learned.runs.y), "o", ms=3, color=GREY, alpha=0.7, mew=0)
-    degrees = found.rule.constants.degrees
+    degrees = found.rule.degrees
     for i in range(min(len(found), _MOST)):
         one = found.target(i)
         if one.ratio > 1:

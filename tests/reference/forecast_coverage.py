@@ -10,18 +10,20 @@ Run by hand: ``python -m tests.reference.forecast_coverage [TABLES]``.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scalefit.forecasting.rule import Constants, Runs, make_rule
+from scalefit.forecasting.learned import learned
+from scalefit.forecasting.rule import Runs, make_rule
 from scalefit.quantiles import student_quantile
 
 Array = NDArray[np.float64]
 
 ORIGINS = (0.45, 0.7)
-CONSTANTS = Constants(draws=1000)
-REACH = student_quantile(0.95, CONSTANTS.degrees)
+CONSTANTS = replace(learned().constants, draws=1000)
+PRINT_EVERY = 50  # tables of each half
 
 
 def simulate(seed: int, drift: float) -> tuple[Runs, Runs]:
@@ -44,32 +46,44 @@ def simulate(seed: int, drift: float) -> tuple[Runs, Runs]:
 
 def held(inside: Runs, ahead: Runs) -> NDArray[np.bool_]:
     """Say which 90% intervals hold."""
-    found = make_rule(inside, constants=CONSTANTS).predict(ahead.x, ahead.c)
-    return np.asarray(np.abs(ahead.y - found.mu) <= REACH * found.scale())
+    rule = make_rule(inside, constants=CONSTANTS)
+    found = rule.predict(ahead.x, ahead.c)
+    return np.asarray(np.abs(ahead.y - found.mu) <= student_quantile(0.95, rule.degrees) * found.scale())
+
+
+def judge(seed: int, drift: float) -> tuple[list[float], NDArray[np.bool_]]:
+    """Return the share of intervals that held on each rolling origin of one table, and which held beyond it."""
+    runs, far = simulate(seed, drift)
+    order, near = np.argsort(runs.c), []
+    for share in ORIGINS:
+        count = int(np.ceil(share * len(order)))
+        inside, rest = order[:count], order[count:]
+        rest = rest[runs.c[rest] > runs.c[inside].max() + np.log(1.5)]
+        if len(rest):
+            near.append(float(held(runs.keep(inside), runs.keep(rest)).mean()))
+    return near, held(runs, far)
 
 
 def main(tables: int) -> None:
-    """Print both shares, without and with drift."""
-    for drift in (0.0, 1.0):
-        near, beyond = [], []
-        for seed in range(tables // 2):
-            runs, far = simulate(seed, drift)
-            order = np.argsort(runs.c)
-            for share in ORIGINS:
-                count = int(np.ceil(share * len(order)))
-                inside, rest = order[:count], order[count:]
-                rest = rest[runs.c[rest] > runs.c[inside].max() + np.log(1.5)]
-                if len(rest):
-                    near.append(held(runs.keep(inside), runs.keep(rest)).mean())
-            beyond.append(held(runs, far))
-        shares = np.mean(beyond, axis=0)
-        words = ", ".join(f"{100 * one:.0f}% at {ratio}" for one, ratio in zip(shares, ("4", "15", "60"), strict=True))
-        error = 100 * np.std(near) / np.sqrt(len(near))
-        print(
-            f"drift {drift:g}: {tables // 2} tables; rolling origins held {100 * np.mean(near):.1f}% +- {error:.1f}; "
-            f"beyond the data {words} times the compute",
-            flush=True,
-        )
+    """Print both shares, without and with drift, now and then and at the end."""
+    near: dict[float, list[float]] = {0.0: [], 1.0: []}
+    beyond: dict[float, list[NDArray[np.bool_]]] = {0.0: [], 1.0: []}
+    for seed in range(tables // 2):
+        for drift in near:
+            shares, far = judge(seed, drift)
+            near[drift] += shares
+            beyond[drift].append(far)
+        if (seed + 1) % PRINT_EVERY and seed + 1 < tables // 2:
+            continue
+        for drift, own in near.items():
+            far_shares = zip(np.mean(beyond[drift], axis=0), (4, 15, 60), strict=True)
+            words = ", ".join(f"{100 * one:.0f}% at {times}" for one, times in far_shares)
+            error = 100 * np.std(own) / np.sqrt(len(own))
+            print(
+                f"drift {drift:g}: {seed + 1} tables; rolling origins held {100 * np.mean(own):.1f}% +- {error:.1f}; "
+                f"beyond the data {words} times the compute",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ Run by hand: ``python -m tests.reference.plan_protocol``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,10 +20,11 @@ from numpy.typing import NDArray
 from scalefit.allocation.cost import Cost
 from scalefit.data.tables import read_table
 from scalefit.forecasting.backtest import public_cuts
-from scalefit.forecasting.forms import Form
+from scalefit.forecasting.forms import Form, PriorTable
 from scalefit.forecasting.inputs import Learning
+from scalefit.forecasting.learned import learned
 from scalefit.forecasting.plan import choose_runs
-from scalefit.forecasting.rule import Constants, Runs, make_rule, varying
+from scalefit.forecasting.rule import Runs, make_rule, varying
 from scalefit.forecasting.sampling import find_mode
 from scalefit.options import Purchase
 
@@ -30,18 +33,19 @@ Array = NDArray[np.float64]
 STARTS, BUDGETS, RANDOM, MOST = (0.25, 0.45), (0.1, 0.3), 20, 8
 
 
-def error_after(runs: Runs, rows: Array, goal: NDArray[np.bool_]) -> float:
+def error_after(runs: Runs, rows: Array, goal: NDArray[np.bool_], priors: PriorTable) -> float:
     """Return the mean absolute error at the targets of the coupled law and the one with a shared exponent."""
     some, guesses = runs.keep(rows), []
     centre = some.x.mean(axis=0)
     for shared in (False, True):
-        law = Form(runs.columns, float(np.exp(some.y.min())), float(np.exp(np.median(some.y))), shared=shared)
+        cap, middle = float(np.exp(some.y.min())), float(np.exp(np.median(some.y)))
+        law = Form(runs.columns, cap, middle, priors, shared=shared)
         mode = find_mode(law, some.x - centre, some.y, np.ones(len(some.y)))
         guesses.append(law.log_prediction(mode.theta[None], runs.x[goal] - centre)[0])
     return float(np.abs(np.mean(guesses, axis=0) - runs.y[goal]).mean())
 
 
-def study(runs: Runs, start: float, budget: float) -> dict[str, float] | None:
+def study(runs: Runs, start: float, budget: float, collection: str) -> dict[str, float] | None:
     """Return the error of every strategy over that of random picks; None where a table is too small."""
     order = np.sort(runs.c)
     known = runs.c <= order[int(np.ceil(start * len(order))) - 1] + 1e-9
@@ -56,7 +60,8 @@ def study(runs: Runs, start: float, budget: float) -> dict[str, float] | None:
     money = max(budget * float(offered["cost"].sum()), float(offered["cost"].min()))
     table = read_table(offered)
     learning = Learning(table, None, (), "loss", {}, Cost.parse("6*params*tokens"), runs.keep(known))
-    rule = make_rule(runs.keep(known), constants=Constants(draws=400))
+    constants, priors = learned(collection)  # what was learned without these tables
+    rule = make_rule(runs.keep(known), constants=replace(constants, draws=400), priors=priors)
     found = choose_runs(learning, rule, goals, offered, Purchase(budget=money, runs=MOST))
     have, places = np.flatnonzero(known), np.flatnonzero(free)
     rng = np.random.default_rng(0)
@@ -67,10 +72,10 @@ def study(runs: Runs, start: float, budget: float) -> dict[str, float] | None:
             if len(picks) < MOST and offered["cost"].iloc[c] <= left:
                 picks.append(c)
                 left -= offered["cost"].iloc[c]
-        at_random.append(error_after(runs, np.append(have, places[picks]), goal))
+        at_random.append(error_after(runs, np.append(have, places[picks]), goal, priors))
     usual = float(np.mean(at_random))
     return {
-        one.name: error_after(runs, np.append(have, places[[c.candidate for c in one.choices]]), goal) / usual
+        one.name: error_after(runs, np.append(have, places[[c.candidate for c in one.choices]]), goal, priors) / usual
         for one in found.strategies
     }
 
@@ -82,7 +87,7 @@ def main() -> None:
         for budget in BUDGETS:
             rows, collections = [], []
             for collection, runs, _ in tables.values():
-                found = study(runs, start, budget) if len(runs.columns) == 2 else None
+                found = study(runs, start, budget, collection) if len(runs.columns) == 2 else None
                 if found is not None:
                     rows.append(found)
                     collections.append(collection)

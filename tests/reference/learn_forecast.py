@@ -1,0 +1,192 @@
+"""Learn what forecasts use from the public tables, with all of them and without each collection in turn.
+
+1. The coupled law is fitted to every table with wide priors. What a table alone says of a coordinate is a normal
+   distribution; over tables these vary, with a mean and a standard deviation that have the largest likelihood (a
+   collection of k tables counts once). Mean and standard deviation, widened for the number of collections, are the
+   prior of the next table. Exponents, power and floor are learned from tables of two columns, the scatter from all.
+2. Each cut is fitted with the priors that were learned without its collection.
+3. Drift and shift are those under which the shares of runs below the seven quantiles of their forecasts are nearest to
+   nominal (sum of squares, over quantiles and the four bins of ratio), over all collections but one.
+
+For step 3 the cuts of other collections are those of step 2, whose priors know the collection that is left out. It is
+one of thirteen that enter a mean and a standard deviation, and fitting all cuts again for each takes thirteen times as
+long.
+
+Run by hand: ``python -m tests.reference.learn_forecast FOLDER`` keeps every fit in the folder, prints the table and
+writes it to scalefit/forecasting/learned.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import scalefit.forecasting
+from scalefit.files import plain_json, write_atomically
+from scalefit.forecasting.backtest import public_cuts
+from scalefit.forecasting.forms import WEAK, NormalPrior
+from scalefit.forecasting.learned import ALL, COLUMNS, PRIORS, TABLE, Constants, learned_row, prior_table
+from scalefit.forecasting.rule import SampledLaw, make_rule, varying
+from scalefit.forecasting.scores import BINS, PROBABILITIES
+from scalefit.jobs import job_key, run_jobs
+from scalefit.options import Jobs
+from scalefit.quantiles import student_quantile
+
+Array = NDArray[np.float64]
+
+START = Constants(drift=1.0, ahead=0.0)  # so that the parts of a forecast are in units of the constants
+COORDINATES = {
+    "floor": "logit floor", "params": "ln a_params", "tokens": "ln a_tokens", "power": "ln g", "sigma": "ln sigma",
+}  # fmt: skip
+LEAST_INFORMATION = 1e-3  # of a table on a coordinate that its rows say nothing about
+SPREADS = np.geomspace(0.05, 3.0, 200)  # between tables
+DRIFTS, SHIFTS = np.arange(0.3, 1.61, 0.05), np.arange(0.0, 0.71, 0.05)
+DEGREES_STEP = 0.1  # to which degrees of freedom are rounded here, so that few quantiles are computed
+RATIO = 2.0  # from which on runs are judged
+
+
+def table_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what one table says of each coordinate: mean and variance of a normal likelihood."""
+    runs = public_cuts()[arguments["table"]][1]
+    used = varying(runs, np.ones(len(runs.y), bool))
+    member = make_rule(used, constants=START, priors=WEAK, laws=("coupled",)).members[0]
+    assert isinstance(member, SampledLaw)
+    mean = member.draws.weight @ member.draws.theta
+    variance = member.draws.weight @ (member.draws.theta - mean) ** 2
+    prior_mean, prior_precision = member.law.prior_mean, member.law.prior_sd**-2.0
+    precision = np.maximum(1 / variance - prior_precision, LEAST_INFORMATION)
+    alone = (mean / variance - prior_mean * prior_precision) / precision
+    estimates = {name: [alone[i], 1 / precision[i]] for i, name in enumerate(member.law.names)}
+    return dict(plain_json(estimates | {"columns": len(used.columns)}))
+
+
+def learn_prior(estimates: list[tuple[str, float, float]]) -> NormalPrior:
+    """Return the prior of the next table from collection, mean and variance of each table."""
+    names, mean, variance = (np.array(one) for one in zip(*estimates, strict=True))
+    counts = {name: int((names == name).sum()) for name in names}
+    share = np.array([1 / counts[name] for name in names])
+    best = (-np.inf, 0.0, 0.0)
+    for spread in SPREADS:
+        total = variance + spread**2
+        centre = float((share / total) @ mean / (share / total).sum())
+        height = -0.5 * share @ (np.log(total) + (mean - centre) ** 2 / total)
+        best = max(best, (float(height), centre, float(spread)))
+    return NormalPrior(best[1], best[2] * float(np.sqrt(1 + 1 / len(counts))))
+
+
+def learn_priors(
+    tables: Mapping[str, Mapping[str, Any]], collections: Mapping[str, str], without: str
+) -> dict[str, NormalPrior]:
+    """Return the priors that the tables of all collections but one give, by name."""
+    out = {}
+    for role in PRIORS:
+        name, columns = COORDINATES[role], (1, 2) if role == "sigma" else (2,)
+        out[role] = learn_prior(
+            [
+                (collections[table], *found[name])
+                for table, found in tables.items()
+                if collections[table] != without and found["columns"] in columns and name in found
+            ]
+        )
+    return out
+
+
+def cut_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of the forecast of every run beyond a cut, in units of the constants."""
+    runs = public_cuts()[arguments["table"]][1]
+    inside = runs.c <= arguments["cut"] + 1e-9
+    ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(RATIO) - 1e-9)
+    used = varying(runs, inside)
+    priors = prior_table({name: NormalPrior(*values) for name, values in arguments["priors"].items()})
+    rule = make_rule(used.keep(inside), constants=START, priors=priors)
+    found = rule.predict(used.x[ahead], used.c[ahead])
+    return dict(
+        plain_json(
+            {
+                "y": runs.y[ahead], "ratio": np.exp(runs.c[ahead] - runs.c[inside].max()), "mu": found.mu,
+                "known": found.parameters**2 + found.laws**2, "run": found.run, "drift": found.drift,
+                "degrees": np.full(int(ahead.sum()), rule.degrees),
+            }
+        )
+    )  # fmt: skip
+
+
+def shares_below(rows: pd.DataFrame, drift: float, ahead: float, quantile: Array) -> Array:
+    """Say which runs lie below each quantile of their forecasts, shape (7, rows): the sums of ``Rule.predict``."""
+    inner = rows["known"] + (drift * rows["drift"]) ** 2
+    centre = rows["mu"] - ahead * np.minimum(np.log(np.maximum(rows["ratio"], 1.0)), 1.0) * np.sqrt(inner)
+    scale = np.sqrt(inner + rows["run"] ** 2 + START.least**2)
+    z = ((rows["y"] - centre) / scale).to_numpy(float)
+    return np.asarray(z <= quantile)
+
+
+def learn_constants(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Return drift and shift, by collection that was left out."""
+    degrees = (rows["degrees"] / DEGREES_STEP).round() * DEGREES_STEP
+    table = {one: [student_quantile(p, one) for p in PROBABILITIES] for one in degrees.unique()}
+    quantile = np.array([table[one] for one in degrees]).T
+    place = np.digitize(rows["ratio"], [least for least, _ in BINS]) - 1
+    names = sorted(rows["collection"].unique())
+    owner = np.searchsorted(names, rows["collection"])
+    size = rows.groupby(["table", "cut", place])["y"].transform("size")
+    cells = rows.assign(place=place)[["collection", "table", "cut", "place"]].drop_duplicates()
+    count = cells.groupby(["collection", "place"]).size()
+    weight = np.array([count[key] for key in zip(rows["collection"], place, strict=True)]) ** -0.5 / size.to_numpy(
+        float
+    )
+    total = np.zeros((len(names), len(BINS)))
+    np.add.at(total, (owner, place), weight)
+    grid = list(itertools.product(DRIFTS, SHIFTS))
+    below = np.zeros((len(grid), len(PROBABILITIES), len(names), len(BINS)))
+    for i, (drift, ahead) in enumerate(grid):
+        for j, one in enumerate(shares_below(rows, drift, ahead, quantile)):
+            np.add.at(below[i, j], (owner, place), weight * one)
+    out = {}
+    for without in (ALL, *names):
+        kept = np.array([name != without for name in names])
+        share = below[:, :, kept].sum(axis=2) / total[kept].sum(axis=0)
+        misses = ((share - np.array(PROBABILITIES)[:, None]) ** 2).sum(axis=(1, 2))
+        drift, ahead = grid[int(np.argmin(misses))]
+        out[without] = (float(drift), float(ahead))
+    return out
+
+
+def main(folder: Path) -> None:
+    """Learn, print and write the table."""
+    public = public_cuts()
+    collections = {table: collection for table, (collection, _, _) in public.items()}
+    where = Jobs(folder=folder, workers=1)
+    cells = {job_key({"table": one, "priors": repr(WEAK)}, "table"): {"table": one} for one in public}
+    done = run_jobs(table_cell, cells, where, stage="tables").values()
+    tables = {one.arguments["table"]: one.value for one in done if one.value is not None}
+    priors = {name: learn_priors(tables, collections, name) for name in (ALL, *sorted(set(collections.values())))}
+    cuts = {}
+    for table, (collection, _, places) in public.items():
+        packed = {role: list(prior) for role, prior in priors[collection].items()}
+        for cut in places:
+            arguments = {"table": table, "cut": cut, "priors": packed}
+            cuts[job_key(arguments, "cut")] = arguments
+    parts = []
+    for one in run_jobs(cut_cell, cuts, where, stage="cuts").values():
+        about = {name: one.arguments[name] for name in ("table", "cut")}
+        parts.append(pd.DataFrame(one.value).assign(**about, collection=collections[about["table"]]))
+    constants = learn_constants(pd.concat(parts, ignore_index=True))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(learned_row(name, *constants[name], priors[name]) for name in constants)
+    print(file.getvalue())
+    write_atomically(Path(scalefit.forecasting.__path__[0]) / TABLE, file.getvalue().encode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
