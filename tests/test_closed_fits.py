@@ -171,7 +171,7 @@ def test_a_response_below_0_is_not_certified() -> None:
 
 
 def test_printed_values_of_the_vocabulary_law_belong_to_tokens_counted_with_a_slip() -> None:
-    """Tao et al.: 1.0002 times the least objective with the vocabulary in thousands, 7.3 times with tokens as they are."""
+    """Tao et al.: 1.0002 times the least objective with the vocabulary in thousands, 7.3 times as it is."""
     rows = load_dataset("vocabulary").query("flops >= 2.18e17")
     law = ("loss_u ~ -E + A1/params_nv^beta + A2/(vocab*width)^alpha2 + B/D^beta where "
            "D = characters*(0.00639222*log(V)^2 - 0.15811069*log(V) + 1.20470122); V = vocab/{}")  # fmt: skip

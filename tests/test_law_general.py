@@ -112,6 +112,7 @@ def test_a_law_that_is_not_additive_stays_general(text: str) -> None:
     ("text", "reason", "under"),
     [
         ("loss ~ E + sin(x)", "there is no function 'sin'", "sin"),
+        ("log(loss) ~ E + exp(a*x)", "residuals are of its logarithm already, unless --space linear is given", "log("),
         ("loss ~ a*x + b.c", "this has no place in a law", "b.c"),
         ("loss ~ a*x + [i for i in x]", "this has no place in a law|not an expression", ""),
         ("loss ~ a*x + (lambda: 1)()", "not an expression", ""),
