@@ -112,6 +112,7 @@ def test_a_law_that_is_not_additive_stays_general(text: str) -> None:
     ("text", "reason", "under"),
     [
         ("loss ~ E + sin(x)", "there is no function 'sin'", "sin"),
+        ("log(loss) ~ E + exp(a*x)", "residuals are of its logarithm already, unless --space linear is given", "log("),
         ("loss ~ a*x + b.c", "this has no place in a law", "b.c"),
         ("loss ~ a*x + [i for i in x]", "this has no place in a law|not an expression", ""),
         ("loss ~ a*x + (lambda: 1)()", "not an expression", ""),
@@ -267,6 +268,30 @@ def test_every_expression_reads_back_equal(expression, declared) -> None:
     wanted = Binary("+", expression, Call("exp", (Binary("*", NameToken("a"), NameToken("b")),)))
     law = GeneralLaw("loss", wanted, (), declared)
     assert parse_law(str(law)) == law
+
+
+HOSTILE = [
+    "-" * 5000 + "x", "a" + "^2" * 3000 + "*x", "(" * 3000 + "x" + ")" * 3000, "min(" * 200 + "x" + ", 1)" * 200,
+    "x+" * 4000 + "a", "a*x.__class__", "a*x.__class__.__mro__[1]", "a*exp(x).real", "getattr(x, 'a')*b",
+    "__import__('os').system('x')*a", "a*[c for c in x]", "(lambda: a)()*x", "a*x if x else b", "a*exp(**x)",
+    "a*{x}", "a*f'{x}'", "a*x; import os", "a*x\x00", "a*\ud800x", "9" * 300 + "*x^a", "a*x^" + "9" * 300,
+    "a*x^1e999", "1e-999*x^a", "a*x # comment + b", "a*exp(x) # comment", "a*nan*exp(x)", "inf*exp(a*x)",
+    "E + nan/x^a", "a*x^True", "a*None*x", "a*x := 3", "a*x @ b", "a*x//2", "a*x % 2", "a*exp(x)\u2011b",
+    "a*exp(x) + \u0663", "a*x + 1j", "a*x + ...", "a*exp(x) with " + ", ".join(f"b{i} > 0" for i in range(100)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_texts_are_refused(text: str) -> None:
+    with pytest.raises(LawError, match=r"^cannot read the law"):
+        parse_law(f"loss ~ {text}")
+
+
+def test_parts_that_double_at_every_step_cost_no_time() -> None:
+    """28 parts, each with two copies of the next in the log of an exp: 2^28 factors when they are all written out."""
+    steps = "; ".join(f"p{i} = exp(2*log(p{i + 1}))*exp(3*log(p{i + 1}))" for i in range(28))
+    law = general(f"loss ~ a + b*p0 where {steps}; p28 = x").decided(["loss", "x"])
+    assert law.powers is None or law.powers.terms
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,17 @@ def closed_curvature(design: ClosedDesign, theta: Array, delta: float) -> Curvat
     Returns
     -------
     Curvature
-        With the Jacobian by the entries of the vector, and no terms. A logarithm so low that the prediction does not
-        depend on it any more counts as at a bound.
+        With the Jacobian by the entries of the vector, and no terms. What is at 0, or at a logarithm so low that the
+        prediction does not depend on it any more, counts as known. What is at another declared bound does not: the data
+        hardly know it better than those in which it is not, and intervals that hold it there do not cover the others.
     """
     misfit = Misfit(design.plain)
     residual = misfit.residual(theta[None])[0]
     jacobian = misfit.jacobian(theta[None])[0].T
     lower, upper = design.box
-    free = (theta > lower) & (theta < upper)
+    inside = (theta > lower) & (theta < upper)
+    declared = np.where(theta >= upper, design.upper, design.lower)  # the bound where it is not inside
+    free = inside | (np.isfinite(declared) & (declared != 0))
     return Curvature(
         residual,
         np.clip(residual, -delta, delta),

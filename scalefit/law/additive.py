@@ -28,9 +28,10 @@ from scalefit.expression import parse_expression
 from scalefit.law.presets import LAWS
 from scalefit.numbers import as_input
 
-__all__ = ["PRESETS", "SMALLEST", "STEEPEST", "Coef", "Law", "Term", "format_value", "pointed_at"]
+__all__ = ["NO_NAMES", "PRESETS", "SMALLEST", "STEEPEST", "Coef", "Law", "Term", "format_value", "pointed_at"]
 
 SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an exponent
+NO_NAMES = frozenset({"nan", "NaN", "NAN", "inf", "Inf", "Infinity", "True", "False", "None"})
 SHOWN = 200  # characters of a long law to each side of a mistake
 
 PRESETS: Mapping[str, str] = MappingProxyType({name: one.law for name, one in LAWS.items() if not one.columns})
@@ -271,6 +272,8 @@ class _LawParser:
             code += piece
             self.columns += [self.start + position] * len(piece.encode(errors="surrogatepass"))
         self.columns.append(self.start + len(right))
+        if "#" in right:  # a comment of Python, which its parser drops without a word
+            raise self.error("a law has no comments", self.start + right.index("#"))
         indent = len(code) - len(code.lstrip())
         self.columns = self.columns[indent:]
         try:
@@ -387,6 +390,8 @@ class _LawParser:
                 raise self.error(f"{first} and {coef} share a name but not their groups; rename one", coef.name)
         columns = {law.response, *law.variables, *law.groups}
         for name in seen:
+            if name in NO_NAMES:
+                raise self.error(f"{name} has no place in a law", name)
             if name in columns:
                 raise self.error(f"{name!r} is both a parameter and a column; rename the parameter", name)
         if law.response in law.variables:

@@ -594,9 +594,10 @@ class _Parser:
             raise reader.error("a law needs a '~' between the response and its terms", len(reader.text))
         left = tokens[:tilde]
         if len(left) != 1 or left[0].kind not in ("name", "quoted") or left[0].text in RESERVED:
-            raise reader.error(
-                "left of '~' stands the name of one column, such as loss, in backquotes if it holds other signs", 0
-            )
+            reason = "left of '~' stands the name of one column, such as loss, in backquotes if it holds other signs"
+            if left and left[0].text == "log":
+                reason += "; residuals are of its logarithm already, unless --space linear is given"
+            raise reader.error(reason, 0)
         clauses = self._clauses(tokens[tilde + 1 :])
         main, end = clauses[""]
         expression = reader.expression(main, end, "the right-hand side")

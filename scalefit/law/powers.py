@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scalefit.law.tree import Node
+from scalefit.law.tree import Node, topological
 
 __all__ = ["PowerForm", "PowerTerm", "power_form"]
 
@@ -118,7 +118,7 @@ def power_form(
     ['width*depth']
     """
     try:
-        monomials = _sum(body, positive, free)
+        monomials = _multiplied_out(body, positive, free)
         floor: str | float | None = None
         terms: list[PowerTerm] = []
         for one in monomials:
@@ -175,8 +175,26 @@ def _term(one: Mapping[_Factor, float]) -> PowerTerm:
     )
 
 
-def _sum(node: Node, positive: Collection[str], free: Collection[str]) -> list[_Monomial]:
-    """Multiply an expression out into monomials with positive numbers."""
+def _multiplied_out(root: Node, positive: Collection[str], free: Collection[str]) -> list[_Monomial]:
+    """Multiply an expression out into monomials with positive numbers, each shared part once and without recursion."""
+    made: dict[Node, list[_Monomial] | None] = {}
+    for node in topological(root):
+        try:
+            made[node] = _sum(node, made, positive, free)
+        except (_Another, OverflowError):
+            made[node] = None  # an exp may still use its parts
+    return _known(made[root])
+
+
+def _known(monomials: list[_Monomial] | None) -> list[_Monomial]:
+    if monomials is None or len(monomials) > MOST:
+        raise _Another
+    return monomials
+
+
+def _sum(
+    node: Node, made: Mapping[Node, list[_Monomial] | None], positive: Collection[str], free: Collection[str]
+) -> list[_Monomial]:
     match node.kind:
         case "number" if node.value > 0:
             return [{_Factor("e", ""): math.log(node.value)}]
@@ -185,23 +203,18 @@ def _sum(node: Node, positive: Collection[str], free: Collection[str]) -> list[_
         case "parameter" if node.name in positive:
             return [{_Factor("parameter", node.name): 1.0}]
         case "add":
-            total = [one for argument in node.arguments for one in _sum(argument, positive, free)]
-            if len(total) <= MOST:
-                return total
+            return _known([one for argument in node.arguments for one in _known(made[argument])])
         case "multiply":
-            total = [{}]
+            total: list[_Monomial] = [{}]
             for argument in node.arguments:
-                total = [_times(a, b) for a in total for b in _sum(argument, positive, free)]
-                if len(total) > MOST:
-                    raise _Another
+                total = _known([_times(a, b) for a in total for b in _known(made[argument])])
             return total
         case "power":
-            base = _sum(node.arguments[0], positive, free)
+            base = _known(made[node.arguments[0]])
             if len(base) == 1:
-                number, name = _exponent(node.arguments[1])
-                return [_raised(base[0], number, name)]
+                return [_raised(base[0], *_exponent(node.arguments[1]))]
         case "exp":
-            return [_exponential(node.arguments[0], positive, free)]
+            return [_exponential(node.arguments[0], made, free)]
     raise _Another
 
 
@@ -228,7 +241,7 @@ def _raised(base: Mapping[_Factor, float], number: float, name: str) -> _Monomia
     return {factor._replace(exponent=name or factor.exponent): number * weight for factor, weight in base.items()}
 
 
-def _exponential(node: Node, positive: Collection[str], free: Collection[str]) -> _Monomial:
+def _exponential(node: Node, made: Mapping[Node, list[_Monomial] | None], free: Collection[str]) -> _Monomial:
     """Return the exp of a sum of numbers, parameters, and numbers or parameters times logarithms."""
     total: _Monomial = {}
     for one in node.arguments if node.kind == "add" else (node,):
@@ -242,7 +255,7 @@ def _exponential(node: Node, positive: Collection[str], free: Collection[str]) -
                 raise _Another
             number, name = number * inner, name or inner_name
         if len(logs) == 1:
-            base = _sum(logs[0].arguments[0], positive, free)
+            base = _known(made[logs[0].arguments[0]])
             if len(base) != 1:
                 raise _Another
             total = _times(total, _raised(base[0], number, name))

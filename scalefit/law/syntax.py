@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 from scalefit.errors import LawError
 from scalefit.expression import parse_expression
 from scalefit.law import tree
-from scalefit.law.additive import SMALLEST, format_value, pointed_at
+from scalefit.law.additive import NO_NAMES, SMALLEST, format_value, pointed_at
 from scalefit.law.tree import Node
 from scalefit.numbers import as_input
 
@@ -307,6 +307,13 @@ class Reader:
                     raise self.error("a column in backquotes needs a name", match.start())
             if kind == "number" and len(text) > WIDEST:
                 raise self.error(f"a number in a law has at most {WIDEST} characters", match.start())
+            if kind == "number" and float(text) == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+                raise self.error(f"{text} is 0 in double precision", match.start())
+            if text == "#":
+                raise self.error("a law has no comments; a column of that name stands in backquotes", match.start())
+            if kind == "name" and text in NO_NAMES:
+                reason = f"{text} has no place in a law; a column of that name stands in backquotes"
+                raise self.error(reason, match.start())
             if kind == "name" and text.startswith("__"):
                 raise self.error(f"a name in a law does not begin with two underscores; {_LANGUAGE}", match.start())
             if text == "`":
