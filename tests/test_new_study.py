@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -406,6 +407,18 @@ def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
     assert found == StepFailed(
         "it is omitted because it is based on the fit “size and tokens · squares”, which is not identified."
     )
+
+
+def test_a_draft_omits_the_answers_of_steps_that_it_omits(tmp_path: Path) -> None:
+    grid().to_csv(tmp_path / "runs.csv", index=False)
+    path = new_study(tmp_path / "mine", tmp_path / "runs.csv")
+    trained = '\n[[toy]]\nname = "sweep"\ngrid = "grid.toml"\n\n[[answer]]\nrule = "step"\nstep = "sweep"\n'
+    (tmp_path / "mine" / "grid.toml").touch()
+    text = re.sub(r"^answer = \[.*?^\]\n", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    path.write_text(text + trained, encoding="utf-8")
+    plan = with_defaults(read_study(path))
+    assert [one.rule for one in plan.answer] == ["step"]
+    assert drafted(plan).answer == ()
 
 
 def test_a_fit_of_another_law_cannot_stand_in(tmp_path: Path) -> None:
