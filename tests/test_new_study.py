@@ -560,3 +560,18 @@ def test_tables_are_written_in_both_languages() -> None:
     assert r"$\alpha$ & 0.34 $\pm$ 0.01 \\" in latex
     assert r" & 50\% low \\" in latex
     assert latex.count(r"\begin{tabular}{lr}") == latex.count(r"\end{tabular}") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--html", "no.toml"], "there is no study 'no.toml'"),  # which is no kind of page
+        (["--html", "interactive", "no.toml"], "there is no study 'no.toml'"),
+        (["no.toml", "--title", "Ours"], "--title goes with --new; a study that is there has its settings in"),
+        (["--data", "runs.csv"], "give a study.toml to build, or --new FOLDER with --data TABLE"),
+    ],
+)
+def test_what_the_command_refuses(run: Callable[..., Any], words: list[str], message: str) -> None:
+    code, _, told = run("report", *words)
+    assert code == 2
+    assert message in told
