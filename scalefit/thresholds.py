@@ -47,6 +47,7 @@ __all__ = [
     "KNOWN_RATIO",
     "LAWS_PART",
     "LONELY_START",
+    "LOOSE_EXPONENT",
     "LOOSE_MINIMUM",
     "MANY_DIVERGENCES",
     "MANY_TIMES",
@@ -247,6 +248,10 @@ AGREE = 0.1
 
 BAYES_FACTOR = 20.0
 """A Bayes factor from which on evidence is strong (Kass and Raftery 1995), if it is so under every prior tried."""
+
+LOOSE_EXPONENT = 0.25
+"""Runs determine an exponent only loosely when its standard error is a larger part of it: its 95% interval then reaches
+from half of it to one and a half of it."""
 
 OTHER_PRIORS = 2
 """Other priors under which a Bayes factor has to be known, before it is given a meaning."""

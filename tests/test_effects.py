@@ -73,7 +73,7 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         (["compare", "a.fit", "--param", "alpha", "--published", "x=1e200,1"], "published x: the value is 1e200; it"),
         (["toy", "show", "sweep", "--plot", "losses", "--out", "x.png", "--json"], "--json has no effect with --plot"),
         (["toy", "show", "sweep", "--plot", "loses"], "there is no plot 'loses' of a sweep; did you mean 'losses'?"),
-        (["report", "x.toml", "--drop-invalid"], "--drop-invalid go with --new"),
+        (["report", "x.toml", "--drop-invalid"], "--drop-invalid goes with --new"),
     ],
 )  # fmt: skip
 def test_options_without_effect_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -408,6 +409,18 @@ def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
     )
 
 
+def test_a_draft_omits_the_answers_of_steps_that_it_omits(tmp_path: Path) -> None:
+    grid().to_csv(tmp_path / "runs.csv", index=False)
+    path = new_study(tmp_path / "mine", tmp_path / "runs.csv")
+    trained = '\n[[toy]]\nname = "sweep"\ngrid = "grid.toml"\n\n[[answer]]\nrule = "step"\nstep = "sweep"\n'
+    (tmp_path / "mine" / "grid.toml").touch()
+    text = re.sub(r"^answer = \[.*?^\]\n", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    path.write_text(text + trained, encoding="utf-8")
+    plan = with_defaults(read_study(path))
+    assert [one.rule for one in plan.answer] == ["step"]
+    assert drafted(plan).answer == ()
+
+
 def test_a_fit_of_another_law_cannot_stand_in(tmp_path: Path) -> None:
     grid().to_csv(tmp_path / "runs.csv", index=False)
     path = new_study(tmp_path / "mine", tmp_path / "runs.csv")
@@ -547,3 +560,18 @@ def test_tables_are_written_in_both_languages() -> None:
     assert r"$\alpha$ & 0.34 $\pm$ 0.01 \\" in latex
     assert r" & 50\% low \\" in latex
     assert latex.count(r"\begin{tabular}{lr}") == latex.count(r"\end{tabular}") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--html", "no.toml"], "there is no study 'no.toml'"),  # which is no kind of page
+        (["--html", "interactive", "no.toml"], "there is no study 'no.toml'"),
+        (["no.toml", "--title", "Ours"], "--title goes with --new; a study that is there has its settings in"),
+        (["--data", "runs.csv"], "give a study.toml to build, or --new FOLDER with --data TABLE"),
+    ],
+)
+def test_what_the_command_refuses(run: Callable[..., Any], words: list[str], message: str) -> None:
+    code, _, told = run("report", *words)
+    assert code == 2
+    assert message in told

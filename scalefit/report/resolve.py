@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from scalefit.report.budget import affordable
 from scalefit.report.provenance import data_files
 from scalefit.report.runners import ENGINES, Runner, command
-from scalefit.report.spec import LEAST_SQUARES, Figure, Section, family_of, mentions
+from scalefit.report.spec import LEAST_SQUARES, Figure, Section, StepAnswer, family_of, mentions
 from scalefit.report.steps import STEPS, step_command
 from scalefit.report.study import (
     CalibrationStep,
@@ -56,6 +56,7 @@ def drafted(study: Study) -> Study:
     dropped, notes = affordable(study)
     out = trained | dropped
     sections = (_without(one, out) for one in study.section)
+    answers = (one for one in study.answer if not (isinstance(one, StepAnswer) and one.step in out))
     toys = (f"A draft trains no toy models: {', '.join(sorted(trained))}.",) if trained else ()
     return replace(
         study,
@@ -63,6 +64,7 @@ def drafted(study: Study) -> Study:
         calibration=tuple(one for one in study.calibration if one.name not in out),
         toy=tuple(one for one in study.toy if one.name not in out),
         section=tuple(one for one in sections if one is not None),
+        answer=tuple(answers),
         front=replace(study.front, figure=_without(study.front.figure, out) if study.front.figure else None),
         left_out=(*study.left_out, *toys, *notes),
         draft=True,

@@ -23,7 +23,7 @@ from scalefit.report.standin import StandIn, stand_in
 from scalefit.report.text import capital, join
 from scalefit.results import Fit
 from scalefit.summary import estimate_text
-from scalefit.thresholds import OPEN_DECADES
+from scalefit.thresholds import LOOSE_EXPONENT, OPEN_DECADES
 
 FEW: Final = 2  # warnings on page one; the section on the fit has all
 MINOR: Final = 5  # a row with a share that is this many times smaller than the largest is not named
@@ -55,6 +55,7 @@ def runs_sentence(answer: RunsAnswer, results: Results) -> str:
         )
     by = f" by {say.method(fit)}" if answering.reason else ""
     beyond = join([f"${one.coefficient}$" for one in fit.estimates if _is_open(one)])
+    by += " only loosely" if any(_is_loose(one) for one in fit.estimates) else ""
     lead = f"**These {_runs(fit)} determine the law{by}{',** except for ' + beyond + ':' if beyond else ':**'}"
     if not answering.identified:
         lead = f"**These {_runs(fit)} alone do not determine the law.** With the help of priors,"
@@ -123,6 +124,11 @@ def _runs(fit: Fit) -> str:
     if cluster is None:
         return f"{exact(fit.n_rows)} rows"
     return f"{exact(fit.n_rows)} rows of {exact(fit.rows[cluster].nunique())} levels of {literal(cluster)}"
+
+
+def _is_loose(one: Estimate) -> bool:
+    """Whether an exponent is known only up to a large part of it."""
+    return one.kind == "exponent" and one.se > LOOSE_EXPONENT * abs(one.value)
 
 
 def _is_open(one: Estimate) -> bool:
