@@ -17,6 +17,7 @@ __all__ = ["SPREADS", "Estimate", "Spread", "estimate_columns"]
 
 Array = NDArray[np.float64]
 Spread = Literal["posterior", "bootstrap", "normal approximation", "published"]
+"""Where the error of an estimate comes from."""
 
 KERNELS = 400  # quantiles that represent the draws in a density
 SPREADS = {

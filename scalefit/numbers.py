@@ -77,6 +77,7 @@ __all__ = [
 ]
 
 MINUS = "−"
+"""The minus sign of printed numbers."""
 THIN = "\u202f"  # a narrow space that does not break, between thousands
 NONE = "–"  # for what is not a number
 
@@ -87,6 +88,7 @@ ROUND_OFF = 1e-12  # errors and residuals below this part of a number are those 
 WHOLE = 1e15  # below it a whole float is meant as an integer; above it nearly all floats are whole
 
 SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
+"""Power of ten that a letter behind a number stands for, in small letters."""
 
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)"
@@ -97,7 +99,9 @@ _NUMBER = re.compile(
 )
 _IGNORED = str.maketrans("", "", f",_{THIN}")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*,[0-9]+(?:[eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?")
+"""A number written with a decimal comma, which is refused."""
 INFINITE = re.compile(r"([+-]?)(?:inf|infinity|∞)", re.IGNORECASE)
+"""Infinity as people write it."""
 
 
 def parse_number(text: str) -> float:

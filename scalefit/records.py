@@ -29,6 +29,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 CONVERGED, NOT_IDENTIFIED, NOT_CONVERGED = "converged", "not identified", "not converged"
+"""The three statuses of a fit, best first."""
 
 
 @dataclass(frozen=True)

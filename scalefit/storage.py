@@ -49,6 +49,7 @@ __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
 # 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options, 5 has laws of any form
 FORMAT, FORMAT_VERSION = "scalefit-fit", 5
+"""What the file of a fit calls itself, and the version of its layout; earlier versions are read as well."""
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
 POSTERIOR_ARRAYS = ("ess_bulk", "ess_tail", "r_hat")

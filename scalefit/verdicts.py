@@ -52,7 +52,9 @@ class Name:
 
 
 Runs = tuple[str | Name, ...]
+"""Pieces of a sentence: text, and names of parameters, which each output prints in its way."""
 Part = str | Name | Runs
+"""What a sentence may be made of."""
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,21 @@ def test_every_public_name_has_a_place_on_an_api_page():
         assert f"'{at.rpartition('.')[2]}'" in directive[2]
 
 
+def test_everything_on_an_api_page_is_explained():
+    silent = [name for name in api.on_pages() if not api.explained(name)]
+    assert not silent
+    assert api.explained("scalefit.thresholds.GOOD_KHAT")
+    assert "BAYES" in api.verb_options("scalefit.options.verbs")
+
+
+def test_the_inside_of_the_package_has_no_page():
+    assert "scalefit.leastsq.fit.fit" in api.on_pages()
+    assert "scalefit.leastsq.resample.jackknife" in api.documented()
+    assert "scalefit.leastsq.resample.jackknife" not in api.on_pages()
+    assert not [page for page in pages() if page.startswith("api/solver")]
+    assert api.to_markdown(":func:`scalefit.leastsq.resample.jackknife`") == "`jackknife`"
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [

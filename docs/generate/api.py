@@ -146,7 +146,16 @@ def members(module: str) -> list[str]:
     if len(rooms()[room.partition(".")[2]]) > 1:
         passed_on = {resolve(name, room) for name in exported(modules()[room])} | set(public_names().values())
         public = [name for name in public if f"{module}.{name}" in passed_on]
-    return [name for name, _ in bindings(modules()[module]) if name in public]
+    return [name for name, _ in bindings(modules()[module]) if name in public and name not in verb_options(module)]
+
+
+def verb_options(module: str) -> dict[str, str]:
+    """Read which verb takes the options of which classes, where a module says it: constants made of ``part``."""
+    return {
+        name: ast.unparse(node.value)
+        for name, node in bindings(modules()[module])
+        if isinstance(node, ast.Assign) and re.match(r"\(part\(", ast.unparse(node.value))
+    }
 
 
 @cache
@@ -195,11 +204,20 @@ def floors() -> str:
     return "\n".join([lead, "", "| floor | modules and packages |", "| --- | --- |", *rows])
 
 
+def explained(dotted: str) -> str:
+    """Return the first line of what is written about a name: its docstring, or the text below a constant."""
+    node = documented().get(dotted)
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        body = modules()[dotted.rpartition(".")[0]].body
+        below = next(iter(body[body.index(node) + 1 :]), None)
+        text = below.value if isinstance(below, ast.Expr) else None
+        return str(text.value).partition("\n")[0] if isinstance(text, ast.Constant) else ""
+    return first_line(node) if node is not None else ""
+
+
 def _about(dotted: str) -> str:
     """One line about a name, for tables."""
-    node = documented().get(dotted)
-    summary = first_line(node) if node is not None else ""
-    return to_markdown(summary, dotted).replace("|", r"\|") or "A constant."
+    return to_markdown(explained(dotted), dotted).replace("|", r"\|")
 
 
 def _page(room: str, names: list[str]) -> str:
@@ -213,4 +231,7 @@ def _page(room: str, names: list[str]) -> str:
             blocks.append(
                 "\n".join([f"::: {module}", "    options:", *(f"      {k}: {v}" for k, v in options.items())])
             )
+    rows = [f"| `{name}` | `{parts}` |" for module in names for name, parts in verb_options(module).items()]
+    if rows:
+        blocks += ["## The options of each verb", "\n".join(["| constant | parts |", "| --- | --- |", *rows])]
     return "\n\n".join(blocks) + "\n"

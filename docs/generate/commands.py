@@ -31,7 +31,11 @@ def pages() -> dict[str, str]:
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         options = [one for one in command.params if one.param_type_name == "option" and "--help" not in one.opts]
         blocks += [_table("argument", arguments)] if arguments else []
-        blocks += [_table("option", options)] if options else []
+        panels = dict.fromkeys(getattr(one, "rich_help_panel", None) or "Options" for one in options)
+        for panel in panels:
+            own = [one for one in options if (getattr(one, "rich_help_panel", None) or "Options") == panel]
+            blocks.append(_table("option" if panel == "Options" else f"option: {panel.lower()}", own))
+        blocks += [_escape(command.epilog)] if command.epilog else []
     return {"command_line.md": "\n\n".join(blocks) + "\n"}
 
 

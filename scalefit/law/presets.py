@@ -150,3 +150,4 @@ LAWS: Final[Mapping[str, Preset]] = MappingProxyType(
         "width_depth_fixed": Preset("loss ~ E + c_m/width^1 + c_l/depth^1 + c_D/tokens^a_D", _LIU),
     }
 )
+"""Laws that have a name, with their sources and, where they are not sums of powers, their columns."""

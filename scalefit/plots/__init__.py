@@ -64,6 +64,7 @@ KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "term": term,
     }
 )
+"""The plots of a fit by name."""
 
 
 def draw(fit: Fit, kind: str = "fit", **options: Any) -> Any:

@@ -40,6 +40,7 @@ __all__ = [
 DIMENSIONS = (
     "drop_highest_loss", "ties", "where", "mapping", "derive", "weights", "likelihood", "cluster", "prior", "exponents",
 )  # fmt: skip
+"""The choices that a sensitivity analysis can vary."""
 LOSSES = {"squared": "least squares", "huber": "Huber's loss"}  # fitted by minimising, with a bootstrap
 CUTS = (0.0, 0.02, 0.15)  # shares of the rows with the highest losses to leave out
 ALIKE = 0.2  # cuts that differ by less than this part are one
