@@ -6,7 +6,7 @@ nobody has to look for names in a printed text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ __all__ = [
     "interval_verdict",
     "listed",
     "region_verdict",
-    "robust_verdict",
+    "robust_verdicts",
     "runs_of",
 ]
 
@@ -184,16 +184,16 @@ def interval_verdict(
     return Verdict.of("includes" if inside else "excludes", text, agree, **about)
 
 
-def robust_verdict(
+def robust_verdicts(
     lead: Part, number: Estimate, reference: float, also: Mapping[str, Estimate], ranges: Mapping[str, Estimate],
     elsewhere: Mapping[str, Estimate],
-) -> Verdict:  # fmt: skip
+) -> tuple[Verdict, Verdict]:  # fmt: skip
     """Say whether a number is a given one whatever the analysis, on part of the range, and in other data.
 
     Parameters
     ----------
     lead : str, Name or runs
-        How the sentence begins, up to the number: ``The exponent of width is``.
+        What the number is, with its verb: ``the exponent of width is``.
     number : Estimate
         The number.
     reference : float
@@ -207,49 +207,61 @@ def robust_verdict(
 
     Returns
     -------
-    Verdict
-        ``includes`` or ``excludes`` where every analysis agrees, else ``depends``.
+    tuple of Verdict
+        One sentence with the answer, of kind ``includes`` or ``excludes`` where every analysis agrees, else
+        ``depends``; then what it rests on and what would change it.
     """
     asked, inside = exact(reference), number.holds(reference)
-    holding = [one.holds(reference) for one in also.values()]
-    interval = rounded_interval(number.lo, number.hi, number.se)
-    where = "inside" if inside else "outside"
-    text = f" {plus_minus(number.value, number.se)}: {asked} is {where} its interval {interval}"
-    if also:
-        same = sum(one == inside for one in holding)
-        values = [one.value for one in also.values()]
-        span = f"{rounded(min(values), number.se)} to {rounded(max(values), number.se)}"
-        agree = "all" if same == len(holding) else f"{exact(same)} of"
-        text += f", as with {agree} {exact(len(holding))} other cuts and error models ({span})"
-    parts: list[Part] = [lead, f"{text}."]
+    holding = [one.holds(reference) == inside for one in also.values()]
     moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
+    against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
+    about: dict[str, Any] = {
+        "value": number.value, "interval": [number.lo, number.hi], "reference": reference,
+        "analyses": {label: one.value for label, one in also.items()},
+        "ranges": {label: one.value for label, one in ranges.items()},
+        "elsewhere": {label: one.value for label, one in elsewhere.items()},
+    }  # fmt: skip
+    if all(holding) and not moved and not against:
+        kind = "includes" if inside else "excludes"
+        first = f"Compatible with {asked} in every analysis: " if inside else f"Not {asked} in any analysis: "
+    else:
+        kind = "depends"
+        first = f"Compatible with {asked}, not established: " if inside else f"Not {asked} by the main analysis: "
+    parts: list[Part] = [first, lead, f" {plus_minus(number.value, number.se)}"]
     if moved:
         label, one = max(moved, key=lambda pair: abs(pair[1].value - number.value))
+        parts.append(f", but {plus_minus(one.value, one.se)} {label}")
+    if against:
+        parts.append(f"{',' if moved else ', but'} {'and ' if moved else ''}{_span(elsewhere.values())} in other data")
+    answer = Verdict.of(kind, *parts, ".", **about)
+    side = "inside" if inside else "outside"
+    interval = rounded_interval(number.lo, number.hi, number.se)
+    text = f"{asked} is {side} the {percent(number.probability)} interval {interval}"
+    if also:
+        agree = "all" if all(holding) else f"{exact(sum(holding))} of"
+        text += f", as with {agree} {exact(len(also))} other cuts and error models ({_span(also.values())})"
+    basis: list[Part] = [f"{text}."]
+    if moved:
         verb = "excludes" if inside else "includes"
-        parts.append(f" It depends on the range: {label} it is {plus_minus(one.value, one.se)}, which {verb} {asked}.")
+        basis.append(
+            runs_of(" The range decides: ", listed([label for label, _ in moved]), f" the interval {verb} {asked}.")
+        )
     elif ranges:
-        parts.append(" No end of the range changes that.")
-    against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
+        basis.append(" No end of the range changes that.")
     if elsewhere:
         given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
         verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
-        parts.append(runs_of(f" Other data {verb}, under laws with other terms: ", given, "."))
-    if all(one == inside for one in holding) and not moved and not against:
-        kind = "includes" if inside else "excludes"
-        first = f"Compatible with {asked} in every analysis. " if inside else f"Not {asked} in any analysis. "
-    else:
-        kind = "depends"
-        first = (
-            f"Compatible with {asked}, not established. "
-            if inside
-            else f"The main analysis excludes {asked}, but not all do. "
-        )
-    return Verdict.of(
-        kind, first, *parts, value=number.value, interval=[number.lo, number.hi], reference=reference,
-        analyses={label: one.value for label, one in also.items()},
-        ranges={label: one.value for label, one in ranges.items()},
-        elsewhere={label: one.value for label, one in elsewhere.items()},
-    )  # fmt: skip
+        basis.append(runs_of(f" Other data {verb}, under laws of other terms or on other runs: ", given, "."))
+    return answer, Verdict.of("basis", *basis, **about)
+
+
+def _span(numbers: Iterable[Estimate]) -> str:
+    """Write the least and the largest of several numbers: ``0.86 to 1.00``; a single one with its error."""
+    ordered = sorted(numbers, key=lambda one: one.value)
+    least, most = ordered[0], ordered[-1]
+    if least is most:
+        return plus_minus(least.value, least.se)
+    return f"{rounded(least.value, least.se)} to {rounded(most.value, most.se)}"
 
 
 def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tail: Part = "") -> Verdict:

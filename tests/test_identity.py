@@ -134,7 +134,7 @@ def test_posteriors_and_comparisons_keep_levels_apart(
 )
 def test_figures_and_tables_take_any_label(levels: list[Level]) -> None:
     pytest.importorskip("matplotlib")
-    from scalefit.report.posterior_tables import posterior_table, priors_table
+    from scalefit.report.posterior_tables import posterior_table, priors_sentence
     from scalefit.report.tables import estimates_table, level_tables
 
     found = fit(table(levels), "loss ~ E[fam, ev] + A[fam]/params^alpha", bootstrap=50)
@@ -149,7 +149,7 @@ def test_figures_and_tables_take_any_label(levels: list[Level]) -> None:
     assert len(estimates_table(found)["rows"]) == 1 + len({one[0] for one in levels})
     assert len(level_tables(found)[0]["rows"]) == len({one[0] for one in levels})
     assert posterior_table(posterior)
-    assert priors_table({"x": posterior})
+    assert priors_sentence({"x": posterior})
 
 
 def test_levels_that_differ_by_a_comma_have_floors_of_their_own(

@@ -74,15 +74,15 @@ def test_the_section_shows_published_and_measured_heads(folder: Path) -> None:
     blocks, files = compose(plan, Work(plan))
     start = next(i for i, one in enumerate(blocks) if one.get("text") == "Are the heads in strong superposition?")
     section = blocks[start + 1 :]
-    kinds = [one["kind"] for one in section[:8]]
-    assert kinds == ["paragraph", "paragraph", "figure", "table", "paragraph", "figure", "figure", "table"]
+    kinds = [one["kind"] for one in section[:7]]
+    assert kinds == ["paragraph", "paragraph", "figure", "paragraph", "figure", "figure", "table"]
     assert "Overlap falls as width to the power of −1.28 ± 0.22" in words(section[1])
     assert "the loss follows the width" in words(section[1])
-    assert [row[0] for row in cells(section[3])] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
-    assert "It is " in words(section[4])
-    assert "not a property" not in words(section[4])
-    assert [row[0] for row in cells(section[7])] == ["m6", "m12", "m24", "m48"]
-    assert {row[-1] for row in cells(section[7])} == {"strong"}
+    assert "GPT-2 32, OPT 36.7, Pythia 13.2, Qwen2.5 26.3" in words(section[1])
+    assert "It is " in words(section[3])
+    assert "not a property" not in words(section[3])
+    assert [row[0] for row in cells(section[6])] == ["m6", "m12", "m24", "m48"]
+    assert {row[-1] for row in cells(section[6])} == {"strong"}
     svg = files[section[5]["file"]].decode()
     assert "Qwen2.5" in svg  # published points stand behind the measured ones
     assert "arrows: raw to effective" in svg

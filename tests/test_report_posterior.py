@@ -25,7 +25,7 @@ from scalefit.records import (
     Uncertainty,
 )
 from scalefit.report import posterior_words as say
-from scalefit.report.posterior_tables import held_out_table, priors_table
+from scalefit.report.posterior_tables import held_out_table, priors_sentence
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
@@ -172,11 +172,11 @@ def test_rules_become_words() -> None:
 
 
 def test_the_default_prior_of_a_floor_is_told_by_its_rule() -> None:
-    block = priors_table({"one": posterior(), "two": posterior()})
-    assert block["rows"][0][0] == ["Uniform(0, lowest loss of its rows)"]
-    assert block["rows"][0][2] == ["all that have it"]
+    alike = priors_sentence({"one": posterior(), "two": posterior()})
+    assert "Uniform(0, lowest loss of its rows) for $E$;" in alike
     other = posterior()
     assert isinstance(other, PosteriorFit)
     other = replace(other, posterior=replace(other.posterior, priors=((("E", ()), "Uniform(0, 1)"),)))
-    rows = priors_table({"one": posterior(), "two": other})["rows"]
-    assert [row[2] for row in rows if "Uniform(0, 1)" in row[0]] == [["“two”"]]
+    apart = priors_sentence({"one": posterior(), "two": other})
+    assert "Uniform(0, 1) for $E$ in “two”" in apart
+    assert "Uniform(0, lowest loss of its rows) for $E$ in “one”" in apart

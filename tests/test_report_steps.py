@@ -124,8 +124,8 @@ def text_of(pdf: Path) -> str:
 @pytest.mark.slow
 def test_every_step_is_told(folder: Path) -> None:
     text = text_of(folder / "first.pdf")
-    assert "The probability of 0.4 < " in text
-    assert "10 data sets, truths drawn from the posterior of the data" in text
+    assert "That it lies between 0.4 and " in text
+    assert "Of 10 data sets, nominal 95% intervals cover the truth in " in text
     assert "Of 1 printed numbers 1 outside it." in text
     assert "Exponent of the toy models’ loss over the widths m" in text
     assert "#   scalefit toy sweep toy.toml --out sweep" in (folder / "first.resolved.toml").read_text(encoding="utf-8")
@@ -309,8 +309,8 @@ def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("printed", "words", "verdict"),
     [
-        (1.02, "Reproduced (difference 0.2 standard errors).", "reproduced"),
-        (1.15, "Inside the interval (difference 1.5", "inside"),
+        (1.02, "Reproduced, 0.2 errors away.", "reproduced"),
+        (1.15, "Inside the interval, 1.5", "inside"),
         (1.5, "Outside", "outside"),
     ],
 )

@@ -42,6 +42,7 @@ def made(alpha: float = 0.9, se: float = 0.1, **changes: object) -> Fit:
     return replace(fit, **changes)  # type: ignore[arg-type]
 
 
+OTHERS = Source("others", "1" * 64, 5)
 BROKEN = made(findings=(Finding("x", "not identified", "The floor is 0."),))
 
 
@@ -92,16 +93,16 @@ def test_reference_of_a_fit_without_an_answer() -> None:
 
 
 def test_pooled_groups_that_disagree() -> None:
-    among = {"a": made(0.4, 0.05), "b": made(2.0, 0.1)}
+    among = {"a": made(0.4, 0.05), "b": made(2.0, 0.1, source=OTHERS)}
     text = say.pooled_sentence(made(), "alpha", among, 1.0)
-    assert "from 0.400 ± 0.050 (a) to 2.00 ± 0.10 (b), and their intervals do not overlap" in text
-    assert text.endswith("Of the 2 intervals 2 exclude 1 (a and b).")
+    assert "from 0.400 ± 0.050 (a) to 2.00 ± 0.10 (b), which differ beyond their errors (p <0.001)" in text
+    assert text.endswith("2 of 2 exclude 1 (a and b).")
 
 
 def test_pooled_groups_that_agree() -> None:
-    text = say.pooled_sentence(made(), "alpha", {"a": made(0.9), "b": made(1.0)}, 1.0)
-    assert "their intervals overlap, so they can be the same" in text
-    assert text.endswith("Of the 2 intervals none excludes 1.")
+    text = say.pooled_sentence(made(), "alpha", {"a": made(0.9), "b": made(1.0, source=OTHERS)}, 1.0)
+    assert "which chance explains (p 0.48)" in text
+    assert text.endswith("None of 2 excludes 1.")
 
 
 def test_alternatives_name_the_largest_move() -> None:
@@ -155,8 +156,12 @@ def test_optima_and_rows() -> None:
     assert say.rows_sentence(made()) == "All 5 rows of runs are used."
     source = Source("runs", "0" * 64, 7, (Dropped("drop_invalid", 2, "loss is zero"),))
     assert say.rows_sentence(made(source=source)) == (
-        "5 of the 7 rows of runs are used; dropped are 2 by the rule drop_invalid."
+        "5 of the 7 rows of runs are used; dropped are 2 because loss is zero."
     )
+    cut = Source("runs", "0" * 64, 7, (Dropped("drop_highest_loss", 2, "high", "1, ties=drop"),))
+    assert "dropped are 2 with the highest losses (1 and those tied with them)." in say.rows_sentence(made(source=cut))
+    one = Source("runs", "0" * 64, 7, (Dropped("where", 2, "no", "my_col >= 3"),))
+    assert "dropped are 2 outside the condition my col ≥ 3." in say.rows_sentence(made(source=one))
 
 
 def test_scatter_and_residuals() -> None:

@@ -11,7 +11,7 @@ from scalefit.escape import visible
 from scalefit.estimate import Estimate
 from scalefit.report.text import marked
 from scalefit.thresholds import SURE, UNLIKE_CHANCES, WIDE_INTERVAL
-from scalefit.verdicts import Name, Verdict, held, interval_verdict, listed, region_verdict, robust_verdict, runs_of
+from scalefit.verdicts import Name, Verdict, held, interval_verdict, listed, region_verdict, robust_verdicts, runs_of
 
 WIDTH = Name(("a_m", ()))
 
@@ -93,10 +93,11 @@ def test_runs_are_joined() -> None:
 @pytest.mark.parametrize(
     ("also", "ranges", "elsewhere", "kind", "words"),
     [
-        ({"x": (1.1, 0.1)}, {}, {}, "includes", "Compatible with 1 in every analysis. It is 0.95 ± 0.10"),
-        ({"x": (1.1, 0.1)}, {"below 9": (0.5, 0.1)}, {}, "depends", "on the range: below 9 it is 0.50 ± 0.10"),
+        ({"x": (1.1, 0.1)}, {}, {}, "includes", "Compatible with 1 in every analysis: it is 0.95 ± 0.10."),
+        ({"x": (1.1, 0.1)}, {"below 9": (0.5, 0.1)}, {}, "depends",
+         "it is 0.95 ± 0.10, but 0.50 ± 0.10 below 9. 1 is inside the 95% interval"),
         ({"x": (0.5, 0.1)}, {"below 9": (0.9, 0.1)}, {}, "depends", "as with 0 of 1 other cuts and error models"),
-        ({}, {"below 9": (0.9, 0.1)}, {"far": (0.3, 0.1)}, "depends", "under laws with other terms: far 0.30"),
+        ({}, {"below 9": (0.9, 0.1)}, {"far": (0.3, 0.1)}, "depends", "but 0.30 ± 0.10 in other data."),
     ],
 )  # fmt: skip
 def test_a_robust_verdict_counts_analyses_ranges_and_other_data(
@@ -107,10 +108,11 @@ def test_a_robust_verdict_counts_analyses_ranges_and_other_data(
         return Estimate("a", "exponent", value, se, value - 2 * se, value + 2 * se)
 
     others = [{label: number(*one) for label, one in group.items()} for group in (also, ranges, elsewhere)]
-    found = robust_verdict("It is", number(0.95, 0.1), 1.0, *others)
+    found, basis = robust_verdicts("it is", number(0.95, 0.1), 1.0, *others)
     assert found.kind == kind
-    assert words in str(found)
+    assert words in f"{found} {basis}"
     assert found.numbers["ranges"] == {label: value for label, (value, _) in ranges.items()}
     assert "Compatible with 1, not established" in str(found) or kind == "includes"
-    outside = robust_verdict("It is", number(0.5, 0.1), 1.0, {}, {}, {})
-    assert (outside.kind, str(outside).partition(".")[0]) == ("excludes", "Not 1 in any analysis")
+    assert ("The range decides: below 9 the interval excludes 1." in str(basis)) == (ranges == {"below 9": (0.5, 0.1)})
+    outside, _ = robust_verdicts("it is", number(0.5, 0.1), 1.0, {}, {}, {})
+    assert (outside.kind, str(outside)) == ("excludes", "Not 1 in any analysis: it is 0.50 ± 0.10.")

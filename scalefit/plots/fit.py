@@ -42,7 +42,8 @@ Array = NDArray[np.float64]
 POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
-_BINS: Final = 7
+_BINS: Final = 8
+_END: Final = 0.05  # share of the rows in the bin at each end
 _LEVEL: Final = 40  # letters of a level next to its strip
 _SHORT: Final = 24  # letters of the values at which a partial effect is drawn
 
@@ -358,9 +359,10 @@ def number_axis(ax: Axes, values: Array) -> None:
 
 
 def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
-    """Mark the median residual in bins of equal count."""
+    """Mark the median residual in bins of equal count, with a bin of its own for each end, where laws fail first."""
     ranks = pd.Series(x).rank(method="average").to_numpy()
-    bins = np.minimum((ranks - 1) * _BINS / len(x), _BINS - 1).astype(int)
+    inner = np.linspace(_END, 1 - _END, _BINS - 1)
+    bins = np.searchsorted(inner, (ranks - 0.5) / len(x), side="right")
     groups = [bins == i for i in range(_BINS) if np.count_nonzero(bins == i) >= 3]
     middle = [float(np.median(x[group])) for group in groups]
     level = [float(np.median(values[group])) for group in groups]

@@ -92,20 +92,22 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
 
 
 @house_style()
-def draw_coverage(found: BacktestResult | ScoreTable) -> tuple[Axes, Axes]:
+def draw_coverage(found: BacktestResult | ScoreTable, *, height: float = 72.0) -> tuple[Axes, Axes]:
     """Draw how often 90% intervals held, and the median error, against the distance from the data.
 
     Parameters
     ----------
     found : BacktestResult or ScoreTable
         A backtest, or its scores: :func:`scalefit.forecasting.public_backtest` are those that the package ships.
+    height : float
+        Height, mm.
 
     Returns
     -------
     tuple of Axes
         Coverage, with the nominal 90% as a red line, and error.
     """
-    left, right = new_panels(1, 2, height=72)
+    left, right = new_panels(1, 2, height=height)
     every = found.table()
     every = every[every["tables"] == "all"]
     bins = every[["least", "most"]].drop_duplicates().sort_values("least")

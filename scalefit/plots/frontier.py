@@ -49,6 +49,7 @@ def frontier(
     quantities: Sequence[str] = (),
     printed: Mapping[str, Optimum] | None = None,
     chinchilla: bool = True,
+    height: float = 68.0,
     ax: Axes | None = None,
 ) -> Axes | tuple[Axes, ...]:
     """Draw quantities of the best allocation against compute: lines at the estimates, bands over the draws.
@@ -67,6 +68,8 @@ def frontier(
         Published values, which have no draws.
     chinchilla : bool
         Whether Chinchilla 70B and its ratio are marked.
+    height : float
+        Height of a new figure, mm.
     ax : Axes, optional
         Where to draw the first quantity only; a new figure of the text width otherwise.
 
@@ -86,7 +89,7 @@ def frontier(
     for name in chosen:
         if not any(name in one.quantities for one in several.values()):
             raise DataError(f"there is no quantity {name!r}; {closest(name, first.quantities)}")
-    axes = [ax] if ax is not None else new_panels(1, len(chosen), height=68)
+    axes = [ax] if ax is not None else new_panels(1, len(chosen), height=height)
     ends = [_panel(*one, several, printed or {}, chinchilla) for one in zip(axes, chosen, strict=False)]
     if ax is None:
         axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +24,7 @@ from scalefit.plots.style import (
     reference_line,
 )
 
-__all__ = ["Bar", "specification"]
+__all__ = ["Bar", "choice_words", "condition_words", "specification"]
 
 _WORDS: Final = {
     "likelihood=student_t": "Student-t errors",
@@ -40,11 +41,12 @@ _WORDS: Final = {
     "weights=none": "no weights",
     "exponents=free": "exponents of either sign",
 }
+_SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
 _FORMS: Final = {
     "drop_highest_loss": "{} highest losses dropped",
     "cluster": "one shift for each {}",
     "prior": "prior {}",
-    "where": "where {}",
+    "where": "{}",
     "weights": "weighted by {}",
     "derive": "computed: {}",
 }
@@ -118,7 +120,7 @@ def specification(
     Axes
         The Axes drawn on.
     """
-    ax = new_axes(ax, width=FULL_WIDTH, height=22 + 4.3 * len(bars))
+    ax = new_axes(ax, width=FULL_WIDTH, height=19 + 3.4 * len(bars))
     places = _places(bars)
     left, right = _span(bars, reference, region)
     ax.set_xlim(left, right)
@@ -148,12 +150,24 @@ def specification(
 
 def describe(bar: Bar) -> str:
     """Return the differences of a row from the base, in words."""
-    return ", ".join(_words(name, value) for name, value in bar.changed) or "base"
+    return choice_words(bar.changed)
+
+
+def choice_words(changed: Sequence[tuple[str, str]]) -> str:
+    """Write choices as words: ``normal errors, width ≤ 2600``; ``base`` without any."""
+    return ", ".join(_words(name, value) for name, value in changed) or "base"
 
 
 def _words(name: str, value: str) -> str:
     known = _WORDS.get(f"{name}={value}")
-    return known or _FORMS.get(name, "{}").format(value.replace("=", " = "))
+    return known or _FORMS.get(name, "{}").format(condition_words(value) if name == "where" else value)
+
+
+def condition_words(condition: str) -> str:
+    """Write a condition as on paper: ``width ≤ 2600``, ``eval set = c4 val``."""
+    for typed, sign in _SIGNS.items():
+        condition = condition.replace(typed, sign)
+    return re.sub(r"(?<=\w)_(?=\w)", " ", condition).replace('"', "")
 
 
 def _places(bars: Sequence[Bar]) -> list[float]:

@@ -137,7 +137,7 @@ def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
 
 
 @house_style()
-def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
+def losses(table: pd.DataFrame, *, height: float = 66.0) -> tuple[Axes, ...]:
     """Draw loss against width at the longest training, beside theory: a panel for each regime.
 
     Under strong superposition the red lines are 1/m through the curve that is nearest to it, and what random directions
@@ -148,6 +148,8 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
     ----------
     table : DataFrame
         As from :func:`scalefit.toy.read_sweep`.
+    height : float
+        Height, mm.
 
     Returns
     -------
@@ -155,7 +157,7 @@ def losses(table: pd.DataFrame) -> tuple[Axes, ...]:
         One per regime that occurs.
     """
     curves = longest(width_curves(table))
-    panels, ends, keys = _panels(curves), [], []
+    panels, ends, keys = _panels(curves, height), [], []
     shown = np.concatenate([one.loss for one in curves])
     for name, ax in panels.items():
         own = _coloured(curves, name, _last_loss)

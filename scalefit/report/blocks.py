@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from scalefit.plots.marks import marked
 from scalefit.plots.style import svg_bytes
 from scalefit.report.points import points_of
-from scalefit.report.text import runs
+from scalefit.report.text import PageRuns, runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ __all__ = [
     "Drawing",
     "align_decimals",
     "align_errors",
+    "answers",
     "cards",
     "drawing",
     "equations",
@@ -27,6 +28,7 @@ __all__ = [
     "note",
     "paragraph",
     "picture",
+    "references",
     "table",
 ]
 
@@ -50,6 +52,16 @@ def paragraph(*sentences: str) -> Block:
 def note(*sentences: str) -> Block:
     """Return a highlighted paragraph: what to know before reading on."""
     return {"kind": "note", "runs": runs(" ".join(filter(None, sentences)))}
+
+
+def answers(items: Sequence[PageRuns], verdict: str = "") -> Block:
+    """Return the answers of page one, below the verdict in large letters where there is one."""
+    return {"kind": "answer", "items": list(items), "verdict": runs(verdict)}
+
+
+def references(texts: Sequence[str]) -> Block:
+    """Return a bibliography in small type."""
+    return {"kind": "references", "items": [runs(text) for text in texts]}
 
 
 def cards(items: Sequence[tuple[str, str, str]]) -> Block:

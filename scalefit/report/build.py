@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from scalefit.errors import DataError
-from scalefit.files import write_atomically
+from scalefit.files import plain_json, write_atomically
 from scalefit.progress import Progress
 from scalefit.report.checks import check_study
 from scalefit.report.compile import check_extra, typeset_report
@@ -18,11 +19,12 @@ from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.runners import check_engine
 from scalefit.report.sections import compose
-from scalefit.report.spec import StepAnswer
+from scalefit.report.spec import PredictionAnswer, StepAnswer, ValuesAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.study import Study, with_defaults
 from scalefit.report.tables_file import SUFFIXES, tables_text
 from scalefit.report.work import Work
+from scalefit.storage import fit_record
 from scalefit.version import __version__
 
 __all__ = ["Built", "build_report", "build_study"]
@@ -31,6 +33,10 @@ Tables: TypeAlias = Literal["markdown", "latex"] | None
 Html: TypeAlias = bool | Literal["static", "interactive"] | None
 
 _PAPERS = {"a4": "a4", "letter": "us-letter"}  # as the typesetter calls them
+_KEPT = (
+    "law", "table", "n_rows", "loss", "cluster", "objective", "status", "message", "estimate", "se", "interval",
+    "method", "seed",
+)  # fmt: skip
 MOST_FILES = 4  # whose hashes fit at the bottom of a page
 
 
@@ -146,15 +152,25 @@ def build_study(
     if tables is not None:
         also[target.with_name(f"{target.stem}-tables{SUFFIXES[tables]}")] = tables_text(blocks, tables).encode()
     write_atomically(target.with_suffix(".resolved.toml"), resolved_text(plan).encode())
+    write_atomically(target.with_suffix(".numbers.json"), _numbers(plan, work))
     for name, content in also.items():
         write_atomically(name, content)
     write_atomically(target, pdf)
     return Built(target, tuple(also), _unanswered(plan, work))
 
 
+def _numbers(study: Study, work: Work) -> bytes:
+    """Write every fit with all its digits, by name: what a page has no room for, and what checks another solver."""
+    records = {one.name: fit_record(work.fits[one.name]) for one in study.fit}
+    kept = {name: {key: record[key] for key in _KEPT} for name, record in records.items()}
+    return (json.dumps(plain_json(kept), ensure_ascii=False, indent=1) + "\n").encode()
+
+
 def _unanswered(study: Study, work: Work) -> str:
     """Return the status of the fit of the first answer that has one, where no fit answers for it."""
-    asked = next((one.fit for one in study.answer if not isinstance(one, StepAnswer)), "")
+    asked = next(
+        (one.fit for one in study.answer if not isinstance(one, StepAnswer | ValuesAnswer | PredictionAnswer)), ""
+    )
     if not asked:
         return ""
     found = stand_in(asked, work.fits, {one.name: one for one in study.fit})

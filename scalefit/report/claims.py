@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
+from scalefit.allocation import optimum_lines
+from scalefit.allocation.run import natural_cost
+from scalefit.comparison.sources import compared_of
 from scalefit.data.datasets import PublishedValue, published_value
+from scalefit.data.where import parse_where
+from scalefit.errors import StudyError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
-from scalefit.numbers import as_printed, exact, fixed
-from scalefit.records import NOT_CONVERGED
+from scalefit.law.general import sum_of_powers
+from scalefit.numbers import as_printed, exact, fixed, rounded
+from scalefit.quantiles import normal_quantile
+from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, paragraph, picture, table
 from scalefit.report.figures import draw
 from scalefit.report.results import Results
@@ -40,13 +49,14 @@ def claims_section(section: ClaimsSection, results: Results) -> list[Block]:
         A sentence that counts the claims that were reproduced, then the table.
     """
     fits = results.fits
-    judged = [_row(claim, fits) for claim in section.claims]
+    judged = [_row(claim, results) for claim in section.claims]
     rows = [row for row, _ in judged]
     blocks = [paragraph(fill(text, fits)) for text in section.text]
     blocks.append(paragraph(_count([kind for _, kind in judged])))
     caption = (
-        "Claims, printed and refitted (estimate ± standard error, interval). Differences are in standard errors of the "
-        "refit; where print and refit use the same runs, their errors are not independent."
+        "Claims, printed and refitted (estimate ± standard error, interval). Distances are in standard errors of the "
+        "refit; where print and refit use the same runs, their errors are not independent. "
+        f"{exact(len(rows))} comparisons: about one in twenty 95% intervals misses by chance."
     )
     blocks.append(table(caption, ["claim", "printed", "refitted", "difference and reason"], rows, align="lrrl", fill=3))
     default = section.fit or next(iter(fits))
@@ -71,30 +81,68 @@ def claim_verdict(printed: PublishedValue, estimate: Estimate) -> Verdict:
     if not 0 < estimate.se < math.inf:
         return Verdict.of("open", "The refit has no standard error for a comparison.")
     gap = abs(printed.value - estimate.value) / estimate.se
-    difference = f"difference {fixed(gap, 1)} standard errors"
+    difference = f"{fixed(gap, 1)} errors away"
     numbers = {"printed": printed.value, "refit": estimate.value, "se": estimate.se}
     about: dict[str, Any] = {**numbers, "standard_errors": gap}
     if gap < REPRODUCED:
-        return Verdict.of("reproduced", f"Reproduced ({difference}).", threshold=REPRODUCED, **about)
+        return Verdict.of("reproduced", f"Reproduced, {difference}.", threshold=REPRODUCED, **about)
     if estimate.holds(printed.value):
-        return Verdict.of("inside", f"Inside the interval ({difference}).", **about)
-    return Verdict.of("outside", f"Outside the interval ({difference}).", **about)
+        return Verdict.of("inside", f"Inside the interval, {difference}.", **about)
+    return Verdict.of("outside", f"Outside the interval, {difference}.", **about)
 
 
-def _row(claim: Claim, fits: Mapping[str, Fit]) -> tuple[list[str], str]:
-    fit = fits[claim.fit]
+def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
+    fit = results.fits[claim.fit]
     printed = [published_value(paper.key) for paper in claim.published]
     texts = [
         f"{as_printed(one.value, one.uncertainty)}\n{literal(paper.label)}"
         for one, paper in zip(printed, claim.published, strict=True)
     ]
-    because = fill(claim.because, fits)
+    because = fill(claim.because, results.fits)
     if fit.status == NOT_CONVERGED:
         return [claim.says, "\n".join(texts), "no answer", f"{literal(fit.message)} {because}".strip()], "open"
-    estimate = fit[claim.parameter]
+    estimate = _refitted(claim, fit, results)
     judged = claim_verdict(printed[0], estimate)
+    if claim.parameter and any(one.status != CONVERGED for one in compared_of(fit, [claim.parameter], "")):
+        judged = Verdict.of("open", "The data identify it no better than the interval.")
     ours = f"{estimate_text(estimate, alone=False)}\n{interval_text(estimate)}"
-    return [claim.says, "\n".join(texts), ours, f"{marked(judged)} {because}".strip()], judged.kind
+    reason = f"{marked(judged)} {_measured(claim, fit, results)}{because}".strip()
+    return [claim.says, "\n".join(texts), ours, reason], judged.kind
+
+
+def _measured(claim: Claim, fit: Fit, results: Results) -> str:
+    """Say what was measured where a claim is a prediction; empty for other claims."""
+    if not claim.at:
+        return ""
+    return f"Measured: {rounded(float(_row_at(claim, results)[fit.law.response].iloc[0]))}. "
+
+
+def _row_at(claim: Claim, results: Results) -> pd.DataFrame:
+    """Return the one row whose response a claim predicts."""
+    others = results.left_out(claim.fit)
+    rows = others[parse_where(claim.at).mask(others)]
+    if len(rows) != 1:
+        raise StudyError(
+            f"claim {claim.says!r}: the condition {claim.at!r} holds for {len(rows)} rows that the fit does not use; "
+            "it must select one"
+        )
+    return rows
+
+
+def _refitted(claim: Claim, fit: Fit, results: Results) -> Estimate:
+    """Return the number of the refit: a parameter, a power of compute, or the prediction of one row."""
+    if claim.power:
+        law = sum_of_powers(fit.law, "a power of compute in a report")
+        power = optimum_lines(fit, cost=natural_cost(law)).exponents[claim.power]
+        half = (power.hi - power.lo) / 2
+        return replace(power, se=half / normal_quantile((1 + power.probability) / 2))
+    if not claim.at:
+        return fit[claim.parameter]
+    level = fit.uncertainty.level
+    found = fit.predict(_row_at(claim, results), prob=level).iloc[0]
+    se = (found["hi"] - found["lo"]) / 2 / normal_quantile((1 + level) / 2)
+    value, lo, hi = found["predicted"], found["lo"], found["hi"]
+    return Estimate(fit.law.response, "quantity", value, se, lo, hi, probability=level)
 
 
 def _count(kinds: list[str]) -> str:

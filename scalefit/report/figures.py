@@ -239,6 +239,7 @@ def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
     caption = f"The {role(one, own_name(one, names))} {among}, with {level} intervals."
     if printed:
         caption += " Grey: printed values ± one standard error."
+    caption += f" {literal(spec.note)}" if spec.note else ""
     numbers = "; ".join(_in_words(label, fit, own[label]) for label, fit in fits.items())
     return drawing(ax, caption, f"Estimates with intervals, one below the other: {numbers}.")
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
-
 from scalefit.data.datasets import load_dataset
 from scalefit.escape import literal
 from scalefit.models import HeadMeasurement
-from scalefit.models.theory import FAMILY, Superposition
 from scalefit.models.words import is_superposed, regime
-from scalefit.numbers import exact, fixed, plus_minus, rounded
+from scalefit.numbers import fixed, rounded
 from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
-from scalefit.report.blocks import Block, align_decimals, align_errors, drawing, note, paragraph, picture, table
+from scalefit.report.blocks import Block, align_decimals, drawing, note, paragraph, picture, table
 from scalefit.report.results import Results
 from scalefit.report.spec import HeadsSection
 from scalefit.report.steps import HeadsResult, StepFailed
@@ -23,6 +19,7 @@ from scalefit.report.text import capital, fill, marked
 
 __all__ = ["heads_section"]
 
+_HEIGHT = 48.0  # mm
 PUBLISHED = "llm_heads"
 
 
@@ -49,7 +46,7 @@ def heads_section(section: HeadsSection, results: Results) -> list[Block]:
         elif isinstance(result, HeadsResult):
             blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.test.verdict)}"))
             blocks += [_overlaps(result)]
-            blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else [_families(result.test)]
+            blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else []
     return blocks
 
 
@@ -67,7 +64,7 @@ def _overlaps(result: HeadsResult) -> Block:
         ax = overlaps(own=test.rows, column=test.overlap)
         caption = "Mean squared overlap of the rows of output heads against their width. "
     else:
-        ax = overlaps(published=test.rows, column=test.overlap)
+        ax = overlaps(published=test.rows, column=test.overlap, ax=new_panels(1, 1, height=_HEIGHT)[0])
         caption = "Mean squared overlap of the rows of output heads against their width, raw, as published. "
     caption += "Red: random directions (dashed), and the Welch bound, the least possible overlap."
     times = test.rows[test.overlap] * test.rows[test.dimension]
@@ -115,29 +112,3 @@ def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     )
     header = ["model", "m", "raw", "centred", "effective", "dimensions", "norms", "like"]
     return table(caption, header, rows, align="lrrrrrrl", fill=0)
-
-
-def _families(test: Superposition) -> Block:
-    """Return one row per family of a table that has published overlaps only."""
-    rows = test.rows
-    families = rows[FAMILY].astype(str) if FAMILY in rows else pd.Series("", rows.index)
-    names = sorted(set(families))
-    levels = [(name,) if ("A", (name,)) in test.random else () for name in names]
-    factors = {
-        what: align_errors([plus_minus(fit["A", level].value, fit["A", level].se) for level in levels])
-        for what, fit in (("random", test.random), ("welch", test.welch))
-        if fit is not None
-    }
-    cells = []
-    for place, name in enumerate(names):
-        own = rows[families == name]
-        times = np.sort((own[test.overlap] * own["width"]).to_numpy(float))
-        span = f"{rounded(times[0], 1.0)} to {rounded(times[-1], 1.0)}"
-        widths = f"{exact(own['width'].min())} to {exact(own['width'].max())}"
-        cells.append([literal(name) or "all", str(len(own)), widths, span, *(one[place] for one in factors.values())])
-    caption = (
-        "Overlaps by family: the range over that of random directions, 1/width, and the factor of a fit that "
-        "falls as 1/width, over random directions and over the Welch bound. Theory: 1."
-    )
-    header = ["family", "heads", "m", "over 1/m", "factor", *(["over Welch"] if "welch" in factors else [])]
-    return table(caption, header, cells, align="lrrrrr"[: len(header)], fill=0)

@@ -101,6 +101,7 @@ class _Page:
             "heading": self.heading,
             "new page": lambda _: "",
             "note": lambda block: f'<p class="note">{_prose(block["runs"])}</p>',
+            "references": _references,
             "paragraph": lambda block: f"<p>{_prose(block['runs'])}</p>",
             "table": self.table,
         }
@@ -156,7 +157,15 @@ def _data(points: Mapping[str, Any]) -> str:
 
 def _answer(block: Block) -> str:
     paragraphs = "\n".join(f"<p>{_prose(item)}</p>" for item in block["items"])
+    if block["verdict"]:
+        paragraphs = f'<p class="verdict">{_prose(block["verdict"])}</p>\n{paragraphs}'
     return f'<section class="answer" aria-label="The answer">\n{paragraphs}\n</section>'
+
+
+def _references(block: Block) -> str:
+    items = "\n".join(f"<li>{_prose(item)}</li>" for item in block["items"])
+    title = '<h2 id="references">References</h2>'
+    return f'<section aria-label="References">\n{title}\n<ul class="references">\n{items}\n</ul>\n</section>'
 
 
 def _cards(block: Block) -> str:

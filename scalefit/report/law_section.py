@@ -34,8 +34,11 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     family = {labels[section.fit]: fit, **others}
     exponent = next((one.name for one in fit.estimates if one.kind == "exponent"), "")
     sentences = " ".join(
-        f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip() for point in points
+        f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip()
+        for point in points
+        if not any(say.rounds_to(other, point) for other in points)
     )
+    sentences = f"{sentences} {say.rounding_sentence(fit, points)}".strip()
     status = say.status_sentence(fit)
     blocks = [paragraph(say.rows_sentence(fit), say.optima_sentence(fit), say.residual_sentence(fit))]
     blocks += [note(f"This is the fit “{labels[section.fit]}”. {answering.reason}")] if replaced else []
@@ -51,4 +54,4 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
         blocks.append(alternatives_table(family, section.parameters))
     figures = section.figures or (TermsFigure(), ResidualsFigure())
     drawn = [picture(draw(figure, results, section.fit), floating=True) for figure in figures]
-    return blocks + level_tables(fit) + drawn
+    return blocks + (level_tables(fit) if section.levels else []) + drawn

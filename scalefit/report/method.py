@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalefit.escape import literal
 from scalefit.law.general import GeneralLaw
-from scalefit.numbers import percent
-from scalefit.report.blocks import Block, heading, paragraph
-from scalefit.report.posterior_tables import priors_table, sampling_table
+from scalefit.numbers import exact, fixed, percent
+from scalefit.report.blocks import Block, heading, paragraph, references
+from scalefit.report.posterior_tables import priors_sentence, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
 from scalefit.report.results import Results
+from scalefit.report.spec import ClaimsSection
 from scalefit.report.study import Study
-from scalefit.report.tables import files_table, optima_table
+from scalefit.report.tables import files_table
 from scalefit.report.text import join
 from scalefit.results import Fit, PosteriorFit
+from scalefit.robustness import Sensitivity
+from scalefit.thresholds import GOOD_DRAWS
 
 __all__ = ["method_blocks"]
 
@@ -41,19 +45,57 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     sampled = {fit.posterior.path for fit in posteriors.values() if isinstance(fit, PosteriorFit)}
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "
-    made += "The study with every default, and with the command of each fit and step, is next to this file; its sha256 "
-    made += f"is {resolved_hash(study)}."
+    made += "Next to this file are the study with every default and the command of each fit and step (its sha256 is "
+    made += f"{resolved_hash(study)}), and the numbers of every fit with all their digits, for checking another solver."
     paragraphs = [_least_squares(squares)] if squares else []
     paragraphs += [_posteriors(posteriors)] if posteriors else []
     paragraphs[-1] = [*paragraphs[-1], made]
-    blocks = [heading("Data and method"), *(paragraph(*one) for one in paragraphs), files_table(data_files(study))]
+    counted = _comparisons(study, results)
+    doubtful = _doubtful(posteriors)
+    blocks = [heading("Data and method"), *(paragraph(*one) for one in [*paragraphs, [counted, doubtful]])]
+    blocks.append(files_table(data_files(study)))
     if study.method == "short":
         return blocks
     if posteriors:
-        blocks += [sampling_table(posteriors), priors_table(posteriors)]
-    if squares:
-        blocks.append(optima_table(squares))
+        blocks += [sampling_table(posteriors), paragraph(priors_sentence(posteriors))]
+    if study.reference:
+        blocks.append(references([f"{literal(one.text)} {one.link}." for one in study.reference]))
     return blocks
+
+
+def _comparisons(study: Study, results: Results) -> str:
+    """Count what the report compares, because no interval is corrected for it; empty where it compares little."""
+    claims = sum(len(section.claims) for section in study.section if isinstance(section, ClaimsSection))
+    choices = sum(len(one.answers) - 1 for one in results.steps.values() if isinstance(one, Sensitivity))
+    parts = [f"{exact(claims)} printed numbers"] if claims else []
+    parts += [f"{exact(choices)} variants of one analysis"] if choices else []
+    if not parts:
+        return ""
+    return (
+        f"The report has {exact(len(study.fit))} fits and compares {join(parts)}. No interval is corrected for their "
+        "number: of twenty independent 95% intervals one misses on average."
+    )
+
+
+def _doubtful(posteriors: Mapping[str, Fit]) -> str:
+    """Name the posteriors with few effective draws or with divergences."""
+    few, diverged = [], []
+    for label, fit in posteriors.items():
+        assert isinstance(fit, PosteriorFit)
+        least = min(fit.posterior.ess_bulk.min(), fit.posterior.ess_tail.min())
+        if least < GOOD_DRAWS:
+            few.append(f"{fixed(least, 0)} (“{label}”)")
+        if fit.posterior.divergences:
+            diverged.append(f"{exact(fit.posterior.divergences)} (“{label}”)")
+    sentences = []
+    if few:
+        sentences.append(
+            f"Effective draws are below {exact(GOOD_DRAWS)} for some parameter: {join(few)}; the ends of its interval "
+            "are known to fewer digits."
+        )
+    if diverged:
+        sentences.append(f"NUTS diverged in some draws: {join(diverged)}; regions of strong curvature may be missing.")
+    return " ".join(sentences)
 
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:

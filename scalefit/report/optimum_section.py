@@ -41,6 +41,7 @@ from scalefit.thresholds import ALIKE_CHOICES
 __all__ = ["optimum_section"]
 
 Optima = Mapping[str, Optimum]
+_HEIGHT = 52.0  # mm, of the frontier
 
 
 def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
@@ -83,7 +84,8 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     blocks.append(_budgets_table(label, main))
     if others or section.published:
         blocks.append(_powers_table(optima, printed, unread))
-    return [*blocks, picture(_frontier(label, optima, printed, chinchilla=section.chinchilla_ratio))]
+    frontier_figure = _frontier(label, optima, printed, chinchilla=section.chinchilla_ratio)
+    return [*blocks, picture(frontier_figure, floating=True)]
 
 
 def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimum], list[str]]:
@@ -162,13 +164,7 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
         )
     else:
         text += f" They differ by a factor of {amount(parts)} even in the middle of the runs."
-    overlap = max(one.lo for one in away.values()) <= min(one.hi for one in away.values())
-    verdict = (
-        "Their intervals have values in common, so they can be the same"
-        if overlap
-        else "Their intervals have no value in common: the answer depends on the choice, not on the scatter of the runs"
-    )
-    return f"{text} {verdict}."
+    return f"{text} The choices share their runs, so that overlapping intervals are not a test of the difference."
 
 
 def _budgets_table(label: str, main: Optimum) -> Block:
@@ -209,7 +205,7 @@ def _powers_table(optima: Optima, printed: Optima, unread: list[str]) -> Block:
 
 def _frontier(label: str, optima: Optima, printed: Optima, *, chinchilla: bool) -> Drawing:
     main = optima[label]
-    axes = frontier(optima, printed=printed, chinchilla=chinchilla)
+    axes = frontier(optima, printed=printed, height=_HEIGHT, chinchilla=chinchilla)
     first = axes[0] if isinstance(axes, tuple) else axes
     shown = RATIO if RATIO in main.columns else main.columns[0]
     name, far = _quantity(shown), max(main.budgets)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from scalefit.allocation import optimum_lines
+from scalefit.allocation.result import RATIO, amount_interval, amount_of, decimal_interval, spread
 from scalefit.allocation.run import natural_cost
 from scalefit.errors import DataError, LawError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.forecasting import Forecast
+from scalefit.forecasting.coverage import HeldShare, public_table
 from scalefit.law.general import sum_of_powers
+from scalefit.models.theory import RAW, Superposition
 from scalefit.names import read_name
+from scalefit.numbers import amount, exact, percent, plus_minus, rounded, two_digits
 from scalefit.records import CONVERGED
 from scalefit.report.forecast_section import forecast_sentence
 from scalefit.report.results import Results
-from scalefit.report.sentences import own_name, role
-from scalefit.report.spec import ComputeAnswer, RobustAnswer, StepAnswer
+from scalefit.report.sentences import evidence_between, own_name, role, words
+from scalefit.report.spec import ComputeAnswer, PredictionAnswer, RobustAnswer, StepAnswer, ValuesAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.steps import HeadsResult, StepFailed, ToyResult
-from scalefit.report.text import capital, marked
-from scalefit.verdicts import robust_verdict
+from scalefit.report.text import join, marked
+from scalefit.results import Fit
+from scalefit.verdicts import robust_verdicts
 
-__all__ = ["compute_sentence", "robust_sentence", "step_sentence"]
+__all__ = ["compute_sentence", "prediction_sentence", "robust_sentences", "step_sentence", "values_sentence"]
 
 
-def robust_sentence(answer: RobustAnswer, results: Results) -> str:
+def robust_sentences(answer: RobustAnswer, results: Results) -> tuple[str, str]:
     """Say whether a parameter is a given number whatever the analysis, the range and the data.
 
     Parameters
@@ -37,33 +43,42 @@ def robust_sentence(answer: RobustAnswer, results: Results) -> str:
 
     Returns
     -------
-    str
-        Two or three sentences.
+    tuple of str
+        The verdict in one sentence, and what it rests on.
     """
     main = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
     names = [name.strip() for name in answer.parameter.split(",")]
     name = own_name(main, names)
     if main.status != CONVERGED:
-        return f"No answer: the fit is {main.status}. {literal(main.message)}"
+        return f"No answer: the fit is {main.status}.", literal(main.message)
 
     def asked(fits: Iterable[str]) -> dict[str, Estimate]:
         """Estimates of the fits that have an answer, by label."""
         converged = {one: results.fits[one] for one in fits if results.fits[one].status == CONVERGED}
         return {results.labels[one]: fit[own_name(fit, names)] for one, fit in converged.items()}
 
-    cluster = main.selection.cluster
-    shared = f"with errors shared within a {literal(cluster)}, " if cluster else ""
-    lead = f"{shared}the {role(main, read_name(name))} is"
-    return marked(
-        robust_verdict(
-            capital(lead),
-            main[name],
-            answer.reference,
-            asked(answer.also),
-            asked(answer.ranges),
-            asked(answer.elsewhere),
-        )
+    lead = f"the {role(main, read_name(name))} is"
+    found = robust_verdicts(
+        lead, main[name], answer.reference, asked(answer.also), asked(answer.ranges), asked(answer.elsewhere)
     )
+    verdict, basis = map(marked, found)
+    cluster = main.selection.cluster
+    shared = f"Rows of one {words(cluster)} share an error{_shared(answer, main, name, results)}." if cluster else ""
+    return verdict, " ".join(filter(None, [shared, basis]))
+
+
+def _shared(answer: RobustAnswer, main: Fit, name: str, results: Results) -> str:
+    """Say how much better shared errors describe the data than independent rows, and what rows alone would give."""
+    if not answer.by_row:
+        return ""
+    rows = results.fits[answer.by_row]
+    gain = evidence_between(main, rows)
+    if gain is None:
+        return ""
+    better = "better" if gain > 0 else "worse"
+    factor = f"{two_digits(math.exp(abs(gain)))} times {better}"
+    value = plus_minus(rows[name].value, rows[name].se)
+    return f", which describes the data {factor} (evidence) than independent rows ({value})"
 
 
 def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
@@ -74,7 +89,22 @@ def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
         best = optimum_lines(fit, compute=[answer.compute], cost=natural_cost(law))
     except (DataError, LawError) as error:
         return literal(f"No answer: {error}.")
-    return marked(*best.verdict)
+    if best.reason:
+        return literal(f"No answer: {best.reason}")
+    columns: list[str] = [name for name in ("params", "tokens") if name in best.exponents] or [*best.exponents]
+    powers = [
+        f"{words(name)} to the power {rounded(one.value, spread(one))} {decimal_interval(one)}"
+        for name, one in ((name, best.exponents[name]) for name in columns)
+    ]
+    text = f"With compute grow {join(powers)}."
+    (allocation,) = best.allocations
+    if RATIO in allocation.quantities:
+        ratio = allocation.quantities[RATIO]
+        text += f" At {amount(answer.compute, 3)} FLOP {amount_of(ratio)} tokens per parameter are best "
+        text += f"{amount_interval(ratio)}"
+    if allocation.beyond > 1:
+        text += f", an extrapolation to {amount(allocation.beyond)} times the largest run"
+    return f"{text}."
 
 
 def step_sentence(answer: StepAnswer, results: Results) -> str:
@@ -83,10 +113,81 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
         case StepFailed(reason):
             return f"No answer: {literal(reason)}"
         case HeadsResult(test):
-            return marked(*test.verdict[:2])
+            return _heads_words(test)
         case Forecast() as forecast:
             return forecast_sentence(forecast)
         case ToyResult(_, check):
             return marked(check.verdict[-1])
         case found:
             return marked(found.verdict[0])
+
+
+def _heads_words(test: Superposition) -> str:
+    """Say in one sentence how overlaps fall with the width, and how far they lie above those of random directions."""
+    a = test.exponent
+    factors = [one.value for one in test.random.estimates if one.coefficient == "A"]
+    least, most = (two_digits(pick(factors)) for pick in (min, max))
+    by = "" if len(factors) == 1 else f" to {most} by family"
+    raw = "Raw overlaps" if test.overlap == RAW else "Overlaps"
+    text = (
+        f"{raw} of {exact(len(test.rows))} heads fall as width to the power {plus_minus(-a.value, a.se)} and are "
+        f"{least}{by} times those of random directions"
+    )
+    if a.holds(1) and min(factors) > 1:
+        return f"{text}: 1/width is inside the error of the slope, but not the size."
+    return f"{text}; {'1/width is inside the error of the slope' if a.holds(1) else 'the slope is another'}."
+
+
+def values_sentence(answer: ValuesAnswer, results: Results) -> str:
+    """List one parameter of several fits, and say which intervals hold a number."""
+    names = [name.strip() for name in answer.parameter.split(",")]
+    known = {results.labels[one]: results.fits[one] for one in answer.fits if results.fits[one].status == CONVERGED}
+    if not known:
+        return "No answer: no fit has one."
+    found = {label: fit[own_name(fit, names)] for label, fit in known.items()}
+    first = next(iter(known.values()))
+    listed = join([f"{plus_minus(one.value, one.se)} ({label})" for label, one in found.items()])
+    text = f"The {role(first, own_name(first, names))} is {listed}"
+    out = [label for label, one in found.items() if not one.holds(answer.reference)]
+    asked = exact(answer.reference)
+    if len(out) == len(found):
+        return f"{text}: no interval contains {asked}." if len(found) > 1 else f"{text}, which excludes {asked}."
+    if not out:
+        return f"{text}: every interval contains {asked}."
+    return f"{text}: {asked} is outside for {join(out)}."
+
+
+def prediction_sentence(answer: PredictionAnswer, results: Results) -> str:
+    """Say what coverage and what error forecasts reach in the public backtest, nearest and farthest from the runs."""
+    shares = {name: public_table(name) for name in ("forecast", "huber")}
+    rule, plain = shares["forecast"], shares["huber"]
+    near, far = rule[0], rule[-1]
+    text = (
+        f"On {exact(sum(one.cells for one in rule))} held-out cells of public tables the 90% intervals of scalefit’s "
+        f"forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} times larger than any known and "
+        f"{percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit cover "
+        f"{percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
+    )
+    return f"{text} {_ranking_words(answer, results)}".strip()
+
+
+def _ranking_words(answer: PredictionAnswer, results: Results) -> str:
+    """Say which law predicts left-out rows best, by how much, and what its intervals for held-out rows cover."""
+    if not answer.laws:
+        return ""
+    found = results.ranked(answer.laws, answer.leave_out, answer.hold_out)
+    (best, _), *others = found.laws
+    behind = [f"{score.label} by {plus_minus(score.behind, score.behind_se)}" for score, _ in others]
+    left = "rows" if answer.leave_out == "row" else f"{words(answer.leave_out)}s"
+    text = f"Here “{best.label}” predicts left-out {left} best, ahead of {literal(join(behind))} in log score"
+    covered = [one.coverage for one in found.held_out if math.isfinite(one.coverage)]
+    if covered:
+        column = found.split.column if found.split is not None else ""
+        text += f"; 90% predictions of the rows {f'of largest {words(column)}' if column else 'held out'} "
+        text += f"cover {percent(min(covered), 0)} to {percent(max(covered), 0)}"
+    return f"{text}."
+
+
+def _reach(one: HeldShare) -> str:
+    """Write a bin of ratios: ``2 to 5``, or ``over 100``."""
+    return f"over {exact(one.least)}" if math.isinf(one.most) else f"{exact(one.least)} to {exact(one.most)}"

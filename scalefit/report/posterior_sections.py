@@ -18,7 +18,6 @@ from scalefit.report.results import Results
 from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
 from scalefit.report.spec import (
     ComparisonSection,
-    ForestFigure,
     PosteriorSection,
     PredictiveFigure,
     with_words,
@@ -57,7 +56,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         return blocks + text
     question = Hypothesis.ask(section.parameter, section.reference, section.within)
     blocks += [tables.posterior_table(fit), *text]
-    blocks += _tested(labels[section.fit], fit, question)
+    blocks += _tested(labels[section.fit], fit, question, tabled=section.evidence_table)
     if section.alternatives:
         family = results.by_label((section.fit, *section.alternatives))
         others = {label: one for label, one in list(family.items())[1:] if one.status != NOT_CONVERGED}
@@ -67,9 +66,9 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit else ""))
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
-        blocks += _ranked(results.by_label(section.laws), section)
+        blocks += _ranked(results.ranked(section.laws, section.leave_out, section.hold_out))
     figures = [with_words(one, section.words) for one in section.figures or (PredictiveFigure(),)]
-    return blocks + [picture(draw(figure, results, section.fit)) for figure in figures]
+    return blocks + [picture(draw(figure, results, section.fit), floating=True) for figure in figures]
 
 
 def comparison_section(section: ComparisonSection, results: Results) -> list[Block]:
@@ -100,15 +99,14 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     comparison = say.sources_of(usable, question, printed)
     counted = say.intervals_sentence(comparison.sources, question.reference) if question.reference is not None else ""
     blocks.append(paragraph(say.agreement_sentence(comparison), counted))
+    blocks.append(paragraph(say.comparable_sentence(usable, question)))
     blocks += [paragraph(fill(one, fits)) for one in section.text]
-    shown = tuple(name for name in section.fits if fits[name].status != NOT_CONVERGED)
-    forest = ForestFigure(
-        fits=shown, parameter=section.parameter, published=section.published, reference=section.reference,
-        words=section.words,
-    )  # fmt: skip
-    figures = section.figures or (forest,)
-    blocks += [picture(draw(figure, results, shown[0])) for figure in figures]
-    return [*blocks, tables.sources_table(comparison)]
+    first = next(name for name in section.fits if fits[name].status != NOT_CONVERGED)
+    blocks += [
+        picture(draw(with_words(figure, section.words), results, first), floating=True) for figure in section.figures
+    ]
+    measured = {label: say.estimand(fit, question.names) for label, fit in usable.items()}
+    return [*blocks, tables.sources_table(comparison, measured)]
 
 
 def _residuals(fit: Fit) -> str:
@@ -117,7 +115,7 @@ def _residuals(fit: Fit) -> str:
     return residual_sentence(fit) + (" The shifts are part of them." if fit.selection.cluster is not None else "")
 
 
-def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
+def _tested(label: str, fit: Fit, question: Hypothesis, *, tabled: bool) -> list[Block]:
     """Say where one posterior is relative to the reference, with the evidence under several priors."""
     if not question.names or question.reference is None:
         return []
@@ -128,15 +126,13 @@ def _tested(label: str, fit: Fit, question: Hypothesis) -> list[Block]:
         comparison = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
     blocks = [paragraph(marked(*comparison.verdict))]
     for one in comparison.evidence:
-        blocks += [tables.evidence_table(one)] if one.priors else []
+        blocks += [tables.evidence_table(one)] if one.priors and tabled else []
         blocks += [paragraph(literal(" ".join(one.notes)))] if one.notes else []
     return blocks
 
 
-def _ranked(fits: Fits, section: PosteriorSection) -> list[Block]:
-    """Rank laws by their predictions: of left-out rows, and of larger runs from smaller ones."""
-    names = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some of them
-    comparison: Comparison = compare(fits, names, leave_out=section.leave_out, holdout=section.hold_out or None)
+def _ranked(comparison: Comparison) -> list[Block]:
+    """Write how laws rank by their predictions: of left-out rows, and of larger runs from smaller ones."""
     of_laws = replace(comparison, sources=(), agreement=None)
     blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in comparison.notes))]
     blocks += [tables.laws_table(comparison.laws)] if comparison.laws else []

@@ -45,7 +45,7 @@ __all__ = [
     "laws_table",
     "posterior_table",
     "posteriors_table",
-    "priors_table",
+    "priors_sentence",
     "sampling_table",
     "sources_table",
 ]
@@ -190,17 +190,31 @@ def _split_words(split: Split) -> str:
     return f"{words(split.column)} ≥ {short_number(to_digits(split.limit, 4))}"
 
 
-def sources_table(comparison: Comparison) -> Block:
-    """Return the value of one parameter in each source, and what its uncertainty means."""
+def sources_table(comparison: Comparison, measured: Mapping[str, str]) -> Block:
+    """Return the value of one parameter in each source, and what its uncertainty means.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The sources.
+    measured : mapping
+        What the parameter measures there, by the label of the fit.
+
+    Returns
+    -------
+    Block
+        One row per source.
+    """
     shown = comparison.sources
     columns = [
         [literal(one.label) for one in shown],
+        [measured.get(one.origin) or measured.get(one.label, "") for one in shown],
         [_kind(one) for one in shown],
         align_decimals([plus_minus(one.estimate.value, one.estimate.se) for one in shown]),
         [rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) for one in shown],
     ]
     level = percent(shown[0].estimate.probability)
-    header = ["source", "kind", "value", f"{level} interval"]
+    header = ["source", "what it measures", "kind", "value", f"{level} interval"]
     question = Hypothesis((comparison.parameter,), comparison.reference, comparison.region)
     letters = " or ".join(f"${name}$" for name in split_names(comparison.parameter))
     caption = f"The value of {letters} in each source."
@@ -210,7 +224,7 @@ def sources_table(comparison: Comparison) -> Block:
         meanings = {one.estimate.spread: SPREADS[one.estimate.spread] for one in shown}
         meanings_text = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
         caption += f" The last column, by kind of source: {meanings_text}."
-    return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
+    return table(caption, header, transpose(columns), align="lll" + "r" * (len(header) - 3))
 
 
 def sampling_table(fits: Mapping[str, Fit]) -> Block:
@@ -243,8 +257,8 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
     )
 
 
-def priors_table(fits: Mapping[str, Fit]) -> Block:
-    """Return every prior of every posterior, equal ones together."""
+def priors_sentence(fits: Mapping[str, Fit]) -> str:
+    """Write every prior of every posterior, equal ones together."""
     own = {label: _priors_of(fit) for label, fit in fits.items()}
     users: dict[tuple[str, str], list[str]] = {}
     for label, priors in own.items():
@@ -256,12 +270,15 @@ def priors_table(fits: Mapping[str, Fit]) -> Block:
         everyone = labels == [label for label, priors in own.items() if name in priors]
         who = "all that have it" if everyone else join([f"“{label}”" for label in labels])
         rows.setdefault((prior, who), []).append(f"sd(${pooled[name]}$)" if name in pooled else f"${name}$")
-    cells = [[_spelled(prior), ", ".join(names), who] for (prior, who), names in rows.items()]
-    caption = (
-        "Priors. That of a coefficient is on the size of its term at the geometric mean of its column, which does not "
-        "depend on the units."
+    common = "all that have it"
+    parts = [
+        f"{_spelled(prior)} for {join(names)}{'' if who == common else f' in {who}'}"
+        for (prior, who), names in rows.items()
+    ]
+    return (
+        f"**Priors.** {'; '.join(parts)}. That of a coefficient is on the size of its term at the geometric mean of "
+        "its column, which does not depend on the units."
     )
-    return table(caption, ["prior", "parameters", "posteriors"], cells, align="lll", fill=2)
 
 
 def _priors_of(fit: Fit) -> dict[str, str]:

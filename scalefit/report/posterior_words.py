@@ -11,7 +11,8 @@ from scalefit.comparison.result import agreement_verdict
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import PublishedValue
 from scalefit.escape import literal
-from scalefit.names import split_names
+from scalefit.law.additive import Coef
+from scalefit.names import read_name, split_names
 from scalefit.numbers import exact
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.sentences import own_name, role, words
@@ -23,6 +24,8 @@ from scalefit.verdicts import region_verdict
 __all__ = [
     "Hypothesis",
     "agreement_sentence",
+    "comparable_sentence",
+    "estimand",
     "intervals_sentence",
     "model_sentence",
     "posterior_status",
@@ -166,6 +169,68 @@ def agreement_sentence(comparison: Comparison) -> str:
         f"{literal(one.label)} ({one.status})" for one in comparison.sources if one.status not in (CONVERGED, "printed")
     ]
     return f"{text} Not counted, because they have no answer: {join(doubtful)}." if doubtful else text
+
+
+def estimand(fit: Fit, names: Sequence[str]) -> str:
+    """Say what a parameter measures in a law: with which other columns, and with which offsets.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    names : sequence of str
+        Possible names of the parameter.
+
+    Returns
+    -------
+    str
+        Such as ``width, with depth and tokens`` or ``width alone, offsets by family and eval set``.
+    """
+    name = read_name(own_name(fit, names))[0]
+    terms = [term for term in fit.law.terms if name in (_coefficient(term.exponent), _coefficient(term.coefficient))]
+    if not terms:
+        return ""
+    variable = terms[0].variable
+    others = [words(one) for one in fit.law.variables if one != variable]
+    floor = fit.law.floor
+    groups = [words(one) for one in floor.groups] if isinstance(floor, Coef) else []
+    text = f"{words(variable)}, with {join(others)}" if others else f"{words(variable)} alone"
+    return f"{text}, offsets by {join(groups)}" if groups else text
+
+
+def _coefficient(part: object) -> str:
+    return part.name if isinstance(part, Coef) else ""
+
+
+def comparable_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
+    """Test whether sources of the same estimand agree, and say which those are.
+
+    Parameters
+    ----------
+    fits : mapping
+        Fits by label.
+    question : Hypothesis
+        The parameter.
+
+    Returns
+    -------
+    str
+        One verdict for each estimand with two sources or more that share no rows.
+    """
+    alike: dict[str, list[Compared]] = {}
+    for label, fit in fits.items():
+        if fit.status != CONVERGED:
+            continue
+        alike.setdefault(estimand(fit, question.names), []).extend(compared_of(fit, question.names, label))
+    sentences = []
+    for what, sources in alike.items():
+        found = agreement(sources)
+        if found is not None and len({one.origin for one in sources}) > 1:
+            sentences.append(f"Of the same quantity ({what}): {marked(agreement_verdict(found))}")
+    if not sentences:
+        return f"These are {exact(len(alike))} different quantities, and no two sources measure the same one."
+    count = f"These are {exact(len(alike))} different quantities. " if len(alike) > 1 else ""
+    return count + " ".join(sentences)
 
 
 def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:

@@ -203,7 +203,7 @@ def _check_references(study: Study) -> None:
                 f"{study.path.name}, {where}: there is no step {name!r}; {closest(name, steps or ['none'])}"
             )
     for where, name, candidates in _parameters(study):
-        known = parameter_names(specs[name])
+        known = parameter_names(specs[name], study.path.parent)
         try:
             coefficients = {parse_name(one)[0] for one in candidates}
         except ValueError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scalefit.comparison import Comparison, compare
 from scalefit.data.columns import Unread, compute_columns, map_columns
 from scalefit.data.sources import locate
 from scalefit.data.tables import resolve
@@ -42,6 +43,18 @@ class Results:
     specs: Mapping[str, FitSpec]
     folder: Path
     steps: Mapping[str, StepResult] = field(default_factory=dict)
+    _ranked: dict[tuple[object, ...], Comparison] = field(default_factory=dict)
+
+    def ranked(self, names: tuple[str, ...], leave_out: str, hold_out: str) -> Comparison:
+        """Rank posteriors of several laws by their predictions; page one and a section share what that takes."""
+        key = (names, leave_out, hold_out)
+        if key not in self._ranked:
+            fits = self.by_label(names)
+            every = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some
+            self._ranked[key] = compare(fits, every, leave_out=leave_out, holdout=hold_out or None)
+        else:
+            self.by_label(names)  # so that this part of the report is known to depend on them
+        return self._ranked[key]
 
     def by_label(self, names: Iterable[str]) -> dict[str, Fit]:
         """Return fits by their labels in tables and figures."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from scalefit.data.sources import locate
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law.general import parse_law, sum_of_powers
+from scalefit.law.general import GeneralLaw, parse_law, sum_of_powers
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
 from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
@@ -125,13 +125,16 @@ ENGINES: Mapping[str, Runner] = MappingProxyType(
 )
 
 
-def parameter_names(spec: FitSpec) -> tuple[str, ...]:
+def parameter_names(spec: FitSpec, folder: Path | None = None) -> tuple[str, ...]:
     """Return the names of a fit's parameters, without levels, before it is run.
 
     Parameters
     ----------
     spec : FitSpec
         The fit.
+    folder : Path, optional
+        The folder of the user's tables: in a law that is not a sum of powers, names that are not columns are
+        parameters; without it, those that the law declares.
 
     Returns
     -------
@@ -144,6 +147,8 @@ def parameter_names(spec: FitSpec) -> tuple[str, ...]:
         When law or pooling cannot be read.
     """
     law = parse_law(spec.law)
+    if isinstance(law, GeneralLaw) and folder is not None:
+        law, _ = spec.selection.bind(locate(spec.data, folder), law, space="linear")
     if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)
     law, pooled = apply_pool(sum_of_powers(law, "bayes"), spec.options.pool)

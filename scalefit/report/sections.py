@@ -12,7 +12,7 @@ from scalefit.escape import literal
 from scalefit.numbers import percent, plus_minus, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
-from scalefit.report.blocks import Block, Drawing, cards, equations, heading, name_files, paragraph, picture
+from scalefit.report.blocks import Block, Drawing, answers, cards, equations, heading, name_files, paragraph, picture
 from scalefit.report.claims import claims_section
 from scalefit.report.figures import draw
 from scalefit.report.forecast_section import forecast_section
@@ -20,9 +20,16 @@ from scalefit.report.heads_section import heads_section
 from scalefit.report.law_section import law_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
-from scalefit.report.page_one import compute_sentence, robust_sentence, step_sentence
+from scalefit.report.page_one import (
+    compute_sentence,
+    prediction_sentence,
+    robust_sentences,
+    step_sentence,
+    values_sentence,
+)
 from scalefit.report.posterior_sections import comparison_section, posterior_section
 from scalefit.report.posterior_words import Hypothesis, agreement_sentence, probability_sentence, sources_of
+from scalefit.report.prediction_section import prediction_section
 from scalefit.report.published import published_point
 from scalefit.report.results import Results
 from scalefit.report.runs_page import budget_sentence, misfit_sentence, runs_sentence
@@ -44,6 +51,8 @@ from scalefit.report.spec import (
     PooledAnswer,
     PosteriorAnswer,
     PosteriorSection,
+    PredictionAnswer,
+    PredictionSection,
     ReferenceAnswer,
     RobustAnswer,
     RunsAnswer,
@@ -52,6 +61,7 @@ from scalefit.report.spec import (
     StepAnswer,
     SweepFigure,
     ToySection,
+    ValuesAnswer,
     WidthTermsFigure,
 )
 from scalefit.report.standin import stand_in
@@ -144,18 +154,23 @@ def _below_heading(section: Section, results: Results) -> list[Block]:
             return forecast_section(section, results)
         case HeadsSection():
             return heads_section(section, results)
+        case PredictionSection():
+            return prediction_section(section, results)
 
 
 def _front(study: Study, results: Results) -> list[Block]:
     shown = results.by_label(study.front.fits)
-    blocks: list[Block] = [
-        {"kind": "answer", "items": [paragraph(*_answer(one, results))["runs"] for one in study.answer]}
-    ]
+    verdict, items = "", [_answer(one, results) for one in study.answer]
+    if study.answer and isinstance(study.answer[0], RobustAnswer):  # its verdict leads in large letters
+        verdict, basis = robust_sentences(study.answer[0], results)
+        items[0] = (items[0][0], basis)
+    blocks = [answers([paragraph(*one)["runs"] for one in items], verdict)]
     if study.card:
         blocks.append(cards([_card(one, results) for one in study.card]))
     laws = dict.fromkeys(fit.law for fit in shown.values())
     blocks.append(equations([equation(law) for law in laws]))
-    blocks.append(models_table(shown))
+    if study.front.table:
+        blocks.append(models_table(shown))
     if study.front.figure is not None:
         blocks.append(picture(_front_figure(study.front.figure, study.fit[0].name, results)))
     return blocks
@@ -207,7 +222,11 @@ def _answer_words(answer: Answer, results: Results) -> str:
             question = Hypothesis.ask(answer.parameter, None, 0.0)
             return agreement_sentence(sources_of(results.by_label((answer.fit, *answer.also)), question))
         case RobustAnswer():
-            return robust_sentence(answer, results)
+            return " ".join(robust_sentences(answer, results))
+        case ValuesAnswer():
+            return values_sentence(answer, results)
+        case PredictionAnswer():
+            return prediction_sentence(answer, results)
         case ComputeAnswer():
             return (budget_sentence if answer.rule == "budget" else compute_sentence)(answer, results)
         case RunsAnswer():

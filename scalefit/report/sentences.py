@@ -9,24 +9,29 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scalefit.comparison.differences import agreement
+from scalefit.comparison.sources import compared_of
+from scalefit.data.tables import Dropped
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
 from scalefit.law.general import GeneralLaw
 from scalefit.names import Key, read_name, spread_name
-from scalefit.numbers import exact, percent, percent_size, plus_minus, rounded, rounded_interval
+from scalefit.numbers import as_input, chance, exact, percent, percent_size, plus_minus, rounded, rounded_interval
+from scalefit.plots.specification import condition_words
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import capital, join, marked, name_words
 from scalefit.results import Fit, PosteriorFit
 from scalefit.summary import explained, scatter_text
-from scalefit.thresholds import CLUSTERING, COMPATIBLE, NEARER, UNEQUAL_SCATTER
+from scalefit.thresholds import CLUSTERING, COMPATIBLE, DISAGREE, NEARER, UNEQUAL_SCATTER
 from scalefit.verdicts import interval_verdict
 
 __all__ = [
     "alternatives_sentence",
     "cluster_sentence",
     "disagreement_sentence",
+    "evidence_between",
     "law_sentence",
     "method",
     "nearest_sentence",
@@ -38,6 +43,8 @@ __all__ = [
     "reference_sentence",
     "residual_sentence",
     "role",
+    "rounding_sentence",
+    "rounds_to",
     "rows_sentence",
     "scatter_sentence",
     "status_sentence",
@@ -166,26 +173,25 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
         Two or three sentences.
     """
     one = pooled[name]
-    text = f"Pooled, the {role(pooled, name)} is {_number(one)}, {percent(pooled.uncertainty.level)} {_interval(one)}."
+    text = f"The {role(pooled, name)} is {_number(one)}, {percent(pooled.uncertainty.level)} {_interval(one)}, pooled"
     if not among:
-        return text
+        return f"{text}."
     alone = {label: fit[name] for label, fit in among.items()}
     order = sorted(alone, key=lambda label: alone[label].value)
     least, most = alone[order[0]], alone[order[-1]]
-    spread = f"Fitted separately, the groups range from {_number(least)} ({order[0]}) to {_number(most)}"
-    apart = max(alone[label].lo for label in alone) > min(alone[label].hi for label in alone)
-    verdict = (
-        f"{spread} ({order[-1]}), and their intervals do not overlap: the groups do not share one exponent, "
-        "and the pooled value is an average over them."
-        if apart
-        else f"{spread} ({order[-1]}); their intervals overlap, so they can be the same."
-    )
+    text += f"; fitted separately from {_number(least)} ({order[0]}) to {_number(most)} ({order[-1]})"
+    found = agreement([source for label, fit in among.items() for source in compared_of(fit, [name], label)])
+    if found is None:
+        text += "."
+    elif found.p < DISAGREE:
+        text += f", which differ beyond their errors (p {chance(found.p)}): the pooled value is an average."
+    else:
+        text += f", which chance explains (p {chance(found.p)})."
     if reference is None:
-        return f"{text} {verdict}"
+        return text
     out = [label for label in order if not alone[label].holds(reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
-    count = f"Of the {len(alone)} intervals {len(out) or 'none'} {verb} {exact(reference)}"
-    return f"{text} {verdict} {count}{f' ({join(out)})' if out else ''}."
+    return f"{text} {len(out) or 'None'} of {len(alone)} {verb} {exact(reference)}{f' ({join(out)})' if out else ''}."
 
 
 def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str:
@@ -216,6 +222,16 @@ def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str
     size = rounded(abs(moves[worst]), 1)
     unit = "standard errors" if not isinstance(fit, PosteriorFit) else "posterior standard deviations"
     return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} {unit}."
+
+
+def evidence_between(fit: Fit, other: Fit) -> float | None:
+    """Return the log Bayes factor for one posterior over another of the same rows; None where it is not known."""
+    if not (isinstance(fit, PosteriorFit) and isinstance(other, PosteriorFit)):
+        return None
+    one, two = fit.posterior.log_evidence, other.posterior.log_evidence
+    if one is None or two is None or not fit.rows.index.equals(other.rows.index):
+        return None
+    return one - two
 
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
@@ -274,7 +290,7 @@ def published_sentence(fit: Fit, point: PublishedPoint) -> str:
     if size > COMPATIBLE:
         text = f"{start} differ from this optimum: {name_words(worst)} by {rounded(size, 1)} standard errors"
     else:
-        text = f"{start} are within {rounded(size, 0.1)} standard errors of this optimum"
+        text = f"{start} are within {rounded(max(size, 0.1), 0.1)} standard errors of this optimum"
     if not point.complete:
         return f"{text}."
     excess = objective_at(fit, point.values) / fit.value - 1
@@ -316,15 +332,44 @@ def rows_sentence(fit: Fit) -> str:
     source = fit.source
     if not source.dropped:
         return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
-    rules = join(
-        [
-            f"{exact(one.rows)} outside the condition {literal(one.setting)}"
-            if one.kind == "where"
-            else f"{exact(one.rows)} by the rule {literal(one.rule)}"
-            for one in source.dropped
-        ]
-    )
+    rules = join([_dropped_words(one) for one in source.dropped])
     return f"{exact(fit.n_rows)} of the {exact(source.rows_read)} rows of {_table(fit)} are used; dropped are {rules}."
+
+
+def _dropped_words(one: Dropped) -> str:
+    """Say which rows a rule dropped: ``42 with the highest losses (40 and those tied with them)``."""
+    count = exact(one.rows)
+    if one.kind == "where":
+        return f"{count} outside the condition {literal(condition_words(one.setting))}"
+    if one.kind == "drop_highest_loss":
+        asked = one.setting.partition(",")[0]
+        tied = f" ({asked} and those tied with them)" if asked != str(one.rows) else ""
+        return f"{count} with the highest losses{tied}"
+    return f"{count} because {literal(one.reason)}"
+
+
+def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
+    """Say how much of a printed point's distance from the optimum is rounding, where both forms are known."""
+    sentences = []
+    for full in points:
+        for short in points:
+            if short is full or not (short.complete and full.complete) or not rounds_to(full, short):
+                continue
+            excess = [objective_at(fit, one.values) / fit.value - 1 for one in (full, short)]
+            sentences.append(
+                f"Rounding is a source of difference of its own: the values of {literal(full.label)} in full are "
+                f"{percent_size(excess[0])} above the optimum, as printed {percent_size(excess[1])}, so that "
+                f"{percent(1 - excess[0] / excess[1], 0)} of the excess is rounding."
+            )
+    return " ".join(sentences)
+
+
+def rounds_to(full: PublishedPoint, short: PublishedPoint) -> bool:
+    """Whether one printed point is the other with fewer digits."""
+    if full.values.keys() != short.values.keys() or full.values == short.values:
+        return False
+    places = {name: len(as_input(value).partition(".")[2]) for name, value in short.values.items()}
+    return all(round(value, places[name]) == short.values[name] for name, value in full.values.items())
 
 
 def scatter_sentence(fit: Fit) -> str:

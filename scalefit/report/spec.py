@@ -44,9 +44,12 @@ __all__ = [
     "PoolingFigure",
     "PosteriorAnswer",
     "PosteriorSection",
+    "PredictionAnswer",
+    "PredictionSection",
     "PredictiveFigure",
     "PriorsFigure",
     "Published",
+    "Reference",
     "ReferenceAnswer",
     "Refers",
     "ResidualsFigure",
@@ -56,6 +59,7 @@ __all__ = [
     "SweepFigure",
     "TermsFigure",
     "ToySection",
+    "ValuesAnswer",
     "WidthTermsFigure",
     "describe",
     "family_of",
@@ -114,6 +118,22 @@ class Published:
 
     label: str
     key: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An entry of the bibliography.
+
+    Parameters
+    ----------
+    text : str
+        Authors, year and title.
+    link : str
+        ``arXiv:2203.15556`` or ``doi:10.1000/182``.
+    """
+
+    text: str
+    link: str
 
 
 # Figures ------------------------------------------------------------------------------------------------------------
@@ -326,9 +346,16 @@ class _OfParameter(_OfFits):
 
 @dataclass(frozen=True, kw_only=True)
 class ForestFigure(_OfParameter):
-    """One parameter of several fits, as estimates with intervals."""
+    """One parameter of several fits, as estimates with intervals.
+
+    Parameters
+    ----------
+    note : str
+        What the caption adds, such as what the labels mean.
+    """
 
     kind: Literal["forest"] = "forest"
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,11 +399,14 @@ class SweepFigure:
         The sweeps.
     where : str
         Which of their rows are drawn.
+    height : float
+        Height of a figure of losses, mm; 66 when 0.
     """
 
     kind: Literal["toy_losses", "toy_slopes", "toy_map"]
     steps: tuple[Sweep, ...]
     where: str = ""
+    height: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -565,14 +595,63 @@ class RobustAnswer(_Asking):
         Fits without an end of the variable.
     elsewhere : tuple of str
         Fits of other data.
+    by_row : str
+        The main posterior with independent rows, to show what shared errors are worth.
     """
 
     rule: Literal["robust"] = "robust"
     fit: FitWithParameter
     reference: float
+    by_row: Annotated[str, Refers("fit", BAYES, with_parameter=True)] = ""
     also: tuple[FitWithParameter, ...] = ()
     ranges: tuple[FitWithParameter, ...] = ()
     elsewhere: tuple[FitWithParameter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesAnswer:
+    """One parameter of several fits, and which of their intervals hold a number.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    fits : tuple of str
+        The fits.
+    parameter : str
+        The parameter; its names in other fits follow after commas.
+    reference : float
+        The number in question.
+    """
+
+    rule: Literal["values"] = "values"
+    title: str = ""
+    fits: tuple[FitWithParameter, ...]
+    parameter: str
+    reference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionAnswer:
+    """What coverage forecasts of larger runs reach in the public backtest, and laws on the rows of this study.
+
+    Parameters
+    ----------
+    title : str
+        A few words to lead in; none when empty.
+    laws : tuple of str
+        Posteriors of several laws on the same rows, to be ranked; none when empty.
+    leave_out : str
+        What leave-one-out omits, as in a section of kind ``posterior``.
+    hold_out : str
+        Rows that those laws predict from the others, as there.
+    """
+
+    rule: Literal["prediction"] = "prediction"
+    title: str = ""
+    laws: tuple[RankedPosterior, ...] = ()
+    leave_out: str = "row"
+    hold_out: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -631,7 +710,7 @@ class StepAnswer:
 
 Answer: TypeAlias = (
     LawAnswer | ReferenceAnswer | PooledAnswer | PosteriorAnswer | AgreementAnswer | RobustAnswer | ComputeAnswer
-    | RunsAnswer | StepAnswer
+    | RunsAnswer | StepAnswer | ValuesAnswer | PredictionAnswer
 )  # fmt: skip
 
 
@@ -664,10 +743,13 @@ class Front:
         Fits whose laws and numbers page one shows; all when empty.
     figure : Figure or None
         The figure of page one.
+    table : bool
+        Whether the fits have a table; without it the caption of the figure should explain its labels.
     """
 
     fits: tuple[AnyFit, ...] = ()
     figure: Figure | None = None
+    table: bool = True
 
 
 # Sections -----------------------------------------------------------------------------------------------------------
@@ -686,7 +768,11 @@ class Claim:
     fit : str
         The refit.
     parameter : str
-        The name of the number in the refit.
+        The parameter of the refit that was printed.
+    power : str
+        In place of a parameter: the column whose best value grows as that power of compute.
+    at : str
+        In place of a parameter: a condition on one row of the table of the refit, whose response is predicted.
     because : str
         The reason for a difference; it may contain places for numbers of fits.
     """
@@ -694,7 +780,9 @@ class Claim:
     says: str
     published: tuple[Published, ...]
     fit: FitWithParameter
-    parameter: str
+    parameter: str = ""
+    power: str = ""
+    at: str = ""
     because: str = ""
 
 
@@ -749,6 +837,8 @@ class LawSection(_AnySection):
         Fits with other choices, as rows of a table.
     parameters : tuple of str
         Parameters of the table of alternatives; floor and exponents when empty.
+    levels : bool
+        Whether parameters with two groups have a table each.
     figures : tuple of Figure
         Figures; terms and residuals when empty.
     """
@@ -759,6 +849,7 @@ class LawSection(_AnySection):
     clustered: LeastSquaresFit = ""
     alternatives: tuple[LeastSquaresFit, ...] = ()
     parameters: tuple[str, ...] = ()
+    levels: bool = True
     figures: tuple[Figure, ...] = ()
 
 
@@ -784,6 +875,8 @@ class PosteriorSection(_Asked):
         What leave-one-out omits: ``row``, or the levels of a column.
     hold_out : str
         Rows that those laws predict from the others: a condition, or a column whose largest values are held out.
+    evidence_table : bool
+        Whether the Bayes factor is shown under each prior, as a table.
     figures : tuple of Figure
         Figures; the predictive one when empty.
     """
@@ -797,6 +890,7 @@ class PosteriorSection(_Asked):
     laws: tuple[RankedPosterior, ...] = ()
     leave_out: str = "row"
     hold_out: str = ""
+    evidence_table: bool = True
     figures: tuple[Figure, ...] = ()
 
 
@@ -815,7 +909,7 @@ class ComparisonSection(_Asked):
     published : tuple of Published
         Papers to compare with.
     figures : tuple of Figure
-        Figures; a forest when empty.
+        Figures; none when empty.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -954,9 +1048,16 @@ class HeadsSection(_AnySection):
     steps: tuple[Annotated[str, Refers("step", "heads")], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictionSection(_AnySection):
+    """What coverage and what error forecasts reach in the public backtest."""
+
+    kind: Literal["prediction"] = "prediction"
+
+
 Section: TypeAlias = (
     LawSection | PosteriorSection | ComparisonSection | ClaimsSection | OptimumSection | SensitivitySection
-    | CalibrationSection | ForecastSection | ToySection | HeadsSection
+    | CalibrationSection | ForecastSection | ToySection | HeadsSection | PredictionSection
 )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, Ste
                 "nearest to 1/m under strong superposition, without a free factor under weak superposition."
             )
             alt = f"Loss against width for {_settings(table)}, falling, with the lines of theory."
-            return drawing(losses(table)[0], caption, alt)
+            return drawing(losses(table, height=figure.height or 66.0)[0], caption, alt)
         case "toy_slopes":
             caption = "Exponent of the toy models’ loss between neighbouring widths. A power law is a horizontal line."
             return drawing(local_slopes(table)[0], caption, f"Local exponents against width for {_settings(table)}.")

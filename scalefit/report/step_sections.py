@@ -9,24 +9,30 @@ import numpy as np
 
 from scalefit.consistency.result import SettingCheck
 from scalefit.escape import literal
-from scalefit.numbers import exact, fixed, percent, plus_minus, rounded
+from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.calibration import coverage
+from scalefit.plots.specification import choice_words, condition_words
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.figures import draw
 from scalefit.report.results import Results
 from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFigure, ToySection
 from scalefit.report.steps import StepFailed, ToyResult
-from scalefit.report.text import capital, fill, marked, name_words
+from scalefit.report.tables import transpose
+from scalefit.report.text import capital, fill, join, marked, name_words
 from scalefit.robustness import Calibration, Sensitivity
+from scalefit.robustness.sensitivity_result import VariedAnswer
+from scalefit.thresholds import COMPATIBLE
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
 T = TypeVar("T", Sensitivity, Calibration, ToyResult)
 
+LIKE_SUM: Final = 1.1  # losses over the exact sum that are still called equal to it
 _USUAL_RATE: Final = "small"
 _LETTERS: Final = {
-    "n_features": "n", "alpha": "α", "gamma": "γ", "density": "E", "batch": "batch", "learning_rate": "rate"
+    "n_features": "n", "alpha": "α", "gamma": "γ", "density": "E", "batch": "batch", "learning_rate": "rate",
+    "bias_start": "start", "norm": "rows",
 }  # fmt: skip
 
 
@@ -47,7 +53,10 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
     """
     steps, blocks = _begin(section, results, Sensitivity)
     for label, result in steps.items():
-        blocks.append(paragraph(marked(*result.verdict)))
+        blocks.append(paragraph(_moves(result)))
+        if result.design == "grid":
+            blocks.append(_grid_table(label, result))
+            continue
         caption = (
             f"The parameter {name_words(result.key)} under other choices (“{label}”). Blue: "
             "the base; teal: posteriors with one choice changed; hollow squares: bootstraps, which are not posteriors. "
@@ -55,12 +64,67 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
         )
         caption += ", probability of the shaded region." if result.region else "."
         alt = "; ".join(
-            f"{one.choice.label}: {plus_minus(one.estimate.value, one.estimate.se)}"
+            f"{choice_words(one.choice.changed)}: {plus_minus(one.estimate.value, one.estimate.se)}"
             for one in result.answers
             if one.estimate.is_known
         )
-        blocks.append(picture(drawing(result.plot(words=section.words), caption, alt)))
+        blocks.append(picture(drawing(result.plot(words=section.words), caption, alt), floating=True))
     return blocks
+
+
+def _moves(result: Sensitivity) -> str:
+    """Say over how many choices an answer moves how far, which moves it most, and how many change the verdict."""
+    base = result.base
+    if not base.estimate.is_known:
+        return marked(*result.verdict)
+    others = [one for one in result.answers if one is not base and one.estimate.is_known]
+    if not others:
+        return ""
+    low, high = (pick(others, key=lambda one: one.estimate.value) for pick in (min, max))
+    most = max(others, key=lambda one: abs(result.move(one)))
+    how = "combinations of choices" if result.design == "grid" else "other choices, one at a time"
+
+    def shown(one: VariedAnswer) -> str:
+        return f"{plus_minus(one.estimate.value, one.estimate.se)} ({choice_words(one.choice.changed)})"
+
+    text = f"Over {exact(len(others))} {how}, {name_words(result.key)} runs from {shown(low)} to {shown(high)}"
+    if result.design == "one":
+        text += f"; the base is {plus_minus(base.estimate.value, base.estimate.se)}, and "
+        text += (
+            f"“{choice_words(most.choice.changed)}” moves it most, by {fixed(result.move(most), 1, sign=True)} of its "
+        )
+        text += "standard deviations"
+    text += "."
+    posteriors = [one for one in result.answers if one.is_posterior]
+    if result.region is None or not posteriors:
+        return text
+    judged = [result.judge(one) for one in posteriors]
+    held, out = judged.count("inside"), judged.count("outside")
+    lo, hi = result.region
+    return (
+        f"{text} That it lies between {exact(lo)} and {exact(hi)} is established (probability {exact(result.level)} or "
+        f"more) in {exact(held) if held else 'none'} of {exact(len(posteriors))} posteriors, excluded "
+        f"({exact(round(1 - result.level, 10))} or less) in {exact(out) if out else 'none'}, and open in the others."
+    )
+
+
+def _grid_table(label: str, result: Sensitivity) -> Block:
+    """Return a grid of choices: ranges down, the others across."""
+    found: dict[tuple[str, str], VariedAnswer] = {}
+    for one in result.answers:
+        others = choice_words([pair for pair in one.choice.changed if pair[0] != "where"])
+        found[str(one.choice.options.get("where") or ""), others] = one
+    ranges, across = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+
+    def cell(where: str, others: str) -> str:
+        one = found.get((where, others))
+        return plus_minus(one.estimate.value, one.estimate.se) if one is not None and one.estimate.is_known else ""
+
+    columns = [[condition_words(one) or "all rows" for one in ranges]]
+    columns += [align_errors([cell(one, others) for one in ranges]) for others in across]
+    what = f"{capital(literal(label))}: {name_words(result.key)}"
+    caption = f"{what} for every combination of choices, posterior means ± standard deviations."
+    return table(caption, ["rows", *across], transpose(columns), align="l" + "r" * len(across))
 
 
 def calibration_section(section: CalibrationSection, results: Results) -> list[Block]:
@@ -80,11 +144,11 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     """
     steps, blocks = _begin(section, results, Calibration)
     for label, result in steps.items():
-        blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.verdict)}"))
+        blocks.append(paragraph(f"**{capital(label)}.** {_coverage_words(result)}"))
     usable = {label: one for label, one in steps.items() if one.good}
     if not usable:
         return blocks
-    panels = new_panels(1, len(usable), height=20 + 4.3 * max(len(one.names) for one in usable.values()))
+    panels = new_panels(1, len(usable), height=16 + 3.5 * max(len(one.names) for one in usable.values()))
     for ax, (label, one) in zip(panels, usable.items(), strict=True):
         coverage({name: one.coverage(name) for name in one.names}, level=one.level, ax=ax)
         panel_title(ax, label)
@@ -99,6 +163,29 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
         for label, result in shares.items()
     )
     return [*blocks, picture(drawing(panels[0], caption, alt))]
+
+
+def _coverage_words(result: Calibration) -> str:
+    """Say which intervals reach their nominal coverage, and how many data sets have no interval that can be used."""
+    if not result.good:
+        return marked(*result.verdict)
+    level = percent(result.level)
+    rows = result.table
+    off = (rows["coverage_lo"] > result.level) | (rows["coverage_hi"] < result.level)
+    shares = [
+        f"{name_words(str(name))} {percent(share, 0)} [{percent(lo, 0)}, {percent(hi, 0)}]"
+        for name, (share, lo, hi) in zip(
+            rows.loc[off, "param"],
+            rows.loc[off, ["coverage", "coverage_lo", "coverage_hi"]].to_numpy(float),
+            strict=True,
+        )
+    ]
+    low, high = (percent(float(end), 0) for end in (rows["coverage"].min(), rows["coverage"].max()))
+    text = f"Of {exact(len(result.good))} data sets, nominal {level} intervals cover the truth in {low} to {high}, by "
+    text += f"parameter; {level} is excluded for {join(shares)}." if shares else f"parameter; {level} fits them all."
+    if result.failed:
+        text += f" {exact(result.failed)} more without a usable interval are left out, which biases the rest."
+    return text
 
 
 def toy_section(section: ToySection, results: Results) -> list[Block]:
@@ -118,8 +205,11 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
     """
     steps, blocks = _begin(section, results, ToyResult)
     checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
-    verdicts = {label: marked(result.check.verdict[-1]) for label, result in steps.items()}
-    blocks += [paragraph(f"**{capital(label)}.** {verdict}") for label, verdict in verdicts.items()]
+    verdicts: dict[str, list[str]] = {}
+    for label, result in steps.items():
+        verdicts.setdefault(marked(result.check.verdict[-1]), []).append(capital(label))
+    blocks += [paragraph(f"**{join(labels)}.** {verdict}") for verdict, labels in verdicts.items()]
+    blocks += [paragraph(weak_sentence([one for _, one in checks]))]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
@@ -128,14 +218,62 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
     return blocks + [picture(draw(one, results, default)) for one in figures]
 
 
+def weak_sentence(checks: Sequence[SettingCheck]) -> str:
+    """Compare settings under weak superposition with their exact reference; empty without one.
+
+    Parameters
+    ----------
+    checks : sequence of SettingCheck
+        All settings.
+
+    Returns
+    -------
+    str
+        How many exponents agree with the exact sum over the features beyond m, and how far the losses lie above it.
+    """
+    weak = [one for one in checks if one.regime == "weak" and one.theory]
+    if not weak:
+        return ""
+    gaps = [abs(one.exponent - next(iter(one.theory.values()))) / one.se for one in weak]
+    agree = sum(gap < COMPATIBLE for gap in gaps)
+    text = (
+        "Under weak superposition the m most frequent features should be represented and the loss be the exact sum "
+        f"over the others, without a free factor: {exact(agree) if agree else 'none'} of {_settings(len(weak))} "
+        f"{'has' if agree == 1 else 'have'} its exponent within two errors."
+    )
+    far = weak[int(np.argmax(gaps))]
+    if agree < len(weak):
+        due = fixed(next(iter(far.theory.values())), 2)
+        found = plus_minus(far.exponent, far.se)
+        text += f" Farthest away is α\u00a0{_value(far.setting['alpha'])}: {found} where the sum gives {due}."
+    over = [state.to_weak for one in weak for state in (one.states[0], one.states[-1]) if one.states]
+    if over and max(over) > LIKE_SUM:
+        first, last = (max(one.states[place].to_weak for one in weak if one.states) for place in (0, -1))
+        text += (
+            f" Losses are up to {two_digits(first)} times the sum at the least width and {two_digits(last)} times at "
+            "the largest: wide models do not reach their reference in this training, and the exponent is not that of "
+            "theory."
+        )
+    return text
+
+
+def _settings(count: int) -> str:
+    return f"{exact(count)} setting{'' if count == 1 else 's'}"
+
+
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     """Return one row per setting: exponent, its change with training, straightness, theory."""
-    telling = [key for key in _LETTERS if len({str(one.setting.get(key)) for _, one in checks}) > 1]
+    telling = {
+        label: [
+            key for key in _LETTERS if len({str(one.setting.get(key)) for name, one in checks if name == label}) > 1
+        ]
+        for label, _ in checks
+    }
     rows = []
     exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
     for (label, one), exponent in zip(checks, exponents, strict=True):
         last = one.last
-        shown = [key for key in telling if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
+        shown = [key for key in telling[label] if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
         parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in shown]
         where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]

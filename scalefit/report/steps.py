@@ -15,6 +15,7 @@ import pandas as pd
 from scalefit.consistency import Check, check_sweep
 from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
+from scalefit.data.where import parse_where
 from scalefit.errors import DataError, FitFailed
 from scalefit.forecasting import Forecast, forecast
 from scalefit.law.general import parse_law
@@ -158,6 +159,8 @@ def step_key(spec: Step, folder: Path) -> str:
             content.append(str(parse_law(spec.law)))
         case ForecastStep():
             content.append(spec.at)
+        case ToyStep():
+            content.append(spec.where)
         case HeadsStep():
             details = details_path(folder / spec.data)
             also = [spec.losses] if spec.losses else []
@@ -188,7 +191,8 @@ def step_command(spec: Step) -> list[str]:
     match spec:
         case ToyStep():
             sweep = [f"scalefit toy sweep {shlex.quote(spec.grid)} --out {spec.name}"] if spec.grid else []
-            return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}"]
+            rows = f"  # the models where {spec.where}" if spec.where else ""
+            return [*sweep, f"scalefit toy check {shlex.quote(spec.data or spec.name)}{rows}"]
         case HeadsStep():
             losses = f" --losses {shlex.quote(spec.losses)}" if spec.losses else ""
             overlap = f" --overlap {shlex.quote(spec.test.overlap)}" if spec.test.overlap else ""
@@ -241,6 +245,8 @@ def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyRes
         source = locate(spec.data, folder)
         whole = isinstance(source, Path) and is_folder(source)
         table = read_sweep(source) if whole else read_table(source).frame
+    if spec.where:
+        table = table[parse_where(spec.where).mask(table)]
     return ToyResult(table, check_sweep(table, spec.comparison, progress=progress))
 
 

@@ -46,6 +46,7 @@ from scalefit.report.spec import (
     LawSection,
     PairsFigure,
     PosteriorSection,
+    Reference,
     Section,
 )
 
@@ -213,6 +214,8 @@ class ToyStep:
         The grid of a sweep that is trained as part of the study, a TOML file relative to it.
     label : str
         Its name in tables and figures; ``name`` when empty.
+    where : str
+        Which of its models are compared; all when empty.
     comparison : SweepCheck
         What it is compared with.
     """
@@ -223,6 +226,7 @@ class ToyStep:
     data: str = ""
     grid: str = ""
     label: str = ""
+    where: str = ""
     comparison: SweepCheck = field(default_factory=SweepCheck)
 
 
@@ -295,7 +299,9 @@ class Study:
     front : Front
         The rest of page one.
     method : {"full", "short"}
-        The last section: with the tables of priors, samplers and optima, or without them.
+        The last section: with priors and the table of samplers, or without them.
+    reference : tuple of Reference
+        The bibliography.
     left_out : tuple of str
         What this report cannot include, and why, as plain text for a separate section.
     path : Path
@@ -321,6 +327,7 @@ class Study:
     front: Front = field(default_factory=Front)
     section: tuple[Section, ...] = ()
     method: Literal["full", "short"] = "full"
+    reference: tuple[Reference, ...] = ()
     left_out: tuple[str, ...] = ()
     path: Path = Path("study.toml")
     draft: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.names import read_name
-from scalefit.numbers import as_printed, exact, percent, plus_minus, rounded, rounded_interval
+from scalefit.numbers import as_printed, exact, percent, plus_minus, rounded_interval
 from scalefit.records import CONVERGED
 from scalefit.report.blocks import Block, align_decimals, align_errors, table
 from scalefit.report.provenance import DataFile
@@ -18,22 +18,15 @@ from scalefit.summary import estimate_text, interval_text
 
 __all__ = [
     "alternatives_table",
-    "eight_digits",
     "estimates_table",
     "files_table",
     "level_tables",
     "models_table",
-    "optima_table",
     "rows_shown",
     "transpose",
 ]
 
 _MOST_ROWS = 12
-
-
-def eight_digits(value: float) -> str:
-    """Print a number with eight significant digits, for checking an optimum."""
-    return rounded(value, abs(value) * 1e-6 if value else None)
 
 
 def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequence[PublishedPoint] = ()) -> Block:
@@ -148,31 +141,14 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
 
 
-def optima_table(fits: Mapping[str, Fit]) -> Block:
-    """Return objectives and optima with enough digits to check another solver."""
-    rows: list[list[str]] = []
-    seen = set()
-    for label, fit in fits.items():
-        if isinstance(fit, PosteriorFit):
-            continue
-        key = (fit.law, eight_digits(fit.value))  # the same optimum with another kind of error is one row
-        if key not in seen:
-            seen.add(key)
-            single = [f"${one.coefficient}$\u00a0{eight_digits(one.value)}" for one in fit.estimates if not one.level]
-            rows.append([label, eight_digits(fit.value), ",\u2002".join(single)])
-    caption = "Optima to eight digits, for checking another solver. Objectives are sums over rows."
-    return table(caption, ["fit", "objective", "optimum"], rows, align="lll", fill=2)
-
-
 def files_table(files: Sequence[DataFile]) -> Block:
     """Return the tables used, with the hash of their bytes."""
     rows = []
     for one in files:
-        size = "" if one.rows is None else f"\n{exact(one.rows)} rows"
-        origin = f"\n{one.sources}" if one.sources else ""
-        rows.append([f"{literal(one.name)}{size}", f"{one.sha256}{origin}"])
-    caption = "Tables read, each with the sha256 of its bytes."
-    return table(caption, ["table", "sha256 and source"], rows, align="ll", fill=1)
+        size = "" if one.rows is None else exact(one.rows)
+        rows.append([literal(one.name.replace("_", " ")), size, one.sha256[:12], one.sources])
+    caption = "Tables read, with the beginning of the sha256 of their bytes; the whole of it is in the resolved study."
+    return table(caption, ["table", "rows", "sha256", "source"], rows, align="lrll", fill=3)
 
 
 def _loss(fit: Fit) -> str:

@@ -5,6 +5,7 @@ A text becomes runs, plain strings and symbols, which the template typesets with
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -17,8 +18,8 @@ from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_mathtext, to_typst
 from scalefit.names import Key, printed_level, read_name
-from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval
-from scalefit.results import Fit
+from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval, two_digits
+from scalefit.results import Fit, PosteriorFit
 from scalefit.verdicts import Runs as SentenceRuns
 from scalefit.verdicts import Verdict
 
@@ -27,6 +28,7 @@ __all__ = ["PageRuns", "capital", "equation", "fill", "join", "marked", "name_wo
 PageRuns = list[str | dict[str, str]]
 
 _MARKED: Final = re.compile(r"\$(?P<symbol>[A-Za-z]\w*)\$|\*\*(?P<strong>[^*]+)\*\*")
+_ODDS: Final = re.compile(r"odds\[(\w+)\]")
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
 _ASPECTS: Final = ("value", "se", "interval", "plain")
 _FACTS: Final = ("rows", "objective")
@@ -112,7 +114,8 @@ def fill(text: str, fits: Mapping[str, Fit]) -> str:
 
     ``{main.alpha}`` is estimate ± standard error. ``{main.alpha:value}``, ``:se`` and ``:interval`` are its
     pieces, and ``:plain`` is the standard error under equal, independent scatter. ``{main.rows}`` and
-    ``{main.objective}`` are facts of the fit. ``{besiroglu2024.alpha}`` is a published value.
+    ``{main.objective}`` are facts of the fit; ``{main.odds[other]}`` is the evidence for a posterior over another.
+    ``{besiroglu2024.alpha}`` is a published value.
 
     Parameters
     ----------
@@ -156,6 +159,9 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
     fit = fits[name]
     if rest in _FACTS:
         return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
+    rival = _ODDS.fullmatch(rest)
+    if rival is not None:
+        return _odds(place, fit, rival[1], fits)
     if rest not in fit:
         raise StudyError(f"text has {{{place}}}: {closest(rest, [*fit.names, *_FACTS])}")
     estimate = fit[rest]
@@ -166,6 +172,15 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
         "interval": rounded_interval(estimate.lo, estimate.hi, estimate.se),
         "plain": rounded(estimate.gauss_newton, estimate.gauss_newton),
     }[aspect]
+
+
+def _odds(place: str, fit: Fit, name: str, fits: Mapping[str, Fit]) -> str:
+    """Write the evidence for one posterior over another: ``6.3 to 1 for``, or ``39 000 to 1 against``."""
+    known = [one.posterior.log_evidence if isinstance(one, PosteriorFit) else None for one in (fit, fits.get(name))]
+    if None in known:
+        raise StudyError(f"text has {{{place}}}: odds need two posteriors with an evidence; give fits of engine bayes")
+    gain = float(known[0] or 0.0) - float(known[1] or 0.0)
+    return f"{two_digits(math.exp(abs(gain)))} to 1 {'for' if gain > 0 else 'against'}"
 
 
 def _tidy(text: str) -> str:
