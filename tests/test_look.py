@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import scalefit
+from scalefit.cli import main
 from scalefit.errors import DataError
 
 
@@ -74,3 +75,50 @@ def test_labels_that_stand_for_sizes_make_no_levels() -> None:
     data = sweep().drop(columns="Corpus")
     data["size"] = (data["N"] / 1e6).round().astype(int).astype(str) + "M"
     assert not any("--by" in one for one in scalefit.look(data).commands)
+
+
+def curves(case: str, folder: Path) -> str:
+    """Write training curves as a program does, and return the name of the file."""
+    step = np.arange(100, 4001, 100)
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal((2, len(step))))
+    one, other = (2 + 9 / step**0.5) * noise * [[1.0], [0.9]]
+    if case == "wide":
+        data = pd.DataFrame({"Step": step, "gpt-s - eval/loss": one, "gpt-m - eval/loss": other})
+        data.assign(**{"gpt-s - eval/loss__MIN": one}).to_csv(folder / "export.csv", index=False)
+        return "export.csv"
+    if case == "tensorboard":
+        data = pd.DataFrame({"Wall time": 1.7e9 + 3.0 * step, "Step": step, "Value": one})
+        data.to_csv(folder / "scalar.csv", index=False)
+        return "scalar.csv"
+    log = [{"step": int(at), "loss": float(loss)} for at, loss in zip(step, one, strict=True)]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    return "trainer_state.json"
+
+
+@pytest.mark.parametrize(
+    ("case", "law", "words"),
+    [
+        ("wide", "loss ~ E[run] + A/step^alpha", "--wide"),
+        ("tensorboard", "loss ~ E + A/step^alpha", "--map loss=Value"),
+        ("trainer", "loss ~ E + A/step^alpha", ""),
+    ],
+)
+def test_logs_of_steps_get_the_options_that_read_them_and_commands_that_run(
+    case: str, law: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = scalefit.look(curves(case, tmp_path))
+    assert list(found.laws.values()) == [law]
+    assert any("A learning rate that warms up or decays bends a curve" in one for one in found.reasons)
+    assert found.commands
+    for line in found.commands:
+        assert words in line
+        monkeypatch.setattr(sys, "argv", [*shlex.split(line), "--bootstrap", "0"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 0
+
+
+def test_few_steps_or_a_table_without_steps_get_no_law(tmp_path: Path) -> None:
+    assert not scalefit.look(pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.5, 2.0]})).laws
+    assert not scalefit.look(pd.DataFrame({"acc": [0.1, 0.2, 0.3], "loss": [3.0, 2.5, 2.0]})).laws

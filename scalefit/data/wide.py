@@ -11,11 +11,17 @@ from scalefit.data.quantities import is_missing
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 
-__all__ = ["long_frame"]
+__all__ = ["long_frame", "wide_name"]
 
 RUN: Final = "run"
 MARK: Final = " - "
 _RANGE: Final = re.compile(r".*__(?:MIN|MAX)$")  # what Weights & Biases adds to each column for a shaded band
+
+
+def wide_name(column: str) -> tuple[str, str]:
+    """Return run and metric of a column called ``run - metric``; both empty for another."""
+    run, mark, metric = column.rpartition(MARK)
+    return (run.strip(), metric.strip()) if mark else ("", "")
 
 
 def long_frame(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

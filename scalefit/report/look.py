@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.columns import compute_columns, map_columns
+from scalefit.data.columns import compute_columns, has_column, map_columns
 from scalefit.data.formats import typed_frame
 from scalefit.data.quantities import ALIASES, as_numbers, guess_header, is_missing
-from scalefit.data.tables import Table
+from scalefit.data.tables import Table, resolve
+from scalefit.data.wide import long_frame, wide_name
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.law.additive import Coef, Law
@@ -34,6 +35,8 @@ __all__ = ["Look", "LookedColumn", "look"]
 SHOWN: Final = 3  # labels of a column
 LABELS: Final = 20  # of a column by which levels could be fitted
 FEWEST: Final = 2  # values of a column within a level, and rows for each parameter of a level
+FEWEST_STEPS: Final = 8  # for a law of training curves
+TENSORBOARD: Final = {"Wall time", "Step", "Value"}  # columns of an exported scalar
 SEEDS: Final = ("seed", "random_seed", "data_seed", "trial")
 
 
@@ -191,7 +194,7 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     'Every row has its own width and depth and tokens.'
     """
     (rows,) = gather(LOOK, options, keywords)
-    table = rows.load(data)
+    table, rows = _reshaped(rows.load(data), rows)
     remarks = list(table.remarks)
     frame = map_columns(table.frame, rows.mapping or {}, remarks)
     frame = typed_frame(compute_columns(frame, rows.columns or {}, remarks))
@@ -200,7 +203,8 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
         choice: LawChoice | None = choose(frame, drop_invalid=True)
         reasons: tuple[str, ...] = () if choice is None else choice.reasons
     except DataError as error:
-        choice, reasons = None, (str(error),)
+        choice = _step_choice(table, frame)
+        reasons = (str(error),) if choice is None else choice.reasons
     shown = replace(table, frame=frame)
     settings, grouping = _settings(choice) if choice is not None else ("", {})
     law = None if choice is None else next(iter(choice.laws.values()))
@@ -210,6 +214,45 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
         table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, commands,
         tuple(remarks), frame,
     )  # fmt: skip
+
+
+def _reshaped(table: Table, rows: Rows) -> tuple[Table, Rows]:
+    """Read an export of charts as what it is, and remember the options that do so."""
+    names = list(map(str, table.frame.columns))
+    if any(_stands_for(name, "loss") for name in names) or "loss" in (rows.mapping or {}):
+        return table, rows
+    if any(_stands_for(metric, "loss") for _, metric in map(wide_name, names)):
+        long, remarks = long_frame(table.frame, repr(table.name))
+        return replace(table, frame=long, remarks=(*table.remarks, *remarks)), replace(rows, wide=True)
+    if set(names) == TENSORBOARD:
+        remark = "The columns are those of a scalar that TensorBoard exports; its Value is taken for a loss."
+        return replace(table, remarks=(*table.remarks, remark)), replace(rows, mapping={"loss": "Value"})
+    return table, rows
+
+
+def _stands_for(header: str, name: str) -> bool:
+    return guess_header(header, name) is not None
+
+
+def _step_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
+    """Choose a law of the steps of one or several runs, where the table has no sizes; None without steps and losses."""
+    if not (has_column(frame, "loss") and has_column(frame, "step")):
+        return None
+    runs = [
+        str(name) for name in frame.columns
+        if str(name).isidentifier() and as_numbers(frame[name]) is None and 2 <= frame[name].nunique() <= LABELS
+    ]  # fmt: skip
+    found = resolve(replace(table, frame=frame), numeric=["loss", "step"], labels=runs[:1], strict=False).frame
+    found = found[(found["loss"] > 0) & (found["step"] > 0)]
+    if found["step"].nunique() < FEWEST_STEPS:
+        return None
+    law = f"loss ~ E{f'[{runs[0]}]' if runs else ''} + A/step^alpha"
+    reasons = (
+        "There is a loss and a step, and no size: the law is that of training curves.",
+        "A learning rate that warms up or decays bends a curve, and steps of one run are not the ends of shorter runs: "
+        "leave out the warm-up, such as with --where 'step > 1000', and read the law as that of this schedule.",
+    )
+    return LawChoice(found, {"step": law}, "", {}, reasons, ())
 
 
 def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
