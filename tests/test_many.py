@@ -294,3 +294,20 @@ def test_rows_that_come_in_by_two_files_are_counted_and_the_remedy_keeps_one(tmp
     assert once["alpha"].value == pytest.approx(alone["alpha"].value, rel=1e-9)
     with pytest.raises(DataError, match=r"the file 'old\.csv' is given twice"):
         scalefit.fit([tmp_path / "old.csv", str(tmp_path / "old.csv")], law, bootstrap=0)
+
+
+def test_a_folder_of_run_folders_is_answered_with_the_pattern_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    step = np.arange(1, 11) * 100
+    for run, size in (("small", 1.2), ("large", 1.0)):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        log = [{"step": int(at), "loss": float(size * (2 + 9 / at**0.5))} for at in step]
+        (tmp_path / "runs" / run / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    with pytest.raises(DataError, match="has its files in folders inside") as refused:
+        scalefit.look("runs")
+    pattern, fields = re.findall(r"'(\S+\.json)'", str(refused.value))
+    fit = scalefit.fit(pattern, "loss ~ E[run] + A/step^alpha", name_fields=fields, bootstrap=0)
+    assert fit.n_rows == 20
+    assert "E[small]" in fit

@@ -243,3 +243,13 @@ def test_a_training_loss_is_a_last_resort() -> None:
 )
 def test_every_prefix_of_a_flop(prefix, factor):
     assert guess_header(f"compute ({prefix}FLOP)", "flops") == Guess(factor)
+
+
+def test_a_column_of_percentages_is_read_as_shares_and_a_mixed_one_is_refused() -> None:
+    column = pd.Series(["32.5%", " 4 %", None, "n/a"], index=[1, 2, 3, 4], name="err")
+    read = parse_column(column)
+    np.testing.assert_allclose(read.floats, [0.325, 0.04, np.nan, np.nan], rtol=1e-15)
+    assert read.remarks(column) == ("Percentages in column 'err' are read as shares: '32.5%' in row 1 is 0.325.",)
+    for other in ("0.3", "3,2%", "low"):
+        with pytest.raises(DataError, match="is not a number"):
+            parse_column(pd.Series(["32.5%", other], index=[1, 2], name="err"))

@@ -19,6 +19,7 @@ from scalefit.numbers import exact
 __all__ = ["FilePart", "NameFields", "files_of", "stacked"]
 
 SOURCE: Final = "source"
+TRAINER_STATE: Final = "trainer_state.json"  # in a folder of checkpoints, next to files of settings
 WILD: Final = re.compile(r"[*?\[]")
 SHOWN: Final = 4
 
@@ -46,6 +47,15 @@ def files_of(path: Path) -> list[Path] | None:
             return None
         files = sorted(one for one in path.iterdir() if format_of(one) is not None and one.is_file())
         if not files:
+            deeper = next(
+                (one for one in sorted(path.glob("*/*")) if format_of(one) is not None and one.is_file()), None
+            )
+            if deeper is not None:
+                pattern = str(Path(shown_path(path)) / "*" / deeper.name)
+                raise DataError(
+                    f"{shown_path(path)!r} has its files in folders inside; name them by a pattern, in quotes: "
+                    f"{pattern!r}, with --name-fields {'{run}/' + deeper.name!r} for the names of the folders"
+                )
             raise DataError(
                 f"{shown_path(path)!r} is a folder without table.csv; give a file, or the folder of a sweep that has "
                 "finished models (make one with: scalefit toy sweep GRID.toml --out DIR), or a folder of tables as "

@@ -2,8 +2,8 @@
 
 Numbers may carry one of the suffixes K (1e3), M (1e6), B or G (1e9) and T (1e12), in either case and
 after a space if need be: ``1.3B``, ``350M``, ``124k``, ``7 b``. Thousands may be grouped by commas
-in threes (``1,300,000``) or by underscores (``1_000``). Percentages, decimal commas, words and a
-suffix behind an exponent (``1e3M``) are refused, with the reason.
+in threes (``1,300,000``) or by underscores (``1_000``). A column of percentages is read as shares, which is announced.
+Single percentages, decimal commas, words and a suffix behind an exponent (``1e3M``) are refused, with the reason.
 
 Headers may carry a unit (``params (B)``, ``N_millions``, ``tokens [1e9]``); a guess made from a header
 is always announced by the caller.
@@ -157,12 +157,15 @@ class Numbers:
         Position of the first cell with thousands grouped by commas, from 0.
     bad : BadCells or None
         The cells that are not numbers.
+    percent : int or None
+        Position of the first cell of a column of percentages, which are read as shares.
     """
 
     floats: npt.NDArray[np.float64]
     units: tuple[int, ...] = ()
     grouped: int | None = None
     bad: BadCells | None = None
+    percent: int | None = None
 
     @property
     def suffixed(self) -> int | None:
@@ -170,7 +173,13 @@ class Numbers:
         return self.units[0] if self.units else None
 
     def remarks(self, column: pd.Series[Any]) -> tuple[str, ...]:
-        """Say how the commas of the column were read, if it has any."""
+        """Say how the commas or the percentages of the column were read, if it has any."""
+        if self.percent is not None:
+            value = as_input(float(self.floats[self.percent]))
+            return (
+                f"Percentages in column {str(column.name)!r} are read as shares: {column.iloc[self.percent]!r} in "
+                f"{row_label(column, self.percent)} is {value}.",
+            )
         if self.grouped is None:
             return ()
         value = as_input(float(self.floats[self.grouped]))
@@ -304,6 +313,8 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
     quick = _decimals(cells)
     if quick is not None:
         return Numbers(quick)
+    if (shares := _shares(cells)) is not None:
+        return shares
     known: dict[str, float | str] = {}  # text to its value, or to the reason why it has none: tables repeat themselves
     values = np.full(len(cells), np.nan)
     reasons: dict[int, str] = {}
@@ -333,6 +344,23 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
         decimal = any("decimal comma" in reasons[place] for place in problems)
         bad = BadCells(column, problems, _DECIMAL_COMMAS if decimal else CORRECT)
     return Numbers(values, units, None if reasons or not commas else commas[0], bad)
+
+
+def _shares(cells: list[Any]) -> Numbers | None:
+    """Read a column in which every cell that is not missing is a percentage; None for any other.
+
+    One bare number among percentages could be a share or a percentage, so that such a column is refused.
+    """
+    texts = {place: cell.strip() for place, cell in enumerate(cells) if isinstance(cell, str) and not is_missing(cell)}
+    others = (cell for place, cell in enumerate(cells) if place not in texts)
+    if not texts or not all(text.endswith("%") for text in texts.values()) or not all(map(is_missing, others)):
+        return None
+    values = np.full(len(cells), np.nan)
+    for place, text in texts.items():
+        if not _ORDINARY.fullmatch(text[:-1].rstrip()):
+            return None
+        values[place] = parse_number(f"{text[:-1].rstrip()}") / 100
+    return Numbers(values, percent=next(iter(texts)))
 
 
 def _decimals(cells: list[Any]) -> npt.NDArray[np.float64] | None:

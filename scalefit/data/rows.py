@@ -354,10 +354,11 @@ def _drop_highest(table: Table, response: str, count: int, ties: str) -> Table:
 def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...]) -> Table:
     """Remark on rows that repeat an earlier one in every needed column; they are kept."""
     columns = [*columns, *(name for name in extra if name in table.frame and name not in columns)]
-    if table.frame[columns[0]].is_unique:  # the response; in many rows this is far cheaper than all columns
-        return table
+    twice = np.arange(len(table.frame))
+    for name in columns:  # column by column, which leaves few rows to compare in a long table
+        twice = twice[table.frame[name].iloc[twice].duplicated(keep=False).to_numpy()]
     frame = table.frame[columns]
-    twice = np.flatnonzero(frame.duplicated(keep=False))
+    twice = twice[frame.iloc[twice].duplicated(keep=False).to_numpy()]
     if len(twice) == 0:
         return table
     first: dict[tuple[object, ...], int] = {}
