@@ -252,7 +252,7 @@ def _step_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
         "A learning rate that warms up or decays bends a curve, and steps of one run are not the ends of shorter runs: "
         "leave out the warm-up, such as with --where 'step > 1000', and read the law as that of this schedule.",
     )
-    return LawChoice(found, {"step": law}, "", {}, reasons, ())
+    return LawChoice(found, {"step": law}, False, "", {}, reasons, ())
 
 
 def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
