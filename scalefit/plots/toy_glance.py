@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.errors import DataError
+from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, GOLD, GREY, INK, RED, TEAL, house_style, log_axis, new_panels, write_key
 from scalefit.plots.toy_curves import WidthCurve, label_ends, longest, width_curves
 from scalefit.toy.predict import local_exponents, setting_config, theory_of
@@ -33,8 +34,8 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     Parameters
     ----------
     table : DataFrame
-        Models of one set of features, as from :func:`scalefit.toy.read_sweep`: of the longest training and the largest
-        batch of each start and norm.
+        Models of one set of features and one batch, as from :func:`scalefit.toy.read_sweep`: the longest training of
+        each start and norm is drawn.
 
     Returns
     -------
@@ -44,13 +45,15 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     Raises
     ------
     DataError
-        When the table has several sets of features, or one that it does not list.
+        When the table has several batches, several sets of features, or one that it does not list.
     """
-    chosen: dict[tuple[str, str], WidthCurve] = {}
-    for one in sorted(longest(width_curves(table)), key=lambda one: (one.steps, one.setting.get("batch", 0))):
-        key = (str(one.setting.get("bias_start", "normal")), str(one.setting.get("norm", "free")))
-        if key in _CURVES:
-            chosen[key] = one
+    curves = sorted(longest(width_curves(table)), key=lambda one: one.steps)
+    keys = [(str(one.setting.get("bias_start", "normal")), str(one.setting.get("norm", "free"))) for one in curves]
+    chosen = {key: one for key, one in zip(keys, curves, strict=True) if key in _CURVES}
+    batches = sorted({int(one.setting["batch"]) for key, one in zip(keys, curves, strict=True) if key in _CURVES})
+    if len(batches) > 1:
+        listed = " and ".join(map(exact, batches))
+        raise DataError(f"batches of {listed} in one table; choose one by where, as batch == {batches[0]}")
     features = {str([one.setting.get(name) for name in _SHARED]) for one in chosen.values()}
     if len(features) != 1:
         raise DataError(f"{len(features)} sets of features; choose one by where, as alpha == 1 and n_features == 1000")
