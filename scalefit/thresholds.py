@@ -11,6 +11,7 @@ __all__ = [
     "AGREE",
     "ALIKE_CHOICES",
     "AS_RANDOM",
+    "AT_ARRANGED",
     "AT_BOUND",
     "BAYES_FACTOR",
     "BENT",
@@ -335,6 +336,9 @@ AS_RANDOM = (0.85, 1.1)
 
 ABOVE_ARRANGED = 1.25
 """A loss above this multiple of the best arrangement's is not at its optimum; converged models lie within 20%."""
+
+AT_ARRANGED = 1.05
+"""Up to this multiple of the best arrangement's loss dead outputs are no limit: they cost next to nothing."""
 
 DEAD_SHARE = 0.1
 """Dead outputs limit a loss when more than this share of it is theirs, and when fewer are alive than theory keeps."""

@@ -247,7 +247,7 @@ def test_at_a_glance_starts_stand_beside_theory() -> None:
     np.testing.assert_allclose([one.get_ydata()[0] for one in lower.lines if one.get_color() == INK], 1)
     slopes = [one for one in lower.lines if to_hex(one.get_color()) == BLUE]
     np.testing.assert_allclose(slopes[0].get_ydata(), local_exponents(WIDTHS, means))
-    with pytest.raises(DataError, match="batches of 256 and .* in one table; choose one by where, as batch == 256"):
+    with pytest.raises(DataError, match="batches of 64 and 256 in one table; choose one by where, as batch == 64"):
         glance(pd.concat([both, both.assign(batch=256)]))
     with pytest.raises(DataError, match="2 sets of features; choose one by where"):
         glance(pd.concat([both, both.assign(n_features=500, bias_start="zero", norm="unit")]))

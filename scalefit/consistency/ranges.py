@@ -16,7 +16,7 @@ import numpy as np
 
 from scalefit.consistency.series import Series
 from scalefit.numbers import exact, fixed, percent
-from scalefit.thresholds import ABOVE_ARRANGED, AS_RANDOM, DEAD_SHARE, DEAD_SPARE, SATURATED
+from scalefit.thresholds import ABOVE_ARRANGED, AS_RANDOM, AT_ARRANGED, DEAD_SHARE, DEAD_SPARE, SATURATED
 from scalefit.toy.predict import setting_config, theory_of
 from scalefit.toy.reset import ResetTest
 
@@ -107,7 +107,8 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
 
 def _kind(state: WidthState, kept: float) -> Kind:
     """Name the regime of a width; ``kept`` is the share of features that the best arrangement keeps."""
-    avoidable = state.alive < (1.0 if math.isnan(kept) else kept) - DEAD_SPARE and state.dead_share > DEAD_SHARE
+    missing = state.alive < (1.0 if math.isnan(kept) else kept) - DEAD_SPARE
+    avoidable = missing and state.dead_share > DEAD_SHARE and not state.to_arranged <= AT_ARRANGED
     alone = math.isnan(state.to_arranged)  # then only random directions are there to compare with
     if avoidable or state.to_arranged > ABOVE_ARRANGED or (alone and state.to_random > AS_RANDOM[1]):
         return "limited"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, GOLD, GREY, INK, RED, TEAL, house_style, log_axis, new_panels, write_key
-from scalefit.plots.toy_curves import WidthCurve, label_ends, longest, width_curves
+from scalefit.plots.toy_curves import label_ends, longest, width_curves
 from scalefit.toy.predict import local_exponents, setting_config, theory_of
 
 __all__ = ["glance"]

@@ -102,7 +102,7 @@ def main() -> None:
                     path.write_text(json.dumps(train(config, precision)))
                 losses.setdefault(precision, []).append(json.loads(path.read_text()))
         exact = np.array(losses["float64"])
-        cells = [f"{100 * np.mean(np.array(one) / exact - 1):+.2f}%" for one in losses.values()]
+        cells = [f"{100 * np.abs(np.array(one) / exact - 1).max():.2g}%" for one in losses.values()]
         print(f"| {width} | {' | '.join(cells)} | {100 * exact.std(ddof=1) / exact.mean():.2f}% |", flush=True)
 
 
