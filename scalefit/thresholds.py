@@ -28,6 +28,7 @@ __all__ = [
     "DEAD_SHARE",
     "DEAD_SPARE",
     "DISAGREE",
+    "DRIFT_DEGREES",
     "EXTRAPOLATED",
     "FAR_FORECAST",
     "FEWEST_BUDGETS",
@@ -399,3 +400,6 @@ WORN_TOKENS = 4.0
 
 LAWS_PART = 0.5
 """Laws disagree when their part of a forecast's variance is larger."""
+
+DRIFT_DEGREES = 4.0
+"""Degrees of freedom of a forecast's drift beyond the runs: few, since tables drift by very different amounts."""

@@ -20,7 +20,7 @@ from scalefit.names import printed_label
 from scalefit.numbers import amount, exact, percent, rounded, rounded_interval
 from scalefit.quantiles import student_quantile
 from scalefit.table import PrintedTable
-from scalefit.thresholds import EXTRAPOLATED, KNOWN_RATIO
+from scalefit.thresholds import DRIFT_DEGREES, EXTRAPOLATED, KNOWN_RATIO
 from scalefit.verdicts import Verdict, listed
 
 __all__ = [
@@ -43,7 +43,6 @@ __all__ = [
 Array = NDArray[np.float64]
 Kind = Literal["posterior", "bootstrap", "normal approximation", "printed"]
 
-DRIFT_DEGREES = 4.0  # of the drift's Student t, as in a forecast
 LOSS, EXCESS, RATIO = "loss", "loss_above_floor", "tokens_per_param"
 
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from scalefit.errors import DataError, closest
 from scalefit.forecasting.forms import WIDE, NormalPrior, PriorTable
 from scalefit.numbers import as_input
+from scalefit.thresholds import DRIFT_DEGREES
 
 __all__ = ["ALL", "COLUMNS", "PRIORS", "TABLE", "Constants", "Learned", "learned", "learned_row", "prior_table"]
 
@@ -65,7 +66,7 @@ class Constants:
     near: float = 0.002
     sharp: float = 2.0
     least: float = 0.001
-    degrees: float = 4.0
+    degrees: float = DRIFT_DEGREES
     draws: int = 2000
 
 
