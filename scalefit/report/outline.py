@@ -18,6 +18,7 @@ __all__ = ["outline"]
 
 BOOTSTRAP: Final = 2000
 SIMULATED: Final = 40  # data sets of the calibration
+HEIGHT: Final = 54.0  # of the figure on page one, mm, so that it fits under a long verdict
 BEYOND: Final = 10  # times the compute of the largest run, the budget of page one where none is given
 FEWER: Final = (0.01, 0.1, 1)  # parts of a given budget in the table of budgets
 
@@ -83,7 +84,7 @@ def outline(
         _Part(study, other, its_law, common, choice).add_main()
     study["front"] = {
         "fits": [one["name"] for one in study["fit"] if one["data"] == file],
-        "figure": {"kind": "curves", "fit": main},
+        "figure": {"kind": "curves", "fit": main, "height": HEIGHT},
     }
     return {key: value for key, value in study.items() if value not in ([], "")}
 
