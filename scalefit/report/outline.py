@@ -62,7 +62,7 @@ def outline(
     }  # fmt: skip
     common = {"data": file, **rows}
     (name, text), *others = sorted(choice.laws.items(), key=lambda item: not _has_budget(parse_law(item[1])))
-    law, part = parse_law(text), _Part(study, name, text, common, choice)
+    law, part = parse_law(text), _LawOutline(study, name, text, common, choice)
     main = part.add_fits()
     study["answer"] += [
         {"rule": "runs", "fit": main},
@@ -81,7 +81,7 @@ def outline(
         _add_other_data(study, name, main, law, wanted.beside)
     part.add_steps(law)
     for other, its_law in others:
-        _Part(study, other, its_law, common, choice).add_main()
+        _LawOutline(study, other, its_law, common, choice).add_main()
     study["front"] = {
         "fits": [one["name"] for one in study["fit"] if one["data"] == file],
         "figure": {"kind": "curves", "fit": main, "height": HEIGHT},
@@ -92,7 +92,7 @@ def outline(
 _NOT_FORECAST: Final = ("cluster", "weights", "drop_highest_loss", "ties")  # options that a forecast does not have
 
 
-class _Part:
+class _LawOutline:
     """The fits, the section and the steps of one law."""
 
     def __init__(
