@@ -16,7 +16,7 @@ from scalefit.data.sources import is_folder, shown_path
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 
-__all__ = ["FilePart", "NameFields", "files_of", "stacked"]
+__all__ = ["FilePart", "NameFields", "files_of", "short_name", "stacked"]
 
 SOURCE: Final = "source"
 TRAINER_STATE: Final = "trainer_state.json"  # in a folder of checkpoints, next to files of settings
@@ -71,6 +71,18 @@ def files_of(path: Path) -> list[Path] | None:
             f"no file is called like {shown_path(path)!r}. Check folder and pattern, and quote the pattern."
         )
     return files
+
+
+def short_name(path: Path) -> str:
+    """Return the name of a folder, or a pattern with the folder above its first sign, whatever lies above that.
+
+    Examples
+    --------
+    >>> short_name(Path("/home/me/logs")), short_name(Path("/home/me/logs/*.csv"))
+    ('logs', 'logs/*.csv')
+    """
+    first = next((place for place, piece in enumerate(path.parts) if WILD.search(piece)), len(path.parts))
+    return shown_path(Path(*path.parts[max(0, first - 1) :]))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from scalefit.data.choice import RowChoice
 from scalefit.data.columns import find_columns, map_columns, parse_mapping
 from scalefit.data.datasets import dataset_names, load_dataset
 from scalefit.data.formats import frame_digest, frame_from_bytes, tidy_frame, too_large, typed_frame
-from scalefit.data.many import FilePart, NameFields, files_of, stacked
+from scalefit.data.many import FilePart, NameFields, files_of, short_name, stacked
 from scalefit.data.sources import dataset_of, is_folder, locate, read_content, shown_path, size_limit
 from scalefit.data.wide import long_frame
 from scalefit.errors import DataError
@@ -167,7 +167,7 @@ def read_table(
         if sum(part.size for part in parts) > size_limit(max_size):
             raise DataError(too_large(f"what {exact(len(parts))} files hold", size_limit(max_size)))
         frame, sha256, remarks = stacked([part.part for part in parts])
-        given = " + ".join(map(str, source)) if isinstance(source, list | tuple) else shown_path(str(source))
+        given = " + ".join(map(str, source)) if isinstance(source, list | tuple) else short_name(Path(str(source)))
         frame = typed_frame(frame) if typed else frame
         return _named(frame, name or given, sha256, list(remarks), mapping)
     one: Any = source

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.data.columns import compute_columns, has_column, map_columns
+from scalefit.data.many import SOURCE
 from scalefit.data.quantities import ALIASES, guess_header, holds_truth, is_missing, parse_column
 from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
@@ -202,6 +203,8 @@ def _additive(whole: Table, read: Table, selection: Rows) -> LawChoice:
     frame = resolve(rows, numeric=usable).frame
     cluster, about_rows = (selection.cluster, "") if selection.cluster else _cluster(frame)
     left_out.append(about_rows) if about_rows and not cluster else None
+    if dict(read.frame.attrs.get("scalefit", {})).get("files"):  # the file of a row says nothing of its experiment
+        frame = frame.drop(columns=[SOURCE], errors="ignore")
     measures = _measures(frame, usable)
     kept, notes = _labels(frame, set(whole.frame.columns), dict(selection.mapping or {}), measures, cluster)
     laws, about_floors = _laws(frame, usable, kept)

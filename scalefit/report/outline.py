@@ -18,6 +18,7 @@ __all__ = ["outline"]
 
 BOOTSTRAP: Final = 2000
 SIMULATED: Final = 40  # data sets of the calibration
+HEIGHT: Final = 54.0  # of the figure on page one, mm, so that it fits under a long verdict
 BEYOND: Final = 10  # times the compute of the largest run, the budget of page one where none is given
 FEWER: Final = (0.01, 0.1, 1)  # parts of a given budget in the table of budgets
 
@@ -61,7 +62,7 @@ def outline(
     }  # fmt: skip
     common = {"data": file, **rows}
     (name, text), *others = sorted(choice.laws.items(), key=lambda item: not _has_budget(parse_law(item[1])))
-    law, part = parse_law(text), _Part(study, name, text, common, choice)
+    law, part = parse_law(text), _LawOutline(study, name, text, common, choice)
     main = part.add_fits()
     study["answer"] += [
         {"rule": "runs", "fit": main},
@@ -80,10 +81,10 @@ def outline(
         _add_other_data(study, name, main, law, wanted.beside)
     part.add_steps(law)
     for other, its_law in others:
-        _Part(study, other, its_law, common, choice).add_main()
+        _LawOutline(study, other, its_law, common, choice).add_main()
     study["front"] = {
         "fits": [one["name"] for one in study["fit"] if one["data"] == file],
-        "figure": {"kind": "curves", "fit": main},
+        "figure": {"kind": "curves", "fit": main, "height": HEIGHT},
     }
     return {key: value for key, value in study.items() if value not in ([], "")}
 
@@ -91,7 +92,7 @@ def outline(
 _NOT_FORECAST: Final = ("cluster", "weights", "drop_highest_loss", "ties")  # options that a forecast does not have
 
 
-class _Part:
+class _LawOutline:
     """The fits, the section and the steps of one law."""
 
     def __init__(

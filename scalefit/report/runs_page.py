@@ -25,7 +25,7 @@ from scalefit.results import Fit
 from scalefit.summary import estimate_text
 from scalefit.thresholds import LOOSE_EXPONENT, OPEN_DECADES
 
-FEW: Final = 2  # warnings on page one; the section on the fit has all
+FEW: Final = 1  # warnings on page one; the section on the fit has all
 MINOR: Final = 5  # a row with a share that is this many times smaller than the largest is not named
 
 __all__ = ["budget_sentence", "misfit_sentence", "runs_sentence"]
@@ -78,9 +78,11 @@ def misfit_sentence(answer: RunsAnswer, results: Results) -> str:
     str
         A few sentences.
     """
-    fit = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
+    answering = stand_in(answer.fit, results.fits, results.specs)
+    fit = results.fits[answering.name]
+    largest = "" if answering.reason and answering.identified else _largest(fit)  # the verdict has named such rows
     warnings = [capital(one.message) for one in fit.findings if one.severity == "warning"][:FEW]
-    return " ".join([say.residual_sentence(fit), _largest(fit), *map(literal, warnings)]).replace("  ", " ")
+    return " ".join(filter(None, [say.residual_sentence(fit), largest, *map(literal, warnings)]))
 
 
 def budget_sentence(answer: ComputeAnswer, results: Results) -> str:
