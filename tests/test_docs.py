@@ -171,7 +171,7 @@ def test_every_verb_is_on_the_page_of_the_command_line():
 
 def test_every_key_of_a_study_is_explained():
     page = studies.keys()
-    for key in ("title", "drop", "rule", "leave_out", "reference", "paper"):
+    for key in ("title", "drop", "rule", "leave_out", "reference", "template"):
         assert (f"| `{key}` |" in page) == (key != "drop")
     assert "| `path` |" not in page  # of the study itself; posteriors have an option of that name
 
