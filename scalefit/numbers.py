@@ -84,7 +84,8 @@ NONE = "–"  # for what is not a number
 GROUPED_FROM = 4  # powers of ten: 1234, but 12 345
 POWERS_FROM, POWERS_BELOW = 6, -4  # exponents from which a power of ten may be used, and below which it must be
 MOST = 12  # digits of a fraction; further ones are rounding errors of arithmetic
-ROUND_OFF = 1e-12  # errors and residuals below this part of a number are those of its double precision
+ROUND_OFF = 1e-12
+"""Errors and residuals below this part of a number are those of its double precision."""
 WHOLE = 1e15  # below it a whole float is meant as an integer; above it nearly all floats are whole
 
 SUFFIXES = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}

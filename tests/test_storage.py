@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit
-from scalefit import load_fit
+from scalefit import __version__, load_fit
 from scalefit.errors import DataError
 from scalefit.files import write_atomically
 from scalefit.leastsq import fit
@@ -51,7 +51,7 @@ def test_fits_of_earlier_releases_open(path):
 
 
 def test_there_is_a_saved_fit_of_this_release():
-    assert list(SAVED.glob("fit-0.1.0.fit"))
+    assert (SAVED / f"fit-{__version__}.fit").exists()
 
 
 def test_bad_files_are_refused(tmp_path):

@@ -856,6 +856,8 @@ class NewReport(Options):
         Its paper.
     """
 
+    panel: ClassVar[str] = "New report"
+
     law: str | None = None
     compute: float | None = None
     at: tuple[str, ...] = ()
