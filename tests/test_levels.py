@@ -176,6 +176,10 @@ def test_a_comparison_by_level_refuses_columns_without_levels() -> None:
         scalefit.compare_levels({"one": fit}, "alpha", "nope")
     with pytest.raises(DataError, match="by is 'params', a column of the law"):
         scalefit.compare_levels({"one": fit}, "alpha", "params")
+    twice = pd.concat([corpora(0.1, 0.2), corpora(0.1, 0.2, seed=1)])
+    best = scalefit.fit(twice, LAW, group_by="params,corpus", reduce="min:loss", bootstrap=0)
+    remarks = scalefit.compare_levels({"best": best}, "alpha", "corpus").remarks
+    assert remarks == ("best: its rows were chosen by min:loss; resamples within a level do not choose again.",)
 
 
 def test_the_sensitivity_by_level_is_that_of_its_rows(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from scalefit.comparison.refit import refit
 from scalefit.comparison.result import Comparison
 from scalefit.comparison.run import compare, named_fits
 from scalefit.comparison.sources import compared_of
+from scalefit.data.choice import parse_reduce
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
@@ -151,6 +152,9 @@ def compare_levels(
         except DataError as error:
             raise DataError(f"{label}: {error}") from None
         remarks += [f"{label}: {one}" for one in found]
+        reduce = fit.selection.reduce
+        if reduce is not None and parse_reduce(reduce).chooses:
+            remarks.append(f"{label}: its rows were chosen by {reduce}; resamples within a level do not choose again.")
         for level, part in levels.items():
             parts.setdefault(level, {})[label] = part
     done: dict[str, dict[str, Fit]] = {}
