@@ -47,6 +47,7 @@ __all__ = [
     "INVOLVED",
     "KNOWN_RATIO",
     "LAWS_PART",
+    "LAW_WEIGHT",
     "LONELY_START",
     "LOOSE_EXPONENT",
     "LOOSE_MINIMUM",
@@ -402,4 +403,7 @@ LAWS_PART = 0.5
 """Laws disagree when their part of a forecast's variance is larger."""
 
 DRIFT_DEGREES = 4.0
-"""Degrees of freedom of a forecast's drift beyond the runs: few, since tables drift by very different amounts."""
+"""Most degrees of freedom of a forecast, and those of its drift: few, since tables drift by very different amounts."""
+
+LAW_WEIGHT = 0.005
+"""A law of a forecast with a smaller share, printed as 0%, is not warned of."""

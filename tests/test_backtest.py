@@ -110,6 +110,7 @@ def test_a_backtest_goes_on_from_its_folder(tmp_path: Path) -> None:
     assert one.ranks == other.ranks
     ours = {f"{name} (of the forecast)" for name in ("coupled", "shared", "additive")}
     assert ours < {rank.law for rank in one.ranks}
+    assert {"kaplan (preset, Huber fit)", "coupled (preset, Huber fit)"} < {rank.law for rank in one.ranks}
     assert min(one.ranks, key=lambda rank: rank.error) == one.ranks[0]
     assert "laws by the error" in str(one)
     assert json.loads(json.dumps(one.record()))["methods"] == ["forecast", "slope"]

@@ -22,6 +22,8 @@ from scalefit.forecasting.rule import LAWS, Runs, make_rule, varying
 from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
+from scalefit.law.general import parse_law
+from scalefit.law.presets import LAWS as PRESET_LAWS
 from scalefit.leastsq.fit import fit
 from scalefit.names import printed_name
 from scalefit.numbers import exact, to_digits
@@ -238,8 +240,11 @@ def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
             rule = make_rule(runs.keep(inside), laws=(text,), constants=replace(learned().constants, draws=RANK_DRAWS))
             guess = rule.members[0].moments(runs.x[~inside])[0]
         else:
-            found = fit(frame[inside], Law.parse(text), LeastSquares(loss="huber", bootstrap=0))
-            guess = np.log(found.predict(frame[~inside])["predicted"].to_numpy())
+            found = fit(frame[inside], parse_law(text), LeastSquares(loss="huber", bootstrap=0))
+            predicted = found.predict(frame[~inside])["predicted"].to_numpy()
+            if not (predicted > 0).all():
+                return {"error": None}
+            guess = np.log(predicted)
     except (DataError, FitFailed):
         return {"error": None}
     return {"error": float(np.mean((guess - y[~inside]) ** 2))}
@@ -251,33 +256,37 @@ def _with_ranks(
 ) -> BacktestResult:  # fmt: skip
     """Add the laws whose columns the table has, by the error with which they predicted larger runs."""
     columns = {name: np.exp(learning.runs.x[:, j]) for j, name in enumerate(learning.columns)}
-    for extra in ("width", "depth"):
+    for extra in dict.fromkeys(["width", "depth", *(name for one in PRESET_LAWS.values() for name in one.columns)]):
         if extra in source.frame and extra not in columns:
             more = rows.read(source, Law.parse("params" if "params" in columns else "tokens"), numeric=(extra,))
             if len(more.frame) == len(learning.runs.y):
                 columns[extra] = more.frame[extra].to_numpy(float)
     single = len(learning.columns) == 1
-    laws = [
-        name for name in LAWS if name != ("shared" if single else "rectified") and not (single and name == "coupled")
-    ]
+    labels = {
+        name: f"{name} (of the forecast)"
+        for name in LAWS
+        if name != ("shared" if single else "rectified") and not (single and name == "coupled")
+    }
     for preset in map(Law.parse, PRESETS.values()):
         if not preset.groups and set(preset.variables) <= set(columns):
-            laws.append(str(preset))
+            labels[str(preset)] = str(preset)
+    for name, entry in PRESET_LAWS.items():  # those that are not sums of powers
+        if entry.columns and set(entry.columns) <= set(columns) and entry.law.startswith("loss ~"):
+            labels[entry.law] = f"{name} (preset, Huber fit)"
     if not {*learning.columns} & {"params", "tokens", "width"}:
         return found
     packed = {name: one.tolist() for name, one in columns.items()}
     packed |= {"loss": np.exp(learning.runs.y).tolist(), "compute": np.exp(learning.runs.c).tolist()}
     about = {"version": __version__, "columns": job_key(packed)}
-    cells = {job_key(about | {"law": law, "cut": cut}, "law"): {"law": law, "cut": cut} for law in laws for cut in cuts}
+    asked = [{"law": law, "cut": cut} for law in labels for cut in cuts]
+    cells = {job_key(about | one, "law"): one for one in asked}
     done = run_jobs(rank_cell, cells, where, shared={"columns": packed}, stage="ranking laws", progress=progress)
     ranks = []
-    for law in laws:
+    for law, label in labels.items():
         own = [one.value for one in done.values() if one.arguments["law"] == law and one.value is not None]
         known = [one["error"] for one in own if one["error"] is not None]
         error = float(np.sqrt(np.mean(known))) if known else float("inf")
-        ranks.append(
-            LawRank(f"{law} (of the forecast)" if law in LAWS else law, error, len(known), len(cuts) - len(known))
-        )
+        ranks.append(LawRank(label, error, len(known), len(cuts) - len(known)))
     ranks.sort(key=lambda one: (one.failed, one.error))
     return BacktestResult(found.label, found.rows, found.methods, tuple(ranks), (), found.failed)
 

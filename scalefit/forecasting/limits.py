@@ -18,6 +18,7 @@ from scalefit.thresholds import (
     FAR_FORECAST,
     FEW_TO_FORECAST,
     GOOD_KHAT,
+    LAW_WEIGHT,
     LAWS_PART,
     NOISY_RUNS,
     RECTIFIED,
@@ -95,7 +96,7 @@ def find_limits(
             "scatter",
             WARNING,
             f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
-            "public tables held less often. Look for runs with poor hyperparameters.",
+            "public tables held less often. Look for runs with poor hyperparameters, or for several experiments.",
         )
     yield from _outside(learning, targets, ratio)
     yield from _repeated(learning, targets)
@@ -113,7 +114,11 @@ def find_limits(
             WARNING,
             f"The laws differ by {percent_size(float(apart[worst]))} of the loss, which is most of the error.",
         )
-    poor = [one.name for one in rule.members if isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT]
+    poor = [
+        one.name
+        for one, weight in zip(rule.members, rule.weights, strict=True)
+        if isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT and weight > LAW_WEIGHT
+    ]
     if poor:
         yield Finding(
             "sampling", WARNING,

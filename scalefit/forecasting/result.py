@@ -411,7 +411,7 @@ def _target(found: Forecast, i: int) -> str:
 def _laws(found: Forecast) -> str:
     shares = ", ".join(f"{name} {percent(weight, 0)}" for name, weight in found.weights.items())
     by = (
-        f"judged by {exact(found.rule.origins)} rolling origins"
+        f"judged by {exact(found.rule.origins)} rolling origin{'s' if found.rule.origins > 1 else ''}"
         if found.rule.origins
         else "not judged by rolling origins"
     )
