@@ -78,7 +78,7 @@ def short_name(path: Path) -> str:
 
     Examples
     --------
-    >>> short_name(Path("runs/logs")), short_name(Path("runs/logs/*.csv"))
+    >>> short_name(Path("far/away/logs")), short_name(Path("far/away/logs/*.csv"))
     ('logs', 'logs/*.csv')
     """
     first = next((place for place, piece in enumerate(path.parts) if WILD.search(piece)), len(path.parts))
