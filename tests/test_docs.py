@@ -192,7 +192,7 @@ def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
         exec(compile(block, name, "exec"), namespace)
         assert capsys.readouterr().out.strip(), "an example shows something"
     verbs = dict(commands.commands())
-    for line in re.findall(r"^\$ (scalefit .*)$", text, re.MULTILINE):
+    for line in re.findall(r"^\$ (scalefit .*)$", text.replace("\\\n", " "), re.MULTILINE):
         words = shlex.split(line)
         verb = " ".join(words[:3]) if words[1] == "toy" else " ".join(words[:2])
         known = {word for one in verbs[verb].params for word in one.opts}
