@@ -12,9 +12,11 @@ from scalefit.data.tables import Dropped
 from scalefit.errors import StudyError
 from scalefit.law.additive import Law
 from scalefit.options import LeastSquares, Rows
+from scalefit.plots.specification import choice_words, condition_words
 from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Source, Uncertainty
 from scalefit.report import sentences as say
+from scalefit.report.posterior_words import Hypothesis, comparable_sentence, estimand
 from scalefit.report.published import PublishedPoint, objective_at, published_point
 from scalefit.report.spec import Published
 from scalefit.report.text import fill, join, runs, spoken
@@ -215,3 +217,38 @@ def test_places_are_filled() -> None:
 def test_places_that_name_nothing(text: str, message: str) -> None:
     with pytest.raises(StudyError, match=message):
         fill(text, {"main": made()})
+
+
+def test_rounding_is_a_source_of_difference_of_its_own() -> None:
+    fit = made()  # whose optimum is E 2, A 50, alpha 0.9
+    full = PublishedPoint("a paper", {"E": 2.003, "A": 50.3, "alpha": 0.9004}, {}, True)
+    coarse = PublishedPoint("its page", {"E": 2.0, "A": 50.0, "alpha": 0.9}, {}, True)
+    assert say.rounds_to(full, coarse)
+    assert not say.rounds_to(coarse, full)
+    assert not say.rounds_to(full, PublishedPoint("another", {"E": 2.0, "A": 52.0, "alpha": 0.9}, {}, True))
+    assert say.rounding_sentence(fit, (full, coarse)).endswith(
+        "in full are 5.7% above the optimum, as printed 0.00000%."
+    )
+    near = PublishedPoint("a paper", {"E": 2.0, "A": 50.6, "alpha": 0.9}, {}, True)
+    far = PublishedPoint("its page", {"E": 2.0, "A": 51.0, "alpha": 0.9}, {}, True)
+    # the excess is nearly quadratic in the distance from the optimum, so that 1 - 0.6**2 of it is rounding
+    assert say.rounding_sentence(fit, (near, far)).endswith("so that 64% of the excess is rounding.")
+    assert say.rounding_sentence(fit, (full,)) == ""
+
+
+def test_a_parameter_measures_what_stands_next_to_it() -> None:
+    alone, beside = made(), made(0.4, 0.05, source=OTHERS)
+    with_tokens = made(law=Law.parse("loss ~ E[set] + A/width^alpha + B/tokens^beta"))
+    assert estimand(alone, ["a_m", "alpha"]) == "width alone"
+    assert estimand(with_tokens, ["alpha"]) == "width, with tokens, offsets by set"
+    assert estimand(with_tokens, ["E"]) == ""
+    question = Hypothesis.ask("alpha", 1.0, 0.1)
+    text = comparable_sentence({"one": alone, "two": beside}, question)
+    assert text.startswith("Of the same quantity (width alone): The sources disagree (chi-square 20.0 on 1, p <0.001)")
+    assert comparable_sentence({"one": alone}, question).startswith("These are 1 different quantities, and no two")
+
+
+def test_choices_and_conditions_become_words() -> None:
+    assert choice_words([("likelihood", "normal"), ("where", "width <= 2600")]) == "normal errors, width ≤ 2600"
+    assert choice_words([]) == "base"
+    assert condition_words('eval_set == "c4_val" and depth != 3') == "eval set = c4 val and depth ≠ 3"

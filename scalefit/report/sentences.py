@@ -356,11 +356,13 @@ def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
             if short is full or not (short.complete and full.complete) or not rounds_to(full, short):
                 continue
             excess = [objective_at(fit, one.values) / fit.value - 1 for one in (full, short)]
-            sentences.append(
+            text = (
                 f"Rounding is a source of difference of its own: the values of {literal(full.label)} in full are "
-                f"{percent_size(excess[0])} above the optimum, as printed {percent_size(excess[1])}, so that "
-                f"{percent(1 - excess[0] / excess[1], 0)} of the excess is rounding."
+                f"{percent_size(excess[0])} above the optimum, as printed {percent_size(excess[1])}"
             )
+            if excess[1] > excess[0]:
+                text += f", so that {percent(1 - excess[0] / excess[1], 0)} of the excess is rounding"
+            sentences.append(f"{text}.")
     return " ".join(sentences)
 
 
