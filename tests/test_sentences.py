@@ -190,7 +190,8 @@ def test_published_point_without_a_value_is_refused() -> None:
 
 
 def test_text_becomes_runs() -> None:
-    symbol = {"math": "a_(m)", "mathml": "<msub><mi>a</mi><mrow><mi>m</mi></mrow></msub>", "alt": "a m"}
+    mathml = "<msub><mi>a</mi><mrow><mi>m</mi></mrow></msub>"
+    symbol = {"math": "a_(m)", "mathml": mathml, "latex": "a_{m}", "alt": "a m"}
     assert runs("**Well.** $a_m$ is 1 ± 2, [3, 4]") == [
         {"strong": "Well."}, " ", symbol, " is 1\u00a0±\u00a02, [3,\u00a04]",
     ]  # fmt: skip
