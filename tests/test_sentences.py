@@ -190,7 +190,8 @@ def test_published_point_without_a_value_is_refused() -> None:
 
 
 def test_text_becomes_runs() -> None:
-    symbol = {"math": "a_(m)", "mathml": "<msub><mi>a</mi><mrow><mi>m</mi></mrow></msub>", "alt": "a m"}
+    mathml = "<msub><mi>a</mi><mrow><mi>m</mi></mrow></msub>"
+    symbol = {"math": "a_(m)", "mathml": mathml, "latex": "a_{m}", "alt": "a m"}
     assert runs("**Well.** $a_m$ is 1 ± 2, [3, 4]") == [
         {"strong": "Well."}, " ", symbol, " is 1\u00a0±\u00a02, [3,\u00a04]",
     ]  # fmt: skip
@@ -220,20 +221,20 @@ def test_places_that_name_nothing(text: str, message: str) -> None:
 
 
 def test_rounding_is_a_source_of_difference_of_its_own() -> None:
-    fit = made()  # whose optimum is E 2, A 50, alpha 0.9
-    full = PublishedPoint("a paper", {"E": 2.003, "A": 50.3, "alpha": 0.9004}, {}, True)
-    coarse = PublishedPoint("its page", {"E": 2.0, "A": 50.0, "alpha": 0.9}, {}, True)
-    assert say.rounds_to(full, coarse)
-    assert not say.rounds_to(coarse, full)
-    assert not say.rounds_to(full, PublishedPoint("another", {"E": 2.0, "A": 52.0, "alpha": 0.9}, {}, True))
-    assert say.rounding_sentence(fit, (full, coarse)).endswith(
-        "in full are 5.7% above the optimum, as printed 0.00000%."
-    )
-    near = PublishedPoint("a paper", {"E": 2.0, "A": 50.6, "alpha": 0.9}, {}, True)
-    far = PublishedPoint("its page", {"E": 2.0, "A": 51.0, "alpha": 0.9}, {}, True)
-    # the excess is nearly quadratic in the distance from the optimum, so that 1 - 0.6**2 of it is rounding
-    assert say.rounding_sentence(fit, (near, far)).endswith("so that 64% of the excess is rounding.")
-    assert say.rounding_sentence(fit, (full,)) == ""
+    best = {"E": 2.0, "A": 50.4, "alpha": 0.9}  # along A
+    fit = made(value=objective_at(made(), best))
+    near = PublishedPoint("a paper", best | {"A": 50.6}, {}, True)
+    far = PublishedPoint("its page", best | {"A": 51.0}, {}, True)
+    assert say.rounds_to(near, far)
+    assert not say.rounds_to(far, near)
+    assert not say.rounds_to(near, PublishedPoint("another", best | {"A": 52.0}, {}, True))
+    # the excess is quadratic in the distance from the optimum, 0.2 and 0.6: a ninth of it is there without rounding
+    text = say.rounding_sentence(fit, (near, far))
+    assert text.endswith("as printed 2.54%, so that 89% of the excess is rounding.")
+    assert say.rounding_sentence(fit, (near,)) == ""
+    lucky = PublishedPoint("its page", best | {"A": 50.0}, {}, True)
+    worse = PublishedPoint("a paper", best | {"A": 49.6}, {}, True)
+    assert "of the excess" not in say.rounding_sentence(fit, (worse, lucky))
 
 
 def test_a_parameter_measures_what_stands_next_to_it() -> None:

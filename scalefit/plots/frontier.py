@@ -94,7 +94,7 @@ def frontier(
     if ax is None:
         axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)
     for panel, labels in zip(axes, ends, strict=True):  # at the end, when the heights of the panels are final
-        label_ends(panel, labels)
+        label_ends(panel, labels, lead=True)
     return tuple(axes) if ax is None else ax
 
 

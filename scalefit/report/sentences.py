@@ -360,7 +360,7 @@ def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
                 f"Rounding is a source of difference of its own: the values of {literal(full.label)} in full are "
                 f"{percent_size(excess[0])} above the optimum, as printed {percent_size(excess[1])}"
             )
-            if excess[1] > excess[0]:
+            if excess[1] > excess[0] >= 0:
                 text += f", so that {percent(1 - excess[0] / excess[1], 0)} of the excess is rounding"
             sentences.append(f"{text}.")
     return " ".join(sentences)
