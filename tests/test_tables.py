@@ -290,6 +290,23 @@ def test_decimal_commas_are_named_with_a_remedy_that_works(tmp_path: Path) -> No
     assert fixed.frame["loss"].iloc[0] == 5.8975
 
 
+GERMAN = "params;loss;note\r\n1e6;5,8975;a,b\r\n2000000;diverged;c\r\n4000000;4,5;1,5 x\r\n"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "txt"])
+def test_decimal_commas_that_cannot_be_thousands_are_read(tmp_path: Path, suffix: str) -> None:
+    read = read_table(write(tmp_path / f"t.{suffix}", "\ufeff" + GERMAN), typed=False)
+    assert read.frame["loss"].tolist() == ["5.8975", "diverged", "4.5"]
+    assert read.frame["note"].tolist() == ["a,b", "c", "1,5 x"]
+    assert any("commas in 'loss' are decimal commas" in one for one in read.remarks)
+
+
+@pytest.mark.parametrize("rows", ["1;3,211\n2;2,987", "1.5;3,21\n2;2,9", "1;3,21\n2;1,300,000", "1;1.300,5\n2;2,9"])
+def test_commas_that_may_be_thousands_are_no_decimals(tmp_path: Path, rows: str) -> None:
+    with pytest.raises(DataError, match=r"decimal commas \(.*sed|seems to be separated by semicolons"):
+        read_table(write(tmp_path / "t.csv", f"params;loss\n{rows}\n"))
+
+
 @pytest.mark.parametrize(
     ("top", "skipped"),
     [("# by me\n", 1), ("# by me, on Monday, at noon, x\n\n#more\n", 2), ("\n# seeds 1, 2 and 3\n", 1), ("#,;|\n", 1)],

@@ -56,6 +56,7 @@ _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _TRUTH = {"true": True, "false": False}
 
 
@@ -407,9 +408,21 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
         separator = max(SEPARATORS, key=bare.count)
         if separator != "," and separator in bare:
             remarks.append(f"The cells of {label} are taken to be separated by {SEPARATORS[separator]}.")
-    _check_separator(first, second, label, separator)
-    header, cells, ends = _split_plain(text, separator, skipped) or _split(text, label, separator, skipped)
+    foreign = separator == "," and "," not in first and '"' not in first and ";" in first
+    if foreign and not _DECIMAL_COMMA.search(text):
+        _check_separator(first, second, label, separator)
+    cut = ";" if foreign else separator
+    header, cells, ends = _split_plain(text, cut, skipped) or _split(text, label, cut, skipped)
+    decimal = _decimal_columns(cells) if cut == ";" else ()
+    if not decimal:
+        _check_separator(first, second, label, separator)
+    separator = cut
     names = _check_header(header, label, remarks)
+    for place in decimal:
+        cells[place] = [cell and cell.replace(",", ".") for cell in cells[place]]
+    if decimal:
+        which = ", ".join(repr(names[place]) for place in decimal)
+        remarks.append(f"The cells of {label} are separated by semicolons, and commas in {which} are decimal commas.")
     if not len(ends):
         raise DataError(f"{label} holds a header and nothing below it. Need at least one row of values.")
     frame = _text_frame(names, cells)
@@ -421,6 +434,26 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
 
 _Cells = tuple[list[str], list[list[str | None]], Sequence[int]]
 """Header, cells by column, and the line on which each row ends."""
+
+
+def _decimal_columns(cells: list[list[str | None]]) -> tuple[int, ...]:
+    """Find the columns of numbers with decimal commas, where nothing in the table speaks for another reading.
+
+    No number may have a point or two commas, and one comma at least cannot group thousands (``5,8975``, ``0,321``).
+    """
+    found, decided = [], False
+    for place, column in enumerate(cells):
+        numbers = [cell.strip() for cell in column if cell and any(map(str.isdigit, cell))]
+        commas = [cell for cell in numbers if "," in cell]
+        if any("." in cell and _FLOAT.fullmatch(cell) for cell in numbers):
+            return ()
+        if not commas or any(re.search("[^0-9,.eE+-]", cell) for cell in numbers):
+            continue  # without commas, or text
+        if not all(_DECIMAL_COMMA.fullmatch(cell) for cell in commas):
+            return ()
+        found.append(place)
+        decided = decided or any(not _THOUSANDS.fullmatch(cell) for cell in commas)
+    return tuple(found) if decided else ()
 
 
 def _split_plain(text: str, separator: str, skipped: int) -> _Cells | None:
