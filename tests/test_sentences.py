@@ -22,7 +22,7 @@ from scalefit.report.posterior_words import Hypothesis, comparable_sentence, est
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint, objective_at, published_point
 from scalefit.report.spec import Published, ResidualsFigure
-from scalefit.report.tables import files_block
+from scalefit.report.tables import files_blocks
 from scalefit.report.text import fill, join, runs, spoken
 from scalefit.results import Fit, LeastSquaresFit
 
@@ -261,14 +261,13 @@ def test_choices_and_conditions_become_words() -> None:
     assert condition_words('eval_set == "c4_val" and depth != 3') == "eval set = c4 val and depth ≠ 3"
 
 
-def test_files_of_a_user_are_a_sentence_and_shipped_ones_a_table() -> None:
+def test_one_file_of_the_user_is_named_in_the_footer_alone() -> None:
     mine = DataFile("runs", "runs.csv", "runs.csv", None, "ab" * 32, "")
     shipped = DataFile("porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, "arXiv:2406.19146")
-    assert files_block([mine]) == {
-        "kind": "paragraph",
-        "runs": ["Read: runs.csv (sha256 abababababab…); the resolved study has the whole of each sha256."],
-    }
-    assert files_block([mine, shipped])["kind"] == "table"
+    assert files_blocks([mine]) == []
+    (block,) = files_blocks([mine, shipped])
+    assert block["kind"] == "table"
+    assert len(block["rows"]) == 2
 
 
 def test_excluded_rows_are_shown_only_where_they_are_fewer() -> None:
