@@ -83,7 +83,7 @@ def test_the_section_shows_published_and_measured_heads(folder: Path) -> None:
     assert "not a property" not in words(section[3])
     assert [row[0] for row in cells(section[6])] == ["m6", "m12", "m24", "m48"]
     assert {row[-1] for row in cells(section[6])} == {"strong"}
-    svg = files[section[5]["file"]].decode()
+    svg = files[section[4]["file"]].decode()
     assert "Qwen2.5" in svg  # published points stand behind the measured ones
     assert "arrows: raw to effective" in svg
 

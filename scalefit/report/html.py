@@ -157,7 +157,7 @@ def _data(points: Mapping[str, Any]) -> str:
 
 def _answer(block: Block) -> str:
     paragraphs = "\n".join(f"<p>{_prose(item)}</p>" for item in block["items"])
-    if block["verdict"]:
+    if block.get("verdict"):
         paragraphs = f'<p class="verdict">{_prose(block["verdict"])}</p>\n{paragraphs}'
     return f'<section class="answer" aria-label="The answer">\n{paragraphs}\n</section>'
 
