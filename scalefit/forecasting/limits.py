@@ -70,7 +70,7 @@ def find_limits(
     Finding
         Warnings, and notes.
     """
-    ratio, scale = targets["compute"].to_numpy(float) / learning.compute.max(), predicted.scale(run=not how.mean)
+    ratio = targets["compute"].to_numpy(float) / learning.compute.max()
     if ratio.max() > FAR_FORECAST:
         yield Finding(
             "far",
@@ -78,6 +78,14 @@ def find_limits(
             f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR_FORECAST)} times, few "
             "forecasts of public tables could be checked.",
         )
+    yield from _runs(learning, rule)
+    yield from _outside(learning, targets, ratio)
+    yield from _repeated(learning, targets)
+    yield from _laws(learning, rule, targets, predicted, how)
+
+
+def _runs(learning: Learning, rule: Rule) -> Iterator[Finding]:
+    """Say what the runs lack: number, independence, a second axis, low scatter."""
     count = len(learning.table.frame)
     if count < FEW_TO_FORECAST:
         yield Finding("few_runs", WARNING, f"There are {exact(count)} runs; the priors decide much of this forecast.")
@@ -102,15 +110,19 @@ def find_limits(
             f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
             "public tables held less often. Look for runs with poor hyperparameters, or for several experiments.",
         )
-    yield from _outside(learning, targets, ratio)
-    yield from _repeated(learning, targets)
+
+
+def _laws(
+    learning: Learning, rule: Rule, targets: pd.DataFrame, predicted: Predicted, how: Forecasting
+) -> Iterator[Finding]:
+    """Say what the laws leave open: their end, their disagreement, their draws."""
     if rule.bent > RECTIFIED:
         yield Finding(
             "fine_tuning",
             WARNING,
             "The losses are flat at first, as in fine-tuning; where such curves end is not known from their beginning.",
         )
-    apart = np.ptp(predicted.means, axis=0)
+    apart, scale = np.ptp(predicted.means, axis=0), predicted.scale(run=not how.mean)
     worst = int(np.argmax(apart / scale))
     if len(rule.members) > 1 and predicted.laws[worst] ** 2 > LAWS_PART * scale[worst] ** 2:
         yield Finding(
