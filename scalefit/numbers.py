@@ -309,8 +309,10 @@ def rounded_range(lo: float, hi: float) -> str:
     Returns
     -------
     str
-        Such as ``[7.0, 1.9e9]``.
+        Such as ``[7.0, 1.9e9]``; ``not bounded`` where neither end is in the range of a float.
     """
+    if lo == 0 and hi == math.inf:
+        return "not bounded"
     low = f"below 1e{MINUS}308" if lo == 0 else two_digits(lo)
     high = "above 1e308" if hi == math.inf else two_digits(hi)
     return f"[{low}, {high}]"

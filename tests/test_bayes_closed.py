@@ -23,6 +23,7 @@ from scalefit.posterior.priors import HalfNormal, Uniform
 from scalefit.problem import build_problem
 from scalefit.robustness import calibrate, sensitivity
 from scalefit.robustness.simulate import draw_from_prior
+from scalefit.thresholds import GOOD_KHAT
 
 PARSCALE = {"A": "LogNormal(16, 2)", "k": "HalfNormal(1)"}
 
@@ -196,3 +197,9 @@ def test_sensitivity_of_a_law_of_any_form() -> None:
     assert len(found.answers) == 4
     values = [one.estimate.value for one in found.answers]
     assert max(values) - min(values) < 0.02
+
+
+def test_a_long_tail_that_few_draws_miss_does_not_pass() -> None:
+    found = bayes("parscale", "parscale", path="fast", draws=4000, seed=1, throw=False, priors=PARSCALE)
+    assert found.status == "not converged"  # 20,000 draws show a k-hat of 0.49, four times as many 0.77
+    assert found.posterior.khat > GOOD_KHAT

@@ -6,6 +6,7 @@ from scipy import special, stats
 
 from scalefit.posterior.importance import (
     GOOD_KHAT,
+    MORE,
     Mixture,
     _refit,
     pareto_khat,
@@ -168,3 +169,15 @@ def test_khat_is_shrunk_towards_a_half_as_by_ten_observations(shape):
         estimate = array_stats.psislw(-np.log(weights), r_eff=1.0)[1]
     expected = float(np.asarray(estimate))
     assert pareto_khat(np.log(weights)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_doubtful_khat_is_judged_by_more_draws():
+    tail = stats.t(1.5)  # heavier than the proposal, so that the weights have a long tail
+    options = {"draws": 4000, "seed": 3}
+    few = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], **options)
+    assert few.khat < GOOD_KHAT
+    more = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], doubtful=few.khat - 0.01, **options)
+    kept = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], doubtful=few.khat + 0.01, **options)
+    assert (len(few.x), len(more.x)) == (4000, MORE * 4000)
+    assert more.khat != few.khat
+    assert np.array_equal(kept.x, few.x)

@@ -508,3 +508,16 @@ def test_a_parameter_that_goes_to_zero_may_be_declared_free() -> None:
     assert "If a may be 0 or negative, say so: with a free." in assumed.message
     declared = fit(runs, "loss ~ A*(params^a/tokens)^b with a free", uncertainty="hc3")
     assert declared["a"].value == pytest.approx(-0.4, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("law", "refusal"),
+    [
+        ("loss ~ E + A*exp(-k*x/0)", "a part of numbers alone has no finite value, such as 1/0"),
+        ("loss ~ E + A*exp(-k*x/y)", "no parameters were found at which .* has a value in every row"),
+    ],
+)
+def test_a_division_by_zero_is_refused_in_words_and_numpy_is_silent(law: str, refusal: str) -> None:
+    rows = pd.DataFrame({"loss": [3.1, 2.9, 2.8, 2.7, 2.6, 2.55], "x": 2.0 ** np.arange(6), "y": np.arange(6.0)})
+    with pytest.raises(scalefit.ScalefitError, match=refusal):  # any warning is an error in these tests
+        fit(rows, law)

@@ -152,7 +152,9 @@ def test_two_corpora_are_not_one_law(two_corpora):
 def test_numbers_beyond_a_float_are_printed_as_powers_or_bounds(two_corpora):
     open_end = replace(two_corpora["A"], value=np.inf, log_value=800.0, se=np.inf, lo=0.0, hi=np.inf)
     assert estimate_text(open_end, alone=False) == "2.7e347"
-    assert interval_text(open_end) == "[below 1e−308, above 1e308]"
+    assert interval_text(open_end) == "not bounded"
+    assert interval_text(replace(open_end, lo=7.0)) == "[7.0, above 1e308]"
+    assert interval_text(replace(open_end, hi=7.0)) == "[below 1e−308, 7.0]"
     assert "inf" not in two_corpora.summary()
 
 

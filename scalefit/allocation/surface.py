@@ -87,7 +87,7 @@ def lowest(values: Values, spans: Sequence[tuple[float, float]], surfaces: int) 
         place = found.argmin(axis=1)
         value = found[np.arange(surfaces), place]
         at[value < best], best = some[place[value < best]], np.minimum(best, value)
-    step = FIRST
+    step = FIRST  # long at first, so that a ripple of the first places does not look like the bottom
     for _ in range(ROUNDS):
         at, best, bowl = _improved(values, at, best, step)
         step = max(LAST, SHRINK * step)
@@ -123,6 +123,7 @@ def _improved(values: Values, at: Array, best: Array, step: float) -> tuple[Arra
         for k, (i, j) in enumerate(pairs):
             mixed = (around[:, 2 * d + k] - up[:, i] - up[:, j] + best) / step**2
             bend[:, i, j] = bend[:, j, i] = mixed
+    # Steps divide by the size of the curvature: where the surface bends downwards they still lead down.
     usable = np.isfinite(around).all(axis=1) & np.isfinite(best)
     curvature, axes = np.linalg.eigh(np.where(usable[:, None, None], bend, np.eye(d)))
     floor = 1e-9 * np.abs(curvature).max(axis=1, keepdims=True)

@@ -20,7 +20,7 @@ __all__ = ["PowerForm", "PowerTerm", "power_form"]
 MOST = 60  # summands when everything is multiplied out
 
 
-class _Factor(NamedTuple):
+class _Base(NamedTuple):
     """What is raised to ``weight``, or to ``weight * exponent``: a column, a parameter, the exp of one, or e."""
 
     kind: str  # "column", "parameter", "exp" or "e"
@@ -28,7 +28,7 @@ class _Factor(NamedTuple):
     exponent: str = ""
 
 
-_Monomial = dict[_Factor, float]  # a product; the weight of e is the logarithm of its number
+_Monomial = dict[_Base, float]  # a product; the weight of e is the logarithm of its number
 
 
 class _Another(Exception):
@@ -123,7 +123,7 @@ def power_form(
         terms: list[PowerTerm] = []
         for one in monomials:
             names = [factor for factor, weight in one.items() if weight and factor.kind != "e"]
-            number = one.get(_Factor("e", ""), 0.0)
+            number = one.get(_Base("e", ""), 0.0)
             if any(factor.kind == "column" for factor in names):
                 terms.append(_term(one))
             elif floor is not None or len(names) > 1:
@@ -154,7 +154,8 @@ def _one_role_each(
     return True
 
 
-def _term(one: Mapping[_Factor, float]) -> PowerTerm:
+def _term(one: Mapping[_Base, float]) -> PowerTerm:
+    """Return a product as a term, in which all columns are raised to one parameter or to numbers."""
     weights = {factor: weight for factor, weight in one.items() if weight}
     exponents = {factor.exponent for factor in weights if factor.exponent}
     parameters = [factor for factor in weights if factor.kind in ("parameter", "exp")]
@@ -168,8 +169,8 @@ def _term(one: Mapping[_Factor, float]) -> PowerTerm:
         weights[coefficient] if coefficient else 1.0,
         coefficient is not None and coefficient.kind == "exp",
         coefficient is not None and coefficient.exponent != "",
-        weights.get(_Factor("e", ""), 0.0),
-        weights.get(_Factor("e", "", above), 0.0) if above else 0.0,
+        weights.get(_Base("e", ""), 0.0),
+        weights.get(_Base("e", "", above), 0.0) if above else 0.0,
         tuple((factor.name, -weights[factor]) for factor in columns),
         above,
     )
@@ -195,13 +196,14 @@ def _known(monomials: list[_Monomial] | None) -> list[_Monomial]:
 def _sum(
     node: Node, made: Mapping[Node, list[_Monomial] | None], positive: Collection[str], free: Collection[str]
 ) -> list[_Monomial]:
+    """Return one node as a sum of products, from those of its arguments."""
     match node.kind:
         case "number" if node.value > 0:
-            return [{_Factor("e", ""): math.log(node.value)}]
+            return [{_Base("e", ""): math.log(node.value)}]
         case "column":
-            return [{_Factor("column", node.name): 1.0}]
+            return [{_Base("column", node.name): 1.0}]
         case "parameter" if node.name in positive:
-            return [{_Factor("parameter", node.name): 1.0}]
+            return [{_Base("parameter", node.name): 1.0}]
         case "add":
             return _known([one for argument in node.arguments for one in _known(made[argument])])
         case "multiply":
@@ -218,7 +220,7 @@ def _sum(
     raise _Another
 
 
-def _times(a: Mapping[_Factor, float], b: Mapping[_Factor, float]) -> _Monomial:
+def _times(a: Mapping[_Base, float], b: Mapping[_Base, float]) -> _Monomial:
     return {factor: a.get(factor, 0.0) + b.get(factor, 0.0) for factor in {**a, **b}}
 
 
@@ -235,7 +237,7 @@ def _exponent(node: Node) -> tuple[float, str]:
     return number, name
 
 
-def _raised(base: Mapping[_Factor, float], number: float, name: str) -> _Monomial:
+def _raised(base: Mapping[_Base, float], number: float, name: str) -> _Monomial:
     if name and any(factor.exponent for factor, weight in base.items() if weight):
         raise _Another
     return {factor._replace(exponent=name or factor.exponent): number * weight for factor, weight in base.items()}
@@ -262,5 +264,5 @@ def _exponential(node: Node, made: Mapping[Node, list[_Monomial] | None], free: 
         elif logs or (name and name not in free):
             raise _Another
         else:
-            total = _times(total, {_Factor("exp", name) if name else _Factor("e", ""): number})
+            total = _times(total, {_Base("exp", name) if name else _Base("e", ""): number})
     return total

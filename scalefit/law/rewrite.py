@@ -15,7 +15,7 @@ __all__ = ["additive_text"]
 LARGEST = 60  # factors and summands of a law that is looked at
 
 
-class _Factor(NamedTuple):
+class _RaisedName(NamedTuple):
     """``name ^ (sign times exponent)``."""
 
     name: NameToken
@@ -25,7 +25,7 @@ class _Factor(NamedTuple):
 
 class _Product(NamedTuple):
     number: Fraction
-    factors: tuple[_Factor, ...]
+    factors: tuple[_RaisedName, ...]
 
 
 class _NotAdditive(Exception):
@@ -86,7 +86,7 @@ def _product(one: Expression, inner: Mapping[str, Expression]) -> _Product:
         case NameToken(name=name, quoted=quoted):
             if not quoted and name in inner:
                 return _product(inner[name], inner)
-            return _Product(Fraction(1), (_Factor(one, 1, Fraction(1)),))
+            return _Product(Fraction(1), (_RaisedName(one, 1, Fraction(1)),))
         case Negative(operand=operand):
             product = _product(operand, inner)
             return product._replace(number=-product.number)
@@ -135,7 +135,7 @@ def _raised(base: _Product, exponent: _Product) -> _Product:
     if power_name.sign != 1 or power_name.exponent != 1 or factor.exponent != 1:
         raise _NotAdditive
     return _Product(
-        Fraction(1), (_Factor(factor.name, factor.sign * (1 if exponent.number > 0 else -1), power_name.name),)
+        Fraction(1), (_RaisedName(factor.name, factor.sign * (1 if exponent.number > 0 else -1), power_name.name),)
     )
 
 

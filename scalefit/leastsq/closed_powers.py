@@ -48,9 +48,10 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     """
     form = problem.law.powers
     assert form is not None
-    powers = _problem(problem, form)
+    powers = _sum_of_powers(problem, form)
     found = search(powers.design, delta=delta, seed=seed)
-    theta = np.array([_own(problem, form, powers, one.theta) for one in found])
+    theta = np.array([_back(problem, form, powers, one.theta) for one in found])
+    # the law's parameters have rounding errors of the conversion, which a few exact steps take out
     system = problem.design.centred
     ends = descend(
         Misfit(system), system.from_vector(np.clip(theta, *problem.design.box)), delta=delta, exact=True, limit=STEPS
@@ -64,7 +65,7 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     return tuple(optima)
 
 
-def _problem(problem: ClosedProblem, form: PowerForm) -> Problem:
+def _sum_of_powers(problem: ClosedProblem, form: PowerForm) -> Problem:
     """Bind the sum of powers to the rows, with labels in place of levels."""
     design = problem.design
     columns = {
@@ -92,7 +93,7 @@ def _problem(problem: ClosedProblem, form: PowerForm) -> Problem:
     return build_problem(law, pd.DataFrame(columns), space="log" if design.log_space else "linear", weights=weight)
 
 
-def _own(problem: ClosedProblem, form: PowerForm, powers: Problem, theta: Array) -> Array:
+def _back(problem: ClosedProblem, form: PowerForm, powers: Problem, theta: Array) -> Array:
     """Return the vector of the law's parameters from one of the sum of powers, which has logs of coefficients."""
     solved: dict[str, list[float]] = {}
     for one, value in zip(powers.parameters, powers.to_natural(theta), strict=True):

@@ -20,7 +20,7 @@ from scipy import linalg, special
 
 from scalefit.thresholds import GOOD_KHAT
 
-__all__ = ["Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
+__all__ = ["MORE", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
 
 Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
@@ -32,6 +32,7 @@ MOST_ROUNDS = 12
 SETTLED = 1.05  # a round that does not raise the effective size by this factor ends the adaptation
 EM_STEPS = 5
 MOST_PARTS = 4
+MORE = 4  # times as many draws judge a doubtful k-hat
 GOOD_SHARE = 0.5  # effective share of the draws above which the mixture gets no further component
 
 
@@ -121,6 +122,7 @@ def sample_by_importance(
     *,
     draws: int = 20_000,
     seed: int = 0,
+    doubtful: float = math.inf,
     progress: Callable[[int], None] | None = None,
 ) -> Weighted:
     """Sample a density from its modes.
@@ -139,6 +141,8 @@ def sample_by_importance(
         Draws of the last round.
     seed : int
         Seed.
+    doubtful : float
+        A k-hat that passes but is above this is judged again by ``MORE`` times as many draws, which are then returned.
     progress : callable, optional
         Called with the number of each round.
 
@@ -171,6 +175,9 @@ def sample_by_importance(
         for part in range(EM_STEPS):
             mixture = _refit(mixture if part else _split(mixture), weighted.x, weighted.weight)
         weighted = _weigh(whitened, mixture, draws, rng)
+    if doubtful < weighted.khat <= GOOD_KHAT:
+        # A long tail that few draws reach looks lighter than it is; more draws reach further into it.
+        weighted = _weigh(whitened, mixture, MORE * draws, rng)
     return weighted._replace(x=centres[0] + weighted.x @ frame.T, rounds=rounds)
 
 

@@ -17,6 +17,7 @@ LAWS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "kaplan": ("chinchilla", "kaplan", {"drop_highest_loss": 5, "priors": {"Nc": "LogNormal(30, 5)",
                "Dc": "LogNormal(31, 5)"}}),
     "annealing": ("annealing", "annealing", {"priors": {"C": "HalfNormal(1)"}}),
+    "power_product": ("steplaw_optimum", "power_product", {"priors": {"c": "LogNormal(0, 3)"}}),
 }  # fmt: skip
 
 
