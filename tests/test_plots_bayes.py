@@ -95,7 +95,7 @@ def texts(drawn: Axes | Sequence[Axes]) -> str:
 
 
 def check_layout(drawn: Axes | Sequence[Axes]) -> None:
-    """No words cut by the edge of the figure, and none over others."""
+    """No words cut by the edge of the figure, and none over others; lines that lead to words may cross."""
     figure = figure_of(drawn)
     with house_style():
         figure.draw_without_rendering()
@@ -108,7 +108,7 @@ def check_layout(drawn: Axes | Sequence[Axes]) -> None:
         if not ax.axison or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
     }
     offsets = {id(axis.offsetText) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)}
-    boxes = [(one.get_text(), one.get_window_extent()) for one in shown if id(one) not in hidden | offsets]
+    boxes = [(one.get_text(), Text.get_window_extent(one)) for one in shown if id(one) not in hidden | offsets]
     for words, box in boxes:
         assert figure.bbox.x0 - 1 <= box.x0, words
         assert box.x1 <= figure.bbox.x1 + 1, words

@@ -182,7 +182,16 @@ def test_missing_packages_are_named(small: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_cannot_be_typeset_is_an_error() -> None:
-    page = {"title": "x", "subtitle": "", "short_title": "x", "date": "", "made": "", "paper": "a4", "footer": ""}
+    page = {
+        "title": "x",
+        "subtitle": "",
+        "short_title": "x",
+        "date": "",
+        "author": "",
+        "made": "",
+        "paper": "a4",
+        "footer": "",
+    }
     with pytest.raises(StudyError, match=r"could not be typeset: .*unknown kind of block: poem"):
         setting.typeset_report({**page, "blocks": [{"kind": "poem"}]}, {}, None)
 

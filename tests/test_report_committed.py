@@ -61,4 +61,4 @@ def test_tables_computed_anew_are_the_committed_ones(printed: str, tmp_path: Pat
                     lost = [cell for cell in cells(block) if squeezed(cell) not in printed]
                     assert not lost, section.title
                     compared += 1
-    assert compared >= 6
+    assert compared >= 5
