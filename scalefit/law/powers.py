@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scalefit.law.tree import Node, topological
+from scalefit.numbers import as_input
 
 __all__ = ["PowerForm", "PowerTerm", "power_form"]
 
@@ -70,7 +71,7 @@ class PowerTerm:
 
     def __str__(self) -> str:
         """Return the product of columns, such as ``params^2*tokens``."""
-        return "*".join(name if power == 1 else f"{name}^{power:g}" for name, power in self.product)
+        return "*".join(name if power == 1 else f"{name}^{as_input(power)}" for name, power in self.product)
 
 
 @dataclass(frozen=True)
