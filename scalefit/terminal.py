@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+SLOW: Final = ("compiling", "refitting resamples of")  # stages that are announced where there is no progress line
+
+
 class WorkingLine:
     """A word on the terminal while a verb loads its libraries; it is gone before anything else is printed."""
 
@@ -138,11 +141,13 @@ class ProgressLine:
         )  # fmt: skip
         self._bar.start()
         self._task = self._bar.add_task("", total=None)
+        self._printed: set[str] = set()
         return self
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show a stage; total 0 when it is not known."""
-        if self._bar.disable and stage.startswith("compiling"):
+        if self._bar.disable and stage.startswith(SLOW) and stage not in self._printed:
+            self._printed.add(stage)
             print(f"{stage} ...", file=sys.stderr)
         self._bar.update(self._task, description=one_line(stage), completed=done, total=total or None)
 

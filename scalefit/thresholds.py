@@ -50,6 +50,7 @@ __all__ = [
     "LAWS_PART",
     "LAW_WEIGHT",
     "LONELY_START",
+    "LOOSE_ENDS",
     "LOOSE_EXPONENT",
     "LOOSE_MINIMUM",
     "MANY_DIVERGENCES",
@@ -409,6 +410,9 @@ LAWS_PART = 0.5
 
 DRIFT_DEGREES = 4.0
 """Most degrees of freedom of a forecast, and those of its drift: few, since tables drift by very different amounts."""
+
+LOOSE_ENDS = 0.1
+"""A forecast whose interval would move by more than this share of its width with other draws is warned of."""
 
 LAW_WEIGHT = 0.005
 """A law of a forecast with a smaller share, printed as 0%, is not warned of."""

@@ -116,6 +116,13 @@ def test_a_backtest_goes_on_from_its_folder(tmp_path: Path) -> None:
     assert json.loads(json.dumps(one.record()))["methods"] == ["forecast", "slope"]
 
 
+def test_two_processes_give_what_one_gives() -> None:
+    options: dict[str, Any] = {"methods": ("forecast", "slope"), "origins": ("0.5", "0.7")}
+    one, two = (backtest(simulated(), **options, workers=count) for count in (1, 2))
+    pd.testing.assert_frame_equal(one.rows, two.rows)
+    assert one.ranks == two.ranks
+
+
 def test_a_group_is_held_out() -> None:
     rows = simulated().assign(family=["near"] * 15 + ["far"] * 3)
     found = backtest(rows, group="family", workers=1)
@@ -210,15 +217,24 @@ def test_a_plan_keeps_to_its_budget_and_lowers_the_error() -> None:
 
 
 def test_an_update_is_what_a_regression_gives() -> None:
-    """Two sequential updates equal one linear-Gaussian regression on both runs."""
+    """Two sequential updates equal one linear-Gaussian regression on both runs, with the drift as a parameter."""
     found = plan(simulated(), GOAL, budget=1e20, runs=2)
     member = found.rule.members[0]
     names = list(found.learning.columns)
     chosen = found.candidates.iloc[[one.candidate for one in found.choices]][names].to_numpy()
     law, mode = member.law, member.mode  # type: ignore[attr-defined]
-    slope = law.gradient(mode.theta, np.log(chosen) - member.centre)[1]  # type: ignore[attr-defined]
-    toward = law.gradient(mode.theta, np.log([[GOAL[n] for n in names]]) - member.centre)[1]  # type: ignore[attr-defined]
-    posterior = np.linalg.inv(np.linalg.inv(mode.covariance) + slope.T @ slope / member.sigma**2)
+    target, largest = np.array([[GOAL[n] for n in names]]), found.learning.compute.max()
+
+    def slopes(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        further = np.log(np.maximum(6 * rows.prod(axis=1) / largest, 1))
+        own = law.gradient(mode.theta, np.log(rows) - member.centre)[1]  # type: ignore[attr-defined]
+        return np.column_stack([own, further])
+
+    prior = np.zeros((len(mode.theta) + 1,) * 2)
+    prior[:-1, :-1] = np.linalg.inv(mode.covariance)
+    prior[-1, -1] = (learned().constants.drift * member.sigma) ** -2
+    slope, toward = slopes(chosen), slopes(target)
+    posterior = np.linalg.inv(prior + slope.T @ slope / member.sigma**2)
     assert found.choices[-1].error == pytest.approx(float(np.sqrt(toward @ posterior @ toward.T)[0, 0]), rel=1e-6)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from scalefit.cli import main
+from scalefit.data.datasets import describe_dataset
 from scalefit.toy import ToyGrid
 from tests.conftest import take_ctrl_c
 
@@ -93,6 +94,19 @@ def test_what_is_printed_tells_what_is_shared_from_what_differs(run: Call, sweep
     ]  # fmt: skip
     assert len(rows) == 13
     assert sum("unknown" in row for row in rows) == 6
+
+
+def test_a_data_set_of_toy_models_is_shown_by_its_name(run: Call) -> None:
+    code, out, _ = run("toy", "show", "toy_starts", "--where", "alpha == 1 and n_features == 1000 and width == 10")
+    assert code == 0
+    first, header, *rows = out.splitlines()
+    assert first.startswith("toy_starts: ")
+    assert "0 failed" in first
+    assert {"loss", "overlap_ms"} <= set(header.split())
+    assert "change" not in out
+    assert len(rows) >= int(first.split()[1])
+    _, out, _ = run("toy", "show", "toy_starts", "--json")
+    assert len(json.loads(out)) == describe_dataset("toy_starts").rows
 
 
 def test_a_sweep_goes_on_only_when_told_so(run: Call, sweep: Path) -> None:

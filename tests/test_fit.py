@@ -12,6 +12,7 @@ from scalefit.errors import DataError, FitFailed, LawError
 from scalefit.leastsq import fit
 from scalefit.results import NOT_CONVERGED
 from scalefit.solver.search import search
+from scalefit.terminal import ProgressLine
 from tests.reference.coverage import coverage
 
 HUBER_240 = {"loss": "huber", "drop_highest_loss": 5}
@@ -414,3 +415,20 @@ def test_predicted_interval_of_a_normal_floor_is_cut_at_zero():
     row = floor_only().predict({"x": 2.0}, prob=0.9).iloc[0]
     assert row["lo"] == pytest.approx(0.5, abs=1e-12)
     assert row["hi"] == pytest.approx(0.5 + 0.1 + 1.645, abs=0.15)  # 1,000 draws
+
+
+def test_refits_that_take_minutes_are_announced_before_they_begin(monkeypatch, capsys):
+    def stages(**options):
+        seen = []
+        fit("chinchilla", "chinchilla", progress=lambda stage, *_: seen.append(stage), bootstrap=2, **options)
+        return [stage for stage in dict.fromkeys(seen) if stage.startswith("refitting")]
+
+    assert stages() == ["refitting resamples"]
+    monkeypatch.setattr(sys.modules["scalefit.leastsq.fit"], "MANY_REFITTED", 400)
+    (announced,) = stages()
+    assert announced.endswith("245 rows, for minutes: fewer with --bootstrap 200, none with --uncertainty hc3")
+    with ProgressLine() as line:  # not a terminal
+        line(announced, 0, 2)
+        line(announced, 1, 2)
+        line("refitting resamples", 1, 2)
+    assert capsys.readouterr().err == f"{announced} ...\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from scalefit.cli.forecasting import points
 from scalefit.errors import DataError
 from scalefit.forecasting import Forecast, forecast
 from scalefit.forecasting.forms import WIDE, Form
-from scalefit.forecasting.inputs import read_learning
+from scalefit.forecasting.inputs import read_learning, read_targets
 from scalefit.forecasting.learned import Constants
+from scalefit.forecasting.limits import find_limits
+from scalefit.forecasting.result import OwnBacktest
 from scalefit.forecasting.rule import Runs, make_rule, origins, row_weights
 from scalefit.forecasting.sampling import find_mode
 from scalefit.options import Forecasting, Rows
@@ -329,3 +332,33 @@ def test_degrees_of_freedom_are_what_the_runs_leave() -> None:
         assert np.log(hi / lo) / 2 == pytest.approx(stats.t(found.rule.degrees).ppf(0.95) * found.scale)
         one = found.target(0).estimate
         assert one.se == pytest.approx(one.value * stats.t(found.rule.degrees).ppf(stats.norm.cdf(1)) * found.scale[0])
+
+
+def test_sampling_is_warned_of_only_where_other_draws_move_the_forecast() -> None:
+    """k-hat is above 0.7 in both; draws that stand for the posterior agree with new ones, draws cut to a few do not."""
+    small = "flops < 2.07e19 and loss < 3.6"
+    learning = read_learning("chinchilla", Rows(where=small), Forecasting(), by_cost=True)
+    targets = read_targets(learning, [{"params": "7B", "tokens": "140B"}], None)
+    rule = make_rule(learning.runs)
+    x, c = np.log(targets[list(learning.columns)].to_numpy(float)), np.log(targets["compute"].to_numpy(float))
+
+    def codes(keep: int) -> list[str]:
+        members = []
+        for one in rule.members:
+            weight = one.draws.weight * (np.argsort(np.argsort(one.draws.theta[:, 1])) < keep)  # type: ignore[attr-defined]
+            draws = one.draws._replace(weight=weight / weight.sum(), khat=0.9)  # type: ignore[attr-defined]
+            members.append(one._replace(draws=draws))  # type: ignore[attr-defined]
+        poor = replace(rule, members=tuple(members))
+        return [one.code for one in find_limits(learning, poor, targets, poor.predict(x, c), Forecasting())]
+
+    assert "sampling" not in codes(10**9)
+    assert "sampling" in codes(20)
+
+
+def test_the_range_of_a_share_is_that_of_wilson() -> None:
+    """Against the published formula at p = 1: the lower end is n / (n + z^2)."""
+    z = 1.6448536
+    for n in (1, 2, 5):
+        low, high = OwnBacktest(n, 10 * n, 4.0, 0.5, 0.8, 1.0).range90
+        assert low == pytest.approx(n / (n + z**2), rel=1e-6)
+        assert high == pytest.approx(1.0)

@@ -235,7 +235,7 @@ def test_excel_without_openpyxl_is_refused_with_the_extra(tmp_path: Path, monkey
     path = tmp_path / "runs.xlsx"
     path.write_bytes(b"PK\x03\x04")
     monkeypatch.setattr("scalefit.data.formats.find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"is an Excel workbook; .*scalefit-reanalysis\[excel\]"):
+    with pytest.raises(MissingExtra, match=r"is an Excel workbook; .*\[excel\]"):
         read_table(path)
 
 

@@ -16,12 +16,16 @@ from pypdf import PdfReader
 
 from scalefit.errors import DataError, StudyError
 from scalefit.leastsq import fit
+from scalefit.posterior import bayes
 from scalefit.report import Study, build_report, new_study
 from scalefit.report.blocks import heading, table
 from scalefit.report.checks import check_study
 from scalefit.report.choice import choose
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted
+from scalefit.report.results import Results
+from scalefit.report.runs_page import budget_sentence
+from scalefit.report.spec import ComputeAnswer
 from scalefit.report.standin import StandIn, stand_in
 from scalefit.report.steps import StepFailed
 from scalefit.report.study import FitSpec, with_defaults
@@ -407,6 +411,22 @@ def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
     assert found == StepFailed(
         "it is omitted because it is based on the fit “size and tokens · squares”, which is not identified."
     )
+
+
+def test_priors_alone_give_no_best_run(tmp_path: Path) -> None:
+    """Where only a posterior converges, what it calls best is what the priors call best."""
+    runs = diverged().drop(index=23)
+    bad = fit(runs.assign(loss=1.0 + runs["params"] / 1e10), PLAIN, bootstrap=0, throw=False)
+    fits: dict[str, Fit] = {"size": bad, "size_huber": bad, "size_post": bayes(runs, PLAIN, path="fast")}
+    specs = {
+        "size": spec("size", "size_huber", "size_post"),
+        **{name: spec(name) for name in ("size_huber", "size_post")},
+    }
+    assert not stand_in("size", fits, specs).identified
+    sentence = budget_sentence(ComputeAnswer(fit="size", compute=1e22), Results(fits, {}, specs, tmp_path))
+    assert sentence.startswith("No answer: these runs alone do not determine the law")
+    given = budget_sentence(ComputeAnswer(fit="size_post", compute=1e22), Results(fits, {}, specs, tmp_path))
+    assert "tokens" in given
 
 
 def test_a_draft_omits_the_answers_of_steps_that_it_omits(tmp_path: Path) -> None:

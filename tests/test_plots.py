@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -18,6 +20,7 @@ from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
 from scalefit.numbers import as_printed, short_number
 from scalefit.plots import KINDS, density, draw, forest, optima, pairs, residuals, save_figure, term
+from scalefit.plots.scatter import loss_panels
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -111,6 +114,12 @@ def test_residuals_of_numbers_labels_and_left_out_rows(runs: Fit) -> None:
     out = table[~table.index.isin(runs.rows.index)]
     assert GOLD in colours(residuals(runs, against="tokens", left_out=out))
     assert GOLD in colours(draw(runs, "observed", left_out=out))
+
+
+def test_few_residuals_have_no_medians(runs: Fit) -> None:
+    few = dataclasses.replace(runs, rows=runs.rows.iloc[:23])
+    assert len(residuals(runs, against="tokens").lines) == 2  # the zero line and the rings
+    assert len(residuals(few, against="tokens").lines) == 1
 
 
 def test_residuals_refuse(runs: Fit) -> None:
@@ -264,3 +273,10 @@ def test_labels() -> None:
 )  # fmt: skip
 def test_published_numbers_keep_their_digits(value: float, error: float | None, text: str) -> None:
     assert as_printed(value, error) == text
+
+
+def test_ticks_before_any_law_are_few_and_round() -> None:
+    frame = pd.DataFrame({"loss": [4.0, 3.0, 2.0], "width": [96.0, 500.0, 4096.0]})
+    (ax,) = loss_panels(frame, "loss", ["width"])
+    assert [one.get_text() for one in ax.get_xticklabels()] == ["100", "300", "1000", "3000"]
+    assert not ax.xaxis.get_minorticklocs().size

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
+from scalefit.comparison import LevelFits
 from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
 from scalefit.estimate import Estimate
@@ -119,6 +120,33 @@ def study(folder: Path) -> Study:
 
 def text_of(pdf: Path) -> str:
     return " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
+
+
+def test_levels_have_a_table_a_test_and_a_forest(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    rows = [
+        {"params": size, "corpus": corpus, "loss": (1.5 + scale * size**-0.3) * np.exp(rng.normal(0, 0.002))}
+        for corpus, scale in (("web", 300.0), ("code_2", 150.0)) for size in np.geomspace(1e7, 1e10, 16)
+    ]  # fmt: skip
+    pd.DataFrame([*rows, {"params": 1e8, "corpus": "rare", "loss": 2.0}]).to_csv(tmp_path / "runs.csv", index=False)
+    head = '\n[[levels]]\nname = "each"\ndata = "runs.csv"\nlaw = "loss ~ E + A/params^alpha"\nby = '
+    section = '\n[[section]]\ntitle = "Corpora"\nkind = "levels"\nsteps = ["each"]\n'
+    answer = '\n[[answer]]\nrule = "step"\nstep = "each"\n'
+    (tmp_path / "study.toml").write_text(f'{FIT}{head}"corpus"\n{answer}{section}', encoding="utf-8")
+    plan = study(tmp_path)
+    assert step_command(plan.levels[0]) == [
+        'scalefit fit runs.csv "loss ~ E + A/params^alpha" --bootstrap 50 --by corpus'
+    ]
+    levels = run_step(plan.levels[0], tmp_path, tmp_path / "cells", None)
+    assert isinstance(levels, LevelFits)
+    assert (sorted(levels.fits), list(levels.failed)) == (["code_2", "web"], ["rare"])
+    text = text_of(build_report(tmp_path / "study.toml", out=tmp_path / "levels.pdf"))
+    assert "alpha can be one number" in text
+    assert "Corpus = rare is not fitted" in text
+    assert f"{levels['code_2']['alpha'].value:.2f}"[:4] in text
+    (tmp_path / "study.toml").write_text(f'{FIT}{head}"corpsu"\n{section}', encoding="utf-8")
+    with pytest.raises(DataError, match="did you mean 'corpus'"):
+        build_report(tmp_path / "study.toml")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit import fit
 from scalefit.data.tables import Dropped
 from scalefit.errors import StudyError
 from scalefit.law.additive import Law
@@ -16,9 +17,12 @@ from scalefit.plots.specification import choice_words, condition_words
 from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Source, Uncertainty
 from scalefit.report import sentences as say
+from scalefit.report.figures import _residuals
 from scalefit.report.posterior_words import Hypothesis, comparable_sentence, estimand
+from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint, objective_at, published_point
-from scalefit.report.spec import Published
+from scalefit.report.spec import Published, ResidualsFigure
+from scalefit.report.tables import files_blocks
 from scalefit.report.text import fill, join, runs, spoken
 from scalefit.results import Fit, LeastSquaresFit
 
@@ -155,6 +159,8 @@ def test_optima_and_rows() -> None:
         "Of the 9 starts followed to their end, 8 ended at this optimum and none below it. "
         "One other local optimum was found, the lowest 10.0% above it."
     )
+    far = (LocalOptimum(7e-4, (), 8, True), LocalOptimum(7e-2, (), 1, True))
+    assert say.optima_sentence(made(optima=far)).endswith("optimum was found, the lowest at 100 times its objective.")
     assert say.rows_sentence(made()) == "All 5 rows of runs are used."
     source = Source("runs", "0" * 64, 7, (Dropped("drop_invalid", 2, "loss is zero"),))
     assert say.rows_sentence(made(source=source)) == (
@@ -253,3 +259,25 @@ def test_choices_and_conditions_become_words() -> None:
     assert choice_words([("likelihood", "normal"), ("where", "width <= 2600")]) == "normal errors, width ≤ 2600"
     assert choice_words([]) == "base"
     assert condition_words('eval_set == "c4_val" and depth != 3') == "eval set = c4 val and depth ≠ 3"
+
+
+def test_one_file_of_the_user_is_named_in_the_footer_alone() -> None:
+    mine = DataFile("runs", "runs.csv", "runs.csv", None, "ab" * 32, "")
+    shipped = DataFile("porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, "arXiv:2406.19146")
+    assert files_blocks([mine]) == []
+    (block,) = files_blocks([mine, shipped])
+    assert block["kind"] == "table"
+    assert len(block["rows"]) == 2
+
+
+def test_excluded_rows_are_shown_only_where_they_are_fewer() -> None:
+    law, spec = Law.parse("loss ~ E + A/params^alpha"), ResidualsFigure()
+    g = np.random.default_rng(0)
+    size = np.geomspace(1e6, 1e9, 30)
+    rows = pd.DataFrame({"params": size, "loss": (2 + 50 * size**-0.3) * np.exp(g.normal(0, 0.01, 30))})
+    some = fit(rows.iloc[:20], law, bootstrap=0)
+    assert "Gold" in _residuals(spec, some, "some", rows.iloc[20:]).caption
+    few = fit(rows.iloc[:12], law, bootstrap=0)
+    words = _residuals(spec, few, "few", rows.iloc[12:]).caption
+    assert "Gold" not in words
+    assert words.endswith("The 18 excluded rows, more than the 12 used, are not shown.")

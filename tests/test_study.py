@@ -58,7 +58,7 @@ def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "chinchilla-width" / "study.toml")
     check_study(read)
     assert read.date == datetime.date(2026, 11, 22)
-    assert {one.kind for one in read.section} | {"forecast"} == set(FAMILIES[0].members)  # which asks for a run
+    assert {one.kind for one in read.section} | {"forecast", "levels"} == set(FAMILIES[0].members)  # these ask for more
 
 
 @pytest.mark.parametrize(

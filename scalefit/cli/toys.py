@@ -127,15 +127,15 @@ def toy_show(
 
 
 def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
-    import pandas as pd
-
     from scalefit.data.where import parse_where
-    from scalefit.toy.records import sweep_records
+    from scalefit.toy.records import read_sweep
 
-    records = sweep_records(folder)
+    table = read_sweep(folder)
+    missing = table.astype(object).where(table.notna(), None)  # JSON has no NaN
+    records = [dict(zip(missing.columns, row, strict=True)) for row in missing.itertuples(index=False)]
     if where is None:
         return records
-    chosen = parse_where(where).mask(pd.DataFrame(records))
+    chosen = parse_where(where).mask(table)
     if not chosen.any():
         raise DataError(f"no model of {str(folder)!r} satisfies where={where}; show all of them without it")
     return [one for one, keep in zip(records, chosen, strict=True) if keep]
@@ -145,14 +145,16 @@ def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
     """Print what all models have in common on one line, and what differs as a table."""
     from scalefit.table import PrintedTable
 
-    varied = [name for name in SETTING if len({str(one[name]) for one in records}) > 1]
-    shared = [f"{name} {records[0][name]}" for name in SETTING if name not in varied and records[0][name] is not None]
-    failed = sum(one["status"] != "done" for one in records)
+    known = [name for name in SETTING if name in records[0]]  # a data set has fewer columns than a sweep
+    varied = [name for name in known if len({str(one[name]) for one in records}) > 1]
+    shared = [f"{name} {records[0][name]}" for name in known if name not in varied and records[0][name] is not None]
+    failed = sum(one.get("status", "done") != "done" for one in records)
     print(f"{folder}: {len(records)} models, {failed} failed" + (f"; {', '.join(shared)}" if shared else ""))
-    header = [*varied, *SHOWN]
+    header = [*varied, *(name for name in SHOWN if name in records[0])]
     rows = [[_cell(one, name) for name in header] for one in records]
     print(PrintedTable.of(header, rows, "r" * len(header)).text())
-    print("change: of the loss, from the same model after half the training; converged: it changed by less than 5%")
+    if "change" in header:
+        print("change: of the loss, from the same model after half the training; converged: it changed by less than 5%")
 
 
 def _cell(record: dict[str, Any], name: str) -> str:

@@ -65,6 +65,11 @@ class LevelFits:
     remarks: tuple[str, ...] = ()
 
     @property
+    def names(self) -> list[str]:
+        """The parameters of all levels."""
+        return list(dict.fromkeys(name for one in self.fits.values() for name in one.names))
+
+    @property
     def exit_code(self) -> int:
         """0 when every level has a fit that converged."""
         return 1 if self.failed or any(one.exit_code for one in self.fits.values()) else 0
@@ -86,7 +91,7 @@ class LevelFits:
 
     def summary(self) -> str:
         """Return the table of levels and the tests, as text."""
-        names = list(dict.fromkeys(name for one in self.fits.values() for name in one.names))
+        names = self.names
         rows = []
         for level, one in self.fits.items():
             found = one.goodness
@@ -95,7 +100,7 @@ class LevelFits:
             rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
-        lines += [f"  {agreement_words(name, test, is_log=self._is_log(name))}" for name, test in self.shared.items()]
+        lines += [f"  {one}" for one in self.verdicts()]
         lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
         lines += [
             f"  {printed_label(level)}: {'; '.join(rule.words for rule in one.source.dropped)}"
@@ -108,6 +113,10 @@ class LevelFits:
 
     def __str__(self) -> str:
         return self.summary()
+
+    def verdicts(self) -> list[str]:
+        """Say for each parameter whether it can be one number in all levels."""
+        return [agreement_words(name, test, is_log=self._is_log(name)) for name, test in self.shared.items()]
 
     def plot(self, name: str | None = None, **options: Any) -> Any:
         """Draw one parameter of all levels below each other, with its intervals; matplotlib Axes.

@@ -18,7 +18,7 @@ from scalefit.files import plain_json
 from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
 from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
-from scalefit.forecasting.rule import LAWS, Runs, make_rule, varying
+from scalefit.forecasting.rule import LAWS, TIE, Runs, make_rule, varying
 from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
@@ -37,7 +37,6 @@ __all__ = ["PUBLIC", "backtest", "judge_cell", "public_cuts"]
 Array = NDArray[np.float64]
 
 PUBLIC = "public"
-SAME = 1e-9  # log compute this close is one budget
 DIGITS = 10  # of a quantile that is kept
 RANK_DRAWS = 500  # of the posterior of a law that is ranked
 
@@ -126,7 +125,7 @@ def _cuts(runs: Runs, how: Backtest) -> list[float]:
     order, out = np.sort(runs.c), []
     for share in how.shares:
         cut = float(order[int(np.ceil(share * len(order))) - 1])
-        inside = runs.c <= cut + SAME
+        inside = runs.c <= cut + TIE
         far = runs.c[~inside] >= runs.c[inside].max() + np.log(how.least)
         if inside.sum() >= FEWEST and far.any():
             out.append(cut)
@@ -161,8 +160,8 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
         ``rows`` (places of the runs), ``ratio``, ``observed`` and one list for each quantile.
     """
     runs = _unpack(arguments["tables"][arguments["table"]])
-    inside = runs.c <= arguments["cut"] + 1e-9
-    ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(arguments["least"]) - 1e-9)
+    inside = runs.c <= arguments["cut"] + TIE
+    ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(arguments["least"]) - TIE)
     used = varying(runs, inside)
     without = arguments.get("without", ALL)
     found = predict_ahead(arguments["method"], used.keep(inside), used.keep(ahead), without=without)
@@ -231,7 +230,7 @@ def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     frame = pd.DataFrame(arguments["columns"])
     c, y = np.log(frame["compute"].to_numpy()), np.log(frame["loss"].to_numpy())
-    inside = c <= arguments["cut"] + 1e-9
+    inside = c <= arguments["cut"] + TIE
     text = arguments["law"]
     try:
         if text in LAWS:

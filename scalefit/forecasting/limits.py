@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
 from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
+from scalefit.options import Forecasting
 from scalefit.problem import label_texts
+from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
 from scalefit.thresholds import (
     FAR_FORECAST,
@@ -20,6 +22,7 @@ from scalefit.thresholds import (
     GOOD_KHAT,
     LAW_WEIGHT,
     LAWS_PART,
+    LOOSE_ENDS,
     NOISY_RUNS,
     RECTIFIED,
     WORN_TOKENS,
@@ -30,6 +33,7 @@ Array = NDArray[np.float64]
 __all__ = ["far_words", "find_limits"]
 
 WARNING = "warning"
+MOST_REDRAWN = 1000  # targets that are forecast twice
 
 
 def far_words(ratio: float) -> str:
@@ -44,7 +48,7 @@ def find_limits(
     rule: Rule,
     targets: pd.DataFrame,
     predicted: Predicted,
-    scale: Array,
+    how: Forecasting,
 ) -> Iterator[Finding]:
     """Yield what to know before using a forecast.
 
@@ -58,8 +62,8 @@ def find_limits(
         Columns of the law and compute.
     predicted : Predicted
         Medians and parts.
-    scale : array, shape (m,)
-        Scale of the forecasts.
+    how : Forecasting
+        Whether the forecast is of a single run or the mean, and the seed of the draws.
 
     Yields
     ------
@@ -74,6 +78,14 @@ def find_limits(
             f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR_FORECAST)} times, few "
             "forecasts of public tables could be checked.",
         )
+    yield from _runs(learning, rule)
+    yield from _outside(learning, targets, ratio)
+    yield from _repeated(learning, targets)
+    yield from _laws(learning, rule, targets, predicted, how)
+
+
+def _runs(learning: Learning, rule: Rule) -> Iterator[Finding]:
+    """Say what the runs lack: number, independence, a second axis, low scatter."""
     count = len(learning.table.frame)
     if count < FEW_TO_FORECAST:
         yield Finding("few_runs", WARNING, f"There are {exact(count)} runs; the priors decide much of this forecast.")
@@ -98,15 +110,19 @@ def find_limits(
             f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
             "public tables held less often. Look for runs with poor hyperparameters, or for several experiments.",
         )
-    yield from _outside(learning, targets, ratio)
-    yield from _repeated(learning, targets)
+
+
+def _laws(
+    learning: Learning, rule: Rule, targets: pd.DataFrame, predicted: Predicted, how: Forecasting
+) -> Iterator[Finding]:
+    """Say what the laws leave open: their end, their disagreement, their draws."""
     if rule.bent > RECTIFIED:
         yield Finding(
             "fine_tuning",
             WARNING,
             "The losses are flat at first, as in fine-tuning; where such curves end is not known from their beginning.",
         )
-    apart = np.ptp(predicted.means, axis=0)
+    apart, scale = np.ptp(predicted.means, axis=0), predicted.scale(run=not how.mean)
     worst = int(np.argmax(apart / scale))
     if len(rule.members) > 1 and predicted.laws[worst] ** 2 > LAWS_PART * scale[worst] ** 2:
         yield Finding(
@@ -114,17 +130,32 @@ def find_limits(
             WARNING,
             f"The laws differ by {percent_size(float(apart[worst]))} of the loss, which is most of the error.",
         )
-    poor = [
-        one.name
-        for one, weight in zip(rule.members, rule.weights, strict=True)
-        if isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT and weight > LAW_WEIGHT
-    ]
-    if poor:
+    moved = _moved_by_sampling(learning, rule, targets, how)
+    if moved > LOOSE_ENDS:
         yield Finding(
             "sampling", WARNING,
-            f"Importance sampling represents the posterior of {' and '.join(poor)} poorly (k-hat above "
-            f"{exact(GOOD_KHAT)}); the part of the error that comes from parameters is rough.",
+            f"Other draws from the posteriors move the ends of a 90% interval by {percent(moved, 0)} of its "
+            "width; the part of the error that comes from parameters is rough.",
         )  # fmt: skip
+
+
+def _moved_by_sampling(learning: Learning, rule: Rule, targets: pd.DataFrame, how: Forecasting) -> float:
+    """Return how far other draws move the ends of a 90% interval, in widths; 0 where k-hat is good.
+
+    k-hat alone says that the weights have a heavy tail, not that a forecast moves: the scatter of a run and the drift
+    are often most of the width. So poor laws are drawn again, and the target that moves most is reported.
+    """
+    poor = [isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT for one in rule.members]
+    if not any(weight > LAW_WEIGHT for weight, bad in zip(rule.weights, poor, strict=True) if bad):
+        return 0.0
+    some = targets.iloc[:MOST_REDRAWN]
+    x, c = np.log(some[list(learning.columns)].to_numpy(float)), np.log(some["compute"].to_numpy(float))
+    reach, ends = student_quantile(0.95, rule.degrees), []
+    for one in (rule, rule.redrawn(how.seed + 1)):
+        found = one.predict(x, c)
+        wide = reach * found.scale(run=not how.mean)
+        ends.append(np.stack([found.mu - wide, found.mu + wide]))
+    return float((np.abs(ends[1] - ends[0]).max(axis=0) / (ends[0][1] - ends[0][0])).max())
 
 
 def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterator[Finding]:

@@ -1,9 +1,11 @@
 """Which runs to train next: greedy choice of those that lower the error of a forecast most, under a budget.
 
-With the mode ``theta`` of the coupled law and its covariance V, ``J = d ln L / d theta`` at targets and candidates and
-``K = J V J'``, a run at c with scatter sigma lowers the variance at target t by ``K_tc^2 / (K_cc + sigma^2)``. The run
-that lowers it most, among those that fit the budget that is left, is chosen; then ``K`` is updated, and so on. Dividing
-by the cost would favour many cheap runs, which lowered the error of forecasts of public tables less.
+With the mode ``theta`` of the coupled law and its covariance V, ``J = d ln L / d theta`` at targets and candidates, r
+the e-folds of compute beyond the runs and d the drift of a forecast in units of the scatter sigma,
+``K = J V J' + (d sigma)^2 r r'`` says how runs inform the targets: losses leave the law along a slope in log compute
+that only runs beyond the data reveal. A run at c lowers the variance at target t by ``K_tc^2 / (K_cc + sigma^2)``. The
+run that lowers it most, among those that fit the budget that is left, is chosen; then ``K`` is updated, and so on.
+Dividing by the cost would favour many cheap runs, which lowered the error of forecasts of public tables less.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class PlannedRun(NamedTuple):
     loss : float
         Its expected loss.
     error : float
-        Expected error of the forecast after it: standard deviation of the law's log loss at the targets, root mean
-        square.
+        Expected error of the forecast after it: standard deviation of the log loss at the targets, without the scatter
+        of a run, root mean square.
     candidate : int
         Which candidate it is.
     """
@@ -162,8 +164,8 @@ class Plan(Drawn):
         count, spent = len(self.choices), self.strategies[0].cost
         after = self.choices[-1].error
         head = (
-            f"train {exact(count)} runs for {amount(spent, 3)} of a budget of {amount(self.budget, 3)}: the part of "
-            f"the error that comes from the law falls from {percent_size(self.before)} to {percent_size(after)}"
+            f"train {exact(count)} runs for {amount(spent, 3)} of a budget of {amount(self.budget, 3)}: the expected "
+            f"error of the forecast falls from {percent_size(self.before)} to {percent_size(after)}"
         )
         goals = "; ".join(
             ", ".join(f"{name} {short_number(to_digits(float(row[name]), 4))}" for name in self.learning.columns)
@@ -188,8 +190,11 @@ class Plan(Drawn):
             if one.choices
         ]
         below = PrintedTable.of(["choice", "runs", "cost", "error after"], others, "lrrr").text("  ")
-        drift = "Drift beyond the data, which only runs of more compute lower, comes on top; see scalefit forecast."
-        return f"{head}\n{about}\n\n{text}\n\nunder the same budget\n{below}\n\n{drift}"
+        parts = (
+            "The error is that of the law and of the drift beyond the data, as if the drift were one slope in log "
+            "compute, without the scatter of a single run; forecast again once the runs are trained."
+        )
+        return f"{head}\n{about}\n\n{text}\n\nunder the same budget\n{below}\n\n{parts}"
 
     def __str__(self) -> str:
         return self.summary()
@@ -267,16 +272,11 @@ def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd
     Plan
         With the four strategies.
     """
-    member = _sampled(rule)
     names = list(learning.columns)
-    x = np.log(offered[names].to_numpy(float)) - member.centre
-    mean, slope = member.law.gradient(member.mode.theta, x)
-    goal = np.log(goals[names].to_numpy(float)) - member.centre
-    toward = member.law.gradient(member.mode.theta, goal)[1]
-    work = _Planning(
-        slope @ member.mode.covariance @ slope.T, toward @ member.mode.covariance @ slope.T,
-        np.einsum("ij,jk,ik->i", toward, member.mode.covariance, toward), member.sigma**2,
-    )  # fmt: skip
+    member = _sampled(rule)
+    x, goal = (np.log(one[names].to_numpy(float)) - member.centre for one in (offered, goals))
+    mean = member.law.log_prediction(member.mode.theta[None], x)[0]
+    work = _informing(rule, member, (goal, goals["compute"].to_numpy(float)), (x, offered["compute"].to_numpy(float)))
     cost = offered["cost"].to_numpy(float)
     distance = np.linalg.norm(x[None] - goal[:, None], axis=2).min(axis=0)
     fixed = {
@@ -290,7 +290,7 @@ def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd
 
 
 class _Planning(NamedTuple):
-    """Covariances of the log law: among candidates, of targets with candidates, and variances at targets."""
+    """Covariances of the log loss: among candidates, of targets with candidates, and variances at targets."""
 
     among: Array
     toward: Array
@@ -305,6 +305,19 @@ class _Planning(NamedTuple):
             self.toward - np.outer(self.toward[:, c], self.among[c]) / scale,
             self.variance - self.toward[:, c] ** 2 / scale, self.noise,
         )  # fmt: skip
+
+
+def _informing(rule: Rule, member: SampledLaw, goals: tuple[Array, Array], offered: tuple[Array, Array]) -> _Planning:
+    """Return what candidates say of targets, each given by centred log columns and compute."""
+    # The drift is one more parameter, which is 0 inside the data: without it a plan has no reason to go far.
+    drift = rule.constants.drift * member.sigma
+
+    def slopes(x: Array, compute: Array) -> Array:
+        further = np.maximum(np.log(compute) - rule.runs.c.max(), 0.0)
+        return np.column_stack([member.law.gradient(member.mode.theta, x)[1] @ member.mode.frame, drift * further])
+
+    toward, among = slopes(*goals), slopes(*offered)
+    return _Planning(among @ among.T, toward @ among.T, (toward**2).sum(axis=1), member.sigma**2)
 
 
 def _greedy(work: _Planning, cost: Array, bought: Purchase) -> list[int]:

@@ -30,7 +30,7 @@ from scalefit.numbers import (
     short_number,
     to_digits,
 )
-from scalefit.quantiles import student_quantile
+from scalefit.quantiles import normal_quantile, student_quantile
 from scalefit.records import Finding
 from scalefit.table import PrintedTable
 
@@ -105,6 +105,18 @@ class OwnBacktest(NamedTuple):
     share50: float
     share80: float
     share90: float
+
+    @property
+    def range90(self) -> tuple[float, float]:
+        """Return a 90% interval (Wilson 1927) for the share of 90% intervals that hold.
+
+        Runs that are predicted from one origin share the error of its fit, so an origin counts as one trial.
+        """
+        z = normal_quantile(0.95)
+        n, p = self.origins, self.share90
+        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        reach = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+        return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,7 +396,9 @@ def forecast_text(found: Forecast) -> str:
         blocks.append(
             f"on this table, {percent(own.share90, 0)} of 90% intervals held ({percent(own.share80, 0)} of 80%, "
             f"{percent(own.share50, 0)} of 50%): {exact(own.runs)} runs with up to {amount(own.farthest)} times the "
-            f"compute, predicted from {exact(own.origins)} rolling origins"
+            f"compute, predicted from {exact(own.origins)} rolling origin{'s' if own.origins > 1 else ''}. So few "
+            f"tell little: the true share is between {percent(own.range90[0], 0)} and {percent(own.range90[1], 0)} "
+            "(90% interval, an origin as one trial), of forecasts from fewer runs than this one"
         )
     warnings = [f"{one.severity}: {one.message}" for one in found.findings]
     return "\n\n".join([*blocks, *(["\n".join(warnings)] if warnings else [])])

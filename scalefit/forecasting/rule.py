@@ -224,6 +224,16 @@ class Rule:
         spent = self.weights @ np.array([one.parameters for one in self.members], float)
         return float(np.clip(self.rows.sum() - spent, 1.0, self.constants.degrees))
 
+    def redrawn(self, seed: int) -> Rule:
+        """Return the same with other draws from each posterior."""
+        return replace(self, members=tuple(self._redrawn(one, seed) for one in self.members))
+
+    def _redrawn(self, one: Member, seed: int) -> Member:
+        if not isinstance(one, SampledLaw):
+            return one
+        u, draws = self.runs.x - one.centre, self.constants.draws
+        return one._replace(draws=draw(one.law, u, self.runs.y, self.rows, one.mode, draws=draws, seed=seed))
+
     def predict(self, x: Array, c: Array) -> Predicted:
         """Forecast log losses.
 

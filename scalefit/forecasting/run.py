@@ -91,7 +91,7 @@ def forecast(
     predicted = rule.predict(
         np.log(wanted[list(learning.columns)].to_numpy(float)), np.log(wanted["compute"].to_numpy())
     )
-    findings = tuple(find_limits(learning, rule, wanted, predicted, predicted.scale(run=not how.mean)))
+    findings = tuple(find_limits(learning, rule, wanted, predicted, how))
     own = _own_backtest(learning, how) if how.backtest else None
     return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, findings, own)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from scalefit.options.verbs import TableSource
 
 __all__ = ["fit"]
+
+MANY_REFITTED: Final = 2 * 10**9  # rows times resamples that take a minute or more, 40 ns each on two cores
 
 Array = NDArray[np.float64]
 
@@ -177,10 +179,16 @@ def _spread(
     if method in ("pairs", "jackknife"):
         total = how.bootstrap if method == "pairs" else problem.n_cluster
         done = [0]
+        stage = "refitting resamples"
+        if total * problem.n_rows >= MANY_REFITTED:
+            plainer = "cluster" if clustered else "hc3"
+            fewer = "fewer with --bootstrap 200, " if method == "pairs" else ""
+            stage += f" of {exact(problem.n_rows)} rows, for minutes: {fewer}none with --uncertainty {plainer}"
+            report(stage, 0, total)
 
         def count(more: int) -> None:
             done[0] += more
-            report("refitting resamples", done[0], total)
+            report(stage, done[0], total)
 
         if method == "jackknife":
             return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)

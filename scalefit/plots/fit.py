@@ -35,7 +35,7 @@ from scalefit.plots.style import (
 from scalefit.problem import label_codes, label_texts, rows_at
 from scalefit.results import Fit
 
-__all__ = ["effect", "observed_predicted", "optima", "residuals", "term"]
+__all__ = ["MEDIANS", "effect", "observed_predicted", "optima", "residuals", "term"]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +43,7 @@ POINT: Final[dict[str, Any]] = {"s": 9, "linewidths": 0, "alpha": 0.75}
 _LEFT_OUT: Final[dict[str, Any]] = {"s": 11, "linewidths": 0, "color": GOLD, "zorder": 2}
 _MOST_LEVELS: Final = 40
 _BINS: Final = 8
+MEDIANS: Final = 24  # rows, three for each bin, from which on medians are drawn over a cloud
 _END: Final = 0.05  # share of the rows in the bin at each end
 _LEVEL: Final = 40  # letters of a level next to its strip
 _SHORT: Final = 24  # letters of the values at which a partial effect is drawn
@@ -92,7 +93,7 @@ def residuals(
     """Draw residuals against a column: a cloud for a number, strips for labels.
 
     Residuals of a fit in log space are shown in percent of the prediction. Rings are medians, of bins of
-    equal count or of each label: where they deviate from the zero line, the law fits badly.
+    equal count or of each label: where they deviate from the zero line, the law fits badly. Bins need 24 rows.
 
     Parameters
     ----------
@@ -360,6 +361,8 @@ def number_axis(ax: Axes, values: Array) -> None:
 
 def _bin_medians(ax: Axes, x: Array, values: Array) -> None:
     """Mark the median residual in bins of equal count, with a bin of its own for each end, where laws fail first."""
+    if len(x) < MEDIANS:
+        return
     ranks = pd.Series(x).rank(method="average").to_numpy()
     inner = np.linspace(_END, 1 - _END, _BINS - 1)
     bins = np.searchsorted(inner, (ranks - 0.5) / len(x), side="right")

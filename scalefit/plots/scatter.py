@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.escape import one_line
-from scalefit.plots.style import BLUE, house_style, new_panels
+from scalefit.plots.style import BLUE, house_style, log_axis, new_panels
 
 __all__ = ["loss_panels"]
 
@@ -46,9 +46,9 @@ def loss_panels(frame: pd.DataFrame, loss: str, columns: Sequence[str]) -> list[
         ax.plot(x[kept], y[kept], "o", color=BLUE, markersize=2.5, alpha=0.6, markeredgewidth=0)
         ax.set_xlabel(one_line(name).replace("$", r"\$"))
         ax.set_ylabel(one_line(loss).replace("$", r"\$"))
-        for values, scale in ((x[kept], ax.set_xscale), (y[kept], ax.set_yscale)):
+        for values, axis in ((x[kept], ax.xaxis), (y[kept], ax.yaxis)):
             if len(values) and (values > 0).all() and values.max() > 3 * values.min():
-                scale("log")
+                log_axis(axis, values)
     for ax in panels[len(shown) :]:
         ax.set_axis_off()
     return panels[: len(shown)]

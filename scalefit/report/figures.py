@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.escape import literal
 from scalefit.law.general import GeneralLaw
 from scalefit.names import Key, printed_level, printed_name, split_names
-from scalefit.numbers import percent, plus_minus, rounded
+from scalefit.numbers import exact, percent, plus_minus, rounded
 from scalefit.plots import (
     densities,
     density,
@@ -28,6 +28,7 @@ from scalefit.plots import (
 )
 from scalefit.plots.curves import common_labels, curves, far_rows
 from scalefit.plots.draws import first_exponent
+from scalefit.plots.fit import MEDIANS
 from scalefit.plots.style import BLUE, TEAL, as_label, new_panels, panel_title
 from scalefit.problem import label_texts
 from scalefit.report.blocks import Drawing, drawing
@@ -187,15 +188,21 @@ def _curves(fit: Fit, height: float) -> Drawing:
 
 def _residuals(spec: ResidualsFigure, fit: Fit, label: str, out: pd.DataFrame) -> Drawing:
     columns = list(spec.against) or [*fit.law.variables, *fit.law.groups]
-    has_out = bool(len(out)) and all(
-        set(label_texts(out, group)) <= set(label_texts(fit.rows, group)) for group in fit.law.groups
+    crowded = len(out) > fit.n_rows  # gold points would cover the residuals that the figure is about
+    has_out = (
+        bool(len(out))
+        and not crowded
+        and all(set(label_texts(out, group)) <= set(label_texts(fit.rows, group)) for group in fit.law.groups)
     )
     axes = _panels(len(columns), height=spec.height or 50, per_row=_PER_ROW)
     for ax, column in zip(axes, columns, strict=True):
         residuals(fit, against=column, left_out=out if has_out else None, ax=ax)
     shown = join([words(column) for column in columns])
     caption = f"Residuals of “{label}” against {shown}."
-    caption += " Rings are medians; where they deviate from the line, the law fits badly."
+    if fit.n_rows >= MEDIANS or any(column in fit.law.groups for column in columns):
+        caption += " Rings are medians; where they deviate from the line, the law fits badly."
+    if crowded:
+        caption += f" The {exact(len(out))} excluded rows, more than the {exact(fit.n_rows)} used, are not shown."
     if has_out:
         caption += " Gold: excluded rows, as triangles where they lie beyond the axis."
     largest = rounded(float(np.abs(fit.residuals()).max()))

@@ -14,7 +14,7 @@ from scalefit.report.resolve import resolved_hash
 from scalefit.report.results import Results
 from scalefit.report.spec import ClaimsSection
 from scalefit.report.study import Study
-from scalefit.report.tables import files_table
+from scalefit.report.tables import files_blocks
 from scalefit.report.text import join
 from scalefit.results import Fit, PosteriorFit
 from scalefit.robustness import Sensitivity
@@ -53,7 +53,7 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     counted = _comparisons(study, results)
     doubtful = _doubtful(posteriors)
     blocks = [heading("Data and method"), *(paragraph(*one) for one in [*paragraphs, [counted, doubtful]])]
-    blocks.append(files_table(data_files(study)))
+    blocks += files_blocks(data_files(study))
     if study.method == "short":
         return blocks
     if posteriors:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from scalefit.allocation import optimum_lines
 from scalefit.allocation.result import RATIO, amount_interval, amount_of, decimal_interval, spread
 from scalefit.allocation.run import natural_cost
+from scalefit.comparison import LevelFits
 from scalefit.errors import DataError, LawError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
@@ -116,6 +117,8 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
             return _heads_words(test)
         case Forecast() as forecast:
             return forecast_sentence(forecast)
+        case LevelFits() as levels:
+            return literal(f"{'; '.join(levels.verdicts())}.")
         case ToyResult(_, check):
             return marked(check.verdict[-1])
         case found:

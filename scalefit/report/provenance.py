@@ -44,6 +44,7 @@ class DataFile:
 def data_files(study: Study) -> list[DataFile]:
     """Return each table that the study uses, once, in order."""
     names = [one.data for one in study.fit]
+    names += [one.data for one in study.levels]
     names += [one.data for one in study.sensitivity] + [one.data for one in study.calibration]
     names += [one.data for one in study.forecast]
     names += [one.grid or one.data for one in study.toy] + [one.data for one in study.heads]

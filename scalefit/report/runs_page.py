@@ -100,9 +100,12 @@ def budget_sentence(answer: ComputeAnswer, results: Results) -> str:
     str
         Two or three sentences, or why there is no answer.
     """
-    fit = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
+    answering = stand_in(answer.fit, results.fits, results.specs)
+    fit = results.fits[answering.name]
     if fit.status != CONVERGED:
         return f"No answer: the fit is {fit.status}."
+    if not answering.identified:
+        return "No answer: these runs alone do not determine the law, and a best run would be that of the priors."
     try:
         law = sum_of_powers(fit.law, "the best use of compute on page one")
         best = optimum_lines(fit, compute=[answer.compute], cost=natural_cost(law))

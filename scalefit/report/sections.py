@@ -18,6 +18,7 @@ from scalefit.report.figures import draw
 from scalefit.report.forecast_section import forecast_section
 from scalefit.report.heads_section import heads_section
 from scalefit.report.law_section import law_section
+from scalefit.report.levels_section import levels_section
 from scalefit.report.method import method_blocks
 from scalefit.report.optimum_section import optimum_section
 from scalefit.report.page_one import (
@@ -47,6 +48,7 @@ from scalefit.report.spec import (
     HeadsSection,
     LawAnswer,
     LawSection,
+    LevelsSection,
     OptimumSection,
     PooledAnswer,
     PosteriorAnswer,
@@ -150,6 +152,8 @@ def _below_heading(section: Section, results: Results) -> list[Block]:
             return calibration_section(section, results)
         case ToySection():
             return toy_section(section, results)
+        case LevelsSection():
+            return levels_section(section, results)
         case ForecastSection():
             return forecast_section(section, results)
         case HeadsSection():

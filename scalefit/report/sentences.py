@@ -6,6 +6,7 @@ A rule takes fits and returns one string, empty when it does not apply. Symbols 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -17,7 +18,17 @@ from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
 from scalefit.law.general import GeneralLaw
 from scalefit.names import Key, read_name, spread_name
-from scalefit.numbers import as_input, chance, exact, percent, percent_size, plus_minus, rounded, rounded_interval
+from scalefit.numbers import (
+    amount,
+    as_input,
+    chance,
+    exact,
+    percent,
+    percent_size,
+    plus_minus,
+    rounded,
+    rounded_interval,
+)
 from scalefit.plots.specification import condition_words
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
@@ -50,6 +61,8 @@ __all__ = [
     "status_sentence",
     "words",
 ]
+
+_TIMES: Final = 10  # from which on an objective is given as so many times another one rather than in percent above it
 
 WORDS = {"params": "parameters", "flops": "compute"}
 EXTRAS = {"sigma": "scatter of a row", "nu": "degrees of freedom", "tau": "spread of the shifts"}
@@ -322,9 +335,10 @@ def optima_sentence(fit: Fit) -> str:
     text = literal(fit.search_message)
     if not others:
         return text
-    excess = percent_size(others[0].objective / best.objective - 1)
+    ratio = others[0].objective / best.objective
+    above = f"{percent_size(ratio - 1)} above it" if ratio < _TIMES else f"at {amount(ratio, 2)} times its objective"
     many = "One other local optimum was" if len(others) == 1 else f"{len(others)} other local optima were"
-    return f"{text} {many} found, the lowest {excess} above it."
+    return f"{text} {many} found, the lowest {above}."
 
 
 def rows_sentence(fit: Fit) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "JointFigure",
     "LawAnswer",
     "LawSection",
+    "LevelsSection",
     "Mention",
     "OptimumSection",
     "PairsFigure",
@@ -1035,6 +1036,23 @@ class ForecastSection(_AnySection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelsSection(_AnySection):
+    """One fit for each level of a column: parameters, whether the levels share them, and a forest plot.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        The fits by level that are shown.
+    parameter : str
+        Drawn for each level; the first exponent when empty.
+    """
+
+    kind: Literal["levels"] = "levels"
+    steps: tuple[Annotated[str, Refers("step", "levels")], ...]
+    parameter: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeadsSection(_AnySection):
     """Output heads of real models.
 
@@ -1057,7 +1075,7 @@ class PredictionSection(_AnySection):
 
 Section: TypeAlias = (
     LawSection | PosteriorSection | ComparisonSection | ClaimsSection | OptimumSection | SensitivitySection
-    | CalibrationSection | ForecastSection | ToySection | HeadsSection | PredictionSection
+    | CalibrationSection | LevelsSection | ForecastSection | ToySection | HeadsSection | PredictionSection
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The steps of a study: sensitivity, calibration, forecasts, toy sweeps, output heads; cells are kept in its cache."""
+"""The steps of a study: fits by level, sensitivity, calibration, forecasts, toy sweeps, heads; cells are kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from scalefit.comparison import LevelFits, fit_levels
 from scalefit.consistency import Check, check_sweep
 from scalefit.data.sources import is_folder, locate
 from scalefit.data.tables import read_table
@@ -22,7 +23,7 @@ from scalefit.law.general import parse_law
 from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
 from scalefit.models.theory import Superposition, superposition
-from scalefit.options import CALIBRATE, CHECK, FORECAST, SENSITIVITY, SUPERPOSITION, plain
+from scalefit.options import CALIBRATE, CHECK, FIT, FORECAST, SENSITIVITY, SUPERPOSITION, plain
 from scalefit.options import command as option_words
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
@@ -31,6 +32,7 @@ from scalefit.report.study import (
     CalibrationStep,
     ForecastStep,
     HeadsStep,
+    LevelsStep,
     SensitivityStep,
     Step,
     ToyStep,
@@ -96,7 +98,7 @@ class StepFailed(NamedTuple):
     reason: str
 
 
-StepResult = Sensitivity | Calibration | Forecast | ToyResult | HeadsResult | StepFailed
+StepResult = LevelFits | Sensitivity | Calibration | Forecast | ToyResult | HeadsResult | StepFailed
 
 
 def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
@@ -115,7 +117,7 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
     Returns
     -------
-    Sensitivity, Calibration, Forecast, ToyResult, HeadsResult or StepFailed
+    LevelFits, Sensitivity, Calibration, Forecast, ToyResult, HeadsResult or StepFailed
         By the kind of the step; `StepFailed` says why there is no result, which a report prints before it continues.
 
     Raises
@@ -134,6 +136,9 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
     try:
         match spec:
+            case LevelsStep():
+                source = locate(spec.data, folder)
+                return fit_levels(source, spec.law, spec.by, spec.selection, spec.options, progress=report)
             case SensitivityStep():
                 source, options = locate(spec.data, folder), (spec.selection, spec.model, spec.question)
                 return sensitivity(source, spec.law, *options, folder=cells, progress=report)
@@ -157,6 +162,8 @@ def step_key(spec: Step, folder: Path) -> str:
     match spec:
         case SensitivityStep() | CalibrationStep():
             content.append(str(parse_law(spec.law)))
+        case LevelsStep():
+            content += [str(parse_law(spec.law)), spec.by]
         case ForecastStep():
             content.append(spec.at)
         case ToyStep():
@@ -201,6 +208,9 @@ def step_command(spec: Step) -> list[str]:
             words = [word for one in spec.at for word in ("--at", one)]
             words += option_words(FORECAST, STEPS["forecast"].write(options_of(spec)))
             return [shlex.join(["scalefit", "forecast", spec.data, *words])]
+        case LevelsStep():
+            line = command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))
+            return [f"{line} --by {shlex.quote(spec.by)}"]
         case SensitivityStep() | CalibrationStep():
             return [command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))]
 
@@ -262,6 +272,7 @@ _FOLDERS = ("data", "law", "options", "solver", "leastsq", "posterior", "jobs")
 
 STEPS: Mapping[str, Runner] = MappingProxyType(
     {
+        "levels": Runner(fit_levels, "fit", FIT, (*_FOLDERS, "comparison")),
         "sensitivity": Runner(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
         "calibration": Runner(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
         "forecast": Runner(forecast, "forecast", FORECAST, (*_FOLDERS, "forecasting")),

@@ -11,7 +11,8 @@ The smallest study is a title and one fit; everything else has a default that fo
 
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
 ``engine = "bayes"``, those of :func:`scalefit.bayes`. Further computations are steps, which also have the keyword names
-of their functions: ``[[sensitivity]]`` (:func:`scalefit.sensitivity`), ``[[calibration]]``
+of their functions: ``[[levels]]`` (:func:`scalefit.fit_levels`), ``[[sensitivity]]`` (:func:`scalefit.sensitivity`),
+``[[calibration]]``
 (:func:`scalefit.calibrate`), ``[[forecast]]`` (:func:`scalefit.forecast`), ``[[toy]]``
 (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]`` (:func:`scalefit.models.theory.superposition`).
 """
@@ -57,6 +58,7 @@ __all__ = [
     "FitSpec",
     "ForecastStep",
     "HeadsStep",
+    "LevelsStep",
     "SensitivityStep",
     "Step",
     "Study",
@@ -126,6 +128,27 @@ class FitSpec(_OfLaw):
     def engine(self) -> str:
         """How it is fitted."""
         return self.options.engine
+
+
+@dataclass(frozen=True)
+class LevelsStep(_OfLaw):
+    """One fit for each level of a column, and whether the levels share the parameters.
+
+    Parameters
+    ----------
+    by : str
+        The column of labels, which is not in the law.
+    selection : Rows
+        Which rows of the table it uses.
+    options : LeastSquares
+        How each level is fitted.
+    """
+
+    kind: ClassVar[str] = "levels"
+
+    by: str = field(kw_only=True)
+    selection: Rows = field(default_factory=Rows)
+    options: LeastSquares = field(default_factory=LeastSquares)
 
 
 @dataclass(frozen=True)
@@ -257,7 +280,7 @@ class HeadsStep:
     test: OverlapTest = field(default_factory=OverlapTest)
 
 
-Step: TypeAlias = SensitivityStep | CalibrationStep | ForecastStep | ToyStep | HeadsStep
+Step: TypeAlias = LevelsStep | SensitivityStep | CalibrationStep | ForecastStep | ToyStep | HeadsStep
 
 
 @dataclass(frozen=True)
@@ -270,6 +293,8 @@ class Study:
         Title of the report.
     fit : tuple of FitSpec
         The fits.
+    levels : tuple of LevelsStep
+        One fit for each level of a column.
     sensitivity : tuple of SensitivityStep
         How far answers move with their choices.
     calibration : tuple of CalibrationStep
@@ -312,6 +337,7 @@ class Study:
 
     title: str
     fit: tuple[FitSpec, ...]
+    levels: tuple[LevelsStep, ...] = ()
     sensitivity: tuple[SensitivityStep, ...] = ()
     calibration: tuple[CalibrationStep, ...] = ()
     forecast: tuple[ForecastStep, ...] = ()
@@ -341,7 +367,7 @@ class Study:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All computations other than fits."""
-        return (*self.sensitivity, *self.calibration, *self.forecast, *self.toy, *self.heads)
+        return (*self.levels, *self.sensitivity, *self.calibration, *self.forecast, *self.toy, *self.heads)
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""

@@ -19,7 +19,7 @@ from scalefit.summary import estimate_text, interval_text
 __all__ = [
     "alternatives_table",
     "estimates_table",
-    "files_table",
+    "files_blocks",
     "level_tables",
     "models_table",
     "rows_shown",
@@ -141,14 +141,16 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
 
 
-def files_table(files: Sequence[DataFile]) -> Block:
-    """Return the tables used, with the hash of their bytes."""
+def files_blocks(files: Sequence[DataFile]) -> list[Block]:
+    """Return a table of the files used, with their hashes; none for one file of the user, which the footer names."""
+    if len(files) == 1 and not files[0].sources:
+        return []
     rows = []
     for one in files:
         size = "" if one.rows is None else exact(one.rows)
         rows.append([literal(one.name.replace("_", " ")), size, one.sha256[:12], one.sources])
     caption = "Tables read, with the beginning of the sha256 of their bytes; the whole of it is in the resolved study."
-    return table(caption, ["table", "rows", "sha256", "source"], rows, align="lrll", fill=3)
+    return [table(caption, ["table", "rows", "sha256", "source"], rows, align="lrll", fill=3)]
 
 
 def _loss(fit: Fit) -> str:

@@ -1,0 +1,93 @@
+"""The section on levels: one fit for each label of a column, and whether the labels share the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scalefit.comparison import LevelFits
+from scalefit.errors import DataError, closest
+from scalefit.escape import literal
+from scalefit.names import printed_label
+from scalefit.numbers import exact
+from scalefit.plots.style import new_panels
+from scalefit.records import CONVERGED
+from scalefit.report.blocks import Block, drawing, note, paragraph, picture, table
+from scalefit.report.results import Results
+from scalefit.report.sentences import words
+from scalefit.report.spec import LevelsSection
+from scalefit.report.steps import StepFailed
+from scalefit.report.tables import transpose
+from scalefit.report.text import capital, fill
+from scalefit.summary import estimate_text, scatter_text
+
+__all__ = ["levels_section"]
+
+ROW: float = 6.0  # mm of a figure for each level
+EDGE: float = 18.0  # mm above and below
+
+
+def levels_section(section: LevelsSection, results: Results) -> list[Block]:
+    """Write the fits of each level: a table, the tests of shared parameters, and one parameter as a figure.
+
+    Parameters
+    ----------
+    section : LevelsSection
+        What to write.
+    results : Results
+        Of the study.
+
+    Returns
+    -------
+    list of Block
+        For each step.
+
+    Raises
+    ------
+    DataError
+        When no level has the parameter to draw.
+    """
+    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
+    for name in section.steps:
+        found = results.steps[name]
+        if isinstance(found, StepFailed):
+            blocks.append(note(f"There are no fits by level: {literal(found.reason)}"))
+        elif isinstance(found, LevelFits):
+            blocks += _shown(found, section.parameter)
+    return blocks
+
+
+def _shown(found: LevelFits, parameter: str) -> list[Block]:
+    by = words(found.by)
+    text = (
+        f"The law is fitted to the rows of each level of {literal(by)} by itself; Cochran’s Q tests whether the levels "
+        f"share a parameter. {'. '.join(literal(capital(one)) for one in found.verdicts())}."
+    )
+    lacking = [f"{by} = {printed_label(level)} is not fitted: {why}." for level, why in found.failed.items()]
+    lacking += [
+        f"{by} = {printed_label(level)}: {one.message}" for level, one in found.fits.items() if one.status != CONVERGED
+    ]
+    remarks = [literal(capital(one)) for one in [*lacking, *found.remarks]]
+    return [paragraph(text), *([note(*remarks)] if remarks else []), _table(found), _figure(found, parameter)]
+
+
+def _table(found: LevelFits) -> Block:
+    """Return one row for each parameter, and a column for each level."""
+    rows: list[Sequence[str]] = [["rows", "scatter", *(literal(name) for name in found.names)]]
+    for one in found.fits.values():
+        numbers = [estimate_text(one[name]) if name in one else "" for name in found.names]
+        rows.append([exact(one.n_rows), scatter_text(one.goodness, one.goodness.rms), *numbers])
+    header = ["", *(literal(printed_label(level)) for level in found.fits)]
+    caption = f"Fits by {literal(words(found.by))}: estimates ± standard errors."
+    return table(caption, header, transpose(rows), align="l" + "r" * len(found.fits))
+
+
+def _figure(found: LevelFits, parameter: str) -> Block:
+    exponents = [one.name for fit in found.fits.values() for one in fit.estimates if one.kind == "exponent"]
+    name = parameter or next(iter(exponents), found.names[0])
+    if name not in found.names:
+        raise DataError(f"no level has a parameter {name!r} to draw; {closest(name, found.names)}")
+    axes = new_panels(1, 1, height=EDGE + ROW * len(found.fits))[0]
+    drawn = found.plot(name, ax=axes)
+    values = [f"{printed_label(level)} {estimate_text(fit[name])}" for level, fit in found.fits.items() if name in fit]
+    caption = f"{literal(capital(name))} by {literal(words(found.by))}, with intervals."
+    return picture(drawing(drawn, caption, f"{name} by {words(found.by)}: {'; '.join(values)}."))
