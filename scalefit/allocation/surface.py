@@ -87,7 +87,7 @@ def lowest(values: Values, spans: Sequence[tuple[float, float]], surfaces: int) 
         place = found.argmin(axis=1)
         value = found[np.arange(surfaces), place]
         at[value < best], best = some[place[value < best]], np.minimum(best, value)
-    step = FIRST  # long at first, so that a ripple of the first places does not look like the bottom
+    step = FIRST
     for _ in range(ROUNDS):
         at, best, bowl = _improved(values, at, best, step)
         step = max(LAST, SHRINK * step)
