@@ -161,13 +161,13 @@ def test_report_of_posteriors_says_what_was_found(text: str) -> None:
         "Laws by the log predictive density of each row given the others (18)",
         "predicting those with width ≥ 2048",
         "Not everything is identified. The posterior of 𝐸 piles up at 0",
-        "with a floor posterior",
-        "squares bootstrap",
+        "with a floor width alone posterior",
+        "squares width alone bootstrap",
         "bootstrap: share of replicates, not a probability",
         "Besiroglu et al. 2024 published 0.348 ± 0.020",
         "a bootstrap distribution is not a posterior",
         "How each posterior was sampled",
-        "Uniform(0, lowest loss of its rows) 𝐸 all that have it",
+        "Uniform(0, lowest loss of its rows) for 𝐸",
     ):
         assert words in text, words
 
