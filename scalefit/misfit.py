@@ -347,12 +347,15 @@ def mixture_of(
 
 
 def _added(column: pd.Series[Any], gaps: Array, basis: Array) -> _Separated | None:
-    """Add an offset for each level of a column to the linearised law; sums over rows suffice, also for long tables."""
+    """Add an offset for each level of a column to the linearised law; sums over rows suffice, also for long tables.
+
+    A row without a label has no offset.
+    """
     level, labels = _texts(column).factorize(sort=True)
-    count = len(labels)
-    inside = np.array([np.bincount(level, one, count) for one in basis.T]).reshape(-1, count)
-    gram = np.diag(np.bincount(level, minlength=count).astype(float)) - inside.T @ inside
-    pull = np.bincount(level, gaps, count)
+    count, has = len(labels), level >= 0
+    inside = np.array([np.bincount(level[has], one[has], count) for one in basis.T]).reshape(-1, count)
+    gram = np.diag(np.bincount(level[has], minlength=count).astype(float)) - inside.T @ inside
+    pull = np.bincount(level[has], gaps[has], count)
     values, vectors = np.linalg.eigh(gram)
     known = values > 1e-9 * values.max()
     effects = vectors[:, known] @ (vectors[:, known].T @ pull / values[known])
@@ -451,14 +454,17 @@ def checkpoints_message(law: AnyLaw, frame: pd.DataFrame) -> str | None:
         words = re.split(r"[^a-z]+", str(column).lower())
         if column in (law.response, *law.variables, order) or not set(words) & {"run", "name", "id", "experiment"}:
             continue
-        codes, labels = frame[column].astype(str).factorize()
+        labelled = frame[frame[column].notna()]
+        codes, labels = labelled[column].astype(str).factorize()
         counts = np.bincount(codes)
         if len(labels) < 2 or np.median(counts) < CHECKPOINTS:
             continue
-        pairs = pd.DataFrame({"run": codes, "at": frame[order].astype(str).to_numpy()})
+        pairs = pd.DataFrame({"run": codes, "at": labelled[order].astype(str).to_numpy()})
         if not pairs.duplicated().any():
+            least, most = exact(counts.min()), exact(counts.max())
+            each = least if least == most else f"{least} to {most}"
             return (
-                f"{len(labels)} values of {column!r} have {exact(counts.min())} to {exact(counts.max())} rows each, "
+                f"{len(labels)} values of {column!r} have {each} rows each, "
                 f"every one at its own {order}: they look like checkpoints of one run, which share an error. "
                 f"Resample runs (--cluster {shlex.quote(str(column))}), or keep the last of each (--group-by "
                 f"{shlex.quote(str(column))} --reduce last:{shlex.quote(str(order))})."

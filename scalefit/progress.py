@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "SlowStage"]
+
+
+class SlowStage(str):
+    """The name of a stage that takes long: it is printed once where no progress line can be shown."""
+
+    __slots__ = ()
 
 
 class Progress(Protocol):

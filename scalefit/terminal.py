@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scalefit.errors import DataError
 from scalefit.escape import one_line, visible
 from scalefit.numbers import exact
+from scalefit.progress import SlowStage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +32,6 @@ __all__ = [
     "safe_streams",
     "working",
 ]
-
-
-SLOW: Final = ("compiling", "refitting resamples of")  # stages that are announced where there is no progress line
 
 
 class WorkingLine:
@@ -146,7 +144,7 @@ class ProgressLine:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show a stage; total 0 when it is not known."""
-        if self._bar.disable and stage.startswith(SLOW) and stage not in self._printed:
+        if self._bar.disable and isinstance(stage, SlowStage) and stage not in self._printed:
             self._printed.add(stage)
             print(f"{stage} ...", file=sys.stderr)
         self._bar.update(self._task, description=one_line(stage), completed=done, total=total or None)

@@ -62,11 +62,9 @@ def test_a_folder_of_checkpoints_becomes_an_exponent_and_a_verdict(run: Run, tin
     assert test["heads"] == 12
     assert test["overlap"] == "overlap_ms_effective"
     assert 0.2 < test["slope"]["estimate"]["a"] < 1.1
-    assert test["verdict"][0].startswith("Overlap falls as effective width to the power of")
-    assert any(
-        sentence.startswith("With each of 12 models left out in turn, its loss is off by")
-        for sentence in test["verdict"]
-    )
+    sentences = [one["sentence"] for one in test["verdict"]]
+    assert sentences[0].startswith("Overlap falls as effective width to the power of")
+    assert any(one.startswith("With each of 12 models left out in turn, its loss is off by") for one in sentences)
     assert {one["run"] for one in test["losses"]["left_out"]} == set(losses["run"])
 
 

@@ -295,11 +295,19 @@ def test_parts_that_double_at_every_step_cost_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["loss ~ a + b*x/0", "loss ~ 1/0", "loss ~ a + b/x^c where c = log(0)", "loss ~ a*x + 0^(-1)"]
-)
-def test_numbers_without_a_value_are_refused(text: str) -> None:
-    with pytest.raises(LawError, match="a part of numbers alone has no finite value, such as 1/0"):
+    ("text", "part"),
+    [
+        ("loss ~ a + b*x/0", "b*x/0"), ("loss ~ 1/0", "1/0"), ("loss ~ a/x + b/x^c where c = log(0)", "log(0)"),
+        ("loss ~ a/x + 0^(-1)", "0^(-1)"), ("loss ~ exp(a)/x + sqrt(1 - 2)", "sqrt(1 - 2)"),
+        ("loss ~ a*x + b/c where c = 0", "b/c"), ("loss ~ a*x + k/c with c = 0", "k/c"),
+    ],
+)  # fmt: skip
+def test_numbers_without_a_value_are_refused_with_a_caret_under_them(text: str, part: str) -> None:
+    with pytest.raises(LawError) as refused:
         general(text).decided(["loss", "x"])
+    reason, shown, caret = str(refused.value).split("\n")
+    assert reason == f"cannot read the law: {part} has no finite value"
+    assert shown[caret.index("^") :].startswith(part)
 
 
 def test_choices_are_columns_of_the_table() -> None:

@@ -70,13 +70,37 @@ def test_checkpoints_of_runs_are_recognised_and_the_hint_works() -> None:
     law = "loss ~ E + A/params^alpha + B/step^beta"
     message = finding(scalefit.fit(checkpoints(), law, bootstrap=0, throw=False), "checkpoints")
     assert message is not None
-    assert message.startswith("5 values of 'run' have 8 to 8 rows each, every one at its own step")
+    assert message.startswith("5 values of 'run' have 8 rows each, every one at its own step")
     flags = shlex.split(re.findall(r"\((--group-by[^)]*)\)", message)[0])
     assert flags == ["--group-by", "run", "--reduce", "last:step"]
     last = scalefit.fit(checkpoints(), "loss ~ A/params^alpha", group_by=flags[1], reduce=flags[3], bootstrap=0)
     assert last.rows["step"].tolist() == [8000] * 5
     clustered = scalefit.fit(checkpoints(), law, cluster="run", uncertainty="cluster", throw=False)
     assert finding(clustered, "checkpoints") is None
+
+
+MISSING: dict[str, Any] = {
+    "object": np.resize(np.array(["web", None, "code"], dtype=object), 60),
+    "truth": np.resize(np.array([True, None, False], dtype=object), 60),
+    "str": pd.array(np.resize(np.array(["web", None, "code"], dtype=object), 60), dtype="string"),
+    "category": pd.Categorical(np.resize(np.array(["web", None, "code"], dtype=object), 60)),
+    "float": np.resize([1.0, np.nan, 2.0], 60),
+    "Int64": pd.array(np.resize(np.array([1, None, 2], dtype=object), 60), dtype="Int64"),
+}
+
+
+@pytest.mark.parametrize("labels", MISSING.values(), ids=MISSING)
+def test_rows_without_a_label_have_no_offset(labels: Any) -> None:
+    rng = np.random.default_rng(0)
+    size = np.geomspace(1e7, 1e9, 60)
+    loss = (1.5 + 300 * size**-0.3) * np.exp(0.003 * rng.standard_normal(60))
+    data = pd.DataFrame({"params": size, "loss": loss, "corpus": labels, "run": labels, "step": np.arange(60)})
+    alike = scalefit.fit(data, "loss ~ E + A/params^alpha", bootstrap=0)
+    assert finding(alike, "mixed_rows") is None
+    assert (finding(alike, "checkpoints") or "").startswith("2 values of 'run' have 20 rows each")
+    first = data["corpus"].notna() & (data["corpus"].astype(object) == data["corpus"].dropna().iloc[0])
+    mixed = scalefit.fit(data.assign(loss=loss * np.where(first, 1.05, 1)), "loss ~ E + A/params^alpha", bootstrap=0)
+    assert (finding(mixed, "mixed_rows") or "").startswith("Residuals differ by ")
 
 
 @pytest.mark.parametrize("shape", SHAPES)

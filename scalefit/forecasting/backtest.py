@@ -270,7 +270,7 @@ def _with_ranks(
         if not preset.groups and set(preset.variables) <= set(columns):
             labels[str(preset)] = str(preset)
     for name, entry in PRESET_LAWS.items():  # those that are not sums of powers
-        if entry.columns and set(entry.columns) <= set(columns) and entry.law.startswith("loss ~"):
+        if entry.columns and set(entry.columns) <= set(columns) and parse_law(entry.law).response == "loss":
             labels[entry.law] = f"{name} (preset, Huber fit)"
     if not {*learning.columns} & {"params", "tokens", "width"}:
         return found

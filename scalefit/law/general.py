@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -228,7 +228,7 @@ class GeneralLaw:
     @cached_property
     def body(self) -> Node:
         """The right-hand side as shared nodes, with parts, values and ties put in."""
-        return self._body(with_values=True)
+        return to_node(self.expression, self._leaf(with_values=True))
 
     @cached_property
     def powers(self) -> PowerForm | None:
@@ -246,9 +246,10 @@ class GeneralLaw:
     @cached_property
     def loose_body(self) -> Node:
         """The right-hand side with parts put in, and fixed and tied parameters as parameters."""
-        return self._body(with_values=False)
+        return to_node(self.expression, self._leaf(with_values=False))
 
-    def _body(self, *, with_values: bool) -> Node:
+    def _leaf(self, *, with_values: bool) -> Callable[[NameToken], Node]:
+        """Return what a name stands for: a column, a parameter, or the nodes of its part, value or tie."""
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
@@ -264,7 +265,7 @@ class GeneralLaw:
                 return made[one.name]
             return tree.parameter(one.name) if self._is_parameter(one) else tree.column(one.name)
 
-        return to_node(self.expression, leaf)
+        return leaf
 
     @cached_property
     def required(self) -> dict[str, Required]:
@@ -305,11 +306,7 @@ class GeneralLaw:
         """
         if self.is_decided:
             return self
-        if _has_no_value(self.body):
-            text = str(self)
-            spot = re.search(r"/|log|sqrt|exp|\^", text.partition("~")[2])
-            at = len(text.partition("~")[0]) + 1 + (spot.start() if spot else 0)
-            raise pointed_at("a part of numbers alone has no finite value, such as 1/0 or log(0)", text, at)
+        self._refuse_undefined()
         expected = set(_expected_columns([self.expression, *(part for _, part in self.parts)]))
         new: dict[str, tuple[str, ...]] = {}
         for one in self._used:
@@ -355,6 +352,15 @@ class GeneralLaw:
         """Sort declarations by where their parameters stand in the law; ties come last."""
         place = {one.name: i for i, one in reversed(list(enumerate(self._used)))}
         return tuple(sorted(self.declared, key=lambda one: (place.get(one.name, len(place)), one.name)))
+
+    def _refuse_undefined(self) -> None:
+        """Refuse an operation on numbers alone that has no value, such as 1/0, and point at it."""
+        if not _has_no_value(self.body):
+            return
+        leaf, text = self._leaf(with_values=True), str(self)
+        inside = (one for whole in (self.expression, *(part for _, part in self.parts)) for one in walk(whole))
+        *_, smallest = (one for one in inside if _has_no_value(to_node(one, leaf)))
+        raise pointed_at(f"{smallest} has no finite value", text, text.index(str(smallest), text.index("~")))
 
     def _refuse_typo(self, name: str, columns: Collection[str], also: Collection[str], is_expected: bool) -> None:
         near = _near(name, columns) or _near(name, also)

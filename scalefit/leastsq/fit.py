@@ -25,7 +25,7 @@ from scalefit.limits import check_count
 from scalefit.numbers import exact
 from scalefit.options import FIT, LeastSquares, Rows, gather, takes
 from scalefit.problem import Problem, build_problem
-from scalefit.progress import Progress
+from scalefit.progress import Progress, SlowStage
 from scalefit.quantiles import student_quantile
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
 from scalefit.results import LeastSquaresFit
@@ -151,7 +151,7 @@ def _optima(problem: AnyProblem, how: LeastSquares, report: Progress) -> tuple[M
     if isinstance(problem, ClosedProblem):
         return closed_optima(problem, delta=how.threshold, seed=how.seed, report=report)
     if cache_is_cold():
-        report("compiling, once", 0, 0)
+        report(SlowStage("compiling, once"), 0, 0)
     report("searching for the optimum", 0, 0)
     first, *others = search(problem.design, delta=how.threshold, free_sign=problem.free_sign, seed=how.seed)
     return first._replace(theta=_ordered(problem, first.theta)), *others
@@ -183,7 +183,10 @@ def _spread(
         if total * problem.n_rows >= MANY_REFITTED:
             plainer = "cluster" if clustered else "hc3"
             fewer = "fewer with --bootstrap 200, " if method == "pairs" else ""
-            stage += f" of {exact(problem.n_rows)} rows, for minutes: {fewer}none with --uncertainty {plainer}"
+            stage = SlowStage(
+                f"refitting resamples of {exact(problem.n_rows)} rows, for minutes: {fewer}"
+                f"none with --uncertainty {plainer}"
+            )
             report(stage, 0, total)
 
         def count(more: int) -> None:

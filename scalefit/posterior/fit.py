@@ -30,7 +30,7 @@ from scalefit.posterior.pooling import apply_pool
 from scalefit.posterior.result import Sampled, find_limits, from_chains, from_weights, with_choices
 from scalefit.posterior.starts import find_modes
 from scalefit.problem import Problem, build_problem
-from scalefit.progress import Progress
+from scalefit.progress import Progress, SlowStage
 from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
@@ -220,7 +220,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
             return fast
         advice = f"To continue, install the full path {how_to_install('bayes')}."
         return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
-    report("compiling the model and sampling", 0, 0)
+    report(SlowStage("compiling the model and sampling"), 0, 0)
     chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)
     full = from_chains(density, chains, level=level)
     if good:  # the evidence is that of importance sampling, because NUTS gives none

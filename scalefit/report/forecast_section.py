@@ -13,8 +13,8 @@ from scalefit.report.blocks import Block, drawing, note, paragraph, picture, tab
 from scalefit.report.results import Results
 from scalefit.report.sentences import words
 from scalefit.report.spec import ForecastSection
-from scalefit.report.steps import StepFailed
-from scalefit.report.text import capital, fill, join
+from scalefit.report.step_results import begin_section
+from scalefit.report.text import capital, join
 
 __all__ = ["forecast_section", "forecast_sentence"]
 
@@ -34,13 +34,9 @@ def forecast_section(section: ForecastSection, results: Results) -> list[Block]:
     list of Block
         For each step.
     """
-    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
-    for name in section.steps:
-        found = results.steps[name]
-        if isinstance(found, StepFailed):
-            blocks.append(note(f"There is no forecast: {literal(found.reason)}"))
-        elif isinstance(found, Forecast):
-            blocks += _shown(found)
+    steps, blocks = begin_section(section, results, Forecast)
+    for found in steps.values():
+        blocks += _shown(found)
     return blocks
 
 

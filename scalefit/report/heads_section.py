@@ -11,11 +11,12 @@ from scalefit.models.words import is_superposed, regime
 from scalefit.numbers import fixed, rounded
 from scalefit.plots.heads import norms, overlaps, spectra
 from scalefit.plots.style import new_panels
-from scalefit.report.blocks import Block, align_decimals, drawing, note, paragraph, picture, table
+from scalefit.report.blocks import Block, align_decimals, drawing, paragraph, picture, table
 from scalefit.report.results import Results
 from scalefit.report.spec import HeadsSection
-from scalefit.report.steps import HeadsResult, StepFailed
-from scalefit.report.text import capital, fill, marked
+from scalefit.report.step_results import begin_section
+from scalefit.report.steps import HeadsResult
+from scalefit.report.text import capital, marked
 
 __all__ = ["heads_section"]
 
@@ -38,15 +39,11 @@ def heads_section(section: HeadsSection, results: Results) -> list[Block]:
     list of Block
         For each step its verdict, overlaps against width, norms and eigenvalues where they were measured, a table.
     """
-    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
-    for name in section.steps:
-        result, label = results.steps[name], results.labels[name]
-        if isinstance(result, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
-        elif isinstance(result, HeadsResult):
-            blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.test.verdict)}"))
-            blocks += [_overlaps(result)]
-            blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else []
+    steps, blocks = begin_section(section, results, HeadsResult)
+    for label, result in steps.items():
+        blocks.append(paragraph(f"**{capital(label)}.** {marked(*result.test.verdict)}"))
+        blocks += [_overlaps(result)]
+        blocks += [_norms(result.heads), _measured(result.heads)] if result.heads else []
     return blocks
 
 

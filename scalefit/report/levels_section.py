@@ -15,9 +15,9 @@ from scalefit.report.blocks import Block, drawing, note, paragraph, picture, tab
 from scalefit.report.results import Results
 from scalefit.report.sentences import words
 from scalefit.report.spec import LevelsSection
-from scalefit.report.steps import StepFailed
+from scalefit.report.step_results import begin_section
 from scalefit.report.tables import transpose
-from scalefit.report.text import capital, fill
+from scalefit.report.text import capital
 from scalefit.summary import estimate_text, scatter_text
 
 __all__ = ["levels_section"]
@@ -46,13 +46,9 @@ def levels_section(section: LevelsSection, results: Results) -> list[Block]:
     DataError
         When no level has the parameter to draw.
     """
-    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
-    for name in section.steps:
-        found = results.steps[name]
-        if isinstance(found, StepFailed):
-            blocks.append(note(f"There are no fits by level: {literal(found.reason)}"))
-        elif isinstance(found, LevelFits):
-            blocks += _shown(found, section.parameter)
+    steps, blocks = begin_section(section, results, LevelFits)
+    for found in steps.values():
+        blocks += _shown(found, section.parameter)
     return blocks
 
 

@@ -16,7 +16,7 @@ from scalefit.forecasting import Forecast
 from scalefit.forecasting.coverage import HeldShare, public_table
 from scalefit.law.general import sum_of_powers
 from scalefit.models.theory import RAW, Superposition
-from scalefit.names import read_name
+from scalefit.names import read_name, split_names
 from scalefit.numbers import amount, exact, percent, plus_minus, rounded, two_digits
 from scalefit.records import CONVERGED
 from scalefit.report.forecast_section import forecast_sentence
@@ -48,7 +48,7 @@ def robust_sentences(answer: RobustAnswer, results: Results) -> tuple[str, str]:
         The verdict in one sentence, and what it rests on.
     """
     main = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
-    names = [name.strip() for name in answer.parameter.split(",")]
+    names = split_names(answer.parameter)
     name = own_name(main, names)
     if main.status != CONVERGED:
         return f"No answer: the fit is {main.status}.", literal(main.message)
@@ -143,7 +143,7 @@ def _heads_words(test: Superposition) -> str:
 
 def values_sentence(answer: ValuesAnswer, results: Results) -> str:
     """List one parameter of several fits, and say which intervals hold a number."""
-    names = [name.strip() for name in answer.parameter.split(",")]
+    names = split_names(answer.parameter)
     known = {results.labels[one]: results.fits[one] for one in answer.fits if results.fits[one].status == CONVERGED}
     if not known:
         return "No answer: no fit has one."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,20 +13,19 @@ from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, two_dig
 from scalefit.plots.calibration import coverage
 from scalefit.plots.specification import choice_words, condition_words
 from scalefit.plots.style import new_panels, panel_title
-from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
+from scalefit.report.blocks import Block, align_errors, drawing, paragraph, picture, table
 from scalefit.report.figures import draw
 from scalefit.report.results import Results
 from scalefit.report.spec import CalibrationSection, SensitivitySection, SweepFigure, ToySection
-from scalefit.report.steps import StepFailed, ToyResult
+from scalefit.report.step_results import begin_section
+from scalefit.report.steps import ToyResult
 from scalefit.report.tables import transpose
-from scalefit.report.text import capital, fill, join, marked, name_words
+from scalefit.report.text import capital, join, marked, name_words
 from scalefit.robustness import Calibration, Sensitivity
 from scalefit.robustness.sensitivity_result import VariedAnswer
 from scalefit.thresholds import COMPATIBLE
 
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
-
-T = TypeVar("T", Sensitivity, Calibration, ToyResult)
 
 LIKE_SUM: Final = 1.1  # losses over the exact sum that are still called equal to it
 _USUAL_RATE: Final = "small"
@@ -51,7 +50,7 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
     list of Block
         For each step.
     """
-    steps, blocks = _begin(section, results, Sensitivity)
+    steps, blocks = begin_section(section, results, Sensitivity)
     for label, result in steps.items():
         blocks.append(paragraph(_moves(result)))
         if result.design == "grid":
@@ -142,7 +141,7 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     list of Block
         A paragraph for each step, then the coverage of all of them in one figure.
     """
-    steps, blocks = _begin(section, results, Calibration)
+    steps, blocks = begin_section(section, results, Calibration)
     for label, result in steps.items():
         blocks.append(paragraph(f"**{capital(label)}.** {_coverage_words(result)}"))
     usable = {label: one for label, one in steps.items() if one.good}
@@ -203,7 +202,7 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
     list of Block
         The table of settings, and the figures.
     """
-    steps, blocks = _begin(section, results, ToyResult)
+    steps, blocks = begin_section(section, results, ToyResult)
     checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
     verdicts: dict[str, list[str]] = {}
     for label, result in steps.items():
@@ -293,18 +292,3 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
 
 def _value(value: Any) -> str:
     return exact(value) if isinstance(value, float | int | np.number) else literal(str(value))
-
-
-def _begin(
-    section: SensitivitySection | CalibrationSection | ToySection, results: Results, kind: type[T]
-) -> tuple[dict[str, T], list[Block]]:
-    """Return the results of a section's steps by label, and its text with a note on every step without one."""
-    blocks = [paragraph(fill(text, results.fits)) for text in section.text]
-    steps: dict[str, T] = {}
-    for name in section.steps:
-        result, label = results.steps[name], results.labels[name]
-        if isinstance(result, kind):
-            steps[label] = result
-        elif isinstance(result, StepFailed):
-            blocks.append(note(f"“{label}” has no answer: {literal(result.reason)}"))
-    return steps, blocks
