@@ -120,7 +120,7 @@ def test_two_processes_give_what_one_gives() -> None:
     options: dict[str, Any] = {"methods": ("forecast", "slope"), "origins": ("0.5", "0.7")}
     one, two = (backtest(simulated(), **options, workers=count) for count in (1, 2))
     pd.testing.assert_frame_equal(one.rows, two.rows)
-    ranks = (pd.DataFrame([rank._asdict() for rank in found.ranks]).sort_values("law") for found in (one, two))
+    ranks = (pd.DataFrame([vars(rank) for rank in found.ranks]).sort_values("law") for found in (one, two))
     pd.testing.assert_frame_equal(*(rank.reset_index(drop=True) for rank in ranks), rtol=1e-9)  # sums of threads differ
 
 

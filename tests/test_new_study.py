@@ -584,7 +584,7 @@ def test_tables_are_written_in_both_languages() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--html", "no.toml"], "there is no study 'no.toml'"),  # which is no kind of page
+        (["--html", "no.toml"], "there is no study 'no.toml'"),  # taken for the study
         (["--html", "interactive", "no.toml"], "there is no study 'no.toml'"),
         (["no.toml", "--title", "Ours"], "--title goes with --new; a study that is there has its settings in"),
         (["--data", "runs.csv"], "give a study.toml to build, or --new FOLDER with --data TABLE"),

@@ -1,7 +1,7 @@
 """Pages for the public parts of the package, and the place of every public name; read from the sources, never imported.
 
 A package is public as far as its ``__all__`` goes, or that of ``scalefit``; a single module by its own. What is left is
-how the package works inside: it has no page, and a reference to it is no link.
+how the package works inside: it has no page, and references to it are not linked.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
 
 @house_style()
 def losses(table: pd.DataFrame, *, height: float = 66.0) -> tuple[Axes, ...]:
-    """Draw loss against width at the longest training, beside theory: a panel for each regime.
+    """Draw loss against width at the longest training, with theory: a panel for each regime.
 
     Under strong superposition the red lines are 1/m through the curve that is nearest to it, and what random directions
     and the best arrangement give, which have no free factor (the Welch bound through the curve where a table does not
