@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "scalefit"
 HOUSE = {
     "version": (0, ""),
     "errors": (0, ""),
+    "blas": (0, ""),
     "escape": (0, ""),
     "names": (0, "escape"),
     "progress": (0, ""),

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from scalefit.blas import one_thread
 from scalefit.errors import DataError
 from scalefit.files import plain_json, write_atomically
 from scalefit.progress import Progress
@@ -140,8 +141,9 @@ def build_study(
     if html and target.suffix == ".html":
         raise DataError(f"{str(target)!r} would be both the PDF and the page; end the PDF's name with .pdf")
     work = Work(plan, progress)
-    work.run()
-    blocks, files = compose(plan, work)
+    with one_thread():  # the same digits, whether fits are computed here or in processes, and on any number of cores
+        work.run()
+        blocks, files = compose(plan, work)
     if progress is not None:
         progress("writing the report", 0, 0)
     document = _page(plan) | {"blocks": blocks}

@@ -13,10 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.blas import one_thread
 from scalefit.errors import DataError, closest
 from scalefit.progress import Progress
 from scalefit.toy import kernels
-from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.measures import measures

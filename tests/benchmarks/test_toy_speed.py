@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.linalg import blas
 
+from scalefit.blas import one_thread
 from scalefit.toy import ToyConfig, kernels
-from scalefit.toy.blas import one_thread
 from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.model import start
 from scalefit.toy.sampler import mean_gaps
