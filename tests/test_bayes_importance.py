@@ -54,6 +54,22 @@ def test_the_mass_of_a_mode_is_laplaces():
     assert mode.log_mass == pytest.approx(5.0, abs=1e-3)
 
 
+def test_where_a_climb_ends_does_not_depend_on_its_way():
+    """Rounding errors decide the last steps of a climb; what follows from a mode must not change with them."""
+    mix = np.array([[1.0, 0.4, -0.3], [0.0, 0.8, 0.5], [0.0, 0.0, 1.3]])
+
+    def density(x):  # skewed, so that wide differences are biased; its mode is where mix @ x is ln 5
+        y = x @ mix.T
+        return (5 * y - np.exp(y)).sum(axis=1)
+
+    true = np.linalg.solve(mix, np.full(3, np.log(5)))
+    found = [climb(density, true + np.array(gap), scale) for gap in ([0.3, 0, 0], [-0.2, 0.4, 0.1], [0, 0, -0.5])
+             for scale in (np.ones(3), np.array([0.1, 1.0, 0.3]))]  # fmt: skip
+    for one in found:
+        assert one.x == pytest.approx(true, abs=1e-6)
+        assert one.frame == pytest.approx(found[0].frame, abs=1e-5)
+
+
 def test_two_modes_share_the_mass():
     left, right = stats.multivariate_normal([-6, 0], np.eye(2)), stats.multivariate_normal([6, 0], 0.25 * np.eye(2))
 

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from scalefit.blas import one_thread
 from scalefit.errors import DataError
 from scalefit.files import plain_json, write_atomically
+from scalefit.numbers import to_digits
+from scalefit.options import Bayes
 from scalefit.progress import Progress
 from scalefit.report.checks import check_study
 from scalefit.report.compile import check_extra, typeset_report
@@ -38,6 +40,7 @@ _KEPT = (
     "law", "table", "n_rows", "loss", "cluster", "objective", "status", "message", "estimate", "se", "interval",
     "method", "seed",
 )  # fmt: skip
+OPTIMUM, POSTERIOR = 10, 5  # digits of numbers in the file next to a report; those behind depend on rounding errors
 MOST_FILES = 4  # whose hashes fit at the bottom of a page
 
 
@@ -162,10 +165,25 @@ def build_study(
 
 
 def _numbers(study: Study, work: Work) -> bytes:
-    """Write every fit with all its digits, by name: what a page has no room for, and what checks another solver."""
-    records = {one.name: fit_record(work.fits[one.name]) for one in study.fit}
-    kept = {name: {key: record[key] for key in _KEPT} for name, record in records.items()}
-    return (json.dumps(plain_json(kept), ensure_ascii=False, indent=1) + "\n").encode()
+    """Write every fit with many digits, by name: what a page has no room for, and what checks another solver."""
+    kept: dict[str, Any] = {}
+    for one in study.fit:
+        record = plain_json(fit_record(work.fits[one.name]))
+        digits = POSTERIOR if isinstance(one.options, Bayes) else OPTIMUM
+        kept[one.name] = _to_digits({key: record[key] for key in _KEPT}, digits)
+    return (json.dumps(kept, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _to_digits(value: Any, digits: int) -> Any:
+    """Round the floats of plain JSON to significant digits."""
+    match value:
+        case dict():
+            return {key: _to_digits(one, digits) for key, one in value.items()}
+        case list():
+            return [_to_digits(one, digits) for one in value]
+        case float():
+            return to_digits(value, digits)
+    return value
 
 
 def _unanswered(study: Study, work: Work) -> str:

@@ -46,7 +46,7 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     packages = ("pymc", "nutpie", "arviz") if "full" in sampled else ()
     made = f"Seed {seeds}. Computed with {versions(*packages)}. "
     made += "Next to this file are the study with every default and the command of each fit and step (its sha256 is "
-    made += f"{resolved_hash(study)}), and the numbers of every fit with all their digits, for checking another solver."
+    made += f"{resolved_hash(study)}), and the numbers of every fit, optima with ten digits, to check another solver."
     paragraphs = [_least_squares(squares)] if squares else []
     paragraphs += [_posteriors(posteriors)] if posteriors else []
     paragraphs[-1] = [*paragraphs[-1], made]
