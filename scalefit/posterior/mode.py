@@ -120,7 +120,8 @@ def _centred(density: LogDensity, x: Array, frame: Array) -> Array:
 def _on_grid(x: Array, frame: Array) -> tuple[Array, Array]:
     """Round a mode and its triangular frame to ten thousandths of the standard deviations that the diagonal has.
 
-    These are those of each coordinate given the ones before it, so that a narrow ridge keeps its shape. Rounding errors, which are far smaller, end here: what is drawn about a mode is the same to the last bit.
+    These are those of each coordinate given the ones before it, so that a narrow ridge keeps its shape. Rounding
+    errors, which are far smaller, end here: what is drawn about a mode is the same to the last bit.
     """
     unit = 10.0 ** np.floor(np.log10(np.diag(frame))) * GRID
     return np.round(x / unit) * unit, np.round(frame / unit[:, None]) * unit[:, None]
