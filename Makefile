@@ -31,7 +31,7 @@ report: $(VENV)/.installed-report ## Refit the published data and write the PDF
 
 test: lint ## Lint, then run the tests
 	@echo "==> pytest"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 # The ends of what pyproject.toml allows: its floors on the oldest Python, and the newest of everything on a new one.
 # Both leave out torch, whose builds for CUDA take gigabytes, so the tests of training are skipped. An old package may

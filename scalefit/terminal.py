@@ -90,6 +90,10 @@ class _SafeStream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    @property
+    def closed(self) -> bool:
+        return bool(self.rich_proxied_file.closed)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.rich_proxied_file, name)
 

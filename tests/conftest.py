@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Inherited by every subprocess too; nothing here imports matplotlib.
 os.environ["MPLBACKEND"] = "Agg"
 
+# Tables are printed for a page of any width, whatever terminal the tests are started from.
+os.environ.pop("COLUMNS", None)
+
 # MKL's sums may depend on where an array lies in memory, which "alone or in company bit-equal" must not see; it reads
 # this once, when torch is imported.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")

@@ -242,6 +242,16 @@ def test_nothing_printed_rules_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert sys.stdout is out
 
 
+def test_who_keeps_a_wrapped_stream_learns_that_it_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    with safe_streams():
+        kept = sys.stdout
+    assert not kept.closed
+    out.close()
+    assert kept.closed  # colorama asks at exit, before it asks for a terminal
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("fit", "no\x1b[31mfile.csv", "chinchilla"), ("fit", "x.csv", "--\x1b[31m"), ("\x1b[31m",), ("show", "\x9b.fit")],

@@ -35,7 +35,7 @@ NO_NAMES = frozenset({"nan", "NaN", "NAN", "inf", "Inf", "Infinity", "True", "Fa
 SHOWN = 200  # characters of a long law to each side of a mistake
 
 PRESETS: Mapping[str, str] = MappingProxyType({name: one.law for name, one in LAWS.items() if not one.columns})
-"""The presets of this class by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
+"""The presets that are sums of powers, by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
 
 
 @dataclass(frozen=True)
