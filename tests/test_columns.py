@@ -356,3 +356,9 @@ def test_odd_names_in_expressions(expression: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         map_columns(given.frame, {"loss": expression}, [])
     assert map_columns(given.frame, {"loss": "1 - `eval/loss (val)`"}, [])["loss"].tolist() == [0]
+
+
+def test_a_bad_cell_of_a_mapped_column_is_named_by_its_header() -> None:
+    mapping = {"loss": "Val Loss!"}
+    with pytest.raises(DataError, match=r"row 2 \(line 3\), column 'Val Loss!' \(read as loss\): 'diverged'"):
+        resolve(table("params,Val Loss!\n1,2\n3,diverged\n", mapping), numeric=["loss"])

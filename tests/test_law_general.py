@@ -316,3 +316,10 @@ def test_choices_are_columns_of_the_table() -> None:
         general("score ~ exp(b)*c + exp(d)").decided(["score", "a"], also=["tokens", "params"])
     with pytest.raises(LawError, match=r"no column 'tokenz'; did you mean 'tokens'"):
         general("score ~ b + exp(-tokenz*a)").decided(["score", "a"], also=["tokens"])
+
+
+def test_a_floor_by_a_column_with_an_odd_name_is_a_law_of_any_form() -> None:
+    law = parse_law("loss ~ E[`data mix`] + A/params^alpha")
+    assert isinstance(law, GeneralLaw)
+    assert law.groups == ("data mix",)
+    assert str(law) == "loss ~ E[`data mix`] + A/params^alpha"

@@ -42,7 +42,6 @@ __all__ = [
     "compute_columns",
     "find_columns",
     "has_column",
-    "header_of",
     "label_text",
     "map_columns",
     "parse_mapping",
@@ -103,12 +102,6 @@ def _note_header(frame: pd.DataFrame, name: str, header: str) -> None:
     """Keep what the table itself calls a column, for messages; the frame's notes change."""
     origin = dict(frame.attrs.get("scalefit", {}))
     frame.attrs["scalefit"] = origin | {"headers": {**origin.get("headers", {}), name: header}}
-
-
-def header_of(frame: pd.DataFrame, name: str) -> str:
-    """Name a column as the table does: ``'loss'``, or ``'Val Loss!' (read as loss)``."""
-    headers = dict(frame.attrs.get("scalefit", {})).get("headers", {})
-    return f"{headers[name]!r} (read as {name})" if headers.get(name, name) != name else repr(name)
 
 
 def _pieces(text: str) -> list[str]:
