@@ -102,8 +102,8 @@ def closest(word: str, choices: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``"did you mean 'x'? Choices: ..."``, ready to end an error message. Of many choices some are listed, and long
-        ones are cut.
+        ``"did you mean 'x'? Choices: ..."`` or ``"choices: ..."``, to end an error message behind a semicolon. Of many
+        choices some are listed, and long ones are cut.
     """
     known = sorted(choices)
     compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
@@ -113,7 +113,8 @@ def closest(word: str, choices: Iterable[str]) -> str:
     if alike:  # as accents in one character or two, or letters of full width
         hint = f"{_cut(alike[0])!r} looks the same, but is written in other Unicode characters; copy it or rename it. "
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
-    return f"{hint}Choices: {', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
+    word = "Choices" if hint else "choices"
+    return f"{hint}{word}: {', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
 
 
 def _cut(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scalefit.errors import DataError, LawError
+from scalefit.errors import DataError, LawError, closest
 from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.tree import evaluate
@@ -298,8 +298,10 @@ class _AtRows:
         if unseen:
             row = int(np.isin(codes, unseen).argmax())
             name = printed_name(value.name, levels[codes[row]])
+            choices = (printed_name(*key) for key in known if key[0] == value.name)
             raise DataError(
-                f"row {frame.index[row]}: the fit has no {name}; it can predict only levels that it has seen"
+                f"row {frame.index[row]}: the fit has no {name}, and it predicts only levels of its rows; "
+                f"{closest(name, choices)}"
             )
         at_rows: Array = np.stack([known[value.name, level] for level in levels], axis=-1)[..., codes]
         return at_rows

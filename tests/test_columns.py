@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalefit.data.columns import map_columns
 from scalefit.data.tables import Table, parse_mapping, read_table, resolve
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
@@ -156,7 +157,7 @@ def test_a_unit_is_not_applied_twice() -> None:
             r"no column 'tokens'.*Other names understood: D, n_tokens.*map a column, .*tokens=YOUR_COLUMN",
         ),
         ("losss", "did you mean 'loss'"),
-        ("batch", r"no column 'batch'; Choices: N \(furlongs\), loss, params, sequences"),
+        ("batch", r"no column 'batch'; choices: N \(furlongs\), loss, params, sequences"),
         ("n_params", "'n_params' is another name for 'params': write params in the law"),
     ],
 )
@@ -334,3 +335,30 @@ def test_a_row_that_a_condition_leaves_out_cannot_stop_a_computed_column() -> No
     assert Rows(columns={"err": "1/acc"}, where="acc > 0").read(rows, law).frame["err"].tolist() == [2, 4]
     read = Rows(columns={"err": "1/acc"}, drop_invalid=True).read(table("acc,params\n0.5,1\n,2\n0.25,3\n"), law)
     assert read.frame["err"].tolist() == [2, 4]  # a gap gives a gap
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        (
+            "eval/loss (vall)",
+            r"no column 'eval/loss \(vall\)'.*did you mean 'eval/loss \(val\)'\? Choices: Val Loss!, acc",
+        ),
+        ("eval/loss", r"did you mean 'eval/loss \(val\)'\?.*in backquotes: `eval/loss \(val\)`"),
+        ("val loss", r"did you mean 'Val Loss!'\?"),
+        ("1 - eval/loss (val)", r"(?s)no function 'loss'.*in backquotes: `eval/loss \(val\)`"),
+        ("2*lr-peak", r"unknown column 'lr'; choices: .*in backquotes: `lr-peak`"),
+        ("1 - acx", r"unknown column 'acx'; did you mean 'acc'\?"),
+    ],
+)
+def test_odd_names_in_expressions(expression: str, words: str) -> None:
+    given = table("eval/loss (val),Val Loss!,acc,lr-peak\n1,2,.4,5\n")
+    with pytest.raises(DataError, match=words):
+        map_columns(given.frame, {"loss": expression}, [])
+    assert map_columns(given.frame, {"loss": "1 - `eval/loss (val)`"}, [])["loss"].tolist() == [0]
+
+
+def test_a_bad_cell_of_a_mapped_column_is_named_by_its_header() -> None:
+    mapping = {"loss": "Val Loss!"}
+    with pytest.raises(DataError, match=r"row 2 \(line 3\), column 'Val Loss!' \(read as loss\): 'diverged'"):
+        resolve(table("params,Val Loss!\n1,2\n3,diverged\n", mapping), numeric=["loss"])

@@ -59,7 +59,7 @@ CHECK = ["calibrate", "chinchilla", "chinchilla"]
         (["show", "a.fit", "--plot", "foo"], "there is no plot 'foo'; "),
         (["show", "a.fit", "--plot", "observd"], "there is no plot 'observd'; did you mean 'observed'? Choices: "),
         (["show", "a.fit", "--plot", "observed"], "--plot observed needs --out, the file to write: --plot obs"),
-        (["show", "a.fit", "--out", "x.png"], "--out x.png has no effect without --plot; Choices: "),
+        (["show", "a.fit", "--out", "x.png"], "--out x.png has no effect without --plot; choices: "),
         (["predict", "a.fit", "--at", "params=7B,tokens=1T,parms=9"], "--at parms=9 has no effect: did you mean 'para"),
         (["predict", "a.fit", "--map", "x=nope"], "--map has no effect without a table to predict"),
         (["predict", "a.fit", "chinchilla", "--map", "x=params"], "--map x=params has no effect, because nothing uses"),
@@ -254,8 +254,8 @@ def test_a_study_and_a_grid_may_have_a_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (MINIMAL + b"engine = []\n", r"engine is \[\]; Choices"),
-        (MINIMAL + b"engine = {a = 1}\n", "engine is {'a': 1}; Choices"),
+        (MINIMAL + b"engine = []\n", r"engine is \[\]; choices"),
+        (MINIMAL + b"engine = {a = 1}\n", "engine is {'a': 1}; choices"),
         (MINIMAL + b"seed = " + b"9" * 5000 + b"\n", "is not valid TOML"),
         (MINIMAL + b"x = " + b"[" * 100_000 + b"\n", "is not valid TOML: it is nested too deeply"),
         (b"\xff\xfe" + MINIMAL, "cannot be read .*a study is a TOML file"),

@@ -57,7 +57,7 @@ def test_tables_to_paste(bootstrap: scalefit.Fit) -> None:
     assert typst.count('"alpha') == typst.count('\n  "alpha')
     assert bootstrap.table("html").startswith("<table>")
     assert list(bootstrap.table().columns)[:2] == ["param", "level"]
-    with pytest.raises(DataError, match="there is no format 'word'; Choices: html, latex, markdown, text, typst"):
+    with pytest.raises(DataError, match="there is no format 'word'; choices: html, latex, markdown, text, typst"):
         bootstrap.table("word")  # type: ignore[call-overload]
 
 

@@ -673,7 +673,7 @@ BAD = {
     "misnamed": "is a GGUF file; let its name end with .gguf",
     "no weights": "holds no .safetensors file; give the folder that save_pretrained wrote",
     "absent": "there is no checkpoint",
-    "no head": "has no output head under a known name; name it with --tensor. Choices: model.layers.0.mlp.weight",
+    "no head": "has no output head under a known name; name it with --tensor; choices: model.layers.0.mlp.weight",
     "untied": "no output head, and its config does not tie one .* --tensor model.embed_tokens.weight",
     "differ": "says that head and embedding are tied, and 'lm_head.weight' and .* differ; name the one",
     "missing shard": "lacks b.safetensors, of the 2 files that its index names",

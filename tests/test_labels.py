@@ -120,7 +120,7 @@ def test_what_nobody_asked_for_stays_as_it_is_written_and_can_serve_later(tmp_pa
     assert as_numbers(rows["lr"]).tolist() == [1e-3, 2e-3, 3e-3, 4e-3]  # type: ignore[union-attr]
     assert as_numbers(rows["note"]) is None
     assert split_rows(rows, "lr > 0.0015").held.tolist() == [False, True, True, True]
-    with pytest.raises(DataError, match=r"no column of numbers; .*Choices: loss, lr, params, seed"):
+    with pytest.raises(DataError, match=r"no column of numbers; .*choices: loss, lr, params, seed"):
         split_rows(rows, "note")
 
 

@@ -307,7 +307,7 @@ def test_a_step_depends_on_its_grid(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SENSITIVITY.replace('param = "alpha"', 'param = "beta"'), "param is 'beta'; Choices: A, E, alpha"),
+        (SENSITIVITY.replace('param = "alpha"', 'param = "beta"'), "param is 'beta'; choices: A, E, alpha"),
         (
             SENSITIVITY.replace("reference", "referense"),
             r"\[\[sensitivity\]\] 1: unknown key 'referense'; did you mean",

@@ -127,7 +127,7 @@ def test_unknown_kinds_are_refused_before_anything_runs(tmp_path: Path, extra: s
          "answer 1: unknown key 'parameter' in an answer by rule 'law'"),
         ('[[answer]]\nfit = "main"\n', "answer 1: 'rule' is missing"),
         ('[front.figure]\nkind = "observed"\nheight = 40\n',
-         "figure: unknown key 'height' in a figure of kind 'observed'; Choices: fit, kind"),
+         "figure: unknown key 'height' in a figure of kind 'observed'; choices: fit, kind"),
         ('[front.figure]\nkind = "forest"\n',
          'a figure of kind \'forest\' needs a parameter, such as parameter = "alpha"'),
         ('[front.figure]\nkind = "toy_map"\nsteps = []\n', "a figure of kind 'toy_map' needs steps, such as"),
@@ -188,7 +188,7 @@ def test_each_engine_takes_its_own_keys_and_its_share_of_the_defaults(tmp_path: 
     [
         ("bootstrap = 5\n", r"\[\[fit\]\] 2, engine 'bayes': unknown key 'bootstrap'"),
         ('clusters = "shape"\n', "engine 'bayes': unknown key 'clusters'; did you mean 'cluster'"),
-        ('sampler = "stan"\n', "sampler is 'stan'; .*Choices: nutpie, pymc"),
+        ('sampler = "stan"\n', "sampler is 'stan'; .*choices: nutpie, pymc"),
         ('priors = { alpah = "HalfNormal(1)" }\n', r"fit\]\] 2: there is no parameter 'alpah'.* did you mean 'alpha'"),
         ('priors = { alpha = "HalfNorml(1)" }\n', "did you mean 'HalfNormal'"),
         ("priors = { alpha = 1 }\n", "2, priors: expected a table of words"),

@@ -73,6 +73,39 @@ def test_the_separator_is_found_in_the_header_and_announced(tmp_path: Path, sign
     assert read.remarks == (f"The cells of '{path}' are taken to be separated by {word}.",)
 
 
+@pytest.mark.parametrize(
+    ("name", "sign", "words"),
+    [
+        ("runs.csv", ";", "separated by semicolons, though its name asks for commas"),
+        ("runs.csv.gz", "\t", "separated by tabs, though its name asks for commas"),
+        ("runs.tsv", ",", "separated by commas, though its name asks for tabs"),
+    ],
+)
+def test_another_separator_than_the_name_asks_for(tmp_path: Path, name: str, sign: str, words: str) -> None:
+    path = write(tmp_path / name, PLAIN.replace(",", sign))
+    read = read_table(path)
+    check_plain(read)
+    assert read.remarks == (f"The cells of '{path}' are {words}.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "first"),
+    [
+        ("params;loss (nats, val)\n1e6;3.25\n", ["params", "loss (nats, val)"], [1e6, 3.25]),
+        ('"family";"loss"\n"a, b";3.5\n', ["family", "loss"], ["a, b", 3.5]),
+        ('"family";"loss"\n"a";3,25\n', ["family", "loss"], ["a", 3.25]),  # as write.csv2 of R
+    ],
+)
+def test_semicolons_in_a_csv(tmp_path: Path, text: str, columns: list[str], first: list[object]) -> None:
+    read = read_table(write(tmp_path / "t.csv", text))
+    assert list(read.frame.columns) == columns
+    assert read.frame.iloc[0].tolist() == first
+
+
+def test_a_quoted_header_may_hold_any_sign(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path / "t.csv", '"a;b"\n"1;2"\n')).frame["a;b"].tolist() == ["1;2"]
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "ndjson.gz", "json"])
 def test_json_lines(tmp_path: Path, suffix: str) -> None:
     rows = pd.read_csv(io.StringIO(PLAIN)).to_dict("records")
@@ -147,8 +180,9 @@ def test_streams_and_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("t.csv", "", "is empty"),
         ("t.csv", "\n \n", "is empty"),
         ("t.csv", "a,b\n", "a header and nothing below it"),
-        ("t.csv", "a;b\n1;2\n", "one column only, 'a;b': it seems to be separated by semicolons"),
-        ("t.tsv", "a,b\n1,2\n", "it seems to be separated by commas"),
+        ("t.csv", "a;b\n1\n", "one column only, 'a;b': it seems to be separated by semicolons"),
+        ("t.tsv", "a,b\n1\n", "it seems to be separated by commas"),
+        ("t.csv", "a;b\n1;2\n1;2;3\n", "line 3 has 3 cells, not 2"),
         ("t.csv", "a,b,a\n1,2,3\n", r"two columns called 'a' \(columns 1 and 3\)"),
         ("t.csv", "a,b\n1,2\n\n1,2,3\n", "line 4 has 3 cells, not 2"),
         ("t.csv", "a,b\n1,2\n1\n", "line 3 has 1 cells, not 2"),
@@ -281,7 +315,7 @@ def test_integers_of_many_digits_are_numbers_that_are_too_large(tmp_path: Path, 
 
 def test_decimal_commas_are_named_with_a_remedy_that_works(tmp_path: Path) -> None:
     text = (CASES / "decimal_comma.csv").read_text()
-    with pytest.raises(DataError, match=r"semicolons, and its numbers have decimal commas \(5,8975\).*sed 's/,/./g; "):
+    with pytest.raises(DataError, match=r"semicolons, and the commas in its numbers \(5,8975\).*sed 's/,/./g; "):
         read_table(CASES / "decimal_comma.csv")
     read = read_table(write(tmp_path / "runs.txt", text))  # any suffix: the separator is found
     with pytest.raises(DataError, match=r"'5,8975' is not a number: it looks like a decimal comma.*sed 's/,/./g' OLD"):
@@ -303,7 +337,7 @@ def test_decimal_commas_that_cannot_be_thousands_are_read(tmp_path: Path, suffix
 
 @pytest.mark.parametrize("rows", ["1;3,211\n2;2,987", "1.5;3,21\n2;2,9", "1;3,21\n2;1,300,000", "1;1.300,5\n2;2,9"])
 def test_commas_that_may_be_thousands_are_no_decimals(tmp_path: Path, rows: str) -> None:
-    with pytest.raises(DataError, match=r"decimal commas \(.*sed|seems to be separated by semicolons"):
+    with pytest.raises(DataError, match=r"may be decimal commas or group thousands.*sed 's/,/./g; "):
         read_table(write(tmp_path / "t.csv", f"params;loss\n{rows}\n"))
 
 
@@ -338,7 +372,7 @@ def test_very_wide_tables() -> None:
     assert len(str(caught.value)) < 1500
     with pytest.raises(DataError, match=r"two columns called 'c7' \(columns 8 and 5001\)"):
         table(",".join([*names, "c7"]) + "\n" + ",".join("1" * 5_001) + "\n")
-    with pytest.raises(DataError, match=r"no column 'loss'; Choices: p{70,80}[.]{3}\."):
+    with pytest.raises(DataError, match=r"no column 'loss'; choices: p{70,80}[.]{3}\."):
         resolve(table("p" * 300 + "\n1\n"), numeric=["loss"])
 
 

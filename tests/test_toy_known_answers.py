@@ -274,7 +274,7 @@ def test_bad_count_files(tmp_path, name, content, n, message):
         ({"frequency": (1.0,) * 59 + (-1.0,), "alpha": None}, r"frequency -1 of feature 60"),
         ({"frequency": (1.0,) * 5, "alpha": None}, r"5 frequencies for n_features = 60"),
         ({"frequency": (1.0,) * 60}, r"alpha = 1.0: a list of frequencies has no alpha"),
-        ({"frequency": "zipf"}, r"frequency 'zipf' is not a law: .*Choices: exponential, linear, power"),
+        ({"frequency": "zipf"}, r"frequency 'zipf' is not a law: .*choices: exponential, linear, power"),
         ({"frequency": "linear"}, r"alpha = 1: the linear law of frequencies has no alpha"),
         ({"alpha": None}, r"alpha = None: the power law of frequencies needs a finite number for alpha"),
         ({"alpha": np.inf}, r"alpha = inf: the power law"),
@@ -290,7 +290,7 @@ def test_bad_count_files(tmp_path, name, content, n, message):
         ({"loss_factor": np.nan}, r"loss_factor = nan: a positive number"),
         ({"dtype": "float16"}, r"dtype = 'float16' is not known: did you mean 'float"),
         ({"bias_start": "zeros"}, r"bias_start = 'zeros' is not known: did you mean 'zero'"),
-        ({"norm": "fixed"}, r"norm = 'fixed' is not known: .*Choices: free, held, unit"),
+        ({"norm": "fixed"}, r"norm = 'fixed' is not known: .*choices: free, held, unit"),
         ({"norm": "unit", "gamma": 0.3}, r"gamma = 0.3 with norm = 'unit': rows of fixed norm cannot decay; use gamma"),
     ],
 )

@@ -9,6 +9,7 @@ leave their rows out.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,13 +42,14 @@ __all__ = [
     "compute_columns",
     "find_columns",
     "has_column",
-    "header_of",
     "label_text",
     "map_columns",
     "parse_mapping",
 ]
 
 Floats = npt.NDArray[np.float64]
+
+ONE_NAME = 0.75  # similarity from which a whole expression is taken for the misspelt name of one column
 
 Unread = dict[str, BadCells]
 """Column to the cells that its numbers were to be made of and that are not numbers."""
@@ -100,12 +102,6 @@ def _note_header(frame: pd.DataFrame, name: str, header: str) -> None:
     """Keep what the table itself calls a column, for messages; the frame's notes change."""
     origin = dict(frame.attrs.get("scalefit", {}))
     frame.attrs["scalefit"] = origin | {"headers": {**origin.get("headers", {}), name: header}}
-
-
-def header_of(frame: pd.DataFrame, name: str) -> str:
-    """Name a column as the table does: ``'loss'``, or ``'Val Loss!' (read as loss)``."""
-    headers = dict(frame.attrs.get("scalefit", {})).get("headers", {})
-    return f"{headers[name]!r} (read as {name})" if headers.get(name, name) != name else repr(name)
 
 
 def _pieces(text: str) -> list[str]:
@@ -197,16 +193,19 @@ def compute_columns(
 
 def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], unread: Unread | None) -> pd.Series[Any]:
     """Evaluate an expression of columns; cells without a result are an error, or collected."""
-    formula = parse_formula(target, text)
+    try:
+        formula = parse_formula(target, text)
+    except DataError as error:
+        raise _unknown(target, text, frame, f"{error}\n") from None
     work = _Work(frame, "", frozenset(), remarks, frame, unread)
 
     def numbers(name: str) -> Numbers:
         exact_name = name if name in frame else alike_column(name, frame.columns)
         found = (exact_name, 1.0) if exact_name is not None else _find(work, name) if name in ALIASES else None
         if found is None:
-            raise DataError(
-                f"the column {target} = {text} names an unknown column {name!r}; "
-                f"{closest(name, map(str, frame.columns))}"
+            known = closest(name, map(str, frame.columns))
+            raise _unknown(
+                target, text, frame, f"the column {target} = {text} names an unknown column {name!r}; {known} "
             )
         column, factor = found
         one = read_numbers(frame[column])
@@ -224,6 +223,26 @@ def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], u
     replaced = f" and replaces the column {target!r} of the table" if target in frame else ""
     remarks.append(f"Column {target!r} is computed as {formula}{replaced}.")
     return series
+
+
+def _unknown(target: str, text: str, frame: pd.DataFrame, problem: str) -> DataError:
+    """Build the error for an expression that cannot be read: it may be a misspelt name, or lack backquotes."""
+    odd = [str(name) for name in frame.columns if not str(name).isidentifier()]
+    bare = re.sub("`[^`]*`", "", text)
+    inside = max((name for name in odd if name in bare and re.search(r"\w", name)), key=len, default="")
+    if inside:
+        return DataError(f"{problem}In an expression a column with such a name stands in backquotes: `{inside}`.")
+    name = text.strip(" `")
+    alike = {one.casefold(): one for one in odd}
+    near = [one for one in alike if one.startswith(name.casefold())]
+    near = near or difflib.get_close_matches(name.casefold(), alike, n=1, cutoff=ONE_NAME)
+    if not near:
+        return DataError(problem.rstrip())
+    meant = alike[near[0]]
+    return DataError(
+        f"the table has no column {name!r}, of which {target} is to be made; "
+        f"{closest(meant, map(str, frame.columns))} In an expression such a name stands in backquotes: `{meant}`"
+    )
 
 
 def _unit_remarks(column: str, target: str) -> list[str]:

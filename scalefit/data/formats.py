@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,7 @@ _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_WITH_COMMA = re.compile(r"[0-9.eE+-]*[0-9][0-9.eE+-]*,[0-9,.eE+-]*|,[0-9,.eE+-]*[0-9][0-9,.eE+-]*")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _TRUTH = {"true": True, "false": False}
 
@@ -404,21 +405,24 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
     lines = (line for line in io.StringIO(text, newline="") if line.strip())
     first, second = next(lines), next(lines, "")
     if separator is None:
-        bare = re.sub(r'"[^"]*"', "", first)
-        separator = max(SEPARATORS, key=bare.count)
-        if separator != "," and separator in bare:
+        separator = max(SEPARATORS, key=_unquoted(first).count)
+        if separator != "," and separator in _unquoted(first):
             remarks.append(f"The cells of {label} are taken to be separated by {SEPARATORS[separator]}.")
-    foreign = separator == "," and "," not in first and '"' not in first and ";" in first
-    if foreign and not _DECIMAL_COMMA.search(text):
-        _check_separator(first, second, label, separator)
-    cut = ";" if foreign else separator
+    cut = _used_separator(first, second, separator)
     header, cells, ends = _split_plain(text, cut, skipped) or _split(text, label, cut, skipped)
-    decimal = _decimal_columns(cells) if cut == ";" else ()
-    if not decimal:
-        _check_separator(first, second, label, separator)
+    decimal = _decimal_columns(cells) if cut == ";" and "," in text else ()
+    if cut == separator:
+        _check_separator(first, label, separator)
+    elif decimal is None:
+        _refuse_commas(cells, label)
+    elif not decimal:
+        remarks.append(
+            f"The cells of {label} are separated by {SEPARATORS[cut]}, though its name asks for "
+            f"{SEPARATORS[separator]}."
+        )
     separator = cut
     names = _check_header(header, label, remarks)
-    for place in decimal:
+    for place in decimal or ():
         cells[place] = [cell and cell.replace(",", ".") for cell in cells[place]]
     if decimal:
         which = ", ".join(repr(names[place]) for place in decimal)
@@ -436,24 +440,38 @@ _Cells = tuple[list[str], list[list[str | None]], Sequence[int]]
 """Header, cells by column, and the line on which each row ends."""
 
 
-def _decimal_columns(cells: list[list[str | None]]) -> tuple[int, ...]:
-    """Find the columns of numbers with decimal commas, where nothing in the table speaks for another reading.
+def _unquoted(line: str) -> str:
+    return re.sub(r'"[^"]*"', "", line)
+
+
+def _used_separator(first: str, second: str, named: str) -> str:
+    """Find the sign that separates the cells: the one that the name asks for, unless the lines speak for another.
+
+    That other sign must be in the header and equally often in the line below it, and the sign of the name must not.
+    """
+    header, below = _unquoted(first), _unquoted(second)
+    if named in header and header.count(named) == below.count(named):
+        return named
+    other = max((sign for sign in SEPARATORS if sign != named), key=header.count)
+    return other if 0 < header.count(other) == below.count(other) else named
+
+
+def _decimal_columns(cells: list[list[str | None]]) -> tuple[int, ...] | None:
+    """Find the columns of numbers with decimal commas; None where commas in numbers can be read in another way.
 
     No number may have a point or two commas, and one comma at least cannot group thousands (``5,8975``, ``0,321``).
     """
-    found, decided = [], False
+    found, decided, other = [], False, False
     for place, column in enumerate(cells):
         numbers = [cell.strip() for cell in column if cell and any(map(str.isdigit, cell))]
         commas = [cell for cell in numbers if "," in cell]
-        if any("." in cell and _FLOAT.fullmatch(cell) for cell in numbers):
-            return ()
+        other = other or any("." in cell and _FLOAT.fullmatch(cell) for cell in numbers)
         if not commas or any(re.search("[^0-9,.eE+-]", cell) for cell in numbers):
             continue  # without commas, or text
-        if not all(_DECIMAL_COMMA.fullmatch(cell) for cell in commas):
-            return ()
         found.append(place)
+        other = other or not all(_DECIMAL_COMMA.fullmatch(cell) for cell in commas)
         decided = decided or any(not _THOUSANDS.fullmatch(cell) for cell in commas)
-    return tuple(found) if decided else ()
+    return None if found and (other or not decided) else tuple(found)
 
 
 def _split_plain(text: str, separator: str, skipped: int) -> _Cells | None:
@@ -525,21 +543,24 @@ def _split(text: str, label: str, separator: str, skipped: int) -> _Cells:
     return header, [[cell if cell.strip() else None for cell in column] for column in columns], ends
 
 
-def _check_separator(first: str, second: str, label: str, separator: str) -> None:
+def _refuse_commas(cells: list[list[str | None]], label: str) -> NoReturn:
+    """Refuse cells separated by semicolons whose numbers have commas that may be read in two ways."""
+    comma = next(cell for column in cells for cell in column if cell and _WITH_COMMA.fullmatch(cell.strip()))
+    raise DataError(
+        f"{label} is separated by semicolons, and the commas in its numbers ({comma.strip()}) may be decimal commas or "
+        "group thousands: other numbers have points, or three digits follow every comma. Write numbers with decimal "
+        "points and without other commas; if all commas are decimal, for example with: sed 's/,/./g; s/;/,/g' OLD > NEW"
+    )
+
+
+def _check_separator(first: str, label: str, separator: str) -> None:
     """Refuse a single column whose header shows another separator; a quoted header may hold any sign."""
     header = first.strip()
-    if separator in header or '"' in header:
+    if separator in _unquoted(header):
         return
     for other, words in SEPARATORS.items():
-        if other not in header:
+        if other not in _unquoted(header):
             continue
-        comma = next((cell.strip() for cell in second.split(other) if _DECIMAL_COMMA.fullmatch(cell.strip())), None)
-        if other == ";" and comma is not None:
-            raise DataError(
-                f"{label} is separated by semicolons, and its numbers have decimal commas ({comma}), as spreadsheets "
-                "write them in many countries. Write it with commas between the cells and decimal points, for "
-                "example with: sed 's/,/./g; s/;/,/g' OLD > NEW"
-            )
         raise DataError(
             f"{label} has one column only, {header!r}: it seems to be separated by {words}, "
             f"but its name asks for {SEPARATORS[separator]}. Save it with {SEPARATORS[separator]}, "

@@ -34,6 +34,7 @@ __all__ = [
     "as_numbers",
     "file_of",
     "guess_header",
+    "header_of",
     "header_unit",
     "holds_truth",
     "is_missing",
@@ -138,7 +139,7 @@ class BadCells:
         place, count = min(places), len(places) - 1
         more = f"; {exact(count)} more cells of the column cannot be read either" if count else ""
         return (
-            f"{row_label(self.column, place)}, column {str(self.column.name)!r}: "
+            f"{row_label(self.column, place)}, column {header_of(self.column, str(self.column.name))}: "
             f"{shortened(self.column.iloc[place])} {self.problems[place]}{more}. {self.remedy}"
         )
 
@@ -222,6 +223,12 @@ def file_of(data: pd.DataFrame, place: int) -> str:
     row = int(data.index[place])
     files = dict(data.attrs.get("scalefit", {})).get("files", ())
     return next((str(name) for before, last, name, _ in files if before < row <= last), "")
+
+
+def header_of(data: pd.DataFrame | pd.Series[Any], name: str) -> str:
+    """Name a column as the table does: ``'loss'``, or ``'Val Loss!' (read as loss)``."""
+    headers = dict(data.attrs.get("scalefit", {})).get("headers", {})
+    return f"{headers[name]!r} (read as {name})" if headers.get(name, name) != name else repr(name)
 
 
 def shortened(value: object) -> str:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
-from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, header_of, map_columns
+from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, map_columns
 from scalefit.data.groups import MADE, reduce_rows
-from scalefit.data.quantities import CORRECT, file_of, read_numbers, row_label, shortened
+from scalefit.data.quantities import CORRECT, file_of, header_of, read_numbers, row_label, shortened
 from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError

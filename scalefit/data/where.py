@@ -164,7 +164,7 @@ class Where:
             found = column.name if column.name in frame else alike_column(column.name, frame.columns)
             if found is None:
                 known = closest(column.name, [str(name) for name in frame.columns])
-                problem, _, choices = f"unknown column {column.name!r}; {known}".partition("Choices: ")
+                problem, choices = re.split("[Cc]hoices: ", f"unknown column {column.name!r}; {known}", maxsplit=1)
                 _fail(self.source, column.at, problem.rstrip("; "), f"Columns: {choices}")
             names[column.name] = found
         return _Walker(frame, self.source, names, unread or {}).mask(self.tree)

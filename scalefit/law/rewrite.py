@@ -145,7 +145,8 @@ def _part(product: _Product, declared: Collection[str]) -> str:
     if number <= 0:
         raise _NotAdditive
     names = [name for one in factors for name in (one.name, one.exponent) if isinstance(name, NameToken)]
-    if any(keyword.iskeyword(one.name) or not one.name.isidentifier() for one in names):
+    written = [text for one in names for text in (one.name, *one.groups)]
+    if any(keyword.iskeyword(text) or not text.isidentifier() for text in written):
         raise _NotAdditive
     if not factors:
         return format_value(number)

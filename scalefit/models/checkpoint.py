@@ -465,7 +465,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
         return matrices[0], None
     if len(tensors) == 1:
         return next(iter(tensors.values())), None  # rejected later for its axes
-    raise DataError(f"{path!r} has no output head under a known name; name it with --tensor. {closest('', tensors)}")
+    raise DataError(f"{path!r} has no output head under a known name; name it with --tensor; {closest('', tensors)}")
 
 
 def _refuse_encoder(checkpoint: Checkpoint) -> None:

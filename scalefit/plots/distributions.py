@@ -236,7 +236,7 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
         if key not in priors:
             known = (printed_name(*one) for one in priors)
             raise DataError(
-                f"{printed_name(*key)} is partly pooled and has no separate prior; its common value has one. "
+                f"{printed_name(*key)} is partly pooled and has no separate prior; its common value has one; "
                 f"{closest(printed_name(*key), known)}"
             )
     if len(chosen) > _MOST_PANELS:
