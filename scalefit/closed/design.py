@@ -34,7 +34,7 @@ from scalefit.law.tree import (
     topological,
 )
 
-__all__ = ["Array", "ClosedDesign", "System", "first_rows", "may_reach_zero"]
+__all__ = ["Array", "ClosedDesign", "System", "constant_within", "first_rows", "may_reach_zero"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -277,7 +277,7 @@ def _shifts(design: ClosedDesign, held: Collection[str]) -> tuple[dict[str, Node
             terms = []
             for u, w in (_parted(other) for other in node.arguments if other is not one):
                 taken = {name, *shifts} & {*parameters_of(u)}  # what is shifted itself would make the map circular
-                if w is None or taken or not _constant_within(design, name, parameters_of(u)):
+                if w is None or taken or not constant_within(design, name, parameters_of(u)):
                     continue
                 values = _level_means(design, name, w)
                 centre = number(float(values[0]))
@@ -329,7 +329,7 @@ def _has_bounds(design: ClosedDesign, name: str) -> bool:
     return bool((design.lower[block] > lowest).any() or (design.upper[block] < np.inf).any())
 
 
-def _constant_within(design: ClosedDesign, name: str, others: Sequence[str]) -> bool:
+def constant_within(design: ClosedDesign, name: str, others: Sequence[str]) -> bool:
     """Whether within a level of one parameter the others have one level: else no shift of it can take them out."""
     codes = design.codes.get(name, np.zeros(len(design.response), dtype=np.int64))
     for other in others:

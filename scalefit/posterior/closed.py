@@ -24,7 +24,7 @@ from scalefit.errors import DataError
 from scalefit.law.tree import Node, add, derivative, interpret, multiply, negate, number, parameter
 from scalefit.names import Key
 from scalefit.numbers import as_input, rounded, to_digits
-from scalefit.posterior.closed_coordinates import ClosedCoordinates, graph_operations
+from scalefit.posterior.closed_coordinates import ClosedCoordinates, find_ridge, operations
 from scalefit.posterior.coordinates import Ops, SoftClip, bounds_of
 from scalefit.posterior.defaults import LARGE_LOSS, SCALE_PRIORS, SCALES, extra_parameters, priors_by_key
 from scalefit.posterior.density import Density
@@ -92,7 +92,7 @@ class ClosedDensity(Density):
             block = design.blocks[node.name]
             return theta[block.start + design.codes[node.name]] if node.name in design.codes else theta[block.start]
 
-        fitted = interpret([system.fitted], leaf, graph_operations(pt))[0]
+        fitted = interpret([system.fitted], leaf, operations(ops))[0]
         return self.coordinates.vector_in(theta, ops), fitted + np.zeros(self.problem.n_rows)
 
     def _unpack(self, draws: Array) -> tuple[Array, Array]:
@@ -169,7 +169,7 @@ def build_closed_density(
         owners.setdefault(resolved[one.key], []).append(i)
     coordinates = ClosedCoordinates(
         system, SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, at_centre,
-        tuple((prior, np.array(places)) for prior, places in owners.items()),
+        tuple((prior, np.array(places)) for prior, places in owners.items()), find_ridge(system),
     )  # fmt: skip
     blocks = build_blocks(problem.cluster if shifted else None, problem.n_rows)
     return ClosedDensity(problem, parameters, resolved, likelihood, coordinates, blocks)
