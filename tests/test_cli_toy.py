@@ -129,6 +129,14 @@ def test_a_failed_model_is_said_with_exit_code_1(run: Call, tmp_path: Path) -> N
     assert json.loads(run("toy", "show", "wild", "--json")[1])[0]["loss"] is None
 
 
+def test_the_samples_behind_a_loss_can_be_chosen(run: Call, tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("width = 3\nn_features = 20\nalpha = 1\nsteps = 9\nloss_samples = 64")
+    assert run("toy", "sweep", "one.toml", "--out", "few", "--workers", 1)[0] == 0
+    assert run("toy", "sweep", "one.toml", "--out", "more", "--workers", 1, "--loss-samples", 1600)[0] == 0
+    counts = [json.loads(run("toy", "show", name, "--json")[1])[0]["loss_samples"] for name in ("few", "more")]
+    assert counts == [64, 1600]
+
+
 def test_a_grid_that_cannot_be_used_leaves_nothing_behind(run: Call, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("width = 3\nlearing_rate = 0.1")
     code, out, err = run("toy", "sweep", "bad.toml", "--out", "bad")

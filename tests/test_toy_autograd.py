@@ -74,7 +74,7 @@ def test_gradient_and_loss_equal_autograd(setting):
         size = max(np.abs(by_W).max(), np.abs(by_b).max())
         np.testing.assert_allclose(scale * work.weight_gradient, by_W, rtol=0, atol=1e-13 * size)
         np.testing.assert_allclose(scale * work.bias_gradient, by_b, rtol=0, atol=1e-13 * size)
-        kernels.losses(W, b, drawn.batch, drawn.drawn, work, out)
+        kernels.losses(W, b, drawn.batch, drawn.drawn, work, out, 0)
         np.testing.assert_allclose(out, reference.sample_losses(W, b, x), rtol=1e-12)
 
 

@@ -88,6 +88,9 @@ def test_in_a_grid_over_laws_each_has_its_own_parameter_only() -> None:
     [
         ({"witdh": 3}, r"grid: a grid has no key 'witdh'; did you mean 'width'\?"),
         ({"seed": 3}, r"a grid has no key 'seed'; did you mean 'seeds'\?"),
+        ({"loss_samples": [100, 200]}, r"grid: loss_samples is \[100, 200\]; it must be a whole number, such as"),
+        ({"loss_samples": 10}, "grid: loss_samples is 10; it must be at least 32"),
+        ({"los_samples": 100}, r"a grid has no key 'los_samples'; did you mean 'loss_samples'\?"),
         ({"width": 20}, r"grid: width = 20 with n_features = 20: .*choose a smaller width"),
         ({"width": []}, "grid: width is an empty list; give at least one value"),
         ({"width": [3, 5, 3]}, "grid: the model of width 3 occurs twice; give every value of a list once"),

@@ -35,7 +35,7 @@ def sampled_loss(W, b, p, batches=40, size=5000, seed=0):
     rng, out = np.random.default_rng(seed), np.empty((batches, size))
     for row in out:
         drawn = kernels.draw(rng, mean_gaps(p), size, batch)
-        kernels.losses(W, b, batch, drawn, work, row)
+        kernels.losses(W, b, batch, drawn, work, row, 0)
     return out.mean(), out.std() / np.sqrt(out.size)
 
 

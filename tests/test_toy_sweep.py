@@ -112,6 +112,22 @@ def test_a_changed_grid_extends_a_sweep(tmp_path: Path) -> None:
     assert before.items() <= files(tmp_path).items()
 
 
+def test_a_grid_says_how_well_losses_are_measured(tmp_path: Path) -> None:
+    rough = replace(GRID, models=GRID.models[:1], loss_samples=320)
+    (before,) = toy_sweep(rough, tmp_path, workers=1).to_dict("records")
+    (after,) = toy_sweep(rough, tmp_path / "fine", loss_samples=1_000_000, workers=1).to_dict("records")
+    assert (before["loss_samples"], after["loss_samples"]) == (320, 62 * 16_384)
+    assert after["loss_se"] < before["loss_se"] / 20
+    assert before["phi_half"] == after["phi_half"]  # the same model
+    (again,) = toy_sweep(rough, tmp_path, resume=True, workers=1).to_dict("records")
+    assert again["loss"] == before["loss"]
+    with pytest.raises(DataError, match=r"loss_samples = 1048576, but .* measured with loss_samples = 320; use that"):
+        toy_sweep(GRID, tmp_path, resume=True, workers=1)
+    with pytest.raises(DataError, match="loss_samples is 5; it must be at least 32"):
+        toy_sweep(GRID, tmp_path / "new", loss_samples=5)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_failed_model_is_kept_with_its_reason_and_tried_again(finished: Path) -> None:
     (failed,) = [one for one in sweep.sweep_records(finished) if one["status"] != "done"]
     assert failed["status"].startswith("failed: the loss at step 3 is not finite; lower the learning rate or the decay")

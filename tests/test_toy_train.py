@@ -35,7 +35,7 @@ def test_gradient_is_the_slope_of_the_loss(density):
     by_W, by_b = 2 * work.weight_gradient, 2 * work.bias_gradient
 
     def loss(W, b):
-        kernels.losses(W, b, batch, drawn, work, out)
+        kernels.losses(W, b, batch, drawn, work, out, 0)
         return out.sum()
 
     for _ in range(5):
@@ -169,8 +169,8 @@ def test_loss_of_a_run_is_that_of_its_weights():
     rng, p = np.random.default_rng(5), SMALL.probabilities()
     x = (rng.random((200_000, 40)) < p) * rng.random((200_000, 40)) * 2
     dense = ((np.maximum(x @ run.W @ run.W.T + run.b, 0) - x) ** 2).sum(1)
-    assert run.loss_samples == 320_000
-    assert run.loss_se[0] == pytest.approx(dense.std() / np.sqrt(run.loss_samples), rel=0.05)
+    assert run.loss_samples == 20 * 16_384  # whole batches of evaluation
+    assert run.loss_se[0] < 0.5 * dense.std() / np.sqrt(run.loss_samples)
     assert run.loss[0] == pytest.approx(dense.mean(), abs=4 * np.hypot(run.loss_se[0], dense.std() / 200_000**0.5))
 
 

@@ -61,6 +61,10 @@ def toy_sweep(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue in DIR: train missing models, and failed ones again.")
     ] = False,
+    loss_samples: Annotated[
+        int | None,
+        typer.Option(help="Samples behind the loss of a trained model; default: the grid's, else 1,048,576."),
+    ] = None,
 ) -> None:
     """Train a grid of toy models; DIR is then a TABLE for fit and bayes.
 
@@ -71,8 +75,9 @@ def toy_sweep(
     models = _grid(grid)
     with ProgressLine() as progress:
         table = run_sweep(
-            models, out, device=device, workers=workers, scheduler=scheduler, resume=resume, progress=progress
-        )
+            models, out, device=device, workers=workers, scheduler=scheduler, resume=resume, loss_samples=loss_samples,
+            progress=progress,
+        )  # fmt: skip
     failed = table[table["status"] != "done"]
     print(f"{len(table) - len(failed)} of {len(table)} models are trained; their table is {out / 'table.csv'}")
     for width, status in failed[["width", "status"]].drop_duplicates().itertuples(index=False):

@@ -18,8 +18,9 @@ from scalefit.files import parse_toml
 from scalefit.limits import check_count
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.frequency import LAWS, read_frequencies
+from scalefit.toy.model import LAST, LAST_SAMPLES
 
-__all__ = ["DEFAULT_GRID", "ToyGrid"]
+__all__ = ["DEFAULT_GRID", "ToyGrid", "check_loss_samples"]
 
 DEFAULT_GRID: Final = """\
 # Strong and weak superposition at two lengths of training: a minute of one core.
@@ -54,7 +55,9 @@ KEYS: Final = MappingProxyType({
     "gamma": NUMBER, "batch": WHOLE, "learning_rate": Kind((int, float, str), "a number or a rule"), "warmup": WHOLE,
     "loss_factor": NUMBER, "dtype": WORD, "bias_start": WORD, "norm": WORD, "steps": WHOLE, "seeds": WHOLE,
 })  # fmt: skip
+SAMPLES: Final = "loss_samples"  # the one key that is the same for all models
 MOST_MODELS: Final = 100_000
+MOST_SAMPLES: Final = 10**10
 OWN_PARAMETER: Final = MappingProxyType({"alpha": "power", "scale": "exponential"})
 
 
@@ -68,10 +71,13 @@ class ToyGrid:
         One per cell; no two are the same.
     name : str
         The file that it came from, or a word for it.
+    loss_samples : int
+        Samples behind the loss of each trained model, at least; see :func:`scalefit.toy.train_toy`.
     """
 
     models: tuple[ToyConfig, ...]
     name: str = "grid"
+    loss_samples: int = LAST_SAMPLES
 
     @classmethod
     def default(cls) -> ToyGrid:
@@ -120,7 +126,7 @@ class ToyGrid:
             ``seeds`` is a list, or how many from 0 on. ``frequency`` is a law; or a file of text or token counts, of
             which the ``n_features`` most frequent count; or numbers, one for each feature; or a list of these.
             ``alpha`` and ``scale`` belong to the power and to the exponential law: in a grid over laws the others go
-            without.
+            without. ``loss_samples``, one number, is that of the grid.
         folder : path
             Where relative files of frequencies lie.
         name : str
@@ -137,8 +143,8 @@ class ToyGrid:
             For an unknown key, no width, a value that cannot be used, or the same model twice.
         """
         for key in table:
-            if key not in KEYS:
-                raise DataError(f"{name}: a grid has no key {key!r}; {closest(key, KEYS)}")
+            if key not in KEYS and key != SAMPLES:
+                raise DataError(f"{name}: a grid has no key {key!r}; {closest(key, [*KEYS, SAMPLES])}")
         if "width" not in table:
             raise DataError(f"{name}: a grid needs width, such as width = [8, 13, 21]")
         axes = {key: _values(name, key, table[key]) for key in KEYS if key in table}
@@ -154,7 +160,31 @@ class ToyGrid:
         if len(set(models)) < len(models):
             twice = next(one for place, one in enumerate(models) if one in models[:place])
             raise DataError(f"{name}: the model of width {twice.width} occurs twice; give every value of a list once")
-        return cls(tuple(models), name)
+        try:
+            return cls(tuple(models), name, check_loss_samples(table.get(SAMPLES, LAST_SAMPLES)))
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+
+
+def check_loss_samples(count: Any) -> int:
+    """Check a number of samples behind the loss of a trained model.
+
+    Parameters
+    ----------
+    count : int
+        The number.
+
+    Returns
+    -------
+    int
+        The same.
+
+    Raises
+    ------
+    DataError
+        When it is not a whole number that can be used.
+    """
+    return check_count(SAMPLES, count, least=2 * LAST, most=MOST_SAMPLES, such_as=LAST_SAMPLES)
 
 
 def _values(name: str, key: str, given: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scalefit.solver.compiled import kernel
 from scalefit.toy.buffers import Batch, StepScratch
 
-__all__ = ["draw", "gradient", "losses", "rate_at", "train"]
+__all__ = ["draw", "gradient", "losses", "losses_of_one", "rate_at", "sums_of_several", "train"]
 
 Real = NDArray[Any]  # float32 or float64
 Index = NDArray[np.int64]
@@ -341,9 +341,12 @@ def _sample_loss(G: Real, lo: int, batch: Batch, sample: int, y: Real) -> float:
 
 @kernel()
 def losses(
-    W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: StepScratch, out: NDArray[np.float64]
+    W: Real, b: Real, batch: Batch, drawn: tuple[int, int, int], work: StepScratch, out: NDArray[np.float64], least: int
 ) -> None:
-    """Squared error of every sample of a batch, summed over features, into ``out``."""
+    """Squared error of each sample of a batch, summed over features, into ``out``.
+
+    Samples with fewer than ``least`` active features get 0 instead.
+    """
     D = drawn[1]
     out[:] = 0.0
     _copy_active(W, batch.active, D, work.WA)
@@ -351,9 +354,69 @@ def losses(
         G, _ = _overlaps(W, b, D, lo, work)
         y, empty = work.y[: G.shape[1]], -1.0
         for sample in range(len(out)):
+            if batch.actives[sample] < least:
+                continue
             if batch.actives[sample] > 0:
                 out[sample] += _sample_loss(G, lo, batch, sample, y)
             else:
                 if empty < 0:
                     empty = _sample_loss(G, lo, batch, sample, y)
                 out[sample] += empty
+
+
+@kernel()
+def losses_of_one(G: Real, b: Real, first: int, out: NDArray[np.float64]) -> None:
+    """Mean squared error with one active feature, summed over features, for the features from ``first`` on.
+
+    ``G`` has the overlaps of these features with all. An output is ``relu(b + u g)``, and u is uniform on [0, 2]. A
+    linear function that goes from z to y has the mean square (z^2 + z y + y^2) / 3. The order of the cases lets what is
+    not a number through to the last one.
+    """
+    for k in range(len(G)):
+        total = 0.0
+        for j in range(len(b)):
+            if j != first + k:
+                begin, end = float(b[j]), float(b[j]) + 2.0 * float(G[k, j])
+                if begin <= 0 and end <= 0:
+                    continue
+                if begin < 0:
+                    total += end / (end - begin) * end * end / 3
+                elif end < 0:
+                    total += begin / (begin - end) * begin * begin / 3
+                else:
+                    total += (begin * begin + begin * end + end * end) / 3
+        out[first + k] = total + _own_loss(float(G[k, first + k]), float(b[first + k]))
+
+
+@kernel(inner=True)
+def _own_loss(g: float, b: float) -> float:
+    """Mean squared error of the output of the one active feature, whose target is u."""
+    end = b + 2.0 * g
+    if b <= 0 and end <= 0:
+        return 4.0 / 3.0
+    fires, stops = 0.0, 2.0
+    if b < 0:
+        fires = -b / g
+    elif end < 0:
+        stops = -b / g
+    x, y = b + fires * (g - 1.0), b + stops * (g - 1.0)
+    return (stops - fires) * (x * x + x * y + y * y) / 6.0 + (fires**3 + 8.0 - stops**3) / 6.0
+
+
+@kernel()
+def sums_of_several(
+    batch: Batch, several: int, first: NDArray[np.float64], second: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """Add up four quantities over the active features of each sample with several of them, into ``out``.
+
+    They are ``first``, 1, u^2, and u^2 times ``second``.
+    """
+    for k in range(several):
+        sample = batch.order[k]
+        for place in range(batch.start[sample], batch.start[sample + 1]):
+            e = batch.entry[place]
+            u, i = float(batch.value[e]), batch.feature[e]
+            out[k, 0] += first[i]
+            out[k, 1] += 1.0
+            out[k, 2] += u * u
+            out[k, 3] += u * u * second[i]

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.measures import Band, OverlapMoments, RowNorms
 
-__all__ = ["DONE", "MEASURES", "ToyRun", "Trained", "rounds", "start"]
+__all__ = ["DONE", "LAST", "LAST_SAMPLES", "MEASURES", "SAMPLES", "ToyRun", "Trained", "rounds", "start"]
 
 Real = NDArray[Any]
 
 DONE = "done"
-LAST = 16  # times as many samples measure the loss of a trained model as those on the way
+SAMPLES = 65_536  # measure the loss on the way
+LAST = 16  # times as many measure that of a trained model
+LAST_SAMPLES = LAST * SAMPLES
 SMALL_START = 0.1  # standard deviation of a small start of b
 MEASURES = (
     "unrepresented", "phi_half", "alive", "represented", "dead_loss", "overlap_ms", "overlaps", "row_norms", "bands",
@@ -44,7 +46,7 @@ class ToyRun:
     loss, loss_se : tuple of float
         Losses at the checkpoints and their standard errors.
     loss_samples : int
-        Fresh samples behind the last of them, the loss of the trained model.
+        Samples behind the last of them, the loss of the trained model.
     weak_reference : float
         Exact loss with the m most frequent features recovered and no others.
     unrepresented : float or None

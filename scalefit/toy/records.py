@@ -93,7 +93,7 @@ def sweep_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         fields of :class:`ToyConfig`; ``frequency`` is ``"given"`` for a list of numbers, which ``frequencies``, the
         start of its digest, tells from other lists.
 
-        What came out: ``loss, loss_se`` at the last step, on ``loss_samples`` fresh samples; ``phi_half, overlap_ms,
+        What came out: ``loss, loss_se`` at the last step, on ``loss_samples`` samples; ``phi_half, overlap_ms,
         weak_reference, unrepresented, bias_mean, bias_sd, alive, represented, dead_loss`` as in :class:`ToyRun`,
         quantiles of the row norms as ``norm_least`` to ``norm_most``, moments of the overlaps of rows whose outputs
         can fire and their bounds as ``overlap_mean_square`` to ``overlap_least_kurtosis``; ``status`` (``"done"``, or

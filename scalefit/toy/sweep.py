@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,9 @@ from scalefit.jobs import DONE, FAILED, JobResult, job_key, read_job, run_jobs
 from scalefit.progress import Progress
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import models_at_once
-from scalefit.toy.grid import ToyGrid
+from scalefit.toy.grid import SAMPLES, ToyGrid, check_loss_samples
 from scalefit.toy.groups import gpu_method, kept_groups
+from scalefit.toy.model import LAST, LAST_SAMPLES, ToyRun
 from scalefit.toy.records import CELLS, TABLE, checkpoint_losses, read_cells, read_model, read_sweep, sweep_records
 from scalefit.toy.train import DEVICES, train_toy
 
@@ -41,6 +43,7 @@ def toy_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
+    loss_samples: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train every model of a grid.
@@ -62,6 +65,9 @@ def toy_sweep(
     resume : bool
         Go on in a folder that has a sweep: finished models are kept, failed ones run again, models that are new in
         the grid are added, and batches that a GPU was training go on from their last checkpoint.
+    loss_samples : int, optional
+        Samples behind the loss of each trained model, at least; the grid's when omitted. Losses on the way take a
+        sixteenth of them.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
@@ -81,22 +87,26 @@ def toy_sweep(
         On Ctrl-C; what was finished is kept.
     """
     folder = Path(out)
+    samples = grid.loss_samples if loss_samples is None else check_loss_samples(loss_samples)
     _check_device(device, workers, scheduler)
     stored = _check_folder(folder, device, resume)
     if device == "cuda" and scheduler is None:
         _check_engine(folder, stored)
     todo = {_key(config): config for config in sorted(grid.models, key=_work, reverse=True)}
+    _check_samples(folder, [cell for cell in stored if cell.key in todo], samples)
+    with_samples = {} if samples == LAST_SAMPLES else {SAMPLES: samples}  # cells from before this key have none
     report = _with_table(folder, progress or (lambda *_: None))
     try:
         if device == "cpu":
-            cells = {key: {"config": config.to_dict()} for key, config in todo.items()}
+            cells = {key: {"config": config.to_dict()} | with_samples for key, config in todo.items()}
             run_jobs(
                 train_cell, cells, folder=folder / CELLS, workers=workers, scheduler=scheduler, retry_failed=resume,
                 stage="training toy models", progress=report,
             )  # fmt: skip
         else:
             done = {cell.key for cell in stored if cell.status == DONE}
-            _train_in_batches([todo[key] for key in todo if key not in done], folder, scheduler, report)
+            left = [todo[key] for key in todo if key not in done]
+            _train_in_batches(left, with_samples, folder, scheduler, report)
     except (KeyboardInterrupt, Interrupted):
         done = {cell.key for cell in read_cells(folder) if cell.status == DONE}
         raise Interrupted(
@@ -140,6 +150,17 @@ def _check_folder(folder: Path, device: str, resume: bool) -> list[JobResult]:
     return stored
 
 
+def _check_samples(folder: Path, stored: Iterable[JobResult], samples: int) -> None:
+    """Refuse to go on with models whose loss was measured otherwise: their parameters are not stored."""
+    for cell in stored:
+        before = cell.arguments.get(SAMPLES, LAST_SAMPLES)
+        if before != samples:
+            raise DataError(
+                f"loss_samples = {samples}, but {str(folder)!r} holds models of this grid measured with "
+                f"loss_samples = {before}; use that number, or name another folder"
+            )
+
+
 def _set_aside(folder: Path) -> None:
     """Take damaged models out of a sweep: those of the grid are trained again, the others are at least named."""
     for path in sorted((folder / CELLS).glob("*.json")):
@@ -176,7 +197,7 @@ def train_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     arguments : mapping
-        ``config``: the fields of a :class:`ToyConfig`.
+        ``config``: the fields of a :class:`ToyConfig`; ``loss_samples``, where it is not the usual number.
 
     Returns
     -------
@@ -188,7 +209,8 @@ def train_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     DataError
         When its loss is not finite, so that the cell is stored as failed with this reason.
     """
-    (run,) = train_toy([ToyConfig.from_dict(arguments["config"])], checkpoints=CHECKPOINTS, workers=1)
+    config = ToyConfig.from_dict(arguments["config"])
+    (run,) = _trainer(arguments)([config], checkpoints=CHECKPOINTS, workers=1)
     if not run.done:
         raise DataError(_reason(run.status))
     return run.to_dict()
@@ -200,7 +222,8 @@ def train_batch(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     arguments : mapping
-        ``configs``: the fields of each :class:`ToyConfig`; ``device``; ``keep``, as in :func:`train_toy`.
+        ``configs``: the fields of each :class:`ToyConfig`; ``device``; ``keep``, as in :func:`train_toy`;
+        ``loss_samples``, where it is not the usual number.
 
     Returns
     -------
@@ -208,21 +231,30 @@ def train_batch(arguments: Mapping[str, Any]) -> dict[str, Any]:
         ``runs``: their records; a model that failed is one of them, with its status.
     """
     configs = [ToyConfig.from_dict(config) for config in arguments["configs"]]
-    runs = train_toy(configs, checkpoints=CHECKPOINTS, device=arguments["device"], keep=arguments.get("keep"))
+    train, device = _trainer(arguments), arguments["device"]
+    runs = train(configs, checkpoints=CHECKPOINTS, device=device, keep=arguments.get("keep"))
     return {"runs": [run.to_dict() for run in runs]}
+
+
+def _trainer(arguments: Mapping[str, Any]) -> Callable[..., tuple[ToyRun, ...]]:
+    """Return the trainer, with the number of samples behind losses on the way where one is given."""
+    return partial(train_toy, loss_samples=-(-arguments[SAMPLES] // LAST)) if SAMPLES in arguments else train_toy
 
 
 def _reason(status: str) -> str:
     return status.removeprefix("failed: ")
 
 
-def _train_in_batches(models: Iterable[ToyConfig], folder: Path, scheduler: str | None, report: Progress) -> None:
+def _train_in_batches(
+    models: Iterable[ToyConfig], with_samples: dict[str, int], folder: Path, scheduler: str | None, report: Progress
+) -> None:
     """Train models of one shape together, here or on a scheduler's workers.
 
     Batches leave checkpoints in the folder, from which another worker goes on where it sees the same folder.
     """
     kept = (folder / BATCHES).resolve()
-    cells = [{"configs": [config.to_dict() for config in batch], "device": "cuda"} for batch in _batches(models, kept)]
+    batches = _batches(models, kept)
+    cells = [{"configs": [one.to_dict() for one in batch], "device": "cuda"} | with_samples for batch in batches]
 
     def unpack_and_report(stage: str, done: int, total: int) -> None:
         _unpack(folder)
@@ -282,7 +314,7 @@ def _cell_of(batch: JobResult, config: dict[str, Any], run: dict[str, Any] | Non
     own = replace(
         batch,
         key=_key(ToyConfig.from_dict(config)),
-        arguments={"config": config, "device": batch.arguments["device"]},
+        arguments={name: value for name, value in batch.arguments.items() if name != "configs"} | {"config": config},
         value=run,
         seconds=batch.seconds / len(batch.arguments["configs"]),
     )

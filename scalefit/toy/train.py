@@ -17,10 +17,11 @@ from scalefit.blas import one_thread
 from scalefit.errors import DataError, closest
 from scalefit.progress import Progress
 from scalefit.toy import kernels
-from scalefit.toy.buffers import Batch, StepScratch, new_batch, new_work
+from scalefit.toy.buffers import new_batch, new_work
 from scalefit.toy.config import ToyConfig
+from scalefit.toy.evaluation import Evaluation
 from scalefit.toy.measures import measures
-from scalefit.toy.model import DONE, MEASURES, ToyRun, Trained, rounds, start
+from scalefit.toy.model import DONE, LAST, MEASURES, SAMPLES, ToyRun, Trained, start
 from scalefit.toy.sampler import mean_gaps
 from scalefit.toy.theory import weak_loss
 from scalefit.version import __version__
@@ -38,7 +39,7 @@ def train_toy(
     *,
     device: str = "cpu",
     checkpoints: int | Sequence[int] = 10,
-    loss_samples: int = 65_536,
+    loss_samples: int = SAMPLES,
     workers: int | None = None,
     progress: Progress | None = None,
     keep: str | os.PathLike[str] | None = None,
@@ -55,7 +56,9 @@ def train_toy(
     checkpoints : int or sequence of int
         How many evenly spaced measurements of the loss, or after which steps; the last step is always measured.
     loss_samples : int
-        Fresh samples behind each measurement, rounded up to whole batches; 16 times as many behind the last.
+        Fresh samples behind each measurement, rounded up to whole batches; 16 times as many behind the last. On a CPU
+        the loss is exact as far as at most one feature is active, and the samples are for the rest
+        (:mod:`scalefit.toy.evaluation`); on a GPU it is their mean.
     workers : int or None
         Threads on the CPU; None for one per core.
     progress : callable or None
@@ -103,7 +106,7 @@ def train_toy(
 
 
 def go_on(
-    runs: Sequence[ToyRun], *, loss_samples: int = 65_536, progress: Progress | None = None
+    runs: Sequence[ToyRun], *, loss_samples: int = SAMPLES, progress: Progress | None = None
 ) -> tuple[ToyRun, ...]:
     """Train models again from where they are, as long as before, with a new schedule and on other samples.
 
@@ -219,6 +222,7 @@ def _train_one(
     _, data, fresh = (np.random.default_rng(stream) for stream in streams)
     moments = tuple(np.zeros(size, config.dtype) for size in (W.size, W.size, b.size, b.size))
     batch = new_batch(config.batch, p, config.dtype)
+    evaluation = Evaluation(p, config.dtype, loss_samples)
     work = new_work(config.n_features, config.width, config.dtype)
     tuning = (*rates, config.decay, 2 * config.loss_factor / (config.batch * config.n_features))
     slice_steps = _steps_between_looks(config)
@@ -231,26 +235,13 @@ def _train_one(
             done[0] = step = last
         if stop.is_set():
             break
-        count = rounds(config, loss_samples, last=mark == marks[-1])
-        losses.append(_measure(W, b, fresh, gaps, batch, work, count))
+        samples = loss_samples * (LAST if mark == marks[-1] else 1)
+        losses.append(evaluation.measure(W, b, fresh, work, samples, stop))
     loss, error = np.array(losses, dtype=float).reshape(-1, 2).T
-    samples = rounds(config, loss_samples, last=True) * config.batch
-    return Trained(W, b, loss, error, samples, perf_counter() - began)
+    return Trained(W, b, loss, error, evaluation.rounded(loss_samples * LAST), perf_counter() - began)
 
 
 def _steps_between_looks(config: ToyConfig) -> int:
     """Estimate generously how many steps a thread takes in `LOOK` seconds."""
     products = 6e-11 * config.n_features * config.width * min(config.n_features, config.batch)
     return max(1, int(LOOK / (1e-5 + 1e-9 * config.n_features * config.batch + products)))
-
-
-def _measure(
-    W: Real, b: Real, rng: np.random.Generator, gaps: Real, batch: Batch, work: StepScratch, count: int
-) -> tuple[float, float]:
-    """Mean loss over fresh batches, and its standard error."""
-    found = np.empty((count, len(batch.actives)))
-    for row in found:
-        drawn = kernels.draw(rng, gaps, len(row), batch)
-        kernels.losses(W, b, batch, drawn, work, row)
-    with np.errstate(all="ignore"):  # a failed model has losses that are not finite, which is what the caller looks for
-        return float(found.mean()), float(found.std(ddof=1) / np.sqrt(found.size))

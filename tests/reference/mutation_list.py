@@ -572,7 +572,17 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_toy_autograd.py tests/test_toy_train.py tests/test_toy_known_answers.py",
         (
             ("2 * config.loss_factor / (", "config.loss_factor / ("),
-            ("/ np.sqrt(found.size))", "/ np.sqrt(len(found)))"),
+        ),
+    ),
+    (
+        "toy/evaluation.py",
+        "tests/test_toy_evaluation.py",
+        (
+            ("error / float(np.sqrt(count))", "error / float(np.sqrt(several))"),
+            ("np.exp(self._absent + sums", "np.exp(sums"),
+            ("self._few.none * empty + ", ""),
+            ("- each.T @ each", ""),
+            ("others * p / (1 - p)", "others * p"),
         ),
     ),
     (
