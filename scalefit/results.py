@@ -149,6 +149,11 @@ class Fit(ABC):
         """How the optimum or the posterior was reached, without what limits it."""
 
     @property
+    @abstractmethod
+    def resamples(self) -> tuple[object, ...] | None:
+        """What the bootstrap resampled; draws of fits with the same value are paired. None where nothing was."""
+
+    @property
     def n_rows(self) -> int:
         """Rows used."""
         return len(self.rows)
@@ -629,6 +634,22 @@ class LeastSquaresFit(Fit):
         return f"Of the {starts} starts followed to their end, {hits} ended at this optimum and none below it."
 
     @property
+    def resamples(self) -> tuple[object, ...] | None:
+        """What the bootstrap resampled; replicate by replicate, fits with the same value have the same resamples.
+
+        A replicate depends on the rows, their clusters, the seed and its number, and it is drawn again where it has too
+        few rows for the parameters. None without replicates, where some have no answer, so that the numbers of the
+        others are lost, and where each of them chooses its rows.
+        """
+        spread = self.uncertainty
+        if spread.draws is None or spread.failed or len(spread.draws) != spread.requested or self.selection.group_by:
+            return None
+        rows = self.rows.index.to_numpy().tobytes()
+        return (
+            self.source.sha256, rows, self.selection.cluster, self.seed, spread.requested, len(self.parameters)
+        )  # fmt: skip
+
+    @property
     def _spread(self) -> Spread:
         return "normal approximation" if self.uncertainty.draws is None else "bootstrap"
 
@@ -669,6 +690,10 @@ class PosteriorFit(Fit):
         for name in ("ess_bulk", "ess_tail", "r_hat"):
             frame[name] = getattr(self.posterior, name)
         return frame
+
+    @property
+    def resamples(self) -> None:
+        """A posterior resamples nothing."""
 
     @property
     def _spread(self) -> Spread:

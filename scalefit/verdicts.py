@@ -252,6 +252,11 @@ def robust_verdicts(
         given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
         verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
         basis.append(runs_of(f" Other data {verb}, under laws of other terms or on other runs: ", given, "."))
+    missing = [
+        *(["more runs at that end of the range"] if moved else []), *(["the same law on other data"] if against else [])
+    ]  # fmt: skip
+    if missing:
+        basis.append(f" What would decide it: {' and '.join(missing)}.")
     return answer, Verdict.of("basis", *basis, **about)
 
 

@@ -63,6 +63,30 @@ def test_sources_that_share_rows_get_no_probability(wide, shifted):
     assert math.isnan(found.se)
 
 
+def test_bootstraps_of_the_same_resamples_are_compared_replicate_by_replicate():
+    options = {"drop_highest_loss": 5, "cluster": "shape", "bootstrap": 80}
+    squares = scalefit.fit("chinchilla", "chinchilla", **options)
+    huber = scalefit.fit("chinchilla", "chinchilla", loss="huber", delta=1e-3, **options)
+    like_squares = scalefit.fit(
+        "chinchilla", "chinchilla", loss="huber", delta=1e3, **options
+    )  # every residual is small
+    sources = [one for name, fit in {"squares": squares, "huber": huber, "like": like_squares}.items()
+               for one in compared_of(fit, ["alpha"], name)]  # fmt: skip
+    found = {(one.first, one.second): one for one in differences(sources)}
+    gaps = squares.draws("alpha") - huber.draws("alpha")
+    assert found["squares", "huber"].se == pytest.approx(gaps.std(ddof=1))
+    assert found["squares", "huber"].positive == np.mean(gaps > 0)
+    assert found["squares", "huber"].dependence == ""
+    assert found["squares", "huber"].se < 0.8 * math.hypot(squares["alpha"].se, huber["alpha"].se)
+    assert found["squares", "like"].se < 1e-6  # the same estimate of each resample, so that pairs are of one resample
+    for other in ({"seed": 1}, {"cluster": None}, {"drop_highest_loss": 6}, {"bootstrap": 90}):
+        alone = scalefit.fit("chinchilla", "chinchilla", **options | other)
+        (gap,) = differences([sources[0], *compared_of(alone, ["alpha"], "alone")])
+        assert "rows in common" in gap.dependence
+        assert math.isnan(gap.se)
+    assert scalefit.fit("chinchilla", "chinchilla", bootstrap=0).resamples is None
+
+
 def test_agreement_is_cochrans_q():
     sources = [normal("a", 1.0, 0.1), normal("b", 1.3, 0.2), normal("c", 0.7, 0.1)]
     found = agreement(sources)

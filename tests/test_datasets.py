@@ -32,7 +32,7 @@ ROWS = {
     "open_lm": 832,
     "porian": 1745,
     "marin_isoflop": 258,
-    "published_values": 126,
+    "published_values": 131,
     "toy_published_losses": 168,
     "toy_published_exponents": 239,
     "toy_strong": 126,
@@ -117,7 +117,16 @@ def test_provenance_is_complete(name: str) -> None:
         assert heading in info.source_text, heading
     names = [column.name for column in info.columns]
     assert info.cluster is None or info.cluster in names
+    assert {column for column, _ in info.derived} <= set(names)
     assert (info.loss_unit is not None) == ("loss" in names)
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "porian", "gemstones", "open_lm"])
+def test_derived_columns_follow_from_the_others(name: str) -> None:
+    frame = load_dataset(name)
+    (one,) = describe_dataset(name).derived
+    assert one in {("tokens", "flops / (6 params)"), ("flops", "6 params tokens")}
+    np.testing.assert_allclose(frame["flops"], 6 * frame["params"] * frame["tokens"], rtol=1e-12)
 
 
 def test_schema_has_no_unused_column() -> None:

@@ -53,6 +53,25 @@ def test_the_replication_gives_about_twenty_tokens_per_parameter():
     assert theirs["tokens_per_param"].value > 3 * got["tokens_per_param"].value
 
 
+def test_two_losses_on_the_same_resamples_have_a_ratio_with_an_interval():
+    options = {"drop_highest_loss": 5, "cluster": "shape", "bootstrap": 60}
+    fits = [run_fit("chinchilla", "chinchilla", loss=loss, **options) for loss in ("huber", "squared")]
+    huber, squares = (optimum(one, compute=BUDGET) for one in fits)
+    ratio = squares.over(huber, "tokens_per_param", BUDGET)
+
+    def tokens_per_param(fit):  # equation 4 of Hoffmann et al. 2022, for every resample
+        a, b, A, B = (fit.draws(name) for name in ("alpha", "beta", "A", "B"))
+        g = (a * A / (b * B)) ** (1 / (a + b))
+        return (BUDGET / 6) ** ((a - b) / (a + b)) / g**2
+
+    both = tokens_per_param(fits[1]) / tokens_per_param(fits[0])
+    assert (ratio.lo, ratio.hi) == pytest.approx(tuple(np.quantile(both, [0.025, 0.975])), rel=1e-9)
+    points = [one.quantity("tokens_per_param", BUDGET).value for one in (squares, huber)]
+    assert ratio.value == pytest.approx(points[0] / points[1])
+    other = optimum(run_fit("chinchilla", "chinchilla", **options | {"seed": 1}), compute=BUDGET)
+    assert squares.over(other, "tokens_per_param", BUDGET) is None
+
+
 @given(
     terms=st.lists(
         st.tuples(st.floats(-3, 12), st.floats(0.05, 2.5), st.floats(0.3, 3)), min_size=2, max_size=4

@@ -94,7 +94,9 @@ def test_choices_that_part_are_explained(huber, wide):
     assert "In the middle of the runs, at 1.35e20 FLOP, they agree within a factor of" in said
     assert "they diverge only when extrapolated" in said
     same = replace(huber, label="the same")
-    assert text_of(written({"huber": huber, "same": same}, compute=BUDGETS)).endswith("They agree.")
+    agreed = text_of(written({"huber": huber, "same": same}, compute=BUDGETS))
+    assert "They agree within a factor of 1.0. On the same resamples" in agreed
+    assert "“the same” gives 1 [1, 1] times the best tokens per parameter of “Huber”: 1 is inside" in agreed
 
 
 def test_alternatives_in_other_columns_get_their_own_cost(wide, huber):

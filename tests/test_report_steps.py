@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
+import scalefit
 from scalefit.comparison import LevelFits
 from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, FitFailed, StudyError
@@ -147,6 +148,78 @@ def test_levels_have_a_table_a_test_and_a_forest(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(f'{FIT}{head}"corpsu"\n{section}', encoding="utf-8")
     with pytest.raises(DataError, match="did you mean 'corpus'"):
         build_report(tmp_path / "study.toml")
+
+
+BUDGETS = """
+[[isoflop]]
+name = "corpora"
+label = "Marin"
+data = "marin_isoflop"
+where = "outlier == false"
+by = "train_set"
+
+[[isoflop]]
+name = "tuned"
+label = "Porian"
+data = "porian"
+where = "configuration == 'rw-tuned-short-const-standard-val'"
+
+[[section]]
+title = "Compute"
+kind = "optimum"
+fit = "main"
+elsewhere = ["tuned", "corpora"]
+
+[[section]]
+title = "Claims"
+kind = "claims"
+
+[[section.claims]]
+says = "Best parameters"
+published = [{ label = "Porian et al. 2024", key = "porian2024.tuned.a" }]
+"""
+LARGE = FIT.replace("runs.csv", "chinchilla").replace("loss ~ E + A/params^alpha", "chinchilla")
+
+
+def test_best_sizes_at_budgets_are_claims_and_other_data(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f'{LARGE}{BUDGETS}step = "tuned"\npower = "params"\n', encoding="utf-8")
+    plan = study(tmp_path)
+    check_study(plan)
+    steps = {one.name: run_step(one, tmp_path, tmp_path / "cells", None) for one in plan.isoflop}
+    fits = {"main": scalefit.fit("chinchilla", "chinchilla", bootstrap=50)}
+    results = Results(fits, plan.labels, {one.name: one for one in plan.fit}, tmp_path, steps)
+    compute, claims = (write_section(one, results) for one in plan.section)
+    direct = scalefit.isoflop("porian", where="configuration == 'rw-tuned-short-const-standard-val'")
+    power = direct.approach("approach 2").exponent
+    (powers,) = (one for one in compute if one["kind"] == "table" and "Powers of compute" in one["caption"][0])
+    rows = {row[0][0]: row for row in powers["rows"]}
+    assert list(rows) == ["main", "Porian", "Marin, comma", "Marin, dclm", "Marin, nemotron"]
+    assert rows["Porian"][2][0].startswith(f"{power.value:.3f} [")
+    words = " ".join(str(run) for one in compute for run in one.get("runs", ())).replace("\u00a0", " ")
+    assert "parameters grow with a power of compute from 0.426 [0.395, 0.458] (“Marin, comma”) to 0.514" in words
+    (table,) = (one for one in claims if one["kind"] == "table")
+    (row,) = table["rows"]
+    assert row[1] == ["0.4969\nPorian et al. 2024"]
+    assert row[2][0].replace("\u00a0", " ").startswith(f"{power.value:.3f} ± {(power.hi - power.lo) / 2 / 1.96:.3f}")
+    assert row[3][0].startswith("Inside the interval, 1.1 errors away.")
+    assert step_command(plan.isoflop[0])[0].startswith("scalefit isoflop marin_isoflop --where")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("", "needs either fit, a refit, or step"),
+        ('fit = "main"\nstep = "tuned"\n', "needs either fit, a refit, or step"),
+        ('step = "tuned"\n', "with a step needs power, the quantity that grows; Choices: params, tokens"),
+        ('step = "tuned"\npower = "flops"\n', "needs power, the quantity that grows"),
+        ('step = "sweep"\npower = "params"\n', r"needs an \[\[isoflop\]\] step; 'sweep' is another"),
+    ],
+)  # fmt: skip
+def test_a_claim_has_one_refit(tmp_path: Path, keys: str, message: str) -> None:
+    sweep = '\n[[toy]]\nname = "sweep"\ndata = "toy_strong"\n'
+    (tmp_path / "study.toml").write_text(f"{LARGE}{sweep}{BUDGETS}{keys}", encoding="utf-8")
+    with pytest.raises(StudyError, match=message):
+        check_study(study(tmp_path))
 
 
 @pytest.mark.slow

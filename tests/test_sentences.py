@@ -259,15 +259,21 @@ def test_choices_and_conditions_become_words() -> None:
     assert choice_words([("likelihood", "normal"), ("where", "width <= 2600")]) == "normal errors, width ≤ 2600"
     assert choice_words([]) == "base"
     assert condition_words('eval_set == "c4_val" and depth != 3') == "eval set = c4 val and depth ≠ 3"
+    assert (
+        condition_words("params != 603888888.8888888 and tokens >= 4.0669e9") == "params ≠ 603.9M and tokens ≥ 4.067B"
+    )
+    assert condition_words('run == "a-1e9" and loss < 3.25') == "run = a-1e9 and loss < 3.25"
 
 
 def test_one_file_of_the_user_is_named_in_the_footer_alone() -> None:
-    mine = DataFile("runs", "runs.csv", "runs.csv", None, "ab" * 32, "")
-    shipped = DataFile("porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, "arXiv:2406.19146")
-    assert files_blocks([mine]) == []
-    (block,) = files_blocks([mine, shipped])
+    mine = DataFile("runs", "runs.csv", "runs.csv", None, "ab" * 32, ())
+    shipped = DataFile(
+        "porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, ("arXiv:2406.19146", "github.com/a/b")
+    )
+    assert files_blocks([mine], {}) == []
+    (block,) = files_blocks([mine, shipped], {mine.file: 41})
     assert block["kind"] == "table"
-    assert len(block["rows"]) == 2
+    assert [(row[1], row[3]) for row in block["rows"]] == [(["41"], []), (["9"], ["arXiv:2406.19146"])]
 
 
 def test_excluded_rows_are_shown_only_where_they_are_fewer() -> None:

@@ -113,6 +113,8 @@ class Optimum:
         What was derived, and what was left out.
     drift : float
         Standard deviation of the log loss that each e-fold of compute beyond the runs adds; 0 for the law alone.
+    resamples : tuple or None
+        What the bootstrap behind the draws resampled; see :meth:`over`.
     """
 
     label: str
@@ -134,6 +136,7 @@ class Optimum:
     reason: str
     notes: tuple[str, ...]
     drift: float = 0.0
+    resamples: tuple[object, ...] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -183,6 +186,34 @@ class Optimum:
     def quantity(self, name: str, compute: float) -> Estimate:
         """Return one of :attr:`quantities` at one budget, as :meth:`band` does for several."""
         return self._number(name, *map(float, self.band(name, [compute])[0]))
+
+    def over(self, other: Optimum, name: str, compute: float) -> Estimate | None:
+        """Return a quantity at one budget as a multiple of that of another optimum of the same runs, draw by draw.
+
+        Overlapping intervals do not test a difference, because both move with the runs. The interval of the ratio does.
+
+        Parameters
+        ----------
+        other : Optimum
+            The optimum to divide by, such as that of the same law with another loss.
+        name : str
+            A quantity of both.
+        compute : float
+            The budget, positive.
+
+        Returns
+        -------
+        Estimate or None
+            None where the draws are not paired: both must be bootstraps of the same resamples of the same rows, with
+            the same seed.
+        """
+        if self.draws is None or other.draws is None or self.resamples is None or self.resamples != other.resamples:
+            return None
+        logs = np.log([compute])
+        above = self._along(self.draws, self.floor_draws, name, logs)
+        below = other._along(other.draws, other.floor_draws, name, logs)
+        value = self.quantity(name, compute).value / other.quantity(name, compute).value
+        return self._number(name, *self._interval(np.array([value]), (above / below)[:, 0]))
 
     def _number(self, name: str, value: float, lo: float = math.nan, hi: float = math.nan) -> Estimate:
         """Return what follows from the parameters: it has an interval and no standard error."""

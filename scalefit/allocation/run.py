@@ -158,7 +158,7 @@ def optimum_lines(
         name, law, terms.cost, kind, fit.uncertainty.method, level, terms.at, terms.columns, point, paths,
         float(terms.floor(fit.keys, values)[0]), terms.floor(fit.keys, draws), runs,
         _budgets(compute, runs["compute"].to_numpy()), fit.status, fit.message, reason,
-        (*terms.notes, *([missing] if lost else []), *([_drift_words(drift)] if drift else [])), drift,
+        (*terms.notes, *([missing] if lost else []), *([_drift_words(drift)] if drift else [])), drift, fit.resamples,
     )  # fmt: skip
 
 

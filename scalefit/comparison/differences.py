@@ -109,7 +109,9 @@ def dependence(a: Compared, b: Compared) -> str:
 
 
 def differences(sources: Sequence[Compared]) -> tuple[Difference, ...]:
-    """Compare every two sources: levels of one fit draw by draw, others as independent unless they share rows.
+    """Compare every two sources: draw by draw where these are paired, as independent unless they share rows.
+
+    Draws are paired between levels of one fit, and between bootstraps of the same resamples of the same rows.
 
     Parameters
     ----------
@@ -133,7 +135,9 @@ def _comparable(sources: Sequence[Compared]) -> list[Compared]:
 
 def _difference(a: Compared, b: Compared) -> Difference:
     both, overlap, mean = a.is_posterior and b.is_posterior, _overlap(a, b), a.estimate.value - b.estimate.value
-    if a.origin and a.origin == b.origin and a.estimate.draws is not None and b.estimate.draws is not None:
+    one_fit = a.origin and a.origin == b.origin
+    paired = one_fit or (a.resamples is not None and a.resamples == b.resamples)
+    if paired and a.estimate.draws is not None and b.estimate.draws is not None:
         gaps = a.estimate.draws - b.estimate.draws
         gaps, why = gaps[np.isfinite(gaps)], ""
         error = float(gaps.std(ddof=1))

@@ -40,6 +40,8 @@ class Compared:
         The fit that it comes from; levels of one fit have the same. Empty for a published number.
     is_log : bool
         Whether the number is a factor, which is compared by its logarithm.
+    resamples : tuple or None
+        What the bootstrap behind it resampled; sources with the same value are compared replicate by replicate.
     """
 
     label: str
@@ -49,6 +51,7 @@ class Compared:
     rows: frozenset[int] = frozenset()
     origin: str = ""
     is_log: bool = False
+    resamples: tuple[object, ...] | None = None
 
     @property
     def is_posterior(self) -> bool:
@@ -99,7 +102,7 @@ def _compared(fit: Fit, parameter: Parameter, label: str, origin: str) -> Compar
     rows = fit.rows[rows_at(fit.rows, groups, parameter.level)]
     return Compared(
         label, fit[parameter.key], _status(fit, parameter.key), fit.source.sha256, frozenset(map(int, rows.index)),
-        origin, parameter.is_log,
+        origin, parameter.is_log, fit.resamples,
     )  # fmt: skip
 
 

@@ -78,6 +78,8 @@ class DatasetInfo:
         Papers and repositories, with arXiv identifiers and commits.
     cluster : str or None
         Column whose rows share an error and should be resampled together, if there is one.
+    derived : tuple of (str, str)
+        Columns that were computed from others, with the formula in words.
     note : str
         The main trap, in one sentence.
     sha256 : str
@@ -94,6 +96,7 @@ class DatasetInfo:
     licence: str
     sources: tuple[str, ...]
     cluster: str | None
+    derived: tuple[tuple[str, str], ...]
     note: str
     sha256: str
     source_text: str
@@ -219,6 +222,7 @@ def describe_dataset(name: str, *, root: Path | None = None) -> DatasetInfo:
         licence=entry["licence"],
         sources=tuple(entry["sources"]),
         cluster=entry.get("cluster"),
+        derived=tuple(entry.get("derived", {}).items()),
         note=entry["note"],
         sha256=entry["sha256"],
         source_text=(root / name / "SOURCE.md").read_text(encoding="utf-8"),

@@ -72,7 +72,7 @@ def curves(fit: Fit, *, variable: str | None = None, ax: Axes | None = None) -> 
     fixed |= common_labels(fit)
     x, y = rows[variable].to_numpy(float), _moved(fit, fixed)
     far = far_rows(fit)
-    heights, ends = [y[~far]], []
+    heights, ends, stops = [y[~far]], [], []
     for inside, held, shade in _thirds(rows, other):
         near = inside & ~far
         points = ax.scatter(x[near], y[near], color=shade, zorder=3, **POINT | {"alpha": _DEEP})
@@ -85,6 +85,7 @@ def curves(fit: Fit, *, variable: str | None = None, ax: Axes | None = None) -> 
         heights.append(line["predicted"].to_numpy(float))
         words = short_number(to_digits(held[other], 2)) if other else ""
         ends.append((float(line["predicted"].iloc[-1]), words, shade))
+        stops.append(float(along[-1]))
     number_axis(ax, x)
     shown = np.concatenate(heights)
     if fit.objective.space == "log" and shown.min() > 0:
@@ -98,7 +99,7 @@ def curves(fit: Fit, *, variable: str | None = None, ax: Axes | None = None) -> 
     ax.set_ylabel(column_label(fit.law.response))
     if other:
         ax.set_title(f"curves: {column_label(other)}", loc="right", fontsize=7.5, color=_SHADES[1])
-    label_ends(ax, ends)
+    label_ends(ax, ends, at=stops)
     return ax
 
 

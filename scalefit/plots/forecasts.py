@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scalefit.allocation import Cost
 from scalefit.forecasting import BacktestResult, Forecast, Plan
 from scalefit.forecasting.scores import NAMES, ScoreTable
+from scalefit.law.typeset import SYMBOLS
 from scalefit.numbers import exact, short_number, to_digits
 from scalefit.plots import _show_in_notebook
 from scalefit.plots.style import (
@@ -65,6 +67,7 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     axes.axvspan(compute.min(), compute.max(), color=PANEL, zorder=0, lw=0)
     axes.plot(compute, np.exp(learned.runs.y), "o", ms=3, color=GREY, alpha=0.7, mew=0)
     degrees = found.rule.degrees
+    ends: list[tuple[float, str, str]] = []
     for i in range(min(len(found), _MOST)):
         one = found.target(i)
         if one.ratio > 1:
@@ -73,11 +76,8 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
                 reach = np.exp(student_quantile((1 + probability) / 2, degrees) * scale)
                 axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
             axes.plot(along, median, color=BLUE)
-        words = ", ".join(f"{short_number(to_digits(value, 3))} {name}" for name, value in one.columns.items())
-        axes.annotate(
-            as_label(words), (one.compute, one.estimate.hi), xytext=(4, 3), textcoords="offset points", ha="right",
-            color=INK, fontsize=7.5,
-        )  # fmt: skip
+        words = ", ".join(f"{short_number(to_digits(value, 3))} {_column(name)}" for name, value in one.columns.items())
+        ends.append((one.estimate.value, words, INK))
     value = np.exp(found.predicted.mu)
     lo, hi = found.interval(found.prob)
     axes.errorbar(
@@ -85,10 +85,28 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     )  # fmt: skip
     log_axis(axes.xaxis, [*compute, *found.targets["compute"]])
     log_axis(axes.yaxis, [*np.exp(learned.runs.y), *lo, *hi])
-    basis = "FLOP" if learned.cost is None else str(learned.cost)
-    write_key(axes, f"compute ({basis})", "dots: runs; line and diamonds: forecast with intervals of 50, 80 and 90%")
+    write_key(
+        axes, _compute_label(learned.cost), "dots: runs; line and diamonds: forecast with intervals of 50, 80 and 90%"
+    )
     axes.set_ylabel(column_label(learned.response))
+    label_ends(axes, ends, at=[found.target(i).compute for i in range(len(ends))])
     return axes
+
+
+def _column(name: str) -> str:
+    """Write a column as a word."""
+    return "parameters" if name == "params" else as_label(name.replace("_", " "))
+
+
+def _compute_label(cost: Cost | None) -> str:
+    """Label the axis of compute by how it is counted: ``compute 6ND in FLOPs``."""
+    if cost is None:
+        return "compute $C$ in FLOPs"
+    factor = "" if cost.factor == 1 else exact(cost.factor)
+    if not all(name in SYMBOLS for name in cost.columns):
+        return f"compute, {' × '.join([*filter(None, [factor]), *map(_column, cost.columns)])}, in FLOPs"
+    letters = "".join(f"{SYMBOLS[name]}{'' if power == 1 else f'^{{{power}}}'}" for name, power in cost.powers)
+    return f"compute ${factor}{letters}$ in FLOPs"
 
 
 @house_style()

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from scalefit.numbers import exact, fixed, percent, plus_minus
+from scalefit.numbers import exact, fixed, parse_number, percent, plus_minus, short_number, to_digits
 from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
@@ -41,6 +41,8 @@ _WORDS: Final = {
     "weights=none": "no weights",
     "exponents=free": "exponents of either sign",
 }
+_DIGITS: Final = 4  # of the limit of a condition
+_LIMIT: Final = re.compile(r"(?<=[≥≤≠=<>] )\d+(\.\d*)?([eE][+-]?\d+)?(?![\w.])")
 _SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
 _FORMS: Final = {
     "drop_highest_loss": "{} highest losses dropped",
@@ -164,9 +166,10 @@ def _words(name: str, value: str) -> str:
 
 
 def condition_words(condition: str) -> str:
-    """Write a condition as on paper: ``width ≤ 2600``, ``eval set = c4 val``."""
+    """Write a condition as on paper: ``width ≤ 2600``, ``tokens ≥ 4.07B``, ``eval set = c4 val``."""
     for typed, sign in _SIGNS.items():
         condition = condition.replace(typed, sign)
+    condition = _LIMIT.sub(lambda found: short_number(to_digits(parse_number(found[0]), _DIGITS)), condition)
     return re.sub(r"(?<=\w)_(?=\w)", " ", condition).replace('"', "")
 
 

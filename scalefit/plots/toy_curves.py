@@ -261,7 +261,12 @@ def label_and_key(
         label_ends(ax, ends, lead=True)
 
 
-def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool = False) -> list[Annotation]:
+_SHORT = 0.08  # of the width of the axes, by which a curve may end before them without a line to its label
+
+
+def label_ends(
+    ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool = False, at: Sequence[float] = ()
+) -> list[Annotation]:
     """Write labels right of the axes, each as near to the height of its curve's end as the others let it.
 
     Parameters
@@ -272,6 +277,9 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool =
         Height in data units, words, colour of each; without words there is no label.
     lead : bool
         Draw a line to each label from the height of its curve's end, where labels had to move apart.
+    at : sequence of float
+        Where each curve ends, in data units; from a curve that ends well before the axes do, a dotted line leads to its
+        label. All end with the axes when empty.
 
     Returns
     -------
@@ -280,6 +288,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool =
     """
     figure = ax.get_figure(root=True)
     named = [one for one in ends if one[1]]
+    stops = [x for x, one in zip(at, ends, strict=True) if one[1]] if at else []
     if figure is None or not named:
         return []
     figure.draw_without_rendering()
@@ -293,6 +302,8 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool =
         _, words, colour = named[k]
         aside = ScaledTranslation((_LEAD if lead else 4) / 72, 0, figure.dpi_scale_trans)
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        if stops:
+            _lead_to(ax, stops[k], heights[k], place, colour)
         labels.append(
             ax.annotate(
                 words, (1, heights[k]), xycoords="axes fraction", xytext=(1, place), textcoords=ax.transAxes + aside,
@@ -300,6 +311,14 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, Any]], *, lead: bool =
             )
         )  # fmt: skip
     return labels
+
+
+def _lead_to(ax: Axes, x: float, height: float, place: float, colour: Any) -> None:
+    """Draw a dotted line from the end of a short curve to its label, at the right of the axes."""
+    stop = float((ax.transData + ax.transAxes.inverted()).transform((x, ax.get_ylim()[0]))[0])
+    if stop < 1 - _SHORT:
+        dots: dict[str, Any] = {"color": colour, "linewidth": 0.7, "linestyle": (0, (1, 2)), "zorder": 1}
+        ax.plot([stop, 1], [height, place], transform=ax.transAxes, **dots)
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:

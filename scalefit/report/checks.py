@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from scalefit.errors import StudyError
+from scalefit.errors import StudyError, closest
 from scalefit.numbers import exact
 from scalefit.options import Bayes
-from scalefit.report.spec import PoolingFigure, describe, mentions
+from scalefit.report.spec import Claim, ClaimsSection, PoolingFigure, describe, mentions
 from scalefit.report.study import Study
 
 __all__ = ["check_study"]
+
+QUANTITIES = ("params", "tokens")  # of the best sizes at budgets
 
 
 def check_study(study: Study) -> None:
@@ -29,6 +31,9 @@ def check_study(study: Study) -> None:
     for part in (*study.answer, *study.section):
         _check_mentions(study, part)
         _check_within(study, part)
+        if isinstance(part, ClaimsSection):
+            for claim in part.claims:
+                _check_claim(study, claim)
     first = study.fit[0].name
     figures = [(figure, getattr(part, "fit", "")) for part in study.section for figure in getattr(part, "figures", ())]
     figures += [(study.front.figure, first)] if study.front.figure else []
@@ -50,6 +55,17 @@ def _check_mentions(study: Study, part: Any, default: str = "") -> None:
             raise StudyError(f"{study.path.name}: {needed}; {used!r} has another")
         if refers.to == "step" and study.step(used).kind != refers.of:
             raise StudyError(f"{study.path.name}: {what} needs [[{refers.of}]] steps; {used!r} is another")
+
+
+def _check_claim(study: Study, claim: Claim) -> None:
+    """Reject a claim without a refit, or with two, or with a step that has no power of compute."""
+    what = f"{study.path.name}: the claim {claim.says!r}"
+    if bool(claim.fit) == bool(claim.step):
+        raise StudyError(f"{what} needs either fit, a refit, or step, the best sizes at budgets of compute")
+    if claim.step and study.step(claim.step).kind != "isoflop":
+        raise StudyError(f"{what} needs an [[isoflop]] step; {claim.step!r} is another")
+    if claim.step and claim.power not in QUANTITIES:
+        raise StudyError(f"{what} with a step needs power, the quantity that grows; {closest(claim.power, QUANTITIES)}")
 
 
 def _check_within(study: Study, part: Any) -> None:

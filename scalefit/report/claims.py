@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit.allocation import optimum_lines
 from scalefit.allocation.run import natural_cost
+from scalefit.allocation.sweeps import PARABOLA
 from scalefit.comparison.sources import compared_of
 from scalefit.data.datasets import PublishedValue, published_value
 from scalefit.data.where import parse_where
@@ -24,6 +25,7 @@ from scalefit.report.blocks import Block, paragraph, picture, table
 from scalefit.report.figures import draw
 from scalefit.report.results import Results
 from scalefit.report.spec import Claim, ClaimsSection
+from scalefit.report.steps import IsoFlopResult
 from scalefit.report.text import fill, marked
 from scalefit.results import Fit
 from scalefit.summary import estimate_text, interval_text
@@ -92,22 +94,41 @@ def claim_verdict(printed: PublishedValue, estimate: Estimate) -> Verdict:
 
 
 def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
-    fit = results.fits[claim.fit]
     printed = [published_value(paper.key) for paper in claim.published]
-    texts = [
-        f"{as_printed(one.value, one.uncertainty)}\n{literal(paper.label)}"
-        for one, paper in zip(printed, claim.published, strict=True)
-    ]
+    papers = [literal(paper.label) for paper in claim.published]
+    values = [as_printed(one.value, one.uncertainty) for one in printed]
+    texts = [f"{values[0]}\n{papers[0]}"] if len(papers) == 1 else map("\u2002".join, zip(papers, values, strict=True))
     because = fill(claim.because, results.fits)
-    if fit.status == NOT_CONVERGED:
-        return [claim.says, "\n".join(texts), "no answer", f"{literal(fit.message)} {because}".strip()], "open"
-    estimate = _refitted(claim, fit, results)
+    first = [claim.says, "\n".join(texts)]
+    if claim.step:
+        estimate, measured, identified = _at_budgets(claim, results), "", True
+    else:
+        fit = results.fits[claim.fit]
+        if fit.status == NOT_CONVERGED:
+            return [*first, "no answer", f"{literal(fit.message)} {because}".strip()], "open"
+        estimate, measured = _refitted(claim, fit, results), _measured(claim, fit, results)
+        asked = compared_of(fit, [claim.parameter], "") if claim.parameter else ()
+        identified = all(one.status == CONVERGED for one in asked)
     judged = claim_verdict(printed[0], estimate)
-    if claim.parameter and any(one.status != CONVERGED for one in compared_of(fit, [claim.parameter], "")):
+    if not identified:
         judged = Verdict.of("open", "The data identify it no better than the interval.")
     ours = f"{estimate_text(estimate, alone=False)}\n{interval_text(estimate)}"
-    reason = f"{marked(judged)} {_measured(claim, fit, results)}{because}".strip()
-    return [claim.says, "\n".join(texts), ours, reason], judged.kind
+    return [*first, ours, f"{marked(judged)} {measured}{because}".strip()], judged.kind
+
+
+def _at_budgets(claim: Claim, results: Results) -> Estimate:
+    """Return the power of compute through the best sizes at the budgets of a table."""
+    found = results.steps[claim.step]
+    assert isinstance(found, IsoFlopResult)
+    if len(found.levels) > 1:
+        raise StudyError(f"claim {claim.says!r}: the step {claim.step!r} has several levels; choose one with where")
+    (one,) = found.levels.values()
+    return _with_error(one.approach(PARABOLA, claim.power).exponent)
+
+
+def _with_error(power: Estimate) -> Estimate:
+    """Add the standard error that the interval of a power of compute implies."""
+    return replace(power, se=(power.hi - power.lo) / 2 / normal_quantile((1 + power.probability) / 2))
 
 
 def _measured(claim: Claim, fit: Fit, results: Results) -> str:
@@ -133,9 +154,7 @@ def _refitted(claim: Claim, fit: Fit, results: Results) -> Estimate:
     """Return the number of the refit: a parameter, a power of compute, or the prediction of one row."""
     if claim.power:
         law = sum_of_powers(fit.law, "a power of compute in a report")
-        power = optimum_lines(fit, cost=natural_cost(law)).exponents[claim.power]
-        half = (power.hi - power.lo) / 2
-        return replace(power, se=half / normal_quantile((1 + power.probability) / 2))
+        return _with_error(optimum_lines(fit, cost=natural_cost(law)).exponents[claim.power])
     if not claim.at:
         return fit[claim.parameter]
     level = fit.uncertainty.level

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalefit.data.where import parse_where
 from scalefit.escape import literal
-from scalefit.law.general import GeneralLaw
+from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.numbers import exact, fixed, percent
 from scalefit.report.blocks import Block, heading, paragraph, references
 from scalefit.report.posterior_tables import priors_sentence, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
 from scalefit.report.results import Results
+from scalefit.report.sentences import words
 from scalefit.report.spec import ClaimsSection
 from scalefit.report.study import Study
 from scalefit.report.tables import files_blocks
@@ -51,9 +53,10 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     paragraphs += [_posteriors(posteriors)] if posteriors else []
     paragraphs[-1] = [*paragraphs[-1], made]
     counted = _comparisons(study, results)
-    doubtful = _doubtful(posteriors)
-    blocks = [heading("Data and method"), *(paragraph(*one) for one in [*paragraphs, [counted, doubtful]])]
-    blocks += files_blocks(data_files(study))
+    rows = [_derived(study), _selected(study), counted, _doubtful(posteriors)]
+    blocks = [heading("Data and method"), *(paragraph(*one) for one in [*paragraphs, rows])]
+    read = {one.data: results.fits[one.name].source.rows_read for one in study.fit}
+    blocks += files_blocks(data_files(study), read)
     if study.method == "short":
         return blocks
     if posteriors:
@@ -61,6 +64,39 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     if study.reference:
         blocks.append(references([f"{literal(one.text)} {one.link}." for one in study.reference]))
     return blocks
+
+
+def _derived(study: Study) -> str:
+    """Name the columns of laws that were computed from other columns, whose errors they share."""
+    columns = {(one.data, name) for one in study.fit for name in parse_law(one.law).variables}
+    shipped = [
+        f"in {literal(file.name.replace('_', ' '))} {words(name)} are {formula}"
+        for file in data_files(study) for name, formula in file.derived if (file.name, name) in columns
+    ]  # fmt: skip
+    own = {name for one in study.fit for name in one.selection.derive if name in parse_law(one.law).variables}
+    computed = [*shipped, *(f"{words(name)} are computed where the table has none" for name in sorted(own))]
+    if not computed:
+        return ""
+    return f"Some columns are not measured: {join(computed)}. An error of what they are computed from is theirs, too."
+
+
+def _selected(study: Study) -> str:
+    """Say which fits choose their rows by the response, which biases what is fitted to them."""
+    dropping = [one.selection.drop_highest_loss for one in study.fit if one.selection.drop_highest_loss]
+    by_response = [
+        one for one in study.fit
+        if one.selection.where and parse_law(one.law).response in parse_where(one.selection.where).columns
+    ]  # fmt: skip
+    if not dropping and not by_response:
+        return ""
+    counts = " or ".join(exact(one) for one in sorted(set(dropping)))
+    every = exact(len(study.fit))
+    parts = [f"{exact(len(dropping))} of {every} fits drop the {counts} highest losses"] if dropping else []
+    parts += [f"{exact(len(by_response))} of {every} have a condition on the response"] if by_response else []
+    return (
+        f"Rows are selected by the response: {join(parts)}. Such a cut also omits runs that lie above the law by "
+        "chance, and lowers the curve where it cuts."
+    )
 
 
 def _comparisons(study: Study, results: Results) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from scalefit.allocation import Cost, Optimum, optimum_lines, printed_optimum
+from scalefit.allocation import Cost, IsoFlop, Optimum, optimum_lines, printed_optimum
 from scalefit.allocation.cost import BY_SHAPE, BY_SIZE
 from scalefit.allocation.result import (
     EXCESS,
@@ -19,6 +19,7 @@ from scalefit.allocation.result import (
     spread,
 )
 from scalefit.allocation.run import DERIVED, natural_cost
+from scalefit.allocation.sweeps import PARABOLA
 from scalefit.errors import DataError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
@@ -33,6 +34,7 @@ from scalefit.report.results import Results
 from scalefit.report.sentences import words
 from scalefit.report.spec import OptimumSection
 from scalefit.report.standin import stand_in
+from scalefit.report.steps import IsoFlopResult
 from scalefit.report.tables import transpose
 from scalefit.report.text import capital, fill, join, marked
 from scalefit.results import Fit
@@ -67,7 +69,7 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
         reason = f"it is based on the fit “{label}”, which is {status} on these rows"
         return [note(f"The best use of compute is omitted because {reason}."), *text]
     if answering.reason:
-        text = [note(f"The fit is “{labels[answering.name]}”. {answering.reason}"), *text]
+        text = [note(f"The fit is “{labels[answering.name]}”, for the reason that its section gives."), *text]
         section = replace(section, fit=answering.name)
     optima, missing = _optima(section, results)
     label = labels[section.fit]
@@ -82,8 +84,11 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     if others:
         blocks.append(paragraph(_choices(label, main, others)))
     blocks.append(_budgets_table(label, main))
-    if others or section.published:
-        blocks.append(_powers_table(optima, printed, unread))
+    elsewhere = _elsewhere(section, results)
+    if elsewhere:
+        blocks.append(paragraph(_elsewhere_words(elsewhere)))
+    if others or section.published or elsewhere:
+        blocks.append(_powers_table(optima, printed, unread, elsewhere))
     frontier_figure = _frontier(label, optima, printed, chinchilla=section.chinchilla_ratio)
     return [*blocks, picture(frontier_figure, floating=True)]
 
@@ -111,6 +116,32 @@ def _cost(section: OptimumSection, law: Law, name: str) -> Cost:
     given = Cost.parse(section.cost)
     other = section.cost == BY_SIZE or (name != section.fit and set(given.columns) != set(law.variables))
     return natural_cost(law) if other else given
+
+
+def _elsewhere(section: OptimumSection, results: Results) -> dict[str, IsoFlop]:
+    """Return the best sizes at budgets of other data, by label and level."""
+    found: dict[str, IsoFlop] = {}
+    for name in section.elsewhere:
+        result = results.steps[name]
+        assert isinstance(result, IsoFlopResult)
+        label = results.labels[name]
+        found |= {f"{label}, {level}" if level else label: one for level, one in result.levels.items()}
+    return found
+
+
+def _elsewhere_words(elsewhere: Mapping[str, IsoFlop]) -> str:
+    """Say between which powers of compute the best size grows in other data."""
+    powers = {
+        label: one.approach(PARABOLA).exponent for label, one in elsewhere.items() if one.approach(PARABOLA).found
+    }
+    if not powers:
+        return "No other data show a line of best sizes."
+    least, most = min(powers, key=lambda one: powers[one].value), max(powers, key=lambda one: powers[one].value)
+    ends = [f"{_decimal(powers[one])} {decimal_interval(powers[one])} (“{one}”)" for one in (least, most)]
+    return (
+        "In other data the best size is the minimum of a parabola through the runs of each budget, without a law of "
+        f"tokens: parameters grow with a power of compute from {ends[0]} to {ends[1]}."
+    )
 
 
 def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str, Optimum], list[str]]:
@@ -153,8 +184,9 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
         f"Among these choices the best {quantity} at {_flop(far)} range from {_shown(away[least])} (“{least}”) to "
         f"{_shown(away[most])} (“{most}”)."
     )
+    paired = _paired(label, main, others, what, far)
     if apart < ALIKE_CHOICES:
-        return f"{text} They agree."
+        return " ".join([text, f"They agree within a factor of {amount(apart)}.", *paired])
     drifts = [one.exponents[what].value for one in family.values()]
     powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
     if apart > parts * ALIKE_CHOICES:
@@ -164,7 +196,30 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
         )
     else:
         text += f" They differ by a factor of {amount(parts)} even in the middle of the runs."
-    return f"{text} The choices share their runs, so that overlapping intervals are not a test of the difference."
+    return " ".join([text, *paired])
+
+
+def _paired(label: str, main: Optimum, others: Optima, what: str, far: float) -> list[str]:
+    """Say by what factor each choice differs on the same resamples, and which choices have none to compare."""
+    sentences, alone = [], []
+    for name, one in others.items():
+        if what not in one.columns:
+            continue
+        ratio = one.over(main, what, far)
+        if ratio is None:
+            alone.append(f"“{name}”")
+            continue
+        verdict = "1 is inside, so that no difference is shown" if ratio.holds(1) else "1 is outside"
+        sentences.append(
+            f"On the same resamples of the runs “{name}” gives {rounded(ratio.value, spread(ratio))} "
+            f"{decimal_interval(ratio)} times the best {_quantity(what)} of “{label}”: {verdict}."
+        )
+    if alone:
+        sentences.append(
+            f"{join(alone)} {'shares' if len(alone) == 1 else 'share'} the runs but not the resamples, so that "
+            "overlapping intervals do not test a difference."
+        )
+    return sentences
 
 
 def _budgets_table(label: str, main: Optimum) -> Block:
@@ -175,32 +230,47 @@ def _budgets_table(label: str, main: Optimum) -> Block:
         cells = [_cell(one.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
         rows.append([f"{amount(one.compute, 3)}\n{_outside(one.beyond)}".strip(), *cells])
     header = ["compute, FLOP", *(_quantity(name) for name in names)]
-    caption = f"The best use of compute by “{label}”: {_meaning(main)} and {percent(main.level)} intervals."
+    caption = (
+        f"The best use of compute by “{label}”: {_meaning(main)} and {percent(main.level)} intervals ({main.kind})."
+    )
     return table(caption, header, rows, align="l" + "r" * (len(header) - 1))
 
 
-def _powers_table(optima: Optima, printed: Optima, unread: list[str]) -> Block:
-    """Return the powers of compute of every fit and of printed numbers, and the ratio at the largest budget."""
+def _powers_table(
+    optima: Optima, printed: Optima, unread: list[str], elsewhere: Mapping[str, IsoFlop]
+) -> Block:  # fmt: skip
+    """Return the powers of compute of every fit, of printed numbers and of other data; the ratio at the last budget."""
     main = next(iter(optima.values()))
     names = ["params", "tokens"] if RATIO in main.columns else list(main.columns)
     far = max(main.budgets)
     everyone = {**optima, **printed}
-    columns: list[list[str]] = [list(everyone), [one.kind for one in everyone.values()]]
+    columns: list[list[str]] = [
+        [*everyone, *elsewhere], [*(one.kind for one in everyone.values()), *("parabolas" for _ in elsewhere)]
+    ]  # fmt: skip
     for name in names:
         powers = [one.exponents.get(name) for one in everyone.values()]
+        powers += [_power_at_budgets(one, name) for one in elsewhere.values()]
         columns.append([f"{_decimal(one)} {decimal_interval(one)}".strip() if one else "" for one in powers])
     header = ["", "kind", *(words(name) for name in names)]
     if RATIO in main.columns:
         ratios = [one.quantity(RATIO, far) if RATIO in one.columns else None for one in everyone.values()]
-        columns.append([_shown(one) if one else "" for one in ratios])
+        columns.append([*(_shown(one) if one else "" for one in ratios), *("" for _ in elsewhere)])
         header.append(_quantity(RATIO))
     at = f", and the best tokens per parameter at {_flop(far)}" if RATIO in main.columns else ""
     caption = f"Powers of compute with which the best {join([words(name) for name in names])} grow{at}."
     if printed:
-        caption += " Printed: from the rounded numbers of a paper, which have no draws."
+        caption += " Printed: from the numbers of a paper, which have no draws."
+    if elsewhere:
+        caption += " Parabolas: other data, the minimum at each budget."
     if unread:
         caption += f" Without all numbers of the law, and so omitted: {join(unread)}."
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
+
+
+def _power_at_budgets(found: IsoFlop, name: str) -> Estimate | None:
+    """Return the power of compute of parameters or tokens through the minima; None where they show no line."""
+    line = found.approach(PARABOLA, name) if name in ("params", "tokens") else None
+    return line.exponent if line is not None and line.found else None
 
 
 def _frontier(label: str, optima: Optima, printed: Optima, *, chinchilla: bool) -> Drawing:
@@ -228,7 +298,7 @@ def _frontier(label: str, optima: Optima, printed: Optima, *, chinchilla: bool) 
 
 
 def _meaning(best: Optimum) -> str:
-    return "posterior medians" if best.kind == "posterior" else f"estimates, {best.kind},"
+    return "posterior medians" if best.kind == "posterior" else "estimates"
 
 
 def _quantity(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from scalefit.allocation import optimum_lines
 from scalefit.allocation.result import RATIO, amount_interval, amount_of, decimal_interval, spread
 from scalefit.allocation.run import natural_cost
+from scalefit.allocation.sweeps import PARABOLA, Approach
 from scalefit.comparison import LevelFits
 from scalefit.errors import DataError, LawError
 from scalefit.escape import literal
@@ -24,7 +25,7 @@ from scalefit.report.results import Results
 from scalefit.report.sentences import evidence_between, own_name, role, words
 from scalefit.report.spec import ComputeAnswer, PredictionAnswer, RobustAnswer, StepAnswer, ValuesAnswer
 from scalefit.report.standin import stand_in
-from scalefit.report.steps import HeadsResult, StepFailed, ToyResult
+from scalefit.report.steps import HeadsResult, IsoFlopResult, StepFailed, ToyResult
 from scalefit.report.text import join, marked
 from scalefit.results import Fit
 from scalefit.verdicts import robust_verdicts
@@ -94,10 +95,10 @@ def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
         return literal(f"No answer: {best.reason}")
     columns: list[str] = [name for name in ("params", "tokens") if name in best.exponents] or [*best.exponents]
     powers = [
-        f"{words(name)} to the power {rounded(one.value, spread(one))} {decimal_interval(one)}"
+        f"{words(name)} as compute to the power {rounded(one.value, spread(one))} {decimal_interval(one)}"
         for name, one in ((name, best.exponents[name]) for name in columns)
     ]
-    text = f"With compute grow {join(powers)}."
+    text = f"The best use grows: {join(powers)}."
     (allocation,) = best.allocations
     if RATIO in allocation.quantities:
         ratio = allocation.quantities[RATIO]
@@ -119,10 +120,21 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
             return forecast_sentence(forecast)
         case LevelFits() as levels:
             return literal(f"{'; '.join(levels.verdicts())}.")
+        case IsoFlopResult(levels):
+            lines = {level: one.approach(PARABOLA) for level, one in levels.items()}
+            powers = [f"{_power(one)}{f' ({level})' if level else ''}" for level, one in lines.items() if one.found]
+            return literal(f"With compute the best parameters grow to the power {join(powers)}.") if powers else (
+                "No answer: the budgets show no line of best sizes."
+            )  # fmt: skip
         case ToyResult(_, check):
             return marked(check.verdict[-1])
         case found:
             return marked(found.verdict[0])
+
+
+def _power(line: Approach) -> str:
+    """Write a power of compute with its interval."""
+    return f"{rounded(line.exponent.value, spread(line.exponent))} {decimal_interval(line.exponent)}"
 
 
 def _heads_words(test: Superposition) -> str:
@@ -166,9 +178,9 @@ def prediction_sentence(answer: PredictionAnswer, results: Results) -> str:
     rule, plain = shares["forecast"], shares["huber"]
     near, far = rule[0], rule[-1]
     text = (
-        f"On {exact(sum(one.cells for one in rule))} held-out cells of public tables the 90% intervals of scalefit’s "
-        f"forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} times larger than any known and "
-        f"{percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit cover "
+        f"In {exact(sum(one.cells for one in rule))} tests on public tables, in which small runs predict larger ones, "
+        f"the 90% intervals of scalefit’s forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} times "
+        f"larger than any known and {percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit cover "
         f"{percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
     )
     return f"{text} {_ranking_words(answer, results)}".strip()
@@ -180,9 +192,9 @@ def _ranking_words(answer: PredictionAnswer, results: Results) -> str:
         return ""
     found = results.ranked(answer.laws, answer.leave_out, answer.hold_out)
     (best, _), *others = found.laws
-    behind = [f"{score.label} by {plus_minus(score.behind, score.behind_se)}" for score, _ in others]
+    behind = [f"“{score.label}” is {plus_minus(score.behind, score.behind_se)} behind" for score, _ in others]
     left = "rows" if answer.leave_out == "row" else f"{words(answer.leave_out)}s"
-    text = f"Here “{best.label}” predicts left-out {left} best, ahead of {literal(join(behind))} in log score"
+    text = f"Here “{best.label}” predicts left-out {left} best; in log score {literal(join(behind))}"
     covered = [one.coverage for one in found.held_out if math.isfinite(one.coverage)]
     if covered:
         column = found.split.column if found.split is not None else ""

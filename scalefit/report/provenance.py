@@ -29,8 +29,10 @@ class DataFile:
         Rows shipped; None for a user's file.
     sha256 : str
         Of its bytes.
-    sources : str
+    sources : tuple of str
         Papers and repositories; empty for a user's file.
+    derived : tuple of (str, str)
+        Columns that were computed from others, with the formula; empty for a user's file.
     """
 
     name: str
@@ -38,7 +40,8 @@ class DataFile:
     title: str
     rows: int | None
     sha256: str
-    sources: str
+    sources: tuple[str, ...]
+    derived: tuple[tuple[str, str], ...] = ()
 
 
 def data_files(study: Study) -> list[DataFile]:
@@ -46,7 +49,7 @@ def data_files(study: Study) -> list[DataFile]:
     names = [one.data for one in study.fit]
     names += [one.data for one in study.levels]
     names += [one.data for one in study.sensitivity] + [one.data for one in study.calibration]
-    names += [one.data for one in study.forecast]
+    names += [one.data for one in study.forecast] + [one.data for one in study.isoflop]
     names += [one.grid or one.data for one in study.toy] + [one.data for one in study.heads]
     names += [one.losses for one in study.heads if one.losses]
     return [_data_file(study, name) for name in dict.fromkeys(names)]
@@ -79,11 +82,12 @@ def _data_file(study: Study, name: str) -> DataFile:
     shipped = dataset_of(locate(name, study.path.parent))
     if shipped is not None:
         info = describe_dataset(shipped)
-        sources = "; ".join(info.sources)
-        return DataFile(shipped, f"data/{shipped}/table.csv", info.title, info.rows, info.sha256, sources)
+        return DataFile(
+            shipped, f"data/{shipped}/table.csv", info.title, info.rows, info.sha256, info.sources, info.derived
+        )
     digest = file_digest(study.path.parent, name)
     stem = Path(name).parts[0] if WILD.search(name) else Path(name).stem
-    return DataFile(stem, name, name, None, digest, "")
+    return DataFile(stem, name, name, None, digest, ())
 
 
 def _version(package: str) -> str:

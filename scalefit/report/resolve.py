@@ -91,7 +91,7 @@ def resolved_text(study: Study) -> str:
     for kind, runner in STEPS.items():
         specs = [_spec(one, runner) for one in study.steps if one.kind == kind]
         table |= {kind: specs} if specs else {}
-    hashes = [f"# {one.name}: sha256 {one.sha256}" for one in data_files(study)]
+    hashes = [f"# {'; '.join([f'{one.name}: sha256 {one.sha256}', *one.sources])}" for one in data_files(study)]
     commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
     lead = [
         f"# Every choice of the study, as scalefit {__version__} read it. Tables:",
@@ -109,7 +109,7 @@ def resolved_hash(study: Study) -> str:
 
 def _without(part: PartT, out: set[str]) -> PartT | None:
     """Return a section or a figure without steps that a draft does not have; None when nothing remains."""
-    named = [one.name for one in mentions(part) if one.refers.to == "step"]
+    named = [one.name for one in mentions(part) if one.key == "steps"]
     kept = tuple(name for name in named if name not in out)
     if named and not kept:
         return None

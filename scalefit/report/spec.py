@@ -102,6 +102,7 @@ Posterior: TypeAlias = Annotated[str, Refers("fit", BAYES)]
 PosteriorWithParameter: TypeAlias = Annotated[str, Refers("fit", BAYES, with_parameter=True)]
 RankedPosterior: TypeAlias = Annotated[str, Refers("fit", BAYES, role="the ranking of laws in ")]
 Sweep: TypeAlias = Annotated[str, Refers("step", "toy")]
+IsoFlops: TypeAlias = Annotated[str, Refers("step", "isoflop")]
 AnyStep: TypeAlias = Annotated[str, Refers("step")]
 
 
@@ -768,6 +769,8 @@ class Claim:
         Where it was printed; the key is that of one value, such as ``liu2025.alpha``.
     fit : str
         The refit.
+    step : str
+        In place of a fit: the best sizes at the budgets of a table, with ``power``.
     parameter : str
         The parameter of the refit that was printed.
     power : str
@@ -780,7 +783,8 @@ class Claim:
 
     says: str
     published: tuple[Published, ...]
-    fit: FitWithParameter
+    fit: FitWithParameter = ""
+    step: IsoFlops = ""
     parameter: str = ""
     power: str = ""
     at: str = ""
@@ -953,6 +957,8 @@ class OptimumSection(_AnySection):
         The same question under other choices.
     published : tuple of Published
         Papers to compare with.
+    elsewhere : tuple of str
+        Other data: the best sizes at budgets of compute, whose powers are rows of the table of powers.
     cost : str
         What a run costs, in the units of ``compute``.
     compute : tuple of float
@@ -965,6 +971,7 @@ class OptimumSection(_AnySection):
     fit: AnyFit
     alternatives: tuple[AnyFit, ...] = ()
     published: tuple[Published, ...] = ()
+    elsewhere: tuple[IsoFlops, ...] = ()
     cost: str = "6*params*tokens"
     compute: tuple[float, ...] = ()
     chinchilla_ratio: bool = True

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from scalefit.consistency.result import SettingCheck
 from scalefit.escape import literal
+from scalefit.names import read_name
 from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.calibration import coverage
 from scalefit.plots.specification import choice_words, condition_words
@@ -28,6 +30,7 @@ from scalefit.thresholds import COMPATIBLE
 __all__ = ["calibration_section", "sensitivity_section", "toy_section"]
 
 LIKE_SUM: Final = 1.1  # losses over the exact sum that are still called equal to it
+MOST_LEVELS: Final = 3  # of one coefficient that a sentence names one by one
 _USUAL_RATE: Final = "small"
 _LETTERS: Final = {
     "n_features": "n", "alpha": "α", "gamma": "γ", "density": "E", "batch": "batch", "learning_rate": "rate",
@@ -171,20 +174,32 @@ def _coverage_words(result: Calibration) -> str:
     level = percent(result.level)
     rows = result.table
     off = (rows["coverage_lo"] > result.level) | (rows["coverage_hi"] < result.level)
-    shares = [
-        f"{name_words(str(name))} {percent(share, 0)} [{percent(lo, 0)}, {percent(hi, 0)}]"
-        for name, (share, lo, hi) in zip(
-            rows.loc[off, "param"],
-            rows.loc[off, ["coverage", "coverage_lo", "coverage_hi"]].to_numpy(float),
-            strict=True,
-        )
-    ]
+    shares = _shares(rows[off])
     low, high = (percent(float(end), 0) for end in (rows["coverage"].min(), rows["coverage"].max()))
     text = f"Of {exact(len(result.good))} data sets, nominal {level} intervals cover the truth in {low} to {high}, by "
     text += f"parameter; {level} is excluded for {join(shares)}." if shares else f"parameter; {level} fits them all."
     if result.failed:
         text += f" {exact(result.failed)} more without a usable interval are left out, which biases the rest."
     return text
+
+
+def _shares(rows: pd.DataFrame) -> list[str]:
+    """Write the coverage of some parameters; levels of one coefficient as a range, where there are many."""
+    every: dict[str, list[tuple[str, float, float, float]]] = {}
+    numbers = rows[["coverage", "coverage_lo", "coverage_hi"]].to_numpy(float)
+    for name, (share, lo, hi) in zip(map(str, rows["param"]), numbers, strict=True):
+        every.setdefault(read_name(name)[0], []).append((name, float(share), float(lo), float(hi)))
+    shares = []
+    for coefficient, several in every.items():
+        if len(several) > MOST_LEVELS:
+            low, high = (percent(end(share for _, share, _, _ in several), 0) for end in (min, max))
+            shares.append(f"{exact(len(several))} levels of {name_words(coefficient)} {low} to {high}")
+            continue
+        shares += [
+            f"{name_words(name)} {percent(share, 0)} [{percent(lo, 0)}, {percent(hi, 0)}]"
+            for name, share, lo, hi in several
+        ]
+    return shares
 
 
 def toy_section(section: ToySection, results: Results) -> list[Block]:

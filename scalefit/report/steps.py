@@ -1,4 +1,4 @@
-"""The steps of a study: fits by level, sensitivity, calibration, forecasts, toy sweeps, heads; cells are kept."""
+"""The steps of a study: every computation other than a fit, how it is run, repeated and kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from scalefit.allocation import IsoFlop, isoflop
 from scalefit.comparison import LevelFits, fit_levels
 from scalefit.consistency import Check, check_sweep
 from scalefit.data.sources import is_folder, locate
@@ -23,7 +24,7 @@ from scalefit.law.general import parse_law
 from scalefit.models import HeadMeasurement, read_heads
 from scalefit.models.table import details_path
 from scalefit.models.theory import Superposition, superposition
-from scalefit.options import CALIBRATE, CHECK, FIT, FORECAST, SENSITIVITY, SUPERPOSITION, plain
+from scalefit.options import CALIBRATE, CHECK, FIT, FORECAST, ISOFLOP, SENSITIVITY, SUPERPOSITION, plain
 from scalefit.options import command as option_words
 from scalefit.progress import Progress
 from scalefit.report.provenance import file_digest
@@ -32,6 +33,7 @@ from scalefit.report.study import (
     CalibrationStep,
     ForecastStep,
     HeadsStep,
+    IsoFlopStep,
     LevelsStep,
     SensitivityStep,
     Step,
@@ -45,6 +47,7 @@ from scalefit.toy.records import read_sweep
 __all__ = [
     "STEPS",
     "HeadsResult",
+    "IsoFlopResult",
     "StepFailed",
     "StepResult",
     "ToyResult",
@@ -86,6 +89,18 @@ class HeadsResult(NamedTuple):
     heads: tuple[HeadMeasurement, ...]
 
 
+class IsoFlopResult(NamedTuple):
+    """The best sizes at the budgets of a table.
+
+    Parameters
+    ----------
+    levels : mapping of str to IsoFlop
+        By the level of the column ``by``; of one table under an empty text.
+    """
+
+    levels: Mapping[str, IsoFlop]
+
+
 class StepFailed(NamedTuple):
     """A step that has no result.
 
@@ -98,7 +113,7 @@ class StepFailed(NamedTuple):
     reason: str
 
 
-StepResult = LevelFits | Sensitivity | Calibration | Forecast | ToyResult | HeadsResult | StepFailed
+StepResult = LevelFits | Sensitivity | Calibration | Forecast | IsoFlopResult | ToyResult | HeadsResult | StepFailed
 
 
 def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -> StepResult:
@@ -117,7 +132,7 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
     Returns
     -------
-    LevelFits, Sensitivity, Calibration, Forecast, ToyResult, HeadsResult or StepFailed
+    LevelFits, Sensitivity, Calibration, Forecast, IsoFlopResult, ToyResult, HeadsResult or StepFailed
         By the kind of the step; `StepFailed` says why there is no result, which a report prints before it continues.
 
     Raises
@@ -147,6 +162,8 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
                 return calibrate(source, spec.law, *simulated, folder=cells, progress=report)
             case ForecastStep():
                 return _forecast(spec, folder)
+            case IsoFlopStep():
+                return _isoflop(spec, folder)
             case ToyStep():
                 return _toy(spec, folder, cells, report)
             case HeadsStep():
@@ -208,6 +225,9 @@ def step_command(spec: Step) -> list[str]:
             words = [word for one in spec.at for word in ("--at", one)]
             words += option_words(FORECAST, STEPS["forecast"].write(options_of(spec)))
             return [shlex.join(["scalefit", "forecast", spec.data, *words])]
+        case IsoFlopStep():
+            words = option_words(ISOFLOP, STEPS["isoflop"].write(options_of(spec)))
+            return [shlex.join(["scalefit", "isoflop", spec.data, *words])]
         case LevelsStep():
             line = command_line(STEPS[spec.kind], spec.data, spec.law, options_of(spec))
             return [f"{line} --by {shlex.quote(spec.by)}"]
@@ -248,6 +268,11 @@ def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
         return StepFailed(f"{error}.")
 
 
+def _isoflop(spec: IsoFlopStep, folder: Path) -> IsoFlopResult:
+    found = isoflop(locate(spec.data, folder), spec.selection, spec.budgets, label=spec.label or spec.name)
+    return IsoFlopResult({"": found} if isinstance(found, IsoFlop) else found)
+
+
 def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:
     if spec.grid:
         table = toy_sweep(ToyGrid.read(folder / spec.grid), cells, resume=True, progress=progress)
@@ -276,6 +301,7 @@ STEPS: Mapping[str, Runner] = MappingProxyType(
         "sensitivity": Runner(sensitivity, "sensitivity", SENSITIVITY, (*_FOLDERS, "robustness")),
         "calibration": Runner(calibrate, "calibrate", CALIBRATE, (*_FOLDERS, "robustness")),
         "forecast": Runner(forecast, "forecast", FORECAST, (*_FOLDERS, "forecasting")),
+        "isoflop": Runner(isoflop, "isoflop", ISOFLOP, ("data", "law", "options", "allocation")),
         "toy": Runner(check_sweep, "toy check", CHECK, (*_FOLDERS, "comparison", "toy", "consistency")),
         "heads": Runner(superposition, "superposition", SUPERPOSITION, (*_FOLDERS, "models")),
     }

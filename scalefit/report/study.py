@@ -12,9 +12,9 @@ The smallest study is a title and one fit; everything else has a default that fo
 The keys of ``[[fit]]`` and ``[defaults]`` are the keyword names of :func:`scalefit.leastsq.fit` or, with
 ``engine = "bayes"``, those of :func:`scalefit.bayes`. Further computations are steps, which also have the keyword names
 of their functions: ``[[levels]]`` (:func:`scalefit.fit_levels`), ``[[sensitivity]]`` (:func:`scalefit.sensitivity`),
-``[[calibration]]``
-(:func:`scalefit.calibrate`), ``[[forecast]]`` (:func:`scalefit.forecast`), ``[[toy]]``
-(:func:`scalefit.consistency.check_sweep`) and ``[[heads]]`` (:func:`scalefit.models.theory.superposition`).
+``[[calibration]]`` (:func:`scalefit.calibrate`), ``[[forecast]]`` (:func:`scalefit.forecast`), ``[[isoflop]]``
+(:func:`scalefit.isoflop`), ``[[toy]]`` (:func:`scalefit.consistency.check_sweep`) and ``[[heads]]``
+(:func:`scalefit.models.theory.superposition`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 from scalefit.law.general import parse_law
 from scalefit.options import (
     Bayes,
+    Budgets,
     Forecasting,
     LeastSquares,
     Options,
@@ -58,6 +59,7 @@ __all__ = [
     "FitSpec",
     "ForecastStep",
     "HeadsStep",
+    "IsoFlopStep",
     "LevelsStep",
     "SensitivityStep",
     "Step",
@@ -224,6 +226,33 @@ class ForecastStep:
 
 
 @dataclass(frozen=True)
+class IsoFlopStep:
+    """The best size at each budget of compute, straight from runs of equal budgets.
+
+    Parameters
+    ----------
+    name : str
+        The word by which the rest of the study refers to it.
+    data : str
+        A shipped data set, or a file relative to the study.
+    label : str
+        Its name in tables and figures; ``name`` when empty.
+    selection : Rows
+        Which rows of the table it uses.
+    budgets : Budgets
+        How runs are grouped into budgets.
+    """
+
+    kind: ClassVar[str] = "isoflop"
+
+    name: str
+    data: str
+    label: str = ""
+    selection: Rows = field(default_factory=Rows)
+    budgets: Budgets = field(default_factory=Budgets)
+
+
+@dataclass(frozen=True)
 class ToyStep:
     """A sweep of toy models, read or trained, and its comparison with theory; needs either ``data`` or ``grid``.
 
@@ -280,7 +309,7 @@ class HeadsStep:
     test: OverlapTest = field(default_factory=OverlapTest)
 
 
-Step: TypeAlias = LevelsStep | SensitivityStep | CalibrationStep | ForecastStep | ToyStep | HeadsStep
+Step: TypeAlias = LevelsStep | SensitivityStep | CalibrationStep | ForecastStep | IsoFlopStep | ToyStep | HeadsStep
 
 
 @dataclass(frozen=True)
@@ -301,6 +330,8 @@ class Study:
         Whether intervals reach their nominal coverage.
     forecast : tuple of ForecastStep
         Runs that do not exist yet.
+    isoflop : tuple of IsoFlopStep
+        The best size at each budget, from runs of equal budgets.
     toy : tuple of ToyStep
         Sweeps of toy models.
     heads : tuple of HeadsStep
@@ -341,6 +372,7 @@ class Study:
     sensitivity: tuple[SensitivityStep, ...] = ()
     calibration: tuple[CalibrationStep, ...] = ()
     forecast: tuple[ForecastStep, ...] = ()
+    isoflop: tuple[IsoFlopStep, ...] = ()
     toy: tuple[ToyStep, ...] = ()
     heads: tuple[HeadsStep, ...] = ()
     subtitle: str = ""
@@ -367,7 +399,9 @@ class Study:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All computations other than fits."""
-        return (*self.levels, *self.sensitivity, *self.calibration, *self.forecast, *self.toy, *self.heads)
+        return (
+            *self.levels, *self.sensitivity, *self.calibration, *self.forecast, *self.isoflop, *self.toy, *self.heads
+        )  # fmt: skip
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""

@@ -141,16 +141,28 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     return table(caption, ["fit", "data", "rows", "residuals", "exponents"], rows, align="llrll", fill=4)
 
 
-def files_blocks(files: Sequence[DataFile]) -> list[Block]:
-    """Return a table of the files used, with their hashes; none for one file of the user, which the footer names."""
+def files_blocks(files: Sequence[DataFile], read: Mapping[str, int]) -> list[Block]:
+    """Return a table of the files used, with their hashes; none for one file of the user, which the footer names.
+
+    ``read`` has the number of rows of each file, by the name that the study gives it; shipped tables know theirs.
+    """
     if len(files) == 1 and not files[0].sources:
         return []
     rows = []
     for one in files:
-        size = "" if one.rows is None else exact(one.rows)
-        rows.append([literal(one.name.replace("_", " ")), size, one.sha256[:12], one.sources])
-    caption = "Tables read, with the beginning of the sha256 of their bytes; the whole of it is in the resolved study."
+        size = read.get(one.file, 0) if one.rows is None else one.rows
+        rows.append([literal(one.name.replace("_", " ")), exact(size) if size else "", one.sha256[:12], _papers(one)])
+    caption = (
+        "Tables read, with the beginning of the sha256 of their bytes; the whole of it, and repositories with their "
+        "commits, are in the resolved study."
+    )
     return [table(caption, ["table", "rows", "sha256", "source"], rows, align="lrll", fill=3)]
+
+
+def _papers(file: DataFile) -> str:
+    """Return the sources of a table without its repositories, unless it has no others."""
+    papers = [one for one in file.sources if not one.startswith("github.com/")]
+    return literal("; ".join(papers or file.sources))
 
 
 def _loss(fit: Fit) -> str:
