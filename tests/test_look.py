@@ -54,7 +54,9 @@ def test_the_commands_run_as_they_are_printed(tmp_path: Path) -> None:
     shown = run(["scalefit", "look", "my runs.csv", "--plot", "look.svg"])
     assert shown.returncode == 0
     assert (tmp_path / "look.svg").read_bytes().startswith(b"<?xml")
-    lines = [line.strip() for line in shown.stdout.splitlines() if line.startswith("  scalefit ")]
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    printed = shown.stdout.replace("\\\n", " ")  # as a shell joins lines
+    lines = [line.strip() for line in printed.splitlines() if line.startswith("  scalefit ")]
     assert len(lines) == 3
     assert "--reduce min:loss" in lines[1]
     assert lines[2].endswith("--by Corpus")
@@ -122,3 +124,72 @@ def test_logs_of_steps_get_the_options_that_read_them_and_commands_that_run(
 def test_few_steps_or_a_table_without_steps_get_no_law(tmp_path: Path) -> None:
     assert not scalefit.look(pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.5, 2.0]})).laws
     assert not scalefit.look(pd.DataFrame({"acc": [0.1, 0.2, 0.3], "loss": [3.0, 2.5, 2.0]})).laws
+
+
+def test_everything_fits_a_screen_of_80_columns() -> None:
+    data = sweep().rename(columns={"lr": "config.optimizer.schedule.peak_learning_rate_of_all_groups"})
+    data["a_note_on_each_run_that_nobody_shortened"] = "a sentence that does not end within this cell or the next"
+    data.loc[::2, "a_note_on_each_run_that_nobody_shortened"] = "another one, as long as the first of them if not more"
+    found = scalefit.look(data, columns={"tokens_in_billions_of_the_corpus": "tokens_seen/1e9"})
+    lines = str(found).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("  config.opti...all_groups  ") for line in lines)
+
+
+def test_numbers_with_units_and_words_among_numbers_are_numbers() -> None:
+    data = pd.DataFrame({
+        "N": ["70M", "160M", "1.4B"] * 4, "loss": ["3.1", "diverged", "2.9"] * 4, "size": ["S1", "M2", "70M"] * 4,
+    })  # fmt: skip
+    columns = {one.name: one for one in scalefit.look(data).columns}
+    assert columns["N"].words == "70.0M to 1.40B"
+    assert columns["loss"].words == "2.90 to 3.10; diverged"
+    assert columns["size"].kind == "labels"
+    assert len(scalefit.look(data).plot()) == 1
+
+
+def shapes(*columns: str) -> pd.DataFrame:
+    """Runs of 4 widths, 3 depths and 3 ratios of tokens to parameters."""
+    width, depth, ratio = (one.ravel() for one in np.meshgrid([256, 512, 1024, 2048], [6, 12, 24], [5, 20, 60]))
+    params = 12.0 * depth * width**2
+    tokens = params * ratio * np.exp(0.3 * np.random.default_rng(1).standard_normal(len(params)))
+    loss = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
+    data = {"d_model": width, "n_layer": depth, "params": params, "tokens": tokens, "flops": 6 * params * tokens}
+    return pd.DataFrame(data | {"loss": loss})[[*columns, "loss"]]
+
+
+SIZE = "loss ~ E + A/params^alpha + B/tokens^beta"
+
+
+@pytest.mark.parametrize(
+    ("columns", "last", "words"),
+    [
+        (("params", "flops"), SIZE, ""),
+        (("tokens", "flops"), SIZE, ""),
+        (("d_model", "n_layer", "tokens"), SIZE, "--derive params"),
+        (("d_model", "n_layer", "flops"), SIZE, "--derive params"),
+        (("flops",), "loss ~ E + A/flops^alpha", ""),
+    ],
+)
+def test_laws_come_from_sizes_that_can_be_derived(columns: tuple[str, ...], last: str, words: str) -> None:
+    data = shapes(*columns)
+    found = scalefit.look(data)
+    assert list(found.laws.values())[-1] == last
+    (line,) = (one for one in found.commands if last in one)
+    assert line.endswith(words or "'")
+    if last == SIZE:
+        fit = scalefit.fit(data, last, derive=("params",) if words else (), bootstrap=0)
+        assert fit["alpha"].value == pytest.approx(0.34, abs=1e-4)
+
+
+def test_a_law_without_the_compute_that_varies_says_so() -> None:
+    found = scalefit.look(shapes("d_model", "flops"))
+    assert found.settings.endswith("which differ in flops; the law has no term in flops.")
+    assert not any("--reduce" in one for one in found.commands)
+
+
+def test_a_header_that_speaks_of_a_loss_is_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("N,Val Loss (nats)!\n1e6,3\n2e6,2.8\n")
+    (line,) = scalefit.look(path).commands
+    assert shlex.split(line)[3:] == ["--map", "loss=`Val Loss (nats)!`"]
+    assert scalefit.look(path, mapping={"loss": "`Val Loss (nats)!`"}).columns[-1].quantity == "loss"

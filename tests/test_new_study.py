@@ -594,3 +594,22 @@ def test_what_the_command_refuses(run: Callable[..., Any], words: list[str], mes
     code, _, told = run("report", *words)
     assert code == 2
     assert message in told
+
+
+def test_one_fit_for_each_level_on_request(tmp_path: Path) -> None:
+    runs = sizes(**{"data mix": ["web", "code"] * 15})
+    study: dict[str, Any] = made(tmp_path, runs, by="data mix")
+    assert "E[data_mix]" in study["fit"][0]["law"]
+    (levels,) = study["levels"]
+    assert (levels["by"], levels["law"]) == ("data mix", "loss ~ E + A/params^alpha + B/tokens^beta")
+    assert "mapping" not in levels
+    assert [one["steps"] for one in study["section"] if one.get("kind") == "levels"] == [["size_levels"]]
+    mapped = {"loss": "val_loss", "corpus": "data mix"}
+    (tmp_path / "mapped").mkdir()
+    again: dict[str, Any] = made(tmp_path / "mapped", runs, by="corpus", mapping=mapped)
+    assert again["levels"][0]["mapping"] == mapped
+    with pytest.raises(DataError, match="no column 'data mx'; did you mean 'data mix'"):
+        new_study(tmp_path / "other", tmp_path / "runs.csv", by="data mx")
+    with pytest.raises(DataError, match="by is 'tokens', a column of the law"):
+        new_study(tmp_path / "other", tmp_path / "runs.csv", by="tokens")
+    assert not (tmp_path / "other").exists()

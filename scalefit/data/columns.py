@@ -389,9 +389,10 @@ def _characters(text: str) -> str:
     return " ".join(f"U+{ord(one):04X}" for one in text[:40])
 
 
-def has_column(frame: pd.DataFrame, name: str) -> bool:
-    """Tell whether `find_columns` would have a numeric column without being asked to derive it."""
-    return _plan(_Work(frame, "", frozenset(), [], frame), name, ()) == frozenset()
+def has_column(frame: pd.DataFrame, name: str, derive: Iterable[str] = ()) -> bool:
+    """Tell whether `find_columns` would have a numeric column, with leave to derive these."""
+    plan = _plan(_Work(frame, "", frozenset(derive), [], frame), name, ())
+    return plan is not None and plan <= set(derive)
 
 
 def find_columns(

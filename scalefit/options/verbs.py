@@ -846,6 +846,8 @@ class NewReport(Options):
         Budget in FLOP of which page one gives the best use, such as 1e22; without it ten times that of the largest run.
     at : tuple of str
         A run to forecast, such as ``params=70B,tokens=1.4T``; repeat it for more.
+    by : str, optional
+        A column of labels: the report has one fit for each, and a test whether they share the parameters.
     beside : str, optional
         A shipped data set whose exponents the report compares with those of the table, such as ``chinchilla``.
     title : str, optional
@@ -861,6 +863,7 @@ class NewReport(Options):
     law: str | None = None
     compute: float | None = None
     at: tuple[str, ...] = ()
+    by: str | None = None
     beside: str | None = None
     title: str | None = None
     author: str | None = None

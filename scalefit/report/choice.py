@@ -191,7 +191,7 @@ def _given(read: Table, selection: Rows, name: str, text: str, reason: str, *, l
 
 def _additive(whole: Table, read: Table, selection: Rows) -> LawChoice:
     """Choose sums of powers by the quantities that vary in the rows, with floors by label."""
-    present = [name for name in QUANTITIES if has_column(whole.frame, name)]
+    present = [name for name in QUANTITIES if has_column(whole.frame, name, selection.derive)]
     core = [name for name in CORE if name in present] or present
     resolve(whole, numeric=["loss"], strict=False)  # without a loss nothing else matters
     if not core:

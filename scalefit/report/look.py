@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from scalefit.data.columns import compute_columns, has_column, map_columns
 from scalefit.data.formats import typed_frame
-from scalefit.data.quantities import ALIASES, as_numbers, guess_header, is_missing
+from scalefit.data.quantities import ALIASES, as_numbers, guess_header, is_missing, read_numbers
 from scalefit.data.tables import Table, resolve
 from scalefit.data.wide import long_frame, wide_name
 from scalefit.errors import DataError
@@ -36,7 +38,11 @@ SHOWN: Final = 3  # labels of a column
 LABELS: Final = 20  # of a column by which levels could be fitted
 FEWEST: Final = 2  # values of a column within a level, and rows for each parameter of a level
 FEWEST_STEPS: Final = 8  # for a law of training curves
+FEWEST_COMPUTES: Final = 4  # for a law of compute, which has three parameters
+SIZES: Final = ("params", "tokens", "width", "depth", "flops")
 TENSORBOARD: Final = {"Wall time", "Step", "Value"}  # columns of an exported scalar
+WIDTH: Final = 80  # characters of a line
+LONGEST: Final = 24  # characters of a header or a label in the table of columns
 SEEDS: Final = ("seed", "random_seed", "data_seed", "trial")
 
 
@@ -59,7 +65,7 @@ class LookedColumn:
     missing : int
         Rows without a value.
     some : tuple of str
-        Its most frequent labels.
+        Its most frequent labels; of numbers, the words that stand among them, such as ``diverged``.
     """
 
     name: str
@@ -73,11 +79,12 @@ class LookedColumn:
 
     @property
     def words(self) -> str:
-        """What it holds, such as ``1.0M to 3.2B`` or ``3 labels: a, b, c``."""
+        """What it holds, such as ``1.00M to 3.25B``, ``2.1 to 4.2; diverged`` or ``3 labels: a, b, c``."""
         if self.kind == "empty":
             return "no values"
         if self.low is not None and self.high is not None:
-            return f"{amount(self.low)} to {amount(self.high)}" if self.low < self.high else amount(self.low)
+            words = f"; {', '.join(self.some)}" if self.some else ""
+            return f"{' to '.join(dict.fromkeys(map(_end, (self.low, self.high))))}{words}"
         more = ", ..." if self.different > len(self.some) else ""
         return f"{exact(self.different)} label{'s' if self.different > 1 else ''}: {', '.join(self.some)}{more}"
 
@@ -132,17 +139,26 @@ class Look:
 
     def summary(self) -> str:
         """Return one screen of text."""
+        lines = [f"{self.name}: {exact(self.rows)} rows, {exact(len(self.columns))} columns"]
+        lines = [*_wrapped(lines[0], ""), "", self._table().text("  "), ""]
+        lines += [line for one in (self.settings, self.runs) if one for line in _wrapped(one, "  ")]
+        lines += [line for word, law in self.laws.items() for line in _wrapped(f"{word:13s} {law}", "  ")]
+        lines += [line for one in self.reasons for line in _wrapped(one, "  ")]
+        lines += ["", "next:", *(line for one in self.commands for line in _broken(one))] if self.commands else []
+        return "\n".join([*lines, *(line for one in self.remarks for line in _wrapped(f"note: {one}", "  "))])
+
+    def _table(self) -> PrintedTable:
+        """Return the columns as a table of one screen's width: long headers and labels are cut."""
         rows = [
-            [one.name, one.quantity, one.words, exact(one.different), exact(one.missing) if one.missing else ""]
+            [_cut(one.name, LONGEST), one.quantity, "", exact(one.different), exact(one.missing) if one.missing else ""]
             for one in self.columns
         ]
-        table = PrintedTable.of(["column", "quantity", "holds", "different", "missing"], rows, "lllrr")
-        lines = [f"{self.name}: {exact(self.rows)} rows, {exact(len(self.columns))} columns", "", table.text("  "), ""]
-        lines += [f"  {one}" for one in (self.settings, self.runs) if one]
-        lines += [f"  {word:13s} {law}" for word, law in self.laws.items()]
-        lines += [f"  {one}" for one in self.reasons]
-        lines += ["", "next:", *(f"  {one}" for one in self.commands)] if self.commands else []
-        return "\n".join([*lines, *(f"  note: {one}" for one in self.remarks)])
+        heads = ["column", "quantity", "", "different", "missing" if any(row[-1] for row in rows) else ""]
+        taken = sum(max(map(len, cells)) for cells in zip(heads, *rows, strict=True))
+        room = WIDTH - 2 - 2 * 4 - taken  # the indent, and two spaces between columns
+        for row, one in zip(rows, self.columns, strict=True):
+            row[2] = _cut(one.words, room, end=True)
+        return PrintedTable.of(["column", "quantity", "holds", "different", "missing"], rows, "lllrr")
 
     def __str__(self) -> str:
         return self.summary()
@@ -162,7 +178,8 @@ class Look:
                 f"{self.name!r} has no loss to draw against a column of numbers; map one: --map loss=COLUMN"
             )
         draw: Any = import_module("scalefit.plots.scatter").loss_panels
-        return list(draw(self.frame, loss, others))
+        numbers = {name: read_numbers(self.frame[name]).floats for name in (loss, *others)}
+        return list(draw(pd.DataFrame(numbers), loss, others))
 
 
 @takes(*LOOK)
@@ -199,17 +216,19 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     frame = map_columns(table.frame, rows.mapping or {}, remarks)
     frame = typed_frame(compute_columns(frame, rows.columns or {}, remarks))
     columns = tuple(_column(frame, str(name)) for name in frame.columns)
+    derive = ("params",) if has_column(frame, "params", ["params"]) and not has_column(frame, "params") else ()
     try:
-        choice: LawChoice | None = choose(frame, drop_invalid=True)
+        choice: LawChoice | None = choose(frame, drop_invalid=True, derive=derive)
         reasons: tuple[str, ...] = () if choice is None else choice.reasons
+        reasons += ("There are no parameters; 12 depth width^2 stands for them (--derive params).",) if derive else ()
     except DataError as error:
-        choice = _step_choice(table, frame)
+        choice = _step_choice(table, frame) or _compute_choice(table, frame)
         reasons = (str(error),) if choice is None else choice.reasons
     shown = replace(table, frame=frame)
     settings, grouping = _settings(choice) if choice is not None else ("", {})
     law = None if choice is None else next(iter(choice.laws.values()))
     runs = "" if law is None else checkpoints_message(Law.parse(law), frame) or ""
-    commands = () if law is None else _commands(data, rows, shown, choice, law, grouping)
+    commands = _losses(data, rows, columns) if choice is None else _commands(data, rows, shown, choice, grouping)
     return Look(
         table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, commands,
         tuple(remarks), frame,
@@ -255,21 +274,91 @@ def _step_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
     return LawChoice(found, {"step": law}, False, "", {}, reasons, ())
 
 
+def _compute_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
+    """Choose a law of the compute of runs, where the table has no sizes; None without computes and losses."""
+    if not (has_column(frame, "loss") and has_column(frame, "flops")):
+        return None
+    found = resolve(replace(table, frame=frame), numeric=["loss", "flops"], strict=False).frame
+    found = found[(found["loss"] > 0) & (found["flops"] > 0)]
+    if found["flops"].nunique() < FEWEST_COMPUTES:
+        return None
+    reasons = (
+        "There is a loss and a compute, and no size: the law is that of these runs as they were chosen, and does not "
+        "say how to divide compute between parameters and tokens.",
+    )
+    return LawChoice(found, {"compute": "loss ~ E + A/flops^alpha"}, False, "", {}, reasons, ())
+
+
 def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
     column = frame[name]
     part = name if guess_header(name, "loss") or "." not in name else name.rpartition(".")[2]
     quantity = next((known for known in ALIASES if guess_header(part, known) is not None), "")
     missing = int(sum(is_missing(cell) for cell in column)) if column.dtype == object else int(column.isna().sum())
     different = int(column.nunique())
-    values = as_numbers(column)
+    values, words = as_numbers(column), tuple[str, ...]()
     if different == 0:
         return LookedColumn(name, quantity, "empty", None, None, 0, missing)
+    if values is None and column.dtype == object:
+        values, words = _numbers_and_words(column)
     if values is not None:
         seen = values[np.isfinite(values)]
         low, high = (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
-        return LookedColumn(name, quantity, "numbers", low, high, different, missing)
-    some = tuple(str(label)[:24] for label in column.astype(object).value_counts().index[:SHOWN])
+        return LookedColumn(name, quantity, "numbers", low, high, different, missing, words)
+    some = tuple(_cut(str(label), LONGEST) for label in column.astype(object).value_counts().index[:SHOWN])
     return LookedColumn(name, quantity, "labels", None, None, different, missing, some)
+
+
+def _numbers_and_words(column: pd.Series[Any]) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
+    """Read numbers with units such as 70M, among which a few words may stand; None for a column of labels."""
+    numbers = read_numbers(column)
+    bad = [] if numbers.bad is None else [str(column.iloc[place]) for place in numbers.bad.problems]
+    if any(re.search(r"\d", cell) for cell in bad) or len(bad) >= np.isfinite(numbers.floats).sum():
+        return None, ()
+    common = pd.Series(bad, dtype=object).value_counts().index[:SHOWN]
+    return numbers.floats, tuple(_cut(str(word), LONGEST) for word in common)
+
+
+def _end(value: float) -> str:
+    """Print an end of a range: a width or a depth with all digits."""
+    return exact(value) if value.is_integer() and abs(value) < 1e5 else amount(value, 3)
+
+
+def _cut(text: str, most: int, *, end: bool = False) -> str:
+    """Shorten a text, in the middle or at its end."""
+    if len(text) <= most:
+        return text
+    tail = 0 if end else (most - 3) // 2
+    return f"{text[: most - 3 - tail]}...{text[len(text) - tail :]}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Break text into lines of one screen's width; what has lines already keeps them."""
+    return [
+        line
+        for piece in text.splitlines()
+        for line in textwrap.wrap(
+            piece, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]  # fmt: skip
+
+
+def _broken(line: str) -> Iterator[str]:
+    """Break a command between its options, with the backslashes that a shell wants."""
+    units: list[str] = []
+    for word in map(shlex.quote, shlex.split(line)):
+        if units and units[-1].startswith("--") and " " not in units[-1] and not word.startswith("--"):
+            units[-1] += f" {word}"  # a flag and its value
+        else:
+            units.append(word)
+    text = "  "
+    for place, unit in enumerate(units):
+        if place and len(text) + 1 + len(unit) + 2 > WIDTH:
+            yield f"{text} \\"
+            text = f"    {unit}"
+        else:
+            text += f" {unit}" if place else unit
+    yield text
 
 
 def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
@@ -289,6 +378,9 @@ def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
     by = ",".join(own)
     if not varied:
         return f"{words}.", {"group_by": by, "reduce": "mean"}
+    sizes = [one for one in varied if any(guess_header(one, known) is not None for known in SIZES)]
+    if sizes:
+        return f"{words}, which differ in {', '.join(varied)}; the law has no term in {sizes[0]}.", {}
     step = next((name for name in varied if guess_header(name, "step") is not None), None)
     if all(name.lower() in SEEDS for name in varied):
         return f"{words}, which differ in {', '.join(varied)}.", {"group_by": by, "reduce": "mean"}
@@ -302,33 +394,54 @@ def _varies(column: pd.Series[Any], setting: NDArray[Any]) -> bool:
     return bool((values.max() > values.min()).any())
 
 
-def _commands(
-    data: Any, rows: Rows, table: Table, choice: LawChoice | None, law: str, grouping: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Write what to run next: the fit, the best row of each setting, one fit a level, a report."""
-    assert choice is not None
+def _line(data: Any, *words: str, verb: str = "fit") -> str:
+    """Write a command on a table."""
     source = shlex.quote(os.fspath(data)) if isinstance(data, str | os.PathLike) else "TABLE"
-    given = {name: getattr(rows, name) for name in ("also", "name_fields", "wide", "mapping", "columns")}
+    return " ".join(["scalefit", verb, source, *map(shlex.quote, words)])
+
+
+def _read_as(rows: Rows) -> list[str]:
+    """Return the options that read the table as it was looked at; of several columns to map, one an option."""
+    given = {name: getattr(rows, name) for name in ("also", "name_fields", "wide", "columns")}
     common = command(LOOK, {name: value for name, value in given.items() if value})
-    mapped = (
-        ["--map", ",".join(f"{name}={column}" for name, column in choice.mapping.items())] if choice.mapping else []
-    )
-    needed = Law.parse(law)
+    return [*common, *(word for name, column in (rows.mapping or {}).items() for word in ("--map", f"{name}={column}"))]
+
+
+def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[str, ...]:
+    """Where no loss is recognised, propose another look with a column whose header speaks of one."""
+    if any(one.quantity == "loss" for one in columns):
+        return ()
+    near = [one.name for one in columns if one.kind == "numbers" and "loss" in one.name.casefold()]
+    return tuple(_line(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in near[:1])
+
+
+def _mapped(name: str, column: str) -> str:
+    """Write a mapping, with the column in backquotes where it holds a sign that the option uses itself."""
+    return f"{name}=`{column}`" if re.search("[,=*/()]", column) else f"{name}={column}"
+
+
+def _commands(data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: Mapping[str, str]) -> tuple[str, ...]:
+    """Write what to run next: a fit of each law, the best row of each setting, one fit a level."""
+    first = next(iter(choice.laws.values()))
+    common, needed = _read_as(rows), Law.parse(first)
+    mapped = [word for name, column in choice.mapping.items() for word in ("--map", _mapped(name, column))]
     gaps = any(table.frame[name].isna().any() for name in needed.variables if name in table.frame)
     dropped = ["--drop-invalid"] if gaps or len(choice.frame) < len(table.frame) else []
     cluster = ["--cluster", choice.cluster] if choice.cluster else []
-    first = ["scalefit", "fit"]
 
-    def line(*words: str) -> str:
-        return " ".join([*first, source, *map(shlex.quote, words)])
+    def derived(law: str) -> list[str]:
+        return [] if all(has_column(table.frame, name) for name in Law.parse(law).variables) else ["--derive", "params"]
 
-    lines = [line(law, *common, *mapped, *dropped, *cluster)]
+    lines = [
+        _line(data, law, *common, *(mapped if "[" in law else []), *derived(law), *dropped, *cluster)
+        for law in choice.laws.values()
+    ]
     if grouping:
         chosen = ["--group-by", grouping["group_by"], "--reduce", grouping["reduce"]]
-        lines.append(line(law, *common, *mapped, *dropped, *chosen))
+        lines.append(_line(data, first, *common, *mapped, *derived(first), *dropped, *chosen))
     labels = [str(name) for name in table.frame.columns if _is_level(table.frame, str(name), needed)]
     plain = str(replace(needed, floor=Coef("E")))  # levels are fitted one by one, so that they need no floors
-    lines += [line(plain, *common, *dropped, "--by", name) for name in labels[:1]]
+    lines += [_line(data, plain, *common, *derived(plain), *dropped, "--by", name) for name in labels[:1]]
     return tuple(lines)
 
 

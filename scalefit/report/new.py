@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, NamedTuple
 
+from scalefit.comparison.parts import parted
 from scalefit.data.datasets import dataset_names
 from scalefit.data.many import files_of
 from scalefit.data.sources import dataset_of, file_name, is_folder, locate, shown_path
@@ -92,7 +93,9 @@ def new_study(
     choice = choose(copies.source, rows, law=wanted.law)
     for one in wanted.at:
         read_target(one)
-    keys = plain(replace(rows, mapping=_mapping(choice, rows) or None, cluster=None))
+    if wanted.by is not None:
+        parted(rows.load(copies.source), wanted.by, rows)  # which refuses a column that has no levels
+    keys = plain(replace(rows, mapping=_mapping(choice, rows, wanted.by) or None, cluster=None))
     content = outline(_title(target), f"A scaling law of {copies.title}", copies.name, choice, keys, wanted)
     for one in content["fit"]:
         if one["data"] == copies.name:
@@ -159,11 +162,11 @@ def _title(target: Path) -> str:
     return name.replace("_", " ").replace("-", " ").strip().capitalize() or "Runs"
 
 
-def _mapping(choice: LawChoice, rows: Rows) -> dict[str, str]:
+def _mapping(choice: LawChoice, rows: Rows, by: str | None) -> dict[str, str]:
     """Return the mapping that the study needs, without entries that nothing in it uses."""
     given, laws = dict(rows.mapping or {}), [parse_law(law) for law in choice.laws.values()]
     used = {name for law in laws for name in (law.response, *law.variables, *law.groups)}
-    used |= {choice.cluster, *(parse_where(rows.where).columns if rows.where else ())}
+    used |= {choice.cluster, by or "", *(parse_where(rows.where).columns if rows.where else ())}
     if rows.columns or rows.group_by or rows.weights or rows.derive:
         used |= set(given)
     return {name: column for name, column in (given | dict(choice.mapping)).items() if name in used}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from scalefit.comparison.parts import check_column
 from scalefit.data.datasets import describe_dataset
 from scalefit.errors import DataError
 from scalefit.law.additive import PRESETS, Coef, Law
@@ -53,12 +55,12 @@ def outline(
     Raises
     ------
     DataError
-        When the other data set that is asked for cannot be used.
+        When the other data set or the column of levels that is asked for cannot be used.
     """
     study: dict[str, Any] = {
         "title": wanted.title or title, "author": wanted.author or "", "subtitle": subtitle,
         "template": wanted.template, "method": "short", "defaults": {"seed": 0}, "left_out": list(choice.left_out),
-        **{kind: [] for kind in ("fit", "sensitivity", "calibration", "forecast", "answer", "section")},
+        **{kind: [] for kind in ("fit", "levels", "sensitivity", "calibration", "forecast", "answer", "section")},
     }  # fmt: skip
     common = {"data": file, **rows}
     (name, text), *others = sorted(choice.laws.items(), key=lambda item: not _has_budget(parse_law(item[1])))
@@ -77,6 +79,8 @@ def outline(
         study["forecast"].append(step | {key: value for key, value in common.items() if key not in _NOT_FORECAST})
         study["answer"].append({"title": "Forecast.", "rule": "step", "step": "target"})
         study["section"].append({"kind": "forecast", "title": "Forecast", "steps": ["target"]})
+    if wanted.by is not None:
+        _add_levels(study, name, law, part.squares, choice, wanted.by)
     if wanted.beside is not None:
         _add_other_data(study, name, main, law, wanted.beside)
     part.add_steps(law)
@@ -196,6 +200,24 @@ def _add_optimum(study: dict[str, Any], main: str, choice: LawChoice, compute: f
         section["compute"] = [part * compute for part in FEWER]
     study["answer"].append({"title": "Best use of compute.", "rule": "budget", "fit": main, "compute": budget})
     study["section"].append(section)
+
+
+def _add_levels(
+    study: dict[str, Any], name: str, law: AnyLaw, squares: Mapping[str, Any], choice: LawChoice, by: str
+) -> None:
+    """Add one fit for each level of a column, by which the law has no floors then."""
+    own = next((own for own, column in choice.mapping.items() if column == by), by)
+    if own in law.groups and not isinstance(law, Law):
+        raise DataError(f"by is {by!r}, and {law} has levels of it; leave by out, or write the law without them")
+    text = str(law)
+    for coef in law.parameters if isinstance(law, Law) else ():
+        text = text.replace(str(coef), str(replace(coef, groups=tuple(one for one in coef.groups if one != own))))
+    check_column(by, parse_law(text))
+    step = {"name": f"{name}_levels", "label": f"{words_of(text)} · by {by}", "by": by, **squares, "law": text}
+    mapping = {key: column for key, column in squares.get("mapping", {}).items() if key != own or own == by}
+    step.pop("mapping", None)
+    study["levels"].append(step | ({"mapping": mapping} if mapping else {}))
+    study["section"].append({"kind": "levels", "title": f"One fit for each {by}", "steps": [f"{name}_levels"]})
 
 
 def _add_other_data(study: dict[str, Any], name: str, main: str, law: AnyLaw, beside: str) -> None:
