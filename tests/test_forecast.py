@@ -23,7 +23,7 @@ from scalefit.forecasting.inputs import read_learning, read_targets
 from scalefit.forecasting.learned import Constants
 from scalefit.forecasting.limits import find_limits
 from scalefit.forecasting.result import OwnBacktest
-from scalefit.forecasting.rule import Runs, make_rule, origins, row_weights
+from scalefit.forecasting.rule import Predicted, Runs, make_rule, origins, row_weights
 from scalefit.forecasting.sampling import find_mode
 from scalefit.options import Forecasting, Rows
 
@@ -323,15 +323,32 @@ def test_a_forecast_reads_a_table_as_every_verb_does(tmp_path: Path) -> None:
 
 def test_degrees_of_freedom_are_what_the_runs_leave() -> None:
     rows = table(0.004, 1)
-    for count, least, most in ((7, 1.0, 2.0), (9, 3.0, 4.0), (20, 4.0, 4.0)):  # laws of five and of six parameters
+    for count in (7, 9, 20):
         found = forecast(rows.sample(count, random_state=1), TARGET)
-        spent = found.weights["shared"] * 5 + found.weights["coupled"] * 6
-        assert found.rule.degrees == pytest.approx(min(4.0, count - spent))
-        assert least <= found.rule.degrees <= most
+        left = count - found.weights["shared"] * 5 - found.weights["coupled"] * 6  # parameters of the two laws
+        assert found.rule.left == pytest.approx(left)
+        parts = found.table().iloc[0]
+        single = parts["error_run"] ** 2
+        rest = parts["error_parameters"] ** 2 + parts["error_laws"] ** 2 + parts["error_drift"] ** 2 + 0.001**2
+        degrees = (rest + single) ** 2 / (rest**2 / left + single**2 / min(4.0, left))
+        assert found.degrees[0] == pytest.approx(degrees)
         lo, hi = found.interval(0.9)
-        assert np.log(hi / lo) / 2 == pytest.approx(stats.t(found.rule.degrees).ppf(0.95) * found.scale)
+        assert np.log(hi / lo) / 2 == pytest.approx(stats.t(degrees).ppf(0.95) * found.scale)
         one = found.target(0).estimate
-        assert one.se == pytest.approx(one.value * stats.t(found.rule.degrees).ppf(stats.norm.cdf(1)) * found.scale[0])
+        assert one.se == pytest.approx(one.value * stats.t(degrees).ppf(stats.norm.cdf(1)) * found.scale[0])
+
+
+def test_a_sum_of_two_students_is_nearly_a_student_with_the_combined_degrees() -> None:
+    """Within an eighth of draws: nine degrees of freedom for what drifts, four for a single run."""
+    rng = np.random.default_rng(0)
+    nothing, one = np.zeros(3), np.ones(3)
+    drift = np.array([0.5, 1.0, 3.0])
+    found = Predicted(nothing, nothing, nothing, one, drift, 0.0, 9 * one, nothing[None])
+    for j, size in enumerate(drift):
+        draws = size * rng.standard_t(9, 400_000) + rng.standard_t(4, 400_000)
+        for p in (0.5, 0.8, 0.9):
+            assert found.reach(p)[j] == pytest.approx(np.quantile(np.abs(draws), p), rel=0.12)
+    assert found.degrees(run=False) == pytest.approx(9.0)
 
 
 def test_sampling_is_warned_of_only_where_other_draws_move_the_forecast() -> None:

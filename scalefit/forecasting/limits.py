@@ -14,7 +14,6 @@ from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
 from scalefit.options import Forecasting
 from scalefit.problem import label_texts
-from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
 from scalefit.thresholds import (
     FAR_FORECAST,
@@ -150,10 +149,10 @@ def _moved_by_sampling(learning: Learning, rule: Rule, targets: pd.DataFrame, ho
         return 0.0
     some = targets.iloc[:MOST_REDRAWN]
     x, c = np.log(some[list(learning.columns)].to_numpy(float)), np.log(some["compute"].to_numpy(float))
-    reach, ends = student_quantile(0.95, rule.degrees), []
+    ends = []
     for one in (rule, rule.redrawn(how.seed + 1)):
         found = one.predict(x, c)
-        wide = reach * found.scale(run=not how.mean)
+        wide = found.reach(0.9, run=not how.mean)
         ends.append(np.stack([found.mu - wide, found.mu + wide]))
     return float((np.abs(ends[1] - ends[0]).max(axis=0) / (ends[0][1] - ends[0][0])).max())
 

@@ -179,6 +179,11 @@ class Forecast(Drawn):
         return self.predicted.scale(run=not self.mean)
 
     @property
+    def degrees(self) -> Array:
+        """Degrees of freedom of each forecast, shape (m,)."""
+        return self.predicted.degrees(run=not self.mean)
+
+    @property
     def weights(self) -> dict[str, float]:
         """Share of each law."""
         return {one.name: float(w) for one, w in zip(self.rule.members, self.rule.weights, strict=True)}
@@ -196,13 +201,13 @@ class Forecast(Drawn):
         lo, hi : array, shape (m,)
             Ends.
         """
-        reach = student_quantile((1 + probability) / 2, self.rule.degrees) * self.scale
+        reach = self.predicted.reach(probability, run=not self.mean)
         return np.exp(self.predicted.mu - reach), np.exp(self.predicted.mu + reach)
 
     def target(self, i: int) -> TargetForecast:
         """Return one target's forecast."""
         mu, scale = float(self.predicted.mu[i]), float(self.scale[i])
-        degrees = self.rule.degrees
+        degrees = float(self.degrees[i])
         middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
         draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
         ends = {one: tuple(float(end[i]) for end in self.interval(one)) for one in sorted({*INTERVALS, self.prob})}
@@ -271,7 +276,7 @@ class Forecast(Drawn):
             Columns of the law, ``compute, ratio, estimate, se``, ends ``lo50, hi50`` and so on for each probability,
             and the four parts of the error as shares of the loss.
         """
-        spread = student_quantile(ONE_SD, self.rule.degrees)
+        spread = student_quantile(ONE_SD, self.degrees)
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
         out["se"] = spread * self.scale * out["estimate"]
         for one in sorted({*INTERVALS, self.prob}):
@@ -315,7 +320,7 @@ class Forecast(Drawn):
     def __str__(self) -> str:
         return self.summary()
 
-    def along(self, i: int, steps: int = 60) -> tuple[Array, Array, Array, Array]:
+    def along(self, i: int, steps: int = 60) -> tuple[Array, Predicted]:
         """Forecast along the line, in log columns, from the largest run to a target.
 
         Parameters
@@ -327,8 +332,10 @@ class Forecast(Drawn):
 
         Returns
         -------
-        compute, median, scale, ratio : array, shape (steps,)
-            Compute, median loss, scale of the log loss, and compute over the largest of the runs.
+        compute : array, shape (steps,)
+            Compute.
+        predicted : Predicted
+            Medians and parts of the log loss.
         """
         runs = self.learning.runs
         first = int(np.argmax(runs.c))
@@ -336,7 +343,7 @@ class Forecast(Drawn):
         share = np.linspace(0, 1, steps)[:, None]
         c = (1 - share[:, 0]) * runs.c[first] + share[:, 0] * math.log(self.targets["compute"].iloc[i])
         found = self.rule.predict((1 - share) * runs.x[first] + share * goal, c)
-        return np.exp(c), np.exp(found.mu), found.scale(run=not self.mean), np.exp(c - runs.c[first])
+        return np.exp(c), found
 
 
 def largest_words(one: TargetForecast) -> str:

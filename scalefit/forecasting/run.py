@@ -26,7 +26,6 @@ from scalefit.numbers import exact
 from scalefit.options import FORECAST, Bayes, Forecasting, LeastSquares, Rows, gather, takes
 from scalefit.options.verbs import ORIGINS
 from scalefit.posterior import bayes
-from scalefit.quantiles import student_quantile
 from scalefit.results import Fit
 
 __all__ = ["forecast", "learn"]
@@ -110,8 +109,7 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
             continue
         rule = learn(replace(learning, runs=some.keep(inside), names=_fitting(learning.names, some.columns)), how)
         found = rule.predict(some.x[ahead], some.c[ahead])
-        reach = {p: student_quantile((1 + p) / 2, rule.degrees) * found.scale() for p in INTERVALS}
-        held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= reach[p] for p in INTERVALS]))
+        held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= found.reach(p) for p in INTERVALS]))
         ratios.append(np.exp(runs.c[ahead] - runs.c[inside].max()))
     if not held:
         raise DataError(f"{exact(len(order))} runs leave no rolling origin to judge; leave --backtest out")
