@@ -19,6 +19,7 @@ from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.forecasting.sampling import log_scatter
+from scalefit.forecasting.second import SECOND_PARTS, SecondStep
 from scalefit.numbers import (
     amount,
     as_input,
@@ -29,6 +30,7 @@ from scalefit.numbers import (
     rounded_interval,
     short_number,
     to_digits,
+    two_digits,
 )
 from scalefit.quantiles import normal_quantile, student_quantile
 from scalefit.records import Finding
@@ -144,6 +146,8 @@ class Forecast(Drawn):
         What to know before using it.
     own : OwnBacktest or None
         How such forecasts did on the table itself, where that was asked for.
+    second : SecondStep or None
+        Forecasts of a response that depends on the loss, where a second law was given.
     """
 
     learning: Learning
@@ -154,6 +158,7 @@ class Forecast(Drawn):
     mean: bool
     findings: tuple[Finding, ...]
     own: OwnBacktest | None = None
+    second: SecondStep | None = None
 
     drawn_by: ClassVar[str] = "draw_forecast"
     exit_code: ClassVar[int] = (
@@ -274,7 +279,8 @@ class Forecast(Drawn):
         -------
         DataFrame
             Columns of the law, ``compute, ratio, estimate, se``, ends ``lo50, hi50`` and so on for each probability,
-            and the four parts of the error as shares of the loss.
+            and the four parts of the error as shares of the loss. With a second law, the same of its response, under
+            names that begin with it, and the parts in its unit.
         """
         spread = student_quantile(ONE_SD, self.degrees)
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
@@ -284,6 +290,14 @@ class Forecast(Drawn):
             out[f"lo{level}"], out[f"hi{level}"] = self.interval(one)
         for name in PARTS:
             out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
+        if self.second is not None:
+            what = self.second.response
+            out[f"{what}_estimate"], out[f"{what}_se"] = self.second.median, self.second.spread()
+            for one in sorted({*INTERVALS, self.prob}):
+                level = as_input(100 * one, 6)
+                out[f"{what}_lo{level}"], out[f"{what}_hi{level}"] = self.second.interval(one)
+            for name, part in self.second.parts.items():
+                out[f"{what}_error_{name}"] = part
         return out
 
     def record(self) -> dict[str, Any]:
@@ -299,6 +313,7 @@ class Forecast(Drawn):
                     "intervals": {as_input(p, 6): list(ends) for p, ends in one.intervals.items()},
                     "parts": dict(one.parts), "largest": one.largest,
                 }
+                | ({} if self.second is None else {"second": self._second_record(self.second, i)})
             )  # fmt: skip
         held = [None if (bin_ := self.held(i)) is None else bin_._asdict() for i in range(len(self))]
         coordinates = {name: one.numbers() for name, one in self.coordinates().items()}
@@ -312,6 +327,15 @@ class Forecast(Drawn):
             "findings": [{"code": one.code, "severity": one.severity, "message": one.message} for one in self.findings],
         }  # fmt: skip
         return dict(plain_json(record))
+
+    def _second_record(self, second: SecondStep, i: int) -> dict[str, Any]:
+        ends = {one: second.interval(one) for one in sorted({*INTERVALS, self.prob})}
+        return {
+            "response": second.response, "law": str(second.law), "estimate": float(second.median[i]),
+            "se": float(second.spread()[i]), "interval": [float(one[i]) for one in ends[self.prob]],
+            "intervals": {as_input(p, 6): [float(one[i]) for one in both] for p, both in ends.items()},
+            "parts": {name: float(part[i]) for name, part in second.parts.items()},
+        }  # fmt: skip
 
     def summary(self) -> str:
         """Return the forecast as text: how far it reaches, numbers, parts of the error, warnings."""
@@ -426,7 +450,24 @@ def _target(found: Forecast, i: int) -> str:
     lines.append(table.text("    "))
     lines.append(f"  largest: {PARTS[one.largest]} ({largest_words(one)})")
     held = held_words(found, i)
-    return "\n".join([*lines, *([f"  {held}"] if held else [])])
+    lines += [f"  {held}"] if held else []
+    return "\n".join([*lines, *([] if found.second is None else _second_lines(found, found.second, i))])
+
+
+def _second_lines(found: Forecast, second: SecondStep, i: int) -> list[str]:
+    """Print the response of a second law at one target."""
+    error = float(second.spread()[i])
+    ends = {one: second.interval(one) for one in sorted({*INTERVALS, found.prob})}
+    intervals = "; ".join(
+        f"{percent(p)} {rounded_interval(float(lo[i]), float(hi[i]), error)}" for p, (lo, hi) in ends.items()
+    )
+    cells = [two_digits(float(part[i])) if part[i] else "0" for part in second.parts.values()]
+    table = PrintedTable.of([SECOND_PARTS[name] for name in second.parts], [cells], "r" * len(cells))
+    return [
+        f"  median {second.response} {rounded(float(second.median[i]), error)}; intervals {intervals}",
+        f"  error of {second.response}, in its unit:",
+        table.text("    "),
+    ]
 
 
 def _laws(found: Forecast) -> str:
