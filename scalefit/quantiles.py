@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 __all__ = ["f_quantile", "f_tail", "normal_quantile", "student_quantile"]
@@ -31,27 +35,36 @@ def normal_quantile(probability: float) -> float:
     return float(special.ndtri(probability))
 
 
-def student_quantile(probability: float, degrees: float) -> float:
+@overload
+def student_quantile(probability: float, degrees: float) -> float: ...
+
+
+@overload
+def student_quantile(probability: float, degrees: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+
+def student_quantile(probability: float, degrees: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
     """Return the quantile of Student's t.
 
     Parameters
     ----------
     probability : float
         Between 0 and 1.
-    degrees : float
+    degrees : float or array
         Degrees of freedom.
 
     Returns
     -------
-    float
-        The value below which this probability lies.
+    float or array
+        The value below which this probability lies, of the shape of ``degrees``.
 
     Examples
     --------
     >>> round(student_quantile(0.975, 10), 6)
     2.228139
     """
-    return float(special.stdtrit(degrees, probability))
+    found = special.stdtrit(degrees, probability)
+    return found if isinstance(degrees, np.ndarray) else float(found)
 
 
 def f_quantile(probability: float, numerator: float, denominator: float) -> float:

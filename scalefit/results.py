@@ -392,15 +392,48 @@ class Fit(ABC):
             return out
         if not 0 < prob < 1:
             raise DataError(f"prob is {prob}; it must lie between 0 and 1, such as 0.95")
-        ours, theirs = self.sample(), inner.sample()
-        count = min(len(ours), len(theirs), THROUGH)
-        pairs = zip(ours[:: len(ours) // count][:count], theirs[:: len(theirs) // count][:count], strict=True)
-        values = []
-        for own, other in pairs:
-            x = predict_law(inner.law, dict(zip(inner.keys, other, strict=True)), frame)
-            values.append(predict_law(self.law, dict(zip(self.keys, own, strict=True)), frame.assign(**{name: x})))
-        out["lo"], out["hi"] = _ends(np.array(values), [(1 - prob) / 2, (1 + prob) / 2])
+        theirs = inner.sample()
+        count = min(len(self.sample()), len(theirs), THROUGH)
+        x = predict_law(inner.law, dict(zip(inner.keys, _spaced(theirs, count).T, strict=True)), frame)
+        out["lo"], out["hi"] = _ends(self.sample_through(name, x, frame), [(1 - prob) / 2, (1 + prob) / 2])
         return out
+
+    def sample_through(self, column: str, values: Array, data: pd.DataFrame, *, new_run: bool = False) -> Array:
+        """Return the response where one column of the law is known by draws alone, such as those of another law.
+
+        Parameters
+        ----------
+        column : str
+            The column.
+        values : array, shape (R, n)
+            Its draws. Each goes with other parameters of this law, from the replicates or draws of the fit.
+        data : DataFrame, shape (n, p)
+            The law's other columns.
+        new_run : bool
+            Add the scatter of rows.
+
+        Returns
+        -------
+        array, shape (R, n)
+            Draws of the response.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, scalefit
+        >>> step = scalefit.fit({"loss": [2.0, 3.0, 4.0, 5.0], "error": [0.2, 0.3, 0.4, 0.5]}, "error ~ a*loss^b")
+        >>> step.sample_through("loss", np.array([[2.5], [3.5]]), pd.DataFrame(index=[0])).round(2).tolist()
+        [[0.25], [0.35]]
+        """
+        draws = _spaced(self.sample(), len(values))
+        known = dict(zip(self.keys, draws.T, strict=True))
+        out = np.empty(np.shape(values))
+        for i, row in enumerate(values):
+            own = {key: column_[i] for key, column_ in known.items()}
+            out[i] = predict_law(self.law, own, data.assign(**{column: row}))
+        if not new_run:
+            return out
+        more = self._scatter(draws)(out.shape)
+        return out * _exp(more) if self.objective.space == "log" else out + more
 
     def residuals(self) -> Array:
         """Return log observed minus log predicted (or the plain difference in linear space), shape (n,)."""
@@ -728,6 +761,11 @@ def _normal_draws(point: Array, covariance: Array, size: int, seed: int) -> Arra
     factor = scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))  # rounding makes a flat direction negative
     draws: Array = point + np.random.default_rng(seed).standard_normal((size, len(point))) @ factor.T
     return draws
+
+
+def _spaced(draws: Array, count: int) -> Array:
+    """Return a number of draws, as far apart in their order as can be; again from the first where there are too few."""
+    return draws[np.arange(count) * max(1, len(draws) // count) % len(draws)]
 
 
 def _ends(sample: Array, probabilities: list[float]) -> Array:

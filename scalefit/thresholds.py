@@ -29,7 +29,6 @@ __all__ = [
     "DEAD_SPARE",
     "DISAGREE",
     "DOUBTFUL_KHAT",
-    "DRIFT_DEGREES",
     "EXTRAPOLATED",
     "FAR_FORECAST",
     "FEWEST_BUDGETS",
@@ -407,9 +406,6 @@ WORN_TOKENS = 4.0
 
 LAWS_PART = 0.5
 """Laws disagree when their part of a forecast's variance is larger."""
-
-DRIFT_DEGREES = 4.0
-"""Most degrees of freedom of a forecast, and those of its drift: few, since tables drift by very different amounts."""
 
 LOOSE_ENDS = 0.1
 """A forecast whose interval would move by more than this share of its width with other draws is warned of."""

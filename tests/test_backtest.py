@@ -336,13 +336,14 @@ def test_constants_are_those_that_forecasts_were_made_with() -> None:
     """Errors drawn from the rule with a drift of 0.8 and a shift of 0.3; four tables of each of three collections."""
     rng = np.random.default_rng(0)
     ratio = np.tile(np.exp(rng.uniform(np.log(2), np.log(400), 500)), 12)
-    rows = pd.DataFrame({"ratio": ratio, "mu": 1.0, "known": 0.01**2, "run": 0.005, "degrees": 4.0, "cut": 0.0})
+    rows = pd.DataFrame({"ratio": ratio, "mu": 1.0, "known": 0.01**2, "run": 0.005, "left": 4.0, "cut": 0.0})
     rows["drift"] = 0.005 * np.log(ratio)
     rows["table"] = np.repeat([f"t{i}" for i in range(12)], 500)
     rows["collection"] = np.repeat(list("abc"), 2000)
     inner = np.sqrt(0.01**2 + (0.8 * rows["drift"]) ** 2)
     scale = np.sqrt(inner**2 + 0.005**2 + 0.001**2)
-    rows["y"] = 1.0 - 0.3 * np.minimum(np.log(ratio), 1) * inner + scale * rng.standard_t(4, len(rows))
+    degrees = 4 * scale**4 / ((inner**2 + 0.001**2) ** 2 + 0.005**4)  # Satterthwaite's, four for either part
+    rows["y"] = 1.0 - 0.3 * np.minimum(np.log(ratio), 1) * inner + scale * rng.standard_t(degrees)
     found = learn_constants(rows)
     assert set(found) == {ALL, "a", "b", "c"}
     assert found[ALL] == pytest.approx((0.8, 0.3), abs=0.11)

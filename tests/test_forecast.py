@@ -23,9 +23,12 @@ from scalefit.forecasting.inputs import read_learning, read_targets
 from scalefit.forecasting.learned import Constants
 from scalefit.forecasting.limits import find_limits
 from scalefit.forecasting.result import OwnBacktest
-from scalefit.forecasting.rule import Runs, make_rule, origins, row_weights
+from scalefit.forecasting.rule import Predicted, Runs, make_rule, origins, row_weights
 from scalefit.forecasting.sampling import find_mode
+from scalefit.forecasting.second import SECOND_PARTS
+from scalefit.leastsq.fit import fit
 from scalefit.options import Forecasting, Rows
+from scalefit.results import Fit
 
 Array = NDArray[np.float64]
 
@@ -323,15 +326,32 @@ def test_a_forecast_reads_a_table_as_every_verb_does(tmp_path: Path) -> None:
 
 def test_degrees_of_freedom_are_what_the_runs_leave() -> None:
     rows = table(0.004, 1)
-    for count, least, most in ((7, 1.0, 2.0), (9, 3.0, 4.0), (20, 4.0, 4.0)):  # laws of five and of six parameters
+    for count in (7, 9, 20):
         found = forecast(rows.sample(count, random_state=1), TARGET)
-        spent = found.weights["shared"] * 5 + found.weights["coupled"] * 6
-        assert found.rule.degrees == pytest.approx(min(4.0, count - spent))
-        assert least <= found.rule.degrees <= most
+        left = count - found.weights["shared"] * 5 - found.weights["coupled"] * 6  # parameters of the two laws
+        assert found.rule.left == pytest.approx(left)
+        parts = found.table().iloc[0]
+        single = parts["error_run"] ** 2
+        rest = parts["error_parameters"] ** 2 + parts["error_laws"] ** 2 + parts["error_drift"] ** 2 + 0.001**2
+        degrees = (rest + single) ** 2 / (rest**2 / left + single**2 / min(4.0, left))
+        assert found.degrees[0] == pytest.approx(degrees)
         lo, hi = found.interval(0.9)
-        assert np.log(hi / lo) / 2 == pytest.approx(stats.t(found.rule.degrees).ppf(0.95) * found.scale)
+        assert np.log(hi / lo) / 2 == pytest.approx(stats.t(degrees).ppf(0.95) * found.scale)
         one = found.target(0).estimate
-        assert one.se == pytest.approx(one.value * stats.t(found.rule.degrees).ppf(stats.norm.cdf(1)) * found.scale[0])
+        assert one.se == pytest.approx(one.value * stats.t(degrees).ppf(stats.norm.cdf(1)) * found.scale[0])
+
+
+def test_a_sum_of_two_students_is_nearly_a_student_with_the_combined_degrees() -> None:
+    """Within an eighth of draws: nine degrees of freedom for what drifts, four for a single run."""
+    rng = np.random.default_rng(0)
+    nothing, one = np.zeros(3), np.ones(3)
+    drift = np.array([0.5, 1.0, 3.0])
+    found = Predicted(nothing, nothing, nothing, one, drift, 0.0, 9 * one, nothing[None])
+    for j, size in enumerate(drift):
+        draws = size * rng.standard_t(9, 400_000) + rng.standard_t(4, 400_000)
+        for p in (0.5, 0.8, 0.9):
+            assert found.reach(p)[j] == pytest.approx(np.quantile(np.abs(draws), p), rel=0.12)
+    assert found.degrees(run=False) == pytest.approx(9.0)
 
 
 def test_sampling_is_warned_of_only_where_other_draws_move_the_forecast() -> None:
@@ -362,3 +382,88 @@ def test_the_range_of_a_share_is_that_of_wilson() -> None:
         low, high = OwnBacktest(n, 10 * n, 4.0, 0.5, 0.8, 1.0).range90
         assert low == pytest.approx(n / (n + z**2), rel=1e-6)
         assert high == pytest.approx(1.0)
+
+
+def exact_step(rows: pd.DataFrame, power: float = 2.0) -> Fit:
+    """A second law without error: the failure rate is 0.05 times a power of the loss."""
+    return fit(rows.assign(failures=0.05 * rows["loss"] ** power), "failures ~ a*loss^b", bootstrap=0)
+
+
+def test_a_second_law_without_error_carries_the_interval_over() -> None:
+    rows = table(0.004, 1)
+    for mean in (False, True):
+        found = forecast(rows, TARGET, through=exact_step(rows), mean=mean)
+        assert found.second is not None
+        for p in (0.5, 0.8, 0.9):
+            for ours, theirs in zip(found.second.interval(p), found.interval(p), strict=True):
+                assert ours == pytest.approx(0.05 * theirs**2, rel=2e-3)
+        value = 0.05 * np.exp(2 * found.predicted.mu)
+        assert found.second.median == pytest.approx(value, rel=1e-3)
+        parts = found.second.parts
+        for name in ("parameters", "laws", "drift"):  # to first order, the relative error of the response is twice
+            assert parts[name] == pytest.approx(2 * value * getattr(found.predicted, name), rel=1e-3)
+        assert parts["run"] == pytest.approx(0 if mean else 2 * value * found.predicted.run, rel=1e-3)
+        assert parts["second_law"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_second_law_adds_its_errors_and_its_scatter() -> None:
+    rows = table(0.004, 1)
+    rng = np.random.default_rng(0)
+    noisy_step = fit(
+        rows.assign(failures=0.05 * rows["loss"] ** 2 * np.exp(0.03 * rng.normal(size=len(rows)))),
+        "failures ~ a*loss^b", bootstrap=0,
+    )  # fmt: skip
+    one, many = (forecast(rows, TARGET, through=noisy_step, mean=mean).second for mean in (False, True))
+    assert one is not None
+    assert many is not None
+    assert one.parts["second_scatter"] == pytest.approx(0.03 * one.median, rel=0.25)
+    assert many.parts["second_scatter"] == pytest.approx(0)
+    assert one.parts["second_law"] > 0.002 * one.median
+    total = np.sqrt(sum(part**2 for part in many.parts.values()))
+    assert many.spread() == pytest.approx(total, rel=0.15)
+    assert one.spread() > 1.1 * many.spread()
+
+
+def test_a_second_law_is_known_by_the_column_of_the_table() -> None:
+    rows = table(0.004, 1).rename(columns={"loss": "bits"})
+    step = fit(rows.assign(failures=0.05 * rows["bits"] ** 2), "failures ~ a*bits^b", bootstrap=0)
+    found = forecast(rows, TARGET, through=step, mapping={"loss": "bits"})
+    assert found.second is not None
+    assert found.second.median == pytest.approx(0.05 * np.exp(2 * found.predicted.mu), rel=1e-3)
+    assert found.findings[-1].code == "second_beyond"
+    assert "lies outside" in found.findings[-1].message
+    record = found.record()["targets"][0]["second"]
+    assert record["response"] == "failures"
+    assert set(record["parts"]) == set(SECOND_PARTS)
+    assert found.table()["failures_estimate"].item() == pytest.approx(record["estimate"])
+    assert "median failures" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("law", "columns", "message"),
+    [
+        ("failures ~ a*other^b", {"other": "loss"}, "the forecast is of 'loss', which is not a column of the second"),
+        ("failures ~ a*loss^b/depth^c", {"depth": "depth"}, "also needs depth, which the targets of this forecast do"),
+    ],
+)
+def test_second_laws_that_do_not_match_are_refused(law: str, columns: dict[str, str], message: str) -> None:
+    rows = table(0.004, 1)
+    extra = rows.assign(failures=0.05 * rows["loss"] ** 2, depth=np.geomspace(1, 30, len(rows)))
+    extra = extra.assign(**{new: extra[old] for new, old in columns.items()})
+    step = fit(extra, law, bootstrap=0)
+    with pytest.raises(DataError, match=message):
+        forecast(rows, TARGET, through=step)
+
+
+def test_the_command_line_takes_two_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from scalefit.cli.app import app
+
+    rows = table(0.004, 1)
+    rows.to_csv(tmp_path / "runs.csv", index=False)
+    exact_step(rows).save(tmp_path / "second.fit")
+    call = ["forecast", str(tmp_path / "runs.csv"), "--at", "params=7B,tokens=1.4T", "--json"]
+    app([*call, "--through", str(tmp_path / "second.fit")], standalone_mode=False)
+    target = json.loads(capsys.readouterr().out)["targets"][0]
+    assert target["second"]["estimate"] == pytest.approx(0.05 * target["estimate"] ** 2, rel=1e-3)
+    with pytest.raises(DataError, match=r"runs\.csv"):
+        app([*call, "--through", str(tmp_path / "runs.csv")], standalone_mode=False)

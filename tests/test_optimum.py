@@ -395,7 +395,7 @@ def test_drift_widens_the_loss_beyond_the_runs_only(run, huber):
     assert wide[1].quantities["params"] == plain[1].quantities["params"]
     law, both = plain[1].quantities["loss"], wide[1].quantities["loss"]
     assert both.value == law.value
-    reach = stats.t(4).ppf(0.975) * drift * math.log(50)
+    reach = stats.norm.ppf(0.975) * drift * math.log(50)
     for end, own in ((both.hi, law.hi), (both.lo, law.lo)):
         assert math.log(end / law.value) ** 2 == pytest.approx(math.log(own / law.value) ** 2 + reach**2)
     with pytest.raises(DataError, match=r"drift is -1; it must be at least 0, such as 0\.005"):

@@ -18,9 +18,9 @@ from scalefit.estimate import Estimate, Spread
 from scalefit.law.additive import Law
 from scalefit.names import printed_label
 from scalefit.numbers import amount, exact, percent, rounded, rounded_interval
-from scalefit.quantiles import student_quantile
+from scalefit.quantiles import normal_quantile
 from scalefit.table import PrintedTable
-from scalefit.thresholds import DRIFT_DEGREES, EXTRAPOLATED, KNOWN_RATIO
+from scalefit.thresholds import EXTRAPOLATED, KNOWN_RATIO
 from scalefit.verdicts import Verdict, listed
 
 __all__ = [
@@ -265,7 +265,7 @@ class Optimum:
         if not further:
             return interval
         value, lo, hi = map(math.log, interval)
-        reach = student_quantile((1 + self.level) / 2, DRIFT_DEGREES) * self.drift * further
+        reach = normal_quantile((1 + self.level) / 2) * self.drift * further
         below, above = math.hypot(value - lo, reach), math.hypot(hi - value, reach)
         return math.exp(value), math.exp(value - below), math.exp(value + above)
 

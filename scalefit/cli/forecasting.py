@@ -36,6 +36,9 @@ def forecast_command(
     at: At = None,
     targets: Annotated[Path | None, typer.Option(help="A table of targets instead, with the law's columns.")] = None,
     new_run: Annotated[bool, typer.Option("--new-run", help="Forecast one such run, as without --mean.")] = False,
+    through: Annotated[
+        Path | None, typer.Option(help="A fit of a law of the loss, such as an accuracy, which is forecast too.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw runs and forecasts to this file.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write one row for each target to this CSV file.")] = None,
     as_json: Json = False,
@@ -46,11 +49,13 @@ def forecast_command(
     """
     from scalefit.files import write_atomically
     from scalefit.forecasting import forecast
+    from scalefit.storage import load_fit
 
     if new_run and given["mean"]:
         raise DataError("--mean and --new-run are two forecasts; give one of them")
-    check_outputs([out, plot], [table, targets])
-    found = forecast(table, points(at), targets=targets, **given)
+    check_outputs([out, plot], [table, targets, through])
+    second = None if through is None else load_fit(through)
+    found = forecast(table, points(at), targets=targets, through=second, **given)
     if out is not None:
         write_atomically(out, found.table().to_csv(index=False).encode())
         print(f"written to {out}", file=sys.stderr)

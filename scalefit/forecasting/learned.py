@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 from scalefit.errors import DataError, closest
 from scalefit.forecasting.forms import WIDE, NormalPrior, PriorTable
 from scalefit.numbers import as_input
-from scalefit.thresholds import DRIFT_DEGREES
 
 __all__ = ["ALL", "COLUMNS", "PRIORS", "TABLE", "Constants", "Learned", "learned", "learned_row", "prior_table"]
 
@@ -52,8 +51,6 @@ class Constants:
         Power with which a law's mean squared error lowers its weight.
     least : float
         Least standard deviation of a forecast of the log loss.
-    degrees : float
-        Most degrees of freedom of the forecast's distribution.
     draws : int
         Weighted draws from each posterior.
     """
@@ -66,7 +63,6 @@ class Constants:
     near: float = 0.002
     sharp: float = 2.0
     least: float = 0.001
-    degrees: float = DRIFT_DEGREES
     draws: int = 2000
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
 from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
+from scalefit.forecasting.second import SecondStep
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
 from scalefit.options import Forecasting
 from scalefit.problem import label_texts
-from scalefit.quantiles import student_quantile
 from scalefit.records import Finding
 from scalefit.thresholds import (
     FAR_FORECAST,
@@ -30,7 +30,7 @@ from scalefit.thresholds import (
 
 Array = NDArray[np.float64]
 
-__all__ = ["far_words", "find_limits"]
+__all__ = ["far_words", "find_limits", "second_limits"]
 
 WARNING = "warning"
 MOST_REDRAWN = 1000  # targets that are forecast twice
@@ -82,6 +82,20 @@ def find_limits(
     yield from _outside(learning, targets, ratio)
     yield from _repeated(learning, targets)
     yield from _laws(learning, rule, targets, predicted, how)
+
+
+def second_limits(second: SecondStep, column: str) -> Iterator[Finding]:
+    """Say where a second law is used beyond the losses that it was fitted to."""
+    if second.beyond.any():
+        low, high = second.fitted
+        count = int(second.beyond.sum())
+        where = "The target's" if len(second.beyond) == 1 else f"{exact(count)} of {exact(len(second.beyond))} targets'"
+        yield Finding(
+            "second_beyond",
+            WARNING,
+            f"{where} median {column} lies outside {amount(low, 3)} to {amount(high, 3)}, to which the law of "
+            f"{second.response} was fitted; the form of that law is assumed there, and no drift is added for it.",
+        )
 
 
 def _runs(learning: Learning, rule: Rule) -> Iterator[Finding]:
@@ -150,10 +164,10 @@ def _moved_by_sampling(learning: Learning, rule: Rule, targets: pd.DataFrame, ho
         return 0.0
     some = targets.iloc[:MOST_REDRAWN]
     x, c = np.log(some[list(learning.columns)].to_numpy(float)), np.log(some["compute"].to_numpy(float))
-    reach, ends = student_quantile(0.95, rule.degrees), []
+    ends = []
     for one in (rule, rule.redrawn(how.seed + 1)):
         found = one.predict(x, c)
-        wide = reach * found.scale(run=not how.mean)
+        wide = found.reach(0.9, run=not how.mean)
         ends.append(np.stack([found.mu - wide, found.mu + wide]))
     return float((np.abs(ends[1] - ends[0]).max(axis=0) / (ends[0][1] - ends[0][0])).max())
 

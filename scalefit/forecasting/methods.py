@@ -70,7 +70,7 @@ def _forecast(inside: Runs, ahead: Runs, seed: int, without: str) -> Array:
     known = learned(without)
     rule = make_rule(inside, constants=known.constants, priors=known.priors, seed=seed)
     found = rule.predict(ahead.x, ahead.c)
-    return _student(found.mu, found.scale(), rule.degrees)
+    return np.stack([found.mu + found.reach(2 * p - 1) for p in PROBABILITIES])
 
 
 def law_of(columns: tuple[str, ...]) -> Law:

@@ -19,6 +19,7 @@ from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
 from scalefit.forecasting.sampling import log_scatter
+from scalefit.forecasting.second import SECOND_PARTS, SecondStep
 from scalefit.numbers import (
     amount,
     as_input,
@@ -29,6 +30,7 @@ from scalefit.numbers import (
     rounded_interval,
     short_number,
     to_digits,
+    two_digits,
 )
 from scalefit.quantiles import normal_quantile, student_quantile
 from scalefit.records import Finding
@@ -144,6 +146,8 @@ class Forecast(Drawn):
         What to know before using it.
     own : OwnBacktest or None
         How such forecasts did on the table itself, where that was asked for.
+    second : SecondStep or None
+        Forecasts of a response that depends on the loss, where a second law was given.
     """
 
     learning: Learning
@@ -154,6 +158,7 @@ class Forecast(Drawn):
     mean: bool
     findings: tuple[Finding, ...]
     own: OwnBacktest | None = None
+    second: SecondStep | None = None
 
     drawn_by: ClassVar[str] = "draw_forecast"
     exit_code: ClassVar[int] = (
@@ -179,6 +184,11 @@ class Forecast(Drawn):
         return self.predicted.scale(run=not self.mean)
 
     @property
+    def degrees(self) -> Array:
+        """Degrees of freedom of each forecast, shape (m,)."""
+        return self.predicted.degrees(run=not self.mean)
+
+    @property
     def weights(self) -> dict[str, float]:
         """Share of each law."""
         return {one.name: float(w) for one, w in zip(self.rule.members, self.rule.weights, strict=True)}
@@ -196,13 +206,13 @@ class Forecast(Drawn):
         lo, hi : array, shape (m,)
             Ends.
         """
-        reach = student_quantile((1 + probability) / 2, self.rule.degrees) * self.scale
+        reach = self.predicted.reach(probability, run=not self.mean)
         return np.exp(self.predicted.mu - reach), np.exp(self.predicted.mu + reach)
 
     def target(self, i: int) -> TargetForecast:
         """Return one target's forecast."""
         mu, scale = float(self.predicted.mu[i]), float(self.scale[i])
-        degrees = self.rule.degrees
+        degrees = float(self.degrees[i])
         middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
         draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
         ends = {one: tuple(float(end[i]) for end in self.interval(one)) for one in sorted({*INTERVALS, self.prob})}
@@ -269,9 +279,10 @@ class Forecast(Drawn):
         -------
         DataFrame
             Columns of the law, ``compute, ratio, estimate, se``, ends ``lo50, hi50`` and so on for each probability,
-            and the four parts of the error as shares of the loss.
+            and the four parts of the error as shares of the loss. With a second law, the same of its response, under
+            names that begin with it, and the parts in its unit.
         """
-        spread = student_quantile(ONE_SD, self.rule.degrees)
+        spread = student_quantile(ONE_SD, self.degrees)
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
         out["se"] = spread * self.scale * out["estimate"]
         for one in sorted({*INTERVALS, self.prob}):
@@ -279,6 +290,14 @@ class Forecast(Drawn):
             out[f"lo{level}"], out[f"hi{level}"] = self.interval(one)
         for name in PARTS:
             out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
+        if self.second is not None:
+            what = self.second.response
+            out[f"{what}_estimate"], out[f"{what}_se"] = self.second.median, self.second.spread()
+            for one in sorted({*INTERVALS, self.prob}):
+                level = as_input(100 * one, 6)
+                out[f"{what}_lo{level}"], out[f"{what}_hi{level}"] = self.second.interval(one)
+            for name, part in self.second.parts.items():
+                out[f"{what}_error_{name}"] = part
         return out
 
     def record(self) -> dict[str, Any]:
@@ -294,6 +313,7 @@ class Forecast(Drawn):
                     "intervals": {as_input(p, 6): list(ends) for p, ends in one.intervals.items()},
                     "parts": dict(one.parts), "largest": one.largest,
                 }
+                | ({} if self.second is None else {"second": self._second_record(self.second, i)})
             )  # fmt: skip
         held = [None if (bin_ := self.held(i)) is None else bin_._asdict() for i in range(len(self))]
         coordinates = {name: one.numbers() for name, one in self.coordinates().items()}
@@ -308,6 +328,15 @@ class Forecast(Drawn):
         }  # fmt: skip
         return dict(plain_json(record))
 
+    def _second_record(self, second: SecondStep, i: int) -> dict[str, Any]:
+        ends = {one: second.interval(one) for one in sorted({*INTERVALS, self.prob})}
+        return {
+            "response": second.response, "law": str(second.law), "estimate": float(second.median[i]),
+            "se": float(second.spread()[i]), "interval": [float(one[i]) for one in ends[self.prob]],
+            "intervals": {as_input(p, 6): [float(one[i]) for one in both] for p, both in ends.items()},
+            "parts": {name: float(part[i]) for name, part in second.parts.items()},
+        }  # fmt: skip
+
     def summary(self) -> str:
         """Return the forecast as text: how far it reaches, numbers, parts of the error, warnings."""
         return forecast_text(self)
@@ -315,7 +344,7 @@ class Forecast(Drawn):
     def __str__(self) -> str:
         return self.summary()
 
-    def along(self, i: int, steps: int = 60) -> tuple[Array, Array, Array, Array]:
+    def along(self, i: int, steps: int = 60) -> tuple[Array, Predicted]:
         """Forecast along the line, in log columns, from the largest run to a target.
 
         Parameters
@@ -327,8 +356,10 @@ class Forecast(Drawn):
 
         Returns
         -------
-        compute, median, scale, ratio : array, shape (steps,)
-            Compute, median loss, scale of the log loss, and compute over the largest of the runs.
+        compute : array, shape (steps,)
+            Compute.
+        predicted : Predicted
+            Medians and parts of the log loss.
         """
         runs = self.learning.runs
         first = int(np.argmax(runs.c))
@@ -336,7 +367,7 @@ class Forecast(Drawn):
         share = np.linspace(0, 1, steps)[:, None]
         c = (1 - share[:, 0]) * runs.c[first] + share[:, 0] * math.log(self.targets["compute"].iloc[i])
         found = self.rule.predict((1 - share) * runs.x[first] + share * goal, c)
-        return np.exp(c), np.exp(found.mu), found.scale(run=not self.mean), np.exp(c - runs.c[first])
+        return np.exp(c), found
 
 
 def largest_words(one: TargetForecast) -> str:
@@ -419,7 +450,24 @@ def _target(found: Forecast, i: int) -> str:
     lines.append(table.text("    "))
     lines.append(f"  largest: {PARTS[one.largest]} ({largest_words(one)})")
     held = held_words(found, i)
-    return "\n".join([*lines, *([f"  {held}"] if held else [])])
+    lines += [f"  {held}"] if held else []
+    return "\n".join([*lines, *([] if found.second is None else _second_lines(found, found.second, i))])
+
+
+def _second_lines(found: Forecast, second: SecondStep, i: int) -> list[str]:
+    """Print the response of a second law at one target."""
+    error = float(second.spread()[i])
+    ends = {one: second.interval(one) for one in sorted({*INTERVALS, found.prob})}
+    intervals = "; ".join(
+        f"{percent(p)} {rounded_interval(float(lo[i]), float(hi[i]), error)}" for p, (lo, hi) in ends.items()
+    )
+    cells = [two_digits(float(part[i])) if part[i] else "0" for part in second.parts.values()]
+    table = PrintedTable.of([SECOND_PARTS[name] for name in second.parts], [cells], "r" * len(cells))
+    return [
+        f"  median {second.response} {rounded(float(second.median[i]), error)}; intervals {intervals}",
+        f"  error of {second.response}, in its unit:",
+        table.text("    "),
+    ]
 
 
 def _laws(found: Forecast) -> str:

@@ -5,7 +5,7 @@ scatter ``sigma_j`` of single runs. Laws of several columns are weighted by roll
 by compute, judged on the larger ones. The two laws of one column are weighted by their evidence, for the few rows of
 such tables leave no origins. The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale
 adds up what parameters, disagreement of the laws, a single run, and drift beyond the data contribute. Its degrees of
-freedom are what the runs leave after the parameters, at most four.
+freedom are combined from those of its parts (Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scipy import special
 
 from scalefit.forecasting.forms import Form, LogLaw, PriorTable
 from scalefit.forecasting.learned import Constants, learned
-from scalefit.forecasting.sampling import Draws, LawMode, draw, find_mode, log_scatter, moments
+from scalefit.forecasting.sampling import DEGREES, Draws, LawMode, draw, find_mode, log_scatter, moments
+from scalefit.quantiles import student_quantile
 
 __all__ = [
     "Member",
@@ -160,6 +161,8 @@ class Predicted(NamedTuple):
         Standard deviations of the four parts.
     least : float
         A fifth part that is the same everywhere.
+    left : array, shape (m,)
+        Degrees of freedom that the runs leave.
     means : array, shape (J, m)
         Mean of each law.
     """
@@ -170,12 +173,33 @@ class Predicted(NamedTuple):
     run: Array
     drift: Array
     least: float
+    left: Array
     means: Array
+
+    def _squares(self, run: bool) -> tuple[Array, Array]:
+        """Return what all parts but the scatter of one run, and that scatter, add to the square of the scale."""
+        inner = self.parameters**2 + self.laws**2 + self.drift**2 + self.least**2
+        return inner, self.run**2 if run else np.zeros_like(inner)
 
     def scale(self, *, run: bool = True) -> Array:
         """Return the scale of the forecast, with or without the scatter of one run."""
-        total = self.parameters**2 + self.laws**2 + self.drift**2 + self.least**2
-        return np.asarray(np.sqrt(total + (self.run**2 if run else 0.0)))
+        inner, single = self._squares(run)
+        return np.asarray(np.sqrt(inner + single))
+
+    def degrees(self, *, run: bool = True) -> Array:
+        """Return the degrees of freedom of each forecast, shape (m,), with or without the scatter of one run.
+
+        A single run scatters with the four degrees of the residuals, or with what the runs leave where that is less;
+        all other parts have what the runs leave. Their sum is taken as a Student t with the degrees that give its
+        estimated square the same variance (Satterthwaite 1946): far from the data, a forecast of many runs is nearly
+        normal.
+        """
+        inner, single = self._squares(run)
+        return np.asarray((inner + single) ** 2 / (inner**2 / self.left + single**2 / np.minimum(DEGREES, self.left)))
+
+    def reach(self, probability: float, *, run: bool = True) -> Array:
+        """Return how far an interval of a probability reaches from the median on either side, shape (m,)."""
+        return student_quantile((1 + probability) / 2, self.degrees(run=run)) * self.scale(run=run)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,10 +243,10 @@ class Rule:
         return float(self.weights @ np.array([one.rectified for one in self.members], float))
 
     @property
-    def degrees(self) -> float:
-        """Degrees of freedom of the forecast: independent runs less parameters of the laws, one to four."""
+    def left(self) -> float:
+        """Degrees of freedom that the runs leave: independent runs less parameters of the laws, at least one."""
         spent = self.weights @ np.array([one.parameters for one in self.members], float)
-        return float(np.clip(self.rows.sum() - spent, 1.0, self.constants.degrees))
+        return float(max(self.rows.sum() - spent, 1.0))
 
     def redrawn(self, seed: int) -> Rule:
         """Return the same with other draws from each posterior."""
@@ -256,8 +280,8 @@ class Rule:
         drift = own.drift * sigma * further
         parameters, laws = np.sqrt(weight @ sd**2), np.sqrt(weight @ (mean - mu) ** 2)
         ahead = own.ahead * np.minimum(further, 1.0) * np.sqrt(parameters**2 + laws**2 + drift**2)
-        run = np.full(len(x), sigma)
-        return Predicted(mu - ahead, parameters, laws, run, drift, own.least, mean)
+        run, left = np.full(len(x), sigma), np.full(len(x), self.left)
+        return Predicted(mu - ahead, parameters, laws, run, drift, own.least, left, mean)
 
 
 def make_rule(

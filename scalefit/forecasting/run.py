@@ -17,16 +17,16 @@ from scalefit.forecasting.fitted import Fitted
 from scalefit.forecasting.forms import WEAK
 from scalefit.forecasting.inputs import FEWEST, Learning, has_flops, read_learning, read_targets
 from scalefit.forecasting.learned import Constants, learned
-from scalefit.forecasting.limits import find_limits
+from scalefit.forecasting.limits import find_limits, second_limits
 from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
 from scalefit.forecasting.rule import TIE, Rule, make_rule, varying
+from scalefit.forecasting.second import second_column, take_second_step
 from scalefit.law.general import GeneralLaw
 from scalefit.leastsq.fit import fit as least_squares
 from scalefit.numbers import exact
 from scalefit.options import FORECAST, Bayes, Forecasting, LeastSquares, Rows, gather, takes
 from scalefit.options.verbs import ORIGINS
 from scalefit.posterior import bayes
-from scalefit.quantiles import student_quantile
 from scalefit.results import Fit
 
 __all__ = ["forecast", "learn"]
@@ -40,6 +40,7 @@ def forecast(
     at: Mapping[str, Any] | Iterable[Mapping[str, Any]] = (),
     *options: Rows | Forecasting,
     targets: str | os.PathLike[str] | pd.DataFrame | None = None,
+    through: Fit | None = None,
     **keywords: Any,
 ) -> Forecast:
     """Forecast the loss of runs that are larger than those of a table, with intervals that reach their coverage.
@@ -59,6 +60,9 @@ def forecast(
         Options as values.
     targets : str, path or DataFrame, optional
         A table of targets.
+    through : Fit, optional
+        A fit of a second law, in which the loss is a column, such as an accuracy by the loss: its response is forecast
+        too, with the errors of both.
     **keywords
         Fields of :class:`scalefit.options.Rows` and :class:`scalefit.options.Forecasting`.
 
@@ -86,14 +90,25 @@ def forecast(
     many = None if targets is None else read_table(targets, typed=False, max_size=rows.max_size)
     by_cost = how.cost is None and not has_flops(points, many)
     learning = read_learning(data, rows, how, by_cost=by_cost)
+    column = None if through is None else _second_column(through, learning, rows)
     wanted = read_targets(learning, points, many)
     rule = learn(learning, how)
     predicted = rule.predict(
         np.log(wanted[list(learning.columns)].to_numpy(float)), np.log(wanted["compute"].to_numpy())
     )
-    findings = tuple(find_limits(learning, rule, wanted, predicted, how))
+    findings = list(find_limits(learning, rule, wanted, predicted, how))
+    second = None
+    if through is not None and column is not None:
+        second = take_second_step(through, column, wanted, predicted, run=not how.mean, seed=how.seed)
+        findings += list(second_limits(second, column))
     own = _own_backtest(learning, how) if how.backtest else None
-    return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, findings, own)
+    return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, tuple(findings), own, second)
+
+
+def _second_column(through: Fit, learning: Learning, rows: Rows) -> str:
+    """Return the column of a second law that the loss is, by the name of the response or of its column in the table."""
+    source = (rows.mapping or {}).get(learning.response)
+    return second_column(through, learning.response, None if source is None else str(source), learning.columns)
 
 
 def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
@@ -110,8 +125,7 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
             continue
         rule = learn(replace(learning, runs=some.keep(inside), names=_fitting(learning.names, some.columns)), how)
         found = rule.predict(some.x[ahead], some.c[ahead])
-        reach = {p: student_quantile((1 + p) / 2, rule.degrees) * found.scale() for p in INTERVALS}
-        held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= reach[p] for p in INTERVALS]))
+        held.append(np.stack([np.abs(runs.y[ahead] - found.mu) <= found.reach(p) for p in INTERVALS]))
         ratios.append(np.exp(runs.c[ahead] - runs.c[inside].max()))
     if not held:
         raise DataError(f"{exact(len(order))} runs leave no rolling origin to judge; leave --backtest out")

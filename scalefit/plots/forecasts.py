@@ -33,7 +33,6 @@ from scalefit.plots.style import (
     write_key,
 )
 from scalefit.plots.toy_curves import label_ends
-from scalefit.quantiles import student_quantile
 
 __all__ = ["draw_coverage", "draw_forecast", "draw_plan", "shown"]
 
@@ -66,14 +65,14 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     learned, compute = found.learning, found.learning.compute
     axes.axvspan(compute.min(), compute.max(), color=PANEL, zorder=0, lw=0)
     axes.plot(compute, np.exp(learned.runs.y), "o", ms=3, color=GREY, alpha=0.7, mew=0)
-    degrees = found.rule.degrees
     ends: list[tuple[float, str, str]] = []
     for i in range(min(len(found), _MOST)):
         one = found.target(i)
         if one.ratio > 1:
-            along, median, scale, _ = found.along(i)
+            along, predicted = found.along(i)
+            median = np.exp(predicted.mu)
             for probability, opacity in _BANDS:
-                reach = np.exp(student_quantile((1 + probability) / 2, degrees) * scale)
+                reach = np.exp(predicted.reach(probability, run=not found.mean))
                 axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
             axes.plot(along, median, color=BLUE)
         words = ", ".join(f"{short_number(to_digits(value, 3))} {_column(name)}" for name, value in one.columns.items())

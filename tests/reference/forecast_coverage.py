@@ -10,20 +10,27 @@ Run by hand: ``python -m tests.reference.forecast_coverage [TABLES]``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.forecasting.learned import learned
+from scalefit.forecasting.result import OwnBacktest
 from scalefit.forecasting.rule import Runs, make_rule
-from scalefit.quantiles import student_quantile
+from scalefit.jobs import job_key, run_jobs
+from scalefit.options import Jobs
+from tests.reference.learn_forecast import START, forecasts, parts_of
 
 Array = NDArray[np.float64]
 
 ORIGINS = (0.45, 0.7)
-CONSTANTS = replace(learned().constants, draws=1000)
-PRINT_EVERY = 50  # tables of each half
+DRAWS = 1000
+BEYOND = 1.5  # times the compute of an origin that its targets have at least
 
 
 def simulate(seed: int, drift: float) -> tuple[Runs, Runs]:
@@ -44,47 +51,54 @@ def simulate(seed: int, drift: float) -> tuple[Runs, Runs]:
     return runs.keep(np.arange(24)), runs.keep(np.arange(24, len(c)))
 
 
-def held(inside: Runs, ahead: Runs) -> NDArray[np.bool_]:
-    """Say which 90% intervals hold."""
-    rule = make_rule(inside, constants=CONSTANTS)
-    found = rule.predict(ahead.x, ahead.c)
-    return np.asarray(np.abs(ahead.y - found.mu) <= student_quantile(0.95, rule.degrees) * found.scale())
-
-
-def judge(seed: int, drift: float) -> tuple[list[float], NDArray[np.bool_]]:
-    """Return the share of intervals that held on each rolling origin of one table, and which held beyond it."""
-    runs, far = simulate(seed, drift)
-    order, near = np.argsort(runs.c), []
+def table_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of the forecasts from each rolling origin of one table, and of those beyond it."""
+    runs, far = simulate(arguments["seed"], arguments["drift"])
+    constants, order, near = replace(START, draws=DRAWS), np.argsort(runs.c), []
     for share in ORIGINS:
         count = int(np.ceil(share * len(order)))
         inside, rest = order[:count], order[count:]
-        rest = rest[runs.c[rest] > runs.c[inside].max() + np.log(1.5)]
+        most = float(runs.c[inside].max())
+        rest = rest[runs.c[rest] > most + np.log(BEYOND)]
         if len(rest):
-            near.append(float(held(runs.keep(inside), runs.keep(rest)).mean()))
-    return near, held(runs, far)
+            near.append(parts_of(make_rule(runs.keep(inside), constants=constants), runs.keep(rest), most))
+    return {"near": near, "far": parts_of(make_rule(runs, constants=constants), far, float(runs.c.max()))}
 
 
-def main(tables: int) -> None:
-    """Print both shares, without and with drift, now and then and at the end."""
-    near: dict[float, list[float]] = {0.0: [], 1.0: []}
-    beyond: dict[float, list[NDArray[np.bool_]]] = {0.0: [], 1.0: []}
-    for seed in range(tables // 2):
-        for drift in near:
-            shares, far = judge(seed, drift)
-            near[drift] += shares
-            beyond[drift].append(far)
-        if (seed + 1) % PRINT_EVERY and seed + 1 < tables // 2:
-            continue
-        for drift, own in near.items():
-            far_shares = zip(np.mean(beyond[drift], axis=0), (4, 15, 60), strict=True)
-            words = ", ".join(f"{100 * one:.0f}% at {times}" for one, times in far_shares)
-            error = 100 * np.std(own) / np.sqrt(len(own))
-            print(
-                f"drift {drift:g}: {seed + 1} tables; rolling origins held {100 * np.mean(own):.1f}% +- {error:.1f}; "
-                f"beyond the data {words} times the compute",
-                flush=True,
-            )
+def held(parts: Mapping[str, Any], probability: float = 0.9) -> NDArray[np.bool_]:
+    """Say which intervals hold."""
+    rows, own = pd.DataFrame(parts), learned().constants
+    found = forecasts(rows, own.drift, own.ahead)
+    return np.asarray(np.abs(rows["y"] - found.mu) <= found.reach(probability))
+
+
+def main(folder: Path, tables: int) -> None:
+    """Print the shares on origins and beyond the table, and how often the printed range holds either."""
+    asked = [{"seed": seed, "drift": drift} for seed in range(tables // 2) for drift in (0.0, 1.0)]
+    cells = {job_key({**one, "draws": DRAWS}, "table"): one for one in asked}
+    done = run_jobs(table_cell, cells, Jobs(folder=folder, workers=1), stage="tables").values()
+    for drift in (0.0, 1.0):
+        values = [one.value for one in done if one.arguments["drift"] == drift and one.value is not None]
+        near = [[held(one) for one in value["near"]] for value in values]
+        origins = np.array([own.mean() for one in near for own in one])
+        far = np.mean([held(value["far"]) for value in values], axis=0)
+        ranges = [
+            OwnBacktest(len(one), sum(map(len, one)), 1.0, 0.0, 0.0, float(np.concatenate(one).mean())).range90
+            for one in near
+        ]
+        inside = {
+            name: np.mean([low <= share <= high for low, high in ranges])
+            for name, share in {"origins": origins.mean(), "beyond": far.mean()}.items()
+        }
+        error = origins.std() / np.sqrt(len(origins))
+        words = ", ".join(f"{100 * one:.1f}% at {times}" for one, times in zip(far, (4, 15, 60), strict=True))
+        print(
+            f"drift {drift:g}: {len(values)} tables; rolling origins held {100 * origins.mean():.1f}% +- "
+            f"{100 * error:.1f}; beyond the data {words} times the compute; the printed range of a table's share holds "
+            f"the mean share on origins in {100 * inside['origins']:.0f}% of the tables, that beyond the data in "
+            f"{100 * inside['beyond']:.0f}%"
+        )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 500)
