@@ -181,6 +181,42 @@ def test_arranged_rows_are_told_from_random_directions_and_from_saturation():
     assert [state.to_random for state in one.states] == pytest.approx([1.0] * 5, rel=0.01)
 
 
+def test_a_loss_as_that_of_random_directions_is_theirs_though_a_better_arrangement_is_known():
+    at_random = states(1.05 * THEORY.random, alive=1.0, dead_loss=0.0, represented=1.0)
+    kinds = {state.kind: state for state in at_random.states if state.to_arranged > 1.25}
+    assert kinds
+    assert set(kinds) <= {"random", "limited"}
+    assert all((state.kind == "random") == (state.exponent >= 0.9) for state in kinds.values())
+
+
+def test_where_rare_features_decide_the_loss_no_arrangement_is_named():
+    table = sweep(lambda m, _steps: 0.01 * m**-2.0, noise=0.001)
+    (one,) = check(table.assign(alpha=2.0, alive=1.0, dead_loss=0.0, represented=1.0)).settings
+    assert {state.kind for state in one.states} == {"faster"}
+    assert "m = 8 to 55 is faster than 1/m, where the best arrangement is not known" in str(check_verdict(one))
+
+
+def test_one_seed_has_local_exponents_without_errors():
+    table = sweep(power(1.0), noise=0.02)
+    found = check(table[table["seed"] == 0])
+    assert all(math.isnan(slope.se) for slope in found.settings[0].last.local)
+    line = next(line for line in found.summary().splitlines() if "local exponents" in line)
+    assert "8-13: " in line
+    assert "±" not in line
+    assert found.record()["settings"][0]["local"][0]["se"] is None
+
+
+def test_a_claim_that_stays_open_begins_with_what_is_known():
+    bent = check(sweep(lambda m, _: m**-0.7 * math.exp(-0.2 * math.log(m / 8) ** 2), noise=0.002))
+    last = bent.settings[0].last.local[-1]
+    assert str(bent.verdict[-1]).startswith(
+        "In 1 setting of 1 under strong superposition the loss falls faster than 1/m between the two widest models "
+        f"(local exponent {last.slope:.2f}). Under strong superposition no setting"
+    )
+    slow = check(sweep(lambda m, _: m**-0.3 * math.exp(-0.05 * math.log(m / 8) ** 2), noise=0.002))
+    assert str(slow.verdict[-1]).startswith("Under strong superposition no setting")
+
+
 def test_dead_outputs_limit_only_where_theory_would_keep_them():
     wide = np.where(np.isfinite(THEORY.arranged), 1.1 * THEORY.arranged, 0.2 * THEORY.random)
     one = states(wide, alive=0.5, dead_loss=0.3 * wide.min(), represented=1.0)

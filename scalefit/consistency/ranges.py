@@ -24,12 +24,13 @@ __all__ = [
     "KINDS", "WidthState", "range_lines", "range_sentence", "reset_line", "reset_sentence", "width_states",
 ]  # fmt: skip
 
-Kind = Literal["saturated", "random", "arranged", "limited", "between", "unknown"]
+Kind = Literal["saturated", "random", "arranged", "faster", "limited", "between", "unknown"]
 
 KINDS: Final[Mapping[Kind, str]] = {
     "saturated": "saturated, slower than 1/m",
     "random": "random directions, local exponent 0.9 to 1",
     "arranged": "arranged, faster than 1/m",
+    "faster": "faster than 1/m, where the best arrangement is not known",
     "limited": "limited by dead outputs or unfinished training",
     "between": "between random directions and the best arrangement",
     "unknown": "not known, as neither the best arrangement nor the share of dead outputs is",
@@ -43,7 +44,7 @@ class WidthState(NamedTuple):
     ----------
     width : int
         m.
-    kind : {"saturated", "random", "arranged", "limited", "between", "unknown"} or None
+    kind : {"saturated", "random", "arranged", "faster", "limited", "between", "unknown"} or None
         Its regime; None outside strong superposition.
     exponent : float
         Local exponent, between its neighbours; at an end, to the one neighbour.
@@ -102,6 +103,8 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
         )  # fmt: skip
         kept = 0.0 if config.norm == "held" else float(theory.kept[k])
         found.append(state._replace(kind=_kind(state, kept)) if regime == "strong" else state)
+    if np.isnan(theory.arranged).all():  # as above alpha 1.5, where rare features decide and not their arrangement
+        found = [one._replace(kind="faster") if one.kind == "arranged" else one for one in found]
     return tuple(found)
 
 
@@ -109,14 +112,17 @@ def _kind(state: WidthState, kept: float) -> Kind:
     """Name the regime of a width; ``kept`` is the share of features that the best arrangement keeps."""
     missing = state.alive < (1.0 if math.isnan(kept) else kept) - DEAD_SPARE
     avoidable = missing and state.dead_share > DEAD_SHARE and not state.to_arranged <= AT_ARRANGED
+    as_random = AS_RANDOM[0] <= state.to_random <= AS_RANDOM[1]
     alone = math.isnan(state.to_arranged)  # then only random directions are there to compare with
-    if avoidable or state.to_arranged > ABOVE_ARRANGED or (alone and state.to_random > AS_RANDOM[1]):
+    as_good = as_random and state.exponent >= SATURATED and not math.isnan(state.alive)  # as rows that nothing arranged
+    above = state.to_arranged > ABOVE_ARRANGED and not as_good
+    if avoidable or above or (alone and state.to_random > AS_RANDOM[1]):
         return "limited"
     if alone and math.isnan(state.alive):
         return "unknown"
     if state.exponent < SATURATED:
         return "saturated"
-    if AS_RANDOM[0] <= state.to_random <= AS_RANDOM[1]:
+    if as_random:
         return "random"
     return "arranged" if state.exponent > 1 else "between"
 

@@ -173,8 +173,9 @@ def _claim(check: Check) -> Verdict:
     if not usable:
         return Verdict.of(
             "open",
-            "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
-            f"widths: this sweep does not show whether the loss falls as {_power(check.reference)}.",
+            f"{_widest(check, strong)}Under strong superposition no setting has an exponent that is shown to be "
+            "converged and the same at all widths: this sweep does not show whether the loss falls as "
+            f"{_power(check.reference)}.",
             **about,
         )
     low, high = check.region
@@ -187,6 +188,20 @@ def _claim(check: Check) -> Verdict:
         f"exponent's interval lies within {exact(low)} to {exact(high)} in {inside}, outside in {outside}.",
         inside=inside, outside=outside, **about,
     )  # fmt: skip
+
+
+def _widest(check: Check, strong: list[SettingCheck]) -> str:
+    """Say where the loss of the widest models falls faster than the reference; empty where that is not shown."""
+    last = [one.last.local[-1] for one in strong]
+    faster = [one.slope for one in last if one.slope - 2 * one.se > check.region[1]]
+    if not faster:
+        return ""
+    low, high = fixed(min(faster), 2), fixed(max(faster), 2)
+    return (
+        f"In {_count(len(faster), 'setting')} of {len(strong)} under strong superposition the loss falls faster than "
+        f"{_power(check.reference)} between the two widest models (local exponent "
+        f"{low if low == high else f'{low} to {high}'}). "
+    )
 
 
 def _setting(one: SettingCheck) -> Verdict:
@@ -341,7 +356,7 @@ def _record(one: SettingCheck) -> dict[str, Any]:
         "seeds": last.seeds,
         "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in one.series],
         "by_seed": list(last.by_seed),
-        "local": [slope._asdict() for slope in last.local],
+        "local": [{name: plain_json(value) for name, value in slope._asdict().items()} for slope in last.local],
         "bend": plain_json(last.bend),
         "bend_p": plain_json(last.bend_p),
         "lack_of_fit_p": plain_json(last.lack_p),

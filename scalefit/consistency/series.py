@@ -39,7 +39,7 @@ class LocalSlope(NamedTuple):
     slope : float
         Minus the slope of log loss in log width, of means over seeds.
     se : float
-        From the scatter between seeds; from the evaluation's errors with one seed.
+        From the scatter between seeds; NaN with one seed, whose scatter is not known.
     """
 
     low: int
@@ -142,7 +142,10 @@ def settings_of(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]
             setting = {name: rows[name].iloc[0] for name in known}
             found.append(({k: v for k, v in setting.items() if not _missing(v)}, rows))
     if not found:
-        raise DataError(f"no setting of the sweep has {FEWEST_WIDTHS} widths that finished; an exponent needs as many")
+        raise DataError(
+            f"no setting of the sweep has {FEWEST_WIDTHS} widths that finished, which an exponent needs; "
+            "add widths to the grid and train them with --resume"
+        )
     return found
 
 
@@ -190,11 +193,7 @@ def _by_seed(own: pd.DataFrame, widths: tuple[int, ...]) -> tuple[float, ...]:
 
 def _local(own: pd.DataFrame, widths: tuple[int, ...]) -> tuple[LocalSlope, ...]:
     logs = np.log(own["loss"]).groupby(own["width"])
-    mean, count = logs.mean(), logs.size()
-    if count.min() > 1:
-        variance = (logs.var() / count).to_dict()
-    else:
-        variance = ((own["loss_se"] / own["loss"]) ** 2).groupby(own["width"]).mean().to_dict()
+    mean, variance = logs.mean(), (logs.var() / logs.size()).to_dict()
     found = []
     for low, high in pairwise(widths):
         span = math.log(high / low)
