@@ -210,7 +210,7 @@ def test_best_sizes_at_budgets_are_claims_and_other_data(tmp_path: Path) -> None
     [
         ("", "needs either fit, a refit, or step"),
         ('fit = "main"\nstep = "tuned"\n', "needs either fit, a refit, or step"),
-        ('step = "tuned"\n', "with a step needs power, the quantity that grows; Choices: params, tokens"),
+        ('step = "tuned"\n', "with a step needs power, the quantity that grows; [Cc]hoices: params, tokens"),
         ('step = "tuned"\npower = "flops"\n', "needs power, the quantity that grows"),
         ('step = "sweep"\npower = "params"\n', r"needs an \[\[isoflop\]\] step; 'sweep' is another"),
     ],

@@ -128,7 +128,7 @@ def select_rows(
     kept = np.ones(len(frame), dtype=np.bool_)
     if where is not None:
         condition = parse_where(where) if isinstance(where, str) else where
-        kept = condition.mask(frame, unread)
+        kept = condition.mask(frame, unread, drop_open=drop_invalid)
         table = _keep_where(table, condition, kept)
     words = _invalid_words(unread, (*positive, *extra), kept, drop_invalid=drop_invalid, can_drop=can_drop)
     weighing = None if late else weights

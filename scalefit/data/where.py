@@ -138,7 +138,9 @@ class Where:
         """The columns that the condition reads, in the order of their first use."""
         return tuple(dict.fromkeys(column.name for column in _columns(self.tree)))
 
-    def mask(self, frame: pd.DataFrame, unread: Mapping[str, BadCells] | None = None) -> Mask:
+    def mask(
+        self, frame: pd.DataFrame, unread: Mapping[str, BadCells] | None = None, *, drop_open: bool = False
+    ) -> Mask:
         """Tell for each row whether the condition holds.
 
         Parameters
@@ -147,6 +149,8 @@ class Where:
             Has the columns of the condition; others do not matter.
         unread : mapping, optional
             Columns that are numbers already, and the cells that could not be read for them.
+        drop_open : bool
+            Leave out the rows that are kept or left out by a cell that is not the number it should be.
 
         Returns
         -------
@@ -156,8 +160,8 @@ class Where:
         Raises
         ------
         DataError
-            For an unknown column, for a comparison of text with a number, and for a row that is kept or left out by a
-            cell that is not the number it should be.
+            For an unknown column, for a comparison of text with a number, and, unless such rows are to be dropped, for
+            a row that is kept or left out by a cell that is not the number it should be.
         """
         names: dict[str, str] = {}
         for column in _columns(self.tree):
@@ -167,7 +171,7 @@ class Where:
                 problem, choices = re.split("[Cc]hoices: ", f"unknown column {column.name!r}; {known}", maxsplit=1)
                 _fail(self.source, column.at, problem.rstrip("; "), f"Columns: {choices}")
             names[column.name] = found
-        return _Walker(frame, self.source, names, unread or {}).mask(self.tree)
+        return _Walker(frame, self.source, names, unread or {}).mask(self.tree, drop_open=drop_open)
 
 
 def _fail(source: str, at: int, problem: str, remedy: str = "") -> NoReturn:
@@ -352,9 +356,9 @@ class _Walker:
         self.frame, self.source, self.names, self.unread = frame, source, names, unread
         self.bad: list[tuple[int, BadCells]] = []  # comparisons with cells that are not numbers: spot, cells
 
-    def mask(self, tree: _Node) -> Mask:
+    def mask(self, tree: _Node, *, drop_open: bool) -> Mask:
         rows = self._walk(tree)
-        if rows.open.any():
+        if rows.open.any() and not drop_open:
             place = int(np.flatnonzero(rows.open)[0])
             at, cells = next(pair for pair in self.bad if place in pair[1].problems)
             one = np.arange(len(self.frame)) == place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +42,9 @@ _WORDS: Final = {
     "weights=none": "no weights",
     "exponents=free": "exponents of either sign",
 }
+_LABEL: Final = 40  # letters of a line of a label
+_MORE: Final = 0.3  # of the height of a row, for each further line of a label
+_LETTER: Final = 0.054  # inches of a letter of a reason
 _DIGITS: Final = 4  # of the limit of a condition
 _LIMIT: Final = re.compile(r"(?<=[≥≤≠=<>] )\d+(\.\d*)?([eE][+-]?\d+)?(?![\w.])")
 _SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
@@ -48,7 +52,6 @@ _FORMS: Final = {
     "drop_highest_loss": "{} highest losses dropped",
     "cluster": "one shift for each {}",
     "prior": "prior {}",
-    "where": "{}",
     "weights": "weighted by {}",
     "derive": "computed: {}",
 }
@@ -122,8 +125,9 @@ def specification(
     Axes
         The Axes drawn on.
     """
-    ax = new_axes(ax, width=FULL_WIDTH, height=19 + 3.4 * len(bars))
-    places = _places(bars)
+    labels = [textwrap.wrap(as_label(describe(bar)), _LABEL) for bar in bars]
+    places = _places(bars, [len(lines) for lines in labels])
+    ax = new_axes(ax, width=FULL_WIDTH, height=19 + 3.4 * len(bars) + 2 * sum(len(lines) - 1 for lines in labels))
     left, right = _span(bars, reference, region)
     ax.set_xlim(left, right)
     if region is not None:
@@ -131,22 +135,19 @@ def specification(
     for place, bar in zip(places, bars, strict=True):
         if np.isfinite(bar.value):
             _draw(ax, bar, place, BLUE if not bar.changed else TEAL)
-        else:
-            ax.annotate(
-                as_label(_short(bar.reason)), (0.01, place), xycoords=("axes fraction", "data"), color=GREY, va="center"
-            )
     if np.isfinite(bars[0].value):
         ax.axvline(bars[0].value, color=BLUE, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     if reference is not None:
         reference_line(ax, reference, as_label(words) or f"{parameter_label(param)} = {exact(reference)}")
     _write_numbers(ax, bars, places)
-    ax.set_yticks(places, [as_label(describe(bar)) for bar in bars])
+    ax.set_yticks(places, ["\n".join(lines) for lines in labels], linespacing=0.95)
     ax.get_yticklabels()[0].set_color(BLUE)
     ax.set_ylim(max(places) + 0.7, -1.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     hollow = "; hollow: bootstrap, not a posterior" if any(bar.bootstrap for bar in bars) else ""
     ax.set_xlabel(f"{parameter_label(param)}, {percent(level)} intervals{hollow}")
+    _write_reasons(ax, bars, places)
     return ax
 
 
@@ -162,7 +163,9 @@ def choice_words(changed: Sequence[tuple[str, str]]) -> str:
 
 def _words(name: str, value: str) -> str:
     known = _WORDS.get(f"{name}={value}")
-    return known or _FORMS.get(name, "{}").format(condition_words(value) if name == "where" else value)
+    if known or name not in ("where", "mapping"):
+        return known or _FORMS.get(name, "{}").format(value)
+    return condition_words(value if name == "where" else value.replace("=", " = ").replace(",", ", "))
 
 
 def condition_words(condition: str) -> str:
@@ -173,16 +176,16 @@ def condition_words(condition: str) -> str:
     return re.sub(r"(?<=\w)_(?=\w)", " ", condition).replace('"', "")
 
 
-def _places(bars: Sequence[Bar]) -> list[float]:
-    """Return the heights of the rows, with a small gap where another option begins."""
+def _places(bars: Sequence[Bar], lines: Sequence[int]) -> list[float]:
+    """Return the heights of the rows, with a small gap where another option begins and room for labels of two lines."""
     places: list[float] = []
-    height, before = 0.0, None
-    for bar in bars:
+    height, before, above = 0.0, None, 1
+    for bar, own in zip(bars, lines, strict=True):
         kind = bar.changed[0][0] if bar.changed else None
         if places:
-            height += 1.0 if kind == before else 1.45
+            height += (1.0 if kind == before else 1.45) + _MORE * (own + above - 2)
         places.append(height)
-        before = kind
+        before, above = kind, own
     return places
 
 
@@ -212,8 +215,20 @@ def _write_numbers(ax: Axes, bars: Sequence[Bar], places: Sequence[float]) -> No
             )  # fmt: skip
 
 
-def _short(reason: str) -> str:
-    return reason if len(reason) <= 70 else f"{reason[:67]}..."
+def _write_reasons(ax: Axes, bars: Sequence[Bar], places: Sequence[float]) -> None:
+    """Write why a row has no numbers, as much as the axes have room for, in front of the lines through all rows."""
+    reasons = [(place, bar.reason) for place, bar in zip(places, bars, strict=True) if not np.isfinite(bar.value)]
+    figure = ax.get_figure(root=True)
+    if not reasons or figure is None:
+        return
+    figure.draw_without_rendering()  # so that the axes have their width
+    most = max(10, int(ax.get_window_extent().width / figure.dpi / _LETTER))
+    for place, reason in reasons:
+        text = reason if len(reason) <= most else f"{reason[: most - 1]}…"
+        ax.annotate(
+            as_label(text, most), (0.01, place), xycoords=("axes fraction", "data"), color=GREY, va="center",
+            fontsize=7.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6}, zorder=5,
+        )  # fmt: skip
 
 
 def _span(bars: Sequence[Bar], reference: float | None, region: tuple[float, float] | None) -> tuple[float, float]:

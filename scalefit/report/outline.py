@@ -24,6 +24,7 @@ HEIGHT: Final = 54.0  # of the figure on page one, mm, so that it fits under a l
 BEYOND: Final = 10  # times the compute of the largest run, the budget of page one where none is given
 FEWER: Final = (0.01, 0.1, 1)  # parts of a given budget in the table of budgets
 
+_RESIDUALS: Final = {"kind": "residuals", "left_out": False, "height": 42}
 _WIDTH_WORDS: Final = "1: loss falls as 1/width"
 _COLUMNS: Final = {"params": "parameters"}
 
@@ -133,7 +134,7 @@ class _LawOutline:
     def fit_section(self, main: str) -> dict[str, Any]:
         """Return the section on the fit: estimates, other errors, residuals."""
         section: dict[str, Any] = {"title": f"The fit: {self.words}", "fit": self.name}
-        section |= {"alternatives": [f"{self.name}_huber"], "figures": [{"kind": "residuals", "left_out": False}]}
+        section |= {"alternatives": [f"{self.name}_huber"], "figures": [_RESIDUALS]}
         return section | ({"clustered": main} if self.cluster else {})
 
     def add_steps(self, law: AnyLaw) -> None:
