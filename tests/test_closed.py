@@ -12,12 +12,15 @@ from scalefit.closed.curvature import closed_curvature, closed_misfit
 from scalefit.closed.descent import Misfit
 from scalefit.closed.design import ClosedDesign, may_reach_zero
 from scalefit.closed.identify import identify
+from scalefit.closed.kinks import beyond_kinks
 from scalefit.closed.profile import profile_closed
 from scalefit.closed.resample import refit_resamples, refit_weighted, replicate_counts
 from scalefit.closed.rewrite import canonical
 from scalefit.closed.search import search_closed
 from scalefit.closed.starts import linear_parameters
+from scalefit.closed_problem import build_closed
 from scalefit.data.datasets import load_dataset
+from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.law.tree import (
     Node,
     add,
@@ -346,3 +349,35 @@ def test_a_scale_beyond_the_data_runs_off() -> None:
     law = add(p("E"), multiply(p("A"), add(ONE, negate(exp(negate(over(X, p("g"))))))))
     case = Case(law, {"E": 1.0, "A": 500.0, "g": 500.0}, log_space=False, free=("E",))
     assert any(reason == "runs off" and "g" in names for reason, names in verdict(designed(case)))
+
+
+def chinchilla_design(text: str) -> ClosedDesign:
+    frame = load_dataset("chinchilla").nsmallest(240, "loss", keep="first").reset_index(drop=True)
+    law = parse_law(text).decided(list(frame.columns))
+    assert isinstance(law, GeneralLaw)
+    return build_closed(law, frame).design
+
+
+def test_starts_beyond_kinks_have_another_side_in_some_row() -> None:
+    design = chinchilla_design("loss ~ E + max(A/params^alpha, B/tokens^beta)")
+    best = search_closed(design, delta=1e-3)[0]
+    starts = beyond_kinks(Misfit(design.centred), design.centred.from_vector(best.theta[None])[0], 1e-3)
+
+    def sides(theta: np.ndarray) -> np.ndarray:
+        own = {name: np.exp(theta[block]) for name, block in design.blocks.items() if name != "E"}
+        terms = [
+            own[a] / design.columns[of] ** own[b] for a, of, b in (("A", "params", "alpha"), ("B", "tokens", "beta"))
+        ]
+        return np.asarray(terms[0] > terms[1])
+
+    crossed = [np.count_nonzero(sides(one) != sides(best.theta)) for one in design.centred.to_vector(starts)]
+    assert len(crossed) > 20
+    assert np.mean(np.array(crossed) > 0) > 0.9
+    # 200 other starts, descended by another code, end at 0.0052656361 or above
+    assert best.value <= 0.00526525564 * (1 + 1e-7)
+
+
+def test_kinks_at_which_only_columns_meet_need_no_starts() -> None:
+    design = chinchilla_design("loss ~ E + A/min(params, tokens)^alpha")
+    z = design.centred.from_vector(search_closed(design)[0].theta[None])[0]
+    assert beyond_kinks(Misfit(design.centred), z, np.inf).shape == (0, 3)

@@ -198,6 +198,15 @@ def test_data_that_do_not_identify_a_law_are_named() -> None:
     assert found.value == pytest.approx(0.01580466247, rel=1e-6)
 
 
+def test_nine_parameters_of_nested_exponentials_are_not_identified() -> None:
+    """Farseer's law: what falls on and on along a loose direction is not called a search that failed."""
+    law = "loss ~ exp(a3*params^g + b3) + exp(a2*params^b + b2)*tokens^(-exp(a1*params^al + b1))"
+    found = fit("chinchilla", law, drop_highest_loss=5, uncertainty="gauss-newton", loss="huber")
+    assert found.status == "not identified"
+    assert not found.optima[0].converged
+    assert any(one.message.startswith("The objective still falls") for one in found.findings)
+
+
 def test_a_term_that_is_negligible_at_the_centre_does_not_make_its_parameters_loose() -> None:
     """exp(-k x) at the mean of x can be 30 times smaller while A and k hardly move."""
     rng = np.random.default_rng(7)

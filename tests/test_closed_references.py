@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scalefit.closed.search import search_closed
-from tests.reference.closed_problems import DELTA, designs
+from scalefit.closed_problem import build_closed
+from scalefit.law.general import GeneralLaw, parse_law
+from tests.reference.closed_problems import DELTA, EXAMPLES, LOSSES, designs
 
 # Half of the sum of squares, and of Huber's function with delta 0.001; the best of 100 starts by two independent codes.
 OPTIMA = {
@@ -37,3 +40,16 @@ def test_published_fits_are_reached_or_beaten(seed: int) -> None:
         reached[name] = tuple(value / want - 1 for value, want in zip(values, OPTIMA[name], strict=True))
     assert set(reached) == set(OPTIMA)
     assert {name: gaps for name, gaps in reached.items() if max(gaps) > 1e-7} == {}
+
+
+def test_nine_parameters_for_seventeen_rows_get_the_starts_that_they_need() -> None:
+    """A second break of the broken law: 1 of 200 starts of another code ends at this optimum."""
+    text = (
+        "loss ~ a + b*examples^(-c0)*(1 + (examples/d1)^(1/f1))^(-c1*f1)*(1 + (examples/d2)^(1/f2))^(-c2*f2) "
+        "with c0 free, c1 free, c2 free"
+    )
+    law = parse_law(text).decided(["examples", "loss"])
+    assert isinstance(law, GeneralLaw)
+    frame = pd.DataFrame({"examples": np.array(EXAMPLES, dtype=float), "loss": LOSSES})
+    found = search_closed(build_closed(law, frame).design, delta=DELTA)
+    assert found[0].value <= 9.558413056278513e-06 * (1 + 1e-7)

@@ -99,9 +99,10 @@ class Misfit:
 
     def jacobian(self, z: Array) -> Array:
         """Return the derivative of the prediction, shape (S, P, n)."""
-        return self._jacobian(z, self._run(z, False)[1 : 1 + len(self.system.names)])
+        return self.by_level(z, self._run(z, False)[1 : 1 + len(self.system.names)])
 
-    def _jacobian(self, z: Array, slopes: list[Array]) -> Array:
+    def by_level(self, z: Array, slopes: list[Array]) -> Array:
+        """Put derivatives by parameters into columns by level, shape (S, P, n)."""
         n, blocks = len(self.target), self.system.design.blocks
         full = np.zeros((len(z), z.shape[1], n))
         for name, slope in zip(self.system.names, slopes, strict=True):
@@ -145,7 +146,7 @@ class Misfit:
         outputs = self._run(z, exact)
         with np.errstate(all="ignore"):
             residual = self.target - np.broadcast_to(outputs[0], (len(z), len(self.target)))
-            jacobian = self._jacobian(z, outputs[1 : 1 + count])
+            jacobian = self.by_level(z, outputs[1 : 1 + count])
             size = np.abs(residual)
             pull = weight * np.clip(residual, -delta, delta)
             steep = weight * np.minimum(1.0, delta / size) if delta < np.inf else np.broadcast_to(weight, size.shape)

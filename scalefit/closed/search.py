@@ -14,6 +14,7 @@ import numpy as np
 
 from scalefit.closed.descent import Ends, Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign, Index
+from scalefit.closed.kinks import beyond_kinks
 from scalefit.closed.starts import Starter
 from scalefit.progress import Progress
 from scalefit.solver.search import Minimum
@@ -30,6 +31,7 @@ LONG: Final = 400  # of the leaders that have not arrived
 LEADERS: Final = 4
 HOPELESS: Final = 2.0  # factor of F above an optimum that enough starts reached, from which a slow leader is left
 PATIENCE: Final = 8  # times that a best point on its way is carried on
+CROSSINGS: Final = 8  # times that the kinks around a better optimum are crossed
 LEAPS: Final = (1.0, 3.0, 10.0, 30.0)  # lengths of leaps along the way of the last steps, as parts of it
 GONE: Final = 1e-20  # size of a term, as part of the response, that is to stay away
 LIMIT: Final = np.log(1e-3)  # of an exponent whose power is hardly more than a constant and a logarithm
@@ -56,7 +58,7 @@ class Round(NamedTuple):
     around: int
 
 
-ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(1024, 32, 24))
+ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(1024, 32, 24), Round(4096, 64, 48))
 
 
 def search_closed(
@@ -105,6 +107,13 @@ def search_closed(
         if found[0].converged:
             break
         found = _distinct([_carried_on(misfit, starter, found[0], delta)], found[1:])
+    for _ in range(CROSSINGS):
+        before, starts = found[0].value, beyond_kinks(misfit, found[0].theta, delta)
+        if not len(starts):
+            break
+        found = _distinct(_descend(misfit, starts, delta), found)
+        if found[0].value >= (1 - SAME) * before:
+            break
     if n > SUBSAMPLE:
         found = _on_all_rows(design, found, delta)
     theta = design.centred.to_vector(np.array([one.theta for one in found]))

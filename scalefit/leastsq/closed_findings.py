@@ -50,15 +50,23 @@ def closed_findings(
     Finding
         Each limit once.
     """
-    yield from _convergence(optima)
-    yield from _bounds(problem, point)
-    yield from _loose(problem, optima, shape, delta)
+    limits = [*_bounds(problem, point), *_loose(problem, optima, shape, delta)]
+    yield from _convergence(optima, loose=any(one.severity == NOT_IDENTIFIED for one in limits))
+    yield from limits
 
 
-def _convergence(optima: Sequence[Minimum]) -> Iterator[Finding]:
+def _convergence(optima: Sequence[Minimum], *, loose: bool) -> Iterator[Finding]:
+    """Say how far to trust the search. Where the data leave the law loose, a descent that does not end follows."""
     best = optima[0]
     starts = sum(one.hits for one in optima)
-    if not best.converged:
+    if not best.converged and loose:
+        yield Finding(
+            "still_falling",
+            "warning",
+            "The objective still falls, ever more slowly, along what the data leave open, so there is no best fit to "
+            "give: its numbers are those where the search stopped.",
+        )
+    elif not best.converged:
         yield Finding(
             "not_converged",
             NOT_CONVERGED,
