@@ -66,7 +66,7 @@ def beyond_kinks(misfit: Misfit, z: Array, delta: float) -> Array:
         for row in order[np.sort(first)[_ranks(len(first))]]:
             starts += [z - part * apart[row] / long[row] * way[:, row] for part in BEYOND]
     found = np.array(starts).reshape(-1, len(z))
-    return found[np.isfinite(found).all(axis=1)]
+    return np.asarray(found[np.isfinite(found).all(axis=1)])
 
 
 def _ranks(count: int) -> list[int]:
