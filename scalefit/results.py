@@ -420,7 +420,8 @@ class Fit(ABC):
         Examples
         --------
         >>> import numpy as np, pandas as pd, scalefit
-        >>> step = scalefit.fit({"loss": [2.0, 3.0, 4.0, 5.0], "error": [0.2, 0.3, 0.4, 0.5]}, "error ~ a*loss^b")
+        >>> rows = pd.DataFrame({"loss": [2.0, 3.0, 4.0, 5.0], "error": [0.2, 0.3, 0.4, 0.5]})
+        >>> step = scalefit.fit(rows, "error ~ a*loss^b", bootstrap=0)
         >>> step.sample_through("loss", np.array([[2.5], [3.5]]), pd.DataFrame(index=[0])).round(2).tolist()
         [[0.25], [0.35]]
         """

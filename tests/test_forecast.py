@@ -420,8 +420,8 @@ def test_a_second_law_adds_its_errors_and_its_scatter() -> None:
     assert many.parts["second_scatter"] == pytest.approx(0)
     assert one.parts["second_law"] > 0.002 * one.median
     total = np.sqrt(sum(part**2 for part in many.parts.values()))
-    assert many.spread() == pytest.approx(total, rel=0.15)
-    assert one.spread() > 1.1 * many.spread()
+    assert many.spread == pytest.approx(total, rel=0.15)
+    assert one.spread > 1.1 * many.spread
 
 
 def test_a_second_law_is_known_by_the_column_of_the_table() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -178,12 +179,12 @@ class Forecast(Drawn):
         """Compute of each target over the largest of the runs, shape (m,)."""
         return np.asarray(self.targets["compute"].to_numpy(float) / self.learning.compute.max())
 
-    @property
+    @cached_property
     def scale(self) -> Array:
         """Scale of each forecast of the log loss, shape (m,)."""
         return self.predicted.scale(run=not self.mean)
 
-    @property
+    @cached_property
     def degrees(self) -> Array:
         """Degrees of freedom of each forecast, shape (m,)."""
         return self.predicted.degrees(run=not self.mean)
@@ -215,7 +216,8 @@ class Forecast(Drawn):
         degrees = float(self.degrees[i])
         middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
         draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
-        ends = {one: tuple(float(end[i]) for end in self.interval(one)) for one in sorted({*INTERVALS, self.prob})}
+        reach = {p: student_quantile((1 + p) / 2, degrees) * scale for p in sorted({*INTERVALS, self.prob})}
+        ends = {p: (math.exp(mu - far), math.exp(mu + far)) for p, far in reach.items()}
         lo, hi = ends[self.prob]
         spread = student_quantile(ONE_SD, degrees) * scale * math.exp(mu)  # to first order
         estimate = Estimate(
@@ -292,7 +294,7 @@ class Forecast(Drawn):
             out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
         if self.second is not None:
             what = self.second.response
-            out[f"{what}_estimate"], out[f"{what}_se"] = self.second.median, self.second.spread()
+            out[f"{what}_estimate"], out[f"{what}_se"] = self.second.median, self.second.spread
             for one in sorted({*INTERVALS, self.prob}):
                 level = as_input(100 * one, 6)
                 out[f"{what}_lo{level}"], out[f"{what}_hi{level}"] = self.second.interval(one)
@@ -329,13 +331,17 @@ class Forecast(Drawn):
         return dict(plain_json(record))
 
     def _second_record(self, second: SecondStep, i: int) -> dict[str, Any]:
-        ends = {one: second.interval(one) for one in sorted({*INTERVALS, self.prob})}
+        own = second.target(i)
+        ends = {p: [float(end.item()) for end in own.interval(p)] for p in sorted({*INTERVALS, self.prob})}
         return {
-            "response": second.response, "law": str(second.law), "estimate": float(second.median[i]),
-            "se": float(second.spread()[i]), "interval": [float(one[i]) for one in ends[self.prob]],
-            "intervals": {as_input(p, 6): [float(one[i]) for one in both] for p, both in ends.items()},
-            "parts": {name: float(part[i]) for name, part in second.parts.items()},
-        }  # fmt: skip
+            "response": own.response,
+            "law": str(own.law),
+            "estimate": own.median.item(),
+            "se": own.spread.item(),
+            "interval": ends[self.prob],
+            "intervals": {as_input(p, 6): both for p, both in ends.items()},
+            "parts": {name: float(part.item()) for name, part in own.parts.items()},
+        }
 
     def summary(self) -> str:
         """Return the forecast as text: how far it reaches, numbers, parts of the error, warnings."""
@@ -451,21 +457,21 @@ def _target(found: Forecast, i: int) -> str:
     lines.append(f"  largest: {PARTS[one.largest]} ({largest_words(one)})")
     held = held_words(found, i)
     lines += [f"  {held}"] if held else []
-    return "\n".join([*lines, *([] if found.second is None else _second_lines(found, found.second, i))])
+    return "\n".join([*lines, *([] if found.second is None else _second_lines(found, found.second.target(i)))])
 
 
-def _second_lines(found: Forecast, second: SecondStep, i: int) -> list[str]:
-    """Print the response of a second law at one target."""
-    error = float(second.spread()[i])
-    ends = {one: second.interval(one) for one in sorted({*INTERVALS, found.prob})}
+def _second_lines(found: Forecast, own: SecondStep) -> list[str]:
+    """Print the response of a second law at its one target."""
+    error = own.spread.item()
+    ends = {p: own.interval(p) for p in sorted({*INTERVALS, found.prob})}
     intervals = "; ".join(
-        f"{percent(p)} {rounded_interval(float(lo[i]), float(hi[i]), error)}" for p, (lo, hi) in ends.items()
+        f"{percent(p)} {rounded_interval(lo.item(), hi.item(), error)}" for p, (lo, hi) in ends.items()
     )
-    cells = [two_digits(float(part[i])) if part[i] else "0" for part in second.parts.values()]
-    table = PrintedTable.of([SECOND_PARTS[name] for name in second.parts], [cells], "r" * len(cells))
+    cells = [two_digits(part.item()) if part.item() else "0" for part in own.parts.values()]
+    table = PrintedTable.of([SECOND_PARTS[name] for name in own.parts], [cells], "r" * len(cells))
     return [
-        f"  median {second.response} {rounded(float(second.median[i]), error)}; intervals {intervals}",
-        f"  error of {second.response}, in its unit:",
+        f"  median {own.response} {rounded(own.median.item(), error)}; intervals {intervals}",
+        f"  error of {own.response}, in its unit:",
         table.text("    "),
     ]
 

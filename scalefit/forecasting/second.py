@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -68,9 +68,15 @@ class SecondStep:
         lo, hi = np.quantile(self.values, [(1 - probability) / 2, (1 + probability) / 2], axis=0)
         return lo, hi
 
+    @property
     def spread(self) -> Array:
-        """Return half of the middle 68% of the values, shape (m,)."""
+        """Half of the middle 68% of the values, shape (m,)."""
         return _half(self.values)
+
+    def target(self, i: int) -> SecondStep:
+        """Return one target alone."""
+        parts = {name: part[[i]] for name, part in self.parts.items()}
+        return replace(self, values=self.values[:, [i]], parts=parts, beyond=self.beyond[[i]])
 
 
 def second_column(fit: Fit, response: str, source: str | None, columns: tuple[str, ...]) -> str:
