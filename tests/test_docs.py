@@ -26,6 +26,7 @@ from tests.test_readme import run
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 WRITTEN = sorted(path.name for path in DOCS.glob("*.md"))
+MESSY = "messy_tables.md"  # whose lines all run, in their order
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`[^`\n]+`")
 
@@ -183,7 +184,7 @@ def test_a_notebook_keeps_its_pictures():
         assert all(made()[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
 
 
-@pytest.mark.parametrize("name", [one for one in WRITTEN if not one.startswith("tutorial_")])
+@pytest.mark.parametrize("name", [one for one in WRITTEN if not one.startswith("tutorial_") and one != MESSY])
 def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / name).read_text(encoding="utf-8")
@@ -197,6 +198,28 @@ def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
         verb = " ".join(words[:3]) if words[1] == "toy" else " ".join(words[:2])
         known = {word for one in verbs[verb].params for word in one.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_every_line_of_the_page_on_messy_tables_runs_as_it_is_pasted(tmp_path, monkeypatch, capsys):
+    """From top to bottom in an empty folder, commands in its tables too; the page makes the files that it reads."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "page"}
+    text = (DOCS / MESSY).read_text(encoding="utf-8")
+    done = []
+    for found in re.finditer(r"^```(\w+)\n(.*?)^```$|`(scalefit [^`]*)` \|$", text, re.MULTILINE | re.DOTALL):
+        language, block, cell = found.groups()
+        if language == "python":
+            exec(compile(block, MESSY, "exec"), namespace)
+            assert capsys.readouterr().out.strip(), "an example shows something"
+            continue
+        for arguments, _ in commands_of(block or f"$ {cell}\n"):
+            code, out = run(arguments, monkeypatch, capsys)
+            assert code == 0, arguments
+            assert out.strip(), arguments
+            done.append(arguments[0])
+    assert len(done) >= 19
+    assert {"look", "fit", "compare", "sensitivity", "predict"} <= set(done)
+    assert (tmp_path / "levels" / "forest.svg").is_file()
 
 
 @pytest.mark.slow

@@ -138,13 +138,20 @@ def compared_published(
     Raises
     ------
     DataError
-        Without a positive error: a number alone cannot be compared.
+        Without a positive error: a number alone is compared as a reference.
     """
     if not abs(value) < HUGE:
         raise DataError(
             f"published {label}: the value is {as_input(value)}; it must be finite, and smaller than {as_input(HUGE)}"
         )
-    if error is None or not (math.isfinite(error) and error > 0):
+    if error is None:
+        number = as_input(value)
+        raise DataError(
+            f"published {label} is {number}, and no error is printed with it, so that it cannot be weighed against "
+            f"others. Ask whether the interval of the fit includes the number alone: --reference {number} "
+            f"(reference={number}); or give an error that you know: {label}={number},0.04"
+        )
+    if not (math.isfinite(error) and error > 0):
         raise DataError(
             f"published {label}: the error is {error}; a comparison needs a positive standard error, "
             f"written {label}=0.91,0.04"
