@@ -204,6 +204,19 @@ def measured(**columns: Any) -> pd.DataFrame:
     return rows.assign(**found | columns)
 
 
+def test_a_setting_has_one_shade_in_every_panel() -> None:
+    """One setting has the higher loss, fewer outputs that can fire, and more of its loss in the others."""
+    rows = measured().query("alpha == 1")
+    loss = 2 * rows["loss"].astype(float)
+    other = rows.assign(batch=128, loss=loss, alive=0.2, dead_loss=0.6 * loss)
+    left, right = alive(pd.concat([rows, other]))
+    for ax in (left, right):
+        assert len({line.get_color() for line in ax.lines}) == 2
+    fewest = min(left.lines, key=lambda line: float(np.mean(line.get_ydata())))
+    most = max(right.lines, key=lambda line: float(np.mean(line.get_ydata())))
+    assert fewest.get_color() == most.get_color()
+
+
 def test_outputs_that_can_fire_and_the_loss_of_the_others() -> None:
     shares, lost = alive(measured())
     np.testing.assert_allclose(np.asarray(shares.lines[0].get_ydata(), float), [1 - 1 / m for m in WIDTHS])

@@ -270,6 +270,27 @@ def test_the_script_for_a_gpu_runs_a_sweep_in_rehearsal(tmp_path):
         assert "./map/table.csv" in archive.getnames()
 
 
+def test_a_phase_that_takes_too_long_keeps_what_it_printed_and_ends_what_it_started(tmp_path):
+    from tests.benchmarks import gpu
+
+    pid = tmp_path / "pid"
+    slow = (
+        f"import os, time; print('begun', flush=True); open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
+    )
+    lines = []
+
+    def collect():
+        with gpu.at_most(0):  # a second is the least
+            for line in gpu.output_of([sys.executable, "-c", slow], 5):
+                lines.append(line)
+
+    with pytest.raises(gpu.PhaseOver):
+        collect()
+    assert lines == ["```", "begun", "```"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def _grid(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     known = rows.dropna(subset=["alpha", "gamma"])
     few = [name for name in ("alpha", "gamma") if known[name].nunique() < 2]
     if few:
-        raise DataError(f"{' and '.join(few)} has fewer than two values; a map needs several of alpha and of gamma")
+        have = "has" if len(few) == 1 else "have"
+        raise DataError(f"{' and '.join(few)} {have} fewer than two values; a map needs several of alpha and of gamma")
     repeated = known[known.duplicated(["alpha", "gamma"])]
     if len(repeated):
         first = repeated.iloc[0]

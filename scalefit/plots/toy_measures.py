@@ -42,7 +42,10 @@ def _measured(table: pd.DataFrame, columns: Sequence[str]) -> list[WidthCurve]:
 
 
 def _lines(ax: Axes, curves: Sequence[WidthCurve], column: str, per_loss: bool = False) -> list[tuple[float, str, Any]]:
-    """Draw the mean of a column over seeds against the width, in the colours of the regimes; return its ends."""
+    """Draw the mean of a column over seeds against the width, in the colours of the regimes; return its ends.
+
+    Shades follow the loss of the widest models, so that a setting has the same one in every panel.
+    """
     named, ends = list(zip(curves, names_of(curves), strict=True)), []
 
     def measure(one: WidthCurve) -> Array:
@@ -50,7 +53,7 @@ def _lines(ax: Axes, curves: Sequence[WidthCurve], column: str, per_loss: bool =
 
     for regime, colour in COLOURS.items():
         own = [(one, words) for one, words in named if one.regime == regime]
-        for (one, words), shade in ranked(own, [float(measure(one)[-1]) for one, _ in own], colour):
+        for (one, words), shade in ranked(own, [float(one.loss[-1]) for one, _ in own], colour):
             values = measure(one)
             ax.plot(one.m, values, color=shade, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
             ends.append((float(values[-1]), words, shade))

@@ -3,7 +3,9 @@
     python -m tests.benchmarks.gpu --out FOLDER [--phases tests,sanitizer,...] [--minutes 9]
 
 The phases stand in the order of their worth, each with its own limit of minutes: a phase that takes longer is cut off
-there, and the next one begins. FOLDER/gpu.md is written after every phase, and the sweeps to build/gpu/ with a copy in
+there, keeps the lines that it has written, and the next one begins; likewise after an error. Where a call may take ten
+minutes, three are enough: ``--phases tests,sanitizer,determinism,check,tiles``, ``--phases map``, ``--phases large``.
+FOLDER/gpu.md is written after every phase, and the sweeps to build/gpu/ with a copy in
 FOLDER/sweeps.tar.gz. Sweeps go on where they stopped, also from such a copy (``--sweeps sweeps.tar.gz``). With
 ``--rehearse`` everything runs in small on a CPU, with the kernels interpreted, and no number means anything. Nothing
 here has run on a GPU so far.
@@ -18,8 +20,10 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -96,6 +100,10 @@ REHEARSAL = Bench(
 )
 
 
+class PhaseOver(BaseException):  # which no library takes for an error of its own
+    """The minutes of a phase are over."""
+
+
 def wait() -> None:
     """Let the device finish its work."""
     if torch.cuda.is_available():
@@ -159,28 +167,30 @@ def laws(bench: Bench) -> list[dict[str, Any]]:
     return [{**bench.small, **law, "gamma": gamma} for law in kinds for gamma in (-1.0, 0.3)][: bench.laws]
 
 
-def check(bench: Bench, _peaks: Peaks) -> list[str]:
-    """Our steps against float64 on the same samples, and our losses against the CPU engine's on other samples."""
-    steps, lines = bench.steps, [
-        f"## Agreement: relative error of W after {bench.steps} steps on the same samples, against float64", "",
-        "| law, gamma | " + " | ".join(PRECISIONS) + " | float32 by torch |", "| --- " * (len(PRECISIONS) + 2) + "|",
-    ]  # fmt: skip
+def check(bench: Bench, _peaks: Peaks) -> Iterator[str]:
+    """Compare our steps with float64 on the same samples, and our losses with the CPU engine's on other samples."""
+    yield f"## Agreement: relative error of W after {bench.steps} steps on the same samples, against float64"
+    yield ""
+    yield "| law, gamma | " + " | ".join(PRECISIONS) + " | float32 by torch |"
+    yield "| --- " * (len(PRECISIONS) + 2) + "|"
     for setting in laws(bench):
         config = ToyConfig(width=bench.widths[-1], steps=20_000, **setting)
-        cells = []
+        ours, samples = [], []
         for precision in PRECISIONS:
             tiles = engine.tiles_for(config.width)._replace(precision=precision)
             group = engine.build([config, replace(config, seed=1)], bench.device, tiles)
-            samples = []
-            for first in range(0, steps, engine.SLOTS):
-                count = min(engine.SLOTS, steps - first)
+            for first in range(0, bench.steps, engine.SLOTS):
+                count = min(engine.SLOTS, bench.steps - first)
                 engine.train(group, count)
-                samples += [reference.drawn_samples(group, 0, slot) for slot in range(count)]
-            exact = dense_training(config, samples, torch.float64, bench.device)
-            cells.append(distance(group.net.W[0, : config.n_features, : config.width].cpu(), exact))
-        cells.append(distance(dense_training(config, samples, torch.float32, bench.device), exact))
-        lines.append(f"| {config.law}, {config.gamma:g} | " + " | ".join(f"{cell:.1e}" for cell in cells) + " |")
-    return [*lines, "", *check_curves(bench)]
+                if not ours:  # the samples are the same for every precision
+                    samples += [reference.drawn_samples(group, 0, slot) for slot in range(count)]
+            ours.append(group.net.W[0, : config.n_features, : config.width].cpu())
+        exact = dense_training(config, samples, torch.float64, bench.device)
+        ours.append(dense_training(config, samples, torch.float32, bench.device))
+        cells = [f"{distance(one, exact):.1e}" for one in ours]
+        yield f"| {config.law}, {config.gamma:g} | " + " | ".join(cells) + " |"
+    yield ""
+    yield from check_curves(bench)
 
 
 def dense_training(config: ToyConfig, samples: list[Any], dtype: torch.dtype, device: str) -> Any:
@@ -191,14 +201,13 @@ def dense_training(config: ToyConfig, samples: list[Any], dtype: torch.dtype, de
     return step.W.detach().cpu()  # type: ignore[attr-defined]
 
 
-def check_curves(bench: Bench) -> list[str]:
+def check_curves(bench: Bench) -> Iterator[str]:
     """Compare losses with the CPU engine's, seed by seed on other samples."""
     steps, seeds = (2000, 3) if bench is REAL else (2, 2)
-    lines = [
-        f"## Losses after {steps} steps, means of {seeds} seeds (standard deviation)", "",
-        "| law, gamma | " + " | ".join(PRECISIONS) + " | CPU engine | largest gap, in errors |",
-        "| --- " * (len(PRECISIONS) + 3) + "|",
-    ]  # fmt: skip
+    yield f"## Losses after {steps} steps, means of {seeds} seeds (standard deviation)"
+    yield ""
+    yield "| law, gamma | " + " | ".join(PRECISIONS) + " | CPU engine | largest gap, in errors |"
+    yield "| --- " * (len(PRECISIONS) + 3) + "|"
     for setting in laws(bench):
         config = ToyConfig(width=bench.widths[0], steps=steps, **setting)
         configs = [replace(config, seed=seed) for seed in range(seeds)]
@@ -214,8 +223,7 @@ def check_curves(bench: Bench) -> list[str]:
         spread = np.sqrt(sum(np.var(one, ddof=1) for one in found) / len(found) * 2 / seeds)
         gap = max(abs(one.mean() - found[-1].mean()) for one in found[:-1]) / spread
         cells = " | ".join(f"{one.mean():.5g} ({one.std(ddof=1):.2g})" for one in found)
-        lines.append(f"| {config.law}, {config.gamma:g} | {cells} | {gap:.1f} |")
-    return lines
+        yield f"| {config.law}, {config.gamma:g} | {cells} | {gap:.1f} |"
 
 
 def open_with(configs: Any, device: str, *, precision: str) -> groups.Engine:
@@ -281,12 +289,28 @@ def cases(bench: Bench) -> list[list[ToyConfig]]:
     return found
 
 
-def run_tests(_bench: Bench, _peaks: Peaks) -> list[str]:
-    """Tests of both engines, those included that need a device."""
+def output_of(command: Sequence[str], last: int) -> Iterator[str]:
+    """Run a command and yield the last lines that it prints, also where the minutes of the phase end it."""
+    with tempfile.TemporaryFile("w+") as output:
+        child = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        ended = None
+        try:
+            child.wait()
+        except PhaseOver as over:
+            os.killpg(child.pid, signal.SIGKILL)  # with what it started: nothing may go on using the device
+            child.wait()
+            ended = over
+        output.seek(0)
+        yield from ["```", *output.read().splitlines()[-last:], "```"]
+    if ended is not None:
+        raise ended
+
+
+def run_tests(_bench: Bench, _peaks: Peaks) -> Iterator[str]:
+    """Run the tests of both engines, those included that need a device."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/test_toy_gpu.py", "tests/test_toy_batched.py"]
     command += ["-k", "stored_tiles"] if REHEARSED else ["-o", "addopts=--strict-markers", "-m", "not slow"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return ["## Tests", "", "```", *said.stdout.splitlines()[-12:], "```"]
+    yield from ["## Tests", "", *output_of(command, 12)]
 
 
 def one_group(bench: Bench, _peaks: Peaks) -> list[str]:
@@ -299,21 +323,23 @@ def one_group(bench: Bench, _peaks: Peaks) -> list[str]:
     return [f"{steps} steps, all finite: {bool(torch.isfinite(opened.state['W']).all())}"]
 
 
-def sanitize(bench: Bench, peaks: Peaks) -> list[str]:
+def sanitize(bench: Bench, peaks: Peaks) -> Iterator[str]:
     """Look for reads and writes out of bounds, and for races in shared memory."""
-    lines, tool = ["## Sanitizer: 40 steps at m = 130", ""], shutil.which("compute-sanitizer")
+    yield from ["## Sanitizer: 40 steps at m = 130", ""]
+    tool = shutil.which("compute-sanitizer")
     if tool is None:
-        return [*lines, *one_group(bench, peaks), "compute-sanitizer is not installed here"]
+        yield from [*one_group(bench, peaks), "compute-sanitizer is not installed here"]
+        return
     for check in ("memcheck", "racecheck"):
         command = [tool, "--tool", check, sys.executable, "-m", "tests.benchmarks.gpu", "--phases", "group"]
-        said = subprocess.run([*command, "--out", "build/sanitizer"], cwd=ROOT, capture_output=True, text=True)
-        lines += [f"{check}:", "```", *(said.stdout + said.stderr).splitlines()[-4:], "```"]
-    return lines
+        yield f"{check}:"
+        yield from output_of([*command, "--out", "build/sanitizer"], 4)
 
 
-def determinism(bench: Bench, _peaks: Peaks) -> list[str]:
+def determinism(bench: Bench, _peaks: Peaks) -> Iterator[str]:
     """Compare the same models trained twice, and alone against in company: every bit."""
-    steps, lines = 64 if bench is REAL else 2, ["## Determinism", ""]
+    steps = 64 if bench is REAL else 2
+    yield from ["## Determinism", ""]
     for norm in ("free", "unit"):
         config = ToyConfig(width=bench.widths[-1], alpha=1.0, gamma=-1.0, steps=steps, norm=norm, **bench.small)
         others = [replace(config, seed=seed) for seed in range(1, 9 if bench is REAL else 2)]
@@ -323,20 +349,19 @@ def determinism(bench: Bench, _peaks: Peaks) -> list[str]:
             opened.run(steps)
             found.append(opened.state["W"][0].cpu())
         twice, alone = (torch.equal(found[0], other) for other in found[1:])
-        lines.append(f"- norm {norm}, m {config.width}, {steps} steps: twice the same {twice}, alone the same {alone}")
-    return lines
+        yield f"- norm {norm}, m {config.width}, {steps} steps: twice the same {twice}, alone the same {alone}"
 
 
-def try_first_tiles(bench: Bench, peaks: Peaks) -> list[str]:
-    """Four ways to cut the work, at three widths."""
+def try_first_tiles(bench: Bench, peaks: Peaks) -> Iterator[str]:
+    """Try four ways to cut the work, at three widths."""
     return try_tiles(bench, peaks, FIRST_CUTS, bench.widths[:1] + bench.widths[2:])
 
 
 def try_tiles(
     bench: Bench, peaks: Peaks, cuts: Sequence[tuple[int, int, int]] = CUTS, widths: Sequence[int] = ()
-) -> list[str]:
-    """Microseconds of a step of a model by the size of the tiles."""
-    lines = ["## Tiles: us a step and model (rows x features x warps)", ""]
+) -> Iterator[str]:
+    """Time a step of a model by the size of the tiles, in microseconds."""
+    yield from ["## Tiles: us a step and model (rows x features x warps)", ""]
     for configs in (one for one in cases(bench) if one[0].alpha not in (0.0, 2.0)):
         if widths and configs[0].width not in widths:
             continue
@@ -352,20 +377,23 @@ def try_tiles(
                     print(m, tiles, error, flush=True)
             least = floor(configs[0], expected_rows(configs[0]), peaks, precision) * 1e6
             row = ", ".join(f"{name} {time:.3g}" for name, time in sorted(found.items(), key=lambda one: one[1]))
-            lines.append(f"- m {m}, {precision}, floor {least:.3g}: {row}")
+            yield f"- m {m}, {precision}, floor {least:.3g}: {row}"
             rows_, features_, warps_ = min(found, key=found.__getitem__).split("x")
-            lines.append(f"  [[tiles]] up_to = {m} rows = {rows_} features = {features_} width = {own.width} "
-                         f'warps = {warps_} precision = "{precision}"')  # fmt: skip
-    return lines
+            yield (f"  [[tiles]] up_to = {m} rows = {rows_} features = {features_} width = {own.width} "
+                   f'warps = {warps_} precision = "{precision}"')  # fmt: skip
 
 
-def time_engines(bench: Bench, peaks: Peaks) -> list[str]:
-    """Our kernels against torch's batched products with a graph and against the published way, in one run."""
-    lines = [
-        "## Speed: us a step and model", "",
-        "| n, law, m | " + " | ".join(f"ours {p} (of floor)" for p in PRECISIONS)
-        + " | torch, batched | published way | published / best of ours |", "| --- " * (len(PRECISIONS) + 4) + "|",
-    ]  # fmt: skip
+def time_engines(bench: Bench, peaks: Peaks) -> Iterator[str]:
+    """Time our kernels, torch's batched products with a graph and the published way, in one run."""
+    yield from ["## Speed: us a step and model", ""]
+    ways = [
+        *(f"ours {p} (of floor)" for p in PRECISIONS),
+        "torch, batched",
+        "published way",
+        "published / best of ours",
+    ]
+    yield "| n, law, m | " + " | ".join(ways) + " |"
+    yield "| --- " * (len(ways) + 1) + "|"
     for configs in cases(bench):
         first, rows, ours = configs[0], expected_rows(configs[0]), {}
         for precision in PRECISIONS:
@@ -376,11 +404,8 @@ def time_engines(bench: Bench, peaks: Peaks) -> list[str]:
         del other
         plain = seconds(dense_step(first, bench.device))
         cells = [f"{t * 1e6:.3g} ({floor(first, rows, peaks, p) / t:.0%})" for p, t in ours.items()]
-        lines.append(
-            f"| {first.n_features}, alpha {first.alpha:g}, {first.width} | " + " | ".join(cells)
-            + f" | {by_torch * 1e6:.3g} | {plain * 1e6:.3g} | {plain / min(ours.values()):.0f} |"
-        )  # fmt: skip
-    return lines
+        cells += [f"{by_torch * 1e6:.3g}", f"{plain * 1e6:.3g}", f"{plain / min(ours.values()):.0f}"]
+        yield f"| {first.n_features}, alpha {first.alpha:g}, {first.width} | " + " | ".join(cells) + " |"
 
 
 def run_sweep(bench: Bench, name: str, folder: Path, minutes: float) -> list[str]:
@@ -425,10 +450,6 @@ def pretend() -> None:
     sweep.train_toy = partial(train_toy, loss_samples=24)
 
 
-class PhaseOver(Exception):
-    """The minutes of a phase are over."""
-
-
 @contextmanager
 def at_most(minutes: float) -> Iterator[None]:
     """Cut off what takes longer."""
@@ -448,7 +469,7 @@ def at_most(minutes: float) -> Iterator[None]:
 class Phase(NamedTuple):
     """What is done, for how many minutes at most; None for a sweep, which stops by itself and goes on later."""
 
-    call: Callable[[Bench, Peaks], list[str]] | None
+    call: Callable[[Bench, Peaks], Iterable[str]] | None
     minutes: float
 
 
@@ -487,29 +508,35 @@ def main() -> None:
     if options.rehearse:
         pretend()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU: a rehearsal"
+    failed: list[str] = []
     lines, peaks = [f"# {device}, torch {torch.__version__}, triton {triton.__version__}", ""], H100
     for phase in options.phases.split(","):
         left = options.minutes - (time.monotonic() - began) / 60
         if left <= 0:
             lines.append(f"The minutes were over before {phase}.")
             break
-        limit = min(left, PHASES[phase].minutes) if phase in PHASES else left
+        limit, found = min(left, PHASES[phase].minutes) if phase in PHASES else left, []
         try:
             if phase == "floor":
                 with at_most(0.5):
                     found, peaks = measure_floor(bench)
             elif (call := PHASES[phase].call) is None:
-                found = run_sweep(bench, phase, sweeps / phase, limit)
+                found += run_sweep(bench, phase, sweeps / phase, limit)
                 with tarfile.open(out / "sweeps.tar.gz", "w:gz") as archive:
                     archive.add(sweeps, ".", filter=lambda one: None if one.name.endswith(groups.SUFFIX) else one)
             else:
                 with at_most(limit):
-                    found = call(bench, peaks)
+                    for line in call(bench, peaks):
+                        found.append(line)
         except PhaseOver:
-            found = [f"## {phase}", "", f"cut off after {limit:.1f} minutes"]
+            found += ["", f"{phase} was cut off after {limit:.1f} minutes"]
+        except Exception:  # the other phases are worth their minutes all the same
+            found += ["", f"{phase} failed:", "```", *traceback.format_exc().splitlines(), "```"]
+            failed.append(phase)
         lines += [*found, ""]
         (out / "gpu.md").write_text("\n".join(lines))
         print("\n".join(found), flush=True)
+    raise SystemExit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
 if __name__ == "__main__":
