@@ -253,8 +253,10 @@ def test_a_parameter_measures_what_stands_next_to_it() -> None:
     assert estimand(with_tokens, ["alpha"]) == "width, with tokens, offsets by set"
     assert estimand(with_tokens, ["E"]) == ""
     question = Hypothesis.ask("alpha", 1.0, 0.1)
-    text = comparable_sentence({"one": alone, "two": beside}, question)
-    assert text.startswith("Of the same quantity (width alone): The sources disagree (chi-square 20.0 on 1, p <0.001)")
+    assert comparable_sentence({"one": alone, "two": beside}, question) == ""  # the verdict on all of them says it
+    text = comparable_sentence({"one": alone, "two": beside, "three": with_tokens}, question)
+    alike = "Of the same quantity (width alone), the sources disagree (chi-square 20.0 on 1, p <0.001)"
+    assert text.startswith(f"These are 2 different quantities. {alike}")
     assert comparable_sentence({"one": alone}, question).startswith("These are 1 different quantities, and no two")
 
 
