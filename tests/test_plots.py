@@ -15,12 +15,15 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from scalefit.allocation import Cost
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.leastsq import fit as run_fit
 from scalefit.numbers import as_printed, short_number
 from scalefit.plots import KINDS, density, draw, forest, optima, pairs, residuals, save_figure, term
+from scalefit.plots.forecasts import _compute_label
 from scalefit.plots.scatter import loss_panels
+from scalefit.plots.specification import Bar, specification
 from scalefit.plots.style import (
     BLUE,
     FULL_WIDTH,
@@ -35,6 +38,7 @@ from scalefit.plots.style import (
     svg_bytes,
     symbol,
 )
+from scalefit.plots.toy_curves import label_ends
 from scalefit.results import Fit
 
 OF_POSTERIORS = {"pooling", "predictive", "priors"}
@@ -280,3 +284,42 @@ def test_ticks_before_any_law_are_few_and_round() -> None:
     (ax,) = loss_panels(frame, "loss", ["width"])
     assert [one.get_text() for one in ax.get_xticklabels()] == ["100", "300", "1000", "3000"]
     assert not ax.xaxis.get_minorticklocs().size
+
+
+def test_compute_is_labelled_as_people_write_it() -> None:
+    assert _compute_label(Cost.parse("6*params*tokens")) == "compute $6ND$ in FLOPs"
+    assert _compute_label(Cost.parse("72*width^2*depth*tokens")) == "compute $72m^{2}lD$ in FLOPs"
+    assert _compute_label(Cost.parse("2*images*params")) == "compute, 2 × images × parameters, in FLOPs"
+    assert _compute_label(None) == "compute $C$ in FLOPs"
+
+
+def test_a_line_leads_from_a_curve_that_ends_early_to_its_label() -> None:
+    ax = new_panels(1, 1, height=40)[0]
+    ax.plot([0, 4], [1, 1])
+    ax.plot([0, 10], [0, 0])
+    label_ends(ax, [(1.0, "early", "red"), (0.0, "late", "blue")], at=[4.0, 10.0])
+    (lead,) = ax.lines[2:]
+    left, right = ax.transAxes.transform(list(zip(*lead.get_data(), strict=True)))
+    assert ax.transData.inverted().transform(left) == pytest.approx((4, 1), abs=0.05)
+    assert right[0] == pytest.approx(ax.transAxes.transform((1, 0))[0])
+    assert lead.get_color() == "red"
+
+
+def test_a_reason_without_numbers_fits_into_the_axes_and_long_labels_into_two_lines() -> None:
+    nan = float("nan")
+    long = "tokens_seen_after_packing_and_cutting >= 5000000000 and params_of_the_model != 3"
+    bars = [
+        Bar((), 0.35, 0.3, 0.4, 0.02, False, None, 40, ""),
+        Bar((("where", long),), 0.36, 0.3, 0.4, 0.02, False, None, 30, ""),
+        Bar((("where", "tokens >= 5e9"),), nan, nan, nan, nan, False, None, None, "a reason of many words " * 9),
+    ]
+    ax = specification(bars, "alpha")
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()
+    (reason,) = (one for one in ax.texts if one.get_text().startswith("a reason"))
+    assert reason.get_text().endswith("…")
+    assert reason.get_window_extent().x1 <= ax.get_window_extent().x1
+    labels = [one.get_text() for one in ax.get_yticklabels()]
+    assert [text.count("\n") for text in labels] == [0, 1, 0]
+    boxes = [one.get_window_extent() for one in ax.get_yticklabels()]
+    assert all(above.y0 >= below.y1 - 1 for above, below in pairwise(boxes))

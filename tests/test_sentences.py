@@ -18,10 +18,13 @@ from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Source, Uncertainty
 from scalefit.report import sentences as say
 from scalefit.report.figures import _residuals
+from scalefit.report.method import _derived, _selected
 from scalefit.report.posterior_words import Hypothesis, comparable_sentence, estimand
 from scalefit.report.provenance import DataFile
 from scalefit.report.published import PublishedPoint, objective_at, published_point
+from scalefit.report.reader import read_study
 from scalefit.report.spec import Published, ResidualsFigure
+from scalefit.report.step_sections import _shares
 from scalefit.report.tables import files_blocks
 from scalefit.report.text import fill, join, runs, spoken
 from scalefit.results import Fit, LeastSquaresFit
@@ -250,8 +253,10 @@ def test_a_parameter_measures_what_stands_next_to_it() -> None:
     assert estimand(with_tokens, ["alpha"]) == "width, with tokens, offsets by set"
     assert estimand(with_tokens, ["E"]) == ""
     question = Hypothesis.ask("alpha", 1.0, 0.1)
-    text = comparable_sentence({"one": alone, "two": beside}, question)
-    assert text.startswith("Of the same quantity (width alone): The sources disagree (chi-square 20.0 on 1, p <0.001)")
+    assert comparable_sentence({"one": alone, "two": beside}, question) == ""  # the verdict on all of them says it
+    text = comparable_sentence({"one": alone, "two": beside, "three": with_tokens}, question)
+    alike = "Of the same quantity (width alone), the sources disagree (chi-square 20.0 on 1, p <0.001)"
+    assert text.startswith(f"These are 2 different quantities. {alike}")
     assert comparable_sentence({"one": alone}, question).startswith("These are 1 different quantities, and no two")
 
 
@@ -287,3 +292,32 @@ def test_excluded_rows_are_shown_only_where_they_are_fewer() -> None:
     words = _residuals(spec, few, "few", rows.iloc[12:]).caption
     assert "Gold" not in words
     assert words.endswith("The 18 excluded rows, more than the 12 used, are not shown.")
+
+
+def test_derived_columns_and_selection_by_the_response_are_stated(tmp_path) -> None:
+    (tmp_path / "study.toml").write_text(
+        'title = "T"\n[[fit]]\nname = "a"\ndata = "chinchilla"\nlaw = "chinchilla"\ndrop_highest_loss = 5\n'
+        '[[fit]]\nname = "b"\ndata = "chinchilla"\nlaw = "width"\nwhere = "loss < 3"\n'
+        '[[fit]]\nname = "c"\ndata = "gemstones"\nlaw = "chinchilla"\nderive = ["params"]\n',
+        encoding="utf-8",
+    )
+    study = read_study(tmp_path / "study.toml")
+    assert _derived(study) == (
+        "Some columns are not measured: in chinchilla tokens are flops / (6 params) and parameters are computed where "
+        "the table has none. An error of what they are computed from is theirs, too."
+    )
+    assert _selected(study).startswith(
+        "Rows are selected by the response: 1 of 3 fits drop the 5 highest losses and 1 of 3 have a condition on the "
+        "response."
+    )
+    plain = replace(study, fit=study.fit[2:3])
+    assert (_derived(replace(plain, fit=(replace(plain.fit[0], selection=Rows()),))), _selected(plain)) == ("", "")
+
+
+def test_many_levels_without_coverage_are_a_range() -> None:
+    names = [f"E[{one}]" for one in "abcd"]
+    rows = pd.DataFrame(
+        {"param": [*names, "alpha"], "coverage": [0.5, 0.6, 0.7, 0.8, 0.4], "coverage_lo": 0.3, "coverage_hi": 0.9}
+    )
+    assert _shares(rows) == ["4 levels of $E$ 50% to 80%", "$alpha$ 40% [30%, 90%]"]
+    assert _shares(rows.iloc[[0, 4]])[0] == "$E$ a 50% [30%, 90%]"

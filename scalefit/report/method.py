@@ -8,7 +8,7 @@ from scalefit.data.where import parse_where
 from scalefit.escape import literal
 from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.numbers import exact, fixed, percent
-from scalefit.report.blocks import Block, heading, paragraph, references
+from scalefit.report.blocks import Block, heading, note, paragraph, references
 from scalefit.report.posterior_tables import priors_sentence, sampling_table
 from scalefit.report.provenance import data_files, versions
 from scalefit.report.resolve import resolved_hash
@@ -54,7 +54,12 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     paragraphs[-1] = [*paragraphs[-1], made]
     counted = _comparisons(study, results)
     rows = [_derived(study), _selected(study), counted, _doubtful(posteriors)]
-    blocks = [heading("Data and method"), *(paragraph(*one) for one in [*paragraphs, rows])]
+    written = [one for one in [*paragraphs, rows] if any(one)]
+    blocks = [heading("Data and method")]
+    if study.method == "short":  # in small type, so that it does not need a page
+        blocks.append(note(*(sentence for one in written for sentence in one)))
+    else:
+        blocks += [paragraph(*one) for one in written]
     read = {one.data: results.fits[one.name].source.rows_read for one in study.fit}
     blocks += files_blocks(data_files(study), read)
     if study.method == "short":

@@ -99,7 +99,8 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     comparison = say.sources_of(usable, question, printed)
     counted = say.intervals_sentence(comparison.sources, question.reference) if question.reference is not None else ""
     blocks.append(paragraph(say.agreement_sentence(comparison), counted))
-    blocks.append(paragraph(say.comparable_sentence(usable, question)))
+    comparable = say.comparable_sentence(usable, question)
+    blocks += [paragraph(comparable)] if comparable else []
     blocks += [paragraph(fill(one, fits)) for one in section.text]
     first = next(name for name in section.fits if fits[name].status != NOT_CONVERGED)
     blocks += [

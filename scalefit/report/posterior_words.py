@@ -215,18 +215,22 @@ def comparable_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     Returns
     -------
     str
-        One verdict for each estimand with two sources or more that share no rows.
+        One verdict for each estimand with two sources or more that share no rows; empty where all sources measure the
+        same, of which the verdict on all of them is that.
     """
     alike: dict[str, list[Compared]] = {}
     for label, fit in fits.items():
         if fit.status != CONVERGED:
             continue
         alike.setdefault(estimand(fit, question.names), []).extend(compared_of(fit, question.names, label))
+    if len(alike) == 1 and agreement(next(iter(alike.values()))) is not None:
+        return ""
     sentences = []
     for what, sources in alike.items():
         found = agreement(sources)
         if found is not None and len({one.origin for one in sources}) > 1:
-            sentences.append(f"Of the same quantity ({what}): {marked(agreement_verdict(found))}")
+            verdict = marked(agreement_verdict(found))
+            sentences.append(f"Of the same quantity ({what}), {verdict[:1].lower()}{verdict[1:]}")
     if not sentences:
         return f"These are {exact(len(alike))} different quantities, and no two sources measure the same one."
     count = f"These are {exact(len(alike))} different quantities. " if len(alike) > 1 else ""

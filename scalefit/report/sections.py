@@ -111,7 +111,7 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         about = [place, section, study.fit[0].name]  # figures may fall back on the first fit
         blocks += part(f"section-{place}", about, partial(write_section, section, results))
     if study.left_out:
-        blocks += [heading("What this report does not include"), *(paragraph(literal(one)) for one in study.left_out)]
+        blocks += [heading("What this report does not include"), paragraph(*map(literal, study.left_out))]
     whole = replace(study, path=Path())
     return blocks + part("method", whole, lambda: method_blocks(study, results)), files
 

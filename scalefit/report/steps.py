@@ -265,7 +265,7 @@ def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
         at = [read_target(one) for one in spec.at]
         return forecast(locate(spec.data, folder), at, spec.selection, spec.forecasting)
     except DataError as error:
-        return StepFailed(f"{error}.")
+        return StepFailed(f"{str(error).rstrip('.')}.")
 
 
 def _isoflop(spec: IsoFlopStep, folder: Path) -> IsoFlopResult:
