@@ -95,7 +95,7 @@ def test_choices_that_part_are_explained(huber, wide):
     assert "they diverge only when extrapolated" in said
     same = replace(huber, label="the same")
     agreed = text_of(written({"huber": huber, "same": same}, compute=BUDGETS))
-    assert "They agree within a factor of 1.0. On the same resamples" in agreed
+    assert "They agree within 0%. On the same resamples" in agreed
     assert "“the same” gives 1 [1, 1] times the best tokens per parameter of “Huber”: 1 is inside" in agreed
 
 

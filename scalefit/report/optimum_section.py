@@ -186,7 +186,7 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
     )
     paired = _paired(label, main, others, what, far)
     if apart < ALIKE_CHOICES:
-        return " ".join([text, f"They agree within a factor of {amount(apart)}.", *paired])
+        return " ".join([text, f"They agree within {percent(apart - 1, 0)}.", *paired])
     drifts = [one.exponents[what].value for one in family.values()]
     powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
     if apart > parts * ALIKE_CHOICES:
