@@ -181,8 +181,9 @@ def repeats_of(
         low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
         rest = float(np.sqrt((1 - one.explained) * pure / max(1, freedom - len(one.effects) + 1)))
         return Repeats(widest, settings, one.column, low, high, one.effects[high] - one.effects[low], rest)
-    ranges = np.array([np.ptp(gaps[codes == code]) for code in range(settings)])
-    typical = float(np.median(ranges))
+    together = gaps[np.argsort(codes, kind="stable")]  # setting by setting, each from where the ones before it end
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))[:-1]])
+    typical = float(np.median(np.maximum.reduceat(together, starts) - np.minimum.reduceat(together, starts)))
     return (
         Repeats(widest, settings, None, "", "", typical, typical)
         if log_space and typical > np.log(REPEATS_FACTOR)

@@ -17,7 +17,7 @@ import pytest
 import scalefit
 from scalefit.data.many import NameFields
 from scalefit.data.nested import records_of
-from scalefit.data.tables import read_table
+from scalefit.data.tables import read_table, resolve
 from scalefit.data.wide import long_frame
 from scalefit.errors import DataError, MissingExtra
 from scalefit.law.additive import Law
@@ -258,11 +258,25 @@ def test_a_workbook_from_file_to_fit(tmp_path: Path) -> None:
     assert scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0, drop_invalid=True).n_rows == 11
 
 
-def test_a_workbook_with_a_title_above_its_header_or_no_rows_or_damage_is_refused(tmp_path: Path) -> None:
+def test_a_workbook_with_a_title_above_its_header_is_read(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl", reason="needs the extra excel")
     path = tmp_path / "runs.xlsx"
     book = openpyxl.Workbook()
-    for row in (["All our runs", None, None], ["params", "tokens", "loss"], [1e6, 1e9, 3.0]):
+    for row in (["All our runs", None, None], [], ["params", "tokens", "loss"], [1e6, 1e9, 3.0], [2e6, 1e9, "x"]):
+        book.active.append(row)
+    book.save(path)
+    read = read_table(path)
+    assert read.frame.iloc[0].tolist() == [1e6, 1e9, 3.0]
+    assert read.remarks == ("The title of the sheet 'Sheet', 'All our runs', is left out.",)
+    with pytest.raises(DataError, match=r"row 2 \(line 5\), column 'loss': 'x' is not a number"):
+        resolve(read, numeric=["loss"])
+
+
+def test_a_workbook_without_a_header_or_rows_or_with_damage_is_refused(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="needs the extra excel")
+    path = tmp_path / "runs.xlsx"
+    book = openpyxl.Workbook()
+    for row in (["All our runs", None, None], ["params", 7, "loss"], [1e6, 1e9, 3.0]):
         book.active.append(row)
     book.save(path)
     with pytest.raises(DataError, match="has 2 columns without a name in its first row, which may be a title"):

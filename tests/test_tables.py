@@ -371,7 +371,7 @@ def test_very_wide_tables() -> None:
         resolve(wide, numeric=["loss"])
     assert len(str(caught.value)) < 1500
     with pytest.raises(DataError, match=r"two columns called 'c7' \(columns 8 and 5001\)"):
-        table(",".join([*names, "c7"]) + "\n" + ",".join("1" * 5_001) + "\n")
+        table(",".join([*names, "c7"]) + "\n" + ",".join(["1"] * 5_000 + ["2"]) + "\n")
     with pytest.raises(DataError, match=r"no column 'loss'; choices: p{70,80}[.]{3}\."):
         resolve(table("p" * 300 + "\n1\n"), numeric=["loss"])
 
@@ -421,3 +421,35 @@ def test_reading_warns_of_nothing(tmp_path: Path) -> None:
             read = read_table(write(tmp_path / "t.csv", text), typed=typed)
             resolve(read, numeric=["a", "c", "d"], labels=["b"])
         read_table(pd.DataFrame({"x": [np.inf, np.nan], "y": pd.array([None, None], dtype="Int64")}))
+
+
+SHEET = "params,tokens,loss\n1e9,2e10,3.25\n2e9,1e17,2.5\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "line"),
+    [
+        ("t.csv", "Sweep 12 - final\n" + SHEET, "The title of '{}', 'Sweep 12 - final', is left out", 3),
+        ("t.csv", "Sweep 12,,\n,,\n" + SHEET, "'Sweep 12', is left out; line 3 is read as the header", 4),
+        ("t.txt", "by me\n" + SHEET.replace(",", "\t"), "The title of '{}', 'by me', is left out", 3),
+        ("t.txt", SHEET.replace(",", "    "), "The cells of '{}' are taken to be separated by spaces", 2),
+        ("t.md", "| " + SHEET.replace(",", " | ").replace("s\n", "s |\n|---|:--|--|\n", 1).replace("5\n", "5|\n"),
+         "The cells of '{}' are taken to be separated by vertical bars", 3),
+        ("t.csv", SHEET.replace("\n", ",\n").replace("s,\n", "s,params\n", 1).replace("5,\n", "5,1e9\n", 1)
+         .replace("5,\n", "5,2e9\n"), "Column 4 repeats 'params' cell for cell and is left out", 2),
+    ],
+)  # fmt: skip
+def test_what_people_put_around_a_table(tmp_path: Path, name: str, text: str, words: str, line: int) -> None:
+    path = write(tmp_path / name, text)
+    read = read_table(path)
+    assert read.frame.to_numpy().tolist() == [[1e9, 2e10, 3.25], [2e9, 1e17, 2.5]]
+    assert any(words.format(path) in one for one in read.remarks)
+    broken = read_table(write(tmp_path / name, text.replace("3.25", "3.2x", 1)))
+    with pytest.raises(DataError, match=rf"row 1 \(line {line}\), column 'loss': '3.2x'"):
+        resolve(broken, numeric=["loss"])
+
+
+@pytest.mark.parametrize("text", ["name\n1,2\n", "a\n\n1,2\n3,4\n", "by me\nx,y\nu,v\n", "a\nb,c\n1,2,3\n"])
+def test_what_is_no_title(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="cells, not 1 as the header"):
+        read_table(write(tmp_path / "t.csv", text))

@@ -17,6 +17,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,12 +51,14 @@ FORMATS = {
 SAVED_FIT = "fit.json"  # the member of a saved fit's archive by which it is known
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 COMMENT = "#"
+DEEPEST_TITLE = 10  # lines at the top of a file among which a title and the header are looked for
 MAX_SIZE_VARIABLE = "SCALEFIT_MAX_SIZE"
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_RULE = re.compile(r"\|?[\s:|]*-{2,}[\s:|-]*\|?")  # below the header of a table of Markdown
 _WITH_COMMA = re.compile(r"[0-9.eE+-]*[0-9][0-9.eE+-]*,[0-9,.eE+-]*|,[0-9,.eE+-]*[0-9][0-9,.eE+-]*")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _TRUTH = {"true": True, "false": False}
@@ -291,18 +294,27 @@ def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]
     if not filled:
         raise DataError(f"{label} has no sheet with rows. Need a header line and at least one row of values.")
     (name, sheet), *others = filled.items()
+    header_row, remarks = 1, list[str]()
     unnamed = [str(column) for column in sheet.columns if str(column).startswith("Unnamed: ")]
+    if 2 * len(unnamed) > len(sheet.columns):
+        top = int((sheet.notna().sum(axis=1) > 1).to_numpy().argmax())
+        names = sheet.iloc[top].tolist()
+        if top + 1 < len(sheet) and all(isinstance(one, str) for one in names):
+            title = next(str(one) for one in sheet.columns if str(one) not in unnamed)
+            remarks.append(f"The title of the sheet {name!r}, {title!r}, is left out.")
+            sheet, unnamed, header_row = sheet.iloc[top + 1 :].set_axis(names, axis="columns"), [], top + 2
     if 2 * len(unnamed) > len(sheet.columns):
         raise DataError(
             f"the sheet {name!r} of {label} has {exact(len(unnamed))} columns without a name in its first row, which "
             "may be a title. Need the names of the columns in the first row, and the values below."
         )
-    frame, remarks = tidy_frame(sheet, label)
-    frame.attrs["scalefit"] = {"line_offset": 1}
+    frame, more = tidy_frame(sheet, label)
+    frame.attrs["scalefit"] = {"line_offset": header_row}
+    remarks += more
     if others:
         left = ", ".join(repr(other) for other, _ in others)
-        remarks = (*remarks, f"The sheet {name!r} of {label} is read, and not {left}.")
-    return frame, remarks
+        remarks.append(f"The sheet {name!r} of {label} is read, and not {left}.")
+    return frame, tuple(remarks)
 
 
 def too_large(label: str, limit: int) -> str:
@@ -402,6 +414,11 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
     """Read rows of cells; ``separator`` None takes the one that the header uses most."""
     remarks: list[str] = []
     text, skipped = _without_comments(text, label, remarks)
+    text, above = _without_title(text, label, remarks)
+    if separator is None:
+        text, ruled, separator = _bare_table(text, label, remarks)
+        above += ruled
+    skipped += above
     lines = (line for line in io.StringIO(text, newline="") if line.strip())
     first, second = next(lines), next(lines, "")
     if separator is None:
@@ -421,8 +438,9 @@ def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd
             f"{SEPARATORS[separator]}."
         )
     separator = cut
+    header, cells, decimal = _without_repeats(header, cells, decimal or (), remarks)
     names = _check_header(header, label, remarks)
-    for place in decimal or ():
+    for place in decimal:
         cells[place] = [cell and cell.replace(",", ".") for cell in cells[place]]
     if decimal:
         which = ", ".join(repr(names[place]) for place in decimal)
@@ -515,6 +533,58 @@ def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, i
         which = "The first line" if count == 1 else f"{exact(count)} lines at the top"
         remarks.append(f"{which} of {label} with {COMMENT} at the start {'is' if count == 1 else 'are'} left out.")
     return "".join(lines[start:]), start
+
+
+def _without_title(text: str, label: str, remarks: list[str]) -> tuple[str, int]:
+    """Take a title off the top: lines of one cell, above a header with as many cells as the row below it.
+
+    Nothing is taken off where a cell of that header is a number, or where the row below has no digit.
+    """
+    head = list(islice(io.StringIO(text, newline=""), DEEPEST_TITLE))
+    cells = [[cell.strip(' "\r\n') for cell in re.split(r"[,;\t|]", line)] for line in head]
+    top = next((place for place, row in enumerate(cells) if sum(map(bool, row)) > 1), 0)
+    title = next(("".join(row) for row in cells[:top] if any(row)), "")
+    if not title or top + 1 >= len(head) or len(cells[top]) != len(cells[top + 1]):
+        return text, 0
+    if any(map(_FLOAT.fullmatch, cells[top])) or not any(map(str.isdigit, head[top + 1])):
+        return text, 0
+    remarks.append(f"The title of {label}, {title!r}, is left out; line {exact(top + 1)} is read as the header.")
+    return text[sum(map(len, head[:top])) :], top
+
+
+def _bare_table(text: str, label: str, remarks: list[str]) -> tuple[str, int, str | None]:
+    """Rewrite a table of Markdown, or one whose columns are aligned by spaces.
+
+    Returns text, how many lines it lost, and the sign that separates the cells; None where it is to be found.
+    """
+    first, second = (*islice((line for line in io.StringIO(text) if line.strip()), 2), "")[:2]
+    if first.lstrip().startswith("|") and _RULE.fullmatch(second.strip()):
+        lines = [line.strip() for line in text.splitlines()]
+        lines.remove(second.strip())
+        return "\n".join(line.removeprefix("|").removesuffix("|") for line in lines), 1, None
+    width = len(first.split())
+    if width < 2 or any(sign in first for sign in (*SEPARATORS, '"')) or not any(map(str.isdigit, second)):
+        return text, 0, None
+    rows = [line.split() for line in text.splitlines()]
+    if any(row and len(row) != width for row in rows):
+        return text, 0, None
+    remarks.append(f"The cells of {label} are taken to be separated by spaces.")
+    return "\n".join(map("\t".join, rows)), 0, "\t"
+
+
+def _without_repeats(
+    header: list[str], cells: list[list[str | None]], decimal: tuple[int, ...], remarks: list[str]
+) -> tuple[list[str], list[list[str | None]], tuple[int, ...]]:
+    """Leave out columns that repeat an earlier one, header and cells; others of one name are refused later."""
+    first = {name.strip(): place for place, name in reversed(list(enumerate(header)))}
+    kept = [
+        place for place, name in enumerate(header)
+        if first[name.strip()] == place or not name.strip() or cells[place] != cells[first[name.strip()]]
+    ]  # fmt: skip
+    for place in sorted(set(range(len(header))) - set(kept)):
+        remarks.append(f"Column {exact(place + 1)} repeats {header[place].strip()!r} cell for cell and is left out.")
+    now = {place: at for at, place in enumerate(kept)}
+    return [header[one] for one in kept], [cells[one] for one in kept], tuple(now[one] for one in decimal if one in now)
 
 
 def _split(text: str, label: str, separator: str, skipped: int) -> _Cells:
