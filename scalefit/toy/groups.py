@@ -85,7 +85,7 @@ def train_groups(
     loss_samples : int
         Samples behind each measurement; the last takes more.
     report : callable
-        Told how far the training is.
+        Called as ``report(stage, done, total)``.
     method : Method
         How.
     device : str

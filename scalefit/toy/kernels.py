@@ -1,4 +1,4 @@
-"""The training step of the toy model on a CPU, compiled.
+"""The training step of the toy model on a CPU, and the losses of samples, compiled.
 
 Only features that are active in the batch matter. With ``A`` the D active rows, ``G = W_A W^T`` (D x n) holds every
 overlap that the batch needs: the pre-activation of a sample is ``b + sum_k u_k G[a_k]``. With ``g`` the gradient by

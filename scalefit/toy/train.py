@@ -44,7 +44,7 @@ def train_toy(
     progress: Progress | None = None,
     keep: str | os.PathLike[str] | None = None,
 ) -> tuple[ToyRun, ...]:
-    """Train toy models beside each other; each comes out the same whatever others it is trained with.
+    """Train toy models side by side; each gives the same result whatever others are trained with it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def train_toy(
     workers : int or None
         Threads on the CPU; None for one per core.
     progress : callable or None
-        Told how far the training is.
+        Called as ``progress(stage, done, total)``.
     keep : path, optional
         With CUDA, a folder for checkpoints of what is not finished: the same call goes on from there, to the same
         numbers as without the interruption.
@@ -117,7 +117,7 @@ def go_on(
     loss_samples : int
         As in :func:`train_toy`.
     progress : callable or None
-        Told how far the training is.
+        Called as ``progress(stage, done, total)``.
 
     Returns
     -------
