@@ -209,12 +209,16 @@ def test_one_seed_has_local_exponents_without_errors():
 def test_a_claim_that_stays_open_begins_with_what_is_known():
     bent = check(sweep(lambda m, _: m**-0.7 * math.exp(-0.2 * math.log(m / 8) ** 2), noise=0.002))
     last = bent.settings[0].last.local[-1]
-    assert str(bent.verdict[-1]).startswith(
+    known, claim = bent.claims
+    assert str(known) == (
         "In 1 setting of 1 under strong superposition the loss falls faster than 1/m between the two widest models "
-        f"(local exponent {last.slope:.2f}). Under strong superposition no setting"
+        f"(local exponent {last.slope:.2f})."
     )
+    assert str(claim).startswith("Under strong superposition no setting")
+    assert bent.verdict[-2:] == bent.claims
     slow = check(sweep(lambda m, _: m**-0.3 * math.exp(-0.05 * math.log(m / 8) ** 2), noise=0.002))
-    assert str(slow.verdict[-1]).startswith("Under strong superposition no setting")
+    (claim,) = slow.claims
+    assert str(claim).startswith("Under strong superposition no setting")
 
 
 def test_dead_outputs_limit_only_where_theory_would_keep_them():

@@ -227,7 +227,7 @@ def test_every_step_is_told(folder: Path) -> None:
     text = text_of(folder / "first.pdf")
     assert "That it lies between 0.4 and " in text
     assert "Of 10 data sets, nominal 95% intervals cover the truth in " in text
-    assert "Of 1 printed numbers 1 outside it." in text
+    assert "Of 1 printed number, 1 is outside its interval." in text
     assert "Exponent of the toy models’ loss over the widths m" in text
     assert "#   scalefit toy sweep toy.toml --out sweep" in (folder / "first.resolved.toml").read_text(encoding="utf-8")
 

@@ -127,6 +127,11 @@ class Check:
         """What each setting shows, then what follows for the claim, with the conditions."""
         return verdict(self)
 
+    @property
+    def claims(self) -> tuple[Verdict, ...]:
+        """What all settings together show of the reference: where the loss falls faster, if so, then the claim."""
+        return self.verdict[len(self.settings) :]
+
     def summary(self) -> str:
         """Return verdict and numbers as text."""
         return check_text(self)
@@ -150,14 +155,14 @@ def verdict(check: Check) -> tuple[Verdict, ...]:
     Returns
     -------
     tuple of Verdict
-        One for each setting, then what follows for the claim.
+        One for each setting, one on the widest models where their loss falls faster, then what follows for the claim.
     """
-    return (*(_setting(one) for one in check.settings), _claim(check))
-
-
-def _claim(check: Check) -> Verdict:
-    """Say what all settings together show of the reference."""
     strong = [one for one in check.settings if one.regime == "strong"]
+    return (*(_setting(one) for one in check.settings), *_widest(check, strong), _claim(check, strong))
+
+
+def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
+    """Say what all settings together show of the reference."""
     if not strong:
         return Verdict.of(
             "none strong", "No setting is under strong superposition, so this sweep says nothing about 1/m."
@@ -173,8 +178,8 @@ def _claim(check: Check) -> Verdict:
     if not usable:
         return Verdict.of(
             "open",
-            f"{_widest(check, strong)}Under strong superposition no setting has an exponent that is shown to be "
-            "converged and the same at all widths: this sweep does not show whether the loss falls as "
+            "Under strong superposition no setting has an exponent that is shown to be converged and the same at all "
+            "widths: this sweep does not show whether the loss falls as "
             f"{_power(check.reference)}.",
             **about,
         )
@@ -190,18 +195,19 @@ def _claim(check: Check) -> Verdict:
     )  # fmt: skip
 
 
-def _widest(check: Check, strong: list[SettingCheck]) -> str:
-    """Say where the loss of the widest models falls faster than the reference; empty where that is not shown."""
+def _widest(check: Check, strong: list[SettingCheck]) -> tuple[Verdict, ...]:
+    """Say where the loss of the widest models falls faster than the reference; nothing where that is not shown."""
     last = [one.last.local[-1] for one in strong]
     faster = [one.slope for one in last if one.slope - 2 * one.se > check.region[1]]
     if not faster:
-        return ""
+        return ()
     low, high = fixed(min(faster), 2), fixed(max(faster), 2)
-    return (
+    sentence = (
         f"In {_count(len(faster), 'setting')} of {len(strong)} under strong superposition the loss falls faster than "
         f"{_power(check.reference)} between the two widest models (local exponent "
-        f"{low if low == high else f'{low} to {high}'}). "
+        f"{low if low == high else f'{low} to {high}'})."
     )
+    return (Verdict.of("faster", sentence, reference=check.reference, slopes=faster, strong=len(strong)),)
 
 
 def _setting(one: SettingCheck) -> Verdict:

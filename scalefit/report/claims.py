@@ -26,7 +26,7 @@ from scalefit.report.figures import draw
 from scalefit.report.results import Results
 from scalefit.report.spec import Claim, ClaimsSection
 from scalefit.report.steps import IsoFlopResult
-from scalefit.report.text import fill, marked
+from scalefit.report.text import fill, join, marked
 from scalefit.results import Fit
 from scalefit.summary import estimate_text, interval_text
 from scalefit.thresholds import REPRODUCED
@@ -167,10 +167,11 @@ def _refitted(claim: Claim, fit: Fit, results: Results) -> Estimate:
 def _count(kinds: list[str]) -> str:
     """Say how many claims are reproduced."""
     reproduced, inside, outside, unknown = (kinds.count(kind) for kind in ("reproduced", "inside", "outside", "open"))
-    parts = [
-        f"{reproduced} within {exact(REPRODUCED)} standard errors of the refit" if reproduced else "",
-        f"{inside} further away, but inside its interval" if inside else "",
-        f"{outside} outside it" if outside else "",
-        f"{unknown} without a refit that can be used" if unknown else "",
+    counts = [
+        (reproduced, "is", "are", f"within {exact(REPRODUCED)} standard errors of the refit"),
+        (inside, "is", "are", "farther away but inside its interval"),
+        (outside, "is", "are", "outside its interval"),
+        (unknown, "has", "have", "no refit that can be used"),
     ]
-    return f"Of {len(kinds)} printed numbers {', '.join(filter(None, parts))}."
+    parts = [f"{count} {one if count == 1 else many} {text}" for count, one, many, text in counts if count]
+    return f"Of {len(kinds)} printed number{'' if len(kinds) == 1 else 's'}, {join(parts)}."

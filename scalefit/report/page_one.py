@@ -95,10 +95,10 @@ def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
         return literal(f"No answer: {best.reason}")
     columns: list[str] = [name for name in ("params", "tokens") if name in best.exponents] or [*best.exponents]
     powers = [
-        f"{words(name)} as compute to the power {rounded(one.value, spread(one))} {decimal_interval(one)}"
+        f"{rounded(one.value, spread(one))} {decimal_interval(one)} for {words(name)}"
         for name, one in ((name, best.exponents[name]) for name in columns)
     ]
-    text = f"The best use grows: {join(powers)}."
+    text = f"The best values grow with compute to the power {join(powers)}."
     (allocation,) = best.allocations
     if RATIO in allocation.quantities:
         ratio = allocation.quantities[RATIO]
@@ -127,7 +127,7 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
                 "No answer: the budgets show no line of best sizes."
             )  # fmt: skip
         case ToyResult(_, check):
-            return marked(check.verdict[-1])
+            return " ".join(marked(one) for one in check.claims)
         case found:
             return marked(found.verdict[0])
 
@@ -142,11 +142,11 @@ def _heads_words(test: Superposition) -> str:
     a = test.exponent
     factors = [one.value for one in test.random.estimates if one.coefficient == "A"]
     least, most = (two_digits(pick(factors)) for pick in (min, max))
-    by = "" if len(factors) == 1 else f" to {most} by family"
+    by = "" if len(factors) == 1 else f" to {most} (by family)"
     raw = "Raw overlaps" if test.overlap == RAW else "Overlaps"
     text = (
         f"{raw} of {exact(len(test.rows))} heads fall as width to the power {plus_minus(-a.value, a.se)} and are "
-        f"{least}{by} times those of random directions"
+        f"{least}{by} times as large as those of random directions"
     )
     if a.holds(1) and min(factors) > 1:
         return f"{text}: 1/width is inside the error of the slope, but not the size."

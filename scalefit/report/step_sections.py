@@ -219,10 +219,12 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
     """
     steps, blocks = begin_section(section, results, ToyResult)
     checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
-    verdicts: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}  # what several sweeps show is written once, after what one does
     for label, result in steps.items():
-        verdicts.setdefault(marked(result.check.verdict[-1]), []).append(capital(label))
-    blocks += [paragraph(f"**{join(labels)}.** {verdict}") for verdict, labels in verdicts.items()]
+        for claim in result.check.claims:
+            shown.setdefault(marked(claim), []).append(label)
+    in_order = sorted(shown.items(), key=lambda one: len(one[1]))
+    blocks += [paragraph(f"**{capital(join(labels))}.** {sentence}") for sentence, labels in in_order]
     blocks += [paragraph(weak_sentence([one for _, one in checks]))]
     if not checks:
         return blocks
