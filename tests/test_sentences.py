@@ -110,7 +110,7 @@ def test_pooled_groups_that_disagree() -> None:
 
 def test_pooled_groups_that_agree() -> None:
     text = say.pooled_sentence(made(), "alpha", {"a": made(0.9), "b": made(1.0, source=OTHERS)}, 1.0)
-    assert "which chance explains (p 0.48)" in text
+    assert ", no farther apart than by chance (p 0.48)" in text
     assert text.endswith("None of 2 excludes 1.")
 
 

@@ -301,7 +301,9 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> Verdict:
         "behind_se": second.behind_se,
     }
     if second.behind < CLOSE_LAWS or second.behind < CLOSE_ERRORS * second.behind_se:
-        text = f"Leaving out {unit}, the laws predict about equally well: {best.label} leads, {gap}."
+        alike = "the laws" if len(laws) == 2 else f"{best.label} and {second.label}"
+        others = "".join(f"; {one.label} is by {plus_minus(one.behind, one.behind_se)}" for one, _ in laws[2:])
+        text = f"Leaving out {unit}, {alike} predict about equally well: {best.label} leads, {gap}{others}."
         threshold = CLOSE_LAWS if second.behind < CLOSE_LAWS else CLOSE_ERRORS
         return Verdict.of("alike", text, threshold=threshold, **about)
     return Verdict.of("best", f"{best.label} predicts left-out {unit} best: {gap}.", threshold=CLOSE_LAWS, **about)

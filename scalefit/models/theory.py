@@ -186,8 +186,8 @@ class Superposition:
                 Verdict.of(
                     "raw",
                     "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
-                    "head changes them and, unless the logits are soft-capped, no prediction. Effective overlaps "
-                    "(scalefit heads) are.",
+                    "head changes them and, unless the logits are soft-capped, no prediction. It does not change "
+                    "effective overlaps, which scalefit heads measures on checkpoints.",
                 )
             )
         if self.losses is not None:

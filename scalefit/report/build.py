@@ -201,7 +201,7 @@ def _page(study: Study) -> dict[str, Any]:
     """Return the title and the page set-up for the template."""
     files = [f"{one.name} {one.sha256[:12]}" for one in data_files(study)]
     if len(files) > MOST_FILES:
-        files = [f"{study.path.name} {resolved_hash(study)[:12]}", f"{len(files)} tables"]
+        files = [f"{study.path.name} {resolved_hash(study)[:12]}", f"{len(files)} tables read"]
     return {
         "title": study.title,
         "subtitle": study.subtitle,

@@ -87,7 +87,8 @@ def claim_verdict(printed: PublishedValue, estimate: Estimate) -> Verdict:
     numbers = {"printed": printed.value, "refit": estimate.value, "se": estimate.se}
     about: dict[str, Any] = {**numbers, "standard_errors": gap}
     if gap < REPRODUCED:
-        return Verdict.of("reproduced", f"Reproduced, {difference}.", threshold=REPRODUCED, **about)
+        text = "Reproduced." if fixed(gap, 1) == fixed(0, 1) else f"Reproduced, {difference}."
+        return Verdict.of("reproduced", text, threshold=REPRODUCED, **about)
     if estimate.holds(printed.value):
         return Verdict.of("inside", f"Inside the interval, {difference}.", **about)
     return Verdict.of("outside", f"Outside the interval, {difference}.", **about)
@@ -111,7 +112,7 @@ def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
         identified = all(one.status == CONVERGED for one in asked)
     judged = claim_verdict(printed[0], estimate)
     if not identified:
-        judged = Verdict.of("open", "The data identify it no better than the interval.")
+        judged = Verdict.of("open", "Not identified by these data.")
     ours = f"{estimate_text(estimate, alone=False)}\n{interval_text(estimate)}"
     return [*first, ours, f"{marked(judged)} {measured}{because}".strip()], judged.kind
 

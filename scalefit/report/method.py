@@ -162,10 +162,10 @@ def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
 def _posteriors(fits: Mapping[str, Fit]) -> list[str]:
     level = percent(next(iter(fits.values())).uncertainty.level)
     sentences = [
-        "Every posterior is of the model ln\u00a0loss = ln\u00a0law + shift of the cluster + scatter, with normal or "
-        "Student’s t scatter. It is sampled by importance sampling: a multivariate t, adapted in steps in coordinates "
-        "in which the posterior is nearly round, whose draws are weighted. Pareto k-hat of the weights must stay below "
-        "0.7.",
+        "Every posterior is of the model ln\u00a0loss = ln\u00a0law + shift of the cluster, where rows have one, + "
+        "scatter, with normal or Student’s t scatter. It is sampled by importance sampling: a multivariate t, adapted "
+        "in steps in coordinates in which the posterior is nearly round, whose draws are weighted. Pareto k-hat of the "
+        "weights must stay below 0.7.",
     ]
     if any(isinstance(fit, PosteriorFit) and fit.posterior.path == "full" for fit in fits.values()):
         sentences.append("Where it does not, four chains of NUTS sample the same density; R-hat must stay below 1.01.")

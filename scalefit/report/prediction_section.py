@@ -43,7 +43,7 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
     verdict = (
         f"In {exact(len(short))} of {exact(len(rule))} ranges they cover too few"
         if short
-        else f"No range falls short of {percent(_NOMINAL, 0)} by more than {percent(SHORT_COVERAGE, 0)}"
+        else f"No range is more than {exact(round(100 * SHORT_COVERAGE))} points below {percent(_NOMINAL, 0)}"
     )
     others = [(NAMES[name], public_table(name)) for name in found.methods if name != "forecast"]
     far = join([f"{percent(table[-1].share90, 0)} ({name.replace('_', ' ')})" for name, table in others])

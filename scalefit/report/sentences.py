@@ -199,7 +199,7 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
     elif found.p < DISAGREE:
         text += f", which differ beyond their errors (p {chance(found.p)}): the pooled value is an average."
     else:
-        text += f", which chance explains (p {chance(found.p)})."
+        text += f", no farther apart than by chance (p {chance(found.p)})."
     if reference is None:
         return text
     out = [label for label in order if not alone[label].holds(reference)]

@@ -14,6 +14,7 @@ from scalefit.errors import StudyError
 from scalefit.numbers import exact, plus_minus
 from scalefit.plots.style import new_panels
 from scalefit.plots.toy import convergence, local_slopes, losses
+from scalefit.plots.toy_curves import longest, width_curves
 from scalefit.plots.toy_map import exponent_map
 from scalefit.plots.width_terms import of_fit, width_terms
 from scalefit.report.blocks import Drawing, drawing
@@ -47,9 +48,12 @@ def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, Ste
     table = _rows(figure, steps)
     match figure.kind:
         case "toy_losses":
+            regimes = {one.regime for one in longest(width_curves(table))}
+            strong = ["through the curve nearest to 1/m under strong superposition"] if "strong" in regimes else []
+            others = ["without a free factor under weak superposition"] if regimes != {"strong"} else []
             caption = (
-                "Loss of the toy models against their width at the longest training. Red: theory, through the curve "
-                "nearest to 1/m under strong superposition, without a free factor under weak superposition."
+                "Loss of the toy models against their width at the longest training. Red: theory, "
+                f"{', '.join([*strong, *others])}."
             )
             alt = f"Loss against width for {_settings(table)}, falling, with the lines of theory."
             return drawing(losses(table, height=figure.height or 66.0)[0], caption, alt)

@@ -179,7 +179,10 @@ def _coverage_words(result: Calibration) -> str:
     text = f"Of {exact(len(result.good))} data sets, nominal {level} intervals cover the truth in {low} to {high}, by "
     text += f"parameter; {level} is excluded for {join(shares)}." if shares else f"parameter; {level} fits them all."
     if result.failed:
-        text += f" {exact(result.failed)} more without a usable interval are left out, which biases the rest."
+        more = "One more, without a usable interval, is" if result.failed == 1 else (
+            f"{exact(result.failed)} more, without usable intervals, are"
+        )  # fmt: skip
+        text += f" {more} left out, which biases the rest."
     return text
 
 
