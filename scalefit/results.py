@@ -371,15 +371,34 @@ class Fit(ABC):
 
         return of_likelihood
 
+    def column_named(self, *names: object) -> str | None:
+        """Return the first column of the law that has one of these names, there or in the table that it was fitted to.
+
+        Parameters
+        ----------
+        *names : str or None
+            Names, the likeliest first; None stands for none.
+
+        Returns
+        -------
+        str or None
+            None when no column has one.
+        """
+        mapping = self.selection.mapping or {}
+        ways = [(one, header) for header in names for one in self.law.variables if header is not None]
+        own = next((one for one, header in ways if one == header), None)
+        return own or next((one for one, header in ways if mapping.get(one) == header), None)
+
     def _predict_through(
         self, inner: Fit, data: pd.DataFrame | Mapping[str, Any] | None, prob: float | None
     ) -> pd.DataFrame:
         """Predict a column by another fit, and the response from it."""
-        name = inner.law.response
-        if name not in self.law.variables:
+        response = inner.law.response
+        name = self.column_named(response, (inner.selection.mapping or {}).get(response))
+        if name is None:
             raise DataError(
-                f"the fit to go through predicts {name!r}, which is not a column of {self.law}; "
-                f"{closest(name, self.law.variables)}"
+                f"the fit to go through predicts {response!r}, which is not a column of {self.law}; "
+                f"{closest(response, self.law.variables)}"
             )
         needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]
         groups = tuple(dict.fromkeys([*inner.law.groups, *self.law.groups]))

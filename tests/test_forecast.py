@@ -437,6 +437,16 @@ def test_a_second_law_is_known_by_the_column_of_the_table() -> None:
     assert set(record["parts"]) == set(SECOND_PARTS)
     assert found.table()["failures_estimate"].item() == pytest.approx(record["estimate"])
     assert "median failures" in str(found)
+    rows = rows.rename(columns={"bits": "loss"})  # and the other way: the law has a name of its own for the column
+    step = fit(
+        rows.assign(failures=0.05 * rows["loss"] ** 2), "failures ~ a*bits^b", bootstrap=0, mapping={"bits": "loss"}
+    )
+    found = forecast(rows, TARGET, through=step)
+    assert found.second is not None
+    assert found.second.median == pytest.approx(0.05 * np.exp(2 * found.predicted.mu), rel=1e-3)
+    first = fit(rows, "chinchilla", bootstrap=0)
+    both = step.predict(rows[["params", "tokens"]], through=first)
+    np.testing.assert_allclose(both["predicted"], 0.05 * both["bits"] ** 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_numbers_without_a_value_are_refused_with_a_caret_under_them(text: str, 
 
 def test_choices_are_columns_of_the_table() -> None:
     """Names of quantities that the table may hold under another name are not offered."""
-    with pytest.raises(LawError, match=r"has no column of the table; choices: a, score\.$"):
+    with pytest.raises(LawError, match=r"has no column of the table; choices: a, score\. .* --map NAME=COLUMN"):
         general("score ~ exp(b)*c + exp(d)").decided(["score", "a"], also=["tokens", "params"])
     with pytest.raises(LawError, match=r"no column 'tokenz'; did you mean 'tokens'"):
         general("score ~ b + exp(-tokenz*a)").decided(["score", "a"], also=["tokens"])

@@ -203,6 +203,7 @@ def test_decided_commas_are_read_in_a_semicolon_file(cells: list[str]) -> None:
         ("d-model", "width", 1),
         ("n_embd", "width", 1),
         ("num_hidden_layers", "depth", 1),
+        ("model size (non-emb)", "params", 1),
     ],
 )
 def test_headers_that_are_understood(header: str, name: str, factor: float) -> None:

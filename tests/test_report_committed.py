@@ -56,6 +56,8 @@ def test_tables_computed_anew_are_the_committed_ones(printed: str, tmp_path: Pat
     for section in plan.section:
         if isinstance(section, ClaimsSection | LawSection):  # the other kinds take minutes
             bare = replace(section, figures=(TermsFigure(),))
+            if isinstance(bare, ClaimsSection):
+                bare = replace(bare, claims=tuple(one for one in bare.claims if not one.step))
             for block in write_section(bare, results):
                 if block["kind"] == "table":
                     lost = [cell for cell in cells(block) if squeezed(cell) not in printed]

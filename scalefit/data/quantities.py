@@ -93,7 +93,7 @@ _PETAFLOP_DAYS = frozenset({"pf-days", "pfdays", "pf-day", "pflop/s-days", "peta
 _PETAFLOP_DAY = 1e15 * 86400.0
 _FILLER = frozenset({"in", "of", "count", "total", "number"})
 _OWN_UNITS = {
-    "params": frozenset({"params", "parameters", "weights"}),
+    "params": frozenset({"params", "parameters", "weights", "non-embedding", "non-emb", "non-embed", "nonembedding"}),
     "tokens": frozenset({"tokens", "tok"}),
     "flops": frozenset({"flop", "flops"}),
     "loss": frozenset({"nats", "nat", "nats/token", "nats/tok", "bits", "bits/token", "per", "token"}),

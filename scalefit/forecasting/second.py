@@ -104,7 +104,7 @@ def second_column(fit: Fit, response: str, source: str | None, columns: tuple[st
         For a law without that column, with levels, or with a column that targets lack.
     """
     law = fit.law
-    column = next((one for one in (response, source) if one in law.variables), None)
+    column = fit.column_named(response, source)
     if column is None:
         raise DataError(
             f"the forecast is of {response!r}, which is not a column of the second law {law}; fit a law of "

@@ -329,7 +329,11 @@ class GeneralLaw:
         if idle:
             raise LawError(f"{', '.join(idle)} cancels out of the law {law.written}; leave it out")
         if not law.variables:
-            raise LawError(f"the law {law.written} has no column of the table; {closest('', columns)}")
+            raise LawError(
+                f"the law {law.written} has no column of the table; {closest('', columns)} "
+                "A column with another name is mapped to that of the law, --map NAME=COLUMN; scalefit laws lists the "
+                "columns of presets."
+            )
         return law
 
     def holding(self, values: Mapping[str, float]) -> GeneralLaw:

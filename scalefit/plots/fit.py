@@ -278,7 +278,7 @@ def effect(
     ax.set_xlabel(column_label(variable))
     at = ", ".join([*(f"{as_label(name)} {short_number(value)}" for name, value in others.items()),
                     *(as_label(label) for label in labels.values())])  # fmt: skip
-    ax.set_ylabel(as_label(fit.law.response) + (f" at {at}" if len(at) <= _SHORT else " at medians" if at else ""))
+    ax.set_ylabel(as_label(fit.law.response) + (f" at {at}" if 0 < len(at) <= _SHORT else " at medians" if at else ""))
     return ax
 
 

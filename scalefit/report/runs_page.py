@@ -55,8 +55,10 @@ def runs_sentence(answer: RunsAnswer, results: Results) -> str:
         )
     by = f" by {say.method(fit)}" if answering.reason else ""
     beyond = join([f"${one.coefficient}$" for one in fit.estimates if _is_open(one)])
-    by += " only loosely" if any(_is_loose(one) for one in fit.estimates) else ""
-    lead = f"**These {_runs(fit)} determine the law{by}{',** except for ' + beyond + ':' if beyond else ':**'}"
+    loose = any(_is_loose(one) for one in fit.estimates)
+    by += " only loosely" if loose else ""
+    rest = f",** and hardly {beyond}:" if loose else f",** except for {beyond}:"
+    lead = f"**These {_runs(fit)} determine the law{by}{rest if beyond else ':**'}"
     if not answering.identified:
         lead = f"**These {_runs(fit)} alone do not determine the law.** With the help of priors,"
     verdict = f"{lead} {_numbers(fit)}; runs scatter about it by {percent_size(fit.goodness.robust_share)}."

@@ -291,24 +291,26 @@ def default_vary(
 
 
 def _ranges(table: pd.DataFrame, law: AnyLaw, base: str | None, coefficient: str, fewest: int) -> list[str]:
-    """Conditions that leave out the ends of the variables, each with that of the base."""
-    conditions: list[str] = []
+    """Conditions that leave out the ends of the variables, each with that of the base; one for the same rows."""
+    conditions: dict[bytes, str] = {}  # by the rows that are left
     for variable in law.variables:
         name = variable if variable.isascii() else f"`{variable}`"
-        values = np.sort(table[variable].to_numpy(float))
+        column = table[variable].to_numpy(float)
+        values = np.sort(column)
         n, sizes = len(values), np.unique(values)
         if len(sizes) < 4:  # as many as a floor and a power need, when one is left out
             continue
         ends = (values[int(TRIMMED * n)], values[-1 - int(TRIMMED * n)])
         low, high = max(ends[0], sizes[1]), min(ends[1], sizes[-2])
-        for sign, end, left in ((">=", low, values >= low), ("<=", high, values <= high)):
+        for sign, end, left in ((">=", low, column >= low), ("<=", high, column <= high)):
             if left.sum() > max(fewest, LEAST_LEFT * n):
-                conditions.append(f"{name} {sign} {_short(end, values, left, sign)}")
+                conditions.setdefault(left.tobytes(), f"{name} {sign} {_short(end, column, left, sign)}")
         terms = [one for one in law.terms if one.variable == variable]
         asked = any(isinstance(x, Coef) and x.name == coefficient for t in terms for x in (t.coefficient, t.exponent))
         if asked and n >= SHARED * len(sizes):
-            conditions += [f"{name} != {as_input(size)}" for size in sizes[: -WIDEST - 1 : -1]]
-    return [f"({base}) and {one}" if base else one for one in conditions]
+            for size in sizes[: -WIDEST - 1 : -1]:
+                conditions.setdefault((column != size).tobytes(), f"{name} != {as_input(size)}")
+    return [f"({base}) and {one}" if base else one for one in conditions.values()]
 
 
 def _short(end: float, values: NDArray[np.float64], left: NDArray[np.bool_], sign: str) -> str:
