@@ -218,7 +218,8 @@ def _add_levels(
     mapping = {key: column for key, column in squares.get("mapping", {}).items() if key != own or own == by}
     step.pop("mapping", None)
     study["levels"].append(step | ({"mapping": mapping} if mapping else {}))
-    study["section"].append({"kind": "levels", "title": f"One fit for each {by.replace('_', ' ')}", "steps": [f"{name}_levels"]})
+    title = f"One fit for each {by.replace('_', ' ')}"
+    study["section"].append({"kind": "levels", "title": title, "steps": [f"{name}_levels"]})
 
 
 def _add_other_data(study: dict[str, Any], name: str, main: str, law: AnyLaw, beside: str) -> None:
