@@ -275,12 +275,12 @@ def test_headers_of_other_keyboards() -> None:
 
 
 def test_only_a_unit_is_called_a_unit() -> None:
-    (_, remark) = table("N (non-emb),x\n1,2\n", mapping={"params": "N (non-emb)"}).remarks
+    (_, remark) = table("N (active),x\n1,2\n", mapping={"params": "N (active)"}).remarks
     assert remark == (
-        "What '(non-emb)' in the header 'N (non-emb)' means is not known; its numbers are taken as they stand."
+        "What '(active)' in the header 'N (active)' means is not known; its numbers are taken as they stand."
     )
-    with pytest.raises(DataError, match=r"map the column if it is meant, params=`N \(non-emb\)`, with a factor if"):
-        resolve(table("N (non-emb),x\n1,2\n"), numeric=["params"])
+    with pytest.raises(DataError, match=r"map the column if it is meant, params=`N \(active\)`, with a factor if"):
+        resolve(table("N (active),x\n1,2\n"), numeric=["params"])
 
 
 def test_candidates_with_a_bad_cell_are_compared_all_the_same() -> None:
