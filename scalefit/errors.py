@@ -106,15 +106,27 @@ def closest(word: str, choices: Iterable[str]) -> str:
         choices some are listed, and long ones are cut.
     """
     known = sorted(choices)
+    hint = nearest(word, known)
+    return f"{hint}{'Choices' if hint else 'choices'}: {listed(known)}"
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return the question whether a choice was meant, such as ``"did you mean 'x'? "``; empty where none is near."""
+    known = sorted(choices)
     compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
     near = difflib.get_close_matches(word[:LONGEST], compared[:COMPARED], n=1, cutoff=0.5)
     hint = f"did you mean {_cut(near[0])!r}? " if near else ""
     alike = [one for one in known if one != word and normalize("NFKC", one) == normalize("NFKC", word)]
     if alike:  # as accents in one character or two, or letters of full width
         hint = f"{_cut(alike[0])!r} looks the same, but is written in other Unicode characters; copy it or rename it. "
+    return hint
+
+
+def listed(choices: Iterable[str]) -> str:
+    """Return the first choices of many, long ones cut: ``"a, b and 3 more."``."""
+    known = sorted(choices)
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
-    word = "Choices" if hint else "choices"
-    return f"{hint}{word}: {', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
+    return f"{', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."
 
 
 def _cut(text: str) -> str:

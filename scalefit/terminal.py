@@ -244,7 +244,7 @@ def print_dataset(info: DatasetInfo) -> None:
     """Print the description of a shipped data set: source, licence, columns, known problems."""
     print(f"{info.name}: {info.title} ({exact(info.rows)} rows)")
     print(f"  licence  {info.licence}")
-    print(f"  sources  {'; '.join(map(str, info.sources))}")
+    print(f"  sources  {'; '.join([*info.sources, *info.repositories])}")
     print(f"  sha256   {info.sha256}")
     if info.note:
         print(f"  note     {info.note}")

@@ -10,10 +10,11 @@ import pytest
 
 from scalefit import fit
 from scalefit.data.tables import Dropped
+from scalefit.data.where import parse_where
 from scalefit.errors import StudyError
 from scalefit.law.additive import Law
 from scalefit.options import LeastSquares, Rows
-from scalefit.plots.specification import choice_words, condition_words
+from scalefit.plots.specification import choice_words
 from scalefit.problem import Parameter
 from scalefit.records import Finding, LocalOptimum, Source, Uncertainty
 from scalefit.report import sentences as say
@@ -263,17 +264,21 @@ def test_a_parameter_measures_what_stands_next_to_it() -> None:
 def test_choices_and_conditions_become_words() -> None:
     assert choice_words([("likelihood", "normal"), ("where", "width <= 2600")]) == "normal errors, width ≤ 2600"
     assert choice_words([]) == "base"
-    assert condition_words('eval_set == "c4_val" and depth != 3') == "eval set = c4 val and depth ≠ 3"
-    assert (
-        condition_words("params != 603888888.8888888 and tokens >= 4.0669e9") == "params ≠ 603.9M and tokens ≥ 4.067B"
-    )
-    assert condition_words('run == "a-1e9" and loss < 3.25') == "run = a-1e9 and loss < 3.25"
+    for condition, words in (
+        ('eval_set == "c4_val" and depth != 3', "eval set = c4 val and depth ≠ 3"),
+        ("params != 603888888.8888888 and tokens >= 4.0669e9", "params ≠ 603.9M and tokens ≥ 4.067B"),
+        ('run == "a-1e9" and loss < 3.25', "run = a-1e9 and loss < 3.25"),
+        ('not (kept or subset in ["a_b", "c >= 2"])', "not (kept or subset in [a b, c >= 2])"),
+    ):
+        assert parse_where(condition).in_words() == words
+        assert choice_words([("where", condition)]) == words
+    assert choice_words([("mapping", "params=params_non_embedding")]) == "params = params non embedding"
 
 
 def test_one_file_of_the_user_is_named_in_the_footer_alone() -> None:
     mine = DataFile("runs", "runs.csv", "runs.csv", None, "ab" * 32, ())
     shipped = DataFile(
-        "porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, ("arXiv:2406.19146", "github.com/a/b")
+        "porian", "data/porian/table.csv", "Porian", 9, "cd" * 32, ("arXiv:2406.19146",), ("github.com/a/b",)
     )
     assert files_blocks([mine], {}) == []
     (block,) = files_blocks([mine, shipped], {mine.file: 41})

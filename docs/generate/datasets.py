@@ -36,7 +36,7 @@ def _page(name: str, one: dict[str, Any], schema: dict[str, Any]) -> str:
         "unit of the loss": one.get("loss_unit", "no loss"),
         "rows belong together by": f"`{one['cluster']}`" if "cluster" in one else "nothing known",
         "licence": one["licence"],
-        "sources": "; ".join(one["sources"]),
+        "sources": "; ".join([*one["sources"], *one.get("repositories", ())]),
         "SHA-256": f"`{one['sha256'][:16]}…`",
     }
     blocks = [

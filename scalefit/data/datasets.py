@@ -75,7 +75,9 @@ class DatasetInfo:
     licence : str
         Licence as stated upstream.
     sources : tuple of str
-        Papers and repositories, with arXiv identifiers and commits.
+        Papers with arXiv identifiers, or how the table was computed.
+    repositories : tuple of str
+        Where the numbers were taken from, with commits; empty where a paper prints them.
     cluster : str or None
         Column whose rows share an error and should be resampled together, if there is one.
     derived : tuple of (str, str)
@@ -95,6 +97,7 @@ class DatasetInfo:
     loss_unit: str | None
     licence: str
     sources: tuple[str, ...]
+    repositories: tuple[str, ...]
     cluster: str | None
     derived: tuple[tuple[str, str], ...]
     note: str
@@ -221,6 +224,7 @@ def describe_dataset(name: str, *, root: Path | None = None) -> DatasetInfo:
         loss_unit=entry.get("loss_unit"),
         licence=entry["licence"],
         sources=tuple(entry["sources"]),
+        repositories=tuple(entry.get("repositories", ())),
         cluster=entry.get("cluster"),
         derived=tuple(entry.get("derived", {}).items()),
         note=entry["note"],
@@ -269,7 +273,7 @@ def load_dataset(name: str, *, root: Path | None = None) -> pd.DataFrame:
         "rows": len(frame),
         "title": entry["title"],
         "licence": entry["licence"],
-        "sources": list(entry["sources"]),
+        "sources": [*entry["sources"], *entry.get("repositories", ())],
     }
     return frame
 

@@ -29,9 +29,9 @@ import pandas as pd
 
 from scalefit.data.columns import alike_column, label_text
 from scalefit.data.quantities import BadCells, as_numbers, is_missing, read_numbers
-from scalefit.errors import DataError, closest
+from scalefit.errors import DataError, listed, nearest
 from scalefit.expression import parse_expression
-from scalefit.numbers import as_input
+from scalefit.numbers import as_input, short_number, to_digits
 
 __all__ = ["Where", "parse_where"]
 
@@ -46,6 +46,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+_ON_PAPER = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
+_DIGITS = 4  # of a number on paper
 _TRUTH = {"true": True, "false": False}
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`((?:[^`]|``)*)`""", re.DOTALL)
 _DEEPEST = 60
@@ -133,6 +135,10 @@ class Where:
     def __str__(self) -> str:
         return self.text
 
+    def in_words(self) -> str:
+        """Write the condition as on paper: ``width ≤ 2600``, ``tokens ≥ 4.07B and eval set = c4 val``."""
+        return _in_words(self.tree)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the condition reads, in the order of their first use."""
@@ -167,11 +173,33 @@ class Where:
         for column in _columns(self.tree):
             found = column.name if column.name in frame else alike_column(column.name, frame.columns)
             if found is None:
-                known = closest(column.name, [str(name) for name in frame.columns])
-                problem, choices = re.split("[Cc]hoices: ", f"unknown column {column.name!r}; {known}", maxsplit=1)
-                _fail(self.source, column.at, problem.rstrip("; "), f"Columns: {choices}")
+                known = [str(name) for name in frame.columns]
+                hint = nearest(column.name, known).rstrip()
+                problem = f"unknown column {column.name!r}{f'; {hint}' if hint else ''}"
+                _fail(self.source, column.at, problem, f"Columns: {listed(known)}")
             names[column.name] = found
         return _Walker(frame, self.source, names, unread or {}).mask(self.tree, drop_open=drop_open)
+
+
+def _in_words(node: _Node | _Literal) -> str:
+    match node:
+        case _Column(name):
+            return name.replace("_", " ")
+        case _Literal(value):
+            return f"[{', '.join(map(_value_in_words, value))}]" if isinstance(value, tuple) else _value_in_words(value)
+        case _Comparison(operands, symbols):
+            first, *others = map(_in_words, operands)
+            signs = (_ON_PAPER.get(symbol, symbol) for symbol in symbols)
+            return first + "".join(f" {sign} {other}" for sign, other in zip(signs, others, strict=True))
+        case _Join(word, parts):
+            own = [f"({_in_words(one)})" if isinstance(one, _Join) else _in_words(one) for one in parts]
+            return f"not {own[0]}" if word == "not" else f" {word} ".join(own)
+
+
+def _value_in_words(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.replace("_", " ") if isinstance(value, str) else short_number(to_digits(value, _DIGITS))
 
 
 def _fail(source: str, at: int, problem: str, remedy: str = "") -> NoReturn:

@@ -63,8 +63,8 @@ def _convergence(optima: Sequence[Minimum], *, loose: bool) -> Iterator[Finding]
         yield Finding(
             "still_falling",
             "warning",
-            "The objective still falls, ever more slowly, along what the data leave open, so there is no best fit to "
-            "give: its numbers are those where the search stopped.",
+            "The objective still falls, ever more slowly, along what the data leave open, so a best fit does not "
+            "exist. The numbers are those where the search stopped.",
         )
     elif not best.converged:
         yield Finding(

@@ -114,14 +114,15 @@ def pairs_bootstrap(
         minima = refit_choices(candidates, natural, delta=how.threshold, progress=progress)
         draws, failures = _answers(candidates.problem, minima)
         by = (by or f" over {exact(problem.n_rows)} groups") + " that repeats the choice of rows"
+    name = f"pairs bootstrap{by}"
     spread = Uncertainty(
-        method=f"pairs bootstrap{by}, {exact(len(draws))} resamples, percentile",
+        method=f"{name}, {exact(len(draws))} resamples, percentile",
         level=level, se=plain, lo=plain, hi=plain,
         covariance=np.diag(plain**2), gauss_newton=plain, requested=replicates,
         failed=sum(count for _, count in failures), failures=failures,
     )  # fmt: skip
     if spread.withheld:
-        return _without_intervals(spread)
+        return _without_intervals(spread, name)
     lo, hi = np.array([_ends(column, level) for column in draws.T]).T
     covariance = pd.DataFrame(draws).cov().to_numpy()
     return replace(spread, se=np.sqrt(np.diag(covariance)), lo=lo, hi=hi, covariance=covariance, draws=draws)
@@ -138,12 +139,10 @@ def _answers(problem: AnyProblem, minima: Minima) -> tuple[Array, tuple[tuple[st
     return problem.to_natural(minima.theta[finite & stopped]), tuple(one for one in reasons if one[1])
 
 
-def _without_intervals(spread: Uncertainty) -> Uncertainty:
+def _without_intervals(spread: Uncertainty, method: str) -> Uncertainty:
     """Leave out what too few refits say; what is left are Gauss-Newton's errors, under their own name."""
     none = np.full(len(spread.gauss_newton), np.nan)
-    return replace(
-        spread, method=spread.method.partition(",")[0], se=none, lo=none, hi=none, covariance=np.diag(none), draws=None
-    )
+    return replace(spread, method=method, se=none, lo=none, hi=none, covariance=np.diag(none), draws=None)
 
 
 def _ends(column: Array, level: float) -> tuple[float, float]:
@@ -186,7 +185,7 @@ def jackknife(
         requested=count, failed=sum(number for _, number in failures), failures=failures,
     )  # fmt: skip
     if spread.withheld:
-        return _without_intervals(spread)
+        return _without_intervals(spread, "jackknife")
     # a level that loses its only cluster has no value there: each covariance uses the replicates that have both
     covariance = (count - 1) ** 2 / count * pd.DataFrame(values).cov().to_numpy()
     se = np.sqrt(np.diag(covariance))

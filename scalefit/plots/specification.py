@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -10,7 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from scalefit.numbers import exact, fixed, parse_number, percent, plus_minus, short_number, to_digits
+from scalefit.data.columns import parse_mapping
+from scalefit.data.where import parse_where
+from scalefit.numbers import exact, fixed, percent, plus_minus
 from scalefit.plots.draws import parameter_label
 from scalefit.plots.style import (
     BLUE,
@@ -25,7 +26,7 @@ from scalefit.plots.style import (
     reference_line,
 )
 
-__all__ = ["Bar", "choice_words", "condition_words", "specification"]
+__all__ = ["Bar", "choice_words", "specification"]
 
 _WORDS: Final = {
     "likelihood=student_t": "Student-t errors",
@@ -45,9 +46,6 @@ _WORDS: Final = {
 _LABEL: Final = 40  # letters of a line of a label
 _MORE: Final = 0.3  # of the height of a row, for each further line of a label
 _LETTER: Final = 0.054  # inches of a letter of a reason
-_DIGITS: Final = 4  # of the limit of a condition
-_LIMIT: Final = re.compile(r"(?<=[≥≤≠=<>] )\d+(\.\d*)?([eE][+-]?\d+)?(?![\w.])")
-_SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
 _FORMS: Final = {
     "drop_highest_loss": "{} highest losses dropped",
     "cluster": "one shift for each {}",
@@ -162,18 +160,14 @@ def choice_words(changed: Sequence[tuple[str, str]]) -> str:
 
 
 def _words(name: str, value: str) -> str:
-    known = _WORDS.get(f"{name}={value}")
-    if known or name not in ("where", "mapping"):
-        return known or _FORMS.get(name, "{}").format(value)
-    return condition_words(value if name == "where" else value.replace("=", " = ").replace(",", ", "))
-
-
-def condition_words(condition: str) -> str:
-    """Write a condition as on paper: ``width ≤ 2600``, ``tokens ≥ 4.07B``, ``eval set = c4 val``."""
-    for typed, sign in _SIGNS.items():
-        condition = condition.replace(typed, sign)
-    condition = _LIMIT.sub(lambda found: short_number(to_digits(parse_number(found[0]), _DIGITS)), condition)
-    return re.sub(r"(?<=\w)_(?=\w)", " ", condition).replace('"', "")
+    if known := _WORDS.get(f"{name}={value}"):
+        return known
+    if name == "where":
+        return parse_where(value).in_words()
+    if name == "mapping":
+        pairs = parse_mapping(value).items()
+        return ", ".join(f"{one} = {column}".replace("_", " ") for one, column in pairs)
+    return _FORMS.get(name, "{}").format(value)
 
 
 def _places(bars: Sequence[Bar], lines: Sequence[int]) -> list[float]:

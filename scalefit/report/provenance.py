@@ -30,7 +30,9 @@ class DataFile:
     sha256 : str
         Of its bytes.
     sources : tuple of str
-        Papers and repositories; empty for a user's file.
+        Papers, or how it was computed; empty for a user's file.
+    repositories : tuple of str
+        Where its numbers were taken from, with commits; empty for a user's file.
     derived : tuple of (str, str)
         Columns that were computed from others, with the formula; empty for a user's file.
     """
@@ -41,6 +43,7 @@ class DataFile:
     rows: int | None
     sha256: str
     sources: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
     derived: tuple[tuple[str, str], ...] = ()
 
 
@@ -83,7 +86,14 @@ def _data_file(study: Study, name: str) -> DataFile:
     if shipped is not None:
         info = describe_dataset(shipped)
         return DataFile(
-            shipped, f"data/{shipped}/table.csv", info.title, info.rows, info.sha256, info.sources, info.derived
+            shipped,
+            f"data/{shipped}/table.csv",
+            info.title,
+            info.rows,
+            info.sha256,
+            info.sources,
+            info.repositories,
+            info.derived,
         )
     digest = file_digest(study.path.parent, name)
     stem = Path(name).parts[0] if WILD.search(name) else Path(name).stem

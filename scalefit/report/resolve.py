@@ -91,7 +91,10 @@ def resolved_text(study: Study) -> str:
     for kind, runner in STEPS.items():
         specs = [_spec(one, runner) for one in study.steps if one.kind == kind]
         table |= {kind: specs} if specs else {}
-    hashes = [f"# {'; '.join([f'{one.name}: sha256 {one.sha256}', *one.sources])}" for one in data_files(study)]
+    hashes = [
+        f"# {'; '.join([f'{one.name}: sha256 {one.sha256}', *one.sources, *one.repositories])}"
+        for one in data_files(study)
+    ]
     commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
     lead = [
         f"# Every choice of the study, as scalefit {__version__} read it. Tables:",

@@ -13,6 +13,7 @@ import numpy as np
 from scalefit.comparison.differences import agreement
 from scalefit.comparison.sources import compared_of
 from scalefit.data.tables import Dropped
+from scalefit.data.where import parse_where
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
@@ -29,7 +30,6 @@ from scalefit.numbers import (
     rounded,
     rounded_interval,
 )
-from scalefit.plots.specification import condition_words
 from scalefit.records import CONVERGED
 from scalefit.report.published import PublishedPoint, objective_at
 from scalefit.report.text import capital, join, marked, name_words
@@ -354,7 +354,7 @@ def _dropped_words(one: Dropped) -> str:
     """Say which rows a rule dropped: ``42 with the highest losses (40 and those tied with them)``."""
     count = exact(one.rows)
     if one.kind == "where":
-        return f"{count} outside the condition {literal(condition_words(one.setting))}"
+        return f"{count} outside the condition {literal(parse_where(one.setting).in_words())}"
     if one.kind == "drop_highest_loss":
         asked = one.setting.partition(",")[0]
         tied = f" ({asked} and those tied with them)" if asked != str(one.rows) else ""

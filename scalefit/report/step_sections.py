@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from scalefit.consistency.result import SettingCheck
+from scalefit.data.where import parse_where
 from scalefit.escape import literal
 from scalefit.names import read_name
 from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.calibration import coverage
-from scalefit.plots.specification import choice_words, condition_words
+from scalefit.plots.specification import choice_words
 from scalefit.plots.style import new_panels, panel_title
 from scalefit.report.blocks import Block, align_errors, drawing, paragraph, picture, table
 from scalefit.report.figures import draw
@@ -122,7 +123,7 @@ def _grid_table(label: str, result: Sensitivity) -> Block:
         one = found.get((where, others))
         return plus_minus(one.estimate.value, one.estimate.se) if one is not None and one.estimate.is_known else ""
 
-    columns = [[condition_words(one) or "all rows" for one in ranges]]
+    columns = [[parse_where(one).in_words() if one else "all rows" for one in ranges]]
     columns += [align_errors([cell(one, others) for one in ranges]) for others in across]
     what = f"{capital(literal(label))}: {name_words(result.key)}"
     caption = f"{what} for every combination of choices, posterior means ± standard deviations."

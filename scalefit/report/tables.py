@@ -151,18 +151,13 @@ def files_blocks(files: Sequence[DataFile], read: Mapping[str, int]) -> list[Blo
     rows = []
     for one in files:
         size = read.get(one.file, 0) if one.rows is None else one.rows
-        rows.append([literal(one.name.replace("_", " ")), exact(size) if size else "", one.sha256[:12], _papers(one)])
+        name, sources = one.name.replace("_", " "), "; ".join(one.sources)
+        rows.append([literal(name), exact(size) if size else "", one.sha256[:12], literal(sources)])
     caption = (
         "Tables read, with the beginning of the sha256 of their bytes; the whole of it, and repositories with their "
         "commits, are in the resolved study."
     )
     return [table(caption, ["table", "rows", "sha256", "source"], rows, align="lrll", fill=3)]
-
-
-def _papers(file: DataFile) -> str:
-    """Return the sources of a table without its repositories, unless it has no others."""
-    papers = [one for one in file.sources if not one.startswith("github.com/")]
-    return literal("; ".join(papers or file.sources))
 
 
 def _loss(fit: Fit) -> str:
