@@ -116,9 +116,9 @@ def test_pooled_groups_that_agree() -> None:
 
 
 def test_alternatives_name_the_largest_move() -> None:
-    text = say.alternatives_sentence(made(), "alpha", {"near": made(0.95), "far": made(1.2)})
-    assert text == "The choice that moves $alpha$ most is “far”: by 3.0 standard errors."
-    assert say.alternatives_sentence(made(), "alpha", {}) == ""
+    text = say.alternatives_sentence(made(), ["alpha"], {"near": made(0.95), "far": made(1.2)})
+    assert text == "Other choices move $alpha$ by at most 3.0 standard errors (“far”)."
+    assert say.alternatives_sentence(made(), ["alpha"], {}) == ""
 
 
 def test_nested_alternatives_cost() -> None:
@@ -240,7 +240,7 @@ def test_rounding_is_a_source_of_difference_of_its_own() -> None:
     assert not say.rounds_to(near, PublishedPoint("another", best | {"A": 52.0}, {}, True))
     # the excess is quadratic in the distance from the optimum, 0.2 and 0.6: a ninth of it is there without rounding
     text = say.rounding_sentence(fit, (near, far))
-    assert text.endswith("as printed 2.54%, so that 89% of the excess is rounding.")
+    assert text.endswith("rounded as printed 2.54%, so that 89% of the excess is rounding.")
     assert say.rounding_sentence(fit, (near,)) == ""
     lucky = PublishedPoint("its page", best | {"A": 50.0}, {}, True)
     worse = PublishedPoint("a paper", best | {"A": 49.6}, {}, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from scalefit.escape import literal
 from scalefit.report import sentences as say
@@ -18,6 +19,8 @@ from scalefit.results import PosteriorFit
 
 __all__ = ["law_section"]
 
+MOST_EXPONENTS: Final = 3  # whose largest changes are written out
+
 
 def law_section(section: LawSection, results: Results) -> list[Block]:
     """Write one law fitted to one table: estimates and published values, other choices, figures, limitations."""
@@ -32,7 +35,8 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     points = [published_point(fit, paper) for paper in section.published]
     others = results.by_label(section.alternatives)
     family = {labels[section.fit]: fit, **others}
-    exponent = next((one.name for one in fit.estimates if one.kind == "exponent"), "")
+    exponents = [one.name for one in fit.estimates if one.kind == "exponent"]
+    exponent = next(iter(exponents), "")
     sentences = " ".join(
         f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip()
         for point in points
@@ -50,7 +54,11 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     if clustered is not None and exponent:
         blocks.append(paragraph(say.scatter_sentence(fit), say.cluster_sentence(fit, clustered, exponent)))
     if others:
-        blocks.append(paragraph(say.alternatives_sentence(fit, exponent, others), say.nested_sentence(fit, others)))
+        blocks.append(
+            paragraph(
+                say.alternatives_sentence(fit, exponents[:MOST_EXPONENTS], others), say.nested_sentence(fit, others)
+            )
+        )
         blocks.append(alternatives_table(family, section.parameters))
     figures = section.figures or (TermsFigure(), ResidualsFigure())
     drawn = [picture(draw(figure, results, section.fit), floating=True) for figure in figures]

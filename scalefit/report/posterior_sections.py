@@ -63,7 +63,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         name = (
             own_name(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
         )
-        blocks.append(paragraph(alternatives_sentence(fit, name, others) if name in fit else ""))
+        blocks.append(paragraph(alternatives_sentence(fit, [name], others) if name in fit else ""))
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
         blocks += _ranked(results.ranked(section.laws, section.leave_out, section.hold_out))

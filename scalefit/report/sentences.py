@@ -207,34 +207,35 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
     return f"{text} {len(out) or 'None'} of {len(alone)} {verb} {exact(reference)}{f' ({join(out)})' if out else ''}."
 
 
-def alternatives_sentence(fit: Fit, name: str, others: Mapping[str, Fit]) -> str:
-    """State how far a parameter moves under other choices, in units of its standard error.
+def alternatives_sentence(fit: Fit, names: Sequence[str], others: Mapping[str, Fit]) -> str:
+    """State how far parameters move under other choices, in units of their standard errors.
 
     Parameters
     ----------
     fit : Fit
         The main fit.
-    name : str
-        The parameter.
+    names : sequence of str
+        The parameters.
     others : mapping
         Fits with other choices, by label.
 
     Returns
     -------
     str
-        A sentence on the largest change; empty without one.
+        A sentence on the largest change of each; empty without one.
     """
-    moves = {
-        label: (other[name].value - fit[name].value) / fit[name].se
-        for label, other in others.items()
-        if name in other and fit[name].se > 0
-    }
-    if not moves:
-        return ""
-    worst = max(moves, key=lambda label: abs(moves[label]))
-    size = rounded(abs(moves[worst]), 1)
     unit = "standard errors" if not isinstance(fit, PosteriorFit) else "posterior standard deviations"
-    return f"The choice that moves {name_words(name)} most is “{worst}”: by {size} {unit}."
+    largest = []
+    for name in names:
+        moves = {
+            label: abs(other[name].value - fit[name].value) / fit[name].se
+            for label, other in others.items()
+            if name in other and fit[name].se > 0
+        }
+        if moves:
+            worst = max(moves, key=moves.__getitem__)
+            largest.append(f"{name_words(name)} by at most {rounded(moves[worst], 1)} {unit} (“{worst}”)")
+    return f"Other choices move {join(largest)}." if largest else ""
 
 
 def evidence_between(fit: Fit, other: Fit) -> float | None:
@@ -372,7 +373,7 @@ def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
             excess = [objective_at(fit, one.values) / fit.value - 1 for one in (full, short)]
             text = (
                 f"Rounding is a source of difference of its own: the values of {literal(full.label)} in full are "
-                f"{percent_size(excess[0])} above the optimum, as printed {percent_size(excess[1])}"
+                f"{percent_size(excess[0])} above the optimum, rounded as printed {percent_size(excess[1])}"
             )
             if excess[1] > excess[0] >= 0:
                 text += f", so that {percent(1 - excess[0] / excess[1], 0)} of the excess is rounding"
