@@ -20,6 +20,8 @@ __all__ = [
     "ScalefitError",
     "StudyError",
     "closest",
+    "list_choices",
+    "nearest",
     "how_to_install",
 ]
 
@@ -107,11 +109,24 @@ def closest(word: str, choices: Iterable[str]) -> str:
     """
     known = sorted(choices)
     hint = nearest(word, known)
-    return f"{hint}{'Choices' if hint else 'choices'}: {listed(known)}"
+    return f"{hint}{'Choices' if hint else 'choices'}: {list_choices(known)}"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return the question whether a choice was meant, such as ``"did you mean 'x'? "``; empty where none is near."""
+    """Ask whether a choice was meant.
+
+    Parameters
+    ----------
+    word : str
+        The unknown word.
+    choices : iterable of str
+        The valid words.
+
+    Returns
+    -------
+    str
+        Such as ``"did you mean 'x'? "``, to be followed by more; empty where no choice is near.
+    """
     known = sorted(choices)
     compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
     near = difflib.get_close_matches(word[:LONGEST], compared[:COMPARED], n=1, cutoff=0.5)
@@ -122,8 +137,19 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return hint
 
 
-def listed(choices: Iterable[str]) -> str:
-    """Return the first choices of many, long ones cut: ``"a, b and 3 more."``."""
+def list_choices(choices: Iterable[str]) -> str:
+    """List choices in the order of the alphabet: of many the first, and of long ones the beginning.
+
+    Parameters
+    ----------
+    choices : iterable of str
+        The valid words.
+
+    Returns
+    -------
+    str
+        Such as ``"a, b and 3 more."``; ``"none."`` without any.
+    """
     known = sorted(choices)
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
     return f"{', '.join(map(_cut, known[:LISTED])) if known else 'none'}{more}."

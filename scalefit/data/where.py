@@ -29,7 +29,7 @@ import pandas as pd
 
 from scalefit.data.columns import alike_column, label_text
 from scalefit.data.quantities import BadCells, as_numbers, is_missing, read_numbers
-from scalefit.errors import DataError, listed, nearest
+from scalefit.errors import DataError, list_choices, nearest
 from scalefit.expression import parse_expression
 from scalefit.numbers import as_input, short_number, to_digits
 
@@ -176,7 +176,7 @@ class Where:
                 known = [str(name) for name in frame.columns]
                 hint = nearest(column.name, known).rstrip()
                 problem = f"unknown column {column.name!r}{f'; {hint}' if hint else ''}"
-                _fail(self.source, column.at, problem, f"Columns: {listed(known)}")
+                _fail(self.source, column.at, problem, f"Columns: {list_choices(known)}")
             names[column.name] = found
         return _Walker(frame, self.source, names, unread or {}).mask(self.tree, drop_open=drop_open)
 
