@@ -20,9 +20,9 @@ __all__ = [
     "ScalefitError",
     "StudyError",
     "closest",
+    "how_to_install",
     "list_choices",
     "nearest",
-    "how_to_install",
 ]
 
 
