@@ -11,6 +11,8 @@ from numpy.polynomial.legendre import leggauss
 from scalefit.toy.buffers import new_work
 from scalefit.toy.evaluation import Evaluation, few_active, more_active
 from scalefit.toy.frequency import law_weights, probabilities
+
+pytest.importorskip("torch", reason="the reference computes losses with torch")
 from tests.toy_reference import dense_samples, sample_losses
 
 N = 30
