@@ -40,7 +40,8 @@ def test_a_posterior_is_inference_data_that_arviz_draws() -> None:
         assert data.posterior.attrs["draws"] == "posterior, importance sampling"
         summary = az.summary(data, kind="stats", var_names=["alpha"], round_to="none")
         np.testing.assert_allclose(summary.loc["alpha", "mean"], fit.draws("alpha").mean(), rtol=1e-9)
-        assert az.plot_posterior(data, var_names=["alpha"]) is not None
+        plot = az.plot_posterior if hasattr(az, "plot_posterior") else az.plot_dist  # its name from ArviZ 1 on
+        assert plot(data, var_names=["alpha"]) is not None
 
 
 def test_a_fit_without_draws_has_no_inference_data() -> None:

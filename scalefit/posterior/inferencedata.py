@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ def to_inferencedata(fit: Fit) -> Any:
     Returns
     -------
     arviz.InferenceData
-        Of NUTS, all that it kept. Of other draws a group ``posterior``, in which ArviZ looks for what it draws: one
-        variable for each parameter in the units of the table, with the labels of its levels as coordinates, and the
-        log responses as ``observed_data``. Its attribute ``draws`` says what they are; replicates of a bootstrap are
-        not a posterior.
+        A DataTree from ArviZ 1 on. Of NUTS, all that it kept. Of other draws a group ``posterior``, in which ArviZ
+        looks for what it draws: one variable for each parameter in the units of the table, with the labels of its
+        levels as coordinates, and the log responses as ``observed_data``. Its attribute ``draws`` says what they are;
+        replicates of a bootstrap are not a posterior.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def to_inferencedata(fit: Fit) -> Any:
     kind = (
         "posterior, importance sampling" if isinstance(fit, PosteriorFit) else f"{fit.uncertainty.method}; no posterior"
     )
-    az = load_arviz()
-    return az.from_dict(
-        posterior=values, observed_data={response: fit.rows[response].to_numpy(float)}, coords=coords, dims=dims,
-        posterior_attrs={"draws": kind, "law": str(fit.law), "inference_library": "scalefit"},
-    )  # fmt: skip
+    groups = {"posterior": values, "observed_data": {response: fit.rows[response].to_numpy(float)}}
+    attrs = {"draws": kind, "law": str(fit.law), "inference_library": "scalefit"}
+    from_dict = load_arviz().from_dict
+    if "posterior" in inspect.signature(from_dict).parameters:  # ArviZ before 1 takes a keyword for each group
+        return from_dict(**groups, coords=coords, dims=dims, posterior_attrs=attrs)
+    return from_dict(groups, coords=coords, dims=dims, attrs={"posterior": attrs})
