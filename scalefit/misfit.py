@@ -426,6 +426,13 @@ def _remedies(law: AnyLaw, frame: pd.DataFrame, column: str, label: str) -> str:
     kept = f"{_column(column)} == {_literal(frame[column], label)}"
     if _quantity(column) is not None and as_numbers(frame[column]) is not None:
         return f"Give the law a term in {column}, or keep one value of it (--where {shlex.quote(kept)})"
+    levels = frame.groupby(column, observed=True)
+    single = [name for name in law.variables if name in frame and levels[name].nunique().max() == 1]
+    if single:  # such as runs with their checkpoints
+        return (
+            f"A level has one value of {single[0]}, so it cannot be fitted by itself: resample whole levels "
+            f"(--cluster {shlex.quote(column)}){_with_column(law, frame[column])}"
+        )
     return (
         f"Fit every level (--by {shlex.quote(column)}), one of them (--where {shlex.quote(kept)})"
         f"{_with_column(law, frame[column])}"

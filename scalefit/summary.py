@@ -25,9 +25,10 @@ from scalefit.numbers import (
     rounded_range,
     two_digits,
 )
+from scalefit.quantiles import normal_quantile
 from scalefit.results import Fit, PosteriorFit
 from scalefit.table import PrintedTable
-from scalefit.thresholds import MANY_TIMES, UNEQUAL_SCATTER
+from scalefit.thresholds import HEAVY_ERROR, MANY_TIMES, UNEQUAL_SCATTER
 
 __all__ = [
     "estimate_text",
@@ -42,8 +43,21 @@ __all__ = [
 
 
 def is_loose(estimate: Estimate) -> bool:
-    """Whether a coefficient is known only to a factor: estimate minus error would be 0 or less, which is impossible."""
+    """Whether the error of a coefficient says little: the coefficient is known only to a factor."""
+    return _reaches_zero(estimate) or _is_heavy(estimate)
+
+
+def _reaches_zero(estimate: Estimate) -> bool:
+    """Whether estimate minus error would be 0 or less, which no coefficient is."""
     return estimate.log_value is not None and not math.isnan(estimate.se) and not estimate.se < estimate.value
+
+
+def _is_heavy(estimate: Estimate) -> bool:
+    """Whether a few draws make up the standard deviation of a coefficient, which its interval does not show."""
+    if estimate.log_value is None or estimate.draws is None:
+        return False
+    reach = (estimate.hi - estimate.lo) / (2 * normal_quantile(0.5 + estimate.probability / 2))
+    return estimate.se > HEAVY_ERROR * reach
 
 
 def estimate_text(estimate: Estimate, *, alone: bool = True) -> str:
@@ -252,9 +266,11 @@ def _parameter_lines(fit: Fit) -> list[str]:
     lines = fit_table(fit).text("  ").split("\n")
     if show_ratio:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")
-    loose = [one.name for one in fit.estimates if is_loose(one)]
-    if loose:
-        lines.append(f"  {', '.join(loose)}: no ± is given, because it would reach 0; read the interval")
+    zero = [one.name for one in fit.estimates if _reaches_zero(one)]
+    heavy = [one.name for one in fit.estimates if _is_heavy(one) and one.name not in zero]
+    for loose, reason in ((zero, "it would reach 0"), (heavy, "a few draws determine it")):
+        if loose:
+            lines.append(f"  {', '.join(loose)}: no ± is given, because {reason}; read the interval")
     return lines
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "GOOD_ENERGY",
     "GOOD_KHAT",
     "GOOD_RHAT",
+    "HEAVY_ERROR",
     "INVOLVED",
     "KNOWN_RATIO",
     "LAWS_PART",
@@ -259,6 +260,11 @@ BAYES_FACTOR = 20.0
 LOOSE_EXPONENT = 0.25
 """Runs determine an exponent only loosely when its standard error is a larger part of it: its 95% interval then reaches
 from half of it to one and a half of it."""
+
+HEAVY_ERROR = 2.0
+"""A coefficient is printed without ± when its standard deviation is larger than this many times the one that its
+interval implies for a normal: of 4,000 resamples, one at 30 times the estimate adds half of the estimate to it, and
+leaves the interval as it was."""
 
 OTHER_PRIORS = 2
 """Other priors under which a Bayes factor has to be known, before it is given a meaning."""

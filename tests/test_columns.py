@@ -348,11 +348,12 @@ def test_a_row_that_a_condition_leaves_out_cannot_stop_a_computed_column() -> No
         ("val loss", r"did you mean 'Val Loss!'\?"),
         ("1 - eval/loss (val)", r"(?s)no function 'loss'.*in backquotes: `eval/loss \(val\)`"),
         ("2*lr-peak", r"unknown column 'lr'; choices: .*in backquotes: `lr-peak`"),
+        ("2*cfg.batch", r"(?s)the column loss = 2\*cfg.batch: cannot read it.*in backquotes: `cfg.batch`"),
         ("1 - acx", r"unknown column 'acx'; did you mean 'acc'\?"),
     ],
 )
 def test_odd_names_in_expressions(expression: str, words: str) -> None:
-    given = table("eval/loss (val),Val Loss!,acc,lr-peak\n1,2,.4,5\n")
+    given = table("eval/loss (val),Val Loss!,acc,lr-peak,cfg.batch\n1,2,.4,5,6\n")
     with pytest.raises(DataError, match=words):
         map_columns(given.frame, {"loss": expression}, [])
     assert map_columns(given.frame, {"loss": "1 - `eval/loss (val)`"}, [])["loss"].tolist() == [0]

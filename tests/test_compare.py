@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, stats
 
@@ -15,7 +16,7 @@ from scalefit.cli import main
 from scalefit.comparison import compare, evidence
 from scalefit.comparison.differences import Agreement, agreement, differences
 from scalefit.comparison.evidence import Evidence, PriorEvidence, _log_height
-from scalefit.comparison.result import _weigh, agreement_verdict
+from scalefit.comparison.result import _evidence, _weigh, agreement_verdict
 from scalefit.comparison.sources import compared_of, compared_published
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
@@ -213,6 +214,27 @@ def test_a_floor_at_zero_says_nothing_against_an_exponent():
     assert compared_of(fit, ["E"], "g")[0].status == "not identified"
     found = agreement([*compared_of(fit, ["E"], "g"), normal("a", 1.0, 0.1), normal("b", 1.0, 0.1)])
     assert found.left_out == ("g (not identified)",)
+
+
+def test_a_name_by_which_no_fit_is_compared_is_refused():
+    width = np.tile(np.geomspace(64, 4096, 8), 2)
+    rows = pd.DataFrame({"width": width, "fam": ["x"] * 8 + ["y"] * 8})
+    rows["loss"] = np.where(rows.fam == "x", 9 / width**0.3, 20 / width**0.4) * (1 + 0.01 * np.sin(width))
+    fit = scalefit.fit(rows, "loss ~ A[fam]/width^alpha[fam]", uncertainty="hc3")
+    other = scalefit.fit(rows, "loss ~ E[fam] + A/width^a_m", uncertainty="hc3")
+    assert len(compare({"a": fit, "b": other}, "alpha,a_m").sources) == 3
+    for names, left in (("alpha[x],alpha[y]", r"alpha\[y\]"), ("alpha,a_m", "a_m"), ("alpha,alhpa", "alhpa")):
+        with pytest.raises(DataError, match=f"param names '{left}', by which no fit is compared"):
+            compare({"a": fit}, names)
+
+
+def test_a_table_of_bayes_factors_explains_its_dashes():
+    def printed(height: float) -> str:
+        prior = PriorEvidence("HalfNormal(1)", True, (0.9,), (0.1,), height, 0.1, -1.0, 0.1)
+        return _evidence(Evidence("a", {("alpha", ()): 1.0}, "", (prior,), ()))
+
+    assert "–: too few draws lie beyond the fixed value" in printed(math.nan)
+    assert "too few draws" not in printed(-0.9)
 
 
 def test_a_source_without_spread_has_no_overlap_and_no_weight():
@@ -432,7 +454,11 @@ def test_command_says_how_such_fits_did_at_the_distance_of_the_held_out_rows(run
     [
         (["--region", "0.9"], "--region is '0.9'; it needs two numbers"),
         (["--region", "a,b"], "--region: 'a' is not a number"),
-        (["--published", "paper=0.9"], "--published paper= is '0.9'; it needs two numbers"),
+        (
+            ["--published", "paper=0.9"],
+            "paper=0.9 has no standard error; need NAME=VALUE,ERROR, such as paper=0.9,0.04",
+        ),
+        (["--published", "paper=0.9,"], "--published paper=: '' is not a number"),
         (["--published", "nobody.alpha"], "unknown published value"),
         (["--fixed", "alpha"], "--fixed 'alpha' is not understood"),
         (["--published", "p=1,0.1", "--published", "p=2,0.1"], "--published 'p' is given twice"),

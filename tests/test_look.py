@@ -193,3 +193,57 @@ def test_a_header_that_speaks_of_a_loss_is_proposed(tmp_path: Path) -> None:
     (line,) = scalefit.look(path).commands
     assert shlex.split(line)[3:] == ["--map", "loss=`Val Loss (nats)!`"]
     assert scalefit.look(path, mapping={"loss": "`Val Loss (nats)!`"}).columns[-1].quantity == "loss"
+
+
+def test_the_only_column_of_numbers_without_a_meaning_is_proposed_as_the_loss(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("N;Verlust;Ort\n1e6;3;A\n2e6;2.8;B\n")
+    (line,) = scalefit.look(path).commands
+    assert shlex.split(line)[1:] == ["look", str(path), "--map", "loss=Verlust"]
+    path.write_text("N;Verlust;Dauer\n1e6;3;1\n2e6;2.8;2\n")
+    assert scalefit.look(path).commands == ()
+
+
+def checkpoints(**batch: int) -> pd.DataFrame:
+    """Four sizes with 10 steps each, as a nested log gives them."""
+    rows = [
+        {"run.name": f"r{n:.0f}", "run.config.n_params": n, "step": step, **batch,
+         "val_loss": 1.8 + 300 / n**0.33 + 90 / (step * 2**19) ** 0.25}
+        for n in (1e7, 4e7, 1.6e8, 6.4e8) for step in range(500, 5001, 500)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_tokens_of_a_log_are_computed_from_steps_and_the_tokens_of_a_batch(tmp_path: Path) -> None:
+    checkpoints(**{"config.batch_tokens": 2**19}).to_csv(tmp_path / "log.csv", index=False)
+    found = scalefit.look(tmp_path / "log.csv")
+    assert list(found.laws.values()) == ["loss ~ E + A/params^alpha + B/tokens^beta"]
+    words = shlex.split(found.commands[0])
+    assert words[words.index("--column") + 1] == "tokens=step*`config.batch_tokens`"
+    assert not any("--by" in one for one in found.commands)  # a run has one size
+    fit = scalefit.fit(words[2], words[3], columns={"tokens": "step*`config.batch_tokens`"}, cluster="run.name")
+    assert fit["beta"].value == pytest.approx(0.25, abs=1e-3)
+
+
+def test_a_log_of_sizes_and_steps_gets_a_term_in_the_step() -> None:
+    found = scalefit.look(checkpoints(bs=8))
+    assert list(found.laws.values()) == ["loss ~ E + A/params^alpha + B/step^beta"]
+    assert found.settings == "Every row has its own params and step."
+    assert "the same batch" in found.reasons[-1]
+    law = next(iter(found.laws.values()))
+    assert scalefit.fit(checkpoints(bs=8), law, bootstrap=0)["alpha"].value == pytest.approx(0.33, abs=1e-3)
+    short = checkpoints().query("step <= 1000")
+    assert list(scalefit.look(short).laws.values()) == ["loss ~ E + A/params^alpha"]
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "space"),
+    [("parscale", "parscale", "log"), ("ladder_runs", "sigmoid_accuracy", "linear"), ("mixing", "mixing", "log")],
+)
+def test_columns_of_a_named_law_of_another_form_get_that_law(name: str, law: str, space: str) -> None:
+    found = scalefit.look(name)
+    assert list(found.laws) == [law]
+    words = shlex.split(found.commands[0])
+    assert words[:3] == ["scalefit", "fit", name]
+    assert (words[-2:] == ["--space", "linear"]) == (space == "linear")
+    assert scalefit.fit(name, words[3], space=space, drop_invalid=True, bootstrap=0).law.response in found.frame

@@ -118,3 +118,18 @@ def test_a_law_without_params_is_told_to_take_them_and_not_the_class_of_size() -
 def test_the_offset_of_a_label_is_that_of_the_simulation() -> None:
     message = hint(simulated("final", 0.05, 3), CHINCHILLA)
     assert float(re.findall(r"loss is ([\d.]+) times", message)[0]) == pytest.approx(np.exp(0.05), abs=0.01)
+
+
+def test_runs_of_one_size_are_not_to_be_fitted_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    size = np.repeat([5e7, 1e8, 2e8, 4e8, 8e8, 1.6e9, 3.2e9] * 2, 10)
+    tokens = size * np.tile(np.arange(1, 11), 14) * np.repeat([2.0, 7.7], 70)
+    run = np.repeat(np.arange(14), 10)
+    noise = rng.normal(0, 0.01, 14)[run] + rng.normal(0, 0.002, 140)
+    loss = (1.7 + 400 / size**0.34 + 410 / tokens**0.28) * np.exp(noise)
+    rows = pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "run_id": [f"r{one}" for one in run]})
+    words = finding(scalefit.fit(rows, "chinchilla", bootstrap=0), "mixed_rows")
+    assert words is not None
+    assert "A level has one value of params, so it cannot be fitted by itself" in words
+    assert "--cluster run_id" in words
+    assert "--by" not in words

@@ -603,6 +603,8 @@ def test_one_fit_for_each_level_on_request(tmp_path: Path) -> None:
     (levels,) = study["levels"]
     assert (levels["by"], levels["law"]) == ("data mix", "loss ~ E + A/params^alpha + B/tokens^beta")
     assert "mapping" not in levels
+    assert [one["rule"] for one in study["answer"][:3]] == ["runs", "misfit", "step"]
+    assert study["answer"][2] == {"title": "One law for every data mix?", "rule": "step", "step": "size_levels"}
     assert [one["steps"] for one in study["section"] if one.get("kind") == "levels"] == [["size_levels"]]
     mapped = {"loss": "val_loss", "corpus": "data mix"}
     (tmp_path / "mapped").mkdir()

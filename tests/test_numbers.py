@@ -336,3 +336,25 @@ def test_replicates_that_overflow_have_no_standard_error():
     assert wide["A"].se == math.inf
     assert wide["B"].se == result["B"].se
     assert "±" not in estimate_text(wide["A"])
+
+
+def test_a_coefficient_whose_error_a_few_draws_make_up_is_loose():
+    draws = np.exp(np.random.default_rng(0).normal(6.17, 0.15, 4000))
+
+    def summarised(draws):
+        lo, hi = np.quantile(draws, [0.025, 0.975])
+        se = draws.std(ddof=1)
+        return Estimate("A", "coefficient", 480.0, se, lo, hi, draws=draws, log_value=6.17, log_se=0.15)
+
+    assert estimate_text(summarised(draws)) == "480 ± 73"
+    draws[0] = 30 * 480.0
+    assert estimate_text(summarised(draws)) == "480 [360, 640]"
+
+
+def test_a_summary_says_that_a_few_draws_determine_an_error():
+    result = fit("chinchilla", "chinchilla", drop_highest_loss=5, bootstrap=60)
+    draws = result.uncertainty.draws.copy()
+    draws[0, result.names.index("A")] += np.log(6)  # the draws of a coefficient are logs
+    wide = replace(result, uncertainty=replace(result.uncertainty, draws=draws))
+    assert "few draws" not in result.summary()
+    assert "  A: no ± is given, because a few draws determine it; read the interval" in wide.summary()

@@ -39,6 +39,7 @@ from scalefit.posterior import bayes
 from scalefit.problem import predict_law
 from scalefit.results import Fit, PosteriorFit
 from scalefit.storage import load_fit
+from tests.test_sentences import made
 
 TRUE_SIGMA = 0.01
 
@@ -287,6 +288,22 @@ def test_forest_over_groups_and_data_sets(pooled: Fit, normal: Fit, bootstrap: F
     )
     rings = [line for line in ax.lines if line.get_marker() == "o" and to_hex(line.get_markerfacecolor()) == "#ffffff"]
     assert [float(ring.get_ydata()[0]) for ring in rings] == [labels.index("refits")]
+
+
+def test_an_interval_that_would_stretch_the_axis_ends_in_an_arrow_with_its_number() -> None:
+    fits: dict[str, Fit] = {f"run {i}": made(0.9 + 0.05 * i, 0.1) for i in range(4)}
+    plain = forest(fits, reference=1)
+    assert "arrow" not in texts(plain)
+    ax = forest({**fits, "short": made(2.0, 1.5)}, reference=1)
+    arrows = {line.get_marker(): line.get_xdata()[0] for line in ax.lines if line.get_marker() in ("<", ">")}
+    assert set(arrows) == {"<", ">"}
+    said = texts(ax)
+    assert "−1.0" in said  # 2 ± 2 standard errors
+    assert "5.0" in said
+    assert "arrow: the interval goes on to that number" in said.replace("\n", " ")
+    (ring,) = (line for line in ax.lines if line.get_marker() == "o" and line.get_xdata()[0] == 2.0)
+    assert ring.get_xdata()[0] < arrows[">"] < 3  # the estimate is drawn, the end is not
+    check_layout(ax)
 
 
 @pytest.mark.parametrize("width", [85, 170])

@@ -57,6 +57,16 @@ def test_lines_are_the_optimum_and_bands_its_intervals(several, printed):
     assert bar.get_segments()[0][:, 1] == pytest.approx(other.band("tokens_per_param", [BUDGETS[1]])[0, 1:])
 
 
+def test_lines_differ_without_their_colours(huber, several, printed):
+    second = {"Besiroglu et al. 2024": replace(printed["Hoffmann et al. 2022"], label="Besiroglu et al. 2024")}
+    more = {**several, "again": replace(several["Huber"], label="again")}
+    _, ratio = frontier(more, printed=printed | second)
+    drawn = [one for colour in (BLUE, TEAL, GREY) for one in lines(ratio, colour)]
+    assert len(drawn) == 5
+    looks = {(one._unscaled_dash_pattern, one.get_marker()) for one in drawn}
+    assert len(looks) == 5
+
+
 def test_runs_their_range_and_chinchilla_are_marked(huber, several, printed):
     loss, ratio = frontier(several, printed=printed)
     main = several["Huber"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from scalefit.errors import DataError, MissingExtra, StudyError
 from scalefit.options import LeastSquares, Rows
 from scalefit.report import build, build_report, work
 from scalefit.report import compile as setting
-from scalefit.report.blocks import align_decimals, align_errors
+from scalefit.report.blocks import align_decimals, align_errors, paragraph
 from scalefit.report.runners import command
+from scalefit.report.sections import _figures_early
 from scalefit.report.study import FitSpec
 
 SMALL = """
@@ -194,6 +196,36 @@ def test_what_cannot_be_typeset_is_an_error() -> None:
     }
     with pytest.raises(StudyError, match=r"could not be typeset: .*unknown kind of block: poem"):
         setting.typeset_report({**page, "blocks": [{"kind": "poem"}]}, {}, None)
+
+
+def test_a_nearly_empty_last_page_is_saved_by_less_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = dict.fromkeys(("title", "subtitle", "short_title", "date", "author", "made", "footer", "draft"), "")
+    text = paragraph("The loss falls as a power of the width. " * 12)
+
+    def pages(number: int) -> int:
+        document = {**page, "title": "x", "paper": "a4", "blocks": [text] * number}
+        return len(PdfReader(BytesIO(setting.typeset_report(document, {}, None))).pages)
+
+    with monkeypatch.context() as plain:
+        plain.setattr(setting, "SPARSE", 0.0)
+        full = next(number for number in range(20, 60) if pages(number + 1) > 2)  # paragraphs on two pages
+    assert [pages(full), pages(full + 1), pages(2 * full)] == [2, 2, 4]
+
+
+def test_figures_at_the_end_of_a_section_follow_its_first_paragraph() -> None:
+    def block(kind: str, **more: object) -> dict[str, object]:
+        return {"kind": kind, **more}
+
+    head, text, fixed, free = (
+        block("note"),
+        block("paragraph"),
+        block("figure", floating=False),
+        block("figure", floating=True),
+    )
+    assert _figures_early([head, text, fixed, text, free, free]) == [head, text, free, free, fixed, text]
+    assert _figures_early([text, free, text]) == [text, free, text]  # between two paragraphs, one of which is about it
+    assert _figures_early([head, free]) == [head, free]
+    assert _figures_early([]) == []
 
 
 def test_command_repeats_the_fit() -> None:

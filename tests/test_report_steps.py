@@ -142,7 +142,7 @@ def test_levels_have_a_table_a_test_and_a_forest(tmp_path: Path) -> None:
     assert isinstance(levels, LevelFits)
     assert (sorted(levels.fits), list(levels.failed)) == (["code_2", "web"], ["rare"])
     text = text_of(build_report(tmp_path / "study.toml", out=tmp_path / "levels.pdf"))
-    assert "alpha can be one number" in text
+    assert "Alpha can be one number" in text
     assert "Corpus = rare is not fitted" in text
     assert f"{levels['code_2']['alpha'].value:.2f}"[:4] in text
     (tmp_path / "study.toml").write_text(f'{FIT}{head}"corpsu"\n{section}', encoding="utf-8")

@@ -115,6 +115,14 @@ def test_pooled_groups_that_agree() -> None:
     assert text.endswith("None of 2 excludes 1.")
 
 
+def test_other_fits_of_the_same_groups_are_listed_with_what_they_exclude() -> None:
+    others = {"logs": made(0.8), "posterior": made(0.8, 0.05)}
+    listed = "Other analyses of the same groups give 0.80 ± 0.10 (logs) and 0.800 ± 0.050 (posterior)"
+    assert say.other_fits_sentence(others, "alpha") == f"{listed}."
+    assert say.other_fits_sentence(others, "alpha", 1.0) == f"{listed}; 1 is outside the interval of posterior."
+    assert say.other_fits_sentence(others, "alpha", 0.8) == f"{listed}, none of which excludes 0.8."
+
+
 def test_alternatives_name_the_largest_move() -> None:
     text = say.alternatives_sentence(made(), ["alpha"], {"near": made(0.95), "far": made(1.2)})
     assert text == "Other choices move $alpha$ by at most 3.0 standard errors (“far”)."

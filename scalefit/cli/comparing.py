@@ -105,7 +105,14 @@ def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:
 def _published(text: str) -> tuple[str, tuple[float, float] | None]:
     """Read NAME=VALUE,ERROR; anything else is the key of a shipped value."""
     name, equals, numbers = text.partition("=")
-    return (name.strip(), _pair(numbers, f"--published {name}=")) if equals else (text, None)
+    if not equals:
+        return text, None
+    if "," not in numbers:
+        raise DataError(
+            f"--published {text} has no standard error; need NAME=VALUE,ERROR, such as {name}={numbers or 0.91},0.04. "
+            "A value without an error is tested by --reference"
+        )
+    return name.strip(), _pair(numbers, f"--published {name}=")
 
 
 def _pair(text: str, option: str) -> tuple[float, float]:

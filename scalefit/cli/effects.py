@@ -38,7 +38,7 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
         For a name that nothing uses.
     """
     from scalefit.data.choice import group_columns, parse_reduce
-    from scalefit.data.formulas import formula_columns
+    from scalefit.data.formulas import parse_formula
     from scalefit.data.where import parse_where
     from scalefit.law.general import parse_law
 
@@ -53,8 +53,8 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
     used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []
     if given.get("derive") or "tokens" in used:
         used += DERIVED  # tokens are computed from flops and params without an option
-    for text in columns.values():
-        used += formula_columns(text)
+    for target, text in columns.items():
+        used += parse_formula(target, text).columns
     for flag, given_columns in (("--map", mapping), ("--column", columns)):
         for name, text in given_columns.items():
             if name not in used:

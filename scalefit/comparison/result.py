@@ -399,6 +399,8 @@ def _evidence(one: Evidence) -> str:
         rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
     header = ["prior", ", ".join(printed_name(*key) for key in one.fixed), "Savage-Dickey", "ratio of evidences"]
     text = f"{one.label}: Bayes factor for {what} against free\n{PrintedTable.of(header, rows).text('  ')}"
+    if any(math.isnan(row.savage_dickey) for row in one.priors):
+        text += "\n  –: too few draws lie beyond the fixed value for its posterior density"
     return text + "".join(f"\n  note: {note}" for note in one.notes)
 
 

@@ -16,7 +16,7 @@ from scalefit.comparison.result import Comparison
 from scalefit.comparison.sources import Compared, compared_of, compared_published
 from scalefit.data.datasets import describe_dataset, published_value
 from scalefit.errors import DataError, closest
-from scalefit.names import Key, printed_name, split_names
+from scalefit.names import Key, printed_name, read_name, split_names
 from scalefit.numbers import as_input
 from scalefit.posterior.priors import Prior
 from scalefit.progress import Progress
@@ -114,9 +114,24 @@ def _parameter_of(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[
             errors.append(error)
     if errors and not by_fit:
         raise errors[0]
+    _check_used(by_fit, names)
     lacking = [label for label in named if label not in by_fit]
     text = f"{', '.join(lacking)} has no {' or '.join(names)} and is compared as a law only."
     return by_fit, [text] if lacking else []
+
+
+def _check_used(by_fit: Mapping[str, tuple[Compared, ...]], names: Sequence[str]) -> None:
+    """Refuse a name that no fit is compared by: it is misspelt, or a second parameter of one fit."""
+    used = {one.estimate.key for own in by_fit.values() for one in own}
+    for coefficient, level in map(read_name, names):
+        if (coefficient, level) in used or (not level and any(coefficient == name for name, _ in used)):
+            continue
+        name = printed_name(coefficient, level)
+        raise DataError(
+            f"param names {name!r}, by which no fit is compared: names after a comma are what other fits call the "
+            "parameter. Leave it out. Levels of one fit are compared by the name without a level, such as "
+            f"{coefficient}"
+        )
 
 
 def _check_labels(labels: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scalefit.data.formulas import parse_formula
+from scalefit.data.formulas import dotted_name, parse_formula
 from scalefit.data.quantities import (
     ALIASES,
     BadCells,
@@ -196,7 +196,7 @@ def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], u
     try:
         formula = parse_formula(target, text)
     except DataError as error:
-        raise _unknown(target, text, frame, f"{error}\n") from None
+        raise error if dotted_name(text) else _unknown(target, text, frame, f"{error}\n") from None
     work = _Work(frame, "", frozenset(), remarks, frame, unread)
 
     def numbers(name: str) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,7 @@ from scalefit.law.general import GeneralLaw
 from scalefit.law.syntax import Expression, Reader, names_in
 from scalefit.numbers import as_input
 
-__all__ = ["Formula", "formula_columns", "parse_formula"]
+__all__ = ["Formula", "dotted_name", "parse_formula"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,10 +133,19 @@ def parse_formula(target: str, text: str) -> Formula:
             raise LawError(f"cannot read it: {grouped} has brackets, which only a parameter of a law has")
     except LawError as error:
         message = str(error).replace("cannot read the law", "cannot read it", 1)
-        raise DataError(f"the column {target} = {text}: {message}") from None
+        name = dotted_name(text)
+        remedy = f"\nIn an expression a column with such a name stands in backquotes: `{name}`." if name else ""
+        raise DataError(f"the column {target} = {text}: {message}{remedy}") from None
     return Formula(target, expression)
 
 
-def formula_columns(text: str) -> tuple[str, ...]:
-    """Return the columns that an expression is computed from."""
-    return parse_formula("", text).columns
+def dotted_name(text: str) -> str:
+    """Return the first name with dots that stands without backquotes, such as a column of nested JSON; empty if none.
+
+    Examples
+    --------
+    >>> dotted_name("0.5*step*config.batch_tokens"), dotted_name("step*`config.batch_tokens`")
+    ('config.batch_tokens', '')
+    """
+    found = re.search(r"(?<![\w.])[^\W\d]\w*(?:\.\w+)+", re.sub("`[^`]*`", "", text))
+    return found[0] if found else ""

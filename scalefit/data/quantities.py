@@ -56,17 +56,18 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "params": (
         "params", "n_params", "N", "num_params", "parameters", "n_parameters", "num_parameters",
         "model_size", "params_total", "total_params", "param_count", "parameter_count", "non_embedding_params",
-        "num_non_embedding_params", "nonembedding_params",
+        "num_non_embedding_params", "nonembedding_params", "parameter",
     ),
     "tokens": (
         "tokens", "D", "n_tokens", "training_tokens", "train_tokens", "num_tokens", "total_tokens",
         "num_training_tokens", "n_train_tokens", "token_count", "dataset_size", "tokens_seen", "num_tokens_seen",
         "n_tokens_seen", "num_input_tokens_seen", "train/tokens", "tokens_processed", "consumed_tokens",
+        "dataset_tokens", "data_tokens", "trained_tokens", "tokens_trained", "pretraining_tokens",
     ),
     "loss": (
         "loss", "val_loss", "valid_loss", "validation_loss", "final_loss", "test_loss", "eval_loss", "L", "val/loss",
         "eval/val_loss", "valid/loss", "validation/loss", "test/loss", "eval/loss", "train_loss", "training_loss",
-        "train/loss",
+        "train/loss", "bits_per_byte", "bpb", "val_bpb",
     ),
     "width": ("width", "d_model", "hidden_size", "hidden_dim", "n_embd", "embed_dim", "model_dim", "m"),
     "depth": ("depth", "n_layers", "num_layers", "layers", "n_layer", "num_hidden_layers"),
@@ -79,12 +80,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "train_step", "n_steps", "num_steps",
     ),
 }  # fmt: skip
-LAST_RESORT = frozenset({"train_loss", "training_loss", "train/loss", "L"})  # L may be layers as well
+LAST_RESORT = frozenset(  # L may be layers as well
+    {"train_loss", "training_loss", "train/loss", "L", "bits_per_byte", "bpb", "val_bpb"}
+)
 
 _SCALES = {
     **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
-    **dict.fromkeys(("m", "mn", "million", "millions"), 1e6),
-    **dict.fromkeys(("b", "bn", "g", "billion", "billions"), 1e9),
+    **dict.fromkeys(("m", "mn", "million", "millions", "mio", "mio."), 1e6),
+    **dict.fromkeys(("b", "bn", "g", "billion", "billions", "mrd", "mrd."), 1e9),
     **dict.fromkeys(("t", "tn", "trillion", "trillions"), 1e12),
 }
 _POWER_OF_TEN = re.compile(r"[x×*]?(?:1e|10\^|10\*\*)\+?([0-9]{1,2})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate
 from scalefit.names import Key, printed_level, spread_name
-from scalefit.numbers import as_printed, percent, rounded
+from scalefit.numbers import as_printed, percent, rounded, two_digits
 from scalefit.plots.draws import axis_name, named, need_posterior, pooled_in_logs
 from scalefit.plots.style import (
     BLUE,
@@ -40,6 +40,9 @@ _ARROW: Final = {
     "arrowstyle": "-|>", "color": INK, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 0, "shrinkB": 0,
 }  # fmt: skip
 _SHIFT: Final = 0.2  # of the estimates without pooling, in rows
+_CUT_KEY: Final = "; arrow: the interval goes on to that number"
+_WIDE: Final = 3.0  # times the median width, from which an interval may be cut
+_STRETCHED: Final = 1.5  # times as long an axis, from which it is
 
 
 class _Row(NamedTuple):
@@ -106,10 +109,11 @@ def forest(
         for row in _rows(label, one, _name_of(name, label), main, first=i == 0)
     ]
     printed = dict(published or {})
-    key = _key(fits, bool(printed))
+    ends = _ends(rows, printed, reference)
+    key = _key(fits, bool(printed), any(_is_cut(row, ends) for row in rows))
     ax = new_axes(ax, width=FULL_WIDTH, height=(24 if len(key) > _ONE_LINE else 16) + 4.6 * (len(rows) + len(printed)))
     for i, row in enumerate(rows):
-        _draw_row(ax, i, row)
+        _draw_row(ax, i, row, ends)
     texts = ["" if row.one is None else _number(row.one) for row in rows]
     for i, (value, error) in enumerate(printed.values(), start=len(rows)):
         if error:
@@ -118,7 +122,7 @@ def forest(
         texts.append(as_printed(value, error))
     _list_rows(ax, [*(row.words for row in rows), *printed], headings=[row.one is None for row in rows])
     ax.set_ylim(len(texts) - 0.4, -0.6 - 0.8 * (reference is not None))
-    _make_room(ax, texts, _ends(rows, printed, reference))
+    _make_room(ax, texts, ends)
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
     letters = list(dict.fromkeys(_letter(one, _name_of(name, label)) for label, one in fits.items()))
@@ -171,19 +175,20 @@ def pooling(
     shared = [_row("common value", partial, name, BLUE)]
     shared += [] if full is None else [_row("one value for all", full, _known(full, name), TEAL)]
     alone = [] if none is None else [_row("", none, _known(none, one.key), TEAL) for one in groups]
-    for i, row in enumerate([*rows, *shared]):
-        _draw_row(ax, i, row)
+    every = [*rows, *shared]
+    ends = _ends([*every, *alone], {}, reference)
+    for i, row in enumerate(every):
+        _draw_row(ax, i, row, ends)
     for i, (row, own) in enumerate(zip(rows, alone, strict=False)):
-        _draw_row(ax, i - 2 * _SHIFT, own)
+        _draw_row(ax, i - 2 * _SHIFT, own, ends)
         _draw_pull(ax, i, own, row)
     common = partial[name]
     ax.plot([common.value] * 2, [-0.7, len(rows)], color=BLUE, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     ax.axhline(len(rows) - 0.5 - _SHIFT, color=GREY, linewidth=0.5)
-    every = [*rows, *shared]
     _list_rows(ax, [row.words for row in every], headings=[False] * len(every))
     ax.set_ylim(len(every) - 0.4, -0.8 - 0.5 * (reference is not None))
     texts = [_number(row.one) for row in every if row.one is not None]
-    _make_room(ax, texts, _ends([*every, *alone], {}, reference))
+    _make_room(ax, texts, ends)
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
     key = "dots: posterior means with 50% and 95% intervals; blue: partly pooled, numbers at the right"
@@ -192,6 +197,7 @@ def pooling(
             [f"each group alone, drawn above{',' * (full is not None)}"] * bool(alone)
             + ["all as one"] * (full is not None)
         )
+    key += _CUT_KEY if any(_is_cut(row, ends) for row in [*every, *alone]) else ""
     write_key(ax, symbol(name), f"{_spread_words(partial, name)}. {key[0].upper()}{key[1:]}.")
     return ax
 
@@ -239,11 +245,20 @@ def _number(estimate: Estimate) -> str:
     return estimate_text(estimate, alone=bool(np.isnan(estimate.lo) and np.isnan(estimate.hi)))
 
 
-def _draw_row(ax: Axes, at: float, row: _Row) -> None:
+def _draw_row(ax: Axes, at: float, row: _Row, ends: tuple[float, float]) -> None:
+    """Draw an interval and its estimate; an end that lies outside is an arrow with its number."""
     if row.one is None:
         return
     one, colour = row.one, row.colour
-    ax.plot([one.lo, one.hi], [at, at], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=3)
+    shown = [max(one.lo, ends[0]), min(one.hi, ends[1])]
+    ax.plot(shown, [at, at], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=3)
+    for edge, end, marker, side in zip(shown, (one.lo, one.hi), "<>", ("left", "right"), strict=True):
+        if edge != end and np.isfinite(end):
+            ax.plot(edge, at, marker=marker, color=colour, markersize=4, zorder=3)
+            ax.annotate(
+                two_digits(end), (edge, at), (0, 2), textcoords="offset points", ha=side, va="bottom", fontsize=6.5,
+                color=colour,
+            )  # fmt: skip
     if row.inner is not None:
         ax.plot(row.inner, [at, at], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
     face = colour if row.posterior else "white"
@@ -293,16 +308,34 @@ def _make_room(ax: Axes, texts: Sequence[str], ends: tuple[float, float]) -> Non
 def _ends(
     rows: Sequence[_Row], printed: Mapping[str, tuple[float, float | None]], reference: float | None
 ) -> tuple[float, float]:
+    """Return the range to draw: all of it or, where a few wide intervals stretch it, that of the others.
+
+    Every estimate lies in it in either case.
+    """
     shown = [row.one for row in rows if row.one is not None]
-    ends: list[Any] = [end for one in shown for end in (one.lo, one.hi, one.value)]
-    ends += [value + sign * (error or 0.0) for value, error in printed.values() for sign in (-1, 1)]
-    ends += [] if reference is None else [reference]
-    finite = [end for end in ends if np.isfinite(end)]
-    room = 0.04 * (max(finite) - min(finite)) or 0.1
-    return min(finite) - room, max(finite) + room
+    fixed = [one.value for one in shown] + ([] if reference is None else [reference])
+    fixed += [value + sign * (error or 0.0) for value, error in printed.values() for sign in (-1, 1)]
+    widths = [one.hi - one.lo for one in shown]
+    limit = _WIDE * float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.inf
+    narrow = [one for one, width in zip(shown, widths, strict=True) if not width > limit]
+    whole = _span([*fixed, *(end for one in shown for end in (one.lo, one.hi))])
+    most = _span([*fixed, *(end for one in narrow for end in (one.lo, one.hi))])
+    least, greatest = whole if whole[1] - whole[0] <= _STRETCHED * (most[1] - most[0]) else most
+    room = 0.04 * (greatest - least) or 0.1
+    return least - room, greatest + room
 
 
-def _key(fits: Mapping[str, Fit], printed: bool) -> str:
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    finite = [value for value in values if np.isfinite(value)]
+    return min(finite), max(finite)
+
+
+def _is_cut(row: _Row, ends: tuple[float, float]) -> bool:
+    """Whether an interval goes on outside what is drawn."""
+    return row.one is not None and (row.one.lo < ends[0] or row.one.hi > ends[1])
+
+
+def _key(fits: Mapping[str, Fit], printed: bool, cut: bool) -> str:
     level = percent(next(iter(fits.values())).uncertainty.level)
     posterior = {isinstance(fit, PosteriorFit) for fit in fits.values()}
     parts = [f"dot: posterior mean with 50% and {level} intervals"] if True in posterior else []
@@ -310,7 +343,7 @@ def _key(fits: Mapping[str, Fit], printed: bool) -> str:
         f"ring: {fit.engine} with {level} interval" for fit in fits.values() if not isinstance(fit, PosteriorFit)
     ][:1]
     parts += ["diamond: printed value ±\u00a0its\u00a0error"] if printed else []
-    return "; ".join(parts)
+    return "; ".join(parts) + (_CUT_KEY if cut else "")
 
 
 def _pooled_name(fit: Fit, name: str | None) -> str:

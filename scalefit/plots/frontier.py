@@ -37,7 +37,8 @@ Array = NDArray[np.float64]
 End = tuple[float, str, str]  # height, words and colour of a label
 
 _POINTS: Final = 60  # along the compute axis
-_STYLES: Final[tuple[Any, ...]] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_STYLES: Final[tuple[Any, ...]] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (9, 2, 1, 2, 1, 2)))  # teal
+_MARKERS: Final = "osv^"  # of printed values, so that lines differ without colours
 _BAND: Final = 0.22  # opacity
 _STEP: Final = 1.35  # factor of compute between the bars at the right end
 
@@ -54,9 +55,10 @@ def frontier(
 ) -> Axes | tuple[Axes, ...]:
     """Draw quantities of the best allocation against compute: lines at the estimates, bands over the draws.
 
-    The first is blue with its band, others are teal with the interval at the largest budget, published values grey. The
-    loss is drawn for the first only, with its runs. The tinted background marks the compute of the runs; beyond it the
-    law is extrapolated. Red: 20 tokens per parameter; the diamond is Chinchilla 70B (Hoffmann et al. 2022).
+    The first is blue with its band, others are teal with the interval at the largest budget, published values grey with
+    markers; dashes and markers tell the lines apart without colours. The loss is drawn for the first only, with its
+    runs. The tinted background marks the compute of the runs; beyond it the law is extrapolated. Red: 20 tokens per
+    parameter; the diamond is Chinchilla 70B (Hoffmann et al. 2022).
 
     Parameters
     ----------
@@ -124,23 +126,25 @@ def _panel(
         shown = dict(list(shown.items())[:1])
     values, ends = _marks(ax, first, name, compute, chinchilla)
     others = [label for label, one in shown.items() if one is not first and one.draws is not None]
+    without = [label for label, one in shown.items() if one is not first and one.draws is None]
     for label, one in shown.items():
-        colour, style = BLUE, _STYLES[0]
+        line: dict[str, Any] = {"color": BLUE, "linestyle": "-", "linewidth": 1.6, "zorder": 4}
         band = one.band(name, compute)
         if one is first:
             ax.fill_between(compute, band[:, 1], band[:, 2], color=BLUE, alpha=_BAND, linewidth=0, zorder=2)
             values.append(band[:, 1:].ravel())
         elif label in others:
             place = others.index(label)
-            colour, style = TEAL, _STYLES[place % len(_STYLES)]
+            line = {"color": TEAL, "linestyle": _STYLES[place % len(_STYLES)], "linewidth": 1.1, "zorder": 3}
             ax.vlines(compute[-1] * _STEP ** (place + 1), band[-1, 1], band[-1, 2], color=TEAL, linewidth=1.6, zorder=3)
             values.append(band[-1, 1:])
         else:
-            colour = GREY
-        width = {BLUE: 1.6, TEAL: 1.1, GREY: 0.9}[colour]
-        ax.plot(compute, band[:, 0], color=colour, linestyle=style, linewidth=width, zorder=4 if one is first else 3)
+            place = without.index(label)
+            line = {"color": GREY, "linewidth": 0.9, "zorder": 3, "markersize": 3, "markerfacecolor": "white"}
+            line |= {"marker": _MARKERS[place % len(_MARKERS)], "markevery": (4 + 3 * place, _POINTS // 5)}
+        ax.plot(compute, band[:, 0], **line)
         values.append(band[:, 0])
-        ends.append((float(band[-1, 0]), as_label(label) if len(shown) > 1 else "", colour))
+        ends.append((float(band[-1, 0]), as_label(label) if len(shown) > 1 else "", line["color"]))
     log_axis(ax.xaxis, [compute[0], compute[-1] * _STEP ** (len(others) + 1)], most=5, pad=0.02)
     ax.xaxis.set_major_formatter(FuncFormatter(_power))
     if name != LOSS:

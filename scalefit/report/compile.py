@@ -19,6 +19,8 @@ __all__ = ["check_extra", "typeset_report"]
 
 # Together they make the compiler reject a picture or an equation without alternative text.
 STANDARDS: Final = ("a-2a", "ua-1")
+SPARSE: Final = 0.5  # of the height of the last page, below which less space between lines is tried
+TIGHT: Final[dict[str, Any]] = {"sys_inputs": {"tight": "yes"}}
 _EPOCH: Final = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -84,15 +86,29 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
         (root / "report.json").write_text(json.dumps(content), encoding="utf-8")
         for name, content in figures.items():
             (root / name).write_bytes(content)
+        source: dict[str, Any] = {
+            "input": str(root / "main.typ"), "root": str(root), "ignore_system_fonts": True,
+            "font_paths": [str(fonts), *_folders(others, root)],
+        }  # fmt: skip
+        pdf: dict[str, Any] = {
+            "format": "pdf", "pdf_standards": list(STANDARDS), "timestamp": int(moment.timestamp()),
+        }  # fmt: skip
         try:
-            out = typst.compile(
-                str(root / "main.typ"), root=str(root), font_paths=[str(fonts), *_folders(others, root)],
-                ignore_system_fonts=True,
-                format="pdf", pdf_standards=list(STANDARDS), timestamp=int(moment.timestamp()),
-            )  # fmt: skip
+            out = typst.compile(**source, **pdf)
+            page, filled = _end(source)
+            if page > 1 and filled < SPARSE and _end(source | TIGHT)[0] < page:
+                out = typst.compile(**source, **TIGHT, **pdf)
         except typst.TypstError as error:
             raise StudyError(f"the report could not be typeset: {error}") from None
     return bytes(out)
+
+
+def _end(source: Mapping[str, Any]) -> tuple[int, float]:
+    """Return the page on which a report ends, and the share of its height that is taken by then."""
+    import typst
+
+    end = json.loads(typst.query(selector="<end>", field="value", one=True, **source))
+    return int(end["page"]), float(end["y"])
 
 
 def _folders(faces: Sequence[Face], root: Path) -> list[str]:

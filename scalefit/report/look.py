@@ -23,6 +23,7 @@ from scalefit.data.wide import long_frame, wide_name
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.law.additive import Coef, Law
+from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.misfit import checkpoints_message
 from scalefit.numbers import amount, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
@@ -212,13 +213,14 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     """
     (rows,) = gather(LOOK, options, keywords)
     table, rows = _reshaped(rows.load(data), rows)
+    rows = _counting_tokens(table.frame, rows)
     remarks = list(table.remarks)
     frame = map_columns(table.frame, rows.mapping or {}, remarks)
     frame = typed_frame(compute_columns(frame, rows.columns or {}, remarks))
     columns = tuple(_column(frame, str(name)) for name in frame.columns)
     derive = ("params",) if has_column(frame, "params", ["params"]) and not has_column(frame, "params") else ()
     try:
-        choice: LawChoice | None = choose(frame, drop_invalid=True, derive=derive)
+        choice: LawChoice | None = _with_step(choose(frame, drop_invalid=True, derive=derive), table, frame)
         reasons: tuple[str, ...] = () if choice is None else choice.reasons
         reasons += ("There are no parameters; 12 depth width^2 stands for them (--derive params).",) if derive else ()
     except DataError as error:
@@ -227,7 +229,7 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     shown = replace(table, frame=frame)
     settings, grouping = _settings(choice) if choice is not None else ("", {})
     law = None if choice is None else next(iter(choice.laws.values()))
-    runs = "" if law is None else checkpoints_message(Law.parse(law), frame) or ""
+    runs = "" if law is None else checkpoints_message(parse_law(law), frame) or ""
     commands = _losses(data, rows, columns) if choice is None else _commands(data, rows, shown, choice, grouping)
     return Look(
         table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, commands,
@@ -251,6 +253,41 @@ def _reshaped(table: Table, rows: Rows) -> tuple[Table, Rows]:
 
 def _stands_for(header: str, name: str) -> bool:
     return guess_header(header, name) is not None
+
+
+def _counting_tokens(frame: pd.DataFrame, rows: Rows) -> Rows:
+    """Compute the tokens of a log as steps times the tokens of a batch, where it has a column for these, and say so."""
+    given = {*(rows.columns or {}), *(rows.mapping or {})}
+    steps = [name for name in map(str, frame.columns) if _stands_for(name.rpartition(".")[2], "step")]
+    batches = [
+        name for name in map(str, frame.columns)
+        if {"batch", "tokens"} <= set(re.split(r"[^a-z]+", name.casefold())) and as_numbers(frame[name]) is not None
+    ]  # fmt: skip
+    if "tokens" in given or has_column(frame, "tokens") or len(steps) != 1 or len(batches) != 1:
+        return rows
+    product = "*".join(name if name.isidentifier() else f"`{name}`" for name in (steps[0], batches[0]))
+    return replace(rows, columns={**(rows.columns or {}), "tokens": product})
+
+
+def _with_step(choice: LawChoice, table: Table, frame: pd.DataFrame) -> LawChoice:
+    """Give the law of a log a term in the step, where rows of one size differ in it and there are no tokens."""
+    name, text = next(iter(choice.laws.items()))
+    law = parse_law(text)
+    sizes = [one for one in law.variables if one in SIZES]
+    if not isinstance(law, Law) or "tokens" in sizes or not sizes or not has_column(frame, "step"):
+        return choice
+    steps = resolve(replace(table, frame=frame), numeric=["step"], strict=False).frame["step"]
+    found = choice.frame.assign(step=steps.loc[choice.frame.index])
+    found = found[found["step"] > 0]
+    if found.groupby(sizes)["step"].nunique().max() < FEWEST_STEPS:
+        return choice
+    reason = (
+        "Rows of one size differ in step, so the law has a term in it. It stands for tokens where all runs have the "
+        "same batch; otherwise compute them, such as with --column 'tokens=step*BATCH', BATCH being a column or a "
+        "number of tokens."
+    )
+    laws = {f"{name} and step": f"{text} + B/step^beta", **{k: v for k, v in choice.laws.items() if k != name}}
+    return replace(choice, frame=found, laws=laws, reasons=(*choice.reasons, reason))
 
 
 def _step_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
@@ -291,8 +328,7 @@ def _compute_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
 
 def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
     column = frame[name]
-    part = name if guess_header(name, "loss") or "." not in name else name.rpartition(".")[2]
-    quantity = next((known for known in ALIASES if guess_header(part, known) is not None), "")
+    quantity = _quantity(name) or _quantity(name.rpartition(".")[2])
     missing = int(sum(is_missing(cell) for cell in column)) if column.dtype == object else int(column.isna().sum())
     different = int(column.nunique())
     values, words = as_numbers(column), tuple[str, ...]()
@@ -306,6 +342,11 @@ def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
         return LookedColumn(name, quantity, "numbers", low, high, different, missing, words)
     some = tuple(_cut(str(label), LONGEST) for label in column.astype(object).value_counts().index[:SHOWN])
     return LookedColumn(name, quantity, "labels", None, None, different, missing, some)
+
+
+def _quantity(header: str) -> str:
+    """Return what a header stands for; empty when nothing is guessed."""
+    return next((known for known in ALIASES if guess_header(header, known) is not None), "")
 
 
 def _numbers_and_words(column: pd.Series[Any]) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
@@ -363,15 +404,15 @@ def _broken(line: str) -> Iterator[str]:
 
 def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
     """Say how often settings are repeated and by what the repeats differ; the options that keep one row of each."""
-    law, frame = Law.parse(next(iter(choice.laws.values()))), choice.frame
-    own = [*law.variables, *law.groups]
+    law, frame = parse_law(next(iter(choice.laws.values()))), choice.frame
+    own = [name for name in (*law.variables, *law.groups) if name in frame]
     setting = frame.groupby(own, sort=False, observed=True).ngroup().to_numpy()
     counts = np.bincount(setting)
     if counts.max() < 2:
         return f"Every row has its own {' and '.join(own)}.", {}
     varied = [
         str(name) for name in frame.columns
-        if name not in (*own, "loss") and guess_header(str(name), "loss") is None
+        if name not in (*own, law.response) and guess_header(str(name), "loss") is None
         and as_numbers(frame[name]) is not None and _varies(pd.Series(as_numbers(frame[name])), setting)
     ]  # fmt: skip
     words = f"{exact(len(counts))} settings of {' and '.join(own)}, of up to {exact(counts.max())} rows"
@@ -408,11 +449,13 @@ def _read_as(rows: Rows) -> list[str]:
 
 
 def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[str, ...]:
-    """Where no loss is recognised, propose another look with a column whose header speaks of one."""
+    """Where no loss is recognised, propose another look with a column whose header speaks of one, or the only one."""
     if any(one.quantity == "loss" for one in columns):
         return ()
     near = [one.name for one in columns if one.kind == "numbers" and "loss" in one.name.casefold()]
-    return tuple(_line(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in near[:1])
+    left = [one.name for one in columns if one.kind == "numbers" and not one.quantity and one.different > 1]
+    likely = near or (left if len(left) == 1 and any(one.quantity in SIZES for one in columns) else [])
+    return tuple(_line(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in likely[:1])
 
 
 def _mapped(name: str, column: str) -> str:
@@ -423,14 +466,15 @@ def _mapped(name: str, column: str) -> str:
 def _commands(data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: Mapping[str, str]) -> tuple[str, ...]:
     """Write what to run next: a fit of each law, the best row of each setting, one fit a level."""
     first = next(iter(choice.laws.values()))
-    common, needed = _read_as(rows), Law.parse(first)
+    common, needed = _read_as(rows), parse_law(first)
+    common += ["--space", "linear"] if choice.linear else []
     mapped = [word for name, column in choice.mapping.items() for word in ("--map", _mapped(name, column))]
     gaps = any(table.frame[name].isna().any() for name in needed.variables if name in table.frame)
     dropped = ["--drop-invalid"] if gaps or len(choice.frame) < len(table.frame) else []
     cluster = ["--cluster", choice.cluster] if choice.cluster else []
 
     def derived(law: str) -> list[str]:
-        return [] if all(has_column(table.frame, name) for name in Law.parse(law).variables) else ["--derive", "params"]
+        return [] if all(has_column(table.frame, name) for name in parse_law(law).variables) else ["--derive", "params"]
 
     lines = [
         _line(data, law, *common, *(mapped if "[" in law else []), *derived(law), *dropped, *cluster)
@@ -439,18 +483,18 @@ def _commands(data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: 
     if grouping:
         chosen = ["--group-by", grouping["group_by"], "--reduce", grouping["reduce"]]
         lines.append(_line(data, first, *common, *mapped, *derived(first), *dropped, *chosen))
-    labels = [str(name) for name in table.frame.columns if _is_level(table.frame, str(name), needed)]
-    plain = str(replace(needed, floor=Coef("E")))  # levels are fitted one by one, so that they need no floors
+    used = table.frame.loc[choice.frame.index]
+    labels = [str(name) for name in used.columns if _is_level(used[name], choice.frame, needed)]
+    # levels are fitted one by one, so that they need no floors
+    plain = str(replace(needed, floor=Coef("E"))) if isinstance(needed, Law) else first
     lines += [_line(data, plain, *common, *derived(plain), *dropped, "--by", name) for name in labels[:1]]
     return tuple(lines)
 
 
-def _is_level(frame: pd.DataFrame, name: str, law: Law) -> bool:
+def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: Law | GeneralLaw) -> bool:
     """Tell whether a law can be fitted to each level of a column: a column of words in whose levels the sizes vary."""
-    labels = frame[name]
     if as_numbers(labels) is not None or not 2 <= len(labels.dropna().unique()) <= LABELS:
         return False
     if labels.value_counts().min() < FEWEST * len(law.parameters):
         return False
-    given = [one for one in law.variables if one in frame]
-    return all(frame.groupby(labels)[one].nunique().min() >= FEWEST for one in given)
+    return all(frame.groupby(labels)[one].nunique().min() >= FEWEST for one in law.variables if one in frame)

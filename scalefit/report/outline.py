@@ -21,6 +21,7 @@ __all__ = ["outline"]
 BOOTSTRAP: Final = 2000
 SIMULATED: Final = 40  # data sets of the calibration
 HEIGHT: Final = 54.0  # of the figure on page one, mm, so that it fits under a long verdict
+AFTER_FIT: Final = 2  # answers on the fit, before any other
 BEYOND: Final = 10  # times the compute of the largest run, the budget of page one where none is given
 FEWER: Final = (0.01, 0.1, 1)  # parts of a given budget in the table of budgets
 
@@ -219,6 +220,8 @@ def _add_levels(
     step.pop("mapping", None)
     study["levels"].append(step | ({"mapping": mapping} if mapping else {}))
     title = f"One fit for each {by.replace('_', ' ')}"
+    question = {"title": f"One law for every {by.replace('_', ' ')}?", "rule": "step", "step": f"{name}_levels"}
+    study["answer"].insert(AFTER_FIT, question)  # it limits the verdict
     study["section"].append({"kind": "levels", "title": title, "steps": [f"{name}_levels"]})
 
 

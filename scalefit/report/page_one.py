@@ -26,7 +26,7 @@ from scalefit.report.sentences import evidence_between, own_name, role, words
 from scalefit.report.spec import ComputeAnswer, PredictionAnswer, RobustAnswer, StepAnswer, ValuesAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.steps import HeadsResult, IsoFlopResult, StepFailed, ToyResult
-from scalefit.report.text import join, marked
+from scalefit.report.text import capital, join, marked
 from scalefit.results import Fit
 from scalefit.verdicts import robust_verdicts
 
@@ -119,7 +119,7 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
         case Forecast() as forecast:
             return forecast_sentence(forecast)
         case LevelFits() as levels:
-            return literal(f"{'; '.join(levels.verdicts())}.")
+            return " ".join(f"{literal(capital(one))}." for one in levels.verdicts())
         case IsoFlopResult(levels):
             lines = {level: one.approach(PARABOLA) for level, one in levels.items()}
             powers = [f"{_power(one)}{f' ({level})' if level else ''}" for level, one in lines.items() if one.found]

@@ -50,8 +50,10 @@ class Results:
         key = (names, leave_out, hold_out)
         if key not in self._ranked:
             fits = self.by_label(names)
-            every = ",".join(dict.fromkeys(name for fit in fits.values() for name in fit.names))  # each law has some
-            self._ranked[key] = compare(fits, every, leave_out=leave_out, holdout=hold_out or None)
+            some: list[str] = []  # parameters, of which each law has one; a comparison is of a parameter and of laws
+            for fit in fits.values():
+                some += [] if set(some) & set(fit.names) else fit.names[:1]
+            self._ranked[key] = compare(fits, ",".join(some), leave_out=leave_out, holdout=hold_out or None)
         else:
             self.by_label(names)  # so that this part of the report is known to depend on them
         return self._ranked[key]

@@ -131,7 +131,16 @@ def write_section(section: Section, results: Results) -> list[Block]:
     list of Block
         Its heading and its content.
     """
-    return [heading(section.title), *_below_heading(section, results)]
+    return [heading(section.title), *_figures_early(_below_heading(section, results))]
+
+
+def _figures_early(blocks: list[Block]) -> list[Block]:
+    """Move the floating figures at the end of a section behind its first paragraph, so that they stay near its text."""
+    end = len(blocks)
+    while end and blocks[end - 1].get("floating", False):
+        end -= 1
+    first = next((i for i, one in enumerate(blocks[:end]) if one["kind"] == "paragraph"), end - 1)
+    return [*blocks[: first + 1], *blocks[end:], *blocks[first + 1 : end]]
 
 
 def _below_heading(section: Section, results: Results) -> list[Block]:
@@ -217,8 +226,11 @@ def _answer_words(answer: Answer, results: Results) -> str:
         case ReferenceAnswer():
             return _answer_reference(answer, results)
         case PooledAnswer():
-            among = results.by_label(answer.among)
-            return say.pooled_sentence(results.fits[answer.fit], answer.parameter, among, answer.reference)
+            among, also = results.by_label(answer.among), results.by_label(answer.also)
+            pooled = results.fits[answer.fit]
+            sentences = [say.pooled_sentence(pooled, answer.parameter, among, answer.reference)]
+            sentences += [say.other_fits_sentence(also, answer.parameter, answer.reference)] if also else []
+            return " ".join(sentences)
         case PosteriorAnswer():
             question = Hypothesis.ask(answer.parameter, answer.reference, answer.within)
             return probability_sentence(results.by_label((answer.fit, *answer.also)), question)

@@ -48,6 +48,7 @@ __all__ = [
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
+    "other_fits_sentence",
     "own_name",
     "pooled_sentence",
     "published_sentence",
@@ -205,6 +206,33 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
     out = [label for label in order if not alone[label].holds(reference)]
     verb = "exclude" if len(out) > 1 else "excludes"
     return f"{text} {len(out) or 'None'} of {len(alone)} {verb} {exact(reference)}{f' ({join(out)})' if out else ''}."
+
+
+def other_fits_sentence(others: Mapping[str, Fit], name: str, reference: float | None = None) -> str:
+    """List a parameter of other fits to the same groups, and say whose interval excludes a number.
+
+    Parameters
+    ----------
+    others : mapping
+        Fits by label.
+    name : str
+        The parameter.
+    reference : float, optional
+        A number in question.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    listed = join([f"{_number(fit[name])} ({label})" for label, fit in others.items()])
+    text = f"Other analyses of the same groups give {listed}"
+    if reference is None:
+        return f"{text}."
+    out = [label for label, fit in others.items() if not fit[name].holds(reference)]
+    if not out:
+        return f"{text}, none of which excludes {exact(reference)}."
+    return f"{text}; {exact(reference)} is outside the {'intervals' if len(out) > 1 else 'interval'} of {join(out)}."
 
 
 def alternatives_sentence(fit: Fit, names: Sequence[str], others: Mapping[str, Fit]) -> str:

@@ -303,9 +303,10 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
         widths = f"{last.widths[0]} to {last.widths[-1]}"
         rows.append([where, widths, exact(last.steps), exponent, change, local, theory])
     caption = (
-        "Exponent of the toy models’ loss over the widths m, its change since about half the training, exponents "
-        "between neighbouring widths, and what theory gives over the same widths (strong: the Welch bound at this n, "
-        "then the asymptotic exponent; weak: the exact sum over the features beyond m)."
+        "Exponent of the toy models’ loss over the widths m (± the larger of HC3 error and error of seeds), its "
+        "change since about half the training, exponents between neighbouring widths, and what theory gives over the "
+        "same widths (strong: the Welch bound at this n, then the asymptotic exponent; weak: the exact sum over the "
+        "features beyond m)."
     )
     header = ["setting", "m", "steps", "exponent", "change", "local", "theory"]
     return table(caption, header, rows, align="lrrrrrr", fill=0)

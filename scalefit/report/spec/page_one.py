@@ -103,12 +103,15 @@ class PooledAnswer(_Asking):
         A number in question.
     among : tuple of str
         Fits of single groups.
+    also : tuple of str
+        Other fits of all groups.
     """
 
     rule: Literal["pooled"] = "pooled"
     fit: FitWithParameter
     reference: float | None = None
     among: tuple[FitWithParameter, ...] = ()
+    also: tuple[FitWithParameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
