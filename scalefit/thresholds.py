@@ -81,6 +81,7 @@ __all__ = [
     "RIVAL_OPTIMUM",
     "SAME_WIDTH",
     "SATURATED",
+    "SHAPE_VARIES",
     "SHORT_COVERAGE",
     "SHORT_RANGE",
     "SMALL_MOVE",
@@ -393,6 +394,10 @@ COVERAGE_CONFIDENCE = 0.95
 """Coverage is off when the nominal level lies outside its exact confidence limits of this level."""
 
 # Forecasts -----------------------------------------------------------------------------------------------------------
+
+SHAPE_VARIES = 0.3
+"""A forecast asks what width over depth does where its logarithm scatters by more at given params and tokens: on public
+tables it is either below 0.2, where runs say nothing of it, or above 0.4."""
 
 FAR_FORECAST = 100.0
 """A forecast is called far at more times the compute of the largest run: few public tables reach so far."""

@@ -20,7 +20,7 @@ from scalefit.forecasting.inputs import read_learning
 from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.plan import BASELINES, plan
-from scalefit.forecasting.rule import Runs
+from scalefit.forecasting.rule import Runs, varying
 from scalefit.forecasting.scores import BINS, PROBABILITIES, scores, weighted_median
 from scalefit.options import Forecasting, Rows
 from tests.reference.learn_forecast import learn_constants, learn_prior
@@ -317,9 +317,10 @@ def test_every_collection_is_judged_by_what_was_learned_without_it() -> None:
     packed = {"columns": list(runs.columns), "x": runs.x.tolist(), "y": runs.y.tolist(), "c": runs.c.tolist()}
     got = judge_cell(cell | {"tables": {"t": packed}})
     inside = runs.c <= cuts[0] + 1e-9
-    own = predict_ahead("forecast", runs.keep(inside), runs.keep(np.array(got["rows"])), without=collection)
+    known, ahead = (varying(runs, inside).keep(rows) for rows in (inside, np.array(got["rows"])))
+    own = predict_ahead("forecast", known, ahead, without=collection)
     assert np.array(got["q50"], float) == pytest.approx(own[3], abs=1e-9)
-    assert own[3] != pytest.approx(predict_ahead("forecast", runs.keep(inside), runs.keep(np.array(got["rows"])))[3])
+    assert own[3] != pytest.approx(predict_ahead("forecast", known, ahead)[3])
 
 
 def test_a_prior_is_the_distribution_that_tables_were_drawn_from() -> None:

@@ -78,14 +78,16 @@ def test_the_mode_of_exact_losses_is_the_truth() -> None:
 @pytest.mark.parametrize(
     ("columns", "options"),
     [
-        (2, {}), (2, {"shared": True}), (2, {"coupled": False}), (3, {}), (1, {"coupled": False}),
-        (1, {"coupled": False, "rectified": True, "first": -1.0}),
+        (2, {}), (2, {"shared": True}), (2, {"coupled": False}), (2, {"shaped": True}),
+        (2, {"shaped": True, "shared": True}), (3, {}),
+        (1, {"coupled": False}), (1, {"coupled": False, "rectified": True, "first": -1.0}),
     ],
 )  # fmt: skip
 def test_gradients_are_differences(columns: int, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     form = Form(tuple("abc"[:columns]), 2.0, 3.0, WIDE, **options)
-    u, theta = rng.normal(size=(7, columns)), form.starts()[1] + 0.1 * rng.normal(size=len(form.names))
+    u = rng.normal(size=(7, columns + form.shaped))
+    theta = form.starts()[1] + 0.1 * rng.normal(size=len(form.names))
     value, slope = form.gradient(theta, u)
     assert value == pytest.approx(form.log_prediction(theta[None], u)[0])
     steps = 1e-6 * np.eye(len(theta))
@@ -93,6 +95,84 @@ def test_gradients_are_differences(columns: int, options: dict[str, Any]) -> Non
         (form.log_prediction((theta + s)[None], u) - form.log_prediction((theta - s)[None], u))[0] for s in steps
     ]
     assert slope == pytest.approx(np.stack(numeric, axis=1) / 2e-6, abs=1e-8)
+
+
+def shapes(noise: float = 0.002) -> pd.DataFrame:
+    """Runs of four shapes a size, whose term of the size is least at a width of 32 times the depth."""
+    rows = pd.concat([table().assign(depth=depth) for depth in (8, 16, 32, 64)], ignore_index=True)
+    rows["width"] = (rows["params"] / (12 * rows["depth"])) ** 0.5
+    scatter = np.exp(noise * np.random.default_rng(3).standard_normal(len(rows)))
+    return rows.assign(loss=shaped_truth(rows) * scatter)
+
+
+def shaped_truth(rows: Any) -> Any:
+    """The coupled law with a best shape."""
+    worse = np.exp(0.06 * np.log(rows["width"] / rows["depth"] / 32) ** 2)
+    return E + (worse * A / rows["params"] ** ALPHA + B / rows["tokens"] ** BETA) ** G
+
+
+def test_a_law_that_knows_the_shape_is_used_where_it_predicts_better() -> None:
+    rows = shapes()
+    flat, best = {"width": 8192.0, "depth": 16}, {"width": 2048.0, "depth": 64}
+    targets = [{"params": 1e10, "tokens": 2e11} | one for one in (flat, best)]
+    found = forecast(rows, targets)
+    assert found.learning.columns == ("params", "tokens", "width/depth")
+    assert found.weights["shaped"] + found.weights["shaped-shared"] > 0.95
+    for i, one in enumerate(targets):
+        assert found.target(i).estimate.value == pytest.approx(shaped_truth(one), rel=0.01)
+    apart = float(np.diff(found.predicted.mu).item())
+    assert apart == pytest.approx(np.log(shaped_truth(targets[1]) / shaped_truth(targets[0])), rel=0.1)
+    assert found.record()["targets"][0]["columns"]["width/depth"] == 512
+    without = forecast(rows, {"params": 1e10, "tokens": 2e11})
+    assert set(without.weights) == {"coupled", "shared"}
+    assert [one.code for one in without.findings if "width over depth" in one.message] == ["shape_unused"]
+    assert without.rule.sigma > 3 * found.rule.sigma
+    assert forecast(rows, {"params": 1e10, "tokens": 2e11}, law="coupled").findings == ()
+
+
+def test_the_shape_changes_nothing_where_it_does_not_differ_at_a_size() -> None:
+    rows = table(0.004, 1)
+    rows["depth"] = np.round(rows["params"] ** 0.2)
+    rows["width"] = 40 * rows["depth"]
+    found, plain = (forecast(one, TARGET) for one in (rows, rows.drop(columns=["width", "depth"])))
+    assert found.interval(0.9) == plain.interval(0.9)
+    assert found.findings == plain.findings
+
+
+def test_a_shape_unlike_those_of_the_runs_is_warned_of() -> None:
+    far = forecast(shapes(), {"params": 1e9, "tokens": 2e10, "width": 1e5, "depth": 4})
+    assert [one.code for one in far.findings if "width/depth" in one.message] == ["shape_outside"]
+
+
+@pytest.mark.parametrize(
+    ("change", "targets", "law", "message"),
+    [
+        ({}, [{"width": 4096.0}], "auto", "the target has width and no depth; their ratio is the shape: give both"),
+        ({}, [{"width": 4096.0, "depth": 32}, {}], "auto", "some of the targets have width and depth, and others have"),
+        ({}, [{}], "shaped", "the law 'shaped' needs width and depth of every target"),
+        ({"depth": 16}, [{"width": 4096.0, "depth": 32}], "shaped", "needs runs with params, tokens, width and depth"),
+        ({"tokens": None}, [{}], "shaped", "the law 'shaped' needs params and tokens, and the table has params alone"),
+        ({"width": "wide"}, [{}], "shaped", "column 'width': 'wide' is not a number"),
+    ],
+)
+def test_what_a_shape_needs_is_said(
+    change: dict[str, Any], targets: list[dict[str, float]], law: str, message: str
+) -> None:
+    rows = shapes().assign(**change).dropna(axis=1)
+    if change == {"depth": 16}:
+        rows["width"] = rows["params"] ** 0.5
+    with pytest.raises(DataError, match=message):
+        forecast(rows, [{"params": 1e10, "tokens": 2e11} | one for one in targets], law=law, cost="params")
+
+
+def test_widths_that_cannot_be_read_are_left_out_with_a_note() -> None:
+    rows = shapes()
+    rows.loc[3, "depth"] = np.nan
+    found = forecast(rows, {"params": 1e10, "tokens": 2e11})
+    assert "note: Width and depth are not used: " in str(found)
+    dropped = forecast(rows, {"params": 1e10, "tokens": 2e11}, drop_invalid=True)
+    assert "note: Width and depth are not used: some of the runs have none." in str(dropped)
+    assert len(dropped.learning.table.frame) == len(rows)
 
 
 def test_inside_the_data_the_error_is_that_of_the_law_and_one_run(noisy: Forecast) -> None:

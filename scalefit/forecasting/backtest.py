@@ -18,7 +18,7 @@ from scalefit.files import plain_json
 from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
 from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
-from scalefit.forecasting.rule import LAWS, TIE, Runs, make_rule, varying
+from scalefit.forecasting.rule import LAWS, SHAPE, SHAPED, TIE, Runs, make_rule, varying
 from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
@@ -106,8 +106,10 @@ def public_cuts() -> dict[str, tuple[str, Runs, list[float]]]:
     out = {}
     for name, own in frame.groupby("table", sort=False):
         columns = tuple(one for one in ("params", "tokens") if own[one].notna().all())
-        x = np.log(own[list(columns)].to_numpy(float))
-        runs = Runs(columns, x, np.log(own["loss"].to_numpy(float)), np.log(own["flops"].to_numpy(float)))
+        x = own[list(columns)].to_numpy(float)
+        if len(columns) == 2 and own[["width", "depth"]].notna().all(axis=None):
+            columns, x = (*columns, SHAPE), np.column_stack([x, own["width"] / own["depth"]])
+        runs = Runs(columns, np.log(x), np.log(own["loss"].to_numpy(float)), np.log(own["flops"].to_numpy(float)))
         flops = cuts.loc[cuts["table"] == name, "flops"].to_numpy(float)
         out[str(name)] = (str(own["collection"].iloc[0]), runs, [float(one) for one in np.log(flops)])
     return out
@@ -234,8 +236,10 @@ def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     text = arguments["law"]
     try:
         if text in LAWS:
-            names = [one for one in ("params", "tokens") if one in frame] or ["width"]
+            names = [one for one in ("params", "tokens", SHAPE) if one in frame] or ["width"]
             runs = varying(Runs(tuple(names), np.log(frame[names].to_numpy()), y, c), inside)
+            if text in SHAPED and SHAPE not in runs.columns:
+                return {"error": None}
             rule = make_rule(runs.keep(inside), laws=(text,), constants=replace(learned().constants, draws=RANK_DRAWS))
             guess = rule.members[0].moments(runs.x[~inside])[0]
         else:
@@ -260,12 +264,7 @@ def _with_ranks(
             more = rows.read(source, Law.parse("params" if "params" in columns else "tokens"), numeric=(extra,))
             if len(more.frame) == len(learning.runs.y):
                 columns[extra] = more.frame[extra].to_numpy(float)
-    single = len(learning.columns) == 1
-    labels = {
-        name: f"{name} (of the forecast)"
-        for name in LAWS
-        if name != ("shared" if single else "rectified") and not (single and name == "coupled")
-    }
+    labels = {name: f"{name} (of the forecast)" for name in LAWS if _can_fit(name, learning.columns)}
     for preset in map(Law.parse, PRESETS.values()):
         if not preset.groups and set(preset.variables) <= set(columns):
             labels[str(preset)] = str(preset)
@@ -288,6 +287,13 @@ def _with_ranks(
         ranks.append(LawRank(label, error, len(known), len(cuts) - len(known)))
     ranks.sort(key=lambda one: (one.failed, one.error))
     return BacktestResult(found.label, found.rows, found.methods, tuple(ranks), (), found.failed)
+
+
+def _can_fit(name: str, columns: tuple[str, ...]) -> bool:
+    """Say whether a law of the rule can be fitted to runs of some columns."""
+    if name in SHAPED:
+        return SHAPE in columns
+    return name in (("additive", "rectified") if len(columns) == 1 else ("coupled", "shared", "additive"))
 
 
 def group_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:

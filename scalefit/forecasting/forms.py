@@ -3,7 +3,9 @@
 With ``u_j`` the centred logarithm of column j, the log loss is ``ln(E + S^g)``, where ``S = sum_j exp(p_j - a_j u_j)``.
 With ``g = 1`` this is the additive law, with ``g`` free the coupled law ``(A/N^a + B/D^b)^g + E``. Of one column there
 is also a rectified law, whose term is flat at first, as losses of fine-tuning are (Lin et al. 2024):
-``S = exp(p) / (1 + exp(a (u - bend)))``.
+``S = exp(p) / (1 + exp(a (u - bend)))``. In a shaped law the first term, of the size, also depends on the centred log
+ratio s of width to depth: ``exp(p_1 - a_1 u_1 - h_1 s - h_2 s^2)``, so that one shape may be better than both flatter
+and taller ones.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ class PriorTable(NamedTuple):
         Of ``logit(E / min L)`` for laws of one column.
     bend : NormalPrior
         Of the log column at which a rectified term starts to fall, from the smallest of the rows on.
+    shape, shape_squared : NormalPrior
+        Of what the log ratio of width to depth, and its square, take from the log of the size's term.
     """
 
     floor: NormalPrior
@@ -64,6 +68,8 @@ class PriorTable(NamedTuple):
     single: NormalPrior
     single_floor: NormalPrior
     bend: NormalPrior
+    shape: NormalPrior
+    shape_squared: NormalPrior
 
 
 WIDE = PriorTable(
@@ -75,11 +81,14 @@ WIDE = PriorTable(
     single=NormalPrior(-1.2, 1.0),
     single_floor=NormalPrior(0.0, 1.7),  # nearly uniform between 0 and the smallest loss
     bend=NormalPrior(2.0, 3.0),
+    shape=NormalPrior(0.0, 0.5),
+    shape_squared=NormalPrior(0.0, 0.5),
 )
 """Wide priors, for what is not learned from public tables."""
 WEAK = WIDE._replace(
-    size=4.0, single=NormalPrior(-1.2, 1.5), single_floor=NormalPrior(0.0, 2.0), bend=NormalPrior(2.0, 4.0)
-)
+    size=4.0, single=NormalPrior(-1.2, 1.5), single_floor=NormalPrior(0.0, 2.0), bend=NormalPrior(2.0, 4.0),
+    shape=NormalPrior(0.0, 1.0), shape_squared=NormalPrior(0.0, 1.0),
+)  # fmt: skip
 """Wider still, for ``--prior weak``."""
 
 
@@ -119,7 +128,8 @@ class Form:
     """One law of the forecast on the rows that it is fitted to.
 
     Coordinates are, in this order: ``ln sigma``, ``logit(E / cap)``, ``p_1 .. p_k``, ``ln a_1 .. ln a_k`` (one when
-    shared), and ``ln g`` when coupled.
+    shared), the shape and its square when shaped, and ``ln g`` when coupled. A shaped law has one more centred log
+    column than it has terms, the last: the ratio of width to depth.
 
     Parameters
     ----------
@@ -137,6 +147,8 @@ class Form:
         Whether all terms have one exponent.
     rectified : bool
         Whether the term of the one column is flat at first: ``exp(p) / (1 + exp(a (u - bend)))``.
+    shaped : bool
+        Whether the first term also depends on the ratio of width to depth; for coupled laws.
     first : float
         Smallest centred log column of the rows, which the bend is counted from.
     """
@@ -148,6 +160,7 @@ class Form:
     coupled: bool = True
     shared: bool = False
     rectified: bool = False
+    shaped: bool = False
     first: float = 0.0
 
     @property
@@ -165,6 +178,7 @@ class Form:
             "logit floor",
             *sizes,
             *exponents,
+            *(("shape", "shape squared") if self.shaped else ()),
             *(("ln g",) if self.coupled else ()),
             *(("bend",) if self.rectified else ()),
         )
@@ -176,7 +190,8 @@ class Form:
         exponents = which if self.coupled else [own.single] * self.k
         floor = own.floor if self.k > 1 else own.single_floor
         exponents = exponents[:1] if self.shared else exponents
-        last = ([own.power] if self.coupled else []) + ([own.bend] if self.rectified else [])
+        shape = [own.shape, own.shape_squared] if self.shaped else []
+        last = shape + ([own.power] if self.coupled else []) + ([own.bend] if self.rectified else [])
         return [own.sigma, floor, *[size] * self.k, *exponents, *last]
 
     @property
@@ -220,6 +235,8 @@ class Form:
             log_sum = size - np.logaddexp(0.0, reach)
         else:
             log_sum = size[:, :1] - slope[:, :1] * u[None, :, 0]
+        if self.shaped:
+            log_sum -= theta[:, -3:-1] @ _with_square(u[:, -1]).T
         for j in range(1, self.k):
             log_sum = np.logaddexp(log_sum, size[:, j, None] - slope[:, j, None] * u[None, :, j])
         log_sum *= power[:, None]
@@ -232,9 +249,12 @@ class Form:
     def gradient(self, theta: Array, u: Array) -> tuple[Array, Array]:
         """Return log losses and their derivatives at one theta."""
         k = self.k
+        ratio, u = u[:, -1], u[:, :k]
         floor, size, slope, power = (one[0] for one in self._parts(theta[None]))
         reach = slope * (u - self.first - theta[-1]) if self.rectified else slope * u
         terms = size - (np.logaddexp(0.0, reach) if self.rectified else reach)
+        if self.shaped:
+            terms[:, 0] -= _with_square(ratio) @ theta[-3:-1]
         log_sum = np.logaddexp.reduce(terms, axis=1)
         share = np.exp(terms - log_sum[:, None])
         raised = np.minimum(power * log_sum, 600.0)
@@ -253,6 +273,13 @@ class Form:
             out[:, 2 + k] = by_slope.sum(axis=1)
         else:
             out[:, 2 + k : 2 + 2 * k] = by_slope
+        if self.shaped:
+            out[:, -3:-1] = -falling[:, :1] * _with_square(ratio)
         if self.coupled:
             out[:, -1] = part * raised
         return np.log(total), out
+
+
+def _with_square(ratio: Array) -> Array:
+    """Return centred log ratios of width to depth, shape (n,), with their squares, shape (n, 2)."""
+    return np.stack([ratio, ratio**2], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from scalefit.data.quantities import ALIASES
 from scalefit.data.rows import select_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
-from scalefit.forecasting.rule import LAWS, ONE_VALUE, Runs
+from scalefit.forecasting.rule import LAWS, ONE_VALUE, SHAPE, SHAPED, Runs, varying
 from scalefit.law.additive import Law
 from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
 from scalefit.names import printed_label
@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 Target = Mapping[str, Any] | pd.DataFrame | str | os.PathLike[str]
 
 FLOPS, PARAMS, TOKENS, UNIQUE = "flops", "params", "tokens", "unique_tokens"
+SIDES = ("width", "depth")
 FEWEST = 4  # runs, and thus one more than a law of one column has parameters
 EXPERIMENTS = (
     "eval_set", "train_set", "configuration", "subset", "split", "family", "table", "dataset", "task",
@@ -57,6 +58,8 @@ class Learning:
         What gives the compute; None for the column flops.
     runs : Runs
         The arrays.
+    shape_unused : str
+        Why the laws do not know of the shape although the runs have one; empty where they do, or have none.
     """
 
     table: Table
@@ -66,6 +69,11 @@ class Learning:
     fixed: Mapping[str, float]
     cost: Cost | None
     runs: Runs
+    shape_unused: str = ""
+
+    def unshaped(self, reason: str = "") -> Learning:
+        """Return the same for laws that do not know of the shape, and why they do not."""
+        return replace(self, runs=self.runs.unshaped(), shape_unused=reason)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -140,7 +148,34 @@ def read_learning(
         tuple(logs), np.stack(list(logs.values()), axis=1), np.log(frame[carrier.response].to_numpy(float)),
         np.log(compute), cluster,
     )  # fmt: skip
-    return Learning(read, law, names, carrier.response, fixed, cost, runs)
+    learning = Learning(read, law, names, carrier.response, fixed, cost, runs)
+    return _with_shape(learning, table, rows, needed) if not set(names) - {*SHAPED} else learning
+
+
+def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str, ...]) -> Learning:
+    """Add width over depth to the runs, where the table has both and it differs at given params and tokens."""
+    asked = bool(learning.names)
+    there = _Columns(table.frame, rows)
+    if learning.law is None and set(learning.columns) == {PARAMS, TOKENS} and all(one in there for one in SIDES):
+        try:
+            read = rows.read(table, Law.parse(_carrier(learning.columns)), numeric=(*needed, *SIDES))
+        except DataError as error:
+            if asked:
+                raise
+            return learning.unshaped(f"Width and depth are not used: {error}.")
+        width, depth = (read.frame[one].to_numpy(float) for one in SIDES)
+        if len(read.frame) == len(learning.runs.y):
+            runs = learning.runs
+            shaped = replace(runs, columns=(*runs.columns, SHAPE), x=np.column_stack([runs.x, np.log(width / depth)]))
+            learning = replace(learning, runs=varying(shaped, np.ones(len(runs.y), bool)))
+        else:
+            learning = learning.unshaped("Width and depth are not used: some of the runs have none.")
+    if asked and SHAPE not in learning.columns:
+        raise DataError(
+            f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, of which width over depth "
+            f"differs between runs of one size; {learning.table.name!r} has none such: leave --law out"
+        )
+    return learning
 
 
 class _Columns:
@@ -183,8 +218,9 @@ def _law(text: str, there: _Columns) -> tuple[AnyLaw | None, tuple[str, ...], tu
             f"a forecast needs a column params, tokens or both, and the table has {known}; name them, as "
             "--map params=N,tokens=D, or give a law of your columns with --law"
         )
-    if word == "shared" and len(found) == 1:
-        raise DataError(f"the law 'shared' has one exponent for two columns, and the table has {found[0]} alone")
+    if word in ("shared", *SHAPED) and len(found) == 1:
+        why = "has one exponent for two columns" if word == "shared" else "needs params and tokens"
+        raise DataError(f"the law {word!r} {why}, and the table has {found[0]} alone")
     return None, names, found
 
 
@@ -235,7 +271,8 @@ def read_targets(
     Returns
     -------
     DataFrame
-        Columns of the law and ``compute``, one row for each target, those of ``at`` first.
+        Columns of the law and ``compute``, one row for each target, those of ``at`` first; the shape only where the
+        targets give width and depth.
 
     Raises
     ------
@@ -249,6 +286,8 @@ def read_targets(
         raise DataError(
             "there is nothing to forecast; give a target, as --at params=70B,tokens=1.4T, or --targets FILE"
         )
+    if len({SHAPE in one for one in parts}) > 1:
+        raise DataError("some of the targets have width and depth, and others have not; give both for all, or for none")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -273,6 +312,7 @@ def _frame_of(point: Mapping[str, Any], learning: Learning) -> pd.DataFrame:
         PARAMS,
         TOKENS,
         *(learning.cost.columns if learning.cost else ()),
+        *(SIDES if SHAPE in learning.columns else ()),
     }
     for name in values:
         if name not in known:
@@ -288,7 +328,12 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
             frame[name] = value
     needed = (FLOPS,) if learning.cost is None else learning.cost.columns
     given = [name for name in learning.fixed if name in needed or has_column(table.frame, name)]
-    numeric = list(dict.fromkeys([*learning.columns, *needed, *given]))
+    columns = [name for name in learning.columns if name != SHAPE]
+    sides = [name for name in SIDES if SHAPE in learning.columns and has_column(table.frame, name)]
+    if len(sides) == 1:
+        lacking = SIDES[1 - SIDES.index(sides[0])]
+        raise DataError(f"{table.name} has {sides[0]} and no {lacking}; their ratio is the shape: give both, or none")
+    numeric = list(dict.fromkeys([*columns, *needed, *given, *sides]))
     read = select_rows(
         Table(frame, table.name, table.sha256, table.rows_read), response=learning.columns[0], numeric=numeric,
         can_drop=False,
@@ -302,4 +347,7 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
                 f"not show what {name} does to the loss. Give a target with theirs, or runs that differ in {name}"
             )
     compute = read[FLOPS].to_numpy(float) if learning.cost is None else learning.cost.of(read)
-    return read[[*learning.columns]].astype(float).assign(compute=compute).reset_index(drop=True)
+    out = read[columns].astype(float).assign(compute=compute)
+    if sides:
+        out[SHAPE] = read[SIDES[0]].to_numpy(float) / read[SIDES[1]].to_numpy(float)
+    return out.reset_index(drop=True)

@@ -24,7 +24,7 @@ __all__ = ["ALL", "COLUMNS", "PRIORS", "TABLE", "Constants", "Learned", "learned
 TABLE: Final = "learned.csv"
 ALL = ""
 """The row that nothing was left out of."""
-PRIORS: Final = ("floor", "params", "tokens", "power", "sigma")
+PRIORS: Final = ("floor", "params", "tokens", "power", "sigma", "shape", "shape_squared")
 COLUMNS: Final = ("without", "drift", "ahead", *(f"{name}_{part}" for name in PRIORS for part in ("mean", "sd")))
 
 
@@ -123,8 +123,10 @@ def _from_row(row: Mapping[str, str]) -> Learned:
 
 def prior_table(prior: Mapping[str, NormalPrior]) -> PriorTable:
     """Return the priors of all coordinates from the learned ones, by name of :data:`PRIORS`."""
-    exponents = (prior["params"], prior["tokens"])
-    return WIDE._replace(floor=prior["floor"], exponents=exponents, power=prior["power"], sigma=prior["sigma"])
+    return WIDE._replace(
+        floor=prior["floor"], exponents=(prior["params"], prior["tokens"]), power=prior["power"], sigma=prior["sigma"],
+        shape=prior["shape"], shape_squared=prior["shape_squared"],
+    )  # fmt: skip
 
 
 def learned_row(without: str, drift: float, ahead: float, prior: Mapping[str, NormalPrior]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
-from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
+from scalefit.forecasting.rule import SHAPE, Predicted, Rule, SampledLaw
 from scalefit.forecasting.second import SecondStep
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
 from scalefit.options import Forecasting
@@ -117,6 +117,8 @@ def _runs(learning: Learning, rule: Rule) -> Iterator[Finding]:
             WARNING,
             f"The runs differ in {learning.columns[0]} alone{fixed}: this is a forecast along one axis.",
         )
+    if learning.shape_unused:
+        yield Finding("shape_unused", "note", learning.shape_unused)
     if rule.sigma > NOISY_RUNS:
         yield Finding(
             "scatter",
@@ -173,14 +175,23 @@ def _moved_by_sampling(learning: Learning, rule: Rule, targets: pd.DataFrame, ho
 
 
 def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterator[Finding]:
-    """Name columns in which a target leaves the runs although its compute does not."""
+    """Name columns in which a target leaves the runs although its compute does not, and shapes unlike theirs."""
     for j, name in enumerate(learning.columns):
         logs, low, high = (
             np.log(targets[name].to_numpy(float)),
             learning.runs.x[:, j].min(),
             learning.runs.x[:, j].max(),
         )
-        gone = (ratio <= 1) & ((logs < low - 1e-9) | (logs > high + 1e-9))
+        gone = (logs < low - 1e-9) | (logs > high + 1e-9)
+        if name == SHAPE and gone.any():
+            yield Finding(
+                "shape_outside",
+                WARNING,
+                f"A target has {name} {amount(float(np.exp(logs[gone][0])))}, outside the {amount(float(np.exp(low)))} "
+                f"to {amount(float(np.exp(high)))} of the runs: what such a shape does is not known from them.",
+            )
+            continue
+        gone &= ratio <= 1
         if gone.any():
             value = float(np.exp(logs[gone][0]))
             yield Finding(

@@ -28,6 +28,7 @@ __all__ = ["METHODS", "predict_ahead"]
 Array = NDArray[np.float64]
 Method = Callable[[Runs, Runs, int, str], Array]
 
+FORECAST: Final = "forecast"
 RESAMPLES = 200  # of the bootstrap of a Huber fit
 DRAWS = 1000  # of a posterior
 LARGEST = 0.5  # share of the runs, largest first, whose slope is extended
@@ -55,6 +56,8 @@ def predict_ahead(method: str, inside: Runs, ahead: Runs, seed: int = 0, without
         Quantiles of the log loss of one run at :data:`scalefit.forecasting.scores.PROBABILITIES`; NaN where the method
         has no answer.
     """
+    if method != FORECAST:  # whose laws alone know of the shape
+        inside, ahead = inside.unshaped(), ahead.unshaped()
     try:
         found = METHODS[method](inside, ahead, seed, without)
     except (DataError, FitFailed, RuntimeError, np.linalg.LinAlgError):  # curve_fit gives up with a RuntimeError
@@ -159,5 +162,5 @@ def _slope(inside: Runs, ahead: Runs, *_: object) -> Array:
 
 
 METHODS: Final[Mapping[str, Method]] = {
-    "forecast": _forecast, "huber": _huber, "posterior": _posterior, "curve_fit": _curve_fit, "slope": _slope,
+    FORECAST: _forecast, "huber": _huber, "posterior": _posterior, "curve_fit": _curve_fit, "slope": _slope,
 }  # fmt: skip

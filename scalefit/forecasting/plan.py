@@ -243,7 +243,7 @@ def plan(
     (3, True)
     """
     rows, how, bought = gather(PLAN, options, keywords)
-    learning = read_learning(data, rows, how, by_cost=how.cost is None)
+    learning = read_learning(data, rows, how, by_cost=how.cost is None).unshaped()
     if learning.law is not None:
         raise DataError(f"plans know the laws of the rule, not {learning.law}; leave --law out, or give coupled")
     points = [target] if isinstance(target, Mapping) else list(target)

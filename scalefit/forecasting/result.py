@@ -18,7 +18,7 @@ from scalefit.forecasting.coverage import HeldShare, held_in_backtest
 from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning
 from scalefit.forecasting.limits import far_words
-from scalefit.forecasting.rule import Predicted, Rule, SampledLaw
+from scalefit.forecasting.rule import SHAPED, Predicted, Rule, SampledLaw
 from scalefit.forecasting.sampling import log_scatter
 from scalefit.forecasting.second import SECOND_PARTS, SecondStep
 from scalefit.numbers import (
@@ -36,6 +36,7 @@ from scalefit.numbers import (
 from scalefit.quantiles import normal_quantile, student_quantile
 from scalefit.records import Finding
 from scalefit.table import PrintedTable
+from scalefit.verdicts import listed
 
 __all__ = [
     "INTERVALS",
@@ -234,7 +235,7 @@ class Forecast(Drawn):
         )  # fmt: skip
 
     def coordinates(self) -> dict[str, Estimate]:
-        """Return the power ``g`` of the coupled law, and floor and scatter over the laws, as estimates.
+        """Return the power ``g`` of the coupled laws, and floor and scatter over the laws, as estimates.
 
         Returns
         -------
@@ -245,9 +246,11 @@ class Forecast(Drawn):
         if len(sampled) < len(self.rule.members):
             return {}
         out = {}
-        for one in sampled:
-            if one.name == "coupled":
-                out["g"] = self._weighted("g", [np.exp(one.draws.theta[:, -1])], [one.draws.weight])
+        coupled = ("coupled", SHAPED[0])
+        free = [(one, w) for one, w in zip(sampled, self.rule.weights, strict=True) if one.name in coupled]
+        if free:
+            powers = [np.exp(one.draws.theta[:, -1]) for one, _ in free]
+            out["g"] = self._weighted("g", powers, [w * one.draws.weight for one, w in free])
         floors = [one.law.floor(one.draws.theta) for one in sampled]
         shares = [w * one.draws.weight for one, w in zip(sampled, self.rule.weights, strict=True)]
         out["floor"] = self._weighted("floor", floors, shares)
@@ -420,7 +423,7 @@ def forecast_text(found: Forecast) -> str:
     basis = "flops" if learned.cost is None else str(learned.cost)
     runs = (
         f"{learned.table.name}: {exact(len(learned.table.frame))} runs up to {amount(float(learned.compute.max()), 3)} "
-        f"({basis}), {' and '.join(learned.columns)}"
+        f"({basis}), {''.join(map(str, listed(learned.columns)))}"
     )
     what = "mean loss of such runs" if found.mean else "loss of one such run"
     blocks = [f"{reach}\n{runs}; forecast of the {what}"]

@@ -2,10 +2,11 @@
 
 For each law j the posterior gives mean ``m_j`` and standard deviation ``s_j`` of the log loss at a target, and the
 scatter ``sigma_j`` of single runs. Laws of several columns are weighted by rolling origins: fits to the smallest runs
-by compute, judged on the larger ones. The two laws of one column are weighted by their evidence, for the few rows of
-such tables leave no origins. The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale
-adds up what parameters, disagreement of the laws, a single run, and drift beyond the data contribute. Its degrees of
-freedom are combined from those of its parts (Satterthwaite 1946).
+by compute, judged on the larger ones; where width over depth differs at a given size, each is fitted with it and
+without. The two laws of one column are weighted by their evidence, for the few rows of such tables leave no origins.
+The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale adds up what parameters,
+disagreement of the laws, a single run, and drift beyond the data contribute. Its degrees of freedom are combined from
+those of its parts (Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from scalefit.forecasting.forms import Form, LogLaw, PriorTable
 from scalefit.forecasting.learned import Constants, learned
 from scalefit.forecasting.sampling import DEGREES, Draws, LawMode, draw, find_mode, log_scatter, moments
 from scalefit.quantiles import student_quantile
+from scalefit.thresholds import SHAPE_VARIES
 
 __all__ = [
+    "SHAPE",
+    "SHAPED",
     "Member",
     "Predicted",
     "Rule",
@@ -40,9 +44,15 @@ Numbers = NDArray[np.int64]
 FEWEST_ROWS = 4  # of a rolling origin
 ONE_VALUE = 1e-3  # log columns closer than this are one value
 TIE = 1e-9  # log compute this close is one budget, whatever the units
+SHAPE = "width/depth"
+"""The column of runs that only a shaped law knows: the ratio of width to depth. It is the last where there is one."""
+SHAPED = ("shaped", "shaped-shared")
+"""Laws that know the shape: coupled and shared, with a factor of the shape in the term of the size."""
 LAWS = {
     "coupled": {"coupled": True},
     "shared": {"coupled": True, "shared": True},
+    SHAPED[0]: {"coupled": True, "shaped": True},
+    SHAPED[1]: {"coupled": True, "shared": True, "shaped": True},
     "additive": {"coupled": False},
     "rectified": {"coupled": False, "rectified": True},
 }
@@ -77,11 +87,30 @@ class Runs:
         cluster = None if self.cluster is None else self.cluster[rows]
         return replace(self, x=self.x[rows], y=self.y[rows], c=self.c[rows], cluster=cluster)
 
+    def pick(self, columns: list[int]) -> Runs:
+        """Return some of the columns, by their places."""
+        return replace(self, columns=tuple(self.columns[j] for j in columns), x=self.x[:, columns])
+
+    def unshaped(self) -> Runs:
+        """Return the columns that all laws know, without the shape."""
+        return self.pick([j for j, name in enumerate(self.columns) if name != SHAPE])
+
 
 def varying(runs: Runs, inside: NDArray[np.bool_]) -> Runs:
-    """Return runs with the columns that differ among those that are learned from."""
-    kept = [j for j in range(len(runs.columns)) if np.ptp(runs.x[inside, j]) > ONE_VALUE]
-    return Runs(tuple(runs.columns[j] for j in kept), runs.x[:, kept], runs.y, runs.c, runs.cluster)
+    """Return runs with the columns that differ among those that are learned from.
+
+    The shape is among them where it also differs between runs of the same size and tokens.
+    """
+    kept = [j for j, name in enumerate(runs.columns) if name != SHAPE and np.ptp(runs.x[inside, j]) > ONE_VALUE]
+    if SHAPE in runs.columns and len(kept) > 1:
+        shape = runs.columns.index(SHAPE)
+        design = np.column_stack([np.ones(inside.sum()), runs.x[inside][:, kept]])
+        design[:, 1:] -= design[:, 1:].mean(axis=0)
+        ratio = runs.x[inside, shape]
+        left = ratio - design @ np.linalg.lstsq(design, ratio, rcond=None)[0]
+        if np.sqrt(np.mean(left**2)) > SHAPE_VARIES:
+            kept.append(shape)
+    return runs.pick(kept)
 
 
 class Member(Protocol):
@@ -147,7 +176,11 @@ class SampledLaw(NamedTuple):
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of the log loss at log columns (m, k), each of shape (m,)."""
-        return moments(self.law, self.draws, x - self.centre)
+        return moments(self.law, self.draws, self.centred(x))
+
+    def centred(self, x: Array) -> Array:
+        """Return the log columns that the law knows, the first of (m, k), centred."""
+        return x[:, : len(self.centre)] - self.centre
 
 
 class Predicted(NamedTuple):
@@ -255,7 +288,7 @@ class Rule:
     def _redrawn(self, one: Member, seed: int) -> Member:
         if not isinstance(one, SampledLaw):
             return one
-        u, draws = self.runs.x - one.centre, self.constants.draws
+        u, draws = one.centred(self.runs.x), self.constants.draws
         return one._replace(draws=draw(one.law, u, self.runs.y, self.rows, one.mode, draws=draws, seed=seed))
 
     def predict(self, x: Array, c: Array) -> Predicted:
@@ -303,8 +336,8 @@ def make_rule(
     priors : PriorTable, optional
         Priors of the laws; without it those learned from all public tables.
     laws : tuple of str
-        Laws to average, names of :data:`LAWS`; when empty, coupled and shared for several columns, additive and
-        rectified for one.
+        Laws to average, names of :data:`LAWS`; when empty, coupled and shared for several columns, with shaped ones
+        where the shape is among them and rolling origins can judge it, additive and rectified for one.
     seed : int
         Seed of the draws.
 
@@ -318,6 +351,8 @@ def make_rule(
     chosen = laws or (("additive", "rectified") if single else ("coupled", "shared"))
     rows = row_weights(runs, chosen[0], priors)
     judged = origins(runs, rows, own)
+    if not laws and SHAPE in runs.columns and judged:
+        chosen = (*chosen, *SHAPED)
     errors = np.array([_error(runs, name, judged, rows, priors, own) for name in chosen])
     members = tuple(_sampled(runs, name, rows, priors, own, seed) for name in chosen)
     evidence = np.array([one.draws.log_evidence for one in members])
@@ -325,13 +360,19 @@ def make_rule(
     return Rule(runs, members, np.asarray(weights), errors, own, len(judged), rows)
 
 
+def _known_to(name: str, runs: Runs) -> Runs:
+    """Return runs with the columns that a law knows."""
+    return runs if name in SHAPED else runs.unshaped()
+
+
 def _form(runs: Runs, name: str, priors: PriorTable) -> Form:
     first = float(runs.x[:, 0].min() - runs.x[:, 0].mean())
     lowest, middle = float(np.exp(runs.y.min())), float(np.exp(np.median(runs.y)))
-    return Form(runs.columns, lowest, middle, priors=priors, first=first, **LAWS[name])
+    return Form(runs.unshaped().columns, lowest, middle, priors=priors, first=first, **LAWS[name])
 
 
 def _sampled(runs: Runs, name: str, rows: Array, priors: PriorTable, own: Constants, seed: int) -> SampledLaw:
+    runs = _known_to(name, runs)
     centre = runs.x.mean(axis=0)
     law, u = _form(runs, name, priors), runs.x - centre
     mode = find_mode(law, u, runs.y, rows)
@@ -351,6 +392,7 @@ def row_weights(runs: Runs, name: str, priors: PriorTable) -> Array:
     groups, n = len(size), len(place)
     if groups in (1, n):
         return unit
+    runs = _known_to(name, runs)
     u, law = runs.x - runs.x.mean(axis=0), _form(runs, name, priors)
     mode = find_mode(law, u, runs.y, unit)
     residual = runs.y - law.log_prediction(mode.theta[None], u)[0]
@@ -380,7 +422,7 @@ def _error(
     runs: Runs, name: str, judged: list[tuple[Numbers, Numbers]], rows: Array, priors: PriorTable, own: Constants
 ) -> float:
     """Return the mean squared error of a law's rolling origins, each error cut at ``most``."""
-    squares, weights = [], []
+    runs, squares, weights = _known_to(name, runs), [], []
     for inside, ahead in judged:
         some = runs.keep(inside)
         centre = some.x.mean(axis=0)

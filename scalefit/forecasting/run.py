@@ -19,7 +19,7 @@ from scalefit.forecasting.inputs import FEWEST, Learning, has_flops, read_learni
 from scalefit.forecasting.learned import Constants, learned
 from scalefit.forecasting.limits import find_limits, second_limits
 from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
-from scalefit.forecasting.rule import TIE, Rule, make_rule, varying
+from scalefit.forecasting.rule import SHAPE, SHAPED, TIE, Rule, make_rule, varying
 from scalefit.forecasting.second import second_column, take_second_step
 from scalefit.law.general import GeneralLaw
 from scalefit.leastsq.fit import fit as least_squares
@@ -92,6 +92,8 @@ def forecast(
     learning = read_learning(data, rows, how, by_cost=by_cost)
     column = None if through is None else _second_column(through, learning, rows)
     wanted = read_targets(learning, points, many)
+    if SHAPE in learning.columns and SHAPE not in wanted:
+        learning = _without_shape(learning)
     rule = learn(learning, how)
     predicted = rule.predict(
         np.log(wanted[list(learning.columns)].to_numpy(float)), np.log(wanted["compute"].to_numpy())
@@ -103,6 +105,18 @@ def forecast(
         findings += list(second_limits(second, column))
     own = _own_backtest(learning, how) if how.backtest else None
     return Forecast(learning, rule, wanted, predicted, how.prob, how.mean, tuple(findings), own, second)
+
+
+def _without_shape(learning: Learning) -> Learning:
+    """Return what is learned for targets without a shape."""
+    if learning.names:
+        raise DataError(
+            f"the law {learning.names[0]!r} needs width and depth of every target, as --at ...,width=4096,depth=32"
+        )
+    return learning.unshaped(
+        "The runs differ in width over depth at a given size, and the targets give neither: the laws do not know of "
+        "it, so that its effect counts as scatter. Give both, as --at ...,width=4096,depth=32."
+    )
 
 
 def _second_column(through: Fit, learning: Learning, rows: Rows) -> str:
@@ -136,7 +150,8 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
 
 def _fitting(names: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the laws that can be fitted to some columns: all of the usual ones where none of those named can."""
-    return names if len(columns) > 1 or not {"coupled", "shared"} & set(names) else ()
+    able = SHAPE in columns if {*SHAPED} & set(names) else len(columns) > 1 or not {"coupled", "shared"} & set(names)
+    return names if able else ()
 
 
 def learn(learning: Learning, how: Forecasting, constants: Constants | None = None) -> Rule:

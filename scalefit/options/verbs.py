@@ -553,8 +553,9 @@ class Forecasting(Options):
     ----------
     law : str
         Law to forecast by: auto averages those that predict best on public tables; coupled, shared (coupled with one
-        exponent), additive and rectified (one column, flat at first) are single ones; any other is written out, such as
-        ``'loss ~ E + A/params^alpha'``, or a preset's name.
+        exponent), shaped and shaped-shared (these with width over depth in the term of params), additive and rectified
+        (one column, flat at first) are single ones; any other is written out, such as ``'loss ~ E + A/params^alpha'``,
+        or a preset's name.
     prob : float
         Probability of the interval that is printed with those of 50, 80 and 90%.
     mean : bool

@@ -3,7 +3,8 @@
 1. The coupled law is fitted to every table with wide priors. What a table alone says of a coordinate is a normal
    distribution; over tables these vary, with a mean and a standard deviation that have the largest likelihood (a
    collection of k tables counts once). Mean and standard deviation, widened for the number of collections, are the
-   prior of the next table. Exponents, power and floor are learned from tables of two columns, the scatter from all.
+   prior of the next table. Exponents, power and floor are learned from tables of two columns, the scatter from all,
+   and what the shape does from tables with width and depth, as spreads around 0.
 2. Each cut is fitted with the priors that were learned without its collection.
 3. Drift and shift are those under which the shares of runs below the seven quantiles of their forecasts are nearest to
    nominal, over all collections but one: the sum of squares over quantiles and the four bins of ratio, of all tables,
@@ -16,7 +17,9 @@ long.
 
 Run by hand: ``python -m tests.reference.learn_forecast FOLDER`` keeps every fit in the folder, prints the table, writes
 it to scalefit/forecasting/learned.csv, and prints how forecasts of each collection did with what was learned without
-it. The parts of every forecast are kept, so that another rule for the constants is judged in seconds.
+it. The parts of every forecast are kept, so that another rule for the constants is judged in seconds. With
+``--unshaped`` after the folder, no forecast knows width and depth, and the shipped table stays as it is: what the shape
+is worth is the difference. Scores of the collections whose tables vary in shape are printed by themselves.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from scalefit.files import plain_json, write_atomically
 from scalefit.forecasting.backtest import public_cuts
 from scalefit.forecasting.forms import WEAK, NormalPrior
 from scalefit.forecasting.learned import ALL, COLUMNS, PRIORS, TABLE, Constants, learned_row, prior_table
-from scalefit.forecasting.rule import Predicted, Rule, Runs, SampledLaw, make_rule, varying
+from scalefit.forecasting.rule import SHAPE, SHAPED, Predicted, Rule, Runs, SampledLaw, make_rule, varying
 from scalefit.forecasting.scores import BINS, OTHER, PROBABILITIES, QUANTILES, BacktestResult
 from scalefit.jobs import job_key, run_jobs
 from scalefit.options import Jobs
@@ -49,40 +52,52 @@ Array = NDArray[np.float64]
 START = Constants(drift=1.0, ahead=0.0)  # so that the parts of a forecast are in units of the constants
 COORDINATES = {
     "floor": "logit floor", "params": "ln a_params", "tokens": "ln a_tokens", "power": "ln g", "sigma": "ln sigma",
+    "shape": "shape", "shape_squared": "shape squared",
 }  # fmt: skip
+OF_SHAPE = ("shape", "shape_squared")
 LEAST_INFORMATION = 1e-3  # of a table on a coordinate that its rows say nothing about
 SPREADS = np.geomspace(0.05, 3.0, 200)  # between tables
 DRIFTS, SHIFTS = np.arange(0.3, 1.61, 0.05), np.arange(0.0, 0.71, 0.05)
 PRETRAINING = 0.5  # weight of the misses of pretraining tables, next to those of all tables
+VARIED = ("gemstones", "open_lm")  # collections whose runs of one size differ in shape
+NO_TOKENS = "gem_hot_ends"  # a table of gemstones whose runs have the same tokens
 RATIO = 2.0  # from which on runs are judged
 
 
 def table_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what one table says of each coordinate: mean and variance of a normal likelihood."""
     runs = public_cuts()[arguments["table"]][1]
-    used = varying(runs, np.ones(len(runs.y), bool))
-    member = make_rule(used, constants=START, priors=WEAK, laws=("coupled",)).members[0]
+    used = varying(runs.unshaped(), np.ones(len(runs.y), bool))
+    estimates = _alone(used, "coupled")
+    if SHAPE in runs.columns:
+        found = _alone(runs, SHAPED[0])
+        estimates |= {COORDINATES[role]: found[COORDINATES[role]] for role in OF_SHAPE}
+    return dict(plain_json(estimates | {"columns": len(used.columns)}))
+
+
+def _alone(runs: Runs, law: str) -> dict[str, list[float]]:
+    """Return what runs say of each coordinate of a law: mean and variance of a normal likelihood."""
+    member = make_rule(runs, constants=START, priors=WEAK, laws=(law,)).members[0]
     assert isinstance(member, SampledLaw)
     mean = member.draws.weight @ member.draws.theta
     variance = member.draws.weight @ (member.draws.theta - mean) ** 2
     prior_mean, prior_precision = member.law.prior_mean, member.law.prior_sd**-2.0
     precision = np.maximum(1 / variance - prior_precision, LEAST_INFORMATION)
     alone = (mean / variance - prior_mean * prior_precision) / precision
-    estimates = {name: [alone[i], 1 / precision[i]] for i, name in enumerate(member.law.names)}
-    return dict(plain_json(estimates | {"columns": len(used.columns)}))
+    return {name: [float(alone[i]), float(1 / precision[i])] for i, name in enumerate(member.law.names)}
 
 
-def learn_prior(estimates: list[tuple[str, float, float]]) -> NormalPrior:
-    """Return the prior of the next table from collection, mean and variance of each table."""
+def learn_prior(estimates: list[tuple[str, float, float]], centre: float | None = None) -> NormalPrior:
+    """Return the prior of the next table from collection, mean and variance of each table; its mean may be known."""
     names, mean, variance = (np.array(one) for one in zip(*estimates, strict=True))
     counts = {name: int((names == name).sum()) for name in names}
     share = np.array([1 / counts[name] for name in names])
     best = (-np.inf, 0.0, 0.0)
     for spread in SPREADS:
         total = variance + spread**2
-        centre = float((share / total) @ mean / (share / total).sum())
-        height = -0.5 * share @ (np.log(total) + (mean - centre) ** 2 / total)
-        best = max(best, (float(height), centre, float(spread)))
+        middle = float((share / total) @ mean / (share / total).sum()) if centre is None else centre
+        height = -0.5 * share @ (np.log(total) + (mean - middle) ** 2 / total)
+        best = max(best, (float(height), middle, float(spread)))
     return NormalPrior(best[1], best[2] * float(np.sqrt(1 + 1 / len(counts))))
 
 
@@ -98,7 +113,8 @@ def learn_priors(
                 (collections[table], *found[name])
                 for table, found in tables.items()
                 if collections[table] != without and found["columns"] in columns and name in found
-            ]
+            ],
+            centre=0.0 if role in OF_SHAPE else None,
         )
     return out
 
@@ -125,7 +141,7 @@ def cut_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     runs = public_cuts()[arguments["table"]][1]
     inside = runs.c <= arguments["cut"] + 1e-9
     ahead = ~inside & (runs.c >= runs.c[inside].max() + np.log(RATIO) - 1e-9)
-    used = varying(runs, inside)
+    used = varying(runs.unshaped() if arguments.get("unshaped") else runs, inside)
     priors = prior_table({name: NormalPrior(*values) for name, values in arguments["priors"].items()})
     rule = make_rule(used.keep(inside), constants=START, priors=priors)
     return parts_of(rule, used.keep(ahead), float(runs.c[inside].max()))
@@ -192,8 +208,9 @@ def judge(rows: pd.DataFrame, constants: Mapping[str, tuple[float, float]]) -> B
     return BacktestResult("public", judged, ("forecast",))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *options: str) -> None:
     """Learn, print and write the table."""
+    unshaped = {"unshaped": True} if "--unshaped" in options else {}
     public = public_cuts()
     collections = {table: collection for table, (collection, _, _) in public.items()}
     where = Jobs(folder=folder, workers=1)
@@ -205,7 +222,7 @@ def main(folder: Path) -> None:
     for table, (collection, _, places) in public.items():
         packed = {role: list(prior) for role, prior in priors[collection].items()}
         for cut in places:
-            arguments = {"table": table, "cut": cut, "priors": packed}
+            arguments = {"table": table, "cut": cut, "priors": packed} | unshaped
             cuts[job_key(arguments, "cut")] = arguments
     parts = []
     for one in run_jobs(cut_cell, cuts, where, stage="cuts").values():
@@ -218,9 +235,15 @@ def main(folder: Path) -> None:
     writer.writeheader()
     writer.writerows(learned_row(name, *constants[name], priors[name]) for name in constants)
     print(file.getvalue())
-    write_atomically(Path(scalefit.forecasting.__path__[0]) / TABLE, file.getvalue().encode())
-    print(judge(rows, constants))
+    if not unshaped:
+        write_atomically(Path(scalefit.forecasting.__path__[0]) / TABLE, file.getvalue().encode())
+    found = judge(rows, constants)
+    print(found)
+    for name in VARIED:
+        print(f"\n{name}, tables of params and tokens")
+        own = found.rows[(found.rows["collection"] == name) & (found.rows["table"] != NO_TOKENS)]
+        print(BacktestResult(name, own, ("forecast",)).score_table)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
