@@ -251,9 +251,9 @@ def test_company_the_size_of_a_draw_and_an_interruption_change_nothing(small_til
     with pytest.raises(KeyboardInterrupt):
         run(configs[:1], (1, 2), tmp_path, stop)
     assert len(list(tmp_path.iterdir())) == 1
-    told = []
-    (alone,) = run(configs[:1], (1, 2), tmp_path, lambda *one: told.append(one[1]))
-    assert told == [2]  # the first step was not taken again
+    reported = []
+    (alone,) = run(configs[:1], (1, 2), tmp_path, lambda *one: reported.append(one[1]))
+    assert reported == [2]  # the first step was not taken again
     assert same(alone, together[0])
     assert not list(tmp_path.iterdir())
 
@@ -274,8 +274,8 @@ def module(name, *arguments):
 
 @pytest.mark.slow
 def test_every_kernel_compiles_for_the_device_and_fits_its_registers():
-    said = module("gpu_compile", "--widths", 20, "--precisions", "tf32x3")
-    spilled = [int(line.split()[4]) for line in said.splitlines() if "spilled" in line]
+    printed = module("gpu_compile", "--widths", 20, "--precisions", "tf32x3")
+    spilled = [int(line.split()[4]) for line in printed.splitlines() if "spilled" in line]
     assert len(spilled) == 12
     assert max(spilled) == 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -38,7 +37,7 @@ class Tiles(NamedTuple):
 
 
 @cache
-def read_tiles(table: str | os.PathLike[str] = TABLE) -> tuple[tuple[float, Tiles], ...]:
+def read_tiles(table: Path = TABLE) -> tuple[tuple[float, Tiles], ...]:
     """Read a table of tiles.
 
     Parameters
@@ -56,7 +55,7 @@ def read_tiles(table: str | os.PathLike[str] = TABLE) -> tuple[tuple[float, Tile
     ValueError
         Entries that are not in order, or leave wide models without one.
     """
-    entries = [dict(entry) for entry in parse_toml(Path(table))["tiles"]]
+    entries = [dict(entry) for entry in parse_toml(table)["tiles"]]
     found = tuple((float(entry.pop("up_to", math.inf)), Tiles(**entry)) for entry in entries)
     ends = [up_to for up_to, _ in found]
     if ends != sorted(set(ends)) or not ends or ends[-1] < math.inf:
@@ -64,7 +63,7 @@ def read_tiles(table: str | os.PathLike[str] = TABLE) -> tuple[tuple[float, Tile
     return found
 
 
-def tiles_for(width: int, table: str | os.PathLike[str] = TABLE) -> Tiles:
+def tiles_for(width: int, table: Path = TABLE) -> Tiles:
     """Choose how to cut the work of models of one width.
 
     Parameters
@@ -82,7 +81,7 @@ def tiles_for(width: int, table: str | os.PathLike[str] = TABLE) -> Tiles:
     return next(tiles for up_to, tiles in read_tiles(table) if width <= up_to)
 
 
-def table_digest(table: str | os.PathLike[str] = TABLE) -> str:
+def table_digest(table: Path = TABLE) -> str:
     """Return a short digest of a table: models trained with another one differ in their last digits.
 
     Parameters
