@@ -42,7 +42,7 @@ SURE = 4.0  # errors by which two engines may differ in a loss
 SHARE_OF_SEEDS = 1 / 3  # of the scatter of seeds, up to which a precision may change a loss
 
 # What is timed first at each width of a tile, besides the stored ones. Matrix units need 64 rows and features. All of
-# them spill at most 340 bytes of registers when compiled for an H100 (`python -m tests.benchmarks.gpu_compile`).
+# them spill at most 500 bytes of registers when compiled for an H100 (`python -m tests.benchmarks.gpu_compile`).
 FIRST = {
     16: (Tiles(64, 64, 16, 4, "tf32"), Tiles(64, 64, 16, 4, "bf16x3"), Tiles(64, 64, 16, 8, "tf32x3")),
     32: (Tiles(64, 64, 32, 4, "tf32"), Tiles(64, 64, 32, 8, "bf16x3"), Tiles(64, 64, 32, 8, "tf32x3")),
