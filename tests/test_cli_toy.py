@@ -84,6 +84,16 @@ def test_a_sweep_is_shown_as_one_record_for_each_model(run: Call, sweep: Path) -
     )  # fmt: skip
 
 
+def test_several_sweeps_are_drawn_and_not_printed(run: Call, sweep: Path, tmp_path: Path) -> None:
+    code, _, err = run("toy", "show", "toy_starts", sweep)
+    assert (code, err) == (
+        2, f"error: 'toy_starts', '{sweep}': models are printed of one sweep at a time; draw several by --plot\n"
+    )  # fmt: skip
+    picture = tmp_path / "losses.svg"
+    code, _, err = run("toy", "show", sweep, "toy_starts", "--plot", "losses", "--where", "width < 7", "--out", picture)
+    assert (code, err) == (0, f"drawn to {picture}\n")
+
+
 def test_what_is_printed_tells_what_is_shared_from_what_differs(run: Call, sweep: Path) -> None:
     _, out, _ = run("toy", "show", sweep)
     first, header, *rows = out.splitlines()

@@ -19,7 +19,16 @@ from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.overlap import welch_bound
 from scalefit.plots.style import BLUE, GOLD, INK, RED, TEAL, svg_bytes
-from scalefit.plots.toy import convergence, exponent_map, local_slopes, losses, overlaps, represented, training
+from scalefit.plots.toy import (
+    convergence,
+    draw_sweep,
+    exponent_map,
+    local_slopes,
+    losses,
+    overlaps,
+    represented,
+    training,
+)
 from scalefit.plots.toy_curves import width_curves
 from scalefit.plots.toy_glance import glance
 from scalefit.plots.toy_measures import alive, norms, skewness
@@ -264,6 +273,16 @@ def test_at_a_glance_starts_stand_beside_theory() -> None:
         glance(pd.concat([both, both.assign(batch=256)]))
     with pytest.raises(DataError, match="2 sets of features; choose one by where"):
         glance(pd.concat([both, both.assign(n_features=500, bias_start="zero", norm="unit")]))
+
+
+def test_several_sweeps_are_drawn_together() -> None:
+    """The start at 0 and the published start at the published batch: two data sets, of which one lacks columns."""
+    where = "alpha == 1 and n_features == 1000 and gamma == -1 and batch == 2048 and steps == 20000"
+    upper, _ = draw_sweep(["toy_starts", "toy_strong"], "glance", where=where)
+    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(upper)}
+    for name, colour, also in (("toy_starts", BLUE, " and norm == 'free'"), ("toy_strong", GOLD, "")):
+        rows = load_dataset(name).query(where + also)
+        np.testing.assert_allclose(found[colour], np.exp(np.log(rows["loss"]).groupby(rows["width"]).mean()))
 
 
 def test_a_map_of_a_sweep_has_its_exponents_and_shares() -> None:

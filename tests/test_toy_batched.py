@@ -107,17 +107,17 @@ def test_company_changes_nothing():
 
 def interrupted(folder):
     """Stop a training after the first of two spans of steps; returns a call that goes on from there."""
-    told = []
+    reported = []
 
     def go_on(version, *, samples=96, stop=False):
         def report(_stage, done, _total):
-            told.append(done)
+            reported.append(done)
             if stop:
                 raise KeyboardInterrupt
 
         method = batched.method(version)
         (one,) = train_groups([UNIT], [(10, 20)], samples, report, method=method, device="cpu", keep=folder)
-        return one, told[1:]
+        return one, reported[1:]
 
     with pytest.raises(KeyboardInterrupt):
         go_on("1", stop=True)
@@ -126,15 +126,15 @@ def interrupted(folder):
 
 @pytest.mark.parametrize(("version", "steps"), [("1", [20]), ("2", [10, 20])])
 def test_a_checkpoint_of_other_versions_is_not_gone_on_with(tmp_path, version, steps):
-    one, told = interrupted(tmp_path)(version)
-    assert told == steps
+    one, reported = interrupted(tmp_path)(version)
+    assert reported == steps
     np.testing.assert_array_equal(one.W, train([UNIT], marks=(10, 20))[0].W)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_another_measurement_is_not_gone_on_with(tmp_path):
-    one, told = interrupted(tmp_path)("1", samples=48)
-    assert told == [10, 20]
+    one, reported = interrupted(tmp_path)("1", samples=48)
+    assert reported == [10, 20]
     assert one.samples == 16 * 48
 
 
@@ -144,8 +144,8 @@ def test_a_damaged_checkpoint_is_named_and_its_models_start_again(tmp_path, dama
     (path,) = tmp_path.iterdir()
     path.write_bytes(damage(path.read_bytes()))
     assert kept_groups(tmp_path) == []
-    one, told = go_on("1")
-    assert told == [10, 20]
+    one, reported = go_on("1")
+    assert reported == [10, 20]
     np.testing.assert_array_equal(one.W, train([UNIT], marks=(10, 20))[0].W)
     assert path.name in caplog.text
     assert "its models start again" in caplog.text

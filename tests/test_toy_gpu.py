@@ -5,10 +5,12 @@ The interpreter shows arithmetic and masks; races, rounding of the matrix units 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +29,12 @@ pytest.importorskip("triton", reason="Triton is not installed")
 
 from scalefit.toy import ToyConfig  # noqa: E402
 from scalefit.toy.gpu import engine  # noqa: E402
-from scalefit.toy.gpu.engine import Tiles  # noqa: E402
 from scalefit.toy.gpu.sampling import SHARE  # noqa: E402
+from scalefit.toy.gpu.tiles import PRECISIONS, Tiles, read_tiles, table_digest, tiles_for  # noqa: E402
 from scalefit.toy.groups import train_groups  # noqa: E402
 from scalefit.toy.model import start  # noqa: E402
 from tests import toy_reference as reference  # noqa: E402
+from tests.benchmarks import gpu, gpu_phases  # noqa: E402
 
 SMALL = ToyConfig(width=5, n_features=37, alpha=1.0, batch=44, steps=6, warmup=2, density=1.5, dtype="float64")
 CUTS = {  # odd n, m and batch; one block and several; one tile of rows and several
@@ -183,11 +186,27 @@ def test_a_warm_up_of_more_steps_than_there_are_stays_within_the_schedule(monkey
 
 def test_stored_tiles_suit_every_width():
     for width in (1, 16, 17, 63, 64, 65, 100, 128, 129, 1024):
-        tiles = engine.tiles_for(width)
+        tiles = tiles_for(width)
         assert width <= tiles.width or tiles.width >= 64
         assert all(size >= 16 and size & (size - 1) == 0 for size in tiles[:3])
-        assert tiles.precision in ("ieee", "tf32x3", "bf16x3", "tf32")
-    assert engine.tiles_for(10) == Tiles(rows=32, features=64, width=16, warps=4, precision="ieee")
+        assert tiles.precision in PRECISIONS
+        assert tiles.precision == "ieee" or min(tiles.rows, tiles.features) >= 64  # else matrix units cannot work
+    assert tiles_for(10) == Tiles(rows=32, features=64, width=16, warps=4, precision="ieee")
+
+
+def test_a_table_of_tiles_is_in_order_and_has_an_end(tmp_path):
+    table, entry = tmp_path / "tiles.toml", "[[tiles]]\nwarps = 8\n"
+    table.write_text(f"{entry}up_to = 64\n{entry}rows = 64\n")
+    assert tiles_for(64, table) == Tiles(warps=8)
+    assert tiles_for(65, table) == Tiles(warps=8, rows=64)
+    assert table_digest(table) != table_digest()
+    for name, text in {
+        "endless": f"{entry}up_to = 64\n",
+        "order": f"{entry}up_to = 64\n{entry}up_to = 16\n{entry}",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match="entries must ascend, and the last must have no up_to"):
+            read_tiles(tmp_path / name)
 
 
 def test_rows_are_ordered_by_parts_that_share_them(monkeypatch):
@@ -210,7 +229,7 @@ def run(configs, marks, keep=None, report=lambda *_: None):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(engine, "tiles_for", lambda _: CUTS["one block"][1])
+    monkeypatch.setattr(engine, "tiles_for", lambda *_: CUTS["one block"][1])
 
 
 def same(one, other):
@@ -232,9 +251,9 @@ def test_company_the_size_of_a_draw_and_an_interruption_change_nothing(small_til
     with pytest.raises(KeyboardInterrupt):
         run(configs[:1], (1, 2), tmp_path, stop)
     assert len(list(tmp_path.iterdir())) == 1
-    told = []
-    (alone,) = run(configs[:1], (1, 2), tmp_path, lambda *one: told.append(one[1]))
-    assert told == [2]  # the first step was not taken again
+    reported = []
+    (alone,) = run(configs[:1], (1, 2), tmp_path, lambda *one: reported.append(one[1]))
+    assert reported == [2]  # the first step was not taken again
     assert same(alone, together[0])
     assert not list(tmp_path.iterdir())
 
@@ -255,40 +274,65 @@ def module(name, *arguments):
 
 @pytest.mark.slow
 def test_every_kernel_compiles_for_the_device_and_fits_its_registers():
-    said = module("gpu_compile", "--widths", 20, "--precisions", "tf32x3")
-    spilled = [int(line.split()[4]) for line in said.splitlines() if "spilled" in line]
+    printed = module("gpu_compile", "--widths", 20, "--precisions", "tf32x3")
+    spilled = [int(line.split()[4]) for line in printed.splitlines() if "spilled" in line]
     assert len(spilled) == 12
     assert max(spilled) == 0
 
 
 @pytest.mark.slow
-def test_the_script_for_a_gpu_runs_a_sweep_in_rehearsal(tmp_path):
-    said = module("gpu", "--rehearse", "--out", tmp_path, "--phases", "floor,map")
-    assert "2 of 2 models" in said
-    assert (tmp_path / "gpu.md").read_text().startswith(f"# {'' if DEVICE == 'cuda' else 'no GPU: a rehearsal'}")
-    with tarfile.open(tmp_path / "sweeps.tar.gz") as archive:
-        assert "./map/table.csv" in archive.getnames()
+def test_the_script_for_a_gpu_uses_what_it_measured_in_rehearsal(tmp_path):
+    """Precisions are compared, the fastest tiles of the right ones written, and a sweep trained with these."""
+    printed = module("gpu", "--rehearse", "--out", tmp_path, "--phases", "precision,tiles,map")
+    page, state = (tmp_path / "gpu.md").read_text(), tmp_path / "state"
+    assert "May be used: ieee, tf32x3, tf32" in page
+    assert "2 of 2 models" in page
+    table = state / "tiles.toml"
+    assert f"tiles: {table}" in printed
+    assert [up_to for up_to, _ in read_tiles(table)] == [up_to for up_to, _ in read_tiles()]
+    models = [json.loads(path.read_text()) for path in (state / "sweeps" / "published-map" / "cells").iterdir()]
+    assert {model["value"]["versions"]["tiles"] for model in models} == {table_digest(table)}
+    with tarfile.open(tmp_path / "state.tar.gz") as archive:
+        assert {"./tiles.toml", "./precision.json", "./sweeps/published-map/table.csv"} <= set(archive.getnames())
 
 
-def test_a_phase_that_takes_too_long_keeps_what_it_printed_and_ends_what_it_started(tmp_path):
-    from tests.benchmarks import gpu
-
-    pid = tmp_path / "pid"
+def test_a_phase_is_cut_off_or_fails_alone_and_keeps_its_lines(tmp_path):
+    lines, pid = tmp_path / "lines", tmp_path / "pid"
     slow = (
-        f"import os, time; print('begun', flush=True); open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
+        "import subprocess, sys; print('begun', flush=True); "
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']); "
+        f"open({str(pid)!r}, 'w').write(str(child.pid)); child.wait()"
     )
-    lines = []
+    ended = {
+        code: gpu.run_phase([sys.executable, "-c", code], lines.with_suffix(f".{k}"), 5 / 60, {"WORD": "given"})
+        for k, code in enumerate((slow, "raise ValueError('no')", "import os; print(os.environ['WORD'])", "exit(3)"))
+    }
+    assert list(ended.values()) == ["cut off", "failed", "finished", "cut off"]
+    texts = [lines.with_suffix(f".{k}").read_text() for k in range(4)]
+    assert texts[0] == "begun\n\n**cut off after 0.1 minutes**\n"
+    assert "ValueError: no" in texts[1]
+    assert texts[2:] == ["given\n", ""]
+    deadline = time.monotonic() + 10
+    while running(int(pid.read_text())) and time.monotonic() < deadline:  # what it started is ended with it
+        time.sleep(0.05)
+    assert not running(int(pid.read_text()))
 
-    def collect():
-        with gpu.at_most(0):  # a second is the least
-            for line in gpu.output_of([sys.executable, "-c", slow], 5):
-                lines.append(line)
 
-    with pytest.raises(gpu.PhaseOver):
-        collect()
-    assert lines == ["```", "begun", "```"]
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+def running(pid):
+    """Tell whether a process runs: one that was killed may wait for its parent to notice."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_call_goes_on_with_what_has_not_run():
+    everything = list(gpu.PHASES)
+    assert set(everything) == {*gpu_phases.PHASES, *gpu_phases.SWEEPS} - {"group"}
+    assert gpu.choose(None, {}) == everything
+    ended = {"floor": "finished", "tests": "failed", "sanitizer": "cut off", "map": "cut off", "large": "finished"}
+    assert gpu.choose(None, ended) == ["determinism", "precision", "tiles", "map", "question", "speed", "moretiles"]
+    assert gpu.choose("large,tests", ended) == ["large", "tests"]
+    with pytest.raises(SystemExit, match="phase 'maps' is not known; choose from floor, tests"):
+        gpu.choose("maps", ended)
 
 
 @pytest.mark.gpu

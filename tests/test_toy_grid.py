@@ -1,4 +1,4 @@
-"""Grids of toy models: what a file may say, and what it is told when it says something else."""
+"""Grids of toy models: what a file may hold, and the message where it holds something else."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import scalefit
 from scalefit.errors import DataError, Interrupted
 from scalefit.leastsq import fit
 from scalefit.toy import ToyConfig, ToyGrid, groups, read_sweep, sweep, toy_sweep, train_toy
-from scalefit.toy.records import checkpoint_losses
+from scalefit.toy.records import band_measures, checkpoint_losses
 from scalefit.toy.theory import weak_loss
 
 TINY: dict[str, Any] = {"n_features": 20, "alpha": 1.0, "steps": 30, "batch": 512}
@@ -59,9 +59,9 @@ def losses(table: pd.DataFrame) -> dict[str, float]:
 # exact digits: the default of newer pandas, which warns of the argument that older ones need for them
 @pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
 def test_a_sweep_gives_what_its_models_give_alone(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    table = toy_sweep(GRID, tmp_path, workers=1, progress=lambda *one: told.append(one))
-    assert told == [("training toy models", done, 6) for done in range(7)]
+    reported: list[tuple[str, int, int]] = []
+    table = toy_sweep(GRID, tmp_path, workers=1, progress=lambda *one: reported.append(one))
+    assert reported == [("training toy models", done, 6) for done in range(7)]
     assert list(table.columns[: len(CONTRACT)]) == CONTRACT
     assert len(files(tmp_path)) == 6
     for config, run in zip(GRID.models, train_toy(GRID.models, loss_samples=256), strict=True):
@@ -166,6 +166,17 @@ def test_losses_at_checkpoints(finished: Path) -> None:
     table = read_sweep(finished).set_index("cell")["loss"].dropna()
     assert last.to_dict() == table.to_dict()
     assert set(points["seed"]) == {0, 1}
+
+
+def test_measures_by_frequency_add_up_to_those_of_a_model(finished: Path) -> None:
+    rows, models = band_measures(finished), read_sweep(finished).set_index("cell")
+    assert set(rows["cell"]) == set(models.index[models["status"] == "done"])
+    sizes = rows["last"] - rows["first"] + 1
+    for cell, own in rows.groupby("cell"):
+        assert own["first"].tolist() == [1, *(own["last"].iloc[:-1] + 1)]
+        assert own["last"].iloc[-1] == 20
+        assert own["dead_loss"].sum() == pytest.approx(models.loc[cell, "dead_loss"])
+        assert (own["alive"] * sizes[own.index]).sum() / 20 == pytest.approx(models.loc[cell, "alive"])
 
 
 def test_lists_of_frequencies_are_told_apart(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ _FITS = {"effect": "parscale.fit", "pooling": "pooled.fit"}
 _POSTERIOR = ("density", "densities", "joint", "predictive", "priors")
 _START_0 = "bias_start == 'zero' and norm == 'free' and batch == 256 and gamma == -1"
 _WHERE = {
-    "glance": "alpha == 1 and n_features == 1000 and gamma == -1 and batch == 256",
+    "glance": "alpha == 1 and n_features == 1000 and gamma == -1 and batch == 2048",
     "losses": f"{_START_0} and n_features == 1000",
     "slopes": f"{_START_0} and n_features == 1000 and alpha == 1",
     "map": "",
@@ -61,7 +61,7 @@ _WHERE = {
 }
 _TOY_DATA = {
     "convergence": "toy_training", "map": "toy_map", "alive": "sweep", "norms": "sweep", "represented": "sweep",
-    "training": "sweep",
+    "training": "sweep", "glance": "toy_starts toy_strong",
 }  # fmt: skip
 
 

@@ -30,6 +30,11 @@ Sweep = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder of a sweep; to draw or to check, also a data set's name.")
 ]
 
+Sweeps = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR...", help="The folder of a sweep or a data set's name; to draw, also several."),
+]
+
 DEFAULT = "default"
 SETTING = (
     "n_features", "frequency", "frequencies", "alpha", "scale", "density", "gamma", "batch", "learning_rate",
@@ -94,7 +99,7 @@ def _grid(text: str) -> ToyGrid:
 @toy.command(name="show")
 def toy_show(
     ctx: typer.Context,
-    folder: Sweep,
+    folders: Sweeps,
     plot: Annotated[
         str | None,
         typer.Option(
@@ -121,14 +126,17 @@ def toy_show(
         from scalefit.plots.style import save_figure
         from scalefit.plots.toy import draw_sweep
 
-        save_figure(draw_sweep(folder, plot, where=where), out)
+        save_figure(draw_sweep(folders, plot, where=where), out)
         print(f"drawn to {out}", file=sys.stderr)
         return
-    records = _records(folder, where)
+    if len(folders) > 1:
+        listed = ", ".join(repr(str(one)) for one in folders)
+        raise DataError(f"{listed}: models are printed of one sweep at a time; draw several by --plot")
+    records = _records(folders[0], where)
     if as_json:
         print(json.dumps(records, indent=1))
     else:
-        _print_models(folder, records)
+        _print_models(folders[0], records)
 
 
 def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ Strong superposition is blue, weak superposition teal, what is between them grey
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -67,13 +67,15 @@ _MOST_TICKS: Final = 6
 _TITLES: Final = {"strong": "Strong superposition", "weak": "Weak superposition", "between": "Between the regimes"}
 
 
-def draw_sweep(folder: str | os.PathLike[str], kind: str = "losses", *, where: str | None = None) -> Any:
-    """Draw a sweep.
+def draw_sweep(
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind: str = "losses", *, where: str | None = None
+) -> Any:
+    """Draw a sweep, or several in one picture.
 
     Parameters
     ----------
-    folder : path
-        As given to :func:`scalefit.toy_sweep`.
+    folder : path or sequence of path
+        As given to :func:`scalefit.toy_sweep`, or names of data sets of toy models.
     kind : str
         One of :data:`KINDS`.
     where : str, optional
@@ -91,14 +93,23 @@ def draw_sweep(folder: str | os.PathLike[str], kind: str = "losses", *, where: s
     """
     if kind not in KINDS:
         raise DataError(f"there is no plot {kind!r} of a sweep; {closest(kind, KINDS)}")
-    table = read_sweep(folder)
+    folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
+    table = _together(map(read_sweep, folders))
     if where is not None:
         table = table[parse_where(where).mask(table)]
     if kind in _POINTS:
         read, draw = _POINTS[kind]
-        points = read(folder)
+        points = _together(map(read, folders))
         return draw(points[points["cell"].isin(table["cell"])])
     return KINDS[kind](table)
+
+
+def _together(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put tables under each other; a column that one of them lacks is empty there."""
+    first, *others = tables
+    if not others:
+        return first
+    return pd.concat([one.dropna(axis="columns", how="all") for one in (first, *others)], ignore_index=True)
 
 
 def _panels(curves: Sequence[WidthCurve], height: float = 66.0) -> dict[str, Axes]:

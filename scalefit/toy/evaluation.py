@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scalefit.toy import kernels
 from scalefit.toy.buffers import Batch, StepScratch, new_batch
 from scalefit.toy.sampler import mean_gaps
+from scalefit.toy.theory import MEAN_SQUARE
 
 __all__ = ["Evaluation", "few_active", "more_active"]
 
@@ -31,7 +32,7 @@ FLATTER = 0.75  # power of the frequencies at which features are drawn: between 
 MORE = 1.0  # active features of a sample in addition to those of training
 ENOUGH = 500  # samples with several active features from which ten coefficients are estimated
 _PAIRS = ((1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))  # of the three sums, whose products are controls too
-MEAN_SQUARE, MEAN_FOURTH = 4 / 3, 16 / 5  # of a value that is uniform on [0, 2]
+MEAN_FOURTH = 16 / 5  # of a value that is uniform on [0, 2]
 
 
 class FewActive(NamedTuple):

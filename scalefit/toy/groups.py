@@ -113,10 +113,10 @@ def train_groups(
             configs, steps = [models[place] for place in chunk], marks[chunk[0]]
             path = None if keep is None else _path(Path(keep), configs, steps, loss_samples, method)
 
-            def tell(step: int, before: int = before, count: int = len(chunk)) -> None:
+            def report_step(step: int, before: int = before, count: int = len(chunk)) -> None:
                 report("training", before + step * count, total)
 
-            trained = _train_group(configs, steps, loss_samples, tell, method, device, path)
+            trained = _train_group(configs, steps, loss_samples, report_step, method, device, path)
             results |= dict(zip(chunk, trained, strict=True))
             before += len(chunk) * models[chunk[0]].steps
             paths.append(path)
@@ -130,7 +130,7 @@ def _train_group(
     configs: Sequence[ToyConfig],
     marks: tuple[int, ...],
     loss_samples: int,
-    tell: Callable[[int], None],
+    report_step: Callable[[int], None],
     method: Method,
     device: str,
     path: Path | None,
@@ -151,7 +151,7 @@ def _train_group(
             losses = [*losses, [one.tolist() for one in engine.measure(count)]]
         done = _Done(int(engine.state["step"]), losses, perf_counter() - began)  # waits for the device
         try:
-            tell(done.steps)
+            report_step(done.steps)
         except BaseException:
             _keep(engine, done, path, configs, versions)
             raise

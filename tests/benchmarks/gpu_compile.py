@@ -22,6 +22,7 @@ from triton.runtime import driver
 
 from scalefit.toy import ToyConfig
 from scalefit.toy.gpu import engine
+from scalefit.toy.gpu.tiles import tiles_for
 
 KERNELS = (
     "draw_points", "number_rows", "lay_out", "order_rows", "row_pass", "feature_pass", "loss_pass", "tally",
@@ -81,7 +82,7 @@ def main() -> None:
     for width in map(int, options.widths.split(",")):
         config = ToyConfig(width=width, alpha=1.0, n_features=max(1000, 2 * width), steps=20)
         for precision in options.precisions.split(","):
-            tiles = engine.tiles_for(width)._replace(precision=precision)
+            tiles = tiles_for(width)._replace(precision=precision)
             print(f"m {width}, {tiles}")
             group = engine.build([config] * 2, "cpu", tiles)
             engine.train(group, 1)

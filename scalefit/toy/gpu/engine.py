@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import triton
 
-from scalefit.files import parse_toml
 from scalefit.toy import kernels
 from scalefit.toy.config import ToyConfig
 from scalefit.toy.engine import DRAWN, Engine, Method, models_at_once, most_points, point_rates
@@ -30,34 +29,15 @@ from scalefit.toy.gpu.sampling import (
     number_rows,
     order_rows,
 )
+from scalefit.toy.gpu.tiles import TABLE, Tiles, table_digest, tiles_for
 from scalefit.toy.model import start
 
-__all__ = ["Group", "Tiles", "advance", "build", "draw", "measure", "method", "open_group", "tiles_for", "train"]
+__all__ = ["Group", "advance", "build", "draw", "measure", "method", "open_group", "train"]
 
 SLOTS = DRAWN  # steps whose samples are drawn at a time, and that one replay of the graph takes
 CHUNK = 1024  # points, samples or entries that a program of the sampler takes at a time
 ORDER_PARTS = 4  # programs that share the rows of one batch; how many there are is known on the device only
 RARE = 1e-18  # probability that a sample has more entries than there is room to order
-
-
-class Tiles(NamedTuple):
-    """How the work is cut: a matter of the models' shape only, because it decides the order of every sum.
-
-    Parameters
-    ----------
-    rows, features, width : int
-        Sizes of the tiles, powers of 2 from 16 on; more than ``width`` dimensions are taken in blocks.
-    warps : int
-        Warps to a program.
-    precision : {"ieee", "tf32x3", "bf16x3", "tf32"}
-        How products of float32 tiles are computed.
-    """
-
-    rows: int = 32
-    features: int = 64
-    width: int = 128
-    warps: int = 4
-    precision: str = "ieee"
 
 
 class Group(NamedTuple):
@@ -106,29 +86,6 @@ def _power_of_2(least: float) -> int:
 
 def _padded(length: int, tile: int) -> int:
     return -(-length // tile) * tile
-
-
-def tiles_for(width: int) -> Tiles:
-    """Choose how to cut the work of models of one width, by the table in ``tiles.toml``.
-
-    Parameters
-    ----------
-    width : int
-        Dimensions m.
-
-    Returns
-    -------
-    Tiles
-        Tiles for it.
-    """
-    return next(tiles for up_to, tiles in _stored_tiles() if width <= up_to)
-
-
-@cache
-def _stored_tiles() -> tuple[tuple[float, Tiles], ...]:
-    """Read the table; the last entry has no end."""
-    table = parse_toml(Path(__file__).with_name("tiles.toml"))["tiles"]
-    return tuple((entry.pop("up_to", math.inf), Tiles(**entry)) for entry in map(dict, table))
 
 
 def _room(config: ToyConfig) -> int:
@@ -353,7 +310,7 @@ def measure(group: Group, rounds: int) -> tuple[torch.Tensor, torch.Tensor]:
     return total / count, (variance / count).sqrt()
 
 
-def open_group(configs: Sequence[ToyConfig], device: str) -> Engine:
+def open_group(configs: Sequence[ToyConfig], device: str, tiles: Tiles | None = None) -> Engine:
     """Put models on a device and say how they are trained there.
 
     Parameters
@@ -362,13 +319,15 @@ def open_group(configs: Sequence[ToyConfig], device: str) -> Engine:
         Models of one shape and schedule.
     device : str
         Torch's name of the device; on ``"cpu"`` the kernels must be interpreted.
+    tiles : Tiles or None
+        How to cut the work; None for what suits the width.
 
     Returns
     -------
     Engine
         On a GPU, `SLOTS` steps at a time are one replay of a recorded graph.
     """
-    group, net = (built := build(configs, device)), built.net
+    group, net = (built := build(configs, device, tiles)), built.net
     names = ("W", "b", "mean_W", "square_W", "mean_b", "square_b", "step")
     state = {name: getattr(net, name) for name in names} | {"seen": group.seen}
     replay = _recorded(group, state) if device == "cuda" else lambda: train(group, SLOTS)
@@ -398,18 +357,24 @@ def _recorded(group: Group, state: dict[str, torch.Tensor]) -> Callable[[], None
     return graph.replay
 
 
-def method(torch_version: str) -> Method:
+def method(torch_version: str, table: Path = TABLE) -> Method:
     """Describe this way to train.
 
     Parameters
     ----------
     torch_version : str
         As from :func:`scalefit.toy.batched.require_cuda`.
+    table : path
+        How to cut the work, as for :func:`scalefit.toy.gpu.tiles.read_tiles`.
 
     Returns
     -------
     Method
         For :func:`scalefit.toy.groups.train_groups`.
     """
-    versions = {"torch": torch_version, "triton": triton.__version__}
-    return Method(versions, open_group, models_at_once, fill=False)
+    versions = {"torch": torch_version, "triton": triton.__version__, "tiles": table_digest(table)}
+
+    def open_by_table(configs: Sequence[ToyConfig], device: str) -> Engine:
+        return open_group(configs, device, tiles_for(configs[0].width, table))
+
+    return Method(versions, open_by_table, models_at_once, fill=False)
