@@ -17,7 +17,7 @@ from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.tree import evaluate
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
-from scalefit.numbers import as_input, exact, fixed
+from scalefit.numbers import as_input, counted, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
 
 __all__ = [
@@ -197,7 +197,7 @@ def build_problem(
     free = len(coder.parameters)
     if len(data) <= free:
         raise DataError(
-            f"{exact(len(data))} rows cannot determine the {free} parameters of {law}; "
+            f"{counted(len(data), 'row')} cannot determine the {counted(free, 'parameter')} of {law}; "
             f"at least {free + 1} rows are needed, or a law with fewer parameters"
         )
     remarks = _check_columns(law, data)

@@ -24,7 +24,7 @@ from scalefit.data.tables import Dropped, Table
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
 from scalefit.law.general import AnyLaw
-from scalefit.numbers import as_input, exact, rounded
+from scalefit.numbers import as_input, counted, exact, rounded
 
 __all__ = ["select_rows", "used_columns"]
 
@@ -375,7 +375,7 @@ def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...])
     more = f" and {exact(len(pairs) - SHOWN)} more" if len(pairs) > SHOWN else ""
     some = ", ".join(f"{later} repeats {earlier}" for earlier, later in labels)
     one = len(pairs) == 1
-    remark = f"{exact(len(pairs))} row{' repeats' if one else 's repeat'} an earlier one in every needed column and "
+    remark = f"{counted(len(pairs), 'row repeats', 'rows repeat')} an earlier one in every needed column and "
     remark += f"{'is' if one else 'are'} kept: {some}{more}."
     across = sum(file_of(table.frame, earlier) != file_of(table.frame, later) for earlier, later in pairs)
     if across:

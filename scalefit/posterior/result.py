@@ -15,7 +15,7 @@ from scalefit.estimate import estimate_columns
 from scalefit.files import plain_json
 from scalefit.misfit import repeats_message, repeats_of
 from scalefit.names import Key, printed_name
-from scalefit.numbers import exact, fixed, percent, rounded
+from scalefit.numbers import counted, exact, fixed, percent, rounded
 from scalefit.posterior.defaults import COMMON
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import Weighted, resample
@@ -154,7 +154,7 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         f"posterior by NUTS ({chains.sampler}), {number} chains of {each} draws", level, np.sqrt(np.diag(covariance)),
         lo, hi, covariance, np.zeros(len(mean)), natural,
     )  # fmt: skip
-    diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
+    diverged = counted(chains.divergences, "divergence") if chains.divergences else "no divergences"
     good = (
         f"The chains of NUTS agree: R-hat at most {fixed(chains.r_hat.max(), 4)}, effective draws at least "
         f"{fixed(min(chains.ess_bulk.min(), chains.ess_tail.min()), 0)} of {len(natural)}, {diverged}."

@@ -25,7 +25,7 @@ from scalefit.files import plain_json
 from scalefit.law.additive import Coef, Law
 from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.misfit import checkpoints_message
-from scalefit.numbers import amount, exact
+from scalefit.numbers import amount, counted, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
 from scalefit.report.choice import LawChoice, choose
 from scalefit.table import PrintedTable
@@ -87,7 +87,7 @@ class LookedColumn:
             words = f"; {', '.join(self.some)}" if self.some else ""
             return f"{' to '.join(dict.fromkeys(map(_end, (self.low, self.high))))}{words}"
         more = ", ..." if self.different > len(self.some) else ""
-        return f"{exact(self.different)} label{'s' if self.different > 1 else ''}: {', '.join(self.some)}{more}"
+        return f"{counted(self.different, 'label')}: {', '.join(self.some)}{more}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class Look:
 
     def summary(self) -> str:
         """Return one screen of text."""
-        lines = [f"{self.name}: {exact(self.rows)} rows, {exact(len(self.columns))} columns"]
+        lines = [f"{self.name}: {counted(self.rows, 'row')}, {counted(len(self.columns), 'column')}"]
         lines = [*_wrapped(lines[0], ""), "", self._table().text("  "), ""]
         lines += [line for one in (self.settings, self.runs) if one for line in _wrapped(one, "  ")]
         lines += [line for word, law in self.laws.items() for line in _wrapped(f"{word:13s} {law}", "  ")]

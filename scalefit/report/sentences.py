@@ -23,6 +23,7 @@ from scalefit.numbers import (
     amount,
     as_input,
     chance,
+    counted,
     exact,
     percent,
     percent_size,
@@ -278,13 +279,9 @@ def evidence_between(fit: Fit, other: Fit) -> float | None:
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
     """State the cost of fixing parameters, for alternatives on the same rows with the same objective."""
-
-    def fewer(count: int) -> str:
-        return "1 parameter fewer" if count == 1 else f"{count} parameters fewer"
-
     sentences = [
-        f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
-        f"{percent_size(other.value / fit.value - 1)} higher."
+        f"“{label}” has {counted(len(fit.names) - len(other.names), 'parameter fewer', 'parameters fewer')} and an "
+        f"objective {percent_size(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
