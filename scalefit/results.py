@@ -464,13 +464,9 @@ class Fit(ABC):
     @cached_property
     def goodness(self) -> Goodness:
         """How well the law fits the rows used: scatter, R2, scores, lack of fit, largest residuals, trends."""
-        law, objective, weights = self.law, self.objective, self.selection.weights
         return goodness_of(
-            self.rows, self.residuals(), response=law.response, variables=law.variables, groups=law.groups,
-            parameters=len(self.parameters), weight=None if weights is None else self.rows[weights].to_numpy(float),
-            space=objective.space, delta=math.inf if objective.delta is None else objective.delta,
-            scores=objective.loss == "squared" and self.selection.cluster is None,
-            repeats=objective.loss in ("squared", "normal") and self.selection.cluster is None,
+            self.rows, self.residuals(), self.law, self.objective, parameters=len(self.parameters),
+            independent=self.selection.cluster is None,
         )  # fmt: skip
 
     @overload

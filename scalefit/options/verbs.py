@@ -30,6 +30,7 @@ __all__ = [
     "CALIBRATE",
     "CHECK",
     "CHOOSE",
+    "COMPARE",
     "FIT",
     "FORECAST",
     "HEADS",
@@ -45,6 +46,7 @@ __all__ = [
     "Backtest",
     "Bayes",
     "Budgets",
+    "Comparing",
     "Forecasting",
     "HeadOptions",
     "Jobs",
@@ -467,6 +469,42 @@ class Question(Options):
             return read_name(self.param)
         except ValueError as error:
             raise DataError(f"param: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Options):
+    """What is asked when results are compared.
+
+    Parameters
+    ----------
+    reference : float, optional
+        A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
+        the fit's prior and at least two others; the verdict says when fewer can be tried.
+    region : tuple of float, optional
+        Values that count as equal to the reference, such as ``0.9,1.1``.
+    fixed : mapping, optional
+        Exponents to fix together in the evidence, such as ``a_m=1``, in Python ``{"a_m": 1, "a_l": 1}``; when omitted
+        the parameter alone, at the reference.
+    priors : tuple of str
+        Alternative priors for the evidence, such as ``HalfNormal(2)``; repeat it for more.
+    leave_out : str
+        What leave-one-out scores of laws leave out in turn: each ``row``, or all rows with one value of a column.
+    holdout : str, optional
+        Rows to predict from the others: a condition, or a column whose largest values are held out.
+    """
+
+    panel: ClassVar[str] = "Question"
+
+    reference: float | None = None
+    region: tuple[float, ...] | None = None
+    fixed: Mapping[Any, Any] | None = option(None, repeated=True)
+    priors: tuple[str, ...] = option((), flag="prior")
+    leave_out: str = "row"
+    holdout: str | None = None
+
+    def check(self) -> None:
+        """Reject a reference or a region that nothing can equal."""
+        check_region(self.reference, self.region)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -897,6 +935,7 @@ FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting
 CHOOSE = (part(Rows),)
 REPORT = (part(Rows, "also"), part(NewReport))
 CHECK = (part(SweepCheck),)
+COMPARE = (part(Comparing),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
 LOSSES = (part(Scoring),)

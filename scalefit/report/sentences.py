@@ -372,18 +372,17 @@ def rows_sentence(fit: Fit) -> str:
     source = fit.source
     if not source.dropped:
         return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
-    rules = join([_dropped_words(one) for one in source.dropped])
+    rules = join([_dropped_words(one, fit.selection.drop_highest_loss) for one in source.dropped])
     return f"{exact(fit.n_rows)} of the {exact(source.rows_read)} rows of {_table(fit)} are used; dropped are {rules}."
 
 
-def _dropped_words(one: Dropped) -> str:
+def _dropped_words(one: Dropped, highest: int) -> str:
     """Say which rows a rule dropped: ``42 with the highest losses (40 and those tied with them)``."""
     count = exact(one.rows)
     if one.kind == "where":
         return f"{count} outside the condition {literal(parse_where(one.setting).in_words())}"
     if one.kind == "drop_highest_loss":
-        asked = one.setting.partition(",")[0]
-        tied = f" ({asked} and those tied with them)" if asked != str(one.rows) else ""
+        tied = f" ({exact(highest)} and those tied with them)" if one.rows != highest else ""
         return f"{count} with the highest losses{tied}"
     return f"{count} because {literal(one.reason)}"
 
