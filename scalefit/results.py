@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.rows import select_rows
+from scalefit.data.rows import usable_rows
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
@@ -845,8 +845,4 @@ def _checked_columns(
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
-    rows = select_rows(
-        table, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        needs=needs,
-    ).frame  # fmt: skip
-    return rows.set_axis(frame.index, axis=0)
+    return usable_rows(table, numeric, labels, needs).frame.set_axis(frame.index, axis=0)

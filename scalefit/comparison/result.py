@@ -78,7 +78,7 @@ class Comparison:
 
     parameter: str
     reference: float | None
-    region: tuple[float, ...] | None
+    region: tuple[float, float] | None
     sources: tuple[Compared, ...]
     differences: tuple[Difference, ...]
     agreement: Agreement | None

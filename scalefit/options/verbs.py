@@ -18,6 +18,7 @@ from scalefit.options.base import Options, option, part
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.data.rows import RowRules
     from scalefit.data.tables import Table
     from scalefit.law.general import AnyLaw
 
@@ -227,6 +228,13 @@ class Rows(Options):
         )  # fmt: skip
 
     @property
+    def rules(self) -> RowRules:
+        """The options that choose among the rows of a table that has been read, for :func:`select_rows`."""
+        from scalefit.data.rows import RowRules
+
+        return RowRules(**{name: getattr(self, name) for name in RowRules._fields})
+
+    @property
     def loaded(self) -> Rows:
         """The same choices for a table that has been read: its files are not looked for again."""
         return replace(self, also=(), name_fields=None, wide=False, max_size=None)
@@ -299,20 +307,15 @@ class Rows(Options):
         DataError
             When the table cannot be used; row and column are named.
         """
-        from scalefit.data.rows import select_rows
+        from scalefit.data.rows import Needed, select_rows
         from scalefit.law.general import GeneralLaw, needs_of
 
-        needs = needs_of(law)
+        signs = needs_of(law)
         if isinstance(law, GeneralLaw) and space == "linear":
-            needs = needs | {law.response: "any"}
-        table = self.load(source)
+            signs = signs | {law.response: "any"}
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
-        return select_rows(
-            table, response=law.response, numeric=[law.response, *law.variables, *numeric], labels=dict.fromkeys(named),
-            mapping=self.mapping, columns=self.columns, derive=self.derive, where=self.where,
-            drop_invalid=self.drop_invalid, drop_highest_loss=self.drop_highest_loss, ties=self.ties,
-            weights=self.weights, group_by=self.group_by, reduce=self.reduce, needs=needs,
-        )  # fmt: skip
+        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), signs)
+        return select_rows(self.load(source), needed, self.rules)
 
 
 Exponents = Literal["nonnegative", "free"]
@@ -496,7 +499,7 @@ class Comparing(Options):
     panel: ClassVar[str] = "Question"
 
     reference: float | None = None
-    region: tuple[float, ...] | None = None
+    region: tuple[float, float] | None = None
     fixed: Mapping[Any, Any] | None = option(None, repeated=True)
     priors: tuple[str, ...] = option((), flag="prior")
     leave_out: str = "row"
