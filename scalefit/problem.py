@@ -19,6 +19,7 @@ from scalefit.law.tree import evaluate
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
 from scalefit.numbers import as_input, counted, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
+from scalefit.verdicts import Name
 
 __all__ = [
     "Parameter",
@@ -67,6 +68,11 @@ class Parameter:
     def name(self) -> str:
         """As printed, with the level: ``E[OPT,wikitext]``."""
         return printed_name(*self.key)
+
+    @property
+    def named(self) -> Name:
+        """Its name in a sentence."""
+        return Name(self.key)
 
     @property
     def is_log(self) -> bool:
