@@ -135,7 +135,8 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
     quantile = f_quantile(LEVEL, 1, max(1, problem.n_rows - len(problem.parameters)))
     allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
     found = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
-    best = optima[0].theta
+    best, least = optima[0].theta, optima[0].value
+    limit = allowed / least if least > 0 else None  # relative to the least, as the excess of another point
     for one in found:
         if one.reason == "singular":
             involved = [problem.parameters[i] for i in one.places]
@@ -167,7 +168,8 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             listed(others, between="; ", last="; "),
             f". Fix it (with {about[0].coef.name} = VALUE), or add runs that depend on it."
             f"{_may_be_negative(problem, found, best)}",
-            threshold=quantile,
+            threshold=limit,
+            excess=[one.excess for one in found if one.reason == "runs off"],
         )
     rival = next((one for one in found if one.reason == "rival" and not set(one.places) <= set(far)), None)
     if rival is not None:
@@ -183,7 +185,7 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             listed(moves, last=", "),
             ": these data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
             also=[problem.parameters[i].key for i in rival.places],
-            threshold=quantile,
+            threshold=limit,
             excess=rival.excess,
         )
 
