@@ -28,7 +28,7 @@ from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, plain_json, write_atomically
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import AnyLaw, GeneralLaw, needs_of, parse_law
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
@@ -409,8 +409,7 @@ def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: Least
     """Reject rows without the columns that the law needs, or with values that it cannot use."""
     groups = law.groups
     needs: dict[str, str] = dict.fromkeys((law.response, *law.variables), "positive")
-    if isinstance(law, GeneralLaw):
-        needs |= law.required | ({law.response: "any"} if getattr(options, "space", "log") == "linear" else {})
+    needs |= needs_of(law, options.space if isinstance(options, LeastSquares) else "log")
     least = {"positive": np.nextafter(0, 1), "nonnegative": 0.0, "any": -np.inf}
     for name in _needed(law, selection):
         if name not in rows:

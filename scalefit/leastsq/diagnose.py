@@ -321,9 +321,7 @@ def _repeats(evidence: FitState) -> Iterator[Finding]:
     """Rows of one setting whose responses differ far beyond the scatter, and the column that separates them."""
     problem, frame = evidence.problem, evidence.frame
     logs = problem.design.log_space
-    repeats = repeats_of(
-        problem.law, frame, evidence.residuals, parameters=len(problem.parameters), log_space=logs
-    )  # fmt: skip
+    repeats = repeats_of(problem.law, frame, evidence.residuals, parameters=len(problem.parameters), log_space=logs)
     if repeats is not None:
         text = repeats_message(problem.law, frame, repeats, log_space=logs)
         yield Finding.of("repeats_differ", "warning", text, rows=repeats.rows, gap=repeats.gap, scatter=repeats.rest)

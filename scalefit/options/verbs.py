@@ -308,13 +308,10 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.rows import Needed, select_rows
-        from scalefit.law.general import GeneralLaw, needs_of
+        from scalefit.law.general import needs_of
 
-        signs = needs_of(law)
-        if isinstance(law, GeneralLaw) and space == "linear":
-            signs = signs | {law.response: "any"}
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
-        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), signs)
+        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), needs_of(law, space))
         return select_rows(self.load(source), needed, self.rules)
 
 

@@ -105,7 +105,7 @@ class Look:
     settings : str
         How often settings of the quantities are repeated, in words.
     runs : str
-        What is to be said of runs with several rows.
+        A warning where runs have several rows; empty otherwise.
     laws : mapping of str to str
         Laws that the rows could support, by what they are of; the main one first. Empty when there is none.
     reasons : tuple of str

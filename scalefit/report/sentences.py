@@ -46,11 +46,11 @@ __all__ = [
     "evidence_between",
     "law_sentence",
     "method",
+    "name_in",
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
     "other_fits_sentence",
-    "own_name",
     "pooled_sentence",
     "published_sentence",
     "reference_sentence",
@@ -85,7 +85,7 @@ def role(fit: Fit, name: str | Key) -> str:
     return f"${coef}$" if isinstance(fit.law, GeneralLaw) and coef.isidentifier() else "floor"
 
 
-def own_name(fit: Fit, names: Sequence[str]) -> str:
+def name_in(fit: Fit, names: Sequence[str]) -> str:
     """Return the first of several names that a fit has, of a single parameter or of one with levels."""
     known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
     return next((name for name in names if read_name(name) in known), names[0])
