@@ -53,7 +53,7 @@ def test_invalid_rows_are_refused_with_row_and_column() -> None:
         "  row 4 (line 5), column 'loss': infinite (inf)",
         "  row 5 (line 6), column 'loss': missing",
         "  row 6 (line 7), column 'params': missing",
-        "  and 1 more rows",
+        "  and 1 more row",
     ]
     assert "--drop-invalid (drop_invalid=True)" in str(caught.value)
 
@@ -322,7 +322,7 @@ def test_a_cell_with_digits_is_never_dropped_as_a_word(tmp_path: Path) -> None:
     path.write_text("params,loss\n1e6,3.0\n2e6,diverged\n3e6,2.5e\n4e6,2.2\n")
     with pytest.raises(DataError, match=r"row 3 \(line 4\), column 'loss': '2.5e' is not a number"):
         Rows(drop_invalid=True).read(path, Law.parse("params"))
-    with pytest.raises(DataError, match=r"'diverged' is not a number.*1 more cells"):
+    with pytest.raises(DataError, match=r"'diverged' is not a number.*1 more cell "):
         Rows().read(path, Law.parse("params"))
 
 

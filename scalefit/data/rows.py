@@ -321,7 +321,7 @@ def _invalid_message(table: Table, found: Mapping[int, _Invalid], remedy: str) -
         shown = f" ({shortened(word)})" if word else "" if problem == "missing" else f" ({as_input(float(value))})"
         rows.append(f"  {row_label(frame, place)}, column {header_of(frame, name)}: {problem}{shown}")
     if len(found) > SHOWN:
-        rows.append(f"  and {len(found) - SHOWN} more rows")
+        rows.append(f"  and {counted(len(found) - SHOWN, 'more row')}")
     return "\n".join(
         [
             f"{exact(len(found))} of {exact(len(frame))} rows of {table.name!r} have values that cannot be used:",
