@@ -14,7 +14,7 @@ from scalefit.errors import DataError, LawError
 from scalefit.law.general import GeneralLaw
 from scalefit.law.tree import evaluate
 from scalefit.names import printed_level
-from scalefit.numbers import as_input, exact
+from scalefit.numbers import as_input, counted, exact
 from scalefit.problem import Parameter, canonical_order, cluster_codes, label_codes
 
 __all__ = ["ClosedProblem", "build_closed"]
@@ -153,8 +153,8 @@ def build_closed(
         parameters += [Parameter(coef, level, kind) for level in levels]
     if len(data) <= len(parameters):
         raise DataError(
-            f"{exact(len(data))} rows cannot determine the {len(parameters)} parameters of {law.written}; at least "
-            f"{len(parameters) + 1} rows are needed, or a law with fewer parameters"
+            f"{counted(len(data), 'row')} cannot determine the {counted(len(parameters), 'parameter')} of "
+            f"{law.written}; at least {len(parameters) + 1} rows are needed, or a law with fewer parameters"
         )
     bounds = np.array([law.bounds(one.coef.name) for one in parameters])
     clusters = cluster_codes(data, cluster)

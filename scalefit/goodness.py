@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.law.general import AnyLaw
 from scalefit.numbers import ROUND_OFF
 from scalefit.quantiles import f_tail, normal_quantile
+from scalefit.records import Objective
 
 __all__ = ["Goodness", "LackOfFit", "Scores", "Share", "Trend", "goodness_of"]
 
@@ -172,50 +173,39 @@ class Goodness:
 def goodness_of(
     frame: pd.DataFrame,
     residual: Array,
+    law: AnyLaw,
+    objective: Objective,
     *,
-    response: str,
-    variables: Sequence[str],
-    groups: Sequence[str],
     parameters: int,
-    weight: Array | None = None,
-    space: str = "log",
-    delta: float = math.inf,
-    scores: bool = True,
-    repeats: bool = True,
+    independent: bool = True,
 ) -> Goodness:
     """Measure how well a law fits.
 
     Parameters
     ----------
     frame : DataFrame, shape (n, p)
-        The rows used; the index holds row numbers.
+        The rows used, with the columns of the law and of weights; the index holds row numbers.
     residual : array, shape (n,)
         Log observed minus log predicted, or in linear space observed minus predicted.
-    response : str
-        The column that the law predicts.
-    variables, groups : sequence of str
-        The law's columns of numbers and of labels.
+    law : Law or GeneralLaw
+        The law.
+    objective : Objective
+        What was minimised, or the likelihood. Scores need squares, whose optimum is that of a normal likelihood; the
+        test of lack of fit needs squares or a normal likelihood. Only ratios of weights matter here.
     parameters : int
         How many were estimated.
-    weight : array, shape (n,), optional
-        Row weights; only their ratios matter here.
-    space : {"log", "linear"}
-        What residuals are of.
-    delta : float
-        Where Huber's loss turns linear; inf for squares.
-    scores : bool
-        Whether the optimum is that of a likelihood of independent normal residuals.
-    repeats : bool
-        Whether rows of one setting are independent, and normal enough for an F test.
+    independent : bool
+        Whether rows are independent, and not in clusters; scores and the test of lack of fit need it.
 
     Returns
     -------
     Goodness
         The measures.
     """
-    n = len(residual)
-    share = np.ones(n) if weight is None else weight * (n / weight.sum())
-    observed = frame[response].to_numpy(dtype=float)
+    n, space = len(residual), objective.space
+    weight = np.ones(n) if objective.weights is None else frame[objective.weights].to_numpy(dtype=float)
+    share = weight * (n / weight.sum())
+    observed = frame[law.response].to_numpy(dtype=float)
     target = np.log(observed) if space == "log" else observed
     squares = float(share @ residual**2)
     free = n - parameters
@@ -225,13 +215,15 @@ def goodness_of(
     total = float(share @ (target - centre) ** 2)
     mean = float(np.mean(observed))
     whole = mean if (observed > 0).all() else math.nan
+    scored = independent and objective.loss == "squared"
+    tested = independent and objective.loss in ("squared", "normal")
     parts = [math.expm1(min(one, 700.0)) if space == "log" else one / whole for one in (rms, robust)]
     return Goodness(
         space, mean, rms, robust, parts[0], parts[1], 1 - squares / total if total > 0 else math.nan,
-        _scores(squares, share, observed, space, parameters) if scores else None,
-        _lack_of_fit(frame, [*variables, *groups], residual, share, parameters) if repeats else None,
-        _largest(frame, residual, share, delta),
-        tuple(_trend(frame, name, residual, share, free) for name in variables),
+        _scores(squares, share, observed, space, parameters) if scored else None,
+        _lack_of_fit(frame, [*law.variables, *law.groups], residual, share, parameters) if tested else None,
+        _largest(frame, residual, share, math.inf if objective.delta is None else objective.delta),
+        tuple(_trend(frame, name, residual, share, free) for name in law.variables),
     )  # fmt: skip
 
 

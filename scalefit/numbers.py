@@ -21,6 +21,7 @@ the same: from 10 000 on, thousands are separated; from a million on, a power 
 rule                    for                                            such as
 ======================  =============================================  ================================================
 `exact`                 a count, a setting, a limit: all its digits    ``137``, ``123 456``, ``1e9``, ``0.05``
+`counted`               a count with its noun                          ``1 row``, ``245 rows``
 `as_input`              the same as one would type it: in formulas,    ``123456``, ``1e9``, ``-0.5``
                         options, and where a user's number is quoted
 `rounded`               a result; the uncertainty decides the digits,  ``0.347``, ``0.3473``, ``1.235e6``
@@ -61,6 +62,7 @@ __all__ = [
     "as_printed",
     "bayes_factor",
     "chance",
+    "counted",
     "exact",
     "fixed",
     "parse_number",
@@ -176,6 +178,26 @@ def exact(value: SupportsFloat) -> str:
     ('4000', '0.1', '−1e9')
     """
     return _whole(value) or _not_finite(float(value)) or _laid_out(*_digits(repr(to_digits(float(value), MOST))))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Print a count with what it counts.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    noun : str
+        The word for one of them, which may have words after it, with a plural.
+    plural : str
+        The word for several; the noun with an s when empty.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(0, "row"), counted(2, "row of the table", "rows of the table")
+    ('1 row', '0 rows', '2 rows of the table')
+    """
+    return f"{exact(number)} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def as_input(value: SupportsFloat, digits: int | None = None) -> str:

@@ -17,8 +17,9 @@ from scalefit.law.additive import Coef, Law, Term
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.law.tree import evaluate
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
-from scalefit.numbers import as_input, exact, fixed
+from scalefit.numbers import as_input, counted, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
+from scalefit.verdicts import Name
 
 __all__ = [
     "Parameter",
@@ -67,6 +68,11 @@ class Parameter:
     def name(self) -> str:
         """As printed, with the level: ``E[OPT,wikitext]``."""
         return printed_name(*self.key)
+
+    @property
+    def named(self) -> Name:
+        """Its name in a sentence."""
+        return Name(self.key)
 
     @property
     def is_log(self) -> bool:
@@ -197,7 +203,7 @@ def build_problem(
     free = len(coder.parameters)
     if len(data) <= free:
         raise DataError(
-            f"{exact(len(data))} rows cannot determine the {free} parameters of {law}; "
+            f"{counted(len(data), 'row')} cannot determine the {counted(free, 'parameter')} of {law}; "
             f"at least {free + 1} rows are needed, or a law with fewer parameters"
         )
     remarks = _check_columns(law, data)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.data.tables import Dropped, Table
+from scalefit.files import plain_json
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.thresholds import MOST_FAILED
@@ -114,12 +117,18 @@ class Finding:
         Row numbers of the table that it is about; empty when it is about all of them.
     names : tuple of (int, int)
         Where a parameter is named in the message, and its place in ``about``, so that a page can set it as a symbol.
+    numbers : mapping
+        What was compared, as plain JSON.
+    threshold : float or None
+        With what it was compared; None where no limit decides.
 
     Examples
     --------
-    >>> found = Finding.of("floor_at_zero", "not identified", Name(("E", ())), " is at 0.")
-    >>> found.message, found.about, found.runs
-    ('E is at 0.', (('E', ()),), (Name(key=('E', ())), ' is at 0.'))
+    >>> steep = Finding.of("steep_exponent", "warning", Name(("alpha", ())), " is steep.", threshold=4.0, value=5.0)
+    >>> steep.message, steep.about, steep.runs
+    ('alpha is steep.', (('alpha', ()),), (Name(key=('alpha', ())), ' is steep.'))
+    >>> steep.numbers, steep.threshold
+    ({'value': 5.0}, 4.0)
     """
 
     code: str
@@ -128,17 +137,29 @@ class Finding:
     about: tuple[Key, ...] = ()
     rows: tuple[int, ...] = ()
     names: tuple[tuple[int, int], ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
 
     @classmethod
-    def of(cls, code: str, severity: str, *parts: Part, rows: tuple[int, ...] = ()) -> Finding:
-        """Make a finding about the parameters that its sentence names."""
+    def of(
+        cls,
+        code: str,
+        severity: str,
+        *parts: Part,
+        also: Iterable[Key] = (),
+        rows: tuple[int, ...] = (),
+        threshold: float | None = None,
+        **numbers: Any,
+    ) -> Finding:
+        """Make a finding about the parameters that its sentence names, and about others, from the numbers behind it."""
         runs = runs_of(*parts)
-        about = tuple(dict.fromkeys(run.key for run in runs if isinstance(run, Name)))
+        about = tuple(dict.fromkeys([*(run.key for run in runs if isinstance(run, Name)), *also]))
         starts = [0, *accumulate(len(str(run)) for run in runs)]
         names = [
             (start, about.index(run.key)) for start, run in zip(starts, runs, strict=False) if isinstance(run, Name)
         ]
-        return cls(code, severity, "".join(map(str, runs)), about, rows, tuple(names))
+        message = "".join(map(str, runs))
+        return cls(code, severity, message, about, rows, tuple(names), plain_json(numbers), threshold)
 
     @property
     def runs(self) -> Runs:

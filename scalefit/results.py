@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.data.rows import select_rows
+from scalefit.data.rows import usable_rows
 from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
@@ -464,13 +464,9 @@ class Fit(ABC):
     @cached_property
     def goodness(self) -> Goodness:
         """How well the law fits the rows used: scatter, R2, scores, lack of fit, largest residuals, trends."""
-        law, objective, weights = self.law, self.objective, self.selection.weights
         return goodness_of(
-            self.rows, self.residuals(), response=law.response, variables=law.variables, groups=law.groups,
-            parameters=len(self.parameters), weight=None if weights is None else self.rows[weights].to_numpy(float),
-            space=objective.space, delta=math.inf if objective.delta is None else objective.delta,
-            scores=objective.loss == "squared" and self.selection.cluster is None,
-            repeats=objective.loss in ("squared", "normal") and self.selection.cluster is None,
+            self.rows, self.residuals(), self.law, self.objective, parameters=len(self.parameters),
+            independent=self.selection.cluster is None,
         )  # fmt: skip
 
     @overload
@@ -849,8 +845,4 @@ def _checked_columns(
         if column not in frame.columns:
             raise DataError(f"predicting needs column {column!r}; {closest(column, map(str, frame.columns))}")
     table = read_table(frame.reset_index(drop=True))
-    rows = select_rows(
-        table, response=numeric[0], numeric=numeric, labels=labels, can_drop=False,
-        needs=needs,
-    ).frame  # fmt: skip
-    return rows.set_axis(frame.index, axis=0)
+    return usable_rows(table, numeric, labels, needs).frame.set_axis(frame.index, axis=0)

@@ -12,7 +12,7 @@ import re
 import shlex
 import types
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -28,7 +28,7 @@ from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, plain_json, write_atomically
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import AnyLaw, GeneralLaw, needs_of, parse_law
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
@@ -47,8 +47,9 @@ from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
 
 __all__ = ["FORMAT_VERSION", "fit_record", "load_fit", "save_fit"]
 
-# 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options, 5 has laws of any form
-FORMAT, FORMAT_VERSION = "scalefit-fit", 5
+# 2 adds posteriors, 3 names the parameters of priors and findings, 4 holds the options, 5 has laws of any form, 6 the
+# numbers of findings
+FORMAT, FORMAT_VERSION = "scalefit-fit", 6
 """What the file of a fit calls itself, and the version of its layout; earlier versions are read as well."""
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same fit gives the same bytes
 ARRAYS = ("se", "lo", "hi", "covariance", "gauss_newton", "draws")
@@ -408,8 +409,7 @@ def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: Least
     """Reject rows without the columns that the law needs, or with values that it cannot use."""
     groups = law.groups
     needs: dict[str, str] = dict.fromkeys((law.response, *law.variables), "positive")
-    if isinstance(law, GeneralLaw):
-        needs |= law.required | ({law.response: "any"} if getattr(options, "space", "log") == "linear" else {})
+    needs |= needs_of(law, options.space if isinstance(options, LeastSquares) else "log")
     least = {"positive": np.nextafter(0, 1), "nonnegative": 0.0, "any": -np.inf}
     for name in _needed(law, selection):
         if name not in rows:
@@ -501,6 +501,8 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if inner[-1] is Ellipsis:
             return tuple(_value(inner[0], one, name) for one in parts)
         return tuple(_value(one, part, name) for one, part in zip(inner, parts, strict=True))
+    if get_origin(hint) is Mapping:
+        return _as(dict, value, name)  # of texts to JSON, as it was written
     if hint is Dropped:
         return _built(Dropped, _split_rule(value))
     return _as(hint, value, name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scalefit.errors import DataError
 from scalefit.escape import one_line, visible
-from scalefit.numbers import exact
+from scalefit.numbers import counted
 from scalefit.progress import SlowStage
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def print_table(header: list[str], rows: list[list[str]], right: tuple[int, ...]
 
 def print_dataset(info: DatasetInfo) -> None:
     """Print the description of a shipped data set: source, licence, columns, known problems."""
-    print(f"{info.name}: {info.title} ({exact(info.rows)} rows)")
+    print(f"{info.name}: {info.title} ({counted(info.rows, 'row')})")
     print(f"  licence  {info.licence}")
     print(f"  sources  {'; '.join([*info.sources, *info.repositories])}")
     print(f"  sha256   {info.sha256}")

@@ -403,7 +403,9 @@ def test_a_law_without_the_parameter_is_compared_as_a_law(wide, sized):
     [
         ({"param": ""}, "give a parameter's name"),
         ({"param": "alpah"}, "has no parameter 'alpah'; did you mean 'alpha'"),
-        ({"region": (1.1, 0.9)}, "region is 1.1,0.9; give its lower end first"),
+        ({"region": (1.1, 0.9)}, r"region is \(1.1, 0.9\); it needs two numbers, the smaller first"),
+        ({"region": (0.9, 1.1), "reference": 2}, "the reference 2 lies outside the region 0.9 to 1.1"),
+        ({"fixed": {"alpha": "one"}}, "alpha cannot be fixed at one; give a number, such as 1"),
         ({"reference": math.nan}, "reference is nan"),
         ({"published": {"x": (1.0, None)}}, "published x is 1, and no error is printed with it.*--reference 1 "),
         ({"published": ["hoffmann2022.alpha"]}, r"no error is printed.*--reference 0\.34 \(reference=0\.34\)"),
@@ -453,7 +455,7 @@ def test_command_says_how_such_fits_did_at_the_distance_of_the_held_out_rows(run
     ("options", "message"),
     [
         (["--region", "0.9"], "--region is '0.9'; it needs two numbers"),
-        (["--region", "a,b"], "--region: 'a' is not a number"),
+        (["--region", "a,b"], "--region is 'a,b'; it needs two numbers"),
         (
             ["--published", "paper=0.9"],
             "paper=0.9 has no standard error; need NAME=VALUE,ERROR, such as paper=0.9,0.04",

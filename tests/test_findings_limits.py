@@ -14,6 +14,7 @@ from scalefit.problem import build_problem
 from scalefit.records import Uncertainty
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Minimum, search
+from scalefit.verdicts import Name
 
 SLOPES = "y ~ A/x^a + B/z^b"
 
@@ -48,6 +49,9 @@ def test_exponents_trade_off_beyond_a_correlation_of_095(evidence, correlation, 
     covariance[a, b] = covariance[b, a] = correlation * 0.01**2
     changed = evidence._replace(spread=replace(evidence.spread, covariance=covariance))
     assert codes(changed) == (["exponents_trade_off"] if reported else [])
+    for found in diagnose(changed):
+        assert (found.numbers, found.threshold) == ({"correlation": pytest.approx(correlation)}, 0.95)
+        assert [str(run) for run in found.runs if isinstance(run, Name)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("scatter", [1.0, 1e-3])

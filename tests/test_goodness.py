@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,11 @@ import statsmodels.api as sm
 
 import scalefit
 from scalefit.goodness import goodness_of
+from scalefit.law.additive import Law
+from scalefit.records import Objective
 from scalefit.storage import fit_record
+
+SQUARES = Objective("squared", None, "log")
 
 
 def power_law(seed: int = 3, repeats: int = 4, bend: float = 0.0) -> pd.DataFrame:
@@ -92,11 +95,12 @@ def test_no_test_and_no_scores_where_rows_are_not_independent_or_the_loss_is_rob
 def test_the_largest_shares_are_those_of_the_objective() -> None:
     frame = pd.DataFrame({"x": [1.0, 2, 3, 4, 5], "y": [1.0, 1, 1, 1, 1]}, index=[11, 12, 13, 14, 15])
     residual = np.array([0.1, -0.3, 0.0, 0.2, 0.1])
-    common: dict[str, Any] = {"response": "y", "variables": ["x"], "groups": [], "parameters": 1}
-    squares = goodness_of(frame, residual, **common).largest
+    law = Law.parse("y ~ A/x^alpha")
+    squares = goodness_of(frame, residual, law, SQUARES, parameters=1).largest
     assert [one.row for one in squares] == [12, 14, 11]
     np.testing.assert_allclose([one.share for one in squares], [9 / 15, 4 / 15, 1 / 15])
-    huber = goodness_of(frame, residual, delta=0.1, **common).largest  # 0.005, 0.025, 0, 0.015, 0.005
+    robust = Objective("huber", 0.1, "log")
+    huber = goodness_of(frame, residual, law, robust, parameters=1).largest  # 0.005, 0.025, 0, 0.015, 0.005
     np.testing.assert_allclose([one.share for one in huber], [0.5, 0.3, 0.1])
 
 
@@ -107,7 +111,7 @@ def test_trends_are_means_at_the_ends_of_a_column_with_the_test_of_one_way_layou
     frame = pd.DataFrame({"x": np.arange(1.0, 41), "y": np.ones(40)})
     residual = 0.1 * rng.standard_normal(40) + 0.2 * (frame["x"].to_numpy() > 30)
     residual -= residual.mean()
-    (trend,) = goodness_of(frame, residual, response="y", variables=["x"], groups=[], parameters=1).trends
+    (trend,) = goodness_of(frame, residual, Law.parse("y ~ A/x^alpha"), SQUARES, parameters=1).trends
     parts = [residual[:10], residual[10:30], residual[30:]]
     np.testing.assert_allclose([trend.low, trend.middle, trend.high], [part.mean() for part in parts])
     assert trend.ends == (1.0, 40.0)

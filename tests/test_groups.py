@@ -12,7 +12,7 @@ import pytest
 
 import scalefit
 from scalefit.data.choice import group_columns, parse_reduce
-from scalefit.data.rows import select_rows
+from scalefit.data.rows import Needed, select_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
@@ -33,7 +33,9 @@ def table(text: str = SWEEP) -> Table:
 
 
 def reduced(by: str, how: str, text: str = SWEEP, response: str = "loss", **options: Any) -> Table:
-    return select_rows(table(text), response=response, numeric=["params", "tokens"], group_by=by, reduce=how, **options)
+    labels = options.pop("labels", ())
+    needed = Needed(response, ("params", "tokens"), tuple(labels))
+    return select_rows(table(text), needed, Rows(group_by=by, reduce=how, **options).rules)
 
 
 def test_the_row_with_the_least_loss_is_kept_under_its_number_and_counted() -> None:

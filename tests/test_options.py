@@ -21,6 +21,7 @@ from scalefit.options import (
     BAYES,
     CALIBRATE,
     CHECK,
+    COMPARE,
     FIT,
     FORECAST,
     HEADS,
@@ -53,7 +54,7 @@ VERBS = {
     "calibrate": (scalefit.calibrate, CALIBRATE), "isoflop": (scalefit.isoflop, ISOFLOP),
     "losses": (scalefit.measure_losses, LOSSES), "heads": (scalefit.measure_heads, HEADS),
     "superposition": (scalefit.superposition, SUPERPOSITION), "forecast": (scalefit.forecast, FORECAST),
-    "backtest": (scalefit.backtest, BACKTEST), "plan": (scalefit.plan, PLAN),
+    "backtest": (scalefit.backtest, BACKTEST), "plan": (scalefit.plan, PLAN), "compare": (scalefit.compare, COMPARE),
 }  # fmt: skip
 CLASSES = {each.kind for parts in (*(parts for _, parts in VERBS.values()), CHECK) for each in parts}
 

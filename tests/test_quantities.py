@@ -130,7 +130,7 @@ def test_nullable_integers_keep_their_gap() -> None:
 def test_a_bad_cell_is_named() -> None:
     with pytest.raises(DataError, match=re.escape("row 2 (line 3), column 'params': 'abc' is not a number")):
         parse_column(column("1", "abc", "def", line_offset=1))
-    with pytest.raises(DataError, match="1 more cells of the column cannot be read either"):
+    with pytest.raises(DataError, match="1 more cell of the column cannot be read either"):
         parse_column(column("1", "abc", "def"))
     with pytest.raises(DataError, match="Correct the cell, or map another column"):
         parse_column(column("-"))

@@ -179,7 +179,8 @@ def test_optima_and_rows() -> None:
         "5 of the 7 rows of runs are used; dropped are 2 because loss is zero."
     )
     cut = Source("runs", "0" * 64, 7, (Dropped("drop_highest_loss", 2, "high", "1, ties=drop"),))
-    assert "dropped are 2 with the highest losses (1 and those tied with them)." in say.rows_sentence(made(source=cut))
+    highest = made(source=cut, selection=Rows(drop_highest_loss=1))
+    assert "dropped are 2 with the highest losses (1 and those tied with them)." in say.rows_sentence(highest)
     one = Source("runs", "0" * 64, 7, (Dropped("where", 2, "no", "my_col >= 3"),))
     assert "dropped are 2 outside the condition my col ≥ 3." in say.rows_sentence(made(source=one))
 

@@ -76,7 +76,7 @@ def test_gradient_and_hessian_equal_finite_differences(law, space, delta):
     theta = search(design)[0].theta + 0.05 * np.random.default_rng(1).normal(size=design.n_parameters)
 
     def hessian_and_gradient(at):
-        _, work = evaluate_at(design.rows, design.link, at, delta=delta, log_space=design.log_space)
+        _, work = evaluate_at(design, at, delta=delta)
         return work.derivative[: len(at)], work.derivative[len(at)]
 
     def gradient(at):
@@ -121,12 +121,10 @@ def test_a_batch_of_one_equals_a_member_of_a_batch():
     design = problem_of(LAWS[0]).design
     start = search(design)[0].theta[None]
     resampling = Resampling(BOOTSTRAP, np.arange(245), 245, 7, 6)
-    options = {"delta": 1e-3, "log_space": True}
-    many = minimise_resamples(design.rows, design.link, start, resampling, replicates=range(40), workers=2, **options)
+    options = {"delta": 1e-3}
+    many = minimise_resamples(design, start, resampling, replicates=range(40), workers=2, **options)
     for b in (0, 17, 39):
-        one = minimise_resamples(
-            design.rows, design.link, start, resampling, replicates=range(b, b + 1), workers=1, **options
-        )
+        one = minimise_resamples(design, start, resampling, replicates=range(b, b + 1), workers=1, **options)
         np.testing.assert_array_equal(one.theta[0], many.theta[b])
 
 
@@ -134,15 +132,13 @@ def test_resamples_are_what_their_weights_say():
     design = problem_of(LAWS[0]).design
     theta = search(design)[0].theta
     resampling = Resampling(BOOTSTRAP, np.arange(245) // 5, 49, 3, 6)
-    refits = minimise_resamples(
-        design.rows, design.link, theta[None], resampling, replicates=range(3), delta=np.inf, log_space=True
-    )
+    refits = minimise_resamples(design, theta[None], resampling, replicates=range(3), delta=np.inf)
     for b in range(3):
         weight = resample_weights(design.rows, resampling, b)
         assert weight.sum() == 245
         assert (np.ptp(weight.reshape(49, 5), axis=1) == 0).all()  # clusters travel whole
         rows = design.rows._replace(data=np.vstack([design.rows.data[0], weight, design.rows.u]))
-        direct = minimise_batch(rows, design.link, theta[None], delta=np.inf, log_space=True)
+        direct = minimise_batch(design._replace(rows=rows), theta[None], delta=np.inf)
         np.testing.assert_allclose(refits.theta[b], direct.theta[0], rtol=1e-7)
 
 
@@ -163,8 +159,8 @@ def test_a_level_that_a_resample_misses_is_nan_not_a_number():
     cluster[problem.design.rows.bounds[0] : problem.design.rows.bounds[1]] = 0
     resampling = resampling._replace(cluster=cluster, n_cluster=2)
     refit = minimise_resamples(
-        problem.design.rows, problem.design.link, theta[None], resampling, replicates=range(1),
-        delta=np.inf, log_space=True,
+        problem.design, theta[None], resampling, replicates=range(1),
+        delta=np.inf,
     )  # fmt: skip
     assert np.isnan(refit.theta[0, 0])
     assert np.isfinite(refit.theta[0, 1:]).all()
@@ -184,16 +180,14 @@ def test_refits_in_a_curved_valley_arrive_on_their_bound():
     design = build_problem(Law.parse("loss ~ E + A/tokens^alpha"), nearly_without_a_floor()).design
     start = search(design)[0].theta[None]
     resampling = Resampling(BOOTSTRAP, np.arange(18), 18, 0, 4)
-    refits = minimise_resamples(
-        design.rows, design.link, start, resampling, replicates=range(400), delta=np.inf, log_space=True
-    )
+    refits = minimise_resamples(design, start, resampling, replicates=range(400), delta=np.inf)
     assert (refits.status == CONVERGED).all()
     on_bound = refits.theta[:, 0] == 0.0
     assert 0.05 < on_bound.mean() < 0.25
     for replicate in np.flatnonzero(on_bound)[:10]:  # there, F rises with the floor and is level along the rest
         weight = resample_weights(design.rows, resampling, replicate)
         rows = design.rows._replace(data=np.vstack([design.rows.target, weight, design.rows.u]))
-        gradient = evaluate_at(rows, design.link, refits.theta[replicate], delta=np.inf, log_space=True)[1].derivative
+        gradient = evaluate_at(design._replace(rows=rows), refits.theta[replicate], delta=np.inf)[1].derivative
         assert gradient[3, 0] > 0
         np.testing.assert_allclose(gradient[3, 1:], 0, atol=1e-9)
 
@@ -205,7 +199,7 @@ def test_independent_levels_are_searched_apart_and_agree_with_the_whole():
     assert len(parts) == 2
     assert sum(len(part.law.response) for part in parts) == 245
     whole = search(problem.design)[0]
-    again = minimise_batch(problem.design.rows, problem.design.link, whole.theta[None], delta=np.inf, log_space=True)
+    again = minimise_batch(problem.design, whole.theta[None], delta=np.inf)
     assert whole.converged
     assert again.value[0] == pytest.approx(whole.value, rel=1e-12)
     alone = [
@@ -229,11 +223,11 @@ def test_an_exponent_that_wants_to_be_steeper_stops_at_its_upper_bound():
     best = search(design)[0]
     assert best.converged
     assert best.theta[2] == design.link.box[1, 2] == 60.0
-    gradient = evaluate_at(design.rows, design.link, best.theta, delta=np.inf, log_space=True)[1].derivative[3]
+    gradient = evaluate_at(design, best.theta, delta=np.inf)[1].derivative[3]
     assert gradient[2] <= 0
     np.testing.assert_allclose(gradient[:2], 0, atol=1e-9)
     for start in (np.array([0.9, 0.0, 59.9]), np.array([0.9, -5.0, 60.0]), np.array([0.9, -3.0, 5.0])):
-        found = minimise_batch(design.rows, design.link, start[None], delta=np.inf, log_space=True)
+        found = minimise_batch(design, start[None], delta=np.inf)
         assert found.status[0] == CONVERGED
         assert found.theta[0] == pytest.approx(best.theta, rel=1e-6)
 
@@ -243,10 +237,7 @@ def test_a_coordinate_pressed_on_its_upper_bound_is_as_good_as_held():
     frame = pd.DataFrame({"x": [0.9, 1.1, 1.2, 1.3, 1.4], "y": [2000.0, 1.0, 1.1, 0.9, 1.0]})
     design = build_problem(Law.parse("y ~ E + 1/x^a"), frame, space="linear").design
     start = np.array([[1.0, 60.0]])
-    free, held = (
-        minimise_batch(design.rows, design.link, start, delta=np.inf, log_space=False, held=np.array([False, one]))
-        for one in (False, True)
-    )
+    free, held = (minimise_batch(design, start, delta=np.inf, held=np.array([False, one])) for one in (False, True))
     mean = np.mean(frame["y"] - frame["x"] ** -60.0)
     assert free.theta[0] == pytest.approx([mean, 60.0], rel=1e-12)
     np.testing.assert_array_equal(free.theta, held.theta)
@@ -258,12 +249,8 @@ def test_a_start_whose_step_leaves_the_box_is_not_taken_for_an_optimum():
     design = build_problem(Law.parse("loss ~ E + A/tokens^alpha"), nearly_without_a_floor()).design
     start = search(design)[0].theta
     resampling = Resampling(BOOTSTRAP, np.arange(18), 18, 0, 4)
-    refit = minimise_resamples(
-        design.rows, design.link, start[None], resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
-    )
-    other = minimise_resamples(
-        design.rows, design.link, refit.theta, resampling, replicates=range(2728, 2729), delta=np.inf, log_space=True
-    )
+    refit = minimise_resamples(design, start[None], resampling, replicates=range(2728, 2729), delta=np.inf)
+    other = minimise_resamples(design, refit.theta, resampling, replicates=range(2728, 2729), delta=np.inf)
     assert refit.status[0] == CONVERGED
     assert not np.allclose(refit.theta[0], start)
     assert refit.value[0] == pytest.approx(other.value[0], rel=1e-9)

@@ -197,6 +197,10 @@ def test_an_array_that_lies_about_itself_allocates_nothing(
             lambda r: r["findings"].append({"code": "x", "severity": "note", "message": "", "names": [[0, 0]]}),
             "its Finding names a parameter where it has none",
         ),
+        (
+            lambda r: r["findings"].append({"code": "x", "severity": "note", "message": "", "numbers": [1]}),
+            "its numbers is list, not dict",
+        ),
         (lambda r: r.update(optima=[]), "optima are missing"),
         (lambda r: r["options"].update(seed=True), "seed is True; it must be a whole number"),
         (lambda r: r.pop("label"), "it lacks 'label'"),

@@ -160,13 +160,13 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
     """Say what limits the lines of approach 2, worst first."""
     if mixed is not None:
         return (
-            Finding(
+            Finding.of(
                 "mixed_levels", NOT_IDENTIFIED,
                 f"{mixed.budgets} of {count} budgets hold runs of several levels of {mixed.column} ({mixed.levels} in "
                 f"all), whose losses differ far more than those of one level scatter ({two_digits(mixed.merged)} "
                 f"about a common parabola, {two_digits(mixed.within)} when the levels are separated): no line is "
                 f"drawn through a mixture; analyse every level (--by {mixed.column}, by={mixed.column!r}) or choose "
-                "one (--where)",
+                "one (--where)", budgets=mixed.budgets, levels=mixed.levels, common=mixed.merged, within=mixed.within,
             ),
         )  # fmt: skip
     findings = []
@@ -174,31 +174,32 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
     lost = [one.column for one in parabolas if not one.found]
     if lost:
         findings.append(
-            Finding(
+            Finding.of(
                 "no_line", NOT_IDENTIFIED,
                 f"fewer than {FEWEST_BUDGETS} budgets show a minimum in {' and '.join(lost)}; add runs on both sides "
-                "of the best size, or more budgets",
+                "of the best size, or more budgets", threshold=FEWEST_BUDGETS,
             )
         )  # fmt: skip
     wide = [one for one in parabolas if one.found and one.exponent.hi - one.exponent.lo > WIDE_GROWTH]
     if wide:
         findings.append(
-            Finding(
+            Finding.of(
                 "wide_exponent", NOT_IDENTIFIED,
                 f"the exponent of {' and '.join(one.column for one in wide)} has an interval wider than "
                 f"{exact(WIDE_GROWTH)}, half of all that it could be; add budgets over a wider range, or more runs "
-                "near the minima",
+                "near the minima", threshold=WIDE_GROWTH,
+                widths=[one.exponent.hi - one.exponent.lo for one in wide],
             )
         )  # fmt: skip
     few = [one for one in parabolas if one.found and len(one.points) < FEW_BUDGETS]
     if few:
         least = min(len(one.points) for one in few)
         findings.append(
-            Finding(
+            Finding.of(
                 "few_budgets", "warning",
                 f"only {least} budgets show a minimum, so that the scatter about the line is known from {least - 2} "
                 f"{'degree' if least == 3 else 'degrees'} of freedom and a bend cannot be seen; {FEW_BUDGETS} or more "
-                "are better",
+                "are better", threshold=FEW_BUDGETS, budgets=least,
             )
         )  # fmt: skip
     return tuple(findings)

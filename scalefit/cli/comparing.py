@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit.cli.app import Json, app, assignments
-from scalefit.cli.effects import refuse_idle
+from scalefit.cli.app import Json, app
+from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
+from scalefit.options import COMPARE
 from scalefit.terminal import ProgressLine
 
 if TYPE_CHECKING:
@@ -23,29 +24,17 @@ ROW = "row"
 
 
 @app.command(name="compare")
+@with_options(*COMPARE)
 def compare_command(
-    ctx: typer.Context,
     fits: Annotated[list[Path], typer.Argument(metavar="FIT...", help="Files written by fit --out or bayes --out.")],
     param: Annotated[str, typer.Option(help="The parameter; its names in other fits follow after commas.")],
-    reference: Annotated[float | None, typer.Option(help="A value to test, such as 1.")] = None,
-    region: Annotated[str | None, typer.Option(help="Values that count as equal to it: 0.9,1.1")] = None,
+    given: Given,
     published: Annotated[
         list[str] | None, typer.Option(help="NAME=0.91,0.04, or the key of a shipped value such as liu2025.alpha.")
     ] = None,
-    fixed: Annotated[
-        list[str] | None, typer.Option(help="Exponents to fix together in the evidence, such as a_m=1; repeat it.")
-    ] = None,
-    prior: Annotated[list[str] | None, typer.Option(help="An alternative prior for the evidence; repeat it.")] = None,
     by: Annotated[
         str | None,
         typer.Option("--by", help="One comparison for each label of this column: fits are done again on its rows."),
-    ] = None,
-    leave_out: Annotated[
-        str,
-        typer.Option(help="Leave-one-out scores of laws leave out each row, or all rows with one value of a column."),
-    ] = "row",
-    holdout: Annotated[
-        str | None, typer.Option(help="Predict these rows from the others: a condition, or a column's largest values.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -59,27 +48,23 @@ def compare_command(
     from scalefit.storage import load_fit
 
     named = _once([(_label(path, fits), load_fit(path)) for path in fits], "FIT")
-    held = {name: _number(text, "--fixed") for name, text in assignments(fixed, "--fixed").items()}
     posteriors = [fit for fit in named.values() if isinstance(fit, PosteriorFit)]
-    weighed = reference is not None or bool(held)
-    refuse_idle(
-        ctx, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
-        prior=not (posteriors and weighed) and "without a posterior whose exponent is tested by --reference or --fixed",
+    weighed = given["reference"] is not None or bool(given["fixed"])
+    given.refuse_idle(
+        COMPARE, fixed=not posteriors and "without a posterior (a fit by scalefit bayes)",
+        priors=not (posteriors and weighed)
+        and "without a posterior whose exponent is tested by --reference or --fixed",
         leave_out=len(posteriors) < 2 and "with fewer than two posteriors, because it is for leave-one-out scores",
     )  # fmt: skip
     if by == ROW:
         raise DataError("--by row: --by takes a column of labels; scores that leave out rows have --leave-out row")
-    given: dict[str, Any] = {
-        "reference": reference, "region": None if region is None else _pair(region, "--region"),
-        "published": _once(list(map(_published, published or [])), "--published"), "fixed": held, "priors": prior,
-        "leave_out": leave_out, "holdout": holdout,
-    }  # fmt: skip
+    printed = _once(list(map(_published, published or [])), "--published")
     result: Comparison | LevelComparisons
     with ProgressLine() as progress:
         if by is None:
-            result = compare(named, param, progress=progress, **given)
+            result = compare(named, param, published=printed, progress=progress, **given)
         else:
-            result = compare_levels(named, param, by, progress=progress, **given)
+            result = compare_levels(named, param, by, published=printed, progress=progress, **given)
     print(json.dumps(result.record(), indent=1) if as_json else result)
     if isinstance(result, Comparison) and result.split is not None:
         rows = result.split.held

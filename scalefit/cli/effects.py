@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from scalefit.errors import DataError, closest
 from scalefit.terminal import check_writable
 
 if TYPE_CHECKING:
     from scalefit.law.general import AnyLaw
 
-__all__ = ["check_mapping", "check_picture", "check_plot", "refuse_idle"]
+__all__ = ["check_mapping", "check_picture", "check_plot"]
 
 PICTURES = (".svg", ".png", ".pdf")
 DERIVED = ("params", "tokens", "flops", "width", "depth")  # columns from which others are computed
@@ -107,21 +105,3 @@ def check_picture(out: Path | None) -> None:
     check_writable(out)
     if out is not None and out.suffix.lower() not in PICTURES:
         raise DataError(f"cannot draw to {out.name!r}; end the name with .svg, .png or .pdf")
-
-
-def refuse_idle(ctx: typer.Context, **idle: str | bool) -> None:
-    """Reject options that the user wrote and that have no effect; defaults are not checked.
-
-    Parameters
-    ----------
-    ctx : Context
-        The context of the verb.
-    **idle : str or False
-        For each parameter of the verb why it has no effect, such as ``"without --loss huber"``; False or empty where
-        it has one.
-    """
-    for name, why in idle.items():
-        source = ctx.get_parameter_source(name)
-        if why and source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
-            flag = next(one.opts[0] for one in ctx.command.params if one.name == name)
-            raise DataError(f"{flag} has no effect {why}; leave it out")

@@ -296,7 +296,7 @@ def _rows_to_predict(
     """Return the rows, and the columns that the prediction needs."""
     import pandas as pd
 
-    from scalefit.data.rows import select_rows
+    from scalefit.data.rows import usable_rows
     from scalefit.data.tables import parse_mapping, read_table, resolve
     from scalefit.law.general import needs_of
     from scalefit.numbers import parse_number
@@ -334,10 +334,7 @@ def _rows_to_predict(
     elif table is None:
         return (result if inner is None else inner).rows, columns
     else:
-        rows = read_table(table, typed=False)
-    renamed = parse_mapping(mapping) if mapping else None
-    check_mapping({"mapping": renamed}, result.law, *columns)
-    selected = select_rows(
-        rows, response=numeric[0], numeric=numeric, labels=labels, can_drop=False, mapping=renamed, needs=needs,
-    ).frame  # fmt: skip
-    return selected, columns
+        renamed = parse_mapping(mapping) if mapping else None
+        check_mapping({"mapping": renamed}, result.law, *columns)
+        rows = read_table(table, typed=False, mapping=renamed)
+    return usable_rows(rows, numeric, labels, needs).frame, columns

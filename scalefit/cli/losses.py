@@ -41,6 +41,7 @@ def losses(
     Example: scalefit losses models/* --text held_out.txt --out runs.csv
     """
     from scalefit.models.losses import measure_losses
+    from scalefit.numbers import counted
 
     check_outputs([out], [*checkpoints, *text])
     with ProgressLine() as progress:
@@ -50,7 +51,7 @@ def losses(
         print(json.dumps({"out": str(out), "rows": rows}, indent=1))
         return
     print_table(HEADER, [_cells(row) for _, row in table.iterrows()], right=(2, 3, 4, 5))
-    count = "1 row is" if len(table) == 1 else f"{len(table)} rows are"
+    count = counted(len(table), "row is", "rows are")
     print(f"{count} in {out}; errors are over windows of the text, not over texts or trainings")
     for remark in _remarks(table, out):
         print(remark, file=sys.stderr)

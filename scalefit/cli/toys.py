@@ -11,7 +11,7 @@ import typer
 
 from scalefit.cli.app import Application, Json, app
 from scalefit.cli.completion import complete_toy_plot
-from scalefit.cli.effects import check_plot, refuse_idle
+from scalefit.cli.effects import check_plot
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError
 from scalefit.numbers import fixed, percent
@@ -98,7 +98,6 @@ def _grid(text: str) -> ToyGrid:
 
 @toy.command(name="show")
 def toy_show(
-    ctx: typer.Context,
     folders: Sweeps,
     plot: Annotated[
         str | None,
@@ -120,7 +119,8 @@ def toy_show(
         from scalefit.plots.toy import KINDS
 
         check_plot(plot, out, KINDS, of=" of a sweep")
-        refuse_idle(ctx, as_json="with --plot")
+        if as_json:
+            raise DataError("--json has no effect with --plot; leave it out")
     check_writable(out)
     if plot is not None and out is not None:
         from scalefit.plots.style import save_figure

@@ -22,6 +22,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Key, printed_name, read_name
+from scalefit.numbers import parse_number
 from scalefit.posterior.importance import pareto_smooth
 from scalefit.posterior.priors import HalfNormal, Normal, Prior, TruncatedNormal, Uniform, parse_prior
 from scalefit.problem import Parameter
@@ -172,13 +173,13 @@ def evidence(
     return Evidence(label, values, str(law or ""), tuple(one for one in rows if one is not None), notes)
 
 
-def read_fixed(fixed: Mapping[Any, float]) -> dict[Key, float]:
+def read_fixed(fixed: Mapping[Any, Any]) -> dict[Key, float]:
     """Read which exponents are fixed at which numbers.
 
     Parameters
     ----------
     fixed : mapping
-        Printed name, or coefficient and level, to number.
+        Printed name, or coefficient and level, to number, or to its text as on the command line.
 
     Returns
     -------
@@ -196,9 +197,13 @@ def read_fixed(fixed: Mapping[Any, float]) -> dict[Key, float]:
             key = read_name(name)
         except ValueError as error:
             raise DataError(str(error)) from None
-        if not math.isfinite(value):
+        try:
+            number = parse_number(value) if isinstance(value, str) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
             raise DataError(f"{printed_name(*key)} cannot be fixed at {value}; give a number, such as 1")
-        values[key] = value
+        values[key] = number
     return values
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from scalefit.comparison.sources import Compared, compared_of, compared_publishe
 from scalefit.data.datasets import describe_dataset, published_value
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_name, read_name, split_names
-from scalefit.numbers import as_input
+from scalefit.options import COMPARE, Comparing, gather, takes
 from scalefit.posterior.priors import Prior
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
@@ -26,18 +25,14 @@ from scalefit.results import Fit, PosteriorFit
 __all__ = ["compare", "named_fits"]
 
 
+@takes(*COMPARE)
 def compare(
     fits: Mapping[str, Fit] | Sequence[Fit],
     param: str,
-    *,
-    reference: float | None = None,
-    region: tuple[float, float] | None = None,
+    *options: Comparing,
     published: Mapping[str, tuple[float, float | None] | None] | Sequence[str] = (),
-    fixed: Mapping[str, float] | Mapping[Key, float] | None = None,
-    priors: Sequence[str | Prior] | None = None,
-    leave_out: str = "row",
-    holdout: str | None = None,
     progress: Progress | None = None,
+    **keywords: Any,
 ) -> Comparison:
     """Compare what fits and printed numbers say about one parameter, and the laws that share rows.
 
@@ -48,25 +43,15 @@ def compare(
     param : str
         The parameter. Names that other fits give it follow after commas: ``"a_m,alpha"``. A name without its level
         stands for all levels.
-    reference : float, optional
-        A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
-        the fit's prior and at least two others; the verdict says when fewer can be tried.
-    region : tuple of float, optional
-        An interval around it in which the parameter counts as equal to it.
+    *options : Comparing
+        The question as a value; single fields as keywords.
     published : mapping or sequence of str, optional
         Label to value and standard error. Keys of :func:`scalefit.published_value` such as ``"liu2025.alpha"`` stand
         in a sequence, or with None; their table is known, so that a fit of it is not taken as independent.
-    fixed : mapping, optional
-        Exponents to fix together in the evidence, such as ``{"a_m": 1, "a_l": 1}``; ``param`` at ``reference`` alone
-        without it.
-    priors : sequence, optional
-        Alternative priors for the evidence.
-    leave_out : str
-        What leave-one-out scores leave out in turn: each ``row``, or all rows with one value of a column.
-    holdout : str, optional
-        Rows to predict from the others: a condition, or a column whose largest values are held out.
     progress : callable, optional
         ``progress(stage, done, total)``.
+    **keywords
+        Fields of :class:`scalefit.options.Comparing`.
 
     Returns
     -------
@@ -78,12 +63,13 @@ def compare(
     DataError
         For a parameter that no fit has, an impossible region, two sources of one name, or no source.
     """
+    asked: Comparing
+    (asked,) = gather(COMPARE, options, keywords)
     named = named_fits(fits)
     names = split_names(param)
     if not names:
         raise DataError(f"param is {param!r}; give a parameter's name, such as alpha")
-    _check_region(reference, region)
-    together = read_fixed(fixed or {})
+    together = read_fixed(asked.fixed or {})
     level = next((fit.uncertainty.level for fit in named.values()), 0.95)
     by_fit, notes = _parameter_of(named, names)
     sources = [*(one for own in by_fit.values() for one in own), *_published(published, level)]
@@ -92,12 +78,12 @@ def compare(
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
     _check_fixed(named, together)
-    tests = {label: _tests(named[label], own, reference, together) for label, own in by_fit.items()}
-    weighed, unweighed = _weigh(named, tests, priors, report)
-    laws, unscored = _score_laws(named, leave_out, report)
-    held, split, other = _extrapolate(named, holdout, report)
+    tests = {label: _tests(named[label], own, asked.reference, together) for label, own in by_fit.items()}
+    weighed, unweighed = _weigh(named, tests, asked.priors, report)
+    laws, unscored = _score_laws(named, asked.leave_out, report)
+    held, split, other = _extrapolate(named, asked.holdout, report)
     return Comparison(
-        parameter=param, reference=reference, region=region, sources=tuple(sources),
+        parameter=param, reference=asked.reference, region=asked.region, sources=tuple(sources),
         differences=differences(sources), agreement=agreement(sources), evidence=weighed, laws=laws, held_out=held,
         split=split, notes=(*notes, *unweighed, *unscored, *other),
     )  # fmt: skip
@@ -154,15 +140,6 @@ def named_fits(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
     return named
 
 
-def _check_region(reference: float | None, region: tuple[float, float] | None) -> None:
-    if reference is not None and not math.isfinite(reference):
-        raise DataError(f"reference is {reference}; it must be a number, such as 1")
-    if region is not None and not (math.isfinite(region[0]) and region[0] < region[1] < math.inf):
-        raise DataError(
-            f"region is {as_input(region[0])},{as_input(region[1])}; give its lower end first, such as 0.9,1.1"
-        )
-
-
 def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
     """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
     known = {one.key: one.name for fit in named.values() for one in fit.parameters if can_be_fixed(fit, one)}
@@ -202,7 +179,7 @@ def _tests(
 def _weigh(
     named: Mapping[str, Fit],
     tests: Mapping[str, list[dict[Key, float]]],
-    priors: Sequence[str | Prior] | None,
+    priors: Sequence[str | Prior],
     report: Progress,
 ) -> tuple[tuple[Evidence, ...], list[str]]:
     """Weigh fixed exponents against free ones in every posterior that has them."""
@@ -217,7 +194,7 @@ def _weigh(
                 notes.append(f"{label} has no exponent {', '.join(printed_name(*key) for key in missing)} to fix.")
             else:
                 report(f"{label}: evidence", 0, 0)
-                found.append(evidence(fit, test, label=label, priors=priors))
+                found.append(evidence(fit, test, label=label, priors=priors or None))
     notes += [f"{one.label}: {' '.join(one.notes)}" for one in found if not one.priors]
     return tuple(found), notes
 

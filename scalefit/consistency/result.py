@@ -12,7 +12,7 @@ from scalefit.comparison.differences import Difference
 from scalefit.consistency.ranges import WidthState, range_lines, range_sentence, reset_line, reset_sentence
 from scalefit.consistency.series import Curve, Series
 from scalefit.files import plain_json
-from scalefit.numbers import chance, exact, fixed, percent, plus_minus, rounded, rounded_interval
+from scalefit.numbers import chance, counted, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.results import Fit
 from scalefit.thresholds import BENT, STANDS_STILL, STILL_MOVING
 from scalefit.toy.reset import ResetTest
@@ -189,7 +189,7 @@ def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
     kind = "inside" if inside == len(usable) else "outside" if outside == len(usable) else "mixed"
     return Verdict.of(
         kind,
-        f"Of {_count(len(usable), 'setting')} under strong superposition that converged to a straight law, the "
+        f"Of {counted(len(usable), 'setting')} under strong superposition that converged to a straight law, the "
         f"exponent's interval lies within {exact(low)} to {exact(high)} in {inside}, outside in {outside}.",
         inside=inside, outside=outside, **about,
     )  # fmt: skip
@@ -203,7 +203,7 @@ def _widest(check: Check, strong: list[SettingCheck]) -> tuple[Verdict, ...]:
         return ()
     low, high = fixed(min(faster), 2), fixed(max(faster), 2)
     sentence = (
-        f"In {_count(len(faster), 'setting')} of {len(strong)} under strong superposition the loss falls faster than "
+        f"In {counted(len(faster), 'setting')} of {len(strong)} under strong superposition the loss falls faster than "
         f"{_power(check.reference)} between the two widest models (local exponent "
         f"{low if low == high else f'{low} to {high}'})."
     )
@@ -213,7 +213,7 @@ def _widest(check: Check, strong: list[SettingCheck]) -> tuple[Verdict, ...]:
 def _setting(one: SettingCheck) -> Verdict:
     last = one.last
     low, high = last.widths[0], last.widths[-1]
-    where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {_count(last.seeds, 'seed')}"
+    where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {counted(last.seeds, 'seed')}"
     text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
     text += range_sentence(one.states) + reset_sentence(one.resets)
     if _straight(one) is False:
@@ -266,10 +266,6 @@ def _power(exponent: float) -> str:
     return "1/m" if exponent == 1 else f"1/m^{exact(exponent)}"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{exact(number)} {word}{'' if number == 1 else 's'}"
-
-
 def check_text(check: Check) -> str:
     """Return verdict and numbers as plain text.
 
@@ -284,7 +280,7 @@ def check_text(check: Check) -> str:
         Sections apart by blank lines.
     """
     failed = f", {check.failed} failed" if check.failed else ""
-    parts = [f"{check.name}: {_count(check.models, 'model')}{failed}", "\n".join(map(str, check.verdict))]
+    parts = [f"{check.name}: {counted(check.models, 'model')}{failed}", "\n".join(map(str, check.verdict))]
     return "\n\n".join(parts + [_numbers(check, one) for one in check.settings])
 
 

@@ -19,7 +19,7 @@ from scalefit.data.choice import KINDS, Reduction, RowChoice
 from scalefit.data.quantities import as_numbers
 from scalefit.data.tables import Dropped, Table
 from scalefit.errors import DataError
-from scalefit.numbers import exact
+from scalefit.numbers import counted, exact
 
 __all__ = ["MADE", "reduce_rows"]
 
@@ -84,12 +84,12 @@ def reduce_rows(
         chosen, choice, tied = _chosen(frame, code, rule, [*numbers, *labels, *([weights] if weights else [])])
         kept = frame.iloc[np.sort(chosen)].copy()
         remarks += tied
-    few, most = exact(counts.min()), exact(counts.max())
-    size = f"{most} row{'s' if most != '1' else ''}" if few == most else f"{few} to {most} rows"
+    few, most = int(counts.min()), int(counts.max())
+    size = counted(most, "row") if few == most else f"{exact(few)} to {exact(most)} rows"
     names = by[0] if len(by) == 1 else f"combination of {', '.join(by[:-1])} and {by[-1]}"
     reason = (
-        f"{rule.words} of each {names} is {'kept' if rule.column else 'taken'}: {exact(groups)} "
-        f"group{'s' if groups > 1 else ''} of {size}, {exact(len(frame) - groups)} rows fewer"
+        f"{rule.words} of each {names} is {'kept' if rule.column else 'taken'}: "
+        f"{counted(groups, 'group')} of {size}, {counted(len(frame) - groups, 'row fewer', 'rows fewer')}"
         if groups < len(frame)
         else f"every {names} has one row already"
     )
@@ -139,10 +139,10 @@ def _chosen(
     if tied:
         pairs = ", ".join(f"rows {frame.index[one]} and {frame.index[other]}" for one, other in tied[:SHOWN])
         more = f" and {exact(len(tied) - SHOWN)} more" if len(tied) > SHOWN else ""
-        what = (
-            f"In {exact(len(tied))} group{'s' if len(tied) > 1 else ''} the {KINDS[rule.kind]} {rule.column} is that of"
+        remarks.append(
+            f"In {counted(len(tied), 'group')} the {KINDS[rule.kind]} {rule.column} is that of several rows "
+            f"({pairs}{more}); the first of the table is used."
         )
-        remarks.append(f"{what} several rows ({pairs}{more}); the first of the table is used.")
     if not rule.chooses:
         return first, None, remarks
     columns = list(dict.fromkeys([*needed, rule.column]))

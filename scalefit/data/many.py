@@ -228,10 +228,10 @@ def stacked(parts: Sequence[FilePart]) -> tuple[pd.DataFrame, str, tuple[str, ..
     for name, count in columns.items():
         if count < len(parts):
             remarks.append(f"Column {name!r} is in {exact(count)} of {exact(len(parts))} files.")
-    said = list(dict.fromkeys(one for part in parts for one in part.remarks))
-    remarks += said[:SHOWN]
-    if len(said) > SHOWN:
-        remarks.append(f"There are {exact(len(said) - SHOWN)} more such remarks on the other files.")
+    on_files = list(dict.fromkeys(one for part in parts for one in part.remarks))
+    remarks += on_files[:SHOWN]
+    if len(on_files) > SHOWN:
+        remarks.append(f"There are {exact(len(on_files) - SHOWN)} more such remarks on the other files.")
     digest = hashlib.sha256(
         "".join(f"{part.sha256} {name}\n" for part, name in zip(parts, labels, strict=True)).encode()
     )

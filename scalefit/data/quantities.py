@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from scalefit.errors import DataError
-from scalefit.numbers import DECIMAL_COMMA, INFINITE, SUFFIXES, as_input, exact, parse_number
+from scalefit.numbers import DECIMAL_COMMA, INFINITE, SUFFIXES, as_input, counted, parse_number
 
 __all__ = [
     "ALIASES",
@@ -140,7 +140,7 @@ class BadCells:
         """Name the first bad cell among the rows used, and count the others."""
         places = [place for place in self.problems if used is None or used[place]]
         place, count = min(places), len(places) - 1
-        more = f"; {exact(count)} more cells of the column cannot be read either" if count else ""
+        more = f"; {counted(count, 'more cell')} of the column cannot be read either" if count else ""
         return (
             f"{row_label(self.column, place)}, column {header_of(self.column, str(self.column.name))}: "
             f"{shortened(self.column.iloc[place])} {self.problems[place]}{more}. {self.remedy}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,38 +20,63 @@ from scalefit.data.choice import group_columns, parse_reduce, used_as_numbers
 from scalefit.data.columns import Unread, alike_column, compute_columns, find_columns, map_columns
 from scalefit.data.groups import MADE, reduce_rows
 from scalefit.data.quantities import CORRECT, file_of, header_of, read_numbers, row_label, shortened
-from scalefit.data.tables import Dropped, Table
+from scalefit.data.tables import Dropped, Table, resolve
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
 from scalefit.law.general import AnyLaw
-from scalefit.numbers import as_input, exact, rounded
+from scalefit.numbers import as_input, counted, exact, rounded
 
-__all__ = ["select_rows", "used_columns"]
+__all__ = ["Needed", "RowRules", "select_rows", "usable_rows", "used_columns"]
 
 SHOWN = 5
 DROP = "--drop-invalid (drop_invalid=True)"
+WAYS = f"Correct the table, leave these rows out with a condition, or drop them with {DROP}."
 Mask = npt.NDArray[np.bool_]
 
 
-def select_rows(
-    table: Table,
-    *,
-    response: str,
-    numeric: Iterable[str],
-    labels: Iterable[str] = (),
-    mapping: Mapping[str, str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    derive: Iterable[str] = (),
-    where: str | Where | None = None,
-    drop_invalid: bool = False,
-    drop_highest_loss: int = 0,
-    ties: str = "drop",
-    weights: str | None = None,
-    group_by: str | None = None,
-    reduce: str | None = None,
-    can_drop: bool = True,
-    needs: Mapping[str, str] | None = None,
-) -> Table:
+@dataclass(frozen=True)
+class Needed:
+    """The columns that a law needs of a table.
+
+    Parameters
+    ----------
+    response : str
+        The column that the law predicts.
+    numeric : tuple of str
+        Columns of numbers; the response is always one of them.
+    labels : tuple of str
+        Columns of levels, which must not be missing.
+    signs : mapping of str to str
+        Numbers that need not be positive: ``nonnegative``, or ``any`` for finite numbers of any sign.
+    """
+
+    response: str
+    numeric: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    signs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns of numbers, the response first, each once."""
+        return tuple(dict.fromkeys((self.response, *self.numeric)))
+
+
+class RowRules(NamedTuple):
+    """Which columns are computed and which rows are kept; the fields are those of :class:`scalefit.options.Rows`."""
+
+    mapping: Mapping[str, str] | None = None
+    columns: Mapping[str, str] | None = None
+    derive: tuple[str, ...] = ()
+    where: str | None = None
+    drop_invalid: bool = False
+    drop_highest_loss: int = 0
+    ties: str = "drop"
+    weights: str | None = None
+    group_by: str | None = None
+    reduce: str | None = None
+
+
+def select_rows(table: Table, needed: Needed, rules: RowRules) -> Table:
     """Keep the rows that a fit is to use.
 
     The rules work in this order: the condition, cells that are not numbers (always an error), invalid values, weights
@@ -61,37 +86,10 @@ def select_rows(
     ----------
     table : Table
         From `read_table`; columns that are missing are looked for as in `scalefit.data.tables.resolve`.
-    response : str
-        The column that the law predicts.
-    numeric : iterable of str
-        The columns that must be positive and finite; the response is always among them.
-    labels : iterable of str
-        The columns of levels, which must not be missing.
-    mapping : mapping, optional
-        Columns to add first, as for `scalefit.data.tables.read_table`.
-    columns : mapping, optional
-        Columns to compute next, one after the other, each from an expression.
-    derive : iterable of str
-        Columns that may be computed, as for `scalefit.data.tables.resolve`.
-    where : str or Where, optional
-        A condition on any columns of the table; see `scalefit.data.where`.
-    drop_invalid : bool
-        Drop and count rows with invalid values; otherwise they are an error.
-    drop_highest_loss : int
-        Drop the rows with this many highest values of the response.
-    ties : {"drop", "keep"}
-        ``"drop"`` keeps the rows strictly below the K-th highest value, so rows tied with it go too;
-        ``"keep"`` drops exactly K rows: the last K of a stable sort, so that among equals earlier rows stay.
-    weights : str, optional
-        A column of weights, which must be finite and not negative; rows of weight zero are dropped and counted.
-    group_by : str, optional
-        Columns, apart by commas, of which each combination keeps one row.
-    reduce : str, optional
-        How that row is made, as `scalefit.data.groups.parse_reduce` reads it.
-    can_drop : bool
-        Whether the caller has the options ``where`` and ``drop_invalid``, so that messages may name them.
-    needs : mapping, optional
-        Numeric columns that need not be positive, to ``nonnegative`` or ``any``, for finite numbers of any sign.
+    needed : Needed
+        The columns of the law.
+    rules : RowRules
+        What to compute and what to leave out.
 
     Returns
     -------
@@ -101,62 +99,91 @@ def select_rows(
     Raises
     ------
     DataError
-        If a rule leaves no rows, for invalid values and cells that are not numbers in the rows that the condition
-        leaves (row and column are named), and for an option that makes no sense.
+        If a rule leaves no rows, and for invalid values and cells that are not numbers in the rows that the condition
+        leaves; row and column are named.
     """
-    _check_options(drop_highest_loss, ties)
-    groups = () if group_by is None else group_columns(group_by)
-    rule = None if reduce is None else parse_reduce(reduce)
-    positive = tuple(dict.fromkeys((response, *numeric)))
-    labels = dict.fromkeys(labels)
-    named = tuple(
-        name for name in dict.fromkeys((*labels, *groups)) if name not in (*positive, *used_as_numbers(groups))
+    groups = () if rules.group_by is None else group_columns(rules.group_by)
+    reduction = None if rules.reduce is None else parse_reduce(rules.reduce)
+    made = reduction is not None and rules.weights in MADE  # such weights are made with the groups
+    weights = None if made else rules.weights
+    extra = tuple(
+        name
+        for name in dict.fromkeys((*used_as_numbers(groups), reduction.column if reduction else "", weights))
+        if name and name not in needed.numbers
     )
-    late = rule is not None and weights in MADE  # such weights are made with the groups
-    finite = [name for name in (*used_as_numbers(groups), *([rule.column] if rule and rule.column else [])) if name]
-    finite += [] if weights is None or late else [weights]
-    extra = tuple(name for name in dict.fromkeys(finite) if name not in positive)
-    named = tuple(name for name in named if name not in extra)
-    remarks, unread = list(table.remarks), Unread()
-    mapped = map_columns(table.frame, mapping, remarks, unread) if mapping else table.frame
-    mapped = compute_columns(mapped, columns, remarks, unread) if columns else mapped
-    frame = find_columns(
-        mapped, name=table.name, numeric=(*positive, *extra), labels=named, derive=derive, remarks=remarks,
-        unread=unread,
-    )  # fmt: skip
-    table = replace(table, frame=frame, remarks=tuple(dict.fromkeys(remarks)))
-    kept = np.ones(len(frame), dtype=np.bool_)
-    if where is not None:
-        condition = parse_where(where) if isinstance(where, str) else where
-        kept = condition.mask(frame, unread, drop_open=drop_invalid)
+    numbers = (*needed.numbers, *extra)
+    labels = tuple(name for name in dict.fromkeys((*needed.labels, *groups)) if name not in numbers)
+    table, unread = _with_columns(table, numbers, labels, rules)
+    kept = np.ones(len(table.frame), dtype=np.bool_)
+    if rules.where is not None:
+        condition = parse_where(rules.where)
+        kept = condition.mask(table.frame, unread, drop_open=rules.drop_invalid)
         table = _keep_where(table, condition, kept)
-    words = _invalid_words(unread, (*positive, *extra), kept, drop_invalid=drop_invalid, can_drop=can_drop)
-    weighing = None if late else weights
-    signs = {name: "nonnegative" if name == weights else "any" for name in extra} | dict(needs or {})
-    table = _check_values(
-        table, (*positive, *extra), named, weighing, words, drop_invalid=drop_invalid, can_drop=can_drop, needs=signs
-    )  # fmt: skip
-    if weighing is not None:
-        table = _drop_weightless(table, weighing)
-    if rule is not None:
+    words = _invalid_words(unread, numbers, kept, drop_invalid=rules.drop_invalid)
+    signs = dict.fromkeys(extra, "any") | ({weights: "nonnegative"} if weights in extra else {}) | dict(needed.signs)
+    found = _find_invalid(table.frame, numbers, signs, labels, words)
+    if found and not rules.drop_invalid:
+        raise DataError(_invalid_message(table, found, WAYS) + _linear_advice(needed, found))
+    table = _drop_invalid(table, found)
+    if weights is not None:
+        table = _drop_weightless(table, weights)
+    if reduction is not None:
         table = reduce_rows(
-            table, groups, rule, response=response, numbers=positive, labels=tuple(labels), weights=weighing
-        )
-        if late and weights not in table.frame:
-            raise DataError(f"column {weights!r} is made by a mean of each group; use --reduce mean, or other weights")
-    if drop_highest_loss:
-        table = _drop_highest(table, response, drop_highest_loss, ties)
+            table, groups, reduction, response=needed.response, numbers=needed.numbers, labels=needed.labels,
+            weights=weights,
+        )  # fmt: skip
+        if made and rules.weights not in table.frame:
+            raise DataError(
+                f"column {rules.weights!r} is made by a mean of each group; use --reduce mean, or other weights"
+            )
+    if rules.drop_highest_loss:
+        table = _drop_highest(table, needed.response, rules.drop_highest_loss, rules.ties)
     if table.choice is not None:
         table = replace(table, choice=table.choice.of_rows(table.frame.index))
-    return _remark_duplicates(table, [*positive, *(name for name in labels if name not in positive)], extra)
+    return _remark_duplicates(table, list(dict.fromkeys((*needed.numbers, *needed.labels))), extra)
 
 
-def _check_options(drop_highest_loss: int, ties: str) -> None:
-    if ties not in ("drop", "keep"):
-        raise DataError(f"ties={ties!r} is not known. Choices: drop, keep.")
-    whole = isinstance(drop_highest_loss, int | np.integer) and not isinstance(drop_highest_loss, bool)
-    if not whole or drop_highest_loss < 0:
-        raise DataError(f"drop_highest_loss={drop_highest_loss!r} is not possible. Need a whole number from 0.")
+def usable_rows(
+    table: Table, numeric: Iterable[str], labels: Iterable[str] = (), signs: Mapping[str, str] | None = None
+) -> Table:
+    """Find the columns needed, and refuse a table with a row that cannot be used: for a prediction none is left out.
+
+    Parameters
+    ----------
+    table : Table
+        From `read_table`.
+    numeric, labels, signs
+        As in :class:`Needed`.
+
+    Returns
+    -------
+    Table
+        All rows, with the columns under the names needed.
+
+    Raises
+    ------
+    DataError
+        For a missing column or an invalid value; row and column are named.
+    """
+    numeric, labels = tuple(numeric), tuple(labels)
+    table = resolve(table, numeric=numeric, labels=labels)
+    found = _find_invalid(table.frame, numeric, signs or {}, labels, {})
+    if found:
+        raise DataError(_invalid_message(table, found, "Correct the table, or leave these rows out of it."))
+    return table
+
+
+def _with_columns(
+    table: Table, numbers: tuple[str, ...], labels: tuple[str, ...], rules: RowRules
+) -> tuple[Table, Unread]:
+    """Map, compute and find columns; return also the cells that are not numbers, which a condition may leave out."""
+    remarks, unread = list(table.remarks), Unread()
+    frame = map_columns(table.frame, rules.mapping, remarks, unread) if rules.mapping else table.frame
+    frame = compute_columns(frame, rules.columns, remarks, unread) if rules.columns else frame
+    frame = find_columns(
+        frame, name=table.name, numeric=numbers, labels=labels, derive=rules.derive, remarks=remarks, unread=unread
+    )
+    return replace(table, frame=frame, remarks=tuple(dict.fromkeys(remarks))), unread
 
 
 def _keep(table: Table, mask: Mask, *dropped: Dropped) -> Table:
@@ -191,9 +218,7 @@ class _Invalid(NamedTuple):
     word: str = ""
 
 
-def _invalid_words(
-    unread: Unread, needed: tuple[str, ...], kept: Mask, *, drop_invalid: bool, can_drop: bool
-) -> dict[int, _Invalid]:
+def _invalid_words(unread: Unread, needed: tuple[str, ...], kept: Mask, *, drop_invalid: bool) -> dict[int, _Invalid]:
     """Return words in place of numbers that may be dropped, by position among the rows kept; refuse other cells.
 
     A word such as ``diverged`` says that there is no number. A cell with digits may be a number in another notation, so
@@ -209,7 +234,7 @@ def _invalid_words(
             ways = ["leave its row out with a condition (where)"] if bad.remedy == CORRECT else []
             if len(digits) < len(used) and not drop_invalid:
                 ways.append(f"drop every row with a word in place of a number with {DROP}")
-            advice = f" Or {', or '.join(ways)}." if ways and can_drop else ""
+            advice = f" Or {', or '.join(ways)}." if ways else ""
             guilty = kept.copy()
             if drop_invalid:
                 guilty[[place for place in used if place not in digits]] = False  # words are not what stops it
@@ -224,37 +249,36 @@ def _is_word(cell: object) -> bool:
     return isinstance(cell, str) and not any(character.isdigit() for character in cell)
 
 
-def _check_values(
-    table: Table,
-    positive: tuple[str, ...],
+def _find_invalid(
+    frame: pd.DataFrame,
+    numbers: tuple[str, ...],
+    signs: Mapping[str, str],
     labels: tuple[str, ...],
-    weights: str | None,
     words: Mapping[int, _Invalid],
-    *,
-    drop_invalid: bool,
-    can_drop: bool,
-    needs: Mapping[str, str],
-) -> Table:
-    """Find invalid values, the first in each row; refuse them or drop their rows, counted by reason."""
+) -> dict[int, _Invalid]:
+    """Find the first invalid value of each row, by the position of the row."""
     found = dict(words)
-    for name in positive:
-        _find_bad(table.frame, name, found, needs.get(name, "positive"))
-    if weights is not None:
-        _find_bad(table.frame, weights, found, "nonnegative")
+    for name in numbers:
+        _find_bad(frame, name, found, signs.get(name, "positive"))
     for name in labels:
-        for place in np.flatnonzero(table.frame[name].isna().to_numpy()):
+        for place in np.flatnonzero(frame[name].isna().to_numpy()):
             found.setdefault(int(place), _Invalid(name, "missing"))
+    return found
+
+
+def _linear_advice(needed: Needed, found: Mapping[int, _Invalid]) -> str:
+    """Say what a law of any form can do about a response at or below 0; empty where that is not the matter."""
+    below = {one.column for one in found.values() if one.problem in ("negative", "zero")}
+    matters = needed.signs and needed.response in below and needed.response not in needed.signs
+    return f" A response {needed.response!r} at or below 0 needs --space linear." if matters else ""
+
+
+def _drop_invalid(table: Table, found: Mapping[int, _Invalid]) -> Table:
+    """Drop rows with invalid values, counted by reason."""
     if not found:
         return table
-    if not drop_invalid:
-        below = {one.column for one in found.values() if one.problem in ("negative", "zero")}
-        linear = needs and positive[0] in below and positive[0] not in needs
-        raise DataError(
-            _invalid_message(table, found, can_drop=can_drop)
-            + (f" A response {positive[0]!r} at or below 0 needs --space linear." if linear else "")
-        )
     if len(found) == len(table.frame):
-        raise DataError(_invalid_message(table, found, can_drop=can_drop) + " Dropping them would leave nothing.")
+        raise DataError(_invalid_message(table, found, WAYS) + " Dropping them would leave nothing.")
     alike: dict[tuple[str, str], list[str]] = {}
     for one in (found[row] for row in sorted(found)):
         alike.setdefault((one.column, one.problem), []).append(one.word)
@@ -287,7 +311,7 @@ def _find_bad(frame: pd.DataFrame, name: str, found: dict[int, _Invalid], need: 
             found.setdefault(int(place), _Invalid(name, problem))
 
 
-def _invalid_message(table: Table, found: Mapping[int, _Invalid], *, can_drop: bool) -> str:
+def _invalid_message(table: Table, found: Mapping[int, _Invalid], remedy: str) -> str:
     """List the first invalid rows, their number and the remedy."""
     frame = table.frame
     rows = []
@@ -297,17 +321,12 @@ def _invalid_message(table: Table, found: Mapping[int, _Invalid], *, can_drop: b
         shown = f" ({shortened(word)})" if word else "" if problem == "missing" else f" ({as_input(float(value))})"
         rows.append(f"  {row_label(frame, place)}, column {header_of(frame, name)}: {problem}{shown}")
     if len(found) > SHOWN:
-        rows.append(f"  and {len(found) - SHOWN} more rows")
+        rows.append(f"  and {counted(len(found) - SHOWN, 'more row')}")
     return "\n".join(
         [
             f"{exact(len(found))} of {exact(len(frame))} rows of {table.name!r} have values that cannot be used:",
             *rows,
-            "Numbers must be finite and above zero (weights may be zero), labels must be given. "
-            + (
-                f"Correct the table, leave these rows out with a condition, or drop them with {DROP}."
-                if can_drop
-                else "Correct the table, or leave these rows out of it."
-            ),
+            f"Numbers must be finite and above zero (weights may be zero), labels must be given. {remedy}",
         ]
     )
 
@@ -375,7 +394,7 @@ def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...])
     more = f" and {exact(len(pairs) - SHOWN)} more" if len(pairs) > SHOWN else ""
     some = ", ".join(f"{later} repeats {earlier}" for earlier, later in labels)
     one = len(pairs) == 1
-    remark = f"{exact(len(pairs))} row{' repeats' if one else 's repeat'} an earlier one in every needed column and "
+    remark = f"{counted(len(pairs), 'row repeats', 'rows repeat')} an earlier one in every needed column and "
     remark += f"{'is' if one else 'are'} kept: {some}{more}."
     across = sum(file_of(table.frame, earlier) != file_of(table.frame, later) for earlier, later in pairs)
     if across:

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 MAX_SIZE: Final = 200_000_000
-"""Bytes of a table that are read without being told otherwise; as cells in memory they can take ten times as much."""
+"""Most bytes of a table that are read by default; as cells in memory they can take ten times as much."""
 
 DATASET: Final = "dataset:"
 CHUNK: Final = 1 << 20

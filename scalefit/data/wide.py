@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.data.quantities import is_missing
 from scalefit.errors import DataError
-from scalefit.numbers import exact
+from scalefit.numbers import counted, exact
 
 __all__ = ["long_frame", "wide_name"]
 
@@ -85,8 +85,8 @@ def long_frame(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, tuple[str
     if long.empty:
         raise DataError(f"{label} has runs without a single value. Need numbers below the columns 'run{MARK}metric'.")
     remark = (
-        f"{label} is read as a wide export: {exact(len(runs))} run{'s' if len(runs) > 1 else ''}, "
-        f"{', '.join(map(repr, metrics))}, {exact(len(long))} rows"
+        f"{label} is read as a wide export: {counted(len(runs), 'run')}, "
+        f"{', '.join(map(repr, metrics))}, {counted(len(long), 'row')}"
     )
     remark += f"; {exact(left_out)} columns __MIN and __MAX are left out." if left_out else "."
     return long, (remark,)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalefit.allocation.cost import BY_SIZE, Cost
 from scalefit.data.columns import has_column
 from scalefit.data.quantities import ALIASES
-from scalefit.data.rows import select_rows
+from scalefit.data.rows import usable_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.forecasting.rule import LAWS, ONE_VALUE, SHAPE, SHAPED, Runs, varying
@@ -334,10 +334,7 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
         lacking = SIDES[1 - SIDES.index(sides[0])]
         raise DataError(f"{table.name} has {sides[0]} and no {lacking}; their ratio is the shape: give both, or none")
     numeric = list(dict.fromkeys([*columns, *needed, *given, *sides]))
-    read = select_rows(
-        Table(frame, table.name, table.sha256, table.rows_read), response=learning.columns[0], numeric=numeric,
-        can_drop=False,
-    ).frame  # fmt: skip
+    read = usable_rows(Table(frame, table.name, table.sha256, table.rows_read), numeric).frame
     for name in given:
         other = np.abs(np.log(read[name].to_numpy(float) / learning.fixed[name])) > ONE_VALUE
         if other.any():

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.allocation.cost import BY_SIZE, Cost
-from scalefit.data.rows import select_rows
+from scalefit.data.rows import usable_rows
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
@@ -378,9 +378,7 @@ def _candidates(
         priced = "cost" in table.frame
         frame = table.frame.assign(**{k: v for k, v in learning.fixed.items() if k not in table.frame})
         needed = list(dict.fromkeys([*names, *cost.columns, *(["cost"] if priced else [])]))
-        read = select_rows(
-            Table(frame, table.name, table.sha256, table.rows_read), response=names[0], numeric=needed, can_drop=False
-        ).frame
+        read = usable_rows(Table(frame, table.name, table.sha256, table.rows_read), needed).frame
         out = read[names].astype(float).assign(compute=cost.of(read))
         out["cost"] = read["cost"].to_numpy(float) if priced else out["compute"]
     out = out[out["compute"] < goals["compute"].min() * (1 - 1e-9)].reset_index(drop=True)

@@ -556,9 +556,14 @@ def general_form(law: AnyLaw) -> GeneralLaw:
     return law if isinstance(law, GeneralLaw) else _Parser(str(law)).law().decided([law.response, *law.variables])
 
 
-def needs_of(law: AnyLaw) -> dict[str, Required]:
-    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``."""
-    return law.required if isinstance(law, GeneralLaw) else {}
+def needs_of(law: AnyLaw, space: str = "log") -> dict[str, Required]:
+    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``.
+
+    The response of a law of any form may have any sign where residuals are those of the response itself (``linear``).
+    """
+    if not isinstance(law, GeneralLaw):
+        return {}
+    return law.required | ({law.response: "any"} if space == "linear" else {})
 
 
 def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:

@@ -20,7 +20,7 @@ from scalefit.data.choice import RowChoice
 from scalefit.leastsq.closed import AnyProblem
 from scalefit.options import LeastSquares
 from scalefit.solver.batch import Minima, minimise_batch
-from scalefit.solver.design import DesignRows
+from scalefit.solver.design import Design, DesignRows
 
 __all__ = ["Candidates", "draw_candidates", "refit_choices"]
 
@@ -124,20 +124,17 @@ def refit_choices(
             counts = np.array([np.bincount(rows, minlength=problem.n_rows) for rows in some])
             parts.append(refit_weighted(problem.design, begin, counts * problem.weight, delta=delta))
         else:
-            design = problem.design
-            ends = [
-                minimise_batch(_rows(design.rows, rows), design.link, begin, delta=delta, log_space=design.log_space)
-                for rows in some
-            ]
+            ends = [minimise_batch(_of_rows(problem.design, rows), begin, delta=delta) for rows in some]
             best = [int(np.argmin(end.value)) for end in ends]
             parts.append(Minima(*(np.array([end[i][b] for end, b in zip(ends, best, strict=True)]) for i in range(4))))
         report(len(some))
     return Minima(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _rows(rows: DesignRows, places: Ints) -> DesignRows:
-    """Copy the rows at some places, each with its weight times the number of its draws."""
+def _of_rows(design: Design, places: Ints) -> Design:
+    """Return the problem of the rows at some places, each with its weight times the number of its draws."""
+    rows = design.rows
     kept, counts = np.unique(places, return_counts=True)
     data = np.ascontiguousarray(rows.data[:, kept])
     data[1] *= counts
-    return DesignRows(data, np.searchsorted(kept, rows.bounds).astype(np.int64))
+    return design._replace(rows=DesignRows(data, np.searchsorted(kept, rows.bounds).astype(np.int64)))

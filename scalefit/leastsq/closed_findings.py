@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scalefit.closed.identify import Loose, identify
 from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.covariance import chi_square_unit
-from scalefit.names import Key
 from scalefit.numbers import exact, percent, rounded, two_digits
 from scalefit.problem import Parameter
 from scalefit.quantiles import f_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding
 from scalefit.solver.curvature import Curvature
 from scalefit.solver.search import Minimum
+from scalefit.verdicts import Runs, listed, runs_of
 
 __all__ = ["closed_findings"]
 
@@ -60,34 +60,31 @@ def _convergence(optima: Sequence[Minimum], *, loose: bool) -> Iterator[Finding]
     best = optima[0]
     starts = sum(one.hits for one in optima)
     if not best.converged and loose:
-        yield Finding(
+        yield Finding.of(
             "still_falling",
             "warning",
             "The objective still falls, ever more slowly, along what the data leave open, so a best fit does not "
             "exist. The numbers are those where the search stopped.",
         )
     elif not best.converged:
-        yield Finding(
+        yield Finding.of(
             "not_converged",
             NOT_CONVERGED,
             "The best point found does not meet the stopping rule: another point may fit better, and the numbers are "
             "not those of the best fit. Fit a law with fewer parameters, or fix one (with NAME = VALUE).",
         )
     elif best.hits == 1 and starts > 1:
-        yield Finding(
+        yield Finding.of(
             "lonely_optimum",
             "warning",
             f"Only 1 of {exact(starts)} starts ended at the best point, so there may be a better one that none "
             "reached. Compare another --seed, or fit a law with fewer parameters.",
+            starts=starts,
         )
 
 
-def _keys(parameters: Sequence[Parameter]) -> tuple[Key, ...]:
-    return tuple(one.key for one in parameters)
-
-
-def _names(parameters: Sequence[Parameter]) -> str:
-    return ", ".join(one.name for one in parameters)
+def _names(parameters: Sequence[Parameter]) -> Runs:
+    return listed([one.named for one in parameters], last=", ")
 
 
 def _bounds(problem: ClosedProblem, point: Array) -> Iterator[Finding]:
@@ -101,32 +98,35 @@ def _bounds(problem: ClosedProblem, point: Array) -> Iterator[Finding]:
         if bound is None:
             continue
         if parameter.is_log and (bound == 0 or not np.isfinite(bound)):
-            yield Finding(
+            yield Finding.of(
                 "runs_off",
                 NOT_IDENTIFIED,
-                f"{parameter.name} runs off to {two_digits(natural)}: the data do not identify it. Fix it (with "
+                parameter.named,
+                f" runs off to {two_digits(natural)}: the data do not identify it. Fix it (with "
                 f"{parameter.coef.name} = VALUE), or fit a law without it.",
-                (parameter.key,),
+                value=natural,
             )
         elif bound == 0:
             at_zero.append(parameter)
         else:
-            yield Finding(
+            yield Finding.of(
                 "at_declared_bound",
                 "warning",
-                f"{parameter.name} is at its declared bound {exact(bound)}; without it the best fit would lie beyond. "
-                "The other numbers are those of the law with this bound.",
-                (parameter.key,),
+                parameter.named,
+                f" is at its declared bound {exact(bound)}; without it the best fit would lie beyond. The other "
+                "numbers are those of the law with this bound.",
+                threshold=bound,
             )
     if at_zero:
         free = [one.coef.name for one in at_zero if one.coef.name in assumed]
         remedy = f" If it may be negative, say so: with {free[0]} free." if free else ""
-        yield Finding(
+        yield Finding.of(
             "at_zero",
             NOT_IDENTIFIED,
-            f"The best fit has {_names(at_zero)} = 0, its {'assumed' if free else 'declared'} bound: these data do not "
-            f"identify it. Read it as a limit, and the other numbers as those of a law without it.{remedy}",
-            _keys(at_zero),
+            "The best fit has ",
+            _names(at_zero),
+            f" = 0, its {'assumed' if free else 'declared'} bound: these data do not identify it. Read it as a limit, "
+            f"and the other numbers as those of a law without it.{remedy}",
         )
 
 
@@ -135,18 +135,19 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
     quantile = f_quantile(LEVEL, 1, max(1, problem.n_rows - len(problem.parameters)))
     allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
     found = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
-    best = optima[0].theta
+    best, least = optima[0].theta, optima[0].value
+    limit = allowed / least if least > 0 else None  # relative to the least, as the excess of another point
     for one in found:
         if one.reason == "singular":
             involved = [problem.parameters[i] for i in one.places]
-            which = involved[0].name if len(involved) == 1 else f"a combination of {_names(involved)}"
-            yield Finding(
+            alone = len(involved) == 1
+            yield Finding.of(
                 "flat_direction",
                 NOT_IDENTIFIED,
-                f"The data leave {which} open: it can change without any change of the predictions. Fix "
-                f"{'it' if len(involved) == 1 else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a "
-                "smaller law.",
-                _keys(involved),
+                f"The data leave {'' if alone else 'a combination of '}",
+                _names(involved),
+                " open: it can change without any change of the predictions. Fix "
+                f"{'it' if alone else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a smaller law.",
             )
     far: dict[int, list[str]] = {}
     for one in found:
@@ -155,32 +156,37 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             text = f"{_shown(problem.parameters[place], one.theta[place])} (objective {_higher(one.excess)})"
             far.setdefault(place, []).append(text)
     if far:
-        listed = "; ".join(
-            f"{problem.names[i]} = {_shown(problem.parameters[i], best[i])} could as well be {' or '.join(texts)}"
-            for i, texts in far.items()
-        )
         about = [problem.parameters[i] for i in far]
-        yield Finding(
+        others = [
+            runs_of(one.named, f" = {_shown(one, best[i])} could as well be {' or '.join(far[i])}")
+            for i, one in zip(far, about, strict=True)
+        ]
+        yield Finding.of(
             "runs_off",
             NOT_IDENTIFIED,
-            f"A parameter is not identified when it can go far at a cost within the scatter: {listed}. Fix it (with "
-            f"{about[0].coef.name} = VALUE), or add runs that depend on it.{_may_be_negative(problem, found, best)}",
-            _keys(about),
+            "A parameter is not identified when it can go far at a cost within the scatter: ",
+            listed(others, between="; ", last="; "),
+            f". Fix it (with {about[0].coef.name} = VALUE), or add runs that depend on it."
+            f"{_may_be_negative(problem, found, best)}",
+            threshold=limit,
+            excess=[one.excess for one in found if one.reason == "runs off"],
         )
     rival = next((one for one in found if one.reason == "rival" and not set(one.places) <= set(far)), None)
     if rival is not None:
         order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
-        moves = ", ".join(
-            f"{problem.names[i]} = {_shown(problem.parameters[i], rival.theta[i])} instead of "
-            f"{_shown(problem.parameters[i], best[i])}"
-            for i in order
-        )
-        yield Finding(
+        moves = [
+            runs_of(one.named, f" = {_shown(one, rival.theta[i])} instead of {_shown(one, best[i])}")
+            for i, one in ((i, problem.parameters[i]) for i in order)
+        ]
+        yield Finding.of(
             "optima_disagree",
             NOT_IDENTIFIED,
-            f"Another optimum fits as well within the scatter (objective {_higher(rival.excess)}) with {moves}: these "
-            "data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
-            _keys([problem.parameters[i] for i in rival.places]),
+            f"Another optimum fits as well within the scatter (objective {_higher(rival.excess)}) with ",
+            listed(moves, last=", "),
+            ": these data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
+            also=[problem.parameters[i].key for i in rival.places],
+            threshold=limit,
+            excess=rival.excess,
         )
 
 

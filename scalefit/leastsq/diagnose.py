@@ -24,7 +24,7 @@ from scalefit.misfit import (
     repeats_message,
     repeats_of,
 )
-from scalefit.numbers import exact, fixed, percent, rounded, to_digits
+from scalefit.numbers import exact, fixed, percent, rounded, rounded_interval, to_digits
 from scalefit.problem import Parameter, Problem
 from scalefit.quantiles import normal_quantile
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Uncertainty
@@ -40,6 +40,7 @@ from scalefit.thresholds import (
     INVOLVED,
     LONELY_START,
     MANY_TIMES,
+    MOST_FAILED,
     OPEN_DECADES,
     RARE_LEVEL,
     RIVAL_OPTIMUM,
@@ -50,6 +51,7 @@ from scalefit.thresholds import (
     VANISHED_TERM,
     WIDE_EXPONENT,
 )
+from scalefit.verdicts import listed, runs_of
 
 __all__ = ["FitState", "diagnose"]
 
@@ -154,7 +156,7 @@ def diagnose(evidence: FitState) -> tuple[Finding, ...]:
     )
     findings = [finding for rule in rules for finding in rule(evidence)]
     findings += [
-        Finding("collinear_columns", "warning", f"{text} Add runs in which they differ, or leave one out.")
+        Finding.of("collinear_columns", "warning", f"{text} Add runs in which they differ, or leave one out.")
         for text in evidence.problem.remarks
     ]
     findings += _starts(evidence, findings)
@@ -180,7 +182,7 @@ def _convergence(evidence: FitState) -> Iterator[Finding]:
     quadratic = int(evidence.shape.curved.sum())
     kinked = quadratic <= len(evidence.point) and quadratic < evidence.problem.n_rows
     if not best.converged:
-        yield Finding(
+        yield Finding.of(
             "not_converged",
             NOT_CONVERGED,
             "The best point found does not meet the stopping rule: another point may fit better, and the numbers are "
@@ -188,12 +190,14 @@ def _convergence(evidence: FitState) -> Iterator[Finding]:
             "coincide, or fix an exponent.",
         )
     elif kinked and _lonely(evidence):
-        yield Finding(
+        yield Finding.of(
             "kinks",
             NOT_CONVERGED,
             f"The threshold delta of the Huber loss is far below the scatter: {quadratic} rows lie within it, so that "
             f"the objective has a kink wherever the fit passes a row, and only 1 of {starts} starts reached the best "
             "point. Another point may fit better; use a larger delta.",
+            rows_within=quadratic,
+            starts=starts,
         )
 
 
@@ -209,12 +213,14 @@ def _starts(evidence: FitState, findings: list[Finding]) -> Iterator[Finding]:
     bad = {finding.severity for finding in findings}
     doubtful = (NOT_IDENTIFIED in bad and hits[0] < sum(hits) / 2) or _lonely(evidence)
     if doubtful and NOT_CONVERGED not in bad and len(hits) > 1:
-        yield Finding(
+        yield Finding.of(
             "starts_disagree",
             "warning",
             f"Only {hits[0]} of {sum(hits)} starts ended at the best point; the others ended at {len(hits) - 1} worse "
             "ones. So there may be a better point that none reached, and the numbers need not be those of the best "
             "fit. Fit a law with fewer parameters, or compare another --seed.",
+            ended_here=hits[0],
+            starts=sum(hits),
         )
 
 
@@ -224,14 +230,13 @@ def _numbers(evidence: FitState) -> Iterator[Finding]:
     values = [evidence.point] if spread.withheld else [evidence.point, spread.se, spread.lo, spread.hi]
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite(values).all(axis=0))
     if bad.any():
-        parameters = [p for p, one in zip(evidence.problem.parameters, bad, strict=True) if one]
-        names = ", ".join(p.name for p in parameters)
-        yield Finding(
+        open_ones = [p.named for p, one in zip(evidence.problem.parameters, bad, strict=True) if one]
+        yield Finding.of(
             "not_finite",
             NOT_IDENTIFIED,
-            f"The estimate or interval of {names} is not finite: the data leave it open. Fit a law without it, or add "
-            "runs that differ in its column.",
-            tuple(p.key for p in parameters),
+            "The estimate or interval of ",
+            listed(open_ones, last=", "),
+            " is not finite: the data leave it open. Fit a law without it, or add runs that differ in its column.",
         )
 
 
@@ -248,26 +253,28 @@ def _widths(evidence: FitState) -> Iterator[Finding]:
         if np.isfinite(hi - lo) and hi - lo > WIDE_EXPONENT
     ]
     if wide:
-        shown = ", ".join(
-            f"{p.name} [{rounded(lo, (hi - lo) / 4)}, {rounded(hi, (hi - lo) / 4)}]" for p, lo, hi in wide
-        )
-        yield Finding(
+        shown = [runs_of(p.named, f" {rounded_interval(lo, hi)}") for p, lo, hi in wide]
+        yield Finding.of(
             "wide_exponent",
             NOT_IDENTIFIED,
-            f"An exponent is not identified when its 95% interval is wider than {exact(WIDE_EXPONENT)}: {shown}. Fix "
-            "it, fit the law without its term, or add runs over a wider range of its column.",
-            tuple(p.key for p, _, _ in wide),
+            f"An exponent is not identified when its 95% interval is wider than {exact(WIDE_EXPONENT)}: ",
+            listed(shown, last=", "),
+            ". Fix it, fit the law without its term, or add runs over a wider range of its column.",
+            threshold=WIDE_EXPONENT,
+            widths=[hi - lo for _, lo, hi in wide],
         )
     sizes = tuple(_open_sizes(evidence))
     if sizes:
-        shown = ", ".join(f"{parameter.name} ({_decades(decades)})" for parameter, decades in sizes)
-        yield Finding(
+        shown = [runs_of(parameter.named, f" ({_decades(decades)})") for parameter, decades in sizes]
+        yield Finding.of(
             "open_coefficient",
             NOT_IDENTIFIED,
             f"A coefficient is not identified when the size of its term is open by more than {exact(OPEN_DECADES)} "
-            f"decades even at the centre of the data: {shown}. Fit the law without this term, or add runs in which it "
-            "is large.",
-            tuple(p.key for p, _ in sizes),
+            "decades even at the centre of the data: ",
+            listed(shown, last=", "),
+            ". Fit the law without this term, or add runs in which it is large.",
+            threshold=OPEN_DECADES,
+            decades=[decades for _, decades in sizes],
         )
 
 
@@ -314,19 +321,17 @@ def _repeats(evidence: FitState) -> Iterator[Finding]:
     """Rows of one setting whose responses differ far beyond the scatter, and the column that separates them."""
     problem, frame = evidence.problem, evidence.frame
     logs = problem.design.log_space
-    repeats = repeats_of(
-        problem.law, frame, evidence.residuals, parameters=len(problem.parameters), log_space=logs
-    )  # fmt: skip
+    repeats = repeats_of(problem.law, frame, evidence.residuals, parameters=len(problem.parameters), log_space=logs)
     if repeats is not None:
-        yield Finding(
-            "repeats_differ", "warning", repeats_message(problem.law, frame, repeats, log_space=logs), rows=repeats.rows
-        )
+        text = repeats_message(problem.law, frame, repeats, log_space=logs)
+        yield Finding.of("repeats_differ", "warning", text, rows=repeats.rows, gap=repeats.gap, scatter=repeats.rest)
         if repeats.column is not None:
             return
     tangent = evidence.in_table(evidence.shape.jacobian[:, evidence.shape.free])
     mixture = mixture_of(problem.law, frame, evidence.residuals, tangent, leave_out=evidence.cluster)
     if mixture is not None:
-        yield Finding("mixed_rows", "warning", mixture_message(problem.law, frame, mixture, log_space=logs))
+        text = mixture_message(problem.law, frame, mixture, log_space=logs)
+        yield Finding.of("mixed_rows", "warning", text, gap=mixture.gap, explained=mixture.explained)
 
 
 def _carriers(evidence: FitState) -> Iterator[Finding]:
@@ -337,19 +342,12 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
     carriers = carriers_of(np.sqrt(evidence.weights) * residual, share, frame.index.to_numpy())
     if carriers is None:
         return
-    yield Finding(
-        "rows_carry_misfit",
-        "warning" if evidence.shape.curved.all() else "note",
-        carriers_message(
-            problem.law,
-            frame,
-            carriers,
-            residual,
-            log_space=problem.design.log_space,
-            robust=not evidence.shape.curved.all(),
-        ),
-        rows=carriers.rows,
-    )
+    robust = not evidence.shape.curved.all()
+    text = carriers_message(
+        problem.law, frame, carriers, residual, log_space=problem.design.log_space, robust=robust
+    )  # fmt: skip
+    severity = "note" if robust else "warning"
+    yield Finding.of("rows_carry_misfit", severity, text, rows=carriers.rows, share=carriers.share)
 
 
 def _bounds(evidence: FitState) -> Iterator[Finding]:
@@ -358,65 +356,74 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
     negligible = float(np.log(np.average(problem.design.law.response))) - LEAST_LOG_SIZE
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
-        names = ", ".join(one.name for one in at_zero)
-        yield Finding(
+        names = listed([one.named for one in at_zero], last=", ")
+        yield Finding.of(
             "floor_at_zero",
             NOT_IDENTIFIED,
-            f"The best fit has {names} = 0, its lower bound: these data do not identify a floor. "
-            f"Read {names} as an upper limit, and the other numbers as those of a law without a floor.",
-            tuple(one.key for one in at_zero),
+            "The best fit has ",
+            names,
+            " = 0, its lower bound: these data do not identify a floor. Read ",
+            names,
+            " as an upper limit, and the other numbers as those of a law without a floor.",
         )
     for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.optima[0].theta, strict=True)):
         if parameter.kind == "coefficient" and not negligible < value < box[1, i]:
-            yield Finding(
+            yield Finding.of(
                 "size_at_bound",
                 NOT_IDENTIFIED,
-                f"The term of {parameter.name} is negligible at the centre of the data, as small as the search allows, "
-                "and describes only rows at the edge; fit the law without it.",
-                (parameter.key,),
+                "The term of ",
+                parameter.named,
+                " is negligible at the centre of the data, as small as the search allows, and describes only rows at "
+                "the edge; fit the law without it.",
             )
         if parameter.kind != "exponent":
             continue
         if value <= box[0, i]:
-            yield Finding(
+            yield Finding.of(
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
-                f"The exponent {parameter.name} is at its lower bound {rounded(value)}: the data show no fall along "
-                "its column, and its term cannot be distinguished from the floor. Fit the law without this term.",
-                (parameter.key,),
+                "The exponent ",
+                parameter.named,
+                f" is at its lower bound {rounded(value)}: the data show no fall along its column, and its term cannot "
+                "be distinguished from the floor. Fit the law without this term.",
+                threshold=box[0, i],
+                value=value,
             )
         elif value >= box[1, i]:
-            yield Finding(
+            yield Finding.of(
                 "exponent_at_bound",
                 NOT_IDENTIFIED,
-                f"The exponent {parameter.name} ran to its upper bound {exact(MAX_EXPONENT)}: its term only "
-                "describes the rows with the extreme value of its column. Fit the law without this term, or look at "
-                "those rows.",
-                (parameter.key,),
+                "The exponent ",
+                parameter.named,
+                f" ran to its upper bound {exact(MAX_EXPONENT)}: its term only describes the rows with the extreme "
+                "value of its column. Fit the law without this term, or look at those rows.",
+                threshold=MAX_EXPONENT,
+                value=value,
             )
         elif abs(value) > STEEP_EXPONENT:
-            yield Finding(
+            yield Finding.of(
                 "steep_exponent",
                 "warning",
-                f"The exponent {parameter.name} = {rounded(value)} is steeper than {exact(STEEP_EXPONENT)}; look for "
-                "single rows that make it so.",
-                (parameter.key,),
+                "The exponent ",
+                parameter.named,
+                f" = {rounded(value)} is steeper than {exact(STEEP_EXPONENT)}; look for single rows that make it so.",
+                threshold=STEEP_EXPONENT,
+                value=value,
             )
 
 
 def _vanished(evidence: FitState) -> Iterator[Finding]:
     for term, share in zip(evidence.terms_problem.law.terms, evidence.shape.share.T, strict=True):
         if share.max() < VANISHED_TERM:
-            yield Finding(
+            parameters = evidence.terms_problem.parameters
+            yield Finding.of(
                 "term_vanished",
                 NOT_IDENTIFIED,
                 f"The term {term} vanished: it is at most {exact(to_digits(share.max(), 1))} of any prediction, so "
                 "its exponent means nothing; fit the law without it.",
-                tuple(
-                    one.key
-                    for one in evidence.terms_problem.parameters
-                    if one.coef in (term.coefficient, term.exponent)
-                ),
+                also=[one.key for one in parameters if one.coef in (term.coefficient, term.exponent)],
+                threshold=VANISHED_TERM,
+                share=share.max(),
             )
 
 
@@ -429,13 +436,14 @@ def _flat(evidence: FitState) -> Iterator[Finding]:
     if values[0] < FLAT_DIRECTION * values[-1]:
         free = [one for one, is_free in zip(evidence.problem.parameters, evidence.shape.free, strict=True) if is_free]
         involved = [one for one, part in zip(free, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
-        names = ", ".join(one.name for one in involved)
-        yield Finding(
+        yield Finding.of(
             "flat_direction",
             NOT_IDENTIFIED,
-            f"The data leave a combination of {names} open: it can change without any change of the "
-            "predictions. Fix one of them, or use a smaller law.",
-            tuple(one.key for one in involved),
+            "The data leave a combination of ",
+            listed([one.named for one in involved], last=", "),
+            " open: it can change without any change of the predictions. Fix one of them, or use a smaller law.",
+            threshold=FLAT_DIRECTION,
+            ratio=values[0] / values[-1],
         )
 
 
@@ -444,22 +452,28 @@ def _rivals(evidence: FitState) -> Iterator[Finding]:
     best = evidence.optima[0]
     unit = chi_square_unit(evidence.shape, evidence.terms_problem.design.rows.weight)
     for other in evidence.optima[1:]:
-        if unit <= 0 or 2 * (other.value - best.value) / unit > RIVAL_OPTIMUM:
+        rise = 2 * (other.value - best.value) / unit if unit > 0 else np.inf
+        if rise > RIVAL_OPTIMUM:
             return
         there = evidence.terms_problem.design.to_natural(other.theta)
         far = np.abs(there - evidence.point) > evidence.spread.gauss_newton
         exponents = [i for i, p in enumerate(evidence.terms_problem.parameters) if p.kind == "exponent" and far[i]]
         if exponents:
-            moves = ", ".join(
-                f"{evidence.terms_problem.names[i]} = {rounded(there[i])} instead of {rounded(evidence.point[i])}"
+            parameters = evidence.terms_problem.parameters
+            moves = [
+                runs_of(parameters[i].named, f" = {rounded(there[i])} instead of {rounded(evidence.point[i])}")
                 for i in exponents[:3]
-            )
-            yield Finding(
+            ]
+            yield Finding.of(
                 "optima_disagree",
                 "warning",
                 f"Another local optimum fits nearly as well (objective {percent(other.value / best.value - 1, 2)} "
-                f"higher) with {moves}. Report both, or add runs that tell them apart.",
-                tuple(evidence.terms_problem.parameters[i].key for i in exponents),
+                "higher) with ",
+                listed(moves, last=", "),
+                ". Report both, or add runs that tell them apart.",
+                also=[parameters[i].key for i in exponents],
+                threshold=RIVAL_OPTIMUM,
+                rise=rise,
             )
             return
 
@@ -472,13 +486,14 @@ def _trade_off(evidence: FitState) -> Iterator[Finding]:
     exponents = [i for i, parameter in enumerate(evidence.problem.parameters) if parameter.kind == "exponent"]
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
-            names = evidence.problem.names
-            yield Finding(
+            yield Finding.of(
                 "exponents_trade_off",
                 "warning",
-                f"{names[i]} and {names[j]} trade off (correlation {rounded(correlation[i, j], 0.05)}): the data fix a "
-                "combination of them better than either. Report them together, or fix one.",
-                (evidence.problem.parameters[i].key, evidence.problem.parameters[j].key),
+                listed([evidence.problem.parameters[place].named for place in (i, j)]),
+                f" trade off (correlation {rounded(correlation[i, j], 0.05)}): the data fix a combination of them "
+                "better than either. Report them together, or fix one.",
+                threshold=TRADE_OFF,
+                correlation=correlation[i, j],
             )
 
 
@@ -488,11 +503,13 @@ def _ranges(evidence: FitState) -> Iterator[Finding]:
         free = (problem.design.law.expo[:, k] >= 0).any()
         span = float(np.exp(np.ptp(problem.design.law.log_x[k])))
         if free and span < SHORT_RANGE:
-            yield Finding(
+            yield Finding.of(
                 "short_range",
                 "warning",
                 f"{term.variable} spans only a factor of {rounded(span, span / 10)}; an exponent from less than a "
                 "decade leans on the assumed form of the law. Add runs over a wider range, or fix the exponent.",
+                threshold=SHORT_RANGE,
+                factor=span,
             )
 
 
@@ -502,16 +519,17 @@ def _resamples(evidence: FitState) -> Iterator[Finding]:
     if not spread.failed:
         return
     why = "; ".join(f"{reason}: {percent(count / spread.requested, 1)}" for reason, count in spread.failures)
-    count = f"{exact(spread.failed)} of {exact(spread.requested)} refits have no answer ({why})"
+    text = f"{exact(spread.failed)} of {exact(spread.requested)} refits have no answer ({why})"
     if spread.withheld:
-        yield Finding(
-            "failed_resamples",
-            NOT_IDENTIFIED,
-            f"{count}. Those that have one are not a random sample of all, so no interval is given. Fit a law "
-            "with fewer parameters, or use --uncertainty hc3.",
+        text += (
+            ". Those that have one are not a random sample of all, so no interval is given. Fit a law with fewer "
+            "parameters, or use --uncertainty hc3."
         )
     else:
-        yield Finding("failed_resamples", "note", f"{count} and are left out.")
+        text += " and are left out."
+    severity = NOT_IDENTIFIED if spread.withheld else "note"
+    share = spread.failed / spread.requested
+    yield Finding.of("failed_resamples", severity, text, threshold=MOST_FAILED, share=share)
 
 
 def _few(evidence: FitState) -> Iterator[Finding]:
@@ -523,13 +541,15 @@ def _few(evidence: FitState) -> Iterator[Finding]:
         )
         if problem.n_cluster < FEWEST_RESAMPLED:
             text += f" Below {FEWEST_RESAMPLED} a bootstrap covers too rarely, and pairs is the jackknife."
-        yield Finding("few_clusters", "warning", text)
+        yield Finding.of("few_clusters", "warning", text, threshold=FEW_CLUSTERS, clusters=problem.n_cluster)
     elif problem.n_rows < FEW_ROWS:
-        yield Finding(
+        yield Finding.of(
             "few_rows",
             "warning",
             f"{exact(problem.n_rows)} rows are few: below about {FEW_ROWS}, errors and intervals are rough. Add runs, "
             "or fix an exponent.",
+            threshold=FEW_ROWS,
+            n_rows=problem.n_rows,
         )
 
 
@@ -540,12 +560,14 @@ def _missing_levels(evidence: FitState) -> Iterator[Finding]:
     seen = np.isfinite(spread.draws).mean(axis=0)
     if seen.min() < 1:
         rarest = int(np.argmin(seen))
-        yield Finding(
+        yield Finding.of(
             "level_missing_in_resamples",
             "warning" if seen.min() < RARE_LEVEL else "note",
-            f"{percent(1 - seen.min(), 0)} of the resamples hold no row of {problem.names[rarest]}, whose errors "
-            "come from the others. Add rows of this level for better ones.",
-            (problem.parameters[rarest].key,),
+            f"{percent(1 - seen.min(), 0)} of the resamples hold no row of ",
+            problem.parameters[rarest].named,
+            ", whose errors come from the others. Add rows of this level for better ones.",
+            threshold=RARE_LEVEL,
+            share=seen.min(),
         )
 
 
@@ -560,16 +582,19 @@ def _bounds_of_resamples(evidence: FitState) -> Iterator[Finding]:
             continue
         for bound in box[:, i]:
             share = float(np.mean(spread.draws[:, i] == bound))
-            if not share > (1 - spread.level) / 2:
+            outside = (1 - spread.level) / 2
+            if not share > outside:
                 continue
             floor = parameter.kind == "floor"
-            yield Finding(
+            yield Finding.of(
                 "floor_reaches_zero" if floor else "exponent_reaches_bound",
                 "warning",
-                f"{parameter.name} is {exact(bound)} in {percent(share, 0)} of the resamples: its interval ends at "
-                "this bound, and the data may not need "
-                + ("a floor. Compare the law without it." if floor else "its term. Compare the law without this term."),
-                (parameter.key,),
+                parameter.named,
+                f" is {exact(bound)} in {percent(share, 0)} of the resamples: its interval ends at this bound, and the "
+                "data may not need ",
+                "a floor. Compare the law without it." if floor else "its term. Compare the law without this term.",
+                threshold=outside,
+                share=share,
             )
 
 
@@ -583,33 +608,39 @@ def _leverage(evidence: FitState) -> Iterator[Finding]:
         return
     problem = evidence.problem
     many = ratio[worst] > MANY_TIMES
-    times = (
-        f"The standard error of {problem.names[worst]} is "
-        f"{f'more than {fixed(MANY_TIMES, 0)}' if many else rounded(float(ratio[worst]), 0.5)} times Gauss-Newton's"
-    )
-    about = (problem.parameters[worst].key,)
+    factor = f"more than {fixed(MANY_TIMES, 0)}" if many else rounded(float(ratio[worst]), 0.5)
+    times = runs_of("The standard error of ", problem.parameters[worst].named, f" is {factor} times Gauss-Newton's: ")
     if problem.n_cluster < problem.n_rows:
-        yield Finding("dependent_rows", "note", f"{times}: rows of one cluster share their error.", about)
+        yield Finding.of(
+            "dependent_rows",
+            "note",
+            times,
+            "rows of one cluster share their error.",
+            threshold=UNEQUAL_SCATTER,
+            ratio=ratio[worst],
+        )
         return
     influence = row_influence(evidence.shape, problem.weight, worst)
     order = np.argsort(-influence)[:5]
     carried = float(influence[order].sum())
     rows = evidence.rows(order) if carried > CARRIER_SHARE else ()
     which = f" ({named_rows(evidence.frame, problem.law, rows)})" if rows else ""
-    yield Finding(
+    yield Finding.of(
         "unequal_scatter",
         "note",
-        f"{times}: rows scatter unequally or are not independent. {exact(len(order))} of {exact(problem.n_rows)} "
-        f"rows{which} carry {percent(carried, 0)} of its variance.",
-        about,
-        rows,
+        times,
+        f"rows scatter unequally or are not independent. {exact(len(order))} of {exact(problem.n_rows)} rows{which} "
+        f"carry {percent(carried, 0)} of its variance.",
+        rows=rows,
+        threshold=UNEQUAL_SCATTER,
+        ratio=ratio[worst],
     )
 
 
 def _clusters(evidence: FitState) -> Iterator[Finding]:
     """Report a column of clusters that has no effect."""
     if evidence.cluster is not None and evidence.problem.n_cluster == evidence.problem.n_rows:
-        yield Finding(
+        yield Finding.of(
             "single_row_clusters",
             "warning",
             f"Every row has its own value of the cluster column {evidence.cluster!r}, so that errors by cluster are "
@@ -621,7 +652,7 @@ def _checkpoints(evidence: FitState) -> Iterator[Finding]:
     """Hint at rows that are checkpoints of one run and are taken for independent."""
     message = None if evidence.cluster is not None else checkpoints_message(evidence.problem.law, evidence.frame)
     if message is not None:
-        yield Finding("checkpoints", "note", message)
+        yield Finding.of("checkpoints", "note", message)
 
 
 def _shared(evidence: FitState) -> Iterator[Finding]:
@@ -630,12 +661,12 @@ def _shared(evidence: FitState) -> Iterator[Finding]:
         terms = [str(term) for term in law.terms if coef in (term.coefficient, term.exponent)]
         if len(terms) > 1:
             text = f"{coef} is one parameter, shared by {' and '.join(terms)}."
-            about = tuple(p.key for p in evidence.terms_problem.parameters if p.coef == coef)
-            yield Finding("shared_parameter", "note", text, about)
+            about = [p.key for p in evidence.terms_problem.parameters if p.coef == coef]
+            yield Finding.of("shared_parameter", "note", text, also=about)
     variables = [term.variable for term in law.terms]
     for name in dict.fromkeys(variables):
         if variables.count(name) > 1:
-            yield Finding(
+            yield Finding.of(
                 "repeated_column",
                 "note",
                 f"{variables.count(name)} terms are powers of {name}; which of them comes first is a convention: here "

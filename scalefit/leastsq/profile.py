@@ -38,10 +38,8 @@ class _Side(NamedTuple):
         held[self.place] = True
         start = start.copy()
         start[self.place] = value
-        minima = minimise_batch(
-            self.design.rows, self.design.link, np.array([start, self._shifted(value)]),
-            delta=self.delta, log_space=self.design.log_space, held=held,
-        )  # fmt: skip
+        starts = np.array([start, self._shifted(value)])
+        minima = minimise_batch(self.design, starts, delta=self.delta, held=held)
         winner = int(np.argmin(minima.value))
         return float(minima.value[winner]), minima.theta[winner]
 

@@ -44,10 +44,9 @@ def _refit(
         return refit_resamples(
             problem.design, starts, resampling, replicates=range(replicates), delta=delta, progress=progress
         )
-    design = problem.design
     return minimise_resamples(
-        design.rows, design.link, starts, resampling, replicates=range(replicates), delta=delta,
-        log_space=design.log_space, workers=min(8, os.cpu_count() or 1), progress=progress,
+        problem.design, starts, resampling, replicates=range(replicates), delta=delta,
+        workers=min(8, os.cpu_count() or 1), progress=progress,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError, closest
 from scalefit.files import plain_json
 from scalefit.models.checkpoint import Checkpoint, Head, Tensor, find_head, open_checkpoint, raw_bytes, read_rows
-from scalefit.numbers import as_input, exact
+from scalefit.numbers import as_input, counted, exact
 from scalefit.options import HEADS, HeadOptions, gather, takes
 from scalefit.overlap import Overlaps, welch_bound
 
@@ -617,7 +617,7 @@ def _copies(marks: NDArray[np.uint64]) -> int:
 def _not_finite(prepared: Prepared, ids: NDArray[np.int64], rows: Array) -> str:
     tensor = prepared.head.tensor
     column = int(np.argmax(np.where(np.isfinite(rows[0]), np.abs(rows[0]), np.inf)))
-    others = f" (and {len(ids) - 1} more rows near it)" if len(ids) > 1 else ""
+    others = f" (and {counted(len(ids) - 1, 'more row')} near it)" if len(ids) > 1 else ""
     return (
         f"{tensor.name!r} of {str(prepared.checkpoint.path)!r}: row {ids[0]}, column {column} is "
         f"{as_input(rows[0][column])}{others}; the weights are damaged, or training has diverged"

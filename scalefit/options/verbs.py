@@ -18,6 +18,7 @@ from scalefit.options.base import Options, option, part
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scalefit.data.rows import RowRules
     from scalefit.data.tables import Table
     from scalefit.law.general import AnyLaw
 
@@ -30,6 +31,7 @@ __all__ = [
     "CALIBRATE",
     "CHECK",
     "CHOOSE",
+    "COMPARE",
     "FIT",
     "FORECAST",
     "HEADS",
@@ -45,6 +47,7 @@ __all__ = [
     "Backtest",
     "Bayes",
     "Budgets",
+    "Comparing",
     "Forecasting",
     "HeadOptions",
     "Jobs",
@@ -225,6 +228,13 @@ class Rows(Options):
         )  # fmt: skip
 
     @property
+    def rules(self) -> RowRules:
+        """The options that choose among the rows of a table that has been read, for :func:`select_rows`."""
+        from scalefit.data.rows import RowRules
+
+        return RowRules(**{name: getattr(self, name) for name in RowRules._fields})
+
+    @property
     def loaded(self) -> Rows:
         """The same choices for a table that has been read: its files are not looked for again."""
         return replace(self, also=(), name_fields=None, wide=False, max_size=None)
@@ -297,20 +307,12 @@ class Rows(Options):
         DataError
             When the table cannot be used; row and column are named.
         """
-        from scalefit.data.rows import select_rows
-        from scalefit.law.general import GeneralLaw, needs_of
+        from scalefit.data.rows import Needed, select_rows
+        from scalefit.law.general import needs_of
 
-        needs = needs_of(law)
-        if isinstance(law, GeneralLaw) and space == "linear":
-            needs = needs | {law.response: "any"}
-        table = self.load(source)
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
-        return select_rows(
-            table, response=law.response, numeric=[law.response, *law.variables, *numeric], labels=dict.fromkeys(named),
-            mapping=self.mapping, columns=self.columns, derive=self.derive, where=self.where,
-            drop_invalid=self.drop_invalid, drop_highest_loss=self.drop_highest_loss, ties=self.ties,
-            weights=self.weights, group_by=self.group_by, reduce=self.reduce, needs=needs,
-        )  # fmt: skip
+        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), needs_of(law, space))
+        return select_rows(self.load(source), needed, self.rules)
 
 
 Exponents = Literal["nonnegative", "free"]
@@ -467,6 +469,42 @@ class Question(Options):
             return read_name(self.param)
         except ValueError as error:
             raise DataError(f"param: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Options):
+    """What is asked when results are compared.
+
+    Parameters
+    ----------
+    reference : float, optional
+        A value to test, such as 1. For posteriors of an exponent it adds the evidence for the fixed exponent, under
+        the fit's prior and at least two others; the verdict says when fewer can be tried.
+    region : tuple of float, optional
+        Values that count as equal to the reference, such as ``0.9,1.1``.
+    fixed : mapping, optional
+        Exponents to fix together in the evidence, such as ``a_m=1``, in Python ``{"a_m": 1, "a_l": 1}``; when omitted
+        the parameter alone, at the reference.
+    priors : tuple of str
+        Alternative priors for the evidence, such as ``HalfNormal(2)``; repeat it for more.
+    leave_out : str
+        What leave-one-out scores of laws leave out in turn: each ``row``, or all rows with one value of a column.
+    holdout : str, optional
+        Rows to predict from the others: a condition, or a column whose largest values are held out.
+    """
+
+    panel: ClassVar[str] = "Question"
+
+    reference: float | None = None
+    region: tuple[float, float] | None = None
+    fixed: Mapping[Any, Any] | None = option(None, repeated=True)
+    priors: tuple[str, ...] = option((), flag="prior")
+    leave_out: str = "row"
+    holdout: str | None = None
+
+    def check(self) -> None:
+        """Reject a reference or a region that nothing can equal."""
+        check_region(self.reference, self.region)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -897,6 +935,7 @@ FORECAST = (part(Rows, "weights", "drop_highest_loss", "ties"), part(Forecasting
 CHOOSE = (part(Rows),)
 REPORT = (part(Rows, "also"), part(NewReport))
 CHECK = (part(SweepCheck),)
+COMPARE = (part(Comparing),)
 HEADS = (part(HeadOptions),)
 SUPERPOSITION = (part(OverlapTest),)
 LOSSES = (part(Scoring),)

@@ -17,7 +17,7 @@ from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law, Term, format_value
 from scalefit.law.general import AnyLaw, GeneralLaw
 from scalefit.names import Level
-from scalefit.numbers import exact, rounded, short_number
+from scalefit.numbers import counted, exact, rounded, short_number
 from scalefit.plots.marks import mark_rows
 from scalefit.plots.style import (
     BLUE,
@@ -305,9 +305,8 @@ def optima(fit: Fit, *, ax: Axes | None = None) -> Axes:
     ax.hlines(place, 0, excess, color=HAIRLINE, linewidth=1.0, zorder=1)
     ax.scatter(excess, place, color=[BLUE] + [GREY] * (len(excess) - 1), s=22, linewidths=0, zorder=3)
     for i, one in enumerate(fit.optima):
-        starts = "start" if one.hits == 1 else "starts"
         ax.annotate(
-            f"{one.hits} {starts}", (float(excess[i]), i), xytext=(6, 0), textcoords="offset points", fontsize=7.5,
+            counted(one.hits, "start"), (float(excess[i]), i), xytext=(6, 0), textcoords="offset points", fontsize=7.5,
             va="center", color=INK,
         )  # fmt: skip
     reach = max(float(excess.max()), 1.0)

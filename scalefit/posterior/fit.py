@@ -219,7 +219,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         if path == "fast" or good:
             return fast
         advice = f"To continue, install the full path {how_to_install('bayes')}."
-        return fast._replace(findings=(*fast.findings, Finding("no_full_path", "warning", advice)))
+        return fast._replace(findings=(*fast.findings, Finding.of("no_full_path", "warning", advice)))
     report(SlowStage("compiling the model and sampling"), 0, 0)
     chains = sample_by_nuts(density, _frame(modes[0], weighted), draws=draws, seed=seed, sampler=how.sampler)
     full = from_chains(density, chains, level=level)
@@ -228,7 +228,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         return full._replace(posterior=replace(full.posterior, log_evidence=value, log_evidence_se=error))
     share = f"k-hat {fixed(weighted.khat, 2)}, {fixed(weighted.ess, 0)} effective draws"
     text = f"Importance sampling cannot represent this posterior ({share}); the draws are from NUTS."
-    return full._replace(findings=(*full.findings, Finding("handed_over", "note", text)))
+    return full._replace(findings=(*full.findings, Finding.of("handed_over", "note", text)))
 
 
 def _frame(mode: Mode, weighted: Weighted) -> Mode:

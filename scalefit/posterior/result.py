@@ -15,7 +15,7 @@ from scalefit.estimate import estimate_columns
 from scalefit.files import plain_json
 from scalefit.misfit import repeats_message, repeats_of
 from scalefit.names import Key, printed_name
-from scalefit.numbers import exact, fixed, percent, rounded
+from scalefit.numbers import counted, exact, fixed, percent, rounded
 from scalefit.posterior.defaults import COMMON
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import Weighted, resample
@@ -111,13 +111,13 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
             f"{GOOD_KHAT}, and {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective. Use path='full' "
             "(--path full)."
         )
-        findings = (Finding("khat", NOT_CONVERGED, bad),)
+        findings = (Finding.of("khat", NOT_CONVERGED, bad, threshold=GOOD_KHAT, khat=weighted.khat),)
     elif weighted.ess < GOOD_DRAWS:
         few = (
             f"Only {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective; use more, or path='full' "
             "(--path full)."
         )
-        findings = (Finding("few_draws", "warning", few),)
+        findings = (Finding.of("few_draws", "warning", few, threshold=GOOD_DRAWS, effective=weighted.ess),)
     spread = Uncertainty(
         f"posterior by importance sampling, {exact(len(weight))} weighted draws", level, np.sqrt(np.diag(covariance)),
         ends[0], ends[1], covariance, np.zeros(len(mean)), kept,
@@ -154,7 +154,7 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         f"posterior by NUTS ({chains.sampler}), {number} chains of {each} draws", level, np.sqrt(np.diag(covariance)),
         lo, hi, covariance, np.zeros(len(mean)), natural,
     )  # fmt: skip
-    diverged = f"{chains.divergences or 'no'} divergence{'' if chains.divergences == 1 else 's'}"
+    diverged = counted(chains.divergences, "divergence") if chains.divergences else "no divergences"
     good = (
         f"The chains of NUTS agree: R-hat at most {fixed(chains.r_hat.max(), 4)}, effective draws at least "
         f"{fixed(min(chains.ess_bulk.min(), chains.ess_tail.min()), 0)} of {len(natural)}, {diverged}."
@@ -188,15 +188,21 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
                 f" (correlations of {TRADE_OFF} or more): the data leave a combination of them open. Give one of them "
                 "a narrower prior or fix it, or use more draws.",
             )  # fmt: skip
-        findings.append(Finding.of("r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text, *reason))
+        findings.append(
+            Finding.of(
+                "r_hat", NOT_CONVERGED, "The chains disagree about ", names[worst], text, *reason,
+                threshold=GOOD_RHAT, r_hat=chains.r_hat[worst],
+            )
+        )  # fmt: skip
     number, each = chains.x.shape[:2]
     if chains.divergences:
-        many = chains.divergences > MANY_DIVERGENCES * number * each
+        share = chains.divergences / (number * each)
+        severity = NOT_CONVERGED if share > MANY_DIVERGENCES else "warning"
         text = (
             f"{chains.divergences} of {exact(number * each)} draws diverged: the posterior has a corner that NUTS may "
             "miss."
         )
-        findings.append(Finding("divergences", NOT_CONVERGED if many else "warning", text))
+        findings.append(Finding.of("divergences", severity, text, threshold=MANY_DIVERGENCES, share=share))
     least = np.minimum(chains.ess_bulk, chains.ess_tail)
     if least.min() < GOOD_DRAWS:
         parts = (
@@ -204,16 +210,16 @@ def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...
             names[int(np.argmin(least))],
             " are effective; use more draws.",
         )
-        findings.append(Finding.of("few_draws", "warning", *parts))
+        findings.append(Finding.of("few_draws", "warning", *parts, threshold=GOOD_DRAWS, effective=least.min()))
     if chains.energy < GOOD_ENERGY:
         text = (
             f"The energy of the chains moves slowly (E-BFMI {fixed(chains.energy, 2)}, below {GOOD_ENERGY}): "
             "tails may be missed."
         )
-        findings.append(Finding("energy", "warning", text))
+        findings.append(Finding.of("energy", "warning", text, threshold=GOOD_ENERGY, energy=chains.energy))
     if chains.interrupted:
         text = f"Sampling was interrupted after {each} of {chains.requested} draws per chain; the result uses these."
-        findings.append(Finding("interrupted", NOT_CONVERGED, text))
+        findings.append(Finding.of("interrupted", NOT_CONVERGED, text, draws=each, requested=chains.requested))
     return tuple(findings)
 
 
@@ -253,14 +259,17 @@ def find_limits(
         if abs(correlation[i, j]) > TRADE_OFF:
             both = listed([Name(problem.parameters[place].key) for place in (i, j)])
             text = f" trade off (correlation {fixed(correlation[i, j], 2)})."
-            findings.append(Finding.of("exponents_trade_off", "warning", both, text))
+            trade_off = Finding.of(
+                "exponents_trade_off", "warning", both, text, threshold=TRADE_OFF, correlation=correlation[i, j]
+            )
+            findings.append(trade_off)
     if density.blocks.shifted and problem.n_cluster < FEW_SHIFTS:
         text = f"There are only {exact(problem.n_cluster)} clusters, which hardly determine the size of their shifts."
-        findings.append(Finding("few_clusters", "warning", text))
+        findings.append(Finding.of("few_clusters", "warning", text, threshold=FEW_SHIFTS, clusters=problem.n_cluster))
     if np.any(problem.weight != 1):
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
-        findings.append(Finding("weights", "note", text))
-    findings += [*sampled.findings, *(Finding("collinear_columns", "warning", text) for text in problem.remarks)]
+        findings.append(Finding.of("weights", "note", text))
+    findings += [*sampled.findings, *(Finding.of("collinear_columns", "warning", text) for text in problem.remarks)]
     return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
 
 
@@ -283,7 +292,7 @@ def _repeats(density: Density, frame: pd.DataFrame, residuals: Array, cluster: s
     if repeats is None:
         return []
     text = repeats_message(problem.law, frame, repeats, log_space=True)
-    return [Finding("repeats_differ", "warning", text, rows=repeats.rows)]
+    return [Finding.of("repeats_differ", "warning", text, rows=repeats.rows, gap=repeats.gap, scatter=repeats.rest)]
 
 
 def _against_prior(density: Density, i: int, values: Array, level: float) -> list[Finding]:
@@ -306,10 +315,14 @@ def _against_prior(density: Density, i: int, values: Array, level: float) -> lis
     ratio = sd / prior.sd if prior.sd > 0 else 0.0
     if ratio > PRIOR_ONLY and parameter.kind != COMMON:
         text = f" is as wide as its prior {prior}: the data are not informative about it."
-        findings.append(Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text))
+        findings.append(
+            Finding.of("prior_only", NOT_IDENTIFIED, "The posterior of ", name, text, threshold=PRIOR_ONLY, ratio=ratio)
+        )
     elif ratio > PRIOR_LED:
         text = f" depends on its prior {prior}: its width is {percent(ratio, 0)} of the prior's."
-        findings.append(Finding.of("prior_led", "warning", "The posterior of ", name, text))
+        findings.append(
+            Finding.of("prior_led", "warning", "The posterior of ", name, text, threshold=PRIOR_LED, ratio=ratio)
+        )
     return findings + _surprise(parameter, prior, float(values.mean()))
 
 
@@ -331,7 +344,9 @@ def _surprise(parameter: Parameter, prior: Any, value: float) -> list[Finding]:
     if prior.log_density(value) < ends.min() - 1e-9:
         text = f": the posterior mean {rounded(value)} is in the far tail of {prior}."
         lead = "Prior and data disagree about "
-        return [Finding.of("prior_conflict", "warning", lead, Name(parameter.key), text)]
+        return [
+            Finding.of("prior_conflict", "warning", lead, Name(parameter.key), text, threshold=PRIOR_TAIL, value=value)
+        ]
     return []
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from scalefit.blas import one_thread
 from scalefit.errors import DataError
 from scalefit.files import plain_json, write_atomically
-from scalefit.numbers import to_digits
+from scalefit.numbers import counted, to_digits
 from scalefit.options import Bayes
 from scalefit.progress import Progress
 from scalefit.report.checks import check_study
@@ -218,8 +218,7 @@ def _page(study: Study) -> dict[str, Any]:
 def _made(study: Study) -> str:
     """Describe what was fitted, with which version and when."""
     tables = len({one.data for one in study.fit})
-    count = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((len(study.fit), "fit"), (tables, "table"))]
-    made = f"{count[0]} to {count[1]}, scalefit {__version__}"
+    made = f"{counted(len(study.fit), 'fit')} to {counted(tables, 'table')}, scalefit {__version__}"
     return made + (f", {study.date.day} {study.date:%B %Y}" if study.date else "")
 
 

@@ -18,7 +18,7 @@ from scalefit.errors import StudyError
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.general import sum_of_powers
-from scalefit.numbers import as_printed, exact, fixed, rounded
+from scalefit.numbers import as_printed, counted, exact, fixed, rounded
 from scalefit.quantiles import normal_quantile
 from scalefit.records import CONVERGED, NOT_CONVERGED
 from scalefit.report.blocks import Block, paragraph, picture, table
@@ -175,4 +175,4 @@ def _count(kinds: list[str]) -> str:
         (unknown, "has", "have", "no refit that can be used"),
     ]
     parts = [f"{count} {one if count == 1 else many} {text}" for count, one, many, text in counts if count]
-    return f"Of {len(kinds)} printed number{'' if len(kinds) == 1 else 's'}, {join(parts)}."
+    return f"Of {counted(len(kinds), 'printed number')}, {join(parts)}."

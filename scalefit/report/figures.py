@@ -34,7 +34,7 @@ from scalefit.problem import label_texts
 from scalefit.report.blocks import Drawing, drawing
 from scalefit.report.published import printed_number
 from scalefit.report.results import Results
-from scalefit.report.sentences import own_name, role, words
+from scalefit.report.sentences import name_in, role, words
 from scalefit.report.spec import (
     ConvergenceFigure,
     CurvesFigure,
@@ -235,7 +235,7 @@ def _pairs(spec: PairsFigure, fit: Fit, label: str) -> Drawing:
 def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
     names = split_names(spec.parameter)
     one = next(iter(fits.values()))
-    own = {label: own_name(fit, names) for label, fit in fits.items()}
+    own = {label: name_in(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
     ax = forest(
         fits if len(fits) > 1 else one, name=own if len(fits) > 1 else names[0], reference=spec.reference,
@@ -243,7 +243,7 @@ def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
     )  # fmt: skip
     level = percent(one.uncertainty.level)
     among = "by data set, rows and errors" if len({fit.source.sha256 for fit in fits.values()}) > 1 else _CHOICES
-    caption = f"The {role(one, own_name(one, names))} {among}, with {level} intervals."
+    caption = f"The {role(one, name_in(one, names))} {among}, with {level} intervals."
     if printed:
         caption += " Grey: printed values ± one standard error."
     caption += f" {literal(spec.note)}" if spec.note else ""
@@ -256,7 +256,7 @@ def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
     parts: list[str] = []
     quantities: list[str] = []
     for i, (ax, (label, fit)) in enumerate(zip(axes, fits.items(), strict=True)):
-        parameter: str | Key = own_name(fit, split_names(spec.parameter)) if spec.parameter else first_exponent(fit)
+        parameter: str | Key = name_in(fit, split_names(spec.parameter)) if spec.parameter else first_exponent(fit)
         density(fit, name=parameter, reference=spec.reference, words=spec.words, colour=TEAL if i else BLUE, ax=ax)
         ax.set_xlabel(as_label(role(fit, parameter)))
         panel_title(ax, label)
@@ -272,7 +272,7 @@ def _densities(spec: DensitiesFigure, fits: Mapping[str, Fit]) -> Drawing:
 def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawing:
     """Draw the distributions of one parameter in several fits, on the same axes."""
     names = split_names(spec.parameter)
-    own = {label: own_name(fit, names) for label, fit in fits.items()}
+    own = {label: name_in(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
     ax = densities(
         fits, name=own, reference=spec.reference, words=spec.words,
@@ -280,7 +280,7 @@ def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawin
         ax=new_panels(1, 1, height=spec.height or 62)[0],
     )  # fmt: skip
     one = next(iter(fits.values()))
-    caption = f"{_kinds_of(fits)} of the {role(one, own_name(one, names))}, all of the same area."
+    caption = f"{_kinds_of(fits)} of the {role(one, name_in(one, names))}, all of the same area."
     return drawing(
         ax, caption, f"{caption} {'; '.join(_in_words(label, fit, own[label]) for label, fit in fits.items())}."
     )

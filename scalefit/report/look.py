@@ -25,7 +25,7 @@ from scalefit.files import plain_json
 from scalefit.law.additive import Coef, Law
 from scalefit.law.general import GeneralLaw, parse_law
 from scalefit.misfit import checkpoints_message
-from scalefit.numbers import amount, exact
+from scalefit.numbers import amount, counted, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
 from scalefit.report.choice import LawChoice, choose
 from scalefit.table import PrintedTable
@@ -87,7 +87,7 @@ class LookedColumn:
             words = f"; {', '.join(self.some)}" if self.some else ""
             return f"{' to '.join(dict.fromkeys(map(_end, (self.low, self.high))))}{words}"
         more = ", ..." if self.different > len(self.some) else ""
-        return f"{exact(self.different)} label{'s' if self.different > 1 else ''}: {', '.join(self.some)}{more}"
+        return f"{counted(self.different, 'label')}: {', '.join(self.some)}{more}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +105,13 @@ class Look:
     settings : str
         How often settings of the quantities are repeated, in words.
     runs : str
-        What is to be said of runs with several rows.
+        A warning where runs have several rows; empty otherwise.
     laws : mapping of str to str
         Laws that the rows could support, by what they are of; the main one first. Empty when there is none.
     reasons : tuple of str
         Why these laws, or why none.
-    commands : tuple of str
-        What to run next.
+    calls : tuple of tuple of str
+        What to run next: the words of each command, not quoted for a shell.
     remarks : tuple of str
         On reading the table.
     frame : DataFrame
@@ -125,9 +125,14 @@ class Look:
     runs: str
     laws: Mapping[str, str]
     reasons: tuple[str, ...]
-    commands: tuple[str, ...]
+    calls: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...]
     frame: pd.DataFrame
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run next, quoted for a shell."""
+        return tuple(map(shlex.join, self.calls))
 
     def record(self) -> dict[str, Any]:
         """Return what was found as plain JSON."""
@@ -140,12 +145,12 @@ class Look:
 
     def summary(self) -> str:
         """Return one screen of text."""
-        lines = [f"{self.name}: {exact(self.rows)} rows, {exact(len(self.columns))} columns"]
+        lines = [f"{self.name}: {counted(self.rows, 'row')}, {counted(len(self.columns), 'column')}"]
         lines = [*_wrapped(lines[0], ""), "", self._table().text("  "), ""]
         lines += [line for one in (self.settings, self.runs) if one for line in _wrapped(one, "  ")]
         lines += [line for word, law in self.laws.items() for line in _wrapped(f"{word:13s} {law}", "  ")]
         lines += [line for one in self.reasons for line in _wrapped(one, "  ")]
-        lines += ["", "next:", *(line for one in self.commands for line in _broken(one))] if self.commands else []
+        lines += ["", "next:", *(line for call in self.calls for line in _broken(call))] if self.calls else []
         return "\n".join([*lines, *(line for one in self.remarks for line in _wrapped(f"note: {one}", "  "))])
 
     def _table(self) -> PrintedTable:
@@ -230,9 +235,9 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     settings, grouping = _settings(choice) if choice is not None else ("", {})
     law = None if choice is None else next(iter(choice.laws.values()))
     runs = "" if law is None else checkpoints_message(parse_law(law), frame) or ""
-    commands = _losses(data, rows, columns) if choice is None else _commands(data, rows, shown, choice, grouping)
+    calls = _losses(data, rows, columns) if choice is None else _calls(data, rows, shown, choice, grouping)
     return Look(
-        table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, commands,
+        table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, calls,
         tuple(remarks), frame,
     )  # fmt: skip
 
@@ -384,10 +389,10 @@ def _wrapped(text: str, indent: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _broken(line: str) -> Iterator[str]:
-    """Break a command between its options, with the backslashes that a shell wants."""
+def _broken(call: tuple[str, ...]) -> Iterator[str]:
+    """Break a command between its options, with the backslashes that a shell needs."""
     units: list[str] = []
-    for word in map(shlex.quote, shlex.split(line)):
+    for word in map(shlex.quote, call):
         if units and units[-1].startswith("--") and " " not in units[-1] and not word.startswith("--"):
             units[-1] += f" {word}"  # a flag and its value
         else:
@@ -435,10 +440,9 @@ def _varies(column: pd.Series[Any], setting: NDArray[Any]) -> bool:
     return bool((values.max() > values.min()).any())
 
 
-def _line(data: Any, *words: str, verb: str = "fit") -> str:
-    """Write a command on a table."""
-    source = shlex.quote(os.fspath(data)) if isinstance(data, str | os.PathLike) else "TABLE"
-    return " ".join(["scalefit", verb, source, *map(shlex.quote, words)])
+def _call(data: Any, *words: str, verb: str = "fit") -> tuple[str, ...]:
+    """Return the words of a command on a table; ``TABLE`` stands for one that has no file."""
+    return ("scalefit", verb, os.fspath(data) if isinstance(data, str | os.PathLike) else "TABLE", *words)
 
 
 def _read_as(rows: Rows) -> list[str]:
@@ -448,14 +452,14 @@ def _read_as(rows: Rows) -> list[str]:
     return [*common, *(word for name, column in (rows.mapping or {}).items() for word in ("--map", f"{name}={column}"))]
 
 
-def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[str, ...]:
+def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[tuple[str, ...], ...]:
     """Where no loss is recognised, propose another look with a column whose header speaks of one, or the only one."""
     if any(one.quantity == "loss" for one in columns):
         return ()
     near = [one.name for one in columns if one.kind == "numbers" and "loss" in one.name.casefold()]
     left = [one.name for one in columns if one.kind == "numbers" and not one.quantity and one.different > 1]
     likely = near or (left if len(left) == 1 and any(one.quantity in SIZES for one in columns) else [])
-    return tuple(_line(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in likely[:1])
+    return tuple(_call(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in likely[:1])
 
 
 def _mapped(name: str, column: str) -> str:
@@ -463,8 +467,10 @@ def _mapped(name: str, column: str) -> str:
     return f"{name}=`{column}`" if re.search("[,=*/()]", column) else f"{name}={column}"
 
 
-def _commands(data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: Mapping[str, str]) -> tuple[str, ...]:
-    """Write what to run next: a fit of each law, the best row of each setting, one fit a level."""
+def _calls(
+    data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: Mapping[str, str]
+) -> tuple[tuple[str, ...], ...]:
+    """Say what to run next: a fit of each law, the best row of each setting, one fit a level."""
     first = next(iter(choice.laws.values()))
     common, needed = _read_as(rows), parse_law(first)
     common += ["--space", "linear"] if choice.linear else []
@@ -476,19 +482,19 @@ def _commands(data: Any, rows: Rows, table: Table, choice: LawChoice, grouping: 
     def derived(law: str) -> list[str]:
         return [] if all(has_column(table.frame, name) for name in parse_law(law).variables) else ["--derive", "params"]
 
-    lines = [
-        _line(data, law, *common, *(mapped if "[" in law else []), *derived(law), *dropped, *cluster)
+    calls = [
+        _call(data, law, *common, *(mapped if "[" in law else []), *derived(law), *dropped, *cluster)
         for law in choice.laws.values()
     ]
     if grouping:
         chosen = ["--group-by", grouping["group_by"], "--reduce", grouping["reduce"]]
-        lines.append(_line(data, first, *common, *mapped, *derived(first), *dropped, *chosen))
+        calls.append(_call(data, first, *common, *mapped, *derived(first), *dropped, *chosen))
     used = table.frame.loc[choice.frame.index]
     labels = [str(name) for name in used.columns if _is_level(used[name], choice.frame, needed)]
     # levels are fitted one by one, so that they need no floors
     plain = str(replace(needed, floor=Coef("E"))) if isinstance(needed, Law) else first
-    lines += [_line(data, plain, *common, *derived(plain), *dropped, "--by", name) for name in labels[:1]]
-    return tuple(lines)
+    calls += [_call(data, plain, *common, *derived(plain), *dropped, "--by", name) for name in labels[:1]]
+    return tuple(calls)
 
 
 def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: Law | GeneralLaw) -> bool:

@@ -22,7 +22,7 @@ from scalefit.numbers import amount, exact, percent, plus_minus, rounded, two_di
 from scalefit.records import CONVERGED
 from scalefit.report.forecast_section import forecast_sentence
 from scalefit.report.results import Results
-from scalefit.report.sentences import evidence_between, own_name, role, words
+from scalefit.report.sentences import evidence_between, name_in, role, words
 from scalefit.report.spec import ComputeAnswer, PredictionAnswer, RobustAnswer, StepAnswer, ValuesAnswer
 from scalefit.report.standin import stand_in
 from scalefit.report.steps import HeadsResult, IsoFlopResult, StepFailed, ToyResult
@@ -50,14 +50,14 @@ def robust_sentences(answer: RobustAnswer, results: Results) -> tuple[str, str]:
     """
     main = results.fits[stand_in(answer.fit, results.fits, results.specs).name]
     names = split_names(answer.parameter)
-    name = own_name(main, names)
+    name = name_in(main, names)
     if main.status != CONVERGED:
         return f"No answer: the fit is {main.status}.", literal(main.message)
 
     def asked(fits: Iterable[str]) -> dict[str, Estimate]:
         """Estimates of the fits that have an answer, by label."""
         converged = {one: results.fits[one] for one in fits if results.fits[one].status == CONVERGED}
-        return {results.labels[one]: fit[own_name(fit, names)] for one, fit in converged.items()}
+        return {results.labels[one]: fit[name_in(fit, names)] for one, fit in converged.items()}
 
     lead = f"the {role(main, read_name(name))} is"
     found = robust_verdicts(
@@ -159,10 +159,10 @@ def values_sentence(answer: ValuesAnswer, results: Results) -> str:
     known = {results.labels[one]: results.fits[one] for one in answer.fits if results.fits[one].status == CONVERGED}
     if not known:
         return "No answer: no fit has one."
-    found = {label: fit[own_name(fit, names)] for label, fit in known.items()}
+    found = {label: fit[name_in(fit, names)] for label, fit in known.items()}
     first = next(iter(known.values()))
     listed = join([f"{plus_minus(one.value, one.se)} ({label})" for label, one in found.items()])
-    text = f"The {role(first, own_name(first, names))} is {listed}"
+    text = f"The {role(first, name_in(first, names))} is {listed}"
     out = [label for label, one in found.items() if not one.holds(answer.reference)]
     asked = exact(answer.reference)
     if len(out) == len(found):

@@ -15,7 +15,7 @@ from scalefit.report.figures import draw
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.results import Results
-from scalefit.report.sentences import alternatives_sentence, own_name, residual_sentence, rows_sentence
+from scalefit.report.sentences import alternatives_sentence, name_in, residual_sentence, rows_sentence
 from scalefit.report.spec import (
     ComparisonSection,
     PosteriorSection,
@@ -61,7 +61,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         family = results.by_label((section.fit, *section.alternatives))
         others = {label: one for label, one in list(family.items())[1:] if one.status != NOT_CONVERGED}
         name = (
-            own_name(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
+            name_in(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
         )
         blocks.append(paragraph(alternatives_sentence(fit, [name], others) if name in fit else ""))
         blocks.append(tables.posteriors_table(family, section.parameters, question))

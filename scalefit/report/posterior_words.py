@@ -15,7 +15,7 @@ from scalefit.law.additive import Coef
 from scalefit.names import read_name, split_names
 from scalefit.numbers import exact
 from scalefit.records import CONVERGED, NOT_CONVERGED
-from scalefit.report.sentences import own_name, role, words
+from scalefit.report.sentences import name_in, role, words
 from scalefit.report.text import join, marked
 from scalefit.results import Fit, PosteriorFit
 from scalefit.thresholds import WIDE_INTERVAL
@@ -116,7 +116,7 @@ def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
         The probabilities, and what follows from all of them together.
     """
     first = next(iter(fits.values()))
-    statement = f"the {role(first, own_name(first, question.names))} is {question.near}"
+    statement = f"the {role(first, name_in(first, question.names))} is {question.near}"
     failed = [f"“{label}” ({fit.status})" for label, fit in fits.items() if fit.status != CONVERGED]
     by_label = {
         label: one.estimate.inside(question.region)
@@ -186,7 +186,7 @@ def estimand(fit: Fit, names: Sequence[str]) -> str:
     str
         Such as ``width, with depth and tokens`` or ``width alone, offsets by family and eval set``.
     """
-    name = read_name(own_name(fit, names))[0]
+    name = read_name(name_in(fit, names))[0]
     terms = [term for term in fit.law.terms if name in (_coefficient(term.exponent), _coefficient(term.coefficient))]
     if not terms:
         return ""

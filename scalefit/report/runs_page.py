@@ -14,7 +14,7 @@ from scalefit.estimate import Estimate
 from scalefit.law.general import sum_of_powers
 from scalefit.misfit import named_rows
 from scalefit.names import printed_level
-from scalefit.numbers import amount, exact, percent, percent_size, plus_minus, rounded
+from scalefit.numbers import amount, counted, exact, percent, percent_size, plus_minus, rounded
 from scalefit.records import CONVERGED
 from scalefit.report import sentences as say
 from scalefit.report.results import Results
@@ -121,7 +121,7 @@ def budget_sentence(answer: ComputeAnswer, results: Results) -> str:
 def _reason(fit: Fit) -> str:
     """Return the first reason why a fit has no answer, and how many more there are."""
     first, *rest = [one.message for one in fit.findings if one.severity == fit.status]
-    more = f" The section on the fit has {exact(len(rest))} more reason{'s' if len(rest) > 1 else ''}." if rest else ""
+    more = f" The section on the fit has {counted(len(rest), 'more reason')}." if rest else ""
     return literal(capital(first)) + more
 
 

@@ -23,6 +23,7 @@ from scalefit.numbers import (
     amount,
     as_input,
     chance,
+    counted,
     exact,
     percent,
     percent_size,
@@ -45,11 +46,11 @@ __all__ = [
     "evidence_between",
     "law_sentence",
     "method",
+    "name_in",
     "nearest_sentence",
     "nested_sentence",
     "optima_sentence",
     "other_fits_sentence",
-    "own_name",
     "pooled_sentence",
     "published_sentence",
     "reference_sentence",
@@ -84,7 +85,7 @@ def role(fit: Fit, name: str | Key) -> str:
     return f"${coef}$" if isinstance(fit.law, GeneralLaw) and coef.isidentifier() else "floor"
 
 
-def own_name(fit: Fit, names: Sequence[str]) -> str:
+def name_in(fit: Fit, names: Sequence[str]) -> str:
     """Return the first of several names that a fit has, of a single parameter or of one with levels."""
     known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
     return next((name for name in names if read_name(name) in known), names[0])
@@ -278,13 +279,9 @@ def evidence_between(fit: Fit, other: Fit) -> float | None:
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
     """State the cost of fixing parameters, for alternatives on the same rows with the same objective."""
-
-    def fewer(count: int) -> str:
-        return "1 parameter fewer" if count == 1 else f"{count} parameters fewer"
-
     sentences = [
-        f"“{label}” has {fewer(len(fit.names) - len(other.names))} and an objective "
-        f"{percent_size(other.value / fit.value - 1)} higher."
+        f"“{label}” has {counted(len(fit.names) - len(other.names), 'parameter fewer', 'parameters fewer')} and an "
+        f"objective {percent_size(other.value / fit.value - 1)} higher."
         for label, other in others.items()
         if other.objective == fit.objective and other.rows.index.equals(fit.rows.index)
         and len(other.names) < len(fit.names) and other.value > fit.value
@@ -375,18 +372,17 @@ def rows_sentence(fit: Fit) -> str:
     source = fit.source
     if not source.dropped:
         return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
-    rules = join([_dropped_words(one) for one in source.dropped])
+    rules = join([_dropped_words(one, fit.selection.drop_highest_loss) for one in source.dropped])
     return f"{exact(fit.n_rows)} of the {exact(source.rows_read)} rows of {_table(fit)} are used; dropped are {rules}."
 
 
-def _dropped_words(one: Dropped) -> str:
+def _dropped_words(one: Dropped, highest: int) -> str:
     """Say which rows a rule dropped: ``42 with the highest losses (40 and those tied with them)``."""
     count = exact(one.rows)
     if one.kind == "where":
         return f"{count} outside the condition {literal(parse_where(one.setting).in_words())}"
     if one.kind == "drop_highest_loss":
-        asked = one.setting.partition(",")[0]
-        tied = f" ({asked} and those tied with them)" if asked != str(one.rows) else ""
+        tied = f" ({exact(highest)} and those tied with them)" if one.rows != highest else ""
         return f"{count} with the highest losses{tied}"
     return f"{count} because {literal(one.reason)}"
 

@@ -12,7 +12,7 @@ from scalefit.consistency.result import SettingCheck
 from scalefit.data.where import parse_where
 from scalefit.escape import literal
 from scalefit.names import read_name
-from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, two_digits
+from scalefit.numbers import counted, exact, fixed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.calibration import coverage
 from scalefit.plots.specification import choice_words
 from scalefit.plots.style import new_panels, panel_title
@@ -258,8 +258,8 @@ def weak_sentence(checks: Sequence[SettingCheck]) -> str:
     agree = sum(gap < COMPATIBLE for gap in gaps)
     text = (
         "Under weak superposition the m most frequent features should be represented and the loss be the exact sum "
-        f"over the others, without a free factor: {exact(agree) if agree else 'none'} of {_settings(len(weak))} "
-        f"{'has' if agree == 1 else 'have'} its exponent within two errors."
+        f"over the others, without a free factor: {exact(agree) if agree else 'none'} of "
+        f"{counted(len(weak), 'setting')} {'has' if agree == 1 else 'have'} its exponent within two errors."
     )
     far = weak[int(np.argmax(gaps))]
     if agree < len(weak):
@@ -275,10 +275,6 @@ def weak_sentence(checks: Sequence[SettingCheck]) -> str:
             "theory."
         )
     return text
-
-
-def _settings(count: int) -> str:
-    return f"{exact(count)} setting{'' if count == 1 else 's'}"
 
 
 def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:

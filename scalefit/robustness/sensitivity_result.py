@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scalefit.estimate import Estimate
 from scalefit.files import plain_json
 from scalefit.names import Key, parse_name
-from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded_interval
+from scalefit.numbers import counted, exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.robustness.variations import LOSSES, Choice
 from scalefit.table import PrintedTable
 from scalefit.thresholds import SAME_WIDTH, SMALL_MOVE
@@ -216,12 +216,11 @@ class Sensitivity:
             return []
         low, high = (pick(posteriors, key=lambda one: one.estimate.value) for pick in (min, max))
         most = max(others, key=lambda one: abs(self.move(one)))
-        number = "1 other choice" if len(others) == 1 else f"{len(others)} other choices"
         ends = [f"{rounded(one.estimate.value, one.estimate.se)} ({one.choice.label})" for one in (low, high)]
         wide = (high.estimate.value - low.estimate.value) / self.base.estimate.se
         text = (
-            f"Over {number} the posterior mean runs from {ends[0]} to {ends[1]}: {fixed(wide, 1)} times the standard "
-            "deviation of the base."
+            f"Over {counted(len(others), 'other choice')} the posterior mean runs from {ends[0]} to {ends[1]}: "
+            f"{fixed(wide, 1)} times the standard deviation of the base."
         )
         found = [Verdict.of("range", text, range=[low.estimate.value, high.estimate.value], in_deviations=wide)]
         about = {"choice": most.choice.label, "move": self.move(most)}

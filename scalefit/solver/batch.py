@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalefit.solver.compiled import kernel
-from scalefit.solver.design import Array, DesignRows, Link
+from scalefit.solver.design import Array, Design, DesignRows, Link
 from scalefit.solver.newton import (
     CONVERGED,
     HELD,
@@ -205,12 +205,10 @@ def _run(
 
 
 def minimise_batch(
-    rows: DesignRows,
-    link: Link,
+    design: Design,
     starts: Array,
     *,
     delta: float,
-    log_space: bool,
     held: NDArray[np.bool_] | None = None,
     limit: int = MAX_ITERATIONS,
     workers: int = 1,
@@ -219,14 +217,12 @@ def minimise_batch(
 
     Parameters
     ----------
-    rows, link : DesignRows, Link
+    design : Design
         The problem.
     starts : array, shape (B, P)
         Starting points; clipped to the box.
     delta : float
         Where the Huber loss turns linear; inf for least squares.
-    log_space : bool
-        Whether the target is the log of the response.
     held : array of bool, shape (P,), optional
         Coordinates that are fixed at their starting values (for profiles).
     limit : int
@@ -239,20 +235,17 @@ def minimise_batch(
     Minima
         One row per start.
     """
-    return _dispatch(
-        rows, link, starts[:, None, :], _WHOLE, range(len(starts)), delta, log_space, held, limit, workers, None
-    )
+    members = range(len(starts))
+    return _dispatch(design, starts[:, None, :], _WHOLE, members, delta, held=held, limit=limit, workers=workers)
 
 
 def minimise_resamples(
-    rows: DesignRows,
-    link: Link,
+    design: Design,
     starts: Array,
     resampling: Resampling,
     *,
     replicates: range,
     delta: float,
-    log_space: bool,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> Minima:
@@ -260,7 +253,7 @@ def minimise_resamples(
 
     Parameters
     ----------
-    rows, link : DesignRows, Link
+    design : Design
         The problem.
     starts : array, shape (B, P)
         The full fit, and competing local optima where there are some.
@@ -268,7 +261,7 @@ def minimise_resamples(
         How a replicate is drawn.
     replicates : range
         Which replicates to compute; a batch of one equals the same member of a larger batch.
-    delta, log_space, workers
+    delta, workers
         As in :func:`minimise_batch`.
     progress : callable, optional
         Called with the number of replicates that a thread has just finished.
@@ -278,9 +271,7 @@ def minimise_resamples(
     Minima
         One row per replicate.
     """
-    return _dispatch(
-        rows, link, starts[None], resampling, replicates, delta, log_space, None, MAX_ITERATIONS, workers, progress
-    )
+    return _dispatch(design, starts[None], resampling, replicates, delta, workers=workers, progress=progress)
 
 
 @kernel()
@@ -311,7 +302,7 @@ def resample_weights(rows: DesignRows, resampling: Resampling, replicate: int) -
     return rows.weight * counts[resampling.cluster]
 
 
-def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log_space: bool) -> tuple[float, Scratch]:
+def evaluate_at(design: Design, theta: Array, *, delta: float) -> tuple[float, Scratch]:
     """Evaluate F and its derivatives at one point.
 
     This is a minimisation that ends before its first step: a separate entry point to the compiled code would have to
@@ -319,11 +310,11 @@ def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log
 
     Parameters
     ----------
-    rows, link : DesignRows, Link
+    design : Design
         The problem.
     theta : array, shape (P,)
         The point.
-    delta, log_space
+    delta : float
         As in :func:`minimise_batch`.
 
     Returns
@@ -333,6 +324,7 @@ def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log
     work : Scratch
         The terms, residuals and derivatives.
     """
+    rows, link, log_space = design.rows, design.link, design.log_space
     work, scratch = new_work(rows.data.shape[1], len(rows.u), len(theta)), new_newton(len(theta))
     start = np.ascontiguousarray(theta, dtype=float)[None, None]
     end, record = np.zeros((1, len(theta))), np.zeros((1, 3))
@@ -341,18 +333,19 @@ def evaluate_at(rows: DesignRows, link: Link, theta: Array, *, delta: float, log
 
 
 def _dispatch(
-    rows: DesignRows,
-    link: Link,
+    design: Design,
     starts: Array,
     resampling: Resampling,
     members: range,
     delta: float,
-    log_space: bool,
-    held: NDArray[np.bool_] | None,
-    limit: int,
+    *,
+    held: NDArray[np.bool_] | None = None,
+    limit: int = MAX_ITERATIONS,
     workers: int,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], None] | None = None,
 ) -> Minima:
+    """Minimise the members of a batch in pieces, each in a thread with scratch arrays of its own."""
+    rows, link = design.rows, design.link
     n_parameters = starts.shape[2]
     theta, record = np.zeros((members.stop, n_parameters)), np.zeros((members.stop, 3))
     starts = np.clip(np.ascontiguousarray(starts, dtype=float), link.box[0], link.box[1])
@@ -370,7 +363,7 @@ def _dispatch(
             out,
             link,
             float(delta),
-            bool(log_space),
+            bool(design.log_space),
             limit,
             resampling,
             starts,

@@ -60,7 +60,7 @@ def curvature_at(design: Design, theta: Array, delta: float) -> Curvature:
     """
     rows, link = design.rows, design.link
     n, n_terms = rows.data.shape[1], len(rows.u)
-    _, work = evaluate_at(rows, link, theta, delta=delta, log_space=design.log_space)
+    _, work = evaluate_at(design, theta, delta=delta)
     segment = np.repeat(np.arange(len(rows.bounds) - 1), np.diff(rows.bounds))
     centred = np.zeros((n, len(theta)))
     for part in range(1 + 2 * n_terms):

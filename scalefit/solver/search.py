@@ -84,7 +84,7 @@ def misfit(design: Design, theta: Array, delta: float) -> float:
     float
         Sum over rows.
     """
-    return evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)[0]
+    return evaluate_at(design, theta, delta=delta)[0]
 
 
 def search(
@@ -257,9 +257,7 @@ def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int)
 
 
 def _sprint(design: Design, starts: Array, delta: float, limit: int, workers: int) -> Minima:
-    return minimise_batch(
-        design.rows, design.link, starts, delta=delta, log_space=design.log_space, limit=limit, workers=workers
-    )
+    return minimise_batch(design, starts, delta=delta, limit=limit, workers=workers)
 
 
 def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Minima:
@@ -298,7 +296,7 @@ def _robust_weights(design: Design, theta: Array, delta: float) -> Array | None:
     """Return psi(r) / r at a fit: the weights under which least squares has the same optimum as Huber's loss."""
     if not np.isfinite(delta):
         return None
-    _, work = evaluate_at(design.rows, design.link, theta, delta=delta, log_space=design.log_space)
+    _, work = evaluate_at(design, theta, delta=delta)
     residual: NDArray[np.float64] = np.abs(work.vector[RESIDUAL])
     return delta / np.maximum(residual, delta)
 

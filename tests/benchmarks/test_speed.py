@@ -60,8 +60,8 @@ def test_bootstrap_of_4000(benchmark, workers):
     """4,000 Huber refits of the two-term law; wall seconds."""
     benchmark._timer = time.perf_counter
     design, start, resampling = huber_problem()
-    options = {"replicates": range(4000), "delta": 1e-3, "log_space": True, "workers": workers}
-    minima = benchmark(minimise_resamples, design.rows, design.link, start, resampling, **options)
+    options = {"replicates": range(4000), "delta": 1e-3, "workers": workers}
+    minima = benchmark(minimise_resamples, design, start, resampling, **options)
     assert not minima.status.any()
 
 
@@ -93,8 +93,8 @@ def test_replicate_against_scipy(benchmark):
         began = time.process_time()
         slow = [scipy_refit(design, resample_weights(design.rows, resampling, b), point).fun for b in range(count)]
         scipy_each = (time.process_time() - began) / count
-    options = {"replicates": range(4000), "delta": 1e-3, "log_space": True, "workers": 1}
-    minima = benchmark(minimise_resamples, design.rows, design.link, start, resampling, **options)
+    options = {"replicates": range(4000), "delta": 1e-3, "workers": 1}
+    minima = benchmark(minimise_resamples, design, start, resampling, **options)
     ours_each = benchmark.stats.stats.min / 4000
     excess = np.array(slow) / minima.value[:count] - 1
     benchmark.extra_info |= {

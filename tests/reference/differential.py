@@ -366,7 +366,7 @@ def brute_force(drawn: Drawn, objective: Objective, starts: int, seed: int) -> t
     order = [objective.names.index((p.coef.name, p.level)) for p in problem.parameters]
     design = problem.design
     ends = np.array([design.from_natural(point[order]) for _, point in best])
-    minima = minimise_batch(design.rows, design.link, ends, delta=drawn.delta, log_space=design.log_space)
+    minima = minimise_batch(design, ends, delta=drawn.delta)
     for theta in minima.theta:
         point = np.empty(len(order))
         point[order] = design.to_natural(theta)

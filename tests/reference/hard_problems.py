@@ -66,9 +66,7 @@ def brute_force(design: Design, delta: float, starts: int, seed: int) -> Array:
     floor = rng.uniform(0.0, law.response.min(), (starts, 1))
     size = np.log(law.response.mean()) + rng.normal(-1.0, 1.0, (starts, law.n_coef))
     exponent = np.exp(rng.uniform(np.log(0.02), np.log(3.0), (starts, law.n_expo)))
-    minima = minimise_batch(
-        design.rows, design.link, np.hstack([floor, size, exponent]), delta=delta, log_space=design.log_space
-    )
+    minima = minimise_batch(design, np.hstack([floor, size, exponent]), delta=delta)
     best = int(np.argmin(minima.value))
     return np.concatenate([minima.value[best : best + 1], minima.theta[best]])
 
