@@ -557,3 +557,20 @@ def test_the_command_line_takes_two_steps(tmp_path: Path, capsys: pytest.Capture
     assert target["second"]["estimate"] == pytest.approx(0.05 * target["estimate"] ** 2, rel=1e-3)
     with pytest.raises(DataError, match=r"runs\.csv"):
         app([*call, "--through", str(tmp_path / "runs.csv")], standalone_mode=False)
+
+
+def test_predictions_in_two_steps_say_how_far_the_first_step_reaches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from scalefit.cli.app import app
+
+    rows = table(0.004, 1).assign(acc=lambda one: 0.9 - 0.2 * one["loss"])
+    fit(rows, "chinchilla", bootstrap=0).save(tmp_path / "first.fit")
+    fit(rows, "acc ~ top - slope*loss", space="linear", bootstrap=0).save(tmp_path / "second.fit")
+    call = ["predict", str(tmp_path / "second.fit"), "--through", str(tmp_path / "first.fit")]
+    app([*call, "--at", "params=20G,tokens=1e13"], standalone_mode=False)
+    out = capsys.readouterr()
+    assert "first step, of loss: beyond the fitted rows: 10 times in params, 25 times in tokens" in out.out
+    assert "The farthest row has 250 times the compute" in out.err
+    app([*call, "--at", "params=1e9,tokens=2e10", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["rows"][0]["loss_beyond_params"] == 1

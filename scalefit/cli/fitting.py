@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["bayes_command", "fit_command", "predict", "show"]
 
 UNCLUSTERED = ("gauss-newton", "hc3", "profile")  # errors that treat rows as independent
+BEYOND = "beyond_"  # begins the names of columns that say how far a row lies beyond those of a fit
 
 
 By = Annotated[
@@ -162,26 +163,33 @@ def predict(
     frame, own = _rows_to_predict(result, inner, table, at, mapping)
     found = result.predict(frame, prob=prob, new_run=new_run, through=inner)
     asked = frame if inner is None else frame.assign(**{inner.law.response: found[inner.law.response]})
-    beyond = result.extrapolation(asked).add_prefix("beyond_")
+    beyond = result.extrapolation(asked).add_prefix(BEYOND)
+    first = None if inner is None else inner.extrapolation(frame).add_prefix(f"{inner.law.response}_{BEYOND}")
+    distance = beyond if first is None else beyond.join(first)
     kept = frame[[*own, *(name for name in frame.columns if name not in own)]]
     if inner is not None and inner.law.response in kept:
         kept = kept.drop(columns=inner.law.response)  # the prediction goes through its predicted value
-    taken = next((name for name in kept if name in (*found, *beyond)), None)
+    taken = next((name for name in kept if name in (*found, *distance)), None)
     if taken is not None:
         raise DataError(f"the table has a column {taken!r}, which a prediction is called; rename it")
     if out is not None:
-        write_atomically(out, kept.join([found, beyond]).to_csv(index=False).encode())
+        write_atomically(out, kept.join([found, distance]).to_csv(index=False).encode())
     if as_json:
-        rows = plain_json(kept.join([found, beyond]).to_dict(orient="records"))
+        rows = plain_json(kept.join([found, distance]).to_dict(orient="records"))
         of = "a new run" if new_run else "the law"
         print(json.dumps({"law": str(result.law), "of": of, "prob": prob, "rows": rows}, indent=1))
     elif out is None:
         print(_predictions(kept.join(found)).text())
     if not as_json:
-        print(_prediction_words(result, beyond, prob, new_run), file=sys.stderr if out is not None else sys.stdout)
-    covered = fit_coverage_words(result, result.rows, asked)
-    if covered:
-        print(covered, file=sys.stderr)
+        lines = [_prediction_words(result, beyond, prob, new_run)]
+        if inner is not None and first is not None:
+            lines.append(f"first step, of {inner.law.response}: {_beyond_words(first)}")
+        print("\n".join(lines), file=sys.stderr if out is not None else sys.stdout)
+    steps = [(result, asked)] if inner is None else [(inner, frame), (result, asked)]
+    for one, rows_asked in steps:
+        covered = fit_coverage_words(one, one.rows, rows_asked)
+        if covered:
+            print(covered, file=sys.stderr)
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
 
 
@@ -189,16 +197,19 @@ def _prediction_words(result: Fit, beyond: pd.DataFrame, prob: float, new_run: b
     """Say what was predicted, and how far beyond the rows of the fit."""
     scatter = "the scatter of rows" + (" and the shift of a cluster" if result.selection.cluster is not None else "")
     what = f"of one more run, with {scatter}" if new_run else "of the law; a single run scatters more (--new-run)"
-    lines = [f"predicted: the law's value of {result.law.response}; lo, hi: {percent(prob)} interval {what}"]
+    first = f"predicted: the law's value of {result.law.response}; lo, hi: {percent(prob)} interval {what}"
+    return "\n".join(filter(None, [first, _beyond_words(beyond)]))
+
+
+def _beyond_words(beyond: pd.DataFrame) -> str:
+    """Say how far rows lie beyond those of a fit; empty where no column has a range."""
     far = beyond.max().dropna()
-    parts = [f"{times(value)} in {str(name).removeprefix('beyond_')}" for name, value in far.items() if value > 1]
+    parts = [f"{times(value)} in {str(name).rpartition(BEYOND)[2]}" for name, value in far.items() if value > 1]
     if parts:
         count = int((beyond > 1).any(axis=1).sum())
         rows = "" if len(beyond) == 1 else f"{exact(count)} of {exact(len(beyond))} rows, up to "
-        lines.append(f"beyond the fitted rows: {rows}{', '.join(parts)}; the form of the law is assumed there")
-    elif len(far):
-        lines.append("within the range of the fitted rows")
-    return "\n".join(lines)
+        return f"beyond the fitted rows: {rows}{', '.join(parts)}; the form of the law is assumed there"
+    return "within the range of the fitted rows" if len(far) else ""
 
 
 def times(factor: float) -> str:
