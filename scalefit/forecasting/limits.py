@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalefit.forecasting.inputs import TOKENS, UNIQUE, Learning
-from scalefit.forecasting.rule import SHAPE, Predicted, Rule, SampledLaw
+from scalefit.forecasting.rule import ONE_VALUE, SHAPE, Predicted, Rule, SampledLaw
 from scalefit.forecasting.second import SecondStep
 from scalefit.numbers import amount, exact, percent, percent_size, rounded
 from scalefit.options import Forecasting
@@ -182,18 +182,20 @@ def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterato
             learning.runs.x[:, j].min(),
             learning.runs.x[:, j].max(),
         )
-        gone = (logs < low - 1e-9) | (logs > high + 1e-9)
-        if name == SHAPE and gone.any():
+        outside = np.maximum(low - logs, logs - high)
+        if name != SHAPE:
+            outside = np.where(ratio <= 1, outside, -np.inf)
+        if outside.max() <= ONE_VALUE:
+            continue
+        value = float(np.exp(logs[int(np.argmax(outside))]))
+        if name == SHAPE:
             yield Finding(
                 "shape_outside",
                 WARNING,
-                f"A target has {name} {amount(float(np.exp(logs[gone][0])))}, outside the {amount(float(np.exp(low)))} "
-                f"to {amount(float(np.exp(high)))} of the runs: what such a shape does is not known from them.",
+                f"A target has {name} {amount(value)}, outside the {amount(float(np.exp(low)))} to "
+                f"{amount(float(np.exp(high)))} of the runs: what such a shape does is not known from them.",
             )
-            continue
-        gone &= ratio <= 1
-        if gone.any():
-            value = float(np.exp(logs[gone][0]))
+        else:
             yield Finding(
                 "outside",
                 WARNING,

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from scalefit.allocation import Cost
 from scalefit.forecasting import BacktestResult, Forecast, Plan
+from scalefit.forecasting.rule import SHAPE
 from scalefit.forecasting.scores import NAMES, ScoreTable
 from scalefit.law.typeset import SYMBOLS
 from scalefit.numbers import exact, short_number, to_digits
@@ -75,7 +76,7 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
                 reach = np.exp(predicted.reach(probability, run=not found.mean))
                 axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
             axes.plot(along, median, color=BLUE)
-        words = ", ".join(f"{short_number(to_digits(value, 3))} {_column(name)}" for name, value in one.columns.items())
+        words = ", ".join(_at(name, value) for name, value in one.columns.items())
         ends.append((one.estimate.value, words, INK))
     value = np.exp(found.predicted.mu)
     lo, hi = found.interval(found.prob)
@@ -90,6 +91,12 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     axes.set_ylabel(column_label(learned.response))
     label_ends(axes, ends, at=[found.target(i).compute for i in range(len(ends))])
     return axes
+
+
+def _at(name: str, value: float) -> str:
+    """Write where a target is in one column; the shape, of a longer name, on a line of its own."""
+    text = short_number(to_digits(value, 3))
+    return f"\nwidth/depth {text}" if name == SHAPE else f"{text} {_column(name)}"
 
 
 def _column(name: str) -> str:

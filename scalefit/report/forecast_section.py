@@ -6,6 +6,7 @@ from scalefit.escape import literal
 from scalefit.forecasting import Forecast, TargetForecast
 from scalefit.forecasting.limits import far_words
 from scalefit.forecasting.result import INTERVALS, PARTS, held_words, largest_words
+from scalefit.forecasting.rule import SHAPE
 from scalefit.numbers import amount, percent, percent_size, rounded, rounded_interval, short_number, to_digits
 from scalefit.plots.forecasts import draw_forecast
 from scalefit.plots.style import new_panels
@@ -58,7 +59,8 @@ def _one(found: Forecast, target: TargetForecast) -> str:
 
 
 def _place(target: TargetForecast) -> str:
-    return join([f"{short_number(to_digits(value, 3))} {words(name)}" for name, value in target.columns.items()])
+    numbers = {name: short_number(to_digits(value, 3)) for name, value in target.columns.items()}
+    return join([f"{SHAPE} {text}" if name == SHAPE else f"{text} {words(name)}" for name, text in numbers.items()])
 
 
 def _shown(found: Forecast) -> list[Block]:
