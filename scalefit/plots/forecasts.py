@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -76,7 +77,7 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
                 reach = np.exp(predicted.reach(probability, run=not found.mean))
                 axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
             axes.plot(along, median, color=BLUE)
-        words = ", ".join(_at(name, value) for name, value in one.columns.items())
+        words = _place(one.columns)
         ends.append((one.estimate.value, words, INK))
     value = np.exp(found.predicted.mu)
     lo, hi = found.interval(found.prob)
@@ -93,10 +94,14 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def _at(name: str, value: float) -> str:
-    """Write where a target is in one column; the shape, of a longer name, on a line of its own."""
-    text = short_number(to_digits(value, 3))
-    return f"\nwidth/depth {text}" if name == SHAPE else f"{text} {_column(name)}"
+def _place(columns: Mapping[str, float]) -> str:
+    """Write where a target is; with the shape, params and tokens are letters, so that all is one short line."""
+    numbers = {name: short_number(to_digits(value, 3)) for name, value in columns.items()}
+    if SHAPE in numbers:
+        return ", ".join(
+            f"{f'${SYMBOLS[name]}$' if name in SYMBOLS else name} {text}" for name, text in numbers.items()
+        )
+    return ", ".join(f"{text} {_column(name)}" for name, text in numbers.items())
 
 
 def _column(name: str) -> str:
