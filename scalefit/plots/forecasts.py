@@ -86,9 +86,7 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     )  # fmt: skip
     log_axis(axes.xaxis, [*compute, *found.targets["compute"]])
     log_axis(axes.yaxis, [*np.exp(learned.runs.y), *lo, *hi])
-    write_key(
-        axes, _compute_label(learned.cost), "dots: runs; line and diamonds: forecast with intervals of 50, 80 and 90%"
-    )
+    write_key(axes, _compute_label(learned.cost), "dots: runs; diamonds: forecasts; bands: intervals of 50, 80 and 90%")
     axes.set_ylabel(column_label(learned.response))
     label_ends(axes, ends, at=[found.target(i).compute for i in range(len(ends))])
     return axes
