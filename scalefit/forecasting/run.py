@@ -47,13 +47,15 @@ def forecast(
 
     Two laws, ``(A/params^a + B/tokens^b)^g + E`` and the same with one exponent, are fitted with priors learned from
     public tables, weighted by how well they predicted the larger runs of the table from the smaller ones, and averaged.
+    Where width over depth differs between runs of one size, and targets give both, each is also fitted with it.
     The error has four parts: the parameters of the laws, their disagreement, the scatter of a single run, and a drift
     that grows with the compute beyond the data. ``scalefit backtest --public`` measures how often such intervals hold.
 
     Parameters
     ----------
     data : str, path, DataFrame or Table
-        A table with loss, params and tokens (or one of the two), as for :func:`scalefit.fit`.
+        A table with loss, params and tokens (or one of the two), with or without width and depth, as for
+        :func:`scalefit.fit`.
     at : mapping, or iterable of mapping
         Targets: columns to numbers or texts, such as ``{"params": "70B", "tokens": 1.4e12}``.
     *options : Rows, Forecasting
