@@ -223,14 +223,14 @@ def _strong_lines(ax: Axes, curves: Sequence[WidthCurve]) -> list[Array]:
 
 def _theories(curves: Sequence[WidthCurve], first: WidthCurve) -> list[tuple[Array, dict[str, Array]]]:
     """Return theory for each set of features that occurs; for that of one curve where there are too many."""
-    found: dict[ToyConfig, WidthCurve] = {}
+    widest: dict[ToyConfig, WidthCurve] = {}
     for one in curves:
         config = setting_config(one.setting, int(one.m[0]))
-        if config is not None and (config not in found or len(found[config].m) < len(one.m)):
-            found[config] = one
-    if len(found) > _MOST_THEORIES:
-        found = {config: one for config, one in found.items() if one is first}
-    return [(one.m, theory_of(config, one.m.astype(int).tolist()).__dict__) for config, one in found.items()]
+        if config is not None and (config not in widest or len(widest[config].m) < len(one.m)):
+            widest[config] = one
+    if len(widest) > _MOST_THEORIES:
+        widest = {config: one for config, one in widest.items() if one is first}
+    return [(one.m, theory_of(config, one.m.astype(int).tolist()).__dict__) for config, one in widest.items()]
 
 
 @house_style()
@@ -302,16 +302,16 @@ def overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names = dict(zip(map(id, curves), names_of(curves), strict=True))
     for regime in COLOURS:
         for one, colour, _ in _coloured(curves, regime, lambda one: float(one.mean("overlap_ms")[0])):
-            found = one.mean("overlap_ms")
-            ax.plot(1 / one.m, found, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
-            ends.append((float(found[0]), names[id(one)], colour))
+            overlap = one.mean("overlap_ms")
+            ax.plot(1 / one.m, overlap, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
+            ends.append((float(overlap[0]), names[id(one)], colour))
     m = np.unique(np.concatenate([one.m for one in curves]))
     ax.plot(1 / m, 1 / m, color=RED, linewidth=1.0, linestyle=_DASHED, label=_RANDOM_OVERLAPS, zorder=2)
     for n in sorted({int(one.setting["n_features"]) for one in curves}):
         inside = m[m < n]
         bound = [welch_bound(n, int(one)) for one in inside]
         ax.plot(1 / inside, bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
-    shown = [found for one in curves for found in one.mean("overlap_ms")]
+    shown = [overlap for one in curves for overlap in one.mean("overlap_ms")]
     log_axis(ax.xaxis, 1 / m)
     log_axis(ax.yaxis, np.concatenate([shown, 1 / m]))
     ax.set_ylabel("mean square overlap of different rows")
@@ -354,12 +354,12 @@ def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for regime in COLOURS:
         own = [same for same in several if same[-1].regime == regime]
         for same, colour in ranked(own, [_exponent(same[-1])[0] for same in own], COLOURS[regime]):
-            found = [_exponent(one) for one in same]
+            exponents = [_exponent(one) for one in same]
             ax.errorbar(
-                [one.steps for one in same], [value for value, _ in found], [error for _, error in found],
+                [one.steps for one in same], [value for value, _ in exponents], [error for _, error in exponents],
                 color=colour, marker="o", markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
             )  # fmt: skip
-            ends.append((found[-1][0], names[id(same[-1])], colour))
+            ends.append((exponents[-1][0], names[id(same[-1])], colour))
     ax.axhline(1, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=1.5)
     steps = sorted({one.steps for one in curves})
     log_axis(ax.xaxis, steps)

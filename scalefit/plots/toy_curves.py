@@ -110,15 +110,15 @@ def width_curves(table: pd.DataFrame, *, fewest: int = 2) -> list[WidthCurve]:
         raise DataError(f"the table lacks {', '.join(missing)}; give the table of a toy sweep")
     done = table[table["loss"].astype(float) > 0]
     known = [name for name in SETTING if name in table]
-    found = []
+    curves = []
     for _, rows in done.groupby([*known, "steps"], dropna=False, sort=True):
         if rows["width"].nunique() >= fewest:
             first = rows.iloc[0]
             setting = {name: first[name] for name in known if not pd.isna(first[name])}
-            found.append(_curve(setting, rows))
-    if not found:
+            curves.append(_curve(setting, rows))
+    if not curves:
         raise DataError(f"no setting of the sweep has {fewest} widths that finished; a curve needs as many")
-    return found
+    return curves
 
 
 def _curve(setting: dict[str, Any], rows: pd.DataFrame) -> WidthCurve:

@@ -161,10 +161,10 @@ class Evaluation:
 
     def _alone(self, W: Real, b: Real) -> Floats:
         """Mean squared error with each feature active alone."""
-        found = np.empty(len(b))
+        losses = np.empty(len(b))
         for first in range(0, len(b), ROWS):
-            kernels.losses_of_one(W[first : first + ROWS] @ W.T, b, first, found)
-        return found
+            kernels.losses_of_one(W[first : first + ROWS] @ W.T, b, first, losses)
+        return losses
 
     def _rows(self, losses: Floats, several: int, excess: Floats) -> Floats:
         """Return controls and loss of the samples with several active features, times their weights."""

@@ -171,9 +171,9 @@ def _is_number(cell: object) -> bool:
 
 
 def _numbers(path: Path, cells: Iterable[object]) -> list[float]:
-    found = []
+    counts = []
     for place, cell in enumerate(cells, start=1):
         if not _is_number(cell) or float(cell) < 0:  # type: ignore[arg-type]
             raise DataError(f"{path}: count {place} is {cell!r}; counts are numbers of at least 0.")
-        found.append(float(cell))  # type: ignore[arg-type]
-    return found
+        counts.append(float(cell))  # type: ignore[arg-type]
+    return counts

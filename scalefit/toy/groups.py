@@ -202,10 +202,10 @@ def _restore(engine: Engine, path: Path, versions: dict[str, str]) -> _Done:
             raise ValueError("its arrays are those of other models")
         return _Done(*record["done"]), state
 
-    found = read_kept(path, read, consequence="its models start again")
-    if found is None:
+    kept = read_kept(path, read, consequence="its models start again")
+    if kept is None:
         return _Done(0, [], 0.0)
-    done, state = found
+    done, state = kept
     for name, one in engine.state.items():
         one.copy_(state[name])
     return done

@@ -198,7 +198,7 @@ def _bands(p: Array, norms: Array, alive: NDArray[np.bool_], means: Array) -> tu
     """Measure features by their rank in frequency."""
     order = np.argsort(-p, kind="stable")
     edges = np.unique(np.round(np.geomspace(1, len(p) + 1, BANDS + 1)).astype(int)) - 1
-    found = []
+    bands = []
     for first, last in pairwise(edges.tolist()):
         own = order[first:last]
         known = own[np.isfinite(means[own, 0])]
@@ -206,5 +206,5 @@ def _bands(p: Array, norms: Array, alive: NDArray[np.bool_], means: Array) -> tu
         if len(known) and means[known, 0].mean() > 0:
             shape = _shape(means[known].mean(axis=0))
         dead = float(MEAN_SQUARE * p[own[~alive[own]]].sum())
-        found.append(Band(first + 1, last, float(alive[own].mean()), dead, float(norms[own].mean()), *shape))
-    return tuple(found)
+        bands.append(Band(first + 1, last, float(alive[own].mean()), dead, float(norms[own].mean()), *shape))
+    return tuple(bands)

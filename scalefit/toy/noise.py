@@ -21,8 +21,8 @@ __all__ = ["COARSE", "FINE", "Groups", "Lattice", "group_features", "jump_transf
 Array = NDArray[np.float64]
 
 GROUPS: Final = 16  # of features of nearly one frequency, by rank in the logarithm
-DEEPEST: Final = 12.0  # standard deviations of the noise below which no bias is worth a look
-HIGHEST: Final = 0.3  # bias above which none is
+DEEPEST: Final = 12.0  # standard deviations of the noise: the lowest bias that is tried
+HIGHEST: Final = 0.3  # the highest
 BIASES: Final = 48  # tried at first, and then 9 between the neighbours of the best
 REFINED: Final = 2  # times
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
@@ -151,10 +151,10 @@ def log_one_plus(z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         As accurate for a small z.
     """
     real, imaginary = z.real, z.imag
-    found = np.empty_like(z)
-    found.real = 0.5 * np.log1p(real * (2 + real) + imaginary * imaginary)
-    found.imag = np.arctan2(imaginary, 1 + real)
-    return found
+    logarithm = np.empty_like(z)
+    logarithm.real = 0.5 * np.log1p(real * (2 + real) + imaginary * imaginary)
+    logarithm.imag = np.arctan2(imaginary, 1 + real)
+    return logarithm
 
 
 def least_losses(
@@ -204,9 +204,9 @@ def least_losses(
     lowest, up = np.minimum(2 * norm, DEEPEST * spread), np.linspace(0, HIGHEST, 7)[1:]
     tried = np.concatenate([-lowest * np.linspace(1, 0, BIASES) ** 1.5, np.tile(up, (len(p), 1))], axis=1)
     for _ in range(REFINED):
-        found = losses(tried)
-        best = np.argmin(found, axis=1)[:, None]
+        tried_losses = losses(tried)
+        best = np.argmin(tried_losses, axis=1)[:, None]
         low, high = (np.take_along_axis(tried, np.clip(best + side, 0, tried.shape[1] - 1), 1) for side in (-1, 1))
         tried = low + (high - low) * np.linspace(0, 1, 9)
-    least = np.minimum(found.min(axis=1), losses(tried).min(axis=1))
+    least = np.minimum(tried_losses.min(axis=1), losses(tried).min(axis=1))
     return np.asarray(np.minimum(least, MEAN_SQUARE * p[:, 0]))

@@ -60,15 +60,15 @@ def read_cells(folder: str | os.PathLike[str]) -> list[JobResult]:
     DataError
         For a file that is no cell.
     """
-    found = []
+    cells = []
     for path in sorted((Path(folder) / CELLS).glob("*.json")):
         try:
-            found.append(read_model(path))
+            cells.append(read_model(path))
         except UNREADABLE as error:
             raise DataError(
                 f"{str(path)!r} is no stored model ({brief(error)}); resume the sweep to train it again"
             ) from None
-    return found
+    return cells
 
 
 def read_model(path: Path) -> JobResult:

@@ -154,10 +154,10 @@ def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, v
     """Describe one trained model."""
     finite = np.isfinite(one.loss) & np.isfinite(one.loss_se)
     good = len(marks) if finite.all() else int(np.argmin(finite))
-    status, found = DONE, measures(config, one.W, one.b) if good == len(marks) else None
-    if found is None:
+    status, measured = DONE, measures(config, one.W, one.b) if good == len(marks) else None
+    if measured is None:
         status = f"failed: the loss at step {marks[good]} is not finite; lower the learning rate or the decay"
-        found = dict.fromkeys(MEASURES)
+        measured = dict.fromkeys(MEASURES)
     return ToyRun(
         config=config,
         device=device,
@@ -171,7 +171,7 @@ def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, v
         versions=versions,
         W=one.W,
         b=one.b,
-        **found,
+        **measured,
     )
 
 

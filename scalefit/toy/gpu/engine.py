@@ -235,7 +235,7 @@ def draw(group: Group, law: PointLaw, drawn: torch.Tensor, count: int) -> None:
 
 
 def _cut(group: Group) -> dict[str, Any]:
-    """Tell every kernel of a step about the tiles."""
+    """Return what every kernel of a step is compiled with."""
     tiles = group.tiles
     return {
         "SHARE": SHARE, "ROWS": tiles.rows, "FEATURES": tiles.features, "WIDTH": tiles.width,

@@ -28,15 +28,15 @@ def loss_pass(
     row, last = place, several
     if which > 0:
         row, last = several + place, rows
-    found = tl.zeros((ROWS,), net.W.dtype.element_ty)
+    error = tl.zeros((ROWS,), net.W.dtype.element_ty)
     if tl.min(row, 0) < last:
         at = (job * shape.size + row) * SHARE + which - 1
         v = tl.load(batch.multiplier + at, mask=(row < last) & (which > 0), other=1.0)
-        found = _squares(
+        error = _squares(
             net, batch, work, shape, model, job, row, row < last, v, ROWS, FEATURES, WIDTH, BLOCKS, PRECISION
         )
-        found = tl.where((row < last) & (v > 0), found, 0.0)
-    tl.store(losses + (model * (1 + SHARE) + which) * shape.rows + place, found)
+        error = tl.where((row < last) & (v > 0), error, 0.0)
+    tl.store(losses + (model * (1 + SHARE) + which) * shape.rows + place, error)
 
 
 @jit
@@ -69,15 +69,15 @@ def _squares(
             z = product(hidden, row, W, feature, WIDTH, BLOCKS, PRECISION)
         y = relu(v[:, None] * z + tl.load(b + feature)[None, :])
         total += y * y
-    found = tl.sum(total, 1)
+    squares = tl.sum(total, 1)
     for k in range(tl.max(length, 0)):
         _, feature, u = entry_of(batch, raw, begin + k, k < length)
         z = tl.sum(h * gather(W, feature, columns, WIDTH, BLOCKS), 1)
         for block in range(1, BLOCKS):
             inner = block * WIDTH + columns
             z += tl.sum(gather(hidden, row, inner, WIDTH, BLOCKS) * gather(W, feature, inner, WIDTH, BLOCKS), 1)
-        found += v * u * (v * u - 2 * relu(v * z + tl.load(b + feature)))
-    return found
+        squares += v * u * (v * u - 2 * relu(v * z + tl.load(b + feature)))
+    return squares
 
 
 @jit

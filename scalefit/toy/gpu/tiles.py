@@ -56,11 +56,11 @@ def read_tiles(table: Path = TABLE) -> tuple[tuple[float, Tiles], ...]:
         Entries that are not in order, or leave wide models without one.
     """
     entries = [dict(entry) for entry in parse_toml(table)["tiles"]]
-    found = tuple((float(entry.pop("up_to", math.inf)), Tiles(**entry)) for entry in entries)
-    ends = [up_to for up_to, _ in found]
+    rows = tuple((float(entry.pop("up_to", math.inf)), Tiles(**entry)) for entry in entries)
+    ends = [up_to for up_to, _ in rows]
     if ends != sorted(set(ends)) or not ends or ends[-1] < math.inf:
         raise ValueError(f"{table}: up_to = {ends}; entries must ascend, and the last must have no up_to")
-    return found
+    return rows
 
 
 def tiles_for(width: int, table: Path = TABLE) -> Tiles:
