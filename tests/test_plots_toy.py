@@ -29,7 +29,7 @@ from scalefit.plots.toy import (
     represented,
     training,
 )
-from scalefit.plots.toy_curves import width_curves
+from scalefit.plots.toy_curves import names_of, width_curves
 from scalefit.plots.toy_glance import glance
 from scalefit.plots.toy_measures import alive, norms, skewness
 from scalefit.toy import ToyConfig
@@ -273,6 +273,14 @@ def test_at_a_glance_starts_stand_beside_theory() -> None:
         glance(pd.concat([both, both.assign(batch=256)]))
     with pytest.raises(DataError, match="2 sets of features; choose one by where"):
         glance(pd.concat([both, both.assign(n_features=500, bias_start="zero", norm="unit")]))
+
+
+def test_a_table_without_the_column_of_the_start_has_the_published_one() -> None:
+    where = "n_features == 1000 and alpha == 1 and gamma == -1 and batch == 2048 and steps == 20000"
+    tables = [load_dataset(name).query(where) for name in ("toy_strong", "toy_starts")]
+    free = tables[1][tables[1]["norm"] == "free"]
+    names = names_of(width_curves(pd.concat([tables[0], free], ignore_index=True)))
+    assert sorted(names) == ["$b$ = 0", "$b$ ~ N(0, 1)"]
 
 
 def test_several_sweeps_are_drawn_together() -> None:

@@ -20,6 +20,7 @@ from scalefit.toy.records import SETTING, setting_regime
 
 __all__ = [
     "COLOURS",
+    "PUBLISHED",
     "WidthCurve",
     "label_and_key",
     "label_ends",
@@ -45,6 +46,7 @@ _STARTS: Final = {
     "negative": "$b$ < 0", "positive": "$b$ > 0",
 }  # fmt: skip
 _NORMS: Final = {"free": "", "unit": "unit rows", "held": "held rows"}
+PUBLISHED: Final = {"bias_start": "normal", "norm": "free"}  # what a table without these columns has
 _FREE: Final = "free rows"  # the name of a setting that differs from others in nothing else
 _LETTERS: Final = {"alpha": "$\\alpha$", "gamma": "$\\gamma$", "n_features": "$n$", "density": "$E$"}
 
@@ -186,7 +188,7 @@ def number_word(value: Any) -> str:
 
 def names_of(curves: Sequence[WidthCurve]) -> list[str]:
     """Name each curve by what is not the same in all of them; empty where nothing differs."""
-    settings = [{**one.setting, "steps": one.steps} for one in curves]
+    settings = [{**PUBLISHED, **one.setting, "steps": one.steps} for one in curves]
     keys = dict.fromkeys(key for one in settings for key in one)
     varied = [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
     names = [", ".join(filter(None, (_word(key, one[key]) for key in varied if key in one))) for one in settings]

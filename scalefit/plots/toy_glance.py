@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, GOLD, GREY, INK, RED, TEAL, house_style, log_axis, new_panels, write_key
-from scalefit.plots.toy_curves import label_ends, longest, width_curves
+from scalefit.plots.toy_curves import PUBLISHED, label_ends, longest, width_curves
 from scalefit.toy.predict import local_exponents, setting_config, theory_of
 
 __all__ = ["glance"]
@@ -48,7 +48,8 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
         When the table has several batches, several sets of features, or one that it does not list.
     """
     curves = sorted(longest(width_curves(table)), key=lambda one: one.steps)
-    keys = [(str(one.setting.get("bias_start", "normal")), str(one.setting.get("norm", "free"))) for one in curves]
+    settings = [{**PUBLISHED, **one.setting} for one in curves]
+    keys = [(str(one["bias_start"]), str(one["norm"])) for one in settings]
     chosen = {key: one for key, one in zip(keys, curves, strict=True) if key in _CURVES}
     batches = sorted({int(one.setting["batch"]) for key, one in zip(keys, curves, strict=True) if key in _CURVES})
     if len(batches) > 1:
