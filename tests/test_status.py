@@ -174,6 +174,8 @@ def test_the_row_that_ruins_squares_is_named():
         "about": (),
         "rows": (24,),
         "names": (),
+        "numbers": row.numbers,
+        "threshold": row.threshold,
     } in (fit_record(squares)["findings"])
     robust = fit(CASES / "one_diverged_run.csv", "chinchilla", loss="huber", bootstrap=200, **DIVERGED)
     assert robust.status == CONVERGED
