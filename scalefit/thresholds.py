@@ -396,8 +396,8 @@ COVERAGE_CONFIDENCE = 0.95
 # Forecasts -----------------------------------------------------------------------------------------------------------
 
 SHAPE_VARIES = 0.3
-"""A forecast asks what width over depth does where its logarithm scatters by more at given params and tokens: on public
-tables it is either below 0.2, where runs say nothing of it, or above 0.4."""
+"""A forecast asks what width over depth does where powers of params and tokens leave its logarithm a larger scatter: on
+public tables it is either below 0.2, where runs say nothing of it, or above 0.4."""
 
 FAR_FORECAST = 100.0
 """A forecast is called far at more times the compute of the largest run: few public tables reach so far."""

@@ -253,8 +253,12 @@ def test_what_cannot_be_planned_is_refused() -> None:
         plan(rows, GOAL, budget=1e30, candidates=pd.DataFrame({"params": [1e12], "tokens": [1e13]}))
     with pytest.raises(DataError, match="budget is -1"):
         plan(rows, GOAL, budget=-1)
-    with pytest.raises(DataError, match="plans know the laws of the rule"):
+    with pytest.raises(DataError, match="plans know the laws of params and tokens, not loss"):
         plan(rows, GOAL, budget=1e20, law="loss ~ E + A/params^alpha")
+    shaped = rows.assign(depth=np.resize([8, 16, 32, 64], len(rows)))
+    shaped["width"] = (shaped["params"] / (12 * shaped["depth"])) ** 0.5
+    with pytest.raises(DataError, match="plans know the laws of params and tokens, not shaped"):
+        plan(shaped, GOAL, budget=1e20, law="shaped")
 
 
 def test_the_command_line_judges_and_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

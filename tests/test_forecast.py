@@ -97,6 +97,9 @@ def test_gradients_are_differences(columns: int, options: dict[str, Any]) -> Non
     assert slope == pytest.approx(np.stack(numeric, axis=1) / 2e-6, abs=1e-8)
 
 
+BEST = {"width": 2048.0, "depth": 64}
+
+
 def shapes(noise: float = 0.002) -> pd.DataFrame:
     """Runs of four shapes a size, whose term of the size is least at a width of 32 times the depth."""
     rows = pd.concat([table().assign(depth=depth) for depth in (8, 16, 32, 64)], ignore_index=True)
@@ -113,8 +116,8 @@ def shaped_truth(rows: Any) -> Any:
 
 def test_a_law_that_knows_the_shape_is_used_where_it_predicts_better() -> None:
     rows = shapes()
-    flat, best = {"width": 8192.0, "depth": 16}, {"width": 2048.0, "depth": 64}
-    targets = [{"params": 1e10, "tokens": 2e11} | one for one in (flat, best)]
+    flat = {"width": 8192.0, "depth": 16}
+    targets = [{"params": 1e10, "tokens": 2e11} | one for one in (flat, BEST)]
     found = forecast(rows, targets)
     assert found.learning.columns == ("params", "tokens", "width/depth")
     assert found.weights["shaped"] + found.weights["shaped-shared"] > 0.95
@@ -125,12 +128,12 @@ def test_a_law_that_knows_the_shape_is_used_where_it_predicts_better() -> None:
     assert found.record()["targets"][0]["columns"]["width/depth"] == 512
     without = forecast(rows, {"params": 1e10, "tokens": 2e11})
     assert set(without.weights) == {"coupled", "shared"}
-    assert [one.code for one in without.findings if "width over depth" in one.message] == ["shape_unused"]
+    assert [one.code for one in without.findings if "Width over depth" in one.message] == ["shape_unused"]
     assert without.rule.sigma > 3 * found.rule.sigma
     assert forecast(rows, {"params": 1e10, "tokens": 2e11}, law="coupled").findings == ()
 
 
-def test_the_shape_changes_nothing_where_it_does_not_differ_at_a_size() -> None:
+def test_the_shape_changes_nothing_where_it_follows_from_the_size() -> None:
     rows = table(0.004, 1)
     rows["depth"] = np.round(rows["params"] ** 0.2)
     rows["width"] = 40 * rows["depth"]
@@ -169,10 +172,30 @@ def test_widths_that_cannot_be_read_are_left_out_with_a_note() -> None:
     rows = shapes()
     rows.loc[3, "depth"] = np.nan
     found = forecast(rows, {"params": 1e10, "tokens": 2e11})
-    assert "note: Width and depth are not used: " in str(found)
+    note = (
+        "note: Width and depth are not used, because some of the runs lack them. Choose runs that have both, as --where "
+        "'width > 0 and depth > 0'."
+    )
+    assert note in str(found)
     dropped = forecast(rows, {"params": 1e10, "tokens": 2e11}, drop_invalid=True)
-    assert "note: Width and depth are not used: some of the runs have none." in str(dropped)
+    assert note in str(dropped)
     assert len(dropped.learning.table.frame) == len(rows)
+    chosen = forecast(rows, {"params": 1e10, "tokens": 2e11} | BEST, where="width > 0 and depth > 0")
+    assert "shaped" in chosen.weights
+    with pytest.raises(DataError, match=r"width has no effect .*; leave it out. Width and depth are not used, because"):
+        forecast(rows, {"params": 1e10, "tokens": 2e11} | BEST)
+
+
+def test_a_shape_that_no_rolling_origin_can_judge_is_left_out_with_a_note() -> None:
+    rows = shapes()
+    rows["tokens"] = 1e20 / (6 * rows["params"])
+    rows["loss"] = shaped_truth(rows)
+    target = {"params": 1e10, "tokens": 2e11} | BEST
+    found = forecast(rows, target)
+    assert set(found.weights) == {"coupled", "shared"}
+    assert "no rolling origin that could judge their effect; --law shaped uses them." in str(found)
+    assert "width/depth" not in found.record()["targets"][0]["columns"]
+    assert set(forecast(rows, target, law="shaped").weights) == {"shaped"}
 
 
 def test_inside_the_data_the_error_is_that_of_the_law_and_one_run(noisy: Forecast) -> None:

@@ -275,6 +275,13 @@ def test_at_a_glance_starts_stand_beside_theory() -> None:
         glance(pd.concat([both, both.assign(n_features=500, bias_start="zero", norm="unit")]))
 
 
+def test_sweeps_that_are_given_twice_or_not_at_all_are_refused() -> None:
+    with pytest.raises(DataError, match="toy_strong is given twice"):
+        draw_sweep(["toy_strong", "toy_starts", "toy_strong"])
+    with pytest.raises(DataError, match="there is no sweep to draw"):
+        draw_sweep([])
+
+
 def test_a_table_without_the_column_of_the_start_has_the_published_one() -> None:
     where = "n_features == 1000 and alpha == 1 and gamma == -1 and batch == 2048 and steps == 20000"
     tables = [load_dataset(name).query(where) for name in ("toy_strong", "toy_starts")]

@@ -324,6 +324,15 @@ def running(pid):
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+def test_a_phase_begins_only_with_the_minutes_that_it_needs():
+    once, sweep = gpu.PHASES["tiles"], gpu.PHASES["map"]
+    assert gpu.limit_of(once, 9.0, first=False) == once.minutes
+    assert gpu.limit_of(once, 2.0, first=False) is None  # cut off, it would not run again
+    assert gpu.limit_of(once, 2.0, first=True) == 2.0
+    assert gpu.limit_of(sweep, 2.0, first=False) == 2.0
+    assert gpu.limit_of(sweep, 0.1, first=False) is None
+
+
 def test_a_call_goes_on_with_what_has_not_run():
     everything = list(gpu.PHASES)
     assert set(everything) == {*gpu_phases.PHASES, *gpu_phases.SWEEPS} - {"group"}

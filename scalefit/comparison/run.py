@@ -102,7 +102,7 @@ def _parameter_of(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[
         raise errors[0]
     _check_used(by_fit, names)
     lacking = [label for label in named if label not in by_fit]
-    text = f"{', '.join(lacking)} has no {' or '.join(names)} and is compared as a law only."
+    text = f"{', '.join(lacking)} has no {' or '.join(dict.fromkeys(names))} and is compared as a law only."
     return by_fit, [text] if lacking else []
 
 
@@ -113,10 +113,10 @@ def _check_used(by_fit: Mapping[str, tuple[Compared, ...]], names: Sequence[str]
         if (coefficient, level) in used or (not level and any(coefficient == name for name, _ in used)):
             continue
         name = printed_name(coefficient, level)
+        levels = f". Levels of one fit are compared by the name without a level, {coefficient}" if level else ""
         raise DataError(
             f"param names {name!r}, by which no fit is compared: names after a comma are what other fits call the "
-            "parameter. Leave it out. Levels of one fit are compared by the name without a level, such as "
-            f"{coefficient}"
+            f"parameter. Leave it out{levels}"
         )
 
 

@@ -153,29 +153,37 @@ def read_learning(
 
 
 def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str, ...]) -> Learning:
-    """Add width over depth to the runs, where the table has both and it differs at given params and tokens."""
+    """Add width over depth to the runs, where the table has both and it does not follow from the size."""
     asked = bool(learning.names)
     there = _Columns(table.frame, rows)
     if learning.law is None and set(learning.columns) == {PARAMS, TOKENS} and all(one in there for one in SIDES):
         try:
             read = rows.read(table, Law.parse(_carrier(learning.columns)), numeric=(*needed, *SIDES))
-        except DataError as error:
+        except DataError:
             if asked:
                 raise
-            return learning.unshaped(f"Width and depth are not used: {error}.")
-        width, depth = (read.frame[one].to_numpy(float) for one in SIDES)
+            return _lacking(learning)
         if len(read.frame) == len(learning.runs.y):
             runs = learning.runs
+            width, depth = (read.frame[one].to_numpy(float) for one in SIDES)
             shaped = replace(runs, columns=(*runs.columns, SHAPE), x=np.column_stack([runs.x, np.log(width / depth)]))
             learning = replace(learning, runs=varying(shaped, np.ones(len(runs.y), bool)))
         else:
-            learning = learning.unshaped("Width and depth are not used: some of the runs have none.")
+            return _lacking(learning)
     if asked and SHAPE not in learning.columns:
         raise DataError(
-            f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, of which width over depth "
-            f"differs between runs of one size; {learning.table.name!r} has none such: leave --law out"
+            f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, where width over depth does "
+            f"not follow from params and tokens; {learning.table.name!r} has none such: leave --law out"
         )
     return learning
+
+
+def _lacking(learning: Learning) -> Learning:
+    """Leave the shape out where some runs have none, or refuse a law that needs it."""
+    remedy = "Choose runs that have both, as --where 'width > 0 and depth > 0'"
+    if learning.names:
+        raise DataError(f"the law {learning.names[0]!r} needs width and depth, which some of the runs lack. {remedy}")
+    return learning.unshaped(f"Width and depth are not used, because some of the runs lack them. {remedy}.")
 
 
 class _Columns:
@@ -316,7 +324,8 @@ def _frame_of(point: Mapping[str, Any], learning: Learning) -> pd.DataFrame:
     }
     for name in values:
         if name not in known:
-            raise DataError(f"the target's {name} has no effect on this forecast; leave it out")
+            reason = f". {learning.shape_unused}" if name in SIDES and learning.shape_unused else ""
+            raise DataError(f"the target's {name} has no effect on this forecast; leave it out{reason}")
     return _read(read_table(pd.DataFrame([values]), name="the target"), learning)
 
 

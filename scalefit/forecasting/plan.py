@@ -27,7 +27,7 @@ from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning, read_learning, read_targets
-from scalefit.forecasting.rule import Rule, SampledLaw
+from scalefit.forecasting.rule import SHAPED, Rule, SampledLaw
 from scalefit.forecasting.run import learn
 from scalefit.numbers import amount, as_input, exact, fixed, percent_size, short_number, to_digits
 from scalefit.options import PLAN, Forecasting, Purchase, Rows, gather, takes
@@ -244,8 +244,9 @@ def plan(
     """
     rows, how, bought = gather(PLAN, options, keywords)
     learning = read_learning(data, rows, how, by_cost=how.cost is None).unshaped()
-    if learning.law is not None:
-        raise DataError(f"plans know the laws of the rule, not {learning.law}; leave --law out, or give coupled")
+    if learning.law is not None or {*SHAPED} & {*learning.names}:
+        given = learning.law or learning.names[0]
+        raise DataError(f"plans know the laws of params and tokens, not {given}; leave --law out, or give coupled")
     points = [target] if isinstance(target, Mapping) else list(target)
     goals = read_targets(learning, points, None)
     offered = _candidates(learning, goals, bought, candidates)

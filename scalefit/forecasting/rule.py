@@ -2,7 +2,7 @@
 
 For each law j the posterior gives mean ``m_j`` and standard deviation ``s_j`` of the log loss at a target, and the
 scatter ``sigma_j`` of single runs. Laws of several columns are weighted by rolling origins: fits to the smallest runs
-by compute, judged on the larger ones; where width over depth differs at a given size, each is fitted with it and
+by compute, judged on the larger ones; where width over depth does not follow from the size, each is fitted with it and
 without. The two laws of one column are weighted by their evidence, for the few rows of such tables leave no origins.
 The forecast of the log loss is Student t around ``sum w_j m_j``; the square of its scale adds up what parameters,
 disagreement of the laws, a single run, and drift beyond the data contribute. Its degrees of freedom are combined from
@@ -99,7 +99,8 @@ class Runs:
 def varying(runs: Runs, inside: NDArray[np.bool_]) -> Runs:
     """Return runs with the columns that differ among those that are learned from.
 
-    The shape is among them where it also differs between runs of the same size and tokens.
+    The shape is among them where it does not follow the size and the tokens: where powers of these leave its logarithm a
+    scatter.
     """
     kept = [j for j, name in enumerate(runs.columns) if name != SHAPE and np.ptp(runs.x[inside, j]) > ONE_VALUE]
     if SHAPE in runs.columns and len(kept) > 1:
@@ -347,6 +348,8 @@ def make_rule(
         Ready for targets.
     """
     own, priors = constants or learned().constants, priors or learned().priors
+    if {*SHAPED} & {*laws} and SHAPE not in runs.columns:
+        raise ValueError(f"{' and '.join(laws)} need runs with a column {SHAPE}")
     single = len(runs.columns) == 1
     chosen = laws or (("additive", "rectified") if single else ("coupled", "shared"))
     rows = row_weights(runs, chosen[0], priors)

@@ -32,6 +32,10 @@ from scalefit.results import Fit
 __all__ = ["forecast", "learn"]
 
 RESAMPLES = 400  # of the runs, for a law of any form
+UNJUDGED = (
+    "Width and depth are not used, because the runs leave no rolling origin that could judge their effect; "
+    "--law shaped uses them."
+)
 
 
 @takes(*FORECAST)
@@ -47,7 +51,7 @@ def forecast(
 
     Two laws, ``(A/params^a + B/tokens^b)^g + E`` and the same with one exponent, are fitted with priors learned from
     public tables, weighted by how well they predicted the larger runs of the table from the smaller ones, and averaged.
-    Where width over depth differs between runs of one size, and targets give both, each is also fitted with it.
+    Where width over depth does not follow from the size, and targets give both, each is also fitted with it.
     The error has four parts: the parameters of the laws, their disagreement, the scatter of a single run, and a drift
     that grows with the compute beyond the data. ``scalefit backtest --public`` measures how often such intervals hold.
 
@@ -97,6 +101,9 @@ def forecast(
     if SHAPE in learning.columns and SHAPE not in wanted:
         learning = _without_shape(learning)
     rule = learn(learning, how)
+    if SHAPE in learning.columns and not (learning.names or rule.origins):
+        learning, wanted = learning.unshaped(UNJUDGED), wanted.drop(columns=SHAPE)
+        rule = learn(learning, how)
     predicted = rule.predict(
         np.log(wanted[list(learning.columns)].to_numpy(float)), np.log(wanted["compute"].to_numpy())
     )
@@ -116,8 +123,8 @@ def _without_shape(learning: Learning) -> Learning:
             f"the law {learning.names[0]!r} needs width and depth of every target, as --at ...,width=4096,depth=32"
         )
     return learning.unshaped(
-        "The runs differ in width over depth at a given size, and the targets give neither: the laws do not know of "
-        "it, so that its effect counts as scatter. Give both, as --at ...,width=4096,depth=32."
+        "Width over depth of the runs does not follow from params and tokens, and the targets give neither: the laws do "
+        "not know of it, so that its effect counts as scatter. Give both, as --at ...,width=4096,depth=32."
     )
 
 
@@ -137,7 +144,8 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
         inside = runs.c <= runs.c[order[math.ceil(share * len(order)) - 1]] + TIE
         ahead = np.flatnonzero(~inside)
         some = varying(runs, inside)
-        if inside.sum() < FEWEST or not len(ahead) or not some.columns:
+        unshaped = {*SHAPED} & {*learning.names} and SHAPE not in some.columns
+        if inside.sum() < FEWEST or not len(ahead) or not some.columns or unshaped:
             continue
         rule = learn(replace(learning, runs=some.keep(inside), names=_fitting(learning.names, some.columns)), how)
         found = rule.predict(some.x[ahead], some.c[ahead])
@@ -152,7 +160,7 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
 
 def _fitting(names: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the laws that can be fitted to some columns: all of the usual ones where none of those named can."""
-    able = SHAPE in columns if {*SHAPED} & set(names) else len(columns) > 1 or not {"coupled", "shared"} & set(names)
+    able = len(columns) > 1 or not {"coupled", "shared"} & set(names)
     return names if able else ()
 
 

@@ -260,7 +260,7 @@ def _draw_row(ax: Axes, at: float, row: _Row, ends: tuple[float, float]) -> None
                 color=colour,
             )  # fmt: skip
     if row.inner is not None:
-        ax.plot(row.inner, [at, at], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
+        ax.plot(np.clip(row.inner, *ends), [at, at], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
     face = colour if row.posterior else "white"
     ax.plot(one.value, at, marker="o", color=colour, markerfacecolor=face, markersize=5, zorder=4)
 

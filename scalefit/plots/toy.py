@@ -94,6 +94,10 @@ def draw_sweep(
     if kind not in KINDS:
         raise DataError(f"there is no plot {kind!r} of a sweep; {closest(kind, KINDS)}")
     folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
+    if not folders:
+        raise DataError("there is no sweep to draw; give the folder of one, or the name of a data set")
+    if twice := next((one for one in folders if folders.count(one) > 1), None):
+        raise DataError(f"{os.fspath(twice)} is given twice, so that each of its models would count twice; give it once")
     table = _together(map(read_sweep, folders))
     if where is not None:
         table = table[parse_where(where).mask(table)]

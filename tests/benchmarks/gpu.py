@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.gpu --out FOLDER [--minutes 9] [--phases tests,sanitizer,...]
 
-Where a call may take ten minutes, the same command again and again does everything: each call goes on with the phases
-that have not run, in the order of their worth, as far as its minutes last, and sweeps go on where they stopped. A phase
+The same command again and again does everything: each call takes ``--minutes``, goes on with the phases that have not
+run, in the order of their worth, and continues sweeps where they stopped. A phase
 is a process with its own limit of minutes (``gpu_phases.py``). One that takes longer is killed, with what it started;
 one that fails, or leaves the device in a bad state, fails alone. What it printed is kept line by line.
 
@@ -119,6 +119,15 @@ def choose(asked: str | None, ended: Mapping[str, str]) -> list[str]:
     return [name for name, phase in PHASES.items() if name not in ended or (phase.sweep and ended[name] == CUT_OFF)]
 
 
+def limit_of(phase: Phase, left: float, *, first: bool) -> float | None:
+    """Return the minutes that a phase may take, or None where too few are left of the call and the next one begins it.
+
+    A sweep uses what is left; another phase waits for all its minutes, for one that is cut off does not run again.
+    """
+    needed = min(phase.minutes, 2 * GRACE) if phase.sweep else phase.minutes
+    return min(left, phase.minutes) if left >= needed or first else None
+
+
 def write_results(state: Path, out: Path, ended: Mapping[str, str]) -> None:
     """Put all lines so far into one page, and what a fresh machine needs into one archive."""
     (state / "ended.json").write_text(json.dumps(ended))
@@ -143,9 +152,7 @@ def _small(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 def main() -> None:
     """Run the phases, as far as the minutes last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, default=os.environ.get("OUT", "build/gpu/out"), help="folder of the results"
-    )
+    parser.add_argument("--out", type=Path, default="build/gpu/out", help="folder of the results")
     parser.add_argument("--minutes", type=float, default=9.0, help="for all phases of this call")
     parser.add_argument("--phases", help="which, in this order; those that have not run where it is not given")
     parser.add_argument("--state", type=Path, help="an archive to go on from, on a fresh machine")
@@ -163,10 +170,11 @@ def main() -> None:
     environment = {"TRITON_CACHE_DIR": str(state / "triton")}  # kept between calls on one machine
     if options.rehearse:
         environment["TRITON_INTERPRET"] = "1"
-    for name in choose(options.phases, ended):
+    names = choose(options.phases, ended)
+    for name in names:
         left = options.minutes - (time.monotonic() - began) / 60
-        limit = min(left, PHASES[name].minutes)
-        if limit < min(PHASES[name].minutes, 2 * GRACE):
+        limit = limit_of(PHASES[name], left, first=name == names[0])
+        if limit is None:
             print(f"The minutes are over before {name}; the same command goes on.", flush=True)
             break
         inside = limit - GRACE if PHASES[name].sweep else limit

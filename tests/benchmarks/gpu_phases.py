@@ -529,7 +529,7 @@ SWEEPS = {
     "question": Sweep("zero-large", lambda one: one.seed == 0 and one.steps == 20_000 and one.norm == "free"),
     "large": Sweep("published-large", lambda one: one.seed == 0 and one.steps == 40_000),
 }
-"""The question: is the local exponent 1 at 10,240 features? What a grid has beyond this is left to a longer lease."""
+"""The question: is the local exponent 1 at 10,240 features? What a grid has beyond this is left for later."""
 
 
 def run_sweep(name: str, state: State, minutes: float) -> Iterator[str]:
