@@ -173,8 +173,8 @@ def test_widths_that_cannot_be_read_are_left_out_with_a_note() -> None:
     rows.loc[3, "depth"] = np.nan
     found = forecast(rows, {"params": 1e10, "tokens": 2e11})
     note = (
-        "note: Width and depth are not used, because some of the runs lack them. Choose runs that have both, as --where "
-        "'width > 0 and depth > 0'."
+        "note: Width and depth are not used, because some of the runs lack them. Choose runs that have both, as "
+        "--where 'width > 0 and depth > 0'."
     )
     assert note in str(found)
     dropped = forecast(rows, {"params": 1e10, "tokens": 2e11}, drop_invalid=True)

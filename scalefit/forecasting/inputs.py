@@ -172,8 +172,8 @@ def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str,
             return _lacking(learning)
     if asked and SHAPE not in learning.columns:
         raise DataError(
-            f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, where width over depth does "
-            f"not follow from params and tokens; {learning.table.name!r} has none such: leave --law out"
+            f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, where width over depth "
+            f"does not follow from params and tokens; {learning.table.name!r} has none such: leave --law out"
         )
     return learning
 

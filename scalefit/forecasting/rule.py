@@ -99,8 +99,8 @@ class Runs:
 def varying(runs: Runs, inside: NDArray[np.bool_]) -> Runs:
     """Return runs with the columns that differ among those that are learned from.
 
-    The shape is among them where it does not follow the size and the tokens: where powers of these leave its logarithm a
-    scatter.
+    The shape is among them where it does not follow the size and the tokens: where powers of these leave its logarithm
+    a scatter.
     """
     kept = [j for j, name in enumerate(runs.columns) if name != SHAPE and np.ptp(runs.x[inside, j]) > ONE_VALUE]
     if SHAPE in runs.columns and len(kept) > 1:

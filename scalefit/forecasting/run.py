@@ -123,8 +123,8 @@ def _without_shape(learning: Learning) -> Learning:
             f"the law {learning.names[0]!r} needs width and depth of every target, as --at ...,width=4096,depth=32"
         )
     return learning.unshaped(
-        "Width over depth of the runs does not follow from params and tokens, and the targets give neither: the laws do "
-        "not know of it, so that its effect counts as scatter. Give both, as --at ...,width=4096,depth=32."
+        "Width over depth of the runs does not follow from params and tokens, and the targets give neither: the laws "
+        "do not know of it, so that its effect counts as scatter. Give both, as --at ...,width=4096,depth=32."
     )
 
 

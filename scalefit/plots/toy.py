@@ -97,7 +97,7 @@ def draw_sweep(
     if not folders:
         raise DataError("there is no sweep to draw; give the folder of one, or the name of a data set")
     if twice := next((one for one in folders if folders.count(one) > 1), None):
-        raise DataError(f"{os.fspath(twice)} is given twice, so that each of its models would count twice; give it once")
+        raise DataError(f"{os.fspath(twice)} is given twice, and each of its models would count twice; give it once")
     table = _together(map(read_sweep, folders))
     if where is not None:
         table = table[parse_where(where).mask(table)]
