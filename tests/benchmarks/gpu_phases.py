@@ -17,7 +17,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from itertools import takewhile
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -457,10 +456,10 @@ def named(tiles: Tiles) -> str:
 
 def table_text(entries: dict[float, Tiles]) -> str:
     """Write a table of tiles, of the form that :func:`scalefit.toy.gpu.tiles.read_tiles` reads."""
-    meaning = takewhile(
-        lambda line: not line.startswith(("# Not measured", "# Measured")), TABLE.read_text().splitlines()
-    )
-    parts = ["\n".join(meaning) + f"\n# Measured by `python -m tests.benchmarks.gpu` on {device_name()}."]
+    parts = [
+        "# Tiles of the kernels; scalefit/toy/gpu/tiles.py says what the fields mean.\n"
+        f"# Measured by `python -m tests.benchmarks.gpu` on {device_name()}."
+    ]
     for up_to, tiles in sorted(entries.items()):
         fields = {} if up_to == np.inf else {"up_to": int(up_to)}
         fields |= tiles._asdict()
