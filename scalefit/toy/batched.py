@@ -193,14 +193,14 @@ def advance(model: Model, x: Tensor) -> None:
     model.W.mul_(torch.where(model.gamma >= 0, shrink, grow).to(model.W.dtype))
     correction, root = 1 - BETA1**model.step, torch.sqrt(1 - BETA2**model.step)
     mean_W, square_W, mean_b, square_b = model.moments
-    for one, slope, mean, square, rate in (
+    for weights, slope, mean, square, rate in (
         (model.W, by_W, mean_W, square_W, model.rates[0]),
         (model.b, by_b, mean_b, square_b, model.rates[1]),
     ):
         mean.mul_(BETA1).add_(slope, alpha=1 - BETA1)
         square.mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
-        below = (square.sqrt() / root.to(one.dtype)).add_(EPS)
-        one.sub_((share * rate / correction).to(one.dtype) * mean / below)
+        below = (square.sqrt() / root.to(weights.dtype)).add_(EPS)
+        weights.sub_((share * rate / correction).to(weights.dtype) * mean / below)
     if model.unit:
         norms = torch.linalg.vector_norm(model.W, dim=2, keepdim=True)
         model.W.div_(torch.where(norms > 0, norms, 1))
@@ -276,15 +276,15 @@ def group_size(config: ToyConfig) -> int:
     Parameters
     ----------
     config : ToyConfig
-        One of them.
+        One of the models.
 
     Returns
     -------
     int
         At least 1.
     """
-    one = 5 * config.batch * config.n_features * np.dtype(config.dtype).itemsize
-    return max(1, min(MOST_MODELS, MEMORY // one))
+    bytes_each = 5 * config.batch * config.n_features * np.dtype(config.dtype).itemsize
+    return max(1, min(MOST_MODELS, MEMORY // bytes_each))
 
 
 def open_group(configs: Sequence[ToyConfig], device: str) -> Engine:
@@ -336,7 +336,7 @@ def _recorded(model: Model, data: Stream) -> Callable[[], None]:
     import torch
 
     state = [model.W, model.b, *model.moments, model.step, data.drawn]
-    saved = [one.clone() for one in state]
+    saved = [value.clone() for value in state]
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # libraries allocate in their first calls, which a graph must not record
@@ -346,8 +346,8 @@ def _recorded(model: Model, data: Stream) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         advance(model, draw_dense(data))
-    for one, before in zip(state, saved, strict=True):
-        one.copy_(before)
+    for value, before in zip(state, saved, strict=True):
+        value.copy_(before)
     return graph.replay
 
 

@@ -158,7 +158,7 @@ class ToyGrid:
             except DataError as error:
                 raise DataError(f"{name}: {error}") from None
         if len(set(models)) < len(models):
-            twice = next(one for place, one in enumerate(models) if one in models[:place])
+            twice = next(config for place, config in enumerate(models) if config in models[:place])
             raise DataError(f"{name}: the model of width {twice.width} occurs twice; give every value of a list once")
         try:
             return cls(tuple(models), name, check_loss_samples(table.get(SAMPLES, LAST_SAMPLES)))
@@ -216,7 +216,7 @@ def _size(axes: Mapping[str, list[Any]]) -> int:
 
 def _own_axes(axes: Mapping[str, list[Any]], law: Any, laws: list[Any]) -> dict[str, list[Any]]:
     """Return the values of each key that one law of frequencies has a use for."""
-    foreign = {key for key, one in OWN_PARAMETER.items() if one in laws}
+    foreign = {key for key, owner in OWN_PARAMETER.items() if owner in laws}
     own = {key: values for key, values in axes.items() if key not in foreign or OWN_PARAMETER[key] == law}
     return {**own, "frequency": [law]} if "frequency" in own else own
 

@@ -142,13 +142,13 @@ def _train_group(
     done = _Done(0, [], 0.0) if path is None else _restore(engine, path, versions)
     began, kept = perf_counter() - done.seconds, perf_counter()
     while done.steps < marks[-1]:
-        mark = next(one for one in marks if one > done.steps)
+        mark = next(step for step in marks if step > done.steps)
         last = min(mark, done.steps - done.steps % LOOK + LOOK)
         engine.run(last - done.steps)
         losses = done.losses
         if last == mark:
             count = rounds(configs[0], loss_samples, last=mark == marks[-1])
-            losses = [*losses, [one.tolist() for one in engine.measure(count)]]
+            losses = [*losses, [part.tolist() for part in engine.measure(count)]]
         done = _Done(int(engine.state["step"]), losses, perf_counter() - began)  # waits for the device
         try:
             report_step(done.steps)
@@ -181,7 +181,7 @@ def _keep(
     """Write the checkpoint of a group."""
     if path is None:
         return
-    arrays: dict[str, Any] = {name: one.cpu().numpy() for name, one in engine.state.items()}
+    arrays: dict[str, Any] = {name: value.cpu().numpy() for name, value in engine.state.items()}
     record = json.dumps({"done": done, "configs": [config.to_dict() for config in configs], "versions": versions})
     content = io.BytesIO()
     np.savez(content, record=np.array(record), **arrays)
@@ -198,7 +198,7 @@ def _restore(engine: Engine, path: Path, versions: dict[str, str]) -> _Done:
         if record["versions"] != versions:
             return None
         state = {name: torch.from_numpy(arrays[name]) for name in engine.state}
-        if any(one.shape != engine.state[name].shape for name, one in state.items()):
+        if any(value.shape != engine.state[name].shape for name, value in state.items()):
             raise ValueError("its arrays are those of other models")
         return _Done(*record["done"]), state
 
@@ -206,8 +206,8 @@ def _restore(engine: Engine, path: Path, versions: dict[str, str]) -> _Done:
     if kept is None:
         return _Done(0, [], 0.0)
     done, state = kept
-    for name, one in engine.state.items():
-        one.copy_(state[name])
+    for name, value in engine.state.items():
+        value.copy_(state[name])
     return done
 
 

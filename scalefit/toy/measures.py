@@ -148,7 +148,7 @@ def _power_means(units: Array) -> Array:
 
 def _shape(means: Array) -> tuple[float, float, float]:
     """Mean square, skewness and kurtosis of means of powers."""
-    square, cube, fourth = (float(one) for one in means)
+    square, cube, fourth = (float(mean) for mean in means)
     return square, cube / square**1.5, fourth / square**2
 
 

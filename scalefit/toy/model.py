@@ -129,7 +129,7 @@ class ToyRun:
             "config": self.config.to_dict(),
             "row_norms": None if self.row_norms is None else asdict(self.row_norms),
             "overlaps": None if self.overlaps is None else self.overlaps._asdict(),
-            "bands": None if self.bands is None else [one._asdict() for one in self.bands],
+            "bands": None if self.bands is None else [band._asdict() for band in self.bands],
         }
 
     @classmethod
@@ -157,7 +157,7 @@ class ToyRun:
                 "config": ToyConfig.from_dict(record["config"]),
                 "row_norms": norms,
                 "overlaps": overlaps and OverlapMoments(**overlaps),
-                "bands": None if bands is None else tuple(Band(**one) for one in bands),
+                "bands": None if bands is None else tuple(Band(**band) for band in bands),
             }
         )
 

@@ -119,7 +119,7 @@ def jump_transforms(
     array, shape (k, size / 2 + 1)
         Real transform.
     """
-    given = (np.atleast_1d(np.asarray(one, dtype=float)) for one in (skewness, kurtosis, scale))
+    given = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (skewness, kurtosis, scale))
     skewness, kurtosis, scale = np.broadcast_arrays(*given)
     share = 1 / (kurtosis - skewness**2)  # probability of not being 0
     lean = skewness * np.sqrt(share)

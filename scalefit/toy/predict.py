@@ -163,7 +163,7 @@ def local_exponents(widths: Sequence[float] | Array, loss: Sequence[float] | Arr
     array, shape (k - 1,)
         Minus the slopes of log loss in log width; NaN next to a missing loss.
     """
-    x, y = (np.log(np.asarray(one, dtype=float)) for one in (widths, loss))
+    x, y = (np.log(np.asarray(values, dtype=float)) for values in (widths, loss))
     return np.asarray(-np.diff(y) / np.diff(x))
 
 
@@ -198,12 +198,12 @@ def theory_table(config: ToyConfig, widths: Sequence[int]) -> pd.DataFrame:
     }  # fmt: skip
     rows = []
     for name in THEORIES:
-        loss = getattr(theory, name)
-        slopes = [np.nan, *local_exponents(theory.widths, loss)]
+        losses = getattr(theory, name)
+        slopes = [np.nan, *local_exponents(theory.widths, losses)]
         rows += [
-            {"theory": name, "width": m, "loss": one, "local_exponent": slope} | setting
-            for m, one, slope in zip(theory.widths, loss, slopes, strict=True)
-            if np.isfinite(one)
+            {"theory": name, "width": m, "loss": loss, "local_exponent": slope} | setting
+            for m, loss, slope in zip(theory.widths, losses, slopes, strict=True)
+            if np.isfinite(loss)
         ]
     return pd.DataFrame(rows)
 
@@ -238,7 +238,9 @@ def model_config(record: Mapping[str, Any]) -> ToyConfig:
     if str(record.get("frequency", "given")) == "given":
         raise DataError("frequency = given: the table does not list the frequencies; train the model from its grid")
     known = {
-        one.name: record[one.name] for one in fields(ToyConfig) if one.name in record and not pd.isna(record[one.name])
+        field.name: record[field.name]
+        for field in fields(ToyConfig)
+        if field.name in record and not pd.isna(record[field.name])
     }
     rate = str(known.get("learning_rate", "small"))
     whole = {

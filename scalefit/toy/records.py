@@ -163,9 +163,9 @@ def _compare_lengths(records: Iterable[dict[str, Any]]) -> None:
     for same in lengths.values():
         for record in same:
             steps = record["steps"]
-            shorter = [one for one in same if one["steps"] <= HALF * steps]
+            shorter = [row for row in same if row["steps"] <= HALF * steps]
             if shorter:
-                half = min(shorter, key=lambda one: abs(one["steps"] - steps / 2))
+                half = min(shorter, key=lambda row: abs(row["steps"] - steps / 2))
                 change = record["change"] = _relative(half["loss"], record["loss"])
                 record["converged"] = None if change is None else abs(change) < STILL
 
@@ -219,7 +219,7 @@ def setting_regime(rows: pd.DataFrame) -> str:
     share = rows["phi_half"] if "phi_half" in rows else rows["represented"]
     if "represented" in rows:
         share = rows["represented"].fillna(share)
-    names = [regime(*one) for one in zip(share, rows["n_features"], rows["width"], strict=True)]
+    names = [regime(*row) for row in zip(share, rows["n_features"], rows["width"], strict=True)]
     return max(sorted(set(names)), key=names.count)
 
 
@@ -302,5 +302,5 @@ def norm_histograms(folder: str | os.PathLike[str]) -> pd.DataFrame:
         names = ("cell", "width", "seed", "steps", "loss", "loss_se", "phi_half", "represented", *SETTING)
         own = {name: record[name] for name in names}
         counts = (stored[record["cell"]].get("row_norms") or {}).get("counts", ())
-        rows += [own | {"norm": k * NORM_STEP, "share": one / sum(counts)} for k, one in enumerate(counts)]
+        rows += [own | {"norm": k * NORM_STEP, "share": count / sum(counts)} for k, count in enumerate(counts)]
     return pd.DataFrame(rows)

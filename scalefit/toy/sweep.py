@@ -254,7 +254,7 @@ def _train_in_batches(
     """
     kept = (folder / BATCHES).resolve()
     batches = _batches(models, kept)
-    cells = [{"configs": [one.to_dict() for one in batch], "device": "cuda"} | with_samples for batch in batches]
+    cells = [{"configs": [config.to_dict() for config in batch], "device": "cuda"} | with_samples for batch in batches]
 
     def unpack_and_report(stage: str, done: int, total: int) -> None:
         _unpack(folder)
@@ -283,7 +283,9 @@ def _batches(models: Iterable[ToyConfig], kept: Path) -> list[list[ToyConfig]]:
     wanted = dict.fromkeys(models)
     batches = [group for group in kept_groups(kept) if wanted.keys() >= set(group)]
     left = wanted.keys() - {config for group in batches for config in group}
-    ordered = sorted((config for config in wanted if config in left), key=lambda one: (shape(one), one.density))
+    ordered = sorted(
+        (config for config in wanted if config in left), key=lambda config: (shape(config), config.density)
+    )
     for _, alike in groupby(ordered, key=shape):
         group = list(alike)
         size = models_at_once(group[0])

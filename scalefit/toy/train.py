@@ -102,7 +102,7 @@ def train_toy(
         results = _train_on_threads(models, marks, loss_samples, report, workers)
     versions = {"scalefit": __version__, **version}
     together = zip(models, marks, results, strict=True)
-    return tuple(_run(config, device, steps, one, versions) for config, steps, one in together)
+    return tuple(_run(config, device, steps, trained, versions) for config, steps, trained in together)
 
 
 def go_on(
@@ -129,7 +129,7 @@ def go_on(
     begin = [(np.array(run.W), np.array(run.b)) for run in runs]
     results = _train_on_threads(models, marks, loss_samples, report, None, begin)
     together = zip(models, marks, results, strict=True)
-    return tuple(_run(config, "cpu", steps, one, _cpu_versions()) for config, steps, one in together)
+    return tuple(_run(config, "cpu", steps, trained, _cpu_versions()) for config, steps, trained in together)
 
 
 def _cpu_versions() -> dict[str, str]:
@@ -150,11 +150,11 @@ def _marks(config: ToyConfig, checkpoints: int | Sequence[int]) -> tuple[int, ..
     return tuple(sorted({*asked, config.steps}))
 
 
-def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, versions: dict[str, str]) -> ToyRun:
+def _run(config: ToyConfig, device: str, marks: tuple[int, ...], trained: Trained, versions: dict[str, str]) -> ToyRun:
     """Describe one trained model."""
-    finite = np.isfinite(one.loss) & np.isfinite(one.loss_se)
+    finite = np.isfinite(trained.loss) & np.isfinite(trained.loss_se)
     good = len(marks) if finite.all() else int(np.argmin(finite))
-    status, measured = DONE, measures(config, one.W, one.b) if good == len(marks) else None
+    status, measured = DONE, measures(config, trained.W, trained.b) if good == len(marks) else None
     if measured is None:
         status = f"failed: the loss at step {marks[good]} is not finite; lower the learning rate or the decay"
         measured = dict.fromkeys(MEASURES)
@@ -163,14 +163,14 @@ def _run(config: ToyConfig, device: str, marks: tuple[int, ...], one: Trained, v
         device=device,
         status=status,
         checkpoints=marks[:good],
-        loss=tuple(one.loss[:good].tolist()),
-        loss_se=tuple(one.loss_se[:good].tolist()),
-        loss_samples=one.samples,
+        loss=tuple(trained.loss[:good].tolist()),
+        loss_se=tuple(trained.loss_se[:good].tolist()),
+        loss_samples=trained.samples,
         weak_reference=weak_loss(config.probabilities(), config.width),
-        seconds=one.seconds,
+        seconds=trained.seconds,
         versions=versions,
-        W=one.W,
-        b=one.b,
+        W=trained.W,
+        b=trained.b,
         **measured,
     )
 

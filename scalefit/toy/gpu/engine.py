@@ -343,7 +343,7 @@ def open_group(configs: Sequence[ToyConfig], device: str, tiles: Tiles | None = 
 
 def _recorded(group: Group, state: dict[str, torch.Tensor]) -> Callable[[], None]:
     """Record `SLOTS` steps as a CUDA graph; what the recording itself changes is put back."""
-    before = {name: one.clone() for name, one in state.items()}
+    before = {name: value.clone() for name, value in state.items()}
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # kernels are compiled in their first call, which a graph must not record
@@ -352,8 +352,8 @@ def _recorded(group: Group, state: dict[str, torch.Tensor]) -> Callable[[], None
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         train(group, SLOTS)
-    for name, one in state.items():
-        one.copy_(before[name])
+    for name, value in state.items():
+        value.copy_(before[name])
     return graph.replay
 
 
