@@ -31,7 +31,8 @@ from scalefit.allocation.surface import last_column, lowest
 from scalefit.errors import DataError, LawError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law import tree
-from scalefit.law.general import AnyLaw, general_form
+from scalefit.law.general import general_form
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.syntax import Reader, names_in, to_node
 from scalefit.names import printed_label
 from scalefit.numbers import amount, as_input, parse_number, percent, rounded

@@ -17,7 +17,7 @@ from scalefit.allocation.paths import Paths, optimal_paths
 from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
-from scalefit.law.general import GeneralLaw, sum_of_powers
+from scalefit.law.general import sum_of_powers
 from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent, percent_size
@@ -70,7 +70,7 @@ def optimum(
         When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
         converge.
     """
-    if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
+    if not fit.law.terms or (isinstance(cost, str) and not _is_product(cost)):
         if fit.status == NOT_CONVERGED:
             raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
         if drift:

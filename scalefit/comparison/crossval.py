@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.comparison.refit import density_of, posterior_draws, refit
+from scalefit.comparison.refit import posterior_draws, refit, sampled_of
 from scalefit.errors import DataError, closest
 from scalefit.names import printed_level
 from scalefit.numbers import exact
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import pareto_smooth
+from scalefit.posterior.rebuild import density_of
 from scalefit.problem import label_codes
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
@@ -127,7 +128,7 @@ def leave_one_out(
         For a column that the rows lack, that has one value, or that crosses the clusters.
     """
     label = label or fit.label or fit.source.name
-    density = density_of(fit)
+    density = density_of(sampled_of(fit))
     code, units = _units(fit, density, by, label)
     draws = posterior_draws(fit)
     values = _unit_likelihoods(density, draws, code, by)

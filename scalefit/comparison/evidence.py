@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from scalefit.comparison.refit import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, printed_name, read_name
 from scalefit.numbers import parse_number
 from scalefit.posterior.importance import pareto_smooth
@@ -207,13 +205,13 @@ def read_fixed(fixed: Mapping[Any, Any]) -> dict[Key, float]:
     return values
 
 
-def can_be_fixed(fit: Fit, parameter: Parameter) -> bool:
+def can_be_fixed(parameter: Parameter) -> bool:
     """Whether a hypothesis may fix a parameter: an exponent, and in a law of any form every parameter of it."""
-    return parameter.kind == "exponent" or (isinstance(fit.law, GeneralLaw) and parameter.in_law)
+    return parameter.kind in ("exponent", "positive", "real")
 
 
 def _exponent(fit: Fit, key: Key, label: str) -> Coef:
-    exponents = {one.key: one.coef for one in fit.parameters if can_be_fixed(fit, one)}
+    exponents = {one.key: one.coef for one in fit.parameters if can_be_fixed(one)}
     if key in exponents:
         return exponents[key]
     name, known = printed_name(*key), [printed_name(*one) for one in exponents]
@@ -225,14 +223,7 @@ def _fixed_law(law: AnyLaw, values: Mapping[Coef, float]) -> tuple[AnyLaw | None
     if grouped := [str(coef) for coef in values if coef.groups]:
         text = f"{', '.join(grouped)} has a value per level, and no law fixes one of them: there is no direct ratio."
         return None, (text,)
-
-    if isinstance(law, GeneralLaw):
-        return law.holding({coef.name: value for coef, value in values.items()}), ()
-
-    def fix(part: Any) -> Any:
-        return Fraction(repr(float(values[part]))) if part in values else part
-
-    return replace(law, terms=tuple(replace(term, exponent=fix(term.exponent)) for term in law.terms)), ()
+    return law.holding({coef.name: float(value) for coef, value in values.items()}), ()
 
 
 def _direct(fit: Fit, fixed: AnyLaw) -> tuple[tuple[float, float], tuple[str, ...]]:

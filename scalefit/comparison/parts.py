@@ -11,7 +11,7 @@ from scalefit.comparison.differences import Agreement
 from scalefit.data.columns import compute_columns, map_columns
 from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import chance, exact, plus_minus, rounded
 from scalefit.options import Rows

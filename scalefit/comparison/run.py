@@ -142,7 +142,7 @@ def named_fits(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
 
 def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
     """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
-    known = {one.key: one.name for fit in named.values() for one in fit.parameters if can_be_fixed(fit, one)}
+    known = {one.key: one.name for fit in named.values() for one in fit.parameters if can_be_fixed(one)}
     for key in fixed:
         if key not in known:
             name = printed_name(*key)
@@ -171,7 +171,7 @@ def _tests(
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
-    exponents = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
+    exponents = {one.key for one in fit.parameters if can_be_fixed(one)}
     own = [(one.estimate.coefficient, one.estimate.level) for one in sources]
     return [{key: reference} for key in own if key in exponents and reference is not None]
 
@@ -186,7 +186,7 @@ def _weigh(
     found, notes = [], []
     for label, own in tests.items():
         fit = named[label]
-        known = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
+        known = {one.key for one in fit.parameters if can_be_fixed(one)}
         for test in own if isinstance(fit, PosteriorFit) else []:
             if fit.status == NOT_CONVERGED:
                 notes.append(f"{label} did not converge and is not weighed.")

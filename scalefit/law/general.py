@@ -21,11 +21,16 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
 from scalefit.law.additive import Coef, Law, Term, pointed_at
+from scalefit.law.declared import Declared
 from scalefit.law.powers import PowerForm, power_form
 from scalefit.law.presets import LAWS
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
     RESERVED,
@@ -43,48 +48,14 @@ from scalefit.law.syntax import (
     walk,
 )
 from scalefit.law.tree import Node
-from scalefit.numbers import as_input
 
-__all__ = ["AnyLaw", "Declared", "GeneralLaw", "general_form", "needs_of", "parse_law", "sum_of_powers"]
+__all__ = ["GeneralLaw", "general_form", "parse_law", "sum_of_powers"]
+
+Array = NDArray[np.float64]
 
 PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
 NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
 Required = str  # "any", "nonnegative" or "positive"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What is known of a parameter before any data.
-
-    Parameters
-    ----------
-    name : str
-        The parameter.
-    groups : tuple of str
-        Its grouping columns.
-    lower, upper : float
-        Its bounds, infinite for none.
-    value : Expression or None
-        A number, or an expression of other parameters, that it equals; None where it is estimated.
-    assumed : bool
-        Whether the bounds were assumed and not written by the author; two laws that differ in this alone are equal.
-    """
-
-    name: str
-    groups: tuple[str, ...] = ()
-    lower: float = -math.inf
-    upper: float = math.inf
-    value: Expression | None = None
-    assumed: bool = field(default=False, compare=False)
-
-    def __str__(self) -> str:
-        if self.value is not None:
-            return f"{self.name} = {self.value}"
-        if math.isfinite(self.lower) and math.isfinite(self.upper):
-            return f"{self.name} in [{as_input(self.lower)}, {as_input(self.upper)}]"
-        if math.isfinite(self.lower):
-            return f"{self.name} > {as_input(self.lower)}"
-        return f"{self.name} < {as_input(self.upper)}" if math.isfinite(self.upper) else f"{self.name} free"
 
 
 @dataclass(frozen=True)
@@ -187,6 +158,10 @@ class GeneralLaw:
         """The parameters whose bounds are assumed."""
         return tuple(one for one in self.declared if one.assumed)
 
+    def kind_of(self, coef: Coef) -> str:
+        """Return the kind of a parameter: ``positive`` where vectors hold its logarithm, else ``real``."""
+        return "positive" if self.is_log(coef.name) else "real"
+
     def is_log(self, name: str) -> bool:
         """Whether vectors hold the logarithm of a parameter: of positive ones, but a summand may reach 0."""
         lower, upper = self.bounds(name)
@@ -243,6 +218,22 @@ class GeneralLaw:
             grouped=[one.name for one in self.parameters if one.groups],
         )
 
+    @property
+    def has_certified_search(self) -> bool:
+        """Whether it is a floor and powers of products of columns."""
+        return self.powers is not None
+
+    def evaluate(self, columns: Mapping[str, Array], values: Callable[[Coef], Array]) -> Array:
+        """Return the response at rows; see :meth:`scalefit.law.protocol.AnyLaw.evaluate`."""
+        natural = {}
+        for coef in self.parameters:
+            value = values(coef)
+            with np.errstate(over="ignore"):
+                natural[coef.name] = np.exp(value) if self.is_log(coef.name) else value
+        n_rows = len(columns[self.variables[0]])
+        predicted: Array = tree.evaluate(self.body, columns, natural) + np.zeros(n_rows)
+        return predicted
+
     @cached_property
     def loose_body(self) -> Node:
         """The right-hand side with parts put in, and fixed and tied parameters as parameters."""
@@ -281,6 +272,13 @@ class GeneralLaw:
                 )
                 _need(node.arguments[0], "nonnegative" if grows else "positive", needs)
         return needs
+
+    def needs(self, space: str = "log") -> dict[str, Required]:
+        """Return what the law needs of each numeric column.
+
+        The response may have any sign where residuals are those of the response itself (``linear``).
+        """
+        return self.required | ({self.response: "any"} if space == "linear" else {})
 
     def decided(self, columns: Collection[str], also: Collection[str] = ()) -> GeneralLaw:
         """Decide what the open names are, and assume bounds for parameters without a declaration.
@@ -387,9 +385,6 @@ class GeneralLaw:
                         f"{one.name} is tied to the column {inner.name!r}; a parameter is tied to other parameters. "
                         f"Define an expression with columns after where: where {one.name} = {one.value}"
                     )
-
-
-AnyLaw = Law | GeneralLaw
 
 
 def _bare(node: Node) -> str | None:
@@ -556,16 +551,6 @@ def general_form(law: AnyLaw) -> GeneralLaw:
     return law if isinstance(law, GeneralLaw) else _Parser(str(law)).law().decided([law.response, *law.variables])
 
 
-def needs_of(law: AnyLaw, space: str = "log") -> dict[str, Required]:
-    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``.
-
-    The response of a law of any form may have any sign where residuals are those of the response itself (``linear``).
-    """
-    if not isinstance(law, GeneralLaw):
-        return {}
-    return law.required | ({law.response: "any"} if space == "linear" else {})
-
-
 def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
     """Return a law that a verb can take only as a floor and powers of single columns.
 
@@ -587,12 +572,12 @@ def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
         For a law of another form.
     """
     law = parse_law(law)
-    if isinstance(law, GeneralLaw):
-        raise LawError(
-            f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
-            "fit, predict, compare and show take any law"
-        )
-    return law
+    if isinstance(law, Law):
+        return law
+    raise LawError(
+        f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
+        "fit, predict, compare and show take any law"
+    )
 
 
 class _Parser:

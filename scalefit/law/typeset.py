@@ -11,7 +11,8 @@ from typing import Final
 
 from scalefit.escape import markup, typst_string
 from scalefit.law.additive import Coef, Term, format_value
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.general import GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.syntax import ATOM, NEGATIVE, Binary, Call, Expression, NameToken, Negative, Number, binds_of
 
 __all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]

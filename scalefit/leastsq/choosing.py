@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.resample import refit_weighted
 from scalefit.closed_problem import ClosedProblem
 from scalefit.data.choice import RowChoice
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.options import LeastSquares
 from scalefit.solver.batch import Minima, minimise_batch
 from scalefit.solver.design import Design, DesignRows

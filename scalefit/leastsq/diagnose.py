@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed_problem import ClosedProblem
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import (

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.resample import refit_resamples
 from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.choosing import Candidates, refit_choices
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.numbers import exact
 from scalefit.options import LeastSquares
 from scalefit.problem import Problem

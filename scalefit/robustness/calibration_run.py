@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.binding import AnyProblem, bind_law
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import printed_name
@@ -25,7 +27,6 @@ from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import SCALES, extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.priors import Prior, parse_prior
-from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -126,7 +127,7 @@ def _design(
 class _Model(NamedTuple):
     """A law on a design with a likelihood; its priors are fixed from here on."""
 
-    problem: Problem | ClosedProblem
+    problem: AnyProblem
     scales: tuple[str, ...]
     priors: dict[str, Prior]  # by printed name, as JSON of a cell keeps it
     likelihood: str
@@ -141,11 +142,7 @@ class _Model(NamedTuple):
 
 def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -> _Model:
     """Resolve the priors on the table once: on simulated data their defaults would follow the data."""
-    problem: Problem | ClosedProblem
-    if isinstance(law, GeneralLaw):
-        problem = build_closed(law, design, cluster=cluster)
-    else:
-        problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
+    problem = bind_law(law, design, cluster=cluster, free_sign=how.exponents == "free")
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has a different value in every row; name one whose values repeat")
     extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
@@ -191,9 +188,8 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``status, message, path, khat, rank, lo, hi, mean, sd``.
     """
-    law, number, design = parse_law(cell["law"]), cell["number"], unpack_frame(cell["design"])
-    if isinstance(law, GeneralLaw):
-        law = law.decided(list(map(str, design.columns)))
+    number, design = cell["number"], unpack_frame(cell["design"])
+    law = parse_law(cell["law"]).decided(list(map(str, design.columns)))
     data = simulate(law, design, cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number)
     rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
     found: Fit

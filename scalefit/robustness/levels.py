@@ -13,7 +13,8 @@ from scalefit.comparison.parts import agreement_words, check_column, each_level,
 from scalefit.comparison.sources import Compared
 from scalefit.data.tables import Table
 from scalefit.files import plain_json
-from scalefit.law.general import AnyLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.options import SENSITIVITY, Bayes, Jobs, Question, Rows, gather, takes

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.binding import bind_law
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.tables import Table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law, sum_of_powers
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import Key, printed_name
@@ -23,7 +24,6 @@ from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.pooling import apply_pool
-from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -111,15 +111,10 @@ def sensitivity(
 
 def _base(law: AnyLaw, table: Table, rows: Rows, how: Bayes, param: Key) -> tuple[str, dict[str, list[Any]]]:
     """Check the base and the parameter; return its prior in words and what to vary by default."""
-    problem: Problem | ClosedProblem
-    partial: tuple[Coef, ...] = ()
-    if isinstance(law, GeneralLaw):
-        problem = build_closed(law, table.frame, weights=rows.weights, cluster=rows.cluster)
-    else:
-        pooled_law, partial = apply_pool(law, how.pool)
-        problem = build_problem(
-            pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-        )
+    pooled_law, partial = apply_pool(sum_of_powers(law, "pool"), how.pool) if how.pool else (law, ())
+    problem = bind_law(
+        pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
     check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
     extras = extra_parameters(how.likelihood == "student_t", rows.cluster is not None, partial)
     parameters = (*problem.parameters, *extras)
@@ -160,8 +155,8 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
         result = bayes(frame, cell["law"], rows, restore(Bayes, cell["options"]), throw=False)
     else:
         law = parse_law(cell["law"])
-        if not isinstance(law, GeneralLaw):
-            law, partial = apply_pool(law, cell["pool"])
+        if cell["pool"]:
+            law, partial = apply_pool(sum_of_powers(law, "pool"), cell["pool"])
             if partial:
                 raise DataError("least squares knows no partial pooling; pool fully, or not at all")
         result = fit(frame, law, rows, restore(LeastSquares, cell["options"]), throw=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalefit.closed.design import ClosedDesign
 from scalefit.closed_problem import ClosedProblem
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import Prior
 from scalefit.problem import Problem, label_codes, predict_law

@@ -16,7 +16,7 @@ from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, read_name
 from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
