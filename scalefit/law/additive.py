@@ -40,7 +40,7 @@ SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an expone
 NO_NAMES = frozenset({"nan", "NaN", "NAN", "inf", "Inf", "Infinity", "True", "False", "None"})
 SHOWN = 200  # characters of a long law to each side of a mistake
 
-PRESETS: Mapping[str, str] = MappingProxyType({name: one.law for name, one in LAWS.items() if not one.columns})
+PRESETS: Mapping[str, str] = MappingProxyType({name: preset.law for name, preset in LAWS.items() if not preset.columns})
 """The presets that are sums of powers, by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
 
 
@@ -275,7 +275,7 @@ def format_value(value: Coef | Fraction) -> str:
 def _is_product(node: ast.expr) -> bool:
     """Whether names are multiplied, divided or raised here."""
     joined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow)
-    return joined and any(isinstance(one, ast.Name) for one in ast.walk(node))
+    return joined and any(isinstance(inner, ast.Name) for inner in ast.walk(node))
 
 
 class _LawParser:
@@ -386,8 +386,8 @@ class _LawParser:
         inside = base if _is_product(base) else None
         if not inside and not _is_product(node.left):
             return
-        names = [one for one in ast.walk(node.left) if isinstance(one, ast.Name)]
-        if not inside and len(names) == 1 and not any(isinstance(one, ast.Pow) for one in ast.walk(node.left)):
+        names = [inner for inner in ast.walk(node.left) if isinstance(inner, ast.Name)]
+        if not inside and len(names) == 1 and not any(isinstance(inner, ast.Pow) for inner in ast.walk(node.left)):
             raise self.error("a term has one coefficient, a name or a number, such as A/params^alpha", node.left)
         raise self.error(
             "a term has one column, and products of columns such as N^a*D^b are not in the law language. Compute the "

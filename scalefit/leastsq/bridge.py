@@ -45,7 +45,7 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     """
     import lmfit
 
-    plain = [f"log_{one.name}" if one.is_log else one.name for one in fit.parameters]
+    plain = [f"log_{parameter.name}" if parameter.is_log else parameter.name for parameter in fit.parameters]
     names = distinct(re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for name in plain)
     parameters = lmfit.Parameters()
     for name, parameter, value in zip(names, fit.parameters, fit.point, strict=True):
@@ -82,26 +82,26 @@ def _bounds(fit: Fit, parameter: Parameter) -> tuple[float, float]:
 
 def _add_held(parameters: lmfit.Parameters, law: GeneralLaw, names: Sequence[str]) -> dict[str, str]:
     """Add fixed and tied parameters of a law without groups, by their names in the law and here."""
-    held = [one for one in law.declared if one.value is not None]
-    own = dict(zip((one.name for one in held), distinct((f"{one.name}" for one in held), names), strict=True))
+    held = [declaration for declaration in law.declared if declaration.value is not None]
+    own = dict(zip((tie.name for tie in held), distinct((f"{tie.name}" for tie in held), names), strict=True))
     spelled = {
         coef.name: f"exp({name})" if law.is_log(coef.name) else name
         for coef, name in zip(law.parameters, names, strict=True)
     } | own
     waiting = list(held)
     while waiting:  # a tie to another tie comes after it
-        ready = [one for one in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(one))]
-        for one in ready:
-            if any(True for _ in _inner(one)):
-                parameters.add(own[one.name], expr=as_python(cast("Expression", one.value), spelled))
+        ready = [tie for tie in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(tie))]
+        for tie in ready:
+            if any(True for _ in _inner(tie)):
+                parameters.add(own[tie.name], expr=as_python(cast("Expression", tie.value), spelled))
             else:
-                parameters.add(own[one.name], value=float(evaluate(law.value_of(one.name), {}, {})), vary=False)
-        waiting = [one for one in waiting if one not in ready]
+                parameters.add(own[tie.name], value=float(evaluate(law.value_of(tie.name), {}, {})), vary=False)
+        waiting = [tie for tie in waiting if tie not in ready]
     return own
 
 
-def _inner(one: Declared) -> Iterator[NameToken]:
-    return names_in(one.value) if one.value is not None else iter(())
+def _inner(declaration: Declared) -> Iterator[NameToken]:
+    return names_in(declaration.value) if declaration.value is not None else iter(())
 
 
 def _loose(

@@ -124,7 +124,7 @@ def fit(
         source=Source.of(table),
         rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=spread,
-        optima=tuple(_local(problem, one, how.loss) for one in optima),
+        optima=tuple(_local(problem, optimum, how.loss) for optimum in optima),
         version=__version__,
         label=label,
     )
