@@ -128,7 +128,7 @@ def _cut(values: Array) -> float:
     known = np.unique(values)[1:]
     if known.size == 0:
         raise DataError(f"the column has one value, {as_input(values[0])}; name one that varies, or a condition")
-    share = np.array([np.mean(values >= one) for one in known])
+    share = np.array([np.mean(values >= value) for value in known])
     return float(known[np.argmin(np.abs(share - LARGEST))])
 
 
@@ -191,9 +191,9 @@ def _blind_priors(fit: Fit) -> dict[Key, str]:
     """Return the fit's priors without a floor's default, whose upper end is a loss that may be held out."""
     default = density_of(sampled_of(fit), default_priors=True)
     floors = {
-        one.key: str(default.priors[one.key])
-        for one in default.problem.parameters
-        if one.kind == "floor" and one.key in default.priors
+        parameter.key: str(default.priors[parameter.key])
+        for parameter in default.problem.parameters
+        if parameter.kind == "floor" and parameter.key in default.priors
     }
     floors |= {(coefficient, ()): prior for (coefficient, _), prior in floors.items()}
     return {key: prior for key, prior in posterior_of(fit).priors if floors.get(key) != prior}

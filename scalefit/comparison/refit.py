@@ -113,7 +113,7 @@ def refit(
 def _own_choices(fit: PosteriorFit, law: AnyLaw, *, student: bool, shifted: bool) -> dict[str, Any]:
     """Return priors and pooling of a posterior, as far as a law and its likelihood have their parameters."""
     posterior = fit.posterior
-    missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
+    missing = {parameter.name for parameter in fit.law.parameters} - {parameter.name for parameter in law.parameters}
     gone = missing | set(map(spread_name, missing)) | (set() if student else {"nu"}) | (set() if shifted else {"tau"})
     return {
         "priors": {key: prior for key, prior in posterior.priors if key[0] not in gone},

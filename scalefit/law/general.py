@@ -394,7 +394,8 @@ class GeneralLaw:
                 if inner.quoted or (inner.name not in self._declared and inner.name in columns):
                     raise LawError(
                         f"{declaration.name} is tied to the column {inner.name!r}; a parameter is tied to other "
-                        f"parameters. Define an expression with columns after where: where {declaration.name} = {declaration.value}"
+                        "parameters. Define an expression with columns after where: "
+                        f"where {declaration.name} = {declaration.value}"
                     )
 
 

@@ -105,7 +105,9 @@ def calibrate(
         "engine": engine.engine, "options": plain(engine), "seed": how.seed,
     }  # fmt: skip
     about = {"shared": job_key(shared)}
-    cells = {job_key(about | {"truth": one}, f"{i:05d}"): {"number": i, "truth": one} for i, one in enumerate(truths)}
+    cells = {
+        job_key(about | {"truth": truth}, f"{i:05d}"): {"number": i, "truth": truth} for i, truth in enumerate(truths)
+    }
     found = run_jobs(fit_replicate, cells, where, shared=shared, stage="fitting simulated data", progress=progress)
     same = (how.likelihood, rows.cluster) == (fitting.likelihood, fit_cluster)
     words = fitted.words if made.engine == "bayes" else _bootstrap_words(made.loss, fit_cluster)
@@ -119,7 +121,7 @@ def _design(
     data: str | os.PathLike[str] | pd.DataFrame, law: str | AnyLaw, rows: Rows, fit_cluster: str | None
 ) -> tuple[AnyLaw, Table, pd.DataFrame]:
     """Read law and table, and keep of it what simulated data need."""
-    clusters = [one for one in (rows.cluster, fit_cluster) if one]
+    clusters = [column for column in (rows.cluster, fit_cluster) if column]
     law, table = rows.bind(data, law, labels=clusters)
     return law, table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
 
@@ -146,7 +148,7 @@ def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has a different value in every row; name one whose values repeat")
     extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
-    scales = {one.coef.name for one in extras}
+    scales = {extra.coef.name for extra in extras}
     given = {name: prior for name, prior in (how.priors or {}).items() if name not in SCALES or name in scales}
     if isinstance(problem, ClosedProblem):
         resolved = resolve_closed_priors(problem, extras, given)
@@ -154,7 +156,7 @@ def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -
         resolved = resolve_priors(problem, extras, given)
     # to the digits that are printed
     fixed = {printed_name(*key): parse_prior(str(prior)) for key, prior in resolved.items()}
-    return _Model(problem, tuple(one.name for one in extras), fixed, how.likelihood, cluster)
+    return _Model(problem, tuple(extra.name for extra in extras), fixed, how.likelihood, cluster)
 
 
 def _bootstrap_words(loss: str, cluster: str | None) -> str:
@@ -171,7 +173,7 @@ def _truths(origin: str, model: _Model, design: pd.DataFrame, n: int, how: Bayes
     found = bayes(design, model.problem.law, Rows(cluster=model.cluster), source)
     draws = np.asarray(found.uncertainty.draws)
     chosen = draws[np.random.default_rng([how.seed, len(draws)]).permutation(len(draws))[:n]]
-    return [dict(zip(found.names, map(float, one), strict=True)) for one in chosen]
+    return [dict(zip(found.names, map(float, draw), strict=True)) for draw in chosen]
 
 
 def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
