@@ -149,8 +149,7 @@ def build_closed(
                 )
         if coef.groups:
             codes[coef.name], n_levels[coef.name] = own, len(levels)
-        kind = "positive" if law.is_log(coef.name) else "real"
-        parameters += [Parameter(coef, level, kind) for level in levels]
+        parameters += [Parameter(coef, level, law.kind_of(coef)) for level in levels]
     if len(data) <= len(parameters):
         raise DataError(
             f"{counted(len(data), 'row')} cannot determine the {counted(len(parameters), 'parameter')} of "

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.numbers import ROUND_OFF
 from scalefit.quantiles import f_tail, normal_quantile
 from scalefit.records import Objective

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scalefit.data.columns import label_text
 from scalefit.data.quantities import as_numbers, guess_header
 from scalefit.law.additive import Coef, Law
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import exact, percent, rounded
 from scalefit.quantiles import f_tail, normal_quantile

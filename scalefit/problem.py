@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalefit.errors import DataError, LawError, closest
 from scalefit.law.additive import Coef, Law, Term
-from scalefit.law.general import AnyLaw, GeneralLaw
-from scalefit.law.tree import evaluate
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, Level, printed_level, printed_name, read_name
 from scalefit.numbers import as_input, counted, fixed
 from scalefit.solver.design import Design, SegmentedLaw, build_design
@@ -230,7 +229,7 @@ def is_certified(law: AnyLaw, response: Array) -> bool:
     bool
         False where the optimum is the best of many starts.
     """
-    return isinstance(law, Law) or (law.powers is not None and bool((np.asarray(response) > SMALLEST).all()))
+    return law.has_certified_search and bool((np.asarray(response) > SMALLEST).all())
 
 
 def predict_law(law: AnyLaw, values: Mapping[Key, ArrayLike] | Mapping[str, ArrayLike], frame: pd.DataFrame) -> Array:
@@ -257,32 +256,8 @@ def predict_law(law: AnyLaw, values: Mapping[Key, ArrayLike] | Mapping[str, Arra
         When a row has a level for which there is no value.
     """
     known = {read_name(name): np.asarray(value, dtype=float) for name, value in values.items()}
-    at_rows = _AtRows(known, frame)
-    if isinstance(law, GeneralLaw):
-        natural = {}
-        for coef in law.parameters:
-            value = at_rows(coef)
-            with np.errstate(over="ignore"):
-                natural[coef.name] = np.exp(value) if law.is_log(coef.name) else value
-        columns = {name: frame[name].to_numpy(dtype=float) for name in law.variables}
-        predicted: Array = evaluate(law.body, columns, natural) + np.zeros(len(frame))
-        return predicted
-
-    def lookup(value: Coef | Fraction | None, log: bool = False) -> Any:
-        if value is None:
-            return 0.0
-        if isinstance(value, Fraction):
-            return float(np.log(float(value))) if log else float(value)
-        return at_rows(value)
-
-    total: Array = np.zeros(len(frame)) + lookup(law.floor)
-    for term in law.terms:
-        sign = 1.0 if term.grows else -1.0
-        x = frame[term.variable].to_numpy(dtype=float)
-        size = lookup(term.coefficient, log=True) + sign * lookup(term.exponent) * np.log(x)
-        with np.errstate(over="ignore"):  # a term beyond the largest float is infinite, and so is the prediction
-            total = total + np.exp(size)
-    return total
+    columns = {name: frame[name].to_numpy(dtype=float) for name in law.variables}
+    return law.evaluate(columns, _AtRows(known, frame))
 
 
 class _AtRows:

@@ -19,7 +19,7 @@ from scalefit.data.tables import read_table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.goodness import Goodness, goodness_of
-from scalefit.law.general import AnyLaw, GeneralLaw, needs_of
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, printed_level, printed_name, read_name
 from scalefit.numbers import exact, percent, rounded
 from scalefit.options import Bayes, LeastSquares, Rows
@@ -403,7 +403,7 @@ class Fit(ABC):
         needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]
         groups = tuple(dict.fromkeys([*inner.law.groups, *self.law.groups]))
         frame = inner.rows if data is None else _as_frame(data)
-        needs = needs_of(self.law) | needs_of(inner.law)
+        needs = self.law.needs() | inner.law.needs()
         frame = _checked_columns(tuple(dict.fromkeys(needed)), groups, needs, frame)
         between = inner.predict(frame)["predicted"]
         out = pd.DataFrame({name: between, "predicted": self.mean_law(frame.assign(**{name: between}))})
@@ -629,18 +629,18 @@ class Fit(ABC):
         if draws is None:
             if not np.isfinite(covariance).all():
                 raise DataError("the errors of this fit are not finite; see its findings, and fit a smaller law")
-            general = isinstance(self.law, GeneralLaw)
-            draws = _normal_draws(self.point, covariance, size * (SPARE if general else 1), self.seed)
+            bounded = any(parameter.kind == "real" for parameter in self.parameters)
+            draws = _normal_draws(self.point, covariance, size * (SPARE if bounded else 1), self.seed)
             floors = [parameter.kind == "floor" for parameter in self.parameters]
             draws[:, floors] = np.maximum(draws[:, floors], 0.0)
-            if isinstance(self.law, GeneralLaw):
-                draws = self._within_bounds(self.law, draws, size)
+            if bounded:
+                draws = self._within_bounds(draws, size)
         return draws
 
-    def _within_bounds(self, law: GeneralLaw, draws: Array, size: int) -> Array:
+    def _within_bounds(self, draws: Array, size: int) -> Array:
         """Keep draws within the bounds of the law; a draw moved to a bound would no longer go with its neighbours."""
-        real = [i for i, parameter in enumerate(self.parameters) if not parameter.is_log]
-        bounds = np.array([law.bounds(self.parameters[i].coef.name) for i in real]).reshape(-1, 2)
+        real = [i for i, parameter in enumerate(self.parameters) if parameter.kind == "real"]
+        bounds = np.array([self.law.bounds(self.parameters[i].coef.name) for i in real]).reshape(-1, 2)
         inside = ((draws[:, real] >= bounds[:, 0]) & (draws[:, real] <= bounds[:, 1])).all(axis=1)
         if np.count_nonzero(inside) >= size:
             return np.asarray(draws[inside][:size])
@@ -835,7 +835,7 @@ def _as_frame(data: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
 
 def _checked(law: AnyLaw, frame: pd.DataFrame) -> pd.DataFrame:
     """Resolve and validate rows to predict for, as a fit does, and keep their index."""
-    return _checked_columns(law.variables, law.groups, needs_of(law), frame)
+    return _checked_columns(law.variables, law.groups, law.needs(), frame)
 
 
 def _checked_columns(

@@ -28,7 +28,8 @@ from scalefit.errors import DataError, LawError
 from scalefit.estimate import estimate_columns
 from scalefit.files import UNREADABLE, brief, parse_json, plain_json, write_atomically
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw, needs_of, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key
 from scalefit.numbers import exact
 from scalefit.options import Bayes, LeastSquares, Options, Rows, plain, restore
@@ -114,7 +115,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "optima": [asdict(optimum) for optimum in fit.optima],
         "label": fit.label,
     }
-    if isinstance(fit.law, GeneralLaw):
+    if fit.law.assumed:
         record["assumed"] = [one.name for one in fit.law.assumed]
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
     arrays["point"] = fit.point
@@ -318,12 +319,10 @@ def _law(record: dict[str, Any], rows: pd.DataFrame) -> AnyLaw:
     """Read a law; in one of any form, every name without a declaration is a column of the rows."""
     try:
         law = parse_law(_as(str, record["law"], "law"))
-        if isinstance(law, GeneralLaw):
-            assumed = _as(list, record.get("assumed", []), "assumed")
-            law = law.decided(list(map(str, rows.columns))).assuming([_as(str, one, "a name") for one in assumed])
+        assumed = _as(list, record.get("assumed", []), "assumed")
+        return law.decided(list(map(str, rows.columns))).assuming([_as(str, name, "a name") for name in assumed])
     except LawError:
         raise ValueError(f"its law {record['law']!r} cannot be read") from None
-    return law
 
 
 def _posterior(
@@ -409,7 +408,7 @@ def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: Least
     """Reject rows without the columns that the law needs, or with values that it cannot use."""
     groups = law.groups
     needs: dict[str, str] = dict.fromkeys((law.response, *law.variables), "positive")
-    needs |= needs_of(law, options.space if isinstance(options, LeastSquares) else "log")
+    needs |= law.needs(options.space if isinstance(options, LeastSquares) else "log")
     least = {"positive": np.nextafter(0, 1), "nonnegative": 0.0, "any": -np.inf}
     for name in _needed(law, selection):
         if name not in rows:
@@ -431,7 +430,7 @@ def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.D
         raise ValueError("a parameter occurs twice")
     expected: dict[tuple[Coef, tuple[str, ...]], str] = {}
     for coef in law.parameters:
-        kind = _kind(law, coef)
+        kind = law.kind_of(coef)
         levels = set(zip(*(rows[name].astype(str) for name in coef.groups), strict=True)) if coef.groups else {()}
         expected |= {(coef, level): kind for level in levels}
     if any(own.get(key) != kind for key, kind in expected.items()):
@@ -441,13 +440,6 @@ def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.D
     foreign = [name for name, kind in more if kind not in EXTRAS or (kind == "common" and name not in known)]
     if foreign or (more and not posterior):
         raise ValueError("it has parameters that its law does not have")
-
-
-def _kind(law: AnyLaw, coef: Coef) -> str:
-    """Return the role of a parameter in a law."""
-    if isinstance(law, GeneralLaw):
-        return "positive" if law.is_log(coef.name) else "real"
-    return "floor" if coef == law.floor else "coefficient" if coef in law.coefficients else "exponent"
 
 
 def _numbers(arrays: dict[str, Any], name: str, shape: tuple[int, ...]) -> Array:

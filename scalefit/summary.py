@@ -9,7 +9,6 @@ from functools import partial
 from scalefit.escape import markup
 from scalefit.estimate import Estimate
 from scalefit.goodness import Goodness
-from scalefit.law.general import GeneralLaw
 from scalefit.names import printed_name
 from scalefit.numbers import (
     amount,
@@ -116,7 +115,7 @@ def fit_text(fit: Fit) -> str:
     first, *others = _findings(fit)
     lines = [
         f"{fit.status}: {first}",
-        f"  law        {fit.law.written if isinstance(fit.law, GeneralLaw) else fit.law}",
+        f"  law        {fit.law.written}",
         *_assumed_lines(fit),
         f"  data       {source.name}, {exact(fit.n_rows)} of {exact(source.rows_read)} rows"
         + (dropped and f" ({dropped})"),
@@ -195,7 +194,7 @@ def explained(r2: float) -> str:
 
 def _assumed_lines(fit: Fit) -> list[str]:
     """Say which bounds of a law of any form were assumed."""
-    assumed = fit.law.assumed if isinstance(fit.law, GeneralLaw) else ()
+    assumed = fit.law.assumed
     if not assumed:
         return []
     listed = ", ".join(map(str, assumed))

@@ -9,7 +9,6 @@ from scipy import stats
 
 from scalefit.closed.search import search_closed
 from scalefit.closed_problem import ClosedProblem, build_closed
-from scalefit.comparison.refit import density_of
 from scalefit.data.datasets import load_dataset
 from scalefit.errors import DataError
 from scalefit.law.additive import Law
@@ -20,6 +19,7 @@ from scalefit.posterior.density import build_density
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import build_model
 from scalefit.posterior.priors import HalfNormal, Uniform
+from scalefit.posterior.rebuild import density_of
 from scalefit.problem import build_problem
 from scalefit.robustness import calibrate, sensitivity
 from scalefit.robustness.simulate import draw_from_prior

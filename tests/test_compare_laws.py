@@ -12,10 +12,11 @@ import scalefit
 from scalefit.comparison import compare, held_out_score, leave_one_out, rank_laws, split_rows
 from scalefit.comparison.crossval import CrossValidation, LawScore
 from scalefit.comparison.extrapolate import _blind_priors, _share_below
-from scalefit.comparison.refit import density_of, posterior_draws, refit
+from scalefit.comparison.refit import posterior_draws, refit
 from scalefit.comparison.result import _held_out, _rank
 from scalefit.errors import DataError
 from scalefit.posterior import bayes
+from scalefit.posterior.rebuild import density_of
 
 STUDY_PRIORS = ("HalfNormal(2)", "HalfNormal(0.5)", "Uniform(0, 3)", "TruncatedNormal(1, 0.5)")
 

@@ -15,7 +15,8 @@ from matplotlib import mathtext
 from scalefit.errors import LawError
 from scalefit.law import tree
 from scalefit.law.additive import PRESETS, Coef, Law
-from scalefit.law.general import Declared, GeneralLaw, parse_law, sum_of_powers
+from scalefit.law.declared import Declared
+from scalefit.law.general import GeneralLaw, parse_law, sum_of_powers
 from scalefit.law.presets import LAWS
 from scalefit.law.syntax import Binary, Call, NameToken, Negative, Number
 from scalefit.law.typeset import to_mathml, to_mathtext, to_typst

@@ -40,6 +40,7 @@ HOUSE = {
     "options": (1, "data"),
     "problem": (1, "solver"),
     "closed_problem": (1, "closed problem"),
+    "binding": (1, "problem closed_problem"),
     "misfit": (1, "data"),
     "records": (1, "data"),
     "goodness": (1, "records"),

@@ -60,12 +60,12 @@ def mixture(groups: Sequence[pd.DataFrame], quantities: Collection[str], sizes: 
     """
     table = pd.concat(groups)
     candidates = [
-        one
-        for one in table.columns
-        if one not in quantities and (table.groupby(one, sort=False)["params"].nunique() >= sizes).sum() > 1
+        column
+        for column in table.columns
+        if column not in quantities and (table.groupby(column, sort=False)["params"].nunique() >= sizes).sum() > 1
     ]
-    apart = [one for column in candidates if (one := _apart(groups, column, sizes, len(candidates))) is not None]
-    return min(apart, key=lambda one: one.within, default=None)
+    apart = [levels for column in candidates if (levels := _apart(groups, column, sizes, len(candidates))) is not None]
+    return min(apart, key=lambda levels: levels.within, default=None)
 
 
 def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) -> MixedLevels | None:
@@ -75,15 +75,15 @@ def _apart(groups: Sequence[pd.DataFrame], column: Any, sizes: int, tried: int) 
         return None
     budgets = [pd.concat(levels.values()) for levels in shared]
     names = sorted({name for levels in shared for name in levels})
-    alone = _Scatter.of([_design(one) for one in budgets], [one["loss"].to_numpy(float) for one in budgets])
-    runs = [(one, budget) for budget, levels in enumerate(shared) for one in levels.values()]
-    apart = _Scatter.of([_design(one) for one, _ in runs], [one["loss"].to_numpy(float) for one, _ in runs])
-    labels = [np.repeat(list(levels), [len(one) for one in levels.values()]) for levels in shared]
+    alone = _Scatter.of([_design(budget) for budget in budgets], [budget["loss"].to_numpy(float) for budget in budgets])
+    runs = [(level, budget) for budget, levels in enumerate(shared) for level in levels.values()]
+    apart = _Scatter.of([_design(level) for level, _ in runs], [level["loss"].to_numpy(float) for level, _ in runs])
+    labels = [np.repeat(list(levels), [len(level) for level in levels.values()]) for levels in shared]
     shifted = _shifted(budgets, labels, names)
-    better = [one for one in (shifted, apart) if _differ(alone, one, MIXED_CHANCE / tried)]
+    better = [scatter for scatter in (shifted, apart) if _differ(alone, scatter, MIXED_CHANCE / tried)]
     if not better:
         return None
-    best = min(better, key=lambda one: one.sigma)
+    best = min(better, key=lambda scatter: scatter.sigma)
     return MixedLevels(str(column), len(names), len(shared), alone.sigma, best.sigma)
 
 
@@ -134,7 +134,7 @@ def _shifted(budgets: Sequence[pd.DataFrame], labels: Sequence[NDArray[Any]], na
         design[block, 3 * place : 3 * place + 3] = _design(budget)
         design[block, 3 * len(budgets) :] = label[:, None] == np.array(names[1:])
         start += len(budget)
-    return _Scatter.of([design], [np.concatenate([one["loss"].to_numpy(float) for one in budgets])])
+    return _Scatter.of([design], [np.concatenate([runs["loss"].to_numpy(float) for runs in budgets])])
 
 
 def _differ(alone: _Scatter, apart: _Scatter, chance: float) -> bool:

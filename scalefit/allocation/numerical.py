@@ -31,7 +31,8 @@ from scalefit.allocation.surface import last_column, lowest
 from scalefit.errors import DataError, LawError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.law import tree
-from scalefit.law.general import AnyLaw, general_form
+from scalefit.law.general import general_form
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.syntax import Reader, names_in, to_node
 from scalefit.names import printed_label
 from scalefit.numbers import amount, as_input, parse_number, percent, rounded
@@ -83,10 +84,10 @@ class CostExpression:
             expression = reader.expression(reader.tokens, len(reader.text), "the cost")
         except LawError as error:
             raise DataError(str(error).replace("cannot read the law", "cannot read the cost")) from None
-        if any(one.groups for one in names_in(expression)):
+        if any(token.groups for token in names_in(expression)):
             raise DataError(f"the cost {text} has a name with [ ]; a cost is made of numeric columns")
-        columns = tuple(dict.fromkeys(one.name for one in names_in(expression)))
-        return cls(str(expression), columns, to_node(expression, lambda one: tree.column(one.name)))
+        columns = tuple(dict.fromkeys(token.name for token in names_in(expression)))
+        return cls(str(expression), columns, to_node(expression, lambda token: tree.column(token.name)))
 
     def __str__(self) -> str:
         return self.text
@@ -147,8 +148,8 @@ class NumericalOptimum:
     def table(self) -> pd.DataFrame:
         """Return ``compute, quantity, estimate, lo, hi, beyond``, one row per budget and quantity."""
         rows = [
-            [one.compute, name, number.value, number.lo, number.hi, one.beyond]
-            for one in self.allocations for name, number in one.quantities.items()
+            [allocation.compute, name, number.value, number.lo, number.hi, allocation.beyond]
+            for allocation in self.allocations for name, number in allocation.quantities.items()
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=["compute", "quantity", "estimate", "lo", "hi", "beyond"])
 
@@ -159,9 +160,9 @@ class NumericalOptimum:
             "cost": str(self.cost), "kind": self.kind, "method": self.method, "level": self.level,
             "at": dict(self.at), "shared": list(self.shared),
             "budgets": [
-                {"compute": one.compute, "beyond": one.beyond}
-                | {name: number.numbers() for name, number in one.quantities.items()}
-                for one in self.allocations
+                {"compute": allocation.compute, "beyond": allocation.beyond}
+                | {name: number.numbers() for name, number in allocation.quantities.items()}
+                for allocation in self.allocations
             ],
             "reasons": [{"compute": budget, "reason": why} for budget, why in self.reasons.items()],
         }  # fmt: skip
@@ -181,19 +182,20 @@ class NumericalOptimum:
             *(f"  no optimum at {amount(budget, 3)}: {why}" for budget, why in self.reasons.items()),
         ]
         rows = []
-        for one in self.allocations:
-            first = amount(one.compute)
-            for name, number in one.quantities.items():
+        for allocation in self.allocations:
+            first = amount(allocation.compute)
+            for name, number in allocation.quantities.items():
                 is_response = name == self.law.response
                 value = rounded(number.value, spread(number)) if is_response else amount_of(number)
                 rows.append([first, NAMES.get(name, name.replace("_", " ")), value,
                              decimal_interval(number) if is_response else amount_interval(number)])  # fmt: skip
                 first = ""
         table = PrintedTable.of(["compute", "", "optimum", "interval"], rows).text("  ").split("\n") if rows else []
-        far = [one for one in self.allocations if one.beyond > 1]
+        far = [allocation for allocation in self.allocations if allocation.beyond > 1]
         notes = [
-            f"  note: {amount(one.compute, 3)} is {amount(one.beyond)} times the largest run, an extrapolation."
-            for one in far
+            f"  note: {amount(allocation.compute, 3)} is {amount(allocation.beyond)} times the largest run, "
+            "an extrapolation."
+            for allocation in far
         ]
         return "\n".join([*lines, "", *table, *notes])
 
@@ -248,16 +250,16 @@ def numerical_optimum(
         if not 0 < budget < math.inf:
             raise DataError(f"compute is {as_input(budget)}; a budget is a positive number in the units of the cost")
         if len(shared) == 2:
-            one = _at_budget(fit, known, held, labels, (shared[0], shared[1]), draws, budget)
+            answer = _at_budget(fit, known, held, labels, (shared[0], shared[1]), draws, budget)
         else:
-            one = _many_at_budget(fit, known, held, labels, shared, draws, budget)
-        usable = float(np.isfinite(one[1][LEAST]).mean())
-        if isinstance(one[0], str):
-            reasons[budget] = one[0]
+            answer = _many_at_budget(fit, known, held, labels, shared, draws, budget)
+        usable = float(np.isfinite(answer[1][LEAST]).mean())
+        if isinstance(answer[0], str):
+            reasons[budget] = answer[0]
         elif usable < USABLE:
             reasons[budget] = f"{percent(1 - usable, 0)} of the draws have none among the sizes looked at"
         else:
-            quantities = _quantities(fit.law, shared, one[0], one[1], kind, level)
+            quantities = _quantities(fit.law, shared, answer[0], answer[1], kind, level)
             found.append(Allocation(budget, quantities, _beyond(budget, runs)))
     return NumericalOptimum(
         label or fit.label or fit.source.name, fit.law, known, kind, fit.uncertainty.method, level,
@@ -430,7 +432,7 @@ def _many_at_budget(
 
         def values(places: Array) -> Array:
             rest = last_column(cost_at, places, budget, spans[-1])
-            columns = {name: one for name, one in columns_at(places, rest).items() if name in law.variables}
+            columns = {name: column for name, column in columns_at(places, rest).items() if name in law.variables}
             value = np.broadcast_to(tree.evaluate(law.body, columns, numbers), (len(vectors), places.shape[1]))
             return np.where(np.isfinite(value) & np.isfinite(rest), value, np.inf)
 

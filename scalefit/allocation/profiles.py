@@ -100,7 +100,7 @@ def isoflop(
     --------
     >>> import scalefit
     >>> corpora = scalefit.isoflop("marin_isoflop", by="train_set")
-    >>> {name: round(one.approach("approach 2").exponent.value, 2) for name, one in corpora.items()}
+    >>> {name: round(runs.approach("approach 2").exponent.value, 2) for name, runs in corpora.items()}
     {'comma': 0.4, 'dclm': 0.42, 'nemotron': 0.42}
     """
     chosen, how = gather(ISOFLOP, options, keywords)
@@ -147,7 +147,7 @@ def _analysed(
             _unanswered(name, column, groups, f"runs of several levels of {mixed.column}")
             for column in ("params", "tokens") for name in (ENVELOPE, PARABOLA)
         )  # fmt: skip
-    dropped = [f"{one.words[0].upper()}{one.words[1:]}." for one in table.dropped]
+    dropped = [f"{rule.words[0].upper()}{rule.words[1:]}." for rule in table.dropped]
     frame = pd.concat(groups)
     notes = (*table.remarks, *dropped, *(() if mixed else _repeats(groups)), *_other_compute(frame, parametric))
     return IsoFlop(
@@ -170,8 +170,8 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
             ),
         )  # fmt: skip
     findings = []
-    parabolas = [one for one in approaches if one.name == PARABOLA]
-    lost = [one.column for one in parabolas if not one.found]
+    parabolas = [approach for approach in approaches if approach.name == PARABOLA]
+    lost = [parabola.column for parabola in parabolas if not parabola.found]
     if lost:
         findings.append(
             Finding.of(
@@ -180,20 +180,21 @@ def _findings(approaches: tuple[Approach, ...], mixed: MixedLevels | None, count
                 "of the best size, or more budgets", threshold=FEWEST_BUDGETS,
             )
         )  # fmt: skip
-    wide = [one for one in parabolas if one.found and one.exponent.hi - one.exponent.lo > WIDE_GROWTH]
+    growing = [parabola for parabola in parabolas if parabola.found]
+    wide = [parabola for parabola in growing if parabola.exponent.hi - parabola.exponent.lo > WIDE_GROWTH]
     if wide:
         findings.append(
             Finding.of(
                 "wide_exponent", NOT_IDENTIFIED,
-                f"the exponent of {' and '.join(one.column for one in wide)} has an interval wider than "
+                f"the exponent of {' and '.join(approach.column for approach in wide)} has an interval wider than "
                 f"{exact(WIDE_GROWTH)}, half of all that it could be; add budgets over a wider range, or more runs "
                 "near the minima", threshold=WIDE_GROWTH,
-                widths=[one.exponent.hi - one.exponent.lo for one in wide],
+                widths=[approach.exponent.hi - approach.exponent.lo for approach in wide],
             )
         )  # fmt: skip
-    few = [one for one in parabolas if one.found and len(one.points) < FEW_BUDGETS]
+    few = [parabola for parabola in growing if len(parabola.points) < FEW_BUDGETS]
     if few:
-        least = min(len(one.points) for one in few)
+        least = min(len(parabola.points) for parabola in few)
         findings.append(
             Finding.of(
                 "few_budgets", "warning",

@@ -147,7 +147,7 @@ class Optimum:
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Smallest and largest of each column and of ``compute`` among the runs; empty for printed numbers."""
         ends = self.runs.agg(["min", "max"]) if len(self.runs) else self.runs
-        return {str(name): (float(one["min"]), float(one["max"])) for name, one in ends.items()}
+        return {str(name): (float(end["min"]), float(end["max"])) for name, end in ends.items()}
 
     @property
     def exponents(self) -> dict[str, Estimate]:
@@ -156,7 +156,7 @@ class Optimum:
         drawn = {} if self.draws is None else {name: self.draws.slope[:, i] for i, name in enumerate(self.columns)}
         slopes[EXCESS] = self.point.excess_slope
         drawn |= {} if self.draws is None else {EXCESS: self.draws.excess_slope}
-        return {name: self._number(name, *self._interval(one, drawn.get(name))) for name, one in slopes.items()}
+        return {name: self._number(name, *self._interval(slope, drawn.get(name))) for name, slope in slopes.items()}
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
@@ -302,10 +302,10 @@ class Optimum:
         """
         rows = [
             {
-                "compute": one.compute, "quantity": name, "estimate": number.value, "lo": number.lo, "hi": number.hi,
-                "beyond": one.beyond,
+                "compute": allocation.compute, "quantity": name, "estimate": number.value, "lo": number.lo,
+                "hi": number.hi, "beyond": allocation.beyond,
             }
-            for one in self.allocations for name, number in one.quantities.items()
+            for allocation in self.allocations for name, number in allocation.quantities.items()
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=["compute", "quantity", "estimate", "lo", "hi", "beyond"])
 
@@ -325,13 +325,13 @@ class Optimum:
             "drift": self.drift,
             "at": dict(self.at),
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
-            "exponents": {name: one.numbers() for name, one in self.exponents.items()},
+            "exponents": {name: exponent.numbers() for name, exponent in self.exponents.items()},
             "budgets": [
-                {"compute": one.compute, "beyond": one.beyond}
-                | {name: number.numbers() for name, number in one.quantities.items()}
-                for one in self.allocations
+                {"compute": allocation.compute, "beyond": allocation.beyond}
+                | {name: number.numbers() for name, number in allocation.quantities.items()}
+                for allocation in self.allocations
             ],
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "notes": list(self.notes),
         }
         return record
@@ -373,8 +373,8 @@ def verdict(found: Optimum) -> tuple[Verdict, ...]:
         verdicts.append(_ratio(found, max(found.budgets)))
     far = [budget for budget in found.budgets if found.far(budget) != 1]
     if far:
-        where = ", ".join(f"{_flop(one)} ({_distance(found.far(one))})" for one in far)
-        factors = {exact(one): found.far(one) for one in far}
+        where = ", ".join(f"{_flop(budget)} ({_distance(found.far(budget))})" for budget in far)
+        factors = {exact(budget): found.far(budget) for budget in far}
         verdicts.append(
             Verdict.of("outside", f"Outside the runs: {where}.", threshold=EXTRAPOLATED, factor_by_budget=factors)
         )
@@ -383,19 +383,20 @@ def verdict(found: Optimum) -> tuple[Verdict, ...]:
 
 def _leaving(found: Optimum) -> tuple[Verdict, ...]:
     """Name columns whose best value leaves the runs although the budget does not: an extrapolation all the same."""
-    inside = [one for one in found.allocations if one.beyond == 1]
+    inside = [allocation for allocation in found.allocations if allocation.beyond == 1]
     verdicts = []
     for name, (lo, hi) in found.ranges.items():
         if name not in found.columns:
             continue
-        gone = [one for one in inside if not lo <= one.quantities[name].value <= hi]
+        gone = [allocation for allocation in inside if not lo <= allocation.quantities[name].value <= hi]
         if gone:
-            where = ", ".join(f"{amount_of(one.quantities[name])} at {_flop(one.compute)}" for one in gone)
+            places = (f"{amount_of(allocation.quantities[name])} at {_flop(allocation.compute)}" for allocation in gone)
+            where = ", ".join(places)
             text = (
                 f"The best {quantity_words(name)} leave those of the runs ({amount(lo)} to {amount(hi)}), an "
                 f"extrapolation: {where}."
             )
-            best = [one.quantities[name].value for one in gone]
+            best = [allocation.quantities[name].value for allocation in gone]
             verdicts.append(Verdict.of("leaves the runs", text, quantity=name, range=[lo, hi], best=best))
     return tuple(verdicts)
 
@@ -431,7 +432,7 @@ def _growth(found: Optimum) -> Verdict:
         for name in found.columns if name != RATIO
     ]  # fmt: skip
     text = f"The best values grow with compute: {''.join(map(str, listed(grown)))}"
-    about: dict[str, Any] = {"powers": {name: one.value for name, one in powers.items() if name in found.columns}}
+    about: dict[str, Any] = {"powers": {name: power.value for name, power in powers.items() if name in found.columns}}
     if RATIO not in found.columns or math.isnan(powers[RATIO].lo):
         return Verdict.of("growth", f"{text}.", **about)
     drift = powers[RATIO]
@@ -480,10 +481,10 @@ def optimum_text(found: Optimum) -> str:
     ]
     if found.ranges:
         lines.append(f"  runs       {' to '.join(map(amount, found.ranges['compute']))} FLOP by this cost")
-    lines += ["", *(f"  {one}" for one in found.verdict)]
+    lines += ["", *(f"  {verdict}" for verdict in found.verdict)]
     if not found.reason:
         lines += ["", *_exponent_lines(found), *([""] if found.budgets else []), *_budget_lines(found)]
-    return "\n".join(lines + [f"  note: {one}" for one in found.notes])
+    return "\n".join(lines + [f"  note: {note}" for note in found.notes])
 
 
 def _method(found: Optimum) -> str:
@@ -495,17 +496,17 @@ def _method(found: Optimum) -> str:
 
 def _exponent_lines(found: Optimum) -> list[str]:
     rows = [
-        [name, rounded(one.value, spread(one)), decimal_interval(one)]
-        for name, one in ((quantity_words(key), value) for key, value in found.exponents.items())
+        [name, rounded(exponent.value, spread(exponent)), decimal_interval(exponent)]
+        for name, exponent in ((quantity_words(key), value) for key, value in found.exponents.items())
     ]
     return PrintedTable.of(["grows as C^", "exponent", "interval"], rows).text("  ").split("\n")
 
 
 def _budget_lines(found: Optimum) -> list[str]:
     rows = []
-    for one in found.allocations:
-        first = amount(one.compute)
-        for name, number in one.quantities.items():
+    for allocation in found.allocations:
+        first = amount(allocation.compute)
+        for name, number in allocation.quantities.items():
             inside = decimal_interval if name in (LOSS, EXCESS) else amount_interval
             value = rounded(number.value, spread(number)) if name in (LOSS, EXCESS) else amount_of(number)
             rows.append([first, quantity_words(name), value, inside(number)])

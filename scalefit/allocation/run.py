@@ -17,7 +17,7 @@ from scalefit.allocation.paths import Paths, optimal_paths
 from scalefit.allocation.result import RATIO, Kind, Optimum
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef, Law
-from scalefit.law.general import GeneralLaw, sum_of_powers
+from scalefit.law.general import sum_of_powers
 from scalefit.law.syntax import FUNCTIONS
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_input, percent, percent_size
@@ -70,7 +70,7 @@ def optimum(
         When the law has no optimum under this cost, a budget is not positive, a level is missing, or the fit did not
         converge.
     """
-    if isinstance(fit.law, GeneralLaw) or (isinstance(cost, str) and not _is_product(cost)):
+    if not fit.law.terms or (isinstance(cost, str) and not _is_product(cost)):
         if fit.status == NOT_CONVERGED:
             raise DataError(f"the fit did not converge, so it has no optimum: {fit.message}")
         if drift:
@@ -343,7 +343,7 @@ def _check_levels(law: Law, at: Mapping[str, str], fit: Fit | None) -> None:
             key = coef.name, tuple(at[group] for group in coef.groups)
             if key not in keys:
                 name = printed_name(*key)
-                raise DataError(f"the fit has no {name}; {closest(name, (printed_name(*one) for one in keys))}")
+                raise DataError(f"the fit has no {name}; {closest(name, (printed_name(*other) for other in keys))}")
 
 
 def _draws(fit: Fit) -> tuple[Kind, Array]:
@@ -356,7 +356,7 @@ def _draws(fit: Fit) -> tuple[Kind, Array]:
 
 def _reason(fit: Fit, falls: bool, usable: float) -> str:
     """Say why a fit has no optimum; empty when it has one."""
-    blocking = [one.message for one in fit.findings if one.code in BLOCKING]
+    blocking = [finding.message for finding in fit.findings if finding.code in BLOCKING]
     if blocking:
         return " ".join(blocking)
     if not falls:
@@ -373,11 +373,11 @@ def _budgets(compute: float | Iterable[float] | None, runs: Array) -> tuple[floa
     if compute is None:
         lo, hi = _two_digits(float(runs.min()), math.ceil), _two_digits(float(runs.max()), math.floor)
         return lo, _two_digits(math.sqrt(lo * hi), round), hi, DECADE * hi
-    given = [float(compute)] if isinstance(compute, int | float) else [float(one) for one in compute]
-    for one in given:
-        if not 0 < one < math.inf:
+    given = [float(compute)] if isinstance(compute, int | float) else [float(budget) for budget in compute]
+    for budget in given:
+        if not 0 < budget < math.inf:
             raise DataError(
-                f"compute is {as_input(one)}; a budget is a positive number in the units of the cost, such as 1e21"
+                f"compute is {as_input(budget)}; a budget is a positive number in the units of the cost, such as 1e21"
             )
     return tuple(given)
 

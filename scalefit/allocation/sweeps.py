@@ -167,14 +167,14 @@ class IsoFlop:
     @property
     def status(self) -> str:
         """``converged``, or ``not identified`` where approach 2 gives no usable line."""
-        return NOT_IDENTIFIED if any(one.severity == NOT_IDENTIFIED for one in self.findings) else CONVERGED
+        return NOT_IDENTIFIED if any(finding.severity == NOT_IDENTIFIED for finding in self.findings) else CONVERGED
 
     @property
     def message(self) -> str:
         """What limits the result most, in words."""
         if self.findings:
             return f"{self.findings[0].message}."
-        counts = sorted({len(one.points) for one in self.approaches if one.name == PARABOLA})
+        counts = sorted({len(approach.points) for approach in self.approaches if approach.name == PARABOLA})
         return f"approach 2 has a line through {' or '.join(map(str, counts))} budgets."
 
     @property
@@ -184,11 +184,11 @@ class IsoFlop:
 
     @property
     def _mixed(self) -> bool:
-        return any(one.code == "mixed_levels" for one in self.findings)
+        return any(finding.code == "mixed_levels" for finding in self.findings)
 
     def approach(self, name: str, column: str = "params") -> Approach:
         """Return one approach for one column."""
-        return next(one for one in self.approaches if (one.name, one.column) == (name, column))
+        return next(approach for approach in self.approaches if (approach.name, approach.column) == (name, column))
 
     def table(self) -> pd.DataFrame:
         """Return one row per approach, column and budget, those left out included.
@@ -199,11 +199,12 @@ class IsoFlop:
             ``approach, column, compute, runs, size, log_error, loss, left_out``; ``left_out`` is the reason.
         """
         rows = []
-        for one in self.approaches:
-            for point in one.points:
-                rows.append([one.name, one.column, point.compute, point.runs, point.size, point.error, point.loss, ""])
-            for out in one.left_out:
-                rows.append([one.name, one.column, out.compute, out.runs, math.nan, math.nan, math.nan, out.reason])
+        for approach in self.approaches:
+            for point in approach.points:
+                numbers = [point.compute, point.runs, point.size, point.error, point.loss]
+                rows.append([approach.name, approach.column, *numbers, ""])
+            for out in approach.left_out:
+                rows.append([approach.name, approach.column, out.compute, out.runs, *3 * [math.nan], out.reason])
         names = ["approach", "column", "compute", "runs", "size", "log_error", "loss", "left_out"]
         return pd.DataFrame(rows, columns=names).sort_values(["approach", "column", "compute"], ignore_index=True)
 
@@ -218,16 +219,16 @@ class IsoFlop:
             "level": self.level,
             "status": self.status,
             "message": self.message,
-            "findings": [asdict(one) for one in self.findings],
+            "findings": [asdict(finding) for finding in self.findings],
             "approaches": [
-                {"name": one.name, "column": one.column, "exponent": one.exponent.numbers()}
-                | {name: plain_json(getattr(one.line, name)) for name in ("start", "from_scatter", "from_errors")}
-                | {"points": [plain_json(point._asdict()) for point in one.points]}
-                | {"left_out": [out._asdict() for out in one.left_out]}
-                for one in self.approaches
+                {"name": approach.name, "column": approach.column, "exponent": approach.exponent.numbers()}
+                | {name: plain_json(getattr(approach.line, name)) for name in ("start", "from_scatter", "from_errors")}
+                | {"points": [plain_json(point._asdict()) for point in approach.points]}
+                | {"left_out": [out._asdict() for out in approach.left_out]}
+                for approach in self.approaches
             ],
             "parametric": None if self.parametric is None else self.parametric.record(),
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "notes": list(self.notes),
         }
 
@@ -236,13 +237,13 @@ class IsoFlop:
         """What the approaches say and whether they agree, each with the numbers behind it."""
         if self._mixed:
             return (Verdict.of("no answer", f"No answer: {self.message}"),)
-        verdicts = [_growth(one) for one in self.approaches if one.found]
-        lost = [f"{one.name}, {_WORDS[one.column]}" for one in self.approaches if not one.found]
+        verdicts = [_growth(approach) for approach in self.approaches if approach.found]
+        lost = [f"{approach.name}, {_WORDS[approach.column]}" for approach in self.approaches if not approach.found]
         if lost:
             text = f"No line: fewer than {FEWEST_BUDGETS} budgets show a minimum ({'; '.join(lost)})."
             verdicts.append(Verdict.of("no line", text, threshold=FEWEST_BUDGETS, lost=lost))
         compared = [_compared(self.approach(PARABOLA, column), self.parametric) for column in ("params", "tokens")]
-        return (*verdicts, *(one for one in compared if one is not None))
+        return (*verdicts, *(verdict for verdict in compared if verdict is not None))
 
     def summary(self) -> str:
         """Return the result as text: status, what it says, each budget, what was left out."""
@@ -253,28 +254,31 @@ class IsoFlop:
             f"  data       {exact(self.rows)} of {exact(self.rows_read)} rows of {self.label}{at}; runs of one "
             f"budget {same}",
         ]
-        if any(one.found for one in self.approaches):
+        if any(approach.found for approach in self.approaches):
             lines.append(
                 f"  intervals  {percent(self.level)}; approach 1 from the scatter about its line, approach 2 the "
                 "wider of that and of what the errors of its minima imply"
             )
         if not self._mixed:  # what a mixture says is the message above
-            lines += ["", *(f"  {one}" for one in self.verdict), ""]
+            lines += ["", *(f"  {verdict}" for verdict in self.verdict), ""]
         rows = [
-            [one.name, one.column, amount(point.compute), str(point.runs), amount(point.size), _factor(point.error)]
-            for one in self.approaches for point in one.points
+            [
+                approach.name, approach.column, amount(point.compute), str(point.runs), amount(point.size),
+                _factor(point.error),
+            ]
+            for approach in self.approaches for point in approach.points
         ]  # fmt: skip
         lines += PrintedTable.of(["", "", "compute", "runs", "best", "±"], rows).text("  ").split("\n") if rows else []
-        lines += [] if self._mixed else [f"  left out {one}" for one in self._left_out()]
-        lines += [f"  {one.severity}: {one.message}." for one in self.findings[1:]]
-        return "\n".join(lines + [f"  note: {one}" for one in self.notes])
+        lines += [] if self._mixed else [f"  left out {budget}" for budget in self._left_out()]
+        lines += [f"  {finding.severity}: {finding.message}." for finding in self.findings[1:]]
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     def _left_out(self) -> list[str]:
         """Name the budgets without a minimum by their reason, or count them where they are many."""
         out: dict[str, list[str]] = {}
-        for one in self.approaches:
-            for left in one.left_out:
-                out.setdefault(f"{one.name}, {one.column}: {left.reason}", []).append(amount(left.compute))
+        for approach in self.approaches:
+            for left in approach.left_out:
+                out.setdefault(f"{approach.name}, {approach.column}: {left.reason}", []).append(amount(left.compute))
         return [
             f"of {why} ({', '.join(budgets) if len(budgets) <= FEW else f'{len(budgets)} budgets'})"
             for why, budgets in out.items()
@@ -308,38 +312,43 @@ def levels_text(results: Mapping[str, IsoFlop]) -> str:
     return "\n\n".join([*(result.summary() for result in results.values()), table])
 
 
-def _power(one: Approach) -> list[str]:
-    return (
-        [rounded(one.exponent.value, spread(one.exponent)), decimal_interval(one.exponent)] if one.found else ["", ""]
-    )
+def _power(approach: Approach) -> list[str]:
+    if not approach.found:
+        return ["", ""]
+    return [rounded(approach.exponent.value, spread(approach.exponent)), decimal_interval(approach.exponent)]
 
 
-def _growth(one: Approach) -> Verdict:
-    among = f"{len(one.points)} of {len(one.points) + len(one.left_out)} budgets"
-    error, line = spread(one.exponent), one.line
+def _growth(approach: Approach) -> Verdict:
+    among = f"{len(approach.points)} of {len(approach.points) + len(approach.left_out)} budgets"
+    error, line = spread(approach.exponent), approach.line
     sentence = (
-        f"{one.name.capitalize()} ({_MEANING[one.name]} at {among}): best {_WORDS[one.column]} grow as "
-        f"C^{rounded(one.exponent.value, error)} {decimal_interval(one.exponent)}"
+        f"{approach.name.capitalize()} ({_MEANING[approach.name]} at {among}): best {_WORDS[approach.column]} grow as "
+        f"C^{rounded(approach.exponent.value, error)} {decimal_interval(approach.exponent)}"
     )
     if not math.isnan(line.from_errors):
         errors, scatter = (rounded(half, error) for half in (line.from_errors, line.from_scatter))
         sentence += f"; the errors of the minima imply ±{errors}, their scatter about the line ±{scatter}"
     return Verdict.of(
-        "growth", f"{sentence}.", approach=one.name, column=one.column, exponent=one.exponent.value,
-        interval=[one.exponent.lo, one.exponent.hi], from_errors=line.from_errors, from_scatter=line.from_scatter,
+        "growth", f"{sentence}.", approach=approach.name, column=approach.column, exponent=approach.exponent.value,
+        interval=[approach.exponent.lo, approach.exponent.hi], from_errors=line.from_errors,
+        from_scatter=line.from_scatter,
     )  # fmt: skip
 
 
-def _compared(one: Approach, parametric: Optimum | None) -> Verdict | None:
+def _compared(approach: Approach, parametric: Optimum | None) -> Verdict | None:
     """Say whether approaches 2 and 3 agree on an exponent."""
-    if parametric is None or parametric.reason or not one.found or one.column not in parametric.columns:
+    if parametric is None or parametric.reason or not approach.found or approach.column not in parametric.columns:
         return None
-    other, line = parametric.exponents[one.column], one.exponent
+    other, line = parametric.exponents[approach.column], approach.exponent
     text = (
-        f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[one.column]} as "
+        f"Approach 3 ({parametric.label}, {parametric.kind}) has {_WORDS[approach.column]} as "
         f"C^{rounded(other.value, spread(other))}"
     )
-    about: dict[str, Any] = {"column": one.column, "approach_2": [line.lo, line.hi], "approach_3": [other.lo, other.hi]}
+    about: dict[str, Any] = {
+        "column": approach.column,
+        "approach_2": [line.lo, line.hi],
+        "approach_3": [other.lo, other.hi],
+    }
     if math.isnan(other.lo):
         return Verdict.of("no interval", f"{text}, without an interval.", **about)
     text += f" {decimal_interval(other)}: its interval and that of approach 2"

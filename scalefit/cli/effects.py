@@ -10,7 +10,7 @@ from scalefit.errors import DataError, closest
 from scalefit.terminal import check_writable
 
 if TYPE_CHECKING:
-    from scalefit.law.general import AnyLaw
+    from scalefit.law.protocol import AnyLaw
 
 __all__ = ["check_mapping", "check_picture", "check_plot"]
 

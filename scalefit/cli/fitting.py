@@ -309,11 +309,10 @@ def _rows_to_predict(
 
     from scalefit.data.rows import usable_rows
     from scalefit.data.tables import parse_mapping, read_table, resolve
-    from scalefit.law.general import needs_of
     from scalefit.numbers import parse_number
 
     numeric, labels = list(result.law.variables), list(result.law.groups)
-    needs = needs_of(result.law)
+    needs = result.law.needs()
     if inner is not None:
         if inner.law.response not in numeric:
             raise DataError(
@@ -322,7 +321,7 @@ def _rows_to_predict(
             )
         numeric = [*inner.law.variables, *(one for one in numeric if one != inner.law.response)]
         numeric, labels = list(dict.fromkeys(numeric)), list(dict.fromkeys([*inner.law.groups, *labels]))
-        needs = needs | needs_of(inner.law)
+        needs = needs | inner.law.needs()
     columns = [*numeric, *labels]
     if at is not None and table is not None:
         raise DataError("give either a table or --at, not both")

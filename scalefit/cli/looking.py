@@ -14,7 +14,6 @@ from scalefit.cli.completion import complete_law, complete_table
 from scalefit.cli.effects import check_picture
 from scalefit.cli.options import Given, with_options
 from scalefit.errors import DataError, closest
-from scalefit.law.additive import Law
 from scalefit.options import LOOK, REPORT
 from scalefit.terminal import ProgressLine, check_writable, print_dataset, print_table
 from scalefit.version import __version__
@@ -98,11 +97,11 @@ def laws(
         raise DataError(f"there is no law {name!r}; {closest(name, LAWS)}")
     records = []
     for one, preset in LAWS.items() if name is None else [(name, LAWS[name])]:
-        law = parse_law(one)
+        law = parse_law(one).decided(preset.columns)
         columns = [law.response, *(preset.columns or (*law.variables, *law.groups))]
         records.append(
             {"name": one, "law": preset.law, "columns": columns, "source": preset.source, "note": preset.note}
-            | {"certified": isinstance(law, Law), "data": preset.data}
+            | {"certified": law.has_certified_search, "data": preset.data}
         )  # fmt: skip
     if as_json:
         print(json.dumps(records if name is None else records[0], indent=1))

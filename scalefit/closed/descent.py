@@ -166,9 +166,9 @@ class Misfit:
         """Subtract the rows' pull times the second derivatives of the law."""
         for (i, j), bend in zip(self.system.second, outputs, strict=True):
             product = pull * bend
-            one, other = (self.system.names[k] for k in (i, j))
-            if one not in self._levels and other not in self._levels:
-                first, second = (self.system.design.blocks[name].start for name in (one, other))
+            first_name, other = (self.system.names[k] for k in (i, j))
+            if first_name not in self._levels and other not in self._levels:
+                first, second = (self.system.design.blocks[name].start for name in (first_name, other))
                 total = product.sum(axis=1)
                 hessian[:, first, second] -= total
                 if first != second:

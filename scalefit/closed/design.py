@@ -66,8 +66,8 @@ def may_reach_zero(expression: Node) -> frozenset[str]:
     inside: set[str] = set()
     elsewhere: set[str] = set()
     for node in topological(expression):
-        for one in node.arguments:
-            name = _bare(one)[1]
+        for argument in node.arguments:
+            name = _bare(argument)[1]
             if name is not None and node.kind == "add":
                 inside.add(name)
             elif name is not None and _bare(node)[1] is None:  # a number times the parameter is looked at from above
@@ -270,12 +270,12 @@ def _shifts(design: ClosedDesign, held: Collection[str]) -> tuple[dict[str, Node
     means: dict[str, Array] = {}
     used: set[str] = set()
     for node in topological(design.plain.fitted):
-        for one in node.arguments if node.kind == "add" else ():
-            factor, name = _bare(one)
+        for argument in node.arguments if node.kind == "add" else ():
+            factor, name = _bare(argument)
             if name is None or name in (*held, *used, *shifts) or _has_bounds(design, name):
                 continue
             terms = []
-            for u, w in (_parted(other) for other in node.arguments if other is not one):
+            for u, w in (_parted(other) for other in node.arguments if other is not argument):
                 taken = {name, *shifts} & {*parameters_of(u)}  # what is shifted itself would make the map circular
                 if w is None or taken or not constant_within(design, name, parameters_of(u)):
                     continue
@@ -314,13 +314,13 @@ def _bare(node: Node) -> tuple[float, str | None]:
 def _parted(node: Node) -> tuple[Node, Node | None]:
     """Part a product into its parameters and its columns; None for these when a factor has both or none has any."""
     factors = node.arguments if node.kind == "multiply" else (node,)
-    of_parameters = [one for one in factors if parameters_of(one)]
-    of_columns = [one for one in factors if columns_of(one)]
+    of_parameters = [factor for factor in factors if parameters_of(factor)]
+    of_columns = [factor for factor in factors if columns_of(factor)]
     if set(of_parameters) & set(of_columns):
         return node, None
     if not of_columns:
         return node, None
-    return multiply(*(one for one in factors if one not in of_columns)), multiply(*of_columns)
+    return multiply(*(factor for factor in factors if factor not in of_columns)), multiply(*of_columns)
 
 
 def _has_bounds(design: ClosedDesign, name: str) -> bool:

@@ -131,12 +131,12 @@ def _rivals(
     design: ClosedDesign, best: Array, spread: Array, optima: tuple[Minimum, ...], allowed: float
 ) -> list[Loose]:
     found = []
-    for one in optima[1:]:
-        if one.value - optima[0].value > allowed:
+    for optimum in optima[1:]:
+        if optimum.value - optima[0].value > allowed:
             break
-        gap = np.abs(design.centred.from_vector(one.theta[None])[0] - best)
+        gap = np.abs(design.centred.from_vector(optimum.theta[None])[0] - best)
         clear = np.where(design.is_log, gap > OTHER, gap > np.maximum(FAR * spread, 0.5 * np.abs(best)))
         if clear.any():
             places = tuple(int(place) for place in np.flatnonzero(clear))
-            found.append(Loose("rival", places, one.theta, one.value / max(optima[0].value, 1e-300) - 1))
+            found.append(Loose("rival", places, optimum.theta, optimum.value / max(optima[0].value, 1e-300) - 1))
     return found

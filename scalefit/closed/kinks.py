@@ -41,7 +41,7 @@ def beyond_kinks(misfit: Misfit, z: Array, delta: float) -> Array:
         No rows for a law whose kinks depend on columns alone.
     """
     system = misfit.system
-    kinks = [one for one in topological(system.fitted) if one.kind in ("minimum", "maximum") and parameters_of(one)]
+    kinks = [node for node in topological(system.fitted) if node.kind in ("minimum", "maximum") and parameters_of(node)]
     if not kinks:
         return np.empty((0, len(z)))
     state = misfit.state(z[None], delta, None, exact=False)

@@ -154,4 +154,4 @@ def refit_resamples(
 
     with ThreadPoolExecutor(workers) as pool:
         parts = list(pool.map(run, blocks))
-    return Minima(*(np.concatenate(one) for one in zip(*parts, strict=True)))
+    return Minima(*(np.concatenate(piece) for piece in zip(*parts, strict=True)))

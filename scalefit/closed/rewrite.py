@@ -49,11 +49,11 @@ class _Signs:
         self.constant: dict[Node, bool] = {}
 
     def of(self, node: Node) -> int:
-        for one in topological(node):
-            if one not in self.known:
-                free = one.kind != "parameter" and all(self.constant[inner] for inner in one.arguments)
-                self.constant[one] = free
-                self.known[one] = self._measured(one) if free else self._sign(one)
+        for part in topological(node):
+            if part not in self.known:
+                free = part.kind != "parameter" and all(self.constant[inner] for inner in part.arguments)
+                self.constant[part] = free
+                self.known[part] = self._measured(part) if free else self._sign(part)
         return self.known[node]
 
     def _measured(self, node: Node) -> int:
@@ -62,7 +62,7 @@ class _Signs:
         return POSITIVE if least > 0 else NOT_NEGATIVE if least == 0 else UNKNOWN
 
     def _sign(self, node: Node) -> int:
-        inner = [self.known[one] for one in node.arguments]
+        inner = [self.known[argument] for argument in node.arguments]
         match node.kind:
             case "parameter":
                 return NOT_NEGATIVE if node.name in self.not_negative else UNKNOWN
@@ -105,8 +105,8 @@ def canonical(node: Node, *, columns: Mapping[str, Array], not_negative: Collect
     """
     signs = _Signs(columns, not_negative)
     new: dict[Node, Node] = {}
-    for one in topological(node):
-        new[one] = _rewrite(rebuild(one, [new[inner] for inner in one.arguments]), signs)
+    for part in topological(node):
+        new[part] = _rewrite(rebuild(part, [new[inner] for inner in part.arguments]), signs)
     return new[node]
 
 
@@ -135,9 +135,9 @@ def _power(base: Node, exponent: Node, signs: _Signs) -> Node:
             return sigmoid(negate(sum_.arguments[0]))
         return exp(multiply(exponent, sum_))
     if exponent.kind == "number":
-        if base.kind != "multiply" or any(signs.of(one) < POSITIVE for one in base.arguments):
+        if base.kind != "multiply" or any(signs.of(argument) < POSITIVE for argument in base.arguments):
             return power(base, exponent)
-        return _rewrite_product([_power(one, exponent, signs) for one in base.arguments], signs)
+        return _rewrite_product([_power(argument, exponent, signs) for argument in base.arguments], signs)
     return exp(multiply(exponent, _log(base, signs)))
 
 
@@ -148,34 +148,35 @@ def _product(node: Node, signs: _Signs) -> Node:
 def _rewrite_product(factors: list[Node], signs: _Signs) -> Node:
     """Join the exponentials of a product, and into them the columns."""
     flat = multiply(*factors)
-    if flat.kind != "multiply" or not any(one.kind == "exp" for one in flat.arguments):
+    if flat.kind != "multiply" or not any(argument.kind == "exp" for argument in flat.arguments):
         return flat
     # the exponential of parameters alone costs one number a point, and a column in it would make that one a row
-    by_row = any(one.kind == "exp" and columns_of(one) for one in flat.arguments)
+    by_row = any(argument.kind == "exp" and columns_of(argument) for argument in flat.arguments)
     inside: list[Node] = []
     outside: list[Node] = []
-    for one in flat.arguments:
-        leaf = one.arguments[0] if one.kind == "power" and one.arguments[1].kind == "number" else one
-        if one.kind == "exp":
-            inside.append(one.arguments[0])
+    for argument in flat.arguments:
+        is_raised = argument.kind == "power" and argument.arguments[1].kind == "number"
+        leaf = argument.arguments[0] if is_raised else argument
+        if argument.kind == "exp":
+            inside.append(argument.arguments[0])
         elif by_row and not parameters_of(leaf) and leaf.kind != "number" and signs.of(leaf) == POSITIVE:
-            inside.append(_log(one, signs))
+            inside.append(_log(argument, signs))
         else:
-            outside.append(one)
+            outside.append(argument)
     return multiply(*outside, exp(add(*inside)))
 
 
 def _all_exp(node: Node, signs: _Signs) -> bool:
     """Whether a sum is of exponentials, and of positive numbers and columns."""
-    exponential = [_is_exp(one, signs) for one in node.arguments]
-    rest = [one for one, known in zip(node.arguments, exponential, strict=True) if not known]
-    return any(exponential) and all(signs.of(one) == POSITIVE and not parameters_of(one) for one in rest)
+    exponential = [_is_exp(argument, signs) for argument in node.arguments]
+    rest = [argument for argument, known in zip(node.arguments, exponential, strict=True) if not known]
+    return any(exponential) and all(signs.of(argument) == POSITIVE and not parameters_of(argument) for argument in rest)
 
 
 def _is_exp(node: Node, signs: _Signs) -> bool:
     """Whether a term is an exponential, or one times what has a logarithm."""
     if node.kind == "multiply":
-        return any(one.kind == "exp" for one in node.arguments) and signs.of(node) == POSITIVE
+        return any(argument.kind == "exp" for argument in node.arguments) and signs.of(node) == POSITIVE
     return node.kind == "exp"
 
 
@@ -186,14 +187,15 @@ def _keeps_sign(exponent: Node) -> bool:
 
 def _log(node: Node, signs: _Signs) -> Node:
     """Return the log, taken apart where the parts are positive."""
-    if node.kind == "multiply" and all(signs.of(one) == POSITIVE for one in node.arguments):
-        return add(*(_log(one, signs) for one in node.arguments))
+    if node.kind == "multiply" and all(signs.of(argument) == POSITIVE for argument in node.arguments):
+        return add(*(_log(argument, signs) for argument in node.arguments))
     if node.kind == "power" and (signs.of(node.arguments[0]) == POSITIVE or _keeps_sign(node.arguments[1])):
         return multiply(node.arguments[1], _log(node.arguments[0], signs))
     if node.kind == "add" and _all_exp(node, signs):
-        total, *others = (_log(one, signs) for one in sorted(node.arguments, key=lambda one: one.kind != "number"))
-        for one in others:  # numbers first: log(1 + exp(u)) is softplus(u)
-            total = softplus(one) if total is number(0) else add(total, softplus(add(one, negate(total))))
+        numbers_first = sorted(node.arguments, key=lambda argument: argument.kind != "number")
+        total, *others = (_log(argument, signs) for argument in numbers_first)
+        for other in others:  # numbers first: log(1 + exp(u)) is softplus(u)
+            total = softplus(other) if total is number(0) else add(total, softplus(add(other, negate(total))))
         return total
     if node.kind == "sigmoid":
         return negate(softplus(negate(node.arguments[0])))

@@ -91,10 +91,10 @@ def search_closed(
     rows = _spread_rows(design) if n > SUBSAMPLE else slice(None)
     misfit, starter = Misfit(design.centred, rows), Starter(design)
     found: tuple[Minimum, ...] = ()
-    for i, one in enumerate(ROUNDS):
-        starts = _candidates(misfit, starter, one, delta, seed + i)
-        if found and one.around:
-            starts = np.vstack([starts, _around(design, starter, found, one.around, seed + i)])
+    for i, tactic in enumerate(ROUNDS):
+        starts = _candidates(misfit, starter, tactic, delta, seed + i)
+        if found and tactic.around:
+            starts = np.vstack([starts, _around(design, starter, found, tactic.around, seed + i)])
         if len(starts):
             found = _distinct(_descend(misfit, starts, delta), found)
         if progress is not None:
@@ -116,9 +116,9 @@ def search_closed(
             break
     if n > SUBSAMPLE:
         found = _on_all_rows(design, found, delta)
-    theta = design.centred.to_vector(np.array([one.theta for one in found]))
+    theta = design.centred.to_vector(np.array([optimum.theta for optimum in found]))
     theta = np.clip(theta, *design.box)
-    return tuple(one._replace(theta=point) for one, point in zip(found, theta, strict=True))
+    return tuple(optimum._replace(theta=point) for optimum, point in zip(found, theta, strict=True))
 
 
 def _carried_on(misfit: Misfit, starter: Starter, best: Minimum, delta: float) -> Minimum:
@@ -156,7 +156,7 @@ def _candidates(misfit: Misfit, starter: Starter, how: Round, delta: float, seed
     robust = np.argsort(misfit.value(z[order], delta), kind="stable")
     half = how.polished // 2
     chosen = [*order[:half], *order[robust]]
-    return np.asarray(z[list(dict.fromkeys(int(one) for one in chosen))[: how.polished]])
+    return np.asarray(z[list(dict.fromkeys(int(i) for i in chosen))[: how.polished]])
 
 
 def _descend(misfit: Misfit, starts: Array, delta: float) -> list[Minimum]:
@@ -205,7 +205,7 @@ def _approach(misfit: Misfit, starts: Array, delta: float) -> Ends:
 def _around(design: ClosedDesign, starter: Starter, found: tuple[Minimum, ...], count: int, seed: int) -> Array:
     """Restart near the best points: everything a little elsewhere, or one parameter far away."""
     rng = np.random.default_rng([seed, 1])
-    best = [one for one in found if one.value <= CLOSE * found[0].value][:NEAR]
+    best = [optimum for optimum in found if optimum.value <= CLOSE * found[0].value][:NEAR]
     theta = design.centred.to_vector(np.array([best[i // 2 % len(best)].theta for i in range(count)]))
     limits = _near_limits(design, starter, theta[0])
     size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta), 0.1))
@@ -234,7 +234,7 @@ def _near_limits(design: ClosedDesign, starter: Starter, best: Array) -> Array:
 def _distinct(new: list[Minimum], known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
     """Merge optima of equal value; the best first."""
     merged: list[Minimum] = []
-    for entry in sorted([*known, *new], key=lambda one: one.value):
+    for entry in sorted([*known, *new], key=lambda minimum: minimum.value):
         if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
             last = merged[-1]
             better = last if last.converged or not entry.converged else entry
@@ -254,9 +254,9 @@ def _spread_rows(design: ClosedDesign) -> Index:
 
 def _on_all_rows(design: ClosedDesign, found: tuple[Minimum, ...], delta: float) -> tuple[Minimum, ...]:
     misfit = Misfit(design.centred)
-    ends = descend(misfit, np.array([one.theta for one in found[:3]]), delta=delta, exact=True, limit=FINISH)
+    ends = descend(misfit, np.array([optimum.theta for optimum in found[:3]]), delta=delta, exact=True, limit=FINISH)
     polished = [
-        Minimum(point, float(value), bool(done), one.hits)
-        for point, value, done, one in zip(*ends, found, strict=False)
+        Minimum(point, float(value), bool(done), optimum.hits)
+        for point, value, done, optimum in zip(*ends, found, strict=False)
     ]
     return _distinct(polished, ())

@@ -86,7 +86,7 @@ def _largest(node: Node, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple
     clash = {(a, b) for a, b in combinations(single, 2) if derivative(slopes[a], b) is not number(0)}
     sets: list[tuple[str, ...]] = [()]  # all that go together, built name by name; laws have few linear parameters
     for name in single:
-        sets += [(*one, name) for one in sets if not any((other, name) in clash for other in one)]
+        sets += [(*members, name) for members in sets if not any((other, name) in clash for other in members)]
     best = max(sets, key=len)
     return best, tuple(lifted[name] for name in best)
 
@@ -147,8 +147,8 @@ class Starter:
         scales = [name for name, role in self.roles.items() if role == "scale"]
         above: dict[Node, list[Node]] = {}
         for node in topological(self.design.expression):
-            for one in dict.fromkeys(node.arguments):
-                above.setdefault(one, []).append(node)
+            for argument in dict.fromkeys(node.arguments):
+                above.setdefault(argument, []).append(node)
         return {
             name: _balances(name, self.design.expression, above, set(self.linear.names), free=self._signed(name))
             for name in scales
@@ -167,7 +167,7 @@ class Starter:
         for i, (name, role) in enumerate(self.roles.items()):
             theta[:, self.design.blocks[name]] = self._first_value(name, role, points[:, i], rng)[:, None]
         for _ in range(SWEEPS):
-            for name in rng.permutation([one for one, places in self.balances.items() if places]):
+            for name in rng.permutation([name for name, places in self.balances.items() if places]):
                 self._balance(str(name), theta, rng)
         theta = np.clip(theta, *self.design.box)
         return np.clip(self.solved(theta), *self.design.box)
@@ -209,9 +209,9 @@ class Starter:
             for name, block in design.blocks.items()
         }  # fmt: skip
         nodes = [place.side, derivative(place.side, place.name), *([place.other] if place.other is not None else [])]
-        columns = {name: one[rows] for name, one in design.columns.items()}
+        columns = {name: column[rows] for name, column in design.columns.items()}
         outputs = Program(nodes, {**columns, RESPONSE.name: design.response[rows]})(values)
-        side, slope, *others = (np.broadcast_to(one, len(theta)) for one in outputs)
+        side, slope, *others = (np.broadcast_to(output, len(theta)) for output in outputs)
         value = values[place.name]
         with np.errstate(all="ignore"):
             if others and self._signed(place.name):
@@ -245,7 +245,8 @@ class Starter:
         for name in linear.names:
             theta[:, design.blocks[name]] = 0.0  # exp of it is 1, so the slope of a lifted one is its feature
         base, *slopes = (
-            np.broadcast_to(one, (len(theta), len(rows))) for one in self._features(self.system.values(theta, rows))
+            np.broadcast_to(feature, (len(theta), len(rows)))
+            for feature in self._features(self.system.values(theta, rows))
         )
         response, weight = design.response[rows], design.weight[rows]
         if linear.of_log:
@@ -253,7 +254,7 @@ class Starter:
         else:
             weight, target = weight / (response**2 if design.log_space else 1.0), response
         with np.errstate(all="ignore"):
-            rest = target - base + sum(one for one, lifted in zip(slopes, linear.lifted, strict=True) if lifted)
+            rest = target - base + sum(slope for slope, lifted in zip(slopes, linear.lifted, strict=True) if lifted)
             features, place, positive = [], [], []
             for name, slope, lifted in zip(linear.names, slopes, linear.lifted, strict=True):
                 block = design.blocks[name]
@@ -298,7 +299,7 @@ def _balances(name: str, root: Node, above: dict[Node, list[Node]], linear: set[
             stack.append(parent)
             if parent.kind not in ("add", "minimum", "maximum"):
                 continue
-            rest = [one for one in parent.arguments if one is not node]
+            rest = [argument for argument in parent.arguments if argument is not node]
             rival = add(*rest) if parent.kind == "add" else rest[0]
             other: Node | None = rival
             if linear & set(parameters_of(rival)):

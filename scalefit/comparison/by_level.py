@@ -65,36 +65,38 @@ class LevelComparisons:
 
     def table(self) -> pd.DataFrame:
         """Return :meth:`Comparison.table` of all levels, with the level in front."""
-        parts = [one.table() for one in self.comparisons.values()]
+        parts = [comparison.table() for comparison in self.comparisons.values()]
         whole = pd.concat(parts, keys=list(self.comparisons), names=[self.by, None]).reset_index(level=0)
         return whole.reset_index(drop=True)
 
     def record(self) -> list[dict[str, Any]]:
         """Return the results as plain JSON: one object for each level, each with the tests of all."""
-        tests = {label: plain_json(one._asdict()) for label, one in self.shared.items()}
-        done = [{self.by: level, **one.record(), "shared": tests} for level, one in self.comparisons.items()]
+        tests = {label: plain_json(test._asdict()) for label, test in self.shared.items()}
+        done = [
+            {self.by: level, **comparison.record(), "shared": tests} for level, comparison in self.comparisons.items()
+        ]
         return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
 
     def summary(self) -> str:
         """Return the table of levels and sources, the tests, and what each level says, as text."""
         rows = [
             [
-                printed_label(level), one.label, exact(len(one.rows)) if one.rows else "", one.status,
-                plus_minus(one.estimate.value, one.estimate.se),
-                rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se),
+                printed_label(level), source.label, exact(len(source.rows)) if source.rows else "", source.status,
+                plus_minus(source.estimate.value, source.estimate.se),
+                rounded_interval(source.estimate.lo, source.estimate.hi, source.estimate.se),
             ]
-            for level, comparison in self.comparisons.items() for one in comparison.sources
+            for level, comparison in self.comparisons.items() for source in comparison.sources
         ]  # fmt: skip
         header = [self.by, "source", "rows", "status", self.parameter, "interval"]
         lines = [f"{self.parameter}, by {self.by}:", "", PrintedTable.of(header, rows, "llrlrr").text("  "), ""]
-        is_log = any(one.is_log for one in next(iter(self.comparisons.values())).sources)
+        is_log = any(source.is_log for source in next(iter(self.comparisons.values())).sources)
         lines += [
-            f"  {label}: {agreement_words(self.parameter, one, is_log=is_log)}" for label, one in self.shared.items()
+            f"  {label}: {agreement_words(self.parameter, test, is_log=is_log)}" for label, test in self.shared.items()
         ]
         for level, comparison in self.comparisons.items():
-            lines += [f"  {printed_label(level)}: {one}" for one in map(str, comparison.verdict)]
+            lines += [f"  {printed_label(level)}: {verdict}" for verdict in map(str, comparison.verdict)]
         lines += [f"  not compared: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
-        return "\n".join([*lines, *(f"  note: {one}" for one in self.remarks)])
+        return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -151,7 +153,7 @@ def compare_levels(
             levels, found = parted(whole, by, Rows())
         except DataError as error:
             raise DataError(f"{label}: {error}") from None
-        remarks += [f"{label}: {one}" for one in found]
+        remarks += [f"{label}: {remark}" for remark in found]
         reduce = fit.selection.reduce
         if reduce is not None and parse_reduce(reduce).chooses:
             remarks.append(f"{label}: its rows were chosen by {reduce}; resamples within a level do not choose again.")

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.comparison.refit import density_of, posterior_draws, refit
+from scalefit.comparison.refit import posterior_draws, refit, sampled_of
 from scalefit.errors import DataError, closest
 from scalefit.names import printed_level
 from scalefit.numbers import exact
 from scalefit.posterior.density import Density
 from scalefit.posterior.importance import pareto_smooth
+from scalefit.posterior.rebuild import density_of
 from scalefit.problem import label_codes
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
@@ -127,7 +128,7 @@ def leave_one_out(
         For a column that the rows lack, that has one value, or that crosses the clusters.
     """
     label = label or fit.label or fit.source.name
-    density = density_of(fit)
+    density = density_of(sampled_of(fit))
     code, units = _units(fit, density, by, label)
     draws = posterior_draws(fit)
     values = _unit_likelihoods(density, draws, code, by)
@@ -214,20 +215,20 @@ def rank_laws(scores: tuple[CrossValidation, ...]) -> tuple[LawScore, ...]:
     DataError
         When the units differ, or fewer than two have a score for every law.
     """
-    for one in scores:
-        if one.units != scores[0].units:
-            raise DataError(f"{one.label} and {scores[0].label} have other units, so their scores cannot be compared")
-    known = np.isfinite(np.stack([one.elpd for one in scores])).all(axis=0)
+    for score in scores:
+        if score.units != scores[0].units:
+            raise DataError(f"{score.label} and {scores[0].label} have other units, so their scores cannot be compared")
+    known = np.isfinite(np.stack([score.elpd for score in scores])).all(axis=0)
     if known.sum() < 2:
         raise DataError(
             f"leaving out one {scores[0].by} of {exact(known.size)} has a score for {exact(known.sum())} of them only: "
             "the laws cannot be fitted without the others"
         )
-    cut = [one._replace(elpd=one.elpd[known]) for one in scores]
-    best = max(cut, key=lambda one: one.total)
+    cut = [score._replace(elpd=score.elpd[known]) for score in scores]
+    best = max(cut, key=lambda score: score.total)
     rows = []
-    for one in sorted(cut, key=lambda one: -one.total):
-        gap = best.elpd - one.elpd
-        error = math.sqrt(len(gap)) * float(gap.std(ddof=1)) if one is not best else 0.0
-        rows.append(LawScore(one.label, one.total, one.se, float(gap.sum()), error, len(gap)))
+    for score in sorted(cut, key=lambda score: -score.total):
+        gap = best.elpd - score.elpd
+        error = math.sqrt(len(gap)) * float(gap.std(ddof=1)) if score is not best else 0.0
+        rows.append(LawScore(score.label, score.total, score.se, float(gap.sum()), error, len(gap)))
     return tuple(rows)

@@ -128,8 +128,8 @@ def differences(sources: Sequence[Compared]) -> tuple[Difference, ...]:
 
 def _comparable(sources: Sequence[Compared]) -> list[Compared]:
     """Take logarithms where the parameter is a factor."""
-    if any(one.is_log for one in sources) and all(one.estimate.value > 0 for one in sources):
-        return [replace(one, estimate=one.estimate.as_log()) for one in sources]
+    if any(source.is_log for source in sources) and all(source.estimate.value > 0 for source in sources):
+        return [replace(source, estimate=source.estimate.as_log()) for source in sources]
     return list(sources)
 
 
@@ -151,10 +151,10 @@ def _difference(a: Compared, b: Compared) -> Difference:
 
 
 def _overlap(a: Compared, b: Compared) -> float:
-    reach = [one.estimate.quantiles(SLICES)[[0, -1]] for one in (a, b)]
+    reach = [source.estimate.quantiles(SLICES)[[0, -1]] for source in (a, b)]
     if any(high - low <= 1e-12 * max(abs(high), abs(low)) for low, high in reach):
         return math.nan
-    low, high = min(one[0] for one in reach), max(one[1] for one in reach)
+    low, high = min(ends[0] for ends in reach), max(ends[1] for ends in reach)
     margin = 0.1 * (high - low)
     x = np.linspace(low - margin, high + margin, GRID)
     return float(min(np.trapezoid(np.minimum(a.estimate.density(x), b.estimate.density(x)), x), 1.0))
@@ -175,32 +175,32 @@ def agreement(sources: Sequence[Compared]) -> Agreement | None:
     """
     chosen: list[Compared] = []
     left_out = []
-    for one in _comparable(sources):
-        others = [other for other in chosen if one.origin != other.origin or not one.origin]
-        if one.status not in (CONVERGED, "printed"):
-            left_out.append(f"{one.label} ({one.status})")
-        elif not (math.isfinite(one.estimate.se) and one.estimate.se > 1e-9 * abs(one.estimate.value)):
-            left_out.append(f"{one.label} (no error)")
-        elif any(dependence(one, other) for other in others):
-            left_out.append(f"{one.label} (shares rows)")
+    for source in _comparable(sources):
+        others = [other for other in chosen if source.origin != other.origin or not source.origin]
+        if source.status not in (CONVERGED, "printed"):
+            left_out.append(f"{source.label} ({source.status})")
+        elif not (math.isfinite(source.estimate.se) and source.estimate.se > 1e-9 * abs(source.estimate.value)):
+            left_out.append(f"{source.label} (no error)")
+        elif any(dependence(source, other) for other in others):
+            left_out.append(f"{source.label} (shares rows)")
         else:
-            chosen.append(one)
+            chosen.append(source)
     if len(chosen) < 2:
         return None
-    value, weight = np.array([one.estimate.value for one in chosen]), np.linalg.inv(_covariance(chosen))
+    value, weight = np.array([source.estimate.value for source in chosen]), np.linalg.inv(_covariance(chosen))
     total = float(weight.sum())
     pooled, df = float(weight.sum(axis=0) @ value / total), len(chosen) - 1
     chi2 = float((value - pooled) @ weight @ (value - pooled))
     scale = float(np.trace(weight) - (weight.sum(axis=0) ** 2).sum() / total)
     return Agreement(
-        tuple(one.label for one in chosen), tuple(left_out), pooled, total**-0.5, chi2, df,
+        tuple(source.label for source in chosen), tuple(left_out), pooled, total**-0.5, chi2, df,
         float(stats.chi2.sf(chi2, df)), float(np.sqrt(max(chi2 - df, 0.0) / scale)),
     )  # fmt: skip
 
 
 def _covariance(chosen: Sequence[Compared]) -> Array:
     """Covariance of the sources' values: zero between fits, that of the draws between levels of one."""
-    out = np.diag([one.estimate.se**2 for one in chosen])
+    out = np.diag([source.estimate.se**2 for source in chosen])
     for (i, a), (j, b) in combinations(enumerate(chosen), 2):
         if a.origin and a.origin == b.origin and a.estimate.draws is not None and b.estimate.draws is not None:
             both = np.isfinite(a.estimate.draws) & np.isfinite(b.estimate.draws)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from scalefit.comparison.refit import posterior_draws, posterior_of, refit
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, printed_name, read_name
 from scalefit.numbers import parse_number
 from scalefit.posterior.importance import pareto_smooth
@@ -107,11 +105,11 @@ def alternative_priors(used: Prior, reference: float) -> tuple[Prior, ...]:
     """
     if used.support[0] < 0:
         free: list[Prior] = [Normal(0.0, 0.5), Normal(0.0, 1.0), Normal(0.0, 2.0), Normal(reference, 0.5)]
-        return tuple(dict.fromkeys(one for one in free if one != used))
+        return tuple(dict.fromkeys(prior for prior in free if prior != used))
     others: list[Prior] = [HalfNormal(0.5), HalfNormal(1.0), HalfNormal(2.0), Uniform(0.0, max(3.0, 3 * reference))]
     if reference > 0:
         others.append(TruncatedNormal(reference, 0.5, 0.0))
-    return tuple(one for one in others if one != used)
+    return tuple(prior for prior in others if prior != used)
 
 
 def evidence(
@@ -150,7 +148,7 @@ def evidence(
     values = read_fixed(fixed)
     own = [_exponent(fit, key, label) for key in values]
     pooled = {name for name, how in posterior.pool if how == "partial"}
-    if any(one.name in pooled for one in own):
+    if any(exponent.name in pooled for exponent in own):
         return Evidence(label, values, "", (), ("A partly pooled exponent has no prior of its own.",))
     known = dict(posterior.priors)
     used = [parse_prior(known.get(key) or known[key[0], ()]) for key in values]
@@ -159,8 +157,8 @@ def evidence(
     if law is not None:
         direct, notes = _direct(fit, law)
     tested = _Tested(fit, values, used, direct)
-    given = () if priors is None else tuple(parse_prior(one) for one in priors)
-    more = [one for one in alternative_priors(used[0], next(iter(values.values()))) if one not in given]
+    given = () if priors is None else tuple(parse_prior(prior) for prior in priors)
+    more = [prior for prior in alternative_priors(used[0], next(iter(values.values()))) if prior not in given]
     rows, lost = [tested.under(used)], []
     for prior in (*given, *more):
         if prior in given or priors is None or len(rows) <= OTHER_PRIORS:
@@ -170,7 +168,7 @@ def evidence(
     if lost:
         text = f"{', '.join(lost)} cannot be used: too few draws have mass there, or the prior excludes the reference."
         notes += (text,)
-    return Evidence(label, values, str(law or ""), tuple(one for one in rows if one is not None), notes)
+    return Evidence(label, values, str(law or ""), tuple(row for row in rows if row is not None), notes)
 
 
 def read_fixed(fixed: Mapping[Any, Any]) -> dict[Key, float]:
@@ -207,16 +205,16 @@ def read_fixed(fixed: Mapping[Any, Any]) -> dict[Key, float]:
     return values
 
 
-def can_be_fixed(fit: Fit, parameter: Parameter) -> bool:
+def can_be_fixed(parameter: Parameter) -> bool:
     """Whether a hypothesis may fix a parameter: an exponent, and in a law of any form every parameter of it."""
-    return parameter.kind == "exponent" or (isinstance(fit.law, GeneralLaw) and parameter.in_law)
+    return parameter.kind in ("exponent", "positive", "real")
 
 
 def _exponent(fit: Fit, key: Key, label: str) -> Coef:
-    exponents = {one.key: one.coef for one in fit.parameters if can_be_fixed(fit, one)}
+    exponents = {parameter.key: parameter.coef for parameter in fit.parameters if can_be_fixed(parameter)}
     if key in exponents:
         return exponents[key]
-    name, known = printed_name(*key), [printed_name(*one) for one in exponents]
+    name, known = printed_name(*key), [printed_name(*key) for key in exponents]
     raise DataError(f"{name!r} is not an exponent of {label}; {closest(name, known)}")
 
 
@@ -225,14 +223,7 @@ def _fixed_law(law: AnyLaw, values: Mapping[Coef, float]) -> tuple[AnyLaw | None
     if grouped := [str(coef) for coef in values if coef.groups]:
         text = f"{', '.join(grouped)} has a value per level, and no law fixes one of them: there is no direct ratio."
         return None, (text,)
-
-    if isinstance(law, GeneralLaw):
-        return law.holding({coef.name: value for coef, value in values.items()}), ()
-
-    def fix(part: Any) -> Any:
-        return Fraction(repr(float(values[part]))) if part in values else part
-
-    return replace(law, terms=tuple(replace(term, exponent=fix(term.exponent)) for term in law.terms)), ()
+    return law.holding({coef.name: float(value) for coef, value in values.items()}), ()
 
 
 def _direct(fit: Fit, fixed: AnyLaw) -> tuple[tuple[float, float], tuple[str, ...]]:
@@ -243,13 +234,13 @@ def _direct(fit: Fit, fixed: AnyLaw) -> tuple[tuple[float, float], tuple[str, ..
             refit(fit, law=fixed, path="fast", draws=min(DRAWS, len(posterior_draws(fit))))
         )
     values, errors = [], []
-    for name, one in posteriors.items():
-        good = one.khat is None or one.khat <= GOOD_KHAT
-        if one.log_evidence is None or one.log_evidence_se is None or not good:
+    for name, posterior in posteriors.items():
+        good = posterior.khat is None or posterior.khat <= GOOD_KHAT
+        if posterior.log_evidence is None or posterior.log_evidence_se is None or not good:
             text = f"Importance sampling cannot represent {name}, and only it gives evidence: there is no direct ratio."
             return (math.nan, math.nan), (text,)
-        values.append(one.log_evidence)
-        errors.append(one.log_evidence_se)
+        values.append(posterior.log_evidence)
+        errors.append(posterior.log_evidence_se)
     return (values[1] - values[0], math.hypot(*errors)), ()
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from scalefit.comparison.refit import density_of, posterior_draws, posterior_of, refit
+from scalefit.comparison.refit import posterior_draws, posterior_of, refit, sampled_of
 from scalefit.data.quantities import as_numbers
 from scalefit.data.where import parse_where
 from scalefit.errors import DataError, closest
 from scalefit.names import Key, printed_level
 from scalefit.numbers import as_input, exact
 from scalefit.posterior.density import Density
+from scalefit.posterior.rebuild import density_of
 from scalefit.problem import label_texts, predict_law
 from scalefit.results import Fit, PosteriorFit
 
@@ -127,7 +128,7 @@ def _cut(values: Array) -> float:
     known = np.unique(values)[1:]
     if known.size == 0:
         raise DataError(f"the column has one value, {as_input(values[0])}; name one that varies, or a condition")
-    share = np.array([np.mean(values >= one) for one in known])
+    share = np.array([np.mean(values >= value) for value in known])
     return float(known[np.argmin(np.abs(share - LARGEST))])
 
 
@@ -168,7 +169,7 @@ def held_out_score(fit: Fit, split: Split, *, label: str = "") -> HeldOut:
     small = refit(fit, train, chosen=True, priors=_blind_priors(fit), draws=DRAWS, path="auto")
     if small.keys != fit.keys:
         raise DataError(f"{label}: a level has no rows left to fit; hold out others")
-    density, draws = density_of(fit), posterior_draws(small)
+    density, draws = density_of(sampled_of(fit)), posterior_draws(small)
     held = split.held[density.problem.order]
     known = _weighing(density, ~held).log_likelihood(draws).sum(axis=1)
     values = density.log_likelihood(draws).sum(axis=1) - known
@@ -188,11 +189,11 @@ def _score(label: str, small: Fit, gap: Array, elpd: float, coverage: float) -> 
 
 def _blind_priors(fit: Fit) -> dict[Key, str]:
     """Return the fit's priors without a floor's default, whose upper end is a loss that may be held out."""
-    default = density_of(fit, default_priors=True)
+    default = density_of(sampled_of(fit), default_priors=True)
     floors = {
-        one.key: str(default.priors[one.key])
-        for one in default.problem.parameters
-        if one.kind == "floor" and one.key in default.priors
+        parameter.key: str(default.priors[parameter.key])
+        for parameter in default.problem.parameters
+        if parameter.kind == "floor" and parameter.key in default.priors
     }
     floors |= {(coefficient, ()): prior for (coefficient, _), prior in floors.items()}
     return {key: prior for key, prior in posterior_of(fit).priors if floors.get(key) != prior}

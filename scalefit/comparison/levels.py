@@ -15,7 +15,8 @@ from scalefit.comparison.parts import agreement_words, check_column, each_level,
 from scalefit.comparison.sources import compared_of
 from scalefit.data.tables import Table
 from scalefit.files import plain_json
-from scalefit.law.general import AnyLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import printed_label
 from scalefit.numbers import exact
@@ -67,49 +68,49 @@ class LevelFits:
     @property
     def names(self) -> list[str]:
         """The parameters of all levels."""
-        return list(dict.fromkeys(name for one in self.fits.values() for name in one.names))
+        return list(dict.fromkeys(name for fit in self.fits.values() for name in fit.names))
 
     @property
     def exit_code(self) -> int:
         """0 when every level has a fit that converged."""
-        return 1 if self.failed or any(one.exit_code for one in self.fits.values()) else 0
+        return 1 if self.failed or any(fit.exit_code for fit in self.fits.values()) else 0
 
     def __getitem__(self, level: str) -> Fit:
         return self.fits[level]
 
     def table(self) -> pd.DataFrame:
         """Return :meth:`scalefit.results.Fit.table` of all levels, with the level in front."""
-        parts = [one.table().assign(status=one.status, rows=one.n_rows) for one in self.fits.values()]
+        parts = [fit.table().assign(status=fit.status, rows=fit.n_rows) for fit in self.fits.values()]
         whole = pd.concat(parts, keys=list(self.fits), names=[self.by, None]).reset_index(level=0)
         return whole.reset_index(drop=True)
 
     def record(self) -> list[dict[str, Any]]:
         """Return the results as plain JSON: one object for each level, each with the tests of all."""
-        tests = {name: plain_json(one._asdict()) for name, one in self.shared.items()}
-        done = [{self.by: level, **fit_record(one), "shared": tests} for level, one in self.fits.items()]
+        tests = {name: plain_json(test._asdict()) for name, test in self.shared.items()}
+        done = [{self.by: level, **fit_record(fit), "shared": tests} for level, fit in self.fits.items()]
         return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
 
     def summary(self) -> str:
         """Return the table of levels and the tests, as text."""
         names = self.names
         rows = []
-        for level, one in self.fits.items():
-            found = one.goodness
-            numbers = [estimate_text(one[name]) if name in one else "" for name in names]
+        for level, fit in self.fits.items():
+            found = fit.goodness
+            numbers = [estimate_text(fit[name]) if name in fit else "" for name in names]
             scatter = [scatter_text(found, found.rms), explained(found.r2)]
-            rows.append([printed_label(level), exact(one.n_rows), one.status, *numbers, *scatter])
+            rows.append([printed_label(level), exact(fit.n_rows), fit.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
-        lines += [f"  {one}" for one in self.verdicts()]
+        lines += [f"  {verdict}" for verdict in self.verdicts()]
         lines += [f"  not fitted: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
         lines += [
-            f"  {printed_label(level)}: {'; '.join(rule.words for rule in one.source.dropped)}"
-            for level, one in self.fits.items() if one.source.dropped
+            f"  {printed_label(level)}: {'; '.join(rule.words for rule in fit.source.dropped)}"
+            for level, fit in self.fits.items() if fit.source.dropped
         ]  # fmt: skip
         bad = [
-            f"  {printed_label(level)}: {one.message}" for level, one in self.fits.items() if one.status != CONVERGED
+            f"  {printed_label(level)}: {fit.message}" for level, fit in self.fits.items() if fit.status != CONVERGED
         ]
-        return "\n".join([*lines, *bad, *(f"  note: {one}" for one in self.remarks)])
+        return "\n".join([*lines, *bad, *(f"  note: {remark}" for remark in self.remarks)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -129,11 +130,11 @@ class LevelFits:
             As for :func:`scalefit.plots.forest`.
         """
         draw: Callable[..., Any] = import_module("scalefit.plots").forest  # heavy, and only needed here
-        return draw({f"{self.by} {level}": one for level, one in self.fits.items()}, name=name, **options)
+        return draw({f"{self.by} {level}": fit for level, fit in self.fits.items()}, name=name, **options)
 
     def _is_log(self, name: str) -> bool:
-        one = next(fit for fit in self.fits.values() if name in fit)
-        return one.parameters[one.place(name)].is_log
+        fit = next(fit for fit in self.fits.values() if name in fit)
+        return fit.parameters[fit.place(name)].is_log
 
 
 @takes(*FIT)
@@ -237,7 +238,7 @@ def _levels(
 def _shared(fits: Mapping[str, Fit]) -> dict[str, Agreement]:
     """Test every parameter, exponents first."""
     order = {"exponent": 0, "real": 1, "positive": 2, "floor": 3, "coefficient": 4}
-    parameters = {one.name: one for fit in fits.values() for one in fit.parameters}
+    parameters = {parameter.name: parameter for fit in fits.values() for parameter in fit.parameters}
     tests = {}
     for name, parameter in sorted(parameters.items(), key=lambda pair: order.get(pair[1].kind, 5)):
         sources = [compared_of(fit, [parameter.key], level)[0] for level, fit in fits.items() if name in fit]

@@ -11,7 +11,7 @@ from scalefit.comparison.differences import Agreement
 from scalefit.data.columns import compute_columns, map_columns
 from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import chance, exact, plus_minus, rounded
 from scalefit.options import Rows
@@ -57,11 +57,12 @@ def parted(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[s
         When there is no such column, or it does not have 2 to 200 labels.
     """
     known = set(table.remarks)
-    mapped = map_columns(table.frame, {name: one for name, one in (rows.mapping or {}).items() if name == by}, [], {})
-    mapped = compute_columns(mapped, {name: one for name, one in (rows.columns or {}).items() if name == by}, [], {})
+    renamed = {name: header for name, header in (rows.mapping or {}).items() if name == by}
+    computed = {name: formula for name, formula in (rows.columns or {}).items() if name == by}
+    mapped = compute_columns(map_columns(table.frame, renamed, [], {}), computed, [], {})
     labelled = resolve(replace(table, frame=mapped), numeric=(), labels=[by])
     labels = labelled.frame[by]
-    remarks = [one for one in labelled.remarks if one not in known]
+    remarks = [remark for remark in labelled.remarks if remark not in known]
     missing = int(labels.isna().sum())
     if missing:
         remarks.append(f"{exact(missing)} rows without a label in column {by!r} are left out.")
@@ -108,7 +109,7 @@ def each_level(
     report = progress or (lambda *_: None)
     done: list[str] = []
 
-    def one(level: str) -> R | DataError:
+    def answer(level: str) -> R | DataError:
         found: R | DataError
         try:
             found = run(parts[level], level)
@@ -119,22 +120,22 @@ def each_level(
         return found
 
     with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
-        results = dict(zip(parts, pool.map(one, parts), strict=True))
-    found = {level: answer for level, answer in results.items() if not isinstance(answer, DataError)}
-    failed = {level: str(answer) for level, answer in results.items() if isinstance(answer, DataError)}
+        results = dict(zip(parts, pool.map(answer, parts), strict=True))
+    found = {level: result for level, result in results.items() if not isinstance(result, DataError)}
+    failed = {level: str(result) for level, result in results.items() if isinstance(result, DataError)}
     if not found:
         level, why = next(iter(failed.items()))
         raise DataError(f"no level of {by!r} can be fitted; {by} = {printed_label(level)}: {why}")
     return found, failed
 
 
-def agreement_words(name: str, one: Agreement, *, is_log: bool) -> str:
+def agreement_words(name: str, tested: Agreement, *, is_log: bool) -> str:
     """Say whether a parameter can be one number in all levels, by Cochran's Q."""
-    p = chance(one.p)
-    test = f"chi2({exact(one.df)}) = {rounded(one.chi2, digits=3)}, p {p if p[0] in '<>' else f'= {p}'}"
+    p = chance(tested.p)
+    test = f"chi2({exact(tested.df)}) = {rounded(tested.chi2, digits=3)}, p {p if p[0] in '<>' else f'= {p}'}"
     named = f"ln {name}" if is_log else name
-    if one.p < APART:
+    if tested.p < APART:
         verdict = f"{named} differs between levels ({test})"
     else:
-        verdict = f"{named} can be one number, {plus_minus(one.pooled, one.se)} ({test})"
-    return verdict + (f"; without {', '.join(one.left_out)}" if one.left_out else "")
+        verdict = f"{named} can be one number, {plus_minus(tested.pooled, tested.se)} ({test})"
+    return verdict + (f"; without {', '.join(tested.left_out)}" if tested.left_out else "")

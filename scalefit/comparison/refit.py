@@ -10,21 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.closed_problem import build_closed
 from scalefit.data.tables import Table
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq import fit as least_squares
 from scalefit.names import spread_name
 from scalefit.options import Rows
 from scalefit.posterior import bayes
-from scalefit.posterior.closed import build_closed_density, without_default
-from scalefit.posterior.density import Density, build_density
-from scalefit.problem import build_problem
 from scalefit.progress import Progress
 from scalefit.records import Posterior
 from scalefit.results import Fit, LeastSquaresFit, PosteriorFit
 
-__all__ = ["density_of", "posterior_draws", "posterior_of", "refit"]
+__all__ = ["posterior_draws", "posterior_of", "refit", "sampled_of"]
 
 
 def sampled_of(fit: Fit) -> PosteriorFit:
@@ -116,45 +113,9 @@ def refit(
 def _own_choices(fit: PosteriorFit, law: AnyLaw, *, student: bool, shifted: bool) -> dict[str, Any]:
     """Return priors and pooling of a posterior, as far as a law and its likelihood have their parameters."""
     posterior = fit.posterior
-    missing = {one.name for one in fit.law.parameters} - {one.name for one in law.parameters}
+    missing = {parameter.name for parameter in fit.law.parameters} - {parameter.name for parameter in law.parameters}
     gone = missing | set(map(spread_name, missing)) | (set() if student else {"nu"}) | (set() if shifted else {"tau"})
     return {
         "priors": {key: prior for key, prior in posterior.priors if key[0] not in gone},
         "pool": {name: how for name, how in posterior.pool if how == "partial" and name not in missing},
     }
-
-
-def density_of(fit: Fit, *, default_priors: bool = False) -> Density:
-    """Rebuild the density that a Bayesian fit sampled, for the likelihood of its draws.
-
-    Parameters
-    ----------
-    fit : Fit
-        From :func:`scalefit.bayes`.
-    default_priors : bool
-        Use the default priors in place of the fit's.
-
-    Returns
-    -------
-    Density
-        On the fit's own rows.
-    """
-    posterior = posterior_of(fit)
-    if isinstance(fit.law, GeneralLaw):
-        closed = build_closed(fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster)
-        point = fit.point[: len(closed.parameters)]
-        priors = dict(posterior.priors)
-        if default_priors:
-            priors = {key: priors[key] for key in priors if key[0] in without_default(closed)}
-        return build_closed_density(closed, likelihood=fit.objective.loss, theta=point, priors=priors)
-    problem = build_problem(
-        fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster,
-        free_sign=fit.objective.exponents == "free",
-    )  # fmt: skip
-    own = {one.name: one for one in fit.law.parameters}
-    partial = tuple(own[name] for name, how in posterior.pool if how == "partial")
-    theta = problem.design.from_natural(fit.point[None, : len(problem.parameters)])[0]
-    priors = {} if default_priors else dict(posterior.priors)
-    return build_density(
-        problem, likelihood=fit.objective.loss, theta=np.asarray(theta), priors=priors, partial=partial
-    )

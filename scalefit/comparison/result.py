@@ -102,23 +102,32 @@ class Comparison:
             ``source, parameter, kind, estimate, se, lo, hi, level, below, inside, status``; ``below`` the reference and
             ``inside`` the region are probabilities for posteriors only, see :data:`scalefit.estimate.SPREADS`.
         """
-        numbers = [(one.estimate.value, one.estimate.se, one.estimate.lo, one.estimate.hi) for one in self.sources]
+        numbers = [
+            (source.estimate.value, source.estimate.se, source.estimate.lo, source.estimate.hi)
+            for source in self.sources
+        ]
         return pd.DataFrame(
             [
-                self._source(one) | dict(zip(("estimate", "se", "lo", "hi"), own, strict=True)) | self._judged(one)
-                for one, own in zip(self.sources, numbers, strict=True)
+                self._source(source)
+                | dict(zip(("estimate", "se", "lo", "hi"), own, strict=True))
+                | self._judged(source)
+                for source, own in zip(self.sources, numbers, strict=True)
             ]
         )
 
-    def _source(self, one: Compared) -> dict[str, Any]:
-        return {"source": one.label, "parameter": one.estimate.name or self.parameter, "kind": one.estimate.spread}
-
-    def _judged(self, one: Compared) -> dict[str, Any]:
+    def _source(self, source: Compared) -> dict[str, Any]:
         return {
-            "level": one.estimate.probability,
-            "below": None if self.reference is None else one.estimate.below(self.reference),
-            "inside": None if self.region is None else one.estimate.inside(self.region),
-            "status": one.status,
+            "source": source.label,
+            "parameter": source.estimate.name or self.parameter,
+            "kind": source.estimate.spread,
+        }
+
+    def _judged(self, source: Compared) -> dict[str, Any]:
+        return {
+            "level": source.estimate.probability,
+            "below": None if self.reference is None else source.estimate.below(self.reference),
+            "inside": None if self.region is None else source.estimate.inside(self.region),
+            "status": source.status,
         }
 
     def record(self) -> dict[str, Any]:
@@ -132,15 +141,15 @@ class Comparison:
             "reference": self.reference,
             "region": self.region,
             "sources": [
-                self._source(one)
-                | one.estimate.numbers()
-                | self._judged(one)
-                | {"identity": {"coefficient": one.estimate.coefficient, "level": list(one.estimate.level)}}
-                for one in self.sources
+                self._source(source)
+                | source.estimate.numbers()
+                | self._judged(source)
+                | {"identity": {"coefficient": source.estimate.coefficient, "level": list(source.estimate.level)}}
+                for source in self.sources
             ],
-            "differences": [one._asdict() for one in self.differences],
+            "differences": [difference._asdict() for difference in self.differences],
             "agreement": None if self.agreement is None else self.agreement._asdict(),
-            "evidence": [_evidence_record(one) for one in self.evidence],
+            "evidence": [_evidence_record(evidence) for evidence in self.evidence],
             "laws": [
                 score._asdict()
                 | {"by": cv.by, "units": len(cv.units), "refitted": cv.refitted, "unsure": cv.unsure}
@@ -149,9 +158,9 @@ class Comparison:
             ],
             "held_out": {
                 "split": self.split.words if self.split else "",
-                "scores": [one._asdict() for one in self.held_out],
+                "scores": [score._asdict() for score in self.held_out],
             },
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "notes": self.notes,
         }
         plain: dict[str, Any] = plain_json(record)
@@ -170,14 +179,14 @@ class Comparison:
         return self.summary()
 
 
-def _evidence_record(one: Evidence) -> dict[str, Any]:
-    fixed = {printed_name(*key): value for key, value in one.fixed.items()}
+def _evidence_record(evidence: Evidence) -> dict[str, Any]:
+    fixed = {printed_name(*key): value for key, value in evidence.fixed.items()}
     exponents = [
         {"coefficient": coefficient, "level": list(level), "value": value}
-        for (coefficient, level), value in one.fixed.items()
+        for (coefficient, level), value in evidence.fixed.items()
     ]
-    priors = [row._asdict() for row in one.priors]
-    return one._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
+    priors = [row._asdict() for row in evidence.priors]
+    return evidence._asdict() | {"fixed": fixed, "exponents": exponents, "priors": priors}
 
 
 def verdict(comparison: Comparison) -> tuple[Verdict, ...]:
@@ -194,10 +203,10 @@ def verdict(comparison: Comparison) -> tuple[Verdict, ...]:
         One for each source that is asked about the reference, then one for each question about all of them.
     """
     asked = comparison.reference is not None or comparison.region is not None
-    verdicts = [_about(comparison, one) for one in comparison.sources] if asked else []
+    verdicts = [_about(comparison, source) for source in comparison.sources] if asked else []
     if comparison.agreement is not None:
         verdicts.append(agreement_verdict(comparison.agreement))
-    verdicts += [_weigh(one) for one in comparison.evidence if one.priors]
+    verdicts += [_weigh(evidence) for evidence in comparison.evidence if evidence.priors]
     if len(comparison.laws) > 1:
         verdicts.append(_rank(comparison.laws))
     if comparison.held_out:
@@ -205,14 +214,14 @@ def verdict(comparison: Comparison) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def _about(comparison: Comparison, one: Compared) -> Verdict:
+def _about(comparison: Comparison, source: Compared) -> Verdict:
     """Say where one source is relative to the reference."""
-    number, reference, region = one.estimate, comparison.reference, comparison.region
-    lead, value = f"{one.label} ({number.spread}):", plus_minus(number.value, number.se)
-    about: dict[str, Any] = {"source": one.label, "value": number.value, "interval": [number.lo, number.hi]}
-    if one.status not in (CONVERGED, "printed"):
-        text = f"{lead} {value}, but it is {one.status} and decides nothing."
-        return Verdict.of("no answer", text, status=one.status, **about)
+    number, reference, region = source.estimate, comparison.reference, comparison.region
+    lead, value = f"{source.label} ({number.spread}):", plus_minus(number.value, number.se)
+    about: dict[str, Any] = {"source": source.label, "value": number.value, "interval": [number.lo, number.hi]}
+    if source.status not in (CONVERGED, "printed"):
+        text = f"{lead} {value}, but it is {source.status} and decides nothing."
+        return Verdict.of("no answer", text, status=source.status, **about)
     if reference is not None and (number.spread != "posterior" or region is None):
         found = interval_verdict(lead, number, reference)
     elif region is None or number.spread != "posterior":
@@ -225,7 +234,7 @@ def _about(comparison: Comparison, one: Compared) -> Verdict:
     return replace(found, numbers={**about, **found.numbers})
 
 
-def agreement_verdict(one: Agreement) -> Verdict:
+def agreement_verdict(test: Agreement) -> Verdict:
     """Say whether independent sources can be one number.
 
     Parameters
@@ -238,23 +247,23 @@ def agreement_verdict(one: Agreement) -> Verdict:
     Verdict
         ``disagree``, ``agree`` or ``open``.
     """
-    sources, number = ", ".join(one.labels), f"chi-square {fixed(one.chi2, 1)} on {one.df}, p {chance(one.p)}"
+    sources, number = ", ".join(test.labels), f"chi-square {fixed(test.chi2, 1)} on {test.df}, p {chance(test.p)}"
     kind, threshold = "open", AGREE
     text = (
         f"The sources neither agree nor disagree clearly ({number}): {sources}; chance gives a larger chi-square in "
-        f"{percent(one.p, 0)} of cases."
+        f"{percent(test.p, 0)} of cases."
     )
-    if one.p < DISAGREE:
+    if test.p < DISAGREE:
         kind, threshold = "disagree", DISAGREE
         text = (
-            f"The sources disagree ({number}): {sources} differ by {rounded(one.spread, one.spread)} "
+            f"The sources disagree ({number}): {sources} differ by {rounded(test.spread, test.spread)} "
             "(standard deviation) beyond their errors, so no single value describes them."
         )
-    elif one.p > AGREE:
-        kind, together = "agree", f"together {plus_minus(one.pooled, one.se)}"
+    elif test.p > AGREE:
+        kind, together = "agree", f"together {plus_minus(test.pooled, test.se)}"
         text = f"The sources agree within their errors ({number}): {sources}; {together}."
-    left_out = f" Not counted: {', '.join(one.left_out)}." if one.left_out else ""
-    return Verdict.of(kind, text, left_out, threshold=threshold, chi2=one.chi2, df=one.df, p=one.p)
+    left_out = f" Not counted: {', '.join(test.left_out)}." if test.left_out else ""
+    return Verdict.of(kind, text, left_out, threshold=threshold, chi2=test.chi2, df=test.df, p=test.p)
 
 
 def hypothesis_runs(fixed_at: Mapping[Key, float]) -> Runs:
@@ -262,19 +271,19 @@ def hypothesis_runs(fixed_at: Mapping[Key, float]) -> Runs:
     return listed([(Name(key), f" = {exact(value)}") for key, value in fixed_at.items()], last=" and ")
 
 
-def _weigh(one: Evidence) -> Verdict:
+def _weigh(evidence: Evidence) -> Verdict:
     """Say whether the Bayes factor counts whatever the prior."""
-    logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in one.priors]
-    what, lead = hypothesis_runs(one.fixed), f"{one.label}: the"
+    logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in evidence.priors]
+    what, lead = hypothesis_runs(evidence.fixed), f"{evidence.label}: the"
     known = [value for value in logs if math.isfinite(value)]
     if len(known) <= OTHER_PRIORS:
         return Verdict.of(
             "no answer", f"{lead} evidence for ", what, " cannot be judged: too few priors could be tried.",
-            threshold=OTHER_PRIORS, source=one.label, priors=len(known),
+            threshold=OTHER_PRIORS, source=evidence.label, priors=len(known),
         )  # fmt: skip
     low, high = min(known), max(known)
     span = f"(Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors)"
-    about: dict[str, Any] = {"source": one.label, "log_bayes_factor": [low, high], "priors": len(known)}
+    about: dict[str, Any] = {"source": evidence.label, "log_bayes_factor": [low, high], "priors": len(known)}
     strong = math.log(BAYES_FACTOR)
     if low > strong:
         kind, parts = "for", (" data favour ", what, " over a free value under every prior tried ")
@@ -302,7 +311,7 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> Verdict:
     }
     if second.behind < CLOSE_LAWS or second.behind < CLOSE_ERRORS * second.behind_se:
         alike = "the laws" if len(laws) == 2 else f"{best.label} and {second.label}"
-        others = "".join(f"; {one.label} is by {plus_minus(one.behind, one.behind_se)}" for one, _ in laws[2:])
+        others = "".join(f"; {score.label} is by {plus_minus(score.behind, score.behind_se)}" for score, _ in laws[2:])
         text = f"Leaving out {unit}, {alike} predict about equally well: {best.label} leads, {gap}{others}."
         threshold = CLOSE_LAWS if second.behind < CLOSE_LAWS else CLOSE_ERRORS
         return Verdict.of("alike", text, threshold=threshold, **about)
@@ -310,18 +319,18 @@ def _rank(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> Verdict:
 
 
 def _extrapolate(scores: tuple[HeldOut, ...]) -> Verdict:
-    ranked = sorted(scores, key=lambda one: one.rmse)
+    ranked = sorted(scores, key=lambda score: score.rmse)
     best = " best" if len(ranked) > 1 else ""
     error = percent_size(ranked[0].rmse)
     text = f"Fitted to the rest, {ranked[0].label} predicts the held-out rows{best}, to {error} of the loss"
     if len(ranked) > 1:
         text += f" ({ranked[1].label} to {percent_size(ranked[1].rmse)})"
-    if bad := [one.label for one in scores if one.status == NOT_CONVERGED]:
+    if bad := [score.label for score in scores if score.status == NOT_CONVERGED]:
         text += f"; {', '.join(bad)} did not converge on the rest"
-    if poor := [one for one in scores if one.coverage < LEVEL - SHORT_COVERAGE]:
-        shares = ", ".join(f"{one.label} {percent(one.coverage, 0)}" for one in poor)
+    if poor := [score for score in scores if score.coverage < LEVEL - SHORT_COVERAGE]:
+        shares = ", ".join(f"{score.label} {percent(score.coverage, 0)}" for score in poor)
         text += f"; the {percent(LEVEL)} predictive intervals cover too few of these runs ({shares})"
-    errors = {one.label: one.rmse for one in ranked}
+    errors = {score.label: score.rmse for score in ranked}
     return Verdict.of("extrapolation", f"{text}.", threshold=LEVEL - SHORT_COVERAGE, rmse=errors)
 
 
@@ -342,7 +351,7 @@ def comparison_text(comparison: Comparison) -> str:
         "\n".join(map(str, comparison.verdict)),
         _sources(comparison),
         _differences(comparison.differences),
-        *(_evidence(one) for one in comparison.evidence if one.priors),
+        *(_evidence(evidence) for evidence in comparison.evidence if evidence.priors),
         _laws(comparison.laws),
         _held_out(comparison.held_out, comparison.split.words if comparison.split else ""),
         "\n".join(f"note: {note}" for note in comparison.notes),
@@ -352,26 +361,26 @@ def comparison_text(comparison: Comparison) -> str:
 
 def _sources(comparison: Comparison) -> str:
     reference, region = comparison.reference, comparison.region
-    levels = {one.estimate.probability for one in comparison.sources}
+    levels = {source.estimate.probability for source in comparison.sources}
     header = ["source", "kind", "value", "interval" if len(levels) > 1 else f"{percent(levels.pop())} interval"]
     header += [] if reference is None else [f"below {exact(reference)}"]
     header += [] if region is None else [f"in {exact(region[0])}..{exact(region[1])}"]
     rows = []
-    for one in comparison.sources:
-        level = f" ({percent(one.estimate.probability)})" if header[3] == "interval" else ""
+    for source in comparison.sources:
+        level = f" ({percent(source.estimate.probability)})" if header[3] == "interval" else ""
         row = [
-            one.label,
-            one.estimate.spread,
-            plus_minus(one.estimate.value, one.estimate.se),
-            rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) + level,
+            source.label,
+            source.estimate.spread,
+            plus_minus(source.estimate.value, source.estimate.se),
+            rounded_interval(source.estimate.lo, source.estimate.hi, source.estimate.se) + level,
         ]
-        row += [] if reference is None else [chance(one.estimate.below(reference))]
-        row += [] if region is None else [chance(one.estimate.inside(region))]
+        row += [] if reference is None else [chance(source.estimate.below(reference))]
+        row += [] if region is None else [chance(source.estimate.inside(region))]
         rows.append(row)
     text = f"{comparison.parameter}\n{PrintedTable.of(header, rows).text('  ')}"
     if reference is None and region is None:
         return text
-    kinds = dict.fromkeys(one.estimate.spread for one in comparison.sources)
+    kinds = dict.fromkeys(source.estimate.spread for source in comparison.sources)
     return text + "".join(f"\n  of a {kind}: {SPREADS[kind]}" for kind in kinds)
 
 
@@ -379,29 +388,29 @@ def _differences(rows: tuple[Difference, ...]) -> str:
     if not rows:
         return ""
     table = []
-    for one in rows:
-        who = f"{one.first} − {one.second}"
-        if one.dependence:
-            table.append([who, rounded(one.mean), "", "", fixed(one.overlap, 2), one.dependence])
+    for row in rows:
+        who = f"{row.first} − {row.second}"
+        if row.dependence:
+            table.append([who, rounded(row.mean), "", "", fixed(row.overlap, 2), row.dependence])
             continue
-        note = "" if one.both_posteriors else "not both posteriors"
-        interval = rounded_interval(one.lo, one.hi, one.se)
-        table.append([who, plus_minus(one.mean, one.se), interval, chance(one.positive), fixed(one.overlap, 2), note])
+        note = "" if row.both_posteriors else "not both posteriors"
+        interval = rounded_interval(row.lo, row.hi, row.se)
+        table.append([who, plus_minus(row.mean, row.se), interval, chance(row.positive), fixed(row.overlap, 2), note])
     return "differences\n" + PrintedTable.of(["", "difference", "interval", "above 0", "overlap", ""], table).text("  ")
 
 
-def _evidence(one: Evidence) -> str:
-    what = "".join(map(str, hypothesis_runs(one.fixed)))
+def _evidence(evidence: Evidence) -> str:
+    what = "".join(map(str, hypothesis_runs(evidence.fixed)))
     rows = []
-    for row in one.priors:
+    for row in evidence.priors:
         values = ", ".join(plus_minus(mean, sd) for mean, sd in zip(row.mean, row.sd, strict=True))
         ratios = [bayes_factor(row.savage_dickey, row.savage_dickey_se), bayes_factor(row.direct, row.direct_se)]
         rows.append([row.prior + (" (of the fit)" if row.own else ""), values, *ratios])
-    header = ["prior", ", ".join(printed_name(*key) for key in one.fixed), "Savage-Dickey", "ratio of evidences"]
-    text = f"{one.label}: Bayes factor for {what} against free\n{PrintedTable.of(header, rows).text('  ')}"
-    if any(math.isnan(row.savage_dickey) for row in one.priors):
+    header = ["prior", ", ".join(printed_name(*key) for key in evidence.fixed), "Savage-Dickey", "ratio of evidences"]
+    text = f"{evidence.label}: Bayes factor for {what} against free\n{PrintedTable.of(header, rows).text('  ')}"
+    if any(math.isnan(row.savage_dickey) for row in evidence.priors):
         text += "\n  –: too few draws lie beyond the fixed value for its posterior density"
-    return text + "".join(f"\n  note: {note}" for note in one.notes)
+    return text + "".join(f"\n  note: {note}" for note in evidence.notes)
 
 
 def _laws(laws: tuple[tuple[LawScore, CrossValidation], ...]) -> str:
@@ -421,10 +430,10 @@ def _held_out(scores: tuple[HeldOut, ...], split: str) -> str:
     if not scores:
         return ""
     rows = []
-    for one in scores:
-        inside = percent(one.coverage, 0)
-        bayes = ["", ""] if math.isnan(one.elpd) else [fixed(one.elpd, 1), inside]
-        errors = [percent_size(one.rmse), percent_size(one.bias, sign=True)]
-        rows.append([one.label, exact(one.trained), exact(one.held), *errors, *bayes])
+    for score in scores:
+        inside = percent(score.coverage, 0)
+        bayes = ["", ""] if math.isnan(score.elpd) else [fixed(score.elpd, 1), inside]
+        errors = [percent_size(score.rmse), percent_size(score.bias, sign=True)]
+        rows.append([score.label, exact(score.trained), exact(score.held), *errors, *bayes])
     header = ["law", "fitted", "predicted", "rms error", "bias", "log score", f"in {percent(LEVEL)} interval"]
     return f"extrapolation to {split}\n{PrintedTable.of(header, rows).text('  ')}"

@@ -72,8 +72,8 @@ def compare(
     together = read_fixed(asked.fixed or {})
     level = next((fit.uncertainty.level for fit in named.values()), 0.95)
     by_fit, notes = _parameter_of(named, names)
-    sources = [*(one for own in by_fit.values() for one in own), *_published(published, level)]
-    _check_labels([one.label for one in sources])
+    sources = [*(source for own in by_fit.values() for source in own), *_published(published, level)]
+    _check_labels([source.label for source in sources])
     if not sources:
         raise DataError("nothing to compare; give at least one fit")
     report = progress or (lambda *_: None)
@@ -108,7 +108,7 @@ def _parameter_of(named: Mapping[str, Fit], names: Sequence[str]) -> tuple[dict[
 
 def _check_used(by_fit: Mapping[str, tuple[Compared, ...]], names: Sequence[str]) -> None:
     """Refuse a name that no fit is compared by: it is misspelt, or a second parameter of one fit."""
-    used = {one.estimate.key for own in by_fit.values() for one in own}
+    used = {source.estimate.key for own in by_fit.values() for source in own}
     for coefficient, level in map(read_name, names):
         if (coefficient, level) in used or (not level and any(coefficient == name for name, _ in used)):
             continue
@@ -142,7 +142,12 @@ def named_fits(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
 
 def _check_fixed(named: Mapping[str, Fit], fixed: Mapping[Key, float]) -> None:
     """Refuse to fix an exponent that no fit has; one that some fits lack is a note on those."""
-    known = {one.key: one.name for fit in named.values() for one in fit.parameters if can_be_fixed(fit, one)}
+    known = {
+        parameter.key: parameter.name
+        for fit in named.values()
+        for parameter in fit.parameters
+        if can_be_fixed(parameter)
+    }
     for key in fixed:
         if key not in known:
             name = printed_name(*key)
@@ -159,9 +164,9 @@ def _published(
         if given is not None:
             found.append(compared_published(label, *given, level=level))
             continue
-        one = published_value(label)
-        table = describe_dataset(one.data).sha256 if one.data else ""
-        found.append(compared_published(label, one.value, one.uncertainty, table=table, level=level))
+        printed = published_value(label)
+        table = describe_dataset(printed.data).sha256 if printed.data else ""
+        found.append(compared_published(label, printed.value, printed.uncertainty, table=table, level=level))
     return found
 
 
@@ -171,8 +176,8 @@ def _tests(
     """List the sets of exponents that are fixed in turn."""
     if fixed:
         return [dict(fixed)]
-    exponents = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
-    own = [(one.estimate.coefficient, one.estimate.level) for one in sources]
+    exponents = {parameter.key for parameter in fit.parameters if can_be_fixed(parameter)}
+    own = [(source.estimate.coefficient, source.estimate.level) for source in sources]
     return [{key: reference} for key in own if key in exponents and reference is not None]
 
 
@@ -186,7 +191,7 @@ def _weigh(
     found, notes = [], []
     for label, own in tests.items():
         fit = named[label]
-        known = {one.key for one in fit.parameters if can_be_fixed(fit, one)}
+        known = {parameter.key for parameter in fit.parameters if can_be_fixed(parameter)}
         for test in own if isinstance(fit, PosteriorFit) else []:
             if fit.status == NOT_CONVERGED:
                 notes.append(f"{label} did not converge and is not weighed.")
@@ -195,7 +200,7 @@ def _weigh(
             else:
                 report(f"{label}: evidence", 0, 0)
                 found.append(evidence(fit, test, label=label, priors=priors or None))
-    notes += [f"{one.label}: {' '.join(one.notes)}" for one in found if not one.priors]
+    notes += [f"{weighed.label}: {' '.join(weighed.notes)}" for weighed in found if not weighed.priors]
     return tuple(found), notes
 
 
@@ -216,7 +221,7 @@ def _score_laws(
     for done, label in enumerate(same):
         report(f"{label}: leaving one out", done, len(same))
         scores.append(leave_one_out(named[label], by=leave_out, label=label, progress=report))
-    known = {one.label: one for one in scores}
+    known = {score.label: score for score in scores}
     others = [label for label in usable if label not in same]
     words = f"Leave-one-out scores compare laws on the same rows and weights; {', '.join(others)} has others."
     notes = [words] if others else []

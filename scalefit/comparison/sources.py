@@ -87,11 +87,14 @@ def compared_of(fit: Fit, names: Sequence[str | Key], label: str) -> tuple[Compa
     except ValueError as error:
         raise DataError(str(error)) from None
     for coefficient, level in keys:
-        exact = [one for one in fit.parameters if one.key == (coefficient, level)]
-        own = exact or [one for one in fit.parameters if one.coef.name == coefficient and not level]
+        exact = [parameter for parameter in fit.parameters if parameter.key == (coefficient, level)]
+        own = exact or [parameter for parameter in fit.parameters if parameter.coef.name == coefficient and not level]
         if own:
-            named = [(one, f"{label}, {printed_level(one.level)}" if one.level else label) for one in own]
-            return tuple(_compared(fit, one, text, label) for one, text in named)
+            named = [
+                (parameter, f"{label}, {printed_level(parameter.level)}" if parameter.level else label)
+                for parameter in own
+            ]
+            return tuple(_compared(fit, parameter, text, label) for parameter, text in named)
     printed = [printed_name(*key) for key in keys]
     wanted = " or ".join(map(repr, printed))
     raise DataError(f"{label} has no parameter {wanted}; {closest(printed[0], fit.names)}")
@@ -110,7 +113,11 @@ def _status(fit: Fit, key: Key) -> str:
     """Tell whether this parameter is identified: a floor at 0 says nothing against an exponent."""
     if fit.status != NOT_IDENTIFIED:
         return fit.status
-    guilty = [one for one in fit.findings if one.severity == NOT_IDENTIFIED and (key in one.about or not one.about)]
+    guilty = [
+        finding
+        for finding in fit.findings
+        if finding.severity == NOT_IDENTIFIED and (key in finding.about or not finding.about)
+    ]
     return NOT_IDENTIFIED if guilty else CONVERGED
 
 
@@ -162,5 +169,5 @@ def compared_published(
             f"{as_input(1 / HUGE, 12)} and {as_input(HUGE)}"
         )
     reach = normal_quantile((1 + level) / 2) * error
-    one = Estimate("", "", value, error, value - reach, value + reach, spread="published", probability=level)
-    return Compared(label, one, table=table)
+    estimate = Estimate("", "", value, error, value - reach, value + reach, spread="published", probability=level)
+    return Compared(label, estimate, table=table)

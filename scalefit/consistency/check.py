@@ -71,16 +71,16 @@ def check_sweep(
         report("fitting the sweep", done, len(parts))
         found.append(_check(setting, rows, others, seed))
     if asked.reset_test:
-        found = [one and replace(one, resets=_reset(one, report)) for one in found]
-    settings = sorted((one for one in found if one is not None), key=_order)
+        found = [case and replace(case, resets=_reset(case, report)) for case in found]
+    settings = sorted((case for case in found if case is not None), key=_order)
     name = "sweep" if isinstance(sweep, pd.DataFrame) else os.path.basename(os.fspath(sweep))  # noqa: PTH119
     failed = int((~np.isfinite(table["loss"].astype(float))).sum())
     return Check(name, asked.reference, (asked.region[0], asked.region[1]), tuple(settings), len(table), failed)
 
 
-def _order(one: SettingCheck) -> tuple[Any, ...]:
-    regime = ("strong", "between", "weak").index(one.regime)
-    return regime, -one.setting["n_features"], -one.last.steps, -len(one.last.rows), str(one.setting)
+def _order(case: SettingCheck) -> tuple[Any, ...]:
+    regime = ("strong", "between", "weak").index(case.regime)
+    return regime, -case.setting["n_features"], -case.last.steps, -len(case.last.rows), str(case.setting)
 
 
 def _language_models(seed: int, report: Progress) -> tuple[Compared, ...]:
@@ -101,7 +101,7 @@ def _language_models(seed: int, report: Progress) -> tuple[Compared, ...]:
 
 def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Compared], seed: int) -> SettingCheck | None:
     lengths = [measure_series(rows, int(steps)) for steps in np.unique(rows["steps"])]
-    series = tuple(one for one in lengths if one is not None)
+    series = tuple(length for length in lengths if length is not None)
     if not series:
         return None
     last = series[-1]
@@ -114,21 +114,23 @@ def _check(setting: dict[str, Any], rows: pd.DataFrame, others: Sequence[Compare
         )  # fmt: skip
     regime = setting_regime(last.rows)
     own = [
-        replace(one, estimate=replace(one.estimate, se=last.se)) for one in compared_of(last.fit, ["a"], "toy model")
+        replace(source, estimate=replace(source.estimate, se=last.se))
+        for source in compared_of(last.fit, ["a"], "toy model")
     ]
     return SettingCheck(
         setting, regime, series, posterior, change, change_se, _convergence(change, change_se), curves(last, setting),
         _theory(setting, last.widths, regime),
-        tuple(one for other in others for one in differences([*own, other])), width_states(last, setting, regime),
+        tuple(difference for other in others for difference in differences([*own, other])),
+        width_states(last, setting, regime),
     )  # fmt: skip
 
 
-def _reset(one: SettingCheck, report: Progress) -> tuple[ResetTest, ...]:
+def _reset(case: SettingCheck, report: Progress) -> tuple[ResetTest, ...]:
     """Test the widths that dead outputs may limit, with the first seed of each."""
-    limited = [state.width for state in one.states if state.kind == "limited"]
-    first = one.last.rows.drop_duplicates("width").set_index("width", drop=False)
+    limited = [state.width for state in case.states if state.kind == "limited"]
+    first = case.last.rows.drop_duplicates("width").set_index("width", drop=False)
     records = [{str(name): value for name, value in first.loc[width].items()} for width in limited]
-    return reset_test([model_config(one) for one in records], progress=report)
+    return reset_test([model_config(record) for record in records], progress=report)
 
 
 def _change(series: Sequence[Series]) -> tuple[float, float]:
@@ -137,10 +139,10 @@ def _change(series: Sequence[Series]) -> tuple[float, float]:
     Seeds are compared with themselves: what a straight line misses in both lengths does not blur their difference.
     """
     last = series[-1]
-    shorter = [one for one in series[:-1] if one.steps <= 0.75 * last.steps and one.widths == last.widths]
+    shorter = [length for length in series[:-1] if length.steps <= 0.75 * last.steps and length.widths == last.widths]
     if not shorter:
         return math.nan, math.nan
-    half = min(shorter, key=lambda one: abs(one.steps - last.steps / 2))
+    half = min(shorter, key=lambda length: abs(length.steps - last.steps / 2))
     change = last.fit["a"].value - half.fit["a"].value
     if len(last.by_seed) == len(half.by_seed) > 1 and set(last.rows["seed"]) == set(half.rows["seed"]):
         gaps = np.subtract(last.by_seed, half.by_seed)

@@ -104,7 +104,7 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
         kept = 0.0 if config.norm == "held" else float(theory.kept[k])
         found.append(state._replace(kind=_kind(state, kept)) if regime == "strong" else state)
     if np.isnan(theory.arranged).all():  # as above alpha 1.5, where rare features decide and not their arrangement
-        found = [one._replace(kind="faster") if one.kind == "arranged" else one for one in found]
+        found = [state._replace(kind="faster") if state.kind == "arranged" else state for state in found]
     return tuple(found)
 
 
@@ -138,15 +138,15 @@ def range_lines(states: Sequence[WidthState]) -> list[str]:
     lines = []
     for kind, own in _ranges(states):
         ratios = [
-            f"{_reach([getattr(one, name) for one in own])} of {words}"
+            f"{_reach([getattr(state, name) for state in own])} of {words}"
             for name, words in (
                 ("to_random", "random directions"), ("to_arranged", "the best arrangement"), ("to_weak", "the weak sum")
             )
-            if (name == "to_weak") != (kind is not None) and any(math.isfinite(getattr(one, name)) for one in own)
+            if (name == "to_weak") != (kind is not None) and any(math.isfinite(getattr(state, name)) for state in own)
         ]  # fmt: skip
-        alive = [one.alive for one in own if math.isfinite(one.alive)]
+        alive = [state.alive for state in own if math.isfinite(state.alive)]
         tail = f"; outputs alive {_reach(alive)}" if alive else ""
-        exponents = _reach([one.exponent for one in own])
+        exponents = _reach([state.exponent for state in own])
         lines.append(f"  m = {_span(own)}: local exponent {exponents}, loss {', '.join(ratios)}{tail}")
     return lines
 
@@ -175,7 +175,7 @@ def reset_line(test: ResetTest) -> str:
 
 
 def _ranges(states: Sequence[WidthState]) -> list[tuple[Kind | None, list[WidthState]]]:
-    return [(kind, list(own)) for kind, own in groupby(states, key=lambda one: one.kind)]
+    return [(kind, list(own)) for kind, own in groupby(states, key=lambda state: state.kind)]
 
 
 def _span(own: Sequence[WidthState]) -> str:
@@ -183,6 +183,6 @@ def _span(own: Sequence[WidthState]) -> str:
 
 
 def _reach(values: Sequence[float]) -> str:
-    known = [one for one in values if math.isfinite(one)]
+    known = [value for value in values if math.isfinite(value)]
     low, high = fixed(min(known), 2), fixed(max(known), 2)
     return low if low == high else f"{low} to {high}"

@@ -157,8 +157,8 @@ def verdict(check: Check) -> tuple[Verdict, ...]:
     tuple of Verdict
         One for each setting, one on the widest models where their loss falls faster, then what follows for the claim.
     """
-    strong = [one for one in check.settings if one.regime == "strong"]
-    return (*(_setting(one) for one in check.settings), *_widest(check, strong), _claim(check, strong))
+    strong = [case for case in check.settings if case.regime == "strong"]
+    return (*(_setting(case) for case in check.settings), *_widest(check, strong), _claim(check, strong))
 
 
 def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
@@ -167,8 +167,8 @@ def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
         return Verdict.of(
             "none strong", "No setting is under strong superposition, so this sweep says nothing about 1/m."
         )
-    free = [one for one in strong if all(state.kind != "limited" for state in one.states)]
-    usable = [one for one in free if one.convergence == CONVERGED and _straight(one)]
+    free = [case for case in strong if all(state.kind != "limited" for state in case.states)]
+    usable = [case for case in free if case.convergence == CONVERGED and _straight(case)]
     about: dict[str, Any] = {
         "reference": check.reference,
         "region": list(check.region),
@@ -184,8 +184,8 @@ def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
             **about,
         )
     low, high = check.region
-    inside = sum(low <= one.interval[0] and one.interval[1] <= high for one in usable)
-    outside = sum(one.interval[1] < low or high < one.interval[0] for one in usable)
+    inside = sum(low <= case.interval[0] and case.interval[1] <= high for case in usable)
+    outside = sum(case.interval[1] < low or high < case.interval[0] for case in usable)
     kind = "inside" if inside == len(usable) else "outside" if outside == len(usable) else "mixed"
     return Verdict.of(
         kind,
@@ -197,8 +197,8 @@ def _claim(check: Check, strong: list[SettingCheck]) -> Verdict:
 
 def _widest(check: Check, strong: list[SettingCheck]) -> tuple[Verdict, ...]:
     """Say where the loss of the widest models falls faster than the reference; nothing where that is not shown."""
-    last = [one.last.local[-1] for one in strong]
-    faster = [one.slope for one in last if one.slope - 2 * one.se > check.region[1]]
+    last = [case.last.local[-1] for case in strong]
+    faster = [local.slope for local in last if local.slope - 2 * local.se > check.region[1]]
     if not faster:
         return ()
     low, high = fixed(min(faster), 2), fixed(max(faster), 2)
@@ -210,49 +210,49 @@ def _widest(check: Check, strong: list[SettingCheck]) -> tuple[Verdict, ...]:
     return (Verdict.of("faster", sentence, reference=check.reference, slopes=faster, strong=len(strong)),)
 
 
-def _setting(one: SettingCheck) -> Verdict:
-    last = one.last
+def _setting(case: SettingCheck) -> Verdict:
+    last = case.last
     low, high = last.widths[0], last.widths[-1]
-    where = f"{_name(one)}, m = {low} to {high}, {exact(last.steps)} steps, {counted(last.seeds, 'seed')}"
-    text = f"{where} ({one.regime} superposition): exponent {plus_minus(one.exponent, one.se)}, {_converged(one)}."
-    text += range_sentence(one.states) + reset_sentence(one.resets)
-    if _straight(one) is False:
+    where = f"{_name(case)}, m = {low} to {high}, {exact(last.steps)} steps, {counted(last.seeds, 'seed')}"
+    text = f"{where} ({case.regime} superposition): exponent {plus_minus(case.exponent, case.se)}, {_converged(case)}."
+    text += range_sentence(case.states) + reset_sentence(case.resets)
+    if _straight(case) is False:
         slopes = [slope.slope for slope in last.local]
         reach = f"{fixed(min(slopes), 2)} to {fixed(max(slopes), 2)}"
         text += f" The law is bent: local exponents run from {reach}, so that one number hides as much as it says."
-    best, power = one.curves[0], next(curve for curve in one.curves if curve.name == "A/m^a")
+    best, power = case.curves[0], next(curve for curve in case.curves if curve.name == "A/m^a")
     if best is not power:
         errors = f"{percent(best.left_out, 1)} against {percent(power.left_out, 1)}"
         text += f" {best.name} predicts a left-out width better than a power law ({errors})."
-    theory = "; ".join(f"{name} {fixed(value, 2)}" for name, value in one.theory.items())
+    theory = "; ".join(f"{name} {fixed(value, 2)}" for name, value in case.theory.items())
     text += f" Theory over these widths: {theory}." if theory else ""
-    kind = "bent" if _straight(one) is False else one.convergence
+    kind = "bent" if _straight(case) is False else case.convergence
     return Verdict.of(
         kind, text, threshold=BENT if kind == "bent" else STANDS_STILL if kind == CONVERGED else STILL_MOVING,
-        exponent=one.exponent, se=one.se, change=one.change, change_se=one.change_se, regime=one.regime,
-        bend_p=last.bend_p, lack_of_fit_p=last.lack_p, by_width={str(s.width): s.kind for s in one.states},
+        exponent=case.exponent, se=case.se, change=case.change, change_se=case.change_se, regime=case.regime,
+        bend_p=last.bend_p, lack_of_fit_p=last.lack_p, by_width={str(s.width): s.kind for s in case.states},
     )  # fmt: skip
 
 
-def _straight(one: SettingCheck) -> bool | None:
+def _straight(case: SettingCheck) -> bool | None:
     """Whether no test finds a bend; None without a test. The least p-value counts as often as there are tests."""
-    found = [p for p in (one.last.lack_p, one.last.bend_p) if math.isfinite(p)]
+    found = [p for p in (case.last.lack_p, case.last.bend_p) if math.isfinite(p)]
     return min(found) * len(found) >= BENT if found else None
 
 
-def _converged(one: SettingCheck) -> str:
-    if math.isnan(one.change):
+def _converged(case: SettingCheck) -> str:
+    if math.isnan(case.change):
         return "its convergence not known, because there is one length of training"
-    moved = f"{plus_minus(one.change, one.change_se)} since about half the training"
-    if one.convergence == CONVERGED:
+    moved = f"{plus_minus(case.change, case.change_se)} since about half the training"
+    if case.convergence == CONVERGED:
         return f"converged (it moved by {moved})"
-    if one.convergence == MOVING:
+    if case.convergence == MOVING:
         return f"not converged (it still moves, by {moved})"
     return f"its convergence not known (it moved by {moved})"
 
 
-def _name(one: SettingCheck) -> str:
-    setting = one.setting
+def _name(case: SettingCheck) -> str:
+    setting = case.setting
     law = {
         "power": f"p ~ i^-{exact(setting.get('alpha', 0))}",
         "exponential": f"p ~ exp(-i/{exact(setting.get('scale', 0))})",
@@ -281,13 +281,13 @@ def check_text(check: Check) -> str:
     """
     failed = f", {check.failed} failed" if check.failed else ""
     parts = [f"{check.name}: {counted(check.models, 'model')}{failed}", "\n".join(map(str, check.verdict))]
-    return "\n\n".join(parts + [_numbers(check, one) for one in check.settings])
+    return "\n\n".join(parts + [_numbers(check, case) for case in check.settings])
 
 
-def _numbers(check: Check, one: SettingCheck) -> str:
-    last = one.last
-    lines = [_name(one)]
-    for series in one.series:
+def _numbers(check: Check, case: SettingCheck) -> str:
+    last = case.last
+    lines = [_name(case)]
+    for series in case.series:
         found = series.fit["a"]
         seeds = ", ".join(fixed(slope, 2) for slope in series.by_seed)
         lines.append(
@@ -295,23 +295,23 @@ def _numbers(check: Check, one: SettingCheck) -> str:
             f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
         )
     lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
-    lines += range_lines(one.states) + [reset_line(test) for test in one.resets]
+    lines += range_lines(case.states) + [reset_line(test) for test in case.resets]
     tests = (
         [f"bend {rounded(last.bend, 0.1)} per factor e (p {chance(last.bend_p)})"] if math.isfinite(last.bend) else []
     )
     tests += [f"lack of fit against seeds p {chance(last.lack_p)}"] if math.isfinite(last.lack_p) else []
     lines += ["  straightness    " + "; ".join(tests)] if tests else []
-    if one.posterior is not None:
-        draws, belief = one.posterior.draws("a"), one.posterior["a"]
+    if case.posterior is not None:
+        draws, belief = case.posterior.draws("a"), case.posterior["a"]
         low, high = check.region
         inside = float(((draws > low) & (draws < high)).mean())
         lines.append(
             f"  posterior       {plus_minus(belief.value, belief.se)}, P({exact(low)} < a < {exact(high)}) "
             f"{fixed(inside, 2)}, prior Normal(1, 1); it takes the law as true and the losses as converged"
         )
-    for curve in one.curves:
+    for curve in case.curves:
         lines.append(f"  {curve.name}: rms {percent(curve.rms, 1)}, left-out widths {percent(curve.left_out, 1)}")
-    for gap in one.against:
+    for gap in case.against:
         lines.append(f"  minus {gap.second}: {plus_minus(gap.mean, gap.se)}")
     return "\n".join(lines)
 
@@ -329,12 +329,12 @@ def check_record(check: Check) -> dict[str, Any]:
     dict
         ``exponent, se, interval, converged, verdict`` of the first setting, ``settings`` with the same of all.
     """
-    settings = [_record(one) for one in check.settings]
+    settings = [_record(case) for case in check.settings]
     first = {name: settings[0][name] for name in ("exponent", "se", "interval", "converged")}
     return {
         "sweep": check.name,
         **first,
-        "verdict": [one.record() for one in check.verdict],
+        "verdict": [verdict.record() for verdict in check.verdict],
         "reference": check.reference,
         "region": list(check.region),
         "models": check.models,
@@ -343,28 +343,28 @@ def check_record(check: Check) -> dict[str, Any]:
     }
 
 
-def _record(one: SettingCheck) -> dict[str, Any]:
-    last = one.last
+def _record(case: SettingCheck) -> dict[str, Any]:
+    last = case.last
     return {
-        "setting": {key: value if isinstance(value, str) else float(value) for key, value in one.setting.items()},
-        "regime": one.regime,
-        "exponent": one.exponent,
-        "se": one.se,
-        "interval": list(one.interval),
-        "converged": {CONVERGED: True, MOVING: False}.get(one.convergence),
-        "change": plain_json(one.change),
-        "change_se": plain_json(one.change_se),
+        "setting": {key: value if isinstance(value, str) else float(value) for key, value in case.setting.items()},
+        "regime": case.regime,
+        "exponent": case.exponent,
+        "se": case.se,
+        "interval": list(case.interval),
+        "converged": {CONVERGED: True, MOVING: False}.get(case.convergence),
+        "change": plain_json(case.change),
+        "change_se": plain_json(case.change_se),
         "widths": list(last.widths),
         "seeds": last.seeds,
-        "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in one.series],
+        "steps": [{"steps": s.steps, "exponent": s.fit["a"].value, "se": s.se} for s in case.series],
         "by_seed": list(last.by_seed),
         "local": [{name: plain_json(value) for name, value in slope._asdict().items()} for slope in last.local],
         "bend": plain_json(last.bend),
         "bend_p": plain_json(last.bend_p),
         "lack_of_fit_p": plain_json(last.lack_p),
-        "curves": [curve._asdict() for curve in one.curves],
-        "theory": one.theory,
-        "reset_tests": [vars(test) | {"trapped": test.trapped} for test in one.resets],
-        "by_width": [{name: plain_json(value) for name, value in state._asdict().items()} for state in one.states],
-        "against": [{"source": gap.second, "difference": gap.mean, "se": plain_json(gap.se)} for gap in one.against],
+        "curves": [curve._asdict() for curve in case.curves],
+        "theory": case.theory,
+        "reset_tests": [vars(test) | {"trapped": test.trapped} for test in case.resets],
+        "by_width": [{name: plain_json(value) for name, value in state._asdict().items()} for state in case.states],
+        "against": [{"source": gap.second, "difference": gap.mean, "se": plain_json(gap.se)} for gap in case.against],
     }

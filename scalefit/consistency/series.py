@@ -254,7 +254,7 @@ def curves(series: Series, setting: dict[str, Any]) -> tuple[Curve, ...]:
         p = probabilities(weights, float(setting.get("density", 1.0)))
         shapes["sum of 4/3 p over features beyond m, weak"] = (0, np.log([weak_loss(p, int(w)) for w in m]))
     found = [_curve(name, count, shape, m, y) for name, (count, shape) in shapes.items()]
-    return tuple(sorted(found, key=lambda one: one.left_out))
+    return tuple(sorted(found, key=lambda curve: curve.left_out))
 
 
 def _curve(name: str, count: int, shape: Callable[[Array], Array] | Array, m: Array, y: Array) -> Curve:

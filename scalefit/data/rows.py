@@ -23,7 +23,7 @@ from scalefit.data.quantities import CORRECT, file_of, header_of, read_numbers, 
 from scalefit.data.tables import Dropped, Table, resolve
 from scalefit.data.where import Where, parse_where
 from scalefit.errors import DataError
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.numbers import as_input, counted, exact, rounded
 
 __all__ = ["Needed", "RowRules", "select_rows", "usable_rows", "used_columns"]

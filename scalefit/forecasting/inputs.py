@@ -19,7 +19,8 @@ from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError
 from scalefit.forecasting.rule import LAWS, ONE_VALUE, SHAPE, SHAPED, Runs, varying
 from scalefit.law.additive import Law
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import as_input, exact, parse_number
 from scalefit.options import Forecasting, Rows
@@ -205,9 +206,7 @@ def _law(text: str, there: _Columns) -> tuple[AnyLaw | None, tuple[str, ...], tu
     """Return a law of the user's, or names of the rule's laws, and the columns."""
     word = text.strip()
     if word != "auto" and word not in LAWS:
-        law = parse_law(word)
-        if isinstance(law, GeneralLaw):
-            law = law.decided({*map(str, there.frame.columns), *there.named}, also=ALIASES)
+        law = parse_law(word).decided({*map(str, there.frame.columns), *there.named}, also=ALIASES)
         if law == Law.parse("chinchilla"):
             return None, ("additive",), (PARAMS, TOKENS)
         return law, (), tuple(law.variables)

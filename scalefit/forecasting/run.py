@@ -21,7 +21,6 @@ from scalefit.forecasting.limits import find_limits, second_limits
 from scalefit.forecasting.result import INTERVALS, Forecast, OwnBacktest
 from scalefit.forecasting.rule import SHAPE, SHAPED, TIE, Rule, make_rule, varying
 from scalefit.forecasting.second import second_column, take_second_step
-from scalefit.law.general import GeneralLaw
 from scalefit.leastsq.fit import fit as least_squares
 from scalefit.numbers import exact
 from scalefit.options import FORECAST, Bayes, Forecasting, LeastSquares, Rows, gather, takes
@@ -190,7 +189,7 @@ def learn(learning: Learning, how: Forecasting, constants: Constants | None = No
             "give the law without levels"
         )
     fit: Fit
-    if isinstance(learning.law, GeneralLaw):  # whose posterior has no general priors: errors by resampling the runs
+    if not learning.law.terms:  # whose posterior has no general priors: errors by resampling the runs
         fit = least_squares(learning.table.frame, learning.law, LeastSquares(bootstrap=RESAMPLES, seed=how.seed))
     else:
         fit = bayes(learning.table.frame, learning.law, Bayes(seed=how.seed))

@@ -12,7 +12,7 @@ from scipy import special
 
 from scalefit.errors import DataError
 from scalefit.forecasting.rule import Predicted
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.results import Fit
 
 __all__ = ["SECOND_PARTS", "SecondStep", "second_column", "take_second_step"]

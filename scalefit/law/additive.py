@@ -1,7 +1,6 @@
 """A scaling law, written as in a paper and kept as a small tree.
 
-``loss ~ E + A/params^alpha + B/tokens^beta`` is parsed here, printed back, and typeset. This module
-knows names and numbers that stand in the law; it never sees data.
+``loss ~ E + A/params^alpha + B/tokens^beta`` is parsed here, printed back and evaluated.
 
 Grammar (``^`` and ``**`` are the same)::
 
@@ -18,10 +17,15 @@ one shared parameter. A number in place of a name fixes it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scalefit.errors import LawError, closest
 from scalefit.expression import parse_expression
@@ -30,11 +34,13 @@ from scalefit.numbers import as_input
 
 __all__ = ["NO_NAMES", "PRESETS", "SMALLEST", "STEEPEST", "Coef", "Law", "Term", "format_value", "pointed_at"]
 
+Array = NDArray[np.float64]
+
 SMALLEST, STEEPEST = 1e-100, 100  # what a number in a law may be, and an exponent
 NO_NAMES = frozenset({"nan", "NaN", "NAN", "inf", "Inf", "Infinity", "True", "False", "None"})
 SHOWN = 200  # characters of a long law to each side of a mistake
 
-PRESETS: Mapping[str, str] = MappingProxyType({name: one.law for name, one in LAWS.items() if not one.columns})
+PRESETS: Mapping[str, str] = MappingProxyType({name: preset.law for name, preset in LAWS.items() if not preset.columns})
 """The presets that are sums of powers, by name; :data:`scalefit.law.presets.LAWS` has all, with their sources."""
 
 
@@ -103,6 +109,11 @@ class Law:
     floor: Coef | Fraction | None
     terms: tuple[Term, ...]
 
+    # A law of any form has these as well; here the text of the law already says everything.
+    assumed: ClassVar[tuple[()]] = ()
+    is_decided: ClassVar[bool] = True
+    has_certified_search: ClassVar[bool] = True
+
     @classmethod
     def parse(cls, text: str) -> Law:
         """Read a law, or the name of a preset.
@@ -156,6 +167,53 @@ class Law:
     def groups(self) -> tuple[str, ...]:
         """The label columns that appear in brackets, each once."""
         return tuple(dict.fromkeys(column for coef in self.parameters for column in coef.groups))
+
+    @property
+    def written(self) -> str:
+        """The text of the law."""
+        return str(self)
+
+    def kind_of(self, coef: Coef) -> str:
+        """Return the role of a parameter: floor, coefficient or exponent."""
+        return "floor" if coef == self.floor else "coefficient" if coef in self.coefficients else "exponent"
+
+    def bounds(self, name: str) -> tuple[float, float]:  # noqa: ARG002
+        """Return lower and upper bound of a parameter: none is negative, unless a fit lets exponents be."""
+        return 0.0, math.inf
+
+    def decided(self, columns: Collection[str], also: Collection[str] = ()) -> Law:  # noqa: ARG002
+        """Return the law itself: where a name stands says whether it is a column."""
+        return self
+
+    def assuming(self, names: Collection[str]) -> Law:  # noqa: ARG002
+        """Return the law itself: nothing in it is assumed."""
+        return self
+
+    def holding(self, values: Mapping[str, float]) -> Law:
+        """Return the law with some exponents fixed."""
+        return self.with_exponents(**values)
+
+    def needs(self, space: str = "log") -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: every column has to be positive."""
+        return {}
+
+    def evaluate(self, columns: Mapping[str, Array], values: Callable[[Coef], Array]) -> Array:
+        """Return the response at rows; see :meth:`scalefit.law.protocol.AnyLaw.evaluate`."""
+
+        def value(part: Coef | Fraction) -> Array | float:
+            return values(part) if isinstance(part, Coef) else float(part)
+
+        def log(part: Coef | Fraction) -> Array | float:
+            return values(part) if isinstance(part, Coef) else float(np.log(float(part)))
+
+        n_rows = len(columns[self.terms[0].variable])
+        total: Array = np.zeros(n_rows) + (0.0 if self.floor is None else value(self.floor))
+        for term in self.terms:
+            sign = 1.0 if term.grows else -1.0
+            size = log(term.coefficient) + sign * value(term.exponent) * np.log(columns[term.variable])
+            with np.errstate(over="ignore"):  # a term beyond the largest float is infinite, and so is the prediction
+                total = total + np.exp(size)
+        return total
 
     def with_exponents(self, **fixed: float | Fraction) -> Law:
         """Return the law with some exponents fixed, as for a test of ``a_m = 1``.
@@ -217,7 +275,7 @@ def format_value(value: Coef | Fraction) -> str:
 def _is_product(node: ast.expr) -> bool:
     """Whether names are multiplied, divided or raised here."""
     joined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow)
-    return joined and any(isinstance(one, ast.Name) for one in ast.walk(node))
+    return joined and any(isinstance(inner, ast.Name) for inner in ast.walk(node))
 
 
 class _LawParser:
@@ -328,8 +386,8 @@ class _LawParser:
         inside = base if _is_product(base) else None
         if not inside and not _is_product(node.left):
             return
-        names = [one for one in ast.walk(node.left) if isinstance(one, ast.Name)]
-        if not inside and len(names) == 1 and not any(isinstance(one, ast.Pow) for one in ast.walk(node.left)):
+        names = [inner for inner in ast.walk(node.left) if isinstance(inner, ast.Name)]
+        if not inside and len(names) == 1 and not any(isinstance(inner, ast.Pow) for inner in ast.walk(node.left)):
             raise self.error("a term has one coefficient, a name or a number, such as A/params^alpha", node.left)
         raise self.error(
             "a term has one column, and products of columns such as N^a*D^b are not in the law language. Compute the "

@@ -21,11 +21,16 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scalefit.errors import LawError, closest
 from scalefit.law import tree
 from scalefit.law.additive import Coef, Law, Term, pointed_at
+from scalefit.law.declared import Declared
 from scalefit.law.powers import PowerForm, power_form
 from scalefit.law.presets import LAWS
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
     RESERVED,
@@ -43,48 +48,14 @@ from scalefit.law.syntax import (
     walk,
 )
 from scalefit.law.tree import Node
-from scalefit.numbers import as_input
 
-__all__ = ["AnyLaw", "Declared", "GeneralLaw", "general_form", "needs_of", "parse_law", "sum_of_powers"]
+__all__ = ["GeneralLaw", "general_form", "parse_law", "sum_of_powers"]
+
+Array = NDArray[np.float64]
 
 PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
 NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
 Required = str  # "any", "nonnegative" or "positive"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What is known of a parameter before any data.
-
-    Parameters
-    ----------
-    name : str
-        The parameter.
-    groups : tuple of str
-        Its grouping columns.
-    lower, upper : float
-        Its bounds, infinite for none.
-    value : Expression or None
-        A number, or an expression of other parameters, that it equals; None where it is estimated.
-    assumed : bool
-        Whether the bounds were assumed and not written by the author; two laws that differ in this alone are equal.
-    """
-
-    name: str
-    groups: tuple[str, ...] = ()
-    lower: float = -math.inf
-    upper: float = math.inf
-    value: Expression | None = None
-    assumed: bool = field(default=False, compare=False)
-
-    def __str__(self) -> str:
-        if self.value is not None:
-            return f"{self.name} = {self.value}"
-        if math.isfinite(self.lower) and math.isfinite(self.upper):
-            return f"{self.name} in [{as_input(self.lower)}, {as_input(self.upper)}]"
-        if math.isfinite(self.lower):
-            return f"{self.name} > {as_input(self.lower)}"
-        return f"{self.name} < {as_input(self.upper)}" if math.isfinite(self.upper) else f"{self.name} free"
 
 
 @dataclass(frozen=True)
@@ -119,7 +90,7 @@ class GeneralLaw:
     @property
     def written(self) -> str:
         """The law without what was assumed of its parameters."""
-        return self._text([one for one in self.declared if not one.assumed])
+        return self._text([declaration for declaration in self.declared if not declaration.assumed])
 
     def _text(self, declared: Sequence[Declared]) -> str:
         text = f"{printed_column(self.response)} ~ {self.expression}"
@@ -129,23 +100,23 @@ class GeneralLaw:
 
     @cached_property
     def _declared(self) -> dict[str, Declared]:
-        return {one.name: one for one in self.declared}
+        return {declaration.name: declaration for declaration in self.declared}
 
     @cached_property
     def _used(self) -> tuple[NameToken, ...]:
         """Every name of the law once, parts and ties followed where they are used."""
         parts = dict(self.parts)
-        ties = {one.name: one.value for one in self.declared if one.value is not None}
+        ties = {declaration.name: declaration.value for declaration in self.declared if declaration.value is not None}
         found: dict[NameToken, None] = {}
         opened: set[str] = set()
 
         def follow(expression: Expression) -> None:
-            for one in names_in(expression):
-                inner = None if one.quoted else parts.get(one.name) or ties.get(one.name)
+            for token in names_in(expression):
+                inner = None if token.quoted else parts.get(token.name) or ties.get(token.name)
                 if inner is None:
-                    found.setdefault(one)
-                elif one.name not in opened:
-                    opened.add(one.name)
+                    found.setdefault(token)
+                elif token.name not in opened:
+                    opened.add(token.name)
                     follow(inner)
 
         follow(self.expression)
@@ -154,38 +125,42 @@ class GeneralLaw:
     @property
     def parameters(self) -> tuple[Coef, ...]:
         """Every parameter that is estimated, once, in the order of the law."""
-        names = dict.fromkeys((one.name, one.groups) for one in self._used if self._is_parameter(one))
-        return tuple(Coef(*one) for one in names)
+        names = dict.fromkeys((token.name, token.groups) for token in self._used if self._is_parameter(token))
+        return tuple(Coef(*key) for key in names)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The numeric columns on the right-hand side, each once; before :meth:`decided` all names that may be one."""
-        return tuple(dict.fromkeys(one.name for one in self._used if not self._is_parameter(one)))
+        return tuple(dict.fromkeys(token.name for token in self._used if not self._is_parameter(token)))
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The label columns that appear in brackets, each once."""
-        return tuple(dict.fromkeys(column for one in self._used for column in one.groups))
+        return tuple(dict.fromkeys(column for token in self._used for column in token.groups))
 
     def _is_parameter(self, name: NameToken) -> bool:
         return not name.quoted and (name.name in self._declared or bool(name.groups))
 
     def bounds(self, name: str) -> tuple[float, float]:
         """Return lower and upper bound of a parameter."""
-        one = self._declared[name]
-        return one.lower, one.upper
+        declaration = self._declared[name]
+        return declaration.lower, declaration.upper
 
     def value_of(self, name: str) -> Node:
         """Return the value or tie of a parameter as shared nodes."""
         value = self._declared[name].value
         if value is None:
             raise KeyError(f"{name} is estimated and has no value of its law")
-        return to_node(value, lambda one: tree.parameter(one.name))
+        return to_node(value, lambda token: tree.parameter(token.name))
 
     @property
     def assumed(self) -> tuple[Declared, ...]:
         """The parameters whose bounds are assumed."""
-        return tuple(one for one in self.declared if one.assumed)
+        return tuple(declaration for declaration in self.declared if declaration.assumed)
+
+    def kind_of(self, coef: Coef) -> str:
+        """Return the kind of a parameter: ``positive`` where vectors hold its logarithm, else ``real``."""
+        return "positive" if self.is_log(coef.name) else "real"
 
     def is_log(self, name: str) -> bool:
         """Whether vectors hold the logarithm of a parameter: of positive ones, but a summand may reach 0."""
@@ -197,7 +172,11 @@ class GeneralLaw:
         """The parameters that occur in exponents of powers and nowhere else."""
         powers = [node for node in tree.topological(self.body) if node.kind == "power"]
         inside = set(tree.parameters_of(*(node.arguments[1] for node in powers)))
-        return tuple(one for one in self.parameters if one.name in inside and not _occurs_below(self.body, one.name))
+        return tuple(
+            parameter
+            for parameter in self.parameters
+            if parameter.name in inside and not _occurs_below(self.body, parameter.name)
+        )
 
     @property
     def floor(self) -> None:
@@ -217,8 +196,8 @@ class GeneralLaw:
         if (name := _bare(self.body)) is not None:
             inside.add(name)
         for node in tree.topological(self.body):
-            for one in node.arguments:
-                name = _bare(one)
+            for argument in node.arguments:
+                name = _bare(argument)
                 if name is not None and node.kind == "add":
                     inside.add(name)
                 elif name is not None and _bare(node) is None:  # a number times the parameter is looked at from above
@@ -235,13 +214,29 @@ class GeneralLaw:
         """The law as a floor and powers of products of columns, whose optimum is certified; None in another form."""
         if any(need != "positive" for need in self.required.values()):
             return None
-        bounds = {one.name: self.bounds(one.name) for one in self.parameters}
+        bounds = {parameter.name: self.bounds(parameter.name) for parameter in self.parameters}
         return power_form(
             self.body,
             positive=[name for name, pair in bounds.items() if pair == (0.0, math.inf)],
             free=[name for name, pair in bounds.items() if pair == (-math.inf, math.inf)],
-            grouped=[one.name for one in self.parameters if one.groups],
+            grouped=[parameter.name for parameter in self.parameters if parameter.groups],
         )
+
+    @property
+    def has_certified_search(self) -> bool:
+        """Whether it is a floor and powers of products of columns."""
+        return self.powers is not None
+
+    def evaluate(self, columns: Mapping[str, Array], values: Callable[[Coef], Array]) -> Array:
+        """Return the response at rows; see :meth:`scalefit.law.protocol.AnyLaw.evaluate`."""
+        natural = {}
+        for coef in self.parameters:
+            value = values(coef)
+            with np.errstate(over="ignore"):
+                natural[coef.name] = np.exp(value) if self.is_log(coef.name) else value
+        n_rows = len(columns[self.variables[0]])
+        predicted: Array = tree.evaluate(self.body, columns, natural) + np.zeros(n_rows)
+        return predicted
 
     @cached_property
     def loose_body(self) -> Node:
@@ -253,17 +248,17 @@ class GeneralLaw:
         parts = dict(self.parts)
         made: dict[str, Node] = {}
 
-        def leaf(one: NameToken) -> Node:
-            if one.quoted:
-                return tree.column(one.name)
-            inner = parts.get(one.name)
-            if inner is None and with_values and one.name in self._declared:
-                inner = self._declared[one.name].value
+        def leaf(token: NameToken) -> Node:
+            if token.quoted:
+                return tree.column(token.name)
+            inner = parts.get(token.name)
+            if inner is None and with_values and token.name in self._declared:
+                inner = self._declared[token.name].value
             if inner is not None:
-                if one.name not in made:
-                    made[one.name] = to_node(inner, leaf)
-                return made[one.name]
-            return tree.parameter(one.name) if self._is_parameter(one) else tree.column(one.name)
+                if token.name not in made:
+                    made[token.name] = to_node(inner, leaf)
+                return made[token.name]
+            return tree.parameter(token.name) if self._is_parameter(token) else tree.column(token.name)
 
         return leaf
 
@@ -281,6 +276,13 @@ class GeneralLaw:
                 )
                 _need(node.arguments[0], "nonnegative" if grows else "positive", needs)
         return needs
+
+    def needs(self, space: str = "log") -> dict[str, Required]:
+        """Return what the law needs of each numeric column.
+
+        The response may have any sign where residuals are those of the response itself (``linear``).
+        """
+        return self.required | ({self.response: "any"} if space == "linear" else {})
 
     def decided(self, columns: Collection[str], also: Collection[str] = ()) -> GeneralLaw:
         """Decide what the open names are, and assume bounds for parameters without a declaration.
@@ -309,14 +311,14 @@ class GeneralLaw:
         self._refuse_undefined()
         expected = set(_expected_columns([self.expression, *(part for _, part in self.parts)]))
         new: dict[str, tuple[str, ...]] = {}
-        for one in self._used:
-            if one.quoted or one.name in self._declared:
+        for token in self._used:
+            if token.quoted or token.name in self._declared:
                 continue
-            if one.groups:
-                new[one.name] = one.groups
-            elif one.name not in columns and one.name not in also:
-                self._refuse_typo(one.name, columns, also, one.name in expected)
-                new[one.name] = ()
+            if token.groups:
+                new[token.name] = token.groups
+            elif token.name not in columns and token.name not in also:
+                self._refuse_typo(token.name, columns, also, token.name in expected)
+                new[token.name] = ()
         signs = _signs(self.expression, dict(self.parts))
         assumed = [
             Declared(name, groups, 0.0 if signs.get(name, True) else -math.inf, assumed=True)
@@ -325,7 +327,7 @@ class GeneralLaw:
         law = replace(self, declared=(*self.declared, *assumed), is_decided=True)
         law = replace(law, declared=law._ordered())
         law._check_ties({*columns, *also})
-        idle = [str(one) for one in law.parameters if one.name not in tree.parameters_of(law.body)]
+        idle = [str(parameter) for parameter in law.parameters if parameter.name not in tree.parameters_of(law.body)]
         if idle:
             raise LawError(f"{', '.join(idle)} cancels out of the law {law.written}; leave it out")
         if not law.variables:
@@ -339,31 +341,38 @@ class GeneralLaw:
     def holding(self, values: Mapping[str, float]) -> GeneralLaw:
         """Return the law with some parameters fixed at numbers."""
 
-        def held(one: Declared) -> Declared:
-            if one.name not in values:
-                return one
-            number = Number(Fraction(repr(abs(float(values[one.name])))))
-            return Declared(one.name, value=Negative(number) if values[one.name] < 0 else number)
+        def held(declaration: Declared) -> Declared:
+            if declaration.name not in values:
+                return declaration
+            number = Number(Fraction(repr(abs(float(values[declaration.name])))))
+            return Declared(declaration.name, value=Negative(number) if values[declaration.name] < 0 else number)
 
         law = replace(self, declared=tuple(map(held, self.declared)))
         return replace(law, declared=law._ordered())
 
     def assuming(self, names: Collection[str]) -> GeneralLaw:
         """Return the law with the bounds of these parameters marked as assumed, as when it met its table."""
-        return replace(self, declared=tuple(replace(one, assumed=one.name in names) for one in self.declared))
+        return replace(
+            self,
+            declared=tuple(replace(declaration, assumed=declaration.name in names) for declaration in self.declared),
+        )
 
     def _ordered(self) -> tuple[Declared, ...]:
         """Sort declarations by where their parameters stand in the law; ties come last."""
-        place = {one.name: i for i, one in reversed(list(enumerate(self._used)))}
-        return tuple(sorted(self.declared, key=lambda one: (place.get(one.name, len(place)), one.name)))
+        place = {token.name: i for i, token in reversed(list(enumerate(self._used)))}
+        return tuple(
+            sorted(self.declared, key=lambda declaration: (place.get(declaration.name, len(place)), declaration.name))
+        )
 
     def _refuse_undefined(self) -> None:
         """Refuse an operation on numbers alone that has no value, such as 1/0, and point at it."""
         if not _has_no_value(self.body):
             return
         leaf, text = self._leaf(with_values=True), str(self)
-        inside = (one for whole in (self.expression, *(part for _, part in self.parts)) for one in walk(whole))
-        *_, smallest = (one for one in inside if _has_no_value(to_node(one, leaf)))
+        inside = (
+            expression for whole in (self.expression, *(part for _, part in self.parts)) for expression in walk(whole)
+        )
+        *_, smallest = (expression for expression in inside if _has_no_value(to_node(expression, leaf)))
         raise pointed_at(f"{smallest} has no finite value", text, text.index(str(smallest), text.index("~")))
 
     def _refuse_typo(self, name: str, columns: Collection[str], also: Collection[str], is_expected: bool) -> None:
@@ -380,16 +389,14 @@ class GeneralLaw:
         raise pointed_at(f"{reason} If it is a parameter, declare it: with {name} free, or with {name} > 0", text, at)
 
     def _check_ties(self, columns: Collection[str]) -> None:
-        for one in self.declared:
-            for inner in () if one.value is None else names_in(one.value):
+        for declaration in self.declared:
+            for inner in () if declaration.value is None else names_in(declaration.value):
                 if inner.quoted or (inner.name not in self._declared and inner.name in columns):
                     raise LawError(
-                        f"{one.name} is tied to the column {inner.name!r}; a parameter is tied to other parameters. "
-                        f"Define an expression with columns after where: where {one.name} = {one.value}"
+                        f"{declaration.name} is tied to the column {inner.name!r}; a parameter is tied to other "
+                        "parameters. Define an expression with columns after where: "
+                        f"where {declaration.name} = {declaration.value}"
                     )
-
-
-AnyLaw = Law | GeneralLaw
 
 
 def _bare(node: Node) -> str | None:
@@ -417,9 +424,9 @@ def _occurs_below(body: Node, name: str) -> bool:
 def _has_no_value(body: Node) -> bool:
     """Whether an operation on numbers alone is not defined, such as 1/0; what is defined has become a number."""
     constant = [
-        one for one in tree.topological(body) if one.arguments and all(a.kind == "number" for a in one.arguments)
+        node for node in tree.topological(body) if node.arguments and all(a.kind == "number" for a in node.arguments)
     ]
-    return any(not math.isfinite(float(tree.evaluate(one, {}, {}))) for one in constant)
+    return any(not math.isfinite(float(tree.evaluate(node, {}, {}))) for node in constant)
 
 
 def _is_whole(exponent: Node) -> bool:
@@ -432,8 +439,8 @@ def _need(node: Node, what: Required, needs: dict[str, Required]) -> None:
         if needs[node.name] != "positive":
             needs[node.name] = what
     elif node.kind == "multiply":
-        for one in node.arguments:
-            _need(one, what, needs)
+        for argument in node.arguments:
+            _need(argument, what, needs)
     elif node.kind == "power":
         falls = node.arguments[1].kind == "number" and node.arguments[1].value < 0
         _need(node.arguments[0], "positive" if falls else what, needs)
@@ -443,12 +450,12 @@ def _near(name: str, columns: Collection[str]) -> str:
     """Return the column that a name is probably meant to be; empty for none."""
     if len(name) < SHORTEST:
         return ""
-    long = [one for one in columns if len(one) >= SHORTEST]
-    same = [one for one in long if one.casefold() == name.casefold()]
+    long = [column for column in columns if len(column) >= SHORTEST]
+    same = [column for column in long if column.casefold() == name.casefold()]
     found = same or [
-        one
-        for one in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
-        if name.rstrip("0123456789") != one.rstrip("0123456789")  # x1 next to x2 is not a slip
+        match
+        for match in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
+        if name.rstrip("0123456789") != match.rstrip("0123456789")  # x1 next to x2 is not a slip
     ]
     return found[0] if found else ""
 
@@ -456,16 +463,16 @@ def _near(name: str, columns: Collection[str]) -> str:
 def _expected_columns(expressions: Sequence[Expression]) -> Iterator[str]:
     """Yield names that stand where the additive grammar has a column: ``A/name^alpha``, ``A*name^alpha``."""
     for expression in expressions:
-        for one in _binaries(expression):
-            if one.operator not in "*/" or not isinstance(one.left, NameToken | Number):
+        for binary in _binaries(expression):
+            if binary.operator not in "*/" or not isinstance(binary.left, NameToken | Number):
                 continue
-            right = one.right
+            right = binary.right
             if isinstance(right, Binary) and right.operator == "^" and isinstance(right.left, NameToken):
                 yield right.left.name
 
 
 def _binaries(expression: Expression) -> Iterator[Binary]:
-    return (one for one in walk(expression) if isinstance(one, Binary))
+    return (part for part in walk(expression) if isinstance(part, Binary))
 
 
 def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str, bool]:
@@ -473,10 +480,10 @@ def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str,
     positive: dict[str, bool] = {}
     seen: set[tuple[str, bool]] = set()
 
-    def visit(one: Expression, loose: bool) -> None:
-        match one:
+    def visit(node: Expression, loose: bool) -> None:
+        match node:
             case NameToken(name=name):
-                if name in parts and not one.quoted:
+                if name in parts and not node.quoted:
                     if (name, loose) not in seen:
                         seen.add((name, loose))
                         visit(parts[name], loose)
@@ -526,7 +533,7 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
     >>> str(parse_law("loss ~ E + A*(1/params)^alpha"))
     'loss ~ E + A/params^alpha'
     >>> law = parse_law("loss ~ E + (A/(params*(1 + k*log(streams))))^alpha")
-    >>> [str(one) for one in law.decided(["loss", "params", "streams"]).declared]
+    >>> list(map(str, law.decided(["loss", "params", "streams"]).declared))
     ['E > 0', 'A > 0', 'k > 0', 'alpha > 0']
     """
     if not isinstance(text, str):
@@ -544,26 +551,21 @@ def parse_law(text: str | AnyLaw) -> AnyLaw:
         return Law.parse(text)
     except LawError:
         law = _Parser(text).law()
-    if any(one.value is None and (one.lower, one.upper) != (0.0, math.inf) for one in law.declared):
+    if any(
+        declaration.value is None and (declaration.lower, declaration.upper) != (0.0, math.inf)
+        for declaration in law.declared
+    ):
         return law  # bounds that a sum of power terms does not have
-    inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
-    plain = additive_text(law.response, law.expression, inner, [one.name for one in law.declared])
+    inner = dict(law.parts) | {
+        declaration.name: declaration.value for declaration in law.declared if declaration.value is not None
+    }
+    plain = additive_text(law.response, law.expression, inner, [declaration.name for declaration in law.declared])
     return law if plain is None else Law.parse(plain)
 
 
 def general_form(law: AnyLaw) -> GeneralLaw:
     """Return a law as one of any form; its parameters keep their names, and all are numbers as printed, not logs."""
     return law if isinstance(law, GeneralLaw) else _Parser(str(law)).law().decided([law.response, *law.variables])
-
-
-def needs_of(law: AnyLaw, space: str = "log") -> dict[str, Required]:
-    """Return the numeric columns of a law that need not be positive, and what they need; see ``select_rows``.
-
-    The response of a law of any form may have any sign where residuals are those of the response itself (``linear``).
-    """
-    if not isinstance(law, GeneralLaw):
-        return {}
-    return law.required | ({law.response: "any"} if space == "linear" else {})
 
 
 def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
@@ -587,12 +589,12 @@ def sum_of_powers(law: str | AnyLaw, verb: str) -> Law:
         For a law of another form.
     """
     law = parse_law(law)
-    if isinstance(law, GeneralLaw):
-        raise LawError(
-            f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
-            "fit, predict, compare and show take any law"
-        )
-    return law
+    if isinstance(law, Law):
+        return law
+    raise LawError(
+        f"{verb} takes a floor and powers of single columns, such as chinchilla, and not {law.written}; "
+        "fit, predict, compare and show take any law"
+    )
 
 
 class _Parser:
@@ -604,7 +606,7 @@ class _Parser:
     def law(self) -> GeneralLaw:
         reader = self.reader
         tokens = reader.tokens
-        tilde = next((i for i, one in enumerate(tokens) if one.text == "~" and one.kind == "symbol"), None)
+        tilde = next((i for i, token in enumerate(tokens) if token.text == "~" and token.kind == "symbol"), None)
         if tilde is None:
             raise reader.error("a law needs a '~' between the response and its terms", len(reader.text))
         left = tokens[:tilde]
@@ -616,16 +618,16 @@ class _Parser:
         clauses = self._clauses(tokens[tilde + 1 :])
         main, end = clauses[""]
         expression = reader.expression(main, end, "the right-hand side")
-        parts = tuple(self._part(*one) for one in self._split(clauses.get("where"), ";"))
-        declared = tuple(self._declaration(*one) for one in self._split(clauses.get("with"), ","))
+        parts = tuple(self._part(*piece) for piece in self._split(clauses.get("where"), ";"))
+        declared = tuple(self._declaration(*piece) for piece in self._split(clauses.get("with"), ","))
         law = GeneralLaw(left[0].text, expression, parts, declared)
         self._check(law)
-        law = replace(law, declared=tuple(_with_groups(one, law) for one in law.declared))
+        law = replace(law, declared=tuple(_with_groups(declaration, law) for declaration in law.declared))
         return replace(law, declared=law._ordered())
 
     def _clauses(self, tokens: Sequence[Token]) -> dict[str, tuple[Sequence[Token], int]]:
         """Part the right-hand side at where and with; each clause with the place at which it ends."""
-        ends = [i for i, one in enumerate(tokens) if one.kind == "name" and one.text in ("where", "with")]
+        ends = [i for i, token in enumerate(tokens) if token.kind == "name" and token.text in ("where", "with")]
         bounds = [*ends, len(tokens)]
         clauses: dict[str, tuple[Sequence[Token], int]] = {}
         start, word = 0, ""
@@ -645,10 +647,10 @@ class _Parser:
         tokens, end = clause
         pieces: list[tuple[Sequence[Token], int]] = []
         depth, start = 0, 0
-        for i, one in enumerate(tokens):
-            depth += (one.text in "([") - (one.text in ")]") if one.kind == "symbol" else 0
-            if depth == 0 and one.kind == "symbol" and one.text in (mark, ";"):
-                pieces.append((tokens[start:i], one.at))
+        for i, token in enumerate(tokens):
+            depth += (token.text in "([") - (token.text in ")]") if token.kind == "symbol" else 0
+            if depth == 0 and token.kind == "symbol" and token.text in (mark, ";"):
+                pieces.append((tokens[start:i], token.at))
                 start = i + 1
         if start < len(tokens) or not pieces:
             pieces.append((tokens[start:], end))
@@ -672,7 +674,7 @@ class _Parser:
         name = self._named(tokens, end, "after with stand declarations, such as k > 0, b in [0, 1], c free")
         rest = list(tokens[1:])
         if rest and rest[0].text == "[":  # E[family] > 0: the brackets belong to the law
-            close = next((i for i, one in enumerate(rest) if one.text == "]"), len(rest) - 1)
+            close = next((i for i, token in enumerate(rest) if token.text == "]"), len(rest) - 1)
             rest = rest[close + 1 :]
         word = rest[0].text if rest else ""
         value = rest[1:]
@@ -686,7 +688,7 @@ class _Parser:
         if word == "in" and len(value) > 2 and value[0].text == "[" and value[-1].text == "]":
             pair = self._split((value[1:-1], value[-1].at), ",")
             if len(pair) == 2:
-                lower, upper = (self._number(*one) for one in pair)
+                lower, upper = (self._number(*piece) for piece in pair)
                 if lower < upper:
                     return Declared(name.text, (), lower, upper)
                 raise reader.error("the lower bound comes first and is smaller, such as in [0, 1]", value[0].at)
@@ -699,63 +701,65 @@ class _Parser:
         )
 
     def _number(self, tokens: Sequence[Token], end: int) -> float:
-        node = to_node(self.reader.expression(tokens, end, "a number"), lambda one: tree.column(one.name))
+        node = to_node(self.reader.expression(tokens, end, "a number"), lambda token: tree.column(token.name))
         if node.kind != "number" or not math.isfinite(node.value):
             raise self.reader.error("a bound is a number", tokens[0].at)
         return node.value
 
     def _check(self, law: GeneralLaw) -> None:
         """Refuse names with two meanings, definitions in a circle or without use, and laws that are too large."""
-        names = [name for name, _ in law.parts] + [one.name for one in law.declared]
+        names = [name for name, _ in law.parts] + [declaration.name for declaration in law.declared]
         for name in names:
             if names.count(name) > 1:
                 raise self._at(f"{name!r} is defined or declared twice; keep one", name, last=True)
             if name == law.response:
                 raise self._at(f"{name!r} is the response; give the parameter or part another name", name, last=True)
         self._check_circles(law)
-        used = {one.name: one for one in law._used}
-        inner = {one.name for part in [law.expression, *(p for _, p in law.parts)] for one in names_in(part)}
-        inner |= {one.name for d in law.declared if d.value is not None for one in names_in(d.value)}
+        used = {token.name: token for token in law._used}
+        inner = {token.name for part in [law.expression, *(p for _, p in law.parts)] for token in names_in(part)}
+        inner |= {token.name for d in law.declared if d.value is not None for token in names_in(d.value)}
         for name in names:
             if name not in inner:
                 raise self._at(f"{name!r} does not occur in the law; {closest(name, inner)}", name, last=True)
-        for one in used.values():
-            if one.name == law.response:
-                raise self._at(f"{one.name!r} stands on both sides of '~'", one.name, last=True)
-        groups = {column for one in law._used for column in one.groups}
+        for token in used.values():
+            if token.name == law.response:
+                raise self._at(f"{token.name!r} stands on both sides of '~'", token.name, last=True)
+        groups = {column for token in law._used for column in token.groups}
         seen: dict[str, tuple[str, ...]] = {}
-        for one in law._used:
-            if not one.quoted and seen.setdefault(one.name, one.groups) != one.groups:
-                raise self._at(f"{one.name!r} is used with different groups; rename one", one.name, last=True)
-            if not one.groups and one.name in groups:
-                raise self._at(f"{one.name!r} is both a number in the law and a group in [ ]", one.name)
-            if one.groups and one.name in dict(law.parts):
-                raise self._at(f"{one.name!r} is a part and takes no [ ]", one.name)
+        for token in law._used:
+            if not token.quoted and seen.setdefault(token.name, token.groups) != token.groups:
+                raise self._at(f"{token.name!r} is used with different groups; rename one", token.name, last=True)
+            if not token.groups and token.name in groups:
+                raise self._at(f"{token.name!r} is both a number in the law and a group in [ ]", token.name)
+            if token.groups and token.name in dict(law.parts):
+                raise self._at(f"{token.name!r} is a part and takes no [ ]", token.name)
         if len(tree.topological(law.body)) > NODES:
             raise self.reader.error(f"the law has more than {NODES} operations when its parts are put in", 0)
 
     def _check_circles(self, law: GeneralLaw) -> None:
-        inner = dict(law.parts) | {one.name: one.value for one in law.declared if one.value is not None}
+        inner = dict(law.parts) | {
+            declaration.name: declaration.value for declaration in law.declared if declaration.value is not None
+        }
         done: set[str] = set()
 
         def visit(name: str, above: tuple[str, ...]) -> None:
             if name in above:
                 raise self._at(f"{name!r} is defined by itself", name, last=True)
             if name in inner and name not in done:
-                for one in names_in(inner[name]):
-                    if not one.quoted:
-                        visit(one.name, (*above, name))
+                for token in names_in(inner[name]):
+                    if not token.quoted:
+                        visit(token.name, (*above, name))
                 done.add(name)
 
         for name in inner:
             visit(name, ())
 
     def _at(self, reason: str, name: str, *, last: bool = False) -> LawError:
-        places = [one.at for one in self.reader.tokens if one.text == name]
+        places = [token.at for token in self.reader.tokens if token.text == name]
         return self.reader.error(reason, places[-1 if last else 0] if places else 0)
 
 
-def _with_groups(one: Declared, law: GeneralLaw) -> Declared:
+def _with_groups(declaration: Declared, law: GeneralLaw) -> Declared:
     """Give a declaration the groups that its parameter has in the law."""
-    groups = next((name.groups for name in law._used if name.name == one.name and not name.quoted), ())
-    return replace(one, groups=groups)
+    groups = next((name.groups for name in law._used if name.name == declaration.name and not name.quoted), ())
+    return replace(declaration, groups=groups)

@@ -115,23 +115,23 @@ def power_form(
     --------
     >>> from scalefit.law.general import parse_law
     >>> law = parse_law("loss ~ E + A/(width*depth)^alpha").decided(["loss", "width", "depth"])
-    >>> [str(one) for one in law.powers.terms]
+    >>> list(map(str, law.powers.terms))
     ['width*depth']
     """
     try:
         monomials = _multiplied_out(body, positive, free)
         floor: str | float | None = None
         terms: list[PowerTerm] = []
-        for one in monomials:
-            names = [factor for factor, weight in one.items() if weight and factor.kind != "e"]
-            number = one.get(_Base("e", ""), 0.0)
+        for monomial in monomials:
+            names = [factor for factor, weight in monomial.items() if weight and factor.kind != "e"]
+            number = monomial.get(_Base("e", ""), 0.0)
             if any(factor.kind == "column" for factor in names):
-                terms.append(_term(one))
+                terms.append(_term(monomial))
             elif floor is not None or len(names) > 1:
                 raise _Another
             elif not names:
                 floor = math.exp(number)
-            elif names[0].kind != "parameter" or names[0].exponent or one[names[0]] != 1 or number:
+            elif names[0].kind != "parameter" or names[0].exponent or monomial[names[0]] != 1 or number:
                 raise _Another
             else:
                 floor = names[0].name
@@ -144,20 +144,20 @@ def _one_role_each(
     floor: str | float | None, terms: list[PowerTerm], positive: Collection[str], grouped: Collection[str]
 ) -> bool:
     """Whether each parameter is one of floor, coefficient and exponent, and a coefficient that is converted single."""
-    coefficients = Counter(one.coefficient for one in terms if one.coefficient)
-    exponents = {one.exponent for one in terms if one.exponent}
+    coefficients = Counter(term.coefficient for term in terms if term.coefficient)
+    exponents = {term.exponent for term in terms if term.exponent}
     if exponents & set(coefficients) or floor in exponents or floor in coefficients or not exponents <= set(positive):
         return False
-    for one in terms:
-        moves = one.inside or one.shift or one.offset or one.power != 1
-        if moves and (not one.coefficient or coefficients[one.coefficient] > 1 or one.exponent in grouped):
+    for term in terms:
+        moves = term.inside or term.shift or term.offset or term.power != 1
+        if moves and (not term.coefficient or coefficients[term.coefficient] > 1 or term.exponent in grouped):
             return False
     return True
 
 
-def _term(one: Mapping[_Base, float]) -> PowerTerm:
+def _term(monomial: Mapping[_Base, float]) -> PowerTerm:
     """Return a product as a term, in which all columns are raised to one parameter or to numbers."""
-    weights = {factor: weight for factor, weight in one.items() if weight}
+    weights = {factor: weight for factor, weight in monomial.items() if weight}
     exponents = {factor.exponent for factor in weights if factor.exponent}
     parameters = [factor for factor in weights if factor.kind in ("parameter", "exp")]
     columns = [factor for factor in weights if factor.kind == "column"]
@@ -206,7 +206,7 @@ def _sum(
         case "parameter" if node.name in positive:
             return [{_Base("parameter", node.name): 1.0}]
         case "add":
-            return _known([one for argument in node.arguments for one in _known(made[argument])])
+            return _known([monomial for argument in node.arguments for monomial in _known(made[argument])])
         case "multiply":
             total: list[_Monomial] = [{}]
             for argument in node.arguments:
@@ -228,11 +228,11 @@ def _times(a: Mapping[_Base, float], b: Mapping[_Base, float]) -> _Monomial:
 def _exponent(node: Node) -> tuple[float, str]:
     """Return number and parameter of an exponent such as ``-2*alpha``; the name is empty for a number."""
     number, name = 1.0, ""
-    for one in node.arguments if node.kind == "multiply" else (node,):
-        if one.kind == "number":
-            number *= one.value
-        elif one.kind == "parameter" and not name:
-            name = one.name
+    for factor in node.arguments if node.kind == "multiply" else (node,):
+        if factor.kind == "number":
+            number *= factor.value
+        elif factor.kind == "parameter" and not name:
+            name = factor.name
         else:
             raise _Another
     return number, name
@@ -247,8 +247,8 @@ def _raised(base: Mapping[_Base, float], number: float, name: str) -> _Monomial:
 def _exponential(node: Node, made: Mapping[Node, list[_Monomial] | None], free: Collection[str]) -> _Monomial:
     """Return the exp of a sum of numbers, parameters, and numbers or parameters times logarithms."""
     total: _Monomial = {}
-    for one in node.arguments if node.kind == "add" else (node,):
-        factors = one.arguments if one.kind == "multiply" else (one,)
+    for summand in node.arguments if node.kind == "add" else (node,):
+        factors = summand.arguments if summand.kind == "multiply" else (summand,)
         logs = [factor for factor in factors if factor.kind == "log"]
         rest = [factor for factor in factors if factor.kind != "log"]
         number, name = 1.0, ""

@@ -56,7 +56,7 @@ def additive_text(
         Such as ``loss ~ E + A/params^alpha``.
     """
     try:
-        parts = [_part(one, declared) for one in _summands(expression, inner)]
+        parts = [_part(product, declared) for product in _summands(expression, inner)]
     except (_NotAdditive, RecursionError):
         return None
     if not response.isidentifier() or keyword.iskeyword(response):
@@ -64,29 +64,29 @@ def additive_text(
     return f"{response} ~ {' + '.join(parts)}"
 
 
-def _summands(one: Expression, inner: Mapping[str, Expression], sign: int = 1) -> list[_Product]:
-    if isinstance(one, Binary) and one.operator in "+-":
-        right = sign if one.operator == "+" else -sign
-        found = [*_summands(one.left, inner, sign), *_summands(one.right, inner, right)]
+def _summands(expression: Expression, inner: Mapping[str, Expression], sign: int = 1) -> list[_Product]:
+    if isinstance(expression, Binary) and expression.operator in "+-":
+        right = sign if expression.operator == "+" else -sign
+        found = [*_summands(expression.left, inner, sign), *_summands(expression.right, inner, right)]
         if len(found) > LARGEST:
             raise _NotAdditive
         return found
-    if isinstance(one, Negative):
-        return _summands(one.operand, inner, -sign)
-    if isinstance(one, NameToken) and not one.quoted and one.name in inner:
-        return _summands(inner[one.name], inner, sign)
-    product = _product(one, inner)
+    if isinstance(expression, Negative):
+        return _summands(expression.operand, inner, -sign)
+    if isinstance(expression, NameToken) and not expression.quoted and expression.name in inner:
+        return _summands(inner[expression.name], inner, sign)
+    product = _product(expression, inner)
     return [product._replace(number=sign * product.number)]
 
 
-def _product(one: Expression, inner: Mapping[str, Expression]) -> _Product:
-    match one:
+def _product(expression: Expression, inner: Mapping[str, Expression]) -> _Product:
+    match expression:
         case Number(value=value):
             return _Product(value, ())
         case NameToken(name=name, quoted=quoted):
             if not quoted and name in inner:
                 return _product(inner[name], inner)
-            return _Product(Fraction(1), (_RaisedName(one, 1, Fraction(1)),))
+            return _Product(Fraction(1), (_RaisedName(expression, 1, Fraction(1)),))
         case Negative(operand=operand):
             product = _product(operand, inner)
             return product._replace(number=-product.number)
@@ -105,10 +105,10 @@ def _times(a: _Product, b: _Product) -> _Product:
     return _Product(a.number * b.number, (*a.factors, *b.factors))
 
 
-def _inverse(one: _Product) -> _Product:
-    if one.number == 0:
+def _inverse(product: _Product) -> _Product:
+    if product.number == 0:
         raise _NotAdditive
-    return _Product(1 / one.number, tuple(factor._replace(sign=-factor.sign) for factor in one.factors))
+    return _Product(1 / product.number, tuple(factor._replace(sign=-factor.sign) for factor in product.factors))
 
 
 def _raised(base: _Product, exponent: _Product) -> _Product:
@@ -144,20 +144,20 @@ def _part(product: _Product, declared: Collection[str]) -> str:
     number, factors = product
     if number <= 0:
         raise _NotAdditive
-    names = [name for one in factors for name in (one.name, one.exponent) if isinstance(name, NameToken)]
-    written = [text for one in names for text in (one.name, *one.groups)]
+    names = [name for factor in factors for name in (factor.name, factor.exponent) if isinstance(name, NameToken)]
+    written = [text for name in names for text in (name.name, *name.groups)]
     if any(keyword.iskeyword(text) or not text.isidentifier() for text in written):
         raise _NotAdditive
     if not factors:
         return format_value(number)
-    bare = [one for one in factors if one.sign == 1 and one.exponent == 1]
+    bare = [factor for factor in factors if factor.sign == 1 and factor.exponent == 1]
     if len(factors) == 1 and bare and number == 1:
         return str(factors[0].name)  # a floor, or a column without a coefficient, which the grammar refuses
-    powers = [one for one in factors if one not in bare]
+    powers = [factor for factor in factors if factor not in bare]
     if len(factors) > 2 or len(powers) > 1 or (len(factors) == 2 and number != 1):
         raise _NotAdditive
     base = powers[0] if powers else factors[-1]
-    others = [one for one in factors if one is not base]
+    others = [factor for factor in factors if factor is not base]
     coefficient = str(others[0].name) if others else format_value(number)
     if base.name.groups or base.name.name in declared or base.name.quoted or (others and others[0].name.quoted):
         raise _NotAdditive

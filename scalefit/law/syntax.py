@@ -174,7 +174,7 @@ def _children(expression: Expression) -> tuple[Expression, ...]:
 
 def names_in(expression: Expression) -> Iterator[NameToken]:
     """Yield the names in an expression from left to right, repeated as they are."""
-    return (one for one in walk(expression) if isinstance(one, NameToken))
+    return (part for part in walk(expression) if isinstance(part, NameToken))
 
 
 def as_python(expression: Expression, names: Mapping[str, str]) -> str:
@@ -205,7 +205,7 @@ def as_python(expression: Expression, names: Mapping[str, str]) -> str:
         case Call(function="sigmoid", arguments=(argument,)):
             return f"(1/(1 + exp(-{as_python(argument, names)})))"
         case Call(function=function, arguments=arguments):
-            return f"{function}({', '.join(as_python(one, names) for one in arguments)})"
+            return f"{function}({', '.join(as_python(argument, names) for argument in arguments)})"
     raise AssertionError(expression)
 
 
@@ -225,12 +225,12 @@ def to_node(expression: Expression, leaf: Callable[[NameToken], Node]) -> Node:
         The same, to be evaluated and differentiated.
     """
 
-    def make(one: Expression) -> Node:
-        match one:
+    def make(part: Expression) -> Node:
+        match part:
             case Number(value=value):
                 return tree.number(float(value))
             case NameToken():
-                return leaf(one)
+                return leaf(part)
             case Negative(operand=operand):
                 return tree.negate(make(operand))
             case Binary(operator=operator, left=left, right=right):
@@ -251,7 +251,7 @@ def to_node(expression: Expression, leaf: Callable[[NameToken], Node]) -> Node:
                 if function in ("min", "max"):
                     return (tree.minimum if function == "min" else tree.maximum)(*inner)
                 return {"exp": tree.exp, "log": tree.log, "sigmoid": tree.sigmoid}[function](inner[0])
-        raise AssertionError(one)
+        raise AssertionError(part)
 
     return make(expression)
 
@@ -392,46 +392,46 @@ class Reader:
                 raise self.error(f"{why}; a column of that name stands in backquotes", at(spot))
             return name, False
 
-        def read(one: ast.expr) -> Expression:
+        def read(part: ast.expr) -> Expression:
             self.operations += 1
             if self.operations > MOST:
-                raise self.error(f"it has more than {MOST} names, numbers and operations", at(one))
-            match one:
+                raise self.error(f"it has more than {MOST} names, numbers and operations", at(part))
+            match part:
                 case ast.Name():
-                    name, quoted = name_of(one)
+                    name, quoted = name_of(part)
                     return NameToken(name, (), quoted)
                 case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                     if value != 0 and not SMALLEST <= abs(value) <= 1 / SMALLEST:
                         raise self.error(
                             f"a number in a law lies between {as_input(SMALLEST)} and {as_input(1 / SMALLEST, 12)}",
-                            at(one),
+                            at(part),
                         )
                     return Number(Fraction(repr(value)))
                 case ast.BinOp(op=op) if type(op) in _OPERATORS:
-                    return Binary(_OPERATORS[type(op)], read(one.left), read(one.right))
+                    return Binary(_OPERATORS[type(op)], read(part.left), read(part.right))
                 case ast.UnaryOp(op=ast.USub()):
-                    return Negative(read(one.operand))
+                    return Negative(read(part.operand))
                 case ast.UnaryOp(op=ast.UAdd()):
-                    return read(one.operand)
+                    return read(part.operand)
                 case ast.Subscript(value=ast.Name() as base):
                     name, quoted = name_of(base)
-                    inside = one.slice.elts if isinstance(one.slice, ast.Tuple) else [one.slice]
+                    inside = part.slice.elts if isinstance(part.slice, ast.Tuple) else [part.slice]
                     for group in inside:
                         if not isinstance(group, ast.Name):
                             raise self.error("inside [ ] stand column names, such as E[family, eval_set]", at(group))
                     groups = tuple(name_of(group)[0] for group in inside if isinstance(group, ast.Name))
                     if quoted or len(set(groups)) < len(groups) or not groups:
-                        raise self.error("a parameter has different columns inside [ ], such as E[family]", at(one))
+                        raise self.error("a parameter has different columns inside [ ], such as E[family]", at(part))
                     return NameToken(name, groups)
                 case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]) if function in FUNCTIONS:
                     least = FUNCTIONS[function]
                     if len(arguments) < least or (least == 1 and len(arguments) > 1):
                         need = "one argument" if least == 1 else "two arguments or more"
-                        raise self.error(f"{function} takes {need}, not {len(arguments)}", at(one))
+                        raise self.error(f"{function} takes {need}, not {len(arguments)}", at(part))
                     return Call(function, tuple(map(read, arguments)))
                 case ast.Call(func=ast.Name() as function) if function.id not in FUNCTIONS:
-                    raise self.error(f"there is no function {name_of(function)[0]!r}; {_LANGUAGE}", at(one))
-            raise self.error(f"this has no place in a law; {_LANGUAGE}", at(one))
+                    raise self.error(f"there is no function {name_of(function)[0]!r}; {_LANGUAGE}", at(part))
+            raise self.error(f"this has no place in a law; {_LANGUAGE}", at(part))
 
         return read(node)
 

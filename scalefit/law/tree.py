@@ -127,11 +127,11 @@ def parameter(name: str) -> Node:
 
 
 def _flat(kind: Kind, arguments: Iterable[Node]) -> Iterable[Node]:
-    for one in arguments:
-        if one.kind == kind:
-            yield from one.arguments
+    for argument in arguments:
+        if argument.kind == kind:
+            yield from argument.arguments
         else:
-            yield one
+            yield argument
 
 
 def add(*terms: Node) -> Node:
@@ -179,7 +179,7 @@ def multiply(*factors: Node) -> Node:
     if total == 0:
         return number(0)
     kept = [power(base, number(exponent)) for base, exponent in exponents.items() if exponent]
-    if any(one.kind in ("number", "multiply") for one in kept):  # a joined power was a product or a number after all
+    if any(part.kind in ("number", "multiply") for part in kept):  # a joined power was a product or a number after all
         return multiply(number(total), *kept)
     if not kept:
         return number(total)
@@ -303,7 +303,7 @@ def topological(*roots: Node) -> list[Node]:
             done[node] = None
         else:
             stack.append((node, True))
-            stack.extend((one, False) for one in reversed(node.arguments) if one not in done)
+            stack.extend((argument, False) for argument in reversed(node.arguments) if argument not in done)
     return list(done)
 
 
@@ -338,11 +338,11 @@ def substitute(node: Node, replacement: Mapping[str, Node]) -> Node:
     add(2.0, column('x'))
     """
     new: dict[Node, Node] = {}
-    for one in topological(node):
-        if one.kind == "parameter" and one.name in replacement:
-            new[one] = replacement[one.name]
+    for part in topological(node):
+        if part.kind == "parameter" and part.name in replacement:
+            new[part] = replacement[part.name]
         else:
-            new[one] = rebuild(one, [new[inner] for inner in one.arguments])
+            new[part] = rebuild(part, [new[inner] for inner in part.arguments])
     return new[node]
 
 
@@ -368,12 +368,12 @@ def derivative(node: Node, name: str) -> Node:
     """
     zero = number(0)
     slopes: dict[Node, Node] = {}
-    for one in topological(node):
-        inner = [slopes[argument] for argument in one.arguments]
-        if one.kind == "parameter":
-            slopes[one] = number(1) if one.name == name else zero
+    for part in topological(node):
+        inner = [slopes[argument] for argument in part.arguments]
+        if part.kind == "parameter":
+            slopes[part] = number(1) if part.name == name else zero
         else:
-            slopes[one] = zero if all(slope is zero for slope in inner) else _slope(one, inner)
+            slopes[part] = zero if all(slope is zero for slope in inner) else _slope(part, inner)
     return slopes[node]
 
 
@@ -435,7 +435,7 @@ def interpret(
         elif node.kind in ("column", "parameter"):
             made[node] = leaf(node)
         else:
-            made[node] = operations[node.kind](*(made[one] for one in node.arguments))
+            made[node] = operations[node.kind](*(made[argument] for argument in node.arguments))
     return [made[root] for root in roots]
 
 
@@ -472,15 +472,16 @@ class Program:
                 place[node] = slot(None)
                 self._inputs.append((place[node], node.name))
                 continue
-            known = [fixed[place[one]] for one in node.arguments]
+            known = [fixed[place[argument]] for argument in node.arguments]
             values = [value for value in known if value is not None]
             if len(values) == len(known):
                 place[node] = slot(_evaluate(node, values, columns))
                 continue
-            arguments = [place[one] for one in node.arguments]
+            arguments = [place[argument] for argument in node.arguments]
             if node.kind in ("add", "multiply") and len(values) > 1:  # the constant part of a sum or product
                 constant = slot(_evaluate(node, values, columns))
-                arguments = [place[one] for one in node.arguments if fixed[place[one]] is None] + [constant]
+                varying = [i for i in arguments if fixed[i] is None]
+                arguments = [*varying, constant]
             place[node] = slot(None)
             self._steps.append((_operation(node), place[node], tuple(arguments), ()))
         self._outputs = [place[node] for node in outputs]

@@ -11,7 +11,8 @@ from typing import Final
 
 from scalefit.escape import markup, typst_string
 from scalefit.law.additive import Coef, Term, format_value
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.general import GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.syntax import ATOM, NEGATIVE, Binary, Call, Expression, NameToken, Negative, Number, binds_of
 
 __all__ = ["GREEK", "GREEK_LETTERS", "SYMBOLS", "to_mathml", "to_mathtext", "to_typst"]
@@ -87,17 +88,21 @@ class _Markup:
         columns = {name for name in law.variables if name not in parts}
         equations = [(self.column(law.response), law.expression)]
         equations += [(self.symbol(name), part) for name, part in law.parts]
-        equations += [(self.symbol(one.name), one.value) for one in law.declared if one.value is not None]
+        equations += [
+            (self.symbol(declaration.name), declaration.value)
+            for declaration in law.declared
+            if declaration.value is not None
+        ]
         return self.then.join(f"{left}{self.equals}{self.expression(right, columns)}" for left, right in equations)
 
-    def expression(self, one: Expression, columns: Collection[str] = (), binds: int = 0) -> str:
+    def expression(self, node: Expression, columns: Collection[str] = (), binds: int = 0) -> str:
         """Write an expression; ``columns`` are the names that stand for columns of the table."""
 
         def inner(other: Expression, least: int = 0) -> str:
             return self.expression(other, columns, least)
 
-        own = binds_of(one)
-        match one:
+        own = binds_of(node)
+        match node:
             case Number(value=value):
                 text = self.coef(value)
             case NameToken(name=name, groups=groups, quoted=quoted):
@@ -149,9 +154,9 @@ _MATHML: Final = _Markup(
 )  # fmt: skip
 
 
-def _is_ratio(one: Expression) -> bool:
+def _is_ratio(expression: Expression) -> bool:
     """Whether an expression is set as a fraction, which needs parentheses as the base of a power."""
-    return isinstance(one, Binary) and one.operator == "/"
+    return isinstance(expression, Binary) and expression.operator == "/"
 
 
 def to_mathtext(law: AnyLaw) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.law.general import Declared, GeneralLaw
+from scalefit.law.declared import Declared
+from scalefit.law.general import GeneralLaw
 from scalefit.law.syntax import Expression, NameToken, as_python, names_in
 from scalefit.law.tree import evaluate
 from scalefit.names import Key, distinct
@@ -44,21 +45,22 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
     """
     import lmfit
 
-    plain = [f"log_{one.name}" if one.is_log else one.name for one in fit.parameters]
+    plain = [f"log_{parameter.name}" if parameter.is_log else parameter.name for parameter in fit.parameters]
     names = distinct(re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for name in plain)
     parameters = lmfit.Parameters()
     for name, parameter, value in zip(names, fit.parameters, fit.point, strict=True):
         lower, upper = _bounds(fit, parameter)
         parameters.add(name, value=float(value), min=lower, max=upper)
-    held = _add_held(parameters, fit.law, names) if isinstance(fit.law, GeneralLaw) else {}
+    general = fit.law if isinstance(fit.law, GeneralLaw) and not fit.law.groups else None  # others hold nothing
+    held = {} if general is None else _add_held(parameters, general, names)
     observed = fit.rows[fit.law.response].to_numpy(float)
     column = fit.objective.weights
     root = np.ones(len(observed)) if column is None else np.sqrt(fit.rows[column].to_numpy(float))
 
     def residual(trial: lmfit.Parameters) -> NDArray[np.float64]:
         values = {key: float(trial[name].value) for name, key in zip(names, fit.keys, strict=True)}
-        if held and isinstance(fit.law, GeneralLaw):
-            fitted = _loose(fit.law, values, {name: float(trial[own].value) for name, own in held.items()}, fit.rows)
+        if general is not None and held:
+            fitted = _loose(general, values, {name: float(trial[own].value) for name, own in held.items()}, fit.rows)
         else:
             fitted = predict_law(fit.law, values, fit.rows)
         gap = np.log(observed / fitted) if fit.objective.space == "log" else observed - fitted
@@ -69,9 +71,8 @@ def to_lmfit(fit: Fit) -> lmfit.Minimizer:
 
 def _bounds(fit: Fit, parameter: Parameter) -> tuple[float, float]:
     """Return the bounds of an entry of the fit's vector."""
-    if not isinstance(fit.law, GeneralLaw):
-        free = parameter.is_log or (parameter.kind == "exponent" and fit.objective.exponents == "free")
-        return (-np.inf, np.inf) if free else (0.0, np.inf)
+    if parameter.kind == "exponent" and fit.objective.exponents == "free":
+        return -np.inf, np.inf
     lower, upper = fit.law.bounds(parameter.coef.name)
     if not parameter.is_log:
         return lower, upper
@@ -81,28 +82,26 @@ def _bounds(fit: Fit, parameter: Parameter) -> tuple[float, float]:
 
 def _add_held(parameters: lmfit.Parameters, law: GeneralLaw, names: Sequence[str]) -> dict[str, str]:
     """Add fixed and tied parameters of a law without groups, by their names in the law and here."""
-    if law.groups:
-        return {}
-    held = [one for one in law.declared if one.value is not None]
-    own = dict(zip((one.name for one in held), distinct((f"{one.name}" for one in held), names), strict=True))
+    held = [declaration for declaration in law.declared if declaration.value is not None]
+    own = dict(zip((tie.name for tie in held), distinct((f"{tie.name}" for tie in held), names), strict=True))
     spelled = {
         coef.name: f"exp({name})" if law.is_log(coef.name) else name
         for coef, name in zip(law.parameters, names, strict=True)
     } | own
     waiting = list(held)
     while waiting:  # a tie to another tie comes after it
-        ready = [one for one in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(one))]
-        for one in ready:
-            if any(True for _ in _inner(one)):
-                parameters.add(own[one.name], expr=as_python(cast("Expression", one.value), spelled))
+        ready = [tie for tie in waiting if not any(inner.name in {w.name for w in waiting} for inner in _inner(tie))]
+        for tie in ready:
+            if any(True for _ in _inner(tie)):
+                parameters.add(own[tie.name], expr=as_python(cast("Expression", tie.value), spelled))
             else:
-                parameters.add(own[one.name], value=float(evaluate(law.value_of(one.name), {}, {})), vary=False)
-        waiting = [one for one in waiting if one not in ready]
+                parameters.add(own[tie.name], value=float(evaluate(law.value_of(tie.name), {}, {})), vary=False)
+        waiting = [tie for tie in waiting if tie not in ready]
     return own
 
 
-def _inner(one: Declared) -> Iterator[NameToken]:
-    return names_in(one.value) if one.value is not None else iter(())
+def _inner(declaration: Declared) -> Iterator[NameToken]:
+    return names_in(declaration.value) if declaration.value is not None else iter(())
 
 
 def _loose(

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.resample import refit_weighted
 from scalefit.closed_problem import ClosedProblem
 from scalefit.data.choice import RowChoice
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.options import LeastSquares
 from scalefit.solver.batch import Minima, minimise_batch
 from scalefit.solver.design import Design, DesignRows
@@ -74,7 +74,7 @@ def draw_candidates(
     used = np.unique(np.concatenate([*drawn, choice.bounds[:-1]]))
     whole = build(choice.frame.iloc[used])
     place = np.argsort(whole.order)  # of each used row in the design
-    return Candidates(whole, [place[np.searchsorted(used, one)] for one in drawn])
+    return Candidates(whole, [place[np.searchsorted(used, rows)] for rows in drawn])
 
 
 def _drawn(choice: RowChoice, cluster: Ints, n_cluster: int, least: int, seed: list[int]) -> Ints:
@@ -115,7 +115,7 @@ def refit_choices(
     """
     problem, drawn = candidates
     report = progress or (lambda _: None)
-    begin = np.clip([problem.from_natural(one) for one in starts], problem.lowest, problem.highest)
+    begin = np.clip([problem.from_natural(start) for start in starts], problem.lowest, problem.highest)
     size = REPORTED if not isinstance(problem, ClosedProblem) else max(1, BLOCK // problem.n_rows)
     parts = []
     for first in range(0, len(drawn), size):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.curvature import closed_curvature
 from scalefit.closed.search import search_closed
 from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
 from scalefit.leastsq.closed_powers import certified_optima
-from scalefit.problem import Problem, is_certified
+from scalefit.problem import is_certified
 from scalefit.progress import Progress
 from scalefit.solver.curvature import Curvature, curvature_at
 from scalefit.solver.search import Minimum
 
-__all__ = ["AnyProblem", "closed_optima", "shape_at"]
+__all__ = ["closed_optima", "shape_at"]
 
 Array = NDArray[np.float64]
-AnyProblem = Problem | ClosedProblem
 
 
 def closed_optima(problem: ClosedProblem, *, delta: float, seed: int, report: Progress) -> tuple[Minimum, ...]:

@@ -51,14 +51,14 @@ def closed_findings(
         Each limit once.
     """
     limits = [*_bounds(problem, point), *_loose(problem, optima, shape, delta)]
-    yield from _convergence(optima, loose=any(one.severity == NOT_IDENTIFIED for one in limits))
+    yield from _convergence(optima, loose=any(limit.severity == NOT_IDENTIFIED for limit in limits))
     yield from limits
 
 
 def _convergence(optima: Sequence[Minimum], *, loose: bool) -> Iterator[Finding]:
     """Say how far to trust the search. Where the data leave the law loose, a descent that does not end follows."""
     best = optima[0]
-    starts = sum(one.hits for one in optima)
+    starts = sum(optimum.hits for optimum in optima)
     if not best.converged and loose:
         yield Finding.of(
             "still_falling",
@@ -84,12 +84,12 @@ def _convergence(optima: Sequence[Minimum], *, loose: bool) -> Iterator[Finding]
 
 
 def _names(parameters: Sequence[Parameter]) -> Runs:
-    return listed([one.named for one in parameters], last=", ")
+    return listed([parameter.named for parameter in parameters], last=", ")
 
 
 def _bounds(problem: ClosedProblem, point: Array) -> Iterator[Finding]:
     """Parameters at a bound: that of the law's author is a result, an assumed one may be too narrow."""
-    assumed = {one.name for one in problem.law.assumed}
+    assumed = {declaration.name for declaration in problem.law.assumed}
     at_zero: list[Parameter] = []
     for i, (parameter, value) in enumerate(zip(problem.parameters, point, strict=True)):
         lower, upper = problem.law.bounds(parameter.coef.name)
@@ -118,7 +118,7 @@ def _bounds(problem: ClosedProblem, point: Array) -> Iterator[Finding]:
                 threshold=bound,
             )
     if at_zero:
-        free = [one.coef.name for one in at_zero if one.coef.name in assumed]
+        free = [parameter.coef.name for parameter in at_zero if parameter.coef.name in assumed]
         remedy = f" If it may be negative, say so: with {free[0]} free." if free else ""
         yield Finding.of(
             "at_zero",
@@ -137,9 +137,9 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
     found = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
     best, least = optima[0].theta, optima[0].value
     limit = allowed / least if least > 0 else None  # relative to the least, as the excess of another point
-    for one in found:
-        if one.reason == "singular":
-            involved = [problem.parameters[i] for i in one.places]
+    for loose in found:
+        if loose.reason == "singular":
+            involved = [problem.parameters[i] for i in loose.places]
             alone = len(involved) == 1
             yield Finding.of(
                 "flat_direction",
@@ -150,16 +150,16 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
                 f"{'it' if alone else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a smaller law.",
             )
     far: dict[int, list[str]] = {}
-    for one in found:
-        if one.reason == "runs off":
-            place = one.places[0]
-            text = f"{_shown(problem.parameters[place], one.theta[place])} (objective {_higher(one.excess)})"
+    for loose in found:
+        if loose.reason == "runs off":
+            place = loose.places[0]
+            text = f"{_shown(problem.parameters[place], loose.theta[place])} (objective {_higher(loose.excess)})"
             far.setdefault(place, []).append(text)
     if far:
         about = [problem.parameters[i] for i in far]
         others = [
-            runs_of(one.named, f" = {_shown(one, best[i])} could as well be {' or '.join(far[i])}")
-            for i, one in zip(far, about, strict=True)
+            runs_of(parameter.named, f" = {_shown(parameter, best[i])} could as well be {' or '.join(far[i])}")
+            for i, parameter in zip(far, about, strict=True)
         ]
         yield Finding.of(
             "runs_off",
@@ -169,14 +169,14 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
             f". Fix it (with {about[0].coef.name} = VALUE), or add runs that depend on it."
             f"{_may_be_negative(problem, found, best)}",
             threshold=limit,
-            excess=[one.excess for one in found if one.reason == "runs off"],
+            excess=[loose.excess for loose in found if loose.reason == "runs off"],
         )
-    rival = next((one for one in found if one.reason == "rival" and not set(one.places) <= set(far)), None)
+    rival = next((loose for loose in found if loose.reason == "rival" and not set(loose.places) <= set(far)), None)
     if rival is not None:
         order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
         moves = [
-            runs_of(one.named, f" = {_shown(one, rival.theta[i])} instead of {_shown(one, best[i])}")
-            for i, one in ((i, problem.parameters[i]) for i in order)
+            runs_of(parameter.named, f" = {_shown(parameter, rival.theta[i])} instead of {_shown(parameter, best[i])}")
+            for i, parameter in ((i, problem.parameters[i]) for i in order)
         ]
         yield Finding.of(
             "optima_disagree",
@@ -192,11 +192,11 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
 
 def _may_be_negative(problem: ClosedProblem, found: Sequence[Loose], best: Array) -> str:
     """Name a parameter that goes to 0 and was taken as positive without being declared so; empty without one."""
-    assumed = {one.name for one in problem.law.assumed}
-    for one in found:
-        parameter = problem.parameters[one.places[0]]
-        to_zero = parameter.is_log and one.theta[one.places[0]] < best[one.places[0]]
-        if one.reason == "runs off" and to_zero and parameter.coef.name in assumed:
+    assumed = {declaration.name for declaration in problem.law.assumed}
+    for loose in found:
+        parameter = problem.parameters[loose.places[0]]
+        to_zero = parameter.is_log and loose.theta[loose.places[0]] < best[loose.places[0]]
+        if loose.reason == "runs off" and to_zero and parameter.coef.name in assumed:
             name = parameter.coef.name
             return f" If {parameter.name} may be 0 or negative, say so: with {name} free."
     return ""

@@ -50,7 +50,7 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     assert form is not None
     powers = _sum_of_powers(problem, form)
     found = search(powers.design, delta=delta, seed=seed)
-    theta = np.array([_back(problem, form, powers, one.theta) for one in found])
+    theta = np.array([_back(problem, form, powers, minimum.theta) for minimum in found])
     # the law's parameters have rounding errors of the conversion, which a few exact steps take out
     system = problem.design.centred
     ends = descend(
@@ -58,10 +58,10 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     )
     theta = np.clip(system.to_vector(ends.z), *problem.design.box)
     optima = [
-        Minimum(point, float(value), one.converged, one.hits)
-        for point, value, one in zip(theta, ends.value, found, strict=True)
+        Minimum(point, float(value), minimum.converged, minimum.hits)
+        for point, value, minimum in zip(theta, ends.value, found, strict=True)
     ]
-    optima.sort(key=lambda one: one.value)
+    optima.sort(key=lambda optimum: optimum.value)
     return tuple(optima)
 
 
@@ -83,11 +83,11 @@ def _sum_of_powers(problem: ClosedProblem, form: PowerForm) -> Problem:
     floor = coef(form.floor) if isinstance(form.floor, str) else form.floor
     terms = [
         Term(
-            coef(one.coefficient) if one.coefficient else Fraction(np.exp(one.offset)),
-            str(one),
-            coef(one.exponent) if one.exponent else Fraction(1),
+            coef(term.coefficient) if term.coefficient else Fraction(np.exp(term.offset)),
+            str(term),
+            coef(term.exponent) if term.exponent else Fraction(1),
         )
-        for one in form.terms
+        for term in form.terms
     ]
     law = Law(response, Fraction(floor) if isinstance(floor, float) else floor, tuple(terms))
     return build_problem(law, pd.DataFrame(columns), space="log" if design.log_space else "linear", weights=weight)
@@ -96,10 +96,10 @@ def _sum_of_powers(problem: ClosedProblem, form: PowerForm) -> Problem:
 def _back(problem: ClosedProblem, form: PowerForm, powers: Problem, theta: Array) -> Array:
     """Return the vector of the law's parameters from one of the sum of powers, which has logs of coefficients."""
     solved: dict[str, list[float]] = {}
-    for one, value in zip(powers.parameters, powers.to_natural(theta), strict=True):
-        solved.setdefault(one.coef.name, []).append(float(value))
+    for parameter, value in zip(powers.parameters, powers.to_natural(theta), strict=True):
+        solved.setdefault(parameter.coef.name, []).append(float(value))
     values = {name: np.array(levels) for name, levels in solved.items()}
-    vector = {name: np.log(np.maximum(values[name], TINY)) for name in {one.exponent for one in form.terms} - {""}}
+    vector = {name: np.log(np.maximum(values[name], TINY)) for name in {term.exponent for term in form.terms} - {""}}
     if isinstance(form.floor, str):
         vector[form.floor] = values[form.floor]
     for term in form.terms:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed_problem import ClosedProblem
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.leastsq.closed_findings import closed_findings
 from scalefit.leastsq.covariance import chi_square_unit, row_influence
 from scalefit.misfit import (
@@ -178,7 +178,7 @@ def _ordered(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def _convergence(evidence: FitState) -> Iterator[Finding]:
     best = evidence.optima[0]
-    starts = sum(one.hits for one in evidence.optima)
+    starts = sum(optimum.hits for optimum in evidence.optima)
     quadratic = int(evidence.shape.curved.sum())
     kinked = quadratic <= len(evidence.point) and quadratic < evidence.problem.n_rows
     if not best.converged:
@@ -209,7 +209,7 @@ def _lonely(evidence: FitState) -> bool:
 
 def _starts(evidence: FitState, findings: list[Finding]) -> Iterator[Finding]:
     """Where starts disagree about a fit that is not identified, or one alone reached it, a better point may exist."""
-    hits = [one.hits for one in evidence.optima]
+    hits = [optimum.hits for optimum in evidence.optima]
     bad = {finding.severity for finding in findings}
     doubtful = (NOT_IDENTIFIED in bad and hits[0] < sum(hits) / 2) or _lonely(evidence)
     if doubtful and NOT_CONVERGED not in bad and len(hits) > 1:
@@ -230,7 +230,7 @@ def _numbers(evidence: FitState) -> Iterator[Finding]:
     values = [evidence.point] if spread.withheld else [evidence.point, spread.se, spread.lo, spread.hi]
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite(values).all(axis=0))
     if bad.any():
-        open_ones = [p.named for p, one in zip(evidence.problem.parameters, bad, strict=True) if one]
+        open_ones = [p.named for p, is_bad in zip(evidence.problem.parameters, bad, strict=True) if is_bad]
         yield Finding.of(
             "not_finite",
             NOT_IDENTIFIED,
@@ -304,8 +304,8 @@ def _open_sizes(evidence: FitState) -> Iterator[tuple[Parameter, float]]:
         sizes = design.from_natural(spread.draws)
         widths = np.array(
             [
-                np.ptp(np.quantile(one[~np.isnan(one)], [0.025, 0.975])) if not np.isnan(one).all() else np.nan
-                for one in sizes.T
+                np.ptp(np.quantile(size[~np.isnan(size)], [0.025, 0.975])) if not np.isnan(size).all() else np.nan
+                for size in sizes.T
             ]
         )
     else:
@@ -356,7 +356,7 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
     negligible = float(np.log(np.average(problem.design.law.response))) - LEAST_LOG_SIZE
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
-        names = listed([one.named for one in at_zero], last=", ")
+        names = listed([parameter.named for parameter in at_zero], last=", ")
         yield Finding.of(
             "floor_at_zero",
             NOT_IDENTIFIED,
@@ -421,7 +421,7 @@ def _vanished(evidence: FitState) -> Iterator[Finding]:
                 NOT_IDENTIFIED,
                 f"The term {term} vanished: it is at most {exact(to_digits(share.max(), 1))} of any prediction, so "
                 "its exponent means nothing; fit the law without it.",
-                also=[one.key for one in parameters if one.coef in (term.coefficient, term.exponent)],
+                also=[parameter.key for parameter in parameters if parameter.coef in (term.coefficient, term.exponent)],
                 threshold=VANISHED_TERM,
                 share=share.max(),
             )
@@ -434,13 +434,14 @@ def _flat(evidence: FitState) -> Iterator[Finding]:
         return
     values, vectors = np.linalg.eigh((jacobian / size).T @ (jacobian / size))
     if values[0] < FLAT_DIRECTION * values[-1]:
-        free = [one for one, is_free in zip(evidence.problem.parameters, evidence.shape.free, strict=True) if is_free]
-        involved = [one for one, part in zip(free, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
+        parameters = evidence.problem.parameters
+        free = [parameter for parameter, is_free in zip(parameters, evidence.shape.free, strict=True) if is_free]
+        involved = [parameter for parameter, part in zip(free, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
         yield Finding.of(
             "flat_direction",
             NOT_IDENTIFIED,
             "The data leave a combination of ",
-            listed([one.named for one in involved], last=", "),
+            listed([parameter.named for parameter in involved], last=", "),
             " open: it can change without any change of the predictions. Fix one of them, or use a smaller law.",
             threshold=FLAT_DIRECTION,
             ratio=values[0] / values[-1],

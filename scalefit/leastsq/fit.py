@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.binding import AnyProblem, bind_law
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.choosing import Candidates, draw_candidates
-from scalefit.leastsq.closed import AnyProblem, closed_optima, shape_at
+from scalefit.leastsq.closed import closed_optima, shape_at
 from scalefit.leastsq.covariance import gauss_newton, sandwich
 from scalefit.leastsq.diagnose import FitState, diagnose
 from scalefit.leastsq.profile import profile_intervals
@@ -24,7 +25,7 @@ from scalefit.leastsq.resample import jackknife, pairs_bootstrap, within_bounds
 from scalefit.limits import check_count
 from scalefit.numbers import exact
 from scalefit.options import FIT, LeastSquares, Rows, gather, takes
-from scalefit.problem import Problem, build_problem
+from scalefit.problem import Problem
 from scalefit.progress import Progress, SlowStage
 from scalefit.quantiles import student_quantile
 from scalefit.records import NOT_CONVERGED, LocalOptimum, Source, Uncertainty
@@ -123,7 +124,7 @@ def fit(
         source=Source.of(table),
         rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=spread,
-        optima=tuple(_local(problem, one, how.loss) for one in optima),
+        optima=tuple(_local(problem, optimum, how.loss) for optimum in optima),
         version=__version__,
         label=label,
     )
@@ -134,16 +135,8 @@ def fit(
 
 def _problem(law: AnyLaw, frame: pd.DataFrame, rows: Rows, how: LeastSquares) -> AnyProblem:
     """Bind a law to rows."""
-    if not isinstance(law, GeneralLaw):
-        return build_problem(
-            law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-        )
-    if how.exponents == "free":
-        raise DataError(
-            "exponents='free' (--exponents free) is for sums of power terms; in a law of another form, name the "
-            "parameters that may be negative behind it: with alpha free"
-        )
-    return build_closed(law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster)
+    free = how.exponents == "free"
+    return bind_law(law, frame, space=how.space, weights=rows.weights, cluster=rows.cluster, free_sign=free)
 
 
 def _optima(problem: AnyProblem, how: LeastSquares, report: Progress) -> tuple[Minimum, ...]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.profile import profile_closed
 from scalefit.closed_problem import ClosedProblem
-from scalefit.leastsq.closed import AnyProblem, shape_at
+from scalefit.leastsq.closed import shape_at
 from scalefit.leastsq.covariance import chi_square_unit
 from scalefit.quantiles import f_quantile
 from scalefit.solver.batch import minimise_batch

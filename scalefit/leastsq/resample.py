@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.resample import refit_resamples
 from scalefit.closed_problem import ClosedProblem
 from scalefit.leastsq.choosing import Candidates, refit_choices
-from scalefit.leastsq.closed import AnyProblem
 from scalefit.numbers import exact
 from scalefit.options import LeastSquares
 from scalefit.problem import Problem
@@ -52,7 +52,7 @@ def _refit(
 
 def _starts(problem: AnyProblem, optima: tuple[Minimum, ...]) -> Array:
     """Return where every refit begins: the optimum, its rivals, and the optimum with vanished terms back."""
-    rivals = [one.theta for one in optima[:3] if one.value <= RIVAL * optima[0].value]
+    rivals = [optimum.theta for optimum in optima[:3] if optimum.value <= RIVAL * optima[0].value]
     return np.array([*rivals, *(_revived(problem, optima[0].theta) if isinstance(problem, Problem) else ())])
 
 
@@ -109,7 +109,7 @@ def pairs_bootstrap(
         minima = _refit(problem, starts, how.threshold, BOOTSTRAP, replicates, how.seed, progress)
         draws, failures = _answers(problem, minima)
     else:
-        natural = np.array([problem.to_natural(one) for one in starts])
+        natural = np.array([problem.to_natural(start) for start in starts])
         minima = refit_choices(candidates, natural, delta=how.threshold, progress=progress)
         draws, failures = _answers(candidates.problem, minima)
         by = (by or f" over {exact(problem.n_rows)} groups") + " that repeats the choice of rows"
@@ -135,7 +135,7 @@ def _answers(problem: AnyProblem, minima: Minima) -> tuple[Array, tuple[tuple[st
         (f"still moving after {MAX_ITERATIONS} steps", int(np.count_nonzero(finite & ~stopped))),
         ("misfit not a finite number", int(np.count_nonzero(~finite))),
     )
-    return problem.to_natural(minima.theta[finite & stopped]), tuple(one for one in reasons if one[1])
+    return problem.to_natural(minima.theta[finite & stopped]), tuple(reason for reason in reasons if reason[1])
 
 
 def _without_intervals(spread: Uncertainty, method: str) -> Uncertainty:

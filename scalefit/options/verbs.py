@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scalefit.data.rows import RowRules
     from scalefit.data.tables import Table
-    from scalefit.law.general import AnyLaw
+    from scalefit.law.protocol import AnyLaw
 
     OneTable: TypeAlias = str | os.PathLike[str] | pd.DataFrame
     TableSource: TypeAlias = OneTable | Table | Sequence[OneTable]
@@ -267,13 +267,11 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.quantities import ALIASES
-        from scalefit.law.general import GeneralLaw, parse_law
+        from scalefit.law.general import parse_law
 
-        law = parse_law(law)
-        if isinstance(law, GeneralLaw):
-            source = self.load(source)
-            columns = {*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ())}
-            law = law.decided(columns, also=ALIASES)
+        law, source = parse_law(law), self.load(source)
+        columns = {*map(str, source.frame.columns), *(self.mapping or ()), *(self.columns or ())}
+        law = law.decided(columns, also=ALIASES)
         return law, self.read(source, law, labels=labels, space=space)
 
     def read(
@@ -308,10 +306,9 @@ class Rows(Options):
             When the table cannot be used; row and column are named.
         """
         from scalefit.data.rows import Needed, select_rows
-        from scalefit.law.general import needs_of
 
         named = [*law.groups, *([self.cluster] if self.cluster else []), *labels]
-        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), needs_of(law, space))
+        needed = Needed(law.response, (*law.variables, *numeric), tuple(dict.fromkeys(named)), law.needs(space))
         return select_rows(self.load(source), needed, self.rules)
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from scalefit.errors import DataError, closest
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.numbers import short_number, to_digits
 from scalefit.plots.fit import POINT, between, number_axis, residuals_of
 from scalefit.plots.marks import mark_rows

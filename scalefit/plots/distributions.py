@@ -12,9 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from scalefit.closed_problem import build_closed
 from scalefit.errors import DataError, closest
-from scalefit.law.general import GeneralLaw, sum_of_powers
 from scalefit.names import Key, printed_name
 from scalefit.numbers import as_printed, percent, plus_minus, rounded, two_digits
 from scalefit.plots.draws import (
@@ -44,9 +42,9 @@ from scalefit.plots.style import (
     symbol,
     write_key,
 )
-from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.priors import Prior, parse_prior
-from scalefit.problem import Parameter, build_problem
+from scalefit.posterior.rebuild import density_of
+from scalefit.problem import Parameter
 from scalefit.results import Fit, PosteriorFit
 
 __all__ = ["densities", "density", "prior_posterior"]
@@ -229,7 +227,7 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
     DataError
         When the fit is not a posterior, or a parameter has no prior.
     """
-    need_posterior(fit, "a figure of priors")
+    posterior = need_posterior(fit, "a figure of priors")
     priors = {one.key: prior for one in fit.parameters if (prior := _prior_of(fit, one)) is not None}
     chosen = list(priors) if names is None else [named(fit, name).key for name in names]
     for key in chosen:
@@ -241,7 +239,7 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
             )
     if len(chosen) > _MOST_PANELS:
         raise DataError(f"{len(chosen)} panels are too many for a figure; name at most {_MOST_PANELS} with names=[...]")
-    values = _on_prior_scale(fit)
+    values = density_of(posterior).prior_values(np.asarray(posterior.uncertainty.draws))
     rows = -(-len(chosen) // _PER_ROW)
     columns = -(-len(chosen) // rows)
     axes = new_panels(rows, columns, height=37 * rows)
@@ -305,24 +303,6 @@ def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
         return None
     text = priors.get(parameter.key, priors.get((parameter.coef.name, ())))
     return None if text is None else parse_prior(text)
-
-
-def _on_prior_scale(fit: Fit) -> Array:
-    """Return the draws of the quantities of the priors, coefficients as sizes at the centre; shape (R, P)."""
-    values = np.array(fit.uncertainty.draws)
-    if isinstance(fit.law, GeneralLaw) and isinstance(fit, PosteriorFit):
-        closed = build_closed(fit.law, fit.rows, weights=fit.objective.weights, cluster=fit.selection.cluster)
-        point, priors = fit.point[: len(closed.parameters)], dict(fit.posterior.priors)
-        density = build_closed_density(closed, likelihood=fit.objective.loss, theta=point, priors=priors)
-        return density.prior_values(values)
-    law = sum_of_powers(fit.law, "a picture of priors")
-    free = fit.objective.exponents == "free"
-    problem = build_problem(law, fit.rows, weights=fit.objective.weights, free_sign=free)
-    own = len(problem.parameters)
-    values[:, :own] = problem.design.from_natural(values[:, :own])
-    coefficients = [one.is_log for one in fit.parameters]
-    values[:, coefficients] = np.exp(values[:, coefficients])
-    return values
 
 
 def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -> None:

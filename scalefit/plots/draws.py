@@ -73,13 +73,14 @@ def named(fit: Fit, name: str | Key) -> Estimate:
     return fit[name]
 
 
-def need_posterior(fit: Fit, what: str) -> None:
-    """Reject a fit that is not a posterior for a figure that needs one."""
+def need_posterior(fit: Fit, what: str) -> PosteriorFit:
+    """Return a fit as the posterior that a figure needs; reject another."""
     if not isinstance(fit, PosteriorFit):
         raise DataError(
             f"{what} needs a posterior, and {fit.label or fit.law} was fitted by {fit.engine}; "
             "make one with scalefit.bayes (scalefit bayes)"
         )
+    return fit
 
 
 def kind_of_draws(fit: Fit) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scalefit.data.quantities import as_numbers, read_numbers
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Law, Term, format_value
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Level
 from scalefit.numbers import counted, exact, rounded, short_number
 from scalefit.plots.marks import mark_rows
@@ -183,7 +183,7 @@ def term(
     DataError
         When the law has no such variable or the level no rows.
     """
-    if isinstance(fit.law, GeneralLaw):
+    if not fit.law.terms:
         return effect(fit, variable=variable, only=only, left_out=left_out, ax=ax)
     ax = new_axes(ax)
     chosen = _term_of(fit.law, variable)

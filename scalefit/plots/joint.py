@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef
-from scalefit.law.general import GeneralLaw
 from scalefit.names import Key
 from scalefit.numbers import rounded
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
@@ -223,7 +222,7 @@ def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
             owned += [pair] if set(pair) <= known else []
     exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
-    if isinstance(fit.law, GeneralLaw):
+    if not fit.law.terms:
         chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_PAIRED], 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")

@@ -16,7 +16,8 @@ from scalefit.data.rows import used_columns
 from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed, how_to_install
 from scalefit.law.additive import Coef, Law
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.general import GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.limits import check_count
 from scalefit.names import printed_level
 from scalefit.numbers import fixed

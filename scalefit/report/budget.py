@@ -11,12 +11,10 @@ from math import prod
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from scalefit.closed_problem import build_closed
+from scalefit.binding import bind_law
 from scalefit.data.sources import locate
-from scalefit.law.general import GeneralLaw
 from scalefit.numbers import fixed
 from scalefit.options import Question
-from scalefit.problem import build_problem
 from scalefit.report.study import CalibrationStep, SensitivityStep, Study
 from scalefit.robustness.variations import read_vary
 
@@ -81,11 +79,7 @@ def _evaluations(step: SensitivityStep | CalibrationStep, folder: Path) -> float
     """Estimate how often a step evaluates its law for a row."""
     cluster = step.selection.cluster
     law, table = step.selection.bind(locate(step.data, folder), step.law)
-    if isinstance(law, GeneralLaw):
-        parameters = build_closed(law, table.frame, cluster=cluster).parameters
-    else:
-        parameters = build_problem(law, table.frame, cluster=cluster).parameters
-    count = len(parameters) + 3  # sigma, nu, tau
+    count = len(bind_law(law, table.frame, cluster=cluster).parameters) + 3  # sigma, nu, tau
     each = ROUNDS * max(PER_ROUND, PER_PARAMETER * count) + CURVED * count**2
     fits = _choices(step.question) if isinstance(step, SensitivityStep) else step.simulation.n
     total = fits * (each + PROPOSALS * step.model.draws)

@@ -23,7 +23,7 @@ from scalefit.data.quantities import ALIASES, guess_header, holds_truth, is_miss
 from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef, Law, Term
-from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.law.general import general_form, parse_law
 from scalefit.law.presets import LAWS, Preset
 from scalefit.law.syntax import Number
 from scalefit.numbers import exact
@@ -174,10 +174,8 @@ def _special(whole: Table) -> tuple[str, Preset] | None:
 
 def _freed(name: str) -> str:
     """Return a named law with every number that its paper fitted to other runs as a parameter."""
-    law = parse_law(name)
-    if isinstance(law, GeneralLaw):
-        law = replace(law, declared=tuple(one for one in law.declared if not isinstance(one.value, Number)))
-    return str(law)
+    law = general_form(parse_law(name))
+    return str(replace(law, declared=tuple(one for one in law.declared if not isinstance(one.value, Number))))
 
 
 def _given(read: Table, selection: Rows, name: str, text: str, reason: str, *, linear: bool = False) -> LawChoice:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from scalefit.escape import literal
-from scalefit.law.general import GeneralLaw
 from scalefit.names import Key, printed_level, printed_name, split_names
 from scalefit.numbers import exact, percent, plus_minus, rounded
 from scalefit.plots import (
@@ -154,7 +153,7 @@ def _terms(fit: Fit, height: float) -> Drawing:
         "where a power law is a straight line. Points are rows, lines are the fit."
     )
     alt = f"Log-log panels along {join(variables)}. Points follow straight falling lines: {join(slopes)}."
-    if isinstance(fit.law, GeneralLaw):
+    if not fit.law.terms:
         caption = (
             "The effect of each column: the law along it, with all others at their medians. Points are rows, moved "
             "along the law to the same medians, so that each keeps its residual."

@@ -23,7 +23,8 @@ from scalefit.data.wide import long_frame, wide_name
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.law.additive import Coef, Law
-from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.misfit import checkpoints_message
 from scalefit.numbers import amount, counted, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
@@ -279,7 +280,7 @@ def _with_step(choice: LawChoice, table: Table, frame: pd.DataFrame) -> LawChoic
     name, text = next(iter(choice.laws.items()))
     law = parse_law(text)
     sizes = [one for one in law.variables if one in SIZES]
-    if not isinstance(law, Law) or "tokens" in sizes or not sizes or not has_column(frame, "step"):
+    if not law.terms or "tokens" in sizes or not sizes or not has_column(frame, "step"):
         return choice
     steps = resolve(replace(table, frame=frame), numeric=["step"], strict=False).frame["step"]
     found = choice.frame.assign(step=steps.loc[choice.frame.index])
@@ -497,7 +498,7 @@ def _calls(
     return tuple(calls)
 
 
-def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: Law | GeneralLaw) -> bool:
+def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: AnyLaw) -> bool:
     """Tell whether a law can be fitted to each level of a column: a column of words in whose levels the sizes vary."""
     if as_numbers(labels) is not None or not 2 <= len(labels.dropna().unique()) <= LABELS:
         return False

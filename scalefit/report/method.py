@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from scalefit.data.where import parse_where
 from scalefit.escape import literal
-from scalefit.law.general import GeneralLaw, parse_law
+from scalefit.law.general import parse_law
 from scalefit.numbers import exact, fixed, percent
 from scalefit.report.blocks import Block, heading, note, paragraph, references
 from scalefit.report.posterior_tables import priors_sentence, sampling_table
@@ -141,7 +141,7 @@ def _doubtful(posteriors: Mapping[str, Fit]) -> str:
 
 def _least_squares(fits: Mapping[str, Fit]) -> list[str]:
     level = percent(next(iter(fits.values())).uncertainty.level)
-    general = [isinstance(fit.law, GeneralLaw) for fit in fits.values()]
+    general = [not fit.law.terms for fit in fits.values()]
     powers = (
         "Every least-squares fit" + (" of a sum of power terms" if any(general) else "") + " minimises its objective "
         "globally: a grid of exponents, each cell solved exactly for floor and coefficients, then damped Newton steps "

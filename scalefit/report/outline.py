@@ -10,7 +10,8 @@ from scalefit.comparison.parts import check_column
 from scalefit.data.datasets import describe_dataset
 from scalefit.errors import DataError
 from scalefit.law.additive import PRESETS, Coef, Law
-from scalefit.law.general import AnyLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.numbers import to_digits
 from scalefit.options import NewReport, Rows
 from scalefit.report.choice import LawChoice, words_of
@@ -109,7 +110,7 @@ class _LawOutline:
         self.cluster = {"cluster": choice.cluster} if choice.cluster else {}
         self.squares: dict[str, Any] = {"law": law, "bootstrap": BOOTSTRAP, **self.common}
         self.squares |= {"space": "linear"} if choice.linear else {}
-        self.sampled = isinstance(parse_law(law), Law)  # the engine of posteriors takes sums of powers
+        self.sampled = bool(parse_law(law).terms)  # a draft samples posteriors of sums of powers only
 
     def add_main(self, **more: Any) -> str:
         """Add the fit by squares, with whole clusters resampled where there are any; return its name."""
@@ -168,7 +169,7 @@ class _LawOutline:
 
 def _has_budget(law: AnyLaw) -> bool:
     """Whether a law says how a budget is best divided between parameters and tokens; such a law comes first."""
-    return isinstance(law, Law) and {"params", "tokens"} <= set(law.variables)
+    return bool(law.terms) and {"params", "tokens"} <= set(law.variables)
 
 
 def _exponent(law: AnyLaw) -> str:
@@ -178,7 +179,7 @@ def _exponent(law: AnyLaw) -> str:
 
 def _about_width(law: AnyLaw) -> bool:
     """Whether the first term is one of width with an exponent that is estimated."""
-    return isinstance(law, Law) and law.terms[0].variable == "width" and isinstance(law.terms[0].exponent, Coef)
+    return any(term.variable == "width" and isinstance(term.exponent, Coef) for term in law.terms[:1])
 
 
 def _width_question(law: AnyLaw, name: str, main: str) -> list[dict[str, Any]]:
@@ -209,10 +210,10 @@ def _add_levels(
 ) -> None:
     """Add one fit for each level of a column, by which the law has no floors then."""
     own = next((own for own, column in choice.mapping.items() if column == by), by)
-    if own in law.groups and not isinstance(law, Law):
+    if own in law.groups and not law.terms:
         raise DataError(f"by is {by!r}, and {law} has levels of it; leave by out, or write the law without them")
     text = str(law)
-    for coef in law.parameters if isinstance(law, Law) else ():
+    for coef in law.parameters:
         text = text.replace(str(coef), str(replace(coef, groups=tuple(one for one in coef.groups if one != own))))
     check_column(by, parse_law(text))
     step = {"name": f"{name}_levels", "label": f"{words_of(text)} · by {by}", "by": by, **squares, "law": text}
@@ -228,7 +229,7 @@ def _add_levels(
 def _add_other_data(study: dict[str, Any], name: str, main: str, law: AnyLaw, beside: str) -> None:
     """Compare the first exponent with that of the same law on a shipped set, and with published values."""
     exponent = _exponent(law)
-    if not isinstance(law, Law) or not exponent:
+    if not law.terms or not exponent:
         raise DataError(f"beside is {beside!r}, and {law} has no exponent to compare; leave beside out")
     plain = _without_levels(law)
     title = describe_dataset(beside).name.replace("_", " ").capitalize()
@@ -252,7 +253,7 @@ def _add_other_data(study: dict[str, Any], name: str, main: str, law: AnyLaw, be
     study["section"].append(section)
 
 
-def _without_levels(law: Law) -> str:
+def _without_levels(law: AnyLaw) -> str:
     """Return the law with one value of each parameter for all levels."""
     text = str(law)
     for coef in law.parameters:

@@ -15,7 +15,7 @@ from typing import Any
 
 from scalefit.data.sources import locate
 from scalefit.errors import DataError, MissingExtra
-from scalefit.law.general import GeneralLaw, parse_law, sum_of_powers
+from scalefit.law.general import parse_law, sum_of_powers
 from scalefit.leastsq import fit as least_squares
 from scalefit.options import BAYES as BAYES_OPTIONS
 from scalefit.options import FIT, Bayes, Jobs, LeastSquares, Options, Part, gather
@@ -147,7 +147,7 @@ def parameter_names(spec: FitSpec, folder: Path | None = None) -> tuple[str, ...
         When law or pooling cannot be read.
     """
     law = parse_law(spec.law)
-    if isinstance(law, GeneralLaw) and folder is not None:
+    if not law.is_decided and folder is not None:
         law, _ = spec.selection.bind(locate(spec.data, folder), law, space="linear")
     if isinstance(spec.options, LeastSquares):
         return tuple(coef.name for coef in law.parameters)

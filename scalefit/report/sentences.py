@@ -17,7 +17,6 @@ from scalefit.data.where import parse_where
 from scalefit.escape import literal
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Coef
-from scalefit.law.general import GeneralLaw
 from scalefit.names import Key, read_name, spread_name
 from scalefit.numbers import (
     amount,
@@ -82,7 +81,7 @@ def role(fit: Fit, name: str | Key) -> str:
         for part, kind in ((term.exponent, "exponent"), (term.coefficient, "coefficient")):
             if isinstance(part, Coef) and part.name == coef:
                 return f"{kind} of {words(term.variable)}"
-    return f"${coef}$" if isinstance(fit.law, GeneralLaw) and coef.isidentifier() else "floor"
+    return f"${coef}$" if not fit.law.terms and coef.isidentifier() else "floor"
 
 
 def name_in(fit: Fit, names: Sequence[str]) -> str:
@@ -108,7 +107,7 @@ def law_sentence(fit: Fit) -> str:
     if fit.status != CONVERGED:
         return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {literal(fit.message)}"
     single = [one for one in fit.estimates if not one.level]
-    if isinstance(fit.law, GeneralLaw):
+    if not fit.law.terms:
         known = [f"{name_words(one.key)} is {_number(one)}" for one in single if one.coefficient not in EXTRAS]
         parts = join(known or [f"the law has {exact(len(fit.estimates))} parameters, one for each level"])
         return f"On {exact(fit.n_rows)} rows of {_table(fit)} {parts}."

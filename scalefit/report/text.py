@@ -15,7 +15,8 @@ from scalefit.data.datasets import published_value
 from scalefit.errors import DataError, StudyError, closest
 from scalefit.escape import literal, visible
 from scalefit.law.additive import Coef, Law, Term
-from scalefit.law.general import AnyLaw, GeneralLaw
+from scalefit.law.general import GeneralLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.law.typeset import GREEK, SYMBOLS, to_mathml, to_mathtext, to_typst
 from scalefit.names import Key, printed_level, read_name
 from scalefit.numbers import as_printed, plus_minus, rounded, rounded_interval, two_digits

@@ -115,7 +115,7 @@ class Calibration:
     @cached_property
     def good(self) -> tuple[Replicate, ...]:
         """Replicates with an interval that can be trusted."""
-        return tuple(one for one in self.replicates if one.is_good)
+        return tuple(replicate for replicate in self.replicates if replicate.is_good)
 
     @property
     def failed(self) -> int:
@@ -144,7 +144,7 @@ class Calibration:
 
     def ranks(self, name: str) -> NDArray[np.int64]:
         """Ranks of the truth among 99 draws, shape (R,)."""
-        return np.array([one.rank[name] for one in self.good])
+        return np.array([replicate.rank[name] for replicate in self.good])
 
     def rank_counts(self, name: str) -> NDArray[np.int64]:
         """Ranks counted in bins of equal width, shape (bins,)."""
@@ -152,7 +152,7 @@ class Calibration:
 
     def coverage(self, name: str) -> tuple[float, float, float]:
         """Share of intervals that cover the truth, and its exact 95% confidence limits (Clopper and Pearson)."""
-        covered = sum(one.lo[name] <= one.truth[name] <= one.hi[name] for one in self.good)
+        covered = sum(replicate.lo[name] <= replicate.truth[name] <= replicate.hi[name] for replicate in self.good)
         limits = stats.binomtest(covered, len(self.good)).proportion_ci(COVERAGE_CONFIDENCE)
         return covered / len(self.good), float(limits.low), float(limits.high)
 
@@ -169,7 +169,7 @@ class Calibration:
     def _row(self, name: str) -> dict[str, Any]:
         share, low, high = self.coverage(name)
         n, everyone = len(self.good), len(self.replicates)
-        z = np.array([(one.mean[name] - one.truth[name]) / one.sd[name] for one in self.good])
+        z = np.array([(replicate.mean[name] - replicate.truth[name]) / replicate.sd[name] for replicate in self.good])
         row = {
             "param": name, "n": n, "coverage": share, "coverage_se": float(np.sqrt(share * (1 - share) / n)),
             "coverage_lo": low, "coverage_hi": high, "coverage_least": share * n / everyone,
@@ -204,13 +204,13 @@ class Calibration:
         return (*found, self._covered())
 
     def _failures(self) -> list[Verdict]:
-        full = sum(one.path == "full" for one in self.good)
+        full = sum(replicate.path == "full" for replicate in self.good)
         found = []
         if full:
             text = f"Importance sampling could not represent {full} posteriors, which NUTS sampled instead; they count."
             found.append(Verdict.of("full path", text, data_sets=full))
         if self.failed:
-            reasons = [one.reason for one in self.replicates if not one.is_good]
+            reasons = [replicate.reason for replicate in self.replicates if not replicate.is_good]
             text = (
                 f"{self.failed} have no interval that can be trusted and are left out, which biases the rest: they are "
                 f"not a random part. The first: {reasons[0]}"
@@ -242,7 +242,7 @@ class Calibration:
         if p_values[worst] >= limit:
             text = f"The ranks are compatible with uniform for all {len(self.names)} parameters ("
             return Verdict.of("uniform", text, numbers, ").", threshold=limit, **about)
-        bad = listed([_name(name) for name, one in p_values.items() if one < limit], last=", ")
+        bad = listed([_name(name) for name, value in p_values.items() if value < limit], last=", ")
         allowed = f"; a chance of {exact(to_digits(limit, 1))} is allowed to each)."
         return Verdict.of(
             "not uniform", "The ranks are not uniform for ", bad, " (", numbers, allowed, threshold=limit, **about
@@ -308,9 +308,9 @@ class Calibration:
             "table": self.source,
             "replicates": len(self.replicates),
             "failed": self.failed,
-            "full_path": sum(one.path == "full" for one in self.good),
+            "full_path": sum(replicate.path == "full" for replicate in self.good),
             "is_sbc": self.is_sbc,
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "rows": rows,
             "parameters": [
                 {"name": name, "coefficient": coefficient, "level": list(level)}

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.binding import AnyProblem, bind_law
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.tables import Table
 from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.jobs import FAILED, JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import printed_name
@@ -25,7 +27,6 @@ from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import SCALES, extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.priors import Prior, parse_prior
-from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -104,7 +105,9 @@ def calibrate(
         "engine": engine.engine, "options": plain(engine), "seed": how.seed,
     }  # fmt: skip
     about = {"shared": job_key(shared)}
-    cells = {job_key(about | {"truth": one}, f"{i:05d}"): {"number": i, "truth": one} for i, one in enumerate(truths)}
+    cells = {
+        job_key(about | {"truth": truth}, f"{i:05d}"): {"number": i, "truth": truth} for i, truth in enumerate(truths)
+    }
     found = run_jobs(fit_replicate, cells, where, shared=shared, stage="fitting simulated data", progress=progress)
     same = (how.likelihood, rows.cluster) == (fitting.likelihood, fit_cluster)
     words = fitted.words if made.engine == "bayes" else _bootstrap_words(made.loss, fit_cluster)
@@ -118,7 +121,7 @@ def _design(
     data: str | os.PathLike[str] | pd.DataFrame, law: str | AnyLaw, rows: Rows, fit_cluster: str | None
 ) -> tuple[AnyLaw, Table, pd.DataFrame]:
     """Read law and table, and keep of it what simulated data need."""
-    clusters = [one for one in (rows.cluster, fit_cluster) if one]
+    clusters = [column for column in (rows.cluster, fit_cluster) if column]
     law, table = rows.bind(data, law, labels=clusters)
     return law, table, table.frame[list(dict.fromkeys([law.response, *law.variables, *law.groups, *clusters]))]
 
@@ -126,7 +129,7 @@ def _design(
 class _Model(NamedTuple):
     """A law on a design with a likelihood; its priors are fixed from here on."""
 
-    problem: Problem | ClosedProblem
+    problem: AnyProblem
     scales: tuple[str, ...]
     priors: dict[str, Prior]  # by printed name, as JSON of a cell keeps it
     likelihood: str
@@ -141,15 +144,11 @@ class _Model(NamedTuple):
 
 def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -> _Model:
     """Resolve the priors on the table once: on simulated data their defaults would follow the data."""
-    problem: Problem | ClosedProblem
-    if isinstance(law, GeneralLaw):
-        problem = build_closed(law, design, cluster=cluster)
-    else:
-        problem = build_problem(law, design, cluster=cluster, free_sign=how.exponents == "free")
+    problem = bind_law(law, design, cluster=cluster, free_sign=how.exponents == "free")
     if cluster is not None and problem.n_cluster == problem.n_rows:
         raise DataError(f"cluster column {cluster!r} has a different value in every row; name one whose values repeat")
     extras = extra_parameters(how.likelihood == "student_t", cluster is not None, ())
-    scales = {one.coef.name for one in extras}
+    scales = {extra.coef.name for extra in extras}
     given = {name: prior for name, prior in (how.priors or {}).items() if name not in SCALES or name in scales}
     if isinstance(problem, ClosedProblem):
         resolved = resolve_closed_priors(problem, extras, given)
@@ -157,7 +156,7 @@ def _build(law: AnyLaw, design: pd.DataFrame, how: Bayes, cluster: str | None) -
         resolved = resolve_priors(problem, extras, given)
     # to the digits that are printed
     fixed = {printed_name(*key): parse_prior(str(prior)) for key, prior in resolved.items()}
-    return _Model(problem, tuple(one.name for one in extras), fixed, how.likelihood, cluster)
+    return _Model(problem, tuple(extra.name for extra in extras), fixed, how.likelihood, cluster)
 
 
 def _bootstrap_words(loss: str, cluster: str | None) -> str:
@@ -174,7 +173,7 @@ def _truths(origin: str, model: _Model, design: pd.DataFrame, n: int, how: Bayes
     found = bayes(design, model.problem.law, Rows(cluster=model.cluster), source)
     draws = np.asarray(found.uncertainty.draws)
     chosen = draws[np.random.default_rng([how.seed, len(draws)]).permutation(len(draws))[:n]]
-    return [dict(zip(found.names, map(float, one), strict=True)) for one in chosen]
+    return [dict(zip(found.names, map(float, draw), strict=True)) for draw in chosen]
 
 
 def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,9 +190,8 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``status, message, path, khat, rank, lo, hi, mean, sd``.
     """
-    law, number, design = parse_law(cell["law"]), cell["number"], unpack_frame(cell["design"])
-    if isinstance(law, GeneralLaw):
-        law = law.decided(list(map(str, design.columns)))
+    number, design = cell["number"], unpack_frame(cell["design"])
+    law = parse_law(cell["law"]).decided(list(map(str, design.columns)))
     data = simulate(law, design, cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number)
     rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
     found: Fit

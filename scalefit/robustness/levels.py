@@ -13,7 +13,8 @@ from scalefit.comparison.parts import agreement_words, check_column, each_level,
 from scalefit.comparison.sources import Compared
 from scalefit.data.tables import Table
 from scalefit.files import plain_json
-from scalefit.law.general import AnyLaw, parse_law
+from scalefit.law.general import parse_law
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
 from scalefit.numbers import exact, fixed, percent, plus_minus, rounded, rounded_interval
 from scalefit.options import SENSITIVITY, Bayes, Jobs, Question, Rows, gather, takes
@@ -62,21 +63,21 @@ class LevelSensitivities:
     @property
     def exit_code(self) -> int:
         """0 when the base of every level has an answer."""
-        return 1 if self.failed or any(one.exit_code for one in self.analyses.values()) else 0
+        return 1 if self.failed or any(analysis.exit_code for analysis in self.analyses.values()) else 0
 
     def __getitem__(self, level: str) -> Sensitivity:
         return self.analyses[level]
 
     def table(self) -> pd.DataFrame:
         """Return :attr:`Sensitivity.table` of all levels, with the level in front."""
-        parts = [one.table for one in self.analyses.values()]
+        parts = [analysis.table for analysis in self.analyses.values()]
         whole = pd.concat(parts, keys=list(self.analyses), names=[self.by, None]).reset_index(level=0)
         return whole.reset_index(drop=True)
 
     def record(self) -> list[dict[str, Any]]:
         """Return the results as plain JSON: one object for each level, each with the test of all."""
         test = None if self.shared is None else plain_json(self.shared._asdict())
-        done = [{self.by: level, **one.record(), "shared": test} for level, one in self.analyses.items()]
+        done = [{self.by: level, **analysis.record(), "shared": test} for level, analysis in self.analyses.items()]
         return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
 
     def summary(self) -> str:
@@ -84,17 +85,17 @@ class LevelSensitivities:
         some = next(iter(self.analyses.values()))
         header = [self.by, "rows", "status", self.param, f"{percent(some.level)} interval"]
         header += ["lowest", "highest", "moves most", *(["verdicts"] if some.asked else [])]
-        rows = [[printed_label(level), *_row(one)] for level, one in self.analyses.items()]
+        rows = [[printed_label(level), *_row(analysis)] for level, analysis in self.analyses.items()]
         layout = "lrlrrrrll"[: len(header)]
         lines = [f"{self.param} of {self.law}, {self.source}, by {self.by}:", ""]
         lines += [PrintedTable.of(header, rows, layout).text("  "), ""]
         if self.shared is not None:
             is_log = next(iter(self.analyses.values())).base.estimate.kind in FACTORS
             lines.append(f"  base: {agreement_words(self.param, self.shared, is_log=is_log)}")
-        lines += [f"  {printed_label(level)}: {text}" for level, one in self.analyses.items()
-                  for text in map(str, one.verdict)]  # fmt: skip
+        lines += [f"  {printed_label(level)}: {text}" for level, analysis in self.analyses.items()
+                  for text in map(str, analysis.verdict)]  # fmt: skip
         lines += [f"  no analysis: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
-        return "\n".join([*lines, *(f"  note: {one}" for one in self.remarks)])
+        return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -103,20 +104,20 @@ class LevelSensitivities:
 FACTORS = ("coefficient", "positive")  # kinds of parameters that are compared by their logarithm
 
 
-def _row(one: Sensitivity) -> list[str]:
+def _row(sensitivity: Sensitivity) -> list[str]:
     """Return the base of a level, the range over its choices and that which moves it most; of posteriors only."""
-    base = one.base
-    known = [answer for answer in one.answers if answer.is_posterior] or [base]
+    base = sensitivity.base
+    known = [answer for answer in sensitivity.answers if answer.is_posterior] or [base]
     row = ["" if base.n_rows is None else exact(base.n_rows), base.status]
     if not base.estimate.is_known:
-        return [*row, *[""] * (5 + one.asked)]
+        return [*row, *[""] * (5 + sensitivity.asked)]
     number = base.estimate
     row += [plus_minus(number.value, number.se), rounded_interval(number.lo, number.hi, number.se)]
     row += [rounded(pick(answer.estimate.value for answer in known), number.se) for pick in (min, max)]
-    most = max(known, key=lambda answer: abs(one.move(answer)))
-    row.append("" if most is base else f"{most.choice.label} ({fixed(one.move(most), 1, sign=True)})")
-    words = dict.fromkeys(word for answer in known if (word := one.judge(answer)))
-    return [*row, *([", ".join(words)] if one.asked else [])]
+    most = max(known, key=lambda answer: abs(sensitivity.move(answer)))
+    row.append("" if most is base else f"{most.choice.label} ({fixed(sensitivity.move(most), 1, sign=True)})")
+    words = dict.fromkeys(word for answer in known if (word := sensitivity.judge(answer)))
+    return [*row, *([", ".join(words)] if sensitivity.asked else [])]
 
 
 @takes(*SENSITIVITY)
@@ -171,10 +172,10 @@ def sensitivity_levels(
 
 def _shared(found: Mapping[str, Sensitivity]) -> Agreement | None:
     """Test whether the bases of the levels agree."""
-    bases = {level: one.base for level, one in found.items()}
+    bases = {level: analysis.base for level, analysis in found.items()}
     return agreement(
         [
-            Compared(level, one.estimate, one.status, is_log=one.estimate.kind in FACTORS)
-            for level, one in bases.items() if one.estimate.is_known
+            Compared(level, base.estimate, base.status, is_log=base.estimate.kind in FACTORS)
+            for level, base in bases.items() if base.estimate.is_known
         ]
     )  # fmt: skip

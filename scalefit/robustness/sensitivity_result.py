@@ -136,45 +136,44 @@ class Sensitivity:
         ``inside`` (probability of the region), ``below`` and ``above`` (of each side of the reference), ``verdict,
         khat, path, status, reason``. Probabilities are of posteriors; a bootstrap has none.
         """
-        return pd.DataFrame([self._row(one) for one in self.answers])
+        return pd.DataFrame([self._row(answer) for answer in self.answers])
 
-    def _row(self, one: VariedAnswer) -> dict[str, Any]:
-        row: dict[str, Any] = {"choice": one.choice.label, "n_rows": one.n_rows, "engine": one.engine}
-        number = one.estimate
-        row |= {"estimate": number.value, "se": number.se, "lo": number.lo, "hi": number.hi, "move": self.move(one)}
+    def _row(self, answer: VariedAnswer) -> dict[str, Any]:
+        row: dict[str, Any] = {"choice": answer.choice.label, "n_rows": answer.n_rows, "engine": answer.engine}
+        number = answer.estimate
+        row |= {"estimate": number.value, "se": number.se, "lo": number.lo, "hi": number.hi, "move": self.move(answer)}
         if self.region is not None:
-            row["inside"] = one.probability(*self.region)
+            row["inside"] = answer.probability(*self.region)
         if self.reference is not None:
-            row["below"] = one.probability(-np.inf, self.reference)
-            row["above"] = one.probability(self.reference, np.inf)
+            row["below"] = answer.probability(-np.inf, self.reference)
+            row["above"] = answer.probability(self.reference, np.inf)
         if self.asked:
-            row["verdict"] = self.judge(one)
-        return row | {"khat": one.khat, "path": one.path, "status": one.status, "reason": one.reason}
+            row["verdict"] = self.judge(answer)
+        return row | {"khat": answer.khat, "path": answer.path, "status": answer.status, "reason": answer.reason}
 
     @property
     def asked(self) -> bool:
         """Whether there is a reference or a region to judge by."""
         return self.reference is not None or self.region is not None
 
-    def move(self, one: VariedAnswer) -> float:
+    def move(self, answer: VariedAnswer) -> float:
         """Distance of a row from the base, in standard deviations of the base."""
-        return (one.estimate.value - self.base.estimate.value) / self.base.estimate.se
+        return (answer.estimate.value - self.base.estimate.value) / self.base.estimate.se
 
-    def judge(self, one: VariedAnswer) -> str:
+    def judge(self, answer: VariedAnswer) -> str:
         """Say in a word what a posterior says about the region, or about the reference where there is no region.
 
         A region is held ``inside`` or ``outside`` from a probability of ``level`` on and is ``open`` between; a
         reference is ``above`` or ``below`` the interval, or ``within`` it. A bootstrap gives no verdict.
         """
-        if not one.is_posterior:
+        if not answer.is_posterior:
             return ""
         if self.region is not None:
-            return held(one.probability(*self.region), self.level)
+            return held(answer.probability(*self.region), self.level)
         if self.reference is None:
             return ""
-        return (
-            "above" if self.reference > one.estimate.hi else "below" if self.reference < one.estimate.lo else "within"
-        )
+        low, high = answer.estimate.lo, answer.estimate.hi
+        return "above" if self.reference > high else "below" if self.reference < low else "within"
 
     def summary(self) -> str:
         """Return the result as text: how far the answer moves, what moves it, whether the verdict holds; the table."""
@@ -188,8 +187,8 @@ class Sensitivity:
     def verdict(self) -> tuple[Verdict, ...]:
         """What the table says: the base, how far the answer moves, whether the verdict changes, and what failed."""
         tail = [
-            Verdict.of("no answer", f"No answer for {one.choice.label}: {one.reason}", choice=one.choice.label)
-            for one in self.answers if not one.estimate.is_known
+            Verdict.of("no answer", f"No answer for {answer.choice.label}: {answer.reason}", choice=answer.choice.label)
+            for answer in self.answers if not answer.estimate.is_known
         ]  # fmt: skip
         base = self.base
         if not base.estimate.is_known:
@@ -203,20 +202,22 @@ class Sensitivity:
         first = Verdict.of(
             "base", "Base: ", Name(self.key), text, value=base.estimate.value, se=base.estimate.se, rows=base.n_rows
         )
-        posteriors = [one for one in self.answers if one.is_posterior]
-        boots = [one for one in self.answers if one.engine == BOOTSTRAP and one.estimate.is_known]
+        posteriors = [answer for answer in self.answers if answer.is_posterior]
+        boots = [answer for answer in self.answers if answer.engine == BOOTSTRAP and answer.estimate.is_known]
         return (
             first, *self._moves(posteriors), *(self._judged(posteriors) if self.asked else []),
             *([self._bootstraps(boots)] if boots else []), *tail,
         )  # fmt: skip
 
     def _moves(self, posteriors: list[VariedAnswer]) -> list[Verdict]:
-        others = [one for one in posteriors if one is not self.base]
+        others = [answer for answer in posteriors if answer is not self.base]
         if not others or not self.base.is_posterior:
             return []
-        low, high = (pick(posteriors, key=lambda one: one.estimate.value) for pick in (min, max))
-        most = max(others, key=lambda one: abs(self.move(one)))
-        ends = [f"{rounded(one.estimate.value, one.estimate.se)} ({one.choice.label})" for one in (low, high)]
+        low, high = (pick(posteriors, key=lambda answer: answer.estimate.value) for pick in (min, max))
+        most = max(others, key=lambda answer: abs(self.move(answer)))
+        ends = [
+            f"{rounded(answer.estimate.value, answer.estimate.se)} ({answer.choice.label})" for answer in (low, high)
+        ]
         wide = (high.estimate.value - low.estimate.value) / self.base.estimate.se
         text = (
             f"Over {counted(len(others), 'other choice')} the posterior mean runs from {ends[0]} to {ends[1]}: "
@@ -229,7 +230,7 @@ class Sensitivity:
             return [*found, Verdict.of("hardly moves", text, threshold=SMALL_MOVE, **about)]
         text = f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it."
         found.append(Verdict.of("moves", text, threshold=SMALL_MOVE, **about))
-        widths = [one.estimate.se / self.base.estimate.se for one in posteriors]
+        widths = [answer.estimate.se / self.base.estimate.se for answer in posteriors]
         least, largest = min(widths), max(widths)
         if largest > SAME_WIDTH or least < 1 / SAME_WIDTH:
             text = (
@@ -244,7 +245,7 @@ class Sensitivity:
             return [Verdict.of("no posterior", "No row is a posterior, so there is no probability and no verdict.")]
         found = []
         if self.region is not None:
-            inside = [one.probability(*self.region) for one in posteriors]
+            inside = [answer.probability(*self.region) for answer in posteriors]
             low, high = (posteriors[int(pick(inside))] for pick in (np.argmin, np.argmax))
             text = (
                 f" runs from {fixed(min(inside), 2)} ({low.choice.label}) to {fixed(max(inside), 2)} "
@@ -253,8 +254,8 @@ class Sensitivity:
             ends = [min(inside), max(inside)]
             found.append(Verdict.of("probability", "The probability of ", self._region(), text, probability=ends))
         words: dict[str, list[str]] = {}
-        for one in posteriors:
-            words.setdefault(self.judge(one), []).append(one.choice.label)
+        for answer in posteriors:
+            words.setdefault(self.judge(answer), []).append(answer.choice.label)
         if len(words) == 1:
             word = next(iter(words))
             parts = "The verdict does not change: ", self._meaning(word), " in every row."
@@ -281,13 +282,13 @@ class Sensitivity:
 
     def _bootstraps(self, boots: list[VariedAnswer]) -> Verdict:
         parts = [
-            f"{LOSSES[one.choice.options['likelihood']]} {plus_minus(one.estimate.value, one.estimate.se)}"
-            + (f" with {rest}" if (rest := _but(one, "likelihood")) else "")
-            for one in boots[:4]
+            f"{LOSSES[answer.choice.options['likelihood']]} {plus_minus(answer.estimate.value, answer.estimate.se)}"
+            + (f" with {rest}" if (rest := _but(answer, "likelihood")) else "")
+            for answer in boots[:4]
         ]
         more = f" and {len(boots) - 4} more" if len(boots) > 4 else ""
         text = f"Bootstraps, which are not posteriors and give no probabilities: {'; '.join(parts)}{more}."
-        return Verdict.of("bootstraps", text, values=[one.estimate.value for one in boots])
+        return Verdict.of("bootstraps", text, values=[answer.estimate.value for answer in boots])
 
     def _printed(self) -> PrintedTable:
         """Return the rows as they are printed; a probability stands where there is a posterior."""
@@ -299,19 +300,19 @@ class Sensitivity:
         header = ["choice", "rows", "engine", self.param, f"{percent(self.level)} interval", "move"]
         header += [*(f"P({name})" for name in shares), "status"]
         rows = []
-        for one in self.answers:
-            number, row = one.estimate, self._row(one)
+        for answer in self.answers:
+            number, row = answer.estimate, self._row(answer)
             known = number.is_known
             rows.append(
                 [
                     row["choice"],
-                    "" if one.n_rows is None else exact(one.n_rows),
-                    "posterior" if one.engine == POSTERIOR else "bootstrap",
+                    "" if answer.n_rows is None else exact(answer.n_rows),
+                    "posterior" if answer.engine == POSTERIOR else "bootstrap",
                     plus_minus(number.value, number.se) if known else "",
                     rounded_interval(number.lo, number.hi, number.se) if known else "",
                     _finite(row["move"], 1, sign=True),
                     *(_finite(row[name], 2) for name in shares),
-                    one.status,
+                    answer.status,
                 ]
             )
         return PrintedTable.of(header, rows, "lrl" + "r" * (3 + len(shares)) + "l")
@@ -322,11 +323,11 @@ class Sensitivity:
 
         bars = [
             Bar(
-                one.choice.changed, one.estimate.value, one.estimate.lo, one.estimate.hi, one.estimate.se,
-                one.engine == BOOTSTRAP,
-                None if self.region is None else one.probability(*self.region), one.n_rows, one.reason,
+                answer.choice.changed, answer.estimate.value, answer.estimate.lo, answer.estimate.hi,
+                answer.estimate.se, answer.engine == BOOTSTRAP,
+                None if self.region is None else answer.probability(*self.region), answer.n_rows, answer.reason,
             )
-            for one in self.answers
+            for answer in self.answers
         ]  # fmt: skip
         given = {"reference": self.reference, "region": self.region, "level": self.level, **options}
         return specification(bars, self.param, **given)
@@ -337,10 +338,10 @@ class Sensitivity:
         ``identity`` holds the ``coefficient`` of the parameter and its ``level`` as a list of labels.
         """
         rows = [
-            {name: plain_json(value) for name, value in self._row(one).items() if name not in ("lo", "hi")}
-            | one.estimate.numbers()
-            | {"options": one.choice.options}
-            for one in self.answers
+            {name: plain_json(value) for name, value in self._row(answer).items() if name not in ("lo", "hi")}
+            | answer.estimate.numbers()
+            | {"options": answer.choice.options}
+            for answer in self.answers
         ]
         return {
             "law": self.law,
@@ -353,7 +354,7 @@ class Sensitivity:
             "level": self.level,
             "design": self.design,
             "base_prior": self.base_prior,
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "rows": rows,
             "seed": self.seed,
             "version": self.version,
@@ -364,8 +365,8 @@ def _finite(number: float, decimals: int, *, sign: bool = False) -> str:
     return fixed(number, decimals, sign=sign) if np.isfinite(number) else ""
 
 
-def _but(one: VariedAnswer, dimension: str) -> str:
-    return ", ".join(f"{name}={value}" for name, value in one.choice.changed if name != dimension)
+def _but(answer: VariedAnswer, dimension: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in answer.choice.changed if name != dimension)
 
 
 def _some(labels: list[str], most: int = 4) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalefit.closed_problem import ClosedProblem, build_closed
+from scalefit.binding import bind_law
+from scalefit.closed_problem import ClosedProblem
 from scalefit.data.tables import Table
 from scalefit.errors import DataError, closest
 from scalefit.estimate import Estimate, Spread
 from scalefit.jobs import JobResult, job_key, pack_frame, run_jobs, unpack_frame
-from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw, GeneralLaw, parse_law
+from scalefit.law.general import parse_law, sum_of_powers
+from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.fit import fit
 from scalefit.limits import check_count
 from scalefit.names import Key, printed_name
@@ -23,7 +24,6 @@ from scalefit.posterior.closed import resolve_closed_priors
 from scalefit.posterior.defaults import extra_parameters, resolve_priors
 from scalefit.posterior.fit import bayes, draw_bytes
 from scalefit.posterior.pooling import apply_pool
-from scalefit.problem import Problem, build_problem
 from scalefit.progress import Progress
 from scalefit.records import NOT_CONVERGED
 from scalefit.results import Fit, PosteriorFit
@@ -90,18 +90,20 @@ def sensitivity(
     bound, table = rows.bind(source, law)
     prior, standard = _base(bound, table, rows, how, key)
     wanted = read_vary(standard if asked.vary is None else asked.vary)
-    wanted = {kind: [one for one in values if one != prior] for kind, values in wanted.items()}  # the base has it
+    wanted = {kind: [value for value in values if value != prior] for kind, values in wanted.items()}  # the base has it
     choices = expand(dimensions(rows, how), {kind: values for kind, values in wanted.items() if values}, asked.design)
     shared = {"table": pack_frame(source.frame), "law": str(bound), "param": name, "pool": dict(how.pool or {})}
     about = {"shared": job_key(shared)}  # in the key, so that another table or law makes other files
-    arguments = [_arguments(*as_options(one.options, rows, how, name)) for one in choices]
-    kinds = ["choice" if one.changed else "base" for one in choices]
+    arguments = [_arguments(*as_options(choice.options, rows, how, name)) for choice in choices]
+    kinds = ["choice" if choice.changed else "base" for choice in choices]
     keys = [job_key(own | about, kind) for own, kind in zip(arguments, kinds, strict=True)]
     cells = run_jobs(
         fit_choice, dict(zip(keys, arguments, strict=True)), where, shared=shared, stage="fitting each choice",
         progress=progress,
     )  # fmt: skip
-    answers = tuple(_answer(one, cells[key], asked.key, how.level) for key, one in zip(keys, choices, strict=True))
+    answers = tuple(
+        _answer(choice, cells[key], asked.key, how.level) for key, choice in zip(keys, choices, strict=True)
+    )
     region = None if asked.region is None else (asked.region[0], asked.region[1])
     return Sensitivity(
         str(bound), name, table.name, table.sha256, asked.reference, region, how.level, asked.design, prior, answers,
@@ -111,26 +113,21 @@ def sensitivity(
 
 def _base(law: AnyLaw, table: Table, rows: Rows, how: Bayes, param: Key) -> tuple[str, dict[str, list[Any]]]:
     """Check the base and the parameter; return its prior in words and what to vary by default."""
-    problem: Problem | ClosedProblem
-    partial: tuple[Coef, ...] = ()
-    if isinstance(law, GeneralLaw):
-        problem = build_closed(law, table.frame, weights=rows.weights, cluster=rows.cluster)
-    else:
-        pooled_law, partial = apply_pool(law, how.pool)
-        problem = build_problem(
-            pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
-        )
+    pooled_law, partial = apply_pool(sum_of_powers(law, "pool"), how.pool) if how.pool else (law, ())
+    problem = bind_law(
+        pooled_law, table.frame, weights=rows.weights, cluster=rows.cluster, free_sign=how.exponents == "free"
+    )
     check_count("draws", how.draws, least=100, each=draw_bytes(problem), such_as=4000)
     extras = extra_parameters(how.likelihood == "student_t", rows.cluster is not None, partial)
     parameters = (*problem.parameters, *extras)
-    if all(one.key != param for one in parameters):
-        name, names = printed_name(*param), [one.name for one in parameters]
+    if all(parameter.key != param for parameter in parameters):
+        name, names = printed_name(*param), [parameter.name for parameter in parameters]
         raise DataError(f"there is no parameter {name!r} in {law}; {closest(name, names)}")
     if isinstance(problem, ClosedProblem):
         known = resolve_closed_priors(problem, extras, how.priors)
     else:
         known = resolve_priors(problem, extras, how.priors)
-    cut = sum(one.rows for one in table.dropped if one.kind == "drop_highest_loss")
+    cut = sum(rule.rows for rule in table.dropped if rule.kind == "drop_highest_loss")
     standard = default_vary(table.frame, law, problem, dimensions(rows, how), param, cut=cut, pooled=bool(partial))
     return str(known[param]) if param in known else "none of its own", standard
 
@@ -160,8 +157,8 @@ def fit_choice(cell: Mapping[str, Any]) -> dict[str, Any]:
         result = bayes(frame, cell["law"], rows, restore(Bayes, cell["options"]), throw=False)
     else:
         law = parse_law(cell["law"])
-        if not isinstance(law, GeneralLaw):
-            law, partial = apply_pool(law, cell["pool"])
+        if cell["pool"]:
+            law, partial = apply_pool(sum_of_powers(law, "pool"), cell["pool"])
             if partial:
                 raise DataError("least squares knows no partial pooling; pool fully, or not at all")
         result = fit(frame, law, rows, restore(LeastSquares, cell["options"]), throw=False)
@@ -192,8 +189,8 @@ def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> Varied
     spread: Spread = "bootstrap" if choice.options["likelihood"] in LOSSES else "posterior"
     value, se, lo, hi = map(float, found.get("estimate", [np.nan] * 4))
     draws = np.array(found["draws"], dtype=float) if "draws" in found else None
-    one = Estimate(param[0], found.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
+    estimate = Estimate(param[0], found.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
     return VariedAnswer(
-        choice, found["status"], "" if quiet else found["message"], found.get("n_rows"), one, found.get("khat"),
+        choice, found["status"], "" if quiet else found["message"], found.get("n_rows"), estimate, found.get("khat"),
         found.get("path", ""),
     )  # fmt: skip

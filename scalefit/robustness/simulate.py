@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalefit.closed.design import ClosedDesign
 from scalefit.closed_problem import ClosedProblem
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import Prior
 from scalefit.problem import Problem, label_codes, predict_law
@@ -45,7 +45,8 @@ def draw_from_prior(
     """
     rng = np.random.default_rng([seed, number, 0])
     drawn = {name: float(priors[name].sample(1, rng)[0]) for name in (*problem.names, *scales)}
-    centred = np.array([np.log(drawn[one.name]) if one.is_log else drawn[one.name] for one in problem.parameters])
+    values = ((parameter, drawn[parameter.name]) for parameter in problem.parameters)
+    centred = np.array([np.log(value) if parameter.is_log else value for parameter, value in values])
     natural = _of_sizes(problem.design, centred) if isinstance(problem, ClosedProblem) else problem.to_natural(centred)
     truth = dict(zip(problem.names, map(float, natural), strict=True)) | {name: drawn[name] for name in scales}
     return _in_order(truth, problem.law, priors)
@@ -72,8 +73,8 @@ def _in_order(truth: dict[str, float], law: AnyLaw, priors: Mapping[str, Prior])
             continue
         alike = all(priors[names[i]] == priors[names[i + 2]] for i in (0, 1))
         if alike and truth[names[1]] > truth[names[3]]:
-            for one, other in ((names[0], names[2]), (names[1], names[3])):
-                truth[one], truth[other] = truth[other], truth[one]
+            for name, other in ((names[0], names[2]), (names[1], names[3])):
+                truth[name], truth[other] = truth[other], truth[name]
     return truth
 
 

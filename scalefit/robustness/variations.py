@@ -16,7 +16,7 @@ from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
 from scalefit.errors import DataError, closest
 from scalefit.law.additive import Coef
-from scalefit.law.general import AnyLaw
+from scalefit.law.protocol import AnyLaw
 from scalefit.names import Key, read_name
 from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
@@ -279,7 +279,7 @@ def default_vary(
     vary: dict[str, list[Any]] = {
         "likelihood": [*describe(Bayes)["likelihood"].choices, *([] if pooled else LOSSES)],
         "drop_highest_loss": [
-            one for one in dict.fromkeys(cuts) if abs(one - taken) > ALIKE * taken and total - one > fewest
+            count for count in dict.fromkeys(cuts) if abs(count - taken) > ALIKE * taken and total - count > fewest
         ],
         "ties": ["drop" if base["ties"] == "keep" else "keep"] if taken else [],
         "where": _ranges(table, law, base["where"], read_name(param)[0], fewest),
@@ -305,12 +305,12 @@ def _ranges(table: pd.DataFrame, law: AnyLaw, base: str | None, coefficient: str
         for sign, end, left in ((">=", low, column >= low), ("<=", high, column <= high)):
             if left.sum() > max(fewest, LEAST_LEFT * n):
                 conditions.setdefault(left.tobytes(), f"{name} {sign} {_short(end, column, left, sign)}")
-        terms = [one for one in law.terms if one.variable == variable]
+        terms = [term for term in law.terms if term.variable == variable]
         asked = any(isinstance(x, Coef) and x.name == coefficient for t in terms for x in (t.coefficient, t.exponent))
         if asked and n >= SHARED * len(sizes):
             for size in sizes[: -WIDEST - 1 : -1]:
                 conditions.setdefault((column != size).tobytes(), f"{name} != {as_input(size)}")
-    return [f"({base}) and {one}" if base else one for one in conditions.values()]
+    return [f"({base}) and {condition}" if base else condition for condition in conditions.values()]
 
 
 def _short(end: float, values: NDArray[np.float64], left: NDArray[np.bool_], sign: str) -> str:
@@ -348,11 +348,11 @@ def _priors(problem: Problem | ClosedProblem, param: str | Key) -> list[str]:
     """Other priors that are worth trying for the parameter in question."""
     coefficient, _ = read_name(param)
     if isinstance(problem, ClosedProblem):
-        if coefficient in {one.name for one in problem.law.exponents}:
+        if coefficient in {exponent.name for exponent in problem.law.exponents}:
             is_free = problem.law.bounds(coefficient)[0] < 0
             return list(PRIORS["free exponent" if is_free else "exponent"])
         return list(PRIORS["coefficient"]) if central_sizes(problem.design).get(coefficient) else []
-    kind = next((one.kind for one in problem.parameters if one.coef.name == coefficient), "")
+    kind = next((parameter.kind for parameter in problem.parameters if parameter.coef.name == coefficient), "")
     lowest = float(problem.design.law.response.min())
     if kind == "floor":  # the first leans to no floor, the second to the lowest loss
         return [

@@ -52,7 +52,7 @@ def split(law: SegmentedLaw) -> tuple[Component, ...]:
     if len(set(root)) == 1:
         return (Component(law, np.arange(len(owner))),)
     return tuple(
-        _part(law, np.flatnonzero(np.array(root) == one), np.flatnonzero(owner == one)) for one in sorted(set(root))
+        _part(law, np.flatnonzero(np.array(root) == key), np.flatnonzero(owner == key)) for key in sorted(set(root))
     )
 
 

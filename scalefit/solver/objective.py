@@ -173,13 +173,13 @@ def _dot3(x: Array, y: Array, z: Array, lo: int, hi: int) -> float:
 def _segment_sums(rows: DesignRows, work: Scratch, lo: int, hi: int) -> None:
     """Fill ``work.local`` with one segment's Hessian, gradient and majoriser."""
     local, jac, vector = work.local, work.jacobian, work.vector
-    lin, quad, steep, one = vector[LIN], vector[QUAD], vector[STEEP], vector[UNIT]
+    lin, quad, steep, unit = vector[LIN], vector[QUAD], vector[STEEP], vector[UNIT]
     n_local = jac.shape[0]
     for p in range(n_local):
         for q in range(p, n_local):
             local[p, q] = _dot3(quad, jac[p], jac[q], lo, hi)
             local[q, p] = local[p, q]
-        local[p, n_local] = -_dot3(lin, jac[p], one, lo, hi)
+        local[p, n_local] = -_dot3(lin, jac[p], unit, lo, hi)
         local[p, n_local + 1] = _dot3(steep, jac[p], jac[p], lo, hi)
     for b in range(1, n_local, 2):  # -psi f'' of a term t = exp(b + a u): t_bb = t, t_ba = t u, t_aa = t u^2
         a = b + 1

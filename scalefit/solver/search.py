@@ -127,7 +127,7 @@ def search(
     for _ in range(FINISH):
         if minima[0].converged:
             break
-        best = np.array([one.theta for one in minima[:3]])
+        best = np.array([minimum.theta for minimum in minima[:3]])
         minima = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), minima)
     if every > 1:
         starts = np.array([optimum.theta for optimum in minima[:3]])
@@ -154,11 +154,11 @@ def _sweeps(design: Design, minima: tuple[Minimum, ...], delta: float, workers: 
             break
         margin, before = np.inf if doubtful else MARGIN, minima[0].value
         starts = []
-        for one in minima[: 2 if doubtful else 1]:
-            emphasis = _robust_weights(design, one.theta, delta)
-            starts.append(sweep_starts(design, one.theta, emphasis=emphasis, margin=margin))
-            if _intricate(design, one, delta):
-                starts.append(_switched_off(design, one.theta))
+        for minimum in minima[: 2 if doubtful else 1]:
+            emphasis = _robust_weights(design, minimum.theta, delta)
+            starts.append(sweep_starts(design, minimum.theta, emphasis=emphasis, margin=margin))
+            if _intricate(design, minimum, delta):
+                starts.append(_switched_off(design, minimum.theta))
         minima = _distinct(_minimise(design, np.vstack(starts), delta, workers), minima)
         if minima[0].value > before * (1 - SAME):
             break
@@ -210,7 +210,7 @@ def _intricate(design: Design, best: Minimum, delta: float) -> bool:
     squares.
     """
     law = design.law
-    twins = any(np.array_equal(one, other) for one, other in combinations(law.log_x, 2))
+    twins = any(np.array_equal(first, other) for first, other in combinations(law.log_x, 2))
     many = len(law.response) < FEW * design.n_parameters
     if not best.converged or best.hits <= 2 or many or twins or law.n_expo > len(law.log_x) or shares_coefficients(law):
         return True
@@ -229,7 +229,7 @@ def _search_parts(
         own = build_design(part.law, log_space=design.log_space, free_sign=free_sign)
         first, *others = search(own, delta=delta, free_sign=free_sign, seed=seed, workers=workers)
         best[part.parameters] = own.to_natural(first.theta)
-        rivals += [(part.parameters, own.to_natural(one.theta), one) for one in others]
+        rivals += [(part.parameters, own.to_natural(rival.theta), rival) for rival in others]
         hits, converged = hits + first.hits, converged and first.converged
 
     def whole(natural: Array, converged: bool, hits: int) -> Minimum:
@@ -237,11 +237,11 @@ def _search_parts(
         return Minimum(theta, misfit(design, theta, delta), converged, hits)
 
     minima = [whole(best, converged, hits)]
-    for place, own_point, one in rivals:  # a local optimum of one part with the best of all others
+    for place, own_point, rival in rivals:  # a local optimum of one part with the best of all others
         natural = best.copy()
         natural[place] = own_point
-        minima.append(whole(natural, converged and one.converged, one.hits))
-    return tuple(sorted(minima, key=lambda one: one.value))
+        minima.append(whole(natural, converged and rival.converged, rival.hits))
+    return tuple(sorted(minima, key=lambda minimum: minimum.value))
 
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Minimum, ...]:
@@ -282,7 +282,7 @@ def _distinct(minima: Minima, known: tuple[Minimum, ...]) -> tuple[Minimum, ...]
         if np.isfinite(value)
     ]
     merged: list[Minimum] = []
-    for entry in sorted([*known, *entries], key=lambda one: one.value):
+    for entry in sorted([*known, *entries], key=lambda minimum: minimum.value):
         if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
             last = merged[-1]
             better = last if last.converged or not entry.converged else entry

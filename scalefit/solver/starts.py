@@ -215,8 +215,8 @@ def grid_starts(
     axis = np.where(linear.term >= 0, grid.axis[linear.term], -1)
     chosen = offset[None, :] + np.where(axis >= 0, cells[:, axis] if n_axes else 0, 0)
     explained, solution = np.zeros(len(cells)), np.zeros(chosen.shape)
-    one, scratch = np.zeros(len(cells), dtype=np.int64), new_newton(chosen.shape[1])  # one matrix for all cells
-    _solve_cells(gram, moment, np.ascontiguousarray(chosen), one, scratch, explained, solution)
+    matrix, scratch = np.zeros(len(cells), dtype=np.int64), new_newton(chosen.shape[1])  # one matrix for all cells
+    _solve_cells(gram, moment, np.ascontiguousarray(chosen), matrix, scratch, explained, solution)
     keep = _promising(cells, explained, shape, best, most)
     return _to_theta(design, grid, linear, grid.values[cells[keep]], solution[keep])
 

@@ -17,11 +17,11 @@ import numpy as np
 import nutpie
 import pymc as pm
 
-from scalefit.comparison.refit import density_of
 from scalefit.posterior import bayes
 from scalefit.posterior.importance import sample_by_importance
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import build_model
+from scalefit.posterior.rebuild import density_of
 from scalefit.posterior.starts import find_modes
 from scalefit.results import Fit
 from scalefit.solver.search import search
