@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalefit.data.tables import read_table
     from scalefit.errors import DataError, FitFailed, LawError, MissingExtra, ScalefitError, StudyError
     from scalefit.forecasting.backtest import backtest
+    from scalefit.forecasting.levels import LevelForecasts, forecast_levels
     from scalefit.forecasting.plan import plan
     from scalefit.forecasting.run import forecast
     from scalefit.law.additive import PRESETS, Law
@@ -67,6 +68,8 @@ _HOMES = {
     "parse_law": "scalefit.law.general",
     "fit": "scalefit.leastsq",
     "forecast": "scalefit.forecasting.run",
+    "forecast_levels": "scalefit.forecasting.levels",
+    "LevelForecasts": "scalefit.forecasting.levels",
     "to_lmfit": "scalefit.leastsq.bridge",
     "HeadOptions": "scalefit.options",
     "measure_head": "scalefit.models",
@@ -111,6 +114,7 @@ __all__ = [
     "LeastSquares",
     "LeastSquaresFit",
     "LevelFits",
+    "LevelForecasts",
     "Look",
     "MissingExtra",
     "PosteriorFit",
@@ -136,6 +140,7 @@ __all__ = [
     "fit_exponent",
     "fit_levels",
     "forecast",
+    "forecast_levels",
     "isoflop",
     "load_dataset",
     "load_fit",

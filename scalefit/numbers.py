@@ -34,7 +34,7 @@ rule                    for                                            such as
 `as_printed`            a published number: no digits that it lacks    ``0.34``, ``0.977 ± 0.083``
 `fixed`                 a diagnostic with its usual decimals           ``−0.93``, ``1.0021``
 `percent`               a share: as given, or with fixed decimals      ``95%``, ``99.5%``, ``94.2%``
-`percent_size`          the size of a share, with two digits or three  ``0.41%``, ``12%``
+`percent_size`          the size of a share, with two digits or three  ``0.41%``, ``12%``, ``>1000%``
 `chance`                a probability                                  ``0.04``, ``0.998``, ``<0.001``
 `bayes_factor`          a ratio of evidences, from its logarithm       ``3.1``, ``1/250``, ``1.2e6``
 `amount`                parameters, tokens or FLOP, by their size      ``32B``, ``1.4T``, ``5.76e23``
@@ -55,6 +55,7 @@ __all__ = [
     "DECIMAL_COMMA",
     "INFINITE",
     "MINUS",
+    "MOST_PERCENT",
     "ROUND_OFF",
     "SUFFIXES",
     "amount",
@@ -85,6 +86,8 @@ NONE = "–"  # for what is not a number
 
 GROUPED_FROM = 4  # powers of ten: 1234, but 12 345
 POWERS_FROM, POWERS_BELOW = 6, -4  # exponents from which a power of ten may be used, and below which it must be
+MOST_PERCENT = 1000
+"""A size in percent above this is printed as a bound."""
 MOST = 12  # digits of a fraction; further ones are rounding errors of arithmetic
 ROUND_OFF = 1e-12
 """Errors and residuals below this part of a number are those of its double precision."""
@@ -423,10 +426,20 @@ def percent(share: float, places: int | None = None, *, sign: bool = False) -> s
 
 
 def percent_size(share: float, *, sign: bool = False) -> str:
-    """Print the size of a share in percent, with two digits or three, and optionally with its sign."""
+    """Print the size of a share in percent, with two digits or three, and optionally with its sign.
+
+    Examples
+    --------
+    >>> percent_size(0.0041), percent_size(-0.12, sign=True), percent_size(6100.0), percent_size(-6100.0, sign=True)
+    ('0.41%', '−12%', '>1000%', '<−1000%')
+    """
     size = 100 * abs(share)
     lead = "" if not sign else MINUS if share < 0 else "+"
-    return f"{lead}{rounded(size, max(size / 3, 1e-4))}%" if math.isfinite(size) else _not_finite(size)
+    if not math.isfinite(size):
+        return _not_finite(size)
+    if size > MOST_PERCENT:  # a share so large only says that something is far off
+        return f"{'<' if lead == MINUS else '>'}{lead}{exact(MOST_PERCENT)}%"
+    return f"{lead}{rounded(size, max(size / 3, 1e-4))}%"
 
 
 def chance(p: float) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "DOUBTFUL_KHAT",
     "EXTRAPOLATED",
     "FAR_FORECAST",
+    "FEWER_ROWS",
     "FEWEST_BUDGETS",
     "FEWEST_RESAMPLED",
     "FEWEST_SIZES",
@@ -404,6 +405,9 @@ FAR_FORECAST = 100.0
 
 FEW_TO_FORECAST = 10
 """With fewer runs the priors decide much of a forecast."""
+
+FEWER_ROWS = 0.9
+"""Rows are said to stand for fewer runs when the runs are a smaller part of them."""
 
 NOISY_RUNS = 0.02
 """Runs scatter much when the scale of their log losses is larger: on such public tables, mostly with poor

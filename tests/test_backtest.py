@@ -21,7 +21,7 @@ from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
 from scalefit.forecasting.plan import BASELINES, plan
 from scalefit.forecasting.rule import Runs, varying
-from scalefit.forecasting.scores import BINS, PROBABILITIES, scores, weighted_median
+from scalefit.forecasting.scores import BINS, PROBABILITIES, BacktestResult, LawRank, scores, weighted_median
 from scalefit.options import Forecasting, Rows
 from tests.reference.learn_forecast import learn_constants, learn_prior
 
@@ -69,6 +69,15 @@ def test_a_method_without_an_answer_holds_nothing() -> None:
     found = scores(rows).iloc[0]
     assert found["share90"] == pytest.approx(1 / 3)
     assert found["error"] == np.inf
+
+
+def test_scores_beyond_all_bounds_are_printed_as_such() -> None:
+    rows = judged(q50=[50.0, 61.0, -70.0], method="slope", q5=-7e4, q95=7e4)
+    found = BacktestResult("t", rows, ("slope",), (LawRank("loss ~ E", 61.0, 3, 0),))
+    (line,) = (line for line in str(found).splitlines() if line.strip().startswith("last slope"))
+    assert line.split()[-3:] == [">1000%", ">+1000%", ">1000"]
+    assert "loss ~ E  >1000%" in str(found)
+    assert found.record()["scores"][0]["error"] == 61.0
 
 
 def test_the_weighted_median_splits_the_weight() -> None:
@@ -133,6 +142,46 @@ def test_a_group_is_held_out() -> None:
     assert (far.rows, far.held90) == (3, 1.0)
     assert far.beyond == pytest.approx((rows["loss"][15:] < rows["loss"][:15].min()).mean())
     assert "held out" in str(found)
+
+
+def shaped(lacking: int = 0) -> pd.DataFrame:
+    """Runs of three shapes a size; the first of them have no width."""
+    rows = pd.concat([simulated(seed=depth).assign(n_layer=depth) for depth in (8, 16, 32)], ignore_index=True)
+    rows["d_model"] = (rows["params"] / (12 * rows["n_layer"])) ** 0.5
+    rows.loc[rows.index < lacking, "d_model"] = np.nan
+    return rows
+
+
+def test_a_backtest_says_why_and_where_it_does_not_know_the_shape() -> None:
+    options: dict[str, Any] = {"methods": ("slope",), "workers": 1}
+    found = backtest(shaped(3), **options)
+    words = "Width and depth are not used, because 3 of 54 rows lack them. Choose runs that have both, as --where "
+    assert f"note: {words}'d_model > 0 and n_layer > 0'." in str(found)
+    (record,) = found.record()["findings"]
+    assert (record["code"], record["numbers"]) == ("shape_unused", {"lacking": 3, "table_rows": 54})
+    chosen = backtest(shaped(3), **options, where="d_model > 0 and n_layer > 0")
+    assert "lack them" not in str(chosen)
+    grouped = backtest(shaped(3).assign(family=["a", "b"] * 27), group="family", workers=1)
+    assert words in str(grouped)
+    assert [one["code"] for one in grouped.record()["findings"]] == ["shape_unused"]
+
+
+def test_a_backtest_counts_the_origins_that_cannot_judge_the_shape() -> None:
+    rows = shaped()
+    small = rows["params"] * rows["tokens"] < (rows["params"] * rows["tokens"]).quantile(0.4)
+    rows.loc[small, "n_layer"] = 1.0
+    rows["d_model"] = (rows["params"] / (12 * rows["n_layer"])) ** 0.5
+    found = backtest(rows, methods=("slope",), workers=1)
+    (one,) = found.findings
+    assert one.message.startswith("Width and depth are used from 2 of 3 rolling origins: from the others,")
+    assert one.numbers == {"origins": 3, "known": 2}
+
+
+def test_a_plan_says_that_it_does_not_know_the_shape() -> None:
+    found = plan(shaped(), {"params": 3e10, "tokens": 6e11}, budget=1e21)
+    assert "note: Plans do not know of width and depth, whose effect counts as scatter." in str(found)
+    assert [one["code"] for one in found.record()["findings"]] == ["shape_unused"]
+    assert not plan(simulated(), {"params": 3e10, "tokens": 6e11}, budget=1e21).record()["findings"]
 
 
 def test_coverage_on_a_table_is_true_with_and_without_drift() -> None:

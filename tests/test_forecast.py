@@ -173,7 +173,7 @@ def test_widths_that_cannot_be_read_are_left_out_with_a_note() -> None:
     rows.loc[3, "depth"] = np.nan
     found = forecast(rows, {"params": 1e10, "tokens": 2e11})
     note = (
-        "note: Width and depth are not used, because some of the runs lack them. Choose runs that have both, as "
+        "note: Width and depth are not used, because 1 of 80 rows lacks them. Choose runs that have both, as "
         "--where 'width > 0 and depth > 0'."
     )
     assert note in str(found)
@@ -331,6 +331,39 @@ def test_words_and_record(noisy: Forecast) -> None:
     assert first["intervals"]["0.5"][0] > first["intervals"]["0.8"][0] > first["intervals"]["0.9"][0]
 
 
+def test_a_finding_carries_what_was_compared_and_with_what() -> None:
+    rows = table(0.06, 1).head(9).assign(unique_tokens=1e10, run=["a", "b", "c"] * 3)
+    found = forecast(rows, {"params": 1e12, "tokens": 1e13})
+    numbers = {one["code"]: one for one in found.record()["findings"]}
+    assert {"far", "few_runs", "checkpoints", "scatter", "repeated_tokens"} <= set(numbers)
+    for code, name, value in [
+        ("far", "ratio", found.ratios.max()), ("few_runs", "runs", 9), ("checkpoints", "runs", 3),
+        ("scatter", "scatter", found.rule.sigma), ("repeated_tokens", "passes", 1000.0),
+    ]:  # fmt: skip
+        assert numbers[code]["numbers"][name] == pytest.approx(value)
+        assert numbers[code]["threshold"] is not None
+    others = forecast(table(), {"params": 1e6, "tokens": 1e12}).findings
+    outside = next(one for one in others if one.numbers["column"] == "params")
+    assert outside.numbers["value"] == pytest.approx(1e6)
+    assert outside.numbers["runs"] == pytest.approx([table()["params"].min(), table()["params"].max()])
+
+
+def test_a_table_of_tokens_alone_is_forecast_by_a_law_of_tokens() -> None:
+    tokens = np.geomspace(1e9, 1e11, 20)
+    loss = (2.1 + 410 / tokens**0.3) * np.exp(0.001 * np.random.default_rng(0).standard_normal(20))
+    rows = pd.DataFrame({"tokens": tokens, "loss": loss})
+    found = forecast(rows, {"tokens": "1T"})
+    assert found.target(0).estimate.value == pytest.approx(2.1 + 410 / 1e12**0.3, rel=0.01)
+    assert found.ratios[0] == pytest.approx(10)
+    assert "note: There is no column params or flops, so the tokens of a run are taken for its compute" in str(found)
+    assert "tokens_for_compute" not in codes(rows, {"tokens": "1T"}, cost="tokens")
+    shaped = refused(rows=rows.assign(width=64, depth=4), at={"tokens": "1T"})
+    assert "Add their params, such as --derive params (12 depth width^2); or" in shaped
+    assert "--cost tokens" in shaped
+    spent = refused(rows=rows.assign(flops=6e9 * tokens), at={"tokens": "1T"})
+    assert "give it, as --at tokens=VALUE,flops=VALUE" in spent
+
+
 def codes(rows: pd.DataFrame, goal: dict[str, float], **options: Any) -> set[str]:
     return {one.code for one in forecast(rows, goal, **options).findings}
 
@@ -354,7 +387,9 @@ def refused(**options: Any) -> str:
 
 def test_what_cannot_be_forecast_is_refused_in_words() -> None:
     rows = table()
-    assert "compute of the runs is not known" in refused(rows=rows[["params", "loss"]], at={"params": 7e10})
+    alone = refused(rows=rows[["params", "loss"]], at={"params": 7e10})
+    assert "has params and no column flops" in alone
+    assert alone.endswith("say what a run costs: --cost params where all saw the same tokens")
     assert "needs a column params, tokens or both" in refused(rows=rows[["loss"]], at={"params": 7e10})
     assert "no column 'tokens'" in refused(at={"params": 7e10})
     assert "no effect on this forecast" in refused(at={**TARGET, "depth": 3})

@@ -54,7 +54,7 @@ HOUSE = {
     "allocation": (3, ""),
     "comparison": (3, ""),
     "models": (3, ""),
-    "forecasting": (3, "allocation"),
+    "forecasting": (3, "allocation comparison"),
     "plots": (3, "allocation forecasting models"),
     "robustness": (3, "comparison plots"),
     "consistency": (3, "comparison"),

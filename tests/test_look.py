@@ -189,10 +189,10 @@ def test_a_law_without_the_compute_that_varies_says_so() -> None:
 
 def test_a_header_that_speaks_of_a_loss_is_proposed(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("N,Val Loss (nats)!\n1e6,3\n2e6,2.8\n")
+    path.write_text("N,Val Loss (dB)!\n1e6,3\n2e6,2.8\n")
     (line,) = scalefit.look(path).commands
-    assert shlex.split(line)[3:] == ["--map", "loss=`Val Loss (nats)!`"]
-    assert scalefit.look(path, mapping={"loss": "`Val Loss (nats)!`"}).columns[-1].quantity == "loss"
+    assert shlex.split(line)[3:] == ["--map", "loss=`Val Loss (dB)!`"]
+    assert scalefit.look(path, mapping={"loss": "`Val Loss (dB)!`"}).columns[-1].quantity == "loss"
 
 
 def test_the_only_column_of_numbers_without_a_meaning_is_proposed_as_the_loss(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_only_column_of_numbers_without_a_meaning_is_proposed_as_the_loss(tm
     assert scalefit.look(path).commands == ()
 
 
-def checkpoints(**batch: int) -> pd.DataFrame:
+def checkpoints(**batch: float | str) -> pd.DataFrame:
     """Four sizes with 10 steps each, as a nested log gives them."""
     rows = [
         {"run.name": f"r{n:.0f}", "run.config.n_params": n, "step": step, **batch,
@@ -223,6 +223,32 @@ def test_tokens_of_a_log_are_computed_from_steps_and_the_tokens_of_a_batch(tmp_p
     assert not any("--by" in one for one in found.commands)  # a run has one size
     fit = scalefit.fit(words[2], words[3], columns={"tokens": "step*`config.batch_tokens`"}, cluster="run.name")
     assert fit["beta"].value == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "tokens"),
+    [
+        ({"batch_tokens": "0.5M"}, "step*batch_tokens"),
+        ({"Batch size (tokens)!": 5e5}, "step*`Batch size (tokens)!`"),
+        ({"Batch (M tokens)": 0.5}, "step*`Batch (M tokens)`*1000000"),
+        ({"batch_size": 250, "seq_len": "2k"}, "step*batch_size*seq_len"),
+    ],
+)
+def test_a_batch_gives_the_tokens_whatever_its_unit(batch: dict[str, float | str], tokens: str) -> None:
+    found = scalefit.look(checkpoints(**batch))
+    words = shlex.split(found.commands[0])
+    assert words[words.index("--column") + 1] == f"tokens={tokens}"
+    (column,) = (one for one in found.columns if one.name == "tokens")
+    assert (column.low, column.high) == (500 * 5e5, 5000 * 5e5)
+
+
+@pytest.mark.parametrize("batch", [{"batch": "0.5M"}, {"Batch (M tokens)": "0.5M"}, {"per_device_batch_size": 8}])
+def test_a_batch_that_may_count_something_else_is_named_and_not_used(batch: dict[str, float | str]) -> None:
+    found = scalefit.look(checkpoints(**batch, seq_len=1024))
+    assert all("--column" not in one for one in found.commands)
+    (name,) = batch
+    quoted = name if name.isidentifier() else f"`{name}`"
+    assert f"--column 'tokens=step*{quoted}', {quoted} being a column or a number of tokens" in found.reasons[-1]
 
 
 def test_a_log_of_sizes_and_steps_gets_a_term_in_the_step() -> None:

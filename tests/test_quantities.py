@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalefit.data.quantities import Guess, guess_header, is_missing, parse_column
+from scalefit.data.quantities import ALIASES, Guess, guess_header, is_missing, parse_column
 from scalefit.errors import DataError
 from scalefit.numbers import as_input, parse_number
 
@@ -230,6 +230,57 @@ def test_headers_that_are_understood(header: str, name: str, factor: float) -> N
 )
 def test_headers_that_mean_something_else(header: str, name: str) -> None:
     assert guess_header(header, name) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "factor"),
+    [
+        ("Size (params)!", "params", 1),
+        ("N_params [B]!", "params", 1e9),
+        ("Parameters, N", "params", 1),
+        ("Total number of parameters", "params", 1),
+        ("Network size (M params)", "params", 1e6),
+        ("Tokens (D)", "tokens", 1),
+        ("Data (B tokens)", "tokens", 1e9),
+        ("Total training tokens, billions", "tokens", 1e9),
+        ("Val. loss (nats)!", "loss", 1),
+        ("Final validation loss", "loss", 1),
+        ("Cross-entropy loss", "loss", 1),
+        ("Model width (d_model)", "width", 1),
+        ("hidden dimension", "width", 1),
+        ("Number of hidden layers", "depth", 1),
+        ("Training compute C (PF-days)", "flops", 8.64e19),
+        ("No. of training steps", "step", 1),
+    ],
+)
+def test_headers_are_known_by_their_words(header: str, name: str, factor: float) -> None:
+    guesses = {known: guess for known in ALIASES if (guess := guess_header(header, known)) is not None}
+    assert {known: guess.factor for known, guess in guesses.items()} == {name: factor}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "tokens per second", "tokens/s", "tokens (k/s)", "Tokens / param", "unique tokens (B)", "warmup tokens",
+        "val tokens", "batch size (tokens)", "batch tokens", "context length (tokens)", "vocabulary size (tokens)",
+        "epochs (tokens)", "tokens (params)", "token", "params per layer", "embedding params", "active params",
+        "expert params", "params (%)", "√params", "Size (M)", "model size (GB)", "size", "model", "number", "total",
+        "training data", "data size", "N/D", "total experts", "loss std", "loss ±", "delta loss", "Δ loss", "aux loss",
+        "router z-loss", "loss scale", "excess loss", "loss (min, max)", "loss function", "cross entropy", "final",
+        "FLOPs per token", "peak FLOPs", "inference FLOPs", "FLOPs utilization", "compute (GPU hours)", "head dim",
+        "ffn width", "width multiplier", "beam width", "hidden", "layer", "layer norm", "layers frozen",
+        "encoder layers", "warmup steps", "steps per epoch", "step size", "step time (s)", "lr (step)",
+    ],
+)  # fmt: skip
+def test_headers_with_words_of_another_meaning_are_no_known_name(header: str) -> None:
+    assert [name for name in ALIASES if guess_header(header, name) is not None] == []
+
+
+def test_a_known_name_comes_before_its_words_and_these_before_a_training_loss() -> None:
+    headers = ("val_loss", "Final val loss", "train_loss")
+    ranks = [guess.rank for header in headers if (guess := guess_header(header, "loss")) is not None]
+    assert ranks == sorted(set(ranks))
+    assert len(ranks) == 3
 
 
 def test_a_training_loss_is_a_last_resort() -> None:

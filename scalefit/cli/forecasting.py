@@ -35,6 +35,9 @@ def forecast_command(
     given: Given,
     at: At = None,
     targets: Annotated[Path | None, typer.Option(help="A table of targets instead, with the law's columns.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="One forecast for each label of this column, from its own runs.")
+    ] = None,
     new_run: Annotated[bool, typer.Option("--new-run", help="Forecast one such run, as without --mean.")] = False,
     through: Annotated[
         Path | None, typer.Option(help="A fit of a law of the loss, such as an accuracy, which is forecast too.")
@@ -48,24 +51,29 @@ def forecast_command(
     Example: scalefit forecast chinchilla --where "flops < 2e19 and loss < 4" --at params=7B,tokens=1T
     """
     from scalefit.files import write_atomically
-    from scalefit.forecasting import forecast
+    from scalefit.forecasting import Forecast, LevelForecasts, forecast, forecast_levels
     from scalefit.storage import load_fit
 
     if new_run and given["mean"]:
         raise DataError("--mean and --new-run are two forecasts; give one of them")
     check_outputs([out, plot], [table, targets, through])
-    second = None if through is None else load_fit(through)
-    found = forecast(table, points(at), targets=targets, through=second, **given)
+    asked = {"targets": targets, "through": None if through is None else load_fit(through)}
+    found: Forecast | LevelForecasts
+    if by is None:
+        found = forecast(table, points(at), **asked, **given)
+    else:
+        with ProgressLine() as line:
+            found = forecast_levels(table, by, points(at), **asked, progress=line, **given)
     if out is not None:
         write_atomically(out, found.table().to_csv(index=False).encode())
         print(f"written to {out}", file=sys.stderr)
     if plot is not None:
         from scalefit.plots import save_figure
-        from scalefit.plots.forecasts import draw_forecast
 
-        save_figure(draw_forecast(found), plot)
+        save_figure(found.plot(), plot)
         print(f"drawn to {plot}", file=sys.stderr)
     print(json.dumps(found.record(), indent=1) if as_json else found)
+    raise typer.Exit(found.exit_code)
 
 
 @app.command(name="backtest")

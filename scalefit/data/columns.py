@@ -248,7 +248,7 @@ def _unknown(target: str, text: str, frame: pd.DataFrame, problem: str) -> DataE
 def _unit_remarks(column: str, target: str) -> list[str]:
     """Say that what a header holds in brackets changes nothing where the mapping gives no factor."""
     unit, guess = header_unit(column, target), guess_header(column, target)
-    if not unit or guess == Guess(1.0):
+    if not unit or (guess is not None and guess.factor == 1.0):
         return []
     if guess is None:
         return [f"What '({unit})' in the header {column!r} means is not known; its numbers are taken as they stand."]
@@ -510,9 +510,10 @@ def _find(work: _Work, name: str, *, quiet: bool = False) -> tuple[str, float] |
         guesses = _guesses(
             [column for column in columns if "." in column], name, lambda column: column.rpartition(".")[2]
         )
-    best = {column: guess for column, guess in guesses.items() if not guess.last_resort} or guesses
-    if not best:
+    if not guesses:
         return None
+    rank = min(guess.rank for guess in guesses.values())
+    best = {column: guess for column, guess in guesses.items() if guess.rank == rank}
     (column, guess), *others = best.items()
     if quiet:
         return column, guess.factor

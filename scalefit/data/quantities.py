@@ -5,8 +5,9 @@ after a space if need be: ``1.3B``, ``350M``, ``124k``, ``7 b``. Thousands may b
 in threes (``1,300,000``) or by underscores (``1_000``). A column of percentages is read as shares, which is announced.
 Single percentages, decimal commas, words and a suffix behind an exponent (``1e3M``) are refused, with the reason.
 
-Headers may carry a unit (``params (B)``, ``N_millions``, ``tokens [1e9]``); a guess made from a header
-is always announced by the caller.
+Headers may carry a unit (``params (B)``, ``N_millions``, ``tokens [1e9]``), or the words of a known name among others
+that change nothing (``Total number of parameters``, ``Size (params)!``); a guess made from a header is always announced
+by the caller.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -42,7 +44,9 @@ __all__ = [
     "read_numbers",
     "row_label",
     "same_looking",
+    "scale_of_words",
     "shortened",
+    "words_of_header",
 ]
 
 SHOWN = 60  # signs of a cell in a message
@@ -105,7 +109,22 @@ _OWN_UNITS = {
     "step": frozenset({"steps"}),
 }
 _SCALED = frozenset({"params", "tokens", "flops"})
-_BRACKETED = re.compile(r"(?P<base>.+?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]]\s*")
+_COUNTING = frozenset({"n", "num", "number", "no", "nr", "count", "total", "of", "the"})
+_PASSED_OVER = {  # words of a header that change nothing in what it stands for
+    "params": _COUNTING | {"model", "network", "size"},
+    "tokens": _COUNTING | {"d", "data", "dataset", "size", "train"},
+    "flops": _COUNTING | {"c", "train"},
+    "loss": frozenset({"l", "final", "cross", "entropy", "ce", "lm"}),
+    "width": frozenset({"model", "hidden"}),
+    "depth": _COUNTING | {"transformer", "hidden"},
+    "step": _COUNTING | {"train"},
+}
+_SAME_WORD = {
+    "training": "train", "validation": "val", "valid": "val", "dimension": "dim", "dimensions": "dim", "dims": "dim",
+}  # fmt: skip
+_CHANGED = re.compile("[%‰±√∆Δ∇]")  # signs that make a share, an error, a difference or a root of a quantity
+_BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_BRACKETED = re.compile(r"(?P<base>.+?)[\s_]*[(\[](?P<unit>[^()\[\]]*)[)\]][\W_]*")
 _TRAILING = re.compile(r"(?P<base>.+?)(?:[_\s]+in)?[_\s,]+(?P<unit>[^_\s,()\[\]]+)\s*", re.IGNORECASE)
 
 _DECIMAL_COMMAS = (
@@ -203,10 +222,18 @@ class Guess:
         Multiplier that brings the column to the canonical unit.
     last_resort : bool
         True for names that are taken only when no better one is there (a training loss).
+    by_words : bool
+        True where the header is not a known name, but has its words.
     """
 
     factor: float
     last_resort: bool = False
+    by_words: bool = False
+
+    @property
+    def rank(self) -> int:
+        """How willingly it is taken: 0 before others."""
+        return 2 * self.last_resort + self.by_words
 
 
 def row_label(data: pd.DataFrame | pd.Series[Any], place: int) -> str:
@@ -519,6 +546,8 @@ def guess_header(header: str, name: str) -> Guess | None:
     if len(header) > LONGEST:
         return None
     keys, header = _KEYS[name], same_looking(header)
+    if _CHANGED.search(header):
+        return None
     if _key(header) in keys:
         return Guess(1.0, keys[_key(header)])
     for pattern in (_BRACKETED, _TRAILING):
@@ -531,6 +560,53 @@ def guess_header(header: str, name: str) -> Guess | None:
         factor = _unit_factor(unit, name)
         if factor is not None:
             return Guess(factor, keys[_key(base)])
+    return _guess_by_words(header, name)
+
+
+def words_of_header(header: str) -> tuple[str, ...]:
+    """Return the words of a header in small letters, without punctuation; words of one meaning are one word.
+
+    Examples
+    --------
+    >>> words_of_header("Val. loss (nats/token)!"), words_of_header("n_training_tokens")
+    (('val', 'loss', 'nats', 'token'), ('n', 'train', 'tokens'))
+    """
+    return tuple(_SAME_WORD.get(word, word) for word in re.findall(r"[^\W_]+", same_looking(header).casefold()))
+
+
+def scale_of_words(words: Iterable[str]) -> float:
+    """Return the factor that a word such as ``M`` or ``billions`` stands for; 1 without one."""
+    return next((_SCALES[word] for word in words if word in _SCALES), 1.0)
+
+
+# Names of several letters: a single letter among other words may mean anything.
+_WORDS = {
+    name: {words_of_header(alias): alias in LAST_RESORT for alias in aliases if len(alias) > 1}
+    for name, aliases in ALIASES.items()
+}
+
+
+def _guess_by_words(header: str, name: str) -> Guess | None:
+    """Compare the words of a header with those of the known names, apart from words that change nothing.
+
+    Every word has to be accounted for: ``tokens per second`` and ``loss std`` are no known names. Brackets hold a unit,
+    the name in other words, or the name itself, as in ``Size (params)``.
+    """
+    factor, inside = 1.0, list[str]()
+    for unit in _BRACKETS.findall(header):
+        own = _unit_factor(unit, name)
+        if own is None and _key(unit) not in _KEYS[name]:
+            return None
+        factor *= own or 1.0
+        inside += [word for word in words_of_header(unit) if word not in _SCALES]
+    outside = list(words_of_header(_BRACKETS.sub(" ", header)))
+    if len(outside) > 1 and outside[-1] in _SCALES and name in _SCALED and factor == 1.0:
+        factor = _SCALES[outside.pop()]
+    known, spare = _WORDS[name], _PASSED_OVER[name]
+    for words in (outside, inside if spare.issuperset(outside) else []):
+        for some in (words, [word for word in words if word not in spare]):
+            if tuple(some) in known:
+                return Guess(factor, known[tuple(some)], by_words=True)
     return None
 
 

@@ -3,6 +3,7 @@
 from scalefit.forecasting.coverage import public_backtest
 from scalefit.forecasting.fitted import drift_of
 from scalefit.forecasting.learned import Constants, learned
+from scalefit.forecasting.levels import LevelForecasts, forecast_levels
 from scalefit.forecasting.plan import Plan
 from scalefit.forecasting.result import Forecast, TargetForecast
 from scalefit.forecasting.run import forecast
@@ -12,11 +13,13 @@ __all__ = [
     "BacktestResult",
     "Constants",
     "Forecast",
+    "LevelForecasts",
     "Plan",
     "ScoreTable",
     "TargetForecast",
     "drift_of",
     "forecast",
+    "forecast_levels",
     "learned",
     "public_backtest",
 ]

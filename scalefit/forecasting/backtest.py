@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from scalefit.data.datasets import load_dataset
 from scalefit.data.tables import Table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.files import plain_json
-from scalefit.forecasting.inputs import FEWEST, Learning, read_learning
+from scalefit.forecasting.inputs import FEWEST, UNUSED, Learning, read_learning
 from scalefit.forecasting.learned import ALL, learned
 from scalefit.forecasting.methods import METHODS, predict_ahead
-from scalefit.forecasting.rule import LAWS, SHAPE, SHAPED, TIE, Runs, make_rule, varying
+from scalefit.forecasting.rule import LAWS, SHAPE, SHAPED, TIE, Runs, make_rule, origins, varying
 from scalefit.forecasting.scores import QUANTILES, BacktestResult, GroupHeldOut, LawRank
 from scalefit.jobs import FAILED, JobResult, job_key, run_jobs
 from scalefit.law.additive import PRESETS, Law
@@ -26,10 +26,11 @@ from scalefit.law.general import parse_law
 from scalefit.law.presets import LAWS as PRESET_LAWS
 from scalefit.leastsq.fit import fit
 from scalefit.names import printed_name
-from scalefit.numbers import exact, to_digits
+from scalefit.numbers import counted, exact, to_digits
 from scalefit.options import BACKTEST, Backtest, Forecasting, Jobs, LeastSquares, Rows, gather, takes
 from scalefit.problem import label_texts
 from scalefit.progress import Progress
+from scalefit.records import Finding
 from scalefit.version import __version__
 
 __all__ = ["PUBLIC", "backtest", "judge_cell", "public_cuts"]
@@ -94,7 +95,29 @@ def backtest(
         return _hold_out_groups(learning, how, where, progress)
     cuts = {learning.table.name: (learning.table.name, learning.runs, _cuts(learning.runs, how))}
     found = _judge(learning.table.name, cuts, methods, where, progress, how.least)
+    findings = (*learning.notes, *_shape_known(learning.runs, cuts[learning.table.name][2]))
+    found = replace(found, findings=findings, reading=learning.reading)
     return _with_ranks(found, source, rows, learning, cuts[learning.table.name][2], where, progress)
+
+
+def _shape_known(runs: Runs, cuts: list[float]) -> Iterator[Finding]:
+    """Say from how many origins forecasts do not know of the shape, which the table has."""
+    if SHAPE not in runs.columns:
+        return
+    known = 0
+    for cut in cuts:
+        inside = runs.c <= cut + TIE
+        some = varying(runs, inside).keep(inside)
+        known += SHAPE in some.columns and bool(origins(some, np.ones(len(some.y)), learned().constants))
+    if known < len(cuts):
+        yield Finding.of(
+            UNUSED,
+            "note",
+            f"Width and depth are used from {exact(known)} of {counted(len(cuts), 'rolling origin')}: from the others, "
+            "width over depth follows from params and tokens, or the runs leave no origin that could judge its effect.",
+            origins=len(cuts),
+            known=known,
+        )
 
 
 Cuts = Mapping[str, tuple[str, Runs, list[float]]]
@@ -286,7 +309,7 @@ def _with_ranks(
         error = float(np.sqrt(np.mean(known))) if known else float("inf")
         ranks.append(LawRank(label, error, len(known), len(cuts) - len(known)))
     ranks.sort(key=lambda one: (one.failed, one.error))
-    return BacktestResult(found.label, found.rows, found.methods, tuple(ranks), (), found.failed)
+    return replace(found, ranks=tuple(ranks))
 
 
 def _can_fit(name: str, columns: tuple[str, ...]) -> bool:
@@ -361,5 +384,6 @@ def _hold_out_groups(learning: Learning, how: Backtest, where: Jobs, progress: P
     if not parts:
         raise DataError(f"no group could be held out: {failed[0]}")
     return BacktestResult(
-        learning.table.name, pd.concat(parts, ignore_index=True), ("forecast",), (), tuple(groups), tuple(failed)
-    )
+        learning.table.name, pd.concat(parts, ignore_index=True), ("forecast",), (), tuple(groups), tuple(failed),
+        learning.notes, learning.reading,
+    )  # fmt: skip

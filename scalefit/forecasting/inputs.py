@@ -15,23 +15,25 @@ from scalefit.allocation.cost import BY_SIZE, Cost
 from scalefit.data.columns import has_column
 from scalefit.data.quantities import ALIASES
 from scalefit.data.rows import usable_rows
-from scalefit.data.tables import Table, read_table
+from scalefit.data.tables import Table, read_table, resolve
 from scalefit.errors import DataError
 from scalefit.forecasting.rule import LAWS, ONE_VALUE, SHAPE, SHAPED, Runs, varying
 from scalefit.law.additive import Law
 from scalefit.law.general import parse_law
 from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
-from scalefit.numbers import as_input, exact, parse_number
+from scalefit.numbers import as_input, counted, exact, parse_number
 from scalefit.options import Forecasting, Rows
 from scalefit.problem import label_texts
+from scalefit.records import Finding
 
-__all__ = ["FLOPS", "Learning", "Target", "has_flops", "read_learning", "read_targets"]
+__all__ = ["FLOPS", "UNUSED", "Learning", "Target", "has_flops", "read_learning", "read_targets"]
 
 Array = NDArray[np.float64]
 Target = Mapping[str, Any] | pd.DataFrame | str | os.PathLike[str]
 
 FLOPS, PARAMS, TOKENS, UNIQUE = "flops", "params", "tokens", "unique_tokens"
+UNUSED = "shape_unused"  # the code of the note on it
 SIDES = ("width", "depth")
 FEWEST = 4  # runs, and thus one more than a law of one column has parameters
 EXPERIMENTS = (
@@ -59,8 +61,9 @@ class Learning:
         What gives the compute; None for the column flops.
     runs : Runs
         The arrays.
-    shape_unused : str
-        Why the laws do not know of the shape although the runs have one; empty where they do, or have none.
+    notes : tuple of Finding
+        What was decided on the way: that the laws do not know of the shape although runs have one, and why; what was
+        taken for the compute.
     """
 
     table: Table
@@ -70,11 +73,22 @@ class Learning:
     fixed: Mapping[str, float]
     cost: Cost | None
     runs: Runs
-    shape_unused: str = ""
+    notes: tuple[Finding, ...] = ()
 
-    def unshaped(self, reason: str = "") -> Learning:
-        """Return the same for laws that do not know of the shape, and why they do not."""
-        return replace(self, runs=self.runs.unshaped(), shape_unused=reason)
+    def unshaped(self, reason: str, **numbers: Any) -> Learning:
+        """Return the same for laws that do not know of the shape, with a note on why they do not."""
+        note = Finding.of(UNUSED, "note", reason, **numbers)
+        return replace(self, runs=self.runs.unshaped(), notes=(*self.notes, note))
+
+    @property
+    def shape_unused(self) -> str:
+        """Why the laws do not know of the shape although the runs have one; empty where they do, or have none."""
+        return next((one.message for one in self.notes if one.code == UNUSED), "")
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """How the table was read: which rows were dropped, and what was guessed, a phrase or sentence each."""
+        return (*(one.words for one in self.table.dropped), *self.table.remarks)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -123,7 +137,7 @@ def read_learning(
     table = rows.load(source)
     there = _Columns(table.frame, rows)
     law, names, columns = _law(how.law, there)
-    cost = _cost(how.cost, there, by_cost, table.name)
+    cost = _cost(how.cost, columns, there, by_cost, table.name)
     needed = (FLOPS,) if cost is None else cost.columns
     carrier = law or Law.parse(_carrier(columns))
     read = rows.read(table, carrier, numeric=(*columns, *needed))
@@ -149,7 +163,14 @@ def read_learning(
         tuple(logs), np.stack(list(logs.values()), axis=1), np.log(frame[carrier.response].to_numpy(float)),
         np.log(compute), cluster,
     )  # fmt: skip
-    learning = Learning(read, law, names, carrier.response, fixed, cost, runs)
+    notes: tuple[Finding, ...] = ()
+    if how.cost is None and cost == Cost.parse(TOKENS):
+        words = (
+            "There is no column params or flops, so the tokens of a run are taken for its compute, as where all runs "
+            "are of one model (--cost tokens). Of models of several sizes, add a column params."
+        )
+        notes = (Finding.of("tokens_for_compute", "note", words),)
+    learning = Learning(read, law, names, carrier.response, fixed, cost, runs, notes)
     return _with_shape(learning, table, rows, needed) if not set(names) - {*SHAPED} else learning
 
 
@@ -163,14 +184,14 @@ def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str,
         except DataError:
             if asked:
                 raise
-            return _lacking(learning)
+            return _lacking(learning, table, rows)
         if len(read.frame) == len(learning.runs.y):
             runs = learning.runs
             width, depth = (read.frame[one].to_numpy(float) for one in SIDES)
             shaped = replace(runs, columns=(*runs.columns, SHAPE), x=np.column_stack([runs.x, np.log(width / depth)]))
             learning = replace(learning, runs=varying(shaped, np.ones(len(runs.y), bool)))
         else:
-            return _lacking(learning)
+            return _lacking(learning, table, rows)
     if asked and SHAPE not in learning.columns:
         raise DataError(
             f"the law {learning.names[0]!r} needs runs with params, tokens, width and depth, where width over depth "
@@ -179,12 +200,20 @@ def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str,
     return learning
 
 
-def _lacking(learning: Learning) -> Learning:
+def _lacking(learning: Learning, table: Table, rows: Rows) -> Learning:
     """Leave the shape out where some runs have none, or refuse a law that needs it."""
-    remedy = "Choose runs that have both, as --where 'width > 0 and depth > 0'"
+    every = replace(rows, group_by=None, reduce=None)  # rows that are averaged lack it where one of them does
+    read = resolve(every.read(table, Law.parse(_carrier(learning.columns))), numeric=SIDES, strict=False).frame
+    sides = read[list(SIDES)].to_numpy(float)
+    count = int((~(np.isfinite(sides) & (sides > 0)).all(axis=1)).sum())
+    lacking = f"{exact(count)} of {counted(len(read), 'row')} {'lacks' if count == 1 else 'lack'} them"
+    headers = dict(read.attrs.get("scalefit", {})).get("headers", {})
+    both = " and ".join(f"{headers.get(one, one)} > 0" for one in SIDES)
+    remedy = f"Choose runs that have both, as --where {both!r}"
     if learning.names:
-        raise DataError(f"the law {learning.names[0]!r} needs width and depth, which some of the runs lack. {remedy}")
-    return learning.unshaped(f"Width and depth are not used, because some of the runs lack them. {remedy}.")
+        raise DataError(f"the law {learning.names[0]!r} needs width and depth, and {lacking}. {remedy}")
+    reason = f"Width and depth are not used, because {lacking}. {remedy}."
+    return learning.unshaped(reason, lacking=count, table_rows=len(read))
 
 
 class _Columns:
@@ -231,7 +260,7 @@ def _law(text: str, there: _Columns) -> tuple[AnyLaw | None, tuple[str, ...], tu
     return None, names, found
 
 
-def _cost(text: str | None, there: _Columns, by_cost: bool, name: str) -> Cost | None:
+def _cost(text: str | None, columns: tuple[str, ...], there: _Columns, by_cost: bool, name: str) -> Cost | None:
     """Return what gives the compute of runs and targets; None for the column flops."""
     if text is not None:
         return Cost.parse(text)
@@ -239,10 +268,25 @@ def _cost(text: str | None, there: _Columns, by_cost: bool, name: str) -> Cost |
         return None
     if PARAMS in there and TOKENS in there:
         return Cost.parse(BY_SIZE)
-    lacking = "the targets have no column flops and " if FLOPS in there else ""
+    if FLOPS in there:
+        raise DataError(
+            f"the compute of the targets is not known: give it, as --at {columns[0]}=VALUE,flops=VALUE, in the units "
+            f"of the column flops of {name!r}, or say what a run costs, as --cost {columns[0]}"
+        )
+    if columns == (TOKENS,) and not any(one in there for one in SIDES):
+        return Cost.parse(TOKENS)
+    if columns == (TOKENS,):
+        derived = ", such as --derive params (12 depth width^2)" if all(one in there for one in SIDES) else ""
+        raise DataError(
+            f"the compute of the runs is not known: {name!r} has tokens and no params, and its width or depth says "
+            f"that models may differ in size. Add their params{derived}; or where all runs are of one model, say that "
+            "tokens are what they cost: --cost tokens"
+        )
+    meaning = "where all saw the same tokens" if columns == (PARAMS,) else "where it rises in proportion"
     raise DataError(
-        f"the compute of the runs is not known: {lacking}{name!r} lacks params or tokens, of which it could be "
-        "computed. Add a column flops, or say what a run costs: --cost params where all saw the same tokens"
+        f"the compute of the runs is not known: {name!r} has {' and '.join(columns)} and no column flops, and lacks "
+        f"params or tokens, of which it could be computed. Add a column flops, or say what a run costs: "
+        f"--cost {columns[0]} {meaning}"
     )
 
 

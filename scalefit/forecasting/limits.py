@@ -19,6 +19,7 @@ from scalefit.records import Finding
 from scalefit.thresholds import (
     FAR_FORECAST,
     FEW_TO_FORECAST,
+    FEWER_ROWS,
     GOOD_KHAT,
     LAW_WEIGHT,
     LAWS_PART,
@@ -72,11 +73,13 @@ def find_limits(
     """
     ratio = targets["compute"].to_numpy(float) / learning.compute.max()
     if ratio.max() > FAR_FORECAST:
-        yield Finding(
+        yield Finding.of(
             "far",
             WARNING,
             f"The farthest target has {far_words(float(ratio.max()))}; beyond {exact(FAR_FORECAST)} times, few "
             "forecasts of public tables could be checked.",
+            ratio=float(ratio.max()),
+            threshold=FAR_FORECAST,
         )
     yield from _runs(learning, rule)
     yield from _outside(learning, targets, ratio)
@@ -90,11 +93,14 @@ def second_limits(second: SecondStep, column: str) -> Iterator[Finding]:
         low, high = second.fitted
         count = int(second.beyond.sum())
         where = "The target's" if len(second.beyond) == 1 else f"{exact(count)} of {exact(len(second.beyond))} targets'"
-        yield Finding(
+        yield Finding.of(
             "second_beyond",
             WARNING,
             f"{where} median {column} lies outside {amount(low, 3)} to {amount(high, 3)}, to which the law of "
             f"{second.response} was fitted; the form of that law is assumed there, and no drift is added for it.",
+            beyond=count,
+            targets=len(second.beyond),
+            fitted=[low, high],
         )
 
 
@@ -102,29 +108,37 @@ def _runs(learning: Learning, rule: Rule) -> Iterator[Finding]:
     """Say what the runs lack: number, independence, a second axis, low scatter."""
     count = len(learning.table.frame)
     if count < FEW_TO_FORECAST:
-        yield Finding("few_runs", WARNING, f"There are {exact(count)} runs; the priors decide much of this forecast.")
-    if rule.rows.sum() < 0.9 * count:
-        yield Finding(
+        words = f"There are {exact(count)} runs; the priors decide much of this forecast."
+        yield Finding.of("few_runs", WARNING, words, runs=count, threshold=FEW_TO_FORECAST)
+    if rule.rows.sum() < FEWER_ROWS * count:
+        yield Finding.of(
             "clusters",
             "note",
             f"The {exact(count)} rows count as {rounded(float(rule.rows.sum()), digits=3)} independent ones, by what "
             "rows of a cluster have in common.",
+            table_rows=count,
+            independent=float(rule.rows.sum()),
+            share=float(rule.rows.sum()) / count,
+            threshold=FEWER_ROWS,
         )
     if len(learning.columns) == 1:
         fixed = "".join(f"; all runs have {name} {amount(value)}" for name, value in learning.fixed.items())
-        yield Finding(
+        yield Finding.of(
             "one_axis",
             WARNING,
             f"The runs differ in {learning.columns[0]} alone{fixed}: this is a forecast along one axis.",
+            column=learning.columns[0],
+            fixed=dict(learning.fixed),
         )
-    if learning.shape_unused:
-        yield Finding("shape_unused", "note", learning.shape_unused)
+    yield from learning.notes
     if rule.sigma > NOISY_RUNS:
-        yield Finding(
+        yield Finding.of(
             "scatter",
             WARNING,
             f"Runs scatter by {percent_size(rule.sigma)} around the laws; over {percent(NOISY_RUNS)}, intervals on "
             "public tables held less often. Look for runs with poor hyperparameters, or for several experiments.",
+            scatter=rule.sigma,
+            threshold=NOISY_RUNS,
         )
 
 
@@ -133,25 +147,32 @@ def _laws(
 ) -> Iterator[Finding]:
     """Say what the laws leave open: their end, their disagreement, their draws."""
     if rule.bent > RECTIFIED:
-        yield Finding(
+        yield Finding.of(
             "fine_tuning",
             WARNING,
             "The losses are flat at first, as in fine-tuning; where such curves end is not known from their beginning.",
+            rectified=rule.bent,
+            threshold=RECTIFIED,
         )
     apart, scale = np.ptp(predicted.means, axis=0), predicted.scale(run=not how.mean)
     worst = int(np.argmax(apart / scale))
-    if len(rule.members) > 1 and predicted.laws[worst] ** 2 > LAWS_PART * scale[worst] ** 2:
-        yield Finding(
+    part = float(predicted.laws[worst] ** 2 / scale[worst] ** 2)
+    if len(rule.members) > 1 and part > LAWS_PART:
+        yield Finding.of(
             "laws_disagree",
             WARNING,
             f"The laws differ by {percent_size(float(apart[worst]))} of the loss, which is most of the error.",
+            difference=float(apart[worst]),
+            part=part,
+            threshold=LAWS_PART,
         )
     moved = _moved_by_sampling(learning, rule, targets, how)
     if moved > LOOSE_ENDS:
-        yield Finding(
+        yield Finding.of(
             "sampling", WARNING,
             f"Other draws from the posteriors move the ends of a 90% interval by {percent(moved, 0)} of its "
             "width; the part of the error that comes from parameters is rough.",
+            moved=moved, threshold=LOOSE_ENDS,
         )  # fmt: skip
 
 
@@ -187,41 +208,47 @@ def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterato
             outside = np.where(ratio <= 1, outside, -np.inf)
         if outside.max() <= ONE_VALUE:
             continue
-        value = float(np.exp(logs[int(np.argmax(outside))]))
+        value, least, most = (float(np.exp(one)) for one in (logs[int(np.argmax(outside))], low, high))
+        ends = f"{amount(least)} to {amount(most)}"
         if name == SHAPE:
-            yield Finding(
-                "shape_outside",
-                WARNING,
-                f"A target has {name} {amount(value)}, outside the {amount(float(np.exp(low)))} to "
-                f"{amount(float(np.exp(high)))} of the runs: what such a shape does is not known from them.",
+            code = "shape_outside"
+            words = (
+                f"A target has {name} {amount(value)}, outside the {ends} of the runs: what such a shape does is not "
+                "known from them."
             )
         else:
-            yield Finding(
-                "outside",
-                WARNING,
-                f"The compute of a target is among that of the runs, but its {name} {amount(value)} is not "
-                f"({amount(float(np.exp(low)))} to {amount(float(np.exp(high)))}): no drift is added for that.",
+            code = "outside"
+            words = (
+                f"The compute of a target is among that of the runs, but its {name} {amount(value)} is not ({ends}): "
+                "no drift is added for that."
             )
+        yield Finding.of(code, WARNING, words, column=name, value=value, runs=[least, most])
 
 
 def _repeated(learning: Learning, targets: pd.DataFrame) -> Iterator[Finding]:
     frame = learning.table.frame
     if "run" in frame and learning.runs.cluster is None:
         runs = len(set(label_texts(frame, "run")))
-        if runs < 0.9 * len(frame):
-            yield Finding(
+        if runs < FEWER_ROWS * len(frame):
+            yield Finding.of(
                 "checkpoints",
                 WARNING,
                 f"The {exact(len(frame))} rows are of {exact(runs)} runs, and each counts as a run; add --cluster run.",
+                table_rows=len(frame),
+                runs=runs,
+                share=runs / len(frame),
+                threshold=FEWER_ROWS,
             )
     if UNIQUE in frame and TOKENS in learning.columns:
         unique = np.asarray(frame[UNIQUE], float)
         most = float(np.nanmax(unique)) if np.isfinite(unique).any() else math.inf
         passes = float(targets[TOKENS].max()) / most
         if passes > WORN_TOKENS:
-            yield Finding(
+            yield Finding.of(
                 "repeated_tokens",
                 WARNING,
                 f"A target has {amount(passes)} passes over the {amount(most)} unique tokens of the table; after about "
                 f"{exact(WORN_TOKENS)} they are worth less than new ones, which these laws do not know.",
+                passes=passes,
+                threshold=WORN_TOKENS,
             )

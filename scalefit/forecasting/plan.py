@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from scalefit.errors import DataError
 from scalefit.files import plain_json
 from scalefit.forecasting.drawn import Drawn
 from scalefit.forecasting.inputs import Learning, read_learning, read_targets
-from scalefit.forecasting.rule import SHAPED, Rule, SampledLaw
+from scalefit.forecasting.rule import SHAPE, SHAPED, Rule, SampledLaw
 from scalefit.forecasting.run import learn
 from scalefit.numbers import amount, as_input, exact, fixed, percent_size, short_number, to_digits
 from scalefit.options import PLAN, Forecasting, Purchase, Rows, gather, takes
@@ -156,6 +156,7 @@ class Plan(Drawn):
                 {"name": one.name, "cost": one.cost, "runs": [choice._asdict() for choice in one.choices]}
                 for one in self.strategies
             ],
+            "findings": [asdict(one) for one in self.learning.notes], "reading": list(self.learning.reading),
         }  # fmt: skip
         return dict(plain_json(record))
 
@@ -194,7 +195,10 @@ class Plan(Drawn):
             "The error is that of the law and of the drift beyond the data, as if the drift were one slope in log "
             "compute, without the scatter of a single run; forecast again once the runs are trained."
         )
-        return f"{head}\n{about}\n\n{text}\n\nunder the same budget\n{below}\n\n{parts}"
+        notes = [f"{one.severity}: {one.message}" for one in self.learning.notes]
+        notes += [f"note: {one}" for one in self.learning.reading]
+        blocks = [f"{head}\n{about}", text, f"under the same budget\n{below}", parts, "\n".join(notes)]
+        return "\n\n".join(filter(None, blocks))
 
     def __str__(self) -> str:
         return self.summary()
@@ -243,7 +247,9 @@ def plan(
     (3, True)
     """
     rows, how, bought = gather(PLAN, options, keywords)
-    learning = read_learning(data, rows, how, by_cost=how.cost is None).unshaped()
+    learning = read_learning(data, rows, how, by_cost=how.cost is None)
+    if SHAPE in learning.columns:
+        learning = learning.unshaped("Plans do not know of width and depth, whose effect counts as scatter.")
     if learning.law is not None or {*SHAPED} & {*learning.names}:
         given = learning.law or learning.names[0]
         raise DataError(f"plans know the laws of params and tokens, not {given}; leave --law out, or give coupled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -329,7 +329,8 @@ class Forecast(Drawn):
             "compute": "flops" if learned.cost is None else str(learned.cost),
             "fixed": dict(learned.fixed), "weights": self.weights, "quantities": coordinates,
             "origins": self.rule.origins, "targets": targets, "public_backtest": held,
-            "findings": [{"code": one.code, "severity": one.severity, "message": one.message} for one in self.findings],
+            "findings": [asdict(one) for one in self.findings],
+            "reading": list(learned.reading),
         }  # fmt: skip
         return dict(plain_json(record))
 
@@ -352,6 +353,12 @@ class Forecast(Drawn):
 
     def __str__(self) -> str:
         return self.summary()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before using it, and how the table was read, as lines of text."""
+        findings = (f"{one.severity}: {one.message}" for one in self.findings)
+        return (*findings, *(f"note: {one}" for one in self.learning.reading))
 
     def along(self, i: int, steps: int = 60) -> tuple[Array, Predicted]:
         """Forecast along the line, in log columns, from the largest run to a target.
@@ -440,8 +447,7 @@ def forecast_text(found: Forecast) -> str:
             f"tell little: the true share is between {percent(own.range90[0], 0)} and {percent(own.range90[1], 0)} "
             "(90% interval, an origin as one trial), of forecasts from fewer runs than this one"
         )
-    warnings = [f"{one.severity}: {one.message}" for one in found.findings]
-    return "\n\n".join([*blocks, *(["\n".join(warnings)] if warnings else [])])
+    return "\n\n".join([*blocks, *(["\n".join(found.notes)] if found.notes else [])])
 
 
 def _target(found: Forecast, i: int) -> str:

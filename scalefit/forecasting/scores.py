@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from scalefit.files import plain_json
 from scalefit.forecasting.drawn import Drawn
-from scalefit.numbers import amount, as_input, exact, fixed, percent, percent_size, two_digits
+from scalefit.numbers import MOST_PERCENT, amount, as_input, exact, fixed, percent, percent_size
+from scalefit.records import Finding
 from scalefit.table import PrintedTable
 
 __all__ = [
@@ -163,7 +164,7 @@ class ScoreTable(Drawn):
                 str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
                 exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
                 percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
-                fixed(100 * one["score"], 1) if one["score"] < 100 else two_digits(100 * one["score"]),
+                _score(100 * one["score"]),
                 percent(one["silent"], 0) if one["silent"] else "",
             ]
             for one in found.to_dict(orient="records")
@@ -198,6 +199,10 @@ class BacktestResult(Drawn):
         One for each group held out; empty where the largest runs are.
     failed : tuple of str
         Cells that could not be computed, with the reason.
+    findings : tuple of Finding
+        What to know before using the scores.
+    reading : tuple of str
+        How one table was read: which rows were dropped, and what was guessed.
     """
 
     label: str
@@ -206,6 +211,8 @@ class BacktestResult(Drawn):
     ranks: tuple[LawRank, ...] = ()
     groups: tuple[GroupHeldOut, ...] = ()
     failed: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    reading: tuple[str, ...] = ()
 
     drawn_by: ClassVar[str] = "draw_coverage"
 
@@ -267,7 +274,11 @@ class BacktestResult(Drawn):
             text = PrintedTable.of(["law", "error", "origins", "failed"], cells, "lrrr").text("  ")
             blocks.append(f"laws by the error with which they predicted larger runs\n{text}")
         blocks += [f"failed: {one}" for one in self.failed]
-        return "\n\n".join(blocks)
+        return "\n\n".join([*blocks, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        notes = [f"{one.severity}: {one.message}" for one in self.findings] + [f"note: {one}" for one in self.reading]
+        return ["\n".join(notes)] if notes else []
 
     def _group_text(self) -> str:
         cells = [
@@ -283,19 +294,26 @@ class BacktestResult(Drawn):
             "distance: median of how far its runs lie outside the columns of the others, in e-folds; losses beyond:\n"
             "share of its losses outside the range of theirs"
         )
-        return "\n\n".join([f"backtest of {self.label}: each group predicted from the others", text, key, *self.failed])
+        head = f"backtest of {self.label}: each group predicted from the others"
+        return "\n\n".join([head, text, key, *self.failed, *self._notes()])
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain JSON, without single runs."""
         record = {
             "source": self.label, "methods": list(self.methods), "scores": self.table().to_dict(orient="records"),
             "laws": [vars(one) for one in self.ranks], "groups": [vars(one) for one in self.groups],
-            "failed": list(self.failed),
+            "failed": list(self.failed), "findings": [asdict(one) for one in self.findings],
+            "reading": list(self.reading),
         }  # fmt: skip
         return dict(plain_json(record))
 
     def __str__(self) -> str:
         return self.summary()
+
+
+def _score(size: float) -> str:
+    """Print a score in percent."""
+    return fixed(size, 1) if size <= MOST_PERCENT or math.isinf(size) else f">{exact(MOST_PERCENT)}"
 
 
 def _bin(least: float, most: float) -> str:

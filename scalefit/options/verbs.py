@@ -93,6 +93,12 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is None:
         return
+    if len(region) == 2 and any(isinstance(one, float) and math.isinf(one) for one in region):
+        end = next((one for one in region if math.isfinite(one)), 1.0)
+        raise DataError(
+            f"region is {as_input(region[0])},{as_input(region[1])}, which has no end on one side; it needs two numbers, "
+            f"such as 0.9,1.1. The probabilities below and above one number are those of --reference {as_input(end)}"
+        )
     numbers = all(isinstance(one, int | float) for one in region)
     if not (numbers and len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")

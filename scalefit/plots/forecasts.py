@@ -10,14 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from scalefit.allocation import Cost
-from scalefit.forecasting import BacktestResult, Forecast, Plan
+from scalefit.forecasting import BacktestResult, Forecast, LevelForecasts, Plan
 from scalefit.forecasting.rule import SHAPE
 from scalefit.forecasting.scores import NAMES, ScoreTable
 from scalefit.law.typeset import SYMBOLS
+from scalefit.names import printed_label
 from scalefit.numbers import exact, short_number, to_digits
 from scalefit.plots import _show_in_notebook
 from scalefit.plots.style import (
     BLUE,
+    FULL_WIDTH,
     GOLD,
     GREY,
     INK,
@@ -36,7 +38,7 @@ from scalefit.plots.style import (
 )
 from scalefit.plots.toy_curves import label_ends
 
-__all__ = ["draw_coverage", "draw_forecast", "draw_plan", "shown"]
+__all__ = ["draw_coverage", "draw_forecast", "draw_level_forecasts", "draw_plan", "shown"]
 
 _BANDS: Final = ((0.9, 0.14), (0.8, 0.16), (0.5, 0.24))  # probability and opacity
 _MOST: Final = 6  # targets with a line of their own
@@ -89,6 +91,42 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     write_key(axes, _compute_label(learned.cost), "dots: runs; diamonds: forecasts; bands: intervals of 50, 80 and 90%")
     axes.set_ylabel(column_label(learned.response))
     label_ends(axes, ends, at=[found.target(i).compute for i in range(len(ends))])
+    return axes
+
+
+@house_style()
+def draw_level_forecasts(found: LevelForecasts, *, ax: Axes | None = None) -> Axes:
+    """Draw the forecasts of levels below each other, each with its intervals of 50, 80 and 90%.
+
+    Parameters
+    ----------
+    found : LevelForecasts
+        The forecasts; of each level the first six targets, with where they are when there are several.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+        The axes.
+    """
+    rows = [
+        (level, one, i) for level, one in found.forecasts.items() for i in range(min(len(one), _MOST))
+    ]  # fmt: skip
+    axes = new_axes(ax, width=FULL_WIDTH, height=20 + 4.6 * len(rows))
+    words = []
+    for place, (level, one, i) in enumerate(rows):
+        target = one.target(i)
+        for probability, opacity in _BANDS:
+            lo, hi = target.intervals[probability]
+            axes.barh(place, hi - lo, left=lo, height=0.6, color=BLUE, alpha=opacity, lw=0)
+        axes.plot(target.estimate.value, place, "D", ms=4, color=BLUE)
+        at = f": {_place(target.columns)}" if len(one) > 1 else ""
+        words.append(f"{as_label(printed_label(level))}{at}")
+    axes.set_yticks(range(len(rows)), words)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    response = next(iter(found.forecasts.values())).learning.response
+    write_key(axes, column_label(response), "diamonds: medians of the forecasts; bars: intervals of 50, 80 and 90%")
     return axes
 
 

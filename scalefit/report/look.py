@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from scalefit.data.columns import compute_columns, has_column, map_columns
 from scalefit.data.formats import typed_frame
-from scalefit.data.quantities import ALIASES, as_numbers, guess_header, is_missing, read_numbers
+from scalefit.data.quantities import (
+    ALIASES,
+    as_numbers,
+    guess_header,
+    is_missing,
+    read_numbers,
+    scale_of_words,
+    words_of_header,
+)
 from scalefit.data.tables import Table, resolve
 from scalefit.data.wide import long_frame, wide_name
 from scalefit.errors import DataError
@@ -26,7 +34,7 @@ from scalefit.law.additive import Coef, Law
 from scalefit.law.general import parse_law
 from scalefit.law.protocol import AnyLaw
 from scalefit.misfit import checkpoints_message
-from scalefit.numbers import amount, counted, exact
+from scalefit.numbers import amount, as_input, counted, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
 from scalefit.report.choice import LawChoice, choose
 from scalefit.table import PrintedTable
@@ -46,6 +54,9 @@ TENSORBOARD: Final = {"Wall time", "Step", "Value"}  # columns of an exported sc
 WIDTH: Final = 80  # characters of a line
 LONGEST: Final = 24  # characters of a header or a label in the table of columns
 SEEDS: Final = ("seed", "random_seed", "data_seed", "trial")
+BATCH: Final = {"batch", "size", "global", "train", "sequences", "seqs"}  # words of the sequences of a batch
+SEQUENCE: Final = {"seq", "seqlen", "sequence", "context"}
+LENGTH: Final = {"max", "len", "length", "size", "tokens"}  # words of the length of a sequence
 
 
 @dataclass(frozen=True)
@@ -262,17 +273,33 @@ def _stands_for(header: str, name: str) -> bool:
 
 
 def _counting_tokens(frame: pd.DataFrame, rows: Rows) -> Rows:
-    """Compute the tokens of a log as steps times the tokens of a batch, where it has a column for these, and say so."""
+    """Compute the tokens of a log as steps times the tokens of a batch, where its columns give both, and say so."""
     given = {*(rows.columns or {}), *(rows.mapping or {})}
     steps = [name for name in map(str, frame.columns) if _stands_for(name.rpartition(".")[2], "step")]
-    batches = [
-        name for name in map(str, frame.columns)
-        if {"batch", "tokens"} <= set(re.split(r"[^a-z]+", name.casefold())) and as_numbers(frame[name]) is not None
-    ]  # fmt: skip
-    if "tokens" in given or has_column(frame, "tokens") or len(steps) != 1 or len(batches) != 1:
+    batch = _batch_of_tokens(frame)
+    if "tokens" in given or has_column(frame, "tokens") or len(steps) != 1 or not batch:
         return rows
-    product = "*".join(name if name.isidentifier() else f"`{name}`" for name in (steps[0], batches[0]))
-    return replace(rows, columns={**(rows.columns or {}), "tokens": product})
+    return replace(rows, columns={**(rows.columns or {}), "tokens": f"{_quoted(steps[0])}*{batch}"})
+
+
+def _batch_of_tokens(frame: pd.DataFrame) -> str:
+    """Write the tokens of a batch as an expression of columns: one of tokens, or sequences times their length."""
+    words = {name: {*words_of_header(name.rpartition(".")[2])} for name in map(str, frame.columns)}
+    numbers = [name for name in words if _numbers_and_words(frame[name])[0] is not None]
+    batches = [name for name in numbers if {"batch", "tokens"} <= words[name]]
+    if len(batches) == 1:
+        (name,) = batches
+        factor = scale_of_words(words[name])
+        twice = factor != 1 and read_numbers(frame[name]).units  # which of the two units counts is not known
+        return "" if twice else _quoted(name) + ("" if factor == 1 else f"*{as_input(factor)}")
+    counts = [name for name in numbers if {"batch", "size"} <= words[name] <= BATCH]
+    lengths = [name for name in numbers if words[name] & SEQUENCE and words[name] <= {*SEQUENCE, *LENGTH}]
+    return f"{_quoted(counts[0])}*{_quoted(lengths[0])}" if len(counts) == len(lengths) == 1 and not batches else ""
+
+
+def _quoted(name: str) -> str:
+    """Write a column in an expression."""
+    return name if name.isidentifier() else f"`{name}`"
 
 
 def _with_step(choice: LawChoice, table: Table, frame: pd.DataFrame) -> LawChoice:
@@ -287,9 +314,10 @@ def _with_step(choice: LawChoice, table: Table, frame: pd.DataFrame) -> LawChoic
     found = found[found["step"] > 0]
     if found.groupby(sizes)["step"].nunique().max() < FEWEST_STEPS:
         return choice
+    batch = next((_quoted(name) for name in map(str, frame.columns) if "batch" in words_of_header(name)), "BATCH")
     reason = (
         "Rows of one size differ in step, so the law has a term in it. It stands for tokens where all runs have the "
-        "same batch; otherwise compute them, such as with --column 'tokens=step*BATCH', BATCH being a column or a "
+        f"same batch; otherwise compute them, such as with --column 'tokens=step*{batch}', {batch} being a column or a "
         "number of tokens."
     )
     laws = {f"{name} and step": f"{text} + B/step^beta", **{k: v for k, v in choice.laws.items() if k != name}}
@@ -337,11 +365,9 @@ def _column(frame: pd.DataFrame, name: str) -> LookedColumn:
     quantity = _quantity(name) or _quantity(name.rpartition(".")[2])
     missing = int(sum(is_missing(cell) for cell in column)) if column.dtype == object else int(column.isna().sum())
     different = int(column.nunique())
-    values, words = as_numbers(column), tuple[str, ...]()
     if different == 0:
         return LookedColumn(name, quantity, "empty", None, None, 0, missing)
-    if values is None and column.dtype == object:
-        values, words = _numbers_and_words(column)
+    values, words = _numbers_and_words(column)
     if values is not None:
         seen = values[np.isfinite(values)]
         low, high = (float(seen.min()), float(seen.max())) if len(seen) else (None, None)
@@ -356,7 +382,10 @@ def _quantity(header: str) -> str:
 
 
 def _numbers_and_words(column: pd.Series[Any]) -> tuple[NDArray[np.float64] | None, tuple[str, ...]]:
-    """Read numbers with units such as 70M, among which a few words may stand; None for a column of labels."""
+    """Read numbers, with or without units such as 70M, among which a few words may stand; None for labels."""
+    values = as_numbers(column)
+    if values is not None or column.dtype != object:
+        return values, ()
     numbers = read_numbers(column)
     bad = [] if numbers.bad is None else [str(column.iloc[place]) for place in numbers.bad.problems]
     if any(re.search(r"\d", cell) for cell in bad) or len(bad) >= np.isfinite(numbers.floats).sum():
