@@ -252,8 +252,8 @@ def fit_table(fit: Fit) -> PrintedTable:
     ratios = _ratios(fit)
     rows = []
     for estimate, ratio in zip(fit.estimates, ratios, strict=True):
-        is_log = estimate.log_value is not None and estimate.log_se is not None
-        log = plus_minus(estimate.log_value, estimate.log_se) if is_log else ""
+        log_value, log_se = estimate.log_value, estimate.log_se
+        log = "" if log_value is None or log_se is None else plus_minus(log_value, log_se)
         times = f"> {fixed(MANY_TIMES, 0)}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
         shown = times if max(ratios) > UNEQUAL_SCATTER else ""
         rows.append([estimate.name, estimate_text(estimate, alone=False), interval_text(estimate), log, shown])

@@ -151,7 +151,8 @@ def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
             if not exponent.holds(there.value) and not there.holds(exponent.value):
                 return (
                     f"This depends on the loss: by {method(other)}, the {role(fit, exponent.name)} is "
-                    f"{_number(there)}. Rows that do not follow the law can cause such a difference; look at the residuals."
+                    f"{_number(there)}. Rows that do not follow the law can cause such a difference; look at the "
+                    "residuals."
                 )
     return ""
 
