@@ -180,8 +180,8 @@ def prediction_sentence(answer: PredictionAnswer, results: Results) -> str:
     text = (
         f"In {exact(sum(share.cells for share in rule))} tests on public tables, in which small runs predict larger "
         f"ones, the 90% intervals of scalefit’s forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} "
-        f"times larger than any known and {percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit cover "
-        f"{percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
+        f"times larger than any known and {percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit "
+        f"cover {percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
     )
     return f"{text} {_ranking_words(answer, results)}".strip()
 
