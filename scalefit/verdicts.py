@@ -269,7 +269,7 @@ def _span(numbers: Iterable[Estimate]) -> str:
     return f"{rounded(least.value, least.se)} to {rounded(most.value, most.se)}"
 
 
-def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tail: Part = "") -> Verdict:
+def region_verdict(lead: str, statement: Part, chances: Mapping[str, float]) -> Verdict:
     """Say what the probabilities of one statement decide.
 
     Parameters
@@ -280,8 +280,6 @@ def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tai
         What is probable: ``the exponent of width is within 0.1 of 1``.
     chances : mapping of str to float
         Its probability by the label of each analysis; the label of a single one may be empty.
-    tail : str, Name or runs
-        What follows the sentence.
 
     Returns
     -------
@@ -301,6 +299,6 @@ def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tai
         words = "the answer depends on the analysis"
     given = listed([f"{chance(p)} (“{label}”)" if label else chance(p) for label, p in chances.items()])
     return Verdict.of(
-        kind, f"{lead} probability that ", statement, " is ", given, f": {words}.", tail, threshold=threshold,
+        kind, f"{lead} probability that ", statement, " is ", given, f": {words}.", threshold=threshold,
         probability=[*chances.values()],
     )  # fmt: skip

@@ -16,7 +16,6 @@ from scalefit.closed.descent import Ends, Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign, Index
 from scalefit.closed.kinks import beyond_kinks
 from scalefit.closed.starts import Starter
-from scalefit.progress import Progress
 from scalefit.solver.search import ROUNDING, SAME, Minimum, distinct
 
 __all__ = ["search_closed"]
@@ -59,9 +58,7 @@ class Round(NamedTuple):
 ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(1024, 32, 24), Round(4096, 64, 48))
 
 
-def search_closed(
-    design: ClosedDesign, *, delta: float = np.inf, seed: int = 0, progress: Progress | None = None
-) -> tuple[Minimum, ...]:
+def search_closed(design: ClosedDesign, *, delta: float = np.inf, seed: int = 0) -> tuple[Minimum, ...]:
     """Find the best optimum that many starts reach.
 
     Parameters
@@ -72,8 +69,6 @@ def search_closed(
         Where Huber's loss turns linear; inf for least squares.
     seed : int
         Seed of the starts.
-    progress : callable, optional
-        Called as ``progress("search", done, total)`` after each round; the rounds may end early.
 
     Returns
     -------
@@ -95,8 +90,6 @@ def search_closed(
             starts = np.vstack([starts, _around(design, starter, found, tactic.around, seed + i)])
         if len(starts):
             found = distinct([*found, *_descend(misfit, starts, delta)])
-        if progress is not None:
-            progress("search", i + 1, len(ROUNDS))
         if found and found[0].hits >= AGREE and found[0].converged and (i or not _contested(found)):
             break
     if not found:

@@ -1,4 +1,4 @@
-"""A scaling law, written as in a paper and kept as a small tree.
+"""A floor and powers of single columns, written as in a paper: the laws whose optimum is certified.
 
 ``loss ~ E + A/params^alpha + B/tokens^beta`` is parsed here, printed back and evaluated.
 
