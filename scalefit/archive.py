@@ -78,7 +78,7 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """
     with io.BytesIO(content) as file:
         members = _unpack(file, None)
-    return {name.removesuffix(".npy"): _array(name, one) for name, one in members.items()}
+    return {name.removesuffix(".npy"): _array(name, content) for name, content in members.items()}
 
 
 def _unpack(file: Any, known: Mapping[str, int] | None) -> dict[str, bytes]:
@@ -115,7 +115,7 @@ def _array(name: str, content: bytes) -> NDArray[Any]:
     header = HEADER.fullmatch(content[8 + size : start].decode("latin-1"))
     if header is None:
         raise ValueError(f"the array {name!r} contains something other than numbers")
-    dtype, shape = np.dtype(header["type"]), tuple(int(one) for one in header["shape"].split(",") if one.strip())
+    dtype, shape = np.dtype(header["type"]), tuple(int(size) for size in header["shape"].split(",") if size.strip())
     body = content[start:]
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"the array {name!r} does not have the size that it declares")

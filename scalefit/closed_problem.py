@@ -155,7 +155,7 @@ def build_closed(
             f"{counted(len(data), 'row')} cannot determine the {counted(len(parameters), 'parameter')} of "
             f"{law.written}; at least {len(parameters) + 1} rows are needed, or a law with fewer parameters"
         )
-    bounds = np.array([law.bounds(one.coef.name) for one in parameters])
+    bounds = np.array([law.bounds(parameter.coef.name) for parameter in parameters])
     clusters = cluster_codes(data, cluster)
     design = ClosedDesign(
         expression=law.body,
@@ -166,7 +166,7 @@ def build_closed(
         log_space=space == "log",
         lower=bounds[:, 0],
         upper=bounds[:, 1],
-        is_log=np.array([one.is_log for one in parameters]),
+        is_log=np.array([parameter.is_log for parameter in parameters]),
         codes=codes,
         n_levels=n_levels,
     )

@@ -128,10 +128,10 @@ def nearest(word: str, choices: Iterable[str]) -> str:
         Such as ``"did you mean 'x'? "``, to be followed by more; empty where no choice is near.
     """
     known = sorted(choices)
-    compared = known if len(known) <= COMPARED else [one for one in known if one[:2].lower() == word[:2].lower()]
+    compared = known if len(known) <= COMPARED else [name for name in known if name[:2].lower() == word[:2].lower()]
     near = difflib.get_close_matches(word[:LONGEST], compared[:COMPARED], n=1, cutoff=0.5)
     hint = f"did you mean {_cut(near[0])!r}? " if near else ""
-    alike = [one for one in known if one != word and normalize("NFKC", one) == normalize("NFKC", word)]
+    alike = [name for name in known if name != word and normalize("NFKC", name) == normalize("NFKC", word)]
     if alike:  # as accents in one character or two, or letters of full width
         hint = f"{_cut(alike[0])!r} looks the same, but is written in other Unicode characters; copy it or rename it. "
     return hint

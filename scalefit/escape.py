@@ -99,7 +99,9 @@ def visible(text: str) -> str:
     if text.isascii() and text.replace("\n", " ").isprintable():
         return text
     text = text.translate(_REVEAL)
-    return "".join(one if one == "\n" else shown for one, shown in zip(text, shown_characters(text), strict=True))
+    return "".join(
+        character if character == "\n" else shown for character, shown in zip(text, shown_characters(text), strict=True)
+    )
 
 
 def shown_characters(text: str) -> list[str]:
@@ -145,20 +147,20 @@ def one_line(text: str) -> str:
 
 
 def _shown(text: str, place: int) -> str:
-    one = text[place]
-    if one.isascii():
-        code = ord(one)
+    character = text[place]
+    if character.isascii():
+        code = ord(character)
         if code == _DELETE:
             return _DELETE_PICTURE
-        return chr(_PICTURES + code) if code < 0x20 else one
-    if one in _SIGNS:
-        return one
-    if one in _JOINERS or ord(one) in _SELECTORS:
+        return chr(_PICTURES + code) if code < 0x20 else character
+    if character in _SIGNS:
+        return character
+    if character in _JOINERS or ord(character) in _SELECTORS:
         # Between letters that they shape they are part of the spelling; next to plain text they would be hidden.
         before = text[place - 1] if place else ""
-        return one if before and not before.isascii() and not before.isspace() else code_point(one)
-    unseen = unicodedata.category(one) in _UNSEEN or one in _BLANK or ord(one) in _MORE_SELECTORS
-    return code_point(one) if unseen else one
+        return character if before and not before.isascii() and not before.isspace() else code_point(character)
+    unseen = unicodedata.category(character) in _UNSEEN or character in _BLANK or ord(character) in _MORE_SELECTORS
+    return code_point(character) if unseen else character
 
 
 def literal(text: str) -> str:
@@ -323,4 +325,6 @@ def shortened(text: str, most: int) -> str:
 
 
 def _width(text: str) -> int:
-    return len(text) + sum(unicodedata.east_asian_width(one) in "WF" for one in text if not one.isascii())
+    return len(text) + sum(
+        unicodedata.east_asian_width(character) in "WF" for character in text if not character.isascii()
+    )

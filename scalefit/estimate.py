@@ -58,8 +58,8 @@ class Estimate:
 
     Examples
     --------
-    >>> one = Estimate("alpha", "exponent", 0.35, 0.02, 0.31, 0.39, level=("OPT",))
-    >>> one.name, round(one.below(0.33), 3), one.holds(0.33)
+    >>> alpha = Estimate("alpha", "exponent", 0.35, 0.02, 0.31, 0.39, level=("OPT",))
+    >>> alpha.name, round(alpha.below(0.33), 3), alpha.holds(0.33)
     ('alpha[OPT]', 0.159, True)
     """
 
@@ -80,7 +80,7 @@ class Estimate:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Estimate):
             return NotImplemented
-        return all(_same(getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
     def __hash__(self) -> int:
         return hash((self.key, self.kind, self.value))
@@ -180,10 +180,10 @@ def _same(first: Any, other: Any) -> bool:
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, dict[str, Any]]:
     """Return ``estimate, se, interval, log_estimate, log_se`` of several, each by printed name, as plain JSON."""
-    records = [one.record() for one in estimates]
-    columns = {name: {one["name"]: one[name] for one in records} for name in ("estimate", "se", "interval")}
-    logs = [one for one in records if one["log_estimate"] is not None]
-    return columns | {name: {one["name"]: one[name] for one in logs} for name in ("log_estimate", "log_se")}
+    records = [estimate.record() for estimate in estimates]
+    columns = {name: {record["name"]: record[name] for record in records} for name in ("estimate", "se", "interval")}
+    logs = [record for record in records if record["log_estimate"] is not None]
+    return columns | {name: {record["name"]: record[name] for record in logs} for name in ("log_estimate", "log_se")}
 
 
 def _finite(draws: Array) -> Array:

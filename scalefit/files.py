@@ -138,9 +138,9 @@ def plain_json(value: Any) -> Any:
     {'se': None, 'interval': [0.25, None]}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain_json(one) for key, one in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain_json(one) for one in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return plain_json(value.tolist()) if hasattr(value, "tolist") else value

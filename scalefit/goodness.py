@@ -217,7 +217,7 @@ def goodness_of(
     whole = mean if (observed > 0).all() else math.nan
     scored = independent and objective.loss == "squared"
     tested = independent and objective.loss in ("squared", "normal")
-    parts = [math.expm1(min(one, 700.0)) if space == "log" else one / whole for one in (rms, robust)]
+    parts = [math.expm1(min(size, 700.0)) if space == "log" else size / whole for size in (rms, robust)]
     return Goodness(
         space, mean, rms, robust, parts[0], parts[1], 1 - squares / total if total > 0 else math.nan,
         _scores(squares, share, observed, space, parameters) if scored else None,

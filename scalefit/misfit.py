@@ -170,17 +170,17 @@ def repeats_of(
         return None
     taken = {law.response, *own, leave_out}
     found = [
-        one
+        candidate
         for column in part.columns
         if column not in taken
-        if (one := _separated(part[column], gaps, codes, freedom)) is not None
+        if (candidate := _separated(part[column], gaps, codes, freedom)) is not None
     ]
     widest = _widest(part.index.to_numpy(), gaps, codes)
     if found:
-        one = _plainest(found)
-        low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
-        rest = float(np.sqrt((1 - one.explained) * pure / max(1, freedom - len(one.effects) + 1)))
-        return Repeats(widest, settings, one.column, low, high, one.effects[high] - one.effects[low], rest)
+        plainest = _plainest(found)
+        low, high, difference = plainest.extremes
+        rest = float(np.sqrt((1 - plainest.explained) * pure / max(1, freedom - len(plainest.effects) + 1)))
+        return Repeats(widest, settings, plainest.column, low, high, difference, rest)
     together = gaps[np.argsort(codes, kind="stable")]  # setting by setting, each from where the ones before it end
     starts = np.concatenate([[0], np.cumsum(np.bincount(codes))[:-1]])
     typical = float(np.median(np.maximum.reduceat(together, starts) - np.minimum.reduceat(together, starts)))
@@ -198,15 +198,21 @@ class _Separated(NamedTuple):
     explained: float
     effects: dict[str, float]
 
+    @property
+    def extremes(self) -> tuple[str, str, float]:
+        """The labels of the smallest and the largest effect, and their difference."""
+        low, high = (chosen(self.effects, key=self.effects.__getitem__) for chosen in (min, max))
+        return low, high, self.effects[high] - self.effects[low]
+
 
 def _plainest(found: list[_Separated]) -> _Separated:
     """Choose among columns that explain about as much: a size before labels that follow it, then that of fewest levels.
 
     Where a law lacks params, runs and classes of size explain what params do.
     """
-    best = max(one.explained for one in found)
-    near = [one for one in found if one.explained >= 0.9 * best]
-    return min(near, key=lambda one: (_quantity(one.column) is None, len(one.effects)))
+    best = max(candidate.explained for candidate in found)
+    near = [candidate for candidate in found if candidate.explained >= 0.9 * best]
+    return min(near, key=lambda candidate: (_quantity(candidate.column) is None, len(candidate.effects)))
 
 
 def _quantity(column: str) -> str | None:
@@ -334,17 +340,16 @@ def mixture_of(
     if not float(gaps @ gaps) > 0:
         return None
     found = [
-        one
+        candidate
         for column in frame.columns
         if column not in taken
         and _overlaps(law, frame, column)
-        and (one := _added(frame[column], gaps, basis)) is not None
+        and (candidate := _added(frame[column], gaps, basis)) is not None
     ]
     if not found:
         return None
-    one = _plainest(found)
-    low, high = (chosen(one.effects, key=one.effects.__getitem__) for chosen in (min, max))
-    return MixedRows(one.column, low, high, one.effects[high] - one.effects[low], one.explained)
+    plainest = _plainest(found)
+    return MixedRows(plainest.column, *plainest.extremes, plainest.explained)
 
 
 def _added(column: pd.Series[Any], gaps: Array, basis: Array) -> _Separated | None:
@@ -354,7 +359,7 @@ def _added(column: pd.Series[Any], gaps: Array, basis: Array) -> _Separated | No
     """
     level, labels = _texts(column).factorize(sort=True)
     count, has = len(labels), level >= 0
-    inside = np.array([np.bincount(level[has], one[has], count) for one in basis.T]).reshape(-1, count)
+    inside = np.array([np.bincount(level[has], direction[has], count) for direction in basis.T]).reshape(-1, count)
     gram = np.diag(np.bincount(level[has], minlength=count).astype(float)) - inside.T @ inside
     pull = np.bincount(level[has], gaps[has], count)
     values, vectors = np.linalg.eigh(gram)
@@ -505,20 +510,20 @@ def carriers_message(
     str
         Sentences, with the condition that leaves the rows out where it is a simple one.
     """
-    rows, one = list(carriers.rows), len(carriers.rows) == 1
+    rows, single = list(carriers.rows), len(carriers.rows) == 1
     by = ""
-    if log_space and one:
+    if log_space and single:
         factor = float(np.exp(abs(residual[frame.index.get_indexer(pd.Index(rows[:1]))[0]])))
         by = f" and is off by a factor of {rounded(factor, factor / 10)}"
     observed = frame.loc[rows, law.response].min()
     above = observed > frame[law.response].drop(index=rows).max()
     cut = f" (--where {shlex.quote(f'{_column(law.response)} < {float(observed)!r}')})" if above else " with --where"
-    it = "it" if one else "them"
+    it = "it" if single else "them"
     names = named_rows(frame, law, rows)
-    text = f"R{names[1:]} carr{'ies' if one else 'y'} {percent(carriers.share, 0)} of the misfit{by}"
+    text = f"R{names[1:]} carr{'ies' if single else 'y'} {percent(carriers.share, 0)} of the misfit{by}"
     if robust:
         return f"{text}; the loss limits what this does to the estimates. Look at {it}, or leave {it} out{cut}."
-    moved = "it moves" if one else "they move"
+    moved = "it moves" if single else "they move"
     return f"{text}: {moved} every estimate. Look at {it}, and use --loss huber or leave {it} out{cut}."
 
 

@@ -60,13 +60,18 @@ def printed_label(label: str) -> str:
     quoted = json.dumps(label, ensure_ascii=False)
     # JSON does not escape some invisible characters (a soft hyphen, marks of direction), so they are escaped here
     seen = _can_be_seen(quoted)
-    return "".join(one if plain else json.dumps(one)[1:-1] for one, plain in zip(quoted, seen, strict=True))
+    return "".join(
+        character if plain else json.dumps(character)[1:-1] for character, plain in zip(quoted, seen, strict=True)
+    )
 
 
 def _can_be_seen(text: str) -> list[bool]:
     """Return for each character whether it is visible: a joiner between letters is, a blank of unusual width is not."""
     shown = shown_characters(text)
-    return [one == seen and (one == " " or not one.isspace()) for one, seen in zip(text, shown, strict=True)]
+    return [
+        character == seen and (character == " " or not character.isspace())
+        for character, seen in zip(text, shown, strict=True)
+    ]
 
 
 def printed_level(level: Level, comma: str = ",") -> str:

@@ -19,7 +19,7 @@ from scipy import linalg
 
 from scalefit.errors import DataError
 
-__all__ = ["Overlaps", "mean_square_overlap", "random_overlap_mean", "random_overlap_variance", "welch_bound"]
+__all__ = ["Overlaps", "mean_square_overlap", "random_overlap_variance", "welch_bound"]
 
 Array = NDArray[np.float64]
 Real = NDArray[Any]
@@ -180,24 +180,8 @@ def welch_bound(n: int, m: int) -> float:
     return (n - m) / (m * (n - 1))
 
 
-def random_overlap_mean(m: int) -> float:
-    """Mean of ``(v . w)^2`` for independent random unit vectors in m dimensions.
-
-    Parameters
-    ----------
-    m : int
-        Dimensions.
-
-    Returns
-    -------
-    float
-        ``1 / m``; the square is Beta(1/2, (m - 1)/2) distributed.
-    """
-    return 1.0 / m
-
-
 def random_overlap_variance(m: int) -> float:
-    """Variance of ``(v . w)^2`` for independent random unit vectors in m dimensions.
+    """Variance of ``(v . w)^2`` for independent random unit vectors in m dimensions, whose mean is ``1 / m``.
 
     Parameters
     ----------

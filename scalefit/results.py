@@ -385,9 +385,9 @@ class Fit(ABC):
             None when no column has one.
         """
         mapping = self.selection.mapping or {}
-        ways = [(one, header) for header in names for one in self.law.variables if header is not None]
-        own = next((one for one, header in ways if one == header), None)
-        return own or next((one for one, header in ways if mapping.get(one) == header), None)
+        ways = [(variable, header) for header in names for variable in self.law.variables if header is not None]
+        own = next((variable for variable, header in ways if variable == header), None)
+        return own or next((variable for variable, header in ways if mapping.get(variable) == header), None)
 
     def _predict_through(
         self, inner: Fit, data: pd.DataFrame | Mapping[str, Any] | None, prob: float | None
@@ -400,7 +400,7 @@ class Fit(ABC):
                 f"the fit to go through predicts {response!r}, which is not a column of {self.law}; "
                 f"{closest(response, self.law.variables)}"
             )
-        needed = [*inner.law.variables, *(one for one in self.law.variables if one != name)]
+        needed = [*inner.law.variables, *(variable for variable in self.law.variables if variable != name)]
         groups = tuple(dict.fromkeys([*inner.law.groups, *self.law.groups]))
         frame = inner.rows if data is None else _as_frame(data)
         needs = self.law.needs() | inner.law.needs()
@@ -559,17 +559,17 @@ class Fit(ABC):
         se, lo, hi = float(spread.se[i]), float(spread.lo[i]), float(spread.hi[i])
         plain = float(spread.gauss_newton[i])
         draws = None if spread.draws is None else spread.draws[:, i]
-        one = Estimate(
+        estimate = Estimate(
             parameter.coef.name, parameter.kind, value, se, lo, hi, parameter.level, self._spread, spread.level, draws,
             gauss_newton=plain,
         )  # fmt: skip
         if not parameter.is_log:
-            return one
+            return estimate
         raw = float(_exp(value))
         draws = None if draws is None else _exp(draws)
         return replace(
-            one, value=raw, se=raw * se if draws is None else _deviation(draws), lo=float(_exp(lo)), hi=float(_exp(hi)),
-            draws=draws, log_value=value, log_se=se, gauss_newton=raw * plain,
+            estimate, value=raw, se=raw * se if draws is None else _deviation(draws), lo=float(_exp(lo)),
+            hi=float(_exp(hi)), draws=draws, log_value=value, log_se=se, gauss_newton=raw * plain,
         )  # fmt: skip
 
     @property
@@ -672,7 +672,7 @@ class LeastSquaresFit(Fit):
     @property
     def search_message(self) -> str:
         """How the optimum was reached, without what limits it."""
-        starts = sum(one.hits for one in self.optima)
+        starts = sum(optimum.hits for optimum in self.optima)
         hits = self.optima[0].hits
         if not is_certified(self.law, self.rows[self.law.response].to_numpy(float)):
             best, *others = self.optima
@@ -792,7 +792,7 @@ def _ends(sample: Array, probabilities: list[float]) -> Array:
         ends = np.quantile(finite, probabilities, axis=0)
     else:
         seen = [column[~np.isnan(column)] for column in finite.T]
-        ends = np.array([np.quantile(one, probabilities) if len(one) else [np.nan, np.nan] for one in seen]).T
+        ends = np.array([np.quantile(values, probabilities) if len(values) else [np.nan, np.nan] for values in seen]).T
     return np.where(ends >= largest, np.inf, ends)
 
 

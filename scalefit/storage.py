@@ -116,7 +116,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         "label": fit.label,
     }
     if fit.law.assumed:
-        record["assumed"] = [one.name for one in fit.law.assumed]
+        record["assumed"] = [declaration.name for declaration in fit.law.assumed]
     arrays = {name: getattr(spread, name) for name in ARRAYS if getattr(spread, name) is not None}
     arrays["point"] = fit.point
     netcdf = None
@@ -225,7 +225,7 @@ def _split_frame(frame: pd.DataFrame, needed: Iterable[str]) -> tuple[dict[str, 
             columns.append({"name": name})
             continue
         labels = _labels(values)
-        size = 0 if labels is None or name in needed else sum(len(one) for one in labels if one is not None)
+        size = 0 if labels is None or name in needed else sum(len(label) for label in labels if label is not None)
         if labels is not None and size <= room:
             columns.append({"name": name, "labels": labels})
             room -= size
@@ -249,14 +249,14 @@ def _join_frame(record: dict[str, Any], arrays: dict[str, Any]) -> pd.DataFrame:
         raise ValueError("the name of its rows is not text")
     index = pd.Index(numbers, name=record["index"])
     columns: dict[str, pd.Series[Any]] = {}
-    for place, one in enumerate(_as(list, record["columns"], "columns")):
-        name = _as(str, one["name"], "a column's name")
-        cells = arrays[f"rows:{place}"] if "labels" not in one else one["labels"]
-        if "labels" in one and not all(isinstance(cell, str | None) for cell in _as(list, cells, name)):
+    for place, column in enumerate(_as(list, record["columns"], "columns")):
+        name = _as(str, column["name"], "a column's name")
+        cells = arrays[f"rows:{place}"] if "labels" not in column else column["labels"]
+        if "labels" in column and not all(isinstance(cell, str | None) for cell in _as(list, cells, name)):
             raise ValueError(f"column {name!r} contains something other than labels")
         if name in columns or np.shape(cells) != np.shape(numbers):
             raise ValueError(f"column {name!r} occurs twice, or differs in length from its table")
-        columns[name] = pd.Series(cells, index=index, dtype=object if "labels" in one else None)
+        columns[name] = pd.Series(cells, index=index, dtype=object if "labels" in column else None)
     return pd.DataFrame(columns, index=index)
 
 
@@ -271,7 +271,7 @@ def _split_posterior(posterior: Posterior) -> tuple[dict[str, Any], dict[str, An
 def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, netcdf: bytes | None) -> Fit:
     """Build a fit from what was read, checking each part against the law and the parameters."""
     law = _law(record, rows)
-    parameters = tuple(_parameter(one, law) for one in _as(list, record["parameters"], "parameters"))
+    parameters = tuple(_parameter(parameter, law) for parameter in _as(list, record["parameters"], "parameters"))
     if "options" not in record:
         record = _with_options(record, arrays)
     source = _built(Source, record["source"])
@@ -286,8 +286,8 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
     spread = {name: _numbers(arrays, name, (p, p) if name == "covariance" else (p,)) for name in ARRAYS[:-1]}
     if "draws" in arrays:
         spread["draws"] = _numbers(arrays, "draws", (len(arrays["draws"]), p))
-    optima = tuple(_built(LocalOptimum, one) for one in _as(list, record["optima"], "optima"))
-    if not optima or any(len(one.estimate) > p for one in optima):
+    optima = tuple(_built(LocalOptimum, optimum) for optimum in _as(list, record["optima"], "optima"))
+    if not optima or any(len(optimum.estimate) > p for optimum in optima):
         raise ValueError("its optima are missing, or have other parameters")
     point = _numbers(arrays, "point", (p,))
     if not np.isfinite(point).all():
@@ -301,7 +301,7 @@ def _fit(record: dict[str, Any], arrays: dict[str, Any], rows: pd.DataFrame, net
         "value": _as(float, record["value"], "value"),
         "parameters": parameters,
         "point": point,
-        "findings": tuple(_finding(one, parameters) for one in _as(list, record["findings"], "findings")),
+        "findings": tuple(_finding(finding, parameters) for finding in _as(list, record["findings"], "findings")),
         "source": source,
         "rows": rows,
         "uncertainty": uncertainty,
@@ -331,7 +331,7 @@ def _posterior(
     """Read the fields that only a posterior has."""
     p = len(parameters)
     own: dict[str, Any] = {name: _numbers(arrays, f"posterior:{name}", (p,)) for name in POSTERIOR_ARRAYS}
-    pairs = [_as(list, one, "a prior") for one in _as(list, record["priors"], "priors")]
+    pairs = [_as(list, pair, "a prior") for pair in _as(list, record["priors"], "priors")]
     priors = tuple((_key(name, parameters), _as(str, prior, "a prior")) for name, prior in pairs)
     return _built(Posterior, record, netcdf=netcdf, priors=priors, **own)
 
@@ -373,7 +373,7 @@ def _with_options(record: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
 def _parameter(record: dict[str, Any], law: AnyLaw) -> Parameter:
     """Find a saved parameter in the law; sigma, nu and other parameters of a posterior are not in the law."""
     name, kind = _as(str, record["name"], "a name"), _as(str, record["kind"], "a kind")
-    level = tuple(_as(str, one, "a level") for one in _as(list, record["level"], "a level"))
+    level = tuple(_as(str, label, "a level") for label in _as(list, record["level"], "a level"))
     coefs = {coef.name: coef for coef in law.parameters if bool(coef.groups) == bool(level)}
     return Parameter(coefs.get(name, Coef(name)), level, kind)
 
@@ -381,15 +381,19 @@ def _parameter(record: dict[str, Any], law: AnyLaw) -> Parameter:
 def _key(saved: Any, parameters: tuple[Parameter, ...]) -> Key:
     """Read a saved identity: a coefficient and a list of labels, or a name as format 2 joined it from its labels."""
     if isinstance(saved, str):
-        joined = {f"{one.coef.name}[{','.join(one.level)}]": one.key for one in parameters if one.level}
+        joined = {
+            f"{parameter.coef.name}[{','.join(parameter.level)}]": parameter.key
+            for parameter in parameters
+            if parameter.level
+        }
         return joined.get(saved, (saved, ()))
     name, labels = _as(list, saved, "a parameter")
-    return _as(str, name, "a name"), tuple(_as(str, one, "a level") for one in _as(list, labels, "a level"))
+    return _as(str, name, "a name"), tuple(_as(str, label, "a level") for label in _as(list, labels, "a level"))
 
 
 def _finding(record: Any, parameters: tuple[Parameter, ...]) -> Finding:
     about = _as(list, record.get("about", []), "about")
-    found = _built(Finding, record, about=tuple(_key(one, parameters) for one in about))
+    found = _built(Finding, record, about=tuple(_key(name, parameters) for name in about))
     for start, place in found.names:
         if not (0 <= start <= len(found.message) and 0 <= place < len(found.about)):
             raise ValueError("its Finding names a parameter where it has none")
@@ -425,7 +429,7 @@ def _check_rows(rows: pd.DataFrame, law: AnyLaw, selection: Rows, options: Least
 
 def _check_parameters(parameters: tuple[Parameter, ...], law: AnyLaw, rows: pd.DataFrame, posterior: bool) -> None:
     """Reject parameters that lack a level of the rows, differ in role from the law, or are not in the law."""
-    own = {(one.coef, one.level): one.kind for one in parameters}
+    own = {(parameter.coef, parameter.level): parameter.kind for parameter in parameters}
     if len(own) < len(parameters):
         raise ValueError("a parameter occurs twice")
     expected: dict[tuple[Coef, tuple[str, ...]], str] = {}
@@ -474,11 +478,11 @@ def _built(kind: type[T], record: Any, **given: Any) -> T:
     fields_read = {
         name: given[name] if name in given else _value(hints[name], value, name) for name, value in table.items()
     }
-    for one in fields(kind):  # type: ignore[arg-type]
-        if one.name not in {**fields_read, **given} and one.default is MISSING and one.default_factory is MISSING:
-            raise ValueError(f"its {kind.__name__} lacks {one.name!r}")
-        if one.name in CHOICES:
-            _chosen(one.name, fields_read[one.name])
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in {**fields_read, **given} and field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"its {kind.__name__} lacks {field.name!r}")
+        if field.name in CHOICES:
+            _chosen(field.name, fields_read[field.name])
     return kind(**{**fields_read, **given})
 
 
@@ -486,13 +490,13 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         if value is None and type(None) in get_args(hint):
             return None
-        hint = next(one for one in get_args(hint) if one is not type(None))
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         parts = _as(list, value, name)
         if inner[-1] is Ellipsis:
-            return tuple(_value(inner[0], one, name) for one in parts)
-        return tuple(_value(one, part, name) for one, part in zip(inner, parts, strict=True))
+            return tuple(_value(inner[0], part, name) for part in parts)
+        return tuple(_value(item, part, name) for item, part in zip(inner, parts, strict=True))
     if get_origin(hint) is Mapping:
         return _as(dict, value, name)  # of texts to JSON, as it was written
     if hint is Dropped:
@@ -522,8 +526,8 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "sha256": fit.source.sha256,
         "n_rows": fit.n_rows,
         "rows_read": fit.source.rows_read,
-        "rows_dropped": sum(one.rows for one in fit.source.dropped),
-        "dropped": [{"rule": one.rule} | asdict(one) for one in fit.source.dropped],
+        "rows_dropped": sum(rule.rows for rule in fit.source.dropped),
+        "dropped": [{"rule": rule.rule} | asdict(rule) for rule in fit.source.dropped],
         "loss": fit.objective.loss,
         "delta": fit.objective.delta,
         "space": fit.objective.space,
@@ -532,13 +536,13 @@ def fit_record(fit: Fit) -> dict[str, Any]:
         "objective": fit.value,
         "status": fit.status,
         "message": fit.message,
-        "findings": [asdict(one) for one in fit.findings],
+        "findings": [asdict(finding) for finding in fit.findings],
         **estimate_columns(fit.estimates),
-        "parameters": [one.record() for one in fit.estimates],
+        "parameters": [estimate.record() for estimate in fit.estimates],
         "level": fit.uncertainty.level,
         "method": fit.uncertainty.method,
         "goodness": plain_json(asdict(fit.goodness)),
-        "optima": [{"objective": one.objective, "hits": one.hits} for one in fit.optima],
+        "optima": [{"objective": optimum.objective, "hits": optimum.hits} for optimum in fit.optima],
         "remarks": list(fit.source.remarks),
         "seed": fit.seed,
         "version": fit.version,

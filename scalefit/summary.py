@@ -111,7 +111,7 @@ def fit_text(fit: Fit) -> str:
         Lines as long as the longest sentence.
     """
     source, spread = fit.source, fit.uncertainty
-    dropped = "; ".join(one.words for one in source.dropped)
+    dropped = "; ".join(rule.words for rule in source.dropped)
     first, *others = _findings(fit)
     lines = [
         f"{fit.status}: {first}",
@@ -126,7 +126,7 @@ def fit_text(fit: Fit) -> str:
         "",
         *_parameter_lines(fit),
     ]
-    return "\n".join([*lines, *(f"  {one}" for one in others)])
+    return "\n".join([*lines, *(f"  {finding}" for finding in others)])
 
 
 def _goodness_lines(fit: Fit) -> list[str]:
@@ -140,26 +140,27 @@ def _goodness_lines(fit: Fit) -> list[str]:
         f"{f' (in the unit of {fit.law.response})' if found.in_units else ''}; R2 of the {of} {explained(found.r2)}"
     ]
     if found.scores is not None:
-        aic, bic = (fixed(one, 1) for one in (found.scores.aic, found.scores.bic))
+        aic, bic = (fixed(score, 1) for score in (found.scores.aic, found.scores.bic))
         lines[0] += f"; AIC {aic}, BIC {bic}"
     if found.lack_of_fit is not None:
         test = found.lack_of_fit
         ratio = f"F({exact(test.law)}, {exact(test.repeats)}) = {rounded(test.ratio, digits=3)}, {_chance(test.p)}"
         lines.append(f"  repeats    scatter {scatter_text(found, test.scatter)}; lack of fit {ratio}")
     if found.largest:
-        numbers, shares = zip(*((exact(one.row), _share(one.share)) for one in found.largest), strict=True)
+        numbers, shares = zip(*((exact(row.row), _share(row.share)) for row in found.largest), strict=True)
         rows = f"row{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
         lines.append(f"  misfit     most from {rows}: {', '.join(shares)} of the objective")
     tenth = found.part(found.rms) / 10
     size = tenth if found.in_units else 100 * tenth
     places = min(12, max(0, 1 - math.floor(math.log10(size)))) if 0 < size < math.inf else 0
     show = partial(fixed if found.in_units else percent, places=places, sign=True)
-    for one in found.trends:
-        parts = [show(found.part(value)) for value in (one.low, one.middle, one.high) if not math.isnan(value)]
-        lead = "residuals" if one is found.trends[0] else ""
+    for trend in found.trends:
+        parts = [show(found.part(value)) for value in (trend.low, trend.middle, trend.high) if not math.isnan(value)]
+        lead = "residuals" if trend is found.trends[0] else ""
         lines.append(
-            f"  {lead:10s} {' … '.join(parts)} along {one.column} from {amount(one.ends[0])} to {amount(one.ends[1])}"
-            + ("" if math.isnan(one.p) else f" ({_chance(one.p)})")
+            f"  {lead:10s} {' … '.join(parts)} along {trend.column} "
+            f"from {amount(trend.ends[0])} to {amount(trend.ends[1])}"
+            + ("" if math.isnan(trend.p) else f" ({_chance(trend.p)})")
         )
     return lines
 
@@ -204,10 +205,14 @@ def _assumed_lines(fit: Fit) -> list[str]:
 
 def _findings(fit: Fit) -> list[str]:
     """Return everything that limits a result once, most severe first; the first belongs to the status."""
-    bad = [one for one in fit.findings if one.severity not in ("warning", "note")]
-    rest = [one for one in fit.findings if one not in bad[:1]]
+    bad = [finding for finding in fit.findings if finding.severity not in ("warning", "note")]
+    rest = [finding for finding in fit.findings if finding not in bad[:1]]
     lead = bad[0].message if bad else fit.search_message
-    return [lead, *(f"{one.severity}: {one.message}" for one in rest), *(f"note: {one}" for one in fit.source.remarks)]
+    return [
+        lead,
+        *(f"{finding.severity}: {finding.message}" for finding in rest),
+        *(f"note: {remark}" for remark in fit.source.remarks),
+    ]
 
 
 def _posterior_lines(fit: Fit) -> list[str]:
@@ -246,11 +251,12 @@ def fit_table(fit: Fit) -> PrintedTable:
     """
     ratios = _ratios(fit)
     rows = []
-    for one, ratio in zip(fit.estimates, ratios, strict=True):
-        log = "" if one.log_value is None or one.log_se is None else plus_minus(one.log_value, one.log_se)
+    for estimate, ratio in zip(fit.estimates, ratios, strict=True):
+        log_value, log_se = estimate.log_value, estimate.log_se
+        log = "" if log_value is None or log_se is None else plus_minus(log_value, log_se)
         times = f"> {fixed(MANY_TIMES, 0)}" if ratio > MANY_TIMES else rounded(ratio, 0.5)
         shown = times if max(ratios) > UNEQUAL_SCATTER else ""
-        rows.append([one.name, estimate_text(one, alone=False), interval_text(one), log, shown])
+        rows.append([estimate.name, estimate_text(estimate, alone=False), interval_text(estimate), log, shown])
     return PrintedTable.of(["parameter", "estimate", "interval", "log", "robust/plain"], rows)
 
 
@@ -265,8 +271,8 @@ def _parameter_lines(fit: Fit) -> list[str]:
     lines = fit_table(fit).text("  ").split("\n")
     if show_ratio:
         lines.append("  robust/plain: standard error over Gauss-Newton's, which assumes equal, independent scatter")
-    zero = [one.name for one in fit.estimates if _reaches_zero(one)]
-    heavy = [one.name for one in fit.estimates if _is_heavy(one) and one.name not in zero]
+    zero = [estimate.name for estimate in fit.estimates if _reaches_zero(estimate)]
+    heavy = [estimate.name for estimate in fit.estimates if _is_heavy(estimate) and estimate.name not in zero]
     for loose, reason in ((zero, "it would reach 0"), (heavy, "a few draws determine it")):
         if loose:
             lines.append(f"  {', '.join(loose)}: no ± is given, because {reason}; read the interval")
@@ -286,7 +292,9 @@ def fit_html(fit: Fit) -> str:
     str
         Status, law, a table of parameters, and a caption.
     """
-    rows = [[one.name, estimate_text(one, alone=False), interval_text(one)] for one in fit.estimates]
+    rows = [
+        [estimate.name, estimate_text(estimate, alone=False), interval_text(estimate)] for estimate in fit.estimates
+    ]
     table = PrintedTable.of(["parameter", "estimate", "interval"], rows).html()
     first, *others = _findings(fit)
     head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
@@ -296,6 +304,6 @@ def fit_html(fit: Fit) -> str:
     fits = f"scatter {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust; R2 of the {of} "
     fits = "scatter: exact to rounding" if found.is_exact else f"{fits}{explained(found.r2)}"
     caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}")
-    limits = "".join(f"<li>{markup(one)}</li>" for one in others)
+    limits = "".join(f"<li>{markup(finding)}</li>" for finding in others)
     below = f"<ul>{limits}</ul>" if limits else ""
     return f"<div>{head}{table}{below}<small>{caption}</small></div>"

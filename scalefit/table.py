@@ -85,7 +85,7 @@ class PrintedTable:
             When the length of a row or of the alignment differs from that of the header.
         """
         made = cls(tuple(header), tuple(map(tuple, rows)), align or "l" * len(header))
-        if any(len(one) != len(made.header) for one in (*made.rows, made.align)):
+        if any(len(row) != len(made.header) for row in (*made.rows, made.align)):
             raise ValueError(f"a row has another number of cells than the {len(made.header)} heads")
         return made
 

@@ -108,7 +108,7 @@ def safe_streams() -> Iterator[None]:
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.stdout, sys.stderr = (None if one is None else _SafeStream(one) for one in before)
+    sys.stdout, sys.stderr = (None if stream is None else _SafeStream(stream) for stream in before)
     try:
         yield
     finally:
@@ -190,7 +190,7 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[str | os.Path
         if given is not None:
             place = Path(given).resolve()
             files = [place, *place.iterdir()] if place.is_dir() else []
-            read |= {place} | {one.resolve() for one in files if one.suffix.lower() in CHECKPOINT_SUFFIXES}
+            read |= {place} | {file.resolve() for file in files if file.suffix.lower() in CHECKPOINT_SUFFIXES}
     written: set[Path] = set()
     for output in outputs:
         if output is None:
@@ -248,5 +248,5 @@ def print_dataset(info: DatasetInfo) -> None:
     print(f"  sha256   {info.sha256}")
     if info.note:
         print(f"  note     {info.note}")
-    print_table(["column", "unit", "meaning"], [[one.name, one.unit, one.meaning] for one in info.columns])
+    print_table(["column", "unit", "meaning"], [[column.name, column.unit, column.meaning] for column in info.columns])
     print(info.source_text.strip())

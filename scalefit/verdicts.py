@@ -167,7 +167,7 @@ def interval_verdict(
         f"{'includes' if inside else 'excludes'} {exact(reference)}.",
     )
     about: dict[str, Any] = {"value": number.value, "interval": [number.lo, number.hi], "reference": reference}
-    against = [label for label, one in others.items() if one.holds(reference) != inside]
+    against = [label for label, other in others.items() if other.holds(reference) != inside]
     if against:
         verb = ("exclude" if inside else "include") + ("s" if len(against) == 1 else "")
         who = listed([f"“{label}”" for label in against])
@@ -176,7 +176,7 @@ def interval_verdict(
         )
     if inside and (number.hi - number.lo) / 2 > WIDE_INTERVAL * abs(reference):
         every = (number, *others.values())
-        lo, hi = min(one.lo for one in every), max(one.hi for one in every)
+        lo, hi = min(each.lo for each in every), max(each.hi for each in every)
         reach = f"{rounded(lo, number.se)} to {rounded(hi, number.se)}"
         text = runs_of(text, f" The data are compatible with {exact(reference)}, but also with {reach}.")
         return Verdict.of("open", text, threshold=WIDE_INTERVAL, reach=[lo, hi], **about)
@@ -212,14 +212,14 @@ def robust_verdicts(
         ``depends``; then what it rests on and what would change it.
     """
     asked, inside = exact(reference), number.holds(reference)
-    holding = [one.holds(reference) == inside for one in also.values()]
-    moved = [(label, one) for label, one in ranges.items() if one.holds(reference) != inside]
-    against = [label for label, one in elsewhere.items() if one.holds(reference) != inside]
+    holding = [other.holds(reference) == inside for other in also.values()]
+    moved = [(label, other) for label, other in ranges.items() if other.holds(reference) != inside]
+    against = [label for label, other in elsewhere.items() if other.holds(reference) != inside]
     about: dict[str, Any] = {
         "value": number.value, "interval": [number.lo, number.hi], "reference": reference,
-        "analyses": {label: one.value for label, one in also.items()},
-        "ranges": {label: one.value for label, one in ranges.items()},
-        "elsewhere": {label: one.value for label, one in elsewhere.items()},
+        "analyses": {label: other.value for label, other in also.items()},
+        "ranges": {label: other.value for label, other in ranges.items()},
+        "elsewhere": {label: other.value for label, other in elsewhere.items()},
     }  # fmt: skip
     if all(holding) and not moved and not against:
         kind = "includes" if inside else "excludes"
@@ -229,8 +229,8 @@ def robust_verdicts(
         first = f"Compatible with {asked}, not established: " if inside else f"Not {asked} by the main analysis: "
     parts: list[Part] = [first, lead, f" {plus_minus(number.value, number.se)}"]
     if moved:
-        label, one = max(moved, key=lambda pair: abs(pair[1].value - number.value))
-        parts.append(f", but {plus_minus(one.value, one.se)} {label}")
+        label, other = max(moved, key=lambda pair: abs(pair[1].value - number.value))
+        parts.append(f", but {plus_minus(other.value, other.se)} {label}")
     if against:
         parts.append(f"{',' if moved else ', but'} {'and ' if moved else ''}{_span(elsewhere.values())} in other data")
     answer = Verdict.of(kind, *parts, ".", **about)
@@ -249,7 +249,7 @@ def robust_verdicts(
     elif ranges:
         basis.append(" No end of the range changes that.")
     if elsewhere:
-        given = listed([f"{label} {plus_minus(one.value, one.se)}" for label, one in elsewhere.items()])
+        given = listed([f"{label} {plus_minus(other.value, other.se)}" for label, other in elsewhere.items()])
         verb = "disagree" if len(against) == len(elsewhere) else "agree" if not against else "are divided"
         basis.append(runs_of(f" Other data {verb}, under laws of other terms or on other runs: ", given, "."))
     missing = [
@@ -262,14 +262,14 @@ def robust_verdicts(
 
 def _span(numbers: Iterable[Estimate]) -> str:
     """Write the least and the largest of several numbers: ``0.86 to 1.00``; a single one with its error."""
-    ordered = sorted(numbers, key=lambda one: one.value)
+    ordered = sorted(numbers, key=lambda number: number.value)
     least, most = ordered[0], ordered[-1]
     if least is most:
         return plus_minus(least.value, least.se)
     return f"{rounded(least.value, least.se)} to {rounded(most.value, most.se)}"
 
 
-def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tail: Part = "") -> Verdict:
+def region_verdict(lead: str, statement: Part, chances: Mapping[str, float]) -> Verdict:
     """Say what the probabilities of one statement decide.
 
     Parameters
@@ -280,8 +280,6 @@ def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tai
         What is probable: ``the exponent of width is within 0.1 of 1``.
     chances : mapping of str to float
         Its probability by the label of each analysis; the label of a single one may be empty.
-    tail : str, Name or runs
-        What follows the sentence.
 
     Returns
     -------
@@ -301,6 +299,6 @@ def region_verdict(lead: str, statement: Part, chances: Mapping[str, float], tai
         words = "the answer depends on the analysis"
     given = listed([f"{chance(p)} (“{label}”)" if label else chance(p) for label, p in chances.items()])
     return Verdict.of(
-        kind, f"{lead} probability that ", statement, " is ", given, f": {words}.", tail, threshold=threshold,
+        kind, f"{lead} probability that ", statement, " is ", given, f": {words}.", threshold=threshold,
         probability=[*chances.values()],
     )  # fmt: skip

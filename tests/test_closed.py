@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from scalefit.closed.curvature import closed_curvature, closed_misfit
+from scalefit.closed.curvature import closed_curvature
 from scalefit.closed.descent import Misfit
 from scalefit.closed.design import ClosedDesign, may_reach_zero
 from scalefit.closed.identify import identify
@@ -133,7 +133,7 @@ def test_search_is_as_good_as_a_local_minimiser_from_the_truth(case: Case, delta
                               options={"maxiter": 4000, "fatol": 1e-13, "xatol": 1e-9})  # fmt: skip
     assert found[0].value <= local.fun * (1 + 1e-7)
     assert found[0].converged
-    assert found[0].value == pytest.approx(closed_misfit(design, found[0].theta, delta), rel=1e-9)
+    assert found[0].value == pytest.approx(misfit.value(found[0].theta[None], delta)[0], rel=1e-9)
     assert [one.value for one in found] == sorted(one.value for one in found)
 
 
@@ -202,7 +202,7 @@ def test_additive_laws_reach_the_additive_optimum(text: str, law: Node, loss: st
     values = dict(zip(names, design.natural(found.theta), strict=True))
     want = {one.name: one.value for one in additive.estimates}
     theta = np.array([np.log(want[name]) if name != "E" else want[name] for name in names])
-    assert found.value == pytest.approx(closed_misfit(design, theta, delta), rel=1e-9)
+    assert found.value == pytest.approx(Misfit(design.plain).value(theta[None], delta)[0], rel=1e-9)
     assert values == pytest.approx(want, rel=1e-4)
 
 

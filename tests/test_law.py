@@ -113,3 +113,17 @@ def test_typesetting():
     assert to_mathtext(law) == (r"$L = E_{\mathrm{family}} + \frac{A}{m^{\alpha}} + \frac{c_{D}}{D^{1/3}}$")
     assert to_typst(law) == 'L = E_(upright("family")) + frac(A, m^(alpha)) + frac(c_(D), D^(1/3))'
     assert to_typst(Law.parse("y ~ b1*x^b2")) == 'y = upright("b1") thin x^(upright("b2"))'
+
+
+def test_twins_are_terms_that_only_their_names_tell_apart() -> None:
+    names = [
+        [coef.name for coef in twins] for twins in Law.parse("loss ~ E + A/params^a + B/params^b + C/tokens^c").twins
+    ]
+    assert names == [["A", "a", "B", "b"]]
+    for text in (
+        "loss ~ E + A/params^a + B*params^b",  # one rises
+        "loss ~ E + A/params^a + B/params^0.5",  # a number tells
+        "loss ~ E + A[kind]/params^a + B[kind]/params^b",  # every level would have to be exchanged
+        "loss ~ E + A/params^a + B/params^b + C/tokens^b",  # b has a second place
+    ):
+        assert Law.parse(text).twins == ()

@@ -49,20 +49,20 @@ class Verb(TyperCommand):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        for one in self.params:
-            if one.name in OUTPUTS and getattr(one, "rich_help_panel", None) is None:
-                one.rich_help_panel = "Output"  # type: ignore[attr-defined]
-            if one.name == "law":
+        for param in self.params:
+            if param.name in OUTPUTS and getattr(param, "rich_help_panel", None) is None:
+                param.rich_help_panel = "Output"  # type: ignore[attr-defined]
+            if param.name == "law":
                 self.epilog = PRESETS
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of click, after a look at them."""
         _refuse_empty(args)
         order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
-        for one in order:
-            repeatable = one.param_type_name != "option" or one.multiple or one.is_flag
-            if not repeatable and sum(other is one for other in order) > 1:
-                raise DataError(f"{one.opts[0]} is given twice, and only one could be used; give it once")
+        for param in order:
+            repeatable = param.param_type_name != "option" or param.multiple or param.is_flag
+            if not repeatable and sum(other is param for other in order) > 1:
+                raise DataError(f"{param.opts[0]} is given twice, and only one could be used; give it once")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -79,8 +79,8 @@ class _Verbs(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, one in self.commands.items():
-            one.rich_help_panel = PANELS.get(name)  # type: ignore[attr-defined]
+        for name, command in self.commands.items():
+            command.rich_help_panel = PANELS.get(name)  # type: ignore[attr-defined]
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is typer's
         order = list(PANELS)

@@ -68,7 +68,7 @@ def compare_command(
     print(json.dumps(result.record(), indent=1) if as_json else result)
     if isinstance(result, Comparison) and result.split is not None:
         rows = result.split.held
-        scored = [named[one.label] for one in result.held_out]
+        scored = [named[score.label] for score in result.held_out]
         for words in dict.fromkeys(fit_coverage_words(fit, fit.rows[~rows], fit.rows[rows]) for fit in scored):
             print(words, end="\n" if words else "", file=sys.stderr)
     raise typer.Exit(result.exit_code)
@@ -76,7 +76,7 @@ def compare_command(
 
 def _label(path: Path, paths: list[Path]) -> str:
     """Name a fit by its file, with the folder if two files have the same name."""
-    return path.stem if [one.stem for one in paths].count(path.stem) == 1 else str(path)
+    return path.stem if [path.stem for path in paths].count(path.stem) == 1 else str(path)
 
 
 def _once(pairs: list[tuple[str, Any]], option: str) -> dict[str, Any]:

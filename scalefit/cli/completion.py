@@ -9,7 +9,7 @@ __all__ = ["beginning", "complete_law", "complete_plot", "complete_table", "comp
 
 def beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     """Return the names that begin with what is written."""
-    return [one for one in names if one.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_table(incomplete: str) -> list[str]:

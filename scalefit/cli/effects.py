@@ -45,7 +45,7 @@ def check_mapping(given: Mapping[str, Any], law: str | AnyLaw, *others: str) -> 
         return
     law = parse_law(law)
     named = [given.get(name) for name in ("weights", "cluster")]
-    used = [law.response, *law.variables, *law.groups, *(one for one in named if one), *others]
+    used = [law.response, *law.variables, *law.groups, *(name for name in named if name), *others]
     used += parse_where(given["where"]).columns if given.get("where") else ()
     used += group_columns(given["group_by"]) if given.get("group_by") else ()
     used += [parse_reduce(given["reduce"]).column] if given.get("reduce") else []

@@ -123,8 +123,8 @@ def _show_levels(
             names = {level: f"{place}.fit" for place, level in enumerate(levels.fits, start=1)}
         picture = levels.plot()
         out.mkdir()
-        for level, one in levels.fits.items():
-            one.save(out / names[level])
+        for level, fit in levels.fits.items():
+            fit.save(out / names[level])
         save_figure(picture, out / "forest.svg")
         print(f"saved to {out}", file=sys.stderr)
     print(json.dumps(levels.record(), indent=1) if as_json else levels)
@@ -186,8 +186,8 @@ def predict(
             lines.append(f"first step, of {inner.law.response}: {_beyond_words(first)}")
         print("\n".join(lines), file=sys.stderr if out is not None else sys.stdout)
     steps = [(result, asked)] if inner is None else [(inner, frame), (result, asked)]
-    for one, rows_asked in steps:
-        covered = fit_coverage_words(one, one.rows, rows_asked)
+    for step, rows_asked in steps:
+        covered = fit_coverage_words(step, step.rows, rows_asked)
         if covered:
             print(covered, file=sys.stderr)
     raise typer.Exit(max(result.exit_code, 0 if inner is None else inner.exit_code))
@@ -319,7 +319,7 @@ def _rows_to_predict(
                 f"--through predicts {inner.law.response!r}, which is not a column of {result.law}; "
                 f"{closest(inner.law.response, numeric)}"
             )
-        numeric = [*inner.law.variables, *(one for one in numeric if one != inner.law.response)]
+        numeric = [*inner.law.variables, *(column for column in numeric if column != inner.law.response)]
         numeric, labels = list(dict.fromkeys(numeric)), list(dict.fromkeys([*inner.law.groups, *labels]))
         needs = needs | inner.law.needs()
     columns = [*numeric, *labels]

@@ -35,14 +35,14 @@ def datasets(
     """List the shipped data sets, or describe one: source, licence, columns, known problems."""
     from scalefit.data.datasets import dataset_names, describe_dataset
 
-    infos = [describe_dataset(one) for one in ([name] if name else dataset_names())]
+    infos = [describe_dataset(dataset) for dataset in ([name] if name else dataset_names())]
     if as_json:
         records = [_plain(info) for info in infos]
         print(json.dumps(records[0] if name else records, indent=1))
     elif name:
         print_dataset(infos[0])
     else:
-        print_table(["name", "rows", "title"], [[one.name, str(one.rows), one.title] for one in infos], right=(1,))
+        print_table(["name", "rows", "title"], [[info.name, str(info.rows), info.title] for info in infos], right=(1,))
         print("scalefit datasets NAME describes one, with its known problems")
 
 
@@ -96,18 +96,18 @@ def laws(
     if name is not None and name not in LAWS:
         raise DataError(f"there is no law {name!r}; {closest(name, LAWS)}")
     records = []
-    for one, preset in LAWS.items() if name is None else [(name, LAWS[name])]:
-        law = parse_law(one).decided(preset.columns)
+    for law_name, preset in LAWS.items() if name is None else [(name, LAWS[name])]:
+        law = parse_law(law_name).decided(preset.columns)
         columns = [law.response, *(preset.columns or (*law.variables, *law.groups))]
         records.append(
-            {"name": one, "law": preset.law, "columns": columns, "source": preset.source, "note": preset.note}
+            {"name": law_name, "law": preset.law, "columns": columns, "source": preset.source, "note": preset.note}
             | {"certified": law.has_certified_search, "data": preset.data}
         )  # fmt: skip
     if as_json:
         print(json.dumps(records if name is None else records[0], indent=1))
     elif name is None:
         print_table(
-            ["name", "law", "source"], [[str(one[key]) for key in ("name", "law", "source")] for one in records]
+            ["name", "law", "source"], [[str(record[key]) for key in ("name", "law", "source")] for record in records]
         )
     else:
         print(_described(records[0]))
@@ -128,7 +128,7 @@ class _Report(Verb):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         pairs = zip(args, [*args[1:], ""], strict=True)
         return super().parse_args(
-            ctx, [f"{one}=static" if one == "--html" and after not in _PAGES else one for one, after in pairs]
+            ctx, [f"{word}=static" if word == "--html" and after not in _PAGES else word for word, after in pairs]
         )
 
 

@@ -82,7 +82,7 @@ def _remarks(table: Any, out: Path) -> list[str]:
             f"of one kind, such as with --where 'context == {table['context'].iloc[0]}'"
         )
     tokens_per_byte = table["tokens_scored"] / table["bytes"]
-    if any(one.max() > one.min() * SAME_TOKENS for _, one in tokens_per_byte.groupby(table["eval_set"])):
+    if any(group.max() > group.min() * SAME_TOKENS for _, group in tokens_per_byte.groupby(table["eval_set"])):
         remarks.append("the tokenizers differ: compare bits per byte; a loss per token depends on the tokenizer")
     unknown = table[table["unknown"] > 0]
     if len(unknown):
@@ -131,7 +131,7 @@ def frequencies(
         save_figure(draw_frequencies(counted, fitted), plot)
         print(f"drawn to {plot}", file=sys.stderr)
     if as_json:
-        exponents = [one._asdict() for one in fitted]
+        exponents = [law._asdict() for law in fitted]
         record = {"out": str(out), "tokens": counted.total, "ids": len(counted.ids), "vocab": counted.vocab}
         print(json.dumps(record | {"exponents": exponents}, indent=1))
         return
@@ -139,14 +139,14 @@ def frequencies(
         f"{exact(counted.total)} tokens of {counted.name}; "
         f"{exact(len(counted.ids))} of {exact(counted.vocab)} ids occur"
     )
-    print_table(["ranks", "exponent", "tokens", "misfit"], [_exponent_cells(one) for one in fitted], right=(0, 1, 2, 3))
+    print_table(["ranks", "exponent", "tokens", "misfit"], [_exponent_cells(law) for law in fitted], right=(0, 1, 2, 3))
     print("exponent: of count ~ rank^-exponent by maximum likelihood; misfit: chi-square per degree of freedom, large")
     print(f"where the law is curved; errors: of counting, times the root of the misfit; the counts are in {out}")
-    for one in fitted:
-        least = int(counted.counts[one.hi - 1])
+    for law in fitted:
+        least = int(counted.counts[law.hi - 1])
         if least < FEW:
             print(
-                f"ranks {one.lo}:{one.hi} end at a token that occurs {least} times: chance decides the order of such "
+                f"ranks {law.lo}:{law.hi} end at a token that occurs {least} times: chance decides the order of such "
                 "tokens, which biases the exponent; use a range of fewer ranks, or more text",
                 file=sys.stderr,
             )

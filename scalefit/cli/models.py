@@ -46,14 +46,14 @@ def heads(
     check_outputs([out, plot], [*checkpoints, given.get("counts"), given.get("rows")])
     with ProgressLine() as progress:
         measured = measure_heads(checkpoints, out=out, family=family, progress=progress, **given)
-    for one in measured:
-        for remark in one.remarks:
-            print(f"{one.run}: {remark}", file=sys.stderr)
+    for head in measured:
+        for remark in head.remarks:
+            print(f"{head.run}: {remark}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"out": str(out), "models": [one.record() for one in measured]}, indent=1))
+        print(json.dumps({"out": str(out), "models": [head.record() for head in measured]}, indent=1))
     else:
-        for one in measured:
-            print(f"{one.run} ({one.family}): {sentence(one)}")
+        for head in measured:
+            print(f"{head.run} ({head.family}): {sentence(head)}")
     print(f"written to {out}", file=sys.stderr)
     if plot is not None:
         from scalefit.plots.heads import draw_heads

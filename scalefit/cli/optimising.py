@@ -95,8 +95,8 @@ def isoflop_command(
     if isinstance(result, IsoFlop):
         _show(result, as_json)
     else:
-        print(json.dumps([one.record() for one in result.values()], indent=1) if as_json else levels_text(result))
-        raise typer.Exit(max(one.exit_code for one in result.values()))
+        print(json.dumps([sweep.record() for sweep in result.values()], indent=1) if as_json else levels_text(result))
+        raise typer.Exit(max(sweep.exit_code for sweep in result.values()))
 
 
 def _budgets(texts: list[str] | None) -> list[float] | None:

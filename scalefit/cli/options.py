@@ -77,8 +77,8 @@ def with_options(*parts: Part) -> Callable[[F], F]:
     *parts : Part
         The options. The verb's function has a parameter ``given``, which takes a :class:`Given`.
     """
-    known = {name: one for each in parts for name, one in each.described().items()}
-    flags = {name: one.flag for name, one in known.items()}
+    known = {name: option for each in parts for name, option in each.described().items()}
+    flags = {name: option.flag for name, option in known.items()}
 
     def decorate(function: F) -> F:
         own = inspect.signature(function, eval_str=True)
@@ -86,20 +86,20 @@ def with_options(*parts: Part) -> Callable[[F], F]:
         @functools.wraps(function)
         def verb(ctx: typer.Context, **values: Any) -> None:
             written = frozenset(name for name in known if _is_written(ctx, name))
-            read = {name: _read(one, values.pop(name)) for name, one in known.items()}
+            read = {name: _read(option, values.pop(name)) for name, option in known.items()}
             if "ctx" in own.parameters:
                 values["ctx"] = ctx
             function(given=Given(read, written, flags), **values)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         parameters = [context]
-        for one in own.parameters.values():
-            if one.name == "given":
+        for parameter in own.parameters.values():
+            if parameter.name == "given":
                 parameters += [_parameter(option) for option in known.values()]
-            elif one.name != "ctx":
-                parameters.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            elif parameter.name != "ctx":
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        verb.__annotations__ = {one.name: one.annotation for one in parameters}
+        verb.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return verb  # type: ignore[return-value]
 
     return decorate

@@ -79,7 +79,7 @@ def calibrate_command(table: Table, law: LawText, given: Given, out: Picture = N
 
 def _names(varied: dict[str, str]) -> list[str]:
     """Return every word in what is varied; a column that is mapped to one of them is used."""
-    return re.findall(r"\w+", " ".join(varied.get(one, "") for one in ("where", "weights", "cluster")))
+    return re.findall(r"\w+", " ".join(varied.get(name, "") for name in ("where", "weights", "cluster")))
 
 
 def _check_picture(out: Path | None) -> None:

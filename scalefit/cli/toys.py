@@ -130,7 +130,7 @@ def toy_show(
         print(f"drawn to {out}", file=sys.stderr)
         return
     if len(folders) > 1:
-        listed = ", ".join(repr(str(one)) for one in folders)
+        listed = ", ".join(repr(str(folder)) for folder in folders)
         raise DataError(f"{listed}: models are printed of one sweep at a time; draw several by --plot")
     records = _records(folders[0], where)
     if as_json:
@@ -151,7 +151,7 @@ def _records(folder: Path, where: str | None) -> list[dict[str, Any]]:
     chosen = parse_where(where).mask(table)
     if not chosen.any():
         raise DataError(f"no model of {str(folder)!r} satisfies where={where}; show all of them without it")
-    return [one for one, keep in zip(records, chosen, strict=True) if keep]
+    return [record for record, keep in zip(records, chosen, strict=True) if keep]
 
 
 def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
@@ -159,12 +159,12 @@ def _print_models(folder: Path, records: list[dict[str, Any]]) -> None:
     from scalefit.table import PrintedTable
 
     known = [name for name in SETTING if name in records[0]]  # a data set has fewer columns than a sweep
-    varied = [name for name in known if len({str(one[name]) for one in records}) > 1]
+    varied = [name for name in known if len({str(record[name]) for record in records}) > 1]
     shared = [f"{name} {records[0][name]}" for name in known if name not in varied and records[0][name] is not None]
-    failed = sum(one.get("status", "done") != "done" for one in records)
+    failed = sum(record.get("status", "done") != "done" for record in records)
     print(f"{folder}: {len(records)} models, {failed} failed" + (f"; {', '.join(shared)}" if shared else ""))
     header = [*varied, *(name for name in SHOWN if name in records[0])]
-    rows = [[_cell(one, name) for name in header] for one in records]
+    rows = [[_cell(record, name) for name in header] for record in records]
     print(PrintedTable.of(header, rows, "r" * len(header)).text())
     if "change" in header:
         print("change: of the loss, from the same model after half the training; converged: it changed by less than 5%")

@@ -8,12 +8,7 @@ from scalefit.closed.descent import Misfit
 from scalefit.closed.design import Array, ClosedDesign
 from scalefit.solver.curvature import Curvature
 
-__all__ = ["closed_curvature", "closed_misfit"]
-
-
-def closed_misfit(design: ClosedDesign, theta: Array, delta: float) -> float:
-    """Return F at a vector, shape (P,)."""
-    return float(Misfit(design.plain).value(theta[None], delta)[0])
+__all__ = ["closed_curvature"]
 
 
 def closed_curvature(design: ClosedDesign, theta: Array, delta: float) -> Curvature:

@@ -8,7 +8,6 @@ the eigenvalues' absolute values: a saddle repels. Coordinates at a bound stay t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -227,7 +226,6 @@ def descend(
     limit: int,
     weight: Array | None = None,
     held: NDArray[np.bool_] | None = None,
-    report: Callable[[int], None] | None = None,
 ) -> Ends:
     """Descend from many points.
 
@@ -247,8 +245,6 @@ def descend(
         Row weights of each descent; those of the design when absent.
     held : array of bool, shape (P,) or (S, P), optional
         Coordinates that keep their value.
-    report : callable, optional
-        Called with the number of descents that have just ended.
 
     Returns
     -------
@@ -276,8 +272,6 @@ def descend(
         trial = np.clip(at + _shortened(step, logs), lower, upper)
         arrived = (newton <= tolerance * state.value + ROUNDING) | (idle >= KINKS) | (damping > 1e12)
         converged[going[arrived]] = True
-        if report is not None and arrived.any():
-            report(int(np.count_nonzero(arrived)))
         if arrived.any():
             left = ~arrived
             going, state, trial, at = going[left], _some(state, left), trial[left], at[left]

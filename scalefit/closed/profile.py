@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -73,7 +72,6 @@ def profile_closed(
     allowed: float,
     scale: Array,
     only: NDArray[np.bool_] | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:
     """Return lower and upper profile limits of every parameter, each of shape (P,).
 
@@ -91,8 +89,6 @@ def profile_closed(
         Standard errors, which set the first step.
     only : array of bool, shape (P,), optional
         Entries to profile; the others keep their estimate as both limits.
-    progress : callable, optional
-        Called with 1 after each entry.
 
     Returns
     -------
@@ -104,8 +100,6 @@ def profile_closed(
         if only is not None and not only[place]:
             continue
         lo[place], hi[place] = _limits(HeldParameter(design, place, theta, delta), theta[place], allowed, scale[place])
-        if progress is not None:
-            progress(1)
     return lo, hi
 
 

@@ -16,15 +16,12 @@ from scalefit.closed.descent import Ends, Misfit, descend
 from scalefit.closed.design import Array, ClosedDesign, Index
 from scalefit.closed.kinks import beyond_kinks
 from scalefit.closed.starts import Starter
-from scalefit.progress import Progress
-from scalefit.solver.search import Minimum
+from scalefit.solver.search import ROUNDING, SAME, Minimum, distinct
 
 __all__ = ["search_closed"]
 
 AGREE: Final = 3  # starts that must have ended at the best optimum
 CLOSE: Final = 1.05  # factor of F within which a second optimum asks for another round
-SAME: Final = 1e-9  # optima whose F agrees to this part are one
-ROUNDING: Final = 1e-27
 SPRINT: Final = 40  # steps of every start with Gauss-Newton's Hessian
 FINISH: Final = 60  # and then with the exact one
 LONG: Final = 400  # of the leaders that have not arrived
@@ -61,9 +58,7 @@ class Round(NamedTuple):
 ROUNDS: Final = (Round(64, 8, 0), Round(256, 16, 12), Round(1024, 32, 24), Round(4096, 64, 48))
 
 
-def search_closed(
-    design: ClosedDesign, *, delta: float = np.inf, seed: int = 0, progress: Progress | None = None
-) -> tuple[Minimum, ...]:
+def search_closed(design: ClosedDesign, *, delta: float = np.inf, seed: int = 0) -> tuple[Minimum, ...]:
     """Find the best optimum that many starts reach.
 
     Parameters
@@ -74,8 +69,6 @@ def search_closed(
         Where Huber's loss turns linear; inf for least squares.
     seed : int
         Seed of the starts.
-    progress : callable, optional
-        Called as ``progress("search", done, total)`` after each round; the rounds may end early.
 
     Returns
     -------
@@ -96,9 +89,7 @@ def search_closed(
         if found and tactic.around:
             starts = np.vstack([starts, _around(design, starter, found, tactic.around, seed + i)])
         if len(starts):
-            found = _distinct(_descend(misfit, starts, delta), found)
-        if progress is not None:
-            progress("search", i + 1, len(ROUNDS))
+            found = distinct([*found, *_descend(misfit, starts, delta)])
         if found and found[0].hits >= AGREE and found[0].converged and (i or not _contested(found)):
             break
     if not found:
@@ -106,12 +97,12 @@ def search_closed(
     for _ in range(PATIENCE):
         if found[0].converged:
             break
-        found = _distinct([_carried_on(misfit, starter, found[0], delta)], found[1:])
+        found = distinct([*found[1:], _carried_on(misfit, starter, found[0], delta)])
     for _ in range(CROSSINGS):
         before, starts = found[0].value, beyond_kinks(misfit, found[0].theta, delta)
         if not len(starts):
             break
-        found = _distinct(_descend(misfit, starts, delta), found)
+        found = distinct([*found, *_descend(misfit, starts, delta)])
         if found[0].value >= (1 - SAME) * before:
             break
     if n > SUBSAMPLE:
@@ -231,19 +222,6 @@ def _near_limits(design: ClosedDesign, starter: Starter, best: Array) -> Array:
     return theta
 
 
-def _distinct(new: list[Minimum], known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
-    """Merge optima of equal value; the best first."""
-    merged: list[Minimum] = []
-    for entry in sorted([*known, *new], key=lambda minimum: minimum.value):
-        if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
-            last = merged[-1]
-            better = last if last.converged or not entry.converged else entry
-            merged[-1] = better._replace(hits=last.hits + entry.hits)
-        else:
-            merged.append(entry)
-    return tuple(merged)
-
-
 def _spread_rows(design: ClosedDesign) -> Index:
     """Return evenly spread rows, and a row of every level."""
     n = len(design.response)
@@ -259,4 +237,4 @@ def _on_all_rows(design: ClosedDesign, found: tuple[Minimum, ...], delta: float)
         Minimum(point, float(value), bool(done), optimum.hits)
         for point, value, done, optimum in zip(*ends, found, strict=False)
     ]
-    return _distinct(polished, ())
+    return distinct(polished)

@@ -84,13 +84,13 @@ def read_job(path: Path) -> JobResult:
         When there is no such file, or it was not written by a run.
     """
     record = parse_json(path.read_bytes())
-    if not isinstance(record, dict) or not record.keys() <= {one.name for one in fields(JobResult)}:
+    if not isinstance(record, dict) or not record.keys() <= {field.name for field in fields(JobResult)}:
         raise ValueError("it is not a record of a cell")
     try:
         cell = JobResult(**record)
     except TypeError:
         raise ValueError("its record is not complete") from None
-    values = [getattr(cell, one.name) for one in fields(JobResult)]
+    values = [getattr(cell, field.name) for field in fields(JobResult)]
     if not all(isinstance(value, kind) for value, kind in zip(values, _TYPES, strict=True)):
         raise ValueError("its record has a field of another type")
     if cell.key != path.stem or cell.status != (FAILED if cell.value is None else DONE):

@@ -1,4 +1,4 @@
-"""A scaling law, written as in a paper and kept as a small tree.
+"""A floor and powers of single columns, written as in a paper: the laws whose optimum is certified.
 
 ``loss ~ E + A/params^alpha + B/tokens^beta`` is parsed here, printed back and evaluated.
 
@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -167,6 +168,21 @@ class Law:
     def groups(self) -> tuple[str, ...]:
         """The label columns that appear in brackets, each once."""
         return tuple(dict.fromkeys(column for coef in self.parameters for column in coef.groups))
+
+    @property
+    def twins(self) -> tuple[tuple[Coef, Coef, Coef, Coef], ...]:
+        """Pairs of terms that only their names tell apart: coefficient and exponent of one, then of the other.
+
+        Both are powers of one column, rising or falling, in parameters without levels that occur nowhere else.
+        """
+        parts = [part for term in self.terms for part in (term.coefficient, term.exponent)]
+        found = []
+        for first, second in combinations(self.terms, 2):
+            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
+            single = [part for part in own if isinstance(part, Coef) and not part.groups and parts.count(part) == 1]
+            if len(single) == 4 and (first.variable, first.grows) == (second.variable, second.grows):
+                found.append((single[0], single[1], single[2], single[3]))
+        return tuple(found)
 
     @property
     def written(self) -> str:

@@ -188,6 +188,11 @@ class GeneralLaw:
         """Nothing: the law is not a sum of powers of single columns."""
         return ()
 
+    @property
+    def twins(self) -> tuple[tuple[Coef, Coef, Coef, Coef], ...]:
+        """Nothing: without terms there are no two that could be exchanged."""
+        return ()
+
     @cached_property
     def _summands(self) -> frozenset[str]:
         """Parameters that stand alone in sums and nowhere else, as floors do."""

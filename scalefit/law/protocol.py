@@ -57,6 +57,10 @@ class AnyLaw(Protocol):
         """The powers of single columns that the law adds up; empty where it has another form."""
 
     @property
+    def twins(self) -> tuple[tuple[Coef, Coef, Coef, Coef], ...]:
+        """Pairs of terms that only their names tell apart: coefficient and exponent of one, then of the other."""
+
+    @property
     def written(self) -> str:
         """Its text as the author wrote it: without bounds that were assumed."""
 

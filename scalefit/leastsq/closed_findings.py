@@ -139,64 +139,78 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
     limit = allowed / least if least > 0 else None  # relative to the least, as the excess of another point
     for loose in found:
         if loose.reason == "singular":
-            involved = [problem.parameters[i] for i in loose.places]
-            alone = len(involved) == 1
-            yield Finding.of(
-                "flat_direction",
-                NOT_IDENTIFIED,
-                f"The data leave {'' if alone else 'a combination of '}",
-                _names(involved),
-                " open: it can change without any change of the predictions. Fix "
-                f"{'it' if alone else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a smaller law.",
-            )
-    far: dict[int, list[str]] = {}
-    for loose in found:
-        if loose.reason == "runs off":
-            place = loose.places[0]
-            text = f"{_shown(problem.parameters[place], loose.theta[place])} (objective {_higher(loose.excess)})"
-            far.setdefault(place, []).append(text)
+            yield _flat(problem, loose)
+    far = [loose for loose in found if loose.reason == "runs off"]
     if far:
-        about = [problem.parameters[i] for i in far]
-        others = [
-            runs_of(parameter.named, f" = {_shown(parameter, best[i])} could as well be {' or '.join(far[i])}")
-            for i, parameter in zip(far, about, strict=True)
-        ]
-        yield Finding.of(
-            "runs_off",
-            NOT_IDENTIFIED,
-            "A parameter is not identified when it can go far at a cost within the scatter: ",
-            listed(others, between="; ", last="; "),
-            f". Fix it (with {about[0].coef.name} = VALUE), or add runs that depend on it."
-            f"{_may_be_negative(problem, found, best)}",
-            threshold=limit,
-            excess=[loose.excess for loose in found if loose.reason == "runs off"],
-        )
-    rival = next((loose for loose in found if loose.reason == "rival" and not set(loose.places) <= set(far)), None)
+        yield _far(problem, far, best, limit)
+    moved = {loose.places[0] for loose in far}
+    rival = next((loose for loose in found if loose.reason == "rival" and not set(loose.places) <= moved), None)
     if rival is not None:
-        order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
-        moves = [
-            runs_of(parameter.named, f" = {_shown(parameter, rival.theta[i])} instead of {_shown(parameter, best[i])}")
-            for i, parameter in ((i, problem.parameters[i]) for i in order)
-        ]
-        yield Finding.of(
-            "optima_disagree",
-            NOT_IDENTIFIED,
-            f"Another optimum fits as well within the scatter (objective {_higher(rival.excess)}) with ",
-            listed(moves, last=", "),
-            ": these data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
-            also=[problem.parameters[i].key for i in rival.places],
-            threshold=limit,
-            excess=rival.excess,
-        )
+        yield _rival(problem, rival, best, limit)
 
 
-def _may_be_negative(problem: ClosedProblem, found: Sequence[Loose], best: Array) -> str:
+def _flat(problem: ClosedProblem, loose: Loose) -> Finding:
+    involved = [problem.parameters[i] for i in loose.places]
+    alone = len(involved) == 1
+    return Finding.of(
+        "flat_direction",
+        NOT_IDENTIFIED,
+        f"The data leave {'' if alone else 'a combination of '}",
+        _names(involved),
+        " open: it can change without any change of the predictions. Fix "
+        f"{'it' if alone else 'one of them'} (with {involved[0].coef.name} = VALUE), or use a smaller law.",
+    )
+
+
+def _far(problem: ClosedProblem, far: Sequence[Loose], best: Array, limit: float | None) -> Finding:
+    """Name the parameters that can go far, in one direction or in both."""
+    ends: dict[int, list[str]] = {}
+    for loose in far:
+        place = loose.places[0]
+        text = f"{_shown(problem.parameters[place], loose.theta[place])} (objective {_higher(loose.excess)})"
+        ends.setdefault(place, []).append(text)
+    about = {i: problem.parameters[i] for i in ends}
+    others = [
+        runs_of(parameter.named, f" = {_shown(parameter, best[i])} could as well be {' or '.join(ends[i])}")
+        for i, parameter in about.items()
+    ]
+    return Finding.of(
+        "runs_off",
+        NOT_IDENTIFIED,
+        "A parameter is not identified when it can go far at a cost within the scatter: ",
+        listed(others, between="; ", last="; "),
+        f". Fix it (with {next(iter(about.values())).coef.name} = VALUE), or add runs that depend on it."
+        f"{_may_be_negative(problem, far, best)}",
+        threshold=limit,
+        excess=[loose.excess for loose in far],
+    )
+
+
+def _rival(problem: ClosedProblem, rival: Loose, best: Array, limit: float | None) -> Finding:
+    order = sorted(rival.places, key=lambda i: -abs(float(rival.theta[i] - best[i])))[:SHOWN]
+    moves = [
+        runs_of(parameter.named, f" = {_shown(parameter, rival.theta[i])} instead of {_shown(parameter, best[i])}")
+        for i, parameter in ((i, problem.parameters[i]) for i in order)
+    ]
+    return Finding.of(
+        "optima_disagree",
+        NOT_IDENTIFIED,
+        f"Another optimum fits as well within the scatter (objective {_higher(rival.excess)}) with ",
+        listed(moves, last=", "),
+        ": these data do not identify the law. Fix a parameter, or add runs that tell the two apart.",
+        also=[problem.parameters[i].key for i in rival.places],
+        threshold=limit,
+        excess=rival.excess,
+    )
+
+
+def _may_be_negative(problem: ClosedProblem, far: Sequence[Loose], best: Array) -> str:
     """Name a parameter that goes to 0 and was taken as positive without being declared so; empty without one."""
     assumed = {declaration.name for declaration in problem.law.assumed}
-    for loose in found:
+    for loose in far:
         parameter = problem.parameters[loose.places[0]]
         to_zero = parameter.is_log and loose.theta[loose.places[0]] < best[loose.places[0]]
-        if loose.reason == "runs off" and to_zero and parameter.coef.name in assumed:
+        if to_zero and parameter.coef.name in assumed:
             name = parameter.coef.name
             return f" If {parameter.name} may be 0 or negative, say so: with {name} free."
     return ""

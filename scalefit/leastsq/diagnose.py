@@ -351,8 +351,9 @@ def _carriers(evidence: FitState) -> Iterator[Finding]:
 
 
 def _bounds(evidence: FitState) -> Iterator[Finding]:
+    """Parameters at an end of their range: a floor at 0, a term too small to see, an exponent at either end."""
     problem = evidence.terms_problem
-    box = problem.design.link.box
+    lowest, highest = problem.design.link.box
     negligible = float(np.log(np.average(problem.design.law.response))) - LEAST_LOG_SIZE
     at_zero = [p for p, v in zip(problem.parameters, evidence.point, strict=True) if p.kind == "floor" and v <= 0]
     if at_zero:
@@ -367,7 +368,7 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
             " as an upper limit, and the other numbers as those of a law without a floor.",
         )
     for i, (parameter, value) in enumerate(zip(problem.parameters, evidence.optima[0].theta, strict=True)):
-        if parameter.kind == "coefficient" and not negligible < value < box[1, i]:
+        if parameter.kind == "coefficient" and not negligible < value < highest[i]:
             yield Finding.of(
                 "size_at_bound",
                 NOT_IDENTIFIED,
@@ -376,40 +377,43 @@ def _bounds(evidence: FitState) -> Iterator[Finding]:
                 " is negligible at the centre of the data, as small as the search allows, and describes only rows at "
                 "the edge; fit the law without it.",
             )
-        if parameter.kind != "exponent":
-            continue
-        if value <= box[0, i]:
-            yield Finding.of(
-                "exponent_at_bound",
-                NOT_IDENTIFIED,
-                "The exponent ",
-                parameter.named,
-                f" is at its lower bound {rounded(value)}: the data show no fall along its column, and its term cannot "
-                "be distinguished from the floor. Fit the law without this term.",
-                threshold=box[0, i],
-                value=value,
-            )
-        elif value >= box[1, i]:
-            yield Finding.of(
-                "exponent_at_bound",
-                NOT_IDENTIFIED,
-                "The exponent ",
-                parameter.named,
-                f" ran to its upper bound {exact(MAX_EXPONENT)}: its term only describes the rows with the extreme "
-                "value of its column. Fit the law without this term, or look at those rows.",
-                threshold=MAX_EXPONENT,
-                value=value,
-            )
-        elif abs(value) > STEEP_EXPONENT:
-            yield Finding.of(
-                "steep_exponent",
-                "warning",
-                "The exponent ",
-                parameter.named,
-                f" = {rounded(value)} is steeper than {exact(STEEP_EXPONENT)}; look for single rows that make it so.",
-                threshold=STEEP_EXPONENT,
-                value=value,
-            )
+        elif parameter.kind == "exponent":
+            yield from _extreme_exponent(parameter, value, lowest[i], highest[i])
+
+
+def _extreme_exponent(parameter: Parameter, value: float, lowest: float, highest: float) -> Iterator[Finding]:
+    if value <= lowest:
+        yield Finding.of(
+            "exponent_at_bound",
+            NOT_IDENTIFIED,
+            "The exponent ",
+            parameter.named,
+            f" is at its lower bound {rounded(value)}: the data show no fall along its column, and its term cannot "
+            "be distinguished from the floor. Fit the law without this term.",
+            threshold=lowest,
+            value=value,
+        )
+    elif value >= highest:
+        yield Finding.of(
+            "exponent_at_bound",
+            NOT_IDENTIFIED,
+            "The exponent ",
+            parameter.named,
+            f" ran to its upper bound {exact(MAX_EXPONENT)}: its term only describes the rows with the extreme "
+            "value of its column. Fit the law without this term, or look at those rows.",
+            threshold=MAX_EXPONENT,
+            value=value,
+        )
+    elif abs(value) > STEEP_EXPONENT:
+        yield Finding.of(
+            "steep_exponent",
+            "warning",
+            "The exponent ",
+            parameter.named,
+            f" = {rounded(value)} is steeper than {exact(STEEP_EXPONENT)}; look for single rows that make it so.",
+            threshold=STEEP_EXPONENT,
+            value=value,
+        )
 
 
 def _vanished(evidence: FitState) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +13,6 @@ from scalefit.binding import AnyProblem, bind_law
 from scalefit.closed_problem import ClosedProblem
 from scalefit.data.rows import used_columns
 from scalefit.errors import DataError, FitFailed
-from scalefit.law.additive import Coef
 from scalefit.law.protocol import AnyLaw
 from scalefit.leastsq.choosing import Candidates, draw_candidates
 from scalefit.leastsq.closed import closed_optima, shape_at
@@ -154,14 +152,40 @@ def _spread(
     problem: AnyProblem, optima: tuple[Minimum, ...], shape: Curvature, cluster: str | None, how: LeastSquares,
     report: Progress, candidates: Candidates | None,
 ) -> Uncertainty:  # fmt: skip
-    method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
-    delta, level = how.threshold, how.level
-    weight = problem.weight
-    simple = gauss_newton(shape, weight)
+    """Return the errors of the estimates."""
+    method = _method(problem, cluster, how)
+    simple = gauss_newton(shape, problem.weight)
     plain = np.sqrt(np.diag(simple))
+    if method in ("pairs", "jackknife"):
+        return _by_refits(method, problem, optima, plain, how, report, candidates)
+    if method == "profile":
+        report("profiling", 0, 0)
+        lo, hi = profile_intervals(problem, optima[0].theta, delta=how.threshold, level=how.level, scale=plain)
+        name = "profile of the objective, equal and independent scatter assumed"
+        return Uncertainty(name, how.level, plain, lo, hi, simple, plain)
+    covariance, name = simple, "Gauss-Newton, equal and independent scatter assumed"
+    if method != "gauss-newton":
+        covariance = sandwich(shape, problem.weight, problem.cluster if method == "cluster" else None)
+        name = f"cluster sandwich over {exact(problem.n_cluster)} clusters" if method == "cluster" else "HC3"
+    point = problem.to_natural(optima[0].theta)
+    degrees = problem.n_cluster - 1 if method == "cluster" else problem.n_rows - len(point)
+    spread = _normal(name, how.level, point, covariance, plain, problem, degrees)
+    at_zero = np.array([p.kind in ("floor", "real") for p in problem.parameters]) & (point == 0) & (problem.lowest == 0)
+    if not at_zero.any():
+        return spread
+    # the normal approximation has no width at a bound; the profile gives the upper limit that is left
+    _, limits = profile_intervals(
+        problem, optima[0].theta, delta=how.threshold, level=how.level, scale=plain, only=at_zero
+    )
+    return replace(spread, hi=np.where(at_zero, limits, spread.hi))
+
+
+def _method(problem: AnyProblem, cluster: str | None, how: LeastSquares) -> str:
+    """Return the kind of errors: as asked for, or what takes the place of resampling where that has too little."""
+    method = how.uncertainty if how.uncertainty != "pairs" or how.bootstrap else "cluster" if cluster else "hc3"
     clustered = problem.n_cluster < problem.n_rows
     if method == "pairs" and clustered and problem.n_cluster < FEWEST_RESAMPLED:
-        method = "jackknife"
+        return "jackknife"
     if method == "cluster" and cluster is None:
         raise DataError("uncertainty 'cluster' needs a cluster column; name it with cluster (--cluster COLUMN)")
     if method == "cluster" and not clustered:
@@ -169,45 +193,33 @@ def _spread(
             f"cluster column {cluster!r} has a different value in every row, so no two rows share an error; name a "
             "column whose values repeat, or leave the cluster out (errors by row: --uncertainty hc3)"
         )
-    if method in ("pairs", "jackknife"):
-        total = how.bootstrap if method == "pairs" else problem.n_cluster
-        done = [0]
-        stage = "refitting resamples"
-        if total * problem.n_rows >= MANY_REFITTED:
-            plainer = "cluster" if clustered else "hc3"
-            fewer = "fewer with --bootstrap 200, " if method == "pairs" else ""
-            stage = SlowStage(
-                f"refitting resamples of {exact(problem.n_rows)} rows, for minutes: {fewer}"
-                f"none with --uncertainty {plainer}"
-            )
-            report(stage, 0, total)
+    return method
 
-        def count(more: int) -> None:
-            done[0] += more
-            report(stage, done[0], total)
 
-        if method == "jackknife":
-            return jackknife(problem, optima, delta=delta, level=level, plain=plain, progress=count)
-        return pairs_bootstrap(problem, optima, how, plain=plain, candidates=candidates, progress=count)
-    point = problem.to_natural(optima[0].theta)
-    if method == "profile":
-        report("profiling", 0, 0)
-        lo, hi = profile_intervals(problem, optima[0].theta, delta=delta, level=level, scale=plain)
-        name = "profile of the objective, equal and independent scatter assumed"
-        return Uncertainty(name, level, plain, lo, hi, simple, plain)
-    if method == "gauss-newton":
-        covariance, name = simple, "Gauss-Newton, equal and independent scatter assumed"
-    else:
-        covariance = sandwich(shape, weight, problem.cluster if method == "cluster" else None)
-        name = f"cluster sandwich over {exact(problem.n_cluster)} clusters" if method == "cluster" else "HC3"
-    degrees = problem.n_cluster - 1 if method == "cluster" else problem.n_rows - len(point)
-    spread = _normal(name, level, point, covariance, plain, problem, degrees)
-    at_zero = np.array([p.kind in ("floor", "real") for p in problem.parameters]) & (point == 0) & (problem.lowest == 0)
-    if not at_zero.any():
-        return spread
-    # the normal approximation has no width at a bound; the profile gives the upper limit that is left
-    limits = profile_intervals(problem, optima[0].theta, delta=delta, level=level, scale=plain, only=at_zero)
-    return replace(spread, hi=np.where(at_zero, limits[1], spread.hi))
+def _by_refits(
+    method: str, problem: AnyProblem, optima: tuple[Minimum, ...], plain: Array, how: LeastSquares, report: Progress,
+    candidates: Candidates | None,
+) -> Uncertainty:  # fmt: skip
+    """Resample rows or clusters, or leave out one at a time; say before it how long many rows take."""
+    total = how.bootstrap if method == "pairs" else problem.n_cluster
+    done = [0]
+    stage = "refitting resamples"
+    if total * problem.n_rows >= MANY_REFITTED:
+        plainer = "cluster" if problem.n_cluster < problem.n_rows else "hc3"
+        fewer = "fewer with --bootstrap 200, " if method == "pairs" else ""
+        stage = SlowStage(
+            f"refitting resamples of {exact(problem.n_rows)} rows, for minutes: {fewer}"
+            f"none with --uncertainty {plainer}"
+        )
+        report(stage, 0, total)
+
+    def count(more: int) -> None:
+        done[0] += more
+        report(stage, done[0], total)
+
+    if method == "jackknife":
+        return jackknife(problem, optima, delta=how.threshold, level=how.level, plain=plain, progress=count)
+    return pairs_bootstrap(problem, optima, how, plain=plain, candidates=candidates, progress=count)
 
 
 def _normal(
@@ -222,15 +234,10 @@ def _normal(
 
 def _ordered(problem: Problem, theta: Array) -> Array:
     """Put twin terms (powers of one column) in the order of their exponents, so that names mean one thing."""
-    law, natural = problem.law, problem.design.to_natural(theta)
+    natural = problem.design.to_natural(theta)
     place = {parameter.coef: i for i, parameter in enumerate(problem.parameters)}
-    parts = [part for term in law.terms for part in (term.coefficient, term.exponent)]
-    for first, second in combinations(law.terms, 2):
-        own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
-        swappable = all(isinstance(part, Coef) and not part.groups and parts.count(part) == 1 for part in own)
-        if not swappable or (first.variable, first.grows) != (second.variable, second.grows):
-            continue
-        c, a, d, b = (place[part] for part in own if isinstance(part, Coef))
+    for twins in problem.law.twins:
+        c, a, d, b = (place[coef] for coef in twins)
         if natural[a] > natural[b]:
             natural[[a, b, c, d]] = natural[[b, a, d, c]]
     return np.clip(problem.design.from_natural(natural), *problem.design.link.box)

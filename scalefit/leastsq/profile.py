@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +57,6 @@ def profile_intervals(
     level: float,
     scale: Array,
     only: NDArray[np.bool_] | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:
     """Return lower and upper profile limits of every parameter, each of shape (P,).
 
@@ -79,8 +77,6 @@ def profile_intervals(
         Standard errors, which set the first step.
     only : array of bool, shape (P,), optional
         Parameters to profile; the others keep their estimate as both limits.
-    progress : callable, optional
-        Called with 1 after each parameter.
 
     Returns
     -------
@@ -91,9 +87,7 @@ def profile_intervals(
     quantile = f_quantile(level, 1, max(1, problem.n_rows - len(theta)))
     allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
     if isinstance(problem, ClosedProblem):
-        return profile_closed(
-            problem.design, theta, delta=delta, allowed=allowed, scale=scale, only=only, progress=progress
-        )
+        return profile_closed(problem.design, theta, delta=delta, allowed=allowed, scale=scale, only=only)
     point = problem.design.to_natural(theta)
     lo, hi = point.copy(), point.copy()
     for i, parameter in enumerate(problem.parameters):
@@ -106,8 +100,6 @@ def profile_intervals(
         side = _Side(design, i, design.from_natural(point), delta)
         step = scale[i] if scale[i] > 0 else 0.1 * max(abs(point[i]), 0.1)
         lo[i], hi[i] = (_limit(side, allowed, direction * step) for direction in (-1.0, 1.0))
-        if progress is not None:
-            progress(1)
     return lo, hi
 
 

@@ -224,7 +224,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise DataError(f"there is no checkpoint {str(path)!r}; give a folder with config.json, or a .safetensors file")
     if path.suffix == GGUF:
         header = read_gguf(path)
-        tensors = {name: Tensor(name, *one[:2], path, *one[2:]) for name, one in header.tensors.items()}
+        tensors = {name: Tensor(name, *entry[:2], path, *entry[2:]) for name, entry in header.tensors.items()}
         return Checkpoint(path, tensors, header.config, header.tokens)
     if not path.is_dir():
         return Checkpoint(path, read_header(path))
@@ -257,7 +257,7 @@ def _weight_files(folder: Path) -> list[Path]:
         return [single]
     if index.is_file():
         named = _json(index).get("weight_map")
-        if not isinstance(named, dict) or not named or not all(_plain(one) for one in named.values()):
+        if not isinstance(named, dict) or not named or not all(_plain(file) for file in named.values()):
             raise DataError(f"{str(index)!r} has no usable weight_map; download it again")
         files = [folder / name for name in sorted(set(named.values()))]
         missing = [file.name for file in files if not file.is_file()]
@@ -343,21 +343,21 @@ def read_header(file: Path) -> dict[str, Tensor]:
         content = stream.read(length)
     try:
         header = parse_json(content)
-        tensors = [_tensor(file, 8 + length, name, one) for name, one in header.items() if name != "__metadata__"]
+        tensors = [_tensor(file, 8 + length, name, entry) for name, entry in header.items() if name != "__metadata__"]
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise DataError(f"{str(file)!r} has a damaged header ({brief(error)}); download it again") from None
     if not tensors:
         raise DataError(f"{str(file)!r} holds no tensor")
-    end = max(one.offset + one.nbytes for one in tensors)
+    end = max(tensor.offset + tensor.nbytes for tensor in tensors)
     if end > size:
         raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
-    return {one.name: one for one in tensors}
+    return {tensor.name: tensor for tensor in tensors}
 
 
 def _tensor(file: Path, base: int, name: str, entry: dict[str, Any]) -> Tensor:
     """Check one entry of a header; raise ValueError, TypeError or KeyError if it is invalid."""
     dtype, shape, (lo, hi) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-    if not all(type(one) is int and 0 <= one < 2**62 for one in (*shape, lo, hi)):
+    if not all(type(number) is int and 0 <= number < 2**62 for number in (*shape, lo, hi)):
         raise ValueError(f"{name!r} has an axis or an offset that is not a count")
     if dtype in SIZES and hi - lo != math.prod(shape) * SIZES[dtype]:
         raise ValueError(f"{name!r} has {hi - lo} bytes for {dtype} of {list(shape)}")
@@ -388,7 +388,7 @@ def token_ids(folder: Path) -> Ids | None:
             content = _json(whole)
             vocab = content["model"]["vocab"]  # pieces to ids; for unigram models a list of pieces in order
             ids = [*(vocab.values() if isinstance(vocab, dict) else range(len(vocab)))]
-            ids += [one["id"] for one in content.get("added_tokens") or ()]
+            ids += [token["id"] for token in content.get("added_tokens") or ()]
         elif old.is_file():
             ids = [*_json(old).values(), *(_json(added).values() if added.is_file() else ())]
         else:
@@ -448,7 +448,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
         )
     if output is not None:
         return output, ties if isinstance(ties, bool) else None
-    packed = [name for name in tensors if is_named(name, tuple(one.replace(".weight", ".qweight") for one in OUTPUTS))]
+    packed = [name for name in tensors if is_named(name, tuple(end.replace(".weight", ".qweight") for end in OUTPUTS))]
     if packed:
         raise DataError(_quantised(checkpoint, tensors[packed[0]]))
     if embedding is not None and not checkpoint.config:
@@ -460,7 +460,7 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
                 f"with lm_head.weight, or measure the embedding itself: --tensor {embedding.name}"
             )
         return embedding, True
-    matrices = [one for one in tensors.values() if len(one.shape) == 2]
+    matrices = [tensor for tensor in tensors.values() if len(tensor.shape) == 2]
     if len(tensors) == 1 and matrices:
         return matrices[0], None
     if len(tensors) == 1:
@@ -470,8 +470,8 @@ def _by_name(checkpoint: Checkpoint) -> tuple[Tensor, bool | None]:
 
 def _refuse_encoder(checkpoint: Checkpoint) -> None:
     named = checkpoint.config.get("architectures")
-    names = [str(one) for one in named] if isinstance(named, list) else []
-    encodes = any(one.endswith(ENCODER_ENDS) for one in names) or (
+    names = [str(name) for name in named] if isinstance(named, list) else []
+    encodes = any(name.endswith(ENCODER_ENDS) for name in names) or (
         checkpoint.model_type in ENCODERS and checkpoint.config.get("is_decoder") is not True
     )
     if encodes:
@@ -504,9 +504,11 @@ def is_named(name: str, ends: tuple[str, ...]) -> bool:
 def _matrix(checkpoint: Checkpoint, ends: tuple[str, ...]) -> Tensor | None:
     """Return the tensor with the first of some suffixes; of several, that of the decoder, else the shortest name."""
     for end in ends:
-        named = [one for name, one in checkpoint.tensors.items() if is_named(name, (end,))]
+        named = [tensor for name, tensor in checkpoint.tensors.items() if is_named(name, (end,))]
         if named:
-            return min(named, key=lambda one: ("decoder" not in one.name.split("."), len(one.name), one.name))
+            return min(
+                named, key=lambda tensor: ("decoder" not in tensor.name.split("."), len(tensor.name), tensor.name)
+            )
     return None
 
 
@@ -585,12 +587,14 @@ def _centring(checkpoint: Checkpoint, gain: Tensor) -> bool | None:
 def _vector(checkpoint: Checkpoint, width: int) -> Tensor | None:
     for end in NORMS:
         named = [
-            one
-            for name, one in checkpoint.tensors.items()
-            if is_named(name, (end,)) and one.shape == (width,) and one.dtype in FLOATS
+            tensor
+            for name, tensor in checkpoint.tensors.items()
+            if is_named(name, (end,)) and tensor.shape == (width,) and tensor.dtype in FLOATS
         ]
         if named:
-            return min(named, key=lambda one: ("decoder" not in one.name.split("."), len(one.name), one.name))
+            return min(
+                named, key=lambda tensor: ("decoder" not in tensor.name.split("."), len(tensor.name), tensor.name)
+            )
     return None
 
 

@@ -92,7 +92,7 @@ def read_gguf(file: Path) -> Gguf:
             f"{str(file)!r} is not a whole GGUF file of version 2 or 3 ({brief(error)}); download it again"
         ) from None
     size = file.stat().st_size
-    end = max((one.offset + one.nbytes for one in header.tensors.values()), default=0)
+    end = max((tensor.offset + tensor.nbytes for tensor in header.tensors.values()), default=0)
     if end > size:
         raise DataError(f"{str(file)!r} is cut: it has {exact(size)} of {exact(end)} bytes; download it again")
     return header

@@ -322,7 +322,7 @@ def prepare(checkpoint: Checkpoint, options: HeadOptions) -> Prepared:
         if checkpoint.capped
         else "",
     )
-    return Prepared(checkpoint, head, ids, counts, options, tuple(one for one in remarks if one))
+    return Prepared(checkpoint, head, ids, counts, options, tuple(remark for remark in remarks if remark))
 
 
 def _rows(checkpoint: Checkpoint, rows: str, vocab: int) -> tuple[NDArray[np.int64], str]:
@@ -532,7 +532,7 @@ def measure_prepared(
         norm_mean=float(nonzero.mean()),
         norm_cv=float(nonzero.std() / nonzero.mean()),
         norm_cv_effective=float(sums.effective_norms.std() / sums.effective_norms.mean()),
-        norm_quantiles=tuple(float(one) for one in np.quantile(nonzero, QUANTILES)),
+        norm_quantiles=tuple(float(quantile) for quantile in np.quantile(nonzero, QUANTILES)),
         mean_row_over_rms=float(np.linalg.norm(first.mean)) / rms,
         overlap_ms_weighted=None if sums.weighted is None else sums.weighted.mean_square,
         overlap_ms_effective_weighted=None if sums.effective_weighted is None else sums.effective_weighted.mean_square,
@@ -687,7 +687,7 @@ def _probes(prepared: Prepared, first: _Norms, single: bool) -> NDArray[Any]:
         return np.zeros((0, prepared.head.tensor.shape[1]))
     drawn = np.sort(np.random.default_rng(prepared.options.seed).choice(places, wanted, replace=False))
     tensor = prepared.head.tensor
-    rows = np.concatenate([read_rows(tensor, int(one), int(one) + 1) for one in prepared.ids[drawn]])
+    rows = np.concatenate([read_rows(tensor, int(row), int(row) + 1) for row in prepared.ids[drawn]])
     sample = Overlaps(tensor.shape[1], tiny=NO_DIRECTION * float(np.sqrt(np.mean(first.norms**2))), single=single)
     return sample.add(_effective(prepared.head, rows - first.mean))
 

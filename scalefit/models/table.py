@@ -73,21 +73,21 @@ def measure_heads(
     (chosen,) = gather(HEADS, options, keywords)
     table = [] if out is None else _table_so_far(Path(out))
     opened = [open_checkpoint(path) for path in paths]
-    runs = _runs([one.path for one in opened], [one.name for one in opened])
-    prepared = [prepare(one, chosen) for one in opened]
-    known = {one.fingerprint: one for one in table}
+    runs = _runs([checkpoint.path for checkpoint in opened], [checkpoint.name for checkpoint in opened])
+    prepared = [prepare(checkpoint, chosen) for checkpoint in opened]
+    known = {head.fingerprint: head for head in table}
     heads: list[HeadMeasurement] = []
     try:
-        for one, run in zip(prepared, runs, strict=True):
-            key = fingerprint(one)
-            label = family or one.checkpoint.model_type or run
+        for ready, run in zip(prepared, runs, strict=True):
+            key = fingerprint(ready)
+            label = family or ready.checkpoint.model_type or run
             if key in known:  # perhaps under another name
                 head = replace(
-                    known[key], family=label, run=run, hidden_size=one.hidden_size, depth=one.depth,
-                    tensor=one.head.tensor.name, tied=one.head.tied, remarks=one.remarks,
+                    known[key], family=label, run=run, hidden_size=ready.hidden_size, depth=ready.depth,
+                    tensor=ready.head.tensor.name, tied=ready.head.tied, remarks=ready.remarks,
                 )  # fmt: skip
             else:
-                head = replace(measure_prepared(one, key, family=label, progress=progress), run=run)
+                head = replace(measure_prepared(ready, key, family=label, progress=progress), run=run)
             heads.append(head)
             if out is not None:
                 table = _with(table, head)
@@ -107,15 +107,15 @@ def _runs(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
     ]
     for run, times in Counter(runs).items():
         if times > 1:
-            given = [str(path) for path, one in zip(paths, runs, strict=True) if one == run]
+            given = [str(path) for path, other in zip(paths, runs, strict=True) if other == run]
             raise DataError(f"{' and '.join(map(repr, given[:2]))} would both be named {run!r}; pass one of them")
     return runs
 
 
 def _with(table: Sequence[HeadMeasurement], head: HeadMeasurement) -> list[HeadMeasurement]:
     """Replace the row of the same model in a table, or append the head."""
-    if any((one.family, one.run) == (head.family, head.run) for one in table):
-        return [head if (one.family, one.run) == (head.family, head.run) else one for one in table]
+    if any((row.family, row.run) == (head.family, head.run) for row in table):
+        return [head if (row.family, row.run) == (head.family, head.run) else row for row in table]
     return [*table, head]
 
 
@@ -138,13 +138,13 @@ def details_path(out: str | os.PathLike[str]) -> Path:
 def _write(out: Path, table: Sequence[HeadMeasurement]) -> None:
     """Write both files; the table last, because readers start from it."""
     details = {
-        one.fingerprint: {"norms": one.norms._asdict(), "spectrum": one.spectrum, "remarks": one.remarks}
-        for one in table
+        head.fingerprint: {"norms": head.norms._asdict(), "spectrum": head.spectrum, "remarks": head.remarks}
+        for head in table
     }
     write_atomically(details_path(out), (json.dumps(details, indent=1) + "\n").encode())
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    records = [one.record() for one in table]
+    records = [head.record() for head in table]
     writer.writerow(records[0])
     writer.writerows([_cell(value) for value in record.values()] for record in records)
     write_atomically(out, stream.getvalue().encode())
@@ -218,7 +218,9 @@ def _are_details(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     parts = {"norms", "spectrum", "remarks"}
-    return isinstance(details, dict) and all(isinstance(one, dict) and set(one) == parts for one in details.values())
+    return isinstance(details, dict) and all(
+        isinstance(detail, dict) and set(detail) == parts for detail in details.values()
+    )
 
 
 def _details(file: Path) -> dict[str, Any]:

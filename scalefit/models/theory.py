@@ -100,7 +100,7 @@ class LossTest(NamedTuple):
     def verdict(self) -> Verdict:
         """Which law predicts left-out models better: ``open``, ``overlap`` or ``width``."""
         gap, error = self.difference
-        by_overlap, by_width = (float(one.mean()) for one in (self.overlap_error, self.width_error))
+        by_overlap, by_width = (float(error.mean()) for error in (self.overlap_error, self.width_error))
         text = (
             f"With each of {len(self.models)} models left out in turn, its loss is off by {_missed(by_overlap)} on "
             f"average by the law in the overlap and by {_missed(by_width)} by the law in the width: "
@@ -197,14 +197,15 @@ class Superposition:
 
     def summary(self) -> str:
         """Return verdict and numbers as text."""
-        lines = [f"{self.name}: {self.overlap} of {len(self.rows)} heads", *(f"  {one}" for one in self.verdict), ""]
+        verdict = [f"  {verdict}" for verdict in self.verdict]
+        lines = [f"{self.name}: {self.overlap} of {len(self.rows)} heads", *verdict, ""]
         fits = [self.slope, self.random, *([self.welch] if self.welch is not None else [])]
         if self.losses is not None:
             fits += [self.losses.by_overlap, self.losses.by_width]
-        for one in fits:
-            lines.append(f"{one.law}    {one.status}, {one.uncertainty.method}")
+        for found in fits:
+            lines.append(f"{found.law}    {found.status}, {found.uncertainty.method}")
             lines += [
-                f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in one.estimates if x.kind != "floor"
+                f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in found.estimates if x.kind != "floor"
             ]
         if self.losses is not None and self.losses.skipped:
             lines.append(f"not left out, because the rest cannot predict them: {', '.join(self.losses.skipped)}")
@@ -220,7 +221,7 @@ class Superposition:
             "table": self.name,
             "overlap": self.overlap,
             "heads": len(self.rows),
-            "verdict": [one.record() for one in self.verdict],
+            "verdict": [verdict.record() for verdict in self.verdict],
             "slope": fit_record(self.slope),
             "random": fit_record(self.random),
             "welch": None if self.welch is None else fit_record(self.welch),
@@ -230,8 +231,8 @@ class Superposition:
                 "by_overlap": fit_record(losses.by_overlap),
                 "by_width": fit_record(losses.by_width),
                 "left_out": [
-                    plain_json({"run": run, "overlap_error": one, "width_error": other})
-                    for run, one, other in zip(losses.models, losses.overlap_error, losses.width_error, strict=True)
+                    plain_json({"run": run, "overlap_error": overlap, "width_error": width})
+                    for run, overlap, width in zip(losses.models, losses.overlap_error, losses.width_error, strict=True)
                 ],
                 "skipped": list(losses.skipped),
                 "partial": None if losses.partial is None else losses.partial._asdict(),
@@ -246,7 +247,7 @@ def _missed(error: float) -> str:
 
 def _times(times: pd.Series[float]) -> str:
     """Print a range of factors, and their median where they differ."""
-    low, middle, high = (two_digits(float(one)) for one in (times.min(), times.median(), times.max()))
+    low, middle, high = (two_digits(float(ratio)) for ratio in (times.min(), times.median(), times.max()))
     return low if low == high else f"{low} to {high} (median {middle})"
 
 
@@ -339,9 +340,10 @@ def superposition(
     table = read_table(heads)
     name, columns = table.name, set(table.frame)
     column = tested.overlap or (EFFECTIVE if EFFECTIVE in columns else RAW)
-    size = next((one for one in ("rows", "vocab") if one in columns), None)
+    size = next((name for name in ("rows", "vocab") if name in columns), None)
     numeric = ["width", column, *([size] if size is not None else [])]
-    frame = resolve(table, numeric=numeric, labels=[one for one in (FAMILY, RUN, NORM) if one in columns]).frame.copy()
+    labels = [name for name in (FAMILY, RUN, NORM) if name in columns]
+    frame = resolve(table, numeric=numeric, labels=labels).frame.copy()
     frame = frame.drop(columns=EFFECTIVE_WIDTH, errors="ignore")
     dimension = "width"
     if column in OF_EFFECTIVE_ROWS and NORM in frame and (frame[NORM] == "LayerNorm").any():
@@ -363,7 +365,7 @@ def superposition(
 
 def _several(frame: pd.DataFrame, *columns: str) -> list[str]:
     """Return those of some columns that exist and have more than one label."""
-    return [one for one in columns if one in frame and len(set(frame[one])) > 1]
+    return [column for column in columns if column in frame and len(set(frame[column])) > 1]
 
 
 def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, how: dict[str, Any]) -> LossTest:
@@ -372,7 +374,7 @@ def _test_losses(heads: pd.DataFrame, name: str, source: Source, column: str, ho
         raise DataError(f"{name!r} has no column {RUN!r}, by which losses are joined; {closest(RUN, map(str, heads))}")
     table = read_table(source)
     given = set(table.frame)
-    labels = [RUN, *(one for one in (FAMILY, "eval_set") if one in given)]
+    labels = [RUN, *(name for name in (FAMILY, "eval_set") if name in given)]
     losses = resolve(table, numeric=["loss", *(["width"] if "width" in given else [])], labels=labels).frame
     named = heads[heads[RUN].notna() & (heads[RUN] != "")]
     keys = [RUN]
@@ -448,7 +450,7 @@ def _partial(losses: pd.DataFrame, joined: pd.DataFrame, column: str, how: dict[
         return None
     y, x, w = (np.log(models[name].to_numpy(float)) for name in ("part", column, "width"))
     basis = np.column_stack([np.ones(n), w])
-    rest_x, rest_y = (one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0] for one in (x, y))
+    rest_x, rest_y = (column - basis @ np.linalg.lstsq(basis, column, rcond=None)[0] for column in (x, y))
     if min(np.abs(rest_x).max(), np.abs(rest_y).max()) < EXACT:
         return None
     value = float(np.corrcoef(rest_x, rest_y)[0, 1])

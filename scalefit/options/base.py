@@ -67,17 +67,17 @@ class Options:
     panel: ClassVar[str] = "Options"  # the heading of the help under which the options stand
 
     def __post_init__(self) -> None:
-        for name, one in describe(type(self)).items():
+        for name, option in describe(type(self)).items():
             value = getattr(self, name)
             read = value
-            if isinstance(value, list) and tuple in one.kinds:
+            if isinstance(value, list) and tuple in option.kinds:
                 read = tuple(value)  # TOML and JSON have lists only
-            elif value == "none" and one.optional and one.default is not None:
+            elif value == "none" and option.optional and option.default is not None:
                 read = None  # the word none, where omitting the option means something else
             if read is not value:
                 value = read
                 object.__setattr__(self, name, value)
-            fault = type_fault(one, value)
+            fault = type_fault(option, value)
             if fault:
                 raise DataError(f"{name} is {value!r}; {fault}")
         self.check()
@@ -154,10 +154,12 @@ def describe(kind: type[Options]) -> Mapping[str, Described]:
     if kind in _DESCRIBED:
         return _DESCRIBED[kind]
     texts, hints = _documentation(kind), get_type_hints(kind)
-    missing = [one.name for one in fields(kind) if one.name not in texts]
+    missing = [field.name for field in fields(kind) if field.name not in texts]
     if missing:
         raise TypeError(f"{kind.__name__} does not document {', '.join(missing)}")
-    _DESCRIBED[kind] = {one.name: _described(kind, one, hints[one.name], texts[one.name]) for one in fields(kind)}
+    _DESCRIBED[kind] = {
+        field.name: _described(kind, field, hints[field.name], texts[field.name]) for field in fields(kind)
+    }
     return _DESCRIBED[kind]
 
 
@@ -250,8 +252,8 @@ class Part(NamedTuple):
     def described(self) -> dict[str, Described]:
         """Return the options by name, with the defaults of the verb."""
         return {
-            name: one._replace(default=self.defaults.get(name, one.default))
-            for name, one in describe(self.kind).items()
+            name: option._replace(default=self.defaults.get(name, option.default))
+            for name, option in describe(self.kind).items()
             if name not in self.without
         }
 
@@ -291,20 +293,20 @@ def gather(parts: tuple[Part, ...], given: tuple[Options, ...], keywords: Mappin
     >>> gather((part(LeastSquares),), (LeastSquares(loss="huber"),), {"seed": 3})[0].loss
     'huber'
     """
-    known = {name: one.kind for one in parts for name in one.described()}
+    known = {name: part.kind for part in parts for name in part.described()}
     for name in keywords:
         if name not in known:
             raise TypeError(f"there is no option {name!r}; {closest(name, known)}")
     whole: dict[type, Options] = {}
     for value in given:
-        if all(type(value) is not one.kind for one in parts) or type(value) in whole:
-            names = ", ".join(one.kind.__name__ for one in parts)
+        if all(type(value) is not part.kind for part in parts) or type(value) in whole:
+            names = ", ".join(part.kind.__name__ for part in parts)
             raise TypeError(f"options are given as one value each of {names}, not {type(value).__name__}")
         whole[type(value)] = value
     out = []
     for kind, without, defaults in parts:
         own = {name: value for name, value in keywords.items() if known[name] is kind}
-        missing = [name for name, one in describe(kind).items() if one.default is MISSING and name not in own]
+        missing = [name for name, option in describe(kind).items() if option.default is MISSING and name not in own]
         if missing and kind not in whole:
             raise TypeError(f"the option {missing[0]!r} must be given")
         out.append(replace(whole[kind], **own) if kind in whole else kind(**{**defaults, **own}))
@@ -326,15 +328,15 @@ def takes(*parts: Part) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         own = inspect.signature(function)
         variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        parameters = [one for one in own.parameters.values() if one.kind not in variable]
-        for one in parts:
-            hints = get_type_hints(one.kind)
+        parameters = [parameter for parameter in own.parameters.values() if parameter.kind not in variable]
+        for part in parts:
+            hints = get_type_hints(part.kind)
             parameters += [
                 inspect.Parameter(
                     name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name],
                     default=inspect.Parameter.empty if option.default is MISSING else option.default,
                 )
-                for name, option in one.described().items()
+                for name, option in part.described().items()
             ]  # fmt: skip
         parameters.sort(key=lambda parameter: parameter.kind)
         function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -347,9 +349,9 @@ def takes(*parts: Part) -> Callable[[F], F]:
 def _with_options(doc: str, parts: tuple[Part, ...]) -> str:
     """Insert the entries of the options before the entry of ``**keywords``."""
     entries = [
-        f"{name} : {_spelled(one)}\n{textwrap.fill(one.text, 116, initial_indent='    ', subsequent_indent='    ')}\n"
+        f"{name} : {_spelled(option)}\n{textwrap.indent(textwrap.fill(option.text, 112), '    ')}\n"
         for each in parts
-        for name, one in each.described().items()
+        for name, option in each.described().items()
     ]
     mark = re.search(r"^\*\*keywords.*$", doc, flags=re.MULTILINE)
     return doc if mark is None else f"{doc[: mark.start()]}{''.join(entries)}{doc[mark.start() :]}"
@@ -381,9 +383,9 @@ def plain(value: Options) -> dict[str, Any]:
         For :func:`restore`. Tables with keys that are not texts become lists of pairs.
     """
     record = {}
-    for name, one in describe(type(value)).items():
+    for name, option in describe(type(value)).items():
         own = getattr(value, name)
-        if own != one.default:
+        if own != option.default:
             record[name] = _plain(own)
     return record
 
@@ -391,10 +393,10 @@ def plain(value: Options) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
-            return {key: _plain(one) for key, one in value.items()}
-        return [[_plain(key), _plain(one)] for key, one in value.items()]
+            return {key: _plain(item) for key, item in value.items()}
+        return [[_plain(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | NoneType) else str(value)
 
 
@@ -423,7 +425,7 @@ def restore(kind: type[OptionsT], record: Mapping[str, Any]) -> OptionsT:
         if name not in known:
             raise DataError(f"there is no option {name!r}; {closest(name, known)}")
     values = {
-        name: {_key(key): one for key, one in value} if Mapping in known[name].kinds and isinstance(value, list)
+        name: {_key(key): item for key, item in value} if Mapping in known[name].kinds and isinstance(value, list)
         else value
         for name, value in record.items()
     }  # fmt: skip
@@ -456,7 +458,7 @@ def command(parts: tuple[Part, ...], keywords: Mapping[str, Any]) -> list[str]:
     >>> command((part(LeastSquares),), {"loss": "huber", "level": 0.95, "bootstrap": 0})
     ['--loss', 'huber', '--bootstrap', '0']
     """
-    known = {name: option for one in parts for name, option in one.described().items()}
+    known = {name: option for part in parts for name, option in part.described().items()}
     return [
         word
         for name, value in keywords.items()
@@ -480,5 +482,5 @@ def _joined(value: Any) -> str:
     """Write a list as an option takes it: separated by semicolons where its items have commas."""
     if not isinstance(value, list | tuple):
         return str(value)
-    texts = [str(one) for one in value]
+    texts = [str(item) for item in value]
     return (";" if any("," in text for text in texts) else ",").join(texts)

@@ -93,13 +93,13 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is None:
         return
-    if len(region) == 2 and any(isinstance(one, float) and math.isinf(one) for one in region):
-        end = next((one for one in region if math.isfinite(one)), 1.0)
+    if len(region) == 2 and any(isinstance(end, float) and math.isinf(end) for end in region):
+        finite = next((end for end in region if math.isfinite(end)), 1.0)
         raise DataError(
             f"region is {as_input(region[0])},{as_input(region[1])}, which has no end on one side; it needs two numbers, "
-            f"such as 0.9,1.1. The probabilities below and above one number are those of --reference {as_input(end)}"
+            f"such as 0.9,1.1. The probabilities below and above one number are those of --reference {as_input(finite)}"
         )
-    numbers = all(isinstance(one, int | float) for one in region)
+    numbers = all(isinstance(end, int | float) for end in region)
     if not (numbers and len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")
     if reference is not None and not region[0] <= reference <= region[1]:
@@ -155,7 +155,7 @@ class Rows(Options):
     --------
     >>> from scalefit.law.additive import Law
     >>> table = Rows(where="loss < 3", drop_highest_loss=5).read("chinchilla", Law.parse("chinchilla"))
-    >>> [one.words for one in table.dropped]
+    >>> [rule.words for rule in table.dropped]
     ['kept rows where loss < 3; 39 dropped', '5 dropped by drop_highest_loss=5, ties=drop']
     """
 
@@ -687,17 +687,17 @@ class Backtest(Options):
     @property
     def shares(self) -> tuple[float, ...]:
         """The origins as numbers."""
-        return tuple(float(one) for one in self.origins) or ORIGINS
+        return tuple(float(origin) for origin in self.origins) or ORIGINS
 
     def check(self) -> None:
         """Refuse shares and ratios that leave nothing to learn from or to judge."""
-        for one in self.origins:
+        for origin in self.origins:
             try:
-                share = float(one)
+                share = float(origin)
             except ValueError:
                 share = math.nan
             if not 0 < share < 1:
-                raise DataError(f"an origin is {one!r}; it is a share of the runs between 0 and 1, such as 0.45")
+                raise DataError(f"an origin is {origin!r}; it is a share of the runs between 0 and 1, such as 0.45")
         if not 1 <= self.least < math.inf:
             raise DataError(f"least is {self.least}; it must be at least 1, such as 2")
 

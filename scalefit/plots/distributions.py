@@ -228,11 +228,11 @@ def prior_posterior(fit: Fit, *, names: Sequence[str] | None = None) -> tuple[Ax
         When the fit is not a posterior, or a parameter has no prior.
     """
     posterior = need_posterior(fit, "a figure of priors")
-    priors = {one.key: prior for one in fit.parameters if (prior := _prior_of(fit, one)) is not None}
+    priors = {parameter.key: prior for parameter in fit.parameters if (prior := _prior_of(fit, parameter)) is not None}
     chosen = list(priors) if names is None else [named(fit, name).key for name in names]
     for key in chosen:
         if key not in priors:
-            known = (printed_name(*one) for one in priors)
+            known = (printed_name(*other) for other in priors)
             raise DataError(
                 f"{printed_name(*key)} is partly pooled and has no separate prior; its common value has one; "
                 f"{closest(printed_name(*key), known)}"
@@ -306,7 +306,7 @@ def _prior_of(fit: Fit, parameter: Parameter) -> Prior | None:
 
 
 def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -> None:
-    one = fit.parameters[fit.place(name)]
+    parameter = fit.parameters[fit.place(name)]
     low, high = (float(end) for end in np.quantile(values, [0.002, 0.998]))
     first, last = (float(end) for end in prior.quantile(np.array([0.001, 0.999])))
     room = 0.9 * (high - low)  # the part of the prior's range shown next to the posterior; all of it where they diverge
@@ -321,7 +321,11 @@ def _against_prior(ax: Axes, fit: Fit, name: Key, values: Array, prior: Prior) -
     edge = 0.02 * (hi - lo)
     _only_x(ax, (lo - edge, hi + edge), 1.08 * float(max(height.max(), belief.max())))
     ax.locator_params(axis="x", nbins=3)
-    ax.set_title(f"{symbol(one.coef.name, one.level)}: size of its term" if one.is_log else axis_name(fit, name))
+    ax.set_title(
+        f"{symbol(parameter.coef.name, parameter.level)}: size of its term"
+        if parameter.is_log
+        else axis_name(fit, name)
+    )
     numbers = ", ".join(map(rounded, astuple(prior)))
     words = f"{two_digits(100 * float(values.std()) / prior.sd)}% as wide as {type(prior).__name__}({numbers})"
     ax.set_xlabel("\n".join(textwrap.wrap(words, 38)), color=GREY, fontsize=7)

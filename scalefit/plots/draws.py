@@ -90,7 +90,7 @@ def kind_of_draws(fit: Fit) -> str:
 
 def first_exponent(fit: Fit) -> Key:
     """Return the first exponent, or the first parameter of a law without any."""
-    return next((one.key for one in fit.parameters if one.kind == "exponent"), fit.keys[0])
+    return next((parameter.key for parameter in fit.parameters if parameter.kind == "exponent"), fit.keys[0])
 
 
 def shown_value(estimate: Estimate) -> float:
@@ -100,14 +100,14 @@ def shown_value(estimate: Estimate) -> float:
 
 def axis_name(fit: Fit, name: str | Key) -> str:
     """Label an axis with a parameter: its letter, with its level, ``ln`` before a coefficient."""
-    one = fit.parameters[fit.place(name)]
-    if one.kind == "spread":
-        pooled = pooled_by(fit, one.coef.name)
+    parameter = fit.parameters[fit.place(name)]
+    if parameter.kind == "spread":
+        pooled = pooled_by(fit, parameter.coef.name)
         return f"sd of {'ln ' if pooled_in_logs(fit, pooled) else ''}{symbol(pooled, ())}"
-    letter = symbol(one.coef.name, one.level)
-    if one.kind == "common":
+    letter = symbol(parameter.coef.name, parameter.level)
+    if parameter.kind == "common":
         return f"common {letter}"
-    return f"ln {letter}" if one.is_log else letter
+    return f"ln {letter}" if parameter.is_log else letter
 
 
 def parameter_label(name: str | Key) -> str:
@@ -117,20 +117,20 @@ def parameter_label(name: str | Key) -> str:
 
 def pooled_by(fit: Fit, spread: str) -> str:
     """Return the partly pooled coefficient whose levels have this spread."""
-    return next(one.coef.name for one in fit.parameters if spread_name(one.coef.name) == spread)
+    return next(parameter.coef.name for parameter in fit.parameters if spread_name(parameter.coef.name) == spread)
 
 
 def pooled_in_logs(fit: Fit, name: str) -> bool:
     """Whether a partly pooled parameter's levels are drawn from one distribution of their logarithms."""
-    kinds = {one.kind for one in fit.parameters if one.coef.name == name and one.level}
+    kinds = {parameter.kind for parameter in fit.parameters if parameter.coef.name == name and parameter.level}
     return fit.objective.exponents != "free" or "exponent" not in kinds
 
 
 def lower_bound(fit: Fit, name: str | Key) -> float:
     """Return 0 for what cannot be negative, minus infinity for logarithms and exponents of either sign."""
-    one = fit.parameters[fit.place(name)]
-    free = one.kind in ("exponent", "common") and fit.objective.exponents == "free"
-    return -np.inf if one.is_log or free else 0.0
+    parameter = fit.parameters[fit.place(name)]
+    free = parameter.kind in ("exponent", "common") and fit.objective.exponents == "free"
+    return -np.inf if parameter.is_log or free else 0.0
 
 
 def reach(draws: Array, *also: float) -> tuple[float, float]:

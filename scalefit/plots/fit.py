@@ -300,14 +300,14 @@ def optima(fit: Fit, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, height=12 + 5.5 * len(fit.optima))
     best = fit.optima[0].objective
-    excess = np.array([100 * (one.objective / best - 1) for one in fit.optima])
+    excess = np.array([100 * (optimum.objective / best - 1) for optimum in fit.optima])
     place = np.arange(len(excess))
     ax.hlines(place, 0, excess, color=HAIRLINE, linewidth=1.0, zorder=1)
     ax.scatter(excess, place, color=[BLUE] + [GREY] * (len(excess) - 1), s=22, linewidths=0, zorder=3)
-    for i, one in enumerate(fit.optima):
+    for i, optimum in enumerate(fit.optima):
         ax.annotate(
-            counted(one.hits, "start"), (float(excess[i]), i), xytext=(6, 0), textcoords="offset points", fontsize=7.5,
-            va="center", color=INK,
+            counted(optimum.hits, "start"), (float(excess[i]), i), xytext=(6, 0), textcoords="offset points",
+            fontsize=7.5, va="center", color=INK,
         )  # fmt: skip
     reach = max(float(excess.max()), 1.0)
     ax.set_xlim(-0.03 * reach, 1.2 * reach)
@@ -397,9 +397,9 @@ def _strips(
 
 def _term_of(law: AnyLaw, variable: str | None) -> Term:
     variable = variable or law.variables[0]
-    for one in law.terms:
-        if one.variable == variable:
-            return one
+    for term in law.terms:
+        if term.variable == variable:
+            return term
     raise DataError(f"{law} has no term in {variable!r}; {closest(variable, law.variables)}")
 
 

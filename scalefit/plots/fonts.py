@@ -76,10 +76,12 @@ def fallback_faces() -> tuple[Face, ...]:
         The installed ones.
     """
     scripts, han = _package(_SCRIPTS), _package(_HAN)
-    files = [] if scripts is None else sorted(scripts.glob("*.ttf"), key=lambda one: (one.stem != _FIRST, one.name))
+    files = [] if scripts is None else sorted(scripts.glob("*.ttf"), key=lambda file: (file.stem != _FIRST, file.name))
     files += [] if han is None else sorted(han.glob("*.otf"))
     always = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return tuple(Face(str(FT2Font(str(one)).family_name), one) for one in [always, *files] if _SLANTED not in one.stem)
+    return tuple(
+        Face(str(FT2Font(str(file)).family_name), file) for file in [always, *files] if _SLANTED not in file.stem
+    )
 
 
 @cache
@@ -95,9 +97,9 @@ def register() -> tuple[str, ...]:
     if folder is not None:
         for weight in _WEIGHTS:
             font_manager.fontManager.addfont(folder / f"FiraSans-{weight}.ttf")
-    for one in fallback_faces()[1:]:
-        font_manager.fontManager.addfont(one.path)
-    return (*([] if folder is None else [FAMILY]), *(one.family for one in fallback_faces()))
+    for face in fallback_faces()[1:]:
+        font_manager.fontManager.addfont(face.path)
+    return (*([] if folder is None else [FAMILY]), *(face.family for face in fallback_faces()))
 
 
 @cache
@@ -113,7 +115,7 @@ def _typeface() -> Path:
 
 def in_typeface(text: str) -> bool:
     """Whether the typeface alone has every letter of a text, as formulas of matplotlib require."""
-    return text.isascii() or {ord(one) for one in text} <= _letters(_typeface())
+    return text.isascii() or {ord(character) for character in text} <= _letters(_typeface())
 
 
 def lacking(text: str) -> dict[Face, str]:
@@ -129,10 +131,10 @@ def lacking(text: str) -> dict[Face, str]:
     dict
         The letters by font; each letter under the first font that has it.
     """
-    left = {one for one in text if not one.isascii()} - {chr(code) for code in _letters(_typeface())}
+    left = {character for character in text if not character.isascii()} - {chr(code) for code in _letters(_typeface())}
     needed: dict[Face, str] = {}
     for face in fallback_faces():
-        own = {one for one in left if ord(one) in _letters(face.path)} if left else set()
+        own = {character for character in left if ord(character) in _letters(face.path)} if left else set()
         if own:
             needed[face] = "".join(sorted(own))
         left -= own
@@ -155,7 +157,9 @@ def drawable(text: str) -> str:
     if text.isascii():
         return text
     known = set().union(*lacking(text).values())
-    return "".join(one if one in known or in_typeface(one) else _substitute(one) for one in text)
+    return "".join(
+        character if character in known or in_typeface(character) else _substitute(character) for character in text
+    )
 
 
 def _substitute(character: str) -> str:

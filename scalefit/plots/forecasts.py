@@ -71,16 +71,16 @@ def draw_forecast(found: Forecast, *, ax: Axes | None = None) -> Axes:
     axes.plot(compute, np.exp(learned.runs.y), "o", ms=3, color=GREY, alpha=0.7, mew=0)
     ends: list[tuple[float, str, str]] = []
     for i in range(min(len(found), _MOST)):
-        one = found.target(i)
-        if one.ratio > 1:
+        target = found.target(i)
+        if target.ratio > 1:
             along, predicted = found.along(i)
             median = np.exp(predicted.mu)
             for probability, opacity in _BANDS:
                 reach = np.exp(predicted.reach(probability, run=not found.mean))
                 axes.fill_between(along, median / reach, median * reach, color=BLUE, alpha=opacity, lw=0)
             axes.plot(along, median, color=BLUE)
-        words = _place(one.columns)
-        ends.append((one.estimate.value, words, INK))
+        words = _place(target.columns)
+        ends.append((target.estimate.value, words, INK))
     value = np.exp(found.predicted.mu)
     lo, hi = found.interval(found.prob)
     axes.errorbar(
@@ -181,7 +181,7 @@ def draw_coverage(found: BacktestResult | ScoreTable, *, height: float = 72.0) -
     ends: list[list[tuple[float, str, str]]] = [[], []]
     for method in found.methods:
         own, style = every[every["method"] == method], _METHODS[method]
-        at = [places[one] for one in own["least"]]
+        at = [places[i] for i in own["least"]]
         for ax, name, labels in ((left, "share90", ends[0]), (right, "error", ends[1])):
             values = 100 * own[name].to_numpy(float)
             ax.plot(at, values, "o", ls=style[1], ms=4, color=style[0], lw=2.0 if method == "forecast" else 1.2)
@@ -221,10 +221,10 @@ def draw_plan(found: Plan, *, ax: Axes | None = None) -> Axes:
     x, y = names
     axes.plot(found.candidates[x], found.candidates[y], "+", ms=4, color=GREY, alpha=0.5, mew=0.7)
     axes.plot(runs[x], runs[y], "o", ms=3, color=GREY, mew=0)
-    chosen = found.candidates.iloc[[one.candidate for one in found.choices]]
+    chosen = found.candidates.iloc[[choice.candidate for choice in found.choices]]
     axes.plot(chosen[x], chosen[y], "o", ms=8, color=BLUE, mec="white", mew=0.8, zorder=4)
-    for step, (one, other) in enumerate(zip(chosen[x], chosen[y], strict=True), 1):
-        axes.text(one, other, exact(step), color="white", fontsize=6, ha="center", va="center", zorder=5)
+    for step, (first, other) in enumerate(zip(chosen[x], chosen[y], strict=True), 1):
+        axes.text(first, other, exact(step), color="white", fontsize=6, ha="center", va="center", zorder=5)
     axes.plot(found.targets[x], found.targets[y], "*", ms=11, color=RED, mew=0, zorder=4)
     everything = pd.concat([runs[names], found.candidates[names], found.targets[names]])
     log_axis(axes.xaxis, everything[x].to_numpy(float))

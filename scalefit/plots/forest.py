@@ -49,7 +49,7 @@ class _Row(NamedTuple):
     """One line of a forest; a heading has no estimate."""
 
     words: str
-    one: Estimate | None = None
+    estimate: Estimate | None = None
     inner: tuple[float, float] | None = None
     posterior: bool = False
     colour: str = BLUE
@@ -101,12 +101,12 @@ def forest(
     fits = {"": fit} if isinstance(fit, Fit) else dict(fit)
     if name is None:
         some = next(iter(fits.values()))
-        exponents = [one.coef.name for one in some.parameters if one.kind == "exponent"]
+        exponents = [parameter.coef.name for parameter in some.parameters if parameter.kind == "exponent"]
         name = exponents[0] if exponents else some.parameters[0].coef.name
     rows = [
         row
-        for i, (label, one) in enumerate(fits.items())
-        for row in _rows(label, one, _name_of(name, label), main, first=i == 0)
+        for i, (label, fit) in enumerate(fits.items())
+        for row in _rows(label, fit, _name_of(name, label), main, first=i == 0)
     ]
     printed = dict(published or {})
     ends = _ends(rows, printed, reference)
@@ -114,18 +114,18 @@ def forest(
     ax = new_axes(ax, width=FULL_WIDTH, height=(24 if len(key) > _ONE_LINE else 16) + 4.6 * (len(rows) + len(printed)))
     for i, row in enumerate(rows):
         _draw_row(ax, i, row, ends)
-    texts = ["" if row.one is None else _number(row.one) for row in rows]
+    texts = ["" if row.estimate is None else _number(row.estimate) for row in rows]
     for i, (value, error) in enumerate(printed.values(), start=len(rows)):
         if error:
             ax.plot([value - error, value + error], [i, i], color=GREY, linewidth=1.2, zorder=3)
         ax.plot(value, i, marker="D", color=GREY, markersize=4, zorder=4)
         texts.append(as_printed(value, error))
-    _list_rows(ax, [*(row.words for row in rows), *printed], headings=[row.one is None for row in rows])
+    _list_rows(ax, [*(row.words for row in rows), *printed], headings=[row.estimate is None for row in rows])
     ax.set_ylim(len(texts) - 0.4, -0.6 - 0.8 * (reference is not None))
     _make_room(ax, texts, ends)
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
-    letters = list(dict.fromkeys(_letter(one, _name_of(name, label)) for label, one in fits.items()))
+    letters = list(dict.fromkeys(_letter(fit, _name_of(name, label)) for label, fit in fits.items()))
     write_key(ax, " or ".join(letters), key)
     return ax
 
@@ -169,12 +169,12 @@ def pooling(
         When the fit has no partly pooled parameter, or another fit lacks it.
     """
     name = _pooled_name(partial, name)
-    groups = [one for one in partial.parameters if one.coef.name == name and one.level]
+    groups = [parameter for parameter in partial.parameters if parameter.coef.name == name and parameter.level]
     ax = new_axes(ax, width=FULL_WIDTH, height=24 + 7.0 * (len(groups) + 1 + (full is not None)))
-    rows = [_row(printed_level(one.level, ", "), partial, one.key, BLUE) for one in groups]
+    rows = [_row(printed_level(group.level, ", "), partial, group.key, BLUE) for group in groups]
     shared = [_row("common value", partial, name, BLUE)]
     shared += [] if full is None else [_row("one value for all", full, _known(full, name), TEAL)]
-    alone = [] if none is None else [_row("", none, _known(none, one.key), TEAL) for one in groups]
+    alone = [] if none is None else [_row("", none, _known(none, group.key), TEAL) for group in groups]
     every = [*rows, *shared]
     ends = _ends([*every, *alone], {}, reference)
     for i, row in enumerate(every):
@@ -187,7 +187,7 @@ def pooling(
     ax.axhline(len(rows) - 0.5 - _SHIFT, color=GREY, linewidth=0.5)
     _list_rows(ax, [row.words for row in every], headings=[False] * len(every))
     ax.set_ylim(len(every) - 0.4, -0.8 - 0.5 * (reference is not None))
-    texts = [_number(row.one) for row in every if row.one is not None]
+    texts = [_number(row.estimate) for row in every if row.estimate is not None]
     _make_room(ax, texts, ends)
     if reference is not None:
         reference_line(ax, reference, as_label(words) or as_printed(reference))
@@ -220,24 +220,24 @@ def _rows(label: str, fit: Fit, name: str, main: Sequence[str], *, first: bool) 
     def colour(words: str) -> str:
         return BLUE if (words in main or label in main if main else first) else TEAL
 
-    levels = [one for one in fit.parameters if one.coef.name == name and one.level]
+    levels = [parameter for parameter in fit.parameters if parameter.coef.name == name and parameter.level]
     if not levels:
         yield _row(label or name, fit, name, colour(label))
         return
     if label:
         yield _Row(label)
-    for one in levels:
-        words = printed_level(one.level, ", ")
-        yield _row(f"    {words}" if label else words, fit, one.key, colour(words))
+    for parameter in levels:
+        words = printed_level(parameter.level, ", ")
+        yield _row(f"    {words}" if label else words, fit, parameter.key, colour(words))
     if (name, ()) in fit:
         yield _row("    common value" if label else "common value", fit, name, colour("common value"))
 
 
 def _row(words: str, fit: Fit, name: str | Key, colour: str) -> _Row:
-    one = named(fit, name)
+    estimate = named(fit, name)
     posterior = isinstance(fit, PosteriorFit)
     low, high = np.quantile(fit.draws(name), _INNER) if posterior else (np.nan, np.nan)
-    return _Row(words, one, (float(low), float(high)) if posterior else None, posterior, colour)
+    return _Row(words, estimate, (float(low), float(high)) if posterior else None, posterior, colour)
 
 
 def _number(estimate: Estimate) -> str:
@@ -247,12 +247,12 @@ def _number(estimate: Estimate) -> str:
 
 def _draw_row(ax: Axes, at: float, row: _Row, ends: tuple[float, float]) -> None:
     """Draw an interval and its estimate; an end that lies outside is an arrow with its number."""
-    if row.one is None:
+    if row.estimate is None:
         return
-    one, colour = row.one, row.colour
-    shown = [max(one.lo, ends[0]), min(one.hi, ends[1])]
+    estimate, colour = row.estimate, row.colour
+    shown = [max(estimate.lo, ends[0]), min(estimate.hi, ends[1])]
     ax.plot(shown, [at, at], color=colour, linewidth=1.1, solid_capstyle="butt", zorder=3)
-    for edge, end, marker, side in zip(shown, (one.lo, one.hi), "<>", ("left", "right"), strict=True):
+    for edge, end, marker, side in zip(shown, (estimate.lo, estimate.hi), "<>", ("left", "right"), strict=True):
         if edge != end and np.isfinite(end):
             ax.plot(edge, at, marker=marker, color=colour, markersize=4, zorder=3)
             ax.annotate(
@@ -262,15 +262,15 @@ def _draw_row(ax: Axes, at: float, row: _Row, ends: tuple[float, float]) -> None
     if row.inner is not None:
         ax.plot(np.clip(row.inner, *ends), [at, at], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
     face = colour if row.posterior else "white"
-    ax.plot(one.value, at, marker="o", color=colour, markerfacecolor=face, markersize=5, zorder=4)
+    ax.plot(estimate.value, at, marker="o", color=colour, markerfacecolor=face, markersize=5, zorder=4)
 
 
 def _draw_pull(ax: Axes, at: int, alone: _Row, pooled: _Row) -> None:
     """Draw an arrow from the separate estimate of a group to its partly pooled one."""
-    if alone.one is None or pooled.one is None:
+    if alone.estimate is None or pooled.estimate is None:
         return
     ax.annotate(
-        "", (pooled.one.value, at - 0.08), (alone.one.value, at - 2 * _SHIFT + 0.08), zorder=5,
+        "", (pooled.estimate.value, at - 0.08), (alone.estimate.value, at - 2 * _SHIFT + 0.08), zorder=5,
         arrowprops=_ARROW,
     )  # fmt: skip
 
@@ -312,14 +312,14 @@ def _ends(
 
     Every estimate lies in it in either case.
     """
-    shown = [row.one for row in rows if row.one is not None]
-    fixed = [one.value for one in shown] + ([] if reference is None else [reference])
+    shown = [row.estimate for row in rows if row.estimate is not None]
+    fixed = [estimate.value for estimate in shown] + ([] if reference is None else [reference])
     fixed += [value + sign * (error or 0.0) for value, error in printed.values() for sign in (-1, 1)]
-    widths = [one.hi - one.lo for one in shown]
+    widths = [estimate.hi - estimate.lo for estimate in shown]
     limit = _WIDE * float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.inf
-    narrow = [one for one, width in zip(shown, widths, strict=True) if not width > limit]
-    whole = _span([*fixed, *(end for one in shown for end in (one.lo, one.hi))])
-    most = _span([*fixed, *(end for one in narrow for end in (one.lo, one.hi))])
+    narrow = [estimate for estimate, width in zip(shown, widths, strict=True) if not width > limit]
+    whole = _span([*fixed, *(end for estimate in shown for end in (estimate.lo, estimate.hi))])
+    most = _span([*fixed, *(end for estimate in narrow for end in (estimate.lo, estimate.hi))])
     least, greatest = whole if whole[1] - whole[0] <= _STRETCHED * (most[1] - most[0]) else most
     room = 0.04 * (greatest - least) or 0.1
     return least - room, greatest + room
@@ -332,7 +332,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 def _is_cut(row: _Row, ends: tuple[float, float]) -> bool:
     """Whether an interval goes on outside what is drawn."""
-    return row.one is not None and (row.one.lo < ends[0] or row.one.hi > ends[1])
+    return row.estimate is not None and (row.estimate.lo < ends[0] or row.estimate.hi > ends[1])
 
 
 def _key(fits: Mapping[str, Fit], printed: bool, cut: bool) -> str:
@@ -348,7 +348,7 @@ def _key(fits: Mapping[str, Fit], printed: bool, cut: bool) -> str:
 
 def _pooled_name(fit: Fit, name: str | None) -> str:
     need_posterior(fit, "a figure of pooling")
-    pooled = [one.coef.name for one in fit.parameters if one.kind == "common"]
+    pooled = [parameter.coef.name for parameter in fit.parameters if parameter.kind == "common"]
     if not pooled:
         raise DataError(
             f"{fit.label or fit.law} has no partial pooling; fit it with scalefit.bayes and pool={{'alpha': 'partial'}}"

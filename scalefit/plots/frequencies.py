@@ -56,12 +56,12 @@ def draw_frequencies(counted: Frequencies, fitted: Sequence[Exponent] = (), *, a
     ranks = np.unique(np.round(np.geomspace(1, n, _MOST)).astype(int))
     ax.plot(ranks, counted.counts[ranks - 1], color=GREY, marker=".", markersize=3.0, linewidth=0.8, label="counts")
     highest = float(counted.counts[0])
-    for place, one in enumerate(fitted):
-        within = np.arange(one.lo, one.hi + 1, dtype=float)
-        size = one.tokens / (within**-one.alpha).sum()  # the count that the law predicts at rank 1
-        ends = np.array([one.lo, one.hi], dtype=float)
-        heights = _ABOVE * size * ends**-one.alpha
-        label = f"ranks {one.lo}–{one.hi}: exponent {plus_minus(one.alpha, one.error)}"
+    for place, law in enumerate(fitted):
+        within = np.arange(law.lo, law.hi + 1, dtype=float)
+        size = law.tokens / (within**-law.alpha).sum()  # the count that the law predicts at rank 1
+        ends = np.array([law.lo, law.hi], dtype=float)
+        heights = _ABOVE * size * ends**-law.alpha
+        label = f"ranks {law.lo}–{law.hi}: exponent {plus_minus(law.alpha, law.error)}"
         ax.plot(ends, heights, color=_COLOURS[place % len(_COLOURS)], linewidth=1.6, label=label)
         highest = max(highest, float(heights[0]))
     ax.legend(loc="lower left")

@@ -89,10 +89,10 @@ def frontier(
     first = next(iter(several.values()))
     chosen = tuple(quantities) or _usual(first)
     for name in chosen:
-        if not any(name in one.quantities for one in several.values()):
+        if not any(name in optimum.quantities for optimum in several.values()):
             raise DataError(f"there is no quantity {name!r}; {closest(name, first.quantities)}")
     axes = [ax] if ax is not None else new_panels(1, len(chosen), height=height)
-    ends = [_panel(*one, several, printed or {}, chinchilla) for one in zip(axes, chosen, strict=False)]
+    ends = [_panel(*place, several, printed or {}, chinchilla) for place in zip(axes, chosen, strict=False)]
     if ax is None:
         axes[0].figure.supxlabel(_key(several), fontsize=7.5, color=GREY)
     for panel, labels in zip(axes, ends, strict=True):  # at the end, when the heights of the panels are final
@@ -104,9 +104,9 @@ def _by_label(optima: Fit | Optimum | Mapping[str, Optimum]) -> Mapping[str, Opt
     if isinstance(optima, Fit):
         optima = optimum_lines(optima)
     several = {optima.label: optima} if isinstance(optima, Optimum) else optima
-    usable = {label: one for label, one in several.items() if not one.reason}
+    usable = {label: optimum for label, optimum in several.items() if not optimum.reason}
     if not usable:
-        reasons = "; ".join(f"{label}: {one.reason}" for label, one in several.items())
+        reasons = "; ".join(f"{label}: {optimum.reason}" for label, optimum in several.items())
         raise DataError(f"there is no optimum to draw ({reasons or 'none was given'})")
     return usable
 
@@ -121,16 +121,16 @@ def _panel(
 ) -> list[End]:
     """Draw one quantity of all sources that have it (the loss of the first only); return the labels of the lines."""
     first, compute = next(iter(several.values())), _span(several)
-    shown = {label: one for label, one in {**several, **printed}.items() if name in one.quantities}
+    shown = {label: optimum for label, optimum in {**several, **printed}.items() if name in optimum.quantities}
     if name in (LOSS, EXCESS):
         shown = dict(list(shown.items())[:1])
     values, ends = _marks(ax, first, name, compute, chinchilla)
-    others = [label for label, one in shown.items() if one is not first and one.draws is not None]
-    without = [label for label, one in shown.items() if one is not first and one.draws is None]
-    for label, one in shown.items():
+    others = [label for label, optimum in shown.items() if optimum is not first and optimum.draws is not None]
+    without = [label for label, optimum in shown.items() if optimum is not first and optimum.draws is None]
+    for label, optimum in shown.items():
         line: dict[str, Any] = {"color": BLUE, "linestyle": "-", "linewidth": 1.6, "zorder": 4}
-        band = one.band(name, compute)
-        if one is first:
+        band = optimum.band(name, compute)
+        if optimum is first:
             ax.fill_between(compute, band[:, 1], band[:, 2], color=BLUE, alpha=_BAND, linewidth=0, zorder=2)
             values.append(band[:, 1:].ravel())
         elif label in others:
@@ -158,7 +158,7 @@ def _panel(
 
 def _span(several: Mapping[str, Optimum]) -> Array:
     """Return budgets from the smallest run to the largest run or budget of any source."""
-    limits = [end for one in several.values() for end in (*one.ranges["compute"], *one.budgets)]
+    limits = [end for optimum in several.values() for end in (*optimum.ranges["compute"], *optimum.budgets)]
     return np.geomspace(min(limits), max(limits), _POINTS)
 
 
@@ -200,5 +200,5 @@ def _power(value: float, _: object) -> str:
 def _key(several: Mapping[str, Optimum]) -> str:
     first, *others = several.values()
     parts = [f"band: {percent(first.level)} interval ({first.kind})"] if first.draws is not None else []
-    parts += ["bars: those of the others, at the right end"] if any(one.draws is not None for one in others) else []
+    parts += ["bars: those of the others, at the right end"] if any(other.draws is not None for other in others) else []
     return " · ".join([*parts, "tinted: compute of the runs"])

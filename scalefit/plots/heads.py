@@ -60,7 +60,7 @@ def draw_heads(heads: Sequence[HeadMeasurement]) -> tuple[Axes, ...]:
     """
     if not heads:
         raise DataError("there is no head to draw; measure one")
-    with_spectrum = any(one.spectrum for one in heads)
+    with_spectrum = any(head.spectrum for head in heads)
     panels = new_panels(1, 2 + with_spectrum, height=72.0, width=FULL_WIDTH)
     overlaps(heads, ax=panels[0])
     norms(heads, ax=panels[1])
@@ -104,9 +104,9 @@ def overlaps(
     DataError
         With nothing to draw.
     """
-    points = [(float(one.width), value) for one in heads for value in (one.overlap_ms, one.overlap_ms_effective)]
-    sizes = [one.rows for one in heads]
-    arrows = [(one.width, one.overlap_ms, one.overlap_ms_effective) for one in heads]
+    points = [(float(head.width), value) for head in heads for value in (head.overlap_ms, head.overlap_ms_effective)]
+    sizes = [head.rows for head in heads]
+    arrows = [(head.width, head.overlap_ms, head.overlap_ms_effective) for head in heads]
     lone: list[tuple[float, float]] = []
     if own is not None:
         both = "overlap_ms" in own and "overlap_ms_effective" in own
@@ -158,8 +158,8 @@ def overlaps(
 
 def _sizes(table: pd.DataFrame) -> list[int]:
     """Return the number of rows of each head, as measured where that is known; empty without."""
-    size = next((one for one in ("rows", "vocab") if one in table), None)
-    return [] if size is None else [int(one) for one in table[size]]
+    size = next((name for name in ("rows", "vocab") if name in table), None)
+    return [] if size is None else [int(number) for number in table[size]]
 
 
 def _published(ax: Axes, table: pd.DataFrame, column: str) -> list[Line2D]:
@@ -197,11 +197,11 @@ def norms(heads: Sequence[HeadMeasurement], *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     top, reach = 0.0, 2.0
-    for one, colour in _shaded(heads):
-        edges, counts = np.array(one.norms.edges) / one.norm_mean, np.array(one.norms.counts, float)
+    for head, colour in _shaded(heads):
+        edges, counts = np.array(head.norms.edges) / head.norm_mean, np.array(head.norms.counts, float)
         density = counts / counts.sum() / np.diff(edges)
         ax.stairs(density, edges, color=colour, linewidth=1.0)
-        top, reach = max(top, float(density.max())), max(reach, one.norm_quantiles[-1] / one.norm_mean)
+        top, reach = max(top, float(density.max())), max(reach, head.norm_quantiles[-1] / head.norm_mean)
     ax.set_xlim(0, min(reach * 1.05, 6))
     ax.set_ylim(0, 1.08 * top)
     ax.set_yticks([])
@@ -232,24 +232,25 @@ def spectra(heads: Sequence[HeadMeasurement], *, ax: Axes | None = None) -> Axes
     DataError
         When none has eigenvalues.
     """
-    drawn = [one for one in heads if one.spectrum]
+    drawn = [head for head in heads if head.spectrum]
     if not drawn:
         raise DataError("no head has eigenvalues; measure them by --spectrum yes")
     ax = new_axes(ax)
-    for one, colour in _shaded(drawn):
-        rank, value = np.array(one.spectrum).T
+    for head, colour in _shaded(drawn):
+        rank, value = np.array(head.spectrum).T
         positive = value > 1e-6
-        ax.plot(rank[positive] / one.width, value[positive], color=colour, linewidth=1.1)
+        ax.plot(rank[positive] / head.width, value[positive], color=colour, linewidth=1.1)
     ax.axhline(1, color=RED, linewidth=1.0, zorder=1)
-    log_axis(ax.xaxis, np.array([min(1 / one.width for one in drawn), 1.0]), most=4)
-    log_axis(ax.yaxis, np.array([*(value for one in drawn for _, value in one.spectrum if value > 1e-3), 1.0]), most=4)
+    log_axis(ax.xaxis, np.array([min(1 / head.width for head in drawn), 1.0]), most=4)
+    values = [value for head in drawn for _, value in head.spectrum if value > 1e-3]
+    log_axis(ax.yaxis, np.array([*values, 1.0]), most=4)
     ax.set_ylabel("eigenvalue over their mean")
     write_key(ax, "rank over $m$", "red: all dimensions used equally")
     return ax
 
 
 def _shaded(heads: Sequence[HeadMeasurement]) -> list[tuple[HeadMeasurement, Any]]:
-    order = sorted(heads, key=lambda one: one.width)
+    order = sorted(heads, key=lambda head: head.width)
     return list(zip(order, shades(BLUE, len(order)), strict=True))
 
 
@@ -258,5 +259,7 @@ def _names(ax: Axes, heads: Sequence[HeadMeasurement]) -> None:
     if len(heads) > _LABELLED:
         ax.set_title(f"{len(heads)} heads, the widest darkest", color=INK)
         return
-    keys = [Line2D([], [], color=colour, linewidth=1.4, label=as_label(one.run, 24)) for one, colour in _shaded(heads)]
+    keys = [
+        Line2D([], [], color=colour, linewidth=1.4, label=as_label(head.run, 24)) for head, colour in _shaded(heads)
+    ]
     ax.legend(handles=keys, loc="upper right", handlelength=1.2, labelspacing=0.3, borderaxespad=0.1)

@@ -216,24 +216,25 @@ def _default_pairs(fit: Fit) -> tuple[tuple[Key, Key], ...]:
     """Each exponent with its coefficient, then the exponents with each other; names without levels."""
     known = set(fit.keys)
     owned: list[tuple[Key, Key]] = []
-    for one in fit.law.terms:
-        if isinstance(one.exponent, Coef) and isinstance(one.coefficient, Coef):
-            pair: tuple[Key, Key] = (one.exponent.name, ()), (one.coefficient.name, ())
+    for term in fit.law.terms:
+        if isinstance(term.exponent, Coef) and isinstance(term.coefficient, Coef):
+            pair: tuple[Key, Key] = (term.exponent.name, ()), (term.coefficient.name, ())
             owned += [pair] if set(pair) <= known else []
     exponents: list[Key] = [(coef.name, ()) for coef in fit.law.exponents if (coef.name, ()) in known]
     chosen = (*owned, *combinations(exponents, 2))
     if not fit.law.terms:
-        chosen = tuple(combinations([one.key for one in fit.parameters if not one.level][:_PAIRED], 2))
+        single = [parameter.key for parameter in fit.parameters if not parameter.level]
+        chosen = tuple(combinations(single[:_PAIRED], 2))
     if not chosen:
         raise DataError(f"no pair of parameters is obvious for {fit.law}; name them with names=[(x, y), ...]")
     return chosen
 
 
 def _default_names(fit: Fit) -> list[Key]:
-    law = [one for one in fit.parameters if one.kind in ("floor", "coefficient", "exponent", "positive", "real")]
-    keys = [one.key for one in law if not one.level]
+    law = [parameter for parameter in fit.parameters if parameter.in_law]
+    keys = [parameter.key for parameter in law if not parameter.level]
     if not 2 <= len(keys) <= _MOST:
-        keys = [one.key for one in law if one.kind == "exponent"]
+        keys = [parameter.key for parameter in law if parameter.kind == "exponent"]
     return keys
 
 

@@ -73,7 +73,7 @@ def label_curves(ax: Axes, curves: Sequence[LabelledCurve], *, lines: Sequence[f
     ink += [_upright(ax, line) for line in lines]
     labels: list[Annotation] = []
     crowded = False
-    for i in sorted(range(len(curves)), key=lambda one: -float(curves[one].y.max())):
+    for i in sorted(range(len(curves)), key=lambda i: -float(curves[i].y.max())):
         options = list(_places(curves[i]))
         label = _written(ax, curves[i], options[0])
         size = label.get_window_extent()

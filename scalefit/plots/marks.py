@@ -50,7 +50,12 @@ def mark_rows(points: PathCollection, fit: Fit, rows: Any) -> None:
 
 def marked(figure: Figure) -> dict[str, Marked]:
     """Return the marked scatters of a figure by the names that they have in its SVG from now on."""
-    found = [one for ax in figure.axes for one in ax.collections if isinstance(one, PathCollection) and one in _MARKS]
-    for number, one in enumerate(found, start=1):
-        one.set_gid(f"rows-{number}")
-    return {str(one.get_gid()): _MARKS[one] for one in found}
+    found = [
+        collection
+        for ax in figure.axes
+        for collection in ax.collections
+        if isinstance(collection, PathCollection) and collection in _MARKS
+    ]
+    for number, collection in enumerate(found, start=1):
+        collection.set_gid(f"rows-{number}")
+    return {str(collection.get_gid()): _MARKS[collection] for collection in found}

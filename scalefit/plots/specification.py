@@ -166,7 +166,7 @@ def _words(name: str, value: str) -> str:
         return parse_where(value).in_words()
     if name == "mapping":
         pairs = parse_mapping(value).items()
-        return ", ".join(f"{one} = {column}".replace("_", " ") for one, column in pairs)
+        return ", ".join(f"{quantity} = {column}".replace("_", " ") for quantity, column in pairs)
     return _FORMS.get(name, "{}").format(value)
 
 

@@ -246,14 +246,14 @@ def _svg(figure: Figure, *, text: str = "none") -> bytes:
 def _joins(text: str) -> bool:
     """Whether a text has Arabic letters, marks above or below letters, or joiners."""
     return not text.isascii() and any(
-        unicodedata.bidirectional(one) == "AL" or unicodedata.category(one) in ("Cf", "Mc", "Me", "Mn")
-        for one in set(text)
+        unicodedata.bidirectional(character) == "AL" or unicodedata.category(character) in ("Cf", "Mc", "Me", "Mn")
+        for character in set(text)
     )
 
 
 def _short_families(svg: bytes) -> bytes:
     """Name two font families instead of all: viewers find missing letters in other fonts by themselves."""
-    families = [f"'{one}'" for one in register()]
+    families = [f"'{name}'" for name in register()]
     return svg.replace(", ".join(families).encode(), ", ".join(families[:2]).encode())
 
 

@@ -96,7 +96,7 @@ def draw_sweep(
     folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
     if not folders:
         raise DataError("there is no sweep to draw; give the folder of one, or the name of a data set")
-    if twice := next((one for one in folders if folders.count(one) > 1), None):
+    if twice := next((path for path in folders if folders.count(path) > 1), None):
         raise DataError(f"{os.fspath(twice)} is given twice, and each of its models would count twice; give it once")
     table = _together(map(read_sweep, folders))
     if where is not None:
@@ -113,12 +113,12 @@ def _together(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     first, *others = tables
     if not others:
         return first
-    return pd.concat([one.dropna(axis="columns", how="all") for one in (first, *others)], ignore_index=True)
+    return pd.concat([table.dropna(axis="columns", how="all") for table in (first, *others)], ignore_index=True)
 
 
 def _panels(curves: Sequence[WidthCurve], height: float = 66.0) -> dict[str, Axes]:
     """Return a panel for each regime that occurs, strong superposition left."""
-    present = [name for name in _TITLES if any(one.regime == name for one in curves)]
+    present = [name for name in _TITLES if any(curve.regime == name for curve in curves)]
     width, key = (FULL_WIDTH, 12.0) if len(present) > 1 else (100.0, 6.0)  # a narrow panel has a key of more lines
     panels = new_panels(1, len(present), height=height + key, width=width, sharey=True)
     for name, ax in zip(present, panels, strict=True):
@@ -130,22 +130,24 @@ def _coloured(
     curves: Sequence[WidthCurve], name: str, end: Callable[[WidthCurve], float]
 ) -> list[tuple[WidthCurve, Any, str]]:
     """Return the curves of a regime with their shades and labels, from the one that ends highest."""
-    own = [one for one in curves if one.regime == name]
+    own = [curve for curve in curves if curve.regime == name]
     named = list(zip(own, names_of(own), strict=True))
-    return [(one, shade, words) for (one, words), shade in ranked(named, [end(one) for one in own], COLOURS[name])]
+    return [
+        (curve, shade, words) for (curve, words), shade in ranked(named, [end(curve) for curve in own], COLOURS[name])
+    ]
 
 
-def _last_loss(one: WidthCurve) -> float:
-    return float(one.loss[-1])
+def _last_loss(curve: WidthCurve) -> float:
+    return float(curve.loss[-1])
 
 
-def _last_slope(one: WidthCurve) -> float:
-    return float(local_exponents(one.m, one.loss)[-1])
+def _last_slope(curve: WidthCurve) -> float:
+    return float(local_exponents(curve.m, curve.loss)[-1])
 
 
 def _bars(curves: Sequence[WidthCurve], over_seeds: str) -> str:
     """Say what the bars are."""
-    single = [one.seeds == 1 for one in curves]
+    single = [curve.seeds == 1 for curve in curves]
     if not any(single):
         return f"bars: {over_seeds} over seeds"
     return "bars: error of the measured loss, one seed" if all(single) else f"bars: {over_seeds} where there are seeds"
@@ -173,23 +175,23 @@ def losses(table: pd.DataFrame, *, height: float = 66.0) -> tuple[Axes, ...]:
     """
     curves = longest(width_curves(table))
     panels, ends, keys = _panels(curves, height), [], []
-    shown = np.concatenate([one.loss for one in curves])
+    shown = np.concatenate([curve.loss for curve in curves])
     for name, ax in panels.items():
         own = _coloured(curves, name, _last_loss)
-        for one, colour, _ in own:
-            span = one.loss * np.exp([-one.error, one.error])
+        for curve, colour, _ in own:
+            span = curve.loss * np.exp([-curve.error, curve.error])
             ax.errorbar(
-                one.m, one.loss, np.abs(span - one.loss), color=colour, marker="o", markersize=3.5, linewidth=1.1,
+                curve.m, curve.loss, np.abs(span - curve.loss), color=colour, marker="o", markersize=3.5, linewidth=1.1,
                 elinewidth=0.9, zorder=3,
             )  # fmt: skip
             if name != "strong":
-                shown = np.concatenate([shown, one.mean("weak_reference")])
-                words = "exact sum beyond $m$" if one is own[0][0] else None
-                ax.plot(one.m, one.mean("weak_reference"), color=RED, linewidth=1.0, label=words, zorder=2)
+                shown = np.concatenate([shown, curve.mean("weak_reference")])
+                words = "exact sum beyond $m$" if curve is own[0][0] else None
+                ax.plot(curve.m, curve.mean("weak_reference"), color=RED, linewidth=1.0, label=words, zorder=2)
         if name == "strong":
-            shown = np.concatenate([shown, *_strong_lines(ax, [one for one, _, _ in own])])
-        log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
-        ends.append((ax, [(_last_loss(one), words, colour) for one, colour, words in own]))
+            shown = np.concatenate([shown, *_strong_lines(ax, [curve for curve, _, _ in own])])
+        log_axis(ax.xaxis, np.concatenate([curve.m for curve, _, _ in own]))
+        ends.append((ax, [(_last_loss(curve), words, colour) for curve, colour, words in own]))
         keys.append(f"{_lines_of(ax)}; {_bars(curves, 'standard deviation')}")
     for ax in panels.values():
         log_axis(ax.yaxis, shown)
@@ -201,26 +203,26 @@ def losses(table: pd.DataFrame, *, height: float = 66.0) -> tuple[Axes, ...]:
 def _lines_of(ax: Axes) -> str:
     """Say what the red lines are, by their labels; those of matplotlib's begin with an underscore."""
     every = [str(line.get_label()) for line in ax.lines if line.get_color() == RED]
-    labels = [one for one in every if not one.startswith("_")]
-    drawn = [f"{_DRAWN.get(one, 'solid')} {one}" for one in labels]
+    labels = [label for label in every if not label.startswith("_")]
+    drawn = [f"{_DRAWN.get(label, 'solid')} {label}" for label in labels]
     return f"red: {', '.join(drawn if len(labels) > 1 else labels)}"
 
 
 def _strong_lines(ax: Axes, curves: Sequence[WidthCurve]) -> list[Array]:
     """Draw 1/m through the mean of a curve, and theory; returns the losses of theory."""
-    one = min(curves, key=lambda one: abs(log_slope(one.m, one.loss) - 1))
-    factor = np.exp(np.mean(np.log(one.loss * one.m)))
-    ax.plot(one.m, factor / one.m, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=2)
-    theories = _theories(curves, one)
+    curve = min(curves, key=lambda curve: abs(log_slope(curve.m, curve.loss) - 1))
+    factor = np.exp(np.mean(np.log(curve.loss * curve.m)))
+    ax.plot(curve.m, factor / curve.m, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=2)
+    theories = _theories(curves, curve)
     for place, (m, theory) in enumerate(theories):
         for name, style in _STYLES.items():
             words = None if place else THEORIES[name]
             ax.plot(m, theory[name], color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
     if not theories:
-        n = int(one.setting["n_features"])
-        bound = np.array([welch_bound(n, int(m)) for m in one.m])
-        factor = np.exp(np.mean(np.log(one.loss / bound)))
-        ax.plot(one.m, factor * bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
+        n = int(curve.setting["n_features"])
+        bound = np.array([welch_bound(n, int(m)) for m in curve.m])
+        factor = np.exp(np.mean(np.log(curve.loss / bound)))
+        ax.plot(curve.m, factor * bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
     losses_of_theory = [theory[name] for _, theory in theories for name in _STYLES]
     return [loss[np.isfinite(loss)] for loss in losses_of_theory]
 
@@ -228,13 +230,13 @@ def _strong_lines(ax: Axes, curves: Sequence[WidthCurve]) -> list[Array]:
 def _theories(curves: Sequence[WidthCurve], first: WidthCurve) -> list[tuple[Array, dict[str, Array]]]:
     """Return theory for each set of features that occurs; for that of one curve where there are too many."""
     widest: dict[ToyConfig, WidthCurve] = {}
-    for one in curves:
-        config = setting_config(one.setting, int(one.m[0]))
-        if config is not None and (config not in widest or len(widest[config].m) < len(one.m)):
-            widest[config] = one
+    for curve in curves:
+        config = setting_config(curve.setting, int(curve.m[0]))
+        if config is not None and (config not in widest or len(widest[config].m) < len(curve.m)):
+            widest[config] = curve
     if len(widest) > _MOST_THEORIES:
-        widest = {config: one for config, one in widest.items() if one is first}
-    return [(one.m, theory_of(config, one.m.astype(int).tolist()).__dict__) for config, one in widest.items()]
+        widest = {config: curve for config, curve in widest.items() if curve is first}
+    return [(curve.m, theory_of(config, curve.m.astype(int).tolist()).__dict__) for config, curve in widest.items()]
 
 
 @house_style()
@@ -255,25 +257,25 @@ def local_slopes(table: pd.DataFrame) -> tuple[Axes, ...]:
     panels, ends, keys = _panels(curves, height=60.0), [], []
     for name, ax in panels.items():
         own = _coloured(curves, name, _last_slope)
-        for one, colour, _ in own:
-            error = one.error / np.sqrt(one.seeds)
-            slope_error = np.hypot(error[1:], error[:-1]) / np.diff(np.log(one.m))
+        for curve, colour, _ in own:
+            error = curve.error / np.sqrt(curve.seeds)
+            slope_error = np.hypot(error[1:], error[:-1]) / np.diff(np.log(curve.m))
             ax.errorbar(
-                _between(one.m), local_exponents(one.m, one.loss), slope_error, color=colour, marker="o",
+                _between(curve.m), local_exponents(curve.m, curve.loss), slope_error, color=colour, marker="o",
                 markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
             )  # fmt: skip
             if name != "strong":
-                exact_sum = local_exponents(one.m, one.mean("weak_reference"))
-                words = "exact sum beyond $m$" if one is own[0][0] else None
-                ax.plot(_between(one.m), exact_sum, color=RED, linewidth=1.0, label=words, zorder=2)
-        theories = _theories([one for one, _, _ in own], own[0][0]) if name == "strong" else []
+                exact_sum = local_exponents(curve.m, curve.mean("weak_reference"))
+                words = "exact sum beyond $m$" if curve is own[0][0] else None
+                ax.plot(_between(curve.m), exact_sum, color=RED, linewidth=1.0, label=words, zorder=2)
+        theories = _theories([curve for curve, _, _ in own], own[0][0]) if name == "strong" else []
         for place, (m, theory) in enumerate(theories):
             for kind, style in _STYLES.items():
                 slopes, words = local_exponents(m, theory[kind]), None if place else THEORIES[kind]
                 ax.plot(_between(m), slopes, color=RED, linewidth=1.0, linestyle=style, label=words, zorder=2)
         ax.axhline(1, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=1.5)
-        log_axis(ax.xaxis, np.concatenate([one.m for one, _, _ in own]))
-        ends.append((ax, [(_last_slope(one), words, shade) for one, shade, words in own]))
+        log_axis(ax.xaxis, np.concatenate([curve.m for curve, _, _ in own]))
+        ends.append((ax, [(_last_slope(curve), words, shade) for curve, shade, words in own]))
         keys.append(f"{_lines_of(ax)}; {_bars(curves, 'standard error')}")
     next(iter(panels.values())).set_ylabel("local exponent")
     label_and_key(ends, "width $m$", keys)
@@ -305,17 +307,17 @@ def overlaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ends = []
     names = dict(zip(map(id, curves), names_of(curves), strict=True))
     for regime in COLOURS:
-        for one, colour, _ in _coloured(curves, regime, lambda one: float(one.mean("overlap_ms")[0])):
-            overlap = one.mean("overlap_ms")
-            ax.plot(1 / one.m, overlap, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
-            ends.append((float(overlap[0]), names[id(one)], colour))
-    m = np.unique(np.concatenate([one.m for one in curves]))
+        for curve, colour, _ in _coloured(curves, regime, lambda curve: float(curve.mean("overlap_ms")[0])):
+            overlap = curve.mean("overlap_ms")
+            ax.plot(1 / curve.m, overlap, color=colour, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
+            ends.append((float(overlap[0]), names[id(curve)], colour))
+    m = np.unique(np.concatenate([curve.m for curve in curves]))
     ax.plot(1 / m, 1 / m, color=RED, linewidth=1.0, linestyle=_DASHED, label=_RANDOM_OVERLAPS, zorder=2)
-    for n in sorted({int(one.setting["n_features"]) for one in curves}):
+    for n in sorted({int(curve.setting["n_features"]) for curve in curves}):
         inside = m[m < n]
-        bound = [welch_bound(n, int(one)) for one in inside]
+        bound = [welch_bound(n, int(width)) for width in inside]
         ax.plot(1 / inside, bound, color=RED, linewidth=1.0, label=f"Welch bound, $n$ = {n}", zorder=2)
-    shown = [overlap for one in curves for overlap in one.mean("overlap_ms")]
+    shown = [overlap for curve in curves for overlap in curve.mean("overlap_ms")]
     log_axis(ax.xaxis, 1 / m)
     log_axis(ax.yaxis, np.concatenate([shown, 1 / m]))
     ax.set_ylabel("mean square overlap of different rows")
@@ -346,37 +348,37 @@ def convergence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     curves = width_curves(table, fewest=3)
     lengths: dict[str, list[WidthCurve]] = {}
-    for one in curves:
-        lengths.setdefault(str(one.setting), []).append(one)
+    for curve in curves:
+        lengths.setdefault(str(curve.setting), []).append(curve)
     several = [same for same in lengths.values() if len(same) > 1]
     if not several:
         raise DataError("every setting has one length of training; train at several steps to see whether it converged")
     ax = new_axes(ax, width=110.0, height=66.0)
     last = [same[-1] for same in several]
-    names = dict(zip(map(id, last), names_of([one._replace(steps=0) for one in last]), strict=True))
+    names = dict(zip(map(id, last), names_of([curve._replace(steps=0) for curve in last]), strict=True))
     ends = []
     for regime in COLOURS:
         own = [same for same in several if same[-1].regime == regime]
         for same, colour in ranked(own, [_exponent(same[-1])[0] for same in own], COLOURS[regime]):
-            exponents = [_exponent(one) for one in same]
+            exponents = [_exponent(curve) for curve in same]
             ax.errorbar(
-                [one.steps for one in same], [value for value, _ in exponents], [error for _, error in exponents],
+                [curve.steps for curve in same], [value for value, _ in exponents], [error for _, error in exponents],
                 color=colour, marker="o", markersize=3.5, linewidth=1.1, elinewidth=0.9, zorder=3,
             )  # fmt: skip
             ends.append((exponents[-1][0], names[id(same[-1])], colour))
     ax.axhline(1, color=RED, linewidth=1.0, linestyle=_DASHED, label="$1/m$", zorder=1.5)
-    steps = sorted({one.steps for one in curves})
+    steps = sorted({curve.steps for curve in curves})
     log_axis(ax.xaxis, steps)
     if len(steps) <= _MOST_TICKS:
-        ax.set_xticks(steps, [exact(one) for one in steps])
+        ax.set_xticks(steps, [exact(step) for step in steps])
     ax.set_ylabel("exponent over all widths")
     key = f"{_lines_of(ax)}; bars: standard error, from the scatter about the power law"
     label_and_key([(ax, ends)], "steps of training", [key])
     return ax
 
 
-def _exponent(one: WidthCurve) -> tuple[float, float]:
-    line = stats.linregress(np.log(one.rows["width"].astype(float)), np.log(one.rows["loss"].astype(float)))
+def _exponent(curve: WidthCurve) -> tuple[float, float]:
+    line = stats.linregress(np.log(curve.rows["width"].astype(float)), np.log(curve.rows["loss"].astype(float)))
     return -float(line.slope), float(line.stderr)
 
 
@@ -404,17 +406,17 @@ def training(points: pd.DataFrame) -> tuple[Axes, ...]:
     ends = points[points["step"] == points["steps"]]
     curves = longest(width_curves(ends, fewest=1))
     panels, columns = setting_panels(curves, height=52)
-    for one, name, ax in zip(curves, names_of(curves), panels, strict=False):
-        own = points[points["cell"].isin(one.rows["cell"])]
+    for curve, name, ax in zip(curves, names_of(curves), panels, strict=False):
+        own = points[points["cell"].isin(curve.rows["cell"])]
         labels = []
-        for m, colour in zip(one.m, shades(COLOURS[one.regime], len(one.m)), strict=True):
+        for m, colour in zip(curve.m, shades(COLOURS[curve.regime], len(curve.m)), strict=True):
             line = own[own["width"] == m].groupby("step")["loss"].mean()
             ax.plot(line.index, line, color=colour, marker="o", markersize=2.2, linewidth=1.0, clip_on=False)
             labels.append((float(line.iloc[-1]), mixed(f"$m$ = {exact(m)}"), colour))
         log_axis(ax.yaxis, own["loss"].to_numpy(float))
-        ax.set_xlim(0, one.steps)
+        ax.set_xlim(0, curve.steps)
         ax.xaxis.set_major_formatter(lambda value, _: fixed(value, 0))
-        ax.set_title(f"{_TITLES[one.regime]}{': ' if name else ''}{name}", color=INK)
+        ax.set_title(f"{_TITLES[curve.regime]}{': ' if name else ''}{name}", color=INK)
         ax.set_xlabel("step")
         label_ends(ax, labels)
     for ax in panels[::columns]:

@@ -174,10 +174,10 @@ def setting_panels(curves: Sequence[WidthCurve], *, height: float) -> tuple[tupl
 def longest(curves: Sequence[WidthCurve]) -> list[WidthCurve]:
     """Keep the longest training of every setting."""
     last: dict[str, WidthCurve] = {}
-    for one in curves:
-        key = str(one.setting)
-        if key not in last or last[key].steps < one.steps:
-            last[key] = one
+    for curve in curves:
+        key = str(curve.setting)
+        if key not in last or last[key].steps < curve.steps:
+            last[key] = curve
     return list(last.values())
 
 
@@ -188,11 +188,13 @@ def number_word(value: Any) -> str:
 
 def names_of(curves: Sequence[WidthCurve]) -> list[str]:
     """Name each curve by what is not the same in all of them; empty where nothing differs."""
-    settings = [{**PUBLISHED, **one.setting, "steps": one.steps} for one in curves]
-    keys = dict.fromkeys(key for one in settings for key in one)
-    varied = [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
-    names = [", ".join(filter(None, (_word(key, one[key]) for key in varied if key in one))) for one in settings]
-    return [one or _FREE for one in names] if varied else names
+    settings = [{**PUBLISHED, **curve.setting, "steps": curve.steps} for curve in curves]
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    varied = [key for key in keys if len({str(setting.get(key)) for setting in settings}) > 1]
+    names = [
+        ", ".join(filter(None, (_word(key, setting[key]) for key in varied if key in setting))) for setting in settings
+    ]
+    return [name or _FREE for name in names] if varied else names
 
 
 def _word(key: str, value: Any) -> str:
@@ -210,7 +212,7 @@ def shades(colour: str, count: int) -> list[tuple[float, float, float]]:
     """Return shades of a colour, the last one full."""
     full = np.array(to_rgb(colour))
     share = np.linspace(_LIGHTEST, 1.0, count) if count > 1 else np.ones(count)
-    return [tuple(float(part) for part in 1 - one * (1 - full)) for one in share]  # type: ignore[misc]
+    return [tuple(float(part) for part in 1 - strength * (1 - full)) for strength in share]  # type: ignore[misc]
 
 
 def ranked(curves: Sequence[_T], ends: Sequence[float], colour: str) -> list[tuple[_T, tuple[float, float, float]]]:
@@ -289,8 +291,8 @@ def label_ends(
         The labels, from the lowest.
     """
     figure = ax.get_figure(root=True)
-    named = [one for one in ends if one[1]]
-    stops = [x for x, one in zip(at, ends, strict=True) if one[1]] if at else []
+    named = [end for end in ends if end[1]]
+    stops = [x for x, end in zip(at, ends, strict=True) if end[1]] if at else []
     if figure is None or not named:
         return []
     figure.draw_without_rendering()

@@ -47,15 +47,15 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     DataError
         When the table has several batches, several sets of features, or one that it does not list.
     """
-    curves = sorted(longest(width_curves(table)), key=lambda one: one.steps)
-    settings = [{**PUBLISHED, **one.setting} for one in curves]
-    keys = [(str(one["bias_start"]), str(one["norm"])) for one in settings]
-    chosen = {key: one for key, one in zip(keys, curves, strict=True) if key in _CURVES}
-    batches = sorted({int(one.setting["batch"]) for key, one in zip(keys, curves, strict=True) if key in _CURVES})
+    curves = sorted(longest(width_curves(table)), key=lambda curve: curve.steps)
+    settings = [{**PUBLISHED, **curve.setting} for curve in curves]
+    keys = [(str(setting["bias_start"]), str(setting["norm"])) for setting in settings]
+    chosen = {key: curve for key, curve in zip(keys, curves, strict=True) if key in _CURVES}
+    batches = sorted({int(curve.setting["batch"]) for key, curve in zip(keys, curves, strict=True) if key in _CURVES})
     if len(batches) > 1:
         listed = " and ".join(map(exact, batches))
         raise DataError(f"batches of {listed} in one table; choose one by where, as batch == {batches[0]}")
-    features = {str([one.setting.get(name) for name in _SHARED]) for one in chosen.values()}
+    features = {str([curve.setting.get(name) for name in _SHARED]) for curve in chosen.values()}
     if len(features) != 1:
         raise DataError(f"{len(features)} sets of features; choose one by where, as alpha == 1 and n_features == 1000")
     first = next(iter(chosen.values()))
@@ -63,7 +63,7 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     if config is None:
         raise DataError("the table does not list the frequencies, so that theory cannot be calculated")
     upper, lower = new_panels(2, 1, height=118.0, width=120.0, sharex=True, height_ratios=(1.5, 1))
-    least, most = min(one.m[0] for one in chosen.values()), max(one.m[-1] for one in chosen.values())
+    least, most = min(curve.m[0] for curve in chosen.values()), max(curve.m[-1] for curve in chosen.values())
     ends, slopes_ends, shown = [], [], []
     fine = np.unique(np.round(np.geomspace(least, most, _FINE)).astype(int))
     theory = theory_of(config, fine.tolist())
@@ -81,17 +81,17 @@ def glance(table: pd.DataFrame) -> tuple[Axes, Axes]:
     lower.axhline(1, color=INK, linewidth=0.9, linestyle=(0, (4, 2.5)), zorder=1)
     for key, (words, colour) in _CURVES.items():
         if key in chosen:
-            one = chosen[key]
-            span = one.loss * np.exp([-one.error, one.error])
+            curve = chosen[key]
+            span = curve.loss * np.exp([-curve.error, curve.error])
             upper.errorbar(
-                one.m, one.loss, np.abs(span - one.loss), color=colour, marker="o", markersize=3.5, linewidth=1.2,
+                curve.m, curve.loss, np.abs(span - curve.loss), color=colour, marker="o", markersize=3.5, linewidth=1.2,
                 elinewidth=0.9, zorder=3,
             )  # fmt: skip
-            slope = local_exponents(one.m, one.loss)
-            lower.plot(np.sqrt(one.m[1:] * one.m[:-1]), slope, color=colour, marker="o", markersize=3.5, zorder=3)
-            ends.append((float(one.loss[-1]), words, colour))
+            slope = local_exponents(curve.m, curve.loss)
+            lower.plot(np.sqrt(curve.m[1:] * curve.m[:-1]), slope, color=colour, marker="o", markersize=3.5, zorder=3)
+            ends.append((float(curve.loss[-1]), words, colour))
             slopes_ends.append((float(slope[-1]), "", colour))
-            shown.append(one.loss)
+            shown.append(curve.loss)
     log_axis(upper.yaxis, np.concatenate(shown))
     log_axis(lower.xaxis, np.array([least, most]))
     upper.legend(loc="lower left", handlelength=2.4)

@@ -93,10 +93,10 @@ def _of_sweep(table: pd.DataFrame) -> pd.DataFrame:
     curves = longest(width_curves(table, fewest=2))
     return pd.DataFrame(
         {
-            "alpha": one.setting.get("alpha", np.nan), "gamma": one.setting["gamma"],
-            "exponent": log_slope(one.rows["width"], one.rows["loss"]), "phi_half": one.rows["phi_half"].mean(),
+            "alpha": curve.setting.get("alpha", np.nan), "gamma": curve.setting["gamma"],
+            "exponent": log_slope(curve.rows["width"], curve.rows["loss"]), "phi_half": curve.rows["phi_half"].mean(),
         }
-        for one in curves
+        for curve in curves
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def represented(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Axes
         The Axes drawn on.
     """
-    rows = pd.concat([one.rows for one in longest(width_curves(table, fewest=1))])
+    rows = pd.concat([curve.rows for curve in longest(width_curves(table, fewest=1))])
     if min(rows["alpha"].nunique(), rows["gamma"].nunique()) > 1:
         return exponent_map(table, value="phi_half", ax=ax)
     ax = new_axes(ax, width=100.0, height=66.0)

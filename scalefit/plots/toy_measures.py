@@ -48,16 +48,16 @@ def _lines(ax: Axes, curves: Sequence[WidthCurve], column: str, per_loss: bool =
     """
     named, ends = list(zip(curves, names_of(curves), strict=True)), []
 
-    def measure(one: WidthCurve) -> Array:
-        return one.mean(column) / (one.loss if per_loss else 1)
+    def measure(curve: WidthCurve) -> Array:
+        return curve.mean(column) / (curve.loss if per_loss else 1)
 
     for regime, colour in COLOURS.items():
-        own = [(one, words) for one, words in named if one.regime == regime]
-        for (one, words), shade in ranked(own, [float(one.loss[-1]) for one, _ in own], colour):
-            values = measure(one)
-            ax.plot(one.m, values, color=shade, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
+        own = [(curve, words) for curve, words in named if curve.regime == regime]
+        for (curve, words), shade in ranked(own, [float(curve.loss[-1]) for curve, _ in own], colour):
+            values = measure(curve)
+            ax.plot(curve.m, values, color=shade, marker="o", markersize=3.5, linewidth=1.1, zorder=3)
             ends.append((float(values[-1]), words, shade))
-    log_axis(ax.xaxis, np.concatenate([one.m for one in curves]))
+    log_axis(ax.xaxis, np.concatenate([curve.m for curve in curves]))
     return ends
 
 
@@ -114,9 +114,9 @@ def skewness(table: pd.DataFrame) -> tuple[Axes, Axes]:
     curves = _measured(table, ("overlap_skewness", "overlap_kurtosis"))
     panels, ends = new_panels(1, 2, height=66.0, width=FULL_WIDTH), []
     for ax, name, place in zip(panels, ("skewness", "kurtosis"), (1, 2), strict=True):
-        for n in sorted({int(one.setting["n_features"]) for one in curves}):
-            most = max(one.m.max() for one in curves if one.setting["n_features"] == n)
-            least = min(one.m.min() for one in curves if one.setting["n_features"] == n)
+        for n in sorted({int(curve.setting["n_features"]) for curve in curves}):
+            most = max(curve.m.max() for curve in curves if curve.setting["n_features"] == n)
+            least = min(curve.m.min() for curve in curves if curve.setting["n_features"] == n)
             m = np.unique(np.round(np.geomspace(least, most, 60)).astype(int))
             bound = [least_moments(n, int(width))[place] for width in m]
             words = f"least for tight frames, $n$ = {exact(n)}"
@@ -152,8 +152,8 @@ def norms(points: pd.DataFrame) -> tuple[Axes, ...]:
     ends = points[points["norm"] == 0]
     curves = longest(width_curves(ends, fewest=1))
     panels, columns = setting_panels(curves, height=50)
-    for one, name, ax in zip(curves, names_of(curves), panels, strict=False):
-        own = points[points["cell"].isin(one.rows["cell"])]
+    for curve, name, ax in zip(curves, names_of(curves), panels, strict=False):
+        own = points[points["cell"].isin(curve.rows["cell"])]
         shares = own.pivot_table(index="norm", columns="width", values="share")
         shown: Any = shares.to_numpy(float)
         top = float(shares.index.max()) + NORM_STEP

@@ -80,14 +80,19 @@ def of_fit(fit: Fit, words: str, *, toy: bool = False) -> WidthTerm:
     """
     x, y = observed_term(fit, "width")
     exponent = next(
-        (fit[one.name] for one in fit.parameters if one.kind == "exponent" and _is_width(fit, one.coef.name)), None
+        (
+            fit[parameter.name]
+            for parameter in fit.parameters
+            if parameter.kind == "exponent" and _is_width(fit, parameter.coef.name)
+        ),
+        None,
     )
     if exponent is None:
         raise DataError(f"{words!r} has no exponent of the width to draw; its law is {fit.law}")
     widths = np.unique(x)
-    groups = [y[x == one] for one in widths]
-    mean = np.array([one.mean() for one in groups])
-    error = np.array([one.std(ddof=1) / np.sqrt(len(one)) if len(one) > 1 else np.nan for one in groups])
+    groups = [y[x == width] for width in widths]
+    mean = np.array([group.mean() for group in groups])
+    error = np.array([group.std(ddof=1) / np.sqrt(len(group)) if len(group) > 1 else np.nan for group in groups])
     good = mean > 0
     # through the middle of the data: the level is the geometric mean of the ratio to the power law
     level = np.exp(np.mean(np.log(mean[good]) + exponent.value * np.log(widths[good])))
@@ -122,24 +127,24 @@ def width_terms(sources: Sequence[WidthTerm], *, reference: float = 1.0, ax: Axe
     ax = new_axes(ax, width=FULL_WIDTH, height=82.0)
     colours: list[Any] = [None] * len(sources)
     for toy, colour in ((True, TEAL), (False, BLUE)):
-        own = [i for i, one in enumerate(sources) if one.toy is toy]
+        own = [i for i, source in enumerate(sources) if source.toy is toy]
         for i, shade in zip(own, shades(colour, len(own)), strict=True):
             colours[i] = shade
     ends: list[tuple[float, str, Any]] = []
     xs, ys = [1.0], [1.0]
-    for i, one in enumerate(sources):
-        middle = float(np.sqrt(one.width[0] * one.width[-1]))
-        height = one.level * middle**-one.exponent
-        x, y = one.width / middle, one.loss / height
+    for i, source in enumerate(sources):
+        middle = float(np.sqrt(source.width[0] * source.width[-1]))
+        height = source.level * middle**-source.exponent
+        x, y = source.width / middle, source.loss / height
         ax.errorbar(
-            x, y, np.minimum(one.error / height, 0.95 * y), color=colours[i], marker="s" if one.toy else "o",
+            x, y, np.minimum(source.error / height, 0.95 * y), color=colours[i], marker="s" if source.toy else "o",
             markersize=3.6, linewidth=0, elinewidth=0.8, zorder=3,
         )  # fmt: skip
-        ax.plot(x, x**-one.exponent, color=colours[i], linewidth=1.1, zorder=2)
+        ax.plot(x, x**-source.exponent, color=colours[i], linewidth=1.1, zorder=2)
         ends.append(
             (
-                float(x[-1] ** -one.exponent),
-                f"{as_label(one.words)}: {rounded(one.exponent, one.exponent_se)}",
+                float(x[-1] ** -source.exponent),
+                f"{as_label(source.words)}: {rounded(source.exponent, source.exponent_se)}",
                 colours[i],
             )
         )

@@ -11,7 +11,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -212,21 +211,13 @@ class AdditiveDensity(Density):
     def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Places of coefficient and exponent of each two terms that could swap their names."""
         place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
-        parts = [part for term in self.problem.law.terms for part in (term.coefficient, term.exponent)]
         found = []
-        for first, second in combinations(self.problem.law.terms, 2):
-            own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
-            places = [
-                place[part] for part in own if isinstance(part, Coef) and part in place and parts.count(part) == 1
-            ]
-            alike = (first.variable, first.grows) == (second.variable, second.grows)
-            if alike and len(places) == 4 and self._same_priors(places):
-                found.append(((places[0], places[1]), (places[2], places[3])))
+        for twins in self.problem.law.twins:
+            c, a, d, b = (place[coef] for coef in twins)
+            priors = [self.priors[self.parameters[i].key] for i in (c, a, d, b)]
+            if priors[:2] == priors[2:]:
+                found.append(((c, a), (d, b)))
         return found
-
-    def _same_priors(self, places: list[int]) -> bool:
-        priors = [self.priors[self.parameters[i].key] for i in places]
-        return priors[:2] == priors[2:]
 
     def prior_values(self, draws: Array) -> Array:
         """Return draws as the priors see them: coefficients as sizes of their terms at the centre."""

@@ -92,5 +92,5 @@ def _choices(question: Question) -> int:
     """Count the fits of a sensitivity."""
     if question.vary is None:
         return CHOICES
-    values = [len(one) for one in read_vary(question.vary).values()]
-    return prod(1 + one for one in values) if question.design == "grid" else 1 + sum(values)
+    values = [len(tried) for tried in read_vary(question.vary).values()]
+    return prod(1 + value for value in values) if question.design == "grid" else 1 + sum(values)

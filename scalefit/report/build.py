@@ -137,8 +137,8 @@ def build_study(
     plan = with_defaults(read_study(path / "study.toml" if path.is_dir() else path))
     plan = drafted(plan) if draft else plan
     check_study(plan)
-    for one in plan.fit:
-        check_engine(one)
+    for spec in plan.fit:
+        check_engine(spec)
     target = Path(out) if out is not None else _beside(plan)
     _check_writable(target)
     if html and target.suffix == ".html":
@@ -167,10 +167,10 @@ def build_study(
 def _numbers(study: Study, work: Work) -> bytes:
     """Write every fit with many digits, by name: what a page has no room for, and what checks another solver."""
     kept: dict[str, Any] = {}
-    for one in study.fit:
-        record = plain_json(fit_record(work.fits[one.name]))
-        digits = POSTERIOR if isinstance(one.options, Bayes) else OPTIMUM
-        kept[one.name] = _to_digits({key: record[key] for key in _KEPT}, digits)
+    for spec in study.fit:
+        record = plain_json(fit_record(work.fits[spec.name]))
+        digits = POSTERIOR if isinstance(spec.options, Bayes) else OPTIMUM
+        kept[spec.name] = _to_digits({key: record[key] for key in _KEPT}, digits)
     return (json.dumps(kept, ensure_ascii=False, indent=1) + "\n").encode()
 
 
@@ -178,9 +178,9 @@ def _to_digits(value: Any, digits: int) -> Any:
     """Round the floats of plain JSON to significant digits."""
     match value:
         case dict():
-            return {key: _to_digits(one, digits) for key, one in value.items()}
+            return {key: _to_digits(item, digits) for key, item in value.items()}
         case list():
-            return [_to_digits(one, digits) for one in value]
+            return [_to_digits(item, digits) for item in value]
         case float():
             return to_digits(value, digits)
     return value
@@ -189,17 +189,18 @@ def _to_digits(value: Any, digits: int) -> Any:
 def _unanswered(study: Study, work: Work) -> str:
     """Return the status of the fit of the first answer that has one, where no fit answers for it."""
     asked = next(
-        (one.fit for one in study.answer if not isinstance(one, StepAnswer | ValuesAnswer | PredictionAnswer)), ""
+        (answer.fit for answer in study.answer if not isinstance(answer, StepAnswer | ValuesAnswer | PredictionAnswer)),
+        "",
     )
     if not asked:
         return ""
-    found = stand_in(asked, work.fits, {one.name: one for one in study.fit})
+    found = stand_in(asked, work.fits, {spec.name: spec for spec in study.fit})
     return "" if found.identified else work.fits[asked].status
 
 
 def _page(study: Study) -> dict[str, Any]:
     """Return the title and the page set-up for the template."""
-    files = [f"{one.name} {one.sha256[:12]}" for one in data_files(study)]
+    files = [f"{file.name} {file.sha256[:12]}" for file in data_files(study)]
     if len(files) > MOST_FILES:
         files = [f"{study.path.name} {resolved_hash(study)[:12]}", f"{len(files)} tables read"]
     return {
@@ -217,7 +218,7 @@ def _page(study: Study) -> dict[str, Any]:
 
 def _made(study: Study) -> str:
     """Describe what was fitted, with which version and when."""
-    tables = len({one.data for one in study.fit})
+    tables = len({spec.data for spec in study.fit})
     made = f"{counted(len(study.fit), 'fit')} to {counted(tables, 'table')}, scalefit {__version__}"
     return made + (f", {study.date.day} {study.date:%B %Y}" if study.date else "")
 

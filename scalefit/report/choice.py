@@ -152,7 +152,7 @@ def choose(source: Any, *options: Rows, law: str | None = None, **keywords: Any)
     special = _special(whole)
     if special is not None:
         name, preset = special
-        own = [one for one in preset.columns if one not in QUANTITIES]
+        own = [column for column in preset.columns if column not in QUANTITIES]
         reason = f"{name}, the law of {preset.source}, because the table has {join(own)}."
         return _given(read, selection, name, _freed(name), reason, linear=preset.linear)
     return _additive(whole, read, selection)
@@ -164,10 +164,10 @@ def _special(whole: Table) -> tuple[str, Preset] | None:
     It has to use a column other than the usual quantities, which calls for it; of several, that with most columns.
     """
     fitting = [
-        (name, one)
-        for name, one in LAWS.items()
-        if set(one.columns) - {*QUANTITIES}
-        and all(has_column(whole.frame, column) for column in (parse_law(name).response, *one.columns))
+        (name, preset)
+        for name, preset in LAWS.items()
+        if set(preset.columns) - {*QUANTITIES}
+        and all(has_column(whole.frame, column) for column in (parse_law(name).response, *preset.columns))
     ]
     return max(fitting, key=lambda item: len(item[1].columns), default=None)
 
@@ -175,7 +175,8 @@ def _special(whole: Table) -> tuple[str, Preset] | None:
 def _freed(name: str) -> str:
     """Return a named law with every number that its paper fitted to other runs as a parameter."""
     law = general_form(parse_law(name))
-    return str(replace(law, declared=tuple(one for one in law.declared if not isinstance(one.value, Number))))
+    kept = tuple(declaration for declaration in law.declared if not isinstance(declaration.value, Number))
+    return str(replace(law, declared=kept))
 
 
 def _given(read: Table, selection: Rows, name: str, text: str, reason: str, *, linear: bool = False) -> LawChoice:
@@ -207,10 +208,10 @@ def _additive(whole: Table, read: Table, selection: Rows) -> LawChoice:
     kept, notes = _labels(frame, set(whole.frame.columns), dict(selection.mapping or {}), measures, cluster)
     laws, about_floors = _laws(frame, usable, kept)
     used = kept if "[" in next(iter(laws.values())) else ()
-    for one in used:
-        frame = frame.assign(**{one.name: one.levels})
+    for label in used:
+        frame = frame.assign(**{label.name: label.levels})
     reasons = [*_why(laws, usable), *_why_floors(used), *([about_rows] if cluster and about_rows else [])]
-    renamed = {one.name: one.column for one in used if one.name != one.column}
+    renamed = {label.name: label.column for label in used if label.name != label.column}
     return LawChoice(frame, laws, False, cluster, renamed, tuple(reasons), (*left_out, *notes, *about_floors))
 
 
@@ -470,8 +471,8 @@ def _laws(frame: pd.DataFrame, usable: Sequence[str], labels: Sequence[_Label]) 
     """Return the laws that the quantities and the rows allow, the main one first, and what they omit."""
     terms, notes = _terms(frame, usable)
     for kept in dict.fromkeys((tuple(labels), ())):
-        floors = pd.DataFrame({one.name: one.levels for one in kept}).drop_duplicates() if kept else [0]
-        floor = f"E[{', '.join(one.name for one in kept)}]" if kept else "E"
+        floors = pd.DataFrame({label.name: label.levels for label in kept}).drop_duplicates() if kept else [0]
+        floor = f"E[{', '.join(label.name for label in kept)}]" if kept else "E"
         laws = {name: f"loss ~ {floor} + {own}" for name, own in terms.items()}
         sizes = {name: len(Law.parse(law).parameters) - 1 + len(floors) for name, law in laws.items()}
         fitting = {name: law for name, law in laws.items() if len(frame) > 2 * sizes[name]}
@@ -479,8 +480,8 @@ def _laws(frame: pd.DataFrame, usable: Sequence[str], labels: Sequence[_Label]) 
             return fitting, notes
         if kept:
             notes.append(
-                f"The levels of {join([one.column for one in kept])} share a floor: {exact(len(frame))} rows are too "
-                f"few for {exact(min(sizes.values()))} parameters."
+                f"The levels of {join([label.column for label in kept])} share a floor: {exact(len(frame))} rows are "
+                f"too few for {exact(min(sizes.values()))} parameters."
             )
     fewest = min(laws, key=lambda name: sizes[name])
     return {fewest: laws[fewest]}, notes
@@ -497,8 +498,8 @@ def _terms(frame: pd.DataFrame, usable: Sequence[str]) -> tuple[dict[str, str], 
     terms, notes = {}, []
     for word, letters in families.items():
         kept: list[str] = []
-        for name in (one for one in letters if one in have):
-            leader = next((one for one in kept if _follows(frame[name], frame[one])), "")
+        for name in (letter for letter in letters if letter in have):
+            leader = next((other for other in kept if _follows(frame[name], frame[other])), "")
             if leader:
                 notes.append(
                     f"The law of {word} has no term in {name}: in these rows {name} follows {leader}, so that the two "
@@ -535,11 +536,11 @@ def _why(laws: Mapping[str, str], usable: Sequence[str]) -> Iterator[str]:
 
 
 def _why_floors(labels: Sequence[_Label]) -> Iterator[str]:
-    for one in labels:
-        written = "" if one.name == one.column else f", written {one.name} in the law"
+    for label in labels:
+        written = "" if label.name == label.column else f", written {label.name} in the law"
         yield (
-            f"A floor for each of the {one.levels.nunique()} levels of {one.column}{written}: each has enough rows, "
-            "over sizes that overlap."
+            f"A floor for each of the {label.levels.nunique()} levels of {label.column}{written}: each has enough "
+            "rows, over sizes that overlap."
         )
 
 

@@ -97,7 +97,7 @@ def claim_verdict(printed: PublishedValue, estimate: Estimate) -> Verdict:
 def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
     printed = [published_value(paper.key) for paper in claim.published]
     papers = [literal(paper.label) for paper in claim.published]
-    values = [as_printed(one.value, one.uncertainty) for one in printed]
+    values = [as_printed(value.value, value.uncertainty) for value in printed]
     texts = [f"{values[0]}\n{papers[0]}"] if len(papers) == 1 else map("\u2002".join, zip(papers, values, strict=True))
     because = fill(claim.because, results.fits)
     first = [claim.says, "\n".join(texts)]
@@ -109,7 +109,7 @@ def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
             return [*first, "no answer", f"{literal(fit.message)} {because}".strip()], "open"
         estimate, measured = _refitted(claim, fit, results), _measured(claim, fit, results)
         asked = compared_of(fit, [claim.parameter], "") if claim.parameter else ()
-        identified = all(one.status == CONVERGED for one in asked)
+        identified = all(source.status == CONVERGED for source in asked)
     judged = claim_verdict(printed[0], estimate)
     if not identified:
         judged = Verdict.of("open", "Not identified by these data.")
@@ -123,8 +123,8 @@ def _at_budgets(claim: Claim, results: Results) -> Estimate:
     assert isinstance(found, IsoFlopResult)
     if len(found.levels) > 1:
         raise StudyError(f"claim {claim.says!r}: the step {claim.step!r} has several levels; choose one with where")
-    (one,) = found.levels.values()
-    return _with_error(one.approach(PARABOLA, claim.power).exponent)
+    (level,) = found.levels.values()
+    return _with_error(level.approach(PARABOLA, claim.power).exponent)
 
 
 def _with_error(power: Estimate) -> Estimate:
@@ -174,5 +174,5 @@ def _count(kinds: list[str]) -> str:
         (outside, "is", "are", "outside its interval"),
         (unknown, "has", "have", "no refit that can be used"),
     ]
-    parts = [f"{count} {one if count == 1 else many} {text}" for count, one, many, text in counts if count]
+    parts = [f"{count} {single if count == 1 else many} {text}" for count, single, many, text in counts if count]
     return f"Of {counted(len(kinds), 'printed number')}, {join(parts)}."

@@ -79,10 +79,10 @@ def typeset_report(document: Mapping[str, Any], figures: Mapping[str, bytes], da
         root = Path(folder)
         template = resources.files("scalefit.report").joinpath("template.typ").read_bytes()
         (root / "main.typ").write_bytes(template)
-        content = _shown({**document, "blocks": [_printed(one) for one in document["blocks"]]})
+        content = _shown({**document, "blocks": [_printed(block) for block in document["blocks"]]})
         letters = json.dumps(content, ensure_ascii=False) + b"".join(figures.values()).decode()
         others = list(lacking("".join(set(letters))))
-        content["fonts"] = [one.family for one in others]
+        content["fonts"] = [other.family for other in others]
         (root / "report.json").write_text(json.dumps(content), encoding="utf-8")
         for name, content in figures.items():
             (root / name).write_bytes(content)
@@ -132,5 +132,5 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str):
         return drawable(visible(value))
     if isinstance(value, Mapping):
-        return {key: _shown(one) for key, one in value.items()}
-    return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list | tuple) else value

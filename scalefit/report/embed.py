@@ -64,7 +64,7 @@ def font_faces(letters: str) -> str:
         for name, (weight, style) in _FACES.items()
     ]
     for other, own in lacking(letters).items():
-        codes = ", ".join(f"U+{ord(one):04X}" for one in own)
+        codes = ", ".join(f"U+{ord(character):04X}" for character in own)
         faces.append(_face(_OTHERS, f"font-weight: 100 900; unicode-range: {codes}", _subset(other.path, own)))
     return "\n".join(faces)
 
@@ -116,17 +116,19 @@ def inline_figure(svg: bytes, name: str, words: str, sets: Mapping[str, Sequence
         to 0.01 points.
     """
     root = ElementTree.fromstring(svg)
-    for one in root.iter():
-        if "style" in one.attrib and not "".join(one.itertext()).isascii():
-            one.attrib["style"] = one.attrib["style"].replace(_SECOND, f"{_SECOND}, '{_OTHERS}'")
+    for element in root.iter():
+        if "style" in element.attrib and not "".join(element.itertext()).isascii():
+            element.attrib["style"] = element.attrib["style"].replace(_SECOND, f"{_SECOND}, '{_OTHERS}'")
     for scatter, places in (sets or {}).items():
         _place_points(root, scatter, places)
     _drop(root, {"metadata", "style"})  # page.css has the style, which is for a figure on a page without others
-    used = dict.fromkeys(name for one in root.iter() for value in one.attrib.values() for name in _referred(value))
+    used = dict.fromkeys(
+        name for element in root.iter() for value in element.attrib.values() for name in _referred(value)
+    )
     names = {old: f"{name}-{number}" for number, old in enumerate(used, start=1)}
-    for one in root.iter():
-        _shorten(one, names)
-        _share_style(one)
+    for element in root.iter():
+        _shorten(element, names)
+        _share_style(element)
     box = root.attrib["viewBox"]
     root.attrib = {
         "viewBox": box,
@@ -139,8 +141,8 @@ def inline_figure(svg: bytes, name: str, words: str, sets: Mapping[str, Sequence
 
 def _place_points(root: ElementTree.Element, scatter: str, places: Sequence[int]) -> None:
     """Write into each marker of a scatter which place it has in the table of its figure."""
-    group = next((one for one in root.iter() if one.get("id") == scatter), None)
-    markers = [] if group is None else [one for one in group.iter() if _bare(one.tag) == "use"]
+    group = next((element for element in root.iter() if element.get("id") == scatter), None)
+    markers = [] if group is None else [element for element in group.iter() if _bare(element.tag) == "use"]
     if len(markers) != len(places):
         raise AssertionError(f"{scatter} has {len(markers)} markers in the figure and {len(places)} rows")
     for marker, place in zip(markers, places, strict=True):
@@ -176,12 +178,12 @@ def _shorten(element: ElementTree.Element, names: Mapping[str, str]) -> None:
 def _share_style(group: ElementTree.Element) -> None:
     """Write the style of equal markers once, on their group: this halves the size of a cloud of draws."""
     style = group[0].get("style", "") if len(group) else ""
-    equal = all(_bare(one.tag) == "use" and one.get("style") == style for one in group)
+    equal = all(_bare(marker.tag) == "use" and marker.get("style") == style for marker in group)
     if not style or not equal or group.get("style") or _WHOLE.search(style):
         return
     group.set("style", style)
-    for one in group:
-        del one.attrib["style"]
+    for marker in group:
+        del marker.attrib["style"]
 
 
 def _bare(name: str) -> str:

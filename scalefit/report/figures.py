@@ -146,7 +146,9 @@ def _terms(fit: Fit, height: float) -> Drawing:
     for ax in axes[1:]:
         ax.set_ylabel("")
     slopes = [
-        f"{role(fit, one.key)} {plus_minus(one.value, one.se)}" for one in fit.estimates if one.kind == "exponent"
+        f"{role(fit, estimate.key)} {plus_minus(estimate.value, estimate.se)}"
+        for estimate in fit.estimates
+        if estimate.kind == "exponent"
     ]
     caption = (
         f"Each term of the law alone: the {fit.law.response} minus the fitted floor and all other terms, on log axes, "
@@ -169,7 +171,8 @@ def _curves(fit: Fit, height: float) -> Drawing:
     for ax, variable in zip(axes, variables, strict=True):
         curves(fit, variable=variable, ax=ax)
     response, labels = words(fit.law.response), common_labels(fit)
-    caption = f"The {response} of the runs against {join([words(one) for one in variables])}, with the fitted curves"
+    against = join([words(variable) for variable in variables])
+    caption = f"The {response} of the runs against {against}, with the fitted curves"
     caption += " and their 95% bands." if not fit.uncertainty.withheld else "."
     if len(fit.law.variables) > 1:
         caption += (
@@ -233,16 +236,16 @@ def _pairs(spec: PairsFigure, fit: Fit, label: str) -> Drawing:
 
 def _forest(spec: ForestFigure, fits: Mapping[str, Fit]) -> Drawing:
     names = split_names(spec.parameter)
-    one = next(iter(fits.values()))
+    fit = next(iter(fits.values()))
     own = {label: name_in(fit, names) for label, fit in fits.items()}
     printed = {paper.label: printed_number(paper, names) for paper in spec.published}
     ax = forest(
-        fits if len(fits) > 1 else one, name=own if len(fits) > 1 else names[0], reference=spec.reference,
+        fits if len(fits) > 1 else fit, name=own if len(fits) > 1 else names[0], reference=spec.reference,
         words=spec.words, published={label: (number.value, number.uncertainty) for label, number in printed.items()},
     )  # fmt: skip
-    level = percent(one.uncertainty.level)
+    level = percent(fit.uncertainty.level)
     among = "by data set, rows and errors" if len({fit.source.sha256 for fit in fits.values()}) > 1 else _CHOICES
-    caption = f"The {role(one, name_in(one, names))} {among}, with {level} intervals."
+    caption = f"The {role(fit, name_in(fit, names))} {among}, with {level} intervals."
     if printed:
         caption += " Grey: printed values ± one standard error."
     caption += f" {literal(spec.note)}" if spec.note else ""
@@ -278,8 +281,8 @@ def _distributions(spec: DistributionsFigure, fits: Mapping[str, Fit]) -> Drawin
         published={label: (number.value, number.uncertainty) for label, number in printed.items()},
         ax=new_panels(1, 1, height=spec.height or 62)[0],
     )  # fmt: skip
-    one = next(iter(fits.values()))
-    caption = f"{_kinds_of(fits)} of the {role(one, name_in(one, names))}, all of the same area."
+    fit = next(iter(fits.values()))
+    caption = f"{_kinds_of(fits)} of the {role(fit, name_in(fit, names))}, all of the same area."
     return drawing(
         ax, caption, f"{caption} {'; '.join(_in_words(label, fit, own[label]) for label, fit in fits.items())}."
     )
@@ -320,11 +323,11 @@ def _predictive(spec: PredictiveFigure, fit: Fit, label: str) -> Drawing:
 def _pooling(spec: PoolingFigure, fit: Fit, label: str) -> Drawing:
     parameter = spec.parameter or None
     ax = pooling(fit, name=parameter, reference=spec.reference, words=spec.words)
-    shared = next(one for one in fit.parameters if one.kind == "common")
+    shared = next(parameter for parameter in fit.parameters if parameter.kind == "common")
     caption = f"The {role(fit, shared.key)} of each group, drawn from a common distribution (“{label}”)."
     levels_text = "; ".join(
-        f"{printed_level(one.level, ', ')} {estimate_text(fit[one.key], alone=False)}"
-        for one in fit.parameters if one.coef.name == shared.coef.name and one.level
+        f"{printed_level(parameter.level, ', ')} {estimate_text(fit[parameter.key], alone=False)}"
+        for parameter in fit.parameters if parameter.coef.name == shared.coef.name and parameter.level
     )  # fmt: skip
     return drawing(
         ax,
@@ -368,6 +371,8 @@ def _in_words(label: str, fit: Fit, name: str | Key) -> str:
     """Write an estimate, or those of all levels, for screen readers."""
     if name in fit:
         return f"{label} {plus_minus(fit[name].value, fit[name].se)}"
-    levels = [one for one in fit.parameters if one.coef.name == name]
-    numbers = (f"{printed_level(one.level, ', ')} {plus_minus(fit[one.key].value, fit[one.key].se)}" for one in levels)
+    levels = [parameter for parameter in fit.parameters if parameter.coef.name == name]
+    numbers = (
+        f"{printed_level(level.level, ', ')} {plus_minus(fit[level.key].value, fit[level.key].se)}" for level in levels
+    )
     return f"{label}: {', '.join(numbers)}"

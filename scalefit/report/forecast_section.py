@@ -50,11 +50,11 @@ def forecast_sentence(found: Forecast) -> str:
 
 def _one(found: Forecast, target: TargetForecast) -> str:
     level = percent(found.prob, 0)
-    one = target.estimate
+    estimate = target.estimate
     return (
         f"a run with {_place(target)} should reach a {found.learning.response.replace('_', ' ')} of "
-        f"{rounded(one.value, one.se)} ({level} interval {rounded_interval(one.lo, one.hi, one.se)}), at "
-        f"{far_words(target.ratio)}"
+        f"{rounded(estimate.value, estimate.se)} "
+        f"({level} interval {rounded_interval(estimate.lo, estimate.hi, estimate.se)}), at {far_words(target.ratio)}"
     )
 
 
@@ -65,7 +65,7 @@ def _place(target: TargetForecast) -> str:
 
 def _shown(found: Forecast) -> list[Block]:
     shares = join([f"{literal(name)} {percent(weight, 0)}" for name, weight in found.weights.items()])
-    farthest = max((found.target(i) for i in range(len(found))), key=lambda one: one.ratio)
+    farthest = max((found.target(i) for i in range(len(found))), key=lambda target: target.ratio)
     largest = literal(capital(largest_words(farthest)))
     parts = join(
         [f"{what} {percent_size(farthest.parts[name])}" for name, what in PARTS.items() if farthest.parts[name]]
@@ -75,7 +75,7 @@ def _shown(found: Forecast) -> list[Block]:
         f"(weights: {shares}), and adds the scatter of a single run and a drift that grows with the compute beyond "
         f"the data. Its error consists of: {parts}. {largest}."
     )
-    limits = [capital(literal(one.message)) for one in found.findings]
+    limits = [capital(literal(finding.message)) for finding in found.findings]
     drawn = drawing(
         draw_forecast(found, ax=new_panels(1, 1, height=58)[0]),
         "Runs (grey) and forecasts (blue) against compute, with intervals of 50, 80 and 90%.",
@@ -91,8 +91,8 @@ def _targets(found: Forecast) -> Block:
     for i in range(len(found)):
         target = found.target(i)
         error = target.estimate.se
-        ends = [rounded_interval(*target.intervals[one], error) for one in INTERVALS]
+        ends = [rounded_interval(*target.intervals[level], error) for level in INTERVALS]
         rows.append([_place(target), amount(target.ratio, 3), rounded(target.estimate.value, error), *ends])
-    header = ["run", "compute / largest", "median", *(percent(one, 0) for one in INTERVALS)]
+    header = ["run", "compute / largest", "median", *(percent(level, 0) for level in INTERVALS)]
     caption = "Forecasts: compute in units of the largest run, median and intervals."
     return table(caption, header, rows, align="l" + "r" * (len(header) - 1))

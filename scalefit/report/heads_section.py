@@ -71,21 +71,21 @@ def _overlaps(result: HeadsResult) -> Block:
 
 def _norms(heads: Sequence[HeadMeasurement]) -> Block:
     """Draw the norms of the rows, and eigenvalues where they were computed."""
-    with_spectrum = any(one.spectrum for one in heads)
+    with_spectrum = any(head.spectrum for head in heads)
     panels = new_panels(1, 1 + with_spectrum, height=58.0)
     norms(heads, ax=panels[0])
     if with_spectrum:
         spectra(heads, ax=panels[1])
     caption = "Norms of the rows of each head over their mean, the widest head darkest"
     caption += "; right: eigenvalues of the effective directions." if with_spectrum else "."
-    alt = "; ".join(f"{literal(one.run)}: norms vary by {fixed(one.norm_cv, 2)} of their mean" for one in heads)
+    alt = "; ".join(f"{literal(head.run)}: norms vary by {fixed(head.norm_cv, 2)} of their mean" for head in heads)
     return picture(drawing(panels[0], caption, alt))
 
 
 def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     """Return one row per head."""
     times = [
-        align_decimals([rounded(getattr(one, name) * getattr(one, width), 0.1) for one in heads])
+        align_decimals([rounded(getattr(head, name) * getattr(head, width), 0.1) for head in heads])
         for name, width in (
             ("overlap_ms", "width"),
             ("overlap_ms_centred", "width"),
@@ -94,13 +94,13 @@ def _measured(heads: Sequence[HeadMeasurement]) -> Block:
     ]
     rows = [
         [
-            literal(one.run), str(one.width), raw, centred, effective, rounded(one.participation_ratio, 1.0),
-            fixed(one.norm_cv_effective, 2),
+            literal(head.run), str(head.width), raw, centred, effective, rounded(head.participation_ratio, 1.0),
+            fixed(head.norm_cv_effective, 2),
             regime(
-                one.overlap_ms_effective * one.effective_width, one.norm_cv_effective, crowded=is_superposed(one)
+                head.overlap_ms_effective * head.effective_width, head.norm_cv_effective, crowded=is_superposed(head)
             ),
         ]
-        for one, raw, centred, effective in zip(heads, *times, strict=True)
+        for head, raw, centred, effective in zip(heads, *times, strict=True)
     ]  # fmt: skip
     caption = (
         "Measured heads: overlap over that of random directions (raw, without the mean row, effective), dimensions "

@@ -128,8 +128,8 @@ class _Page:
         name, caption = self._captioned("Table", block)
         classes = [_column_class(block, column) for column in range(len(block["header"]))]
         head = "".join(
-            f'<th scope="col" class="{one}">{_prose(cell)}</th>'
-            for one, cell in zip(classes, block["header"], strict=True)
+            f'<th scope="col" class="{style}">{_prose(cell)}</th>'
+            for style, cell in zip(classes, block["header"], strict=True)
         )
         rows = "\n".join(f"<tr>{_row(row, classes)}</tr>" for row in block["rows"])
         wide = ' class="wide"' if block["fill"] is not None else ""
@@ -184,10 +184,12 @@ def _equations(block: Block) -> str:
 
 def _row(row: Sequence[PageRuns], classes: Sequence[str]) -> str:
     """Write the cells of a row; words in the first column are its heading."""
-    cells = [(("th", ' scope="row"') if i == 0 and "left" in one else ("td", ""), one) for i, one in enumerate(classes)]
+    cells = [
+        (("th", ' scope="row"') if i == 0 and "left" in style else ("td", ""), style) for i, style in enumerate(classes)
+    ]
     return "".join(
-        f'<{tag}{scope} class="{one}">{_prose(cell)}</{tag}>'
-        for ((tag, scope), one), cell in zip(cells, row, strict=True)
+        f'<{tag}{scope} class="{style}">{_prose(cell)}</{tag}>'
+        for ((tag, scope), style), cell in zip(cells, row, strict=True)
     )
 
 

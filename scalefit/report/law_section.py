@@ -28,14 +28,16 @@ def law_section(section: LawSection, results: Results) -> list[Block]:
     answering = stand_in(section.fit, fits, results.specs)
     replaced = bool(answering.reason) and not isinstance(fits[answering.name], PosteriorFit)
     if replaced:  # the table shows numbers that can be used
-        rest = tuple(one for one in (section.fit, *section.alternatives) if one != answering.name)
+        rest = tuple(
+            alternative for alternative in (section.fit, *section.alternatives) if alternative != answering.name
+        )
         section = replace(section, fit=answering.name, alternatives=rest, clustered="")
     fit = fits[section.fit]
     clustered = fits[section.clustered] if section.clustered else None
     points = [published_point(fit, paper) for paper in section.published]
     others = results.by_label(section.alternatives)
     family = {labels[section.fit]: fit, **others}
-    exponents = [one.name for one in fit.estimates if one.kind == "exponent"]
+    exponents = [estimate.name for estimate in fit.estimates if estimate.kind == "exponent"]
     exponent = next(iter(exponents), "")
     sentences = " ".join(
         f"{say.published_sentence(fit, point)} {say.nearest_sentence(point, family)}".strip()

@@ -56,29 +56,31 @@ def _shown(found: LevelFits, parameter: str) -> list[Block]:
     by = words(found.by)
     text = (
         f"The law is fitted to the rows of each level of {literal(by)} by itself; Cochran’s Q tests whether the levels "
-        f"share a parameter. {'. '.join(literal(capital(one)) for one in found.verdicts())}."
+        f"share a parameter. {'. '.join(literal(capital(verdict)) for verdict in found.verdicts())}."
     )
     lacking = [f"{by} = {printed_label(level)} is not fitted: {why}." for level, why in found.failed.items()]
     lacking += [
-        f"{by} = {printed_label(level)}: {one.message}" for level, one in found.fits.items() if one.status != CONVERGED
+        f"{by} = {printed_label(level)}: {fit.message}" for level, fit in found.fits.items() if fit.status != CONVERGED
     ]
-    remarks = [literal(capital(one)) for one in [*lacking, *found.remarks]]
+    remarks = [literal(capital(remark)) for remark in [*lacking, *found.remarks]]
     return [paragraph(text), *([note(*remarks)] if remarks else []), _table(found), _figure(found, parameter)]
 
 
 def _table(found: LevelFits) -> Block:
     """Return one row for each parameter, and a column for each level."""
     rows: list[Sequence[str]] = [["rows", "scatter", *(literal(name) for name in found.names)]]
-    for one in found.fits.values():
-        numbers = [estimate_text(one[name]) if name in one else "" for name in found.names]
-        rows.append([exact(one.n_rows), scatter_text(one.goodness, one.goodness.rms), *numbers])
+    for fit in found.fits.values():
+        numbers = [estimate_text(fit[name]) if name in fit else "" for name in found.names]
+        rows.append([exact(fit.n_rows), scatter_text(fit.goodness, fit.goodness.rms), *numbers])
     header = ["", *(literal(printed_label(level)) for level in found.fits)]
     caption = f"Fits by {literal(words(found.by))}: estimates ± standard errors."
     return table(caption, header, transpose(rows), align="l" + "r" * len(found.fits))
 
 
 def _figure(found: LevelFits, parameter: str) -> Block:
-    exponents = [one.name for fit in found.fits.values() for one in fit.estimates if one.kind == "exponent"]
+    exponents = [
+        estimate.name for fit in found.fits.values() for estimate in fit.estimates if estimate.kind == "exponent"
+    ]
     name = parameter or next(iter(exponents), found.names[0])
     if name not in found.names:
         raise DataError(f"no level has a parameter {name!r} to draw; {closest(name, found.names)}")

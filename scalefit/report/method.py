@@ -40,7 +40,7 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     list of Block
         Methods, hashes of the tables, how posteriors were sampled, priors, optima, commands.
     """
-    named = results.by_label(one.name for one in study.fit)
+    named = results.by_label(spec.name for spec in study.fit)
     squares = {label: fit for label, fit in named.items() if not isinstance(fit, PosteriorFit)}
     posteriors = {label: fit for label, fit in named.items() if isinstance(fit, PosteriorFit)}
     seeds = join(sorted({str(fit.seed) for fit in named.values()}))
@@ -54,31 +54,31 @@ def method_blocks(study: Study, results: Results) -> list[Block]:
     paragraphs[-1] = [*paragraphs[-1], made]
     counted = _comparisons(study, results)
     rows = [_derived(study), _selected(study), counted, _doubtful(posteriors)]
-    written = [one for one in [*paragraphs, rows] if any(one)]
+    written = [sentences for sentences in [*paragraphs, rows] if any(sentences)]
     blocks = [heading("Data and method")]
     if study.method == "short":  # in small type, so that it does not need a page
-        blocks.append(note(*(sentence for one in written for sentence in one)))
+        blocks.append(note(*(sentence for sentences in written for sentence in sentences)))
     else:
-        blocks += [paragraph(*one) for one in written]
-    read = {one.data: results.fits[one.name].source.rows_read for one in study.fit}
+        blocks += [paragraph(*sentences) for sentences in written]
+    read = {spec.data: results.fits[spec.name].source.rows_read for spec in study.fit}
     blocks += files_blocks(data_files(study), read)
     if study.method == "short":
         return blocks
     if posteriors:
         blocks += [sampling_table(posteriors), paragraph(priors_sentence(posteriors))]
     if study.reference:
-        blocks.append(references([f"{literal(one.text)} {one.link}." for one in study.reference]))
+        blocks.append(references([f"{literal(reference.text)} {reference.link}." for reference in study.reference]))
     return blocks
 
 
 def _derived(study: Study) -> str:
     """Name the columns of laws that were computed from other columns, whose errors they share."""
-    columns = {(one.data, name) for one in study.fit for name in parse_law(one.law).variables}
+    columns = {(spec.data, name) for spec in study.fit for name in parse_law(spec.law).variables}
     shipped = [
         f"in {literal(file.name.replace('_', ' '))} {words(name)} are {formula}"
         for file in data_files(study) for name, formula in file.derived if (file.name, name) in columns
     ]  # fmt: skip
-    own = {name for one in study.fit for name in one.selection.derive if name in parse_law(one.law).variables}
+    own = {name for spec in study.fit for name in spec.selection.derive if name in parse_law(spec.law).variables}
     computed = [*shipped, *(f"{words(name)} are computed where the table has none" for name in sorted(own))]
     if not computed:
         return ""
@@ -87,14 +87,14 @@ def _derived(study: Study) -> str:
 
 def _selected(study: Study) -> str:
     """Say which fits choose their rows by the response, which biases what is fitted to them."""
-    dropping = [one.selection.drop_highest_loss for one in study.fit if one.selection.drop_highest_loss]
+    dropping = [spec.selection.drop_highest_loss for spec in study.fit if spec.selection.drop_highest_loss]
     by_response = [
-        one for one in study.fit
-        if one.selection.where and parse_law(one.law).response in parse_where(one.selection.where).columns
+        spec for spec in study.fit
+        if spec.selection.where and parse_law(spec.law).response in parse_where(spec.selection.where).columns
     ]  # fmt: skip
     if not dropping and not by_response:
         return ""
-    counts = " or ".join(exact(one) for one in sorted(set(dropping)))
+    counts = " or ".join(exact(count) for count in sorted(set(dropping)))
     every = exact(len(study.fit))
     parts = [f"{exact(len(dropping))} of {every} fits drop the {counts} highest losses"] if dropping else []
     parts += [f"{exact(len(by_response))} of {every} have a condition on the response"] if by_response else []
@@ -107,7 +107,7 @@ def _selected(study: Study) -> str:
 def _comparisons(study: Study, results: Results) -> str:
     """Count what the report compares, because no interval is corrected for it; empty where it compares little."""
     claims = sum(len(section.claims) for section in study.section if isinstance(section, ClaimsSection))
-    choices = sum(len(one.answers) - 1 for one in results.steps.values() if isinstance(one, Sensitivity))
+    choices = sum(len(step.answers) - 1 for step in results.steps.values() if isinstance(step, Sensitivity))
     parts = [f"{exact(claims)} printed numbers"] if claims else []
     parts += [f"{exact(choices)} variants of one analysis"] if choices else []
     if not parts:

@@ -91,16 +91,16 @@ def new_study(
         )
     copies = _copies([data] if isinstance(data, str | os.PathLike) else data)
     choice = choose(copies.source, rows, law=wanted.law)
-    for one in wanted.at:
-        read_target(one)
+    for place in wanted.at:
+        read_target(place)
     if wanted.by is not None:
         parted(rows.load(copies.source), wanted.by, rows)  # which refuses a column that has no levels
     keys = plain(replace(rows, mapping=_mapping(choice, rows, wanted.by) or None, cluster=None))
     content = outline(_title(target), f"A scaling law of {copies.title}", copies.name, choice, keys, wanted)
-    for one in content["fit"]:
-        if one["data"] == copies.name:
-            used = replace(rows, mapping=one.get("mapping"), cluster=one.get("cluster"))
-            used.bind(copies.source, one["law"], space=one.get("space", "log"))
+    for fit in content["fit"]:
+        if fit["data"] == copies.name:
+            used = replace(rows, mapping=fit.get("mapping"), cluster=fit.get("cluster"))
+            used.bind(copies.source, fit["law"], space=fit.get("space", "log"))
     try:
         text = f"{_lead(target, copies.title, choice)}\n\n{tomli_w.dumps(content)}".encode()
     except UnicodeEncodeError:
@@ -125,10 +125,10 @@ class _Copies(NamedTuple):
 
 def _copies(data: Sequence[str | os.PathLike[str]]) -> _Copies:
     """Find the files of a table; several are copied into a folder of their own, below the folder that they share."""
-    located = [locate(one) for one in data]
+    located = [locate(path) for path in data]
     if "-" in map(str, located):
         raise DataError("a study cannot read standard input again; save it as a file, and name that file")
-    shipped = [dataset_of(one) for one in located]
+    shipped = [dataset_of(path) for path in located]
     if len(located) == 1 and shipped[0] is not None:
         return _Copies(located[0], shipped[0], str(located[0]), {})
     if any(shipped):
@@ -136,8 +136,8 @@ def _copies(data: Sequence[str | os.PathLike[str]]) -> _Copies:
             f"{next(filter(None, shipped))!r} is a shipped data set, and a study copies files only; give it alone, or "
             "save it as a file"
         )
-    paths = [Path(one) for one in located]
-    several = [files_of(one) for one in paths]
+    paths = [Path(path) for path in located]
+    several = [files_of(path) for path in paths]
     if len(paths) == 1 and several[0] is None:
         (file,) = paths
         if is_folder(file):
@@ -147,13 +147,16 @@ def _copies(data: Sequence[str | os.PathLike[str]]) -> _Copies:
         copied = _copied_name(file.name)
         return _Copies(file, file.name, file_name(copied), {copied: file})
     files = [file.absolute() for path, found in zip(paths, several, strict=True) for file in found or [path]]
-    top = Path(os.path.commonpath([one.parent for one in files]))
-    inner = {one: one.relative_to(top) for one in dict.fromkeys(files)}
-    flat = all(len(one.parts) == 1 for one in inner.values())
-    source: Any = [str(one) for one in data] if len(data) > 1 else located[0]
-    title = join([Path(one).name for one in data]) if len(data) < MANY else f"{len(inner)} files"
+    top = Path(os.path.commonpath([file.parent for file in files]))
+    inner = {file: file.relative_to(top) for file in dict.fromkeys(files)}
+    flat = all(len(place.parts) == 1 for place in inner.values())
+    source: Any = [str(path) for path in data] if len(data) > 1 else located[0]
+    title = join([Path(path).name for path in data]) if len(data) < MANY else f"{len(inner)} files"
     return _Copies(
-        source, title, SEVERAL if flat else f"{SEVERAL}/**/*", {f"{SEVERAL}/{name}": one for one, name in inner.items()}
+        source,
+        title,
+        SEVERAL if flat else f"{SEVERAL}/**/*",
+        {f"{SEVERAL}/{name}": file for file, name in inner.items()},
     )
 
 

@@ -62,7 +62,7 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
         Text, the budgets, the powers of compute, the frontier; only a note where there is no optimum.
     """
     fits, labels = results.fits, results.labels
-    text = [paragraph(fill(one, fits)) for one in section.text]
+    text = [paragraph(fill(words, fits)) for words in section.text]
     answering = stand_in(section.fit, fits, results.specs)
     if not answering.identified and results.specs[section.fit].instead:
         label, status = labels[section.fit], fits[section.fit].status
@@ -76,10 +76,10 @@ def optimum_section(section: OptimumSection, results: Results) -> list[Block]:
     notes = [note(*missing)] if missing else []
     if label not in optima:
         return notes + text
-    main, others = optima[label], {name: one for name, one in optima.items() if name != label}
+    main, others = optima[label], {name: optimum for name, optimum in optima.items() if name != label}
     limits = [] if main.status == CONVERGED else [note(f"“{label}” is {main.status}. {literal(main.message)}")]
     printed, unread = _printed(section, fits[section.fit], main)
-    verdict = [one for one in main.verdict if section.chinchilla_ratio or "reference" not in one.numbers]
+    verdict = [sentence for sentence in main.verdict if section.chinchilla_ratio or "reference" not in sentence.numbers]
     blocks = [*limits, paragraph(_assumed(main), marked(*verdict)), *notes, *text]
     if others:
         blocks.append(paragraph(_choices(label, main, others)))
@@ -100,14 +100,14 @@ def _optima(section: OptimumSection, results: Results) -> tuple[dict[str, Optimu
         label, fit = results.labels[name], results.fits[name]
         cost = _cost(section, sum_of_powers(fit.law, "an optimum in a report"), name)
         try:
-            one = optimum_lines(fit, compute=section.compute or None, cost=cost, label=label)
+            optimum = optimum_lines(fit, compute=section.compute or None, cost=cost, label=label)
         except DataError as error:
             missing.append(f"“{label}” has no best use of compute: {literal(str(error))}.")
             continue
-        if one.reason:
-            missing.append(f"“{label}” has no best use of compute: {literal(one.reason)}")
+        if optimum.reason:
+            missing.append(f"“{label}” has no best use of compute: {literal(optimum.reason)}")
         else:
-            optima[label] = one
+            optima[label] = optimum
     return optima, missing
 
 
@@ -125,19 +125,19 @@ def _elsewhere(section: OptimumSection, results: Results) -> dict[str, IsoFlop]:
         result = results.steps[name]
         assert isinstance(result, IsoFlopResult)
         label = results.labels[name]
-        found |= {f"{label}, {level}" if level else label: one for level, one in result.levels.items()}
+        found |= {f"{label}, {level}" if level else label: sweep for level, sweep in result.levels.items()}
     return found
 
 
 def _elsewhere_words(elsewhere: Mapping[str, IsoFlop]) -> str:
     """Say between which powers of compute the best size grows in other data."""
     powers = {
-        label: one.approach(PARABOLA).exponent for label, one in elsewhere.items() if one.approach(PARABOLA).found
+        label: sweep.approach(PARABOLA).exponent for label, sweep in elsewhere.items() if sweep.approach(PARABOLA).found
     }
     if not powers:
         return "No other data show a line of best sizes."
-    least, most = min(powers, key=lambda one: powers[one].value), max(powers, key=lambda one: powers[one].value)
-    ends = [f"{_decimal(powers[one])} {decimal_interval(powers[one])} (“{one}”)" for one in (least, most)]
+    least, most = min(powers, key=lambda name: powers[name].value), max(powers, key=lambda name: powers[name].value)
+    ends = [f"{_decimal(powers[name])} {decimal_interval(powers[name])} (“{name}”)" for name in (least, most)]
     return (
         "In other data the best size is the minimum of a parabola through the runs of each budget, without a law of "
         f"tokens: parameters grow with a power of compute from {ends[0]} to {ends[1]}."
@@ -161,7 +161,7 @@ def _printed(section: OptimumSection, fit: Fit, main: Optimum) -> tuple[dict[str
 def _assumed(main: Optimum) -> str:
     """State what a run costs and how parameters are counted."""
     by_shape = main.cost == Cost.parse(BY_SHAPE)  # whose words say already how parameters are counted
-    notes = [one for one in main.notes if not (by_shape and one == DERIVED)]
+    notes = [note for note in main.notes if not (by_shape and note == DERIVED)]
     cost = str(main.cost).replace("*", " × ")
     text = " ".join([f"A run costs {cost} FLOP: {main.cost.assumes}.", *map(capital, notes)])
     return text.replace("^2", "²")
@@ -170,13 +170,13 @@ def _assumed(main: Optimum) -> str:
 def _choices(label: str, main: Optimum, others: Optima) -> str:
     """Say how far choices move the answer, and whether they differ among the runs or only beyond them."""
     what = RATIO if RATIO in main.columns else main.columns[0]
-    family = {label: main} | {name: one for name, one in others.items() if what in one.columns}
+    family = {label: main} | {name: other for name, other in others.items() if what in other.columns}
     if len(family) < 2:
         return ""
     lo, hi = main.ranges["compute"]
     middle, far = math.sqrt(lo * hi), max(main.budgets)
-    near = {name: one.band(what, [middle])[0, 0] for name, one in family.items()}
-    away = {name: one.quantity(what, far) for name, one in family.items()}
+    near = {name: optimum.band(what, [middle])[0, 0] for name, optimum in family.items()}
+    away = {name: optimum.quantity(what, far) for name, optimum in family.items()}
     least, most = min(away, key=lambda name: away[name].value), max(away, key=lambda name: away[name].value)
     parts, apart = max(near.values()) / min(near.values()), away[most].value / away[least].value
     quantity = _quantity(what)
@@ -187,7 +187,7 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
     paired = _paired(label, main, others, what, far)
     if apart < ALIKE_CHOICES:
         return " ".join([text, f"They agree within {percent(apart - 1, 0)}.", *paired])
-    drifts = [one.exponents[what].value for one in family.values()]
+    drifts = [optimum.exponents[what].value for optimum in family.values()]
     powers = f"powers of compute from {rounded(min(drifts), 0.1)} to {rounded(max(drifts), 0.1)}"
     if apart > parts * ALIKE_CHOICES:
         text += (
@@ -202,10 +202,10 @@ def _choices(label: str, main: Optimum, others: Optima) -> str:
 def _paired(label: str, main: Optimum, others: Optima, what: str, far: float) -> list[str]:
     """Say by what factor each choice differs on the same resamples, and which choices have none to compare."""
     sentences, alone = [], []
-    for name, one in others.items():
-        if what not in one.columns:
+    for name, other in others.items():
+        if what not in other.columns:
             continue
-        ratio = one.over(main, what, far)
+        ratio = other.over(main, what, far)
         if ratio is None:
             alone.append(f"“{name}”")
             continue
@@ -226,9 +226,9 @@ def _budgets_table(label: str, main: Optimum) -> Block:
     """Return the best allocation at each budget, with intervals."""
     names = [name for name in main.quantities if name != EXCESS or LOSS not in main.quantities]
     rows = []
-    for one in main.allocations:
-        cells = [_cell(one.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
-        rows.append([f"{amount(one.compute, 3)}\n{_outside(one.beyond)}".strip(), *cells])
+    for allocation in main.allocations:
+        cells = [_cell(allocation.quantities[name], decimal=name in (LOSS, EXCESS)) for name in names]
+        rows.append([f"{amount(allocation.compute, 3)}\n{_outside(allocation.beyond)}".strip(), *cells])
     header = ["compute, FLOP", *(_quantity(name) for name in names)]
     caption = (
         f"The best use of compute by “{label}”: {_meaning(main)} and {percent(main.level)} intervals ({main.kind})."
@@ -245,16 +245,16 @@ def _powers_table(
     far = max(main.budgets)
     everyone = {**optima, **printed}
     columns: list[list[str]] = [
-        [*everyone, *elsewhere], [*(one.kind for one in everyone.values()), *("parabolas" for _ in elsewhere)]
+        [*everyone, *elsewhere], [*(optimum.kind for optimum in everyone.values()), *("parabolas" for _ in elsewhere)]
     ]  # fmt: skip
     for name in names:
-        powers = [one.exponents.get(name) for one in everyone.values()]
-        powers += [_power_at_budgets(one, name) for one in elsewhere.values()]
-        columns.append([f"{_decimal(one)} {decimal_interval(one)}".strip() if one else "" for one in powers])
+        powers = [optimum.exponents.get(name) for optimum in everyone.values()]
+        powers += [_power_at_budgets(sweep, name) for sweep in elsewhere.values()]
+        columns.append([f"{_decimal(power)} {decimal_interval(power)}".strip() if power else "" for power in powers])
     header = ["", "kind", *(words(name) for name in names)]
     if RATIO in main.columns:
-        ratios = [one.quantity(RATIO, far) if RATIO in one.columns else None for one in everyone.values()]
-        columns.append([*(_shown(one) if one else "" for one in ratios), *("" for _ in elsewhere)])
+        ratios = [optimum.quantity(RATIO, far) if RATIO in optimum.columns else None for optimum in everyone.values()]
+        columns.append([*(_shown(ratio) if ratio else "" for ratio in ratios), *("" for _ in elsewhere)])
         header.append(_quantity(RATIO))
     at = f", and the best tokens per parameter at {_flop(far)}" if RATIO in main.columns else ""
     caption = f"Powers of compute with which the best {join([words(name) for name in names])} grow{at}."
@@ -290,8 +290,8 @@ def _frontier(label: str, optima: Optima, printed: Optima, *, chinchilla: bool) 
     if shown == RATIO and chinchilla:
         caption += " Red: the 20 tokens per parameter of Chinchilla 70B."
     values = "; ".join(
-        f"{one_label} {_shown(one.quantity(shown, far))}"
-        for one_label, one in {**optima, **printed}.items() if shown in one.columns
+        f"{one_label} {_shown(optimum.quantity(shown, far))}"
+        for one_label, optimum in {**optima, **printed}.items() if shown in optimum.columns
     )  # fmt: skip
     alt = f"Two panels against compute: the loss falls along the frontier; best {name} at {_flop(far)}: {values}."
     return drawing(first, caption, alt)

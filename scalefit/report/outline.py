@@ -90,7 +90,7 @@ def outline(
     for other, its_law in others:
         _LawOutline(study, other, its_law, common, choice).add_main()
     study["front"] = {
-        "fits": [one["name"] for one in study["fit"] if one["data"] == file],
+        "fits": [fit["name"] for fit in study["fit"] if fit["data"] == file],
         "figure": {"kind": "curves", "fit": main, "height": HEIGHT},
     }
     return {key: value for key, value in study.items() if value not in ([], "")}
@@ -174,7 +174,7 @@ def _has_budget(law: AnyLaw) -> bool:
 
 def _exponent(law: AnyLaw) -> str:
     """Return the first exponent without levels; empty when there is none."""
-    return next((one.name for one in law.exponents if not one.groups), "")
+    return next((exponent.name for exponent in law.exponents if not exponent.groups), "")
 
 
 def _about_width(law: AnyLaw) -> bool:
@@ -214,7 +214,7 @@ def _add_levels(
         raise DataError(f"by is {by!r}, and {law} has levels of it; leave by out, or write the law without them")
     text = str(law)
     for coef in law.parameters:
-        text = text.replace(str(coef), str(replace(coef, groups=tuple(one for one in coef.groups if one != own))))
+        text = text.replace(str(coef), str(replace(coef, groups=tuple(group for group in coef.groups if group != own))))
     check_column(by, parse_law(text))
     step = {"name": f"{name}_levels", "label": f"{words_of(text)} · by {by}", "by": by, **squares, "law": text}
     mapping = {key: column for key, column in squares.get("mapping", {}).items() if key != own or own == by}
@@ -245,7 +245,7 @@ def _add_other_data(study: dict[str, Any], name: str, main: str, law: AnyLaw, be
         section["published"] = [{"label": "Besiroglu et al. 2024", "key": "besiroglu2024"}]
     if beside == "chinchilla" and exponent == "a_m":
         section |= {"published": [{"label": "Liu et al. 2026", "key": "liu2026_depth"}], "words": _WIDTH_WORDS}
-    lacking = join([_COLUMNS.get(one, one) for one in _not_counted(set(law.variables))])
+    lacking = join([_COLUMNS.get(column, column) for column in _not_counted(set(law.variables))])
     if lacking:
         section["text"] = [
             f"The law has no term in {lacking}, but the runs of {title} differ in {lacking}; other terms absorb it."
@@ -265,4 +265,4 @@ def _not_counted(have: set[str]) -> list[str]:
     """Return quantities that vary between language models and that a law omits; parameters cover width and depth."""
     sizes = ["params"] if not have & {"params", "width", "depth"} else []
     shape = [] if "params" in have or sizes else ["width", "depth"]
-    return [one for one in (*sizes, *shape, "tokens") if one not in have]
+    return [size for size in (*sizes, *shape, "tokens") if size not in have]

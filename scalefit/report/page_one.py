@@ -56,8 +56,8 @@ def robust_sentences(answer: RobustAnswer, results: Results) -> tuple[str, str]:
 
     def asked(fits: Iterable[str]) -> dict[str, Estimate]:
         """Estimates of the fits that have an answer, by label."""
-        converged = {one: results.fits[one] for one in fits if results.fits[one].status == CONVERGED}
-        return {results.labels[one]: fit[name_in(fit, names)] for one, fit in converged.items()}
+        converged = {fit: results.fits[fit] for fit in fits if results.fits[fit].status == CONVERGED}
+        return {results.labels[name]: fit[name_in(fit, names)] for name, fit in converged.items()}
 
     lead = f"the {role(main, read_name(name))} is"
     found = robust_verdicts(
@@ -95,8 +95,8 @@ def compute_sentence(answer: ComputeAnswer, results: Results) -> str:
         return literal(f"No answer: {best.reason}")
     columns: list[str] = [name for name in ("params", "tokens") if name in best.exponents] or [*best.exponents]
     powers = [
-        f"{rounded(one.value, spread(one))} {decimal_interval(one)} for {words(name)}"
-        for name, one in ((name, best.exponents[name]) for name in columns)
+        f"{rounded(exponent.value, spread(exponent))} {decimal_interval(exponent)} for {words(name)}"
+        for name, exponent in ((name, best.exponents[name]) for name in columns)
     ]
     text = f"The best values grow with compute to the power {join(powers)}."
     (allocation,) = best.allocations
@@ -119,15 +119,15 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
         case Forecast() as forecast:
             return forecast_sentence(forecast)
         case LevelFits() as levels:
-            return " ".join(f"{literal(capital(one))}." for one in levels.verdicts())
+            return " ".join(f"{literal(capital(verdict))}." for verdict in levels.verdicts())
         case IsoFlopResult(levels):
-            lines = {level: one.approach(PARABOLA) for level, one in levels.items()}
-            powers = [f"{_power(one)}{f' ({level})' if level else ''}" for level, one in lines.items() if one.found]
+            lines = {level: sweep.approach(PARABOLA) for level, sweep in levels.items()}
+            powers = [f"{_power(line)}{f' ({level})' if level else ''}" for level, line in lines.items() if line.found]
             return literal(f"With compute the best parameters grow to the power {join(powers)}.") if powers else (
                 "No answer: the budgets show no line of best sizes."
             )  # fmt: skip
         case ToyResult(_, check):
-            return " ".join(marked(one) for one in check.claims)
+            return " ".join(marked(claim) for claim in check.claims)
         case found:
             return marked(found.verdict[0])
 
@@ -140,7 +140,7 @@ def _power(line: Approach) -> str:
 def _heads_words(test: Superposition) -> str:
     """Say in one sentence how overlaps fall with the width, and how far they lie above those of random directions."""
     a = test.exponent
-    factors = [one.value for one in test.random.estimates if one.coefficient == "A"]
+    factors = [estimate.value for estimate in test.random.estimates if estimate.coefficient == "A"]
     least, most = (two_digits(pick(factors)) for pick in (min, max))
     by = "" if len(factors) == 1 else f" to {most} (by family)"
     raw = "Raw overlaps" if test.overlap == RAW else "Overlaps"
@@ -156,14 +156,14 @@ def _heads_words(test: Superposition) -> str:
 def values_sentence(answer: ValuesAnswer, results: Results) -> str:
     """List one parameter of several fits, and say which intervals hold a number."""
     names = split_names(answer.parameter)
-    known = {results.labels[one]: results.fits[one] for one in answer.fits if results.fits[one].status == CONVERGED}
+    known = {results.labels[fit]: results.fits[fit] for fit in answer.fits if results.fits[fit].status == CONVERGED}
     if not known:
         return "No answer: no fit has one."
     found = {label: fit[name_in(fit, names)] for label, fit in known.items()}
     first = next(iter(known.values()))
-    listed = join([f"{plus_minus(one.value, one.se)} ({label})" for label, one in found.items()])
+    listed = join([f"{plus_minus(estimate.value, estimate.se)} ({label})" for label, estimate in found.items()])
     text = f"The {role(first, name_in(first, names))} is {listed}"
-    out = [label for label, one in found.items() if not one.holds(answer.reference)]
+    out = [label for label, estimate in found.items() if not estimate.holds(answer.reference)]
     asked = exact(answer.reference)
     if len(out) == len(found):
         return f"{text}: no interval contains {asked}." if len(found) > 1 else f"{text}, which excludes {asked}."
@@ -178,10 +178,10 @@ def prediction_sentence(answer: PredictionAnswer, results: Results) -> str:
     rule, plain = shares["forecast"], shares["huber"]
     near, far = rule[0], rule[-1]
     text = (
-        f"In {exact(sum(one.cells for one in rule))} tests on public tables, in which small runs predict larger ones, "
-        f"the 90% intervals of scalefit’s forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} times "
-        f"larger than any known and {percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit cover "
-        f"{percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
+        f"In {exact(sum(share.cells for share in rule))} tests on public tables, in which small runs predict larger "
+        f"ones, the 90% intervals of scalefit’s forecasts cover {percent(near.share90, 0)} of runs {_reach(near)} "
+        f"times larger than any known and {percent(far.share90, 0)} {_reach(far)} times larger; those of one Huber fit "
+        f"cover {percent(plain[0].share90, 0)} and {percent(plain[-1].share90, 0)}."
     )
     return f"{text} {_ranking_words(answer, results)}".strip()
 
@@ -195,7 +195,7 @@ def _ranking_words(answer: PredictionAnswer, results: Results) -> str:
     behind = [f"“{score.label}” is {plus_minus(score.behind, score.behind_se)} behind" for score, _ in others]
     left = "rows" if answer.leave_out == "row" else f"{words(answer.leave_out)}s"
     text = f"Here “{best.label}” predicts left-out {left} best; in log score {literal(join(behind))}"
-    covered = [one.coverage for one in found.held_out if math.isfinite(one.coverage)]
+    covered = [score.coverage for score in found.held_out if math.isfinite(score.coverage)]
     if covered:
         column = found.split.column if found.split is not None else ""
         text += f"; 90% predictions of the rows {f'of largest {words(column)}' if column else 'held out'} "
@@ -203,6 +203,6 @@ def _ranking_words(answer: PredictionAnswer, results: Results) -> str:
     return f"{text}."
 
 
-def _reach(one: HeldShare) -> str:
+def _reach(share: HeldShare) -> str:
     """Write a bin of ratios: ``2 to 5``, or ``over 100``."""
-    return f"over {exact(one.least)}" if math.isinf(one.most) else f"{exact(one.least)} to {exact(one.most)}"
+    return f"over {exact(share.least)}" if math.isinf(share.most) else f"{exact(share.least)} to {exact(share.most)}"

@@ -36,15 +36,17 @@ def points_of(marks: Mapping[str, Marked]) -> dict[str, Any]:
     fit = next(iter(marks.values())).fit
     run = label_column(fit.rows, fit.law)
     names = [*([run] if run else []), *fit.law.groups, *fit.law.variables, fit.law.response]
-    cells = {"row": [str(one) for one in fit.rows.index], **{name: _texts(fit.rows[name]) for name in names}}
-    cells["fitted"] = [_number(one) for one in fit.mean_law(fit.rows)]
+    cells = {"row": [str(row) for row in fit.rows.index], **{name: _texts(fit.rows[name]) for name in names}}
+    cells["fitted"] = [_number(value) for value in fit.mean_law(fit.rows)]
     log = fit.objective.space == "log"  # for small residuals, a difference of logs is a share
-    cells["residual"] = [percent_size(one, sign=True) if log else _number(one) for one in fit.residuals()]
+    cells["residual"] = [
+        percent_size(residual, sign=True) if log else _number(residual) for residual in fit.residuals()
+    ]
     group = _group(fit, run)
     return {
         "columns": list(cells),
         "rows": [list(row) for row in zip(*cells.values(), strict=True)],
-        "sets": {name: [int(place) for place in one.places] for name, one in marks.items() if one.fit is fit},
+        "sets": {name: [int(place) for place in mark.places] for name, mark in marks.items() if mark.fit is fit},
         "group": group or "",
         "levels": _texts(fit.rows[group]) if group else [],
     }
@@ -60,7 +62,7 @@ def _group(fit: Fit, run: str | None) -> str | None:
 
 def _texts(column: pd.Series[Any]) -> list[str]:
     numbers = as_numbers(column)
-    return [str(one) for one in column] if numbers is None else [_number(one) for one in numbers]
+    return [str(label) for label in column] if numbers is None else [_number(number) for number in numbers]
 
 
 def _number(value: float) -> str:

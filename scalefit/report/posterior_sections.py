@@ -47,7 +47,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
     """
     fits, labels = results.fits, results.labels
     fit = fits[section.fit]
-    text = [paragraph(fill(one, fits)) for one in section.text]
+    text = [paragraph(fill(words, fits)) for words in section.text]
     status = say.posterior_status(fit)
     blocks = [paragraph(rows_sentence(fit), say.model_sentence(fit), say.sampling_sentence(fit), _residuals(fit))]
     blocks += [note(status)] if status else []
@@ -59,7 +59,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
     blocks += _tested(labels[section.fit], fit, question, tabled=section.evidence_table)
     if section.alternatives:
         family = results.by_label((section.fit, *section.alternatives))
-        others = {label: one for label, one in list(family.items())[1:] if one.status != NOT_CONVERGED}
+        others = {label: other for label, other in list(family.items())[1:] if other.status != NOT_CONVERGED}
         name = (
             name_in(fit, question.names) if question.names else fit.law.exponents[0].name if fit.law.exponents else ""
         )
@@ -67,7 +67,7 @@ def posterior_section(section: PosteriorSection, results: Results) -> list[Block
         blocks.append(tables.posteriors_table(family, section.parameters, question))
     if section.laws:
         blocks += _ranked(results.ranked(section.laws, section.leave_out, section.hold_out))
-    figures = [with_words(one, section.words) for one in section.figures or (PredictiveFigure(),)]
+    figures = [with_words(figure, section.words) for figure in section.figures or (PredictiveFigure(),)]
     return blocks + [picture(draw(figure, results, section.fit), floating=True) for figure in figures]
 
 
@@ -101,7 +101,7 @@ def comparison_section(section: ComparisonSection, results: Results) -> list[Blo
     blocks.append(paragraph(say.agreement_sentence(comparison), counted))
     comparable = say.comparable_sentence(usable, question)
     blocks += [paragraph(comparable)] if comparable else []
-    blocks += [paragraph(fill(one, fits)) for one in section.text]
+    blocks += [paragraph(fill(words, fits)) for words in section.text]
     first = next(name for name in section.fits if fits[name].status != NOT_CONVERGED)
     blocks += [
         picture(draw(with_words(figure, section.words), results, first), floating=True) for figure in section.figures
@@ -126,16 +126,16 @@ def _tested(label: str, fit: Fit, question: Hypothesis, *, tabled: bool) -> list
     else:
         comparison = say.sources_of({label: fit}, question)  # a Bayes factor would say more than is known
     blocks = [paragraph(marked(*comparison.verdict))]
-    for one in comparison.evidence:
-        blocks += [tables.evidence_table(one)] if one.priors and tabled else []
-        blocks += [paragraph(literal(" ".join(one.notes)))] if one.notes else []
+    for evidence in comparison.evidence:
+        blocks += [tables.evidence_table(evidence)] if evidence.priors and tabled else []
+        blocks += [paragraph(literal(" ".join(evidence.notes)))] if evidence.notes else []
     return blocks
 
 
 def _ranked(comparison: Comparison) -> list[Block]:
     """Write how laws rank by their predictions: of left-out rows, and of larger runs from smaller ones."""
     of_laws = replace(comparison, sources=(), agreement=None)
-    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(one)) for one in comparison.notes))]
+    blocks = [paragraph(marked(*of_laws.verdict), *(capital(literal(note)) for note in comparison.notes))]
     blocks += [tables.laws_table(comparison.laws)] if comparison.laws else []
     if comparison.held_out and comparison.split:
         blocks.append(tables.held_out_table(comparison.held_out, comparison.split))

@@ -68,18 +68,18 @@ def posterior_table(fit: Fit) -> Block:
     """
     assert isinstance(fit, PosteriorFit)
     shown = rows_shown(fit)
-    places = [fit.place(one.key) for one in shown]
+    places = [fit.place(estimate.key) for estimate in shown]
     effective = [min(fit.posterior.ess_bulk[i], fit.posterior.ess_tail[i]) for i in places]
     columns = [
-        [_name(fit, one) for one in shown],
-        align_errors([estimate_text(one, alone=False) for one in shown]),
-        [interval_text(one) for one in shown],
-        [_prior(fit, one) for one in shown],
+        [_name(fit, estimate) for estimate in shown],
+        align_errors([estimate_text(estimate, alone=False) for estimate in shown]),
+        [interval_text(estimate) for estimate in shown],
+        [_prior(fit, estimate) for estimate in shown],
         [fixed(value, 0) for value in effective],
     ]
     header = ["", "mean ± sd", f"{percent(fit.uncertainty.level)} interval", "prior", "effective draws"]
     caption = f"The posterior of “{literal(fit.label)}”."
-    if any(one.kind == "coefficient" for one in shown):
+    if any(estimate.kind == "coefficient" for estimate in shown):
         caption += " The prior of a coefficient is on the size of its term at the centre of the data."
     return table(caption, header, transpose(columns), align="lrrlr")
 
@@ -104,7 +104,9 @@ def posteriors_table(fits: Mapping[str, Fit], parameters: Sequence[str], questio
     """
     first = next(iter(fits.values()))
     chosen = list(map(read_name, parameters)) or [
-        one.key for one in first.estimates if one.kind in ("floor", "exponent", "common") and not one.level
+        estimate.key
+        for estimate in first.estimates
+        if estimate.kind in ("floor", "exponent", "common") and not estimate.level
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in chosen:
@@ -151,9 +153,9 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
         refits = f"{len(left_out.refitted)}" + (f" (+{len(left_out.unsure)} impossible)" if left_out.unsure else "")
         worst = rounded(float(left_out.khat.max()), 0.1)
         rows.append([literal(score.label), plus_minus(score.elpd, score.se), behind, worst, refits])
-    score, one = laws[0]
+    score, scored = laws[0]
     caption = (
-        f"Laws by the log predictive density of each {words(one.by)} given the others ({score.units}); "
+        f"Laws by the log predictive density of each {words(scored.by)} given the others ({score.units}); "
         "refitted where k-hat is above 0.7."
     )
     header = ["law", "log score", "behind the best", "largest k-hat", "refits"]
@@ -163,16 +165,16 @@ def laws_table(laws: Sequence[tuple[LawScore, CrossValidation]]) -> Block:
 def held_out_table(scores: Sequence[HeldOut], split: Split) -> Block:
     """Return how well laws fitted to the other rows predict the held-out ones."""
     rows = []
-    for one in scores:
-        inside = percent(one.coverage, 0)
-        bayes = ["", ""] if math.isnan(one.elpd) else [fixed(one.elpd, 1), inside]
+    for score in scores:
+        inside = percent(score.coverage, 0)
+        bayes = ["", ""] if math.isnan(score.elpd) else [fixed(score.elpd, 1), inside]
         rows.append(
             [
-                literal(one.label),
-                str(one.trained),
-                str(one.held),
-                percent_size(one.rmse),
-                percent_size(one.bias, sign=True),
+                literal(score.label),
+                str(score.trained),
+                str(score.held),
+                percent_size(score.rmse),
+                percent_size(score.bias, sign=True),
                 *bayes,
             ]
         )
@@ -207,11 +209,11 @@ def sources_table(comparison: Comparison, measured: Mapping[str, str]) -> Block:
     """
     shown = comparison.sources
     columns = [
-        [literal(one.label) for one in shown],
-        [measured.get(one.origin) or measured.get(one.label, "") for one in shown],
-        [_kind(one) for one in shown],
-        align_decimals([plus_minus(one.estimate.value, one.estimate.se) for one in shown]),
-        [rounded_interval(one.estimate.lo, one.estimate.hi, one.estimate.se) for one in shown],
+        [literal(source.label) for source in shown],
+        [measured.get(source.origin) or measured.get(source.label, "") for source in shown],
+        [_kind(source) for source in shown],
+        align_decimals([plus_minus(source.estimate.value, source.estimate.se) for source in shown]),
+        [rounded_interval(source.estimate.lo, source.estimate.hi, source.estimate.se) for source in shown],
     ]
     level = percent(shown[0].estimate.probability)
     header = ["source", "what it measures", "kind", "value", f"{level} interval"]
@@ -220,8 +222,8 @@ def sources_table(comparison: Comparison, measured: Mapping[str, str]) -> Block:
     caption = f"The value of {letters} in each source."
     if comparison.region is not None:
         header.append(question.near)
-        columns.append([chance(one.estimate.inside(comparison.region)) for one in shown])
-        meanings = {one.estimate.spread: SPREADS[one.estimate.spread] for one in shown}
+        columns.append([chance(source.estimate.inside(comparison.region)) for source in shown])
+        meanings = {source.estimate.spread: SPREADS[source.estimate.spread] for source in shown}
         meanings_text = "; ".join(f"{kind}: {meaning}" for kind, meaning in meanings.items())
         caption += f" The last column, by kind of source: {meanings_text}."
     return table(caption, header, transpose(columns), align="lll" + "r" * (len(header) - 3))
@@ -264,7 +266,9 @@ def priors_sentence(fits: Mapping[str, Fit]) -> str:
     for label, priors in own.items():
         for name, prior in priors.items():
             users.setdefault((name, prior), []).append(label)
-    pooled = {spread_name(one.coef.name): one.coef.name for fit in fits.values() for one in fit.parameters}
+    pooled = {
+        spread_name(parameter.coef.name): parameter.coef.name for fit in fits.values() for parameter in fit.parameters
+    }
     rows: dict[tuple[str, str], list[str]] = {}
     for (name, prior), labels in users.items():
         everyone = labels == [label for label, priors in own.items() if name in priors]
@@ -286,12 +290,12 @@ def _priors_of(fit: Fit) -> dict[str, str]:
     assert isinstance(fit, PosteriorFit)
     priors = dict(fit.posterior.priors)
     levels: dict[str, list[str]] = {}
-    for i, one in enumerate(fit.parameters):
-        prior = priors.get(one.key, priors.get((one.coef.name, ())))
-        if prior is None or _in_common(fit, one.key):
+    for i, parameter in enumerate(fit.parameters):
+        prior = priors.get(parameter.key, priors.get((parameter.coef.name, ())))
+        if prior is None or _in_common(fit, parameter.key):
             continue
-        default = one.kind == "floor" and prior == _default_floor(fit, i)
-        levels.setdefault(one.coef.name, []).append(_FLOOR if default else prior)
+        default = parameter.kind == "floor" and prior == _default_floor(fit, i)
+        levels.setdefault(parameter.coef.name, []).append(_FLOOR if default else prior)
     return {name: "; ".join(dict.fromkeys(own)) for name, own in levels.items()}
 
 
@@ -343,7 +347,9 @@ def _probability(label: str, fit: Fit, question: Hypothesis) -> str:
     """Probability of the region; the status where there is none, and nothing where the law lacks the parameter."""
     if not _usable(fit):
         return fit.status
-    known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
+    known = {parameter.key for parameter in fit.parameters} | {
+        (parameter.coef.name, ()) for parameter in fit.parameters
+    }
     if not known & set(map(read_name, question.names)) or question.region is None:
         return ""
     sources = compared_of(fit, question.names, label)
@@ -360,6 +366,6 @@ def _kind(source: Compared) -> str:
 
 def _default_floor(fit: Fit, i: int) -> str:
     """Return the default prior of a floor, which ends at the lowest loss of its rows."""
-    one = fit.parameters[i]
-    rows = fit.rows[rows_at(fit.rows, one.coef.groups, one.level)]
+    parameter = fit.parameters[i]
+    rows = fit.rows[rows_at(fit.rows, parameter.coef.groups, parameter.level)]
     return str(Uniform(0.0, float(rows[fit.law.response].min())))

@@ -72,8 +72,8 @@ def posterior_status(fit: Fit) -> str:
     """State whether the draws represent the posterior, and what limits it even if they do."""
     if fit.status == NOT_CONVERGED:
         return f"No answer: these draws do not represent the posterior. {literal(fit.message)}"
-    limits = [one.runs for one in fit.findings if one.severity == fit.status]
-    warnings = [one.runs for one in fit.findings if one.severity == "warning"]
+    limits = [finding.runs for finding in fit.findings if finding.severity == fit.status]
+    warnings = [finding.runs for finding in fit.findings if finding.severity == "warning"]
     lead = [("Not everything is identified.",)] if limits else []
     return marked(*lead, *limits, *warnings)
 
@@ -86,8 +86,8 @@ def model_sentence(fit: Fit) -> str:
         text += f"; rows of one {words(fit.selection.cluster)} share a random shift"
     pooled = [name for name, how in (fit.posterior.pool if isinstance(fit, PosteriorFit) else ()) if how == "partial"]
     if pooled:
-        levels = {one.coef.name: one.coef.groups for one in fit.parameters if one.level}
-        parts = [f"${name}$ by {join([words(one) for one in levels[name]])}" for name in pooled]
+        levels = {parameter.coef.name: parameter.coef.groups for parameter in fit.parameters if parameter.level}
+        parts = [f"${name}$ by {join([words(group) for group in levels[name]])}" for name in pooled]
         text += f"; {join(parts)} comes from a common distribution"
     return f"{text}."
 
@@ -96,7 +96,7 @@ def sampling_sentence(fit: Fit) -> str:
     """State how the draws were made and how good they are."""
     if not isinstance(fit, PosteriorFit) or fit.status == NOT_CONVERGED:
         return ""
-    handed = [one.message for one in fit.findings if one.code == "handed_over"]
+    handed = [finding.message for finding in fit.findings if finding.code == "handed_over"]
     return literal(" ".join([*handed, fit.posterior.verdict]))
 
 
@@ -119,10 +119,10 @@ def probability_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     statement = f"the {role(first, name_in(first, question.names))} is {question.near}"
     failed = [f"“{label}” ({fit.status})" for label, fit in fits.items() if fit.status != CONVERGED]
     by_label = {
-        label: one.estimate.inside(question.region)
+        label: source.estimate.inside(question.region)
         for label, fit in fits.items()
         if fit.status == CONVERGED and question.region is not None
-        for one in compared_of(fit, question.names, label)
+        for source in compared_of(fit, question.names, label)
     }
     left_out = f" Without an answer: {join(failed)}." if failed else ""
     if not by_label:
@@ -151,9 +151,9 @@ def sources_of(
     Comparison
         Without evidence, laws or extrapolation.
     """
-    found = [one for label, fit in fits.items() for one in compared_of(fit, question.names, label)]
-    shown = [compared_published(label, one.value, one.uncertainty) for label, one in (printed or {}).items()]
-    counted = agreement([one for one in found if one.status == CONVERGED])
+    found = [source for label, fit in fits.items() for source in compared_of(fit, question.names, label)]
+    shown = [compared_published(label, value.value, value.uncertainty) for label, value in (printed or {}).items()]
+    counted = agreement([source for source in found if source.status == CONVERGED])
     return Comparison(
         ",".join(question.names), question.reference, question.region, sources=(*found, *shown), differences=(),
         agreement=counted,
@@ -166,7 +166,9 @@ def agreement_sentence(comparison: Comparison) -> str:
         return "No two of these fits have rows of their own, so whether they agree cannot be tested."
     text = marked(agreement_verdict(comparison.agreement))
     doubtful = [
-        f"{literal(one.label)} ({one.status})" for one in comparison.sources if one.status not in (CONVERGED, "printed")
+        f"{literal(source.label)} ({source.status})"
+        for source in comparison.sources
+        if source.status not in (CONVERGED, "printed")
     ]
     return f"{text} Not counted, because they have no answer: {join(doubtful)}." if doubtful else text
 
@@ -191,9 +193,9 @@ def estimand(fit: Fit, names: Sequence[str]) -> str:
     if not terms:
         return ""
     variable = terms[0].variable
-    others = [words(one) for one in fit.law.variables if one != variable]
+    others = [words(other) for other in fit.law.variables if other != variable]
     floor = fit.law.floor
-    groups = [words(one) for one in floor.groups] if isinstance(floor, Coef) else []
+    groups = [words(group) for group in floor.groups] if isinstance(floor, Coef) else []
     text = f"{words(variable)}, with {join(others)}" if others else f"{words(variable)} alone"
     return f"{text}, offsets by {join(groups)}" if groups else text
 
@@ -228,7 +230,7 @@ def comparable_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
     sentences = []
     for what, sources in alike.items():
         found = agreement(sources)
-        if found is not None and len({one.origin for one in sources}) > 1:
+        if found is not None and len({source.origin for source in sources}) > 1:
             verdict = marked(agreement_verdict(found))
             sentences.append(f"Of the same quantity ({what}), {verdict[:1].lower()}{verdict[1:]}")
     if not sentences:
@@ -239,8 +241,8 @@ def comparable_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
 
 def intervals_sentence(sources: Sequence[Compared], reference: float) -> str:
     """Count the intervals that exclude a number."""
-    fitted = [one for one in sources if one.status != "printed"]
-    out = [literal(one.label) for one in fitted if not one.estimate.lo <= reference <= one.estimate.hi]
+    fitted = [source for source in sources if source.status != "printed"]
+    out = [literal(source.label) for source in fitted if not source.estimate.lo <= reference <= source.estimate.hi]
     verb = "excludes" if len(out) == 1 else "exclude"
     named = f" ({join(out)})" if 0 < len(out) < len(fitted) else ""
     count = "all" if len(out) == len(fitted) else str(len(out) or "none")

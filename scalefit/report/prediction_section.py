@@ -37,9 +37,9 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
     found = public_backtest()
     blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     rule = public_table("forecast")
-    reached = join([percent(one.share90, 0) for one in rule])
-    errors = join([percent_size(one.error) for one in rule])
-    short = [one for one in rule if one.share90 < _NOMINAL - SHORT_COVERAGE]
+    reached = join([percent(share.share90, 0) for share in rule])
+    errors = join([percent_size(share.error) for share in rule])
+    short = [share for share in rule if share.share90 < _NOMINAL - SHORT_COVERAGE]
     verdict = (
         f"In {exact(len(short))} of {exact(len(rule))} ranges they cover too few"
         if short
@@ -55,12 +55,13 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
     )
     blocks.append(paragraph(text))
     left, _ = draw_coverage(found, height=_HEIGHT)
-    cells = exact(sum(one.cells for one in rule))
+    cells = exact(sum(share.cells for share in rule))
     caption = (
         f"The public backtest, {cells} cells of table, cut and range. Left: share of 90% intervals that cover the "
         "held-out loss; red: the nominal share. Right: median error."
     )
     alt = "; ".join(
-        f"{NAMES[name]} {', '.join(percent(one.share90, 0) for one in public_table(name))}" for name in found.methods
+        f"{NAMES[name]} {', '.join(percent(share.share90, 0) for share in public_table(name))}"
+        for name in found.methods
     )
     return [*blocks, picture(drawing(left, caption, f"Coverage of 90% intervals by range: {alt}."), floating=True)]

@@ -49,12 +49,12 @@ class DataFile:
 
 def data_files(study: Study) -> list[DataFile]:
     """Return each table that the study uses, once, in order."""
-    names = [one.data for one in study.fit]
-    names += [one.data for one in study.levels]
-    names += [one.data for one in study.sensitivity] + [one.data for one in study.calibration]
-    names += [one.data for one in study.forecast] + [one.data for one in study.isoflop]
-    names += [one.grid or one.data for one in study.toy] + [one.data for one in study.heads]
-    names += [one.losses for one in study.heads if one.losses]
+    names = [spec.data for spec in study.fit]
+    names += [step.data for step in study.levels]
+    names += [step.data for step in study.sensitivity] + [step.data for step in study.calibration]
+    names += [step.data for step in study.forecast] + [step.data for step in study.isoflop]
+    names += [step.grid or step.data for step in study.toy] + [step.data for step in study.heads]
+    names += [step.losses for step in study.heads if step.losses]
     return [_data_file(study, name) for name in dict.fromkeys(names)]
 
 
@@ -77,8 +77,8 @@ def file_digest(folder: Path, name: str) -> str:
         return describe_dataset(shipped).sha256
     path = Path(located)
     several = path.glob("**/*") if path.is_dir() else files_of(path) or [path]
-    files = sorted(one for one in several if one.is_file())
-    return sha256(b"".join(one.read_bytes() for one in files)).hexdigest()
+    files = sorted(file for file in several if file.is_file())
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _data_file(study: Study, name: str) -> DataFile:

@@ -75,15 +75,17 @@ def published_point(fit: Fit, paper: Published) -> PublishedPoint:
     StudyError
         When the paper has no value for any parameter of the fit.
     """
-    matched = {one.name: value for one in fit.parameters if (value := _lookup(paper.key, one)) is not None}
+    matched = {
+        parameter.name: value for parameter in fit.parameters if (value := _lookup(paper.key, parameter)) is not None
+    }
     if not matched:
         names = ", ".join(fit.names[:4])
         raise StudyError(f"no published value begins with {paper.key!r} and ends with a parameter of the fit ({names})")
-    values = {name: one.value for name, one in matched.items()}
-    errors = {name: one.uncertainty for name, one in matched.items() if one.uncertainty is not None}
+    values = {name: number.value for name, number in matched.items()}
+    errors = {name: number.uncertainty for name, number in matched.items() if number.uncertainty is not None}
     converted = []
-    for name, one in matched.items():
-        factor = _unit_factor(fit, name, one, values)
+    for name, number in matched.items():
+        factor = _unit_factor(fit, name, number, values)
         if factor is not None:
             values[name] *= factor
             errors.pop(name, None)  # an error of the exponent would enter too
@@ -140,7 +142,10 @@ def objective_at(fit: Fit, values: Mapping[str, float], *, absolute: bool = Fals
         The sum over rows, comparable with ``fit.value``.
     """
     observed = fit.rows[fit.law.response].to_numpy(float)
-    logs = {one.key: np.log(values[one.name]) if one.is_log else values[one.name] for one in fit.parameters}
+    logs = {
+        parameter.key: np.log(values[parameter.name]) if parameter.is_log else values[parameter.name]
+        for parameter in fit.parameters
+    }
     predicted = predict_law(fit.law, logs, fit.rows)
     r = np.abs(np.log(observed / predicted) if fit.objective.space == "log" else observed - predicted)
     weights = fit.objective.weights

@@ -37,7 +37,7 @@ __all__ = ["INTERNAL", "read_study"]
 
 INTERNAL: Final = ("path", "draft")  # fields of a study that a file cannot set
 _TABLES: Final = ("mapping", "pool", "priors")
-_STEP_TYPES: Mapping[str, type[Any]] = types.MappingProxyType({one.kind: one for one in get_args(Step)})
+_STEP_TYPES: Mapping[str, type[Any]] = types.MappingProxyType({arg.kind: arg for arg in get_args(Step)})
 
 
 def read_study(path: str | Path) -> Study:
@@ -70,7 +70,7 @@ def read_study(path: str | Path) -> Study:
     except ValueError as error:
         raise StudyError(f"{str(path)!r} is not valid TOML: {error}") from None
     reader = _Reader(path.name)
-    reader.check_keys(table, {one.name for one in fields(Study) if one.name not in INTERNAL} | {"defaults"}, TOP)
+    reader.check_keys(table, {field.name for field in fields(Study) if field.name not in INTERNAL} | {"defaults"}, TOP)
     defaults = reader.defaults(table.pop("defaults", {}))
     made: dict[str, Any] = {"fit": reader.fits(table.pop("fit", None), defaults), "path": path}
     made |= {kind: reader.steps(kind, table.pop(kind, []), defaults) for kind in STEPS}
@@ -121,7 +121,7 @@ class _Reader(TypedReader):
     ) -> Any:
         """Make a fit or a step from its keys and the options of its runner."""
         fields_of_options = option_fields(kind)
-        own = [one.name for one in fields(kind) if one.name not in fields_of_options.values()]
+        own = [field.name for field in fields(kind) if field.name not in fields_of_options.values()]
         also = ["engine"] if kind is FitSpec else []
         self.check_keys(table, {*own, *also, *runner.known}, place)
         keys = {key: value for key, value in defaults.items() if key in runner.known}
@@ -132,7 +132,7 @@ class _Reader(TypedReader):
         for key in _TABLES:
             self._check_words(keys.get(key, {}), f"{where}, {key}")
         try:
-            options = {fields_of_options[type(one)]: one for one in runner.read(keys)}
+            options = {fields_of_options[type(value)]: value for value in runner.read(keys)}
         except DataError as error:
             raise StudyError(f"{self.file}, {where}: {error}") from None
         given = {key: table[key] for key in own if table.get(key, "") != ""}  # an empty text is a missing one
@@ -177,11 +177,11 @@ class _Reader(TypedReader):
 def _check_references(study: Study) -> None:
     """Check that every fit that is referred to exists and has the parameter that is needed."""
     specs: dict[str, FitSpec] = {}
-    for one in study.fit:
-        if one.name in specs:
-            raise StudyError(f"{study.path.name}: two fits are called {one.name!r}; rename one")
-        specs[one.name] = one
-        _check_data(study, f"fit {one.name!r}", one.data, folders=True)
+    for spec in study.fit:
+        if spec.name in specs:
+            raise StudyError(f"{study.path.name}: two fits are called {spec.name!r}; rename one")
+        specs[spec.name] = spec
+        _check_data(study, f"fit {spec.name!r}", spec.data, folders=True)
     _check_steps(study, set(specs))
     labels = list(study.labels.values())
     for label in labels:
@@ -190,13 +190,14 @@ def _check_references(study: Study) -> None:
     for where, name in _names(study, "fit"):
         if name not in specs:
             raise StudyError(f"{study.path.name}, {where}: there is no fit {name!r}; {closest(name, specs)}")
-    for one in study.fit:
-        for name in one.instead:
-            if parse_law(specs[name].law) != parse_law(one.law):
+    for spec in study.fit:
+        for name in spec.instead:
+            if parse_law(specs[name].law) != parse_law(spec.law):
                 raise StudyError(
-                    f"{study.path.name}, fit {one.name!r}, instead: {name!r} fits another law; name a fit of {one.law}"
+                    f"{study.path.name}, fit {spec.name!r}, instead: {name!r} fits another law; "
+                    f"name a fit of {spec.law}"
                 )
-    steps = [one.name for one in study.steps]
+    steps = [step.name for step in study.steps]
     for where, name in _names(study, "step"):
         if name not in steps:
             raise StudyError(
@@ -205,7 +206,7 @@ def _check_references(study: Study) -> None:
     for where, name, candidates in _parameters(study):
         known = parameter_names(specs[name], study.path.parent)
         try:
-            coefficients = {parse_name(one)[0] for one in candidates}
+            coefficients = {parse_name(candidate)[0] for candidate in candidates}
         except ValueError as error:
             raise StudyError(f"{study.path.name}, {where}: {error}") from None
         if not coefficients & set(known):
@@ -239,17 +240,17 @@ def _lies_there(path: Path, folders: bool) -> bool:
 def _check_steps(study: Study, fits: set[str]) -> None:
     """Check that every step has a unique name and reads something that exists."""
     seen = set(fits)
-    for one in study.steps:
-        if one.name in seen:
-            raise StudyError(f"{study.path.name}: two parts of the study are called {one.name!r}; rename one")
-        seen.add(one.name)
-        where = f"{one.kind} {one.name!r}"
-        if isinstance(one, HeadsStep) and one.losses:
-            _check_data(study, f"{where}, losses", one.losses, folders=False)
-        if not isinstance(one, ToyStep) or one.data:
-            _check_data(study, where, one.data, folders=True)
-        elif not _lies_there(study.path.parent / one.grid, folders=True):
-            text = f"{study.path.name}, {where}: grid {one.grid!r} is not in the folder of the study"
+    for step in study.steps:
+        if step.name in seen:
+            raise StudyError(f"{study.path.name}: two parts of the study are called {step.name!r}; rename one")
+        seen.add(step.name)
+        where = f"{step.kind} {step.name!r}"
+        if isinstance(step, HeadsStep) and step.losses:
+            _check_data(study, f"{where}, losses", step.losses, folders=False)
+        if not isinstance(step, ToyStep) or step.data:
+            _check_data(study, where, step.data, folders=True)
+        elif not _lies_there(study.path.parent / step.grid, folders=True):
+            text = f"{study.path.name}, {where}: grid {step.grid!r} is not in the folder of the study"
             raise StudyError(f"{text}; correct the name")
 
 
@@ -259,7 +260,7 @@ def _parts(study: Study) -> Iterator[tuple[str, Any]]:
         for i, part in enumerate(getattr(study, kind), start=1):
             yield f"[[{kind}]] {i}", part
             for key in ("figures", "claims"):
-                yield from ((f"[[{kind}]] {i}, {key}", one) for one in getattr(part, key, ()))
+                yield from ((f"[[{kind}]] {i}, {key}", name) for name in getattr(part, key, ()))
     yield "[front]", study.front
     if study.front.figure:
         yield "[front.figure]", study.front.figure
@@ -268,18 +269,18 @@ def _parts(study: Study) -> Iterator[tuple[str, Any]]:
 def _names(study: Study, what: str) -> Iterator[tuple[str, str]]:
     """Yield every fit, or every step, that is named anywhere, with its place for messages."""
     for where, part in _parts(study):
-        yield from ((where, one.name) for one in mentions(part) if one.name and one.refers.to == what)
+        yield from ((where, mention.name) for mention in mentions(part) if mention.name and mention.refers.to == what)
     if what == "fit":
-        yield from ((f"fit {one.name!r}, instead", name) for one in study.fit for name in one.instead)
-        needing = (one for one in study.steps if isinstance(one, SensitivityStep | CalibrationStep) and one.needs)
-        yield from ((f"{one.kind} {one.name!r}, needs", one.needs) for one in needing)
+        yield from ((f"fit {spec.name!r}, instead", name) for spec in study.fit for name in spec.instead)
+        needing = (step for step in study.steps if isinstance(step, SensitivityStep | CalibrationStep) and step.needs)
+        yield from ((f"{step.kind} {step.name!r}, needs", step.needs) for step in needing)
 
 
 def _parameters(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield every fit of which a parameter is needed, and the names that it may have there."""
     for where, part in _parts(study):
-        fits = [one for one in mentions(part) if one.name and one.refers.with_parameter]
-        main = [one.name for one in fits if one.key == "fit"]
-        yield from ((where, name, (one,)) for name in main for one in getattr(part, "parameters", ()))
+        fits = [mention for mention in mentions(part) if mention.name and mention.refers.with_parameter]
+        main = [fit.name for fit in fits if fit.key == "fit"]
+        yield from ((where, name, (parameter,)) for name in main for parameter in getattr(part, "parameters", ()))
         candidates = split_names(getattr(part, "parameter", ""))
-        yield from ((where, one.name, candidates) for one in fits if candidates)
+        yield from ((where, fit.name, candidates) for fit in fits if candidates)

@@ -52,18 +52,18 @@ def drafted(study: Study) -> Study:
         sensitivity=tuple(map(_fewer, study.sensitivity)),
         calibration=tuple(map(_fewer, study.calibration)),
     )
-    trained = {one.name for one in study.toy if one.grid}
+    trained = {step.name for step in study.toy if step.grid}
     dropped, notes = affordable(study)
     out = trained | dropped
-    sections = (_without(one, out) for one in study.section)
-    answers = (one for one in study.answer if not (isinstance(one, StepAnswer) and one.step in out))
+    sections = (_without(section, out) for section in study.section)
+    answers = (answer for answer in study.answer if not (isinstance(answer, StepAnswer) and answer.step in out))
     toys = (f"A draft trains no toy models: {', '.join(sorted(trained))}.",) if trained else ()
     return replace(
         study,
-        sensitivity=tuple(one for one in study.sensitivity if one.name not in out),
-        calibration=tuple(one for one in study.calibration if one.name not in out),
-        toy=tuple(one for one in study.toy if one.name not in out),
-        section=tuple(one for one in sections if one is not None),
+        sensitivity=tuple(step for step in study.sensitivity if step.name not in out),
+        calibration=tuple(step for step in study.calibration if step.name not in out),
+        toy=tuple(step for step in study.toy if step.name not in out),
+        section=tuple(section for section in sections if section is not None),
         answer=tuple(answers),
         front=replace(study.front, figure=_without(study.front.figure, out) if study.front.figure else None),
         left_out=(*study.left_out, *toys, *notes),
@@ -87,15 +87,15 @@ def resolved_text(study: Study) -> str:
     import tomli_w
 
     table = {key: value for key, value in _non_default(study).items() if key not in ("path", "draft", "fit", *STEPS)}
-    table["fit"] = [_spec(one, ENGINES[one.engine]) for one in study.fit]
+    table["fit"] = [_spec(spec, ENGINES[spec.engine]) for spec in study.fit]
     for kind, runner in STEPS.items():
-        specs = [_spec(one, runner) for one in study.steps if one.kind == kind]
+        specs = [_spec(step, runner) for step in study.steps if step.kind == kind]
         table |= {kind: specs} if specs else {}
     hashes = [
-        f"# {'; '.join([f'{one.name}: sha256 {one.sha256}', *one.sources, *one.repositories])}"
-        for one in data_files(study)
+        f"# {'; '.join([f'{file.name}: sha256 {file.sha256}', *file.sources, *file.repositories])}"
+        for file in data_files(study)
     ]
-    commands = [command(one) for one in study.fit] + [line for one in study.steps for line in step_command(one)]
+    commands = [command(spec) for spec in study.fit] + [line for step in study.steps for line in step_command(step)]
     lead = [
         f"# Every choice of the study, as scalefit {__version__} read it. Tables:",
         *hashes,
@@ -112,13 +112,13 @@ def resolved_hash(study: Study) -> str:
 
 def _without(part: PartT, out: set[str]) -> PartT | None:
     """Return a section or a figure without steps that a draft does not have; None when nothing remains."""
-    named = [one.name for one in mentions(part) if one.key == "steps"]
+    named = [mention.name for mention in mentions(part) if mention.key == "steps"]
     kept = tuple(name for name in named if name not in out)
     if named and not kept:
         return None
     changed: dict[str, Any] = {"steps": kept} if named else {}
-    inner = [_without(one, out) for one in getattr(part, "figures", ())]
-    changed |= {"figures": tuple(one for one in inner if one is not None)} if inner else {}
+    inner = [_without(figure, out) for figure in getattr(part, "figures", ())]
+    changed |= {"figures": tuple(figure for figure in inner if figure is not None)} if inner else {}
     return replace(part, **changed)
 
 
@@ -145,12 +145,13 @@ def _non_default(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that are not their defaults, and those of the dataclasses in them."""
     out = {}
     family = family_of(type(value))
-    for one in fields(value):
-        content = getattr(value, one.name)
-        default = one.default_factory() if one.default_factory is not MISSING else one.default
-        if content == default and not (family and one.name == family.tag):  # the tag decides what the other fields mean
+    for field in fields(value):
+        content = getattr(value, field.name)
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        is_tag = family is not None and field.name == family.tag  # which decides what the other fields mean
+        if content == default and not is_tag:
             continue
-        out[one.name] = _plain_non_default(content)
+        out[field.name] = _plain_non_default(content)
     return out
 
 
@@ -158,11 +159,11 @@ def _plain_non_default(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return _non_default(value)
     if isinstance(value, tuple | list):
-        return [_plain_non_default(one) for one in value]
+        return [_plain_non_default(item) for item in value]
     return as_plain(value)
 
 
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(one) for key, one in value.items() if one is not None}
-    return [_without_none(one) for one in value] if isinstance(value, list) else value
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value

@@ -69,7 +69,7 @@ class Runner:
     @property
     def known(self) -> dict[str, Described]:
         """The keys of a fit or step by name, without the options for running jobs, which a study does not set."""
-        return {name: one for each in self._own for name, one in each.described().items()}
+        return {name: option for each in self._own for name, option in each.described().items()}
 
     def read(self, keys: Mapping[str, Any]) -> tuple[Options, ...]:
         """Make options from the keys of a fit or a step.
@@ -99,13 +99,13 @@ class Runner:
     def write(self, values: Sequence[Options]) -> dict[str, Any]:
         """Return every key of a fit or a step with its value, required keys first, so that :meth:`read` reads them."""
         by_class = {type(value): value for value in values}
-        keys = dict(pair for one in self._own for pair in _keys(one, by_class[one.kind]))
-        required = {name: keys.pop(name) for name, one in self.known.items() if one.default is MISSING}
+        keys = dict(pair for part in self._own for pair in _keys(part, by_class[part.kind]))
+        required = {name: keys.pop(name) for name, option in self.known.items() if option.default is MISSING}
         return required | keys
 
     @property
     def _own(self) -> tuple[Part, ...]:
-        return tuple(one for one in self.parts if one.kind is not Jobs)
+        return tuple(part for part in self.parts if part.kind is not Jobs)
 
 
 def _keys(part: Part, value: Options) -> Iterator[tuple[str, Any]]:
@@ -154,7 +154,9 @@ def parameter_names(spec: FitSpec, folder: Path | None = None) -> tuple[str, ...
     law, pooled = apply_pool(sum_of_powers(law, "bayes"), spec.options.pool)
     student = spec.options.likelihood == "student_t"
     extra = extra_parameters(student, spec.selection.cluster is not None, pooled)
-    return tuple(dict.fromkeys([*(coef.name for coef in law.parameters), *(one.coef.name for one in extra)]))
+    return tuple(
+        dict.fromkeys([*(coef.name for coef in law.parameters), *(parameter.coef.name for parameter in extra)])
+    )
 
 
 def check_engine(spec: FitSpec) -> None:

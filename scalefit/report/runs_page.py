@@ -54,8 +54,8 @@ def runs_sentence(answer: RunsAnswer, results: Results) -> str:
             "below describe the runs, and say nothing about larger ones."
         )
     by = f" by {say.method(fit)}" if answering.reason else ""
-    beyond = join([f"${one.coefficient}$" for one in fit.estimates if _is_open(one)])
-    loose = any(_is_loose(one) for one in fit.estimates)
+    beyond = join([f"${estimate.coefficient}$" for estimate in fit.estimates if _is_open(estimate)])
+    loose = any(_is_loose(estimate) for estimate in fit.estimates)
     by += " only loosely" if loose else ""
     rest = f",** and hardly {beyond}:" if loose else f",** except for {beyond}:"
     lead = f"**These {_runs(fit)} determine the law{by}{rest if beyond else ':**'}"
@@ -83,7 +83,7 @@ def misfit_sentence(answer: RunsAnswer, results: Results) -> str:
     answering = stand_in(answer.fit, results.fits, results.specs)
     fit = results.fits[answering.name]
     largest = "" if answering.reason and answering.identified else _largest(fit)  # the verdict has named such rows
-    warnings = [capital(one.message) for one in fit.findings if one.severity == "warning"][:FEW]
+    warnings = [capital(finding.message) for finding in fit.findings if finding.severity == "warning"][:FEW]
     return " ".join(filter(None, [say.residual_sentence(fit), largest, *map(literal, warnings)]))
 
 
@@ -120,7 +120,7 @@ def budget_sentence(answer: ComputeAnswer, results: Results) -> str:
 
 def _reason(fit: Fit) -> str:
     """Return the first reason why a fit has no answer, and how many more there are."""
-    first, *rest = [one.message for one in fit.findings if one.severity == fit.status]
+    first, *rest = [finding.message for finding in fit.findings if finding.severity == fit.status]
     more = f" The section on the fit has {counted(len(rest), 'more reason')}." if rest else ""
     return literal(capital(first)) + more
 
@@ -133,25 +133,25 @@ def _runs(fit: Fit) -> str:
     return f"{exact(fit.n_rows)} rows of {exact(fit.rows[cluster].nunique())} levels of {literal(cluster)}"
 
 
-def _is_loose(one: Estimate) -> bool:
+def _is_loose(estimate: Estimate) -> bool:
     """Whether an exponent is known only up to a large part of it."""
-    return one.kind == "exponent" and one.se > LOOSE_EXPONENT * abs(one.value)
+    return estimate.kind == "exponent" and estimate.se > LOOSE_EXPONENT * abs(estimate.value)
 
 
-def _is_open(one: Estimate) -> bool:
+def _is_open(estimate: Estimate) -> bool:
     """Whether the interval of a positive parameter without levels spans more decades than a law may leave open."""
-    known = one.kind not in ("exponent", "floor") and not one.level and one.coefficient not in say.EXTRAS
-    return known and one.lo > 0 and math.log10(one.hi / one.lo) > OPEN_DECADES
+    known = estimate.kind not in ("exponent", "floor") and not estimate.level and estimate.coefficient not in say.EXTRAS
+    return known and estimate.lo > 0 and math.log10(estimate.hi / estimate.lo) > OPEN_DECADES
 
 
 def _numbers(fit: Fit) -> str:
     """Return exponents and floor, or all parameters of a law of another form; levels as a range."""
-    wanted = [one for one in fit.estimates if one.kind in ("exponent", "floor")] or [
-        one for one in fit.estimates if one.coefficient not in say.EXTRAS
+    wanted = [estimate for estimate in fit.estimates if estimate.kind in ("exponent", "floor")] or [
+        estimate for estimate in fit.estimates if estimate.coefficient not in say.EXTRAS
     ]
     by_name: dict[str, list[Estimate]] = {}
-    for one in sorted(wanted, key=lambda one: one.kind != "exponent"):
-        by_name.setdefault(one.coefficient, []).append(one)
+    for estimate in sorted(wanted, key=lambda estimate: estimate.kind != "exponent"):
+        by_name.setdefault(estimate.coefficient, []).append(estimate)
     return join([_number(fit, several) for several in by_name.values()])
 
 
@@ -160,7 +160,7 @@ def _number(fit: Fit, several: list[Estimate]) -> str:
     name = f"the {say.role(fit, first.key)}" if first.kind in ("exponent", "floor") else f"${first.coefficient}$"
     if len(several) == 1:
         return f"{name} is {estimate_text(first)}"
-    low, high = (end(several, key=lambda one: one.value) for end in (min, max))
+    low, high = (end(several, key=lambda estimate: estimate.value) for end in (min, max))
     return (
         f"{name} lies between {plus_minus(low.value, low.se)} ({literal(printed_level(low.level, ', '))}) and "
         f"{plus_minus(high.value, high.se)} ({literal(printed_level(high.level, ', '))})"
@@ -169,21 +169,21 @@ def _number(fit: Fit, several: list[Estimate]) -> str:
 
 def _others(asked: str, answering: StandIn, fit: Fit, results: Results) -> str:
     """Say whether the same law with another loss agrees."""
-    others = [results.fits[one] for one in results.specs[asked].instead if one != answering.name]
-    usable = [one for one in others if one.status == CONVERGED]
+    others = [results.fits[name] for name in results.specs[asked].instead if name != answering.name]
+    usable = [other for other in others if other.status == CONVERGED]
     apart = say.disagreement_sentence(fit, usable)
     if apart or not usable:
         return apart
-    agreeing = join([say.method(one) for one in usable])
+    agreeing = join([say.method(other) for other in usable])
     return f"{capital(agreeing)} agree{'s' if len(usable) == 1 else ''} within the intervals."
 
 
 def _largest(fit: Fit) -> str:
     """Name the rows that make up most of the objective."""
     first, *rest = fit.goodness.largest
-    largest = [first, *(one for one in rest if one.share > first.share / MINOR)]
-    named = literal(named_rows(fit.rows, fit.law, [one.row for one in largest]))
-    shares = join([percent(one.share, 0) for one in largest])
+    largest = [first, *(row for row in rest if row.share > first.share / MINOR)]
+    named = literal(named_rows(fit.rows, fit.law, [row.row for row in largest]))
+    shares = join([percent(row.share, 0) for row in largest])
     return f"Most of the misfit comes from {named}: {shares} of it."
 
 

@@ -95,7 +95,7 @@ def compose(study: Study, work: Work) -> tuple[list[Block], dict[str, bytes]]:
         SVG by file name.
     """
     labels = {name: literal(label) for name, label in study.labels.items()}
-    specs = {one.name: one for one in study.fit}
+    specs = {spec.name: spec for spec in study.fit}
     results = Results(work.fits, labels, specs, study.path.parent, work.steps)
     files: dict[str, bytes] = {}
 
@@ -139,7 +139,7 @@ def _figures_early(blocks: list[Block]) -> list[Block]:
     end = len(blocks)
     while end and blocks[end - 1].get("floating", False):
         end -= 1
-    first = next((i for i, one in enumerate(blocks[:end]) if one["kind"] == "paragraph"), end - 1)
+    first = next((i for i, block in enumerate(blocks[:end]) if block["kind"] == "paragraph"), end - 1)
     return [*blocks[: first + 1], *blocks[end:], *blocks[first + 1 : end]]
 
 
@@ -173,13 +173,13 @@ def _below_heading(section: Section, results: Results) -> list[Block]:
 
 def _front(study: Study, results: Results) -> list[Block]:
     shown = results.by_label(study.front.fits)
-    verdict, items = "", [_answer(one, results) for one in study.answer]
+    verdict, items = "", [_answer(answer, results) for answer in study.answer]
     if study.answer and isinstance(study.answer[0], RobustAnswer):  # its verdict leads in large letters
         verdict, basis = robust_sentences(study.answer[0], results)
         items[0] = (items[0][0], basis)
-    blocks = [answers([paragraph(*one)["runs"] for one in items], verdict)]
+    blocks = [answers([paragraph(*item)["runs"] for item in items], verdict)]
     if study.card:
-        blocks.append(cards([_card(one, results) for one in study.card]))
+        blocks.append(cards([_card(card, results) for card in study.card]))
     laws = dict.fromkeys(fit.law for fit in shown.values())
     blocks.append(equations([equation(law) for law in laws]))
     if study.front.table:
@@ -206,11 +206,11 @@ def _card(card: Card, results: Results) -> tuple[str, str, str]:
     level = percent(fit.uncertainty.level)
     by = "" if not answering.reason else ", posterior" if isinstance(fit, PosteriorFit) else f", {say.method(fit)}"
     if len(numbers) == 1:
-        one = numbers[0]
-        interval = rounded_interval(one.lo, one.hi, one.se)
-        return card.title, plus_minus(one.value, one.se), f"{level} interval {interval}{by}"
-    value = "\u2003".join(plus_minus(one.value, one.se).partition(" ± ")[0] for one in numbers)
-    detail = join([rounded_interval(one.lo, one.hi, one.se) for one in numbers])
+        number = numbers[0]
+        interval = rounded_interval(number.lo, number.hi, number.se)
+        return card.title, plus_minus(number.value, number.se), f"{level} interval {interval}{by}"
+    value = "\u2003".join(plus_minus(number.value, number.se).partition(" ± ")[0] for number in numbers)
+    detail = join([rounded_interval(number.lo, number.hi, number.se) for number in numbers])
     return card.title, value, f"{level} intervals {detail}{by}"
 
 
@@ -260,7 +260,7 @@ def _answer_law(answer: LawAnswer, results: Results) -> str:
     law = say.law_sentence(fit)
     law = lead + law[:1].lower() + law[1:] if lead else law
     others = [fits[name] for name in results.specs[answer.fit].instead if name != answering.name]
-    apart = say.disagreement_sentence(fit, [one for one in others if one.status == CONVERGED])
+    apart = say.disagreement_sentence(fit, [other for other in others if other.status == CONVERGED])
     return " ".join(filter(None, [law, answering.reason, apart, *published]))
 
 

@@ -74,7 +74,11 @@ def role(fit: Fit, name: str | Key) -> str:
     coef = read_name(name)[0]
     if coef in EXTRAS and isinstance(fit, PosteriorFit):
         return EXTRAS[coef]
-    pooled = {spread_name(one.coef.name): one.coef.name for one in fit.parameters if one.kind == "common"}
+    pooled = {
+        spread_name(parameter.coef.name): parameter.coef.name
+        for parameter in fit.parameters
+        if parameter.kind == "common"
+    }
     if coef in pooled:
         return f"spread of the {role(fit, pooled[coef])} between groups"
     for term in fit.law.terms:
@@ -86,7 +90,9 @@ def role(fit: Fit, name: str | Key) -> str:
 
 def name_in(fit: Fit, names: Sequence[str]) -> str:
     """Return the first of several names that a fit has, of a single parameter or of one with levels."""
-    known = {one.key for one in fit.parameters} | {(one.coef.name, ()) for one in fit.parameters}
+    known = {parameter.key for parameter in fit.parameters} | {
+        (parameter.coef.name, ()) for parameter in fit.parameters
+    }
     return next((name for name in names if read_name(name) in known), names[0])
 
 
@@ -99,24 +105,30 @@ def status_sentence(fit: Fit) -> str:
     """State whether a fit gives an answer, and what limits it."""
     if fit.status != CONVERGED:
         return f"No answer: the fit is {fit.status}. {literal(fit.message)}"
-    return " ".join(literal(capital(one.message)) for one in fit.findings if one.severity == "warning")
+    return " ".join(literal(capital(finding.message)) for finding in fit.findings if finding.severity == "warning")
 
 
 def law_sentence(fit: Fit) -> str:
     """State the exponents and the floor of a fit."""
     if fit.status != CONVERGED:
         return f"{capital(_label(fit))}: no answer. The fit is {fit.status}: {literal(fit.message)}"
-    single = [one for one in fit.estimates if not one.level]
+    single = [estimate for estimate in fit.estimates if not estimate.level]
     if not fit.law.terms:
-        known = [f"{name_words(one.key)} is {_number(one)}" for one in single if one.coefficient not in EXTRAS]
+        known = [
+            f"{name_words(estimate.key)} is {_number(estimate)}"
+            for estimate in single
+            if estimate.coefficient not in EXTRAS
+        ]
         parts = join(known or [f"the law has {exact(len(fit.estimates))} parameters, one for each level"])
         return f"On {exact(fit.n_rows)} rows of {_table(fit)} {parts}."
-    exponents = [f"{role(fit, one.key)} is {_number(one)}" for one in single if one.kind == "exponent"]
-    floors = [f"the floor is {_number(one)}" for one in single if one.kind == "floor"]
+    exponents = [
+        f"{role(fit, estimate.key)} is {_number(estimate)}" for estimate in single if estimate.kind == "exponent"
+    ]
+    floors = [f"the floor is {_number(estimate)}" for estimate in single if estimate.kind == "floor"]
     if not exponents:
-        count = sum(one.kind == "exponent" for one in fit.estimates)
+        count = sum(estimate.kind == "exponent" for estimate in fit.estimates)
         exponents = [f"law has {count} exponents, one for each level" if count else "exponents are fixed"]
-    parts = join([f"the {exponents[0]}", *(f"the {one}" for one in exponents[1:]), *floors])
+    parts = join([f"the {exponents[0]}", *(f"the {exponent}" for exponent in exponents[1:]), *floors])
     mean = " (posterior mean ± standard deviation)" if isinstance(fit, PosteriorFit) else ""
     return f"On {exact(fit.n_rows)} rows of {_table(fit)} {parts}{mean}."
 
@@ -131,12 +143,16 @@ def method(fit: Fit) -> str:
 def disagreement_sentence(fit: Fit, others: Sequence[Fit]) -> str:
     """State whether an exponent depends on the loss: two fits of the same rows, each outside the other's interval."""
     for other in others:
-        for one in (one for one in fit.estimates if one.kind == "exponent" and one.name in other.names):
-            there = other[one.name]
-            if not one.holds(there.value) and not there.holds(one.value):
+        shared = [
+            estimate for estimate in fit.estimates if estimate.kind == "exponent" and estimate.name in other.names
+        ]
+        for exponent in shared:
+            there = other[exponent.name]
+            if not exponent.holds(there.value) and not there.holds(exponent.value):
                 return (
-                    f"This depends on the loss: by {method(other)}, the {role(fit, one.name)} is {_number(there)}. "
-                    "Rows that do not follow the law can cause such a difference; look at the residuals."
+                    f"This depends on the loss: by {method(other)}, the {role(fit, exponent.name)} is "
+                    f"{_number(there)}. Rows that do not follow the law can cause such a difference; look at the "
+                    "residuals."
                 )
     return ""
 
@@ -186,8 +202,9 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
     str
         Two or three sentences.
     """
-    one = pooled[name]
-    text = f"The {role(pooled, name)} is {_number(one)}, {percent(pooled.uncertainty.level)} {_interval(one)}, pooled"
+    pooling = pooled[name]
+    level = percent(pooled.uncertainty.level)
+    text = f"The {role(pooled, name)} is {_number(pooling)}, {level} {_interval(pooling)}, pooled"
     if not among:
         return f"{text}."
     alone = {label: fit[name] for label, fit in among.items()}
@@ -270,10 +287,10 @@ def evidence_between(fit: Fit, other: Fit) -> float | None:
     """Return the log Bayes factor for one posterior over another of the same rows; None where it is not known."""
     if not (isinstance(fit, PosteriorFit) and isinstance(other, PosteriorFit)):
         return None
-    one, two = fit.posterior.log_evidence, other.posterior.log_evidence
-    if one is None or two is None or not fit.rows.index.equals(other.rows.index):
+    first, second = fit.posterior.log_evidence, other.posterior.log_evidence
+    if first is None or second is None or not fit.rows.index.equals(other.rows.index):
         return None
-    return one - two
+    return first - second
 
 
 def nested_sentence(fit: Fit, others: Mapping[str, Fit]) -> str:
@@ -371,19 +388,19 @@ def rows_sentence(fit: Fit) -> str:
     source = fit.source
     if not source.dropped:
         return f"All {exact(source.rows_read)} rows of {_table(fit)} are used."
-    rules = join([_dropped_words(one, fit.selection.drop_highest_loss) for one in source.dropped])
+    rules = join([_dropped_words(rule, fit.selection.drop_highest_loss) for rule in source.dropped])
     return f"{exact(fit.n_rows)} of the {exact(source.rows_read)} rows of {_table(fit)} are used; dropped are {rules}."
 
 
-def _dropped_words(one: Dropped, highest: int) -> str:
+def _dropped_words(rule: Dropped, highest: int) -> str:
     """Say which rows a rule dropped: ``42 with the highest losses (40 and those tied with them)``."""
-    count = exact(one.rows)
-    if one.kind == "where":
-        return f"{count} outside the condition {literal(parse_where(one.setting).in_words())}"
-    if one.kind == "drop_highest_loss":
-        tied = f" ({exact(highest)} and those tied with them)" if one.rows != highest else ""
+    count = exact(rule.rows)
+    if rule.kind == "where":
+        return f"{count} outside the condition {literal(parse_where(rule.setting).in_words())}"
+    if rule.kind == "drop_highest_loss":
+        tied = f" ({exact(highest)} and those tied with them)" if rule.rows != highest else ""
         return f"{count} with the highest losses{tied}"
-    return f"{count} because {literal(one.reason)}"
+    return f"{count} because {literal(rule.reason)}"
 
 
 def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
@@ -393,7 +410,7 @@ def rounding_sentence(fit: Fit, points: Sequence[PublishedPoint]) -> str:
         for short in points:
             if short is full or not (short.complete and full.complete) or not rounds_to(full, short):
                 continue
-            excess = [objective_at(fit, one.values) / fit.value - 1 for one in (full, short)]
+            excess = [objective_at(fit, printed.values) / fit.value - 1 for printed in (full, short)]
             text = (
                 f"Rounding is a source of difference of its own: the values of {literal(full.label)} in full are "
                 f"{percent_size(excess[0])} above the optimum, rounded as printed {percent_size(excess[1])}"
@@ -415,7 +432,9 @@ def rounds_to(full: PublishedPoint, short: PublishedPoint) -> bool:
 def scatter_sentence(fit: Fit) -> str:
     """Warn when rows scatter unequally, so that plain standard errors would be too small."""
     ratios = {
-        one.key: one.se / one.gauss_newton for one in fit.estimates if one.gauss_newton > 0 and one.kind == "exponent"
+        estimate.key: estimate.se / estimate.gauss_newton
+        for estimate in fit.estimates
+        if estimate.gauss_newton > 0 and estimate.kind == "exponent"
     }
     if not ratios or max(ratios.values()) < UNEQUAL_SCATTER:
         return ""

@@ -55,7 +55,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
         converged one among those of ``instead``; the fit itself where there is none.
     """
     fit = fits[name]
-    other = next((one for one in specs[name].instead if fits[one].status == CONVERGED), "")
+    other = next((label for label in specs[name].instead if fits[label].status == CONVERGED), "")
     if not other:
         return StandIn(name, "", fit.status == CONVERGED)
     carriers = _carriers(fit, fits[other])
@@ -67,7 +67,7 @@ def stand_in(name: str, fits: Mapping[str, Fit], specs: Mapping[str, FitSpec]) -
         if fit.status == CONVERGED:
             return StandIn(other, f"Plain least squares would follow single rows: {few}")
         return StandIn(other, f"{lead}, because {few}")
-    failed = [fits[one] for one in specs[name].instead[: specs[name].instead.index(other)]]
+    failed = [fits[label] for label in specs[name].instead[: specs[name].instead.index(other)]]
     if not isinstance(fits[other], PosteriorFit) or not failed:
         return StandIn(other, f"{lead}. {literal(fit.message)}")
     reason = f"{lead}, nor has {method(failed[0])}: these rows do not identify the law, and priors decide the rest"

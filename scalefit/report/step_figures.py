@@ -48,7 +48,7 @@ def draw_sweeps(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, Ste
     table = _rows(figure, steps)
     match figure.kind:
         case "toy_losses":
-            regimes = {one.regime for one in longest(width_curves(table))}
+            regimes = {curve.regime for curve in longest(width_curves(table))}
             strong = ["through the curve nearest to 1/m under strong superposition"] if "strong" in regimes else []
             others = ["without a free factor under weak superposition"] if regimes != {"strong"} else []
             caption = (
@@ -77,7 +77,7 @@ def draw_width_terms(figure: WidthTermsFigure, results: Results) -> Drawing:
     toys = {name for name in figure.fits if _is_toy(locate(results.specs[name].data, results.folder))}
     sources = [of_fit(results.fits[name], results.labels[name], toy=name in toys) for name in figure.fits]
     reference = 1.0 if figure.reference is None else figure.reference
-    exponents = "; ".join(f"{one.words} {plus_minus(one.exponent, one.exponent_se)}" for one in sources)
+    exponents = "; ".join(f"{source.words} {plus_minus(source.exponent, source.exponent_se)}" for source in sources)
     caption = (
         "The loss minus floor and other terms, relative to its value at the middle width of each source. "
         f"Blue: language models; teal: toy models; red: an exponent of {exact(reference)}."
@@ -88,7 +88,7 @@ def draw_width_terms(figure: WidthTermsFigure, results: Results) -> Drawing:
 def _rows(figure: SweepFigure | ConvergenceFigure, steps: Mapping[str, StepResult]) -> pd.DataFrame:
     """Return the models of a figure's sweeps."""
     results = (steps[name] for name in figure.steps)
-    parts = [one.table for one in results if isinstance(one, ToyResult)]
+    parts = [result.table for result in results if isinstance(result, ToyResult)]
     if not parts:
         raise StudyError(f"a figure of kind {figure.kind!r} has no sweep to draw: {', '.join(figure.steps)}")
     table = pd.concat(parts, ignore_index=True)

@@ -67,9 +67,9 @@ def sensitivity_section(section: SensitivitySection, results: Results) -> list[B
         )
         caption += ", probability of the shaded region." if result.region else "."
         alt = "; ".join(
-            f"{choice_words(one.choice.changed)}: {plus_minus(one.estimate.value, one.estimate.se)}"
-            for one in result.answers
-            if one.estimate.is_known
+            f"{choice_words(answer.choice.changed)}: {plus_minus(answer.estimate.value, answer.estimate.se)}"
+            for answer in result.answers
+            if answer.estimate.is_known
         )
         blocks.append(picture(drawing(result.plot(words=section.words), caption, alt), floating=True))
     return blocks
@@ -80,15 +80,15 @@ def _moves(result: Sensitivity) -> str:
     base = result.base
     if not base.estimate.is_known:
         return marked(*result.verdict)
-    others = [one for one in result.answers if one is not base and one.estimate.is_known]
+    others = [answer for answer in result.answers if answer is not base and answer.estimate.is_known]
     if not others:
         return ""
-    low, high = (pick(others, key=lambda one: one.estimate.value) for pick in (min, max))
-    most = max(others, key=lambda one: abs(result.move(one)))
+    low, high = (pick(others, key=lambda answer: answer.estimate.value) for pick in (min, max))
+    most = max(others, key=lambda answer: abs(result.move(answer)))
     how = "combinations of choices" if result.design == "grid" else "other choices, one at a time"
 
-    def shown(one: VariedAnswer) -> str:
-        return f"{plus_minus(one.estimate.value, one.estimate.se)} ({choice_words(one.choice.changed)})"
+    def shown(answer: VariedAnswer) -> str:
+        return f"{plus_minus(answer.estimate.value, answer.estimate.se)} ({choice_words(answer.choice.changed)})"
 
     text = f"Over {exact(len(others))} {how}, {name_words(result.key)} runs from {shown(low)} to {shown(high)}"
     if result.design == "one":
@@ -98,10 +98,10 @@ def _moves(result: Sensitivity) -> str:
         )
         text += "standard deviations"
     text += "."
-    posteriors = [one for one in result.answers if one.is_posterior]
+    posteriors = [answer for answer in result.answers if answer.is_posterior]
     if result.region is None or not posteriors:
         return text
-    judged = [result.judge(one) for one in posteriors]
+    judged = [result.judge(answer) for answer in posteriors]
     held, out = judged.count("inside"), judged.count("outside")
     lo, hi = result.region
     return (
@@ -114,17 +114,21 @@ def _moves(result: Sensitivity) -> str:
 def _grid_table(label: str, result: Sensitivity) -> Block:
     """Return a grid of choices: ranges down, the others across."""
     found: dict[tuple[str, str], VariedAnswer] = {}
-    for one in result.answers:
-        others = choice_words([pair for pair in one.choice.changed if pair[0] != "where"])
-        found[str(one.choice.options.get("where") or ""), others] = one
+    for answer in result.answers:
+        others = choice_words([pair for pair in answer.choice.changed if pair[0] != "where"])
+        found[str(answer.choice.options.get("where") or ""), others] = answer
     ranges, across = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
 
     def cell(where: str, others: str) -> str:
-        one = found.get((where, others))
-        return plus_minus(one.estimate.value, one.estimate.se) if one is not None and one.estimate.is_known else ""
+        answer = found.get((where, others))
+        return (
+            plus_minus(answer.estimate.value, answer.estimate.se)
+            if answer is not None and answer.estimate.is_known
+            else ""
+        )
 
-    columns = [[parse_where(one).in_words() if one else "all rows" for one in ranges]]
-    columns += [align_errors([cell(one, others) for one in ranges]) for others in across]
+    columns = [[parse_where(condition).in_words() if condition else "all rows" for condition in ranges]]
+    columns += [align_errors([cell(condition, others) for condition in ranges]) for others in across]
     what = f"{capital(literal(label))}: {name_words(result.key)}"
     caption = f"{what} for every combination of choices, posterior means ± standard deviations."
     return table(caption, ["rows", *across], transpose(columns), align="l" + "r" * len(across))
@@ -148,19 +152,21 @@ def calibration_section(section: CalibrationSection, results: Results) -> list[B
     steps, blocks = begin_section(section, results, Calibration)
     for label, result in steps.items():
         blocks.append(paragraph(f"**{capital(label)}.** {_coverage_words(result)}"))
-    usable = {label: one for label, one in steps.items() if one.good}
+    usable = {label: calibration for label, calibration in steps.items() if calibration.good}
     if not usable:
         return blocks
-    panels = new_panels(1, len(usable), height=16 + 3.5 * max(len(one.names) for one in usable.values()))
-    for ax, (label, one) in zip(panels, usable.items(), strict=True):
-        coverage({name: one.coverage(name) for name in one.names}, level=one.level, ax=ax)
+    panels = new_panels(
+        1, len(usable), height=16 + 3.5 * max(len(calibration.names) for calibration in usable.values())
+    )
+    for ax, (label, calibration) in zip(panels, usable.items(), strict=True):
+        coverage({name: calibration.coverage(name) for name in calibration.names}, level=calibration.level, ax=ax)
         panel_title(ax, label)
         ax.set_xlabel("intervals that cover the truth")
     level = percent(next(iter(usable.values())).level)
     caption = (
         f"Share of nominal {level} intervals that cover the truth, with exact 95% confidence limits; red: not {level}."
     )
-    shares = {label: one.table.set_index("param")["coverage"] for label, one in usable.items()}
+    shares = {label: calibration.table.set_index("param")["coverage"] for label, calibration in usable.items()}
     alt = "; ".join(
         f"{label}: {', '.join(f'{name} {percent(share, 1)}' for name, share in result.items())}"
         for label, result in shares.items()
@@ -222,20 +228,20 @@ def toy_section(section: ToySection, results: Results) -> list[Block]:
         The table of settings, and the figures.
     """
     steps, blocks = begin_section(section, results, ToyResult)
-    checks = [(label, one) for label, result in steps.items() for one in result.check.settings]
+    checks = [(label, case) for label, result in steps.items() for case in result.check.settings]
     shown: dict[str, list[str]] = {}  # what several sweeps show is written once, after what one does
     for label, result in steps.items():
         for claim in result.check.claims:
             shown.setdefault(marked(claim), []).append(label)
-    in_order = sorted(shown.items(), key=lambda one: len(one[1]))
+    in_order = sorted(shown.items(), key=lambda item: len(item[1]))
     blocks += [paragraph(f"**{capital(join(labels))}.** {sentence}") for sentence, labels in in_order]
-    blocks += [paragraph(weak_sentence([one for _, one in checks]))]
+    blocks += [paragraph(weak_sentence([case for _, case in checks]))]
     if not checks:
         return blocks
     blocks.append(_settings_table(checks))
     figures = section.figures or (SweepFigure(kind="toy_losses", steps=section.steps),)
     default = section.fit or next(iter(results.fits), "")
-    return blocks + [picture(draw(one, results, default)) for one in figures]
+    return blocks + [picture(draw(figure, results, default)) for figure in figures]
 
 
 def weak_sentence(checks: Sequence[SettingCheck]) -> str:
@@ -251,10 +257,10 @@ def weak_sentence(checks: Sequence[SettingCheck]) -> str:
     str
         How many exponents agree with the exact sum over the features beyond m, and how far the losses lie above it.
     """
-    weak = [one for one in checks if one.regime == "weak" and one.theory]
+    weak = [case for case in checks if case.regime == "weak" and case.theory]
     if not weak:
         return ""
-    gaps = [abs(one.exponent - next(iter(one.theory.values()))) / one.se for one in weak]
+    gaps = [abs(case.exponent - next(iter(case.theory.values()))) / case.se for case in weak]
     agree = sum(gap < COMPATIBLE for gap in gaps)
     text = (
         "Under weak superposition the m most frequent features should be represented and the loss be the exact sum "
@@ -266,9 +272,9 @@ def weak_sentence(checks: Sequence[SettingCheck]) -> str:
         due = fixed(next(iter(far.theory.values())), 2)
         found = plus_minus(far.exponent, far.se)
         text += f" Farthest away is α\u00a0{_value(far.setting['alpha'])}: {found} where the sum gives {due}."
-    over = [state.to_weak for one in weak for state in (one.states[0], one.states[-1]) if one.states]
+    over = [state.to_weak for case in weak for state in (case.states[0], case.states[-1]) if case.states]
     if over and max(over) > LIKE_SUM:
-        first, last = (max(one.states[place].to_weak for one in weak if one.states) for place in (0, -1))
+        first, last = (max(case.states[place].to_weak for case in weak if case.states) for place in (0, -1))
         text += (
             f" Losses are up to {two_digits(first)} times the sum at the least width and {two_digits(last)} times at "
             "the largest: wide models do not reach their reference in this training, and the exponent is not that of "
@@ -281,21 +287,21 @@ def _settings_table(checks: Sequence[tuple[str, SettingCheck]]) -> Block:
     """Return one row per setting: exponent, its change with training, straightness, theory."""
     telling = {
         label: [
-            key for key in _LETTERS if len({str(one.setting.get(key)) for name, one in checks if name == label}) > 1
+            key for key in _LETTERS if len({str(case.setting.get(key)) for name, case in checks if name == label}) > 1
         ]
         for label, _ in checks
     }
     rows = []
-    exponents = align_errors([plus_minus(one.exponent, one.se) for _, one in checks])
-    for (label, one), exponent in zip(checks, exponents, strict=True):
-        last = one.last
-        shown = [key for key in telling[label] if one.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
-        parts = [f"{_LETTERS[key]}\u00a0{_value(one.setting[key])}" for key in shown]
+    exponents = align_errors([plus_minus(case.exponent, case.se) for _, case in checks])
+    for (label, case), exponent in zip(checks, exponents, strict=True):
+        last = case.last
+        shown = [key for key in telling[label] if case.setting.get(key, _USUAL_RATE) != _USUAL_RATE]
+        parts = [f"{_LETTERS[key]}\u00a0{_value(case.setting[key])}" for key in shown]
         where = f"{label}: {', '.join(parts)}" if parts else label
         slopes = [slope.slope for slope in last.local]
         local = f"{rounded(min(slopes), 0.1)} to {rounded(max(slopes), 0.1)}" if slopes else ""
-        change = plus_minus(one.change, one.change_se) if one.change == one.change else "not known"
-        theory = ", ".join(fixed(value, 2) for value in one.theory.values())
+        change = plus_minus(case.change, case.change_se) if case.change == case.change else "not known"
+        theory = ", ".join(fixed(value, 2) for value in case.theory.values())
         widths = f"{last.widths[0]} to {last.widths[-1]}"
         rows.append([where, widths, exact(last.steps), exponent, change, local, theory])
     caption = (

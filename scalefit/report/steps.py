@@ -174,7 +174,12 @@ def run_step(spec: Step, folder: Path, cells: Path, progress: Progress | None) -
 
 def step_key(spec: Step, folder: Path) -> str:
     """Return a key from everything that the result of a step depends on."""
-    content: list[Any] = [spec.kind, spec.data, spec.label or spec.name, [plain(one) for one in options_of(spec)]]
+    content: list[Any] = [
+        spec.kind,
+        spec.data,
+        spec.label or spec.name,
+        [plain(options) for options in options_of(spec)],
+    ]
     content.append(file_digest(folder, _grid(spec) or spec.data))
     match spec:
         case SensitivityStep() | CalibrationStep():
@@ -222,7 +227,7 @@ def step_command(spec: Step) -> list[str]:
             overlap = f" --overlap {shlex.quote(spec.test.overlap)}" if spec.test.overlap else ""
             return [f"scalefit superposition {shlex.quote(spec.data)}{losses}{overlap}"]
         case ForecastStep():
-            words = [word for one in spec.at for word in ("--at", one)]
+            words = [word for target in spec.at for word in ("--at", target)]
             words += option_words(FORECAST, STEPS["forecast"].write(options_of(spec)))
             return [shlex.join(["scalefit", "forecast", spec.data, *words])]
         case IsoFlopStep():
@@ -262,7 +267,7 @@ def read_target(text: str) -> dict[str, str]:
 def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
     """Forecast the runs; a table that cannot carry a forecast is a result of its kind, which the report prints."""
     try:
-        at = [read_target(one) for one in spec.at]
+        at = [read_target(target) for target in spec.at]
         return forecast(locate(spec.data, folder), at, spec.selection, spec.forecasting)
     except DataError as error:
         return StepFailed(f"{str(error).rstrip('.')}.")

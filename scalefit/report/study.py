@@ -393,7 +393,7 @@ class Study:
     @property
     def labels(self) -> dict[str, str]:
         """The name of each fit and step in tables and figures."""
-        named = [(one.name, one.label) for one in self.fit] + [(one.name, one.label) for one in self.steps]
+        named = [(spec.name, spec.label) for spec in self.fit] + [(step.name, step.label) for step in self.steps]
         return {name: label or name.replace("_", " ") for name, label in named}
 
     @property
@@ -405,11 +405,11 @@ class Study:
 
     def spec(self, name: str) -> FitSpec:
         """Return the fit of that name."""
-        return next(one for one in self.fit if one.name == name)
+        return next(spec for spec in self.fit if spec.name == name)
 
     def step(self, name: str) -> Step:
         """Return the step of that name."""
-        return next(one for one in self.steps if one.name == name)
+        return next(step for step in self.steps if step.name == name)
 
 
 def with_defaults(study: Study) -> Study:
@@ -429,19 +429,19 @@ def with_defaults(study: Study) -> Study:
     exponents = tuple(coef.name for coef in parse_law(first.law).exponents if not coef.groups)
     cards = tuple(Card(f"Exponent ${name}$", first.name, (name,)) for name in exponents[:3])
     sections = tuple(
-        PosteriorSection(title=one.label or one.name, fit=one.name) if one.engine == BAYES
-        else LawSection(title=one.label or one.name, fit=one.name)
-        for one in study.fit
+        PosteriorSection(title=spec.label or spec.name, fit=spec.name) if spec.engine == BAYES
+        else LawSection(title=spec.label or spec.name, fit=spec.name)
+        for spec in study.fit
     )  # fmt: skip
     front = study.front
     if front.figure is None and exponents:
         front = replace(front, figure=PairsFigure(fit=first.name))
     return replace(
         study,
-        answer=study.answer or tuple(LawAnswer(fit=one.name) for one in study.fit[:3]),
+        answer=study.answer or tuple(LawAnswer(fit=spec.name) for spec in study.fit[:3]),
         card=study.card or cards,
         section=study.section or sections,
-        front=replace(front, fits=front.fits or tuple(one.name for one in study.fit)),
+        front=replace(front, fits=front.fits or tuple(spec.name for spec in study.fit)),
     )
 
 
@@ -451,11 +451,11 @@ def option_fields(kind: type[Any]) -> dict[type[Options], str]:
 
 
 def _option_fields(kind: type[Any]) -> dict[type[Options], str]:
-    held = ((name, one) for name, hint in get_type_hints(kind).items() for one in get_args(hint) or (hint,))
-    return {one: name for name, one in held if isinstance(one, type) and issubclass(one, Options)}
+    held = ((name, arg) for name, hint in get_type_hints(kind).items() for arg in get_args(hint) or (hint,))
+    return {kind: name for name, kind in held if isinstance(kind, type) and issubclass(kind, Options)}
 
 
-_OPTION_FIELDS = {one: _option_fields(one) for one in (FitSpec, *get_args(Step))}
+_OPTION_FIELDS = {arg: _option_fields(arg) for arg in (FitSpec, *get_args(Step))}
 
 
 def options_of(spec: FitSpec | Step) -> tuple[Options, ...]:
@@ -467,7 +467,7 @@ def options_of(spec: FitSpec | Step) -> tuple[Options, ...]:
 def as_plain(value: Any) -> Any:
     """Return dataclasses and mappings as dictionaries, sequences as lists, to be hashed or written as TOML or JSON."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): as_plain(one) for key, one in value.items()}
-    return [as_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {str(key): as_plain(item) for key, item in value.items()}
+    return [as_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -50,18 +50,20 @@ def estimates_table(fit: Fit, *, clustered: Fit | None = None, published: Sequen
     level = percent(fit.uncertainty.level)
     header = ["", "estimate", f"{level} interval"]
     columns = [
-        [name_words(one.key) for one in shown],
-        align_errors([estimate_text(one, alone=False) for one in shown]),
-        [interval_text(one) for one in shown],
+        [name_words(estimate.key) for estimate in shown],
+        align_errors([estimate_text(estimate, alone=False) for estimate in shown]),
+        [interval_text(estimate) for estimate in shown],
     ]
     if clustered is not None:
         header.append(f"by {literal(str(clustered.selection.cluster))}")
-        columns.append([interval_text(clustered[one.key]) for one in shown])
+        columns.append([interval_text(clustered[estimate.key]) for estimate in shown])
     for point in published:
         header.append(literal(point.label))
         texts = [
-            as_printed(point.values[one.name], point.errors.get(one.name)) if one.name in point.values else ""
-            for one in shown
+            as_printed(point.values[estimate.name], point.errors.get(estimate.name))
+            if estimate.name in point.values
+            else ""
+            for estimate in shown
         ]
         columns.append(align_errors(texts) if point.errors else align_decimals(texts))
     caption = f"Estimates ± standard errors ({fit.uncertainty.method}"
@@ -76,10 +78,10 @@ def level_tables(fit: Fit) -> list[Block]:
     for coef in fit.law.parameters:
         if len(coef.groups) != 2:
             continue
-        by_level = {one.level: fit[one.key] for one in fit.parameters if one.coef == coef}
+        by_level = {parameter.level: fit[parameter.key] for parameter in fit.parameters if parameter.coef == coef}
         down, across = (list(dict.fromkeys(level[i] for level in by_level)) for i in (0, 1))
         if len(across) > len(down):
-            by_level = {(b, a): one for (a, b), one in by_level.items()}
+            by_level = {(b, a): value for (a, b), value in by_level.items()}
             down, across = across, down
         columns = [[literal(label) for label in down]]
         for b in across:
@@ -107,14 +109,16 @@ def alternatives_table(fits: Mapping[str, Fit], parameters: Sequence[str] = ()) 
     """
     first = next(iter(fits.values()))
     names = list(map(read_name, parameters)) or [
-        one.key for one in first.estimates if one.kind != "coefficient" and not one.level
+        estimate.key for estimate in first.estimates if estimate.kind != "coefficient" and not estimate.level
     ]
     columns = [list(fits), align_decimals([str(fit.n_rows) for fit in fits.values()])]
     for name in names:
         estimates = [fit.get(name) for fit in fits.values()]
         columns.append(align_decimals([estimate_text(x, alone=False) if x else "" for x in estimates]))
     header = ["", "rows", *map(name_words, names)]
-    lead = next((one for one in first.estimates if one.key in names and one.kind == "exponent"), None)
+    lead = next(
+        (estimate for estimate in first.estimates if estimate.key in names and estimate.kind == "exponent"), None
+    )
     if lead is not None:
         header.append(f"{percent(first.uncertainty.level)} interval of {name_words(lead.key)}")
         estimates = [fit.get(lead.key) for fit in fits.values()]
@@ -128,7 +132,9 @@ def models_table(fits: Mapping[str, Fit]) -> Block:
     rows = []
     for label, fit in fits.items():
         exponents = [fit[coef.name] for coef in fit.law.exponents if coef.name in fit]
-        shown = [f"${one.coefficient}$\u00a0=\u00a0{plus_minus(one.value, one.se)}" for one in exponents]
+        shown = [
+            f"${exponent.coefficient}$\u00a0=\u00a0{plus_minus(exponent.value, exponent.se)}" for exponent in exponents
+        ]
         answer = ",\u2002".join(shown) if fit.status == CONVERGED else fit.status
         rows.append([label, literal(fit.source.name.replace("_", " ")), str(fit.n_rows), _loss(fit), answer])
     caption = "The fits."
@@ -149,10 +155,10 @@ def files_blocks(files: Sequence[DataFile], read: Mapping[str, int]) -> list[Blo
     if len(files) == 1 and not files[0].sources:
         return []
     rows = []
-    for one in files:
-        size = read.get(one.file, 0) if one.rows is None else one.rows
-        name, sources = one.name.replace("_", " "), "; ".join(one.sources)
-        rows.append([literal(name), exact(size) if size else "", one.sha256[:12], literal(sources)])
+    for file in files:
+        size = read.get(file.file, 0) if file.rows is None else file.rows
+        name, sources = file.name.replace("_", " "), "; ".join(file.sources)
+        rows.append([literal(name), exact(size) if size else "", file.sha256[:12], literal(sources)])
     caption = (
         "Tables read, with the beginning of the sha256 of their bytes; the whole of it, and repositories with their "
         "commits, are in the resolved study."
@@ -171,7 +177,7 @@ def _loss(fit: Fit) -> str:
 
 def rows_shown(fit: Fit) -> list[Estimate]:
     """Return the estimates without parameters of two groups, which have separate tables, unless there are no others."""
-    shown = [one for one in fit.estimates if len(one.level) != 2]
+    shown = [estimate for estimate in fit.estimates if len(estimate.level) != 2]
     return (shown or list(fit.estimates))[: 3 * _MOST_ROWS]
 
 

@@ -75,8 +75,8 @@ def name_words(name: str | Key) -> str:
 
 def marked(*sentences: Verdict | SentenceRuns) -> str:
     """Write verdicts as marked text: every name as a symbol, everything else literally, each with a capital letter."""
-    every = (one.runs if isinstance(one, Verdict) else one for one in sentences)
-    texts = ["".join(literal(run) if isinstance(run, str) else name_words(run.key) for run in one) for one in every]
+    every = (sentence.runs if isinstance(sentence, Verdict) else sentence for sentence in sentences)
+    texts = ["".join(literal(run) if isinstance(run, str) else name_words(run.key) for run in runs) for runs in every]
     return " ".join(map(capital, texts))
 
 
@@ -152,11 +152,11 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
     name, _, rest = key.partition(".")
     if name not in fits:
         try:
-            one = published_value(key)
+            printed = published_value(key)
         except DataError as error:
             raise StudyError(f"text has {{{place}}}: no fit is called {name!r}, and {error}") from None
-        texts = {"": as_printed(one.value, one.uncertainty), "value": as_printed(one.value)}
-        return texts.get(aspect) or as_printed(one.uncertainty or 0.0)
+        texts = {"": as_printed(printed.value, printed.uncertainty), "value": as_printed(printed.value)}
+        return texts.get(aspect) or as_printed(printed.uncertainty or 0.0)
     fit = fits[name]
     if rest in _FACTS:
         return str(fit.n_rows) if rest == "rows" else rounded(fit.value)
@@ -177,7 +177,10 @@ def _number(place: str, fits: Mapping[str, Fit]) -> str:
 
 def _odds(place: str, fit: Fit, name: str, fits: Mapping[str, Fit]) -> str:
     """Write the evidence for one posterior over another: ``6.3 to 1 for``, or ``39 000 to 1 against``."""
-    known = [one.posterior.log_evidence if isinstance(one, PosteriorFit) else None for one in (fit, fits.get(name))]
+    known = [
+        weighed.posterior.log_evidence if isinstance(weighed, PosteriorFit) else None
+        for weighed in (fit, fits.get(name))
+    ]
     if None in known:
         raise StudyError(f"text has {{{place}}}: odds need two posteriors with an evidence; give fits of engine bayes")
     gain = float(known[0] or 0.0) - float(known[1] or 0.0)

@@ -70,7 +70,7 @@ class TypedReader:
             For an unknown or a missing key, or a value of another type.
         """
         self.check_keys(table, _hints(kind), where)
-        missing = [one.name for one in _required(kind) if one.name not in table]
+        missing = [field.name for field in _required(kind) if field.name not in table]
         if missing:
             raise StudyError(f"{self.file}, {where}: {missing[0]!r} is missing")
         return self._make(kind, table, where)
@@ -87,7 +87,7 @@ class TypedReader:
         kind: Any = family.members[tag]
         about = family.about.format(tag=tag, title=table.get("title", ""))
         self.check_keys(table, _hints(kind), where, f" in {about}")
-        lacking = [one.name for one in _required(kind) if table.get(one.name) in (None, "", [])]
+        lacking = [field.name for field in _required(kind) if table.get(field.name) in (None, "", [])]
         if lacking:
             words = " and ".join(family.words.get(key, key) for key in lacking)
             raise StudyError(f"{self.file}, {where}: {about} needs {words}")
@@ -98,7 +98,7 @@ class TypedReader:
         return kind(**{key: self._value(hints[key], value, f"{place}{key}") for key, value in table.items()})
 
     def _value(self, hint: Any, value: Any, where: str) -> Any:
-        kinds = tuple(one for one in get_args(hint) or (hint,) if one is not NoneType)
+        kinds = tuple(arg for arg in get_args(hint) or (hint,) if arg is not NoneType)
         kind = kinds[0]
         if get_origin(hint) is tuple:
             return self._items(get_args(hint), value, where)
@@ -122,7 +122,9 @@ class TypedReader:
         each = [hints[0]] * len(value) if hints[-1] is Ellipsis else list(hints)
         if len(each) != len(value):
             raise StudyError(f"{self.file}, {where}: expected {len(each)} values, got {value!r}")
-        return tuple(self._value(*one, f"{where} {i}") for i, one in enumerate(zip(each, value, strict=True), start=1))
+        return tuple(
+            self._value(*part, f"{where} {i}") for i, part in enumerate(zip(each, value, strict=True), start=1)
+        )
 
 
 @cache
@@ -131,4 +133,4 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _required(kind: type[Any]) -> list[Field[Any]]:
-    return [one for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    return [field for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]

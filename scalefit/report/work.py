@@ -28,7 +28,7 @@ from scalefit.storage import load_fit, save_fit
 __all__ = ["Computed", "Work", "run_fit"]
 
 CACHE = ".cache"
-KINDS: Final[Mapping[str, type[LeastSquares | Bayes]]] = {one.engine: one for one in (LeastSquares, Bayes)}
+KINDS: Final[Mapping[str, type[LeastSquares | Bayes]]] = {kind.engine: kind for kind in (LeastSquares, Bayes)}
 MANY = 6  # fits from which on starting processes pays
 T = TypeVar("T")
 Written = tuple[list[Block], dict[str, bytes]]
@@ -86,8 +86,8 @@ class Work:
     def __post_init__(self) -> None:
         folder = self.study.path.parent
         self._cache = _cache_beside(folder)
-        self.fits = Computed({one.name: _fit_key(self.study, one) for one in self.study.fit}, self._fit)
-        self.steps = Computed({one.name: step_key(one, folder) for one in self.study.steps}, self._step)
+        self.fits = Computed({spec.name: _fit_key(self.study, spec) for spec in self.study.fit}, self._fit)
+        self.steps = Computed({step.name: step_key(step, folder) for step in self.study.steps}, self._step)
 
     def run(self) -> None:
         """Compute every fit that the cache does not have; finished fits are kept when this is interrupted.
@@ -209,7 +209,7 @@ def _cache_beside(folder: Path) -> Path | TemporaryDirectory[str]:
 
 def _fit_key(study: Study, spec: FitSpec) -> str:
     """Return a key from everything that a fit depends on."""
-    options = [plain(one) for one in options_of(spec)]
+    options = [plain(value) for value in options_of(spec)]
     law = str(parse_law(spec.law))
     content = [data_hash(study, spec), spec.data, law, spec.label or spec.name, spec.engine, options, fingerprint(spec)]
     return sha256(json.dumps(content).encode()).hexdigest()[:32]

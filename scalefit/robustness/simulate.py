@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from scalefit.closed.design import ClosedDesign
 from scalefit.closed_problem import ClosedProblem
-from scalefit.law.additive import Coef
 from scalefit.law.protocol import AnyLaw
 from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import Prior
@@ -65,16 +63,10 @@ def _of_sizes(design: ClosedDesign, drawn: Array) -> Array:
 
 def _in_order(truth: dict[str, float], law: AnyLaw, priors: Mapping[str, Prior]) -> dict[str, float]:
     """Name two powers of one column by the order of their exponents, as fits do where nothing else tells them apart."""
-    parts = [part for term in law.terms for part in (term.coefficient, term.exponent)]
-    for first, second in combinations(law.terms, 2):
-        own = [first.coefficient, first.exponent, second.coefficient, second.exponent]
-        names = [part.name for part in own if isinstance(part, Coef) and not part.groups and parts.count(part) == 1]
-        if len(names) < 4 or (first.variable, first.grows) != (second.variable, second.grows):
-            continue
-        alike = all(priors[names[i]] == priors[names[i + 2]] for i in (0, 1))
-        if alike and truth[names[1]] > truth[names[3]]:
-            for name, other in ((names[0], names[2]), (names[1], names[3])):
-                truth[name], truth[other] = truth[other], truth[name]
+    for twins in law.twins:
+        c, a, d, b = (coef.name for coef in twins)
+        if priors[c] == priors[d] and priors[a] == priors[b] and truth[a] > truth[b]:
+            truth[a], truth[b], truth[c], truth[d] = truth[b], truth[a], truth[d], truth[c]
     return truth
 
 

@@ -7,6 +7,7 @@ candidates disagree, a second round of random restarts follows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from scalefit.solver.starts import (
     sweep_starts,
 )
 
-__all__ = ["Minimum", "misfit", "search"]
+__all__ = ["ROUNDING", "SAME", "Minimum", "distinct", "misfit", "search"]
 
 ROUNDING = 1e-27  # F of data without noise is a rounding error
 SAME = 1e-9  # relative difference of F below which optima count as the same
@@ -128,10 +129,10 @@ def search(
         if minima[0].converged:
             break
         best = np.array([minimum.theta for minimum in minima[:3]])
-        minima = _distinct(_sprint(small, best, delta, MAX_ITERATIONS, workers), minima)
+        minima = _joined(_sprint(small, best, delta, MAX_ITERATIONS, workers), minima)
     if every > 1:
         starts = np.array([optimum.theta for optimum in minima[:3]])
-        minima = _distinct(_minimise(design, starts, delta, workers), ())
+        minima = _joined(_minimise(design, starts, delta, workers), ())
     return minima
 
 
@@ -143,7 +144,7 @@ def _second_round(
     starts = random_starts(design, grid, minima[0].theta, number=number, seed=seed, emphasis=emphasis)
     if np.isfinite(delta) and grid.n_axes <= 3:  # with more axes the grid takes long and rarely finds a better start
         starts = np.vstack([starts, grid_starts(design, grid, emphasis=emphasis, most=12)])
-    return _distinct(_minimise(design, starts, delta, workers), minima)
+    return _joined(_minimise(design, starts, delta, workers), minima)
 
 
 def _sweeps(design: Design, minima: tuple[Minimum, ...], delta: float, workers: int) -> tuple[Minimum, ...]:
@@ -159,7 +160,7 @@ def _sweeps(design: Design, minima: tuple[Minimum, ...], delta: float, workers: 
             starts.append(sweep_starts(design, minimum.theta, emphasis=emphasis, margin=margin))
             if _intricate(design, minimum, delta):
                 starts.append(_switched_off(design, minimum.theta))
-        minima = _distinct(_minimise(design, np.vstack(starts), delta, workers), minima)
+        minima = _joined(_minimise(design, np.vstack(starts), delta, workers), minima)
         if minima[0].value > before * (1 - SAME):
             break
     return minima
@@ -187,7 +188,7 @@ def _hops(
         before = minima[0].value
         emphasis = _robust_weights(design, minima[0].theta, delta)
         starts = hop_starts(design, minima[0].theta, number=16, seed=seed + round_, emphasis=emphasis)
-        minima = _distinct(_minimise(design, starts, delta, workers), minima)
+        minima = _joined(_minimise(design, starts, delta, workers), minima)
         round_ += 1
         if minima[0].value < before * (1 - SAME):
             minima, idle = _sweeps(design, minima, delta, workers), 0
@@ -246,14 +247,14 @@ def _search_parts(
 
 def _first_round(design: Design, grid: ExponentGrid, delta: float, workers: int) -> tuple[Minimum, ...]:
     cells = np.vstack([grid_starts(design, grid), balanced_starts(design)])
-    minima = _distinct(_minimise(design, cells, np.inf, workers), ())
+    minima = _joined(_minimise(design, cells, np.inf, workers), ())
     if not np.isfinite(delta):
         return minima
     squares = np.array([optimum.theta for optimum in minima])
     starts = [squares, cells]
     for wide in (100.0, 10.0):  # from nearly least squares to the requested delta, step by step
         squares = _sprint(design, squares, wide * delta, SPRINT, workers).theta
-    return _distinct(_minimise(design, np.vstack([*starts, squares]), delta, workers), ())
+    return _joined(_minimise(design, np.vstack([*starts, squares]), delta, workers), ())
 
 
 def _sprint(design: Design, starts: Array, delta: float, limit: int, workers: int) -> Minima:
@@ -274,21 +275,37 @@ def _minimise(design: Design, starts: Array, delta: float, workers: int) -> Mini
     return Minima(*(np.concatenate([a[done], b]) for a, b in zip(first, rest, strict=True)))
 
 
-def _distinct(minima: Minima, known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
-    """Merge minima of equal value; the best first."""
-    entries = [
+def _joined(minima: Minima, known: tuple[Minimum, ...]) -> tuple[Minimum, ...]:
+    """Add the ends of a batch to known minima."""
+    new = [
         Minimum(theta, float(value), bool(status == CONVERGED), 1)
         for theta, value, status in zip(minima.theta, minima.value, minima.status, strict=True)
         if np.isfinite(value)
     ]
+    return distinct([*known, *new])
+
+
+def distinct(minima: Iterable[Minimum]) -> tuple[Minimum, ...]:
+    """Merge minima of equal value.
+
+    Parameters
+    ----------
+    minima : iterable of Minimum
+        In any order.
+
+    Returns
+    -------
+    tuple of Minimum
+        The best first. A merged one has the hits of all, and is converged where one of them is.
+    """
     merged: list[Minimum] = []
-    for entry in sorted([*known, *entries], key=lambda minimum: minimum.value):
-        if merged and entry.value - merged[-1].value <= SAME * entry.value + ROUNDING:
+    for minimum in sorted(minima, key=lambda minimum: minimum.value):
+        if merged and minimum.value - merged[-1].value <= SAME * minimum.value + ROUNDING:
             last = merged[-1]
-            better = last if last.converged or not entry.converged else entry
-            merged[-1] = better._replace(hits=last.hits + entry.hits)
+            better = last if last.converged or not minimum.converged else minimum
+            merged[-1] = better._replace(hits=last.hits + minimum.hits)
         else:
-            merged.append(entry)
+            merged.append(minimum)
     return tuple(merged)
 
 

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_CELLS = 22_000  # 12 values on each of four axes: 14 took a third longer and missed as many optima
+BEST_CELLS = 8  # that are starts in addition to the grid's local minima
 MAX_ROWS = 100_000  # with more rows the grid uses every k-th row
 SMALL = 1e-3  # start of a term with a coefficient of 0, as a part of the mean response: its log must be finite
 
@@ -184,9 +185,7 @@ def _to_theta(design: Design, grid: ExponentGrid, linear: _Linear, exponents: Ar
     return theta
 
 
-def grid_starts(
-    design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, best: int = 8, most: int = 32
-) -> Array:
+def grid_starts(design: Design, grid: ExponentGrid, *, emphasis: Array | None = None, most: int = 32) -> Array:
     """Return the grid's local minima and its best cells as starting points.
 
     Parameters
@@ -197,8 +196,8 @@ def grid_starts(
         From :func:`exponent_grid`.
     emphasis : array, shape (n,), optional
         Extra row weights, such as the robust weights of an earlier fit.
-    best, most : int
-        Number of the best cells to keep in addition to the local minima, and the largest number of starts.
+    most : int
+        The largest number of starts.
 
     Returns
     -------
@@ -217,7 +216,7 @@ def grid_starts(
     explained, solution = np.zeros(len(cells)), np.zeros(chosen.shape)
     matrix, scratch = np.zeros(len(cells), dtype=np.int64), new_newton(chosen.shape[1])  # one matrix for all cells
     _solve_cells(gram, moment, np.ascontiguousarray(chosen), matrix, scratch, explained, solution)
-    keep = _promising(cells, explained, shape, best, most)
+    keep = _promising(cells, explained, shape, BEST_CELLS, most)
     return _to_theta(design, grid, linear, grid.values[cells[keep]], solution[keep])
 
 
@@ -485,7 +484,7 @@ def shares_coefficients(law: SegmentedLaw) -> bool:
     return any(len(set(row[row >= 0])) < (row >= 0).sum() for row in law.coef)
 
 
-def balanced_starts(design: Design, *, emphasis: Array | None = None, most: int = 24) -> Array:
+def balanced_starts(design: Design) -> Array:
     """Return starts in which terms that share a coefficient have comparable sizes, whatever their units.
 
     With ``log c + a log x`` the same for both terms up to a few e-folds, one exponent determines the other; a grid of
@@ -493,14 +492,12 @@ def balanced_starts(design: Design, *, emphasis: Array | None = None, most: int 
 
     Parameters
     ----------
-    design, emphasis
-        As in :func:`random_starts`.
-    most : int
-        The largest number of starts.
+    design : Design
+        The problem.
 
     Returns
     -------
-    array, shape (B, P)
+    array, shape (24, P)
         The best of 600 random starts; empty when no coefficient is shared.
     """
     law = design.law
@@ -528,5 +525,5 @@ def balanced_starts(design: Design, *, emphasis: Array | None = None, most: int 
                 e = law.expo[s, k]
                 fits = (leader != k) & (wanted >= lowest[e]) & (wanted < MAX_EXPONENT)
                 exponents[:, e] = np.where(fits, wanted, exponents[:, e])
-    profile = solve_linear(design, exponents, emphasis=emphasis)
-    return profile.theta[np.argsort(profile.misfit, kind="stable")[:most]]
+    profile = solve_linear(design, exponents)
+    return profile.theta[np.argsort(profile.misfit, kind="stable")[:24]]

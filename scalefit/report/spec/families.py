@@ -75,7 +75,7 @@ FAMILIES: Final = (
 
 def family_of(kind: Any) -> Family | None:
     """Return the family that a type belongs to; None when it has no family."""
-    return next((one for one in FAMILIES if kind in get_args(one.union)), None)
+    return next((family for family in FAMILIES if kind in get_args(family.union)), None)
 
 
 def describe(part: Section | Figure | Answer) -> str:
@@ -115,5 +115,5 @@ def mentions(part: Any) -> Iterator[Mention]:
 def _marks(kind: Any) -> tuple[tuple[str, Refers], ...]:
     """Return the fields that name fits and steps; the mark is on the field's type, or on that of a list's items."""
     hints = get_type_hints(kind, include_extras=True)
-    annotated = ((key, one) for key, hint in hints.items() for one in (hint, *get_args(hint)))
-    return tuple((key, mark) for key, one in annotated for mark in getattr(one, "__metadata__", ()))
+    annotated = ((key, arg) for key, hint in hints.items() for arg in (hint, *get_args(hint)))
+    return tuple((key, mark) for key, part in annotated for mark in getattr(part, "__metadata__", ()))
