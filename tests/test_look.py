@@ -230,7 +230,7 @@ def test_tokens_of_a_log_are_computed_from_steps_and_the_tokens_of_a_batch(tmp_p
     [
         ({"batch_tokens": "0.5M"}, "step*batch_tokens"),
         ({"Batch size (tokens)!": 5e5}, "step*`Batch size (tokens)!`"),
-        ({"Batch (M tokens)": 0.5}, "step*`Batch (M tokens)`*1000000"),
+        ({"Batch (M tokens)": 0.5}, "step*`Batch (M tokens)`*1e6"),
         ({"batch_size": 250, "seq_len": "2k"}, "step*batch_size*seq_len"),
     ],
 )

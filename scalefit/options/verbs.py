@@ -94,10 +94,10 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
     if region is None:
         return
     if len(region) == 2 and any(isinstance(one, float) and math.isinf(one) for one in region):
-        end = next((one for one in region if math.isfinite(one)), 1.0)
+        end = as_input(next((one for one in region if math.isfinite(one)), 1.0))
         raise DataError(
-            f"region is {as_input(region[0])},{as_input(region[1])}, which has no end on one side; it needs two numbers, "
-            f"such as 0.9,1.1. The probabilities below and above one number are those of --reference {as_input(end)}"
+            f"region is {','.join(map(as_input, region))}, which has no end on one side; it needs two numbers, such as "
+            f"0.9,1.1. The probabilities below and above {end} alone are those of a reference: --reference {end}"
         )
     numbers = all(isinstance(one, int | float) for one in region)
     if not (numbers and len(region) == 2 and region[0] < region[1]):
