@@ -206,9 +206,8 @@ def test_the_only_column_of_numbers_without_a_meaning_is_proposed_as_the_loss(tm
 
 def experts() -> pd.DataFrame:
     """A grid of sizes and tokens for each number of experts, whose headers are not known names."""
-    size, tokens, count = (
-        one.ravel() for one in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5), [1, 8])
-    )
+    grid = np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5), [1, 8])
+    size, tokens, count = (one.ravel() for one in grid)
     loss = 1.7 + 400 / size**0.34 * count**-0.06 + 410 / tokens**0.28
     data = {"Active params": [f"{one / 1e6:.1f}M" for one in size], "kind": np.where(count == 1, "dense", "moe")}
     return pd.DataFrame(data | {"Tokens (D)": tokens, "Val. loss (nats)!": loss})
@@ -216,7 +215,7 @@ def experts() -> pd.DataFrame:
 
 def test_a_column_that_speaks_of_a_size_is_proposed_and_not_averaged_over() -> None:
     found = scalefit.look(experts())
-    assert found.settings.endswith("which differ in kind, Active params.")
+    assert found.settings.endswith("which differ in Active params; the law has no term in Active params.")
     assert any("'Active params' may be meant: map one, with --map params=COLUMN" in one for one in found.reasons)
     assert shlex.split(found.commands[0])[1:] == ["look", "TABLE", "--map", "params=Active params"]
     assert not any("--reduce" in one or "--by 'Active params'" in one for one in found.commands)

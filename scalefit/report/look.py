@@ -522,9 +522,8 @@ def _unread(
     """Say which columns speak of a size that no column is read as, and propose another look with the first of them."""
     reasons, calls = [], []
     for known in SPEAK_OF:
-        own = [
-            one.name for one in columns if one.kind == "numbers" and one.different > 1 and _speaks_of(one.name, known)
-        ]
+        varied = (one.name for one in columns if one.kind == "numbers" and one.different > 1)
+        own = [name for name in varied if _speaks_of(name, known)]
         if not own or has_column(frame, known):
             continue
         some = ", ".join(map(repr, own))
