@@ -360,8 +360,8 @@ def test_a_table_of_tokens_alone_is_forecast_by_a_law_of_tokens() -> None:
     shaped = refused(rows=rows.assign(width=64, depth=4), at={"tokens": "1T"})
     assert "Add their params, such as --derive params (12 depth width^2); or" in shaped
     assert "--cost tokens" in shaped
-    spent = refused(rows=rows.assign(flops=6e9 * tokens), at={"tokens": "1T"})
-    assert "give it, as --at tokens=VALUE,flops=VALUE" in spent
+    spent = refused(rows=pd.DataFrame({"width": tokens, "flops": 6e9 * tokens, "loss": loss}), at={"width": "1T"})
+    assert "give it, as --at width=VALUE,flops=VALUE, in the units of the column flops" in spent
 
 
 def codes(rows: pd.DataFrame, goal: dict[str, float], **options: Any) -> set[str]:

@@ -24,7 +24,8 @@ def corpora() -> pd.DataFrame:
     tokens = params * np.tile([8.0, 20.0, 50.0], 6)
     noise = 0.003 * np.random.default_rng(5).standard_normal((2, 18))
     web, code = (
-        (floor + 400 / params**0.34 + 410 / tokens**0.28) * np.exp(one) for floor, one in zip((1.7, 1.2), noise)
+        (floor + 400 / params**0.34 + 410 / tokens**0.28) * np.exp(one)
+        for floor, one in zip((1.7, 1.2), noise, strict=True)
     )
     rows = pd.DataFrame({"params": params, "tokens": tokens})
     parts = [rows.assign(corpus="web", loss=web), rows.assign(corpus="code", loss=code)]

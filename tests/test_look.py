@@ -204,6 +204,52 @@ def test_the_only_column_of_numbers_without_a_meaning_is_proposed_as_the_loss(tm
     assert scalefit.look(path).commands == ()
 
 
+def experts() -> pd.DataFrame:
+    """A grid of sizes and tokens for each number of experts, whose headers are not known names."""
+    grid = np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5), [1, 8])
+    size, tokens, count = (one.ravel() for one in grid)
+    loss = 1.7 + 400 / size**0.34 * count**-0.06 + 410 / tokens**0.28
+    data = {"Active params": [f"{one / 1e6:.1f}M" for one in size], "kind": np.where(count == 1, "dense", "moe")}
+    return pd.DataFrame(data | {"Tokens (D)": tokens, "Val. loss (nats)!": loss})
+
+
+def test_a_column_that_speaks_of_a_size_is_proposed_and_not_averaged_over() -> None:
+    found = scalefit.look(experts())
+    assert found.settings.endswith("which differ in Active params; the law has no term in Active params.")
+    assert any("'Active params' may be meant: map one, with --map params=COLUMN" in one for one in found.reasons)
+    assert shlex.split(found.commands[0])[1:] == ["look", "TABLE", "--map", "params=Active params"]
+    assert not any("--reduce" in one or "--by 'Active params'" in one for one in found.commands)
+    again = scalefit.look(experts(), mapping={"params": "Active params"})
+    assert list(again.laws.values()) == ["loss ~ E[kind] + A/params^alpha + B/tokens^beta"]
+
+
+def test_repeats_that_differ_in_a_label_are_not_averaged_and_the_label_is_named() -> None:
+    data = pd.concat([sweep().query("lr == 3e-4").assign(Corpus=f"c{i}") for i in range(24)], ignore_index=True)
+    found = scalefit.look(data.dropna())
+    assert found.settings.endswith("which differ in Corpus.")
+    assert not any("--reduce" in one for one in found.commands)
+    assert found.commands[-1].endswith("--by Corpus")
+    seeds = scalefit.look(data.dropna().rename(columns={"Corpus": "seed"}))
+    assert any("--reduce mean" in one for one in seeds.commands)
+
+
+def test_a_score_that_rises_is_fitted_as_what_it_lacks() -> None:
+    flops = np.geomspace(1e15, 1e21, 20)
+    data = pd.DataFrame({"flops": flops, "win rate": 1 - 3e4 / flops**0.3})
+    found = scalefit.look(data, mapping={"loss": "win rate"})
+    assert found.reasons[-1].startswith("The loss rises with flops, and a law of this form falls")
+    (line,) = found.commands
+    assert shlex.split(line)[1:] == ["look", "TABLE", "--column", "loss=1 - `win rate`"]
+    after = scalefit.look(data, columns={"loss": "1 - `win rate`"})
+    assert shlex.split(after.commands[0])[:4] == ["scalefit", "fit", "TABLE", "loss ~ E + A/flops^alpha"]
+
+
+def test_a_column_of_errors_is_proposed_as_the_loss() -> None:
+    data = pd.DataFrame({"Params [M]": [1, 2, 4], "Images": [1, 2, 3], "Top-1 error": [0.5, 0.4, 0.3]})
+    (line,) = scalefit.look(data).commands
+    assert shlex.split(line)[2:] == ["TABLE", "--map", "loss=Top-1 error"]
+
+
 def checkpoints(**batch: float | str) -> pd.DataFrame:
     """Four sizes with 10 steps each, as a nested log gives them."""
     rows = [
@@ -230,7 +276,7 @@ def test_tokens_of_a_log_are_computed_from_steps_and_the_tokens_of_a_batch(tmp_p
     [
         ({"batch_tokens": "0.5M"}, "step*batch_tokens"),
         ({"Batch size (tokens)!": 5e5}, "step*`Batch size (tokens)!`"),
-        ({"Batch (M tokens)": 0.5}, "step*`Batch (M tokens)`*1000000"),
+        ({"Batch (M tokens)": 0.5}, "step*`Batch (M tokens)`*1e6"),
         ({"batch_size": 250, "seq_len": "2k"}, "step*batch_size*seq_len"),
     ],
 )

@@ -94,10 +94,10 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
     if region is None:
         return
     if len(region) == 2 and any(isinstance(end, float) and math.isinf(end) for end in region):
-        finite = next((end for end in region if math.isfinite(end)), 1.0)
+        finite = as_input(next((end for end in region if math.isfinite(end)), 1.0))
         raise DataError(
-            f"region is {as_input(region[0])},{as_input(region[1])}, which has no end on one side; it needs two numbers, "
-            f"such as 0.9,1.1. The probabilities below and above one number are those of --reference {as_input(finite)}"
+            f"region is {','.join(map(as_input, region))}, which has no end on one side; it needs two numbers, such as "
+            f"0.9,1.1. The probabilities below and above {finite} alone are those of a reference: --reference {finite}"
         )
     numbers = all(isinstance(end, int | float) for end in region)
     if not (numbers and len(region) == 2 and region[0] < region[1]):

@@ -36,7 +36,7 @@ from scalefit.law.protocol import AnyLaw
 from scalefit.misfit import checkpoints_message
 from scalefit.numbers import amount, as_input, counted, exact
 from scalefit.options import LOOK, Rows, command, gather, takes
-from scalefit.report.choice import LawChoice, choose
+from scalefit.report.choice import BOOKKEEPING, LawChoice, choose
 from scalefit.table import PrintedTable
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["Look", "LookedColumn", "look"]
 
 SHOWN: Final = 3  # labels of a column
-LABELS: Final = 20  # of a column by which levels could be fitted
+LABELS: Final = 20  # of a column with a floor for each
+LEVELS: Final = 50  # of a column by which levels could be fitted one by one
 FEWEST: Final = 2  # values of a column within a level, and rows for each parameter of a level
 FEWEST_STEPS: Final = 8  # for a law of training curves
 FEWEST_COMPUTES: Final = 4  # for a law of compute, which has three parameters
@@ -54,6 +55,10 @@ TENSORBOARD: Final = {"Wall time", "Step", "Value"}  # columns of an exported sc
 WIDTH: Final = 80  # characters of a line
 LONGEST: Final = 24  # characters of a header or a label in the table of columns
 SEEDS: Final = ("seed", "random_seed", "data_seed", "trial")
+ERRORS: Final = {"error", "err", "wer", "cer", "perplexity", "ppl", "nll", "entropy"}  # words of what a law may predict
+SPEAK_OF: Final = {"params": {"params", "param", "parameters"}, "tokens": {"tokens"}}
+RATES: Final = {"per", "batch", "rate", "ratio", "step", "second", "sec", "s"}  # words of what is no size of a run
+RISING: Final = 0.5  # rank correlation of a response with a size, from which it rises
 BATCH: Final = {"batch", "size", "global", "train", "sequences", "seqs"}  # words of the sequences of a batch
 SEQUENCE: Final = {"seq", "seqlen", "sequence", "context"}
 LENGTH: Final = {"max", "len", "length", "size", "tokens"}  # words of the length of a sequence
@@ -248,6 +253,10 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     law = None if choice is None else next(iter(choice.laws.values()))
     runs = "" if law is None else checkpoints_message(parse_law(law), frame) or ""
     calls = _losses(data, rows, columns) if choice is None else _calls(data, rows, shown, choice, grouping)
+    missed, more = _unread(data, rows, frame, columns)
+    if choice is not None and (rising := _rising(choice)):
+        missed, more, calls = (*missed, rising), more or _what_lacks(data, rows, choice.frame), ()
+    reasons, calls = (*reasons, *missed), (*more, *calls)
     return Look(
         table.name, len(frame), columns, settings, runs, {} if choice is None else dict(choice.laws), reasons, calls,
         tuple(remarks), frame,
@@ -330,7 +339,8 @@ def _step_choice(table: Table, frame: pd.DataFrame) -> LawChoice | None:
         return None
     runs = [
         str(name) for name in frame.columns
-        if str(name).isidentifier() and as_numbers(frame[name]) is None and 2 <= frame[name].nunique() <= LABELS
+        if str(name).isidentifier() and _numbers_and_words(frame[name])[0] is None
+        and 2 <= frame[name].nunique() <= LABELS
     ]  # fmt: skip
     found = resolve(replace(table, frame=frame), numeric=["loss", "step"], labels=runs[:1], strict=False).frame
     found = found[(found["loss"] > 0) & (found["step"] > 0)]
@@ -445,16 +455,22 @@ def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
     counts = np.bincount(setting)
     if counts.max() < 2:
         return f"Every row has its own {' and '.join(own)}.", {}
-    varied = [
+    others = [
         str(name) for name in frame.columns
         if name not in (*own, law.response) and guess_header(str(name), "loss") is None
-        and as_numbers(frame[name]) is not None and _varies(pd.Series(as_numbers(frame[name])), setting)
+        and not frame[name].equals(frame[law.response])
     ]  # fmt: skip
+    numbers = {name: values for name in others if (values := _numbers_and_words(frame[name])[0]) is not None}
+    varied = [name for name, values in numbers.items() if _varies(pd.Series(values), setting)]
     words = f"{exact(len(counts))} settings of {' and '.join(own)}, of up to {exact(counts.max())} rows"
     by = ",".join(own)
+    kinds = [name for name in others if name not in numbers and not BOOKKEEPING & {*words_of_header(name)}]
+    labels = [name for name in kinds if _separates(frame[name], setting)]
+    if labels:  # a mean over corpora or recipes is of none of them
+        return f"{words}, which differ in {', '.join([*labels, *varied])}.", {}
     if not varied:
         return f"{words}.", {"group_by": by, "reduce": "mean"}
-    sizes = [one for one in varied if any(guess_header(one, known) is not None for known in SIZES)]
+    sizes = [one for one in varied if _quantity(one) in SIZES or any(_speaks_of(one, known) for known in SPEAK_OF)]
     if sizes:
         return f"{words}, which differ in {', '.join(varied)}; the law has no term in {sizes[0]}.", {}
     step = next((name for name in varied if guess_header(name, "step") is not None), None)
@@ -468,6 +484,13 @@ def _varies(column: pd.Series[Any], setting: NDArray[Any]) -> bool:
     """Tell whether a column has several values within a setting."""
     values = column.groupby(setting)
     return bool((values.max() > values.min()).any())
+
+
+def _separates(labels: pd.Series[Any], setting: NDArray[Any]) -> bool:
+    """Tell whether a column of words differs within settings and names kinds of runs, not single ones."""
+    pairs = pd.DataFrame({"label": labels.astype(str).to_numpy(), "setting": setting})
+    differs = pairs.groupby("setting")["label"].nunique().max() > 1
+    return bool(differs and 2 * pairs["label"].nunique() <= len(pairs))
 
 
 def _call(data: Any, *words: str, verb: str = "fit") -> tuple[str, ...]:
@@ -486,10 +509,58 @@ def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[t
     """Where no loss is recognised, propose another look with a column whose header speaks of one, or the only one."""
     if any(one.quantity == "loss" for one in columns):
         return ()
-    near = [one.name for one in columns if one.kind == "numbers" and "loss" in one.name.casefold()]
-    left = [one.name for one in columns if one.kind == "numbers" and not one.quantity and one.different > 1]
+    numbers = [one for one in columns if one.kind == "numbers"]
+    near = [one.name for one in numbers if "loss" in one.name.casefold()]
+    near = near or [one.name for one in numbers if ERRORS & {*words_of_header(one.name)}]
+    left = [one.name for one in numbers if not one.quantity and one.different > 1]
     likely = near or (left if len(left) == 1 and any(one.quantity in SIZES for one in columns) else [])
     return tuple(_call(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in likely[:1])
+
+
+def _unread(
+    data: Any, rows: Rows, frame: pd.DataFrame, columns: tuple[LookedColumn, ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Say which columns speak of a size that no column is read as, and propose another look with the first of them."""
+    reasons, calls = [], []
+    for known in SPEAK_OF:
+        varied = (one.name for one in columns if one.kind == "numbers" and one.different > 1)
+        own = [name for name in varied if _speaks_of(name, known)]
+        if not own or has_column(frame, known):
+            continue
+        some = ", ".join(map(repr, own))
+        reasons.append(f"No column is read as {known}, and {some} may be meant: map one, with --map {known}=COLUMN.")
+        calls.append(_call(data, *_read_as(rows), "--map", _mapped(known, own[0]), verb="look"))
+    return tuple(reasons), tuple(calls)
+
+
+def _speaks_of(header: str, known: str) -> bool:
+    """Tell whether a header has a word for a size of a run, such as ``Active params (N)``."""
+    words = {*words_of_header(header)}
+    return bool(words & SPEAK_OF[known]) and not words & RATES
+
+
+def _rising(choice: LawChoice) -> str:
+    """Say that a response rises with every size, which falling powers cannot describe; empty where it falls."""
+    law = parse_law(next(iter(choice.laws.values())))
+    if not isinstance(law, Law):
+        return ""
+    frame = choice.frame[[law.response, *law.variables]].astype(float).rank()
+    if frame.corr()[law.response].drop(law.response).min() < RISING:
+        return ""
+    return (
+        f"The {law.response} rises with {' and '.join(law.variables)}, and a law of this form falls: it predicts an "
+        "error. A score is fitted as what it lacks, or by a law that rises (scalefit laws)."
+    )
+
+
+def _what_lacks(data: Any, rows: Rows, frame: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Propose another look at what a share lacks to 1."""
+    score = (rows.mapping or {}).get("loss") or dict(frame.attrs.get("scalefit", {})).get("headers", {}).get("loss")
+    if score is None or not frame["loss"].between(0, 1, inclusive="neither").all():
+        return ()
+    kept = replace(rows, mapping={name: one for name, one in (rows.mapping or {}).items() if name != "loss"} or None)
+    name = score if score.startswith("`") else _quoted(score)
+    return (_call(data, *_read_as(kept), "--column", f"loss=1 - {name}", verb="look"),)
 
 
 def _mapped(name: str, column: str) -> str:
@@ -529,7 +600,7 @@ def _calls(
 
 def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: AnyLaw) -> bool:
     """Tell whether a law can be fitted to each level of a column: a column of words in whose levels the sizes vary."""
-    if as_numbers(labels) is not None or not 2 <= len(labels.dropna().unique()) <= LABELS:
+    if _numbers_and_words(labels)[0] is not None or not 2 <= len(labels.dropna().unique()) <= LEVELS:
         return False
     if labels.value_counts().min() < FEWEST * len(law.parameters):
         return False
