@@ -119,7 +119,7 @@ class LevelFits:
         return [agreement_words(name, test, is_log=self._is_log(name)) for name, test in self.shared.items()]
 
     def plot(self, name: str | None = None, **options: Any) -> Any:
-        """Draw one parameter of all levels below each other, with its intervals; matplotlib Axes.
+        """Draw one parameter of all levels below each other, with its intervals.
 
         Parameters
         ----------
@@ -127,6 +127,11 @@ class LevelFits:
             The parameter; the first exponent when omitted.
         **options
             As for :func:`scalefit.plots.forest`.
+
+        Returns
+        -------
+        Axes
+            The Axes drawn on.
         """
         draw: Callable[..., Any] = import_module("scalefit.plots").forest  # heavy, and only needed here
         return draw({f"{self.by} {level}": one for level, one in self.fits.items()}, name=name, **options)
