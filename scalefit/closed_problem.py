@@ -122,6 +122,8 @@ def build_closed(
     ------
     DataError
         When the law is not defined at a row, or the rows are too few, naming the row or the level.
+    LawError
+        When the law has no free parameter.
     """
     response = frame[law.response].to_numpy(float)
     if not np.abs(response).max() < LARGEST:

@@ -195,6 +195,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     plural : str
         The word for several; the noun with an s when empty.
 
+    Returns
+    -------
+    str
+        The number, a space and the word.
+
     Examples
     --------
     >>> counted(1, "row"), counted(0, "row"), counted(2, "row of the table", "rows of the table")

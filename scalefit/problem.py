@@ -185,6 +185,8 @@ def build_problem(
     ------
     DataError
         When the rows cannot identify the law, naming the column or the level.
+    LawError
+        When the law has no free parameter.
     """
     response = frame[law.response]
     if not (response.min() > SMALLEST and response.max() < 1 / SMALLEST):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from scalefit.plots import KINDS
 from scalefit.plots.toy import KINDS as TOY_KINDS
 
-__all__ = ["ALIASES", "PICTURES", "PREPARED", "SECTIONS", "Plot", "page"]
+__all__ = ["ALIASES", "PICTURES", "PREPARED", "PREPARED_CODE", "SECTIONS", "Plot", "page"]
 
 PICTURES = "pictures"
 ALIASES = {"fit": "observed"}  # two names of one plot
@@ -23,19 +23,35 @@ PREPARED = (
     "scalefit bayes chinchilla width_depth --drop-highest-loss 5 --cluster shape --path fast --out wd.fit",
     'scalefit bayes llm_families "loss ~ E[family, eval_set] + A/width^a[family]" --pool a=partial --path fast '
     "--out pooled.fit",
+    "scalefit fit datablations data_constrained --loss huber --uncertainty profile --out repeated.fit",
 )
 """Commands that make the fits which the others draw."""
+
+PREPARED_CODE = """\
+import scalefit
+import scalefit.plots
+
+question = {"data": "chinchilla", "law": "width_depth", "drop_highest_loss": 40}
+fits = {
+    "posterior": scalefit.bayes(**question, likelihood="normal", path="fast"),
+    "bootstrap": scalefit.fit(**question, bootstrap=1000),
+}
+print(*fits)
+"""
+"""The fits of the pictures that Python draws."""
 
 
 class Plot(NamedTuple):
     """A picture, what it shows, and the command that draws it, in which PICTURE stands for the file.
 
-    A command of ``--by`` writes a folder, BY, in which the picture is ``forest.svg``.
+    A command of ``--by`` writes a folder, BY, in which the picture is ``forest.svg``. Where the command draws a single
+    fit and the plot is made for several, ``code`` draws these into PICTURE, by Python, and is what is shown.
     """
 
     name: str
     about: str
     command: str
+    code: str = ""
 
     @property
     def picture(self) -> str:
@@ -48,7 +64,18 @@ def _first_line(function: object) -> str:
     return line[:1].upper() + line[1:]
 
 
-_FITS = {"effect": "parscale.fit", "pooling": "pooled.fit"}
+_FITS = {"effect": "parscale.fit", "optima": "repeated.fit", "pooling": "pooled.fit"}
+_ABOUT = {
+    "pooling": "Groups that are partly pooled, and their common value; in Python, `none=` adds each group alone",
+}
+_CODE = dict.fromkeys(
+    ("densities", "forest"),
+    """\
+axes = scalefit.plots.KIND(fits, name="a_m", reference=1, published={"Liu et al. 2026": (0.977, 0.083)})
+scalefit.plots.save_figure(axes, "PICTURE")
+print(fits["posterior"]["a_m"])
+""",
+)
 _POSTERIOR = ("density", "densities", "joint", "predictive", "priors")
 _START_0 = "bias_start == 'zero' and norm == 'free' and batch == 256 and gamma == -1"
 _WHERE = {
@@ -81,11 +108,13 @@ SECTIONS: dict[str, tuple[Plot, ...]] = {
         Plot("look", "The loss against each column of a table", "scalefit look chinchilla --plot PICTURE"),
         Plot(
             "by", "One fit for each label of a column: the folder has the fits, and this forest as `forest.svg`",
-"scalefit fit marin_isoflop chinchilla --by train_set --bootstrap 200 --out BY",
+            "scalefit fit marin_isoflop chinchilla --by train_set --bootstrap 200 --out BY",
         ),
     ),
     "A fit": tuple(
-        Plot(kind, _first_line(draw), _shown(kind)) for kind, draw in KINDS.items() if kind not in ALIASES
+        Plot(kind, _ABOUT.get(kind, _first_line(draw)), _shown(kind), _CODE.get(kind, "").replace("KIND", kind))
+        for kind, draw in KINDS.items()
+        if kind not in ALIASES
     ),
     "Judging": (
         Plot(
@@ -140,18 +169,21 @@ def page() -> str:
         "# Gallery",
         "Every plot, with the command that draws it. A figure is written as svg, png or pdf, by the end of its name. "
         "In Python, `fit.plot(kind)` draws a fit, and results have a method `plot`.",
-        "The commands below use four fits:",
+        "The commands below use these fits:",
         "\n".join(["```console", *(f"$ {one}" for one in PREPARED), "```"]),
+        f"and, where several fits are drawn, these:\n\n```python\n{PREPARED_CODE}```",
     ]
     for title, plots in SECTIONS.items():
         blocks.append(f"## {title}")
         for one in plots:
             also = next((f", also called `{other}`" for other, same in ALIASES.items() if same == one.name), "")
             command = one.command.replace("PICTURE", one.picture).replace("BY", one.name)
+            code = one.code.replace("PICTURE", one.picture)
             blocks += [
                 f"### {one.name}{also}",
                 f"{one.about}.",
                 f"```console\n$ {command}\n```",
+                *([f"Several fits are drawn in Python:\n\n```python\n{code}```"] if code else []),
                 f"![{one.about.replace('`', '')}]({PICTURES}/{one.picture})",
             ]
     notes = (

@@ -11,8 +11,8 @@ from docs.generate.api import ROOT
 
 FOLDER = ROOT / "notebooks"
 ORDER = (
-    "first_refit", "your_own_data", "posteriors_and_comparison", "laws_beyond_chinchilla", "toy_model",
-    "checkpoints_to_exponent", "reading_the_report",
+    "first_refit", "your_own_data", "posteriors_and_comparison", "laws_beyond_chinchilla", "ten_small_runs",
+    "toy_model", "checkpoints_to_exponent", "reading_the_report",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def pages() -> dict[str, str | bytes]:
         made[f"notebooks/{name}.ipynb"] = raw
         title, _, rest = _joined(cells[0]["source"]).partition("\n\n")
         lines.append(f"- [{title.removeprefix('# ')}]({name}.md). {_first_sentence(rest)}")
-    index = ["# Notebooks", "Six lessons, each run and checked by the tests. They are in the folder `notebooks`."]
+    index = ["# Notebooks", "Every lesson is run and checked by the tests; they are in the folder `notebooks`."]
     made["notebooks/index.md"] = "\n\n".join([*index, "\n".join(lines)]) + "\n"
     return made
 

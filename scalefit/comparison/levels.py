@@ -120,7 +120,7 @@ class LevelFits:
         return [agreement_words(name, test, is_log=self._is_log(name)) for name, test in self.shared.items()]
 
     def plot(self, name: str | None = None, **options: Any) -> Any:
-        """Draw one parameter of all levels below each other, with its intervals; matplotlib Axes.
+        """Draw one parameter of all levels below each other, with its intervals.
 
         Parameters
         ----------
@@ -128,6 +128,11 @@ class LevelFits:
             The parameter; the first exponent when omitted.
         **options
             As for :func:`scalefit.plots.forest`.
+
+        Returns
+        -------
+        Axes
+            The Axes drawn on.
         """
         draw: Callable[..., Any] = import_module("scalefit.plots").forest  # heavy, and only needed here
         return draw({f"{self.by} {level}": fit for level, fit in self.fits.items()}, name=name, **options)

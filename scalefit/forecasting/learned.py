@@ -30,7 +30,7 @@ COLUMNS: Final = ("without", "drift", "ahead", *(f"{name}_{part}" for name in PR
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """The numbers of the rule; how they were chosen on public tables is in ``docs/forecasts.md``.
+    """The numbers of the rule; how they were chosen on public tables is in ``docs/forecast_rule.md``.
 
     Parameters
     ----------

@@ -346,6 +346,11 @@ def make_rule(
     -------
     Rule
         Ready for targets.
+
+    Raises
+    ------
+    ValueError
+        When a law of the shape is named, and the runs have none.
     """
     own, priors = constants or learned().constants, priors or learned().priors
     if {*SHAPED} & {*laws} and SHAPE not in runs.columns:

@@ -179,6 +179,11 @@ def learn(learning: Learning, how: Forecasting, constants: Constants | None = No
     -------
     Rule
         Ready for targets.
+
+    Raises
+    ------
+    DataError
+        When a given law has levels.
     """
     if learning.law is None:
         priors = None if how.prior == "default" else WEAK

@@ -221,6 +221,16 @@ class LanguageModel:
         ----------
         choice : {"auto", "yes", "no"}
             With ``"auto"`` it is used if the tokenizer puts it before a text by default.
+
+        Returns
+        -------
+        int or None
+            Its id.
+
+        Raises
+        ------
+        DataError
+            When it is asked for and the tokenizer has none.
         """
         puts, token = beginning(self.tokenizer, self.folder.path)
         if choice == "no" or (choice == "auto" and not puts):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError
 from scalefit.numbers import exact
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, TEAL, as_label, new_panels, write_key
+from scalefit.toy.config import SMALL_RATE
 from scalefit.toy.records import SETTING, setting_regime
 
 __all__ = [
@@ -204,7 +205,7 @@ def _word(key: str, value: Any) -> str:
         return as_label(str(value))
     if key in ("bias_start", "norm"):
         return (_STARTS if key == "bias_start" else _NORMS).get(str(value), as_label(str(value)))
-    word = as_label(number_word(value))
+    word = as_label(number_word(SMALL_RATE if (key, value) == ("learning_rate", "small") else value))
     return f"{_LETTERS[key]} = {word}" if key in _LETTERS else f"{as_label(key.replace('_', ' '))} {word}"
 
 

@@ -17,9 +17,10 @@ from scalefit.limits import LAST_SEED, check_count
 from scalefit.numbers import as_input, exact, fixed
 from scalefit.toy.frequency import law_weights, probabilities
 
-__all__ = ["BIAS_STARTS", "NORMS", "RATE_RULES", "ToyConfig"]
+__all__ = ["BIAS_STARTS", "NORMS", "RATE_RULES", "SMALL_RATE", "ToyConfig"]
 
 RATE_RULES = ("small", "large")
+SMALL_RATE = 0.01  # peak learning rate of the rule "small"
 BIAS_STARTS = ("zero", "normal", "small", "mean", "negative", "positive")
 NORMS = ("free", "unit", "held")
 DTYPES = ("float32", "float64")
@@ -164,7 +165,7 @@ class ToyConfig:
     @property
     def rates(self) -> tuple[float, float]:
         """Peak learning rates of W and of b; 0 for a W that is held."""
-        by_W = by_b = 0.01 if isinstance(self.learning_rate, str) else float(self.learning_rate)
+        by_W = by_b = SMALL_RATE if isinstance(self.learning_rate, str) else float(self.learning_rate)
         if self.learning_rate == "large":
             by_W, by_b = 0.02 * (8 / self.width) ** 0.25, 2 / self.width
         return (0.0 if self.norm == "held" else by_W), by_b

@@ -7,16 +7,18 @@ have one scale, and 64 colours, which keeps them small.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import typst
 from PIL import Image
 
-from docs.generate.gallery import PICTURES, PREPARED, SECTIONS, page
+from docs.generate.gallery import PICTURES, PREPARED, PREPARED_CODE, SECTIONS, page
 from scalefit.plots.fonts import font_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -71,9 +73,14 @@ def main() -> None:
 
         (folder / "models").mkdir()
         make_models(folder / "models")
+    namespace: dict[str, Any] = {}
+    os.chdir(folder)
+    if any(one.code for one in plots):
+        exec(PREPARED_CODE, namespace)
     for one in plots:
         print(one.name, flush=True)
         run(one.command.replace("PICTURE", one.picture).replace("BY", one.name), folder)
+        exec(one.code.replace("PICTURE", one.picture), namespace)
         if one.command.endswith("BY"):
             rendered(folder / one.name / "forest.svg", folder / one.picture)
         shrink(folder / one.picture, DOCS / PICTURES / one.picture)
