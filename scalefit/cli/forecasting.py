@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,7 +57,7 @@ def forecast_command(
     if new_run and given["mean"]:
         raise DataError("--mean and --new-run are two forecasts; give one of them")
     check_outputs([out, plot], [table, targets, through])
-    asked = {"targets": targets, "through": None if through is None else load_fit(through)}
+    asked: dict[str, Any] = {"targets": targets, "through": None if through is None else load_fit(through)}
     found: Forecast | LevelForecasts
     if by is None:
         found = forecast(table, points(at), **asked, **given)
