@@ -13,10 +13,9 @@ and then part of the law's text. So the text of a law that has met a table says 
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -28,14 +27,13 @@ from scalefit.errors import LawError, closest
 from scalefit.law import tree
 from scalefit.law.additive import Coef, Law, Term, pointed_at
 from scalefit.law.declared import Declared
+from scalefit.law.guesses import expected_columns, likely_positive, near_column
 from scalefit.law.powers import PowerForm, power_form
 from scalefit.law.presets import LAWS
 from scalefit.law.protocol import AnyLaw
 from scalefit.law.rewrite import additive_text
 from scalefit.law.syntax import (
     RESERVED,
-    Binary,
-    Call,
     Expression,
     NameToken,
     Negative,
@@ -54,7 +52,6 @@ __all__ = ["GeneralLaw", "general_form", "parse_law", "sum_of_powers"]
 Array = NDArray[np.float64]
 
 PARTS, NODES = 40, 2000  # definitions after where, and different operations when all are put in
-NEAR, SHORTEST = 0.75, 3  # likeness and length from which a name is taken for a mistyped column
 Required = str  # "any", "nonnegative" or "positive"
 
 
@@ -314,7 +311,7 @@ class GeneralLaw:
         if self.is_decided:
             return self
         self._refuse_undefined()
-        expected = set(_expected_columns([self.expression, *(part for _, part in self.parts)]))
+        expected = set(expected_columns([self.expression, *(part for _, part in self.parts)]))
         new: dict[str, tuple[str, ...]] = {}
         for token in self._used:
             if token.quoted or token.name in self._declared:
@@ -324,9 +321,9 @@ class GeneralLaw:
             elif token.name not in columns and token.name not in also:
                 self._refuse_typo(token.name, columns, also, token.name in expected)
                 new[token.name] = ()
-        signs = _signs(self.expression, dict(self.parts))
+        positive = likely_positive(self.expression, dict(self.parts))
         assumed = [
-            Declared(name, groups, 0.0 if signs.get(name, True) else -math.inf, assumed=True)
+            Declared(name, groups, 0.0 if positive.get(name, True) else -math.inf, assumed=True)
             for name, groups in new.items()
         ]
         law = replace(self, declared=(*self.declared, *assumed), is_decided=True)
@@ -381,7 +378,7 @@ class GeneralLaw:
         raise pointed_at(f"{smallest} has no finite value", text, text.index(str(smallest), text.index("~")))
 
     def _refuse_typo(self, name: str, columns: Collection[str], also: Collection[str], is_expected: bool) -> None:
-        near = _near(name, columns) or _near(name, also)
+        near = near_column(name, columns) or near_column(name, also)
         if not near and not is_expected:
             return
         if near:
@@ -449,69 +446,6 @@ def _need(node: Node, what: Required, needs: dict[str, Required]) -> None:
     elif node.kind == "power":
         falls = node.arguments[1].kind == "number" and node.arguments[1].value < 0
         _need(node.arguments[0], "positive" if falls else what, needs)
-
-
-def _near(name: str, columns: Collection[str]) -> str:
-    """Return the column that a name is probably meant to be; empty for none."""
-    if len(name) < SHORTEST:
-        return ""
-    long = [column for column in columns if len(column) >= SHORTEST]
-    same = [column for column in long if column.casefold() == name.casefold()]
-    found = same or [
-        match
-        for match in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
-        if name.rstrip("0123456789") != match.rstrip("0123456789")  # x1 next to x2 is not a slip
-    ]
-    return found[0] if found else ""
-
-
-def _expected_columns(expressions: Sequence[Expression]) -> Iterator[str]:
-    """Yield names that stand where the additive grammar has a column: ``A/name^alpha``, ``A*name^alpha``."""
-    for expression in expressions:
-        for binary in _binaries(expression):
-            if binary.operator not in "*/" or not isinstance(binary.left, NameToken | Number):
-                continue
-            right = binary.right
-            if isinstance(right, Binary) and right.operator == "^" and isinstance(right.left, NameToken):
-                yield right.left.name
-
-
-def _binaries(expression: Expression) -> Iterator[Binary]:
-    return (part for part in walk(expression) if isinstance(part, Binary))
-
-
-def _signs(expression: Expression, parts: Mapping[str, Expression]) -> dict[str, bool]:
-    """Say of each name whether it is taken to be positive: unless it only shifts or scales inside exp or sigmoid."""
-    positive: dict[str, bool] = {}
-    seen: set[tuple[str, bool]] = set()
-
-    def visit(node: Expression, loose: bool) -> None:
-        match node:
-            case NameToken(name=name):
-                if name in parts and not node.quoted:
-                    if (name, loose) not in seen:
-                        seen.add((name, loose))
-                        visit(parts[name], loose)
-                else:
-                    positive[name] = positive.get(name, False) or not loose
-            case Negative(operand=operand):
-                visit(operand, loose)
-            case Binary(operator="/", left=left, right=right):
-                visit(left, loose)
-                visit(right, False)
-            case Binary(operator="^", left=left, right=right):
-                visit(left, False)
-                visit(right, False)
-            case Binary(left=left, right=right):
-                visit(left, loose)
-                visit(right, loose)
-            case Call(function=function, arguments=arguments):
-                inside = function in ("exp", "sigmoid") or (loose and function in ("min", "max"))
-                for argument in arguments:
-                    visit(argument, inside)
-
-    visit(expression, False)
-    return positive
 
 
 def parse_law(text: str | AnyLaw) -> AnyLaw:
