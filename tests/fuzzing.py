@@ -107,7 +107,7 @@ def run_case(case: Case) -> Outcome:
         broken.append(f"a control character reaches the terminal: {(out + err)!r:.500}")
     changed = [path for path in {*before, *after} if before.get(path) != after.get(path)]
     allowed = case.outputs if code in (0, 1) else ()
-    stray = [path for path in changed if not any(path == one or path.startswith(f"{one}/") for one in allowed)]
+    stray = [path for path in changed if not any(path == place or path.startswith(f"{place}/") for place in allowed)]
     if stray and not crash:
         broken.append(f"exit code {code} left {', '.join(sorted(stray)[:5])}")
     return Outcome(code, out, err, broken)
@@ -121,7 +121,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _raw_control(text: str) -> bool:
-    return any((ord(one) < 32 and one not in "\n\t") or 127 <= ord(one) < 160 for one in text)
+    return any((ord(character) < 32 and character not in "\n\t") or 127 <= ord(character) < 160 for character in text)
 
 
 def _run(case: Case, folder: Path) -> tuple[object, str, str, str]:
@@ -293,9 +293,9 @@ def _cells(draw: Draw) -> tuple[list[list[str]], list[str]]:
     loss = (1.8 + 480 * params**-0.35 + 2000 * tokens**-0.37) * np.exp(0.003 * rng.standard_normal(count)) * unit
     labels = draw(st.lists(TEXT, min_size=1, max_size=4)) if draw(st.booleans()) else ["OPT", "Pythia"]
     values = {
-        "params": [f"{one:g}" for one in params], "tokens": [f"{one:.6g}" for one in tokens],
-        "width": [f"{one:g}" for one in width], "depth": list(map(str, depth)),
-        "flops": [f"{one:.4g}" for one in 6 * params * tokens], "loss": [repr(float(one)) for one in loss],
+        "params": [f"{param:g}" for param in params], "tokens": [f"{token:.6g}" for token in tokens],
+        "width": [f"{value:g}" for value in width], "depth": list(map(str, depth)),
+        "flops": [f"{flops:.4g}" for flops in 6 * params * tokens], "loss": [repr(float(value)) for value in loss],
         "family": [labels[i % len(labels)] for i in range(count)], "run": [f"r{i // 3}" for i in range(count)],
     }  # fmt: skip
     header = list(COLUMNS)

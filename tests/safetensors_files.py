@@ -37,7 +37,7 @@ def write_checkpoint(folder: Path, tensors: dict[str, np.ndarray], *, tokens: in
     write_tensors(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps(config))
     if tokens is not None:
-        vocab = {f"t{one}": one for one in range(tokens - 1)}
+        vocab = {f"t{i}": i for i in range(tokens - 1)}
         added = [{"id": tokens - 1, "content": "<end>"}]
         (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}, "added_tokens": added}))
     return folder

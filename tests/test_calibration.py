@@ -84,10 +84,10 @@ def test_two_powers_of_one_column_are_named_in_the_order_of_their_exponents(desi
     problem = build_problem(law, design)
     priors = {name: parse_prior("HalfNormal(1)") for name in ("E", "A", "B", "a", "b", "sigma")}
     truths = [draw_from_prior(problem, ("sigma",), priors, 0, i) for i in range(20)]
-    assert all(one["a"] <= one["b"] for one in truths)
+    assert all(truth["a"] <= truth["b"] for truth in truths)
     priors["b"] = parse_prior("HalfNormal(2)")  # now their names mean different things
     told = [draw_from_prior(problem, ("sigma",), priors, 0, i) for i in range(20)]
-    assert any(one["a"] > one["b"] for one in told)
+    assert any(record["a"] > record["b"] for record in told)
 
 
 def made_up(covered: list[bool], ranks: list[int], **options: Any) -> Calibration:
@@ -167,8 +167,8 @@ def test_priors_are_those_of_the_table_and_never_follow_simulated_data(
     monkeypatch.setattr(running, "bayes", spy)
     with pytest.raises(DataError, match="none of the 10 simulated data sets could be fitted; the first: seen enough"):
         calibrate(design, LAW, likelihood="normal", n=10, workers=1)
-    assert {one["E"] for one in given} == {f"Uniform(0, {design['loss'].min():.6g})"}
-    assert len({one["lowest"] for one in given}) == 10
+    assert {row["E"] for row in given} == {f"Uniform(0, {design['loss'].min():.6g})"}
+    assert len({row["lowest"] for row in given}) == 10
 
 
 def test_a_fit_that_ignores_clusters_is_given_no_shift(design: pd.DataFrame) -> None:
@@ -203,7 +203,9 @@ def test_a_right_fit_is_calibrated_and_keeps_what_it_has_done(design: pd.DataFra
     result = calibrate(design, LAW, n=50, **options)
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert before.items() <= after.items()
-    assert [one.truth for one in few.replicates] == [one.truth for one in result.replicates[:10]]
+    assert [replicate.truth for replicate in few.replicates] == [
+        replicate.truth for replicate in result.replicates[:10]
+    ]
     assert result.is_sbc
     assert (result.table["p_uniform"] > 1e-3).all()
     assert (result.table["coverage_hi"] >= 0.95).all()

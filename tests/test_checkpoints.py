@@ -62,10 +62,12 @@ def test_a_folder_of_checkpoints_becomes_an_exponent_and_a_verdict(run: Run, tin
     assert test["heads"] == 12
     assert test["overlap"] == "overlap_ms_effective"
     assert 0.2 < test["slope"]["estimate"]["a"] < 1.1
-    sentences = [one["sentence"] for one in test["verdict"]]
+    sentences = [verdict["sentence"] for verdict in test["verdict"]]
     assert sentences[0].startswith("Overlap falls as effective width to the power of")
-    assert any(one.startswith("With each of 12 models left out in turn, its loss is off by") for one in sentences)
-    assert {one["run"] for one in test["losses"]["left_out"]} == set(losses["run"])
+    assert any(
+        sentence.startswith("With each of 12 models left out in turn, its loss is off by") for sentence in sentences
+    )
+    assert {row["run"] for row in test["losses"]["left_out"]} == set(losses["run"])
 
 
 def test_raw_overlap_moves_where_no_loss_does(tiny_models: Path, tmp_path: Path) -> None:

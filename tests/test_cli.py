@@ -219,7 +219,7 @@ def test_standard_input(run, monkeypatch):
 def test_datasets_and_info(run):
     code, out, _ = run("datasets", "--json")
     assert code == 0
-    assert {one["name"] for one in json.loads(out)} >= {"chinchilla", "llm_families", "gemstones"}
+    assert {record["name"] for record in json.loads(out)} >= {"chinchilla", "llm_families", "gemstones"}
     _, out, _ = run("datasets", "chinchilla")
     assert "nats/token" in out
     _, out, _ = run("info", "--json")

@@ -72,13 +72,13 @@ def test_a_sweep_is_shown_as_one_record_for_each_model(run: Call, sweep: Path) -
     records = json.loads(out)
     assert (code, err) == (0, "")
     assert len(records) == 12
-    assert all(set(one) >= CONTRACT for one in records)
-    assert {(one["width"], one["gamma"], one["steps"]) for one in records} == {
+    assert all(set(record) >= CONTRACT for record in records)
+    assert {(record["width"], record["gamma"], record["steps"]) for record in records} == {
         (m, gamma, steps) for m in (3, 4, 6) for gamma in (-1.0, 0.2) for steps in (15, 30)
     }
-    assert {one["status"] for one in records} == {"done"}
+    assert {record["status"] for record in records} == {"done"}
     _, out, _ = run("toy", "show", sweep, "--where", "gamma == -1 and width > 3", "--json")
-    assert json.loads(out) == [one for one in records if one["gamma"] == -1 and one["width"] > 3]
+    assert json.loads(out) == [record for record in records if record["gamma"] == -1 and record["width"] > 3]
     assert run("toy", "show", sweep, "--where", "gamma == 7")[0::2] == (
         2, f"error: no model of '{sweep}' satisfies where=gamma == 7; show all of them without it\n"
     )  # fmt: skip
@@ -173,7 +173,7 @@ def test_the_default_grid_is_printed_and_can_be_named(
     monkeypatch.setattr("scalefit.toy.toy_sweep", swept)
     assert run("toy", "sweep", "default", "--out", "x")[0] == 0
     assert run("toy", "sweep", "mine.toml", "--out", "x")[0] == 0
-    assert [one.name for one in asked] == ["default", "mine.toml"]
+    assert [table.name for table in asked] == ["default", "mine.toml"]
 
 
 def test_a_sweep_is_a_table_for_fit_and_bayes(run: Call, sweep: Path) -> None:

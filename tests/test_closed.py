@@ -134,7 +134,7 @@ def test_search_is_as_good_as_a_local_minimiser_from_the_truth(case: Case, delta
     assert found[0].value <= local.fun * (1 + 1e-7)
     assert found[0].converged
     assert found[0].value == pytest.approx(misfit.value(found[0].theta[None], delta)[0], rel=1e-9)
-    assert [one.value for one in found] == sorted(one.value for one in found)
+    assert [optimum.value for optimum in found] == sorted(optimum.value for optimum in found)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -200,7 +200,7 @@ def test_additive_laws_reach_the_additive_optimum(text: str, law: Node, loss: st
     )  # fmt: skip
     found = search_closed(design, delta=delta)[0]
     values = dict(zip(names, design.natural(found.theta), strict=True))
-    want = {one.name: one.value for one in additive.estimates}
+    want = {estimate.name: estimate.value for estimate in additive.estimates}
     theta = np.array([np.log(want[name]) if name != "E" else want[name] for name in names])
     assert found.value == pytest.approx(Misfit(design.plain).value(theta[None], delta)[0], rel=1e-9)
     assert values == pytest.approx(want, rel=1e-4)
@@ -330,7 +330,7 @@ def verdict(design: ClosedDesign) -> list[tuple[str, tuple[str, ...]]]:
     shape = closed_curvature(design, optima[0].theta, np.inf)
     allowed = 2.0 * chi_square_unit(shape, design.weight)
     loose = identify(design, optima, delta=np.inf, allowed=allowed)
-    return [(one.reason, tuple(design.parameters[i] for i in one.places)) for one in loose]
+    return [(reason.reason, tuple(design.parameters[i] for i in reason.places)) for reason in loose]
 
 
 def test_what_the_data_determine_is_not_called_loose() -> None:
@@ -370,7 +370,7 @@ def test_starts_beyond_kinks_have_another_side_in_some_row() -> None:
         ]
         return np.asarray(terms[0] > terms[1])
 
-    crossed = [np.count_nonzero(sides(one) != sides(best.theta)) for one in design.centred.to_vector(starts)]
+    crossed = [np.count_nonzero(sides(start) != sides(best.theta)) for start in design.centred.to_vector(starts)]
     assert len(crossed) > 20
     assert np.mean(np.array(crossed) > 0) > 0.9
     # 200 other starts, descended by another code, end at 0.0052656361 or above

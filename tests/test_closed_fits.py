@@ -57,7 +57,7 @@ def test_the_published_predictions_of_the_ladder(task: str, published: float) ->
     bpb = runs.loc[(runs["task"] == task) & (runs["size"] == "13B-5T"), ["bpb"]]
     fitted = step2(task)
     assert fitted.predict(bpb)["predicted"].item() == pytest.approx(published, abs=1e-6)
-    at_bound = [one.code for one in fitted.findings if one.severity == "warning"]
+    at_bound = [finding.code for finding in fitted.findings if finding.severity == "warning"]
     assert at_bound == (["at_declared_bound"] if task == "arc_easy" else [])
     assert fitted.status == "converged"
 
@@ -92,7 +92,7 @@ def test_additive_presets_through_the_general_path(name: str) -> None:
     assert isinstance(law, Law)
     table = load_dataset("llm_families" if law.groups else "chinchilla").iloc[:: 1 if law.groups else 3]
     certified = fit(table, name, uncertainty="gauss-newton", throw=False)
-    terms = [f"{one.coefficient}*exp(-{format_value(one.exponent)}*log({one.variable}))" for one in law.terms]
+    terms = [f"{term.coefficient}*exp(-{format_value(term.exponent)}*log({term.variable}))" for term in law.terms]
     signs = ", ".join(f"{coef} > 0" for coef in law.parameters)
     bound, rows = Rows().bind(table, f"loss ~ {' + '.join([str(law.floor), *terms])} with {signs}")
     assert isinstance(bound, GeneralLaw)
@@ -204,7 +204,7 @@ def test_nine_parameters_of_nested_exponentials_are_not_identified() -> None:
     found = fit("chinchilla", law, drop_highest_loss=5, uncertainty="gauss-newton", loss="huber")
     assert found.status == "not identified"
     assert not found.optima[0].converged
-    assert any(one.message.startswith("The objective still falls") for one in found.findings)
+    assert any(finding.message.startswith("The objective still falls") for finding in found.findings)
 
 
 def test_a_term_that_is_negligible_at_the_centre_does_not_make_its_parameters_loose() -> None:
@@ -228,7 +228,7 @@ def test_groups_weights_and_order_of_rows(tmp_path) -> None:
     turned = fit(frame.sample(frac=1, random_state=3), law, weights="w", uncertainty="jackknife")
     assert first.names == ("E[a]", "E[b]", "c")
     assert first.value == turned.value
-    assert [one.value for one in first.estimates] == [one.value for one in turned.estimates]
+    assert [estimate.value for estimate in first.estimates] == [estimate.value for estimate in turned.estimates]
     doubled = pd.concat([frame, frame[frame["w"] == 2]])
     assert fit(doubled, law, uncertainty="gauss-newton").value == pytest.approx(first.value, rel=1e-9)
     np.testing.assert_allclose([first["E[a]"].value, first["c"].value], [1, 3], atol=0.1)
@@ -269,16 +269,16 @@ def test_free_exponents_are_declared() -> None:
 @pytest.mark.parametrize("method", ["jackknife", "gauss-newton", "hc3", "profile"])
 def test_every_method_gives_an_interval(method: str) -> None:
     found = fit("parscale", PARSCALE, uncertainty=method)
-    for one in found.estimates:
-        assert one.lo < one.value < one.hi
-        assert 0 < one.hi - one.lo < 12 * one.se
+    for estimate in found.estimates:
+        assert estimate.lo < estimate.value < estimate.hi
+        assert 0 < estimate.hi - estimate.lo < 12 * estimate.se
     assert found["k"].holds(0.4)
 
 
 def test_clusters_share_their_errors() -> None:
     found = fit("annealing", "annealing", cluster="run", uncertainty="cluster")
     assert "cluster sandwich over 3 clusters" in found.uncertainty.method
-    assert {one.code for one in found.findings} >= {"few_clusters"}
+    assert {finding.code for finding in found.findings} >= {"few_clusters"}
 
 
 # What a fit can do ----------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_a_saved_fit_opens_again(parscale: Fit, tmp_path) -> None:
     found = load_fit(tmp_path / "a.fit")
     assert found.law == parscale.law
     assert isinstance(found.law, GeneralLaw)
-    assert [one.name for one in found.law.assumed] == ["E", "A", "k", "alpha"]
+    assert [declaration.name for declaration in found.law.assumed] == ["E", "A", "k", "alpha"]
     assert found.summary() == parscale.summary()
     assert fit_record(found) == fit_record(parscale)
     found.save(tmp_path / "b.fit")
@@ -335,10 +335,10 @@ def test_lmfit_takes_any_law(data: str, law: str, options: dict) -> None:
     scale = 1 if found.objective.loss == "squared" else 2
     residual = handed.userfcn(handed.params)
     assert residual @ residual == pytest.approx(scale * found.value, rel=1e-9)
-    for one in found.law.declared:
-        if one.value is not None:
-            assert handed.params[one.name].vary is False
-    bounds = {name: (one.min, one.max) for name, one in handed.params.items()}
+    for declaration in found.law.declared:
+        if declaration.value is not None:
+            assert handed.params[declaration.name].vary is False
+    bounds = {name: (param.min, param.max) for name, param in handed.params.items()}
     assert bounds.get("b", (0, 1)) in ((0, 1), (-np.inf, np.inf))
 
 
@@ -479,8 +479,8 @@ def test_the_verbs_take_any_law(run) -> None:
 def test_laws_are_listed_and_described(run) -> None:
     code, out, _ = run("laws", "--json")
     listed = json.loads(out)
-    assert (code, [one["name"] for one in listed]) == (0, list(LAWS))
-    assert {one["name"] for one in listed if one["certified"]} == {
+    assert (code, [record["name"] for record in listed]) == (0, list(LAWS))
+    assert {record["name"] for record in listed if record["certified"]} == {
         "chinchilla", "depth_width_params", "family_width", "gadre", "params", "tokens", "universal", "width",
         "width_depth", "width_depth_fixed",
     }  # fmt: skip

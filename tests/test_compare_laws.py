@@ -62,10 +62,10 @@ def test_a_row_given_its_cluster_is_a_ratio_of_cluster_densities(small, likeliho
 
 
 def test_laws_rank_as_in_the_published_study(wide, fixed, sized):
-    ranked = rank_laws(tuple(leave_one_out(one) for one in (wide, fixed, sized)))
-    assert [one.label for one in ranked] == ["parameters", "fixed", "width and depth"]
-    assert [one.behind for one in ranked] == pytest.approx([0, 4.8, 5.6], abs=0.6)
-    assert [one.behind_se for one in ranked] == pytest.approx([0, 3.5, 4.1], abs=0.3)
+    ranked = rank_laws(tuple(leave_one_out(each) for each in (wide, fixed, sized)))
+    assert [score.label for score in ranked] == ["parameters", "fixed", "width and depth"]
+    assert [score.behind for score in ranked] == pytest.approx([0, 4.8, 5.6], abs=0.6)
+    assert [score.behind_se for score in ranked] == pytest.approx([0, 3.5, 4.1], abs=0.3)
 
 
 def test_the_error_of_a_sum_of_scores_grows_with_the_root_of_their_number():
@@ -117,7 +117,10 @@ def test_units_that_no_law_can_do_without_have_no_score(levels):
     bad = score._replace(elpd=np.array([math.nan, -1.0, -2.0]), unsure=("lab x",))
     other = score._replace(label="other", elpd=np.array([5.0, -2.0, -4.0]))
     ranked = rank_laws((bad, other))
-    assert [(one.label, one.units, one.elpd) for one in ranked] == [(levels.source.name, 2, -3.0), ("other", 2, -6.0)]
+    assert [(score.label, score.units, score.elpd) for score in ranked] == [
+        (levels.source.name, 2, -3.0),
+        ("other", 2, -6.0),
+    ]
     with pytest.raises(DataError, match="has a score for 0 of them only"):
         rank_laws((bad._replace(elpd=np.full(3, math.nan)), other))
 
@@ -263,7 +266,7 @@ def test_laws_on_other_rows_are_not_ranked_by_extrapolation(small):
     law = "loss ~ A/width^alpha"
     fits = {"a": scalefit.fit(small, law, bootstrap=0), "b": scalefit.fit(small[2:], law, bootstrap=0)}
     found = compare(fits, "alpha", holdout="width")
-    assert [one.label for one in found.held_out] == ["a"]
+    assert [score.label for score in found.held_out] == ["a"]
     assert "b has other rows" in found.notes[0]
     assert "best" not in str(found.verdict[-1])
 

@@ -57,7 +57,12 @@ def test_compiled_code_is_kept_and_damage_costs_a_compilation_only(script: Path,
     assert len(whole) == 4  # two functions, for whole numbers and for others
     assert run(script, str(cache)) == ("12 6.0 hits 2 True", "")
     assert {path: path.read_bytes() for path in kept(cache)} == whole
-    damages = [lambda one: one[:-1], lambda one: one[:40], lambda _: b"", lambda one: one[:600] + b"\x00" + one[601:]]
+    damages = [
+        lambda content: content[:-1],
+        lambda content: content[:40],
+        lambda _: b"",
+        lambda content: content[:600] + b"\x00" + content[601:],
+    ]
     for path, damage in zip(kept(cache), damages, strict=True):
         path.write_bytes(damage(whole[path]))
     answer, remarks = run(script, str(cache))
@@ -118,5 +123,5 @@ def test_what_a_version_with_other_modules_left_behind_is_compiled_again(
     path = tmp_path / "kernel.nbc"
     path.write_bytes(b"cscalefit.a_module_of_an_older_version\nthing\n.")  # a pickle that names it
     with caplog.at_level("WARNING", logger="scalefit"):
-        assert read_kept(path, lambda one: pickle.loads(one.read_bytes()), consequence="it is compiled again") is None
+        assert read_kept(path, lambda file: pickle.loads(file.read_bytes()), consequence="it is compiled again") is None
     assert "a_module_of_an_older_version" in caplog.text

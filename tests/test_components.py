@@ -28,7 +28,7 @@ def test_levels_joined_through_others_are_one_part():
 def test_parts_are_the_connected_components_of_levels(seed):
     rng = np.random.default_rng(seed)
     pairs = sorted({(int(i), int(j)) for i, j in rng.integers(0, 8, (9, 2))})
-    floors, terms = ({one[side] for one in pairs} for side in (0, 1))
+    floors, terms = ({before[side] for before in pairs} for side in (0, 1))
     graph = coo_array((np.ones(len(pairs)), ([i for i, _ in pairs], [8 + j for _, j in pairs])), shape=(16, 16))
     lonely = 16 - len(floors) - len(terms)  # levels that no row holds
     count, _ = connected_components(graph, directed=False)

@@ -151,7 +151,7 @@ def test_a_converged_straight_law_is_counted():
     assert "in 1, outside in 0." in str(found.verdict[-1])
     other = check(sweep(lambda m, _steps: 0.1 * m**-0.5, steps=(3000, 6000), noise=0.003))
     assert "in 0, outside in 1." in str(other.verdict[-1])
-    assert [one.verdict[-1].kind for one in (found, other)] == ["inside", "outside"]
+    assert [each.verdict[-1].kind for each in (found, other)] == ["inside", "outside"]
     assert found.record()["verdict"][-1]["usable"] == 1
     assert found.record()["verdict"][0]["threshold"] == STANDS_STILL
     edge = check(sweep(power(1.102), steps=(3000, 6000), noise=0.01))
@@ -327,7 +327,7 @@ def test_regimes_follow_the_represented_features():
     strong = check(sweep(power(1.0), phi=1.0)).settings[0]
     weak = check(sweep(power(0.3), phi={m: m / 512 for m in WIDTHS})).settings[0]
     between = check(sweep(power(0.6), phi=0.5)).settings[0]
-    assert [one.regime for one in (strong, weak, between)] == ["strong", "weak", "between"]
+    assert [each.regime for each in (strong, weak, between)] == ["strong", "weak", "between"]
     p = np.arange(1, 513.0) ** -1.0
     assert weak.theory["exact sum over features beyond m"] == pytest.approx(weak_slope(p / p.sum(), WIDTHS))
 
@@ -354,7 +354,7 @@ def test_the_true_curve_predicts_left_out_widths_best(law, name):
 def test_a_width_left_out_of_a_mean_misses_by_a_known_factor():
     """A/m has one factor, the mean of log(m loss): without one of k widths its residual grows to k/(k - 1) times."""
     series = measure_series(sweep(power(1.1)), 6000)
-    known = {one.name: one for one in curves(series, {"n_features": 512})}
+    known = {curve.name: curve for curve in curves(series, {"n_features": 512})}
     assert known["A/m"].left_out == pytest.approx(5 / 4 * known["A/m"].rms)
     assert known["A/m^a"].left_out > 1.2 * known["A/m^a"].rms
 
@@ -369,7 +369,7 @@ def test_the_weak_sum_has_nothing_to_fit():
 def test_settings_are_kept_apart_and_strong_ones_come_first():
     weak = sweep(power(0.3), phi=0.02, gamma=0.2)
     found = check(pd.concat([weak, sweep(power(1.0)), sweep(power(0.9), alpha=1.5)]))
-    assert [one.setting["gamma"] for one in found.settings] == [-1.0, -1.0, 0.2]
+    assert [case.setting["gamma"] for case in found.settings] == [-1.0, -1.0, 0.2]
     assert found.settings[1].exponent == pytest.approx(0.9, abs=0.02)
     assert found.models == 45
 

@@ -58,11 +58,11 @@ def read_nav() -> list[Any]:
 
 
 def leaves(nav: Any) -> Iterator[str]:
-    for one in nav if isinstance(nav, list) else nav.values():
-        if isinstance(one, str):
-            yield one
+    for page in nav if isinstance(nav, list) else nav.values():
+        if isinstance(page, str):
+            yield page
         else:
-            yield from leaves(one)
+            yield from leaves(page)
 
 
 def links(text: str) -> list[str]:
@@ -72,12 +72,12 @@ def links(text: str) -> list[str]:
 def anchors(text: str) -> set[str]:
     """The anchors of the headings, as Python-Markdown makes them."""
     headings = re.findall(r"^#+ (.*)$", FENCED.sub("", text), flags=re.MULTILINE)
-    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", one).strip().lower()) for one in headings}
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
 
 
 def broken(path: str, text: str) -> list[str]:
     """Links of a page that lead nowhere."""
-    known = {one.relative_to(DOCS).as_posix(): "" for one in DOCS.rglob("*")} | made() | pages()
+    known = {path.relative_to(DOCS).as_posix(): "" for path in DOCS.rglob("*")} | made() | pages()
     found = []
     for link in links(text):
         if "://" in link:
@@ -89,7 +89,7 @@ def broken(path: str, text: str) -> list[str]:
         elif anchor and anchor not in anchors(known[place]):
             found.append(f"{path}: {link} has no such heading")
     references = re.findall(r"\]\[([\w.]+)\]", text)
-    return found + [f"{path}: {one}" for one in references if one not in api.on_pages()]
+    return found + [f"{path}: {reference}" for reference in references if reference not in api.on_pages()]
 
 
 def test_the_navigation_names_every_page_once():
@@ -166,7 +166,7 @@ def test_every_verb_is_on_the_page_of_the_command_line():
     for name, command in commands.commands():
         section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         assert section, name
-        for option in (word for one in command.params for word in one.opts if word.startswith("--")):
+        for option in (word for param in command.params for word in param.opts if word.startswith("--")):
             assert option == "--help" or f"`{option}`" in section
 
 
@@ -181,10 +181,10 @@ def test_a_notebook_keeps_its_pictures():
     for name in lessons.names():
         shown = [link for link in links(pages()[f"notebooks/{name}.md"]) if link.endswith(".png")]
         assert shown
-        assert all(made()[f"notebooks/{one}"].startswith(b"\x89PNG") for one in shown)
+        assert all(made()[f"notebooks/{character}"].startswith(b"\x89PNG") for character in shown)
 
 
-@pytest.mark.parametrize("name", [one for one in WRITTEN if not one.startswith("tutorial_") and one != MESSY])
+@pytest.mark.parametrize("name", [name for name in WRITTEN if not name.startswith("tutorial_") and name != MESSY])
 def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / name).read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ def test_the_code_of_a_page_runs(name, tmp_path, monkeypatch, capsys):
     for line in re.findall(r"^\$ (scalefit .*)$", text.replace("\\\n", " "), re.MULTILINE):
         words = shlex.split(line)
         verb = " ".join(words[:3]) if words[1] == "toy" else " ".join(words[:2])
-        known = {word for one in verbs[verb].params for word in one.opts}
+        known = {word for param in verbs[verb].params for word in param.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
@@ -223,7 +223,7 @@ def test_every_line_of_the_page_on_messy_tables_runs_as_it_is_pasted(tmp_path, m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [one for one in WRITTEN if one.startswith("tutorial_")])
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name.startswith("tutorial_")])
 def test_a_tutorial_runs_and_prints_what_it_shows(name, tmp_path, monkeypatch, capsys):
     """From top to bottom in an empty folder with the table of the site; README's commands are run by its tests."""
     monkeypatch.chdir(tmp_path)
@@ -267,15 +267,15 @@ def test_a_sentence_that_a_tutorial_quotes_is_printed_word_by_word():
 
 def test_the_gallery_shows_every_plot_with_a_command_that_exists():
     """Plots of fits and sweeps from their registries; plots of other verbs by the options that write a picture."""
-    plots = [one for part in gallery.SECTIONS.values() for one in part]
-    drawn = {words[words.index("--plot") + 1] for one in plots if "--plot" in (words := one.command.split())}
+    plots = [plot for part in gallery.SECTIONS.values() for plot in part]
+    drawn = {words[words.index("--plot") + 1] for plot in plots if "--plot" in (words := plot.command.split())}
     assert (set(KINDS) | set(TOY_KINDS)) - drawn == set(gallery.ALIASES)
-    called = {tuple(shlex.split(one.command)[1:3]) if "toy" in one.command.split()[1:2] else one.command.split()[1]
-              for one in plots}  # fmt: skip
+    called = {tuple(shlex.split(plot.command)[1:3]) if "toy" in plot.command.split()[1:2] else plot.command.split()[1]
+              for plot in plots}  # fmt: skip
     verbs = dict(commands.commands())
     for name, command in verbs.items():
-        draws = any("svg, png" in (one.help or "") for one in command.params if one.param_type_name == "option")
-        if draws or any(one.name == "plot" for one in command.params):
+        draws = any("svg, png" in (param.help or "") for param in command.params if param.param_type_name == "option")
+        if draws or any(param.name == "plot" for param in command.params):
             words = tuple(name.split()[1:])
             assert (words if len(words) > 1 else words[0]) in called, f"the gallery shows nothing of {name}"
     for one in [*gallery.PREPARED, *(plot.command for plot in plots)]:
@@ -288,7 +288,7 @@ def test_the_gallery_shows_every_plot_with_a_command_that_exists():
 
 def test_the_gallery_is_written_and_has_its_pictures():
     assert (DOCS / "gallery.md").read_text(encoding="utf-8") == gallery.page(), "run python -m tests.reference.gallery"
-    shown = {one.picture for part in gallery.SECTIONS.values() for one in part}
+    shown = {plot.picture for part in gallery.SECTIONS.values() for plot in part}
     assert {path.name for path in (DOCS / gallery.PICTURES).iterdir()} == shown
 
 

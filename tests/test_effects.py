@@ -248,7 +248,7 @@ def test_a_study_and_a_grid_may_have_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_bytes(BOM + MINIMAL.replace(b"\n", b"\r\n"))
     assert read_study(tmp_path / "study.toml").title == "T"
     (tmp_path / "grid.toml").write_bytes(BOM + b"width = [3, 5]\r\nn_features = 20\r\nalpha = 1\r\n")
-    assert [one.width for one in ToyGrid.read(tmp_path / "grid.toml").models] == [3, 5]
+    assert [model.width for model in ToyGrid.read(tmp_path / "grid.toml").models] == [3, 5]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_interval_over_clusters_has_one_degree_of_freedom_less_than_clusters():
     assert result["E"].se == pytest.approx(expected.bse[0], rel=1e-6)
     # of statsmodels' t distribution with 3 - 1 degrees
     assert (result["E"].lo, result["E"].hi) == pytest.approx(
-        tuple(max(0.0, one) for one in expected.conf_int()[0]), rel=1e-5
+        tuple(max(0.0, value) for value in expected.conf_int()[0]), rel=1e-5
     )
 
 
@@ -142,7 +142,7 @@ def test_jackknife_by_cluster_is_that_of_the_means_left():
     """The floor of ``y ~ E + 1/x^1`` is a mean: its refits without one run are means of the other two."""
     frame = line()
     level = (frame["y"] - 1 / frame["x"]).to_numpy().reshape(3, 3)
-    left = np.array([np.delete(level, one, axis=0).mean() for one in range(3)])
+    left = np.array([np.delete(level, i, axis=0).mean() for i in range(3)])
     result = fit(frame, "y ~ E + 1/x^1", space="linear", cluster="run", uncertainty="jackknife", throw=False)
     se = np.sqrt(2 / 3 * ((left - left.mean()) ** 2).sum())
     assert result["E"].se == pytest.approx(se, rel=1e-6)

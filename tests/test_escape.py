@@ -48,7 +48,7 @@ LEFT_ALONE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "shown"), SHOWN.items(), ids=[ascii(one) for one in SHOWN])
+@pytest.mark.parametrize(("text", "shown"), SHOWN.items(), ids=[ascii(label) for label in SHOWN])
 def test_what_is_invisible_is_shown(text: str, shown: str) -> None:
     assert visible(text) == shown
 
@@ -67,8 +67,17 @@ def test_line_breaks_stay_or_become_symbols() -> None:
 def test_visible_text_rules_nothing(text: str) -> None:
     shown = visible(text)
     assert visible(shown) == shown
-    assert not {unicodedata.category(one) for one in shown.replace("\n", "")} & {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
-    assert not any(unicodedata.bidirectional(one) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI"} for one in shown)
+    assert not {unicodedata.category(character) for character in shown.replace("\n", "")} & {
+        "Cc",
+        "Cs",
+        "Co",
+        "Cn",
+        "Zl",
+        "Zp",
+    }
+    assert not any(
+        unicodedata.bidirectional(character) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI"} for character in shown
+    )
     shown.encode("utf-8")
 
 

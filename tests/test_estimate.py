@@ -42,7 +42,7 @@ def test_the_logarithm_of_a_normal_is_to_first_order_and_of_draws_exact() -> Non
 
 
 def test_an_interval_holds_its_ends_and_nothing_where_there_is_none() -> None:
-    assert [NORMAL.holds(one) for one in (0.30, 0.31, 0.39, 0.40)] == [False, True, True, False]
+    assert [NORMAL.holds(value) for value in (0.30, 0.31, 0.39, 0.40)] == [False, True, True, False]
     assert not Estimate("a", "quantity", 1.0).holds(1.0)
     assert not Estimate("a", "exponent", math.nan).is_known
 

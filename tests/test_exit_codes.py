@@ -162,4 +162,7 @@ def test_a_name_as_long_as_the_disk_allows_is_written(huber: Fit, tmp_path: Path
 
 
 def test_the_application_is_still_a_group_of_commands() -> None:
-    assert {one.callback.__name__ for one in app.registered_commands if one.callback} >= {"fit_command", "show"}
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} >= {
+        "fit_command",
+        "show",
+    }

@@ -18,13 +18,13 @@ def bootstrap() -> scalefit.Fit:
 
 def test_a_bootstrap_is_inference_data_and_says_that_it_is_no_posterior(bootstrap: scalefit.Fit) -> None:
     data = bootstrap.to_inferencedata()
-    name, key = next((one.coef.name, one.key) for one in bootstrap.parameters if one.level)
+    name, key = next((parameter.coef.name, parameter.key) for parameter in bootstrap.parameters if parameter.level)
     assert data.posterior[name].dims[:2] == ("chain", "draw")
     assert data.posterior.sizes["draw"] == len(bootstrap.draws(key))
     np.testing.assert_array_equal(data.posterior[name].values[0, :, 0], bootstrap.draws(key))
     assert "no posterior" in data.posterior.attrs["draws"]
     labels = data.posterior[name].coords[data.posterior[name].dims[2]].values
-    assert len(labels) == sum(one.coef.name == name for one in bootstrap.parameters)
+    assert len(labels) == sum(parameter.coef.name == name for parameter in bootstrap.parameters)
     assert data.observed_data["loss"].size == bootstrap.n_rows
 
 

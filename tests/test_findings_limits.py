@@ -34,7 +34,7 @@ def evidence():
 
 
 def codes(evidence):
-    return [one.code for one in diagnose(evidence)]
+    return [finding.code for finding in diagnose(evidence)]
 
 
 def test_the_case_that_the_others_vary_has_no_findings(evidence):
@@ -63,7 +63,9 @@ def test_an_optimum_that_a_test_at_95_percent_does_not_reject_competes(evidence,
     squares = float(residual @ residual)
     more = stats.chi2.ppf(level, 1) * squares / (40 - 4)
     best = evidence.optima[0]._replace(value=squares / 2)
-    moved = evidence.point + 0.05 * np.array([one.kind == "exponent" for one in evidence.problem.parameters])
+    moved = evidence.point + 0.05 * np.array(
+        [parameter.kind == "exponent" for parameter in evidence.problem.parameters]
+    )
     other = Minimum(evidence.problem.design.from_natural(moved), (squares + more) / 2, True, 1)
     changed = evidence._replace(optima=(best._replace(hits=5), other), shape=shape)
     assert ("optima_disagree" in codes(changed)) == reported
@@ -71,7 +73,9 @@ def test_an_optimum_that_a_test_at_95_percent_does_not_reject_competes(evidence,
 
 @pytest.mark.parametrize(("distance", "reported"), [(0.009, False), (0.011, True)])
 def test_an_optimum_within_a_standard_error_is_no_other_answer(evidence, distance, reported):
-    moved = evidence.point + distance * np.array([one.kind == "exponent" for one in evidence.problem.parameters])
+    moved = evidence.point + distance * np.array(
+        [parameter.kind == "exponent" for parameter in evidence.problem.parameters]
+    )
     best = evidence.optima[0]._replace(hits=5)
     other = Minimum(evidence.problem.design.from_natural(moved), best.value * 1.002, True, 1)
     assert ("optima_disagree" in codes(evidence._replace(optima=(best, other)))) == reported
@@ -95,14 +99,16 @@ def test_an_exponent_beyond_four_is_steep(exponent, reported, sign):
     frame = pd.DataFrame({"x": x, "y": 5 * x ** (-sign * exponent) * noise})
     result = fit(frame, "y ~ c/x^a", exponents="free", bootstrap=0)
     assert result["a"].value == pytest.approx(sign * exponent, abs=0.01)
-    assert [one.code for one in result.findings] == (["steep_exponent"] if reported else [])
+    assert [finding.code for finding in result.findings] == (["steep_exponent"] if reported else [])
 
 
 @pytest.mark.parametrize(("factor", "reported"), [(9.9, True), (10.1, False)])
 def test_an_exponent_from_less_than_a_decade_is_reported(factor, reported):
     x = np.geomspace(3, 3 * factor, 30)
     frame = pd.DataFrame({"x": x, "y": 5 * x**-0.5 * np.exp(1e-3 * np.cos(7 * np.arange(30)))})
-    assert [one.code for one in fit(frame, "y ~ c/x^a", bootstrap=0).findings] == (["short_range"] if reported else [])
+    assert [finding.code for finding in fit(frame, "y ~ c/x^a", bootstrap=0).findings] == (
+        ["short_range"] if reported else []
+    )
 
 
 @pytest.mark.parametrize(("ratio", "reported"), [(1.49, False), (1.51, True)])
@@ -123,7 +129,7 @@ def test_an_exponent_known_to_no_better_than_two_is_not_identified(evidence, wid
 def test_a_coefficient_open_by_two_decades_at_the_centre_is_not_identified(evidence, decades, reported):
     """Normal errors: 2 x 1.96 standard errors of the log of a term's size, apart from those of its exponent."""
     design = evidence.problem.design
-    a = next(i for i, one in enumerate(evidence.problem.parameters) if one.kind == "coefficient")
+    a = next(i for i, parameter in enumerate(evidence.problem.parameters) if parameter.kind == "coefficient")
     error = decades * np.log(10) / (2 * stats.norm.ppf(0.975))
     centred = np.zeros((4, 4))
     centred[a, a] = error**2

@@ -101,7 +101,7 @@ def test_one_diverged_run_moves_squares_and_not_huber():
     broken = frame.copy()
     broken.iloc[100, broken.columns.get_loc("loss")] *= 3
     for loss, moved in (("huber", False), ("squared", True)):
-        before, after = (fit(one, "chinchilla", loss=loss, bootstrap=0, throw=False) for one in (frame, broken))
+        before, after = (fit(each, "chinchilla", loss=loss, bootstrap=0, throw=False) for each in (frame, broken))
         assert (abs(after["beta"].value / before["beta"].value - 1) > 0.05) == moved
 
 
@@ -167,7 +167,7 @@ def test_gemstones_floor_is_not_identified():
 
 def test_an_unfinished_fit_raises_and_carries_itself(monkeypatch):
     def unfinished(*args, **kwargs):
-        return tuple(one._replace(converged=False) for one in search(*args, **kwargs))
+        return tuple(minimum._replace(converged=False) for minimum in search(*args, **kwargs))
 
     monkeypatch.setattr(sys.modules["scalefit.leastsq.fit"], "search", unfinished)
     with pytest.raises(FitFailed, match="does not meet the stopping rule") as error:
@@ -321,7 +321,9 @@ def test_weightless_rows_do_not_count_as_rows():
         options = {"uncertainty": method, "bootstrap": 50}
         a = fit(frame, "chinchilla", weights="w", **options)
         b = fit(few, "chinchilla", **options)
-        np.testing.assert_allclose([one.lo for one in a.estimates], [one.lo for one in b.estimates], rtol=1e-6)
+        np.testing.assert_allclose(
+            [estimate.lo for estimate in a.estimates], [estimate.lo for estimate in b.estimates], rtol=1e-6
+        )
     with pytest.raises(DataError, match="every weight in column 'w' is zero"):
         fit(frame.assign(w=0.0), "chinchilla", weights="w")
 
@@ -362,9 +364,9 @@ def test_separate_levels_keep_their_rivals_and_their_starts():
     law = "loss ~ E[grp] + A[grp]/tokens^alpha[grp]"
     whole = fit(pd.concat(parts), law, loss="huber", bootstrap=0, throw=False)
     alone = [fit(part, "tokens", loss="huber", bootstrap=0, throw=False) for part in parts]
-    assert whole.value == pytest.approx(sum(one.value for one in alone), rel=1e-9)
-    assert whole.optima[0].hits == sum(one.optima[0].hits for one in alone)
-    assert len(whole.optima) == 1 + sum(len(one.optima) - 1 for one in alone)
+    assert whole.value == pytest.approx(sum(part.value for part in alone), rel=1e-9)
+    assert whole.optima[0].hits == sum(part.optima[0].hits for part in alone)
+    assert len(whole.optima) == 1 + sum(len(part.optima) - 1 for part in alone)
 
 
 def test_a_floor_at_zero_has_an_upper_limit():

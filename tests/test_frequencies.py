@@ -36,19 +36,19 @@ def test_the_truth_comes_back_within_its_error(alpha: float) -> None:
     """300 draws of 20,000 tokens, of which the range holds a part that differs from draw to draw."""
     rng = np.random.default_rng(11)
     found = [fit_exponent(rng.multinomial(20_000, law(alpha, 600)), 10, 500) for _ in range(300)]
-    z = np.array([(one.alpha - alpha) / one.se for one in found])
+    z = np.array([(law.alpha - alpha) / law.se for law in found])
     assert abs(z.mean()) < 4 / math.sqrt(300)
     assert z.std() == pytest.approx(1, abs=4 / math.sqrt(600))
     assert np.mean(np.abs(z) < 1.96) == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 300))
-    assert np.mean([one.misfit for one in found]) == pytest.approx(1, abs=0.05)
+    assert np.mean([law.misfit for law in found]) == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("alpha", [0.8, 1.0, 1.5])
 def test_ranking_by_the_counts_themselves_biases_little_where_all_are_large(alpha: float) -> None:
     rng = np.random.default_rng(12)
     found = [fit_exponent(np.sort(rng.multinomial(10**6, law(alpha, 3000)))[::-1], 10, 300) for _ in range(40)]
-    assert abs(np.mean([one.alpha for one in found]) - alpha) < 0.003
-    assert all(one.misfit < 0.6 for one in found)
+    assert abs(np.mean([law.alpha for law in found]) - alpha) < 0.003
+    assert all(law.misfit < 0.6 for law in found)
 
 
 @given(st.lists(st.integers(0, 500), min_size=3, max_size=30), st.integers(2, 9))
@@ -62,11 +62,11 @@ def test_it_is_the_maximum_of_the_likelihood(counts: list[int], factor: int) -> 
         return float(counts @ (-alpha * np.log(ranks) - np.log((ranks**-alpha).sum())))
 
     step = 3e-4 / math.sqrt(sum(counts))
-    assert log_likelihood(found.alpha) >= max(log_likelihood(found.alpha + one) for one in (-step, step))
-    curvature = sum(log_likelihood(found.alpha + one) for one in (-found.se / 9, found.se / 9))
+    assert log_likelihood(found.alpha) >= max(log_likelihood(found.alpha + shift) for shift in (-step, step))
+    curvature = sum(log_likelihood(found.alpha + shift) for shift in (-found.se / 9, found.se / 9))
     curvature = (2 * log_likelihood(found.alpha) - curvature) / (found.se / 9) ** 2
     assert found.se == pytest.approx(curvature**-0.5, rel=0.02)
-    more = fit_exponent([factor * one for one in counts], 1, len(counts))
+    more = fit_exponent([factor * count for count in counts], 1, len(counts))
     assert more.alpha == pytest.approx(found.alpha, abs=1e-9)
     assert more.se == pytest.approx(found.se / math.sqrt(factor), rel=1e-6)
 
@@ -253,13 +253,13 @@ def test_what_is_read_is_not_written_over(run: Run, folder: Path, name: str, opt
         name = name.replace(".txt", ".svg").replace("tokenizer.json", "text.svg")
     text = folder / ("text.svg" if option == "--plot" else "text.txt")
     Path(folder / name).exists() or (folder / name).symlink_to(text)
-    before = {one.name: one.read_bytes() for one in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     outs = {"--out": "counts.csv", option: folder / name}
     command = ("frequencies", "--tokenizer", folder, "--text", text, *(part for pair in outs.items() for part in pair))
     code, out, err = run(*command)
     assert (code, out) == (2, "")
     assert "is an input of this command and would be written over; name another file" in err
-    assert {one.name: one.read_bytes() for one in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert not Path("counts.csv").exists()
 
 
@@ -278,11 +278,11 @@ def test_the_picture_shows_each_law_over_its_own_ranks() -> None:
     fitted = [counted.exponent(1, 100), counted.exponent(50, 1500)]
     ax = draw_frequencies(counted, fitted)
     drawn = {line.get_label(): line for line in ax.lines}
-    for one in fitted:
-        (line,) = [line for label, line in drawn.items() if f"ranks {one.lo}–{one.hi}" in str(label)]
+    for law in fitted:
+        (line,) = [line for label, line in drawn.items() if f"ranks {law.lo}–{law.hi}" in str(label)]
         x, y = (np.asarray(values, float) for values in line.get_data())
-        assert list(x) == [one.lo, one.hi]
-        assert math.log(y[0] / y[1]) / math.log(x[1] / x[0]) == pytest.approx(one.alpha)
+        assert list(x) == [law.lo, law.hi]
+        assert math.log(y[0] / y[1]) / math.log(x[1] / x[0]) == pytest.approx(law.alpha)
     assert ax.get_xscale() == ax.get_yscale() == "log"
     ax.get_figure().canvas.draw()
     alone = draw_frequencies(Frequencies(np.array([4]), np.array([7]), 10))
@@ -297,10 +297,10 @@ def test_the_counts_are_frequencies_of_the_toy_model(run: Run, tmp_path: Path) -
     grid = 'frequency = "counts.csv"\nn_features = 40\nwidth = [4, 16]\nsteps = 1000\nbatch = 64\nseeds = 1\n'
     (tmp_path / "grid.toml").write_text(grid)
     models = ToyGrid.read(tmp_path / "grid.toml").models
-    for one in models:
-        assert one.law == "given"
-        assert one.probabilities() == pytest.approx(counts[:40] / counts[:40].sum() * one.density)
-    losses = [one.loss[-1] for one in train_toy(models, workers=1)]
+    for model in models:
+        assert model.law == "given"
+        assert model.probabilities() == pytest.approx(counts[:40] / counts[:40].sum() * model.density)
+    losses = [trained.loss[-1] for trained in train_toy(models, workers=1)]
     assert losses[1] < losses[0] / 2 < 4 / 6
     code, out, _ = run("toy", "sweep", "grid.toml", "--out", "sweep", "--workers", 1)
     assert (code, out) == (0, "2 of 2 models are trained; their table is sweep/table.csv\n")

@@ -43,7 +43,7 @@ def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for wrong, said in ((crash, "KeyError"), (litter, "left half"), (lambda: print("\x1b[31m"), "control character")):
         monkeypatch.setattr(fuzzing, "main", wrong)
-        assert any(said in one for one in run_case(Case({}, ("fit",))).broken)
+        assert any(said in fault for fault in run_case(Case({}, ("fit",))).broken)
 
 
 def test_generators_make_sound_cases_too() -> None:

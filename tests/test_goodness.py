@@ -97,11 +97,11 @@ def test_the_largest_shares_are_those_of_the_objective() -> None:
     residual = np.array([0.1, -0.3, 0.0, 0.2, 0.1])
     law = Law.parse("y ~ A/x^alpha")
     squares = goodness_of(frame, residual, law, SQUARES, parameters=1).largest
-    assert [one.row for one in squares] == [12, 14, 11]
-    np.testing.assert_allclose([one.share for one in squares], [9 / 15, 4 / 15, 1 / 15])
+    assert [square.row for square in squares] == [12, 14, 11]
+    np.testing.assert_allclose([square.share for square in squares], [9 / 15, 4 / 15, 1 / 15])
     robust = Objective("huber", 0.1, "log")
     huber = goodness_of(frame, residual, law, robust, parameters=1).largest  # 0.005, 0.025, 0, 0.015, 0.005
-    np.testing.assert_allclose([one.share for one in huber], [0.5, 0.3, 0.1])
+    np.testing.assert_allclose([part.share for part in huber], [0.5, 0.3, 0.1])
 
 
 def test_trends_are_means_at_the_ends_of_a_column_with_the_test_of_one_way_layouts() -> None:

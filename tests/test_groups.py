@@ -112,7 +112,7 @@ def test_labels_that_are_one_number_are_one_group() -> None:
 def test_conditions_come_before_groups_and_the_highest_losses_after() -> None:
     read = reduced("params,tokens", "min:loss", where="lr < 2e-3", drop_highest_loss=1)
     assert read.frame.index.tolist() == [4, 6]
-    assert [one.kind for one in read.dropped] == ["where", "reduce", "drop_highest_loss"]
+    assert [rule.kind for rule in read.dropped] == ["where", "reduce", "drop_highest_loss"]
     assert read.choice is not None
     assert read.choice.best.tolist() == [4, 6]
 

@@ -100,7 +100,7 @@ def test_a_sample_gives_the_error_that_it_has(tmp_path: Path) -> None:
 
 def test_a_vector_added_to_every_row_moves_the_raw_overlap_alone(tmp_path: Path) -> None:
     W = gaussian(800, 48)
-    before, after = (measure(tmp_path, one) for one in (W, W + 2 * gaussian(1, 48, seed=9)))
+    before, after = (measure(tmp_path, each) for each in (W, W + 2 * gaussian(1, 48, seed=9)))
     assert after.overlap_ms > 10 * before.overlap_ms
     assert after.overlap_ms_centred == pytest.approx(before.overlap_ms_centred, rel=1e-6)
     assert after.overlap_ms_effective == pytest.approx(before.overlap_ms_effective, rel=1e-6)
@@ -262,7 +262,7 @@ def test_the_mean_row_is_that_of_rows_with_a_direction(tmp_path: Path) -> None:
 def test_a_row_of_the_table_belongs_to_all_that_decides_it(tmp_path: Path) -> None:
     """A change of rows, gain, norm, ids, counts or options is another fingerprint; a name is not."""
     W, gain = gaussian(40, 6), np.exp(gaussian(1, 6, seed=3)[0])
-    counts = [tmp_path / f"{one}.csv" for one in ("counts", "others")]
+    counts = [tmp_path / f"{letter}.csv" for letter in ("counts", "others")]
     for weight, path in enumerate(counts, 1):
         path.write_text("id,count\n" + "".join(f"{i},{1 + i % 2 * weight}\n" for i in range(40)))
     (tmp_path / "ids.csv").write_text("1\n2\n3\n4\n")
@@ -279,8 +279,8 @@ def test_a_row_of_the_table_belongs_to_all_that_decides_it(tmp_path: Path) -> No
         {"rows": str(tmp_path / "ids.csv")}, {"counts": counts[0]}, {"counts": counts[1]}, {"sample": 7}, {"seed": 1},
         {"spectrum": "no"},
     ]  # fmt: skip
-    found = [measure_head(one).fingerprint for one in (folder, *others)]
-    found += [measure_head(folder, **one).fingerprint for one in options]
+    found = [measure_head(other).fingerprint for other in (folder, *others)]
+    found += [measure_head(folder, **option).fingerprint for option in options]
     assert len(set(found)) == len(found)
     assert measure_head(same).fingerprint == found[0]
 
@@ -367,7 +367,7 @@ def test_the_head_of_an_architecture_is_its_output_embedding(tmp_path: Path, kin
     settings |= changes if kind == "gpt2" else common | keys | changes
     torch.manual_seed(1)
     model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **settings))
-    gains = [one for name, one in model.named_parameters() if "norm" in name or "ln_f" in name]
+    gains = [parameter for name, parameter in model.named_parameters() if "norm" in name or "ln_f" in name]
     with torch.no_grad():
         for gain in gains:
             gain.copy_(torch.rand_like(gain) + 0.5)
@@ -433,7 +433,7 @@ def test_the_embedding_that_a_package_ships(tmp_path: Path) -> None:
     wordllama = pytest.importorskip("wordllama")
     files = sorted(Path(wordllama.__file__).parent.rglob("*.safetensors"))
     assert files, "wordllama ships no weights"
-    head = measure_head(next(one for one in files if "256" in one.name))
+    head = measure_head(next(file for file in files if "256" in file.name))
     assert (head.width, head.final_norm) == (256, "none")
     assert round(head.overlap_ms * 256, 2) == 1.32
     assert round(head.overlap_ms_effective * 256, 2) == 1.28
@@ -460,7 +460,7 @@ def q8(values: np.ndarray) -> bytes:
     blocks = values.reshape(-1, 32)
     scale = (np.abs(blocks).max(axis=1) / 127).astype("<f2")
     steps = np.rint(blocks / scale.astype(float)[:, None]).astype("i1")
-    return b"".join(one.tobytes() + row.tobytes() for one, row in zip(scale, steps, strict=True))
+    return b"".join(step.tobytes() + row.tobytes() for step, row in zip(scale, steps, strict=True))
 
 
 def write_gguf(path: Path, tensors: dict[str, tuple[int, np.ndarray]], *, tokens: int = 0) -> Path:
@@ -480,11 +480,11 @@ def write_gguf(path: Path, tensors: dict[str, tuple[int, np.ndarray]], *, tokens
         pair("general.numbers", 9, (5).to_bytes(4, "little") + (3).to_bytes(8, "little") + bytes(12)),
     ]
     if tokens:
-        words = b"".join(text(f"t{one}") for one in range(tokens))
+        words = b"".join(text(f"t{i}") for i in range(tokens))
         pairs.append(pair("tokenizer.ggml.tokens", 9, (8).to_bytes(4, "little") + tokens.to_bytes(8, "little") + words))
     places, data = b"", b""
     for name, (kind, values) in tensors.items():
-        axes = b"".join(one.to_bytes(8, "little") for one in values.shape[::-1])
+        axes = b"".join(size.to_bytes(8, "little") for size in values.shape[::-1])
         places += text(name) + values.ndim.to_bytes(4, "little") + axes + kind.to_bytes(4, "little")
         places += len(data).to_bytes(8, "little")
         stored = q8(values) if kind == 8 else values.astype({0: "<f4", 1: "<f2"}.get(kind, "u1")).tobytes()
@@ -762,7 +762,7 @@ def test_the_command_writes_a_row_a_model(models: list[Path], tmp_path: Path, ru
     ]  # fmt: skip
     assert read_heads(out) == measure_heads(models, family="tiny")
     code, text, err = run("heads", *models, "--out", out, "--family", "tiny", "--json")
-    assert [one["width"] for one in json.loads(text)["models"]] == [4, 8, 16]
+    assert [record["width"] for record in json.loads(text)["models"]] == [4, 8, 16]
 
 
 def test_a_second_call_measures_only_what_is_new(
@@ -871,8 +871,8 @@ def test_an_input_is_not_overwritten(models: list[Path], tmp_path: Path, run: Ru
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    paths = [write_checkpoint(tmp_path / one / "last", {HEAD: gaussian(20, 4, i)}) for i, one in enumerate("ab")]
-    assert [one.run for one in measure_heads(paths)] == ["a/last", "b/last"]
+    paths = [write_checkpoint(tmp_path / letter / "last", {HEAD: gaussian(20, 4, i)}) for i, letter in enumerate("ab")]
+    assert [head.run for head in measure_heads(paths)] == ["a/last", "b/last"]
     with pytest.raises(DataError, match="would both be named 'a/last'"):
         measure_heads([paths[0], paths[0]])
 

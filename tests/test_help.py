@@ -49,16 +49,16 @@ def test_options_are_in_panels_as_their_classes_say():
     panels = {part.split(" ─")[0]: part for part in text.split("╭─ ")[1:]}
     assert list(panels) == ["Arguments", "Options", "Data", "Law", "Error", "Output"]
     for part in FIT:
-        for one in part.described().values():
-            assert f" {one.flag} " in panels[one.panel]
+        for option in part.described().values():
+            assert f" {option.flag} " in panels[option.panel]
     assert "--json" in panels["Output"]
     assert all(name in text for name in LAWS)
 
 
 def test_no_help_sends_to_another_verb():
     for name, command in commands():
-        for one in command.params:
-            text = getattr(one, "help", None) or ""
+        for param in command.params:
+            text = getattr(param, "help", None) or ""
             assert not re.search(r"\bas for \w+\.", text, re.IGNORECASE), f"{name}: {text}"
 
 
@@ -66,10 +66,10 @@ def test_no_help_sends_to_another_verb():
     ("words", "among"),
     [
         ("scalefit f", ["fit", "forecast", "frequencies"]),
-        ("scalefit fit toy_s", [one for one in dataset_names() if one.startswith("toy_s")]),
-        ("scalefit fit chinchilla wid", [one for one in LAWS if one.startswith("wid")]),
+        ("scalefit fit toy_s", [name for name in dataset_names() if name.startswith("toy_s")]),
+        ("scalefit fit chinchilla wid", [name for name in LAWS if name.startswith("wid")]),
         ("scalefit fit chinchilla width --loss h", ["huber"]),
-        ("scalefit show my.fit --plot p", [one for one in KINDS if one.startswith("p")]),
+        ("scalefit show my.fit --plot p", [name for name in KINDS if name.startswith("p")]),
     ],
 )
 def test_a_shell_completes_names(words, among):

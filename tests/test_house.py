@@ -98,9 +98,9 @@ def test_public_names_exist_and_are_documented(name: str) -> None:
     is_package = hasattr(module, "__path__")
     assert is_package or hasattr(module, "__all__"), f"{name} has no __all__"
     public = getattr(module, "__all__", [])
-    missing = [one for one in public if not hasattr(module, one)]
+    missing = [table for table in public if not hasattr(module, table)]
     assert not missing, f"{name}: __all__ names {', '.join(missing)}, which it does not define"
-    undocumented = [dotted for one in public for dotted in without_docstring(one, getattr(module, one))]
+    undocumented = [dotted for table in public for dotted in without_docstring(table, getattr(module, table))]
     assert not undocumented, f"{name}: no docstring for {', '.join(undocumented)}"
 
 
@@ -203,7 +203,7 @@ def test_lock_pins_every_dependency_and_names_no_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [
         *project["dependencies"],
-        *(one for extra in project["optional-dependencies"].values() for one in extra),
+        *(requirement for extra in project["optional-dependencies"].values() for requirement in extra),
     ]
     names = {re.split(r"[\[<>=!~ ]", requirement)[0] for requirement in asked} - {project["name"]}
     assert {canonical(name) for name in names} <= {canonical(pin.partition("==")[0]) for pin in pins}

@@ -76,7 +76,7 @@ def test_any_label_is_a_label(levels: list[Level]) -> None:
         assert found[one.name] == one
         assert one.value == pytest.approx(1.0 + i, abs=0.05)
         assert record["estimate"][one.name] == one.value
-    point = pd.DataFrame({"params": 1e8, "fam": [one[0] for one in levels], "ev": [one[1] for one in levels]})
+    point = pd.DataFrame({"params": 1e8, "fam": [label[0] for label in levels], "ev": [label[1] for label in levels]})
     truth = 1.0 + np.arange(len(levels)) + A / 1e8**ALPHA
     np.testing.assert_allclose(found.predict(point)["predicted"], truth, rtol=0.02)
     assert found.table()["level"][: len(levels)].nunique() == len(levels)
@@ -125,8 +125,8 @@ def test_posteriors_and_comparisons_keep_levels_apart(
     found.save(path)
     assert load_fit(path).posterior.priors == found.posterior.priors
     told = compare({"posterior": found, "squares": quick(rows)}, "E").record()["sources"]
-    assert len({one["source"] for one in told}) == 2 * len(levels)
-    assert {tuple(one["identity"]["level"]) for one in told} == set(levels)
+    assert len({record["source"] for record in told}) == 2 * len(levels)
+    assert {tuple(record["identity"]["level"]) for record in told} == set(levels)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_figures_and_tables_take_any_label(levels: list[Level]) -> None:
     for kind in ("priors", "predictive", "density"):
         posterior.plot(kind)
     posterior.plot("density", name=("E", levels[0]))
-    assert len(estimates_table(found)["rows"]) == 1 + len({one[0] for one in levels})
-    assert len(level_tables(found)[0]["rows"]) == len({one[0] for one in levels})
+    assert len(estimates_table(found)["rows"]) == 1 + len({label[0] for label in levels})
+    assert len(level_tables(found)[0]["rows"]) == len({label[0] for label in levels})
     assert posterior_table(posterior)
     assert priors_sentence({"x": posterior})
 
@@ -169,9 +169,9 @@ def test_levels_that_differ_by_a_comma_have_floors_of_their_own(
     out = run("fit", str(here / "levels_with_commas.csv"), LAW, "--bootstrap", "0", "--out", str(saved), "--json")
     assert json.loads(out)["estimate"].keys() == {'E["a,b",c]', 'E[a,"b,c"]', "E[z,q]", "A", "alpha"}
     rows = json.loads(run("predict", str(saved), str(here / "levels_with_commas_predict.csv"), "--json"))["rows"]
-    assert [one["predicted"] for one in rows] == pytest.approx([1.35, 3.35], abs=0.01)
+    assert [row["predicted"] for row in rows] == pytest.approx([1.35, 3.35], abs=0.01)
     told = json.loads(run("compare", str(saved), "--param", 'E[a, "b,c"]', "--json"))["sources"]
-    assert [one["identity"] for one in told] == [{"coefficient": "E", "level": ["a", "b,c"]}]
+    assert [record["identity"] for record in told] == [{"coefficient": "E", "level": ["a", "b,c"]}]
 
 
 @given(st.lists(st.tuples(RAW, RAW), min_size=1, max_size=6))
@@ -189,7 +189,7 @@ def test_levels_are_numbered_by_their_texts(rows: list[Level]) -> None:
 
 def test_a_problem_keeps_apart_what_a_separator_joined() -> None:
     problem = build_problem(Law.parse(LAW), table(BARE))
-    assert [one.level for one in problem.parameters if one.level] == sorted(BARE)
+    assert [parameter.level for parameter in problem.parameters if parameter.level] == sorted(BARE)
     assert len(set(problem.names)) == len(BARE) + 2
     assert len(problem.design.law.bounds) == len(BARE) + 1
 
@@ -260,9 +260,11 @@ def test_a_finding_concerns_the_parameters_that_it_names() -> None:
     rows["loss"] *= np.where(np.arange(len(rows)) % 2, 0.99, 1.005)
     found = quick(rows)
     assert found.status == "not identified"
-    (finding,) = [one for one in found.findings if one.code == "floor_at_zero"]
+    (finding,) = [finding for finding in found.findings if finding.code == "floor_at_zero"]
     assert finding.about == (("E", ("alpha", "x")),)
-    status = {one.estimate.name: one.status for name in ("E", "alpha") for one in compare([found], name).sources}
+    status = {
+        source.estimate.name: source.status for name in ("E", "alpha") for source in compare([found], name).sources
+    }
     assert status == {"E[A,y]": "converged", "E[alpha,x]": "not identified", "alpha": "converged"}
 
 
@@ -320,9 +322,9 @@ def test_other_verbs_name_the_labels_one_by_one(tmp_path: Path) -> None:
     answer.plot()
     covered = scalefit.calibrate(rows, law, engine="leastsq", likelihood="normal", n=10, draws=20, workers=1)
     named = covered.record()["parameters"]
-    assert [(one["coefficient"], one["level"]) for one in named[:2]] == [("E", ["a"]), ("E", ["a,b"])]
+    assert [(record["coefficient"], record["level"]) for record in named[:2]] == [("E", ["a"]), ("E", ["a,b"])]
     covered.plot()
-    assert [one["name"] for one in named] == [one["param"] for one in covered.record()["rows"]]
+    assert [record["name"] for record in named] == [record["param"] for record in covered.record()["rows"]]
 
 
 def test_an_optimum_is_that_of_the_level_named() -> None:
@@ -347,7 +349,7 @@ def test_texts_of_a_report_name_levels() -> None:
 
     found = quick(table([("a:b", "c"), ("x]", "c")]))
     value = fill('{main.E["x]",c]:value} {main.E[a:b,c]:value}', {"main": found})
-    assert [float(one) for one in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
+    assert [float(part) for part in value.split()] == pytest.approx([2.0, 1.0], abs=0.05)
     assert name_words(("E", ("x]", "c"))) == '$E$ "x]", c'
     both = listed([Name(key) for key in found.keys if key[0] == "E"])
     sentence = Finding.of("x", "warning", both, " differ.")
@@ -376,4 +378,4 @@ def test_a_posterior_saved_with_joined_names_still_opens(tmp_path: Path) -> None
                 content = json.dumps(record).encode()
             other.writestr(name, content)
     assert load_fit(old).posterior.priors == load_fit(new).posterior.priors == tuple(priors.items())
-    assert all(one.about == () for one in load_fit(old).findings)
+    assert all(finding.about == () for finding in load_fit(old).findings)

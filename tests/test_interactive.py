@@ -28,7 +28,7 @@ DOCUMENT = {
 
 def runs() -> pd.DataFrame:
     rng = np.random.default_rng(3)
-    n, d = (one.ravel() for one in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 6e9, 2e10, 6e10]))
+    n, d = (axis_values.ravel() for axis_values in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 6e9, 2e10, 6e10]))
     loss = (1.8 + 400 / n**0.34 + 900 / d**0.31) * np.exp(rng.normal(0, 0.01, n.size))
     names = [f"run-{i} <&" for i in range(n.size)]
     return pd.DataFrame({"run": names, "family": ["a", "b </script>"] * 8, "params": n, "tokens": d, "loss": loss})
@@ -56,7 +56,7 @@ def page(written: Any) -> str:
 def test_every_marker_is_a_row_of_the_table_with_its_residual(written: Any, page: str) -> None:
     _, _, result = written
     root = ElementTree.fromstring(page)
-    places = [int(one.attrib["data-row"]) for one in root.iter() if "data-row" in one.attrib]
+    places = [int(element.attrib["data-row"]) for element in root.iter() if "data-row" in element.attrib]
     assert sorted(places) == sorted(3 * list(range(16)))
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
     table = json.loads(data)
@@ -114,5 +114,5 @@ def test_in_a_browser_points_answer_to_pointer_and_keys(page: str, width: int, t
         view.call("Runtime.evaluate", expression="new Promise(r => setTimeout(r, 50))", awaitPromise=True)
         assert view.value("document.querySelectorAll('.values tbody tr').length") == 16
         assert view.errors == []
-        assert [one for one in view.requests if not one.startswith(("file:", "data:"))] == []
+        assert [request for request in view.requests if not request.startswith(("file:", "data:"))] == []
     assert (tmp_path / "hover.png").stat().st_size > 10_000

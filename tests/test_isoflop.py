@@ -37,12 +37,12 @@ def test_parabolas_find_their_minima(valleys):
     params, tokens = found.approach("approach 2"), found.approach("approach 2", "tokens")
     assert params.exponent.value == pytest.approx(0.45, abs=1e-9)
     assert tokens.exponent.value == pytest.approx(0.55, abs=1e-9)
-    assert [one.size for one in params.points] == pytest.approx([3 * c**0.45 for c in (1e18, 1e19, 1e20, 1e21)])
-    assert [one.loss for one in params.points] == pytest.approx([3.0] * 4)
+    assert [point.size for point in params.points] == pytest.approx([3 * c**0.45 for c in (1e18, 1e19, 1e20, 1e21)])
+    assert [point.loss for point in params.points] == pytest.approx([3.0] * 4)
     assert params.at(1e22) == pytest.approx(3 * 1e22**0.45)
     envelope = found.approach("approach 1")
     assert envelope.exponent.value == pytest.approx(0.45)
-    assert [one.size for one in envelope.points] == pytest.approx(
+    assert [point.size for point in envelope.points] == pytest.approx(
         [math.exp(0.1) * 3 * c**0.45 for c in (1e18, 1e19, 1e20, 1e21)]
     )
     assert found.exit_code == 0
@@ -100,8 +100,8 @@ def test_a_budget_without_a_minimum_is_named(valleys):
 
 def test_nearly_equal_budgets_are_joined_by_the_fullest_window():
     logs = np.array([0.0, 0.06, 0.10, 0.11, 0.12, 0.15, 1.0])
-    assert [list(one) for one in budgets(logs, 0.1)] == [[0], [1, 2, 3, 4, 5], [6]]
-    assert [list(one) for one in budgets(np.array([2.0, 1.0, 2.0]), 0.0)] == [[1], [0, 2]]
+    assert [list(budget) for budget in budgets(logs, 0.1)] == [[0], [1, 2, 3, 4, 5], [6]]
+    assert [list(budget) for budget in budgets(np.array([2.0, 1.0, 2.0]), 0.0)] == [[1], [0, 2]]
 
 
 def test_approach_two_on_published_runs_against_numpy():
@@ -110,12 +110,12 @@ def test_approach_two_on_published_runs_against_numpy():
     found = isoflop("porian", where=where)
     rows = scalefit.load_dataset("porian").query(where)
     minima = {
-        c: math.exp(np.polynomial.Polynomial.fit(np.log(one["params"]), one["loss"], 2).deriv().roots()[0])
-        for c, one in rows.groupby("flops")
+        c: math.exp(np.polynomial.Polynomial.fit(np.log(runs["params"]), runs["loss"], 2).deriv().roots()[0])
+        for c, runs in rows.groupby("flops")
     }
     points = found.approach("approach 2").points
     assert len(points) == 12
-    assert [one.size for one in points] == pytest.approx(list(minima.values()))
+    assert [point.size for point in points] == pytest.approx(list(minima.values()))
     slope = np.polyfit(np.log(list(minima)), np.log(list(minima.values())), 1)[0]
     assert found.approach("approach 2").exponent.value == pytest.approx(slope)
     assert found.approach("approach 2").exponent.holds(0.5)
@@ -147,8 +147,8 @@ def test_isoflop_refuses(options, message):
 
 def test_another_count_of_compute_is_noticed(huber):
     notes = isoflop("marin_isoflop", where='train_set == "dclm"', beside=huber).notes
-    assert any("the flops of the table are 0.74 to 1.07 times 6*params*tokens" in one for one in notes)
-    assert not any("of the same thing" in one for one in isoflop("chinchilla", tolerance=0.1, beside=huber).notes)
+    assert any("the flops of the table are 0.74 to 1.07 times 6*params*tokens" in note for note in notes)
+    assert not any("of the same thing" in note for note in isoflop("chinchilla", tolerance=0.1, beside=huber).notes)
 
 
 def test_a_line_against_published_formulas():
@@ -194,7 +194,7 @@ def test_intervals_cover_and_are_never_far_too_narrow():
 
 def test_few_budgets_and_wide_exponents_are_told(valleys):
     few = isoflop(valleys)
-    assert [(one.code, one.severity) for one in few.findings] == [("few_budgets", "warning")]
+    assert [(finding.code, finding.severity) for finding in few.findings] == [("few_budgets", "warning")]
     assert "only 4 budgets show a minimum" in few.summary().splitlines()[0]
     assert "known from 2 degrees of freedom" in few.message
     assert few.status == "converged"
@@ -202,7 +202,7 @@ def test_few_budgets_and_wide_exponents_are_told(valleys):
     assert "known from 1 degree of freedom" in isoflop(three).message
     bent = three.assign(params=three["params"] * np.where(three["flops"] == 1e19, 1.6, 1))
     wide = isoflop(bent.drop(columns="tokens"))
-    assert [one.code for one in wide.findings] == ["wide_exponent", "few_budgets"]
+    assert [finding.code for finding in wide.findings] == ["wide_exponent", "few_budgets"]
     assert (wide.status, wide.exit_code) == ("not identified", 1)
     assert "params and tokens has an interval wider than 0.5" in wide.summary().splitlines()[0]
     assert "  warning: only 3 budgets" in wide.summary()
@@ -215,12 +215,14 @@ def test_levels_of_a_label_are_not_merged():
     first = merged.summary().splitlines()[0]
     assert "12 of 12 budgets hold runs of several levels of configuration (15 in all)" in first
     assert "--by configuration" in first
-    assert not any(one.points or one.found for one in merged.approaches)
+    assert not any(approach.points or approach.found for approach in merged.approaches)
     assert str(merged.verdict[0]).startswith("No answer: 12 of 12 budgets")
-    assert {one.reason for one in merged.approach("approach 2").left_out} == {"runs of several levels of configuration"}
+    assert {left.reason for left in merged.approach("approach 2").left_out} == {
+        "runs of several levels of configuration"
+    }
     corpora = isoflop("marin_isoflop")
     assert "several levels of train_set (3 in all)" in corpora.message
-    assert not any("repeat the size" in one for one in corpora.notes)
+    assert not any("repeat the size" in note for note in corpora.notes)
 
 
 def test_one_answer_for_each_level(huber):
@@ -251,8 +253,8 @@ def test_seeds_may_be_merged_and_experiments_may_not(valleys, offset, apart):
     table = pd.concat(runs, ignore_index=True)
     table["loss"] += 0.01 * rng.standard_normal(len(table))
     result = isoflop(table)
-    assert any(one.code == "mixed_levels" for one in result.findings) is apart
-    assert any("40 runs repeat the size of another" in one for one in result.notes) is not apart
+    assert any(finding.code == "mixed_levels" for finding in result.findings) is apart
+    assert any("40 runs repeat the size of another" in note for note in result.notes) is not apart
     assert isoflop(table.sample(frac=1, random_state=1)).message == result.message  # whatever the order of rows
 
 
@@ -287,8 +289,8 @@ def test_a_label_chosen_by_size_is_no_experiment(valleys):
 
 def test_records_are_json(huber, valleys):
     bad = replace(huber, findings=(replace(huber.findings[0], code="term_vanished", severity="not identified"),))
-    for one in (optimum(huber, compute=BUDGET), optimum(bad), isoflop(valleys, beside=huber)):
-        assert json.loads(json.dumps(one.record(), allow_nan=False))["verdict"]
+    for each in (optimum(huber, compute=BUDGET), optimum(bad), isoflop(valleys, beside=huber)):
+        assert json.loads(json.dumps(each.record(), allow_nan=False))["verdict"]
 
 
 def test_isoflop_runs_beside_a_fit(run, huber):
@@ -311,7 +313,7 @@ def test_the_command_gives_one_block_a_level_and_the_worst_exit_code(run, valley
     assert out.splitlines()[-1].split() == ["c", "not", "identified", "2", "of", "2"]
     code, out, _ = run("isoflop", "labs.csv", "--by", "lab", "--json")
     records = json.loads(out)
-    assert (code, [one["at"] for one in records]) == (1, [{"lab": "a,b"}, {"lab": "c"}])
+    assert (code, [record["at"] for record in records]) == (1, [{"lab": "a,b"}, {"lab": "c"}])
     assert records[0]["approaches"][1]["from_errors"] == pytest.approx(0, abs=1e-6)
     code, out, err = run("isoflop", "labs.csv", "--cost", "6*params*tokens")
     assert (code, out) == (2, "")

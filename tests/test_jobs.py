@@ -61,7 +61,7 @@ def die_once(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def squares(results: dict[str, Any]) -> list[int]:
-    return [one.value["square"] for one in results.values()]
+    return [result.value["square"] for result in results.values()]
 
 
 def test_one_worker_runs_here_and_tells_how_far_it_is() -> None:
@@ -69,7 +69,7 @@ def test_one_worker_runs_here_and_tells_how_far_it_is() -> None:
     results = run_jobs(square, SQUARES, workers=1, stage="squaring", progress=lambda *one: told.append(one))
     assert list(results) == list(SQUARES)
     assert squares(results) == [0, 1, 4, 9, 16, 25]
-    assert {one.value["process"] for one in results.values() if one.value} == {os.getpid()}
+    assert {result.value["process"] for result in results.values() if result.value} == {os.getpid()}
     assert told == [("squaring", done, 6) for done in range(7)]
 
 
@@ -77,8 +77,8 @@ def test_processes_have_one_thread_each_and_leave_the_environment_alone(monkeypa
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     results = run_jobs(square, SQUARES, workers=2)
     assert squares(results) == [0, 1, 4, 9, 16, 25]
-    assert os.getpid() not in {one.value["process"] for one in results.values() if one.value}
-    assert {one.value["threads"] for one in results.values() if one.value} == {"1"}
+    assert os.getpid() not in {result.value["process"] for result in results.values() if result.value}
+    assert {result.value["threads"] for result in results.values() if result.value} == {"1"}
     assert "OMP_NUM_THREADS" not in os.environ
 
 
@@ -105,7 +105,7 @@ def test_a_table_comes_back_to_the_last_bit(chinchilla: pd.DataFrame) -> None:
 def test_a_failed_cell_is_kept_with_its_reason_and_run_again_only_when_asked(tmp_path: Path) -> None:
     cells = {"good": {"by": 2}, "zero": {"by": 0}, "minus": {"by": -1}}
     first = run_jobs(divide, cells, folder=tmp_path, workers=1)
-    assert [one.status for one in first.values()] == ["done", "failed", "failed"]
+    assert [result.status for result in first.values()] == ["done", "failed", "failed"]
     assert first["zero"].value is None
     assert first["zero"].reason.startswith("ZeroDivisionError: division by zero (test_jobs.py, line ")
     assert first["minus"].reason == "no negative numbers here; give positive ones"
@@ -209,22 +209,22 @@ def test_keys_made_from_arguments_let_a_grid_grow(tmp_path: Path) -> None:
     assert job_key({"a": 1}) != job_key({"a": 2})
     for count in (2, 4):
         grid = [{"n": n} for n in range(count)]
-        results = run_jobs(square, {job_key(one): one for one in grid}, folder=tmp_path, workers=1)
+        results = run_jobs(square, {job_key(arguments): arguments for arguments in grid}, folder=tmp_path, workers=1)
         assert len(results) == count
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_killed_worker_costs_its_own_cell_only(tmp_path: Path) -> None:
     results = run_jobs(die_at_three, SQUARES, folder=tmp_path, workers=2)
-    failed = {key for key, one in results.items() if one.status == "failed"}
+    failed = {key for key, result in results.items() if result.status == "failed"}
     assert failed == {"n3"}
     assert "ended without an answer, twice" in results["n3"].reason
-    assert [one.value["square"] for one in results.values() if one.value] == [0, 1, 4, 16, 25]
+    assert [result.value["square"] for result in results.values() if result.value] == [0, 1, 4, 16, 25]
     assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_a_cell_whose_worker_was_killed_once_is_run_again(tmp_path: Path) -> None:
-    cells = {key: one | {"mark": str(tmp_path / "mark")} for key, one in SQUARES.items()}
+    cells = {key: arguments | {"mark": str(tmp_path / "mark")} for key, arguments in SQUARES.items()}
     assert squares(run_jobs(die_once, cells, workers=2)) == [0, 1, 4, 9, 16, 25]
 
 
@@ -298,7 +298,7 @@ def test_a_dask_scheduler_gives_the_same_and_loses_nothing(cluster: Any, tmp_pat
     assert failed.reason.startswith("ZeroDivisionError")
     cluster.scheduler.allowed_failures = 0  # give a task up with the first worker that it kills, not with the fourth
     results = run_jobs(die_at_three, SQUARES, scheduler=address)
-    assert {key for key, one in results.items() if one.status == "failed"} == {"n3"}
+    assert {key for key, result in results.items() if result.status == "failed"} == {"n3"}
     assert "twice" in results["n3"].reason
 
 

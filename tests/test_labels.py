@@ -70,7 +70,9 @@ def test_labels_that_are_one_number_stay_apart(tmp_path: Path, labels: list[str]
     assert rows["run"].unique().tolist() == labels
     assert build_problem(LAW, rows, cluster="run").n_cluster == len(labels)
     law = Law.parse("loss ~ E[run] + A/params^alpha")
-    floors = [one.level for one in build_problem(law, Rows().read(path, law).frame).parameters if one.level]
+    floors = [
+        parameter.level for parameter in build_problem(law, Rows().read(path, law).frame).parameters if parameter.level
+    ]
     assert sorted(floors) == sorted((label,) for label in labels)
 
 
@@ -94,13 +96,13 @@ def test_labels_of_parquet_and_data_frames_are_faithful(tmp_path: Path) -> None:
     frame = pd.DataFrame({"params": SIZES, "loss": [4.0, 3.0, 2.5, 2.2], "run": ids, "half": [0.5, 1.0, 1e300, -0.25]})
     law = Law.parse("loss ~ E[run, half] + A/params^alpha")
     rows = Rows().read(frame, law).frame
-    assert rows["run"].tolist() == [str(one) for one in ids]
+    assert rows["run"].tolist() == [str(identity) for identity in ids]
     assert rows["half"].tolist() == ["0.5", "1", "1e+300", "-0.25"]
     pytest.importorskip("pyarrow")
     frame["run"] = pd.array([*ids[:3], None], dtype="Int64")
     frame.to_parquet(tmp_path / "runs.parquet")
     kept = Rows(drop_invalid=True).read(tmp_path / "runs.parquet", law).frame
-    assert kept["run"].tolist() == [str(one) for one in ids[:3]]
+    assert kept["run"].tolist() == [str(identity) for identity in ids[:3]]
 
 
 def test_a_column_is_text_as_a_label_and_a_number_as_a_quantity(tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_the_digest_depends_on_content_only() -> None:
         table.assign(ok=[1, 0, 1]), table.assign(x=[0.5, 0.0, -0.5]), table.iloc[::-1], table[["x", "n", "t", "ok"]],
         table.assign(n=[1, 2, 2**53 + 1]), table.assign(n=[1, 2, 2**53]), table.iloc[:2],
     ]  # fmt: skip
-    assert len({frame_digest(one) for one in [table, *others]}) == len(others) + 1
+    assert len({frame_digest(other) for other in [table, *others]}) == len(others) + 1
 
 
 def test_a_compressed_table_is_the_same_table(tmp_path: Path) -> None:

@@ -40,14 +40,14 @@ def test_names_are_decided_by_the_table() -> None:
     assert bound.written == PARSCALE
     assert str(bound) == f"{PARSCALE} with E > 0, A > 0, k > 0, alpha > 0"
     assert parse_law(str(bound)) == bound
-    assert [one.name for one in bound.assumed] == ["E", "A", "k", "alpha"]
+    assert [declaration.name for declaration in bound.assumed] == ["E", "A", "k", "alpha"]
 
 
 def test_the_body_is_what_was_written() -> None:
     law = general("y ~ a - b*min(x, c)/sqrt(z) + sigmoid(-x^2) where c = 2*d").decided(["x", "z", "y"])
     values = {"a": 3.0, "b": 2.0, "d": 0.25}
     columns = {"x": np.array([0.2, 1.5]), "z": np.array([4.0, 9.0])}
-    found = tree.evaluate(law.body, columns, {name: np.array([one]) for name, one in values.items()})
+    found = tree.evaluate(law.body, columns, {name: np.array([value]) for name, value in values.items()})
     expected = 3 - 2 * np.minimum(columns["x"], 0.5) / np.sqrt(columns["z"]) + 1 / (1 + np.exp(columns["x"] ** 2))
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
@@ -72,7 +72,7 @@ def test_declarations_and_assumed_signs(text: str, declared: str) -> None:
 
 def test_logarithms_are_held_of_positive_parameters_but_floors() -> None:
     law = general("loss ~ B/(Dl + x^beta) + E").decided(["x"])
-    assert [one.name for one in law.parameters if law.is_log(one.name)] == ["B", "beta"]
+    assert [parameter.name for parameter in law.parameters if law.is_log(parameter.name)] == ["B", "beta"]
     assert law.exponents == (Coef("beta"),)
 
 
@@ -246,7 +246,7 @@ def test_typesetting() -> None:
 
 names = st.sampled_from(["a", "b", "tau", "x", "y", "lambda", "in_"])
 numbers = st.one_of(
-    st.integers(0, 10**6).map(Fraction), st.floats(1e-90, 1e90).map(lambda one: Fraction(repr(one)))
+    st.integers(0, 10**6).map(Fraction), st.floats(1e-90, 1e90).map(lambda number: Fraction(repr(number)))
 ).map(Number)
 leaves = st.one_of(
     numbers, names.map(NameToken), st.just(NameToken("odd name", (), True)), st.just(NameToken("g", ("family",)))
@@ -257,8 +257,8 @@ def grown(inner: st.SearchStrategy) -> st.SearchStrategy:
     return st.one_of(
         st.builds(Binary, st.sampled_from(["+", "-", "*", "/", "^"]), inner, inner),
         st.builds(Negative, inner),
-        st.builds(lambda f, one: Call(f, (one,)), st.sampled_from(["exp", "log", "sqrt", "sigmoid"]), inner),
-        st.builds(lambda f, one, two: Call(f, (one, two)), st.sampled_from(["min", "max"]), inner, inner),
+        st.builds(lambda f, argument: Call(f, (argument,)), st.sampled_from(["exp", "log", "sqrt", "sigmoid"]), inner),
+        st.builds(lambda f, first, two: Call(f, (first, two)), st.sampled_from(["min", "max"]), inner, inner),
     )
 
 

@@ -121,23 +121,23 @@ def complaints(path: str, source: str) -> list[str]:
         return found
     if room not in HOUSE:
         return [*found, no_place(room)]
-    for one in imports(tree):
-        library = one.target.split(".")[0]
-        text = floor_fault(room, one) if library in {"scalefit", ""} else library_fault(room, library, one)
+    for statement in imports(tree):
+        library = statement.target.split(".")[0]
+        text = floor_fault(room, statement) if library in {"scalefit", ""} else library_fault(room, library, statement)
         if text:
-            found.append(f"{path}:{one.line}: {text}")
+            found.append(f"{path}:{statement.line}: {text}")
     return list(dict.fromkeys(found))  # one line may import several names
 
 
-def floor_fault(room: str, one: Import) -> str:
+def floor_fault(room: str, statement: Import) -> str:
     """What is wrong with an import from scalefit itself; empty when nothing is."""
-    if one.target.startswith("."):
+    if statement.target.startswith("."):
         return "relative import; write it from scalefit on"
-    asked = one.target.partition(".")[2].split(".")[0]
+    asked = statement.target.partition(".")[2].split(".")[0]
     if asked == room:
         return ""
     if not asked or not is_room(asked):
-        return f"{one.target} goes through scalefit/__init__.py; import it from the module that defines it"
+        return f"{statement.target} goes through scalefit/__init__.py; import it from the module that defines it"
     if asked not in HOUSE:
         return no_place(asked)
     floor, neighbours = HOUSE[room]
@@ -148,11 +148,11 @@ def floor_fault(room: str, one: Import) -> str:
     return f"{direction} import: {room} is on floor {floor}, {asked} on floor {above}"
 
 
-def library_fault(room: str, library: str, one: Import) -> str:
+def library_fault(room: str, library: str, statement: Import) -> str:
     """What is wrong with an import from outside scalefit; empty when nothing is."""
     if room == ARRAY_LAYER and library not in ARRAY_LIBRARIES | sys.stdlib_module_names:
         return f"{room} is the array layer: it knows {', '.join(sorted(ARRAY_LIBRARIES))} and not {library}"
-    if one.at_load and library in OWNERS and OWNERS[library] != room:
+    if statement.at_load and library in OWNERS and OWNERS[library] != room:
         owner = OWNERS[library]
         keeper = f"belongs to scalefit/{owner}" if owner else "belongs to nobody"
         return f"{library} {keeper}; import it inside the function that needs it"
@@ -223,7 +223,7 @@ def test_no_file_imports_itself_by_a_way_round() -> None:
              for path in PACKAGE.rglob("*.py")}  # fmt: skip
     edges: dict[str, set[str]] = {}
     for name, path in files.items():
-        targets = [one.target for one in imports(ast.parse(path.read_text(encoding="utf-8")))]
+        targets = [statement.target for statement in imports(ast.parse(path.read_text(encoding="utf-8")))]
         known = {target if target in files else target.rpartition(".")[0] for target in targets}
         edges[name] = known & set(files) - {name}
     assert len(edges) > 150

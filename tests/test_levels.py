@@ -45,8 +45,8 @@ def test_a_level_is_fitted_as_its_rows_are() -> None:
 def test_the_test_of_shared_exponents_is_cochrans() -> None:
     levels = scalefit.fit_levels(corpora(0.15, 0.15, 0.15), LAW, "corpus", uncertainty="gauss-newton")
     test = levels.shared["alpha"]
-    values = np.array([one["alpha"].value for one in levels.fits.values()])
-    weights = np.array([one["alpha"].se for one in levels.fits.values()]) ** -2
+    values = np.array([fit["alpha"].value for fit in levels.fits.values()])
+    weights = np.array([fit["alpha"].se for fit in levels.fits.values()]) ** -2
     pooled = weights @ values / weights.sum()
     np.testing.assert_allclose([test.pooled, test.chi2], [pooled, weights @ (values - pooled) ** 2], rtol=1e-9)
     assert test.df == 2
@@ -129,9 +129,9 @@ def test_the_command_writes_a_table_a_json_list_and_a_folder(tmp_path: Path) -> 
 
     done = run("--json", "--out", "levels")
     records: list[dict[str, Any]] = json.loads(done.stdout)
-    assert (done.returncode, [one["corpus"] for one in records]) == (0, ["a", "b"])
+    assert (done.returncode, [record["corpus"] for record in records]) == (0, ["a", "b"])
     assert records[0]["shared"]["alpha"]["df"] == 1
-    assert sorted(one.name for one in (tmp_path / "levels").iterdir()) == ["a.fit", "b.fit", "forest.svg"]
+    assert sorted(path.name for path in (tmp_path / "levels").iterdir()) == ["a.fit", "b.fit", "forest.svg"]
     assert scalefit.load_fit(tmp_path / "levels" / "b.fit")["alpha"].value == records[1]["estimate"]["alpha"]
     again = run("--out", "levels")
     assert (again.returncode, again.stdout) == (2, "")
@@ -165,7 +165,7 @@ def test_a_comparison_by_level_is_that_of_fits_to_its_rows() -> None:
         ["a", "plain"], ["a", "floor"], ["b", "plain"], ["b", "floor"],
     ]  # fmt: skip
     records = levels.record()
-    assert [one["corpus"] for one in records] == ["a", "b"]
+    assert [record["corpus"] for record in records] == ["a", "b"]
     assert records[0]["shared"]["plain"]["df"] == 1
     assert "plain: alpha differs between levels (chi2(1) = " in str(levels)
 
@@ -191,8 +191,8 @@ def test_the_sensitivity_by_level_is_that_of_its_rows(tmp_path: Path) -> None:
     assert levels["b"].base.estimate.value == alone.base.estimate.value
     assert levels["b"].table["estimate"].tolist() == alone.table["estimate"].tolist()
     assert levels.table()["corpus"].tolist() == ["a", "a", "a", "b", "b", "b"]
-    base = np.array([one.base.estimate.value for one in levels.analyses.values()])
-    weight = np.array([one.base.estimate.se for one in levels.analyses.values()]) ** -2
+    base = np.array([analysis.base.estimate.value for analysis in levels.analyses.values()])
+    weight = np.array([analysis.base.estimate.se for analysis in levels.analyses.values()]) ** -2
     assert levels.shared is not None
     np.testing.assert_allclose(levels.shared.pooled, weight @ base / weight.sum(), rtol=1e-9)
     assert levels.record()[1]["shared"]["p"] < 1e-6
@@ -214,12 +214,12 @@ def test_commands_that_compare_and_vary_by_level(
     data.to_csv(tmp_path / "runs.csv", index=False)
     scalefit.fit(data, LAW, bootstrap=0).save(tmp_path / "one.fit")
     assert run("compare", str(tmp_path / "one.fit"), "--param", "alpha", "--by", "corpus", "--json") == 0
-    assert [one["corpus"] for one in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert [record["corpus"] for record in json.loads(capsys.readouterr().out)] == ["a", "b"]
     assert run("compare", str(tmp_path / "one.fit"), "--param", "alpha", "--by", "row") == 2
     assert "scores that leave out rows have --leave-out row" in capsys.readouterr().err
     words = ["sensitivity", str(tmp_path / "runs.csv"), LAW, "--param", "alpha", "--by", "corpus", "--vary",
            "likelihood=normal", "--draws", "200", "--path", "fast", "--workers", "1"]  # fmt: skip
     assert run(*words, "--json") == 0
-    assert [one["corpus"] for one in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert [record["corpus"] for record in json.loads(capsys.readouterr().out)] == ["a", "b"]
     assert run(*words, "--out", str(tmp_path / "x.png")) == 2
     assert "--out" in capsys.readouterr().err

@@ -77,13 +77,13 @@ def test_each_token_is_scored_once_and_read_where_it_must_be(n: int, context: in
             cut_windows(n, context, stride, bos=bos)
         return
     windows = cut_windows(n, context, stride, bos=bos)
-    scored = [place for one in windows for place in range(one.first, one.end)]
+    scored = [place for window in windows for place in range(window.first, window.end)]
     assert scored == list(range(0 if bos else 1, n))
-    for one in windows:
-        assert one.end - one.begin + bos <= context
-        assert one.begin + (not bos) <= one.first < one.end
-    for one in windows[1:]:  # what a small stride is for
-        assert one.first - one.begin >= context - stride - bos
+    for window in windows:
+        assert window.end - window.begin + bos <= context
+        assert window.begin + (not bos) <= window.first < window.end
+    for window in windows[1:]:  # what a small stride is for
+        assert window.first - window.begin >= context - stride - bos
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def by_hand(model: Any, ids: list[int], context: int, stride: int, bos: int | No
             begin += stride
         before = ([] if bos is None else [bos]) + ids[begin:place]
         with torch.no_grad():
-            logits = [float(one) for one in model(torch.tensor([before]), use_cache=False).logits[0, -1]]
+            logits = [float(logit) for logit in model(torch.tensor([before]), use_cache=False).logits[0, -1]]
         top = max(logits)
-        losses.append(top + math.log(math.fsum(math.exp(one - top) for one in logits)) - logits[ids[place]])
+        losses.append(top + math.log(math.fsum(math.exp(logit - top) for logit in logits)) - logits[ids[place]])
     return math.fsum(losses) / len(losses)
 
 
@@ -699,7 +699,7 @@ def test_the_verb_prints_a_table_and_writes_it(run: Run, tiny_models: Path) -> N
     code, out, err = run(*command, "--json")
     assert (code, err) == (0, "")
     records = json.loads(out)["rows"]
-    assert [one["loss"] for one in records] == pytest.approx(table["loss"], rel=1e-12)
+    assert [record["loss"] for record in records] == pytest.approx(table["loss"], rel=1e-12)
     assert records[0]["max_tokens"] is None
 
 
@@ -735,5 +735,5 @@ def test_names_are_as_long_as_they_must_be() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_losses(tiny_models: Path, text: Path) -> None:
     folders = [tiny_models / f"{family}-64" for family in tiny.FAMILIES]
-    here, there = (measure_losses(folders, [text], SHORT, device=one) for one in ("cpu", "cuda"))
+    here, there = (measure_losses(folders, [text], SHORT, device=device) for device in ("cpu", "cuda"))
     assert np.allclose(here["loss"], there["loss"], atol=1e-5)

@@ -251,7 +251,7 @@ def test_a_workbook_from_file_to_fit(tmp_path: Path) -> None:
         pd.DataFrame({"x": [1]}).to_excel(writer, sheet_name="notes", index=False)
     fit = scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0)
     assert fit["alpha"].value == pytest.approx(0.1, rel=1e-9)
-    assert any("The sheet 'runs'" in one and "'notes'" in one for one in fit.source.remarks)
+    assert any("The sheet 'runs'" in remark and "'notes'" in remark for remark in fit.source.remarks)
     runs.astype({"Loss": object}).replace({"Loss": {runs["Loss"].iloc[4]: "diverged"}}).to_excel(path, index=False)
     with pytest.raises(DataError, match=r"row 5 \(line 6\), column 'Loss': 'diverged' is not a number"):
         scalefit.fit(path, "loss ~ A/params^alpha", bootstrap=0)
@@ -297,7 +297,7 @@ def test_rows_that_come_in_by_two_files_are_counted_and_the_remedy_keeps_one(tmp
     runs.to_csv(tmp_path / "all.csv", index=False)
     law = "loss ~ A/params^alpha"
     both = scalefit.fit(tmp_path / "old.csv", law, also=(str(tmp_path / "new.csv"),), bootstrap=0)
-    remark = next(one for one in both.source.remarks if "repeat" in one)
+    remark = next(remark for remark in both.source.remarks if "repeat" in remark)
     assert remark.startswith("3 rows repeat an earlier one in every needed column and are kept: ")
     assert "row 9 (new.csv, line 2) repeats row 6 (old.csv, line 7)" in remark
     assert "3 are of another file than the row that is repeated." in remark

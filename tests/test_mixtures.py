@@ -27,7 +27,7 @@ def two_corpora(gap: float = 1.5, apart: bool = False, seed: int = 2) -> pd.Data
 
 
 def finding(fit: scalefit.Fit, code: str) -> str | None:
-    return next((one.message for one in fit.findings if one.code == code), None)
+    return next((finding.message for finding in fit.findings if finding.code == code), None)
 
 
 def test_a_label_that_explains_the_residuals_is_named_without_repeated_settings() -> None:
@@ -37,7 +37,7 @@ def test_a_label_that_explains_the_residuals_is_named_without_repeated_settings(
     assert message.startswith("Residuals differ by corpus: loss is 1.50 times as high for b as for a at the same place")
     assert "Fit every level (--by corpus), one of them (--where 'corpus == \"a\"'), or a floor for each" in message
     levels = scalefit.fit_levels(two_corpora(), LAW, "corpus", bootstrap=0)  # what the hint says
-    assert all(one.status == "converged" for one in levels.fits.values())
+    assert all(fit.status == "converged" for fit in levels.fits.values())
     assert finding(levels["a"], "mixed_rows") is None
 
 
@@ -127,7 +127,7 @@ def test_runs_of_one_size_are_not_to_be_fitted_one_by_one() -> None:
     run = np.repeat(np.arange(14), 10)
     noise = rng.normal(0, 0.01, 14)[run] + rng.normal(0, 0.002, 140)
     loss = (1.7 + 400 / size**0.34 + 410 / tokens**0.28) * np.exp(noise)
-    rows = pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "run_id": [f"r{one}" for one in run]})
+    rows = pd.DataFrame({"params": size, "tokens": tokens, "loss": loss, "run_id": [f"r{i}" for i in run]})
     words = finding(scalefit.fit(rows, "chinchilla", bootstrap=0), "mixed_rows")
     assert words is not None
     assert "A level has one value of params, so it cannot be fitted by itself" in words

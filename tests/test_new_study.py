@@ -37,7 +37,9 @@ from scalefit.results import Fit
 def sizes(seed: int = 0, **more: object) -> pd.DataFrame:
     """Thirty runs with other names and units, whose exponents are 0.34 and 0.31."""
     rng = np.random.default_rng(seed)
-    n, d = (one.ravel() for one in np.meshgrid([2e7, 5e7, 1e8, 3e8, 1e9, 3e9], [1e9, 3e9, 1e10, 3e10, 1e11]))
+    n, d = (
+        axis_values.ravel() for axis_values in np.meshgrid([2e7, 5e7, 1e8, 3e8, 1e9, 3e9], [1e9, 3e9, 1e10, 3e10, 1e11])
+    )
     loss = (1.8 + 400 / n**0.34 + 900 / d**0.31) * np.exp(rng.normal(0, 0.004, n.size))
     return pd.DataFrame({"Model Size (M)": n / 1e6, "Tokens (B)": d / 1e9, "val_loss": loss, **more})
 
@@ -61,15 +63,15 @@ def made(tmp_path: Path, runs: pd.DataFrame, **options: object) -> dict[str, obj
 
 
 def laws(study: dict[str, object]) -> set[str]:
-    return {one["law"] for one in study["fit"] if one["data"] == "runs.csv"}  # type: ignore[attr-defined, index]
+    return {fit["law"] for fit in study["fit"] if fit["data"] == "runs.csv"}  # type: ignore[attr-defined, index]
 
 
 def test_parameters_and_tokens(tmp_path: Path) -> None:
     study = made(tmp_path, sizes())
     assert laws(study) == {"loss ~ E + A/params^alpha + B/tokens^beta"}
-    kinds = [one["kind"] for one in study["section"] if "kind" in one]  # type: ignore[attr-defined]
+    kinds = [section["kind"] for section in study["section"] if "kind" in section]  # type: ignore[attr-defined]
     assert kinds == ["optimum", "sensitivity", "calibration"]  # and nothing about the data of others
-    assert {one["data"] for one in study["fit"]} == {"runs.csv"}  # type: ignore[attr-defined]
+    assert {fit["data"] for fit in study["fit"]} == {"runs.csv"}  # type: ignore[attr-defined]
     left_out = " ".join(study["left_out"])  # type: ignore[arg-type]
     assert "no column for width. Map one with --map width=YOUR_COLUMN" in left_out
     assert (tmp_path / "mine" / "runs.csv").is_file()
@@ -78,23 +80,23 @@ def test_parameters_and_tokens(tmp_path: Path) -> None:
 def test_width_and_depth_with_a_floor_per_family(tmp_path: Path) -> None:
     study = made(tmp_path, shapes())
     assert laws(study) == {"loss ~ E[family] + c_m/width^a_m + c_l/depth^a_l"}
-    rules = [one["rule"] for one in study["answer"]]  # type: ignore[attr-defined]
+    rules = [answer["rule"] for answer in study["answer"]]  # type: ignore[attr-defined]
     assert rules == ["runs", "misfit", "reference", "posterior"]
-    assert "optimum" not in {one.get("kind") for one in study["section"]}  # type: ignore[attr-defined]
+    assert "optimum" not in {section.get("kind") for section in study["section"]}  # type: ignore[attr-defined]
     (tmp_path / "other").mkdir()
     study = made(tmp_path / "other", shapes(), beside="chinchilla")
-    other = next(one for one in study["section"] if one.get("kind") == "comparison")  # type: ignore[attr-defined]
+    other = next(section for section in study["section"] if section.get("kind") == "comparison")  # type: ignore[attr-defined]
     assert "no term in tokens" in other["text"][0]
 
 
 def test_a_run_with_enough_levels_is_a_cluster(tmp_path: Path) -> None:
     few = made(tmp_path, sizes(run=[f"r{i % 6}" for i in range(30)]))
-    assert not [one for one in few["fit"] if "cluster" in one]  # type: ignore[attr-defined]
+    assert not [fit for fit in few["fit"] if "cluster" in fit]  # type: ignore[attr-defined]
     assert "6 levels of run are too few" in " ".join(few["left_out"])  # type: ignore[arg-type]
     (tmp_path / "more").mkdir()
     many = made(tmp_path / "more", sizes(run=[f"r{i % 15}" for i in range(30)]))
-    assert {one["cluster"] for one in many["fit"] if "cluster" in one} == {"run"}  # type: ignore[attr-defined]
-    shown = next(one for one in many["fit"] if one["name"] == many["answer"][0]["fit"])  # type: ignore[attr-defined, index]
+    assert {fit["cluster"] for fit in many["fit"] if "cluster" in fit} == {"run"}  # type: ignore[attr-defined]
+    shown = next(fit for fit in many["fit"] if fit["name"] == many["answer"][0]["fit"])  # type: ignore[attr-defined, index]
     assert shown["cluster"] == "run"  # page one has no intervals that take rows of one run as independent
     assert many["fit"][0] == shown  # type: ignore[index]
 
@@ -126,7 +128,7 @@ def test_the_law_is_named_by_its_columns_and_what_it_leaves_out(
 ) -> None:
     study = made(tmp_path, sizes()[[*columns, "val_loss"]], beside="chinchilla")
     assert study["section"][0]["title"] == f"The fit: {law}"  # type: ignore[index]
-    other = next(one for one in study["section"] if one.get("kind") == "comparison")  # type: ignore[attr-defined]
+    other = next(section for section in study["section"] if section.get("kind") == "comparison")  # type: ignore[attr-defined]
     assert ("text" in other) == (words is not None)
     assert words is None or words in other["text"][0]
 
@@ -155,7 +157,7 @@ def test_what_cannot_be_used_leaves_nothing_behind(tmp_path: Path, table: pd.Dat
     table.to_csv(tmp_path / "runs.csv", index=False)
     with pytest.raises(DataError, match=message):
         new_study(tmp_path / "mine", tmp_path / "runs.csv")
-    assert [one.name for one in tmp_path.iterdir()] == ["runs.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
 
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
@@ -172,7 +174,10 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
 
 def grid(**more: object) -> pd.DataFrame:
     """Four sizes at five numbers of tokens, three runs each; the mean of three neighbours is a function of neither."""
-    n, d, _ = (one.ravel() for one in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 5e9, 1e10, 3e10, 1e11], [0, 1, 2]))
+    n, d, _ = (
+        axis_values.ravel()
+        for axis_values in np.meshgrid([1e8, 3e8, 1e9, 3e9], [2e9, 5e9, 1e10, 3e10, 1e11], [0, 1, 2])
+    )
     table = pd.DataFrame({"params": n, "tokens": d, "loss": 1.8 + 400 / n**0.34 + 900 / d**0.31})
     return table.assign(**{name: column(table) if callable(column) else column for name, column in more.items()})
 
@@ -226,7 +231,7 @@ def test_sizes_written_as_text_are_a_quantity_and_no_label(tmp_path: Path) -> No
 
 
 def test_labels_that_part_the_rows_alike_have_one_floor_between_them() -> None:
-    same = choose(grid(family=THIRDS, tokenizer=["x" if one == "opt" else "y" for one in THIRDS]))
+    same = choose(grid(family=THIRDS, tokenizer=["x" if label == "opt" else "y" for label in THIRDS]))
     assert same.laws == {"size": PLAIN.replace("E", "E[family]", 1)}
     assert "The levels of tokenizer share a floor: it groups the rows as family does" in " ".join(same.left_out)
     finer = choose(grid(family=THIRDS, recipe=["o1", "n", "o2"] * 20))
@@ -249,7 +254,7 @@ def test_floors_are_counted_by_the_combinations_that_occur() -> None:
     """Ten families and ten corpora in ten of a hundred combinations: ten floors, which 180 rows can have."""
     table = pd.concat([grid()] * 3, ignore_index=True)
     own = [f"f{i % 9}" for i in range(180)]
-    choice = choose(table.assign(family=own, corpus=[f"c{min(int(one[1:]), 7)}" for one in own]))
+    choice = choose(table.assign(family=own, corpus=[f"c{min(int(label[1:]), 7)}" for label in own]))
     assert choice.laws["size"].startswith("loss ~ E[family] + ")
     many = choose(table.assign(family=[f"f{i % 6}" for i in range(180)], corpus=[f"c{i // 6 % 6}" for i in range(180)]))
     assert "together with family it has 36 levels, more than 24" in " ".join(many.left_out)
@@ -269,8 +274,8 @@ def test_a_label_whose_name_no_law_can_hold_is_renamed_in_the_study(tmp_path: Pa
     table = grid(**{"Model Family": THIRDS, "model_family": "all", "E": ["p"] * 30 + ["q"] * 30})
     study = made(tmp_path, table)
     assert laws(study) == {PLAIN.replace("E", "E[model_family_2, e]", 1)}
-    mine = [one for one in study["fit"] if one["data"] == "runs.csv"]  # type: ignore[attr-defined]
-    assert all(one["mapping"] == {"model_family_2": "Model Family", "e": "E"} for one in mine)
+    mine = [fit for fit in study["fit"] if fit["data"] == "runs.csv"]  # type: ignore[attr-defined]
+    assert all(fit["mapping"] == {"model_family_2": "Model Family", "e": "E"} for fit in mine)
     written = (tmp_path / "mine" / "study.toml").read_text(encoding="utf-8")
     assert "# A floor for each of the 2 levels of Model Family, written model_family_2 in the law" in written
 
@@ -349,7 +354,7 @@ def test_an_interrupted_start_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("scalefit.report.new.shutil.copy2", interrupt)
     with pytest.raises(KeyboardInterrupt):
         new_study(tmp_path / "mine", tmp_path / "runs.csv")
-    assert [one.name for one in tmp_path.iterdir()] == ["runs.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
 
 
 def drafted_study(tmp_path: Path, table: pd.DataFrame) -> Study:
@@ -359,11 +364,11 @@ def drafted_study(tmp_path: Path, table: pd.DataFrame) -> Study:
 
 def test_a_draft_of_a_long_table_leaves_steps_out_and_says_so(tmp_path: Path) -> None:
     short = drafted_study(tmp_path, grid())
-    assert [one.name for one in short.steps] == ["size_choices", "size_trust"]
+    assert [step.name for step in short.steps] == ["size_choices", "size_trust"]
     (tmp_path / "more").mkdir()
     long = drafted_study(tmp_path / "more", checkpoints(25, 200))
     assert not long.steps
-    assert not {one.kind for one in long.section} & {"sensitivity", "calibration"}
+    assert not {section.kind for section in long.section} & {"sensitivity", "calibration"}
     assert "This draft omits “size and tokens · simulated”: its fits evaluate the law" in " ".join(long.left_out)
 
 
@@ -403,7 +408,7 @@ def test_squares_answer_for_themselves_where_no_row_decides_them(diverged_fits: 
 
 def test_a_step_on_a_fit_without_an_answer_is_left_out(tmp_path: Path) -> None:
     plan = drafted_study(tmp_path, grid())
-    work = Work(replace(plan, calibration=tuple(replace(one, needs="size") for one in plan.calibration)))
+    work = Work(replace(plan, calibration=tuple(replace(step, needs="size") for step in plan.calibration)))
     bad = fit(diverged().assign(loss=1.0 + diverged()["params"] / 1e10), PLAIN, bootstrap=0, throw=False)
     assert bad.status == "not identified"
     work.fits = {"size": bad}  # type: ignore[assignment]
@@ -437,7 +442,7 @@ def test_a_draft_omits_the_answers_of_steps_that_it_omits(tmp_path: Path) -> Non
     text = re.sub(r"^answer = \[.*?^\]\n", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     path.write_text(text + trained, encoding="utf-8")
     plan = with_defaults(read_study(path))
-    assert [one.rule for one in plan.answer] == ["step"]
+    assert [answer.rule for answer in plan.answer] == ["step"]
     assert drafted(plan).answer == ()
 
 
@@ -502,7 +507,7 @@ def test_the_draft_of_a_new_study_is_marked_on_every_page_and_right(tmp_path: Pa
 
 def test_rows_that_cannot_be_used_are_left_out_on_request(tmp_path: Path) -> None:
     study = made(tmp_path, sizes().assign(val_loss=[np.nan, *[2.0 + i / 50 for i in range(29)]]), drop_invalid=True)
-    assert all(one["drop_invalid"] for one in study["fit"] if one["data"] == "runs.csv")  # type: ignore[attr-defined]
+    assert all(fit["drop_invalid"] for fit in study["fit"] if fit["data"] == "runs.csv")  # type: ignore[attr-defined]
     assert study["sensitivity"][0]["drop_invalid"]  # type: ignore[index]
 
 
@@ -518,7 +523,7 @@ def test_several_files_become_one_table_with_the_options_of_a_fit(tmp_path: Path
         "group_by": "params,tokens,seed", "reduce": "last:step",
     }  # fmt: skip
     path = new_study(tmp_path / "mine", str(tmp_path / "run-*.csv"), **options)
-    assert sorted(one.name for one in (tmp_path / "mine" / "runs").iterdir()) == ["run-0.csv", "run-1.csv"]
+    assert sorted(path.name for path in (tmp_path / "mine" / "runs").iterdir()) == ["run-0.csv", "run-1.csv"]
     plan = with_defaults(read_study(path))
     check_study(plan)
     main = Work(plan).fits["size"]
@@ -545,7 +550,7 @@ def test_what_page_one_is_asked_for_is_in_the_study(tmp_path: Path) -> None:
     }
     study = made(tmp_path, sizes(), **asked)
     assert (study["title"], study["author"], study["template"]) == ("Ours", "A. B.", "letter")
-    rules = {one["rule"]: one for one in study["answer"]}  # type: ignore[attr-defined]
+    rules = {answer["rule"]: answer for answer in study["answer"]}  # type: ignore[attr-defined]
     assert rules["budget"]["compute"] == 1e22
     assert rules["step"]["step"] == "target"
     assert study["forecast"][0]["at"] == ["params=70B,tokens=1.4T"]  # type: ignore[index]
@@ -560,7 +565,7 @@ def test_what_page_one_is_asked_for_is_in_the_study(tmp_path: Path) -> None:
 def test_what_cannot_be_copied_is_refused(tmp_path: Path, data: list[str], message: str) -> None:
     sizes().to_csv(tmp_path / "runs.csv", index=False)
     (tmp_path / "table.csv").touch()  # as in the folder of a toy sweep
-    paths = [one if one == "chinchilla" else str(tmp_path / one) for one in data]
+    paths = [name if name == "chinchilla" else str(tmp_path / name) for name in data]
     with pytest.raises(DataError, match=message):
         new_study(tmp_path / "mine", paths)
 
@@ -603,9 +608,9 @@ def test_one_fit_for_each_level_on_request(tmp_path: Path) -> None:
     (levels,) = study["levels"]
     assert (levels["by"], levels["law"]) == ("data mix", "loss ~ E + A/params^alpha + B/tokens^beta")
     assert "mapping" not in levels
-    assert [one["rule"] for one in study["answer"][:3]] == ["runs", "misfit", "step"]
+    assert [answer["rule"] for answer in study["answer"][:3]] == ["runs", "misfit", "step"]
     assert study["answer"][2] == {"title": "One law for every data mix?", "rule": "step", "step": "size_levels"}
-    assert [one["steps"] for one in study["section"] if one.get("kind") == "levels"] == [["size_levels"]]
+    assert [section["steps"] for section in study["section"] if section.get("kind") == "levels"] == [["size_levels"]]
     mapped = {"loss": "val_loss", "corpus": "data mix"}
     (tmp_path / "mapped").mkdir()
     again: dict[str, Any] = made(tmp_path / "mapped", runs, by="corpus", mapping=mapped)

@@ -37,12 +37,14 @@ def outputs(notebook):
 
 def text(cell):
     """Everything that a cell shows as text."""
-    shown = [one.get("text", "") or one.get("data", {}).get("text/plain", "") for one in cell.outputs]
-    return "\n".join("picture" if "object at" in one or one.startswith(("<", "(<")) else one for one in shown)
+    shown = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return "\n".join(
+        "picture" if "object at" in character or character.startswith(("<", "(<")) else character for character in shown
+    )
 
 
 def kinds(cell):
-    return [sorted(one.get("data", [one.get("name")])) for one in cell.outputs]
+    return [sorted(output.get("data", [output.get("name")])) for output in cell.outputs]
 
 
 def differences(stored, now):
@@ -50,7 +52,7 @@ def differences(stored, now):
     if NUMBER.sub("#", stored) != NUMBER.sub("#", now):
         return [f"stored:\n{stored}\nnow:\n{now}"]
     pairs = zip(NUMBER.findall(stored), NUMBER.findall(now), strict=True)
-    return [f"{one} is now {other}" for one, other in pairs if not nearly(one, other)]
+    return [f"{before} is now {other}" for before, other in pairs if not nearly(before, other)]
 
 
 def nearly(one, other):
@@ -87,7 +89,9 @@ def test_it_shows_pictures_and_ends_with_what_to_try_next(notebook):
 
 def test_it_is_stored_as_it_was_run(notebook):
     assert [cell.execution_count for cell in code(notebook)] == [i + 1 for i in range(len(code(notebook)))]
-    assert not [one for one in outputs(notebook) if one.output_type == "error" or one.get("name") == "stderr"]
+    assert not [
+        output for output in outputs(notebook) if output.output_type == "error" or output.get("name") == "stderr"
+    ]
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells), "run python -m tests.reference.notebooks"
     assert notebook.metadata["language_info"] == {"name": "python"}, "run python -m tests.reference.notebooks"
 
@@ -112,7 +116,7 @@ def test_what_is_stored_is_what_it_shows(path, notebook):
 def test_what_is_printed_in_pieces_is_joined():
     pieces = [nbformat.v4.new_output("stream", text=text) for text in ("one ", "line\n")]
     picture = nbformat.v4.new_output("display_data", data={"image/png": ""})
-    assert [one.get("text") for one in joined([*pieces, picture, pieces[1]])] == ["one line\n", None, "line\n"]
+    assert [output.get("text") for output in joined([*pieces, picture, pieces[1]])] == ["one line\n", None, "line\n"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_the_replication_gives_about_twenty_tokens_per_parameter():
 def test_two_losses_on_the_same_resamples_have_a_ratio_with_an_interval():
     options = {"drop_highest_loss": 5, "cluster": "shape", "bootstrap": 60}
     fits = [run_fit("chinchilla", "chinchilla", loss=loss, **options) for loss in ("huber", "squared")]
-    huber, squares = (optimum(one, compute=BUDGET) for one in fits)
+    huber, squares = (optimum(fit, compute=BUDGET) for fit in fits)
     ratio = squares.over(huber, "tokens_per_param", BUDGET)
 
     def tokens_per_param(fit):  # equation 4 of Hoffmann et al. 2022, for every resample
@@ -66,7 +66,7 @@ def test_two_losses_on_the_same_resamples_have_a_ratio_with_an_interval():
 
     both = tokens_per_param(fits[1]) / tokens_per_param(fits[0])
     assert (ratio.lo, ratio.hi) == pytest.approx(tuple(np.quantile(both, [0.025, 0.975])), rel=1e-9)
-    points = [one.quantity("tokens_per_param", BUDGET).value for one in (squares, huber)]
+    points = [square.quantity("tokens_per_param", BUDGET).value for square in (squares, huber)]
     assert ratio.value == pytest.approx(points[0] / points[1])
     other = optimum(run_fit("chinchilla", "chinchilla", **options | {"seed": 1}), compute=BUDGET)
     assert squares.over(other, "tokens_per_param", BUDGET) is None
@@ -148,7 +148,7 @@ def test_a_budget_outside_the_runs_is_called_so(huber):
     lo, hi = found.ranges["compute"]
     rows = 6 * huber.rows["params"] * huber.rows["tokens"]
     assert (lo, hi) == pytest.approx((rows.min(), rows.max()))
-    assert [one.beyond for one in found.allocations] == pytest.approx([1e17 / lo, 1.0, BUDGET / hi])
+    assert [allocation.beyond for allocation in found.allocations] == pytest.approx([1e17 / lo, 1.0, BUDGET / hi])
     text = found.summary()
     assert "44 times the largest run, an extrapolation" in text
     assert text.startswith("converged: ")
@@ -164,7 +164,7 @@ def test_without_budgets_the_runs_span_them(huber):
     assert 0.9 * hi < largest <= hi
     assert middle == pytest.approx(math.sqrt(lo * hi), rel=0.1)
     assert beyond == 10 * largest
-    assert [one.beyond for one in found.allocations][:3] == [1.0, 1.0, 1.0]
+    assert [allocation.beyond for allocation in found.allocations][:3] == [1.0, 1.0, 1.0]
 
 
 def test_a_best_column_outside_the_runs_is_named(huber):
@@ -174,7 +174,7 @@ def test_a_best_column_outside_the_runs_is_named(huber):
     assert "The best parameters leave those of the runs (57M to 2.0B), an extrapolation: 2.79B at 1e21 FLOP." in (
         map(str, found.verdict)
     )
-    assert not any("leave those" in str(one) for one in optimum(huber, compute=[1e19, 1e21]).verdict)
+    assert not any("leave those" in str(verdict) for verdict in optimum(huber, compute=[1e19, 1e21]).verdict)
 
 
 # What stays open, and what has no optimum ----------------------------------------------------------------
@@ -185,9 +185,9 @@ def test_words_say_whether_twenty_is_known(huber):
     assert "do not tell 20 from" in str(open_question[1])
     assert (open_question[1].kind, open_question[1].threshold) == ("open", KNOWN_RATIO)
     ratio = printed_optimum("Hoffmann", CHINCHILLA, HOFFMANN, compute=BUDGET)
-    assert not any("interval" in str(one) for one in ratio.verdict)
+    assert not any("interval" in str(verdict) for verdict in ratio.verdict)
     narrow = replace(huber, uncertainty=replace(huber.uncertainty, draws=huber.point + np.zeros((3, 5))))
-    assert any("lies outside" in str(one) for one in optimum(narrow, compute=BUDGET).verdict)
+    assert any("lies outside" in str(verdict) for verdict in optimum(narrow, compute=BUDGET).verdict)
 
 
 def test_words_say_whether_both_grow_alike(huber):
@@ -253,7 +253,7 @@ def test_levels_of_a_term_must_be_named(by_lab):
     with pytest.raises(DataError, match="has no levels of 'family'"):
         optimum(fitted, at={"family": "x"})
     x, y = (optimum(fitted, compute=1e22, at={"lab": lab}) for lab in "xy")
-    larger = [one.allocations[0].quantities["params"].value for one in (x, y)]
+    larger = [each.allocations[0].quantities["params"].value for each in (x, y)]
     assert (fitted["A[x]"].value < fitted["A[y]"].value) == (larger[0] < larger[1])
 
 
@@ -341,7 +341,7 @@ def test_a_cost_is_evaluated_row_by_row():
 
 
 def test_amounts_keep_their_digits():
-    shown = [amount(one) for one in (32.4e9, 1.4e12, 5.76e23, 20.0, 7.46, 999.6e6, 1e21)]
+    shown = [amount(size) for size in (32.4e9, 1.4e12, 5.76e23, 20.0, 7.46, 999.6e6, 1e21)]
     assert shown == ["32B", "1.4T", "5.76e23", "20", "7.5", "1.0B", "1e21"]
 
 
@@ -390,7 +390,7 @@ def test_a_normal_approximation_has_no_floor_below_zero():
 def test_drift_widens_the_loss_beyond_the_runs_only(run, huber):
     largest = 6 * float((huber.rows["params"] * huber.rows["tokens"]).max())
     budgets, drift = (largest / 10, 50 * largest), 0.004
-    plain, wide = (optimum(huber, compute=budgets, drift=one).allocations for one in (0.0, drift))
+    plain, wide = (optimum(huber, compute=budgets, drift=spread).allocations for spread in (0.0, drift))
     assert wide[0].quantities["loss"] == plain[0].quantities["loss"]
     assert wide[1].quantities["params"] == plain[1].quantities["params"]
     law, both = plain[1].quantities["loss"], wide[1].quantities["loss"]

@@ -92,8 +92,8 @@ class Oven(Options):
 
 @pytest.mark.parametrize("kind", sorted(CLASSES, key=lambda kind: kind.__name__))
 def test_every_option_is_explained(kind: type[Options]) -> None:
-    assert all(len(one.text) > 4 and one.text.endswith((".", "says.")) for one in describe(kind).values())
-    assert list(describe(kind)) == [one.name for one in fields(kind)]
+    assert all(len(option.text) > 4 and option.text.endswith((".", "says.")) for option in describe(kind).values())
+    assert list(describe(kind)) == [field.name for field in fields(kind)]
 
 
 def test_an_option_that_nobody_explains_is_refused() -> None:
@@ -200,13 +200,13 @@ def test_python_and_the_command_line_have_the_same_options(name: str) -> None:
     function, parts = VERBS[name]
     known = {option for each in parts for option in each.described()}
     assert known <= set(inspect.signature(function).parameters)
-    verb = next(one for one in typer.main.get_command(app).commands.values() if one.name == name)  # type: ignore[attr-defined]
-    flags = {one.name: one for one in verb.params}
+    verb = next(command for command in typer.main.get_command(app).commands.values() if command.name == name)  # type: ignore[attr-defined]
+    flags = {param.name: param for param in verb.params}
     assert known <= set(flags)
     for each in parts:
-        for option_name, one in each.described().items():
-            assert flags[option_name].opts == [one.flag]
-            assert flags[option_name].help.split()[0].strip("`") in one.text
+        for option_name, described in each.described().items():
+            assert flags[option_name].opts == [described.flag]
+            assert flags[option_name].help.split()[0].strip("`") in described.text
 
 
 def test_adding_an_option_is_one_edit() -> None:

@@ -282,7 +282,7 @@ def test_published_numbers_keep_their_digits(value: float, error: float | None, 
 def test_ticks_before_any_law_are_few_and_round() -> None:
     frame = pd.DataFrame({"loss": [4.0, 3.0, 2.0], "width": [96.0, 500.0, 4096.0]})
     (ax,) = loss_panels(frame, "loss", ["width"])
-    assert [one.get_text() for one in ax.get_xticklabels()] == ["100", "300", "1000", "3000"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "300", "1000", "3000"]
     assert not ax.xaxis.get_minorticklocs().size
 
 
@@ -316,10 +316,10 @@ def test_a_reason_without_numbers_fits_into_the_axes_and_long_labels_into_two_li
     ax = specification(bars, "alpha")
     figure = ax.get_figure(root=True)
     figure.draw_without_rendering()
-    (reason,) = (one for one in ax.texts if one.get_text().startswith("a reason"))
+    (reason,) = (text for text in ax.texts if text.get_text().startswith("a reason"))
     assert reason.get_text().endswith("…")
     assert reason.get_window_extent().x1 <= ax.get_window_extent().x1
-    labels = [one.get_text() for one in ax.get_yticklabels()]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
     assert [text.count("\n") for text in labels] == [0, 1, 0]
-    boxes = [one.get_window_extent() for one in ax.get_yticklabels()]
+    boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
     assert all(above.y0 >= below.y1 - 1 for above, below in pairwise(boxes))

@@ -109,7 +109,7 @@ def check_layout(drawn: Axes | Sequence[Axes]) -> None:
         if not ax.axison or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
     }
     offsets = {id(axis.offsetText) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)}
-    boxes = [(one.get_text(), Text.get_window_extent(one)) for one in shown if id(one) not in hidden | offsets]
+    boxes = [(label.get_text(), Text.get_window_extent(label)) for label in shown if id(label) not in hidden | offsets]
     for words, box in boxes:
         assert figure.bbox.x0 - 1 <= box.x0, words
         assert box.x1 <= figure.bbox.x1 + 1, words
@@ -137,8 +137,8 @@ def test_kinds_draw_a_pooled_posterior(pooled: Fit, kind: str) -> None:
 def test_a_saved_posterior_is_drawn_as_before(shifted: Fit, tmp_path: Path) -> None:
     shifted.save(tmp_path / "a.fit")
     again = load_fit(tmp_path / "a.fit")
-    for name, one in (("one", shifted), ("two", again)):
-        save_figure(one.plot("priors"), tmp_path / f"{name}.svg")
+    for name, sampled in (("one", shifted), ("two", again)):
+        save_figure(sampled.plot("priors"), tmp_path / f"{name}.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 

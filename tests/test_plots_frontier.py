@@ -28,7 +28,7 @@ def huber():
 
 @pytest.fixture(scope="module")
 def several(huber, wide):
-    return {one.label: one for one in (optimum(huber, compute=BUDGETS), optimum(wide, compute=BUDGETS))}
+    return {each.label: each for each in (optimum(huber, compute=BUDGETS), optimum(wide, compute=BUDGETS))}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def printed():
 
 
 def lines(ax, colour):
-    return [one for one in ax.lines if to_hex(one.get_color()) == colour and len(one.get_xdata()) > 2]
+    return [line for line in ax.lines if to_hex(line.get_color()) == colour and len(line.get_xdata()) > 2]
 
 
 def test_lines_are_the_optimum_and_bands_its_intervals(several, printed):
@@ -47,9 +47,9 @@ def test_lines_are_the_optimum_and_bands_its_intervals(several, printed):
     assert line.get_ydata() == pytest.approx(main.band("loss", line.get_xdata())[:, 0])
     assert (line.get_xdata()[0], line.get_xdata()[-1]) == pytest.approx((main.ranges["compute"][0], BUDGETS[1]))
     assert not lines(loss, TEAL)
-    for colour, one in ((BLUE, main), (TEAL, other), (GREY, printed["Hoffmann et al. 2022"])):
+    for colour, drawn in ((BLUE, main), (TEAL, other), (GREY, printed["Hoffmann et al. 2022"])):
         (line,) = lines(ratio, colour)
-        assert line.get_ydata() == pytest.approx(one.band("tokens_per_param", line.get_xdata())[:, 0])
+        assert line.get_ydata() == pytest.approx(drawn.band("tokens_per_param", line.get_xdata())[:, 0])
     band, bar = ratio.collections
     ends = band.get_datalim(ratio.transData)
     _, lo, hi = main.band("tokens_per_param", [BUDGETS[1]])[0]
@@ -61,9 +61,9 @@ def test_lines_differ_without_their_colours(huber, several, printed):
     second = {"Besiroglu et al. 2024": replace(printed["Hoffmann et al. 2022"], label="Besiroglu et al. 2024")}
     more = {**several, "again": replace(several["Huber"], label="again")}
     _, ratio = frontier(more, printed=printed | second)
-    drawn = [one for colour in (BLUE, TEAL, GREY) for one in lines(ratio, colour)]
+    drawn = [line for colour in (BLUE, TEAL, GREY) for line in lines(ratio, colour)]
     assert len(drawn) == 5
-    looks = {(one._unscaled_dash_pattern, one.get_marker()) for one in drawn}
+    looks = {(line._unscaled_dash_pattern, line.get_marker()) for line in drawn}
     assert len(looks) == 5
 
 
@@ -76,8 +76,8 @@ def test_runs_their_range_and_chinchilla_are_marked(huber, several, printed):
     assert np.asarray(points) == pytest.approx(np.stack([6 * runs["params"] * runs["tokens"], runs["loss"]], axis=1))
     ground = ratio.patches[0].get_extents().transformed(ratio.transData.inverted())
     assert (ground.x0, ground.x1) == pytest.approx(main.ranges["compute"])
-    red = [one for one in ratio.lines if to_hex(one.get_color()) == RED]
-    assert [float(one.get_ydata()[0]) for one in red] == [20.0, 20.0]
+    red = [line for line in ratio.lines if to_hex(line.get_color()) == RED]
+    assert [float(line.get_ydata()[0]) for line in red] == [20.0, 20.0]
     said = texts(ratio)
     assert "20, Chinchilla 70B" in said
     assert "Hoffmann et al. 2022" in said
@@ -109,7 +109,7 @@ def test_one_fit_draws_itself(wide, tmp_path):
 def test_a_given_axes_is_used(huber):
     ax = new_axes(None)
     assert frontier(optimum(huber), quantities=["params"], ax=ax) is ax
-    assert not any(one.get_text() == "Huber" for one in ax.findobj(Text))
+    assert not any(text.get_text() == "Huber" for text in ax.findobj(Text))
 
 
 def test_what_has_no_optimum_is_refused_or_left_out(huber, several):

@@ -29,10 +29,10 @@ def heads(tmp_path: Path) -> list[HeadMeasurement]:
 
 def test_arrows_go_from_raw_to_effective(heads: list[HeadMeasurement]) -> None:
     ax = overlaps(heads)
-    arrows = [one for one in ax.texts if isinstance(one, Annotation)]
-    assert [one.xyann for one in arrows] == [(one.width, one.overlap_ms) for one in heads]
-    assert [one.xy for one in arrows] == [(one.width, one.overlap_ms_effective) for one in heads]
-    random, bound = (one.get_xydata() for one in ax.lines if len(one.get_xdata()) > 1)
+    arrows = [text for text in ax.texts if isinstance(text, Annotation)]
+    assert [arrow.xyann for arrow in arrows] == [(head.width, head.overlap_ms) for head in heads]
+    assert [arrow.xy for arrow in arrows] == [(head.width, head.overlap_ms_effective) for head in heads]
+    random, bound = (line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 1)
     np.testing.assert_allclose(random[:, 1], 1 / random[:, 0])
     np.testing.assert_allclose(bound[:, 1], (400 - bound[:, 0]) / (bound[:, 0] * 399))
 
@@ -40,13 +40,13 @@ def test_arrows_go_from_raw_to_effective(heads: list[HeadMeasurement]) -> None:
 def test_published_points_are_hollow_with_a_marker_for_each_family() -> None:
     table = load_dataset("llm_heads")
     ax = overlaps(published=table)
-    points = [one for one in ax.lines if one.get_linestyle() == "None"]
-    assert sum(len(one.get_xdata()) for one in points) == 25
-    assert {one.get_markerfacecolor() for one in points} == {"none"}
-    assert len({one.get_marker() for one in points}) == 4
+    points = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert sum(len(point.get_xdata()) for point in points) == 25
+    assert {point.get_markerfacecolor() for point in points} == {"none"}
+    assert len({point.get_marker() for point in points}) == 4
     legend = ax.get_legend()
     assert legend is not None
-    assert [one.get_text() for one in legend.get_texts()] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
+    assert [text.get_text() for text in legend.get_texts()] == ["GPT-2", "OPT", "Pythia", "Qwen2.5"]
     assert r"Welch bound of 50$\,$304 rows" in ax.get_xlabel()
 
 
@@ -55,37 +55,37 @@ def test_own_heads_of_a_table_are_drawn_as_measured_ones_with_the_bound_of_their
         {"width": [8, 16], "overlap_ms": [0.4, 0.3], "overlap_ms_effective": [0.13, 0.07], "rows": 400, "vocab": 999}
     )
     ax = overlaps(own=own, column="overlap_ms_effective")
-    arrows = [one for one in ax.texts if isinstance(one, Annotation)]
-    assert [(one.xyann, one.xy) for one in arrows] == [((8, 0.4), (8, 0.13)), ((16, 0.3), (16, 0.07))]
+    arrows = [text for text in ax.texts if isinstance(text, Annotation)]
+    assert [(arrow.xyann, arrow.xy) for arrow in arrows] == [((8, 0.4), (8, 0.13)), ((16, 0.3), (16, 0.07))]
     assert "Welch bound of 400 rows" in ax.get_xlabel()
     assert "Welch bound of 400 rows" in overlaps(published=own).get_xlabel()
     alone = overlaps(own=own.drop(columns="overlap_ms_effective"))
-    assert not [one for one in alone.texts if isinstance(one, Annotation)]
-    assert [one.get_markerfacecolor() for one in alone.lines if len(one.get_xdata()) == 1] == [BLUE, BLUE]
+    assert not [text for text in alone.texts if isinstance(text, Annotation)]
+    assert [line.get_markerfacecolor() for line in alone.lines if len(line.get_xdata()) == 1] == [BLUE, BLUE]
 
 
 def test_norms_are_densities_over_their_mean(heads: list[HeadMeasurement]) -> None:
     ax = norms(heads)
-    for one, drawn in zip(heads, ax.patches, strict=True):
+    for head, drawn in zip(heads, ax.patches, strict=True):
         values, edges, _ = drawn.get_data()
         assert np.sum(values * np.diff(edges)) == pytest.approx(1)
-        np.testing.assert_allclose(edges * one.norm_mean, one.norms.edges)
+        np.testing.assert_allclose(edges * head.norm_mean, head.norms.edges)
 
 
 def test_spectra_are_over_their_mean(heads: list[HeadMeasurement]) -> None:
     ax = spectra(heads)
-    for one, line in zip(heads, ax.lines, strict=False):
+    for head, line in zip(heads, ax.lines, strict=False):
         assert line.get_xdata()[-1] == pytest.approx(1)
-        rank, value = np.array(one.spectrum).T
+        rank, value = np.array(head.spectrum).T
         np.testing.assert_allclose(line.get_ydata(), value)
-        assert len(rank) == one.width
+        assert len(rank) == head.width
         assert value.mean() == pytest.approx(1)
 
 
 def test_all_panels_are_drawn_twice_the_same(heads: list[HeadMeasurement]) -> None:
     figures = [draw_heads(heads)[0].get_figure() for _ in range(2)]
     assert svg_bytes(figures[0]) == svg_bytes(figures[1])
-    assert len(draw_heads([replace(one, spectrum=()) for one in heads])) == 2
+    assert len(draw_heads([replace(head, spectrum=()) for head in heads])) == 2
 
 
 def test_nothing_to_draw_is_refused(heads: list[HeadMeasurement]) -> None:
@@ -93,4 +93,4 @@ def test_nothing_to_draw_is_refused(heads: list[HeadMeasurement]) -> None:
         with pytest.raises(DataError, match="there is no"):
             draw([])
     with pytest.raises(DataError, match="no head has eigenvalues; measure them by --spectrum yes"):
-        spectra([replace(one, spectrum=()) for one in heads])
+        spectra([replace(head, spectrum=()) for head in heads])

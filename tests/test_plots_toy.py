@@ -78,15 +78,15 @@ def last(rows: pd.DataFrame, gamma: float) -> pd.DataFrame:
 
 
 def bars(ax: Axes) -> list[ErrorbarContainer]:
-    return [one for one in ax.containers if isinstance(one, ErrorbarContainer)]
+    return [container for container in ax.containers if isinstance(container, ErrorbarContainer)]
 
 
 def red_lines(ax: Axes) -> dict[str, np.ndarray]:
-    return {str(one.get_label()): np.asarray(one.get_ydata()) for one in ax.lines if to_hex(one.get_color()) == RED}
+    return {str(line.get_label()): np.asarray(line.get_ydata()) for line in ax.lines if to_hex(line.get_color()) == RED}
 
 
 def texts(ax: Axes) -> list[str]:
-    return [one.get_text() for one in ax.texts]
+    return [text.get_text() for text in ax.texts]
 
 
 def key(ax: Axes) -> str:
@@ -138,7 +138,7 @@ def test_one_seed_has_the_error_of_its_measurement() -> None:
 def test_several_settings_of_a_regime_are_shades_with_names_and_a_regime_that_is_missing_has_no_panel() -> None:
     (ax,) = losses(table(alphas=(0.5, 1.0, 1.5), gammas=(-1.0,)))
     assert sorted(texts(ax)) == ["$\\alpha$ = 0.5", "$\\alpha$ = 1", "$\\alpha$ = 1.5"]
-    shades = [to_hex(one[0].get_color()) for one in bars(ax)]
+    shades = [to_hex(bar[0].get_color()) for bar in bars(ax)]
     assert len(set(shades)) == 3
     assert shades[-1] == BLUE
 
@@ -148,19 +148,19 @@ def test_shades_follow_the_heights_of_the_labels_and_names_are_short() -> None:
     kinds = [(1.0, "zero", "free"), (3.0, "normal", "free"), (2.0, "zero", "unit")]
     both = [rows.assign(loss=rows["loss"].astype(float) * k, bias_start=b, norm=norm) for k, b, norm in kinds]
     (ax,) = losses(pd.concat(both))
-    labels = sorted(ax.texts, key=lambda one: -Text.get_window_extent(one).y0)
-    assert [one.get_text() for one in labels] == ["$b$ ~ N(0, 1)", "$b$ = 0, unit rows", "$b$ = 0"]
-    lightness = [sum(to_rgb(one.get_color())) for one in labels]
+    labels = sorted(ax.texts, key=lambda text: -Text.get_window_extent(text).y0)
+    assert [label.get_text() for label in labels] == ["$b$ ~ N(0, 1)", "$b$ = 0, unit rows", "$b$ = 0"]
+    lightness = [sum(to_rgb(label.get_color())) for label in labels]
     assert lightness == sorted(lightness, reverse=True)
-    ends = {to_hex(one[0].get_color()): float(one[0].get_ydata()[-1]) for one in bars(ax)}
-    assert [ends[to_hex(one.get_color())] for one in labels] == sorted(ends.values(), reverse=True)
+    ends = {to_hex(bar[0].get_color()): float(bar[0].get_ydata()[-1]) for bar in bars(ax)}
+    assert [ends[to_hex(label.get_color())] for label in labels] == sorted(ends.values(), reverse=True)
 
 
 def test_labels_of_curves_that_end_together_are_apart() -> None:
     (ax,) = losses(table(alphas=(0.5, 1.0, 1.5, 2.0), gammas=(-1.0,)))
     assert ax.figure is not None
     ax.figure.draw_without_rendering()
-    boxes = sorted((Text.get_window_extent(one) for one in ax.texts), key=lambda box: box.y0)  # without their lines
+    boxes = sorted((Text.get_window_extent(text) for text in ax.texts), key=lambda box: box.y0)  # without their lines
     assert all(upper.y0 >= lower.y0 + 8 for lower, upper in pairwise(boxes))
 
 
@@ -172,19 +172,19 @@ def test_local_exponents_and_those_of_theory() -> None:
     np.testing.assert_allclose(line.get_ydata(), -np.diff(means) / np.diff(np.log(WIDTHS)))
     np.testing.assert_allclose(line.get_xdata(), np.sqrt(np.array(WIDTHS[1:]) * np.array(WIDTHS[:-1])))
     sums = [weak_loss(probabilities(law_weights("power", 1000, alpha=1.0), 1.0), m) for m in WIDTHS]
-    dotted = [one for one in red_lines(weak).values() if len(one) == len(WIDTHS) - 1]
+    dotted = [line for line in red_lines(weak).values() if len(line) == len(WIDTHS) - 1]
     np.testing.assert_allclose(dotted, [-np.diff(np.log(sums)) / np.diff(np.log(WIDTHS))])
     assert "dotted random directions, solid best arrangement, dashed $1/m$" in key(strong)
     (reference,) = [line for line in strong.lines if line.get_label() == "$1/m$"]
     np.testing.assert_allclose(reference.get_ydata(), 1)
     theory = theory_of(ToyConfig(width=1, alpha=1.0), WIDTHS)
-    shown = [one for one in red_lines(strong).values() if len(one) == len(WIDTHS) - 1]
-    np.testing.assert_array_equal(shown, [local_exponents(WIDTHS, one) for one in (theory.random, theory.arranged)])
+    shown = [line for line in red_lines(strong).values() if len(line) == len(WIDTHS) - 1]
+    np.testing.assert_array_equal(shown, [local_exponents(WIDTHS, loss) for loss in (theory.random, theory.arranged)])
 
 
 def test_overlaps_lie_against_random_directions_and_the_bound() -> None:
     ax = overlaps(table())
-    found = {to_hex(one.get_color()): np.asarray(one.get_ydata()) for one in ax.lines if one.get_marker() == "o"}
+    found = {to_hex(line.get_color()): np.asarray(line.get_ydata()) for line in ax.lines if line.get_marker() == "o"}
     np.testing.assert_allclose(found[BLUE], [1.1 / m for m in WIDTHS])
     np.testing.assert_allclose(found[TEAL], 0.1)
     shapes = red_lines(ax)
@@ -196,7 +196,7 @@ def test_overlaps_lie_against_random_directions_and_the_bound() -> None:
 def test_convergence_shows_exponents_by_length_of_training() -> None:
     rows = table(steps=(500, 1000, 2000), exponent=lambda _, t: 1 - 100 / t)
     ax = convergence(rows)
-    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(ax)}
+    found = {to_hex(bar[0].get_color()): np.asarray(bar[0].get_ydata(), float) for bar in bars(ax)}
     np.testing.assert_allclose(found[BLUE], [0.8, 0.9, 0.95], atol=0.03)
     own = last(rows, -1.0)
     line = np.polyfit(np.log(own["width"].astype(float)), np.log(own["loss"].astype(float)), 1)
@@ -237,11 +237,11 @@ def test_outputs_that_can_fire_and_the_loss_of_the_others() -> None:
 def test_moments_of_overlaps_lie_against_their_bounds() -> None:
     skew, kurtosis = skewness(measured())
     for ax, place, values in ((skew, 1, [-m / 100 for m in WIDTHS]), (kurtosis, 2, [2 + m / 100 for m in WIDTHS])):
-        (line,) = [one for one in ax.lines if one.get_marker() == "o"]
+        (line,) = [line for line in ax.lines if line.get_marker() == "o"]
         np.testing.assert_allclose(np.asarray(line.get_ydata(), float), values)
-        (bound,) = [one for one in ax.lines if str(one.get_label()).startswith("least for tight frames")]
+        (bound,) = [line for line in ax.lines if str(line.get_label()).startswith("least for tight frames")]
         m = np.asarray(bound.get_xdata(), int)
-        np.testing.assert_allclose(bound.get_ydata(), [least_moments(1000, one)[place] for one in m])
+        np.testing.assert_allclose(bound.get_ydata(), [least_moments(1000, width)[place] for width in m])
 
 
 def test_norms_have_a_column_for_each_width() -> None:
@@ -259,15 +259,15 @@ def test_at_a_glance_starts_stand_beside_theory() -> None:
                       for start, k in (("zero", 1.0), ("normal", 2.0))])  # fmt: skip
     upper, lower = glance(both)
     means = np.exp(np.log(rows["loss"].astype(float)).groupby(rows["width"]).mean())
-    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(upper)}
+    found = {to_hex(bar[0].get_color()): np.asarray(bar[0].get_ydata(), float) for bar in bars(upper)}
     np.testing.assert_allclose(found[BLUE], means)
     np.testing.assert_allclose(found[GOLD], 2 * means)
     assert sorted(texts(upper)) == ["published start, $b$ ~ N(0, 1)", "start $b$ = 0"]
-    (dotted,) = [one for one in upper.lines if one.get_label() == "random directions"]
+    (dotted,) = [line for line in upper.lines if line.get_label() == "random directions"]
     m = np.asarray(dotted.get_xdata(), int)
     np.testing.assert_array_equal(dotted.get_ydata(), theory_of(ToyConfig(width=1, alpha=1.0), m.tolist()).random)
-    np.testing.assert_allclose([one.get_ydata()[0] for one in lower.lines if one.get_color() == INK], 1)
-    slopes = [one for one in lower.lines if to_hex(one.get_color()) == BLUE]
+    np.testing.assert_allclose([line.get_ydata()[0] for line in lower.lines if line.get_color() == INK], 1)
+    slopes = [line for line in lower.lines if to_hex(line.get_color()) == BLUE]
     np.testing.assert_allclose(slopes[0].get_ydata(), local_exponents(WIDTHS, means))
     with pytest.raises(DataError, match="batches of 64 and 256 in one table; choose one by where, as batch == 64"):
         glance(pd.concat([both, both.assign(batch=256)]))
@@ -294,7 +294,7 @@ def test_several_sweeps_are_drawn_together() -> None:
     """The start at 0 and the published start at the published batch: two data sets, of which one lacks columns."""
     where = "alpha == 1 and n_features == 1000 and gamma == -1 and batch == 2048 and steps == 20000"
     upper, _ = draw_sweep(["toy_starts", "toy_strong"], "glance", where=where)
-    found = {to_hex(one[0].get_color()): np.asarray(one[0].get_ydata(), float) for one in bars(upper)}
+    found = {to_hex(bar[0].get_color()): np.asarray(bar[0].get_ydata(), float) for bar in bars(upper)}
     for name, colour, also in (("toy_starts", BLUE, " and norm == 'free'"), ("toy_strong", GOLD, "")):
         rows = load_dataset(name).query(where + also)
         np.testing.assert_allclose(found[colour], np.exp(np.log(rows["loss"]).groupby(rows["width"]).mean()))
@@ -306,9 +306,9 @@ def test_a_map_of_a_sweep_has_its_exponents_and_shares() -> None:
     cells = np.asarray(ax.images[0].get_array())
     assert cells.shape == (2, 3)
     np.testing.assert_allclose(cells[0], [0.9, 1.0, 2.0], atol=0.03)
-    assert [one.get_text() for one in ax.get_xticklabels()] == ["0.5", "1", "2"]
-    assert [one.get_text() for one in ax.get_yticklabels()] == ["−1", "0.5"]
-    assert texts(ax) == [f"{one:.2f}" for one in cells.ravel()]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["−1", "0.5"]
+    assert texts(ax) == [f"{value:.2f}" for value in cells.ravel()]
     shares = np.asarray(represented(rows).images[0].get_array())
     np.testing.assert_allclose(shares, [[1.0] * 3, [1.2 * np.mean(WIDTHS) / 1000] * 3])
 
@@ -323,7 +323,7 @@ def test_the_published_map_and_its_border_at_1() -> None:
     inside = cells > 1
     edges = (inside[1:] != inside[:-1]).sum() + (inside[:, 1:] != inside[:, :-1]).sum()
     assert len(ax.lines) == edges
-    assert {to_hex(one.get_color()) for one in ax.lines} == {RED}
+    assert {to_hex(line.get_color()) for line in ax.lines} == {RED}
     with pytest.raises(DataError, match=r"several rows have alpha = [\d.]+ and gamma = [\d.-]+; choose among them by"):
         exponent_map(published)
     with pytest.raises(DataError, match="alpha has fewer than two values; a map needs several of alpha and of gamma"):
@@ -334,12 +334,12 @@ def test_the_published_map_and_its_border_at_1() -> None:
 
 def test_represented_features_against_the_decay() -> None:
     ax = represented(table(gammas=(-1.0, 0.0, 0.5)))
-    lines = [one for one in ax.lines if one.get_marker() == "o"]
+    lines = [line for line in ax.lines if line.get_marker() == "o"]
     assert texts(ax) == [f"$m$ = {m}" for m in WIDTHS]
     for line, m in zip(lines, WIDTHS, strict=True):
         np.testing.assert_allclose(line.get_xdata(), [-1, 0, 0.5])
         np.testing.assert_allclose(line.get_ydata(), [1, 1.2 * m / 1000, 1.2 * m / 1000])
-    assert sorted(float(one[0]) for one in red_lines(ax).values()) == pytest.approx([0.01, 0.1])
+    assert sorted(float(line[0]) for line in red_lines(ax).values()) == pytest.approx([0.01, 0.1])
 
 
 def test_training_has_a_panel_for_each_setting_and_a_line_for_each_width() -> None:

@@ -35,7 +35,7 @@ def run(arguments, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("session", [one for one in SESSIONS if any(shown for _, shown in commands(one))])
+@pytest.mark.parametrize("session", [name for name in SESSIONS if any(shown for _, shown in commands(name))])
 def test_what_is_shown_is_what_is_printed(session, monkeypatch, capsys, tmp_path):
     """test_house.py runs every command; those with an output shown depend on the ones before them."""
     monkeypatch.chdir(tmp_path)

@@ -23,9 +23,9 @@ bootstrap = 20
 Damage = Callable[[bytes], bytes]
 DAMAGES: list[Damage] = [
     lambda _: b"",
-    lambda one: one[: len(one) // 2],
-    lambda one: one[:100] + bytes([one[100] ^ 1]) + one[101:],
-    lambda one: one[:-20] + bytes([one[-20] ^ 4]) + one[-19:],
+    lambda content: content[: len(content) // 2],
+    lambda content: content[:100] + bytes([content[100] ^ 1]) + content[101:],
+    lambda content: content[:-20] + bytes([content[-20] ^ 4]) + content[-19:],
     lambda _: b"[" * 100_000,
     lambda _: b'{"used": 3, "blocks": [], "files": {}}',
 ]

@@ -51,13 +51,13 @@ def test_tables_computed_anew_are_the_committed_ones(printed: str, tmp_path: Pat
     plan = with_defaults(read_study(FOLDER / "study.toml"))
     work = Work(replace(plan, path=tmp_path / "study.toml", toy=()))
     assert isinstance(work.fits, Computed)
-    results = Results(work.fits, plan.labels, {one.name: one for one in plan.fit}, tmp_path)
+    results = Results(work.fits, plan.labels, {spec.name: spec for spec in plan.fit}, tmp_path)
     compared = 0
     for section in plan.section:
         if isinstance(section, ClaimsSection | LawSection):  # the other kinds take minutes
             bare = replace(section, figures=(TermsFigure(),))
             if isinstance(bare, ClaimsSection):
-                bare = replace(bare, claims=tuple(one for one in bare.claims if not one.step))
+                bare = replace(bare, claims=tuple(claim for claim in bare.claims if not claim.step))
             for block in write_section(bare, results):
                 if block["kind"] == "table":
                     lost = [cell for cell in cells(block) if squeezed(cell) not in printed]

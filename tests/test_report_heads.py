@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def words(block: dict[str, Any]) -> str:
-    runs = (one if isinstance(one, str) else str(one.get("strong", "")) for one in block.get("runs", ()))
+    runs = (run if isinstance(run, str) else str(run.get("strong", "")) for run in block.get("runs", ()))
     return "".join(runs).replace("\u00a0", " ")
 
 
@@ -72,7 +72,7 @@ def test_the_section_shows_published_and_measured_heads(folder: Path) -> None:
     plan = with_defaults(read_study(folder / "study.toml"))
     check_study(plan)
     blocks, files = compose(plan, Work(plan))
-    start = next(i for i, one in enumerate(blocks) if one.get("text") == "Are the heads in strong superposition?")
+    start = next(i for i, block in enumerate(blocks) if block.get("text") == "Are the heads in strong superposition?")
     section = blocks[start + 1 :]
     kinds = [one["kind"] for one in section[:7]]
     assert kinds == ["paragraph", "paragraph", "figure", "paragraph", "figure", "figure", "table"]
@@ -90,9 +90,9 @@ def test_the_section_shows_published_and_measured_heads(folder: Path) -> None:
 
 def test_a_step_is_named_by_its_tables_and_its_details(folder: Path) -> None:
     plan = read_study(folder / "study.toml")
-    before = [step_key(one, folder) for one in plan.heads]
+    before = [step_key(head, folder) for head in plan.heads]
     (folder / "heads.details.json").write_text("{}")
-    after = [step_key(one, folder) for one in plan.heads]
+    after = [step_key(head, folder) for head in plan.heads]
     assert before[0] == after[0]
     assert before[1] != after[1]
     assert step_command(plan.heads[0]) == ["scalefit superposition llm_heads --losses llm_families"]
@@ -107,8 +107,8 @@ def test_the_resolved_study_is_the_same_study(folder: Path) -> None:
         "#   scalefit superposition llm_heads --losses llm_families",
         "#   scalefit superposition heads.csv",
     ]
-    assert [(one.name, one.data, one.losses) for one in again.heads] == [
-        (one.name, one.data, one.losses) for one in plan.heads
+    assert [(head.name, head.data, head.losses) for head in again.heads] == [
+        (head.name, head.data, head.losses) for head in plan.heads
     ]
 
 

@@ -99,7 +99,7 @@ def root(page: str) -> ElementTree.Element:
 
 
 def every(root: ElementTree.Element, tag: str, **attributes: str) -> list[ElementTree.Element]:
-    return [one for one in root.iter(tag) if attributes.items() <= one.attrib.items()]
+    return [element for element in root.iter(tag) if attributes.items() <= element.attrib.items()]
 
 
 def words(element: ElementTree.Element) -> str:
@@ -115,8 +115,12 @@ def test_page_is_html_as_well_as_xml(page: str, root: ElementTree.Element) -> No
 
 
 def test_page_needs_nothing_else(page: str, root: ElementTree.Element) -> None:
-    assert not [one.tag for one in root.iter() if one.tag in {"script", "link", "img", "iframe", "object", "use "}]
-    addresses = [(one.tag, key, value) for one in root.iter() for key, value in one.attrib.items() if "//" in value]
+    assert not [
+        element.tag for element in root.iter() if element.tag in {"script", "link", "img", "iframe", "object", "use "}
+    ]
+    addresses = [
+        (element.tag, key, value) for element in root.iter() for key, value in element.attrib.items() if "//" in value
+    ]
     assert addresses == [
         ("a", "href", "https://arxiv.org/abs/2203.15556"),
         ("a", "href", "https://github.com/a-b/c.d"),
@@ -132,19 +136,21 @@ def test_same_input_gives_same_bytes(page: str, document: dict[str, Any], figure
 
 
 def test_names_are_unique_and_every_link_leads_somewhere(root: ElementTree.Element) -> None:
-    names = [one.attrib["id"] for one in root.iter() if "id" in one.attrib]
+    names = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
     assert len(set(names)) == len(names)
-    inner = [value for one in root.iter() for key, value in one.attrib.items() if key == "href" and value[0] == "#"]
-    clips = re.findall(r"url\(#([^)]+)\)", " ".join(v for one in root.iter() for v in one.attrib.values()))
-    labels = [one.attrib["aria-labelledby"] for one in root.iter() if "aria-labelledby" in one.attrib]
+    inner = [
+        value for element in root.iter() for key, value in element.attrib.items() if key == "href" and value[0] == "#"
+    ]
+    clips = re.findall(r"url\(#([^)]+)\)", " ".join(v for element in root.iter() for v in element.attrib.values()))
+    labels = [element.attrib["aria-labelledby"] for element in root.iter() if "aria-labelledby" in element.attrib]
     assert clips
     assert {value[1:] for value in inner} | set(clips) | set(labels) <= set(names)
 
 
 def test_contents_list_the_headings(root: ElementTree.Element) -> None:
     (contents,) = every(root, "nav")
-    links = [(one.attrib["href"], words(one)) for one in contents.iter("a")]
-    headings = [(f"#{one.attrib['id']}", (one.text or "").strip()) for one in every(root, "h2")]
+    links = [(element.attrib["href"], words(element)) for element in contents.iter("a")]
+    headings = [(f"#{element.attrib['id']}", (element.text or "").strip()) for element in every(root, "h2")]
     assert links == headings
     assert [text for _, text in links] == [f"Same name {NASTY}"] * 2
     assert words(every(root, "title")[0]) == words(every(root, "h1")[0]) == f"A title {NASTY}"
@@ -152,9 +158,11 @@ def test_contents_list_the_headings(root: ElementTree.Element) -> None:
 
 def test_figures_have_words_and_captions(root: ElementTree.Element) -> None:
     svgs = every(root, "svg", role="img")
-    assert [one.attrib["aria-label"] for one in svgs] == [f"Words {NASTY}.", "Other words."]
+    assert [svg.attrib["aria-label"] for svg in svgs] == [f"Words {NASTY}.", "Other words."]
     captions = [
-        words(one) for figure in every(root, "figure", **{"class": "figure"}) for one in figure.iter("figcaption")
+        words(element)
+        for figure in every(root, "figure", **{"class": "figure"})
+        for element in figure.iter("figcaption")
     ]
     assert captions == [f"Figure 1. First caption {NASTY}.", "Figure 2. Second caption."]
     assert NASTY in words(svgs[0])
@@ -166,25 +174,25 @@ def test_tables_are_there_and_can_be_scrolled_by_keys(root: ElementTree.Element)
     rows = [[words(cell) for cell in row] for row in first.iter("tr")]
     held = [number.replace(" ± ", "\u00a0±\u00a0") for number in NUMBERS]
     assert rows == [["", f"n {NASTY}"], ["am", held[0]], ["A", held[1]]]
-    assert [one.attrib["scope"] for one in first.iter("th")] == ["col", "col", "row", "row"]
+    assert [element.attrib["scope"] for element in first.iter("th")] == ["col", "col", "row", "row"]
     assert held[1].endswith("\u2008"), "a blank in place of the decimal point"
     sources = f"arXiv:2203.15556; github.com/a-b/c.d at 92; {NASTY}"
     assert [words(cell) for cell in next(second.iter("tbody"))[0]] == ["runs245\u00a0rows", sources]
     boxes = every(root, "div", **{"class": "scroll"})
     assert len(boxes) == 4
-    assert {(one.attrib["role"], one.attrib["tabindex"]) for one in boxes} == {("region", "0")}
+    assert {(box.attrib["role"], box.attrib["tabindex"]) for box in boxes} == {("region", "0")}
 
 
 def test_prose_cards_notes_and_commands_are_there(root: ElementTree.Element) -> None:
     assert words(every(root, "section")[0]).split() == ["So.", "am", "is", "1.", "It", "is."]
-    assert [words(one) for one in every(root, "dl")[0].iter("dd")] == ["0.9\u00a0±\u00a00.1", "of α"]
-    assert f"A label {NASTY}, and am, then." in [words(one) for one in every(root, "p")]
+    assert [words(element) for element in every(root, "dl")[0].iter("dd")] == ["0.9\u00a0±\u00a00.1", "of α"]
+    assert f"A label {NASTY}, and am, then." in [words(element) for element in every(root, "p")]
     assert words(every(root, "p", **{"class": "note"})[0]) == "Beware of E."
     assert words(every(root, "footer")[0]) == f"runs {NASTY} 3029ea183e18"
 
 
 def test_symbols_stay_with_what_is_tied_to_them(root: ElementTree.Element) -> None:
-    assert "am," in [words(one) for one in every(root, "span", **{"class": "held"})]
+    assert "am," in [words(element) for element in every(root, "span", **{"class": "held"})]
 
 
 @pytest.mark.parametrize(
@@ -219,9 +227,9 @@ def linear(node: ElementTree.Element) -> str:
 
 def test_laws_are_set_as_mathml_with_words(root: ElementTree.Element) -> None:
     displayed = every(root, "math", display="block")
-    assert [linear(one) for one in displayed] == ["L=E_(family,eval set)+A/(m^(α))", "L=E+A/(N^(α))"]
+    assert [linear(element) for element in displayed] == ["L=E_(family,eval set)+A/(m^(α))", "L=E+A/(N^(α))"]
     assert displayed[1].attrib["alttext"] == "loss equals E plus A over params to the power alpha"
-    assert all(one.attrib["alttext"] for one in every(root, "math"))
+    assert all(element.attrib["alttext"] for element in every(root, "math"))
 
 
 def placed(root: ElementTree.Element) -> list[tuple[str, str, float, float]]:
@@ -244,28 +252,30 @@ def test_figures_are_drawn_as_they_were(root: ElementTree.Element, figures: dict
     for svg, before in zip(every(root, "svg"), figures.values(), strict=True):
         original = ElementTree.fromstring(before)
         old, new = placed(original), placed(svg)
-        assert [one[:2] for one in new] == [one[:2] for one in old]
-        assert [one[2:] for one in new] == [pytest.approx(one[2:], abs=0.0051) for one in old]
-        assert [one for one in letters(svg) if one] == [one for one in letters(original) if one]
+        assert [number[:2] for number in new] == [number[:2] for number in old]
+        assert [number[2:] for number in new] == [pytest.approx(number[2:], abs=0.0051) for number in old]
+        assert [letter for letter in letters(svg) if letter] == [letter for letter in letters(original) if letter]
 
 
 def letters(root: ElementTree.Element) -> list[str]:
-    return [(one.text or "").strip() for one in root.iter() if one.tag.rpartition("}")[2] in {"text", "tspan"}]
+    return [
+        (element.text or "").strip() for element in root.iter() if element.tag.rpartition("}")[2] in {"text", "tspan"}
+    ]
 
 
 def test_typeface_has_every_letter(page: str, root: ElementTree.Element) -> None:
     fonts = re.findall(r'font-weight: (\d+); font-style: (\w+); .*?base64,([^"]+)"', page)
-    assert [one[:2] for one in fonts] == [("400", "normal"), ("400", "italic"), ("500", "normal"), ("600", "normal")]
+    assert [font[:2] for font in fonts] == [("400", "normal"), ("400", "italic"), ("500", "normal"), ("600", "normal")]
     shown = set(words(every(root, "body")[0])) - set("\n")
     with TTFont(io.BytesIO(b64decode(fonts[0][2]))) as font:
-        assert {ord(one) for one in shown} - set(font.getBestCmap()) == set()
+        assert {ord(character) for character in shown} - set(font.getBestCmap()) == set()
         assert {record.FeatureTag for record in font["GSUB"].table.FeatureList.FeatureRecord} >= {"tnum"}
         assert "Mozilla Foundation" in font["name"].getDebugName(0)
 
 
 def test_draft_is_marked_and_stays_in_sight(root: ElementTree.Element, document: dict[str, Any]) -> None:
     draft = html_report(document | {"draft": f"Draft {NASTY}", "blocks": []}, {}).decode()
-    marks = [words(one) for one in every(ElementTree.fromstring(draft), "p", **{"class": "draft"})]
+    marks = [words(element) for element in every(ElementTree.fromstring(draft), "p", **{"class": "draft"})]
     assert marks == [f"Draft {NASTY}"]
     assert not every(root, "p", **{"class": "draft"})
     assert re.search(r"^\.draft \{[^}]*position: sticky", draft, flags=re.MULTILINE)

@@ -39,8 +39,8 @@ def written(fits, **asked):
 
 
 def text_of(blocks, kind="paragraph"):
-    pieces = [one for block in blocks if block["kind"] == kind for one in block["runs"]]
-    return "".join(one if isinstance(one, str) else one["alt"] for one in pieces).replace("\u00a0", " ")
+    pieces = [run for block in blocks if block["kind"] == kind for run in block["runs"]]
+    return "".join(piece if isinstance(piece, str) else piece["alt"] for piece in pieces).replace("\u00a0", " ")
 
 
 def cells(block):
@@ -63,8 +63,8 @@ def test_everything_is_there_in_order(huber, wide):
 
 def test_report_and_terminal_say_the_same(huber):
     said = text_of(written({"huber": huber}, compute=BUDGETS))
-    for one in optimum(huber, compute=BUDGETS).verdict:
-        assert str(one) in said
+    for verdict in optimum(huber, compute=BUDGETS).verdict:
+        assert str(verdict) in said
 
 
 def test_an_open_ratio_is_called_open(huber):

@@ -121,7 +121,7 @@ def test_the_model_is_told_in_words() -> None:
     ],
 )
 def test_probability_of_a_reference(values: list[tuple[float, float]], end: str) -> None:
-    fits = {str(i): posterior(*one) for i, one in enumerate(values)}
+    fits = {str(i): posterior(*value) for i, value in enumerate(values)}
     text = say.probability_sentence(fits, ONE)
     assert text.startswith("The probability that the exponent of width is within 0.1 of 1 is ")
     assert text.endswith(end)
@@ -141,7 +141,7 @@ def test_printed_numbers_are_shown_and_not_counted() -> None:
     paper = printed_number(Published("Liu et al.", "liu2025"), ("a_m", "alpha"))
     assert isinstance(paper, PublishedValue)
     found = say.sources_of({"a": posterior(1.0, table="a"), "b": posterior(1.01, table="b")}, ONE, {"print": paper})
-    assert [one.estimate.spread for one in found.sources] == ["posterior", "posterior", "published"]
+    assert [source.estimate.spread for source in found.sources] == ["posterior", "posterior", "published"]
     assert found.agreement is not None
     assert found.agreement.labels == ("a", "b")
     assert "sources agree within their errors" in say.agreement_sentence(found)

@@ -185,19 +185,19 @@ def test_best_sizes_at_budgets_are_claims_and_other_data(tmp_path: Path) -> None
     (tmp_path / "study.toml").write_text(f'{LARGE}{BUDGETS}step = "tuned"\npower = "params"\n', encoding="utf-8")
     plan = study(tmp_path)
     check_study(plan)
-    steps = {one.name: run_step(one, tmp_path, tmp_path / "cells", None) for one in plan.isoflop}
+    steps = {step.name: run_step(step, tmp_path, tmp_path / "cells", None) for step in plan.isoflop}
     fits = {"main": scalefit.fit("chinchilla", "chinchilla", bootstrap=50)}
-    results = Results(fits, plan.labels, {one.name: one for one in plan.fit}, tmp_path, steps)
-    compute, claims = (write_section(one, results) for one in plan.section)
+    results = Results(fits, plan.labels, {spec.name: spec for spec in plan.fit}, tmp_path, steps)
+    compute, claims = (write_section(section, results) for section in plan.section)
     direct = scalefit.isoflop("porian", where="configuration == 'rw-tuned-short-const-standard-val'")
     power = direct.approach("approach 2").exponent
-    (powers,) = (one for one in compute if one["kind"] == "table" and "Powers of compute" in one["caption"][0])
+    (powers,) = (block for block in compute if block["kind"] == "table" and "Powers of compute" in block["caption"][0])
     rows = {row[0][0]: row for row in powers["rows"]}
     assert list(rows) == ["main", "Porian", "Marin, comma", "Marin, dclm", "Marin, nemotron"]
     assert rows["Porian"][2][0].startswith(f"{power.value:.3f} [")
-    words = " ".join(str(run) for one in compute for run in one.get("runs", ())).replace("\u00a0", " ")
+    words = " ".join(str(run) for block in compute for run in block.get("runs", ())).replace("\u00a0", " ")
     assert "parameters grow with a power of compute from 0.426 [0.395, 0.458] (“Marin, comma”) to 0.514" in words
-    (table,) = (one for one in claims if one["kind"] == "table")
+    (table,) = (claim for claim in claims if claim["kind"] == "table")
     (row,) = table["rows"]
     assert row[1] == ["0.4969\nPorian et al. 2024"]
     assert row[2][0].replace("\u00a0", " ").startswith(f"{power.value:.3f} ± {(power.hi - power.lo) / 2 / 1.96:.3f}")
@@ -291,7 +291,7 @@ def test_a_changed_step_is_told_where_it_is_used(folder: Path) -> None:
 def test_what_is_no_part_is_written_again(folder: Path, content: bytes) -> None:
     made = Work(study(folder))
     made.part({"title": "y"}, lambda: ([{"number": 1}], {}))
-    (newest,) = [one for one in (folder / ".cache").glob("*.part") if b'[{"number": 1}]' in one.read_bytes()]
+    (newest,) = [path for path in (folder / ".cache").glob("*.part") if b'[{"number": 1}]' in path.read_bytes()]
     newest.write_bytes(content)
     now, _ = made.part({"title": "y"}, lambda: ([{"number": 1}], {}))
     assert now == [{"number": 1}]
@@ -319,7 +319,9 @@ def test_a_claims_figure_follows_the_first_fit(tmp_path: Path, folder: Path) -> 
         (tmp_path / "study.toml").write_text(head + fits + section, encoding="utf-8")
         plan = study(tmp_path)
         blocks, _ = sections.compose(plan, Work(plan))
-        captions.append([str(one["caption"]) for one in blocks if one["kind"] == "figure" and "Residuals" in str(one)])
+        captions.append(
+            [str(block["caption"]) for block in blocks if block["kind"] == "figure" and "Residuals" in str(block)]
+        )
     assert captions[0] != captions[1]
 
 
@@ -349,7 +351,7 @@ def test_a_draft_draws_less_and_trains_nothing(folder: Path) -> None:
     assert not plan.toy
     assert plan.fit[0].options.bootstrap == 50  # not more than was asked for
     assert plan.calibration[0].simulation.n == 10
-    assert "Toys" not in {one.title for one in plan.section}
+    assert "Toys" not in {section.title for section in plan.section}
     assert plan.left_out == ("A draft trains no toy models: sweep.",)
 
 

@@ -150,8 +150,8 @@ def test_rules_work_in_order_and_add_up() -> None:
         drop_highest_loss=2,
     )
     assert left.frame["loss"].tolist() == [6, 5]
-    assert [one.rows for one in left.dropped] == [1, 1, 2]
-    assert left.rows_read - sum(one.rows for one in left.dropped) == len(left.frame)
+    assert [rule.rows for rule in left.dropped] == [1, 1, 2]
+    assert left.rows_read - sum(rule.rows for rule in left.dropped) == len(left.frame)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_words_in_computed_columns_and_behind_conditions_are_dropped_too() -> No
     rows = Rows(columns={"err": "1 - acc"}, where="use == 'y'", drop_invalid=True)
     table = rows.read(frame, Law.parse("err ~ A/params^alpha"))
     assert table.frame.index.tolist() == [2, 4]
-    assert [one.rows for one in table.dropped] == [1, 1]
+    assert [rule.rows for rule in table.dropped] == [1, 1]
     with pytest.raises(DataError, match=r"column 'err': 'crashed' is not a number.*Or drop every row"):
         Rows(columns={"err": "1 - acc"}).read(frame, Law.parse("err ~ A/params^alpha"))
     zero = pd.DataFrame({"params": [1e6, 2e6, 3e6], "speed": [0.0, 1.0, 2.0]})

@@ -103,15 +103,15 @@ def test_rows_are_the_fits_that_a_user_would_make() -> None:
         {}, {"where": "tokens > 5e9"}, {"mapping": {"tokens": "flops"}}, {"cluster": "shape"},
         {"priors": {"alpha": "Uniform(0, 2)"}}, {"exponents": "free"},
     ]  # fmt: skip
-    for one, given in zip(result.answers, options, strict=True):
+    for answer, given in zip(result.answers, options, strict=True):
         direct = bayes(table, Law.parse(result.law), likelihood="normal", draws=200, path="fast", throw=False, **given)
-        assert one.n_rows == direct.n_rows
-        assert one.status == direct.status
+        assert answer.n_rows == direct.n_rows
+        assert answer.status == direct.status
         if direct.status == "not converged":
-            assert np.isnan(one.estimate.value)
+            assert np.isnan(answer.estimate.value)
         else:
-            assert one.estimate.value == direct["alpha"].value
-            assert one.estimate.se == direct["alpha"].se
+            assert answer.estimate.value == direct["alpha"].value
+            assert answer.estimate.se == direct["alpha"].se
 
 
 def test_choices_are_changed_one_at_a_time_or_all_together() -> None:
@@ -178,9 +178,9 @@ def test_conditions_that_leave_the_same_rows_count_once() -> None:
     law = Law.parse("loss ~ E + A/params^alpha + B/tokens^beta")
     base = BASE | {"where": None, "drop_highest_loss": 0, "ties": "drop"}
     vary = default_vary(frame, law, build_problem(law, frame), base, "alpha", cut=0, pooled=False)
-    left = [frame.query(one).index.tolist() for one in vary["where"]]
+    left = [frame.query(condition).index.tolist() for condition in vary["where"]]
     assert "params <= 8e8" in vary["where"]  # the same rows as params != 1.6e9
-    assert all(left.count(one) == 1 for one in left)
+    assert all(left.count(rows) == 1 for rows in left)
 
 
 def made_up(*rows: tuple[str, float, float]) -> Sensitivity:
@@ -206,7 +206,7 @@ def made_up(*rows: tuple[str, float, float]) -> Sensitivity:
 
 def test_the_summary_says_how_far_what_and_whether_the_verdict_holds() -> None:
     moved = made_up(("base", 1.0, 0.02), ("x > 1", 1.01, 0.02), ("x > 2", 0.8, 0.05))
-    assert [moved.judge(one) for one in moved.answers] == ["inside", "inside", "outside"]
+    assert [moved.judge(answer) for answer in moved.answers] == ["inside", "inside", "outside"]
     assert moved.table["move"].tolist() == pytest.approx([0, 0.5, -10])
     text = moved.summary()
     assert "runs from 0.800 (where=x > 2) to 1.010 (where=x > 1): 10.5 times the standard deviation" in text
@@ -269,7 +269,7 @@ def test_the_picture_shows_the_base_in_blue_and_bootstraps_hollow(studied: Sensi
     assert [mark.get_color() for mark in marks] == [BLUE, *[TEAL] * 4]
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, False, False, True, False]
     assert [float(mark.get_xdata()[0]) for mark in marks] == [
-        one.estimate.value for one in studied.answers if one.estimate.is_known
+        answer.estimate.value for answer in studied.answers if answer.estimate.is_known
     ]
     said = " ".join(text.get_text() for text in ax.texts)
     assert "a different value in every row" in said

@@ -329,7 +329,7 @@ def test_derived_columns_and_selection_by_the_response_are_stated(tmp_path) -> N
 
 
 def test_many_levels_without_coverage_are_a_range() -> None:
-    names = [f"E[{one}]" for one in "abcd"]
+    names = [f"E[{letter}]" for letter in "abcd"]
     rows = pd.DataFrame(
         {"param": [*names, "alpha"], "coverage": [0.5, 0.6, 0.7, 0.8, 0.4], "coverage_lo": 0.3, "coverage_hi": 0.9}
     )

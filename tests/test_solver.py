@@ -237,7 +237,7 @@ def test_a_coordinate_pressed_on_its_upper_bound_is_as_good_as_held():
     frame = pd.DataFrame({"x": [0.9, 1.1, 1.2, 1.3, 1.4], "y": [2000.0, 1.0, 1.1, 0.9, 1.0]})
     design = build_problem(Law.parse("y ~ E + 1/x^a"), frame, space="linear").design
     start = np.array([[1.0, 60.0]])
-    free, held = (minimise_batch(design, start, delta=np.inf, held=np.array([False, one])) for one in (False, True))
+    free, held = (minimise_batch(design, start, delta=np.inf, held=np.array([False, flag])) for flag in (False, True))
     mean = np.mean(frame["y"] - frame["x"] ** -60.0)
     assert free.theta[0] == pytest.approx([mean, 60.0], rel=1e-12)
     np.testing.assert_array_equal(free.theta, held.theta)
@@ -285,8 +285,8 @@ ONCE_MISSED = (
 @pytest.mark.parametrize("seeds", [ONCE_MISSED, range(900, 921)], ids=["once missed", "others"])
 def test_search_meets_an_independent_brute_force(seeds):
     outcomes = [differential.compare(seed, starts=5) for seed in seeds]
-    assert [one for one in outcomes if one.missed] == []
-    assert any(one.status == "converged" for one in outcomes)
+    assert [outcome for outcome in outcomes if outcome.missed] == []
+    assert any(outcome.status == "converged" for outcome in outcomes)
 
 
 def test_a_huber_fit_far_from_its_delta_says_that_it_may_not_be_the_optimum():

@@ -41,9 +41,9 @@ def test_a_path_is_a_path_and_a_name_that_is_both_is_refused(here: Path) -> None
     assert locate(here / "chinchilla") == here / "chinchilla"
     assert read_table("./chinchilla").rows_read == 12
     assert read_table("dataset:chinchilla").rows_read == 245
-    for one in ("dataset:chinchilla", "-", "runs.csv"):
-        assert locate(locate(one)) == locate(one)
-    assert [dataset_of(locate(one)) for one in ("dataset:gemstones", "runs.csv")] == ["gemstones", None]
+    for name in ("dataset:chinchilla", "-", "runs.csv"):
+        assert locate(locate(name)) == locate(name)
+    assert [dataset_of(locate(name)) for name in ("dataset:gemstones", "runs.csv")] == ["gemstones", None]
     assert locate("chinchilla", here / "elsewhere") == "dataset:chinchilla"  # a study's own folder counts
 
 
@@ -116,7 +116,7 @@ def test_a_tilde_in_a_file_name(here: Path) -> None:
 
 
 def test_sizes() -> None:
-    assert [size_limit(one) for one in (1000, "1kB", "0.5 GB", "2T", "7", "3MiB")] == [
+    assert [size_limit(size) for size in (1000, "1kB", "0.5 GB", "2T", "7", "3MiB")] == [
         1000, 1000, 500_000_000, 2 * 10**12, 7, 3_000_000,
     ]  # fmt: skip
     for wrong in ("", "abc", "-1", "0", "1e9", "9" * 50):

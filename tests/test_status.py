@@ -33,11 +33,11 @@ DIVERGED = {
 
 
 def codes(result):
-    return [one.code for one in result.findings]
+    return [finding.code for finding in result.findings]
 
 
 def finding(result, code):
-    (one,) = [one for one in result.findings if one.code == code]
+    (one,) = [finding for finding in result.findings if finding.code == code]
     return one
 
 
@@ -122,7 +122,7 @@ def test_a_withheld_interval_is_said_wherever_one_would_stand(tmp_path):
         result.predict(prob=0.9)
     assert result.predict()["predicted"].notna().all()
     axes = result.plot("forest")
-    assert any("no interval" in one.get_text() for one in axes.texts)
+    assert any("no interval" in text.get_text() for text in axes.texts)
     result.save(tmp_path / "x.fit")
     again = load_fit(tmp_path / "x.fit")
     assert again.uncertainty.failures == result.uncertainty.failures
@@ -202,7 +202,7 @@ def seeds(effect, *, noise=0.005, label="text"):
     x = np.repeat(np.geomspace(1e8, 1e10, 8), 3)
     seed = np.tile([0, 1, 2], 8)
     loss = (1.5 + 400 / x**0.34) * np.exp(noise * rng.standard_normal(24) + effect * (seed == 2))
-    return pd.DataFrame({"params": x, "loss": loss, "seed": [f"s{one}" for one in seed] if label == "text" else seed})
+    return pd.DataFrame({"params": x, "loss": loss, "seed": [f"s{i}" for i in seed] if label == "text" else seed})
 
 
 @pytest.mark.parametrize(
@@ -290,12 +290,14 @@ def test_every_finding_is_printed_once_the_worst_first_and_says_what_to_do(two_c
         line.partition(": ")[2] for line in lines if line.startswith(("  not identified: ", "  warning: ", "  note: "))
     ]
     remarks = list(two_corpora.source.remarks)
-    assert printed == [one.message for one in two_corpora.findings] + remarks
+    assert printed == [finding.message for finding in two_corpora.findings] + remarks
     order = ["not identified", "warning", "note"]
-    severities = [order.index(one.severity) for one in two_corpora.findings]
+    severities = [order.index(finding.severity) for finding in two_corpora.findings]
     assert severities == sorted(severities)
     steps = ("Fit ", "Fix ", "Add ", "Compare ", "Look ", "Report ", "Read ", "Name ", "Use ")
-    assert all(any(step in one.message for step in steps) for one in two_corpora.findings if one.severity != "note")
+    assert all(
+        any(step in finding.message for step in steps) for finding in two_corpora.findings if finding.severity != "note"
+    )
 
 
 def test_a_status_is_not_said_twice():
@@ -346,6 +348,6 @@ def test_draws_of_unlike_scales_keep_theirs():
         fit(pd.DataFrame({"x": x, "y": y / unit}), "y ~ E + c/x^a", uncertainty="gauss-newton") for unit in (1.0, 1e90)
     )
     assert big.sample()[:, 2].std() == pytest.approx(big["a"].se, rel=0.1)
-    ends = [one.predict(prob=0.9) for one in (big, one)]
+    ends = [each.predict(prob=0.9) for each in (big, one)]
     np.testing.assert_allclose(ends[0]["lo"] / 1e90, ends[1]["lo"], rtol=2e-3)
     np.testing.assert_allclose(ends[0]["hi"] / 1e90, ends[1]["hi"], rtol=2e-3)

@@ -31,7 +31,7 @@ def test_a_loaded_fit_is_the_saved_one(result, tmp_path):
     assert str(again) == str(result)
     assert fit_record(again) == fit_record(result)
     assert again.findings == result.findings
-    assert any(one.numbers for one in again.findings)
+    assert any(finding.numbers for finding in again.findings)
     assert again.label == "families"
     np.testing.assert_array_equal(again.uncertainty.draws, result.uncertainty.draws)
     pd.testing.assert_frame_equal(again.rows, result.rows)

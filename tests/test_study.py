@@ -58,7 +58,9 @@ def test_the_shipped_study_is_valid() -> None:
     read = read_study(ROOT / "reports" / "chinchilla-width" / "study.toml")
     check_study(read)
     assert read.date == datetime.date(2026, 11, 29)
-    assert {one.kind for one in read.section} | {"forecast", "levels"} == set(FAMILIES[0].members)  # these ask for more
+    assert {section.kind for section in read.section} | {"forecast", "levels"} == set(
+        FAMILIES[0].members
+    )  # these ask for more
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_every_kind_has_a_type_with_its_own_keys() -> None:
     for family in FAMILIES:
         for tag, kind in family.members.items():
             assert tag in get_args(get_type_hints(kind)[family.tag])
-            assert parameters(kind).keys() <= {one.name for one in fields(kind)}
+            assert parameters(kind).keys() <= {field.name for field in fields(kind)}
 
 
 def test_a_section_lends_its_words_to_figures_that_mark_its_reference() -> None:

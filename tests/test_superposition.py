@@ -97,7 +97,7 @@ def test_prefactors_are_counted_by_whether_their_intervals_contain_1() -> None:
         heads = pd.DataFrame({"family": list("aaaabbbb"), "width": width, "overlap_ms_effective": overlap})
         found = superposition(heads).verdict[1]
         assert found.kind == kind
-        assert [one[0] for one in found.numbers["factors"].values()] == pytest.approx(factors, rel=0.02)
+        assert [factor[0] for factor in found.numbers["factors"].values()] == pytest.approx(factors, rel=0.02)
 
 
 def test_random_heads_are_random(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_random_heads_are_random(tmp_path: Path) -> None:
     assert test.exponent.value == pytest.approx(1, abs=0.01)
     assert test.random["A"].value == pytest.approx(1, abs=0.01)
     assert test.welch is not None
-    expected = np.exp(np.mean([-np.log(1 - one.width / 900) for one in heads]))
+    expected = np.exp(np.mean([-np.log(1 - head.width / 900) for head in heads]))
     assert test.welch["A"].value == pytest.approx(expected, abs=0.01)
     assert "not a property" not in str(test)
 
@@ -197,7 +197,7 @@ def test_runs_of_one_name_in_two_families_are_two_models() -> None:
     loss = np.where(family == "a", 2.0, 3.0) + 20 / width * np.exp(rng.normal(0, 0.01, 10))
     test = superposition(heads, heads[["family", "run", "width"]].assign(loss=loss)).losses
     assert test is not None
-    assert test.models == tuple(f"{one}/{name}" for one, name in zip(family, run_name, strict=True))
+    assert test.models == tuple(f"{label}/{name}" for label, name in zip(family, run_name, strict=True))
     assert len(test.by_width.rows) == 10
 
 
@@ -214,7 +214,7 @@ def test_effective_rows_under_a_layer_norm_are_random_in_one_dimension_less(tmp_
         for m in (8, 12, 16, 24, 32, 48, 64)
     ]  # fmt: skip
     heads = measure_heads(folders, out=tmp_path / "heads.csv", family="random")
-    assert {one.final_norm for one in heads} == {"LayerNorm"}
+    assert {head.final_norm for head in heads} == {"LayerNorm"}
     test = superposition(tmp_path / "heads.csv")
     assert test.exponent.value == pytest.approx(1, abs=0.01)
     assert test.random["A"].value == pytest.approx(1, abs=0.01)
@@ -255,7 +255,7 @@ def test_a_shifted_head_has_another_raw_overlap_and_the_same_effective_one(
     before, after = measure_heads([untied, tmp_path / "moved"])
     assert after.overlap_ms > 3 * before.overlap_ms
     assert after.overlap_ms_effective == pytest.approx(before.overlap_ms_effective, rel=1e-6)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["model", "moved"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "moved"]
 
 
 def test_a_shifted_head_gives_the_same_loss(tmp_path: Path) -> None:
@@ -299,10 +299,10 @@ def test_heads_that_are_not_shifted(untied: Path, tmp_path: Path, run: Run, chan
         inner = {"final_logit_softcapping": 30.0}
         write_checkpoint(untied, {"lm_head.weight": W}, tie_word_embeddings=False, text_config=inner)
         (head,) = measure_heads([untied])
-        assert any("not what its softmax sees" in one for one in head.remarks)
+        assert any("not what its softmax sees" in remark for remark in head.remarks)
     else:
         (tmp_path / "out").mkdir()
     code, out, err = run("shift-head", untied, "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert words in err
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["model"] + (["out"] if change == "there" else [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"] + (["out"] if change == "there" else [])

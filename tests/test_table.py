@@ -64,6 +64,6 @@ def test_a_page_is_not_wider_than_it_is_and_keeps_every_cell(width: int) -> None
     parts = [part.split("\n") for part in text.split("\n\n")]
     assert all(len(part) == 5 for part in parts)
     heads = [part[1].split()[:2] for part in parts]
-    assert heads == [["a", "10"]] * len(parts) if width >= 30 else all(one[0] == "a" for one in heads)
+    assert heads == [["a", "10"]] * len(parts) if width >= 30 else all(head[0] == "a" for head in heads)
     assert {cell for row in rows for cell in row[2:]} <= set(text.split())
     assert "\n\n" not in table.text()  # a file has no width

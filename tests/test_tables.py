@@ -332,7 +332,7 @@ def test_decimal_commas_that_cannot_be_thousands_are_read(tmp_path: Path, suffix
     read = read_table(write(tmp_path / f"t.{suffix}", "\ufeff" + GERMAN), typed=False)
     assert read.frame["loss"].tolist() == ["5.8975", "diverged", "4.5"]
     assert read.frame["note"].tolist() == ["a,b", "c", "1,5 x"]
-    assert any("commas in 'loss' are decimal commas" in one for one in read.remarks)
+    assert any("commas in 'loss' are decimal commas" in remark for remark in read.remarks)
 
 
 @pytest.mark.parametrize("rows", ["1;3,211\n2;2,987", "1.5;3,21\n2;2,9", "1;3,21\n2;1,300,000", "1;1.300,5\n2;2,9"])
@@ -443,7 +443,7 @@ def test_what_people_put_around_a_table(tmp_path: Path, name: str, text: str, wo
     path = write(tmp_path / name, text)
     read = read_table(path)
     assert read.frame.to_numpy().tolist() == [[1e9, 2e10, 3.25], [2e9, 1e17, 2.5]]
-    assert any(words.format(path) in one for one in read.remarks)
+    assert any(words.format(path) in remark for remark in read.remarks)
     broken = read_table(write(tmp_path / name, text.replace("3.25", "3.2x", 1)))
     with pytest.raises(DataError, match=rf"row 1 \(line {line}\), column 'loss': '3.2x'"):
         resolve(broken, numeric=["loss"])

@@ -66,7 +66,7 @@ def printed(label: str) -> str:
 def figure_of(labels: list[str]) -> Axes:
     ax = new_panels(1, 1, height=12 + 4.5 * len(labels))[0]
     ax.barh(range(len(labels)), range(1, len(labels) + 1))
-    ax.set_yticks(range(len(labels)), [as_label(one) for one in labels])
+    ax.set_yticks(range(len(labels)), [as_label(label) for label in labels])
     panel_title(ax, labels[0])
     return ax
 
@@ -90,14 +90,14 @@ def document() -> dict[str, Any]:
         "footer": "模型.csv",
         "draft": "",
         "blocks": [
-            *(paragraph(f"**So** the level {literal(one)} is **one**.") for one in HOSTILE),
+            *(paragraph(f"**So** the level {literal(label)} is **one**.") for label in HOSTILE),
             heading(HOSTILE[1]),
             equations([equation(Law.parse("损失 ~ E[家族] + 通/参数^alpha"))]),
-            table("Labels.", ["label", literal(HOSTILE[5])], [[literal(one), "1"] for one in HOSTILE], align="lr"),
+            table("Labels.", ["label", literal(HOSTILE[5])], [[literal(label), "1"] for label in HOSTILE], align="lr"),
             table("Filled.", ["n", "label"], [["1", literal(long)]], align="ll", fill=1),
             note(literal("通" * 300)),
             picture("one.svg", f"Alt {HOSTILE[-4]}", f"Caption {literal(HOSTILE[5])}"),
-            *(paragraph(literal(f"file {one}")) for one in ("ل.csv", "模型.csv")),
+            *(paragraph(literal(f"file {name}")) for name in ("ل.csv", "模型.csv")),
         ],
     }
 
@@ -156,8 +156,8 @@ def test_a_report_in_plain_letters_needs_no_other_fonts(
 def test_the_page_shows_every_label(document: dict[str, Any], figures: dict[str, bytes]) -> None:
     page = html_report(document, figures).decode()
     root = ElementTree.fromstring(page)
-    assert [one.tag for one in root.iter("b") if one.text == "bold"] == []
-    cells = ["".join(one.itertext()) for one in root.iter() if one.tag in ("td", "th")]
+    assert [element.tag for element in root.iter("b") if element.text == "bold"] == []
+    cells = ["".join(element.itertext()) for element in root.iter() if element.tag in ("td", "th")]
     for label in HOSTILE:
         assert one_line(label) in cells, label
     faces = re.findall(r'font-family: "Report Letters"[^}]*unicode-range: ([^;]*);', page)
@@ -170,12 +170,14 @@ def test_figures_show_every_label(kind: str, tmp_path: Path, recwarn: pytest.War
     path = tmp_path / f"labels.{kind}"
     save_figure(figure_of(HOSTILE), path)
     assert path.stat().st_size > 1000
-    assert [str(one.message) for one in recwarn if "lyph" in str(one.message)] == []
+    assert [str(warning.message) for warning in recwarn if "lyph" in str(warning.message)] == []
     if kind == "svg":
         shown = {
-            "".join(one.itertext()) for one in ElementTree.parse(path).getroot().iter() if one.tag.endswith("text")
+            "".join(element.itertext())
+            for element in ElementTree.parse(path).getroot().iter()
+            if element.tag.endswith("text")
         }
-        assert {printed(label) for label in HOSTILE} <= {" ".join(one.split()) for one in shown} | shown
+        assert {printed(label) for label in HOSTILE} <= {" ".join(character.split()) for character in shown} | shown
 
 
 def test_a_font_of_formulas_is_not_asked_for_other_letters(caplog: pytest.LogCaptureFixture) -> None:
@@ -209,10 +211,10 @@ def test_without_the_fonts_letters_become_code_points(monkeypatch: pytest.Monkey
 
 
 def test_levels_of_a_fit_in_its_figures(huber: Fit) -> None:
-    levels = [one for one in HOSTILE if "\udcff" not in one]  # a table cannot hold it, only the name of a file
+    levels = [label for label in HOSTILE if "\udcff" not in label]  # a table cannot hold it, only the name of a file
     rows = huber.rows.assign(lab=[levels[i % len(levels)] for i in range(len(huber.rows))])
     ax = residuals(replace(huber, rows=rows), against="lab")
-    assert {one.get_text() for one in ax.get_yticklabels()} == {as_label(one, 40) for one in levels}
+    assert {label.get_text() for label in ax.get_yticklabels()} == {as_label(label, 40) for label in levels}
     assert svg_bytes(ax.get_figure(root=True))  # type: ignore[arg-type]
     assert axis_name(huber, "A") == "ln $A$"
 
@@ -234,9 +236,9 @@ def test_nothing_printed_rules_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
             print(label)
             print(label, file=sys.stderr)
         sys.stdout.writelines(["\x07", "\x1b]0;title\x07"])
-        print_table(["name", "\x1b[2J"], [[one, "1"] for one in HOSTILE])
+        print_table(["name", "\x1b[2J"], [[label, "1"] for label in HOSTILE])
     for text in (re.sub(r"\x1b\[[\d;]*m", "", out.getvalue()), err.getvalue()):  # colours are rich's
-        assert {one for one in text if unicodedata.category(one) == "Cc"} <= {"\n"}
+        assert {character for character in text if unicodedata.category(character) == "Cc"} <= {"\n"}
         assert "␛[31mred" in text
     assert "\x1b[31m" not in err.getvalue()
     assert sys.stdout is out

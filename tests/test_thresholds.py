@@ -41,11 +41,15 @@ JUDGES = {
 def constants(source: str) -> set[str]:
     """Names of a module that hold numbers."""
     found = set()
-    for one in ast.parse(source).body:
+    for node in ast.parse(source).body:
         target = (
-            one.targets[0] if isinstance(one, ast.Assign) else one.target if isinstance(one, ast.AnnAssign) else None
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
         )
-        value = getattr(one, "value", None)
+        value = getattr(node, "value", None)
         parts = value.elts if isinstance(value, ast.Tuple) else [value]
         names = target.elts if isinstance(target, ast.Tuple) else [target]
         if target is not None and any(

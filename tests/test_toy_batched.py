@@ -98,11 +98,11 @@ def test_company_changes_nothing():
         ]
     ]
     together = train(configs[::-1])[::-1]
-    for config, one in zip(configs, together, strict=True):
+    for config, trained in zip(configs, together, strict=True):
         (alone,) = train([config])
-        np.testing.assert_array_equal(alone.W, one.W)
-        np.testing.assert_array_equal(alone.b, one.b)
-        np.testing.assert_array_equal(alone.loss, one.loss)
+        np.testing.assert_array_equal(alone.W, trained.W)
+        np.testing.assert_array_equal(alone.b, trained.b)
+        np.testing.assert_array_equal(alone.loss, trained.loss)
 
 
 def interrupted(folder):

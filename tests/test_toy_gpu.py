@@ -76,7 +76,7 @@ def parameters(group, config, place=0, names=("W", "b")):
 @pytest.mark.parametrize(("change", "tiles"), CUTS.values(), ids=CUTS)
 def test_rows_hold_the_samples_that_were_drawn(change, tiles):
     group = opened([replace(SMALL, seed=seed, **change) for seed in (0, 1)], tiles, count=2)
-    batch = {name: one.cpu().numpy() for name, one in group.batch._asdict().items()}
+    batch = {name: array.cpu().numpy() for name, array in group.batch._asdict().items()}
     for job in range(4):
         several, rows, entries, empty, _ = batch["sizes"][job]
         begin, found = batch["begin"][job], []
@@ -88,7 +88,7 @@ def test_rows_hold_the_samples_that_were_drawn(change, tiles):
             u, v = batch["value"][job, entry], batch["multiplier"][job, row]
             x = np.zeros(group.data.edges.shape[1])
             x[batch["feature"][job, entry]] = u
-            found += [x] if row < several else [one * x for one in v[v > 0]]
+            found += [x] if row < several else [value * x for value in v[v > 0]]
         drawn = reference.drawn_samples(group, job % 2, job // 2)
         assert empty == (drawn == 0).all(1).sum()
         found = np.array([*found, *np.zeros((empty, drawn.shape[1]))])
@@ -132,7 +132,7 @@ def test_gradient_and_update_equal_autograd_and_adamw(name, dtype):
     config = replace(SMALL, dtype=dtype, **{"gamma": -1.0, **change})
     group = opened([replace(config, seed=4), config], tiles)
     engine.advance(group, 0)
-    W, b = (np.asarray(one, dtype=float) for one in start(config))
+    W, b = (np.asarray(tensor, dtype=float) for tensor in start(config))
     x = reference.drawn_samples(group, 1)
     close = {"rtol": 0, "atol": 1e-14 if dtype == "float64" else 3e-7}
     expected = reference.gradients(W, b, x)
@@ -165,7 +165,7 @@ def test_losses_are_those_of_the_samples(name):
     change, tiles = CUTS[name]
     config = replace(SMALL, **change)
     group = engine.build([replace(config, seed=4), config], DEVICE, tiles)
-    loss, error = (one.cpu().numpy() for one in engine.measure(group, 2))
+    loss, error = (part.cpu().numpy() for part in engine.measure(group, 2))
     assert int(group.seen) == 2
     for place, one in enumerate((replace(config, seed=4), config)):
         x = np.concatenate([reference.drawn_samples(group, place, slot) for slot in range(2)])

@@ -36,14 +36,14 @@ def test_lists_are_combined_and_single_values_are_those_of_every_model(tmp_path:
 
 
 def test_seeds_are_a_number_of_them_or_a_list() -> None:
-    assert {one.seed for one in grid(seeds=2).models} == {0, 1}
-    assert {one.seed for one in grid(seeds=[7, 3]).models} == {3, 7}
-    assert {one.seed for one in grid().models} == {0}
+    assert {model.seed for model in grid(seeds=2).models} == {0, 1}
+    assert {model.seed for model in grid(seeds=[7, 3]).models} == {3, 7}
+    assert {model.seed for model in grid().models} == {0}
 
 
 def test_the_default_grid_is_the_one_that_is_shown() -> None:
     assert len(ToyGrid.default().models) == 20
-    assert {(one.n_features, one.batch, one.gamma, one.steps) for one in ToyGrid.default().models} == {
+    assert {(model.n_features, model.batch, model.gamma, model.steps) for model in ToyGrid.default().models} == {
         (512, 256, gamma, steps) for gamma in (-1.0, 0.2) for steps in (3000, 6000)
     }
     assert "width = [8, 13, 21, 34, 55]" in DEFAULT_GRID
@@ -55,7 +55,7 @@ def test_frequencies_are_numbers_a_law_or_a_file(tmp_path: Path) -> None:
     text = 'width = 1\nn_features = 3\nfrequency = ["words.txt", "counts.csv", "linear", [5, 3.5, 0]]\n'
     found = ToyGrid.read(written(tmp_path, text)).models
     given = [(0.5, 0.25, 0.125), (0.6, 0.3, 0.1), "linear", (5.0, 3.5, 0.0)]
-    assert [one.frequency for one in found] == given
+    assert [model.frequency for model in found] == given
     (one,) = ToyGrid.from_dict({"width": 2, "frequency": [5, 3, 2, 1]}).models
     assert (one.n_features, one.frequency) == (4, (5.0, 3.0, 2.0, 1.0))
 
@@ -76,7 +76,7 @@ def test_a_text_is_read_once_for_all_models(tmp_path: Path, monkeypatch: pytest.
 def test_in_a_grid_over_laws_each_has_its_own_parameter_only() -> None:
     laws = ["power", "exponential", "linear"]
     found = grid(width=3, frequency=laws, alpha=[1.0, 2.0], scale=5).models
-    assert [(one.frequency, one.alpha, one.scale) for one in found] == [
+    assert [(model.frequency, model.alpha, model.scale) for model in found] == [
         ("power", 1.0, None), ("power", 2.0, None), ("exponential", None, 5.0), ("linear", None, None)
     ]  # fmt: skip
     with pytest.raises(DataError, match=r"grid: alpha = 1: the linear law of frequencies has no alpha; leave it out"):

@@ -169,7 +169,7 @@ def test_features_and_samples_are_independent():
     on = draw_samples(p, size, np.random.default_rng(11)).dense() > 0
     correlation = np.corrcoef(on.T)[~np.eye(12, dtype=bool)]
     assert np.abs(correlation).max() < 4.5 / np.sqrt(size)
-    following = [np.corrcoef(one[:-1], one[1:])[0, 1] for one in on.T]
+    following = [np.corrcoef(column[:-1], column[1:])[0, 1] for column in on.T]
     assert np.abs(following).max() < 4.5 / np.sqrt(size)
     actives = np.bincount(on.sum(1), minlength=13)
     assert stats.chisquare(actives[:9], stats.binom.pmf(range(9), 12, 0.3) * actives[:9].sum() / stats.binom.cdf(8, 12, 0.3)).pvalue > 1e-4  # fmt: skip # noqa: E501

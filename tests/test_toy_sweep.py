@@ -129,7 +129,7 @@ def test_a_grid_says_how_well_losses_are_measured(tmp_path: Path) -> None:
 
 
 def test_a_failed_model_is_kept_with_its_reason_and_tried_again(finished: Path) -> None:
-    (failed,) = [one for one in sweep.sweep_records(finished) if one["status"] != "done"]
+    (failed,) = [record for record in sweep.sweep_records(finished) if record["status"] != "done"]
     assert failed["status"].startswith("failed: the loss at step 3 is not finite; lower the learning rate or the decay")
     assert (failed["width"], failed["gamma"]) == (5, -1e30)
     assert [failed[name] for name in ("loss", "loss_se", "phi_half", "overlap_ms", "converged")] == [None] * 5
@@ -194,7 +194,7 @@ def test_a_sweep_is_a_table_for_fits(finished: Path) -> None:
     line = np.polyfit(np.log(done["width"]), np.log(done["loss"]), 1)
     assert result["a"].value == pytest.approx(-line[0], rel=1e-8)
     assert result.n_rows == 6
-    assert next((one.rows, one.reason) for one in result.source.dropped) == (1, "models whose training failed")
+    assert next((rule.rows, rule.reason) for rule in result.source.dropped) == (1, "models whose training failed")
     assert result.source.name == finished.name
     (finished / "empty").mkdir(exist_ok=True)
     with pytest.raises(DataError, match=r"empty' is a folder without table\.csv; give a file, or the folder of a swe"):
@@ -268,7 +268,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[int]]]:
 
     def on_cpu(models: Any, *others: Any, device: str, **options: Any) -> Any:
         assert device == "cuda"
-        calls.append([one.width for one in models])
+        calls.append([model.width for model in models])
         if calls[-1] == [4]:
             raise RuntimeError("out of memory, say")
         return engine(models, *others, device="cpu", **options)
@@ -435,7 +435,7 @@ def test_damaged_models_are_named_and_trained_again(
     mine, foreign = sorted((tmp_path / "cells").iterdir())[:2]
     for path in (mine, foreign):
         path.write_text(damage)
-    grid = ToyGrid(tuple(one for one in GRID.models if sweep._key(one) != foreign.stem))
+    grid = ToyGrid(tuple(model for model in GRID.models if sweep._key(model) != foreign.stem))
     table = toy_sweep(grid, tmp_path, workers=1, resume=True)
     assert losses(table) == {cell: loss for cell, loss in losses(whole).items() if cell != foreign.stem}
     assert foreign.with_suffix(".damaged").read_text() == damage

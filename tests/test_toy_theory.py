@@ -102,8 +102,8 @@ def test_the_least_loss_is_that_of_samples_with_the_best_bias():
     (least,) = least_losses(noise, p[:1], [m**-0.5], 1.0, FINE)
     size = 400_000
     drawn = np.zeros(size)
-    for one in p[1:]:
-        place = np.flatnonzero(rng.random(size) < one)
+    for probability in p[1:]:
+        place = np.flatnonzero(rng.random(size) < probability)
         fires = rng.random(len(place)) < 1 / kurtosis
         drawn[place] += 2 * rng.random(len(place)) * fires * rng.choice([-1, 1], len(place)) * np.sqrt(kurtosis / m)
     x = (rng.random(size) < p[0]) * 2 * rng.random(size)
@@ -135,9 +135,9 @@ def test_the_best_arrangement_is_the_least_of_those_tried():
             how._replace(norm=how.norm + 0.04),
             how._replace(private=how.private + 1),
         ]
-        assert loss < min(arranged_loss(p, m, one) for one in nearby)
+        assert loss < min(arranged_loss(p, m, arrangement) for arrangement in nearby)
         rivals = [Arrangement(0.05, 0.5, 1, 1.16), Arrangement(0.05, 0.6, 0, 1.08), Arrangement(0.1, 0.4, 0, 1.16, 50)]
-        coarse = [arranged_loss(p, m, one, lattice=COARSE) for one in rivals]
+        coarse = [arranged_loss(p, m, rival, lattice=COARSE) for rival in rivals]
         assert loss < 1.01 * min(coarse)
         assert best_arrangement(p, m, unit=True)[0] > loss
     assert how.kept == 256

@@ -66,10 +66,10 @@ def test_company_threads_and_order_change_nothing(dtype):
     ]
     alone = [train_toy([config], workers=1, loss_samples=500)[0] for config in configs]
     together = train_toy(configs[::-1], workers=3, loss_samples=500)[::-1]
-    for one, other in zip(alone, together, strict=True):
-        assert replace(one, seconds=0) == replace(other, seconds=0)
-        np.testing.assert_array_equal(one.W, other.W)
-        np.testing.assert_array_equal(one.b, other.b)
+    for part, other in zip(alone, together, strict=True):
+        assert replace(part, seconds=0) == replace(other, seconds=0)
+        np.testing.assert_array_equal(part.W, other.W)
+        np.testing.assert_array_equal(part.b, other.b)
     assert len({run.loss for run in alone}) == len(configs)
 
 
@@ -152,8 +152,8 @@ def test_measures_of_a_run_are_those_of_its_weights():
     v = np.mean(o**2)
     assert run.overlaps[:4] == pytest.approx((len(kept), v, np.mean(o**3) / v**1.5, np.mean(o**4) / v**2))
     assert run.overlaps[4:] == least_moments(len(kept), 6)
-    assert [(one.first, one.last) for one in run.bands] == [(1, 2), (3, 5), (6, 15), (16, 40)]
-    assert sum(one.dead_loss for one in run.bands) == pytest.approx(run.dead_loss)
+    assert [(band.first, band.last) for band in run.bands] == [(1, 2), (3, 5), (6, 15), (16, 40)]
+    assert sum(band.dead_loss for band in run.bands) == pytest.approx(run.dead_loss)
     assert run.bands[3].norm == pytest.approx(norms[15:].mean())
     inside = [k for k in range(5, 15) if alive[k]]
     rows = np.array([np.delete(unit[alive] @ unit[k], np.flatnonzero(alive).tolist().index(k)) for k in inside])

@@ -160,5 +160,5 @@ def test_few_clusters_are_left_out_one_at_a_time_and_not_resampled(clusters: int
     jackknife = fit(runs, "params", cluster="run", uncertainty="jackknife", throw=False)
     assert (pairs.uncertainty.draws is None) == same
     assert (pairs["alpha"].lo == jackknife["alpha"].lo) == same
-    told = next(one.message for one in pairs.findings if one.code == "few_clusters")
+    told = next(finding.message for finding in pairs.findings if finding.code == "few_clusters")
     assert ("pairs is the jackknife" in told) == same

@@ -107,7 +107,7 @@ def test_a_robust_verdict_counts_analyses_ranges_and_other_data(
     def number(value: float, se: float) -> Estimate:
         return Estimate("a", "exponent", value, se, value - 2 * se, value + 2 * se)
 
-    others = [{label: number(*one) for label, one in group.items()} for group in (also, ranges, elsewhere)]
+    others = [{label: number(*numbers) for label, numbers in group.items()} for group in (also, ranges, elsewhere)]
     found, basis = robust_verdicts("it is", number(0.95, 0.1), 1.0, *others)
     assert found.kind == kind
     assert words in f"{found} {basis}"

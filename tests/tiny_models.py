@@ -129,7 +129,7 @@ def make_models(folder: Path, *, steps: int = 120) -> Path:
     """Train every family at every width, and write them to ``folder/FAMILY-WIDTH``, next to ``held_out.txt``."""
     text = write_text(12_000, seed=2)
     (folder / "held_out.txt").write_bytes(write_text(1_500, seed=3).encode())
-    plain, begins = (train_tokenizer(text, begins=one) for one in (False, True))
+    plain, begins = (train_tokenizer(text, begins=flag) for flag in (False, True))
     ids = np.array(plain.encode(text).ids)
     with one_thread():
         for family in FAMILIES:

@@ -24,7 +24,7 @@ def sample_losses(W, b, x):
 
 def gradients(W, b, x, factor=1.0):
     """Autograd's gradient of ``factor`` times the mean over samples and features."""
-    W, b, x = (torch.tensor(one, requires_grad=k < 2) for k, one in enumerate((W, b, x)))
+    W, b, x = (torch.tensor(tensor, requires_grad=k < 2) for k, tensor in enumerate((W, b, x)))
     (factor * sample_losses(W, b, x).mean() / x.shape[1]).backward()
     return W.grad.numpy(), b.grad.numpy()
 
@@ -38,8 +38,8 @@ def rate_at(step, steps, warmup):
 
 def train(config: ToyConfig, W, b, batches):
     """Train on given dense batches with autograd and decoupled AdamW; returns W and b."""
-    W, b = (torch.tensor(one, dtype=torch.float64, requires_grad=True) for one in (W, b))
-    moments = [[torch.zeros_like(one), torch.zeros_like(one)] for one in (W, b)]
+    W, b = (torch.tensor(tensor, dtype=torch.float64, requires_grad=True) for tensor in (W, b))
+    moments = [[torch.zeros_like(tensor), torch.zeros_like(tensor)] for tensor in (W, b)]
     for step, x in enumerate(batches, start=1):
         x = torch.as_tensor(x, dtype=torch.float64)
         W.grad = b.grad = None
@@ -51,11 +51,11 @@ def train(config: ToyConfig, W, b, batches):
                 W.mul_(1 - rate * config.gamma)
             elif config.norm == "free":
                 W.add_(rate * config.gamma * W * (1 - 1 / (W.norm(dim=1, keepdim=True) + 1e-8)))
-            for one, (mean, square), peak in zip((W, b), moments, config.rates, strict=True):
-                mean.mul_(0.9).add_(0.1 * one.grad)
-                square.mul_(0.999).add_(0.001 * one.grad**2)
+            for tensor, (mean, square), peak in zip((W, b), moments, config.rates, strict=True):
+                mean.mul_(0.9).add_(0.1 * tensor.grad)
+                square.mul_(0.999).add_(0.001 * tensor.grad**2)
                 root = (square / (1 - 0.999**step)).sqrt()
-                one.sub_(share * peak * (mean / (1 - 0.9**step)) / (root + 1e-8))
+                tensor.sub_(share * peak * (mean / (1 - 0.9**step)) / (root + 1e-8))
             if config.norm == "unit":
                 W.div_(W.norm(dim=1, keepdim=True))
     return W.detach().numpy(), b.detach().numpy()
@@ -66,6 +66,8 @@ def drawn_samples(group, model, slot=0):
     points, job = group.points, slot * group.shape.models + model
     count = int(points.count[job])
     x = np.zeros((group.shape.size, group.data.edges.shape[1]))
-    sample, feature, value = (one[job, :count].cpu().numpy() for one in (points.sample, points.feature, points.value))
+    sample, feature, value = (
+        array[job, :count].cpu().numpy() for array in (points.sample, points.feature, points.value)
+    )
     x[sample, feature] = value
     return x

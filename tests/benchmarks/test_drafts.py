@@ -22,7 +22,7 @@ ROWS = 5000
 def cpu_seconds() -> float:
     """CPU time of this process and of those that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def independent(rows: int = ROWS) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def long_runs(rows: int = ROWS) -> pd.DataFrame:
     step = np.arange(rows) // 50 + 1.0
     noise = np.random.default_rng(4).normal(0, 0.004, rows)
     loss = (1.8 + 300 / table["width"] + 1.5 / table["depth"] + 900 / (step * 1e9) ** 0.31) * np.exp(noise)
-    return table.assign(tokens=step * 1e9, loss=loss, run=[f"r{one}" for one in run])
+    return table.assign(tokens=step * 1e9, loss=loss, run=[f"r{i}" for i in run])
 
 
 def noise(rows: int = ROWS) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def seconds(call, repeats, best_of=3):
 def dense_step(config):
     """One step as usually written, with torch's own AdamW."""
     p = torch.tensor(config.probabilities(), dtype=torch.float32)
-    W, b = (torch.tensor(one, requires_grad=True) for one in start(config))
+    W, b = (torch.tensor(tensor, requires_grad=True) for tensor in start(config))
     optimiser = torch.optim.AdamW([{"params": [W], "weight_decay": 0.1}, {"params": [b], "weight_decay": 0.0}], lr=1e-3)
     shape = (config.batch, config.n_features)
 

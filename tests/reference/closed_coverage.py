@@ -61,7 +61,7 @@ def main() -> None:
         print(f"\n{name}, {len(fitted)} rows, {options.sets} sets, {options.replicates} resamples; {design.parameters}")
         for method, count in hits.items():
             share = count / options.sets
-            print(f"{method:14s} {share.mean():.1%}   {' '.join(f'{one:.1%}' for one in share)}", flush=True)
+            print(f"{method:14s} {share.mean():.1%}   {' '.join(f'{value:.1%}' for value in share)}", flush=True)
 
 
 if __name__ == "__main__":

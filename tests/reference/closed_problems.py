@@ -154,7 +154,7 @@ def brute(design: ClosedDesign, truth: Array, delta: float, seed: int) -> float:
         ends.append(descend(misfit, squares.z, delta=delta, exact=True, limit=200))
         direct = descend(misfit, z, delta=delta, exact=False, limit=60)
         ends.append(descend(misfit, direct.z, delta=delta, exact=True, limit=200))
-    return float(min(one.value.min() for one in ends))
+    return float(min(end.value.min() for end in ends))
 
 
 def scipy_multistart(design: ClosedDesign, truth: Array, delta: float, best: float, seed: int) -> tuple[float, int]:
@@ -215,7 +215,7 @@ def _code() -> str:
     folder = Path(closed.__file__).parent
     files = [*sorted(folder.glob("*.py")), folder.parent / "law" / "tree.py", Path(__file__)]
     names = {"curvature.py", "identify.py", "profile.py", "resample.py"}  # these judge an optimum and look for none
-    return hashlib.sha256(b"".join(one.read_bytes() for one in files if one.name not in names)).hexdigest()[:12]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.name not in names)).hexdigest()[:12]
 
 
 class Kept:
@@ -224,8 +224,10 @@ class Kept:
     def __init__(self, path: Path | None) -> None:
         self.path, self.code = path, _code()
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
-        records = [json.loads(one) for one in lines]
-        self.known = {tuple(one["key"]): Outcome(**one["outcome"]) for one in records if one["code"] == self.code}
+        records = [json.loads(line) for line in lines]
+        self.known = {
+            tuple(record["key"]): Outcome(**record["outcome"]) for record in records if record["code"] == self.code
+        }
 
     def get(self, key: tuple[str, str, int], compute: Callable[[], Outcome]) -> Outcome:
         if key not in self.known:
@@ -242,18 +244,19 @@ def _row(name: str, loss: str, outcomes: Sequence[Outcome]) -> tuple[str, float,
     SciPy's at equal success are those of the number of starts that gets to the optimum in all problems of this design
     that the search solves: a user has to choose it beforehand, because no start says that it ended at the best optimum.
     """
-    cpu = [one.seconds for one in outcomes]
-    missed = [i for i, one in enumerate(outcomes) if one.gap > MISSED]
-    rivals = [one for i, one in enumerate(outcomes) if one.scipy_starts is not None and i not in missed]
+    cpu = [outcome.seconds for outcome in outcomes]
+    missed = [i for i, outcome in enumerate(outcomes) if outcome.gap > MISSED]
+    rivals = [outcome for i, outcome in enumerate(outcomes) if outcome.scipy_starts is not None and i not in missed]
     text, oracle, equal, failed = "", 0.0, 0.0, 0
     if rivals:
-        failed = sum(one.scipy_starts == 0 for one in rivals)
-        each = np.median([one.scipy_seconds / (one.scipy_starts or 100) for one in rivals])
-        starts = 100 if failed else max(one.scipy_starts or 0 for one in rivals)
-        oracle, equal = float(np.median([one.scipy_seconds for one in rivals])), float(each * starts)
+        failed = sum(rival.scipy_starts == 0 for rival in rivals)
+        each = np.median([rival.scipy_seconds / (rival.scipy_starts or 100) for rival in rivals])
+        starts = 100 if failed else max(rival.scipy_starts or 0 for rival in rivals)
+        oracle, equal = float(np.median([rival.scipy_seconds for rival in rivals])), float(each * starts)
         text = f"{oracle:8.3f} {starts:6d} {equal:9.3f} {failed:3d}"
+    below = sum(outcome.gap < -MISSED for outcome in outcomes)
     line = (
-        f"{name:28s} {loss:8s} {len(outcomes):8d} {len(missed):6d} {sum(one.gap < -MISSED for one in outcomes):11d} "
+        f"{name:28s} {loss:8s} {len(outcomes):8d} {len(missed):6d} {below:11d} "
         f"{np.median(cpu):7.3f} {max(cpu):6.3f} {text}  " + " ".join(f"{i}:{outcomes[i].gap:.1e}" for i in missed)
     )
     return line, float(np.median(cpu)), oracle, equal, failed > 0
@@ -287,7 +290,7 @@ def main() -> None:
                 return _outcome(*simulated(design, theta, noise, seed), delta, seed, scipy=seed < options.scipy)
 
             outcomes = [kept.get((name, loss, seed), partial(compute, seed)) for seed in range(options.each)]
-            total, misses = total + len(outcomes), misses + sum(one.gap > MISSED for one in outcomes)
+            total, misses = total + len(outcomes), misses + sum(outcome.gap > MISSED for outcome in outcomes)
             line, *seconds = _row(name, loss, outcomes)
             sums.setdefault(loss, []).append(tuple(seconds))
             print(line, flush=True)

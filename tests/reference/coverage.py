@@ -38,7 +38,7 @@ def coverage(sets: int, replicates: int, *, scatter: str, loss: str, methods: Se
         table = synthetic(seed, scatter)
         for method in methods:
             result = fit(table, LAW, loss=loss, uncertainty=method, bootstrap=replicates, seed=seed, throw=False)
-            hits[method] += [one.lo <= TRUTH[one.name] <= one.hi for one in result.estimates]
+            hits[method] += [estimate.lo <= TRUTH[estimate.name] <= estimate.hi for estimate in result.estimates]
     return pd.DataFrame({method: count / sets for method, count in hits.items()}, index=list(TRUTH)).T
 
 

@@ -320,7 +320,7 @@ def _truth(
         levels = _rows(coef, groups)
         size = np.exp(rng.normal(-0.3, 0.8))
         for level in dict.fromkeys(levels):
-            rows = np.array([one == level for one in levels])
+            rows = np.array([label == level for label in levels])
             key = (coef.partition("[")[0], level)
             slope = (a * np.ones(len(rows)))[rows]
             mean = float(np.mean(sign * slope * log_x[column][rows]))
@@ -359,7 +359,7 @@ def brute_force(drawn: Drawn, objective: Objective, starts: int, seed: int) -> t
     best: list[tuple[float, Array]] = []
     for point in points:
         best.append(_descend(objective, matrix, inverse @ point, lower, upper, unit, 60))
-    best.sort(key=lambda one: one[0])
+    best.sort(key=lambda pair: pair[0])
     for _, point in best[:3]:
         best.append(_descend(objective, matrix, inverse @ point, lower, upper, unit, 400))
     problem = _problem(drawn)
@@ -371,7 +371,7 @@ def brute_force(drawn: Drawn, objective: Objective, starts: int, seed: int) -> t
         point = np.empty(len(order))
         point[order] = design.to_natural(theta)
         best.append((objective.value(point), point))
-    return min(best, key=lambda one: one[0])
+    return min(best, key=lambda pair: pair[0])
 
 
 def _random_start(rng: np.random.Generator, objective: Objective, free: bool) -> Array:
@@ -464,20 +464,20 @@ def main() -> None:
         outcomes.append(outcome)
         if outcome.missed:
             print(f"miss: seed {seed}, {outcome.status}, gap {outcome.gap:.1e}; {', '.join(outcome.kinds)}", flush=True)
-    missed = [one for one in outcomes if one.missed]
-    reverse = sum(one.brute > one.ours * (1 + TOLERANCE) + one.allowance for one in outcomes)
+    missed = [outcome for outcome in outcomes if outcome.missed]
+    reverse = sum(outcome.brute > outcome.ours * (1 + TOLERANCE) + outcome.allowance for outcome in outcomes)
     print(f"{'':24s}problems  missed")
-    for title, of in (("status", lambda one: [one.status]), ("kind", lambda one: one.kinds)):
+    for title, of in (("status", lambda outcome: [outcome.status]), ("kind", lambda outcome: outcome.kinds)):
         total, lost = Counter(), Counter()
         for one in outcomes:
             total.update(of(one))
-        for one in missed:
-            lost.update(of(one))
+        for outcome in missed:
+            lost.update(of(outcome))
         for name in sorted(total):
             print(f"{title:8s}{name:24s}{total[name]:5d}  {lost[name]:6d}")
     print(
         f"{len(missed)} of {len(outcomes)} problems above the brute force ({len(missed) / len(outcomes):.2%}), "
-        f"worst gap {max(one.gap for one in outcomes):.1e}; brute force above the fit in {reverse}; "
+        f"worst gap {max(outcome.gap for outcome in outcomes):.1e}; brute force above the fit in {reverse}; "
         f"{time.process_time() - began:.0f} CPU s"
     )
 

@@ -75,23 +75,23 @@ def held(parts: Mapping[str, Any], probability: float = 0.9) -> NDArray[np.bool_
 def main(folder: Path, tables: int) -> None:
     """Print the shares on origins and beyond the table, and how often the printed range holds either."""
     asked = [{"seed": seed, "drift": drift} for seed in range(tables // 2) for drift in (0.0, 1.0)]
-    cells = {job_key({**one, "draws": DRAWS}, "table"): one for one in asked}
+    cells = {job_key({**table, "draws": DRAWS}, "table"): table for table in asked}
     done = run_jobs(table_cell, cells, Jobs(folder=folder, workers=1), stage="tables").values()
     for drift in (0.0, 1.0):
-        values = [one.value for one in done if one.arguments["drift"] == drift and one.value is not None]
-        near = [[held(one) for one in value["near"]] for value in values]
-        origins = np.array([own.mean() for one in near for own in one])
+        values = [result.value for result in done if result.arguments["drift"] == drift and result.value is not None]
+        near = [[held(share) for share in value["near"]] for value in values]
+        origins = np.array([own.mean() for share in near for own in share])
         far = np.mean([held(value["far"]) for value in values], axis=0)
         ranges = [
-            OwnBacktest(len(one), sum(map(len, one)), 1.0, 0.0, 0.0, float(np.concatenate(one).mean())).range90
-            for one in near
+            OwnBacktest(len(share), sum(map(len, share)), 1.0, 0.0, 0.0, float(np.concatenate(share).mean())).range90
+            for share in near
         ]
         inside = {
             name: np.mean([low <= share <= high for low, high in ranges])
             for name, share in {"origins": origins.mean(), "beyond": far.mean()}.items()
         }
         error = origins.std() / np.sqrt(len(origins))
-        words = ", ".join(f"{100 * one:.1f}% at {times}" for one, times in zip(far, (4, 15, 60), strict=True))
+        words = ", ".join(f"{100 * share:.1f}% at {times}" for share, times in zip(far, (4, 15, 60), strict=True))
         print(
             f"drift {drift:g}: {len(values)} tables; rolling origins held {100 * origins.mean():.1f}% +- "
             f"{100 * error:.1f}; beyond the data {words} times the compute; the printed range of a table's share holds "

@@ -90,9 +90,9 @@ def main() -> None:
     for delta in (np.inf, 1e-3):
         for n_terms in (1, 2, 3, 4):
             outcomes = [compare(seed, n_terms, delta=delta, starts=options.starts) for seed in range(each)]
-            misses = sum(one.missed for one in outcomes)
-            reverse = sum(one.brute > one.found * (1 + 1e-10) for one in outcomes)
-            worst = max(one.found / one.brute - 1 for one in outcomes)
+            misses = sum(outcome.missed for outcome in outcomes)
+            reverse = sum(outcome.brute > outcome.found * (1 + 1e-10) for outcome in outcomes)
+            worst = max(outcome.found / outcome.brute - 1 for outcome in outcomes)
             name = "squares" if delta == np.inf else "Huber"
             print(f"{n_terms:5d}  {name:9s}  {each:8d}  {misses:6d}  {reverse:12d}  {worst:9.1e}", flush=True)
             total, missed = total + each, missed + misses

@@ -89,7 +89,7 @@ def _alone(runs: Runs, law: str) -> dict[str, list[float]]:
 
 def learn_prior(estimates: list[tuple[str, float, float]], centre: float | None = None) -> NormalPrior:
     """Return the prior of the next table from collection, mean and variance of each table; its mean may be known."""
-    names, mean, variance = (np.array(one) for one in zip(*estimates, strict=True))
+    names, mean, variance = (np.array(column) for column in zip(*estimates, strict=True))
     counts = {name: int((names == name).sum()) for name in names}
     share = np.array([1 / counts[name] for name in names])
     best = (-np.inf, 0.0, 0.0)
@@ -214,9 +214,9 @@ def main(folder: Path, *options: str) -> None:
     public = public_cuts()
     collections = {table: collection for table, (collection, _, _) in public.items()}
     where = Jobs(folder=folder, workers=1)
-    cells = {job_key({"table": one, "priors": repr(WEAK)}, "table"): {"table": one} for one in public}
+    cells = {job_key({"table": table, "priors": repr(WEAK)}, "table"): {"table": table} for table in public}
     done = run_jobs(table_cell, cells, where, stage="tables").values()
-    tables = {one.arguments["table"]: one.value for one in done if one.value is not None}
+    tables = {result.arguments["table"]: result.value for result in done if result.value is not None}
     priors = {name: learn_priors(tables, collections, name) for name in (ALL, *sorted(set(collections.values())))}
     cuts = {}
     for table, (collection, _, places) in public.items():
@@ -225,9 +225,9 @@ def main(folder: Path, *options: str) -> None:
             arguments = {"table": table, "cut": cut, "priors": packed} | unshaped
             cuts[job_key(arguments, "cut")] = arguments
     parts = []
-    for one in run_jobs(cut_cell, cuts, where, stage="cuts").values():
-        about = {name: one.arguments[name] for name in ("table", "cut")}
-        parts.append(pd.DataFrame(one.value).assign(**about, collection=collections[about["table"]]))
+    for result in run_jobs(cut_cell, cuts, where, stage="cuts").values():
+        about = {name: result.arguments[name] for name in ("table", "cut")}
+        parts.append(pd.DataFrame(result.value).assign(**about, collection=collections[about["table"]]))
     rows = pd.concat(parts, ignore_index=True)
     constants = learn_constants(rows)
     file = io.StringIO()

@@ -56,7 +56,7 @@ def simulated(shape: str, gap: float, seed: int, *, noise: float = 0.004) -> pd.
 def hint(data: pd.DataFrame, law: str) -> str:
     """Return the message of a mixture that a fit gives; empty without one."""
     found = scalefit.fit(data, law, bootstrap=0, throw=False).findings
-    return next((one.message for one in found if one.code in ("mixed_rows", "repeats_differ")), "")
+    return next((finding.message for finding in found if finding.code in ("mixed_rows", "repeats_differ")), "")
 
 
 def main() -> None:

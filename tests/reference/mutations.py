@@ -39,12 +39,12 @@ class ListOutOfDate(Exception):
 def check_list(root: Path) -> None:
     """Refuse a list whose texts the code does not hold exactly once."""
     wrong = []
-    for one in MUTATIONS:
-        count = (root / "scalefit" / one.file).read_text(encoding="utf-8").count(one.old)
+    for mutation in MUTATIONS:
+        count = (root / "scalefit" / mutation.file).read_text(encoding="utf-8").count(mutation.old)
         if count != 1:
-            wrong.append(f"{one.file} holds {count} times: {one.old}")
-        wrong += [f"there is no {path}" for path in one.tests.split() if not (root / path).is_file()]
-    names = [one.name for one in MUTATIONS]
+            wrong.append(f"{mutation.file} holds {count} times: {mutation.old}")
+        wrong += [f"there is no {path}" for path in mutation.tests.split() if not (root / path).is_file()]
+    names = [mutation.name for mutation in MUTATIONS]
     wrong += [f"stands twice: {name}" for name in sorted(set(names)) if names.count(name) > 1]
     wrong += [f"accepted, but not in the list: {name}" for name in ACCEPTED if name not in names]
     if wrong:
@@ -90,7 +90,7 @@ def pytest(
 
 def baseline(copy: Path, chosen: Sequence[Mutation], known: dict[str, float]) -> dict[str, float]:
     """Run each file of tests without a change, which also compiles; returns seconds by file."""
-    for path in dict.fromkeys(path for one in chosen for path in one.tests.split()):
+    for path in dict.fromkeys(path for mutation in chosen for path in mutation.tests.split()):
         mark = f"{path} {hashlib.sha256((copy / path).read_bytes()).hexdigest()[:8]}"
         if mark in known:
             continue
@@ -128,12 +128,12 @@ def run_one(copy: Path, one: Mutation, seconds: float) -> dict[str, object]:
 
 def report(results: dict[str, dict[str, object]], chosen: Sequence[Mutation]) -> float:
     """Print what was noticed and what survived; returns the share noticed or accepted."""
-    known = [one for one in chosen if one.name in results]
-    survivors = [one for one in known if not results[one.name]["noticed"]]
-    bare = [one for one in survivors if one.name not in ACCEPTED]
+    known = [mutation for mutation in chosen if mutation.name in results]
+    survivors = [mutation for mutation in known if not results[mutation.name]["noticed"]]
+    bare = [survivor for survivor in survivors if survivor.name not in ACCEPTED]
     print(f"\n{len(known)} of {len(chosen)} changes tried, {len(known) - len(survivors)} noticed")
-    for one in survivors:
-        print(f"survived: {one.name}\n          {ACCEPTED.get(one.name, 'no reason given')}")
+    for survivor in survivors:
+        print(f"survived: {survivor.name}\n          {ACCEPTED.get(survivor.name, 'no reason given')}")
     share = 1 - len(bare) / len(known) if known else 0.0
     print(f"noticed or accepted with a reason: {share:.1%}, goal {GOAL:.0%}")
     return share
@@ -147,16 +147,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=900, help="longest run of the tests of one change")
     parser.add_argument("--again", action="store_true", help="try survivors again")
     options = parser.parse_args()
-    chosen = [one for one in MUTATIONS if not options.files or one.file.startswith(tuple(options.files))]
+    chosen = [mutation for mutation in MUTATIONS if not options.files or mutation.file.startswith(tuple(options.files))]
     try:
         check_list(ROOT)
         stored = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
         kept, passed = stored.get("results", {}), stored.get("unchanged", {})
-        marks = {one.name: digest(ROOT, one) for one in chosen}
+        marks = {mutation.name: digest(ROOT, mutation) for mutation in chosen}
         todo = [
-            one for one in chosen
-            if kept.get(one.name, {}).get("digest") != marks[one.name]
-            or (options.again and not kept[one.name]["noticed"])
+            mutation for mutation in chosen
+            if kept.get(mutation.name, {}).get("digest") != marks[mutation.name]
+            or (options.again and not kept[mutation.name]["noticed"])
         ]  # fmt: skip
 
         def store() -> None:
@@ -167,14 +167,20 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
             copy = copied(Path(folder))
             passed = baseline(copy, todo, passed)
-            for place, one in enumerate(todo, start=1):
-                kept[one.name] = run_one(copy, one, options.seconds) | {"digest": marks[one.name]}
+            for place, mutation in enumerate(todo, start=1):
+                kept[mutation.name] = run_one(copy, mutation, options.seconds) | {"digest": marks[mutation.name]}
                 store()
-                word = "noticed " if kept[one.name]["noticed"] else "SURVIVED"
-                print(f"{place}/{len(todo)} {word} {kept[one.name]['seconds']:4.0f} s  {one.name}", flush=True)
+                word = "noticed " if kept[mutation.name]["noticed"] else "SURVIVED"
+                print(
+                    f"{place}/{len(todo)} {word} {kept[mutation.name]['seconds']:4.0f} s  {mutation.name}", flush=True
+                )
     except ListOutOfDate as error:
         sys.exit(f"the list does not fit the code:\n{error}")
-    current = {one.name: kept[one.name] for one in chosen if kept.get(one.name, {}).get("digest") == marks[one.name]}
+    current = {
+        mutation.name: kept[mutation.name]
+        for mutation in chosen
+        if kept.get(mutation.name, {}).get("digest") == marks[mutation.name]
+    }
     sys.exit(0 if report(current, chosen) >= GOAL else 1)
 
 

@@ -28,18 +28,18 @@ def execute(notebook: Any) -> Any:
     copy.metadata["language_info"] = {"name": "python"}
     for cell in copy.cells:
         if cell.cell_type == "code":
-            cell.outputs = joined([one for one in cell.outputs if one.get("name") != "stderr"])
+            cell.outputs = joined([output for output in cell.outputs if output.get("name") != "stderr"])
     return copy
 
 
 def joined(outputs: list[Any]) -> list[Any]:
     """Join what was printed in a row: a busy kernel sends it in pieces."""
     kept: list[Any] = []
-    for one in outputs:
-        if kept and one.output_type == kept[-1].output_type == "stream":
-            kept[-1].text += one.text
+    for output in outputs:
+        if kept and output.output_type == kept[-1].output_type == "stream":
+            kept[-1].text += output.text
         else:
-            kept.append(one)
+            kept.append(output)
     return kept
 
 

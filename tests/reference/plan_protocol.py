@@ -76,8 +76,9 @@ def study(runs: Runs, start: float, budget: float, collection: str) -> dict[str,
         at_random.append(error_after(runs, np.append(have, places[picks]), goal, priors))
     usual = float(np.mean(at_random))
     return {
-        one.name: error_after(runs, np.append(have, places[[c.candidate for c in one.choices]]), goal, priors) / usual
-        for one in found.strategies
+        strategy.name: error_after(runs, np.append(have, places[[c.candidate for c in strategy.choices]]), goal, priors)
+        / usual
+        for strategy in found.strategies
     }
 
 
@@ -93,7 +94,7 @@ def main() -> None:
                     rows.append(found)
                     collections.append(collection)
             count = pd.Series(collections).value_counts()
-            weight = np.array([count[one] ** -0.5 for one in collections])
+            weight = np.array([count[collection] ** -0.5 for collection in collections])
             logs = np.log(pd.DataFrame(rows))
             means = {name: float(np.exp(np.average(logs[name], weights=weight))) for name in logs}
             words = ", ".join(

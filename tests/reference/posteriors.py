@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--only", default="", help="Cases whose name contains this.")
     options = parser.parse_args()
-    for name in (one for one in CASES if options.only in one):
+    for name in (name for name in CASES if options.only in name):
         print(name)
         for key, value in compare_paths(name, draws=options.draws).items():
             print(f"  {key:30s} {value}", flush=True)

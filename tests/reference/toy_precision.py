@@ -62,8 +62,8 @@ PRECISIONS = {
 def train(config: ToyConfig, precision: str) -> float:
     """Train a model with products of one precision; return its loss on fresh samples, in float64."""
     dtype, multiply = torch.float64 if precision == "float64" else torch.float32, PRECISIONS[precision]
-    W, b = (torch.tensor(one, dtype=dtype) for one in start(replace(config, dtype="float64")))
-    moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one in (W, b)]
+    W, b = (torch.tensor(tensor, dtype=dtype) for tensor in start(replace(config, dtype="float64")))
+    moments = [(torch.zeros_like(tensor), torch.zeros_like(tensor)) for tensor in (W, b)]
     rng, p = np.random.default_rng(config.seed), config.probabilities()
     scale = 2 / (config.batch * config.n_features)
     for step in range(1, config.steps + 1):
@@ -74,10 +74,10 @@ def train(config: ToyConfig, precision: str) -> float:
         by_W = multiply(x.T, multiply(error, W)) + multiply(error.T, h)
         share = rate_at(step, config.steps, config.warmup_steps)
         W += share * config.rates[0] * config.gamma * W * (1 - 1 / (W.norm(dim=1, keepdim=True) + 1e-8))
-        for one, grad, (mean, square), peak in zip((W, b), (by_W, error.sum(0)), moments, config.rates, strict=True):
+        for tensor, grad, (mean, square), peak in zip((W, b), (by_W, error.sum(0)), moments, config.rates, strict=True):
             mean.mul_(0.9).add_(0.1 * grad)
             square.mul_(0.999).add_(0.001 * grad**2)
-            one -= share * peak * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+            tensor -= share * peak * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
     fresh, weights, bias = np.random.default_rng([config.seed, 1]), W.double().numpy(), b.double().numpy()
     rounds = range(EVALUATED // 4096)
     return float(np.mean([sample_losses(weights, bias, dense_samples(p, 4096, fresh)).mean() for _ in rounds]))
@@ -102,7 +102,7 @@ def main() -> None:
                     path.write_text(json.dumps(train(config, precision)))
                 losses.setdefault(precision, []).append(json.loads(path.read_text()))
         exact = np.array(losses["float64"])
-        cells = [f"{100 * np.abs(np.array(one) / exact - 1).max():.2g}%" for one in losses.values()]
+        cells = [f"{100 * np.abs(np.array(loss) / exact - 1).max():.2g}%" for loss in losses.values()]
         print(f"| {width} | {' | '.join(cells)} | {100 * exact.std(ddof=1) / exact.mean():.2f}% |", flush=True)
 
 
