@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,6 +234,31 @@ def test_no_file_imports_itself_by_a_way_round() -> None:
 def test_a_circle_is_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
     assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
+# Modules that may ask of which class a law is, each with the reason why the law itself cannot answer.
+ASK_THE_CLASS = {
+    "law/general.py": "turns a law of one form into the other, or refuses",
+    "law/typeset.py": "sets each of the two grammars in its own way",
+    "report/text.py": "reads each of them aloud in its own way",
+    "binding.py": "chooses how a law is bound to rows, and so how it is fitted",
+    "posterior/fit.py": "chooses how its posterior is set up",
+    "leastsq/bridge.py": "lets lmfit vary what only a law of any form holds at a value or a tie",
+    "misfit.py": "writes a floor with levels, which only a sum of powers has",
+    "report/look.py": "writes laws for a table, which are sums of powers",
+}
+
+
+def test_a_law_is_asked_and_not_sorted_by_its_class() -> None:
+    sorting = re.compile(r"isinstance\([^()]*(?:\([^()]*\)[^()]*)*, (?:Law|GeneralLaw)\b")
+    assert sorting.search("if isinstance(parse_law(law), Law):")
+    assert not sorting.search("if isinstance(member, SampledLaw):")
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if sorting.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == set(ASK_THE_CLASS)
 
 
 def test_what_a_fit_can_become_is_where_results_say() -> None:
