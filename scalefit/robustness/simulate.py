@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed.design import ClosedDesign
 from scalefit.closed_problem import ClosedProblem
 from scalefit.law.protocol import AnyLaw
 from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import Prior
-from scalefit.problem import Problem, label_codes, predict_law
+from scalefit.problem import label_codes, predict_law
 
 __all__ = ["draw_from_prior", "simulate"]
 
@@ -21,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def draw_from_prior(
-    problem: Problem | ClosedProblem, scales: tuple[str, ...], priors: Mapping[str, Prior], seed: int, number: int
+    problem: AnyProblem, scales: tuple[str, ...], priors: Mapping[str, Prior], seed: int, number: int
 ) -> dict[str, float]:
     """Draw one set of parameters from the prior.
 

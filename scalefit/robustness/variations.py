@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalefit.binding import AnyProblem
 from scalefit.closed_problem import ClosedProblem
 from scalefit.data.columns import parse_mapping
 from scalefit.data.quantities import as_numbers, holds_truth
@@ -22,7 +23,6 @@ from scalefit.numbers import as_input
 from scalefit.options import Bayes, LeastSquares, Rows, describe
 from scalefit.posterior.closed import central_sizes
 from scalefit.posterior.priors import parse_prior
-from scalefit.problem import Problem
 
 __all__ = [
     "DIMENSIONS",
@@ -237,7 +237,7 @@ def show_value(value: Any) -> str:
 def default_vary(
     table: pd.DataFrame,
     law: AnyLaw,
-    problem: Problem | ClosedProblem,
+    problem: AnyProblem,
     base: dict[str, Any],
     param: str | Key,
     *,
@@ -344,7 +344,7 @@ def _conventions(table: pd.DataFrame, law: AnyLaw, mapping: Mapping[str, str]) -
     return found
 
 
-def _priors(problem: Problem | ClosedProblem, param: str | Key) -> list[str]:
+def _priors(problem: AnyProblem, param: str | Key) -> list[str]:
     """Other priors that are worth trying for the parameter in question."""
     coefficient, _ = read_name(param)
     if isinstance(problem, ClosedProblem):
