@@ -14,14 +14,14 @@ import pytest
 import scalefit
 from scalefit.cli import main
 from scalefit.data.datasets import load_dataset
-from scalefit.errors import DataError
+from scalefit.errors import DataError, LawError
 from scalefit.estimate import Estimate
 from scalefit.law.additive import Law
 from scalefit.leastsq import fit
 from scalefit.options import Rows
 from scalefit.posterior import bayes
 from scalefit.problem import build_problem
-from scalefit.robustness import Choice, Sensitivity, VariedAnswer, sensitivity
+from scalefit.robustness import Choice, Sensitivity, VariedAnswer, sensitivity, sensitivity_run
 from scalefit.robustness.variations import default_vary, expand, read_vary, split_values
 
 BASE: dict[str, Any] = {
@@ -307,3 +307,11 @@ def test_command_line(
 def test_the_public_name_is_the_function() -> None:
     with pytest.raises(DataError, match="there is no parameter 'gamma'"):
         scalefit.sensitivity("chinchilla", "chinchilla", param="gamma")
+
+
+def test_what_only_sums_of_powers_have_is_refused_before_anything_is_fitted(monkeypatch) -> None:
+    monkeypatch.setattr(sensitivity_run, "run_jobs", None)
+    with pytest.raises(LawError, match=r"pool takes a floor and powers of single columns, such as chinchilla, and not"):
+        sensitivity("parscale", "parscale", param="alpha", pool={"E": "full"})
+    with pytest.raises(DataError, match=r"exponents='free' .* is for sums of power terms; in a law of another form"):
+        sensitivity("parscale", "parscale", param="alpha", exponents="free")
