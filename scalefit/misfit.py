@@ -169,15 +169,15 @@ def repeats_of(
     if not pure / freedom >= REPEATS_SHARE * scatter or pure <= 0:
         return None
     taken = {law.response, *own, leave_out}
-    found = [
+    candidates = [
         candidate
         for column in part.columns
         if column not in taken
         if (candidate := _separated(part[column], gaps, codes, freedom)) is not None
     ]
     widest = _widest(part.index.to_numpy(), gaps, codes)
-    if found:
-        plainest = _plainest(found)
+    if candidates:
+        plainest = _plainest(candidates)
         low, high, difference = plainest.extremes
         rest = float(np.sqrt((1 - plainest.explained) * pure / max(1, freedom - len(plainest.effects) + 1)))
         return Repeats(widest, settings, plainest.column, low, high, difference, rest)
@@ -205,13 +205,13 @@ class _Separated(NamedTuple):
         return low, high, self.effects[high] - self.effects[low]
 
 
-def _plainest(found: list[_Separated]) -> _Separated:
+def _plainest(candidates: list[_Separated]) -> _Separated:
     """Choose among columns that explain about as much: a size before labels that follow it, then that of fewest levels.
 
     Where a law lacks params, runs and classes of size explain what params do.
     """
-    best = max(candidate.explained for candidate in found)
-    near = [candidate for candidate in found if candidate.explained >= 0.9 * best]
+    best = max(candidate.explained for candidate in candidates)
+    near = [candidate for candidate in candidates if candidate.explained >= 0.9 * best]
     return min(near, key=lambda candidate: (_quantity(candidate.column) is None, len(candidate.effects)))
 
 
@@ -339,16 +339,16 @@ def mixture_of(
     gaps = residual - basis @ (basis.T @ residual)
     if not float(gaps @ gaps) > 0:
         return None
-    found = [
+    candidates = [
         candidate
         for column in frame.columns
         if column not in taken
         and _overlaps(law, frame, column)
         and (candidate := _added(frame[column], gaps, basis)) is not None
     ]
-    if not found:
+    if not candidates:
         return None
-    plainest = _plainest(found)
+    plainest = _plainest(candidates)
     return MixedRows(plainest.column, *plainest.extremes, plainest.explained)
 
 

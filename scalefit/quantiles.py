@@ -63,8 +63,8 @@ def student_quantile(probability: float, degrees: float | NDArray[np.float64]) -
     >>> round(student_quantile(0.975, 10), 6)
     2.228139
     """
-    found = special.stdtrit(degrees, probability)
-    return found if isinstance(degrees, np.ndarray) else float(found)
+    quantile = special.stdtrit(degrees, probability)
+    return quantile if isinstance(degrees, np.ndarray) else float(quantile)
 
 
 def f_quantile(probability: float, numerator: float, denominator: float) -> float:

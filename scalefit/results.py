@@ -343,15 +343,15 @@ class Fit(ABC):
         if "params" in columns and "tokens" in columns:
             used, asked = zip(columns["params"], columns["tokens"], strict=True)
             columns["compute"] = (used[0] * used[1], asked[0] * asked[1])
-        found = {}
+        factors = {}
         for name, (used_values, values) in columns.items():
             low, high = used_values.min(), used_values.max()
             with np.errstate(divide="ignore", invalid="ignore"):
                 times = np.maximum(np.maximum(values / high, low / values), 1.0)
-            found[name] = np.where(
+            factors[name] = np.where(
                 (values >= low) & (values <= high), 1.0, np.where((values > 0) & (low > 0), times, np.nan)
             )
-        return pd.DataFrame(found, index=frame.index)
+        return pd.DataFrame(factors, index=frame.index)
 
     def _scatter(self, draws: Array) -> Callable[[tuple[int, ...]], Array]:
         """Return what draws residuals of new runs, of the shape of predictions under draws."""

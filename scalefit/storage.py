@@ -393,11 +393,11 @@ def _key(saved: Any, parameters: tuple[Parameter, ...]) -> Key:
 
 def _finding(record: Any, parameters: tuple[Parameter, ...]) -> Finding:
     about = _as(list, record.get("about", []), "about")
-    found = _built(Finding, record, about=tuple(_key(name, parameters) for name in about))
-    for start, place in found.names:
-        if not (0 <= start <= len(found.message) and 0 <= place < len(found.about)):
+    finding = _built(Finding, record, about=tuple(_key(name, parameters) for name in about))
+    for start, place in finding.names:
+        if not (0 <= start <= len(finding.message) and 0 <= place < len(finding.about)):
             raise ValueError("its Finding names a parameter where it has none")
-    return found
+    return finding
 
 
 def _split_rule(record: Any) -> Any:

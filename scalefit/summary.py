@@ -131,32 +131,33 @@ def fit_text(fit: Fit) -> str:
 
 def _goodness_lines(fit: Fit) -> list[str]:
     """Say how well the law fits: scatter, explained part, scores, repeats, largest residuals, trends."""
-    found = fit.goodness
-    if found.is_exact:
+    goodness = fit.goodness
+    if goodness.is_exact:
         return ["  scatter    exact to rounding: the law goes through every row"]
-    of = "log response" if found.space == "log" else "response"
+    unit = f" (in the unit of {fit.law.response})" if goodness.in_units else ""
+    of = "log response" if goodness.space == "log" else "response"
     lines = [
-        f"  scatter    {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust"
-        f"{f' (in the unit of {fit.law.response})' if found.in_units else ''}; R2 of the {of} {explained(found.r2)}"
+        f"  scatter    {scatter_text(goodness, goodness.rms)} rms, {scatter_text(goodness, goodness.robust)} robust"
+        f"{unit}; R2 of the {of} {explained(goodness.r2)}"
     ]
-    if found.scores is not None:
-        aic, bic = (fixed(score, 1) for score in (found.scores.aic, found.scores.bic))
+    if goodness.scores is not None:
+        aic, bic = (fixed(score, 1) for score in (goodness.scores.aic, goodness.scores.bic))
         lines[0] += f"; AIC {aic}, BIC {bic}"
-    if found.lack_of_fit is not None:
-        test = found.lack_of_fit
+    if goodness.lack_of_fit is not None:
+        test = goodness.lack_of_fit
         ratio = f"F({exact(test.law)}, {exact(test.repeats)}) = {rounded(test.ratio, digits=3)}, {_chance(test.p)}"
-        lines.append(f"  repeats    scatter {scatter_text(found, test.scatter)}; lack of fit {ratio}")
-    if found.largest:
-        numbers, shares = zip(*((exact(row.row), _share(row.share)) for row in found.largest), strict=True)
+        lines.append(f"  repeats    scatter {scatter_text(goodness, test.scatter)}; lack of fit {ratio}")
+    if goodness.largest:
+        numbers, shares = zip(*((exact(row.row), _share(row.share)) for row in goodness.largest), strict=True)
         rows = f"row{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
         lines.append(f"  misfit     most from {rows}: {', '.join(shares)} of the objective")
-    tenth = found.part(found.rms) / 10
-    size = tenth if found.in_units else 100 * tenth
+    tenth = goodness.part(goodness.rms) / 10
+    size = tenth if goodness.in_units else 100 * tenth
     places = min(12, max(0, 1 - math.floor(math.log10(size)))) if 0 < size < math.inf else 0
-    show = partial(fixed if found.in_units else percent, places=places, sign=True)
-    for trend in found.trends:
-        parts = [show(found.part(value)) for value in (trend.low, trend.middle, trend.high) if not math.isnan(value)]
-        lead = "residuals" if trend is found.trends[0] else ""
+    show = partial(fixed if goodness.in_units else percent, places=places, sign=True)
+    for trend in goodness.trends:
+        parts = [show(goodness.part(value)) for value in (trend.low, trend.middle, trend.high) if not math.isnan(value)]
+        lead = "residuals" if trend is goodness.trends[0] else ""
         lines.append(
             f"  {lead:10s} {' … '.join(parts)} along {trend.column} "
             f"from {amount(trend.ends[0])} to {amount(trend.ends[1])}"
@@ -176,9 +177,9 @@ def _chance(p: float) -> str:
     return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
 
 
-def scatter_text(found: Goodness, size: float) -> str:
+def scatter_text(goodness: Goodness, size: float) -> str:
     """Print the size of residuals: in percent of the response, or in its unit where the response crosses 0."""
-    return rounded(size, digits=2) if found.in_units else percent_size(found.part(size))
+    return rounded(size, digits=2) if goodness.in_units else percent_size(goodness.part(size))
 
 
 def explained(r2: float) -> str:
@@ -298,11 +299,11 @@ def fit_html(fit: Fit) -> str:
     table = PrintedTable.of(["parameter", "estimate", "interval"], rows).html()
     first, *others = _findings(fit)
     head = f"<b>{fit.status}</b>: {markup(first)}<br><code>{markup(str(fit.law))}</code>"
-    spread, found = fit.uncertainty, fit.goodness
-    of = "log response" if found.space == "log" else "response"
+    spread, goodness = fit.uncertainty, fit.goodness
+    of = "log response" if goodness.space == "log" else "response"
     how = f"none, too few refits of the {spread.method} have an answer" if spread.withheld else spread.method
-    fits = f"scatter {scatter_text(found, found.rms)} rms, {scatter_text(found, found.robust)} robust; R2 of the {of} "
-    fits = "scatter: exact to rounding" if found.is_exact else f"{fits}{explained(found.r2)}"
+    fits = f"scatter {scatter_text(goodness, goodness.rms)} rms, {scatter_text(goodness, goodness.robust)} robust"
+    fits = "scatter: exact to rounding" if goodness.is_exact else f"{fits}; R2 of the {of} {explained(goodness.r2)}"
     caption = markup(f"{exact(fit.n_rows)} rows of {fit.source.name}; intervals: {how}; {fits}")
     limits = "".join(f"<li>{markup(finding)}</li>" for finding in others)
     below = f"<ul>{limits}</ul>" if limits else ""

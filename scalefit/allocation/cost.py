@@ -80,16 +80,16 @@ class Cost:
             )
         factor, powers, at = Fraction(1), dict[str, Fraction](), 0
         while True:
-            found = _PIECE.match(text, at)
-            if found is None:
+            match = _PIECE.match(text, at)
+            if match is None:
                 raise _unreadable(text, at, "expected a number or the name of a column")
-            if found["column"] is None:
-                factor *= Fraction(found["number"])
-            elif found["column"] in powers:
-                raise _unreadable(text, found.start("column"), f"{found['column']} stands twice; give it one power")
+            if match["column"] is None:
+                factor *= Fraction(match["number"])
+            elif match["column"] in powers:
+                raise _unreadable(text, match.start("column"), f"{match['column']} stands twice; give it one power")
             else:
-                powers[found["column"]] = _power(found, text)
-            at = found.end()
+                powers[match["column"]] = _power(match, text)
+            at = match.end()
             if at == len(text):
                 break
             times = _TIMES.match(text, at)
@@ -136,12 +136,12 @@ class Cost:
         return np.asarray(np.exp(self.log_factor + logs))
 
 
-def _power(found: re.Match[str], text: str) -> Fraction:
-    if found["raised"] is None:
+def _power(match: re.Match[str], text: str) -> Fraction:
+    if match["raised"] is None:
         return Fraction(1)
-    above, below = (found["power"], "1") if found["power"] else (found["above"], found["below"])
+    above, below = (match["power"], "1") if match["power"] else (match["above"], match["below"])
     if Fraction(above) == 0 or Fraction(below) == 0:
-        raise _unreadable(text, found.start("column"), "a power is a positive number; leave the column out")
+        raise _unreadable(text, match.start("column"), "a power is a positive number; leave the column out")
     return Fraction(above) / Fraction(below)
 
 

@@ -245,7 +245,7 @@ def numerical_optimum(
     shared = _shared(fit.law, known, held)
     kind, draws = _draws(fit)
     runs = _runs(fit, known, held, labels)
-    found, reasons = [], {}
+    allocations, reasons = [], {}
     for budget in compute:
         if not 0 < budget < math.inf:
             raise DataError(f"compute is {as_input(budget)}; a budget is a positive number in the units of the cost")
@@ -260,10 +260,10 @@ def numerical_optimum(
             reasons[budget] = f"{percent(1 - usable, 0)} of the draws have none among the sizes looked at"
         else:
             quantities = _quantities(fit.law, shared, answer[0], answer[1], kind, level)
-            found.append(Allocation(budget, quantities, _beyond(budget, runs)))
+            allocations.append(Allocation(budget, quantities, _beyond(budget, runs)))
     return NumericalOptimum(
         label or fit.label or fit.source.name, fit.law, known, kind, fit.uncertainty.method, level,
-        dict(labels) | dict(held), shared, tuple(found), reasons, fit.status, fit.message,
+        dict(labels) | dict(held), shared, tuple(allocations), reasons, fit.status, fit.message,
     )  # fmt: skip
 
 
@@ -380,7 +380,7 @@ def _at_budget(
 
     def solve(vectors: Array) -> dict[str, Array]:
         """Try the same places under every vector, and then places around the best of each."""
-        found = {name: np.full(len(vectors), np.nan) for name in (*shared, LEAST)}
+        moved = {name: np.full(len(vectors), np.nan) for name in (*shared, LEAST)}
         first = np.linspace(*spans[0], PLACES)
         value = law_at(vectors, first, _second(cost_at, first, budget, spans[1]))
         for row, best in enumerate(value.argmin(axis=1)):
@@ -392,10 +392,10 @@ def _at_budget(
             at = int(fine.argmin())
             if _is_interior(fine, at):
                 offset = _vertex(fine[at - 1 : at + 2])
-                found[x][row] = np.exp(close[at] + offset * (close[1] - close[0]))
-                found[y][row] = np.exp(second[at] + offset * (second[at + 1] - second[at - 1]) / 2)
-                found[LEAST][row] = fine[at]
-        return found
+                moved[x][row] = np.exp(close[at] + offset * (close[1] - close[0]))
+                moved[y][row] = np.exp(second[at] + offset * (second[at + 1] - second[at - 1]) / 2)
+                moved[LEAST][row] = fine[at]
+        return moved
 
     best = solve(fit.point[None])
     drawn = solve(draws)
@@ -467,10 +467,10 @@ def _quantities(
     if {"params", "tokens"} <= set(shared):
         values[RATIO] = (values["tokens"][0] / values["params"][0], values["tokens"][1] / values["params"][1])
     values[law.response if law.response != "loss" else LOSS] = (best[LEAST], drawn[LEAST])
-    found = {}
+    quantities = {}
     for name, (value, draws) in values.items():
         known = draws[np.isfinite(draws)]
         lo, middle, hi = np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2])
         point = float(middle if kind == "posterior" else value[0])
-        found[name] = Estimate(name, "quantity", point, lo=float(lo), hi=float(hi), spread=kind, probability=level)
-    return found
+        quantities[name] = Estimate(name, "quantity", point, lo=float(lo), hi=float(hi), spread=kind, probability=level)
+    return quantities

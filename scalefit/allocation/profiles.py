@@ -123,13 +123,13 @@ def isoflop(
             + (f"give a larger tolerance than {as_input(tolerance)}" if tolerance else "give a tolerance (--tolerance)")
             + ", such as 0.1, if budgets are only nearly equal"
         )
-    found = {}
+    results = {}
     for text, runs in groups.items():
         at = {} if by is None else {by: text}
         other = {} if beside is None or by not in beside.law.groups else at
         parametric = None if beside is None else optimum_lines(beside, cost=how.cost, level=level, at=other)
-        found[text] = _analysed(table, runs, at, tolerance, level, parametric)
-    return found if by is not None else found[""]
+        results[text] = _analysed(table, runs, at, tolerance, level, parametric)
+    return results if by is not None else results[""]
 
 
 def _analysed(

@@ -353,12 +353,12 @@ CHINCHILLA = {"compute": 5.76e23, "params": 70e9, "tokens": 1.4e12, RATIO: 20.0}
 NAMES = {RATIO: "tokens per parameter", EXCESS: "loss above floor", "params": "parameters"}
 
 
-def verdict(found: Optimum) -> tuple[Verdict, ...]:
+def verdict(optimum: Optimum) -> tuple[Verdict, ...]:
     """Say what is known about the best allocation, what is not, and why.
 
     Parameters
     ----------
-    found : Optimum
+    optimum : Optimum
         The numbers.
 
     Returns
@@ -366,27 +366,27 @@ def verdict(found: Optimum) -> tuple[Verdict, ...]:
     tuple of Verdict
         The growth of each column, the ratio at the largest budget, and what lies outside the runs.
     """
-    if found.reason:
-        return (Verdict.of("no optimum", f"No optimum: {found.reason}"),)
-    verdicts = [_growth(found)]
-    if RATIO in found.columns and found.budgets:
-        verdicts.append(_ratio(found, max(found.budgets)))
-    far = [budget for budget in found.budgets if found.far(budget) != 1]
+    if optimum.reason:
+        return (Verdict.of("no optimum", f"No optimum: {optimum.reason}"),)
+    verdicts = [_growth(optimum)]
+    if RATIO in optimum.columns and optimum.budgets:
+        verdicts.append(_ratio(optimum, max(optimum.budgets)))
+    far = [budget for budget in optimum.budgets if optimum.far(budget) != 1]
     if far:
-        where = ", ".join(f"{_flop(budget)} ({_distance(found.far(budget))})" for budget in far)
-        factors = {exact(budget): found.far(budget) for budget in far}
+        where = ", ".join(f"{_flop(budget)} ({_distance(optimum.far(budget))})" for budget in far)
+        factors = {exact(budget): optimum.far(budget) for budget in far}
         verdicts.append(
             Verdict.of("outside", f"Outside the runs: {where}.", threshold=EXTRAPOLATED, factor_by_budget=factors)
         )
-    return (*verdicts, *_leaving(found))
+    return (*verdicts, *_leaving(optimum))
 
 
-def _leaving(found: Optimum) -> tuple[Verdict, ...]:
+def _leaving(optimum: Optimum) -> tuple[Verdict, ...]:
     """Name columns whose best value leaves the runs although the budget does not: an extrapolation all the same."""
-    inside = [allocation for allocation in found.allocations if allocation.beyond == 1]
+    inside = [allocation for allocation in optimum.allocations if allocation.beyond == 1]
     verdicts = []
-    for name, (lo, hi) in found.ranges.items():
-        if name not in found.columns:
+    for name, (lo, hi) in optimum.ranges.items():
+        if name not in optimum.columns:
             continue
         gone = [allocation for allocation in inside if not lo <= allocation.quantities[name].value <= hi]
         if gone:
@@ -401,9 +401,9 @@ def _leaving(found: Optimum) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def _ratio(found: Optimum, compute: float) -> Verdict:
+def _ratio(optimum: Optimum, compute: float) -> Verdict:
     """Say whether 20 tokens per parameter, the ratio of Chinchilla 70B, is best at a budget."""
-    ratio = found.allocation(compute).quantities[RATIO]
+    ratio = optimum.allocation(compute).quantities[RATIO]
     at = f"At {_flop(compute)} {amount_of(ratio)} tokens per parameter are best"
     about: dict[str, Any] = {
         "compute": compute,
@@ -413,7 +413,7 @@ def _ratio(found: Optimum, compute: float) -> Verdict:
     }
     if math.isnan(ratio.lo):
         return Verdict.of("no interval", f"{at}.", **about)
-    at += f" ({percent(found.level)} interval {amount_interval(ratio)})"
+    at += f" ({percent(optimum.level)} interval {amount_interval(ratio)})"
     if not ratio.holds(CHINCHILLA[RATIO]):
         return Verdict.of("excludes", f"{at}: the 20 of Chinchilla 70B lies outside.", **about)
     known = ratio.hi <= KNOWN_RATIO * ratio.lo
@@ -423,22 +423,22 @@ def _ratio(found: Optimum, compute: float) -> Verdict:
     return Verdict.of("includes" if known else "open", text, threshold=KNOWN_RATIO, **about)
 
 
-def _growth(found: Optimum) -> Verdict:
+def _growth(optimum: Optimum) -> Verdict:
     """Say with which powers of compute the columns grow, and whether parameters and tokens grow alike."""
-    powers = found.exponents
+    powers = optimum.exponents
     grown = [
         f"{quantity_words(name)} to the power {rounded(powers[name].value, spread(powers[name]))} "
         f"{decimal_interval(powers[name])}".strip()
-        for name in found.columns if name != RATIO
+        for name in optimum.columns if name != RATIO
     ]  # fmt: skip
     text = f"The best values grow with compute: {''.join(map(str, listed(grown)))}"
-    about: dict[str, Any] = {"powers": {name: power.value for name, power in powers.items() if name in found.columns}}
-    if RATIO not in found.columns or math.isnan(powers[RATIO].lo):
+    about: dict[str, Any] = {"powers": {name: power.value for name, power in powers.items() if name in optimum.columns}}
+    if RATIO not in optimum.columns or math.isnan(powers[RATIO].lo):
         return Verdict.of("growth", f"{text}.", **about)
     drift = powers[RATIO]
     about |= {"difference": drift.value, "interval": [drift.lo, drift.hi]}
     share = (
-        f"(difference of the powers {rounded(drift.value, spread(drift))}, {percent(found.level)} interval "
+        f"(difference of the powers {rounded(drift.value, spread(drift))}, {percent(optimum.level)} interval "
         f"{decimal_interval(drift)})"
     )
     if drift.holds(0):
@@ -459,12 +459,12 @@ def _flop(compute: float) -> str:
     return f"{amount(compute, 3)} FLOP"
 
 
-def optimum_text(found: Optimum) -> str:
+def optimum_text(optimum: Optimum) -> str:
     """Return the optimum as plain text: status, what was minimised, what is known, the numbers.
 
     Parameters
     ----------
-    found : Optimum
+    optimum : Optimum
         The numbers.
 
     Returns
@@ -473,38 +473,42 @@ def optimum_text(found: Optimum) -> str:
         Without numbers where there is no optimum.
     """
     lines = [
-        f"{found.status}: {found.message}",
-        f"  law        {found.law}",
-        *([f"  level      {', '.join(f'{k} = {printed_label(v)}' for k, v in found.at.items())}"] if found.at else []),
-        f"  cost       {found.cost}: {found.cost.assumes}",
-        f"  intervals  {_method(found)}",
+        f"{optimum.status}: {optimum.message}",
+        f"  law        {optimum.law}",
+        *(
+            [f"  level      {', '.join(f'{k} = {printed_label(v)}' for k, v in optimum.at.items())}"]
+            if optimum.at
+            else []
+        ),
+        f"  cost       {optimum.cost}: {optimum.cost.assumes}",
+        f"  intervals  {_method(optimum)}",
     ]
-    if found.ranges:
-        lines.append(f"  runs       {' to '.join(map(amount, found.ranges['compute']))} FLOP by this cost")
-    lines += ["", *(f"  {verdict}" for verdict in found.verdict)]
-    if not found.reason:
-        lines += ["", *_exponent_lines(found), *([""] if found.budgets else []), *_budget_lines(found)]
-    return "\n".join(lines + [f"  note: {note}" for note in found.notes])
+    if optimum.ranges:
+        lines.append(f"  runs       {' to '.join(map(amount, optimum.ranges['compute']))} FLOP by this cost")
+    lines += ["", *(f"  {verdict}" for verdict in optimum.verdict)]
+    if not optimum.reason:
+        lines += ["", *_exponent_lines(optimum), *([""] if optimum.budgets else []), *_budget_lines(optimum)]
+    return "\n".join(lines + [f"  note: {note}" for note in optimum.notes])
 
 
-def _method(found: Optimum) -> str:
-    if found.draws is None:
+def _method(optimum: Optimum) -> str:
+    if optimum.draws is None:
         return "none, printed numbers"
-    point = ", estimates are medians of the draws" if found.kind == "posterior" else ", not a posterior"
-    return f"{percent(found.level)}, {found.kind} ({found.method}){point}"
+    point = ", estimates are medians of the draws" if optimum.kind == "posterior" else ", not a posterior"
+    return f"{percent(optimum.level)}, {optimum.kind} ({optimum.method}){point}"
 
 
-def _exponent_lines(found: Optimum) -> list[str]:
+def _exponent_lines(optimum: Optimum) -> list[str]:
     rows = [
         [name, rounded(exponent.value, spread(exponent)), decimal_interval(exponent)]
-        for name, exponent in ((quantity_words(key), value) for key, value in found.exponents.items())
+        for name, exponent in ((quantity_words(key), value) for key, value in optimum.exponents.items())
     ]
     return PrintedTable.of(["grows as C^", "exponent", "interval"], rows).text("  ").split("\n")
 
 
-def _budget_lines(found: Optimum) -> list[str]:
+def _budget_lines(optimum: Optimum) -> list[str]:
     rows = []
-    for allocation in found.allocations:
+    for allocation in optimum.allocations:
         first = amount(allocation.compute)
         for name, number in allocation.quantities.items():
             inside = decimal_interval if name in (LOSS, EXCESS) else amount_interval

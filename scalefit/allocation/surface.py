@@ -83,9 +83,9 @@ def lowest(values: Values, spans: Sequence[tuple[float, float]], surfaces: int) 
     each = max(1, AT_ONCE // surfaces)
     for start in range(0, PLACES, each):
         some = shared[start : start + each]
-        found = values(some[None])
-        place = found.argmin(axis=1)
-        value = found[np.arange(surfaces), place]
+        height = values(some[None])
+        place = height.argmin(axis=1)
+        value = height[np.arange(surfaces), place]
         at[value < best], best = some[place[value < best]], np.minimum(best, value)
     step = FIRST
     for _ in range(ROUNDS):
@@ -131,9 +131,9 @@ def _improved(values: Values, at: Array, best: Array, step: float) -> tuple[Arra
     newton = -np.einsum("rij,rj->ri", axes, along / np.maximum(np.abs(curvature), np.maximum(floor, 1e-300)))
     newton *= np.minimum(1.0, LONGEST / np.maximum(np.abs(newton).max(axis=1, keepdims=True), 1e-300))
     tried = np.concatenate([at[:, None] + moves, (at + newton)[:, None]], axis=1)
-    found = np.concatenate([around, values((at + newton)[:, None])], axis=1)
-    place = found.argmin(axis=1)
-    value = found[np.arange(len(at)), place]
+    heights = np.concatenate([around, values((at + newton)[:, None])], axis=1)
+    place = heights.argmin(axis=1)
+    value = heights[np.arange(len(at)), place]
     better = value < best
     bowl: NDArray[np.bool_] = usable & (curvature > 0).all(axis=1)
     return np.where(better[:, None], tried[np.arange(len(at)), place], at), np.where(better, value, best), bowl

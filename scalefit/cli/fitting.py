@@ -161,25 +161,25 @@ def predict(
     result = load_fit(fit_file)
     inner = None if through is None else load_fit(through)
     frame, own = _rows_to_predict(result, inner, table, at, mapping)
-    found = result.predict(frame, prob=prob, new_run=new_run, through=inner)
-    asked = frame if inner is None else frame.assign(**{inner.law.response: found[inner.law.response]})
+    predicted = result.predict(frame, prob=prob, new_run=new_run, through=inner)
+    asked = frame if inner is None else frame.assign(**{inner.law.response: predicted[inner.law.response]})
     beyond = result.extrapolation(asked).add_prefix(BEYOND)
     first = None if inner is None else inner.extrapolation(frame).add_prefix(f"{inner.law.response}_{BEYOND}")
     distance = beyond if first is None else beyond.join(first)
     kept = frame[[*own, *(name for name in frame.columns if name not in own)]]
     if inner is not None and inner.law.response in kept:
         kept = kept.drop(columns=inner.law.response)  # the prediction goes through its predicted value
-    taken = next((name for name in kept if name in (*found, *distance)), None)
+    taken = next((name for name in kept if name in (*predicted, *distance)), None)
     if taken is not None:
         raise DataError(f"the table has a column {taken!r}, which a prediction is called; rename it")
     if out is not None:
-        write_atomically(out, kept.join([found, distance]).to_csv(index=False).encode())
+        write_atomically(out, kept.join([predicted, distance]).to_csv(index=False).encode())
     if as_json:
-        rows = plain_json(kept.join([found, distance]).to_dict(orient="records"))
+        rows = plain_json(kept.join([predicted, distance]).to_dict(orient="records"))
         of = "a new run" if new_run else "the law"
         print(json.dumps({"law": str(result.law), "of": of, "prob": prob, "rows": rows}, indent=1))
     elif out is None:
-        print(_predictions(kept.join(found)).text())
+        print(_predictions(kept.join(predicted)).text())
     if not as_json:
         lines = [_prediction_words(result, beyond, prob, new_run)]
         if inner is not None and first is not None:

@@ -70,13 +70,13 @@ def look_command(
     from scalefit.report import look
 
     check_picture(plot)
-    found = look(table, **given)
+    seen = look(table, **given)
     if plot is not None:
         from scalefit.plots import save_figure
 
-        save_figure(found.plot(), plot)
+        save_figure(seen.plot(), plot)
         print(f"drawn to {plot}", file=sys.stderr)
-    print(json.dumps(found.record(), indent=1) if as_json else found)
+    print(json.dumps(seen.record(), indent=1) if as_json else seen)
 
 
 @app.command()

@@ -77,18 +77,18 @@ def identify(design: ClosedDesign, optima: tuple[Minimum, ...], *, delta: float,
     size = np.sqrt(np.where(state.scale[0] > 0, state.scale[0], 1.0))
     normal = (state.hessian[0] / np.outer(size, size))[np.ix_(free, free)]
     curvature, axes = np.linalg.eigh(normal)
-    found: list[Loose] = []
+    reasons: list[Loose] = []
     loose = [np.flatnonzero(free)[np.abs(axis) > HEAVY] for axis in axes.T[curvature < SINGULAR]]
     if loose:
         places = tuple(int(place) for place in np.unique(np.concatenate(loose)))
-        found.append(Loose("singular", places, optima[0].theta, 0.0))
+        reasons.append(Loose("singular", places, optima[0].theta, 0.0))
     spread = np.zeros(len(size))
     safe = np.maximum(curvature, SINGULAR)
     # standard errors for the unit of F that the cutoff stands for: it is 1.92 units at 95%
     spread[free] = np.sqrt((axes**2 / safe).sum(axis=1) * allowed / 1.92) / size[free]
-    found += _running(design, misfit, best[0], spread, np.flatnonzero(free), delta, allowed)
-    found += _rivals(design, best[0], spread, optima, allowed)
-    return tuple(found)
+    reasons += _running(design, misfit, best[0], spread, np.flatnonzero(free), delta, allowed)
+    reasons += _rivals(design, best[0], spread, optima, allowed)
+    return tuple(reasons)
 
 
 def _running(
@@ -130,7 +130,7 @@ def _running(
 def _rivals(
     design: ClosedDesign, best: Array, spread: Array, optima: tuple[Minimum, ...], allowed: float
 ) -> list[Loose]:
-    found = []
+    reasons = []
     for optimum in optima[1:]:
         if optimum.value - optima[0].value > allowed:
             break
@@ -138,5 +138,5 @@ def _rivals(
         clear = np.where(design.is_log, gap > OTHER, gap > np.maximum(FAR * spread, 0.5 * np.abs(best)))
         if clear.any():
             places = tuple(int(place) for place in np.flatnonzero(clear))
-            found.append(Loose("rival", places, optimum.theta, optimum.value / max(optima[0].value, 1e-300) - 1))
-    return found
+            reasons.append(Loose("rival", places, optimum.theta, optimum.value / max(optima[0].value, 1e-300) - 1))
+    return reasons

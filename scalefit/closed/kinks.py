@@ -65,8 +65,8 @@ def beyond_kinks(misfit: Misfit, z: Array, delta: float) -> Array:
         first = np.unique(apart[order], return_index=True)[1]  # rows with equal columns cross together
         for row in order[np.sort(first)[_ranks(len(first))]]:
             starts += [z - part * apart[row] / long[row] * way[:, row] for part in BEYOND]
-    found = np.array(starts).reshape(-1, len(z))
-    return np.asarray(found[np.isfinite(found).all(axis=1)])
+    beyond = np.array(starts).reshape(-1, len(z))
+    return np.asarray(beyond[np.isfinite(beyond).all(axis=1)])
 
 
 def _ranks(count: int) -> list[int]:

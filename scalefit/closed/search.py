@@ -83,33 +83,33 @@ def search_closed(design: ClosedDesign, *, delta: float = np.inf, seed: int = 0)
     n = len(design.response)
     rows = _spread_rows(design) if n > SUBSAMPLE else slice(None)
     misfit, starter = Misfit(design.centred, rows), Starter(design)
-    found: tuple[Minimum, ...] = ()
+    optima: tuple[Minimum, ...] = ()
     for i, tactic in enumerate(ROUNDS):
         starts = _candidates(misfit, starter, tactic, delta, seed + i)
-        if found and tactic.around:
-            starts = np.vstack([starts, _around(design, starter, found, tactic.around, seed + i)])
+        if optima and tactic.around:
+            starts = np.vstack([starts, _around(design, starter, optima, tactic.around, seed + i)])
         if len(starts):
-            found = distinct([*found, *_descend(misfit, starts, delta)])
-        if found and found[0].hits >= AGREE and found[0].converged and (i or not _contested(found)):
+            optima = distinct([*optima, *_descend(misfit, starts, delta)])
+        if optima and optima[0].hits >= AGREE and optima[0].converged and (i or not _contested(optima)):
             break
-    if not found:
+    if not optima:
         raise ValueError("no start was found at which the law is defined in every row")
     for _ in range(PATIENCE):
-        if found[0].converged:
+        if optima[0].converged:
             break
-        found = distinct([*found[1:], _carried_on(misfit, starter, found[0], delta)])
+        optima = distinct([*optima[1:], _carried_on(misfit, starter, optima[0], delta)])
     for _ in range(CROSSINGS):
-        before, starts = found[0].value, beyond_kinks(misfit, found[0].theta, delta)
+        before, starts = optima[0].value, beyond_kinks(misfit, optima[0].theta, delta)
         if not len(starts):
             break
-        found = distinct([*found, *_descend(misfit, starts, delta)])
-        if found[0].value >= (1 - SAME) * before:
+        optima = distinct([*optima, *_descend(misfit, starts, delta)])
+        if optima[0].value >= (1 - SAME) * before:
             break
     if n > SUBSAMPLE:
-        found = _on_all_rows(design, found, delta)
-    theta = design.centred.to_vector(np.array([optimum.theta for optimum in found]))
+        optima = _on_all_rows(design, optima, delta)
+    theta = design.centred.to_vector(np.array([optimum.theta for optimum in optima]))
     theta = np.clip(theta, *design.box)
-    return tuple(optimum._replace(theta=point) for optimum, point in zip(found, theta, strict=True))
+    return tuple(optimum._replace(theta=point) for optimum, point in zip(optima, theta, strict=True))
 
 
 def _carried_on(misfit: Misfit, starter: Starter, best: Minimum, delta: float) -> Minimum:
@@ -130,9 +130,9 @@ def _carried_on(misfit: Misfit, starter: Starter, best: Minimum, delta: float) -
     return Minimum(z[first], float(value[first]), bool(done[first]), best.hits)
 
 
-def _contested(found: tuple[Minimum, ...]) -> bool:
+def _contested(optima: tuple[Minimum, ...]) -> bool:
     """Whether another optimum is so close that a better one may be near as well."""
-    return len(found) > 1 and found[1].value <= CLOSE * found[0].value
+    return len(optima) > 1 and optima[1].value <= CLOSE * optima[0].value
 
 
 def _candidates(misfit: Misfit, starter: Starter, how: Round, delta: float, seed: int) -> Array:
@@ -193,10 +193,10 @@ def _approach(misfit: Misfit, starts: Array, delta: float) -> Ends:
     return descend(misfit, both, delta=delta, exact=False, limit=SPRINT // 2)
 
 
-def _around(design: ClosedDesign, starter: Starter, found: tuple[Minimum, ...], count: int, seed: int) -> Array:
+def _around(design: ClosedDesign, starter: Starter, optima: tuple[Minimum, ...], count: int, seed: int) -> Array:
     """Restart near the best points: everything a little elsewhere, or one parameter far away."""
     rng = np.random.default_rng([seed, 1])
-    best = [optimum for optimum in found if optimum.value <= CLOSE * found[0].value][:NEAR]
+    best = [optimum for optimum in optima if optimum.value <= CLOSE * optima[0].value][:NEAR]
     theta = design.centred.to_vector(np.array([best[i // 2 % len(best)].theta for i in range(count)]))
     limits = _near_limits(design, starter, theta[0])
     size = np.where(design.is_log, 1.0, np.maximum(np.abs(theta), 0.1))
@@ -230,11 +230,11 @@ def _spread_rows(design: ClosedDesign) -> Index:
     return np.unique(np.concatenate(rows))
 
 
-def _on_all_rows(design: ClosedDesign, found: tuple[Minimum, ...], delta: float) -> tuple[Minimum, ...]:
+def _on_all_rows(design: ClosedDesign, optima: tuple[Minimum, ...], delta: float) -> tuple[Minimum, ...]:
     misfit = Misfit(design.centred)
-    ends = descend(misfit, np.array([optimum.theta for optimum in found[:3]]), delta=delta, exact=True, limit=FINISH)
+    ends = descend(misfit, np.array([optimum.theta for optimum in optima[:3]]), delta=delta, exact=True, limit=FINISH)
     polished = [
         Minimum(point, float(value), bool(done), optimum.hits)
-        for point, value, done, optimum in zip(*ends, found, strict=False)
+        for point, value, done, optimum in zip(*ends, optima, strict=False)
     ]
     return distinct(polished)

@@ -66,16 +66,16 @@ def linear_parameters(system: System) -> Linear:
     and so is a free parameter inside of an ``exp``.
     """
     of_response = _largest(system.prediction, system.names)
-    found = Linear(False, *of_response)
+    linear = Linear(False, *of_response)
     if system.design.log_space:
         of_log = _largest(system.fitted, system.names)
         if len(of_log[0]) > len(of_response[0]):
-            found = Linear(True, *of_log)
+            linear = Linear(True, *of_log)
     elif system.prediction.kind == "exp" and (system.design.response > 0).all():
         of_log = _largest(system.prediction.arguments[0], system.names)
         if len(of_log[0]) > len(of_response[0]):
-            found = Linear(True, *of_log)
-    return found
+            linear = Linear(True, *of_log)
+    return linear
 
 
 def _largest(node: Node, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[bool, ...]]:
@@ -283,7 +283,7 @@ def _balances(name: str, root: Node, above: dict[Node, list[Node]], linear: set[
 
     What holds a coefficient that is solved for later says nothing yet; the response takes its place.
     """
-    found: dict[tuple[Node, Node | None], Balance] = {}
+    balances: dict[tuple[Node, Node | None], Balance] = {}
     stack, seen = [parameter(name)], set()
     while stack:
         node = stack.pop(0)
@@ -291,10 +291,10 @@ def _balances(name: str, root: Node, above: dict[Node, list[Node]], linear: set[
             continue
         seen.add(node)
         if node is root:
-            found.setdefault((node, RESPONSE), Balance(name, node, RESPONSE))
+            balances.setdefault((node, RESPONSE), Balance(name, node, RESPONSE))
         for parent in above.get(node, []):
             if parent.kind in ("exp", "sigmoid"):
-                found[node, None] = Balance(name, node, None)
+                balances[node, None] = Balance(name, node, None)
                 continue
             stack.append(parent)
             if parent.kind not in ("add", "minimum", "maximum"):
@@ -306,8 +306,8 @@ def _balances(name: str, root: Node, above: dict[Node, list[Node]], linear: set[
                 other = RESPONSE
             elif free and parameters_of(rival):  # signed terms of one sum, as in exp(a x + b y): each about 1
                 other = None
-            found[node, other] = Balance(name, node, other)
-    return list(found.values())
+            balances[node, other] = Balance(name, node, other)
+    return list(balances.values())
 
 
 def _solve(features: Array, target: Array, weight: Array, positive: NDArray[np.bool_]) -> Array:

@@ -150,10 +150,10 @@ def compare_levels(
         check_column(by, fit.law)
         whole = Table(fit.rows, fit.source.name, fit.source.sha256, len(fit.rows))
         try:
-            levels, found = parted(whole, by, Rows())
+            levels, notes = parted(whole, by, Rows())
         except DataError as error:
             raise DataError(f"{label}: {error}") from None
-        remarks += [f"{label}: {remark}" for remark in found]
+        remarks += [f"{label}: {remark}" for remark in notes]
         reduce = fit.selection.reduce
         if reduce is not None and parse_reduce(reduce).chooses:
             remarks.append(f"{label}: its rows were chosen by {reduce}; resamples within a level do not choose again.")
@@ -180,7 +180,7 @@ def _shared(done: Mapping[str, Mapping[str, Fit]], named: Mapping[str, Fit], par
                 sources += list(compared_of(fits[label], names, level)) if label in fits else []
             except DataError:
                 continue  # this fit has no such parameter and is compared as a law only
-        found = agreement(sources)
-        if found is not None:
-            tests[label] = found
+        test = agreement(sources)
+        if test is not None:
+            tests[label] = test
     return tests

@@ -162,9 +162,9 @@ def evidence(
     rows, lost = [tested.under(used)], []
     for prior in (*given, *more):
         if prior in given or priors is None or len(rows) <= OTHER_PRIORS:
-            found = tested.under([prior] * len(used))
-            rows += [found] if found is not None else []
-            lost += [str(prior)] if found is None else []
+            weighed = tested.under([prior] * len(used))
+            rows += [weighed] if weighed is not None else []
+            lost += [str(prior)] if weighed is None else []
     if lost:
         text = f"{', '.join(lost)} cannot be used: too few draws have mass there, or the prior excludes the reference."
         notes += (text,)

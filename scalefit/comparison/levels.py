@@ -95,9 +95,9 @@ class LevelFits:
         names = self.names
         rows = []
         for level, fit in self.fits.items():
-            found = fit.goodness
+            goodness = fit.goodness
             numbers = [estimate_text(fit[name]) if name in fit else "" for name in names]
-            scatter = [scatter_text(found, found.rms), explained(found.r2)]
+            scatter = [scatter_text(goodness, goodness.rms), explained(goodness.r2)]
             rows.append([printed_label(level), exact(fit.n_rows), fit.status, *numbers, *scatter])
         header = [self.by, "rows", "status", *names, "scatter", "R2"]
         lines = [f"{self.law} in {self.source}, by {self.by}:", "", PrintedTable.of(header, rows).text("  "), ""]
@@ -247,7 +247,7 @@ def _shared(fits: Mapping[str, Fit]) -> dict[str, Agreement]:
     tests = {}
     for name, parameter in sorted(parameters.items(), key=lambda pair: order.get(pair[1].kind, 5)):
         sources = [compared_of(fit, [parameter.key], level)[0] for level, fit in fits.items() if name in fit]
-        found = agreement(sources)
-        if found is not None:
-            tests[name] = found
+        test = agreement(sources)
+        if test is not None:
+            tests[name] = test
     return tests

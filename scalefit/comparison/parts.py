@@ -110,23 +110,23 @@ def each_level(
     done: list[str] = []
 
     def answer(level: str) -> R | DataError:
-        found: R | DataError
+        result: R | DataError
         try:
-            found = run(parts[level], level)
+            result = run(parts[level], level)
         except DataError as error:
-            found = error
+            result = error
         done.append(level)
         report("fitting levels", len(done), len(parts))
-        return found
+        return result
 
     with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
         results = dict(zip(parts, pool.map(answer, parts), strict=True))
-    found = {level: result for level, result in results.items() if not isinstance(result, DataError)}
+    answers = {level: result for level, result in results.items() if not isinstance(result, DataError)}
     failed = {level: str(result) for level, result in results.items() if isinstance(result, DataError)}
-    if not found:
+    if not answers:
         level, why = next(iter(failed.items()))
         raise DataError(f"no level of {by!r} can be fitted; {by} = {printed_label(level)}: {why}")
-    return found, failed
+    return answers, failed
 
 
 def agreement_words(name: str, tested: Agreement, *, is_log: bool) -> str:

@@ -223,15 +223,15 @@ def _about(comparison: Comparison, source: Compared) -> Verdict:
         text = f"{lead} {value}, but it is {source.status} and decides nothing."
         return Verdict.of("no answer", text, status=source.status, **about)
     if reference is not None and (number.spread != "posterior" or region is None):
-        found = interval_verdict(lead, number, reference)
+        verdict = interval_verdict(lead, number, reference)
     elif region is None or number.spread != "posterior":
         interval = rounded_interval(number.lo, number.hi, number.se)
         return Verdict.of("reported", f"{lead} {value}, {percent(number.probability)} interval {interval}.", **about)
     else:
         key = number.key if number.coefficient else (comparison.parameter, ())
         statement = (Name(key), f" lies between {exact(region[0])} and {exact(region[1])}")
-        found = region_verdict(f"{lead} {value}; the", statement, {"": number.inside(region)})
-    return replace(found, numbers={**about, **found.numbers})
+        verdict = region_verdict(f"{lead} {value}; the", statement, {"": number.inside(region)})
+    return replace(verdict, numbers={**about, **verdict.numbers})
 
 
 def agreement_verdict(test: Agreement) -> Verdict:
@@ -239,7 +239,7 @@ def agreement_verdict(test: Agreement) -> Verdict:
 
     Parameters
     ----------
-    one : Agreement
+    test : Agreement
         The test.
 
     Returns

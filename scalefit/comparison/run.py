@@ -159,15 +159,15 @@ def _published(
 ) -> list[Compared]:
     keys = [published] if isinstance(published, str) else published
     numbers = published if isinstance(published, Mapping) else dict.fromkeys(keys)
-    found = []
+    sources = []
     for label, given in numbers.items():
         if given is not None:
-            found.append(compared_published(label, *given, level=level))
+            sources.append(compared_published(label, *given, level=level))
             continue
         printed = published_value(label)
         table = describe_dataset(printed.data).sha256 if printed.data else ""
-        found.append(compared_published(label, printed.value, printed.uncertainty, table=table, level=level))
-    return found
+        sources.append(compared_published(label, printed.value, printed.uncertainty, table=table, level=level))
+    return sources
 
 
 def _tests(
@@ -188,7 +188,7 @@ def _weigh(
     report: Progress,
 ) -> tuple[tuple[Evidence, ...], list[str]]:
     """Weigh fixed exponents against free ones in every posterior that has them."""
-    found, notes = [], []
+    weighed, notes = [], []
     for label, own in tests.items():
         fit = named[label]
         known = {parameter.key for parameter in fit.parameters if can_be_fixed(parameter)}
@@ -199,9 +199,9 @@ def _weigh(
                 notes.append(f"{label} has no exponent {', '.join(printed_name(*key) for key in missing)} to fix.")
             else:
                 report(f"{label}: evidence", 0, 0)
-                found.append(evidence(fit, test, label=label, priors=priors or None))
-    notes += [f"{weighed.label}: {' '.join(weighed.notes)}" for weighed in found if not weighed.priors]
-    return tuple(found), notes
+                weighed.append(evidence(fit, test, label=label, priors=priors or None))
+    notes += [f"{result.label}: {' '.join(result.notes)}" for result in weighed if not result.priors]
+    return tuple(weighed), notes
 
 
 def _score_laws(

@@ -66,13 +66,13 @@ def check_sweep(
     report = progress or (lambda *_: None)
     parts = settings_of(table)
     others = _language_models(seed, report) if asked.language_models else ()
-    found = []
+    cases = []
     for done, (setting, rows) in enumerate(parts):
         report("fitting the sweep", done, len(parts))
-        found.append(_check(setting, rows, others, seed))
+        cases.append(_check(setting, rows, others, seed))
     if asked.reset_test:
-        found = [case and replace(case, resets=_reset(case, report)) for case in found]
-    settings = sorted((case for case in found if case is not None), key=_order)
+        cases = [case and replace(case, resets=_reset(case, report)) for case in cases]
+    settings = sorted((case for case in cases if case is not None), key=_order)
     name = "sweep" if isinstance(sweep, pd.DataFrame) else os.path.basename(os.fspath(sweep))  # noqa: PTH119
     failed = int((~np.isfinite(table["loss"].astype(float))).sum())
     return Check(name, asked.reference, (asked.region[0], asked.region[1]), tuple(settings), len(table), failed)
@@ -160,14 +160,14 @@ def _convergence(change: float, error: float) -> str:
 
 def _theory(setting: dict[str, Any], widths: tuple[int, ...], regime: str) -> dict[str, float]:
     """Exponents over these widths that theory gives."""
-    n, found = int(setting["n_features"]), {}
+    n, exponents = int(setting["n_features"]), {}
     if regime == "strong":
-        found["Welch bound at this n"] = welch_slope(n, widths)
+        exponents["Welch bound at this n"] = welch_slope(n, widths)
         if setting.get("frequency") == "power":
-            found["asymptotic"] = strong_exponent(float(setting["alpha"]))
+            exponents["asymptotic"] = strong_exponent(float(setting["alpha"]))
     elif setting.get("frequency", "given") != "given":
         weights = law_weights(setting["frequency"], n, alpha=setting.get("alpha"), scale=setting.get("scale"))
-        found["exact sum over features beyond m"] = weak_slope(
+        exponents["exact sum over features beyond m"] = weak_slope(
             probabilities(weights, float(setting.get("density", 1.0))), widths
         )
-    return found
+    return exponents

@@ -95,17 +95,17 @@ def width_states(series: Series, setting: Mapping[str, Any], regime: str) -> tup
         for name in ("alive", "dead_loss")
     )
     slopes = np.gradient(np.log(loss), np.log(np.array(series.widths, dtype=float)))
-    found = []
+    states = []
     for k, width in enumerate(series.widths):
         state = WidthState(
             width, None, -float(slopes[k]), float(loss[k] / theory.random[k]), float(loss[k] / theory.arranged[k]),
             float(loss[k] / theory.weak[k]), float(alive[k]), float(dead[k] / loss[k]),
         )  # fmt: skip
         kept = 0.0 if config.norm == "held" else float(theory.kept[k])
-        found.append(state._replace(kind=_kind(state, kept)) if regime == "strong" else state)
+        states.append(state._replace(kind=_kind(state, kept)) if regime == "strong" else state)
     if np.isnan(theory.arranged).all():  # as above alpha 1.5, where rare features decide and not their arrangement
-        found = [state._replace(kind="faster") if state.kind == "arranged" else state for state in found]
-    return tuple(found)
+        states = [state._replace(kind="faster") if state.kind == "arranged" else state for state in states]
+    return tuple(states)
 
 
 def _kind(state: WidthState, kept: float) -> Kind:

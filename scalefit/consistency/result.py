@@ -236,8 +236,8 @@ def _setting(case: SettingCheck) -> Verdict:
 
 def _straight(case: SettingCheck) -> bool | None:
     """Whether no test finds a bend; None without a test. The least p-value counts as often as there are tests."""
-    found = [p for p in (case.last.lack_p, case.last.bend_p) if math.isfinite(p)]
-    return min(found) * len(found) >= BENT if found else None
+    chances = [p for p in (case.last.lack_p, case.last.bend_p) if math.isfinite(p)]
+    return min(chances) * len(chances) >= BENT if chances else None
 
 
 def _converged(case: SettingCheck) -> str:
@@ -288,11 +288,11 @@ def _numbers(check: Check, case: SettingCheck) -> str:
     last = case.last
     lines = [_name(case)]
     for series in case.series:
-        found = series.fit["a"]
+        exponent = series.fit["a"]
         seeds = ", ".join(fixed(slope, 2) for slope in series.by_seed)
         lines.append(
-            f"  {exact(series.steps):>7} steps   exponent {plus_minus(found.value, found.se)}, "
-            f"{rounded_interval(found.lo, found.hi, found.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
+            f"  {exact(series.steps):>7} steps   exponent {plus_minus(exponent.value, exponent.se)}, "
+            f"{rounded_interval(exponent.lo, exponent.hi, exponent.se)} (HC3)" + (f"; by seed {seeds}" if seeds else "")
         )
     lines.append("  local exponents " + ", ".join(f"{s.low}-{s.high}: {plus_minus(s.slope, s.se)}" for s in last.local))
     lines += range_lines(case.states) + [reset_line(test) for test in case.resets]

@@ -136,17 +136,17 @@ def settings_of(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]
         raise DataError(f"the table lacks {', '.join(missing)}; give a toy sweep's folder or its table")
     done = table[np.isfinite(table["loss"].astype(float)) & (table["loss"].astype(float) > 0)]
     known = [name for name in SETTING if name in table]
-    found = []
+    settings = []
     for _, rows in done.groupby(known, dropna=False, sort=True):
         if rows["width"].nunique() >= FEWEST_WIDTHS:
             setting = {name: rows[name].iloc[0] for name in known}
-            found.append(({k: v for k, v in setting.items() if not _missing(v)}, rows))
-    if not found:
+            settings.append(({k: v for k, v in setting.items() if not _missing(v)}, rows))
+    if not settings:
         raise DataError(
             f"no setting of the sweep has {FEWEST_WIDTHS} widths that finished, which an exponent needs; "
             "add widths to the grid and train them with --resume"
         )
-    return found
+    return settings
 
 
 def _missing(value: Any) -> bool:
@@ -194,12 +194,12 @@ def _by_seed(own: pd.DataFrame, widths: tuple[int, ...]) -> tuple[float, ...]:
 def _local(own: pd.DataFrame, widths: tuple[int, ...]) -> tuple[LocalSlope, ...]:
     logs = np.log(own["loss"]).groupby(own["width"])
     mean, variance = logs.mean(), (logs.var() / logs.size()).to_dict()
-    found = []
+    slopes = []
     for low, high in pairwise(widths):
         span = math.log(high / low)
         se = math.sqrt(variance[low] + variance[high]) / span
-        found.append(LocalSlope(low, high, float(mean[low] - mean[high]) / span, se))
-    return tuple(found)
+        slopes.append(LocalSlope(low, high, float(mean[low] - mean[high]) / span, se))
+    return tuple(slopes)
 
 
 def _bend(u: Array, y: Array) -> tuple[float, float]:
@@ -253,8 +253,8 @@ def curves(series: Series, setting: dict[str, Any]) -> tuple[Curve, ...]:
         weights = law_weights(setting["frequency"], n, alpha=setting.get("alpha"), scale=setting.get("scale"))
         p = probabilities(weights, float(setting.get("density", 1.0)))
         shapes["sum of 4/3 p over features beyond m, weak"] = (0, np.log([weak_loss(p, int(w)) for w in m]))
-    found = [_curve(name, count, shape, m, y) for name, (count, shape) in shapes.items()]
-    return tuple(sorted(found, key=lambda curve: curve.left_out))
+    fitted = [_curve(name, count, shape, m, y) for name, (count, shape) in shapes.items()]
+    return tuple(sorted(fitted, key=lambda curve: curve.left_out))
 
 
 def _curve(name: str, count: int, shape: Callable[[Array], Array] | Array, m: Array, y: Array) -> Curve:

@@ -176,13 +176,13 @@ class Law:
         Both are powers of one column, rising or falling, in parameters without levels that occur nowhere else.
         """
         parts = [part for term in self.terms for part in (term.coefficient, term.exponent)]
-        found = []
+        pairs = []
         for first, second in combinations(self.terms, 2):
             own = (first.coefficient, first.exponent, second.coefficient, second.exponent)
             single = [part for part in own if isinstance(part, Coef) and not part.groups and parts.count(part) == 1]
             if len(single) == 4 and (first.variable, first.grows) == (second.variable, second.grows):
-                found.append((single[0], single[1], single[2], single[3]))
-        return tuple(found)
+                pairs.append((single[0], single[1], single[2], single[3]))
+        return tuple(pairs)
 
     @property
     def written(self) -> str:

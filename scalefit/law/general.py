@@ -104,20 +104,20 @@ class GeneralLaw:
         """Every name of the law once, parts and ties followed where they are used."""
         parts = dict(self.parts)
         ties = {declaration.name: declaration.value for declaration in self.declared if declaration.value is not None}
-        found: dict[NameToken, None] = {}
+        tokens: dict[NameToken, None] = {}
         opened: set[str] = set()
 
         def follow(expression: Expression) -> None:
             for token in names_in(expression):
                 inner = None if token.quoted else parts.get(token.name) or ties.get(token.name)
                 if inner is None:
-                    found.setdefault(token)
+                    tokens.setdefault(token)
                 elif token.name not in opened:
                     opened.add(token.name)
                     follow(inner)
 
         follow(self.expression)
-        return tuple(found)
+        return tuple(tokens)
 
     @property
     def parameters(self) -> tuple[Coef, ...]:

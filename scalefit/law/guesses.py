@@ -20,12 +20,12 @@ def near_column(name: str, columns: Collection[str]) -> str:
         return ""
     long = [column for column in columns if len(column) >= SHORTEST]
     same = [column for column in long if column.casefold() == name.casefold()]
-    found = same or [
+    likely = same or [
         match
         for match in difflib.get_close_matches(name, long, n=3, cutoff=NEAR)
         if name.rstrip("0123456789") != match.rstrip("0123456789")  # x1 next to x2 is not a slip
     ]
-    return found[0] if found else ""
+    return likely[0] if likely else ""
 
 
 def expected_columns(expressions: Sequence[Expression]) -> Iterator[str]:

@@ -67,10 +67,10 @@ def additive_text(
 def _summands(expression: Expression, inner: Mapping[str, Expression], sign: int = 1) -> list[_Product]:
     if isinstance(expression, Binary) and expression.operator in "+-":
         right = sign if expression.operator == "+" else -sign
-        found = [*_summands(expression.left, inner, sign), *_summands(expression.right, inner, right)]
-        if len(found) > LARGEST:
+        products = [*_summands(expression.left, inner, sign), *_summands(expression.right, inner, right)]
+        if len(products) > LARGEST:
             raise _NotAdditive
-        return found
+        return products
     if isinstance(expression, Negative):
         return _summands(expression.operand, inner, -sign)
     if isinstance(expression, NameToken) and not expression.quoted and expression.name in inner:

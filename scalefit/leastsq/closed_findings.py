@@ -134,17 +134,17 @@ def _loose(problem: ClosedProblem, optima: Sequence[Minimum], shape: Curvature, 
     """Say why the data do not determine the law: each kind of reason once."""
     quantile = f_quantile(LEVEL, 1, max(1, problem.n_rows - len(problem.parameters)))
     allowed = 0.5 * quantile * chi_square_unit(shape, problem.weight)
-    found = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
+    reasons = identify(problem.design, tuple(optima), delta=delta, allowed=allowed)
     best, least = optima[0].theta, optima[0].value
     limit = allowed / least if least > 0 else None  # relative to the least, as the excess of another point
-    for loose in found:
+    for loose in reasons:
         if loose.reason == "singular":
             yield _flat(problem, loose)
-    far = [loose for loose in found if loose.reason == "runs off"]
+    far = [loose for loose in reasons if loose.reason == "runs off"]
     if far:
         yield _far(problem, far, best, limit)
     moved = {loose.places[0] for loose in far}
-    rival = next((loose for loose in found if loose.reason == "rival" and not set(loose.places) <= moved), None)
+    rival = next((loose for loose in reasons if loose.reason == "rival" and not set(loose.places) <= moved), None)
     if rival is not None:
         yield _rival(problem, rival, best, limit)
 

@@ -49,8 +49,8 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     form = problem.law.powers
     assert form is not None
     powers = _sum_of_powers(problem, form)
-    found = search(powers.design, delta=delta, seed=seed)
-    theta = np.array([_back(problem, form, powers, minimum.theta) for minimum in found])
+    minima = search(powers.design, delta=delta, seed=seed)
+    theta = np.array([_back(problem, form, powers, minimum.theta) for minimum in minima])
     # the law's parameters have rounding errors of the conversion, which a few exact steps take out
     system = problem.design.centred
     ends = descend(
@@ -59,7 +59,7 @@ def certified_optima(problem: ClosedProblem, *, delta: float, seed: int) -> tupl
     theta = np.clip(system.to_vector(ends.z), *problem.design.box)
     optima = [
         Minimum(point, float(value), minimum.converged, minimum.hits)
-        for point, value, minimum in zip(theta, ends.value, found, strict=True)
+        for point, value, minimum in zip(theta, ends.value, minima, strict=True)
     ]
     optima.sort(key=lambda optimum: optimum.value)
     return tuple(optima)

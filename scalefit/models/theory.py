@@ -166,10 +166,10 @@ class Superposition:
         level = f"{percent(self.slope.uncertainty.level)} interval"
         inside = a.lo <= 1 <= a.hi
         times = self.rows[self.overlap] * self.rows[self.dimension]
-        found = []
+        verdicts = []
         if self.slope.status != CONVERGED:
-            found.append(Verdict.of("no answer", f"The exponent has no answer yet: {self.slope.message}"))
-        found.append(
+            verdicts.append(Verdict.of("no answer", f"The exponent has no answer yet: {self.slope.message}"))
+        verdicts.append(
             Verdict.of(
                 "contains" if inside else "excludes",
                 f"Overlap falls as {name} to the power of {rounded(-a.value, a.se)} ± {rounded(a.se, a.se)} ({level} "
@@ -178,11 +178,11 @@ class Superposition:
             )
         )  # fmt: skip
         lead = f"It is {_times(times)} times that of random directions, 1/{name}: "
-        found.append(_prefactors(self.random, lead, "random directions"))
+        verdicts.append(_prefactors(self.random, lead, "random directions"))
         if self.welch is not None:
-            found.append(_prefactors(self.welch, "Over the Welch bound, the least possible: ", "the bound"))
+            verdicts.append(_prefactors(self.welch, "Over the Welch bound, the least possible: ", "the bound"))
         if self.overlap == RAW:
-            found.append(
+            verdicts.append(
                 Verdict.of(
                     "raw",
                     "These are raw overlaps, which are not a property of the model: a vector added to every row of the "
@@ -191,9 +191,9 @@ class Superposition:
                 )
             )
         if self.losses is not None:
-            found.append(self.losses.verdict)
-            found += [] if self.losses.partial is None else [_partial_verdict(self.losses.partial)]
-        return tuple(found)
+            verdicts.append(self.losses.verdict)
+            verdicts += [] if self.losses.partial is None else [_partial_verdict(self.losses.partial)]
+        return tuple(verdicts)
 
     def summary(self) -> str:
         """Return verdict and numbers as text."""
@@ -202,10 +202,10 @@ class Superposition:
         fits = [self.slope, self.random, *([self.welch] if self.welch is not None else [])]
         if self.losses is not None:
             fits += [self.losses.by_overlap, self.losses.by_width]
-        for found in fits:
-            lines.append(f"{found.law}    {found.status}, {found.uncertainty.method}")
+        for result in fits:
+            lines.append(f"{result.law}    {result.status}, {result.uncertainty.method}")
             lines += [
-                f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in found.estimates if x.kind != "floor"
+                f"  {x.name:24s} {plus_minus(x.value, x.se)}  {_span(x)}" for x in result.estimates if x.kind != "floor"
             ]
         if self.losses is not None and self.losses.skipped:
             lines.append(f"not left out, because the rest cannot predict them: {', '.join(self.losses.skipped)}")

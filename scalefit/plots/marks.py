@@ -50,12 +50,12 @@ def mark_rows(points: PathCollection, fit: Fit, rows: Any) -> None:
 
 def marked(figure: Figure) -> dict[str, Marked]:
     """Return the marked scatters of a figure by the names that they have in its SVG from now on."""
-    found = [
+    collections = [
         collection
         for ax in figure.axes
         for collection in ax.collections
         if isinstance(collection, PathCollection) and collection in _MARKS
     ]
-    for number, collection in enumerate(found, start=1):
+    for number, collection in enumerate(collections, start=1):
         collection.set_gid(f"rows-{number}")
-    return {str(collection.get_gid()): _MARKS[collection] for collection in found}
+    return {str(collection.get_gid()): _MARKS[collection] for collection in collections}

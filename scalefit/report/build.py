@@ -194,8 +194,8 @@ def _unanswered(study: Study, work: Work) -> str:
     )
     if not asked:
         return ""
-    found = stand_in(asked, work.fits, {spec.name: spec for spec in study.fit})
-    return "" if found.identified else work.fits[asked].status
+    answering = stand_in(asked, work.fits, {spec.name: spec for spec in study.fit})
+    return "" if answering.identified else work.fits[asked].status
 
 
 def _page(study: Study) -> dict[str, Any]:

@@ -119,11 +119,11 @@ def _row(claim: Claim, results: Results) -> tuple[list[str], str]:
 
 def _at_budgets(claim: Claim, results: Results) -> Estimate:
     """Return the power of compute through the best sizes at the budgets of a table."""
-    found = results.steps[claim.step]
-    assert isinstance(found, IsoFlopResult)
-    if len(found.levels) > 1:
+    sweep = results.steps[claim.step]
+    assert isinstance(sweep, IsoFlopResult)
+    if len(sweep.levels) > 1:
         raise StudyError(f"claim {claim.says!r}: the step {claim.step!r} has several levels; choose one with where")
-    (level,) = found.levels.values()
+    (level,) = sweep.levels.values()
     return _with_error(level.approach(PARABOLA, claim.power).exponent)
 
 
@@ -159,9 +159,9 @@ def _refitted(claim: Claim, fit: Fit, results: Results) -> Estimate:
     if not claim.at:
         return fit[claim.parameter]
     level = fit.uncertainty.level
-    found = fit.predict(_row_at(claim, results), prob=level).iloc[0]
-    se = (found["hi"] - found["lo"]) / 2 / normal_quantile((1 + level) / 2)
-    value, lo, hi = found["predicted"], found["lo"], found["hi"]
+    predicted = fit.predict(_row_at(claim, results), prob=level).iloc[0]
+    se = (predicted["hi"] - predicted["lo"]) / 2 / normal_quantile((1 + level) / 2)
+    value, lo, hi = predicted["predicted"], predicted["lo"], predicted["hi"]
     return Estimate(fit.law.response, "quantity", value, se, lo, hi, probability=level)
 
 

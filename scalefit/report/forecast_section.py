@@ -36,23 +36,23 @@ def forecast_section(section: ForecastSection, results: Results) -> list[Block]:
         For each step.
     """
     steps, blocks = begin_section(section, results, Forecast)
-    for found in steps.values():
-        blocks += _shown(found)
+    for forecast in steps.values():
+        blocks += _shown(forecast)
     return blocks
 
 
-def forecast_sentence(found: Forecast) -> str:
+def forecast_sentence(forecast: Forecast) -> str:
     """Say what the first targets should reach, and how often such forecasts held."""
-    texts = [f"{capital(_one(found, found.target(i)))}." for i in range(min(len(found), 2))]
-    held = held_words(found, 0)
+    texts = [f"{capital(_one(forecast, forecast.target(i)))}." for i in range(min(len(forecast), 2))]
+    held = held_words(forecast, 0)
     return literal(" ".join([*texts, *([f"{held}."] if held else [])]))
 
 
-def _one(found: Forecast, target: TargetForecast) -> str:
-    level = percent(found.prob, 0)
+def _one(forecast: Forecast, target: TargetForecast) -> str:
+    level = percent(forecast.prob, 0)
     estimate = target.estimate
     return (
-        f"a run with {_place(target)} should reach a {found.learning.response.replace('_', ' ')} of "
+        f"a run with {_place(target)} should reach a {forecast.learning.response.replace('_', ' ')} of "
         f"{rounded(estimate.value, estimate.se)} "
         f"({level} interval {rounded_interval(estimate.lo, estimate.hi, estimate.se)}), at {far_words(target.ratio)}"
     )
@@ -63,9 +63,9 @@ def _place(target: TargetForecast) -> str:
     return join([f"{SHAPE} {text}" if name == SHAPE else f"{text} {words(name)}" for name, text in numbers.items()])
 
 
-def _shown(found: Forecast) -> list[Block]:
-    shares = join([f"{literal(name)} {percent(weight, 0)}" for name, weight in found.weights.items()])
-    farthest = max((found.target(i) for i in range(len(found))), key=lambda target: target.ratio)
+def _shown(forecast: Forecast) -> list[Block]:
+    shares = join([f"{literal(name)} {percent(weight, 0)}" for name, weight in forecast.weights.items()])
+    farthest = max((forecast.target(i) for i in range(len(forecast))), key=lambda target: target.ratio)
     largest = literal(capital(largest_words(farthest)))
     parts = join(
         [f"{what} {percent_size(farthest.parts[name])}" for name, what in PARTS.items() if farthest.parts[name]]
@@ -75,21 +75,21 @@ def _shown(found: Forecast) -> list[Block]:
         f"(weights: {shares}), and adds the scatter of a single run and a drift that grows with the compute beyond "
         f"the data. Its error consists of: {parts}. {largest}."
     )
-    limits = [capital(literal(finding.message)) for finding in found.findings]
+    limits = [capital(literal(finding.message)) for finding in forecast.findings]
     drawn = drawing(
-        draw_forecast(found, ax=new_panels(1, 1, height=58)[0]),
+        draw_forecast(forecast, ax=new_panels(1, 1, height=58)[0]),
         "Runs (grey) and forecasts (blue) against compute, with intervals of 50, 80 and 90%.",
-        "; ".join(_one(found, found.target(i)) for i in range(len(found))) + ".",
+        "; ".join(_one(forecast, forecast.target(i)) for i in range(len(forecast))) + ".",
     )
-    blocks = [paragraph(text), *([note(*limits)] if limits else []), _targets(found)]
+    blocks = [paragraph(text), *([note(*limits)] if limits else []), _targets(forecast)]
     return [*blocks, picture(drawn)]
 
 
-def _targets(found: Forecast) -> Block:
+def _targets(forecast: Forecast) -> Block:
     """Return one row for each target: its median and its intervals."""
     rows = []
-    for i in range(len(found)):
-        target = found.target(i)
+    for i in range(len(forecast)):
+        target = forecast.target(i)
         error = target.estimate.se
         ends = [rounded_interval(*target.intervals[level], error) for level in INTERVALS]
         rows.append([_place(target), amount(target.ratio, 3), rounded(target.estimate.value, error), *ends])

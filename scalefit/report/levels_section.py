@@ -47,45 +47,45 @@ def levels_section(section: LevelsSection, results: Results) -> list[Block]:
         When no level has the parameter to draw.
     """
     steps, blocks = begin_section(section, results, LevelFits)
-    for found in steps.values():
-        blocks += _shown(found, section.parameter)
+    for levels in steps.values():
+        blocks += _shown(levels, section.parameter)
     return blocks
 
 
-def _shown(found: LevelFits, parameter: str) -> list[Block]:
-    by = words(found.by)
+def _shown(levels: LevelFits, parameter: str) -> list[Block]:
+    by = words(levels.by)
     text = (
         f"The law is fitted to the rows of each level of {literal(by)} by itself; Cochran’s Q tests whether the levels "
-        f"share a parameter. {'. '.join(literal(capital(verdict)) for verdict in found.verdicts())}."
+        f"share a parameter. {'. '.join(literal(capital(verdict)) for verdict in levels.verdicts())}."
     )
-    lacking = [f"{by} = {printed_label(level)} is not fitted: {why}." for level, why in found.failed.items()]
+    lacking = [f"{by} = {printed_label(level)} is not fitted: {why}." for level, why in levels.failed.items()]
     lacking += [
-        f"{by} = {printed_label(level)}: {fit.message}" for level, fit in found.fits.items() if fit.status != CONVERGED
+        f"{by} = {printed_label(level)}: {fit.message}" for level, fit in levels.fits.items() if fit.status != CONVERGED
     ]
-    remarks = [literal(capital(remark)) for remark in [*lacking, *found.remarks]]
-    return [paragraph(text), *([note(*remarks)] if remarks else []), _table(found), _figure(found, parameter)]
+    remarks = [literal(capital(remark)) for remark in [*lacking, *levels.remarks]]
+    return [paragraph(text), *([note(*remarks)] if remarks else []), _table(levels), _figure(levels, parameter)]
 
 
-def _table(found: LevelFits) -> Block:
+def _table(levels: LevelFits) -> Block:
     """Return one row for each parameter, and a column for each level."""
-    rows: list[Sequence[str]] = [["rows", "scatter", *(literal(name) for name in found.names)]]
-    for fit in found.fits.values():
-        numbers = [estimate_text(fit[name]) if name in fit else "" for name in found.names]
+    rows: list[Sequence[str]] = [["rows", "scatter", *(literal(name) for name in levels.names)]]
+    for fit in levels.fits.values():
+        numbers = [estimate_text(fit[name]) if name in fit else "" for name in levels.names]
         rows.append([exact(fit.n_rows), scatter_text(fit.goodness, fit.goodness.rms), *numbers])
-    header = ["", *(literal(printed_label(level)) for level in found.fits)]
-    caption = f"Fits by {literal(words(found.by))}: estimates ± standard errors."
-    return table(caption, header, transpose(rows), align="l" + "r" * len(found.fits))
+    header = ["", *(literal(printed_label(level)) for level in levels.fits)]
+    caption = f"Fits by {literal(words(levels.by))}: estimates ± standard errors."
+    return table(caption, header, transpose(rows), align="l" + "r" * len(levels.fits))
 
 
-def _figure(found: LevelFits, parameter: str) -> Block:
+def _figure(levels: LevelFits, parameter: str) -> Block:
     exponents = [
-        estimate.name for fit in found.fits.values() for estimate in fit.estimates if estimate.kind == "exponent"
+        estimate.name for fit in levels.fits.values() for estimate in fit.estimates if estimate.kind == "exponent"
     ]
-    name = parameter or next(iter(exponents), found.names[0])
-    if name not in found.names:
-        raise DataError(f"no level has a parameter {name!r} to draw; {closest(name, found.names)}")
-    axes = new_panels(1, 1, height=EDGE + ROW * len(found.fits))[0]
-    drawn = found.plot(name, ax=axes)
-    values = [f"{printed_label(level)} {estimate_text(fit[name])}" for level, fit in found.fits.items() if name in fit]
-    caption = f"{literal(capital(name))} by {literal(words(found.by))}, with intervals."
-    return picture(drawing(drawn, caption, f"{name} by {words(found.by)}: {'; '.join(values)}."))
+    name = parameter or next(iter(exponents), levels.names[0])
+    if name not in levels.names:
+        raise DataError(f"no level has a parameter {name!r} to draw; {closest(name, levels.names)}")
+    axes = new_panels(1, 1, height=EDGE + ROW * len(levels.fits))[0]
+    drawn = levels.plot(name, ax=axes)
+    values = [f"{printed_label(level)} {estimate_text(fit[name])}" for level, fit in levels.fits.items() if name in fit]
+    caption = f"{literal(capital(name))} by {literal(words(levels.by))}, with intervals."
+    return picture(drawing(drawn, caption, f"{name} by {words(levels.by)}: {'; '.join(values)}."))

@@ -146,7 +146,7 @@ def _copies(data: Sequence[str | os.PathLike[str]]) -> _Copies:
             )
         copied = _copied_name(file.name)
         return _Copies(file, file.name, file_name(copied), {copied: file})
-    files = [file.absolute() for path, found in zip(paths, several, strict=True) for file in found or [path]]
+    files = [file.absolute() for path, inside in zip(paths, several, strict=True) for file in inside or [path]]
     top = Path(os.path.commonpath([file.parent for file in files]))
     inner = {file: file.relative_to(top) for file in dict.fromkeys(files)}
     flat = all(len(place.parts) == 1 for place in inner.values())

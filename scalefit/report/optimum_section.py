@@ -120,13 +120,13 @@ def _cost(section: OptimumSection, law: Law, name: str) -> Cost:
 
 def _elsewhere(section: OptimumSection, results: Results) -> dict[str, IsoFlop]:
     """Return the best sizes at budgets of other data, by label and level."""
-    found: dict[str, IsoFlop] = {}
+    sweeps: dict[str, IsoFlop] = {}
     for name in section.elsewhere:
         result = results.steps[name]
         assert isinstance(result, IsoFlopResult)
         label = results.labels[name]
-        found |= {f"{label}, {level}" if level else label: sweep for level, sweep in result.levels.items()}
-    return found
+        sweeps |= {f"{label}, {level}" if level else label: sweep for level, sweep in result.levels.items()}
+    return sweeps
 
 
 def _elsewhere_words(elsewhere: Mapping[str, IsoFlop]) -> str:
@@ -267,9 +267,9 @@ def _powers_table(
     return table(caption, header, transpose(columns), align="ll" + "r" * (len(header) - 2))
 
 
-def _power_at_budgets(found: IsoFlop, name: str) -> Estimate | None:
+def _power_at_budgets(sweep: IsoFlop, name: str) -> Estimate | None:
     """Return the power of compute of parameters or tokens through the minima; None where they show no line."""
-    line = found.approach(PARABOLA, name) if name in ("params", "tokens") else None
+    line = sweep.approach(PARABOLA, name) if name in ("params", "tokens") else None
     return line.exponent if line is not None and line.found else None
 
 

@@ -60,10 +60,10 @@ def robust_sentences(answer: RobustAnswer, results: Results) -> tuple[str, str]:
         return {results.labels[name]: fit[name_in(fit, names)] for name, fit in converged.items()}
 
     lead = f"the {role(main, read_name(name))} is"
-    found = robust_verdicts(
+    verdicts = robust_verdicts(
         lead, main[name], answer.reference, asked(answer.also), asked(answer.ranges), asked(answer.elsewhere)
     )
-    verdict, basis = map(marked, found)
+    verdict, basis = map(marked, verdicts)
     cluster = main.selection.cluster
     shared = f"Rows of one {words(cluster)} share an error{_shared(answer, main, name, results)}." if cluster else ""
     return verdict, " ".join(filter(None, [shared, basis]))
@@ -128,8 +128,8 @@ def step_sentence(answer: StepAnswer, results: Results) -> str:
             )  # fmt: skip
         case ToyResult(_, check):
             return " ".join(marked(claim) for claim in check.claims)
-        case found:
-            return marked(found.verdict[0])
+        case step:
+            return marked(step.verdict[0])
 
 
 def _power(line: Approach) -> str:
@@ -159,14 +159,14 @@ def values_sentence(answer: ValuesAnswer, results: Results) -> str:
     known = {results.labels[fit]: results.fits[fit] for fit in answer.fits if results.fits[fit].status == CONVERGED}
     if not known:
         return "No answer: no fit has one."
-    found = {label: fit[name_in(fit, names)] for label, fit in known.items()}
+    estimates = {label: fit[name_in(fit, names)] for label, fit in known.items()}
     first = next(iter(known.values()))
-    listed = join([f"{plus_minus(estimate.value, estimate.se)} ({label})" for label, estimate in found.items()])
+    listed = join([f"{plus_minus(estimate.value, estimate.se)} ({label})" for label, estimate in estimates.items()])
     text = f"The {role(first, name_in(first, names))} is {listed}"
-    out = [label for label, estimate in found.items() if not estimate.holds(answer.reference)]
+    out = [label for label, estimate in estimates.items() if not estimate.holds(answer.reference)]
     asked = exact(answer.reference)
-    if len(out) == len(found):
-        return f"{text}: no interval contains {asked}." if len(found) > 1 else f"{text}, which excludes {asked}."
+    if len(out) == len(estimates):
+        return f"{text}: no interval contains {asked}." if len(estimates) > 1 else f"{text}, which excludes {asked}."
     if not out:
         return f"{text}: every interval contains {asked}."
     return f"{text}: {asked} is outside for {join(out)}."
@@ -190,14 +190,14 @@ def _ranking_words(answer: PredictionAnswer, results: Results) -> str:
     """Say which law predicts left-out rows best, by how much, and what its intervals for held-out rows cover."""
     if not answer.laws:
         return ""
-    found = results.ranked(answer.laws, answer.leave_out, answer.hold_out)
-    (best, _), *others = found.laws
+    comparison = results.ranked(answer.laws, answer.leave_out, answer.hold_out)
+    (best, _), *others = comparison.laws
     behind = [f"“{score.label}” is {plus_minus(score.behind, score.behind_se)} behind" for score, _ in others]
     left = "rows" if answer.leave_out == "row" else f"{words(answer.leave_out)}s"
     text = f"Here “{best.label}” predicts left-out {left} best; in log score {literal(join(behind))}"
-    covered = [score.coverage for score in found.held_out if math.isfinite(score.coverage)]
+    covered = [score.coverage for score in comparison.held_out if math.isfinite(score.coverage)]
     if covered:
-        column = found.split.column if found.split is not None else ""
+        column = comparison.split.column if comparison.split is not None else ""
         text += f"; 90% predictions of the rows {f'of largest {words(column)}' if column else 'held out'} "
         text += f"cover {percent(min(covered), 0)} to {percent(max(covered), 0)}"
     return f"{text}."

@@ -151,11 +151,11 @@ def sources_of(
     Comparison
         Without evidence, laws or extrapolation.
     """
-    found = [source for label, fit in fits.items() for source in compared_of(fit, question.names, label)]
+    sources = [source for label, fit in fits.items() for source in compared_of(fit, question.names, label)]
     shown = [compared_published(label, value.value, value.uncertainty) for label, value in (printed or {}).items()]
-    counted = agreement([source for source in found if source.status == CONVERGED])
+    counted = agreement([source for source in sources if source.status == CONVERGED])
     return Comparison(
-        ",".join(question.names), question.reference, question.region, sources=(*found, *shown), differences=(),
+        ",".join(question.names), question.reference, question.region, sources=(*sources, *shown), differences=(),
         agreement=counted,
     )  # fmt: skip
 
@@ -229,9 +229,9 @@ def comparable_sentence(fits: Mapping[str, Fit], question: Hypothesis) -> str:
         return ""
     sentences = []
     for what, sources in alike.items():
-        found = agreement(sources)
-        if found is not None and len({source.origin for source in sources}) > 1:
-            verdict = marked(agreement_verdict(found))
+        test = agreement(sources)
+        if test is not None and len({source.origin for source in sources}) > 1:
+            verdict = marked(agreement_verdict(test))
             sentences.append(f"Of the same quantity ({what}), {verdict[:1].lower()}{verdict[1:]}")
     if not sentences:
         return f"These are {exact(len(alike))} different quantities, and no two sources measure the same one."

@@ -34,7 +34,7 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
     list of Block
         Coverage and error by distance, in sentences and in one figure.
     """
-    found = public_backtest()
+    backtest = public_backtest()
     blocks = [paragraph(fill(text, results.fits)) for text in section.text]
     rule = public_table("forecast")
     reached = join([percent(share.share90, 0) for share in rule])
@@ -45,7 +45,7 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
         if short
         else f"No range is more than {exact(round(100 * SHORT_COVERAGE))} points below {percent(_NOMINAL, 0)}"
     )
-    others = [(NAMES[name], public_table(name)) for name in found.methods if name != "forecast"]
+    others = [(NAMES[name], public_table(name)) for name in backtest.methods if name != "forecast"]
     far = join([f"{percent(table[-1].share90, 0)} ({name.replace('_', ' ')})" for name, table in others])
     text = (
         "Farther from the known runs (2 to 5, 5 to 20, 20 to 100 and over 100 times the largest known compute) the 90% "
@@ -54,7 +54,7 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
         "parameters alone is too sure of itself."
     )
     blocks.append(paragraph(text))
-    left, _ = draw_coverage(found, height=_HEIGHT)
+    left, _ = draw_coverage(backtest, height=_HEIGHT)
     cells = exact(sum(share.cells for share in rule))
     caption = (
         f"The public backtest, {cells} cells of table, cut and range. Left: share of 90% intervals that cover the "
@@ -62,6 +62,6 @@ def prediction_section(section: PredictionSection, results: Results) -> list[Blo
     )
     alt = "; ".join(
         f"{NAMES[name]} {', '.join(percent(share.share90, 0) for share in public_table(name))}"
-        for name in found.methods
+        for name in backtest.methods
     )
     return [*blocks, picture(drawing(left, caption, f"Coverage of 90% intervals by range: {alt}."), floating=True)]

@@ -211,13 +211,13 @@ def pooled_sentence(pooled: Fit, name: str, among: Mapping[str, Fit], reference:
     order = sorted(alone, key=lambda label: alone[label].value)
     least, most = alone[order[0]], alone[order[-1]]
     text += f"; fitted separately from {_number(least)} ({order[0]}) to {_number(most)} ({order[-1]})"
-    found = agreement([source for label, fit in among.items() for source in compared_of(fit, [name], label)])
-    if found is None:
+    test = agreement([source for label, fit in among.items() for source in compared_of(fit, [name], label)])
+    if test is None:
         text += "."
-    elif found.p < DISAGREE:
-        text += f", which differ beyond their errors (p {chance(found.p)}): the pooled value is an average."
+    elif test.p < DISAGREE:
+        text += f", which differ beyond their errors (p {chance(test.p)}): the pooled value is an average."
     else:
-        text += f", no farther apart than by chance (p {chance(found.p)})."
+        text += f", no farther apart than by chance (p {chance(test.p)})."
     if reference is None:
         return text
     out = [label for label in order if not alone[label].holds(reference)]
@@ -447,13 +447,14 @@ def scatter_sentence(fit: Fit) -> str:
 
 def residual_sentence(fit: Fit) -> str:
     """Give the typical and the largest residual, and how much of the response the law explains."""
-    size, found = np.abs(fit.residuals()), fit.goodness
-    show = percent_size if found.space == "log" else rounded
-    of = "log response" if found.space == "log" else "response"
+    size, goodness = np.abs(fit.residuals()), fit.goodness
+    show = percent_size if goodness.space == "log" else rounded
+    of = "log response" if goodness.space == "log" else "response"
     return (
         f"Half of the residuals are below {show(float(np.median(size)))}; the largest is {show(float(size.max()))}. "
-        f"Rows scatter by {scatter_text(found, found.rms)} (root mean square; {scatter_text(found, found.robust)} by "
-        f"the median), and the law explains {explained(found.r2)} of the variance of the {of}."
+        f"Rows scatter by {scatter_text(goodness, goodness.rms)} (root mean square; "
+        f"{scatter_text(goodness, goodness.robust)} by the median), and the law explains {explained(goodness.r2)} of "
+        f"the variance of the {of}."
     )
 
 

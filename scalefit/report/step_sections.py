@@ -113,14 +113,14 @@ def _moves(result: Sensitivity) -> str:
 
 def _grid_table(label: str, result: Sensitivity) -> Block:
     """Return a grid of choices: ranges down, the others across."""
-    found: dict[tuple[str, str], VariedAnswer] = {}
+    answers: dict[tuple[str, str], VariedAnswer] = {}
     for answer in result.answers:
         others = choice_words([pair for pair in answer.choice.changed if pair[0] != "where"])
-        found[str(answer.choice.options.get("where") or ""), others] = answer
-    ranges, across = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+        answers[str(answer.choice.options.get("where") or ""), others] = answer
+    ranges, across = (list(dict.fromkeys(key[place] for key in answers)) for place in (0, 1))
 
     def cell(where: str, others: str) -> str:
-        answer = found.get((where, others))
+        answer = answers.get((where, others))
         return (
             plus_minus(answer.estimate.value, answer.estimate.se)
             if answer is not None and answer.estimate.is_known
@@ -270,8 +270,8 @@ def weak_sentence(checks: Sequence[SettingCheck]) -> str:
     far = weak[int(np.argmax(gaps))]
     if agree < len(weak):
         due = fixed(next(iter(far.theory.values())), 2)
-        found = plus_minus(far.exponent, far.se)
-        text += f" Farthest away is α\u00a0{_value(far.setting['alpha'])}: {found} where the sum gives {due}."
+        exponent = plus_minus(far.exponent, far.se)
+        text += f" Farthest away is α\u00a0{_value(far.setting['alpha'])}: {exponent} where the sum gives {due}."
     over = [state.to_weak for case in weak for state in (case.states[0], case.states[-1]) if case.states]
     if over and max(over) > LIKE_SUM:
         first, last = (max(case.states[place].to_weak for case in weak if case.states) for place in (0, -1))

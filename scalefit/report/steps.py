@@ -274,8 +274,8 @@ def _forecast(spec: ForecastStep, folder: Path) -> Forecast | StepFailed:
 
 
 def _isoflop(spec: IsoFlopStep, folder: Path) -> IsoFlopResult:
-    found = isoflop(locate(spec.data, folder), spec.selection, spec.budgets, label=spec.label or spec.name)
-    return IsoFlopResult({"": found} if isinstance(found, IsoFlop) else found)
+    sweeps = isoflop(locate(spec.data, folder), spec.selection, spec.budgets, label=spec.label or spec.name)
+    return IsoFlopResult({"": sweeps} if isinstance(sweeps, IsoFlop) else sweeps)
 
 
 def _toy(spec: ToyStep, folder: Path, cells: Path, progress: Progress) -> ToyResult:

@@ -194,29 +194,29 @@ class Calibration:
         n = len(self.replicates)
         origin = "the prior" if self.truth == "prior" else "the posterior of the data"
         text = f"{n} data sets, truths drawn from {origin}; simulated with {self.simulated}, fitted with {self.fitted}."
-        found = [Verdict.of("design", text, data_sets=n, truth=self.truth), *self._failures()]
+        verdicts = [Verdict.of("design", text, data_sets=n, truth=self.truth), *self._failures()]
         if not self.good:
-            return (*found, Verdict.of("no answer", "No fit can be trusted, so there is nothing to count."))
+            return (*verdicts, Verdict.of("no answer", "No fit can be trusted, so there is nothing to count."))
         if not self.is_sbc:
-            found.append(Verdict.of("caution", self._caution()))
+            verdicts.append(Verdict.of("caution", self._caution()))
         if self.engine == "bayes":
-            found.append(self._uniformity())
-        return (*found, self._covered())
+            verdicts.append(self._uniformity())
+        return (*verdicts, self._covered())
 
     def _failures(self) -> list[Verdict]:
         full = sum(replicate.path == "full" for replicate in self.good)
-        found = []
+        verdicts = []
         if full:
             text = f"Importance sampling could not represent {full} posteriors, which NUTS sampled instead; they count."
-            found.append(Verdict.of("full path", text, data_sets=full))
+            verdicts.append(Verdict.of("full path", text, data_sets=full))
         if self.failed:
             reasons = [replicate.reason for replicate in self.replicates if not replicate.is_good]
             text = (
                 f"{self.failed} have no interval that can be trusted and are left out, which biases the rest: they are "
                 f"not a random part. The first: {reasons[0]}"
             )
-            found.append(Verdict.of("failed", text, data_sets=self.failed))
-        return found
+            verdicts.append(Verdict.of("failed", text, data_sets=self.failed))
+        return verdicts
 
     def _caution(self) -> str:
         if self.engine == "leastsq":

@@ -108,12 +108,12 @@ def calibrate(
     cells = {
         job_key(about | {"truth": truth}, f"{i:05d}"): {"number": i, "truth": truth} for i, truth in enumerate(truths)
     }
-    found = run_jobs(fit_replicate, cells, where, shared=shared, stage="fitting simulated data", progress=progress)
+    results = run_jobs(fit_replicate, cells, where, shared=shared, stage="fitting simulated data", progress=progress)
     same = (how.likelihood, rows.cluster) == (fitting.likelihood, fit_cluster)
     words = fitted.words if made.engine == "bayes" else _bootstrap_words(made.loss, fit_cluster)
     return Calibration(
         str(law), table.name, len(design), made.truth, made.engine, model.words, words, same, how.level, priors,
-        _replicates(found), how.seed, __version__,
+        _replicates(results), how.seed, __version__,
     )  # fmt: skip
 
 
@@ -170,10 +170,10 @@ def _truths(origin: str, model: _Model, design: pd.DataFrame, n: int, how: Bayes
     if origin == "prior":
         return [draw_from_prior(model.problem, model.scales, model.priors, how.seed, i) for i in range(n)]
     source = replace(how, priors=model.priors, draws=max(ENOUGH, n), level=0.95)
-    found = bayes(design, model.problem.law, Rows(cluster=model.cluster), source)
-    draws = np.asarray(found.uncertainty.draws)
+    posterior = bayes(design, model.problem.law, Rows(cluster=model.cluster), source)
+    draws = np.asarray(posterior.uncertainty.draws)
     chosen = draws[np.random.default_rng([how.seed, len(draws)]).permutation(len(draws))[:n]]
-    return [dict(zip(found.names, map(float, draw), strict=True)) for draw in chosen]
+    return [dict(zip(posterior.names, map(float, draw), strict=True)) for draw in chosen]
 
 
 def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,44 +194,44 @@ def fit_replicate(cell: Mapping[str, Any]) -> dict[str, Any]:
     law = parse_law(cell["law"]).decided(list(map(str, design.columns)))
     data = simulate(law, design, cell["truth"], cluster=cell["cluster"], seed=cell["seed"], number=number)
     rows, seed = Rows(cluster=cell["fit_cluster"]), cell["seed"] + number
-    found: Fit
+    fitted: Fit
     if cell["engine"] == LeastSquares.engine:
-        found = fit(data, law, rows, replace(restore(LeastSquares, cell["options"]), seed=seed), throw=False)
+        fitted = fit(data, law, rows, replace(restore(LeastSquares, cell["options"]), seed=seed), throw=False)
     else:
-        found = _sampled(data, law, rows, replace(restore(Bayes, cell["options"]), seed=seed))
-    if any(finding.code == "interrupted" for finding in found.findings):
+        fitted = _sampled(data, law, rows, replace(restore(Bayes, cell["options"]), seed=seed))
+    if any(finding.code == "interrupted" for finding in fitted.findings):
         raise KeyboardInterrupt
-    return _measure(found, cell["truth"], seed)
+    return _measure(fitted, cell["truth"], seed)
 
 
 def _sampled(data: pd.DataFrame, law: AnyLaw, rows: Rows, how: Bayes) -> PosteriorFit:
     """Sample a posterior, for longer where the chains of NUTS disagree."""
-    found = bayes(data, law, rows, how, throw=False)
-    if found.status == NOT_CONVERGED and found.posterior.path == "full":
+    sampled = bayes(data, law, rows, how, throw=False)
+    if sampled.status == NOT_CONVERGED and sampled.posterior.path == "full":
         return bayes(data, law, rows, replace(how, path="full", draws=LONGER * how.draws), throw=False)
-    return found
+    return sampled
 
 
-def _measure(found: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any]:
+def _measure(fitted: Fit, truth: Mapping[str, float], seed: int) -> dict[str, Any]:
     """Compare a fit with the truth, coefficients as logs."""
-    spread = found.uncertainty
-    names = [name for name in truth if name in found]
-    places = [found.place(name) for name in names]
-    columns = {"lo": spread.lo, "hi": spread.hi, "mean": found.point, "sd": spread.se}
+    spread = fitted.uncertainty
+    names = [name for name in truth if name in fitted]
+    places = [fitted.place(name) for name in names]
+    columns = {"lo": spread.lo, "hi": spread.hi, "mean": fitted.point, "sd": spread.se}
     record: dict[str, Any] = {
         name: dict(zip(names, map(float, column[places]), strict=True)) for name, column in columns.items()
     }
     record["rank"] = {}
     path, khat = "", None
-    if isinstance(found, PosteriorFit):
-        path, khat = found.posterior.path, found.posterior.khat
+    if isinstance(fitted, PosteriorFit):
+        path, khat = fitted.posterior.path, fitted.posterior.khat
         draws = np.asarray(spread.draws)
         chosen = draws[np.random.default_rng(seed).choice(len(draws), RANKS, replace=False)][:, places]
         below = (chosen < np.array([truth[name] for name in names])).sum(axis=0)
         record["rank"] = dict(zip(names, map(int, below), strict=True))
     return record | {
-        "status": found.status,
-        "message": found.message,
+        "status": fitted.status,
+        "message": fitted.message,
         "path": path,
         "khat": plain_json(khat),
     }

@@ -164,15 +164,15 @@ def sensitivity_levels(
     def run(table: Table, _: str) -> Sensitivity:
         return sensitivity(table, law, rows.loaded, how, asked, where, progress=progress)
 
-    found, failed = each_level(parts, run, by)
+    analyses, failed = each_level(parts, run, by)
     source = next(iter(parts.values())).name
-    first = next(iter(found.values()))
-    return LevelSensitivities(by, first.law, first.param, source, found, failed, _shared(found), remarks)
+    first = next(iter(analyses.values()))
+    return LevelSensitivities(by, first.law, first.param, source, analyses, failed, _shared(analyses), remarks)
 
 
-def _shared(found: Mapping[str, Sensitivity]) -> Agreement | None:
+def _shared(analyses: Mapping[str, Sensitivity]) -> Agreement | None:
     """Test whether the bases of the levels agree."""
-    bases = {level: analysis.base for level, analysis in found.items()}
+    bases = {level: analysis.base for level, analysis in analyses.items()}
     return agreement(
         [
             Compared(level, base.estimate, base.status, is_log=base.estimate.kind in FACTORS)

@@ -223,13 +223,13 @@ class Sensitivity:
             f"Over {counted(len(others), 'other choice')} the posterior mean runs from {ends[0]} to {ends[1]}: "
             f"{fixed(wide, 1)} times the standard deviation of the base."
         )
-        found = [Verdict.of("range", text, range=[low.estimate.value, high.estimate.value], in_deviations=wide)]
+        verdicts = [Verdict.of("range", text, range=[low.estimate.value, high.estimate.value], in_deviations=wide)]
         about = {"choice": most.choice.label, "move": self.move(most)}
         if abs(self.move(most)) < SMALL_MOVE:
             text = f"No choice moves it by more than {exact(SMALL_MOVE)} of that."
-            return [*found, Verdict.of("hardly moves", text, threshold=SMALL_MOVE, **about)]
+            return [*verdicts, Verdict.of("hardly moves", text, threshold=SMALL_MOVE, **about)]
         text = f"{most.choice.label} moves it most, by {fixed(self.move(most), 1, sign=True)} of it."
-        found.append(Verdict.of("moves", text, threshold=SMALL_MOVE, **about))
+        verdicts.append(Verdict.of("moves", text, threshold=SMALL_MOVE, **about))
         widths = [answer.estimate.se / self.base.estimate.se for answer in posteriors]
         least, largest = min(widths), max(widths)
         if largest > SAME_WIDTH or least < 1 / SAME_WIDTH:
@@ -237,13 +237,13 @@ class Sensitivity:
                 f"The standard deviation itself runs from {fixed(least, 2)} to {fixed(largest, 2)} times that of the "
                 "base."
             )
-            found.append(Verdict.of("width changes", text, threshold=SAME_WIDTH, times=[least, largest]))
-        return found
+            verdicts.append(Verdict.of("width changes", text, threshold=SAME_WIDTH, times=[least, largest]))
+        return verdicts
 
     def _judged(self, posteriors: list[VariedAnswer]) -> list[Verdict]:
         if not posteriors:
             return [Verdict.of("no posterior", "No row is a posterior, so there is no probability and no verdict.")]
-        found = []
+        verdicts = []
         if self.region is not None:
             inside = [answer.probability(*self.region) for answer in posteriors]
             low, high = (posteriors[int(pick(inside))] for pick in (np.argmin, np.argmax))
@@ -252,17 +252,17 @@ class Sensitivity:
                 f"({high.choice.label})."
             )
             ends = [min(inside), max(inside)]
-            found.append(Verdict.of("probability", "The probability of ", self._region(), text, probability=ends))
+            verdicts.append(Verdict.of("probability", "The probability of ", self._region(), text, probability=ends))
         words: dict[str, list[str]] = {}
         for answer in posteriors:
             words.setdefault(self.judge(answer), []).append(answer.choice.label)
         if len(words) == 1:
             word = next(iter(words))
             parts = "The verdict does not change: ", self._meaning(word), " in every row."
-            return [*found, Verdict.of("same verdict", *parts, threshold=self.level, verdict=word)]
+            return [*verdicts, Verdict.of("same verdict", *parts, threshold=self.level, verdict=word)]
         each = [runs_of(self._meaning(word), f" in {len(labels)} ({_some(labels)})") for word, labels in words.items()]
         parts = "The verdict depends on the choices: ", listed(each, "; ", "; "), "."
-        return [*found, Verdict.of("verdict changes", *parts, threshold=self.level, choices=words)]
+        return [*verdicts, Verdict.of("verdict changes", *parts, threshold=self.level, choices=words)]
 
     def _region(self) -> Runs:
         lo, hi = self.region or (0.0, 0.0)

@@ -173,10 +173,10 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
         return record
     if param not in result:
         raise DataError(f"this fit has no {param}; {closest(param, result.names)}")
-    found, draws = result[param], result.draws(param)
+    estimate, draws = result[param], result.draws(param)
     posterior = result.posterior if isinstance(result, PosteriorFit) else None
     return record | {
-        "estimate": [found.value, found.se, found.lo, found.hi], "kind": found.kind,
+        "estimate": [estimate.value, estimate.se, estimate.lo, estimate.hi], "kind": estimate.kind,
         "khat": posterior.khat if posterior else None, "path": posterior.path if posterior else "",
         "draws": [to_digits(value, 6) for value in draws[np.isfinite(draws)]],
     }  # fmt: skip
@@ -184,13 +184,13 @@ def _answer_record(result: Fit, param: str) -> dict[str, Any]:
 
 def _answer(choice: Choice, cell: JobResult, param: Key, level: float) -> VariedAnswer:
     """Make a row of what a job returned; a job that failed leaves no number."""
-    found = cell.value or {"status": FAILED, "message": cell.reason}
-    quiet = found["status"] == "converged"
+    record = cell.value or {"status": FAILED, "message": cell.reason}
+    quiet = record["status"] == "converged"
     spread: Spread = "bootstrap" if choice.options["likelihood"] in LOSSES else "posterior"
-    value, se, lo, hi = map(float, found.get("estimate", [np.nan] * 4))
-    draws = np.array(found["draws"], dtype=float) if "draws" in found else None
-    estimate = Estimate(param[0], found.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
+    value, se, lo, hi = map(float, record.get("estimate", [np.nan] * 4))
+    draws = np.array(record["draws"], dtype=float) if "draws" in record else None
+    estimate = Estimate(param[0], record.get("kind", ""), value, se, lo, hi, param[1], spread, level, draws)
     return VariedAnswer(
-        choice, found["status"], "" if quiet else found["message"], found.get("n_rows"), estimate, found.get("khat"),
-        found.get("path", ""),
+        choice, record["status"], "" if quiet else record["message"], record.get("n_rows"), estimate,
+        record.get("khat"), record.get("path", ""),
     )  # fmt: skip

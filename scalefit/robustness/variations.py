@@ -211,12 +211,12 @@ def expand(base: dict[str, Any], vary: Mapping[str, Sequence[Any]], design: str)
     else:
         axes = [[base[name], *values] for name, values in vary.items()]
         changes = (dict(zip(vary, values, strict=True)) for values in product(*axes))
-    found: dict[str, Choice] = {}
+    choices: dict[str, Choice] = {}
     for change in ({}, *changes):
         options = _relevant(base | change, base)
         changed = tuple((name, show_value(options[name])) for name in DIMENSIONS if options[name] != base[name])
-        found.setdefault(str(sorted(options.items())), Choice(changed, options))
-    return tuple(found.values())
+        choices.setdefault(str(sorted(options.items())), Choice(changed, options))
+    return tuple(choices.values())
 
 
 def _relevant(options: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
@@ -335,13 +335,13 @@ def _is_text(column: pd.Series[Any]) -> bool:
 
 def _conventions(table: pd.DataFrame, law: AnyLaw, mapping: Mapping[str, str]) -> list[dict[str, str]]:
     """Other columns that count the same thing."""
-    found = []
+    conventions = []
     for variable in law.variables:
         for column in map(str, table.columns):
             alike = column.startswith(f"{variable}_") and "per" not in column.split("_")
             if alike and as_numbers(table[column]) is not None and variable not in mapping:
-                found.append({**mapping, variable: column})
-    return found
+                conventions.append({**mapping, variable: column})
+    return conventions
 
 
 def _priors(problem: AnyProblem, param: str | Key) -> list[str]:

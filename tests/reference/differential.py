@@ -469,8 +469,8 @@ def main() -> None:
     print(f"{'':24s}problems  missed")
     for title, of in (("status", lambda outcome: [outcome.status]), ("kind", lambda outcome: outcome.kinds)):
         total, lost = Counter(), Counter()
-        for one in outcomes:
-            total.update(of(one))
+        for outcome in outcomes:
+            total.update(of(outcome))
         for outcome in missed:
             lost.update(of(outcome))
         for name in sorted(total):
