@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,3 +32,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in the tables."""
     return texts.filled(markdown, page.file.src_uri)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark short code, which is not broken at its hyphens."""
+    return re.sub(r"(?<!</span>)<code>(?=[^<\n]{1,26}</code>)", '<code class="short">', html)

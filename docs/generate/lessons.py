@@ -53,7 +53,7 @@ def _joined(source: str | list[str]) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.?!])\s", text, maxsplit=1)[0]
+    return re.split(r"(?<=[.?!])(?<! al\.)\s", text, maxsplit=1)[0]
 
 
 def _code(source: str) -> str:

@@ -15,6 +15,7 @@ from docs.generate.api import ROOT
 from scalefit.data.quantities import ALIASES
 from scalefit.law.additive import PRESETS
 from scalefit.law.presets import LAWS
+from scalefit.numbers import exact
 from scalefit.plots import KINDS
 from scalefit.toy.grid import DEFAULT_GRID
 
@@ -101,7 +102,7 @@ def thresholds() -> dict[str, list[tuple[str, str, str]]]:
             title = [title for line, title in titles if line < one.lineno][-1]
             reason = " ".join(str(after.value.value).split())
             value = ast.literal_eval(one.value)
-            shown = " to ".join(f"{end:g}" for end in (value if isinstance(value, tuple) else (value,)))
+            shown = " to ".join(exact(end) for end in (value if isinstance(value, tuple) else (value,)))
             parts[title].append((one.targets[0].id, shown, reason))
     return parts
 
