@@ -78,12 +78,10 @@ def _table(levels: LevelFits) -> Block:
         numbers = [estimate_text(fit[name]) if name in fit else "" for name in levels.names]
         cells.append([exact(fit.n_rows), scatter_text(fit.goodness, fit.goodness.rms), *numbers])
     caption = f"Fits by {literal(words(levels.by))}: estimates ± standard errors."
+    down, across = names, labels
     if len(labels) > len(names):
-        down, across = labels, names
-        columns = [_aligned(column) for column in transpose(cells)]
-    else:
-        down, across, columns = names, labels, cells
-    return table(caption, ["", *across], transpose([down, *columns]), align="l" + "r" * len(across))
+        down, across, cells = labels, names, [_aligned(column) for column in transpose(cells)]
+    return table(caption, ["", *across], transpose([down, *cells]), align="l" + "r" * len(across))
 
 
 def _aligned(texts: Sequence[str]) -> list[str]:
