@@ -25,6 +25,8 @@ from scalefit.thresholds import (
     CARRIER_ROWS,
     CARRIER_SHARE,
     CHECKPOINTS,
+    LABEL_ROWS,
+    MANY_LABELS,
     MIXED_OVERLAP,
     MOST_CARRIERS,
     MOST_LABELS,
@@ -228,7 +230,7 @@ def _centred(values: Array, codes: NDArray[np.int64]) -> Array:
 def _separated(column: pd.Series[Any], gaps: Array, codes: NDArray[np.int64], freedom: int) -> _Separated | None:
     """Regress the differences within settings on the levels of a column."""
     level, labels = _texts(column).factorize(sort=True)
-    if not 2 <= len(labels) <= MOST_LABELS:
+    if not 2 <= len(labels) <= _most_labels(len(column)):
         return None
     design = np.array([_centred((level == i).astype(float), codes) for i in range(len(labels))]).T
     effects, _, rank, _ = np.linalg.lstsq(design, gaps, rcond=None)
@@ -381,12 +383,18 @@ def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.map(label_text) if pd.api.types.is_float_dtype(column.dtype) else column.astype(str)
 
 
+def _most_labels(rows: int) -> int:
+    """Return how many labels a column of this many rows may have that names kinds of runs."""
+    return min(max(MOST_LABELS, int(rows / LABEL_ROWS)), MANY_LABELS)
+
+
 def _overlaps(law: AnyLaw, frame: pd.DataFrame, column: str) -> bool:
     """Tell whether the levels of a column lie among one another in each numeric column of the law."""
-    if frame[column].iloc[: 100 * MOST_LABELS].nunique() > MOST_LABELS:  # the beginning of a long table is enough
+    most = _most_labels(len(frame))
+    if frame[column].iloc[: 100 * most].nunique() > most:  # the beginning of a long table is enough
         return False
     codes, labels = frame[column].astype(str).factorize()
-    if not 2 <= len(labels) <= MOST_LABELS:
+    if not 2 <= len(labels) <= most:
         return False
     for name in law.variables:
         values = frame[name].to_numpy(dtype=float)

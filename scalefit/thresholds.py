@@ -48,6 +48,7 @@ __all__ = [
     "HEAVY_ERROR",
     "INVOLVED",
     "KNOWN_RATIO",
+    "LABEL_ROWS",
     "LAWS_PART",
     "LAW_WEIGHT",
     "LONELY_START",
@@ -55,6 +56,7 @@ __all__ = [
     "LOOSE_EXPONENT",
     "LOOSE_MINIMUM",
     "MANY_DIVERGENCES",
+    "MANY_LABELS",
     "MANY_TIMES",
     "MIXED_BUDGETS",
     "MIXED_CHANCE",
@@ -191,6 +193,12 @@ REPEATS_CHANCE = 1e-6
 
 MOST_LABELS = 20
 """Labels of a column that could separate repeats; a column with more names the rows."""
+
+LABEL_ROWS = 10.0
+"""Unless each label has this many rows on average: 22 languages of 20 runs are kinds of runs."""
+
+MANY_LABELS = 50
+"""A column with more labels than this names the rows in any case."""
 
 REPEATS_FACTOR = 1.2
 """Without such a column, repeats are reported when they typically differ by a larger factor; seeds of one setting

@@ -56,6 +56,17 @@ def test_mixed_repeats_name_the_option_that_fits_each_level() -> None:
     assert "Fit every level (--by corpus)" in message
 
 
+@pytest.mark.parametrize(("runs", "named"), [(12, True), (5, False)])
+def test_many_levels_are_named_where_each_has_many_rows(runs: int, named: bool) -> None:
+    size, language = np.tile(np.geomspace(1e6, 1e9, runs), 24), np.repeat(np.arange(24), runs)
+    noise = np.exp(0.003 * np.random.default_rng(3).standard_normal(len(size)))
+    rows = {"params": size, "loss": (1.5 + 0.05 * language + 40 / size**0.3) * noise}
+    data = pd.DataFrame(rows | {"language": [f"l{i:02d}" for i in language]})
+    message = finding(scalefit.fit(data, LAW, bootstrap=0, throw=False), "repeats_differ")
+    assert message is not None
+    assert ("Fit every level (--by language)" in message) == named
+
+
 def checkpoints(**more: Any) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     parts = []

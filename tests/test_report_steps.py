@@ -21,6 +21,7 @@ from scalefit.report import build_report, sections, steps, work
 from scalefit.report.blocks import Block
 from scalefit.report.checks import check_study
 from scalefit.report.claims import claim_verdict
+from scalefit.report.levels_section import _table as levels_table
 from scalefit.report.reader import read_study
 from scalefit.report.resolve import drafted, resolved_hash, resolved_text
 from scalefit.report.results import Results
@@ -121,6 +122,20 @@ def study(folder: Path) -> Study:
 
 def text_of(pdf: Path) -> str:
     return " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
+
+
+@pytest.mark.parametrize(("count", "wide"), [(3, True), (8, False)])
+def test_many_levels_are_rows_of_their_table_and_few_are_columns(count: int, wide: bool) -> None:
+    params = np.tile(np.geomspace(1e7, 1e9, 6), count)
+    noise = np.exp(0.01 * np.random.default_rng(2).standard_normal(len(params)))
+    labels = np.repeat([f"l{i}" for i in range(count)], 6)
+    rows = pd.DataFrame({"params": params, "loss": 30 / params**0.2 * noise, "language": labels})
+    block = levels_table(scalefit.fit_levels(rows, "loss ~ A/params^alpha", "language", uncertainty="hc3"))
+    levels, names = [f"l{i}" for i in range(count)], ["rows", "scatter", "A", "alpha"]
+    head, side = (levels, names) if wide else (names, levels)
+    plain = ["".join(map(str, cell)) for cell in block["header"]]
+    assert plain == ["", *head]
+    assert ["".join(map(str, row[0])) for row in block["rows"]] == side
 
 
 def test_levels_have_a_table_a_test_and_a_forest(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class LevelComparisons:
     parameter : str
         As asked for.
     comparisons : mapping of str to Comparison
-        By level, in the order of the labels as text.
+        By level, in the order of the labels, as text or as numbers where all are.
     failed : mapping of str to str
         Levels that could not be compared, with the reason.
     shared : mapping of str to Agreement

@@ -48,7 +48,7 @@ class LevelFits:
     source : str
         Name of the table.
     fits : mapping of str to Fit
-        By level, in the order of the labels as text.
+        By level, in the order of the labels, as text or as numbers where all are.
     failed : mapping of str to str
         Levels that could not be fitted, with the reason.
     shared : mapping of str to Agreement

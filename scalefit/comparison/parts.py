@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -13,11 +13,11 @@ from scalefit.data.tables import Table, resolve
 from scalefit.errors import DataError
 from scalefit.law.protocol import AnyLaw
 from scalefit.names import printed_label
-from scalefit.numbers import chance, exact, plus_minus, rounded
+from scalefit.numbers import chance, exact, parse_number, plus_minus, rounded
 from scalefit.options import Rows
 from scalefit.progress import Progress
 
-__all__ = ["agreement_words", "check_column", "each_level", "parted"]
+__all__ = ["agreement_words", "check_column", "each_level", "in_order", "parted"]
 
 MOST: Final = 200  # levels; a column with more is not one of labels
 APART: Final = 0.05  # p-value below which levels are said to differ
@@ -47,7 +47,7 @@ def parted(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[s
     Returns
     -------
     dict of str to Table
-        By label, in the order of the labels as text; rows keep their numbers, and the hash is that of the whole.
+        By label, in the order of :func:`in_order`; rows keep their numbers, and the hash is that of the whole.
     tuple of str
         Remarks on the column.
 
@@ -66,7 +66,7 @@ def parted(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[s
     missing = int(labels.isna().sum())
     if missing:
         remarks.append(f"{exact(missing)} rows without a label in column {by!r} are left out.")
-    levels = sorted(set(labels.dropna()))
+    levels = in_order(set(labels.dropna()))
     if not 2 <= len(levels) <= MOST:
         raise DataError(
             f"column {by!r} has {exact(len(levels))} different labels. Need 2 to {exact(MOST)}, one fit for each"
@@ -74,6 +74,21 @@ def parted(table: Table, by: str, rows: Rows) -> tuple[dict[str, Table], tuple[s
     mask = {level: (labels == level).to_numpy() for level in levels}
     parts = {level: table.frame[mask[level]] for level in levels}
     return {level: replace(table, frame=part, rows_read=len(part)) for level, part in parts.items()}, tuple(remarks)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Sort labels as text, or as numbers where all of them are numbers.
+
+    Examples
+    --------
+    >>> in_order(["8", "64", "1"]), in_order(["web", "8", "64"]), in_order(["1.3B", "70M"])
+    (['1', '8', '64'], ['64', '8', 'web'], ['70M', '1.3B'])
+    """
+    words = sorted(labels)
+    try:
+        return sorted(words, key=parse_number)
+    except ValueError:
+        return words
 
 
 def each_level(

@@ -36,7 +36,7 @@ class LevelForecasts(Drawn):
     source : str
         Name of the table.
     forecasts : mapping of str to Forecast
-        By level, in the order of the labels as text.
+        By level, in the order of the labels, as text or as numbers where all are.
     failed : mapping of str to str
         Levels without a forecast, with the reason.
     remarks : tuple of str

@@ -11,7 +11,7 @@ from scalefit.names import printed_label
 from scalefit.numbers import exact
 from scalefit.plots.style import new_panels
 from scalefit.records import CONVERGED
-from scalefit.report.blocks import Block, drawing, note, paragraph, picture, table
+from scalefit.report.blocks import Block, align_errors, drawing, note, paragraph, picture, table
 from scalefit.report.results import Results
 from scalefit.report.sentences import words
 from scalefit.report.spec import LevelsSection
@@ -23,6 +23,9 @@ from scalefit.summary import estimate_text, scatter_text
 __all__ = ["levels_section"]
 
 ROW: float = 6.0  # mm of a figure for each level
+CLOSE_ROW: float = 4.6  # the same of many levels, so that the figure leaves room on its page
+MANY: int = 12  # levels
+PLUS_MINUS = "±"
 EDGE: float = 18.0  # mm above and below
 
 
@@ -67,14 +70,24 @@ def _shown(found: LevelFits, parameter: str) -> list[Block]:
 
 
 def _table(found: LevelFits) -> Block:
-    """Return one row for each parameter, and a column for each level."""
-    rows: list[Sequence[str]] = [["rows", "scatter", *(literal(name) for name in found.names)]]
+    """Return a row for each parameter and a column for each level, or the other way round where levels are many."""
+    names = ["rows", "scatter", *(literal(name) for name in found.names)]
+    levels = [literal(printed_label(level)) for level in found.fits]
+    cells: list[Sequence[str]] = []
     for fit in found.fits.values():
         numbers = [estimate_text(fit[name]) if name in fit else "" for name in found.names]
-        rows.append([exact(fit.n_rows), scatter_text(fit.goodness, fit.goodness.rms), *numbers])
-    header = ["", *(literal(printed_label(level)) for level in found.fits)]
+        cells.append([exact(fit.n_rows), scatter_text(fit.goodness, fit.goodness.rms), *numbers])
     caption = f"Fits by {literal(words(found.by))}: estimates ± standard errors."
-    return table(caption, header, transpose(rows), align="l" + "r" * len(found.fits))
+    down, across, columns = names, levels, cells
+    if len(levels) > len(names):
+        down, across, columns = levels, names, [_aligned(column) for column in transpose(cells)]
+    return table(caption, ["", *across], transpose([down, *columns]), align="l" + "r" * len(across))
+
+
+def _aligned(texts: Sequence[str]) -> list[str]:
+    """Align the signs of ``value ± error``; a cell with an interval stays as it is."""
+    padded = iter(align_errors([text for text in texts if PLUS_MINUS in text] or [""]))
+    return [next(padded) if PLUS_MINUS in text else text for text in texts]
 
 
 def _figure(found: LevelFits, parameter: str) -> Block:
@@ -84,7 +97,8 @@ def _figure(found: LevelFits, parameter: str) -> Block:
     name = parameter or next(iter(exponents), found.names[0])
     if name not in found.names:
         raise DataError(f"no level has a parameter {name!r} to draw; {closest(name, found.names)}")
-    axes = new_panels(1, 1, height=EDGE + ROW * len(found.fits))[0]
+    count = len(found.fits)
+    axes = new_panels(1, 1, height=EDGE + (ROW if count <= MANY else CLOSE_ROW) * count)[0]
     drawn = found.plot(name, ax=axes)
     values = [f"{printed_label(level)} {estimate_text(fit[name])}" for level, fit in found.fits.items() if name in fit]
     caption = f"{literal(capital(name))} by {literal(words(found.by))}, with intervals."

@@ -42,7 +42,7 @@ class LevelSensitivities:
     source : str
         Name of the table.
     analyses : mapping of str to Sensitivity
-        By level, in the order of the labels as text.
+        By level, in the order of the labels, as text or as numbers where all are.
     failed : mapping of str to str
         Levels without an analysis, with the reason.
     shared : Agreement or None
