@@ -348,6 +348,13 @@ def test_a_finding_carries_what_was_compared_and_with_what() -> None:
     assert outside.numbers["runs"] == pytest.approx([table()["params"].min(), table()["params"].max()])
 
 
+def test_a_law_of_unique_tokens_is_not_warned_of_their_repetition() -> None:
+    rows = table(0.002, 1).assign(unique_tokens=np.tile([1e9, 1e10], 10))
+    given = {"law": "loss ~ E + A/params^a + B/tokens^b + C/unique_tokens^c"}
+    assert "repeated_tokens" not in codes(rows, {"params": 3e9, "tokens": 1e12, "unique_tokens": 1e10}, **given)
+    assert "repeated_tokens" in codes(rows, {"params": 3e9, "tokens": 1e12})
+
+
 def test_a_table_of_tokens_alone_is_forecast_by_a_law_of_tokens() -> None:
     tokens = np.geomspace(1e9, 1e11, 20)
     loss = (2.1 + 410 / tokens**0.3) * np.exp(0.001 * np.random.default_rng(0).standard_normal(20))

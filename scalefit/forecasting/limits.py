@@ -239,7 +239,7 @@ def _repeated(learning: Learning, targets: pd.DataFrame) -> Iterator[Finding]:
                 share=runs / len(frame),
                 threshold=FEWER_ROWS,
             )
-    if UNIQUE in frame and TOKENS in learning.columns:
+    if UNIQUE in frame and TOKENS in learning.columns and UNIQUE not in learning.columns:
         unique = np.asarray(frame[UNIQUE], float)
         most = float(np.nanmax(unique)) if np.isfinite(unique).any() else math.inf
         passes = float(targets[TOKENS].max()) / most
