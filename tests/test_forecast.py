@@ -349,7 +349,7 @@ def test_a_finding_carries_what_was_compared_and_with_what() -> None:
 
 
 def test_a_law_of_unique_tokens_is_not_warned_of_their_repetition() -> None:
-    rows = table(0.002, 1).assign(unique_tokens=np.tile([1e9, 1e10], 10))
+    rows = table(0.002, 1).assign(unique_tokens=np.tile([1e9, 2e9, 5e9, 1e10, 3e9], 4))
     given = {"law": "loss ~ E + A/params^a + B/tokens^b + C/unique_tokens^c"}
     assert "repeated_tokens" not in codes(rows, {"params": 3e9, "tokens": 1e12, "unique_tokens": 1e10}, **given)
     assert "repeated_tokens" in codes(rows, {"params": 3e9, "tokens": 1e12})

@@ -228,6 +228,18 @@ def test_joint_shows_every_pair_and_its_correlation(normal: Fit) -> None:
         joint(normal, names=["a_m"])
 
 
+def test_a_region_that_a_bound_cuts_is_said_to_end_there(normal: Fit) -> None:
+    size = np.geomspace(1e6, 1e9, 14)
+    loss = (0.02 + 30 / size**0.2) * np.exp(0.02 * np.random.default_rng(3).standard_normal(14))
+    data = pd.DataFrame({"params": size, "loss": loss})
+    fit = bayes(data, "loss ~ E + A/params^alpha", draws=1000, throw=False)
+    axes = joint(fit)
+    assert axes[0].figure.get_suptitle().endswith("\nregions that are open at an edge end there: $E$ = 0")
+    left, right = pairs(fit, names=[("alpha", "E"), ("alpha", "A")])
+    assert (left.get_title("left").endswith("; ends at $E$ = 0"), "ends" in right.get_title("left")) == (True, False)
+    assert "end there" not in joint(normal)[0].figure.get_suptitle()
+
+
 def test_pairs_of_a_posterior_have_contours(normal: Fit, bootstrap: Fit) -> None:
     (ours,), (refits,) = (pairs(fit, names=[("a_m", "a_l")]) for fit in (normal, bootstrap))
     assert len(ours.collections) == 3

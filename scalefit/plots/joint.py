@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalefit.errors import DataError
 from scalefit.law.additive import Coef
 from scalefit.names import Key
-from scalefit.numbers import rounded
+from scalefit.numbers import exact, rounded
 from scalefit.plots.draws import axis_name, draws_of, highest_region, lower_bound, named, reach, shown_value, smooth
 from scalefit.plots.style import BLUE, FULL_WIDTH, GREY, INK, RED, house_style, new_panels
 from scalefit.results import Fit, PosteriorFit
@@ -82,7 +82,8 @@ def pairs(
         ax.set_xlabel(axis_name(fit, a))
         ax.set_ylabel(axis_name(fit, b))
         ax.locator_params(nbins=5)
-        ax.set_title(f"correlation {_correlation(x, y)}", color=GREY, fontsize=7.5)
+        ends = _ends_at_bound(fit, {a: x, b: y}) if isinstance(fit, PosteriorFit) else ""
+        ax.set_title(f"correlation {_correlation(x, y)}{ends and f'; ends at {ends}'}", color=GREY, fontsize=7.5)
     return tuple(places)
 
 
@@ -136,7 +137,10 @@ def joint(
         _outer_labels(ax, fit, (i, j), chosen)
     what = "posterior" if isinstance(fit, PosteriorFit) else "bootstrap refits"
     figure = axes[0].figure
-    figure.suptitle(f"contours: 50% and 95% of the {what}; numbers: correlations", fontsize=7.5, color=GREY)
+    ends = _ends_at_bound(fit, dict(zip(chosen, draws, strict=True)))
+    words = f"contours: 50% and 95% of the {what}; numbers: correlations"
+    words += f"\nregions that are open at an edge end there: {ends}" if ends else ""
+    figure.suptitle(words, fontsize=7.5, color=GREY)
     return tuple(axes)
 
 
@@ -171,6 +175,15 @@ def _limits(ax: Axes, fit: Fit, x: tuple[Key, Array], y: tuple[Key, Array], refe
         limit(max(lo, lower_bound(fit, name)), hi)
         if known:
             line(references[name], color=RED, linewidth=1.0, zorder=3.5)
+
+
+def _ends_at_bound(fit: Fit, draws: Mapping[Key, Array]) -> str:
+    """Name the bounds that draws reach, such as ``E = 0``: a region ends there, and is open in the picture."""
+    reached = [
+        key for key, own in draws.items()
+        if np.isfinite(bound := lower_bound(fit, key)) and reach(own)[0] <= bound
+    ]  # fmt: skip
+    return " and ".join(f"{axis_name(fit, key)} = {exact(lower_bound(fit, key))}" for key in reached)
 
 
 def _edge(ax: Axes, fit: Fit, name: Key, draws: Array, references: Mapping[Key, float]) -> None:
