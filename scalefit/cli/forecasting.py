@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -57,13 +57,15 @@ def forecast_command(
     if new_run and given["mean"]:
         raise DataError("--mean and --new-run are two forecasts; give one of them")
     check_outputs([out, plot], [table, targets, through])
-    asked: dict[str, Any] = {"targets": targets, "through": None if through is None else load_fit(through)}
+    second = None if through is None else load_fit(through)
     found: Forecast | LevelForecasts
     if by is None:
-        found = forecast(table, points(at), **asked, **given)
+        found = forecast(table, points(at), targets=targets, through=second, **given)
     else:
         with ProgressLine() as line:
-            found = forecast_levels(table, by, points(at), **asked, progress=line, **given)
+            found = forecast_levels(
+                table, by, points(at), targets=targets, through=second, progress=line, **given
+            )  # fmt: skip
     if out is not None:
         write_atomically(out, found.table().to_csv(index=False).encode())
         print(f"written to {out}", file=sys.stderr)
