@@ -404,8 +404,8 @@ def test_optimum_over_three_columns_equates_what_a_cost_buys() -> None:
     """With training and serving counted, what the loss gains for the last FLOP is the same in every column."""
     fitted = fit("chinchilla", "width_depth", drop_highest_loss=5, uncertainty="gauss-newton")
     cost = "72*width^2*depth*tokens + 24*width^2*depth*served"
-    one = optimum(fitted, compute=1e22, cost=cost, at={"served": 1e12}).allocations[0].quantities
-    w, d, t = (one[name].value for name in ("width", "depth", "tokens"))
+    best = optimum(fitted, compute=1e22, cost=cost, at={"served": 1e12}).allocations[0].quantities
+    w, d, t = (best[name].value for name in ("width", "depth", "tokens"))
     assert 72 * w**2 * d * t + 24 * w**2 * d * 1e12 == pytest.approx(1e22, rel=1e-9)
     par = {name: fitted[name].value for name in fitted.names}
     gain = [par["a_m"] * par["c_m"] / w ** par["a_m"], par["a_l"] * par["c_l"] / d ** par["a_l"],

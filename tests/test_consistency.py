@@ -49,22 +49,22 @@ def check(table, **options):
 
 def test_exponent_is_that_of_ordinary_least_squares():
     table = sweep(power(1.1))
-    (one,) = check(table).settings
+    (case,) = check(table).settings
     line = stats.linregress(np.log(table.width), np.log(table.loss))
-    assert one.exponent == pytest.approx(-line.slope, abs=1e-9)
-    assert one.last.by_seed == pytest.approx(
+    assert case.exponent == pytest.approx(-line.slope, abs=1e-9)
+    assert case.last.by_seed == pytest.approx(
         [-np.polyfit(np.log(rows.width), np.log(rows.loss), 1)[0] for _, rows in table.groupby("seed")]
     )
 
 
 def test_local_exponents_and_their_errors():
     table = sweep(power(1.0), noise=0.02)
-    (one,) = check(table).settings
+    (case,) = check(table).settings
     logs = np.log(table.loss).groupby(table.width)
     means, errors = logs.mean().to_numpy(), logs.std().to_numpy() / math.sqrt(3)
     spans = np.diff(np.log(WIDTHS))
-    assert [s.slope for s in one.last.local] == pytest.approx(-np.diff(means) / spans)
-    assert [s.se for s in one.last.local] == pytest.approx(np.hypot(errors[1:], errors[:-1]) / spans)
+    assert [s.slope for s in case.last.local] == pytest.approx(-np.diff(means) / spans)
+    assert [s.se for s in case.last.local] == pytest.approx(np.hypot(errors[1:], errors[:-1]) / spans)
 
 
 def test_a_straight_law_passes_and_a_bent_one_does_not():
@@ -101,9 +101,9 @@ def test_lack_of_fit_is_the_textbook_f_test():
 @pytest.mark.parametrize(("late", "word"), [(1.0, "converged"), (1.3, "not converged")])
 def test_convergence_compares_two_lengths_of_training(late, word):
     table = sweep(lambda m, t: 3 * m ** -(late if t == 6000 else 1.0), steps=(3000, 6000), noise=0.005)
-    (one,) = check(table).settings
-    assert one.convergence == word
-    assert one.change == pytest.approx(late - 1.0, abs=0.02)
+    (case,) = check(table).settings
+    assert case.convergence == word
+    assert case.change == pytest.approx(late - 1.0, abs=0.02)
 
 
 def test_a_noisy_change_is_not_taken_for_convergence():
@@ -117,24 +117,24 @@ def test_a_change_counts_from_twice_its_error_on(scatter, word):
     table = sweep(lambda m, t: 3 * m ** -(1.1 if t == 6000 else 1.0), steps=(3000, 6000), noise=0.0)
     late = table.steps == 6000
     table.loc[late, "loss"] *= table.width ** -table.seed.map({0: -scatter, 1: 0.0, 2: scatter})
-    (one,) = check(table).settings
-    assert (one.change, one.change_se) == pytest.approx((0.1, scatter / math.sqrt(3)), abs=1e-6)
-    assert one.convergence == word
+    (case,) = check(table).settings
+    assert (case.change, case.change_se) == pytest.approx((0.1, scatter / math.sqrt(3)), abs=1e-6)
+    assert case.convergence == word
 
 
 def test_no_change_with_a_large_error_is_not_convergence():
     table = sweep(power(1.0), steps=(3000, 6000), noise=0.0)
     table.loc[table.steps == 6000, "loss"] *= table.width ** -table.seed.map({0: -0.2, 1: 0.0, 2: 0.2})
-    (one,) = check(table).settings
-    assert (one.change, one.change_se) == pytest.approx((0.0, 0.2 / math.sqrt(3)), abs=1e-6)
-    assert one.convergence == "not known"
+    (case,) = check(table).settings
+    assert (case.change, case.change_se) == pytest.approx((0.0, 0.2 / math.sqrt(3)), abs=1e-6)
+    assert case.convergence == "not known"
 
 
 def test_with_one_seed_the_errors_of_both_lengths_make_that_of_the_change():
-    (one,) = check(sweep(power(1.0), steps=(3000, 6000), seeds=1, noise=0.05)).settings
-    half, last = one.series
+    (case,) = check(sweep(power(1.0), steps=(3000, 6000), seeds=1, noise=0.05)).settings
+    half, last = case.series
     assert half.se > 0.3 * last.se
-    assert one.change_se == pytest.approx(math.sqrt(half.se**2 + last.se**2))
+    assert case.change_se == pytest.approx(math.sqrt(half.se**2 + last.se**2))
 
 
 @pytest.mark.parametrize("steps", [(6000,), (5000, 6000)])
@@ -165,20 +165,20 @@ THEORY = theory_of(ToyConfig(width=1, n_features=512, alpha=1.0), WIDTHS)
 def states(loss, **columns):
     """Where the widths lie of losses that are exactly those given, with columns of measures."""
     table = sweep(lambda m, _steps: loss[WIDTHS.index(m)], noise=0.001)
-    (one,) = check(table.assign(**columns)).settings
-    return one
+    (case,) = check(table.assign(**columns)).settings
+    return case
 
 
 def test_arranged_rows_are_told_from_random_directions_and_from_saturation():
     wide = np.where(np.isfinite(THEORY.arranged), THEORY.arranged, 0.2 * THEORY.random)
-    one = states(wide, alive=1.0, dead_loss=0.0, represented=1.0)
-    assert [state.kind for state in one.states] == ["saturated", "between", *["arranged"] * 3]
-    assert [state.to_arranged for state in one.states][:4] == pytest.approx([1.0] * 4, rel=0.01)
-    assert math.isnan(one.states[4].to_arranged)  # 55^1.5 is above 0.6 n
-    one = states(THEORY.random, alive=1.0, dead_loss=0.0, represented=1.0, norm="held")
-    assert {state.kind for state in one.states} <= {"saturated", "random"}
-    assert one.states[4].kind == "random" or one.states[4].exponent < 0.9
-    assert [state.to_random for state in one.states] == pytest.approx([1.0] * 5, rel=0.01)
+    case = states(wide, alive=1.0, dead_loss=0.0, represented=1.0)
+    assert [state.kind for state in case.states] == ["saturated", "between", *["arranged"] * 3]
+    assert [state.to_arranged for state in case.states][:4] == pytest.approx([1.0] * 4, rel=0.01)
+    assert math.isnan(case.states[4].to_arranged)  # 55^1.5 is above 0.6 n
+    case = states(THEORY.random, alive=1.0, dead_loss=0.0, represented=1.0, norm="held")
+    assert {state.kind for state in case.states} <= {"saturated", "random"}
+    assert case.states[4].kind == "random" or case.states[4].exponent < 0.9
+    assert [state.to_random for state in case.states] == pytest.approx([1.0] * 5, rel=0.01)
 
 
 def test_a_loss_as_that_of_random_directions_is_theirs_though_a_better_arrangement_is_known():
@@ -191,9 +191,9 @@ def test_a_loss_as_that_of_random_directions_is_theirs_though_a_better_arrangeme
 
 def test_where_rare_features_decide_the_loss_no_arrangement_is_named():
     table = sweep(lambda m, _steps: 0.01 * m**-2.0, noise=0.001)
-    (one,) = check(table.assign(alpha=2.0, alive=1.0, dead_loss=0.0, represented=1.0)).settings
-    assert {state.kind for state in one.states} == {"faster"}
-    assert "m = 8 to 55 is faster than 1/m, where the best arrangement is not known" in str(check_verdict(one))
+    (case,) = check(table.assign(alpha=2.0, alive=1.0, dead_loss=0.0, represented=1.0)).settings
+    assert {state.kind for state in case.states} == {"faster"}
+    assert "m = 8 to 55 is faster than 1/m, where the best arrangement is not known" in str(check_verdict(case))
 
 
 def test_one_seed_has_local_exponents_without_errors():
@@ -223,23 +223,23 @@ def test_a_claim_that_stays_open_begins_with_what_is_known():
 
 def test_dead_outputs_limit_only_where_theory_would_keep_them():
     wide = np.where(np.isfinite(THEORY.arranged), 1.1 * THEORY.arranged, 0.2 * THEORY.random)
-    one = states(wide, alive=0.5, dead_loss=0.3 * wide.min(), represented=1.0)
+    case = states(wide, alive=0.5, dead_loss=0.3 * wide.min(), represented=1.0)
     shares = [0.3 * wide.min() / loss for loss in wide]
     expected = ["limited" if (share > 0.1 and kept > 0.5) or math.isnan(kept) else None
                 for share, kept in zip(shares, THEORY.kept, strict=True)]  # fmt: skip
-    assert [state.kind == "limited" for state in one.states] == [kind == "limited" for kind in expected]
+    assert [state.kind == "limited" for state in case.states] == [kind == "limited" for kind in expected]
     assert "limited" in expected
     assert None in expected
-    assert "m = 34 to 55 is limited by dead outputs or unfinished training" in str(check_verdict(one))
+    assert "m = 34 to 55 is limited by dead outputs or unfinished training" in str(check_verdict(case))
     at_best = states(wide / 1.1, alive=0.5, dead_loss=0.3 * wide.min(), represented=1.0)
     limited = [state.width for state in at_best.states if state.kind == "limited"]
     assert limited == [55]  # where the best arrangement is not known; elsewhere nothing is lost by the dead outputs
 
 
-def check_verdict(one):
+def check_verdict(case):
     from scalefit.consistency.result import Check, verdict
 
-    return verdict(Check("sweep", 1.0, (0.9, 1.1), (one,), 15, 0))[0]
+    return verdict(Check("sweep", 1.0, (0.9, 1.1), (case,), 15, 0))[0]
 
 
 def test_losses_above_theory_are_limited_and_without_it_nothing_is_known():
@@ -296,31 +296,31 @@ def test_one_error_serves_interval_change_and_comparison():
     table = sweep(power(1.0), steps=(3000, 6000), noise=0.0)
     shift = table.seed.map({0: -0.3, 1: 0.0, 2: 0.3})
     table["loss"] *= table.width**shift
-    (one,) = check(table).settings
-    assert one.se >= 0.3 / math.sqrt(3)
-    reach = stats.t.ppf(0.975, 13) * one.se
-    assert check(table).record()["interval"] == pytest.approx([one.exponent - reach, one.exponent + reach])
-    assert one.change_se == pytest.approx(0, abs=1e-9)  # each seed compared with itself
+    (case,) = check(table).settings
+    assert case.se >= 0.3 / math.sqrt(3)
+    reach = stats.t.ppf(0.975, 13) * case.se
+    assert check(table).record()["interval"] == pytest.approx([case.exponent - reach, case.exponent + reach])
+    assert case.change_se == pytest.approx(0, abs=1e-9)  # each seed compared with itself
 
 
 def test_seeds_that_disagree_about_the_slope_widen_the_error():
     """Lines through one point at the middle width: the scatter of rows understates that of the seeds' slopes."""
     table = sweep(power(1.0), noise=0.0)
     table["loss"] *= (table.width / 21) ** table.seed.map({0: -0.3, 1: 0.0, 2: 0.3})
-    (one,) = check(table).settings
-    assert one.last.fit["a"].se < 0.9 * one.se
-    assert one.se == pytest.approx(0.3 / math.sqrt(3))
+    (case,) = check(table).settings
+    assert case.last.fit["a"].se < 0.9 * case.se
+    assert case.se == pytest.approx(0.3 / math.sqrt(3))
 
 
 def test_the_change_with_training_is_that_of_each_seed():
     table = sweep(lambda m, t: 3 * m ** -(1.2 if t == 6000 else 1.0), steps=(3000, 6000), noise=0.02)
-    (one,) = check(table).settings
+    (case,) = check(table).settings
     slopes = {
         t: np.array([-np.polyfit(np.log(r.width), np.log(r.loss), 1)[0] for _, r in rows.groupby("seed")])
         for t, rows in table.groupby("steps")
     }
     gaps = slopes[6000] - slopes[3000]
-    assert (one.change, one.change_se) == pytest.approx((gaps.mean(), gaps.std(ddof=1) / math.sqrt(3)))
+    assert (case.change, case.change_se) == pytest.approx((gaps.mean(), gaps.std(ddof=1) / math.sqrt(3)))
 
 
 def test_regimes_follow_the_represented_features():

@@ -124,8 +124,8 @@ def test_provenance_is_complete(name: str) -> None:
 @pytest.mark.parametrize("name", ["chinchilla", "porian", "gemstones", "open_lm"])
 def test_derived_columns_follow_from_the_others(name: str) -> None:
     frame = load_dataset(name)
-    (one,) = describe_dataset(name).derived
-    assert one in {("tokens", "flops / (6 params)"), ("flops", "6 params tokens")}
+    (rule,) = describe_dataset(name).derived
+    assert rule in {("tokens", "flops / (6 params)"), ("flops", "6 params tokens")}
     np.testing.assert_allclose(frame["flops"], 6 * frame["params"] * frame["tokens"], rtol=1e-12)
 
 

@@ -48,12 +48,12 @@ def test_an_interval_holds_its_ends_and_nothing_where_there_is_none() -> None:
 
 
 def test_records_have_one_shape_and_null_for_what_is_not_finite() -> None:
-    one = replace(NORMAL, hi=math.inf, log_value=-1.05, log_se=math.nan)
-    assert one.record() == {
+    estimate = replace(NORMAL, hi=math.inf, log_value=-1.05, log_se=math.nan)
+    assert estimate.record() == {
         "name": "alpha[OPT,c4]", "coefficient": "alpha", "level": ["OPT", "c4"], "kind": "exponent", "estimate": 0.35,
         "se": 0.02, "interval": [0.31, None], "log_estimate": -1.05, "log_se": None,
     }  # fmt: skip
-    columns = estimate_columns([one, DRAWN])
+    columns = estimate_columns([estimate, DRAWN])
     assert list(columns) == ["estimate", "se", "interval", "log_estimate", "log_se"]
     assert set(columns["estimate"]) == {"alpha[OPT,c4]", "a"}
     assert set(columns["log_estimate"]) == {"alpha[OPT,c4]"}

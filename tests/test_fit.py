@@ -257,10 +257,10 @@ def test_predictions_and_their_intervals():
     rows = result.predict(prob=0.9)
     assert (rows["lo"] < rows["predicted"]).mean() > 0.95
     assert (rows["predicted"] < rows["hi"]).mean() > 0.95
-    one = result.predict({"params": 7e9, "tokens": 1.4e12}, prob=0.95)
+    predicted = result.predict({"params": 7e9, "tokens": 1.4e12}, prob=0.95)
     by_hand = result["E"].value + result["A"].value / 7e9 ** result["alpha"].value
     by_hand += result["B"].value / 1.4e12 ** result["beta"].value
-    assert one["predicted"].iloc[0] == pytest.approx(by_hand, rel=1e-12)
+    assert predicted["predicted"].iloc[0] == pytest.approx(by_hand, rel=1e-12)
     smooth = fit("chinchilla", "chinchilla", loss="huber", uncertainty="gauss-newton")
     assert smooth.predict(prob=0.9)["lo"].lt(smooth.predict()["predicted"]).all()
     with pytest.raises(DataError, match="needs column 'tokens'"):
@@ -331,8 +331,8 @@ def test_weightless_rows_do_not_count_as_rows():
 def test_small_samples_use_few_degrees_of_freedom():
     frame = load_dataset("chinchilla").iloc[10:].sample(8, random_state=2)
     result = fit(frame, "params", uncertainty="gauss-newton", throw=False)
-    one = result["alpha"]
-    assert (one.hi - one.value) / one.se == pytest.approx(2.5706, abs=1e-3)  # t with 8 - 3 degrees
+    estimate = result["alpha"]
+    assert (estimate.hi - estimate.value) / estimate.se == pytest.approx(2.5706, abs=1e-3)  # t with 8 - 3 degrees
 
 
 def test_coefficients_beyond_double_precision_still_predict():

@@ -71,11 +71,11 @@ def test_any_label_is_a_label(levels: list[Level]) -> None:
     assert len(record["estimate"]) == len(record["interval"]) == len(found.parameters) == len(levels) + 2
     assert [(one["coefficient"], tuple(one["level"])) for one in record["parameters"]] == list(found.keys)
     for i, level in enumerate(levels):
-        one = found["E", level]
-        assert one.level == level
-        assert found[one.name] == one
-        assert one.value == pytest.approx(1.0 + i, abs=0.05)
-        assert record["estimate"][one.name] == one.value
+        estimate = found["E", level]
+        assert estimate.level == level
+        assert found[estimate.name] == estimate
+        assert estimate.value == pytest.approx(1.0 + i, abs=0.05)
+        assert record["estimate"][estimate.name] == estimate.value
     point = pd.DataFrame({"params": 1e8, "fam": [label[0] for label in levels], "ev": [label[1] for label in levels]})
     truth = 1.0 + np.arange(len(levels)) + A / 1e8**ALPHA
     np.testing.assert_allclose(found.predict(point)["predicted"], truth, rtol=0.02)

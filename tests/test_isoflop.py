@@ -51,8 +51,8 @@ def test_parabolas_find_their_minima(valleys):
 def test_the_error_of_a_minimum_is_right_over_many_data_sets(valleys):
     """The delta method, against the scatter of minima under fresh noise."""
     rng = np.random.default_rng(6)
-    one = valleys[valleys["flops"] == 1e20]
-    dense = pd.concat([one.assign(params=one["params"] * math.exp(s)) for s in np.linspace(-0.05, 0.05, 6)])
+    runs = valleys[valleys["flops"] == 1e20]
+    dense = pd.concat([runs.assign(params=runs["params"] * math.exp(s)) for s in np.linspace(-0.05, 0.05, 6)])
     best = math.log(3) + 0.45 * math.log(1e20)
     exact = 3 + 0.2 * (np.log(dense["params"]) - best) ** 2
     minima, errors = [], []

@@ -156,8 +156,8 @@ def test_a_comparison_by_level_is_that_of_fits_to_its_rows() -> None:
     own = scalefit.fit_levels(data, LAW, "corpus", bootstrap=60)
     assert list(levels.comparisons) == ["a", "b"]
     for level in "ab":
-        one = levels[level].sources[0]
-        assert (one.label, one.estimate.value, one.estimate.se) == ("plain", own[level]["alpha"].value,
+        source = levels[level].sources[0]
+        assert (source.label, source.estimate.value, source.estimate.se) == ("plain", own[level]["alpha"].value,
                                                                     own[level]["alpha"].se)  # fmt: skip
         assert levels[level].differences[0].dependence == "24 rows in common"  # two laws on the same rows
     np.testing.assert_allclose(levels.shared["plain"].chi2, own.shared["alpha"].chi2, rtol=1e-12)

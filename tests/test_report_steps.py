@@ -433,14 +433,14 @@ def test_refusals_name_the_place(folder: Path, text: str, message: str) -> None:
     ],
 )
 def test_distances_are_told_in_errors_of_the_refit(printed: float, words: str, verdict: str) -> None:
-    one = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, gauss_newton=0.1)
-    found = claim_verdict(replace(published_value("liu2025.alpha"), value=printed), one)
+    estimate = Estimate("a", "exponent", 1.0, 0.1, 0.8, 1.2, gauss_newton=0.1)
+    found = claim_verdict(replace(published_value("liu2025.alpha"), value=printed), estimate)
     assert str(found).startswith(words)
     assert found.kind == verdict
 
 
 @pytest.mark.parametrize("error", [0.0, float("nan")])
 def test_a_refit_without_an_error_reproduces_nothing(error: float) -> None:
-    one = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
-    found = claim_verdict(published_value("liu2025.alpha"), one)
+    estimate = Estimate("a", "exponent", 1.0, error, 1.0, 1.0, gauss_newton=0.1)
+    found = claim_verdict(published_value("liu2025.alpha"), estimate)
     assert (str(found), found.kind) == ("The refit has no standard error for a comparison.", "open")

@@ -37,8 +37,8 @@ def codes(result):
 
 
 def finding(result, code):
-    (one,) = [finding for finding in result.findings if finding.code == code]
-    return one
+    (finding,) = [finding for finding in result.findings if finding.code == code]
+    return finding
 
 
 def withheld(result, failed=100):
@@ -261,7 +261,7 @@ def test_starts_that_disagree_are_told_of_a_fit_that_is_not_identified(monkeypat
 
     def disagree(*args, **options):
         (best, *_) = search(*args, **options)
-        return tuple(best._replace(hits=one, value=best.value * (1 + 0.5 * i)) for i, one in enumerate(hits))
+        return tuple(best._replace(hits=hit, value=best.value * (1 + 0.5 * i)) for i, hit in enumerate(hits))
 
     monkeypatch.setattr(sys.modules["scalefit.leastsq.fit"], "search", disagree)
     result = fit(frame, "y ~ E + c/x^a", bootstrap=0, throw=False)

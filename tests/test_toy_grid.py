@@ -56,8 +56,8 @@ def test_frequencies_are_numbers_a_law_or_a_file(tmp_path: Path) -> None:
     found = ToyGrid.read(written(tmp_path, text)).models
     given = [(0.5, 0.25, 0.125), (0.6, 0.3, 0.1), "linear", (5.0, 3.5, 0.0)]
     assert [model.frequency for model in found] == given
-    (one,) = ToyGrid.from_dict({"width": 2, "frequency": [5, 3, 2, 1]}).models
-    assert (one.n_features, one.frequency) == (4, (5.0, 3.0, 2.0, 1.0))
+    (model,) = ToyGrid.from_dict({"width": 2, "frequency": [5, 3, 2, 1]}).models
+    assert (model.n_features, model.frequency) == (4, (5.0, 3.0, 2.0, 1.0))
 
 
 def test_a_text_is_read_once_for_all_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
