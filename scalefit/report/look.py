@@ -542,7 +542,7 @@ def _speaks_of(header: str, known: str) -> bool:
 def _rising(choice: LawChoice) -> str:
     """Say that a response rises with every size, which falling powers cannot describe; empty where it falls."""
     law = parse_law(next(iter(choice.laws.values())))
-    if not isinstance(law, Law):
+    if not law.terms:
         return ""
     frame = choice.frame[[law.response, *law.variables]].astype(float).rank()
     if frame.corr()[law.response].drop(law.response).min() < RISING:
