@@ -34,7 +34,7 @@ rule                    for                                            such as
 `as_printed`            a published number: no digits that it lacks    ``0.34``, ``0.977 ± 0.083``
 `fixed`                 a diagnostic with its usual decimals           ``−0.93``, ``1.0021``
 `percent`               a share: as given, or with fixed decimals      ``95%``, ``99.5%``, ``94.2%``
-`percent_size`          the size of a share, with two digits or three  ``0.41%``, ``12%``, ``>1000%``
+`percent_size`          the size of a share, with two digits or three  ``0.41%``, ``12.0%``, ``>1000%``
 `chance`                a probability                                  ``0.04``, ``0.998``, ``<0.001``
 `bayes_factor`          a ratio of evidences, from its logarithm       ``3.1``, ``1/250``, ``1.2e6``
 `amount`                parameters, tokens or FLOP, by their size      ``32B``, ``1.4T``, ``5.76e23``
@@ -436,7 +436,7 @@ def percent_size(share: float, *, sign: bool = False) -> str:
     Examples
     --------
     >>> percent_size(0.0041), percent_size(-0.12, sign=True), percent_size(6100.0), percent_size(-6100.0, sign=True)
-    ('0.41%', '−12%', '>1000%', '<−1000%')
+    ('0.41%', '−12.0%', '>1000%', '<−1000%')
     """
     size = 100 * abs(share)
     lead = "" if not sign else MINUS if share < 0 else "+"
