@@ -233,6 +233,13 @@ def test_repeats_that_differ_in_a_label_are_not_averaged_and_the_label_is_named(
     assert any("--reduce mean" in one for one in seeds.commands)
 
 
+def test_settings_too_few_for_the_law_are_not_averaged() -> None:
+    data = pd.DataFrame({"N": [1e7, 1e8, 1e9] * 4, "loss": np.tile([3.0, 2.5, 2.2], 4) + np.arange(12) / 1e3})
+    found = scalefit.look(data)
+    assert found.settings == "3 settings of params, of up to 4 rows."
+    assert not any("--reduce" in one for one in found.commands)
+
+
 def test_a_score_that_rises_is_fitted_as_what_it_lacks() -> None:
     flops = np.geomspace(1e15, 1e21, 20)
     data = pd.DataFrame({"flops": flops, "win rate": 1 - 3e4 / flops**0.3})

@@ -240,6 +240,7 @@ def test_headers_that_mean_something_else(header: str, name: str) -> None:
         ("Parameters, N", "params", 1),
         ("Total number of parameters", "params", 1),
         ("Network size (M params)", "params", 1e6),
+        ("Non-embedding parameters", "params", 1),
         ("Tokens (D)", "tokens", 1),
         ("Data (B tokens)", "tokens", 1e9),
         ("Total training tokens, billions", "tokens", 1e9),

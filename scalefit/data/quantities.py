@@ -121,6 +121,7 @@ _PASSED_OVER = {  # words of a header that change nothing in what it stands for
 }
 _SAME_WORD = {
     "training": "train", "validation": "val", "valid": "val", "dimension": "dim", "dimensions": "dim", "dims": "dim",
+    "parameters": "params", "parameter": "params", "param": "params",
 }  # fmt: skip
 _CHANGED = re.compile("[%‰±√∆Δ∇]")  # signs that make a share, an error, a difference or a root of a quantity
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")

@@ -462,22 +462,24 @@ def _settings(choice: LawChoice) -> tuple[str, dict[str, str]]:
     ]  # fmt: skip
     numbers = {name: values for name in others if (values := _numbers_and_words(frame[name])[0]) is not None}
     varied = [name for name, values in numbers.items() if _varies(pd.Series(values), setting)]
-    words = f"{exact(len(counts))} settings of {' and '.join(own)}, of up to {exact(counts.max())} rows"
-    by = ",".join(own)
     kinds = [name for name in others if name not in numbers and not BOOKKEEPING & {*words_of_header(name)}]
     labels = [name for name in kinds if _separates(frame[name], setting)]
-    if labels:  # a mean over corpora or recipes is of none of them
-        return f"{words}, which differ in {', '.join([*labels, *varied])}.", {}
-    if not varied:
-        return f"{words}.", {"group_by": by, "reduce": "mean"}
-    sizes = [one for one in varied if _quantity(one) in SIZES or any(_speaks_of(one, known) for known in SPEAK_OF)]
+    words = f"{exact(len(counts))} settings of {' and '.join(own)}, of up to {exact(counts.max())} rows"
+    words += f", which differ in {', '.join([*labels, *varied])}" if labels or varied else ""
+    sizes = [name for name in varied if _quantity(name) in SIZES or any(_speaks_of(name, known) for known in SPEAK_OF)]
     if sizes:
-        return f"{words}, which differ in {', '.join(varied)}; the law has no term in {sizes[0]}.", {}
-    step = next((name for name in varied if guess_header(name, "step") is not None), None)
+        return f"{words}; the law has no term in {sizes[0]}.", {}
+    if labels or len(counts) <= len(law.parameters):  # a mean over corpora is of none of them; few rows fix no law
+        return f"{words}.", {}
+    return f"{words}.", {"group_by": ",".join(own), "reduce": _reduction(varied)}
+
+
+def _reduction(varied: list[str]) -> str:
+    """Choose the row of each setting: the mean of repeats, the last step of a run, or the best of a sweep."""
     if all(name.lower() in SEEDS for name in varied):
-        return f"{words}, which differ in {', '.join(varied)}.", {"group_by": by, "reduce": "mean"}
-    how = "min:loss" if step is None else f"last:{step}"
-    return f"{words}, which differ in {', '.join(varied)}.", {"group_by": by, "reduce": how}
+        return "mean"
+    step = next((name for name in varied if guess_header(name, "step") is not None), None)
+    return "min:loss" if step is None else f"last:{step}"
 
 
 def _varies(column: pd.Series[Any], setting: NDArray[Any]) -> bool:
