@@ -396,10 +396,10 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
     for name in given:
         other = np.abs(np.log(read[name].to_numpy(float) / learning.fixed[name])) > ONE_VALUE
         if other.any():
-            value = float(read[name].to_numpy(float)[other][0])
+            value, theirs = float(read[name].to_numpy(float)[other][0]), as_input(learning.fixed[name], 12)
             raise DataError(
-                f"the target has {name} {as_input(value)}, and all runs have {as_input(learning.fixed[name], 12)}: they "
-                f"do not show what {name} does to the loss. Give a target with theirs, or runs that differ in {name}"
+                f"the target has {name} {as_input(value)}, and all runs have {theirs}: they do not show what {name} "
+                "does to the loss. Give a target with theirs, or runs that differ in it"
             )
     compute = read[FLOPS].to_numpy(float) if learning.cost is None else learning.cost.of(read)
     out = read[columns].astype(float).assign(compute=compute)
