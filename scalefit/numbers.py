@@ -436,7 +436,7 @@ def percent_size(share: float, *, sign: bool = False) -> str:
     Examples
     --------
     >>> percent_size(0.0041), percent_size(-0.12, sign=True), percent_size(6100.0), percent_size(-6100.0, sign=True)
-    ('0.41%', '−12%', '>1000%', '<−1000%')
+    ('0.41%', '−12.0%', '>1000%', '<−1000%')
     """
     size = 100 * abs(share)
     lead = "" if not sign or share == 0 else MINUS if share < 0 else "+"
