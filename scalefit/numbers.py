@@ -439,7 +439,9 @@ def percent_size(share: float, *, sign: bool = False) -> str:
     ('0.41%', '−12.0%', '>1000%', '<−1000%')
     """
     size = 100 * abs(share)
-    lead = "" if not sign else MINUS if share < 0 else "+"
+    lead = "" if not sign or share == 0 else MINUS if share < 0 else "+"
+    if size == 0:
+        return "0%"
     if not math.isfinite(size):
         return _not_finite(size)
     if size > MOST_PERCENT:  # a share so large only says that something is far off

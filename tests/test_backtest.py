@@ -184,6 +184,27 @@ def test_a_plan_says_that_it_does_not_know_the_shape() -> None:
     assert not plan(simulated(), {"params": 3e10, "tokens": 6e11}, budget=1e21).record()["findings"]
 
 
+def test_an_origin_with_runs_of_one_size_is_left_out() -> None:
+    rows = pd.concat([simulated().head(1)] * 8 + [simulated()], ignore_index=True)
+    rows["loss"] *= np.exp(0.001 * np.random.default_rng(1).standard_normal(len(rows)))
+    found = backtest(rows, methods=("forecast", "slope"), origins=("0.25", "0.7"), workers=1)
+    assert not found.failed
+    assert "predicted from 1 rolling origin\n" in str(found)
+    one = pd.concat([simulated().head(1)] * 12 + [simulated().tail(1)] * 3, ignore_index=True)
+    with pytest.raises(DataError, match="leaves 4 of different sizes to learn from"):
+        backtest(one, methods=("slope",), origins=("0.5",), workers=1)
+    groups = pd.concat([one.head(12).assign(family="a"), simulated().assign(family="b")], ignore_index=True)
+    assert backtest(groups, group="family", workers=1).failed == ("family[b]: all other runs have one size",)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_last_slope_of_runs_that_differ_by_round_off_has_no_answer_or_a_finite_one() -> None:
+    x = np.log(1e8) + 1e-15 * np.arange(8.0)[:, None]
+    inside = Runs(("params",), x, np.linspace(1.0, 1.1, 8), np.zeros(8))
+    found = predict_ahead("slope", inside, inside)
+    assert not np.isfinite(found).any()
+
+
 def test_coverage_on_a_table_is_true_with_and_without_drift() -> None:
     """A small piece of tests/reference/forecast_coverage.py."""
     for bend in (0.0, 0.001):

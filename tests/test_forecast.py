@@ -399,6 +399,8 @@ def test_what_cannot_be_forecast_is_refused_in_words() -> None:
     assert alone.endswith("say what a run costs: --cost params where all saw the same tokens")
     assert "needs a column params, tokens or both" in refused(rows=rows[["loss"]], at={"params": 7e10})
     assert "no column 'tokens'" in refused(at={"params": 7e10})
+    same = refused(rows=rows.assign(tokens=1e9, flops=6e9 * rows["params"]))
+    assert "the target has tokens 1.4e12, and all runs have 1e9: they do not show" in same
     assert "no effect on this forecast" in refused(at={**TARGET, "depth": 3})
     assert "give a positive number" in refused(at={"params": "many", "tokens": 1e12})
     assert "give a positive number" in refused(at={"params": -1, "tokens": 1e12})

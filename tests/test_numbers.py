@@ -129,6 +129,7 @@ def test_rounded(value, uncertainty, text):
         (percent_size(-0.0041), "0.41%"),
         (percent_size(0.1234), "12.3%"),
         (percent_size(-0.0041, sign=True), "−0.41%"),
+        (percent_size(0.0, sign=True), "0%"),
         (percent_size(10.0), "1000%"),
         (percent_size(10.1), ">1000%"),
         (percent_size(6.1e3, sign=True), ">+1000%"),

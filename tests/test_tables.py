@@ -356,6 +356,7 @@ def test_comments_above_the_header_are_left_out(top: str, skipped: int) -> None:
 
 def test_a_sharp_sign_may_belong_to_the_header() -> None:
     assert table("#params,loss\n1,2\n").frame["#params"].tolist() == [1]
+    assert table('#params,"tokens, B",loss\n1,2,3\n').frame["#params"].tolist() == [1]
     assert table("# made by me\n#params,loss\n1,2\n").frame["#params"].tolist() == [1]
     with pytest.raises(DataError, match="only lines that start with #"):
         table("# a\n# b\n")

@@ -525,8 +525,8 @@ def _without_comments(text: str, label: str, remarks: list[str]) -> tuple[str, i
     if top == len(lines):
         raise DataError(f"{label} holds only lines that start with {COMMENT}. Need a header line and rows of values.")
     last = max(place for place in range(top) if lines[place][0] == COMMENT)
-    cells = re.split(r"[,;\t|]", lines[top])
-    same = len(re.split(r"[,;\t|]", lines[last])) == len(cells) > 1
+    above, cells = (re.split(r"[,;\t|]", re.sub('"[^"]*"', "quoted", lines[place])) for place in (last, top))
+    same = len(above) == len(cells) > 1
     start = last if same and any(_FLOAT.fullmatch(cell.strip()) for cell in cells) else top
     count = sum(line[0] == COMMENT for line in lines[:start])
     if count:

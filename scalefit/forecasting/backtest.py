@@ -152,12 +152,12 @@ def _cuts(runs: Runs, how: Backtest) -> list[float]:
         cut = float(order[int(np.ceil(share * len(order))) - 1])
         inside = runs.c <= cut + TIE
         far = runs.c[~inside] >= runs.c[inside].max() + np.log(how.least)
-        if inside.sum() >= FEWEST and far.any():
+        if inside.sum() >= FEWEST and far.any() and varying(runs, inside).columns:
             out.append(cut)
     if not out:
         raise DataError(
-            f"no rolling origin of {exact(len(order))} runs leaves {FEWEST} to learn from and one with "
-            f"{exact(how.least)} times their compute; give other --origins, a smaller --least, or more runs"
+            f"no rolling origin of {exact(len(order))} runs leaves {FEWEST} of different sizes to learn from and one "
+            f"with {exact(how.least)} times their compute; give other --origins, a smaller --least, or more runs"
         )
     return list(dict.fromkeys(out))
 
@@ -335,6 +335,8 @@ def group_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     runs = _unpack(arguments["runs"])
     held = np.array([one == arguments["level"] for one in arguments["labels"]])
     used = varying(runs, ~held)
+    if not used.columns:
+        raise DataError("all other runs have one size")
     inside, ahead = used.keep(~held), used.keep(held)
     found = predict_ahead("forecast", inside, ahead)
     low, high = inside.x.min(axis=0), inside.x.max(axis=0)

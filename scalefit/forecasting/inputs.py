@@ -146,7 +146,7 @@ def read_learning(
     logs = {name: np.log(frame[name].to_numpy(float)) for name in columns}
     fixed: dict[str, float] = {}
     if law is None:
-        fixed = {name: float(np.exp(one.mean())) for name, one in logs.items() if np.ptp(one) < ONE_VALUE}
+        fixed = {name: _one_value(frame[name]) for name, own in logs.items() if np.ptp(own) < ONE_VALUE}
         logs = {name: one for name, one in logs.items() if name not in fixed}
         if not logs:
             raise DataError(
@@ -172,6 +172,12 @@ def read_learning(
         notes = (Finding.of("tokens_for_compute", "note", words),)
     learning = Learning(read, law, names, carrier.response, fixed, cost, runs, notes)
     return _with_shape(learning, table, rows, needed) if not set(names) - {*SHAPED} else learning
+
+
+def _one_value(column: pd.Series[Any]) -> float:
+    """Return the value that all rows have, or nearly have."""
+    values = column.to_numpy(float)
+    return float(values[0] if np.ptp(values) == 0 else np.exp(np.log(values).mean()))
 
 
 def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str, ...]) -> Learning:
@@ -390,10 +396,10 @@ def _read(table: Table, learning: Learning) -> pd.DataFrame:
     for name in given:
         other = np.abs(np.log(read[name].to_numpy(float) / learning.fixed[name])) > ONE_VALUE
         if other.any():
-            value = float(read[name].to_numpy(float)[other][0])
+            value, theirs = float(read[name].to_numpy(float)[other][0]), as_input(learning.fixed[name], 12)
             raise DataError(
-                f"the target has {name} {as_input(value)}, and all runs have {as_input(learning.fixed[name])}: they do "
-                f"not show what {name} does to the loss. Give a target with theirs, or runs that differ in {name}"
+                f"the target has {name} {as_input(value)}, and all runs have {theirs}: they do not show what {name} "
+                "does to the loss. Give a target with theirs, or runs that differ in it"
             )
     compute = read[FLOPS].to_numpy(float) if learning.cost is None else learning.cost.of(read)
     out = read[columns].astype(float).assign(compute=compute)

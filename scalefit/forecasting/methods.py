@@ -14,7 +14,7 @@ from scipy import optimize
 
 from scalefit.errors import DataError, FitFailed
 from scalefit.forecasting.learned import ALL, learned
-from scalefit.forecasting.rule import Runs, make_rule
+from scalefit.forecasting.rule import ONE_VALUE, Runs, make_rule
 from scalefit.forecasting.scores import PROBABILITIES
 from scalefit.law.additive import Law
 from scalefit.leastsq.fit import fit
@@ -149,7 +149,8 @@ def _slope(inside: Runs, ahead: Runs, *_: object) -> Array:
     order = np.argsort(inside.c)
     count = max(math.ceil(LARGEST * len(order)), min(k + 2, len(order)))
     rows = order[-count:]
-    if np.linalg.matrix_rank(inside.x[rows] - inside.x[rows].mean(axis=0)) < k or count < k + 2:
+    rank = np.linalg.matrix_rank(inside.x[rows] - inside.x[rows].mean(axis=0), tol=ONE_VALUE)
+    if rank < k or count < k + 2:
         rows = order
     design = np.column_stack([np.ones(len(rows)), inside.x[rows]])
     inverse = np.linalg.inv(design.T @ design)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scalefit.files import plain_json
 from scalefit.forecasting.drawn import Drawn
-from scalefit.numbers import MOST_PERCENT, amount, as_input, exact, fixed, percent, percent_size
+from scalefit.numbers import MOST_PERCENT, amount, as_input, counted, exact, fixed, percent, percent_size
 from scalefit.records import Finding
 from scalefit.table import PrintedTable
 
@@ -257,14 +257,14 @@ class BacktestResult(Drawn):
         """Return the scores as text."""
         if self.groups:
             return self._group_text()
-        runs = len(self.rows[self.rows["method"] == self.methods[0]])
+        runs = counted(int(self.rows["method"].value_counts().max()), "run")  # that of a method without failures
         cuts = self.rows[["table", "cut"]].drop_duplicates()
         head = (
-            f"backtest of {self.label}: {exact(runs)} runs predicted from {exact(len(cuts))} cuts of "
+            f"backtest of {self.label}: {runs} predicted from {counted(len(cuts), 'cut')} of "
             f"{exact(len(set(self.rows['table'])))} tables"
         )
         if not self.is_public:
-            head = f"backtest of {self.label}: {exact(runs)} runs predicted from {exact(len(cuts))} rolling origins"
+            head = f"backtest of {self.label}: {runs} predicted from {counted(len(cuts), 'rolling origin')}"
         blocks = [head, self.printed().text("  "), SCORES_KEY]
         if self.ranks:
             cells = [
