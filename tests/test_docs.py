@@ -313,6 +313,11 @@ def test_files_of_the_repository_have_a_place_on_the_site(target, place):
     assert place in pages() or place.startswith(texts.COPIES)
 
 
+def test_a_text_with_links_is_a_page_and_no_copy_of_a_file():
+    """A copy keeps its links, which mean other places there."""
+    assert not [path for path in made() if path.startswith(texts.COPIES) and path.endswith(".md")]
+
+
 def test_a_link_to_a_file_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"README.md links to reports/none.toml, which does not exist"):
         texts.moved("[data](reports/none.toml)", "README.md")
