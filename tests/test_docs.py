@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -337,3 +338,11 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path):
     assert not [path.name for path, text in html.items() if re.search(fetched, text)]
     assert not [path.name for path, text in html.items() if re.search(r":(?:func|class|meth|mod|data):", text)]
     assert "<math" in html[tmp_path / "fits.html"]
+    local = re.compile(r'(?:href|src)="(?!\w+:|#)([^"#]+)')
+    lost = {
+        f"{path.name}: {target}"
+        for path, text in html.items()
+        for target in local.findall(text)
+        if path.name != "404.html" and not (path.parent / unquote(target)).exists()
+    }
+    assert not lost
