@@ -75,7 +75,7 @@ def test_every_threshold_has_a_reason_and_is_used() -> None:
     rows = [row for part in thresholds().values() for row in part]
     assert sorted(name for name, _, _ in rows) == sorted(scalefit.thresholds.__all__)
     for name, value, reason in rows:
-        assert all(float(end) > 0 for end in value.split(" to ")), name
+        assert all(float(end.replace("−", "-")) > 0 for end in value.split(" to ")), name
         assert len(reason.split()) >= 6, name
         assert len(re.findall(rf"\b{name}\b", sources)) >= 2, f"{name} decides nothing"  # its import, and a rule
 
