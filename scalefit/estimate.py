@@ -62,7 +62,7 @@ class Estimate:
     >>> alpha = Estimate("alpha", "exponent", 0.35, 0.02, 0.31, 0.39, level=("OPT",))
     >>> alpha.name, round(alpha.below(0.33), 3), alpha.holds(0.33)
     ('alpha[OPT]', 0.159, True)
-    >>> print(one)
+    >>> print(alpha)
     alpha[OPT] 0.350 ± 0.020 [0.310, 0.390]
     """
 
