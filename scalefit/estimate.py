@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scalefit.files import plain_json
 from scalefit.names import Key, Level, printed_name
+from scalefit.numbers import plus_minus, rounded_interval, rounded_range, two_digits
 
 __all__ = ["SPREADS", "Estimate", "Spread", "estimate_columns"]
 
@@ -61,6 +62,8 @@ class Estimate:
     >>> alpha = Estimate("alpha", "exponent", 0.35, 0.02, 0.31, 0.39, level=("OPT",))
     >>> alpha.name, round(alpha.below(0.33), 3), alpha.holds(0.33)
     ('alpha[OPT]', 0.159, True)
+    >>> print(alpha)
+    alpha[OPT] 0.350 ± 0.020 [0.310, 0.390]
     """
 
     coefficient: str
@@ -84,6 +87,13 @@ class Estimate:
 
     def __hash__(self) -> int:
         return hash((self.key, self.kind, self.value))
+
+    def __str__(self) -> str:
+        """Return name, value with its error, and interval; a coefficient whose error would reach 0 has none."""
+        loose = self.log_value is not None and not self.se < self.value
+        number = two_digits(self.value) if loose else plus_minus(self.value, self.se)
+        interval = rounded_range(self.lo, self.hi) if loose else rounded_interval(self.lo, self.hi, self.se)
+        return " ".join(filter(None, (self.name, number, "" if math.isnan(self.lo) else interval)))
 
     @property
     def key(self) -> Key:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -313,6 +314,11 @@ def test_files_of_the_repository_have_a_place_on_the_site(target, place):
     assert place in pages() or place.startswith(texts.COPIES)
 
 
+def test_a_text_with_links_is_a_page_and_no_copy_of_a_file():
+    """A copy keeps its links, which mean other places there."""
+    assert not [path for path in made() if path.startswith(texts.COPIES) and path.endswith(".md")]
+
+
 def test_a_link_to_a_file_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"README.md links to reports/none.toml, which does not exist"):
         texts.moved("[data](reports/none.toml)", "README.md")
@@ -332,3 +338,11 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path):
     assert not [path.name for path, text in html.items() if re.search(fetched, text)]
     assert not [path.name for path, text in html.items() if re.search(r":(?:func|class|meth|mod|data):", text)]
     assert "<math" in html[tmp_path / "fits.html"]
+    local = re.compile(r'(?:href|src)="(?!\w+:|#)([^"#]+)')
+    lost = {
+        f"{path.name}: {target}"
+        for path, text in html.items()
+        for target in local.findall(text)
+        if path.name != "404.html" and not (path.parent / unquote(target)).exists()
+    }
+    assert not lost

@@ -47,6 +47,13 @@ def test_an_interval_holds_its_ends_and_nothing_where_there_is_none() -> None:
     assert not Estimate("a", "exponent", math.nan).is_known
 
 
+def test_an_estimate_prints_as_in_the_table_of_its_fit() -> None:
+    assert str(NORMAL) == "alpha[OPT,c4] 0.350 ± 0.020 [0.310, 0.390]"
+    loose = Estimate("B", "coefficient", 2100.0, 3000.0, 1100.0, 55_000.0, log_value=7.6, log_se=1.0)
+    assert str(loose) == "B 2100 [1100, 55\u202f000]"
+    assert str(Estimate("", "quantity", 0.91, 0.04)) == "0.910 ± 0.040"
+
+
 def test_records_have_one_shape_and_null_for_what_is_not_finite() -> None:
     estimate = replace(NORMAL, hi=math.inf, log_value=-1.05, log_se=math.nan)
     assert estimate.record() == {

@@ -29,7 +29,7 @@ HOUSE = {
     "limits": (0, "errors numbers"),
     "quantiles": (0, ""),
     "thresholds": (0, ""),
-    "estimate": (0, "files names quantiles"),
+    "estimate": (0, "files names numbers quantiles"),
     "table": (0, "escape numbers"),
     "verdicts": (0, "estimate files names numbers thresholds"),
     "expression": (0, ""),

@@ -53,5 +53,13 @@ def test_every_function_named_in_the_readme_exists():
     assert all(callable(getattr(scalefit, name)) or name.isupper() for name in found)
 
 
+def test_presets_and_data_sets_are_counted_right():
+    tutorial = (README.parent / "docs" / "tutorial_paper.md").read_text(encoding="utf-8")
+    readme = " ".join(TEXT.split())
+    counts = re.findall(r"(\d+) presets with their papers, `scalefit datasets` (\d+) shipped tables", readme)
+    assert counts == [(str(len(scalefit.LAWS)), str(len(scalefit.dataset_names())))]
+    assert f"`scalefit laws` lists {len(scalefit.LAWS)} laws" in tutorial
+
+
 def test_no_placeholder_is_left():
     assert not re.findall(r"\b[A-Z]{3,}_[A-Z_]{3,}\b", TEXT)

@@ -34,7 +34,7 @@ import scalefit.plots
 question = {"data": "chinchilla", "law": "width_depth", "drop_highest_loss": 40}
 fits = {
     "posterior": scalefit.bayes(**question, likelihood="normal", path="fast"),
-    "bootstrap": scalefit.fit(**question, bootstrap=1000),
+    "least squares": scalefit.fit(**question),
 }
 print(*fits)
 """
@@ -71,7 +71,9 @@ _ABOUT = {
 _CODE = dict.fromkeys(
     ("densities", "forest"),
     """\
-axes = scalefit.plots.KIND(fits, name="a_m", reference=1, published={"Liu et al. 2026": (0.977, 0.083)})
+axes = scalefit.plots.KIND(
+    fits, name="a_m", reference=1, words="1/width", published={"Liu et al. 2026": (0.977, 0.083)}
+)
 scalefit.plots.save_figure(axes, "PICTURE")
 print(fits["posterior"]["a_m"])
 """,

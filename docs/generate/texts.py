@@ -19,7 +19,11 @@ from scalefit.numbers import exact
 from scalefit.plots import KINDS
 from scalefit.toy.grid import DEFAULT_GRID
 
-FILES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/RESULTS.md": "measurements.md"}
+FILES = {
+    "README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md",
+    "data/README.md": "data_layout.md", "tests/benchmarks/RESULTS.md": "measurements.md",
+    "tests/benchmarks/GPU_COUNT.md": "gpu_count.md",
+}  # fmt: skip
 COPIES = "files/"
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 

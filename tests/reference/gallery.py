@@ -23,6 +23,7 @@ from scalefit.plots.fonts import font_folder
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCALE = 0.75  # a figure of the full width is 1,050 pixels wide
+CLOSE: dict[str, Any] = {"kmeans": 4, "dither": Image.Dither.NONE}  # without means a thin red line turns brown
 
 
 def run(command: str, folder: Path) -> None:
@@ -46,9 +47,7 @@ def shrink(picture: Path, target: Path) -> None:
     """Write a picture with few colours, as wide as a page at most."""
     with Image.open(picture) as image:
         size = round(image.width * SCALE), round(image.height * SCALE)
-        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64, dither=Image.Dither.NONE).save(
-            target, optimize=True
-        )
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64, **CLOSE).save(target, optimize=True)
 
 
 def main() -> None:
@@ -58,7 +57,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where fits, sweep and models are, or are put; else a new one")
     given = parser.parse_args()
     (DOCS / PICTURES).mkdir(exist_ok=True)
-    folder = given.folder or Path(tempfile.mkdtemp(prefix="gallery-"))
+    folder = (given.folder or Path(tempfile.mkdtemp(prefix="gallery-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     plots = [one for plots in SECTIONS.values() for one in plots if given.only is None or one.name in given.only]
     commands = " ".join(one.command for one in plots)
