@@ -246,6 +246,7 @@ def test_headers_that_mean_something_else(header: str, name: str) -> None:
         ("Total training tokens, billions", "tokens", 1e9),
         ("Val. loss (nats)!", "loss", 1),
         ("Final validation loss", "loss", 1),
+        ("Loss, val", "loss", 1),
         ("Cross-entropy loss", "loss", 1),
         ("Model width (d_model)", "width", 1),
         ("hidden dimension", "width", 1),

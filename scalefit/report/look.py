@@ -410,7 +410,8 @@ def _end(value: float) -> str:
 
 
 def _cut(text: str, most: int, *, end: bool = False) -> str:
-    """Shorten a text, in the middle or at its end."""
+    """Shorten a text, in the middle or at its end, and print it on one line."""
+    text = " ".join(text.splitlines())
     if len(text) <= most:
         return text
     tail = 0 if end else (most - 3) // 2
