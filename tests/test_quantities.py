@@ -49,6 +49,9 @@ def test_numbers_as_people_write_them(text: str, value: float) -> None:
     [
         ("7B params", "only K, M, B, G or T"),
         ("5%", "percentages are not read"),
+        ("3.37 ± 0.01", "give them a column of their own"),
+        ("3.37+-0.01", "give them a column of their own"),
+        ("3.37 +/- 0.01", "give them a column of their own"),
         ("3,21", "decimal comma"),
         ("0,321", "decimal comma"),
         ("1.300,5", "decimal comma"),
