@@ -249,6 +249,13 @@ def test_settings_too_few_for_the_law_are_not_averaged() -> None:
     assert not any("--reduce" in one for one in found.commands)
 
 
+def test_a_law_that_the_rows_cannot_determine_is_not_proposed() -> None:
+    found = scalefit.look(pd.DataFrame({"N": [1e7, 1e8, 1e9], "loss": [3.0, 2.5, 2.2]}))
+    assert found.reasons[-1] == "3 rows cannot determine this law, which needs 4: add runs."
+    assert found.commands == ()
+    assert scalefit.look(pd.DataFrame({"N": [1e7, 1e8, 1e9, 1e10], "loss": [3.0, 2.5, 2.2, 2.0]})).commands
+
+
 def test_a_score_that_rises_is_fitted_as_what_it_lacks() -> None:
     flops = np.geomspace(1e15, 1e21, 20)
     data = pd.DataFrame({"flops": flops, "win rate": 1 - 3e4 / flops**0.3})
