@@ -157,6 +157,8 @@ def _why_not(word: str) -> str:
         return "percentages are not read, write 0.05 for 5%"
     if DECIMAL_COMMA.fullmatch(word):
         return "it looks like a decimal comma, and only decimal points are read"
+    if re.search("±|[+]/?-", word[1:]):
+        return "a column of numbers holds no errors, give them a column of their own"
     if re.match(r"[+-]?\.?[0-9]", word):
         return "only K, M, B, G or T may follow the digits"
     return "it is text"

@@ -153,7 +153,7 @@ def shaped(lacking: int = 0) -> pd.DataFrame:
 
 
 def test_a_backtest_says_why_and_where_it_does_not_know_the_shape() -> None:
-    options: dict[str, Any] = {"methods": ("slope",), "workers": 1}
+    options: dict[str, Any] = {"methods": ("slope",), "origins": ("0.7",), "workers": 1}
     found = backtest(shaped(3), **options)
     words = "Width and depth are not used, because 3 of 54 rows lack them. Choose runs that have both, as --where "
     assert f"note: {words}'d_model > 0 and n_layer > 0'." in str(found)

@@ -233,11 +233,27 @@ def test_repeats_that_differ_in_a_label_are_not_averaged_and_the_label_is_named(
     assert any("--reduce mean" in one for one in seeds.commands)
 
 
+def test_a_column_of_one_value_calls_for_no_law_of_it_and_a_header_is_one_line() -> None:
+    size, tokens = np.geomspace(1e7, 1e9, 12), np.tile([1e9, 4e9, 1.6e10], 4)
+    data = pd.DataFrame({"N\nparams": size, "tokens": tokens, "loss": 1.7 + 400 / size**0.34 + 410 / tokens**0.28})
+    assert list(scalefit.look(data.assign(experts=8)).laws.values()) == ["loss ~ E + A/params^alpha + B/tokens^beta"]
+    assert list(scalefit.look(data.assign(experts=[1, 8, 16] * 4)).laws) == ["routed"]
+    assert list(scalefit.look(data.assign(unique_tokens=2e9)).laws) == ["data_constrained"]
+    assert "\n  N params  params " in str(scalefit.look(data))
+
+
 def test_settings_too_few_for_the_law_are_not_averaged() -> None:
     data = pd.DataFrame({"N": [1e7, 1e8, 1e9] * 4, "loss": np.tile([3.0, 2.5, 2.2], 4) + np.arange(12) / 1e3})
     found = scalefit.look(data)
     assert found.settings == "3 settings of params, of up to 4 rows."
     assert not any("--reduce" in one for one in found.commands)
+
+
+def test_a_law_that_the_rows_cannot_determine_is_not_proposed() -> None:
+    found = scalefit.look(pd.DataFrame({"N": [1e7, 1e8, 1e9], "loss": [3.0, 2.5, 2.2]}))
+    assert found.reasons[-1] == "3 rows cannot determine this law, which needs 4: add runs."
+    assert found.commands == ()
+    assert scalefit.look(pd.DataFrame({"N": [1e7, 1e8, 1e9, 1e10], "loss": [3.0, 2.5, 2.2, 2.0]})).commands
 
 
 def test_a_score_that_rises_is_fitted_as_what_it_lacks() -> None:

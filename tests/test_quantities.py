@@ -49,6 +49,9 @@ def test_numbers_as_people_write_them(text: str, value: float) -> None:
     [
         ("7B params", "only K, M, B, G or T"),
         ("5%", "percentages are not read"),
+        ("3.37 ± 0.01", "give them a column of their own"),
+        ("3.37+-0.01", "give them a column of their own"),
+        ("3.37 +/- 0.01", "give them a column of their own"),
         ("3,21", "decimal comma"),
         ("0,321", "decimal comma"),
         ("1.300,5", "decimal comma"),
@@ -246,6 +249,7 @@ def test_headers_that_mean_something_else(header: str, name: str) -> None:
         ("Total training tokens, billions", "tokens", 1e9),
         ("Val. loss (nats)!", "loss", 1),
         ("Final validation loss", "loss", 1),
+        ("Loss, val", "loss", 1),
         ("Cross-entropy loss", "loss", 1),
         ("Model width (d_model)", "width", 1),
         ("hidden dimension", "width", 1),

@@ -114,7 +114,7 @@ _PASSED_OVER = {  # words of a header that change nothing in what it stands for
     "params": _COUNTING | {"model", "network", "size"},
     "tokens": _COUNTING | {"d", "data", "dataset", "size", "train"},
     "flops": _COUNTING | {"c", "train"},
-    "loss": frozenset({"l", "final", "cross", "entropy", "ce", "lm"}),
+    "loss": frozenset({"l", "final", "cross", "entropy", "ce", "lm", "val", "test", "eval"}),
     "width": frozenset({"model", "hidden"}),
     "depth": _COUNTING | {"transformer", "hidden"},
     "step": _COUNTING | {"train"},

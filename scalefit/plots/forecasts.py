@@ -114,6 +114,7 @@ def draw_level_forecasts(found: LevelForecasts, *, ax: Axes | None = None) -> Ax
         (level, one, i) for level, one in found.forecasts.items() for i in range(min(len(one), _MOST))
     ]  # fmt: skip
     axes = new_axes(ax, width=FULL_WIDTH, height=20 + 4.6 * len(rows))
+    axes.use_sticky_edges = False  # so that the longest bar does not touch the frame
     words = []
     for place, (level, one, i) in enumerate(rows):
         target = one.target(i)

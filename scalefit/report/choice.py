@@ -35,6 +35,7 @@ __all__ = ["LawChoice", "choose", "words_of"]
 Array = NDArray[np.float64]
 
 QUANTITIES: Final = ("params", "tokens", "width", "depth")
+UNIQUE: Final = "unique_tokens"  # of which runs of different tokens make different numbers of passes
 CORE: Final = ("params", "tokens")
 MOST_LEVELS: Final = 12  # of one column
 MOST_FLOORS: Final = 24  # of two columns together
@@ -161,15 +162,23 @@ def choose(source: Any, *options: Rows, law: str | None = None, **keywords: Any)
 def _special(whole: Table) -> tuple[str, Preset] | None:
     """Return the named law of another form than a sum of powers whose columns the table has, if there is one.
 
-    It has to use a column other than the usual quantities, which calls for it; of several, that with most columns.
+    It has to use a column other than the usual quantities, which calls for it where it varies; of several laws, that
+    with most columns.
     """
     fitting = [
         (name, preset)
         for name, preset in LAWS.items()
         if set(preset.columns) - {*QUANTITIES}
         and all(has_column(whole.frame, column) for column in (parse_law(name).response, *preset.columns))
+        and any(_calls_for_a_law(whole, column) for column in set(preset.columns) - {*QUANTITIES})
     ]
     return max(fitting, key=lambda item: len(item[1].columns), default=None)
+
+
+def _calls_for_a_law(whole: Table, column: str) -> bool:
+    """Tell whether a column varies, or says something of each row although it is one number: of the unique tokens."""
+    values = resolve(whole, numeric=[column], strict=False).frame[column]
+    return column == UNIQUE or bool(values.min() < values.max())
 
 
 def _freed(name: str) -> str:

@@ -254,6 +254,10 @@ def look(data: TableSource, *options: Rows, **keywords: Any) -> Look:
     runs = "" if law is None else checkpoints_message(parse_law(law), frame) or ""
     calls = _losses(data, rows, columns) if choice is None else _calls(data, rows, shown, choice, grouping)
     missed, more = _unread(data, rows, frame, columns)
+    if choice is not None and law is not None and len(choice.frame) <= len(parse_law(law).parameters):
+        few = counted(len(choice.frame), "row")
+        need = exact(len(parse_law(law).parameters) + 1)
+        missed, calls = (*missed, f"{few} cannot determine this law, which needs {need}: add runs."), ()
     if choice is not None and (rising := _rising(choice)):
         missed, more, calls = (*missed, rising), more or _what_lacks(data, rows, choice.frame), ()
     reasons, calls = (*reasons, *missed), (*more, *calls)
@@ -410,7 +414,8 @@ def _end(value: float) -> str:
 
 
 def _cut(text: str, most: int, *, end: bool = False) -> str:
-    """Shorten a text, in the middle or at its end."""
+    """Shorten a text, in the middle or at its end, and print it on one line."""
+    text = " ".join(text.splitlines())
     if len(text) <= most:
         return text
     tail = 0 if end else (most - 3) // 2
