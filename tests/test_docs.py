@@ -123,6 +123,10 @@ def test_every_public_name_has_a_place_on_an_api_page():
         assert f"'{at.rpartition('.')[2]}'" in directive[2]
 
 
+def test_an_overloaded_function_is_on_its_page_once():
+    assert api.members("scalefit.allocation.profiles").count("isoflop") == 1
+
+
 def test_everything_on_an_api_page_is_explained():
     silent = [name for name in api.on_pages() if not api.explained(name)]
     assert not silent

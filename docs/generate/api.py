@@ -146,7 +146,8 @@ def members(module: str) -> list[str]:
     if len(rooms()[room.partition(".")[2]]) > 1:
         passed_on = {resolve(name, room) for name in exported(modules()[room])} | set(public_names().values())
         public = [name for name in public if f"{module}.{name}" in passed_on]
-    return [name for name, _ in bindings(modules()[module]) if name in public and name not in verb_options(module)]
+    once = dict(bindings(modules()[module]))  # overloads bind a name several times
+    return [name for name in once if name in public and name not in verb_options(module)]
 
 
 def verb_options(module: str) -> dict[str, str]:

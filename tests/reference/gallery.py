@@ -1,4 +1,4 @@
-"""Draw every picture of the gallery by its command, and write ``docs/gallery.md``.
+"""Draw every picture of the gallery by its command, write ``docs/gallery.md``, and take page one of the report.
 
 Run ``python -m tests.reference.gallery``, by hand, after a change of a plot; ``--only NAME...`` draws some. Pictures
 have one scale, and 64 colours, which keeps them small.
@@ -50,10 +50,20 @@ def shrink(picture: Path, target: Path) -> None:
         image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(64, **CLOSE).save(target, optimize=True)
 
 
+def page_one(folder: Path) -> None:
+    """Turn page one of the committed report into the picture of README.md, by pdftoppm of Poppler."""
+    pdf = DOCS.parent / "reports" / "chinchilla-width" / "chinchilla-width.pdf"
+    subprocess.run(
+        ["pdftoppm", "-r", "150", "-f", "1", "-l", "1", "-singlefile", "-png", pdf, folder / "one"], check=True
+    )
+    with Image.open(folder / "one.png") as image:
+        image.convert("RGB").quantize(64, **CLOSE).save(DOCS / "page-one.png", optimize=True)
+
+
 def main() -> None:
     """Draw the pictures, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--only", nargs="*", help="names of pictures; all without it")
+    parser.add_argument("--only", nargs="*", help="names of pictures, also page-one; all without it")
     parser.add_argument("--folder", type=Path, help="where fits, sweep and models are, or are put; else a new one")
     given = parser.parse_args()
     (DOCS / PICTURES).mkdir(exist_ok=True)
@@ -83,6 +93,8 @@ def main() -> None:
         if one.command.endswith("BY"):
             rendered(folder / one.name / "forest.svg", folder / one.picture)
         shrink(folder / one.picture, DOCS / PICTURES / one.picture)
+    if given.only is None or "page-one" in given.only:
+        page_one(folder)
     (DOCS / "gallery.md").write_text(page(), encoding="utf-8")
 
 
