@@ -6,7 +6,6 @@ from scipy import special, stats
 
 from scalefit.posterior.importance import (
     GOOD_KHAT,
-    MORE,
     Mixture,
     _refit,
     pareto_khat,
@@ -188,13 +187,36 @@ def test_khat_is_shrunk_towards_a_half_as_by_ten_observations(shape):
     assert pareto_khat(np.log(weights)) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_doubtful_khat_is_judged_by_more_draws():
-    tail = stats.t(1.5)  # heavier than the proposal, so that the weights have a long tail
-    options = {"draws": 4000, "seed": 3}
-    few = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], **options)
-    assert few.khat < GOOD_KHAT
-    more = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], doubtful=few.khat - 0.01, **options)
-    kept = sampled(lambda x: tail.logpdf(x[:, 0]), [np.zeros(1)], doubtful=few.khat + 0.01, **options)
-    assert (len(few.x), len(more.x)) == (4000, MORE * 4000)
-    assert more.khat != few.khat
-    assert np.array_equal(kept.x, few.x)
+def body_and_far_part(x):
+    """A standard normal, and 2% of the mass six standard deviations away: 44% of the variance of the first number."""
+    far = stats.multivariate_normal([6, 0, 0, 0, 0], np.diag([16.0, 1, 1, 1, 1]))
+    return np.logaddexp(np.log(0.98) + stats.norm.logpdf(x).sum(axis=1), np.log(0.02) + far.logpdf(x))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_far_part_that_the_proposal_hardly_reaches_is_covered(seed):
+    true = np.sqrt(0.98 + 0.02 * (16 + 36) - (0.02 * 6) ** 2)
+    plain = sampled(body_and_far_part, [np.zeros(5)], seed=seed)
+    found = sampled(body_and_far_part, [np.zeros(5)], seed=seed, covered=0.3)
+
+    def spread(one):
+        return np.sqrt(one.weight @ (one.x - one.weight @ one.x) ** 2)[0]
+
+    assert 0.3 < plain.khat < GOOD_KHAT  # good, as was believed
+    assert spread(plain) < 0.8 * true
+    assert found.khat < 0.3
+    assert spread(found) == pytest.approx(true, rel=0.03)
+    assert found.log_evidence == pytest.approx(0.0, abs=0.01)
+
+
+def test_what_is_covered_stays_as_it_is():
+    plain = sampled(correlated(3).logpdf, [np.zeros(3)], seed=3, draws=2000)
+    again = sampled(correlated(3).logpdf, [np.zeros(3)], seed=3, draws=2000, covered=GOOD_KHAT)
+    np.testing.assert_array_equal(plain.x, again.x)
+
+
+def test_covering_ends_where_it_does_not_help():
+    def density(x):
+        return stats.cauchy.logpdf(x).sum(axis=1)
+
+    assert sampled(density, [np.zeros(10)], seed=1, covered=0.3).khat > GOOD_KHAT

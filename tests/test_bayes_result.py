@@ -6,13 +6,47 @@ import pytest
 from scalefit import fit
 from scalefit.errors import DataError
 from scalefit.posterior import bayes, posterior_record
+from scalefit.posterior import fit as fit_module
 from scalefit.results import LeastSquaresFit
+from scalefit.thresholds import DOUBTFUL_END, DOUBTFUL_SPREAD
 
 QUICK = {"path": "fast", "draws": 500, "drop_highest_loss": 5}
 
 
 def codes(result):
     return {one.code: one for one in result.findings}
+
+
+def test_spreads_of_a_small_table_are_those_of_an_independent_sampler(chinchilla):
+    """400 walkers of 5,000 steps in other coordinates (tests/reference/small_posteriors.py): E 1.8583(1043), alpha
+    0.4119(775), beta 0.4001(519), from 1.6906 for E at 5%; 3% of the mass, with E as low as 1, hold a third of the
+    variance of E."""
+    rows = chinchilla.sample(n=16, random_state=1)[["params", "tokens", "loss"]]
+    result = bayes(rows, "chinchilla", path="fast", level=0.9, seed=1)
+    assert result.posterior.khat < 0.5
+    assert result["E"].se == pytest.approx(0.1043, rel=0.15)  # 0.069 to 0.085 before the tails were covered
+    assert result["E"].lo == pytest.approx(1.6906, abs=0.25 * 0.1043)  # 1.733 to 1.747 then
+    assert result["alpha"].se == pytest.approx(0.0775, rel=0.06)
+    assert result["beta"].se == pytest.approx(0.0519, rel=0.15)
+    assert result.posterior.log_evidence == pytest.approx(33.704, abs=0.03)
+
+
+def test_a_posterior_whose_tails_may_be_missing_says_so(monkeypatch):
+    real = fit_module.sample_by_importance
+    monkeypatch.setattr(fit_module, "sample_by_importance", lambda *a, **k: real(*a, **k)._replace(khat=0.61))
+    result = bayes("chinchilla", "chinchilla", **QUICK)
+    said = codes(result)["doubtful_khat"]
+    assert (result.status, said.severity, said.threshold) == ("converged", "warning", 0.5)
+    assert "may miss a part of the posterior's tails: Pareto k-hat is 0.61, above 0.5" in said.message
+    assert said.numbers == {"khat": 0.61, "spread": DOUBTFUL_SPREAD, "end": DOUBTFUL_END}
+    assert "represents the posterior roughly" in result.message
+    assert said.message in result.message
+    assert said.message in str(result)
+    assert [one["code"] for one in posterior_record(result)["findings"]] == ["doubtful_khat"]
+    monkeypatch.setattr(fit_module, "sample_by_importance", lambda *a, **k: real(*a, **k)._replace(khat=0.49))
+    sound = bayes("chinchilla", "chinchilla", **QUICK)
+    assert "doubtful_khat" not in codes(sound)
+    assert "roughly" not in sound.message
 
 
 def test_a_floor_at_zero_is_an_upper_limit():

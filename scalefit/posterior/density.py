@@ -198,7 +198,8 @@ class AdditiveDensity(Density):
 
         Terms that are two powers of one column are put in the order of their exponents, as in a least-squares fit.
         """
-        placed = self.coordinates.place(x)
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):  # of draws far away
+            placed = self.coordinates.place(x)
         natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
         for first, second in self._twins():
             turned = natural[..., first[1]] > natural[..., second[1]]

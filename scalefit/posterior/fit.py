@@ -24,7 +24,7 @@ from scalefit.numbers import fixed
 from scalefit.options import BAYES, Bayes, Rows, gather, takes
 from scalefit.posterior.closed import build_closed_density
 from scalefit.posterior.density import Density, build_density
-from scalefit.posterior.importance import MORE, Weighted, sample_by_importance
+from scalefit.posterior.importance import Weighted, sample_by_importance
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import sample_by_nuts
 from scalefit.posterior.pooling import apply_pool
@@ -36,7 +36,7 @@ from scalefit.records import NOT_CONVERGED, Finding, LocalOptimum, Source
 from scalefit.results import PosteriorFit
 from scalefit.solver.curvature import curvature_at
 from scalefit.solver.search import Minimum, search
-from scalefit.thresholds import DOUBTFUL_KHAT, GOOD_DRAWS, GOOD_KHAT
+from scalefit.thresholds import GOOD_DRAWS, GOOD_KHAT
 from scalefit.version import __version__
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ PROPOSALS = 5  # weighted draws for each equally weighted draw
 # With many rows a posterior is nearly normal, so that a fitted proposal is efficient and fewer draws are enough; each
 # draw takes 10 ns per row. If it is not nearly normal, k-hat and the effective draws show it, as for small tables.
 MANY_ROWS, FEWER = 20_000, 2
+COVERED = 0.3  # k-hat up to which the tails count as covered
 DRAWN = 8  # arrays of all proposals that importance sampling keeps in memory at a time
 ENOUGH = 5  # effective draws per coordinate with which their covariance is better than that at the mode
 Array = NDArray[np.float64]
@@ -182,8 +183,7 @@ def _of_any_law(
 
 def draw_bytes(problem: Problem | ClosedProblem) -> int:
     """Return the memory that each draw takes: proposals are held as drawn, placed, and in the units of the law."""
-    more = MORE if isinstance(problem, ClosedProblem) else 1
-    return 8 * PROPOSALS * DRAWN * more * (len(problem.parameters) + 3)
+    return 8 * PROPOSALS * DRAWN * (len(problem.parameters) + 3)
 
 
 def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial: tuple[Coef, ...]) -> None:
@@ -211,7 +211,7 @@ def _sample(density: Density, modes: tuple[Mode, ...], how: Bayes, report: Progr
         np.array([mode.log_mass for mode in modes]),
         draws=(FEWER if density.problem.n_rows > MANY_ROWS else PROPOSALS) * draws,
         seed=seed,
-        doubtful=DOUBTFUL_KHAT if isinstance(density.problem, ClosedProblem) else np.inf,
+        covered=COVERED,
         progress=lambda done: report("importance sampling, round", done, 0),
     )
     good = weighted.khat <= GOOD_KHAT and weighted.ess >= GOOD_DRAWS

@@ -3,9 +3,10 @@
 The proposal is a mixture of multivariate t distributions (6 degrees of freedom), at first one at each mode with the
 curvature there. Each round draws from it, weights the draws (tempered, so that a few of them do not dominate), and
 refits the mixture to the weighted draws by maximum likelihood (population Monte Carlo: Cappe, Douc, Guillin, Marin,
-Robert 2008). The draws of the last round are kept. The largest of their weights are smoothed by a generalised Pareto
-distribution, whose shape k-hat shows whether averages can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below
-0.7).
+Robert 2008). The largest weights of the draws that follow are smoothed by a generalised Pareto distribution, whose
+shape k-hat shows whether averages can be trusted (Vehtari, Simpson, Gelman, Yao, Gabry 2024: below 0.7). Where it is
+doubtful, components are added where the weights are largest (incremental mixtures: Raftery and Bao 2010), and the draws
+are made again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from scipy import linalg, special
 
 from scalefit.thresholds import GOOD_KHAT
 
-__all__ = ["MORE", "Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
+__all__ = ["Weighted", "pareto_khat", "pareto_smooth", "resample", "sample_by_importance"]
 
 Array = NDArray[np.float64]
 LogDensity = Callable[[Array], Array]
@@ -32,8 +33,15 @@ MOST_ROUNDS = 12
 SETTLED = 1.05  # a round that does not raise the effective size by this factor ends the adaptation
 EM_STEPS = 5
 MOST_PARTS = 4
-MORE = 4  # times as many draws judge a doubtful k-hat
 GOOD_SHARE = 0.5  # effective share of the draws above which the mixture gets no further component
+ADDED = 16  # components that a stage of covering adds to the mixture
+NEAR = 400  # draws that give such a component its shape, or more:
+NEAR_PER_DIMENSION = 20
+CAPPED = 4  # one in so many of these has the largest weight
+FROM_EACH = 300  # draws from each, which show where the next is needed
+PROBED = 4  # one draw in so many shows whether there is something to cover
+SHARE = 0.3  # of the draws, which the added components of a stage get
+MOST_STAGES = 4
 
 
 class Mixture(NamedTuple):
@@ -122,7 +130,7 @@ def sample_by_importance(
     *,
     draws: int = 20_000,
     seed: int = 0,
-    doubtful: float = math.inf,
+    covered: float = math.inf,
     progress: Callable[[int], None] | None = None,
 ) -> Weighted:
     """Sample a density from its modes.
@@ -141,8 +149,8 @@ def sample_by_importance(
         Draws of the last round.
     seed : int
         Seed.
-    doubtful : float
-        A k-hat that passes but is above this is judged again by ``MORE`` times as many draws, which are then returned.
+    covered : float
+        While k-hat is above this, for a few stages, the mixture gets components that cover more of the tails.
     progress : callable, optional
         Called with the number of each round.
 
@@ -168,28 +176,117 @@ def sample_by_importance(
     weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
     start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
     mixture, rounds = _adapt(whitened, start, rng, progress)
-    weighted = _weigh(whitened, mixture, draws, rng)
-    if not weighted.khat <= GOOD_KHAT:
-        # Draw once more, from a mixture refitted to all these draws. The second sample counts even if its k-hat is
-        # larger: to choose the better of the two would bias k-hat downwards.
-        for part in range(EM_STEPS):
-            mixture = _refit(mixture if part else _split(mixture), weighted.x, weighted.weight)
-        weighted = _weigh(whitened, mixture, draws, rng)
-    if doubtful < weighted.khat <= GOOD_KHAT:
-        # A long tail that few draws reach looks lighter than it is; more draws reach further into it.
-        weighted = _weigh(whitened, mixture, MORE * draws, rng)
+    if covered < math.inf:
+        weighted = _sample_covered(whitened, mixture, draws, covered, rng)
+    else:
+        weighted = _sample_refitted(whitened, mixture, draws, rng)
     return weighted._replace(x=centres[0] + weighted.x @ frame.T, rounds=rounds)
 
 
-def _weigh(density: LogDensity, mixture: Mixture, draws: int, rng: np.random.Generator) -> Weighted:
-    """Draw from a mixture and weight the draws; the evidence is the mean of the raw weights, without smoothing."""
+class _Drawn(NamedTuple):
+    """Draws, shape (R, d), with the log densities of the target and of the proposal, shape (R,)."""
+
+    z: Array
+    height: Array
+    proposed: Array
+
+
+def _evaluate(density: LogDensity, mixture: Mixture, z: Array) -> _Drawn:
+    return _Drawn(z, density(z), mixture.log_density(z))
+
+
+def _sample_refitted(density: LogDensity, mixture: Mixture, draws: int, rng: np.random.Generator) -> Weighted:
+    """Sample once, or twice if k-hat is bad: from a mixture with one component more, refitted to all these draws.
+
+    The second sample counts even if its k-hat is larger: to choose the better of the two would bias k-hat downwards.
+    """
+    weighted = _weigh(_evaluate(density, mixture, mixture.draw(draws, rng)))
+    if not weighted.khat <= GOOD_KHAT:
+        for part in range(EM_STEPS):
+            mixture = _refit(mixture if part else _split(mixture), weighted.x, weighted.weight)
+        weighted = _weigh(_evaluate(density, mixture, mixture.draw(draws, rng)))
+    return weighted
+
+
+def _sample_covered(
+    density: LogDensity, mixture: Mixture, draws: int, covered: float, rng: np.random.Generator
+) -> Weighted:
+    """Sample, with components added to the mixture until k-hat is below a limit.
+
+    A part of the target that the mixture hardly reaches may be missing from every spread, or be represented by one draw
+    of a large weight. A quarter of the draws is enough to see that. Each stage ends with new draws, because those that
+    led to the components of a mixture are no fair test of it.
+    """
     z = mixture.draw(draws, rng)
-    log_weight = density(z) - mixture.log_density(z)
+    drawn = _evaluate(density, mixture, z[::PROBED])
+    for _ in range(MOST_STAGES):
+        weighted = _weigh(drawn)
+        if covered < weighted.khat < math.inf:
+            mixture = _cover(density, mixture, drawn, rng)
+            z = mixture.draw(draws, rng)
+        elif len(drawn.z) == draws:
+            break
+        drawn = _evaluate(density, mixture, z)
+    return _weigh(drawn)
+
+
+def _weigh(drawn: _Drawn) -> Weighted:
+    """Weight draws; the evidence is the mean of the raw weights, without smoothing."""
+    log_weight = drawn.height - drawn.proposed
     smooth, khat = pareto_smooth(log_weight)
     top = float(log_weight.max())
     raw = np.exp(log_weight - top)
-    error = float(raw.std(ddof=1) / raw.mean() / math.sqrt(draws))
-    return Weighted(z, smooth, float(1 / (smooth @ smooth)), khat, top + math.log(raw.mean()), error, 0)
+    error = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
+    return Weighted(drawn.z, smooth, float(1 / (smooth @ smooth)), khat, top + math.log(raw.mean()), error, 0)
+
+
+def _cover(density: LogDensity, mixture: Mixture, drawn: _Drawn, rng: np.random.Generator) -> Mixture:
+    """Add components where the target exceeds the proposal the most (Raftery and Bao 2010).
+
+    Each is centred at the draw of the largest weight and has the shape of the draws around it. Draws from it are
+    weighted with all others, by their density over the mean of all proposals, and show where the next is needed. So a
+    tail that begins with one draw is followed outwards. Refitting by maximum likelihood does not do this: what has a
+    hundredth of the mass hardly changes a likelihood, and can still double a standard deviation.
+    """
+    z, height = drawn.z, drawn.height
+    d = z.shape[1]
+    count = np.log(np.array([len(z), FROM_EACH], dtype=float))
+    proposed = drawn.proposed + count[0]  # log of the expected number of draws per volume
+    weight = _tempered(height - proposed, max(10.0 * d, len(z) / 10))
+    gap = z - weight @ z
+    round_frame = np.linalg.inv(np.linalg.cholesky((gap * weight[:, None]).T @ gap)).T
+    near = min(max(NEAR, NEAR_PER_DIMENSION * d), len(z))
+    equal = min(max(near // CAPPED, 2 * d), near)
+    added: list[Mixture] = []
+    for _ in range(ADDED):
+        log_weight = height - proposed
+        top = z[np.argmax(log_weight)]
+        distance = (((z - top) @ round_frame) ** 2).sum(axis=1)
+        nearest = np.argpartition(distance, near - 1)[:near]
+        own = _capped(log_weight[nearest], equal)
+        gap = z[nearest] - top
+        factor = np.linalg.cholesky((gap * own[:, None]).T @ gap)
+        part = Mixture(np.ones(1), top[None], factor[None])
+        added.append(part)
+        new = part.draw(FROM_EACH, rng)
+        proposed = np.logaddexp(proposed, part.log_density(z) + count[1])
+        parts = _log_sum(np.stack([one.log_density(new) for one in added])) + count[1]
+        proposed = np.concatenate([proposed, np.logaddexp(mixture.log_density(new) + count[0], parts)])
+        z, height = np.concatenate([z, new]), np.concatenate([height, density(new)])
+    parts_of = [mixture, *added]
+    return Mixture(
+        np.concatenate([(1 - SHARE) * mixture.weight, np.full(ADDED, SHARE / ADDED)]),
+        np.concatenate([one.mean for one in parts_of]),
+        np.concatenate([one.factor for one in parts_of]),
+    )
+
+
+def _capped(log_weight: Array, equal: int) -> Array:
+    """Return weights of which the largest, so many, are equal: where one draw is nearly all, it has no shape."""
+    cap = np.partition(log_weight, -equal)[-equal]
+    with np.errstate(invalid="ignore"):  # all may be zero
+        weight = np.where(log_weight >= cap, 1.0, np.exp(np.minimum(log_weight - cap, 0.0)))
+    return np.asarray(weight / weight.sum())
 
 
 def _adapt(

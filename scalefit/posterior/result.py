@@ -25,6 +25,9 @@ from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, 
 from scalefit.results import PosteriorFit
 from scalefit.thresholds import (
     AT_BOUND,
+    DOUBTFUL_END,
+    DOUBTFUL_KHAT,
+    DOUBTFUL_SPREAD,
     FEW_SHIFTS,
     GOOD_DRAWS,
     GOOD_ENERGY,
@@ -100,33 +103,49 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
         for p, end in zip(TAIL, ends[2:], strict=True)
     ]
     kept = natural[resample(weight, draws, seed)]
-    good = (
-        f"Importance sampling represents the posterior: effective draws {fixed(weighted.ess, 0)} of "
+    roughly = " roughly" if weighted.khat > DOUBTFUL_KHAT else ""
+    verdict = (
+        f"Importance sampling represents the posterior{roughly}: effective draws {fixed(weighted.ess, 0)} of "
         f"{exact(len(weight))}, k-hat {fixed(weighted.khat, 2)}."
     )
-    findings: tuple[Finding, ...] = ()
-    if not weighted.khat <= GOOD_KHAT:
-        bad = (
-            f"Importance sampling cannot represent this posterior: Pareto k-hat is {fixed(weighted.khat, 2)}, above "
-            f"{GOOD_KHAT}, and {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective. Use path='full' "
-            "(--path full)."
-        )
-        findings = (Finding.of("khat", NOT_CONVERGED, bad, threshold=GOOD_KHAT, khat=weighted.khat),)
-    elif weighted.ess < GOOD_DRAWS:
-        few = (
-            f"Only {fixed(weighted.ess, 0)} of {exact(len(weight))} draws are effective; use more, or path='full' "
-            "(--path full)."
-        )
-        findings = (Finding.of("few_draws", "warning", few, threshold=GOOD_DRAWS, effective=weighted.ess),)
     spread = Uncertainty(
         f"posterior by importance sampling, {exact(len(weight))} weighted draws", level, np.sqrt(np.diag(covariance)),
         ends[0], ends[1], covariance, np.zeros(len(mean)), kept,
     )  # fmt: skip
     posterior = Posterior(
-        "fast", good, (), (), bulk, np.minimum(*tails), np.full(len(mean), np.nan), weighted.khat,
+        "fast", verdict, (), (), bulk, np.minimum(*tails), np.full(len(mean), np.nan), weighted.khat,
         weighted.log_evidence, weighted.log_evidence_se,
     )  # fmt: skip
-    return Sampled(mean, spread, posterior, findings)
+    return Sampled(mean, spread, posterior, _weight_findings(weighted))
+
+
+def _weight_findings(weighted: Weighted) -> tuple[Finding, ...]:
+    """Return findings from k-hat and the effective draws."""
+    khat, ess = weighted.khat, weighted.ess
+    effective = f"{fixed(ess, 0)} of {exact(len(weighted.weight))} draws"
+    if not khat <= GOOD_KHAT:
+        bad = (
+            f"Importance sampling cannot represent this posterior: Pareto k-hat is {fixed(khat, 2)}, above "
+            f"{GOOD_KHAT}, and {effective} are effective. Use path='full' (--path full)."
+        )
+        return (Finding.of("khat", NOT_CONVERGED, bad, threshold=GOOD_KHAT, khat=khat),)
+    findings = []
+    if khat > DOUBTFUL_KHAT:
+        doubtful = (
+            f"The draws may miss a part of the posterior's tails: Pareto k-hat is {fixed(khat, 2)}, above "
+            f"{DOUBTFUL_KHAT}. Where k-hat was such, standard deviations have been up to {percent(DOUBTFUL_SPREAD, 0)} "
+            f"off and ends of 90% intervals up to {DOUBTFUL_END} standard deviations. Use path='full' (--path full)."
+        )
+        findings.append(
+            Finding.of(
+                "doubtful_khat", "warning", doubtful, threshold=DOUBTFUL_KHAT, khat=khat, spread=DOUBTFUL_SPREAD,
+                end=DOUBTFUL_END,
+            )
+        )  # fmt: skip
+    if ess < GOOD_DRAWS:
+        few = f"Only {effective} are effective; use more, or path='full' (--path full)."
+        findings.append(Finding.of("few_draws", "warning", few, threshold=GOOD_DRAWS, effective=ess))
+    return tuple(findings)
 
 
 def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:

@@ -38,6 +38,7 @@ from scalefit.report.tables import rows_shown, transpose
 from scalefit.report.text import join, name_words
 from scalefit.results import Fit, PosteriorFit
 from scalefit.summary import estimate_text, interval_text
+from scalefit.thresholds import DOUBTFUL_KHAT
 
 __all__ = [
     "evidence_table",
@@ -253,6 +254,9 @@ def sampling_table(fits: Mapping[str, Fit]) -> Block:
         "counted before weighted ones (importance sampling) are thinned to one in five."
     )
     caption += _doubts(fits, " ", ".")
+    tails = [f"“{label}”" for label, fit in fits.items() if any(one.code == "doubtful_khat" for one in fit.findings)]
+    if tails:
+        caption += f" Above {DOUBTFUL_KHAT}, the k-hat of {join(tails)} leaves spreads in doubt: tails may be missing."
     align = "lll" + "r" * 5
     return table(
         caption, [header[i] for i in kept], transpose([columns[i] for i in kept]), align="".join(align[i] for i in kept)

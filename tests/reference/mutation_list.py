@@ -108,6 +108,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "tests/test_bayes_importance.py tests/test_bayes_result.py",
         (
             ("GOOD_KHAT = 0.7", "GOOD_KHAT = 7.0"),
+            ("DOUBTFUL_KHAT = 0.5", "DOUBTFUL_KHAT = 0.65"),
         ),
     ),
     (
@@ -227,7 +228,9 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("return (n * khat + 5) / (n + 10), sigma", "return khat, sigma"),
             ("sigma = -khat / best", "sigma = -0.9 * khat / best"),
-            ("/ raw.mean() / math.sqrt(draws))", "/ raw.mean())"),
+            ("/ raw.mean() / math.sqrt(len(raw)))", "/ raw.mean())"),
+            ("top = z[np.argmax(log_weight)]", "top = z[0]"),
+            ("if covered < weighted.khat < math.inf:", "if weighted.khat < covered:"),
             ("math.ceil(3 * math.sqrt(n)))", "math.ceil(math.sqrt(n)))"),
             ("float(1 / (smooth @ smooth))", "float(1 / smooth.max())"),
             ("np.minimum(floor + sigma * steep, 1.0)", "np.minimum(sigma * steep, 1.0)"),
