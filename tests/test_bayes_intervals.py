@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from scalefit.posterior.importance import Weighted
 from scalefit.posterior.nuts import Chains
@@ -30,6 +31,18 @@ def test_weighted_interval_leaves_out_half_of_the_rest_on_each_side(level):
     np.testing.assert_allclose(sampled.spread.se, np.sqrt([1 / 18, 0.5]), rtol=1e-3)
     drawn = sampled.spread.draws[:, 0]
     assert np.mean(drawn < lo) == pytest.approx((1 - level) / 2, abs=0.005)  # resampled evenly, not at random
+
+
+def test_a_deviation_that_few_draws_make_up_is_named():
+    """Student's t of 2.1 degrees has a variance, whose parts have a tail of shape 2 / 2.1; a normal has none."""
+    x = np.column_stack([stats.t(2.1).ppf(POINTS), stats.norm.ppf(POINTS)])
+    weighted = Weighted(x, np.full(N, 1 / N), N, 0.1, 0.0, 0.01, 1)
+    found = from_weights(NATURAL, weighted, draws=100, level=0.95, seed=0).findings
+    assert [(one.code, one.severity, one.about) for one in found] == [("heavy_spread", "warning", (("a", ()),))]
+    assert "The standard deviation of a rests on few draws far from the mean (k-hat of their squares" in found[0].message
+    assert found[0].numbers["khat"] == [pytest.approx(2 / 2.1, abs=0.12)]
+    bad = weighted._replace(khat=0.9)  # whose averages are no better
+    assert [one.code for one in from_weights(NATURAL, bad, draws=100, level=0.95, seed=0).findings] == ["khat"]
 
 
 def test_draws_of_equal_weight_are_as_many_as_there_are():

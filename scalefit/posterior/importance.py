@@ -38,7 +38,9 @@ ADDED = 16  # components that a stage of covering adds to the mixture
 NEAR = 400  # draws that give such a component its shape, or more:
 NEAR_PER_DIMENSION = 20
 CAPPED = 4  # one in so many of these has the largest weight
-FROM_EACH = 300  # draws from each, which show where the next is needed
+FROM_EACH = 300  # draws from each, which show where the next is needed, or more:
+EACH_PER_DIMENSION = 40
+OUTWARDS = 1.5  # power of the squared distance that counts with a weight; 1 would be the draw's part of the variance
 PROBED = 4  # one draw in so many shows whether there is something to cover
 SHARE = 0.3  # of the draws, which the added components of a stage get
 MOST_STAGES = 4
@@ -241,26 +243,30 @@ def _weigh(drawn: _Drawn) -> Weighted:
 
 
 def _cover(density: LogDensity, mixture: Mixture, drawn: _Drawn, rng: np.random.Generator) -> Mixture:
-    """Add components where the target exceeds the proposal the most (Raftery and Bao 2010).
+    """Add components where the proposal falls short of the target (Raftery and Bao 2010).
 
-    Each is centred at the draw of the largest weight and has the shape of the draws around it. Draws from it are
-    weighted with all others, by their density over the mean of all proposals, and show where the next is needed. So a
-    tail that begins with one draw is followed outwards. Refitting by maximum likelihood does not do this: what has a
-    hundredth of the mass hardly changes a likelihood, and can still double a standard deviation.
+    Each is centred at the draw of the largest weight, where distant draws count more because spreads depend on them,
+    and has the shape of the draws around it. Draws from it are weighted with all others, by their density over the mean
+    of all proposals, and show where the next is needed. So a tail that begins with one draw is followed outwards.
+    Refitting by maximum likelihood does not do this: what has a hundredth of the mass hardly changes a likelihood, and
+    can still double a standard deviation.
     """
     z, height = drawn.z, drawn.height
     d = z.shape[1]
-    count = np.log(np.array([len(z), FROM_EACH], dtype=float))
+    each = max(FROM_EACH, EACH_PER_DIMENSION * d)
+    count = np.log(np.array([len(z), each], dtype=float))
     proposed = drawn.proposed + count[0]  # log of the expected number of draws per volume
     weight = _tempered(height - proposed, max(10.0 * d, len(z) / 10))
-    gap = z - weight @ z
+    centre = weight @ z
+    gap = z - centre
     round_frame = np.linalg.inv(np.linalg.cholesky((gap * weight[:, None]).T @ gap)).T
     near = min(max(NEAR, NEAR_PER_DIMENSION * d), len(z))
     equal = min(max(near // CAPPED, 2 * d), near)
     added: list[Mixture] = []
     for _ in range(ADDED):
         log_weight = height - proposed
-        top = z[np.argmax(log_weight)]
+        far = np.log1p((((z - centre) @ round_frame) ** 2).sum(axis=1) / d)
+        top = z[np.argmax(log_weight + OUTWARDS * far)]
         distance = (((z - top) @ round_frame) ** 2).sum(axis=1)
         nearest = np.argpartition(distance, near - 1)[:near]
         own = _capped(log_weight[nearest], equal)
@@ -268,7 +274,7 @@ def _cover(density: LogDensity, mixture: Mixture, drawn: _Drawn, rng: np.random.
         factor = np.linalg.cholesky((gap * own[:, None]).T @ gap)
         part = Mixture(np.ones(1), top[None], factor[None])
         added.append(part)
-        new = part.draw(FROM_EACH, rng)
+        new = part.draw(each, rng)
         proposed = np.logaddexp(proposed, part.log_density(z) + count[1])
         parts = _log_sum(np.stack([one.log_density(new) for one in added])) + count[1]
         proposed = np.concatenate([proposed, np.logaddexp(mixture.log_density(new) + count[0], parts)])

@@ -18,7 +18,7 @@ from scalefit.names import Key, printed_name
 from scalefit.numbers import counted, exact, fixed, percent, rounded
 from scalefit.posterior.defaults import COMMON
 from scalefit.posterior.density import Density
-from scalefit.posterior.importance import Weighted, resample
+from scalefit.posterior.importance import Weighted, pareto_khat, resample
 from scalefit.posterior.nuts import Chains
 from scalefit.problem import Parameter
 from scalefit.records import NOT_CONVERGED, NOT_IDENTIFIED, Finding, Posterior, Uncertainty
@@ -116,7 +116,8 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
         "fast", verdict, (), (), bulk, np.minimum(*tails), np.full(len(mean), np.nan), weighted.khat,
         weighted.log_evidence, weighted.log_evidence_se,
     )  # fmt: skip
-    return Sampled(mean, spread, posterior, _weight_findings(weighted))
+    names = [Name(one.key) for one in density.parameters]
+    return Sampled(mean, spread, posterior, (*_weight_findings(weighted), *_spread_findings(names, gap, weighted)))
 
 
 def _weight_findings(weighted: Weighted) -> tuple[Finding, ...]:
@@ -146,6 +147,32 @@ def _weight_findings(weighted: Weighted) -> tuple[Finding, ...]:
         few = f"Only {effective} are effective; use more, or path='full' (--path full)."
         findings.append(Finding.of("few_draws", "warning", few, threshold=GOOD_DRAWS, effective=ess))
     return tuple(findings)
+
+
+def _spread_findings(names: Sequence[Name], gap: Array, weighted: Weighted) -> tuple[Finding, ...]:
+    """Return a finding on parameters whose variance is that of few draws, though averages are sound.
+
+    The tail of weight times squared distance, the part of a draw in the variance, has a Pareto shape as the tail of the
+    weights has (Vehtari et al. 2024, section 2.4); ``gap`` is the distance from the mean, shape (R, d).
+    """
+    if not weighted.khat <= GOOD_KHAT:
+        return ()
+    with np.errstate(divide="ignore", invalid="ignore"):  # draws without weight, and means that are not finite
+        parts = np.log(weighted.weight)[:, None] + 2 * np.log(np.abs(gap))
+        shape = np.array([pareto_khat(column) for column in parts.T])
+    heavy = np.flatnonzero((shape > GOOD_KHAT) & np.isfinite(shape))
+    if not len(heavy):
+        return ()
+    text = (
+        f" rests on few draws far from the mean (k-hat of their squares {fixed(shape[heavy].max(), 2)}, above "
+        f"{GOOD_KHAT}) and may be too small. Read the interval."
+    )
+    lead = "The standard deviation of "
+    found = Finding.of(
+        "heavy_spread", "warning", lead, listed([names[i] for i in heavy]), text, threshold=GOOD_KHAT,
+        khat=shape[heavy],
+    )  # fmt: skip
+    return (found,)
 
 
 def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
