@@ -39,7 +39,9 @@ def test_a_deviation_that_few_draws_make_up_is_named():
     weighted = Weighted(x, np.full(N, 1 / N), N, 0.1, 0.0, 0.01, 1)
     found = from_weights(NATURAL, weighted, draws=100, level=0.95, seed=0).findings
     assert [(one.code, one.severity, one.about) for one in found] == [("heavy_spread", "warning", (("a", ()),))]
-    assert "The standard deviation of a rests on few draws far from the mean (k-hat of their squares" in found[0].message
+    assert (
+        "The standard deviation of a rests on few draws far from the mean (k-hat of their squares" in found[0].message
+    )
     assert found[0].numbers["khat"] == [pytest.approx(2 / 2.1, abs=0.12)]
     bad = weighted._replace(khat=0.9)  # whose averages are no better
     assert [one.code for one in from_weights(NATURAL, bad, draws=100, level=0.95, seed=0).findings] == ["khat"]

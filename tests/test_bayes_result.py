@@ -19,7 +19,7 @@ def codes(result):
 
 def test_spreads_of_a_small_table_are_those_of_an_independent_sampler(chinchilla):
     """400 walkers of 5,000 steps in other coordinates (tests/reference/small_posteriors.py): E 1.8583(1043), alpha
-    0.4119(775), beta 0.4001(519), from 1.6906 for E at 5%; 3% of the mass, with E as low as 1, hold a third of the
+    0.4119(775), beta 0.4001(519), from 1.6906 for E at 5%; 3% of the mass, with E as low as 1, hold half of the
     variance of E."""
     rows = chinchilla.sample(n=16, random_state=1)[["params", "tokens", "loss"]]
     result = bayes(rows, "chinchilla", path="fast", level=0.9, seed=1)

@@ -34,12 +34,12 @@ SETTLED = 1.05  # a round that does not raise the effective size by this factor 
 EM_STEPS = 5
 MOST_PARTS = 4
 GOOD_SHARE = 0.5  # effective share of the draws above which the mixture gets no further component
-ADDED = 16  # components that a stage of covering adds to the mixture
+ADDED = 12  # components that a stage of covering adds to the mixture
 NEAR = 400  # draws that give such a component its shape, or more:
 NEAR_PER_DIMENSION = 20
 CAPPED = 4  # one in so many of these has the largest weight
 FROM_EACH = 300  # draws from each, which show where the next is needed, or more:
-EACH_PER_DIMENSION = 40
+EACH_PER_DIMENSION = 20
 OUTWARDS = 1.5  # power of the squared distance that counts with a weight; 1 would be the draw's part of the variance
 PROBED = 4  # one draw in so many shows whether there is something to cover
 SHARE = 0.3  # of the draws, which the added components of a stage get
@@ -259,26 +259,28 @@ def _cover(density: LogDensity, mixture: Mixture, drawn: _Drawn, rng: np.random.
     weight = _tempered(height - proposed, max(10.0 * d, len(z) / 10))
     centre = weight @ z
     gap = z - centre
-    round_frame = np.linalg.inv(np.linalg.cholesky((gap * weight[:, None]).T @ gap)).T
+    whiten = np.linalg.inv(np.linalg.cholesky((gap * weight[:, None]).T @ gap)).T
+    white = gap @ whiten
+    far = OUTWARDS * np.log1p((white**2).sum(axis=1) / d)
     near = min(max(NEAR, NEAR_PER_DIMENSION * d), len(z))
     equal = min(max(near // CAPPED, 2 * d), near)
     added: list[Mixture] = []
     for _ in range(ADDED):
         log_weight = height - proposed
-        far = np.log1p((((z - centre) @ round_frame) ** 2).sum(axis=1) / d)
-        top = z[np.argmax(log_weight + OUTWARDS * far)]
-        distance = (((z - top) @ round_frame) ** 2).sum(axis=1)
-        nearest = np.argpartition(distance, near - 1)[:near]
+        top = np.argmax(log_weight + far)
+        nearest = np.argpartition(((white - white[top]) ** 2).sum(axis=1), near - 1)[:near]
         own = _capped(log_weight[nearest], equal)
-        gap = z[nearest] - top
+        gap = z[nearest] - z[top]
         factor = np.linalg.cholesky((gap * own[:, None]).T @ gap)
-        part = Mixture(np.ones(1), top[None], factor[None])
+        part = Mixture(np.ones(1), z[top][None], factor[None])
         added.append(part)
         new = part.draw(each, rng)
         proposed = np.logaddexp(proposed, part.log_density(z) + count[1])
         parts = _log_sum(np.stack([one.log_density(new) for one in added])) + count[1]
         proposed = np.concatenate([proposed, np.logaddexp(mixture.log_density(new) + count[0], parts)])
         z, height = np.concatenate([z, new]), np.concatenate([height, density(new)])
+        white = np.concatenate([white, (new - centre) @ whiten])
+        far = np.concatenate([far, OUTWARDS * np.log1p((white[-each:] ** 2).sum(axis=1) / d)])
     parts_of = [mixture, *added]
     return Mixture(
         np.concatenate([(1 - SHARE) * mixture.weight, np.full(ADDED, SHARE / ADDED)]),

@@ -157,11 +157,15 @@ def _spread_findings(names: Sequence[Name], gap: Array, weighted: Weighted) -> t
     """
     if not weighted.khat <= GOOD_KHAT:
         return ()
-    with np.errstate(divide="ignore", invalid="ignore"):  # draws without weight, and means that are not finite
-        parts = np.log(weighted.weight)[:, None] + 2 * np.log(np.abs(gap))
-        shape = np.array([pareto_khat(column) for column in parts.T])
-    heavy = np.flatnonzero((shape > GOOD_KHAT) & np.isfinite(shape))
-    if not len(heavy):
+    part = weighted.weight[:, None] * gap**2
+    largest = part.max(axis=0) / np.maximum(part.sum(axis=0), 1e-300)
+    shape = np.zeros(len(names))
+    # Of n draws with a tail of shape k the largest is about n^(k - 1) of all; the others need not be looked at.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for i in np.flatnonzero(largest > len(part) ** -0.5):
+            shape[i] = pareto_khat(np.log(part[:, i]))
+    heavy = np.flatnonzero((shape > GOOD_KHAT) & np.isfinite(shape)).tolist()
+    if not heavy:
         return ()
     text = (
         f" rests on few draws far from the mean (k-hat of their squares {fixed(shape[heavy].max(), 2)}, above "

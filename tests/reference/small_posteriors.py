@@ -289,16 +289,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--problems", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--nuts", type=int, default=0, help="Problems that NUTS samples as well.")
+    parser.add_argument("--nuts", nargs="*", default=[], help="Names of problems that NUTS samples as well.")
     options = parser.parse_args()
     rows, nuts = [], []
-    for number, one in enumerate(problems(options.problems)):
+    for one in problems(options.problems):
         truth = kept(options.folder / "independent" / f"{one.name}.json", partial(independent, one))
         for seed in range(options.seeds):
             path = options.folder / "importance" / f"{one.name}-{seed}.json"
             found = kept(path, partial(by_importance, one, seed))
             rows.append(gaps(found, truth))
-        if number < options.nuts:
+        if one.name in options.nuts:
             full = kept(options.folder / "nuts" / f"{one.name}.json", partial(by_nuts, one))
             nuts.append(gaps(full | {"khat": 0.0, "log_evidence": truth["log_evidence"]}, truth))
     print(table(rows))
