@@ -1,5 +1,7 @@
 """Importance sampling: densities with known integrals, the Pareto diagnosis, resampling."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -220,3 +222,33 @@ def test_covering_ends_where_it_does_not_help():
         return stats.cauchy.logpdf(x).sum(axis=1)
 
     assert sampled(density, [np.zeros(10)], seed=1, covered=0.3).khat > GOOD_KHAT
+
+
+def test_a_proposal_of_the_wrong_scale_is_covered():
+    """One draw has nearly all weight, so that its k-hat is not defined; the integral is known."""
+
+    def density(x):
+        return -1e6 * np.abs(x).sum(axis=1)
+
+    found = sample_by_importance(density, np.zeros((1, 3)), np.eye(3)[None], np.zeros(1), covered=0.3)
+    assert found.khat < 0.3
+    assert found.log_evidence == pytest.approx(3 * np.log(2e-6), abs=0.05)
+
+
+def test_few_draws_in_many_dimensions_give_no_component_a_shape():
+    tail = stats.t(2.2)
+    found = sampled(lambda x: tail.logpdf(x).sum(axis=1), [np.zeros(30)], draws=100, covered=0.3)
+    assert len(found.x) == 100
+    assert np.isfinite(found.weight).all()
+
+
+def test_many_draws_under_many_components_take_little_memory():
+    mixture = Mixture(np.full(30, 1 / 30), np.zeros((30, 2)), np.array([np.eye(2)] * 30))
+    z = np.random.default_rng(0).standard_normal((400_000, 2))
+    tracemalloc.start()
+    whole = mixture.log_density(z)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6  # all densities at once take 192 MB
+    places = np.array([0, 49_999, 50_000, 399_999])
+    np.testing.assert_allclose(whole[places], stats.multivariate_t(np.zeros(2), np.eye(2), df=6).logpdf(z[places]))

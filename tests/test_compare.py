@@ -405,6 +405,7 @@ def test_a_law_without_the_parameter_is_compared_as_a_law(wide, sized):
         ({"param": "alpah"}, "has no parameter 'alpah'; did you mean 'alpha'"),
         ({"region": (1.1, 0.9)}, r"region is \(1.1, 0.9\); it needs two numbers, the smaller first"),
         ({"region": (0.9, np.inf)}, r"region is 0.9,inf, which has no end on one side; .*: --reference 0.9"),
+        ({"region": ("0.9", np.inf)}, r"region is \('0.9', inf\); it needs two numbers, the smaller first"),
         ({"region": (0.9, 1.1), "reference": 2}, "the reference 2 lies outside the region 0.9 to 1.1"),
         ({"fixed": {"alpha": "one"}}, "alpha cannot be fixed at one; give a number, such as 1"),
         ({"reference": math.nan}, "reference is nan"),

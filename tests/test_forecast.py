@@ -180,6 +180,11 @@ def test_widths_that_cannot_be_read_are_left_out_with_a_note() -> None:
     dropped = forecast(rows, {"params": 1e10, "tokens": 2e11}, drop_invalid=True)
     assert note in str(dropped)
     assert len(dropped.learning.table.frame) == len(rows)
+    named = rows.rename(columns={"width": "Hidden size", "depth": "Layers"})
+    (finding,) = (one for one in forecast(named, {"params": 1e10, "tokens": 2e11}).findings if one.severity == "note")
+    condition = finding.message.partition("--where ")[2].strip("'.")
+    assert condition == "`Hidden size` > 0 and Layers > 0"
+    assert len(forecast(named, {"params": 1e10, "tokens": 2e11}, where=condition).learning.runs.y) == 79
     chosen = forecast(rows, {"params": 1e10, "tokens": 2e11} | BEST, where="width > 0 and depth > 0")
     assert "shaped" in chosen.weights
     with pytest.raises(DataError, match=r"width has no effect .*; leave it out. Width and depth are not used, because"):

@@ -74,6 +74,15 @@ def test_targets_may_be_of_one_level() -> None:
     assert lacking.failed == {"code": "none of the targets is of it; give one, or leave its rows out with --where"}
 
 
+def test_labels_that_are_numbers_are_the_same_in_runs_and_targets_and_stand_in_the_record() -> None:
+    rows = corpora().query("corpus != 'tiny'")
+    rows["source"] = rows["corpus"].map({"web": 8.0, "code": 64.0})
+    given = pd.DataFrame({"source": [64.0], "params": [3e10], "tokens": [6e11]})
+    found = forecast_levels(rows, "source", {"source": 8.0, **TARGET}, targets=given)
+    assert [len(one) for one in found.forecasts.values()] == [1, 1]
+    assert [(one["source"], one["rows"]) for one in found.record()] == [("8", 18), ("64", 18)]
+
+
 @pytest.mark.parametrize(
     ("by", "options", "message"),
     [

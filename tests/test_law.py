@@ -115,6 +115,11 @@ def test_typesetting():
     assert to_typst(Law.parse("y ~ b1*x^b2")) == 'y = upright("b1") thin x^(upright("b2"))'
 
 
+def test_an_exponent_may_have_any_name_when_it_is_held() -> None:
+    law = Law.parse("loss ~ E + A/params^self").holding({"self": 0.5})
+    assert str(law) == "loss ~ E + A/params^0.5"
+
+
 def test_twins_are_terms_that_only_their_names_tell_apart() -> None:
     names = [
         [coef.name for coef in twins] for twins in Law.parse("loss ~ E + A/params^a + B/params^b + C/tokens^c").twins

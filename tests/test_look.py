@@ -267,6 +267,11 @@ def test_a_score_that_rises_is_fitted_as_what_it_lacks() -> None:
     assert shlex.split(after.commands[0])[:4] == ["scalefit", "fit", "TABLE", "loss ~ E + A/flops^alpha"]
 
 
+def test_a_loss_that_never_changes_is_not_said_to_rise() -> None:
+    data = pd.DataFrame({"flops": np.geomspace(1e15, 1e21, 20), "loss": 2.0})
+    assert not any("rises" in one for one in scalefit.look(data).reasons)
+
+
 def test_a_column_of_errors_is_proposed_as_the_loss() -> None:
     data = pd.DataFrame({"Params [M]": [1, 2, 4], "Images": [1, 2, 3], "Top-1 error": [0.5, 0.4, 0.3]})
     (line,) = scalefit.look(data).commands

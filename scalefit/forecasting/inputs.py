@@ -210,11 +210,12 @@ def _lacking(learning: Learning, table: Table, rows: Rows) -> Learning:
     """Leave the shape out where some runs have none, or refuse a law that needs it."""
     every = replace(rows, group_by=None, reduce=None)  # rows that are averaged lack it where one of them does
     read = resolve(every.read(table, Law.parse(_carrier(learning.columns))), numeric=SIDES, strict=False).frame
-    sides = read[list(SIDES)].to_numpy(float)
-    count = int((~(np.isfinite(sides) & (sides > 0)).all(axis=1)).sum())
+    values = read[list(SIDES)].to_numpy(float)
+    count = int((~(np.isfinite(values) & (values > 0)).all(axis=1)).sum())
     lacking = f"{exact(count)} of {counted(len(read), 'row')} {'lacks' if count == 1 else 'lack'} them"
     headers = dict(read.attrs.get("scalefit", {})).get("headers", {})
-    both = " and ".join(f"{headers.get(one, one)} > 0" for one in SIDES)
+    sides = (headers.get(one, one) for one in SIDES)
+    both = " and ".join(f"{name if name.isidentifier() and name.isascii() else f'`{name}`'} > 0" for name in sides)
     remedy = f"Choose runs that have both, as --where {both!r}"
     if learning.names:
         raise DataError(f"the law {learning.names[0]!r} needs width and depth, and {lacking}. {remedy}")

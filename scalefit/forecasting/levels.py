@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from scalefit.comparison.parts import each_level, parted
+from scalefit.data.columns import label_text
 from scalefit.data.tables import Table, read_table
 from scalefit.errors import DataError, FitFailed, closest
 from scalefit.forecasting.drawn import Drawn
@@ -84,8 +85,11 @@ class LevelForecasts(Drawn):
         return whole.reset_index(drop=True)
 
     def record(self) -> list[dict[str, Any]]:
-        """Return the results as plain JSON: one object for each level."""
-        done = [{self.by: level, **one.record()} for level, one in self.forecasts.items()]
+        """Return the results as plain JSON: one object for each level, under the name of the column.
+
+        Of several files the column is ``source``, and a forecast names its table so: then the label stands there.
+        """
+        done = [{self.by: level} | one.record() | {self.by: level} for level, one in self.forecasts.items()]
         return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
 
     def summary(self) -> str:
@@ -195,8 +199,8 @@ def forecast_levels(
     _check_labels(points, many, by, list(parts))
 
     def run(part: Table, level: str) -> Forecast:
-        own = [{k: v for k, v in one.items() if k != by} for one in points if str(one.get(by, level)) == level]
-        some = many if many is None or by not in many else many[_labels(many[by]) == level].drop(columns=by)
+        own = [{k: v for k, v in one.items() if k != by} for one in points if _label(one.get(by, level)) == level]
+        some = many if many is None or by not in many else many[many[by].map(_label) == level].drop(columns=by)
         some = None if some is None or some.empty else some
         if not own and some is None:
             raise DataError("none of the targets is of it; give one, or leave its rows out with --where")
@@ -210,14 +214,15 @@ def forecast_levels(
     return LevelForecasts(by, next(iter(parts.values())).name, found, failed, remarks)
 
 
-def _labels(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(str).str.strip()
+def _label(cell: object) -> str:
+    """Write a label as those of the runs are written: 8 of the number 8.0."""
+    return label_text(cell).strip()
 
 
 def _check_labels(points: list[Mapping[str, Any]], many: pd.DataFrame | None, by: str, levels: list[str]) -> None:
     """Raise DataError for a target of a level that the runs do not have."""
-    given = [str(one[by]) for one in points if by in one]
-    given += [] if many is None or by not in many else list(_labels(many[by]))
+    given = [_label(one[by]) for one in points if by in one]
+    given += [] if many is None or by not in many else [_label(cell) for cell in many[by]]
     for level in given:
         if level not in levels:
             raise DataError(f"a target has {by} = {printed_label(level)}, which no run has; {closest(level, levels)}")

@@ -231,7 +231,7 @@ class Law:
                 total = total + np.exp(size)
         return total
 
-    def with_exponents(self, **fixed: float | Fraction) -> Law:
+    def with_exponents(self, /, **fixed: float | Fraction) -> Law:
         """Return the law with some exponents fixed, as for a test of ``a_m = 1``.
 
         Parameters

@@ -93,13 +93,13 @@ def check_region(reference: float | None, region: tuple[float, ...] | None) -> N
         raise DataError(f"reference is {reference}; it must be a number, such as 1")
     if region is None:
         return
-    if len(region) == 2 and any(isinstance(end, float) and math.isinf(end) for end in region):
+    numbers = all(isinstance(end, int | float) for end in region)
+    if numbers and len(region) == 2 and any(map(math.isinf, region)):
         finite = as_input(next((end for end in region if math.isfinite(end)), 1.0))
         raise DataError(
             f"region is {','.join(map(as_input, region))}, which has no end on one side; it needs two numbers, such as "
             f"0.9,1.1. The probabilities below and above {finite} alone are those of a reference: --reference {finite}"
         )
-    numbers = all(isinstance(end, int | float) for end in region)
     if not (numbers and len(region) == 2 and region[0] < region[1]):
         raise DataError(f"region is {region}; it needs two numbers, the smaller first, such as 0.9,1.1")
     if reference is not None and not region[0] <= reference <= region[1]:

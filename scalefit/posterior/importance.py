@@ -44,6 +44,7 @@ OUTWARDS = 1.5  # power of the squared distance that counts with a weight; 1 wou
 PROBED = 4  # one draw in so many shows whether there is something to cover
 SHARE = 0.3  # of the draws, which the added components of a stage get
 MOST_STAGES = 4
+BLOCK = 50_000  # draws whose densities under all components are in memory at a time
 
 
 class Mixture(NamedTuple):
@@ -79,7 +80,8 @@ class Mixture(NamedTuple):
 
     def log_density(self, z: Array) -> Array:
         """Return the log density of points, shape (R, d) to (R,)."""
-        return _log_sum(self.parts(z)[0].T)
+        blocks = (z[start : start + BLOCK] for start in range(0, max(len(z), 1), BLOCK))
+        return np.concatenate([_log_sum(self.parts(block)[0].T) for block in blocks])
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n points, shape (n, d)."""
@@ -178,7 +180,7 @@ def sample_by_importance(
     weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
     start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
     mixture, rounds = _adapt(whitened, start, rng, progress)
-    if covered < math.inf:
+    if covered < math.inf and draws >= NEAR_PER_DIMENSION * len(frame):  # fewer give new components no shape
         weighted = _sample_covered(whitened, mixture, draws, covered, rng)
     else:
         weighted = _sample_refitted(whitened, mixture, draws, rng)
@@ -220,10 +222,12 @@ def _sample_covered(
     led to the components of a mixture are no fair test of it.
     """
     z = mixture.draw(draws, rng)
-    drawn = _evaluate(density, mixture, z[::PROBED])
+    enough = draws >= PROBED * NEAR_PER_DIMENSION * z.shape[1]
+    drawn = _evaluate(density, mixture, z[::PROBED] if enough else z)
     for _ in range(MOST_STAGES):
         weighted = _weigh(drawn)
-        if covered < weighted.khat < math.inf:
+        equal = weighted.khat == math.inf and weighted.ess > GOOD_SHARE * len(drawn.z)  # weights that hardly differ
+        if covered < weighted.khat and not equal:
             mixture = _cover(density, mixture, drawn, rng)
             z = mixture.draw(draws, rng)
         elif len(drawn.z) == draws:

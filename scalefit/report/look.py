@@ -552,7 +552,7 @@ def _rising(choice: LawChoice) -> str:
     if not law.terms:
         return ""
     frame = choice.frame[[law.response, *law.variables]].astype(float).rank()
-    if frame.corr()[law.response].drop(law.response).min() < RISING:
+    if not frame.corr()[law.response].drop(law.response).min() >= RISING:  # not known of a loss that never changes
         return ""
     return (
         f"The {law.response} rises with {' and '.join(law.variables)}, and a law of this form falls: it predicts an "
