@@ -25,7 +25,7 @@ from scalefit.records import (
     Uncertainty,
 )
 from scalefit.report import posterior_words as say
-from scalefit.report.posterior_tables import held_out_table, priors_sentence
+from scalefit.report.posterior_tables import held_out_table, priors_sentence, sampling_table
 from scalefit.report.posterior_words import Hypothesis
 from scalefit.report.published import printed_number
 from scalefit.report.spec import Published
@@ -95,6 +95,14 @@ def test_status_tells_failure_from_what_the_data_leave_open() -> None:
     )
     assert open_floor == "Not everything is identified. The posterior of $E$ piles up at 0."
     assert say.posterior_status(with_finding("warning", "A prior leads.")) == "A prior leads."
+
+
+def test_the_table_of_samplers_names_posteriors_whose_tails_may_be_missing() -> None:
+    doubtful = posterior(findings=(Finding.of("doubtful_khat", "warning", "The draws may miss tails."),))
+    caption = str(sampling_table({"one": doubtful, "two": posterior()})["caption"])
+    assert "Above 0.5, the k-hat of “one” leaves spreads in doubt: tails may be missing." in caption
+    assert "in doubt" not in str(sampling_table({"two": posterior()})["caption"])
+    assert say.posterior_status(doubtful) == "The draws may miss tails."
 
 
 def test_the_model_is_told_in_words() -> None:
