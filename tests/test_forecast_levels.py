@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def test_labels_that_are_numbers_are_the_same_in_runs_and_targets_and_stand_in_t
     found = forecast_levels(rows, "source", {"source": 8.0, **TARGET}, targets=given)
     assert [len(one) for one in found.forecasts.values()] == [1, 1]
     assert [(one["source"], one["rows"]) for one in found.record()] == [("8", 18), ("64", 18)]
+    with pytest.raises(DataError, match=r"a table of forecasts has a column 'runs' itself.*--map group=runs"):
+        replace(found, by="runs").table()
 
 
 @pytest.mark.parametrize(

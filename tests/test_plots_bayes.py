@@ -240,6 +240,14 @@ def test_a_region_that_a_bound_cuts_is_said_to_end_there(normal: Fit) -> None:
     assert "end there" not in joint(normal)[0].figure.get_suptitle()
 
 
+def test_a_parameter_that_may_be_negative_is_drawn_where_it_is() -> None:
+    fit = run_fit("steplaw_optimum", "power_product", bootstrap=50)
+    axes = joint(fit, names=["a", "b"])
+    low, high = axes[0].get_xlim()
+    assert low < fit["a"].lo < fit["a"].hi < high < 0
+    assert "end there" not in axes[0].figure.get_suptitle()
+
+
 def test_pairs_of_a_posterior_have_contours(normal: Fit, bootstrap: Fit) -> None:
     (ours,), (refits,) = (pairs(fit, names=[("a_m", "a_l")]) for fit in (normal, bootstrap))
     assert len(ours.collections) == 3

@@ -73,14 +73,13 @@ class LevelForecasts(Drawn):
         DataError
             When the column is called as one of a forecast.
         """
-        parts = {level: one.table() for level, one in self.forecasts.items()}
+        parts = {level: one.table().assign(runs=len(one.learning.table.frame)) for level, one in self.forecasts.items()}
         taken = next((name for part in parts.values() for name in part if name == self.by), None)
         if taken is not None:
             raise DataError(
                 f"a table of forecasts has a column {taken!r} itself; give that of the labels another name, as "
                 f"--map group={taken} --by group"
             )
-        parts = {level: part.assign(runs=len(self[level].learning.table.frame)) for level, part in parts.items()}
         whole = pd.concat(parts, names=[self.by, None]).reset_index(level=0)
         return whole.reset_index(drop=True)
 

@@ -127,8 +127,10 @@ def pooled_in_logs(fit: Fit, name: str) -> bool:
 
 
 def lower_bound(fit: Fit, name: str | Key) -> float:
-    """Return 0 for what cannot be negative, minus infinity for logarithms and exponents of either sign."""
+    """Return 0 for what cannot be negative, minus infinity for logarithms and numbers of either sign."""
     parameter = fit.parameters[fit.place(name)]
+    if parameter.kind == "real":
+        return fit.law.bounds(parameter.coef.name)[0]
     free = parameter.kind in ("exponent", "common") and fit.objective.exponents == "free"
     return -np.inf if parameter.is_log or free else 0.0
 
