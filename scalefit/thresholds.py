@@ -32,6 +32,7 @@ __all__ = [
     "DOUBTFUL_KHAT",
     "DOUBTFUL_SPREAD",
     "EXTRAPOLATED",
+    "FACTOR_ERRORS",
     "FAR_FORECAST",
     "FEWER_ROWS",
     "FEWEST_BUDGETS",
@@ -274,6 +275,9 @@ AGREE = 0.1
 
 BAYES_FACTOR = 20.0
 """A Bayes factor from which on evidence is strong (Kass and Raftery 1995), if it is so under every prior tried."""
+
+FACTOR_ERRORS = 2.0
+"""Monte Carlo errors by which a log Bayes factor must be beyond the limit, so that another seed does not change it."""
 
 LOOSE_EXPONENT = 0.25
 """Runs determine an exponent only loosely when its standard error is a larger part of it: its 95% interval then reaches

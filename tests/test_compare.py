@@ -356,6 +356,13 @@ def test_words_on_evidence_follow_all_priors(log, words):
     assert (found.threshold, found.numbers["log_bayes_factor"]) == (20, [log, log + 2])
 
 
+@pytest.mark.parametrize(("error", "words"), [(0.01, "depends on the prior"), (0.1, "is not strong under any")])
+def test_a_factor_within_its_error_of_the_limit_is_not_strong(error, words):
+    logs = (1.0, 2.0, math.log(20) + 0.1)
+    rows = tuple(PriorEvidence(f"p{i}", i == 0, (1.0,), (0.1,), log, error, log, error) for i, log in enumerate(logs))
+    assert words in str(_weigh(Evidence("x", {("a", ()): 1.0}, "law", rows, ())))
+
+
 def test_a_reference_beyond_the_draws_has_no_savage_dickey(wide):
     row = evidence(wide, {"a_m": 2}).priors[0]
     assert math.isnan(row.savage_dickey)

@@ -36,6 +36,7 @@ from scalefit.thresholds import (
     CLOSE_ERRORS,
     CLOSE_LAWS,
     DISAGREE,
+    FACTOR_ERRORS,
     OTHER_PRIORS,
     SHORT_COVERAGE,
 )
@@ -273,26 +274,32 @@ def hypothesis_runs(fixed_at: Mapping[Key, float]) -> Runs:
 
 def _weigh(evidence: Evidence) -> Verdict:
     """Say whether the Bayes factor counts whatever the prior."""
-    logs = [row.direct if math.isfinite(row.direct) else row.savage_dickey for row in evidence.priors]
+    measured = [
+        (row.direct, row.direct_se) if math.isfinite(row.direct) else (row.savage_dickey, row.savage_dickey_se)
+        for row in evidence.priors
+    ]
     what, lead = hypothesis_runs(evidence.fixed), f"{evidence.label}: the"
-    known = [value for value in logs if math.isfinite(value)]
+    known = [(value, error) for value, error in measured if math.isfinite(value)]
     if len(known) <= OTHER_PRIORS:
         return Verdict.of(
             "no answer", f"{lead} evidence for ", what, " cannot be judged: too few priors could be tried.",
             threshold=OTHER_PRIORS, source=evidence.label, priors=len(known),
         )  # fmt: skip
-    low, high = min(known), max(known)
+    low, high = min(known)[0], max(known)[0]
     span = f"(Bayes factor {bayes_factor(low)} to {bayes_factor(high)} over {len(known)} priors)"
     about: dict[str, Any] = {"source": evidence.label, "log_bayes_factor": [low, high], "priors": len(known)}
-    strong = math.log(BAYES_FACTOR)
-    if low > strong:
+    strong = [math.log(BAYES_FACTOR) + FACTOR_ERRORS * error for _, error in known]
+    favours = [value > limit for (value, _), limit in zip(known, strong, strict=True)]
+    opposes = [value < -limit for (value, _), limit in zip(known, strong, strict=True)]
+    if all(favours):
         kind, parts = "for", (" data favour ", what, " over a free value under every prior tried ")
-    elif high < -strong:
+    elif all(opposes):
         kind, parts = "against", (" data speak against ", what, " under every prior tried ")
-    elif max(abs(low), abs(high)) <= strong:
+    elif not any(favours + opposes):
         kind, parts = "weak", (" evidence for or against ", what, " is not strong under any prior tried ")
     else:
         kind, parts = "depends", (" evidence for ", what, " depends on the prior ")
+        span = f"{span[:-1]}; from {exact(BAYES_FACTOR)} on it is strong)"
     return Verdict.of(kind, lead, *parts, f"{span}.", threshold=BAYES_FACTOR, **about)
 
 
