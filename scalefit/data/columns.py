@@ -208,10 +208,10 @@ def _computed(frame: pd.DataFrame, target: str, text: str, remarks: list[str], u
                 target, text, frame, f"the column {target} = {text} names an unknown column {name!r}; {known} "
             )
         column, factor = found
-        one = read_numbers(frame[column])
-        remarks.extend(one.remarks(frame[column]))
-        bad = one.bad if unread is None else unread.get(column, one.bad)
-        return replace(one, floats=one.floats * factor, bad=bad)
+        read = read_numbers(frame[column])
+        remarks.extend(read.remarks(frame[column]))
+        bad = read.bad if unread is None else unread.get(column, read.bad)
+        return replace(read, floats=read.floats * factor, bad=bad)
 
     series, bad = formula.series(frame, numbers)
     if bad is not None:
@@ -233,8 +233,8 @@ def _unknown(target: str, text: str, frame: pd.DataFrame, problem: str) -> DataE
     if inside:
         return DataError(f"{problem}In an expression a column with such a name stands in backquotes: `{inside}`.")
     name = text.strip(" `")
-    alike = {one.casefold(): one for one in odd}
-    near = [one for one in alike if one.startswith(name.casefold())]
+    alike = {name.casefold(): name for name in odd}
+    near = [other for other in alike if other.startswith(name.casefold())]
     near = near or difflib.get_close_matches(name.casefold(), alike, n=1, cutoff=ONE_NAME)
     if not near:
         return DataError(problem.rstrip())
@@ -386,7 +386,7 @@ def alike_column(name: str, columns: Iterable[str]) -> str | None:
 
 
 def _characters(text: str) -> str:
-    return " ".join(f"U+{ord(one):04X}" for one in text[:40])
+    return " ".join(f"U+{ord(character):04X}" for character in text[:40])
 
 
 def has_column(frame: pd.DataFrame, name: str, derive: Iterable[str] = ()) -> bool:
@@ -407,9 +407,9 @@ def find_columns(
 ) -> pd.DataFrame:
     """Do the work of `scalefit.data.tables.resolve`; ``name`` is for messages, ``unread`` as for a mapping."""
     wanted = tuple(dict.fromkeys(derive))
-    for one in wanted:
-        if one not in _RULES:
-            raise DataError(f"cannot derive {one!r}; {closest(one, _RULES)}")
+    for derived in wanted:
+        if derived not in _RULES:
+            raise DataError(f"cannot derive {derived!r}; {closest(derived, _RULES)}")
     work = _Work(frame, name, frozenset(wanted), remarks, frame.copy(), unread)
     numbers = tuple(dict.fromkeys(numeric))
     for column in numbers:
@@ -417,7 +417,7 @@ def find_columns(
     for column in dict.fromkeys(labels):
         if column not in numbers:
             _need_label(work, column)
-    remarks.extend(f"The table has the column {one!r}, so it is not derived." for one in wanted if one in frame)
+    remarks.extend(f"The table has the column {name!r}, so it is not derived." for name in wanted if name in frame)
     return work.frame
 
 
@@ -584,9 +584,9 @@ def _missing(work: _Work, name: str, asked: frozenset[str] | None) -> DataError:
     columns = [str(column) for column in work.source.columns]
     parts = [f"the table {work.name!r} has no column {name!r}; {closest(name, columns)}"]
     if asked is not None:
-        formulas = ", ".join(f"{one} = {_RULES[one][0].words}" for one in sorted({name, *asked}))
+        formulas = ", ".join(f"{derived} = {_RULES[derived][0].words}" for derived in sorted({name, *asked}))
         lacking = sorted(asked - work.derive)
-        options = " ".join(f"--derive {one}" for one in lacking)
+        options = " ".join(f"--derive {name}" for name in lacking)
         parts.append(f"It can be computed ({formulas}): add derive {', '.join(lacking)} ({options}).")
     unknown = [column for column in columns if name in ALIASES and header_unit(column, name)]
     if unknown:

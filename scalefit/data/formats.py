@@ -299,8 +299,8 @@ def _read_excel(data: bytes, label: str) -> tuple[pd.DataFrame, tuple[str, ...]]
     if 2 * len(unnamed) > len(sheet.columns):
         top = int((sheet.notna().sum(axis=1) > 1).to_numpy().argmax())
         names = sheet.iloc[top].tolist()
-        if top + 1 < len(sheet) and all(isinstance(one, str) for one in names):
-            title = next(str(one) for one in sheet.columns if str(one) not in unnamed)
+        if top + 1 < len(sheet) and all(isinstance(name, str) for name in names):
+            title = next(str(column) for column in sheet.columns if str(column) not in unnamed)
             remarks.append(f"The title of the sheet {name!r}, {title!r}, is left out.")
             sheet, unnamed, header_row = sheet.iloc[top + 1 :].set_axis(names, axis="columns"), [], top + 2
     if 2 * len(unnamed) > len(sheet.columns):
@@ -405,9 +405,9 @@ def _json_text(value: Any, *, inside: bool) -> str | None:
         text = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return json.dumps(text, ensure_ascii=False) if inside else text
     if isinstance(value, dict):
-        pairs = (f"{_json_text(key, inside=True)}: {_json_text(one, inside=True)}" for key, one in value.items())
+        pairs = (f"{_json_text(key, inside=True)}: {_json_text(item, inside=True)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
-    return "[" + ", ".join(str(_json_text(one, inside=True)) for one in value) + "]"
+    return "[" + ", ".join(str(_json_text(item, inside=True)) for item in value) + "]"
 
 
 def _read_delimited(text: str, label: str, *, separator: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -584,7 +584,7 @@ def _without_repeats(
     for place in sorted(set(range(len(header))) - set(kept)):
         remarks.append(f"Column {exact(place + 1)} repeats {header[place].strip()!r} cell for cell and is left out.")
     now = {place: at for at, place in enumerate(kept)}
-    return [header[one] for one in kept], [cells[one] for one in kept], tuple(now[one] for one in decimal if one in now)
+    return [header[i] for i in kept], [cells[i] for i in kept], tuple(now[i] for i in decimal if i in now)
 
 
 def _split(text: str, label: str, separator: str, skipped: int) -> _Cells:

@@ -69,16 +69,16 @@ class Formula:
             The rows without a result, with their reason.
         """
         read = {name: numbers(name) for name in self.columns}
-        inputs = {name: one.floats for name, one in read.items()}
+        inputs = {name: column.floats for name, column in read.items()}
         body = GeneralLaw(self.target, self.expression).body
         with np.errstate(all="ignore"):
             result = np.broadcast_to(tree.evaluate(body, inputs, {}), len(frame)).astype(np.float64)
         problems: dict[int, str] = {}
         texts: dict[int, str] = {}
-        for one in read.values():
-            if one.bad is not None:
-                problems |= one.bad.problems
-                texts |= {place: str(one.bad.column.iloc[place]) for place in one.bad.problems}
+        for column in read.values():
+            if column.bad is not None:
+                problems |= column.bad.problems
+                texts |= {place: str(column.bad.column.iloc[place]) for place in column.bad.problems}
         known = np.logical_and.reduce(
             [np.isfinite(values) for values in inputs.values()] or [np.ones(len(frame), bool)]
         )
@@ -94,7 +94,7 @@ class Formula:
             cells[row] = text
         shown = pd.Series(cells, index=frame.index, name=self.target, dtype=object)
         shown.attrs = dict(frame.attrs)
-        bad = next((one.bad for one in read.values() if one.bad is not None), None)
+        bad = next((column.bad for column in read.values() if column.bad is not None), None)
         return pd.Series(result, index=frame.index), BadCells(
             shown, dict(sorted(problems.items())), REMEDY if bad is None else f"{bad.remedy} {REMEDY}"
         )

@@ -137,7 +137,7 @@ def _chosen(
     ]
     remarks = []
     if tied:
-        pairs = ", ".join(f"rows {frame.index[one]} and {frame.index[other]}" for one, other in tied[:SHOWN])
+        pairs = ", ".join(f"rows {frame.index[first]} and {frame.index[other]}" for first, other in tied[:SHOWN])
         more = f" and {exact(len(tied) - SHOWN)} more" if len(tied) > SHOWN else ""
         remarks.append(
             f"In {counted(len(tied), 'group')} the {KINDS[rule.kind]} {rule.column} is that of several rows "

@@ -45,10 +45,10 @@ def files_of(path: Path) -> list[Path] | None:
     if is_folder(path):
         if (path / "table.csv").is_file():
             return None
-        files = sorted(one for one in path.iterdir() if format_of(one) is not None and one.is_file())
+        files = sorted(file for file in path.iterdir() if format_of(file) is not None and file.is_file())
         if not files:
             deeper = next(
-                (one for one in sorted(path.glob("*/*")) if format_of(one) is not None and one.is_file()), None
+                (file for file in sorted(path.glob("*/*")) if format_of(file) is not None and file.is_file()), None
             )
             if deeper is not None:
                 pattern = str(Path(shown_path(path)) / "*" / deeper.name)
@@ -65,7 +65,7 @@ def files_of(path: Path) -> list[Path] | None:
     if not WILD.search(str(path)) or path.exists():
         return None
     first = next(place for place, piece in enumerate(path.parts) if WILD.search(piece))
-    files = sorted(one for one in Path(*path.parts[:first]).glob("/".join(path.parts[first:])) if one.is_file())
+    files = sorted(file for file in Path(*path.parts[:first]).glob("/".join(path.parts[first:])) if file.is_file())
     if not files:
         raise DataError(
             f"no file is called like {shown_path(path)!r}. Check folder and pattern, and quote the pattern."
@@ -228,7 +228,7 @@ def stacked(parts: Sequence[FilePart]) -> tuple[pd.DataFrame, str, tuple[str, ..
     for name, count in columns.items():
         if count < len(parts):
             remarks.append(f"Column {name!r} is in {exact(count)} of {exact(len(parts))} files.")
-    on_files = list(dict.fromkeys(one for part in parts for one in part.remarks))
+    on_files = list(dict.fromkeys(remark for part in parts for remark in part.remarks))
     remarks += on_files[:SHOWN]
     if len(on_files) > SHOWN:
         remarks.append(f"There are {exact(len(on_files) - SHOWN)} more such remarks on the other files.")

@@ -131,13 +131,13 @@ def records_of(whole: Any, label: str) -> tuple[list[Record], list[str]]:
 
 
 def _is_records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _listed(given: Sequence[Any], where: str) -> list[Record]:
-    for place, one in enumerate(given, start=1):
-        if not isinstance(one, dict):
-            raise DataError(f"{where} {place} of the list is {kind_of(one)}, not an object. {NEED}")
+    for place, item in enumerate(given, start=1):
+        if not isinstance(item, dict):
+            raise DataError(f"{where} {place} of the list is {kind_of(item)}, not an object. {NEED}")
     return list(given)
 
 

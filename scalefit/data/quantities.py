@@ -496,7 +496,9 @@ def same_looking(name: str) -> str:
     """Bring names that print alike to one form: composed letters, ordinary width, no invisible characters."""
     if name.isascii() and name.isprintable():
         return name.strip()
-    return "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf").strip()
+    return "".join(
+        character for character in unicodedata.normalize("NFKC", name) if unicodedata.category(character) != "Cf"
+    ).strip()
 
 
 def _key(name: str) -> str:

@@ -268,7 +268,7 @@ def _find_invalid(
 
 def _linear_advice(needed: Needed, found: Mapping[int, _Invalid]) -> str:
     """Say what a law of any form can do about a response at or below 0; empty where that is not the matter."""
-    below = {one.column for one in found.values() if one.problem in ("negative", "zero")}
+    below = {fault.column for fault in found.values() if fault.problem in ("negative", "zero")}
     matters = needed.signs and needed.response in below and needed.response not in needed.signs
     return f" A response {needed.response!r} at or below 0 needs --space linear." if matters else ""
 
@@ -280,8 +280,8 @@ def _drop_invalid(table: Table, found: Mapping[int, _Invalid]) -> Table:
     if len(found) == len(table.frame):
         raise DataError(_invalid_message(table, found, WAYS) + " Dropping them would leave nothing.")
     alike: dict[tuple[str, str], list[str]] = {}
-    for one in (found[row] for row in sorted(found)):
-        alike.setdefault((one.column, one.problem), []).append(one.word)
+    for fault in (found[row] for row in sorted(found)):
+        alike.setdefault((fault.column, fault.problem), []).append(fault.word)
     mask = np.ones(len(table.frame), dtype=np.bool_)
     mask[list(found)] = False
     rules = [
@@ -393,12 +393,12 @@ def _remark_duplicates(table: Table, columns: list[str], extra: tuple[str, ...])
     ]
     more = f" and {exact(len(pairs) - SHOWN)} more" if len(pairs) > SHOWN else ""
     some = ", ".join(f"{later} repeats {earlier}" for earlier, later in labels)
-    one = len(pairs) == 1
+    single = len(pairs) == 1
     remark = f"{counted(len(pairs), 'row repeats', 'rows repeat')} an earlier one in every needed column and "
-    remark += f"{'is' if one else 'are'} kept: {some}{more}."
+    remark += f"{'is' if single else 'are'} kept: {some}{more}."
     across = sum(file_of(table.frame, earlier) != file_of(table.frame, later) for earlier, later in pairs)
     if across:
-        remark += f" {'It is' if one else f'{exact(across)} are'} of another file than the row that is repeated."
+        remark += f" {'It is' if single else f'{exact(across)} are'} of another file than the row that is repeated."
     groups = ",".join(f"`{name}`" if "," in name else name for name in columns)
     remark += f" Repeats count twice; to keep one of each: --group-by {shlex.quote(groups)} --reduce mean."
     return replace(table, remarks=(*table.remarks, remark))

@@ -163,15 +163,15 @@ def read_table(
     several = _several(source)
     if several is not None:
         _refuse_twice(several)
-        parts = [_part(one, fields, wide, max_size) for one in several]
+        parts = [_part(source, fields, wide, max_size) for source in several]
         if sum(part.size for part in parts) > size_limit(max_size):
             raise DataError(too_large(f"what {exact(len(parts))} files hold", size_limit(max_size)))
         frame, sha256, remarks = stacked([part.part for part in parts])
         given = " + ".join(map(str, source)) if isinstance(source, list | tuple) else short_name(Path(str(source)))
         frame = typed_frame(frame) if typed else frame
         return _named(frame, name or given, sha256, list(remarks), mapping)
-    one: Any = source
-    return _read_one(one, fields, mapping, name, wide, typed, max_size)
+    single: Any = source
+    return _read_one(single, fields, mapping, name, wide, typed, max_size)
 
 
 def _read_one(
@@ -231,7 +231,7 @@ def _several(source: Any) -> list[Any] | None:
     if isinstance(source, list | tuple):
         if not source:
             raise DataError("the list of tables is empty. Need at least one file.")
-        return [inner for one in source for inner in (_several(one) or [one])]
+        return [inner for given in source for inner in (_several(given) or [given])]
     if not isinstance(source, str | os.PathLike) or os.fspath(source) == "-":
         return None
     located = locate(source)
@@ -240,9 +240,11 @@ def _several(source: Any) -> list[Any] | None:
 
 def _refuse_twice(sources: Sequence[Any]) -> None:
     """Refuse a file that is given twice, whose rows would count twice."""
-    located = [locate(one) for one in sources if isinstance(one, str | os.PathLike) and os.fspath(one) != "-"]
-    files = Counter(one.resolve() for one in located if isinstance(one, Path))
-    twice = next((one for one, times in files.items() if times > 1), None)
+    located = [
+        locate(source) for source in sources if isinstance(source, str | os.PathLike) and os.fspath(source) != "-"
+    ]
+    files = Counter(source.resolve() for source in located if isinstance(source, Path))
+    twice = next((source for source, times in files.items() if times > 1), None)
     if twice is not None:
         raise DataError(
             f"the file {shown_path(twice.name)!r} is given twice, so that its rows would count twice; give it once"
@@ -258,16 +260,16 @@ class _Sized(NamedTuple):
 
 def _part(source: Any, fields: NameFields | None, wide: bool, max_size: int | str | None) -> _Sized:
     """Read one of several tables; a fault of one names its file."""
-    one = read_table(source, typed=False, max_size=max_size)
-    frame, remarks = one.frame, one.remarks
-    label = shown_path(source) if isinstance(source, str | os.PathLike) else one.name
+    table = read_table(source, typed=False, max_size=max_size)
+    frame, remarks = table.frame, table.remarks
+    label = shown_path(source) if isinstance(source, str | os.PathLike) else table.name
     if wide:
         frame, more = long_frame(frame, repr(label))
         remarks = (*remarks, *more)
     if fields is not None:
         frame = fields.added(frame, Path(label))
     size = Path(source).stat().st_size if isinstance(source, Path) else 0
-    return _Sized(FilePart(frame, label, one.sha256, remarks), size)
+    return _Sized(FilePart(frame, label, table.sha256, remarks), size)
 
 
 def _shipped(source: object) -> str | None:

@@ -192,7 +192,7 @@ def _in_words(node: _Node | _Literal) -> str:
             signs = (_ON_PAPER.get(symbol, symbol) for symbol in symbols)
             return first + "".join(f" {sign} {other}" for sign, other in zip(signs, others, strict=True))
         case _Join(word, parts):
-            own = [f"({_in_words(one)})" if isinstance(one, _Join) else _in_words(one) for one in parts]
+            own = [f"({_in_words(part)})" if isinstance(part, _Join) else _in_words(part) for part in parts]
             return f"not {own[0]}" if word == "not" else f" {word} ".join(own)
 
 
@@ -389,8 +389,12 @@ class _Walker:
         if rows.open.any() and not drop_open:
             place = int(np.flatnonzero(rows.open)[0])
             at, cells = next(pair for pair in self.bad if place in pair[1].problems)
-            one = np.arange(len(self.frame)) == place
-            _fail(self.source, at, "a row depends on a cell that is not a number", cells.message(one))
+            _fail(
+                self.source,
+                at,
+                "a row depends on a cell that is not a number",
+                cells.message(np.arange(len(self.frame)) == place),
+            )
         return rows.holds
 
     def _walk(self, node: _Node) -> _Rows:

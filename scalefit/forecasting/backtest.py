@@ -128,13 +128,13 @@ def public_cuts() -> dict[str, tuple[str, Runs, list[float]]]:
     frame, cuts = load_dataset("backtest"), load_dataset("backtest_cuts")
     out = {}
     for name, own in frame.groupby("table", sort=False):
-        columns = tuple(one for one in ("params", "tokens") if own[one].notna().all())
+        columns = tuple(name for name in ("params", "tokens") if own[name].notna().all())
         x = own[list(columns)].to_numpy(float)
         if len(columns) == 2 and own[["width", "depth"]].notna().all(axis=None):
             columns, x = (*columns, SHAPE), np.column_stack([x, own["width"] / own["depth"]])
         runs = Runs(columns, np.log(x), np.log(own["loss"].to_numpy(float)), np.log(own["flops"].to_numpy(float)))
         flops = cuts.loc[cuts["table"] == name, "flops"].to_numpy(float)
-        out[str(name)] = (str(own["collection"].iloc[0]), runs, [float(one) for one in np.log(flops)])
+        out[str(name)] = (str(own["collection"].iloc[0]), runs, [float(value) for value in np.log(flops)])
     return out
 
 
@@ -195,7 +195,7 @@ def judge_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
         plain_json(
             {
                 "rows": np.flatnonzero(ahead), "ratio": ratio, "observed": runs.y[ahead],
-                **dict(zip(QUANTILES, ([to_digits(float(v), DIGITS) for v in one] for one in found), strict=True)),
+                **dict(zip(QUANTILES, ([to_digits(float(v), DIGITS) for v in row] for row in found), strict=True)),
             }
         )
     )  # fmt: skip
@@ -213,7 +213,9 @@ def _judge(
         for number, cut in enumerate(cuts):
             for method in methods:
                 arguments = {"table": name, "cut": cut, "least": least, "method": method}
-                prefix = "".join(one if one.isalnum() else "-" for one in f"{method}-{name[:60]}-{number}")
+                prefix = "".join(
+                    character if character.isalnum() else "-" for character in f"{method}-{name[:60]}-{number}"
+                )
                 if method == "forecast":  # the other methods learn nothing from other tables
                     rule = {"learned": repr(learned(without))}
                     cells[job_key(about_table | rule | arguments, prefix)] = arguments | {"without": without}
@@ -225,13 +227,13 @@ def _judge(
 
 def _gathered(label: str, tables: Cuts, methods: tuple[str, ...], found: Mapping[str, JobResult]) -> BacktestResult:
     parts, failed = [], []
-    for one in found.values():
-        name, cut, method = (one.arguments[key] for key in ("table", "cut", "method"))
-        if one.status == FAILED or one.value is None:
-            failed.append(f"{method} of {name}: {one.reason}")
+    for result in found.values():
+        name, cut, method = (result.arguments[key] for key in ("table", "cut", "method"))
+        if result.status == FAILED or result.value is None:
+            failed.append(f"{method} of {name}: {result.reason}")
             continue
         about = {"collection": tables[name][0], "table": name, "cut": cut, "method": method}
-        parts.append(pd.DataFrame({**one.value}).assign(**about))
+        parts.append(pd.DataFrame({**result.value}).assign(**about))
     if not parts:
         raise DataError(f"no cell of the backtest could be computed: {failed[0] if failed else 'there are none'}")
     rows = pd.concat(parts, ignore_index=True)
@@ -259,7 +261,7 @@ def rank_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
     text = arguments["law"]
     try:
         if text in LAWS:
-            names = [one for one in ("params", "tokens", SHAPE) if one in frame] or ["width"]
+            names = [name for name in ("params", "tokens", SHAPE) if name in frame] or ["width"]
             runs = varying(Runs(tuple(names), np.log(frame[names].to_numpy()), y, c), inside)
             if text in SHAPED and SHAPE not in runs.columns:
                 return {"error": None}
@@ -282,7 +284,9 @@ def _with_ranks(
 ) -> BacktestResult:  # fmt: skip
     """Add the laws whose columns the table has, by the error with which they predicted larger runs."""
     columns = {name: np.exp(learning.runs.x[:, j]) for j, name in enumerate(learning.columns)}
-    for extra in dict.fromkeys(["width", "depth", *(name for one in PRESET_LAWS.values() for name in one.columns)]):
+    for extra in dict.fromkeys(
+        ["width", "depth", *(name for preset in PRESET_LAWS.values() for name in preset.columns)]
+    ):
         if extra in source.frame and extra not in columns:
             more = rows.read(source, Law.parse("params" if "params" in columns else "tokens"), numeric=(extra,))
             if len(more.frame) == len(learning.runs.y):
@@ -296,19 +300,19 @@ def _with_ranks(
             labels[entry.law] = f"{name} (preset, Huber fit)"
     if not {*learning.columns} & {"params", "tokens", "width"}:
         return found
-    packed = {name: one.tolist() for name, one in columns.items()}
+    packed = {name: column.tolist() for name, column in columns.items()}
     packed |= {"loss": np.exp(learning.runs.y).tolist(), "compute": np.exp(learning.runs.c).tolist()}
     about = {"version": __version__, "columns": job_key(packed)}
     asked = [{"law": law, "cut": cut} for law in labels for cut in cuts]
-    cells = {job_key(about | one, "law"): one for one in asked}
+    cells = {job_key(about | arguments, "law"): arguments for arguments in asked}
     done = run_jobs(rank_cell, cells, where, shared={"columns": packed}, stage="ranking laws", progress=progress)
     ranks = []
     for law, label in labels.items():
-        own = [one.value for one in done.values() if one.arguments["law"] == law and one.value is not None]
-        known = [one["error"] for one in own if one["error"] is not None]
+        own = [result.value for result in done.values() if result.arguments["law"] == law and result.value is not None]
+        known = [record["error"] for record in own if record["error"] is not None]
         error = float(np.sqrt(np.mean(known))) if known else float("inf")
         ranks.append(LawRank(label, error, len(known), len(cuts) - len(known)))
-    ranks.sort(key=lambda one: (one.failed, one.error))
+    ranks.sort(key=lambda rank: (rank.failed, rank.error))
     return replace(found, ranks=tuple(ranks))
 
 
@@ -333,7 +337,7 @@ def group_cell(arguments: Mapping[str, Any]) -> dict[str, Any]:
         As :func:`judge_cell`, with ``distance`` of each run outside the others' columns and ``beyond``.
     """
     runs = _unpack(arguments["runs"])
-    held = np.array([one == arguments["level"] for one in arguments["labels"]])
+    held = np.array([label == arguments["level"] for label in arguments["labels"]])
     used = varying(runs, ~held)
     if not used.columns:
         raise DataError("all other runs have one size")
@@ -357,7 +361,7 @@ def _hold_out_groups(learning: Learning, how: Backtest, where: Jobs, progress: P
     frame = learning.table.frame
     if group not in frame:
         raise DataError(f"there is no column {group!r}; {closest(group, map(str, frame.columns))}")
-    labels = [str(one) for one in label_texts(frame, group)]
+    labels = [str(text) for text in label_texts(frame, group)]
     levels = list(dict.fromkeys(labels))
     if len(levels) < 2:
         raise DataError(f"all rows have one {group}, {levels[0]!r}; holding out a group needs at least two")
@@ -366,12 +370,12 @@ def _hold_out_groups(learning: Learning, how: Backtest, where: Jobs, progress: P
     cells = {job_key(about | {"level": level}, "group"): {"level": level} for level in levels}
     found = run_jobs(group_cell, cells, where, shared=shared, stage="holding out groups", progress=progress)
     groups, parts, failed = [], [], []
-    for one in found.values():
-        level = one.arguments["level"]
-        if one.value is None or one.status == FAILED:
-            failed.append(f"{printed_name(group, (level,))}: {one.reason}")
+    for result in found.values():
+        level = result.arguments["level"]
+        if result.value is None or result.status == FAILED:
+            failed.append(f"{printed_name(group, (level,))}: {result.reason}")
             continue
-        part = pd.DataFrame(one.value)
+        part = pd.DataFrame(result.value)
         part[["observed", *QUANTILES]] = part[["observed", *QUANTILES]].astype(float)
         y = part["observed"]
         held = (y >= part["q5"]) & (y <= part["q95"])

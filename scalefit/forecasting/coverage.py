@@ -73,7 +73,7 @@ def public_table(method: str = "forecast") -> tuple[HeldShare, ...]:
 
 def held_in_backtest(ratio: float, method: str = "forecast") -> HeldShare | None:
     """Return the bin of a ratio; None below 2, where the backtest has no targets."""
-    return next((one for one in public_table(method) if one.least <= ratio < one.most), None)
+    return next((share for share in public_table(method) if share.least <= ratio < share.most), None)
 
 
 def beyond_words(ratio: float, method: str) -> str:

@@ -171,8 +171,8 @@ class Form:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the coordinates."""
-        exponents = ("ln a",) if self.shared else tuple(f"ln a_{one}" for one in self.columns)
-        sizes = tuple(f"p_{one}" for one in self.columns)
+        exponents = ("ln a",) if self.shared else tuple(f"ln a_{column}" for column in self.columns)
+        sizes = tuple(f"p_{column}" for column in self.columns)
         return (
             "ln sigma",
             "logit floor",
@@ -197,12 +197,12 @@ class Form:
     @property
     def prior_mean(self) -> Array:
         """Means of the priors, shape (d,)."""
-        return np.array([one.mean for one in self._priors()])
+        return np.array([prior.mean for prior in self._priors()])
 
     @property
     def prior_sd(self) -> Array:
         """Standard deviations of the priors, shape (d,)."""
-        return np.array([one.sd for one in self._priors()])
+        return np.array([prior.sd for prior in self._priors()])
 
     def starts(self) -> Array:
         """Return the prior's centre, and a low floor with slow terms."""
@@ -250,7 +250,7 @@ class Form:
         """Return log losses and their derivatives at one theta."""
         k = self.k
         ratio, u = u[:, -1], u[:, :k]
-        floor, size, slope, power = (one[0] for one in self._parts(theta[None]))
+        floor, size, slope, power = (part[0] for part in self._parts(theta[None]))
         reach = slope * (u - self.first - theta[-1]) if self.rectified else slope * u
         terms = size - (np.logaddexp(0.0, reach) if self.rectified else reach)
         if self.shaped:

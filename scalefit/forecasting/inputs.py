@@ -83,12 +83,12 @@ class Learning:
     @property
     def shape_unused(self) -> str:
         """Why the laws do not know of the shape although the runs have one; empty where they do, or have none."""
-        return next((one.message for one in self.notes if one.code == UNUSED), "")
+        return next((note.message for note in self.notes if note.code == UNUSED), "")
 
     @property
     def reading(self) -> tuple[str, ...]:
         """How the table was read: which rows were dropped, and what was guessed, a phrase or sentence each."""
-        return (*(one.words for one in self.table.dropped), *self.table.remarks)
+        return (*(rule.words for rule in self.table.dropped), *self.table.remarks)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def read_learning(
     fixed: dict[str, float] = {}
     if law is None:
         fixed = {name: _one_value(frame[name]) for name, own in logs.items() if np.ptp(own) < ONE_VALUE}
-        logs = {name: one for name, one in logs.items() if name not in fixed}
+        logs = {name: log for name, log in logs.items() if name not in fixed}
         if not logs:
             raise DataError(
                 f"all runs of {read.name!r} have the same {' and '.join(columns)}; a forecast needs runs of different "
@@ -184,7 +184,7 @@ def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str,
     """Add width over depth to the runs, where the table has both and it does not follow from the size."""
     asked = bool(learning.names)
     there = _Columns(table.frame, rows)
-    if learning.law is None and set(learning.columns) == {PARAMS, TOKENS} and all(one in there for one in SIDES):
+    if learning.law is None and set(learning.columns) == {PARAMS, TOKENS} and all(name in there for name in SIDES):
         try:
             read = rows.read(table, Law.parse(_carrier(learning.columns)), numeric=(*needed, *SIDES))
         except DataError:
@@ -193,7 +193,7 @@ def _with_shape(learning: Learning, table: Table, rows: Rows, needed: tuple[str,
             return _lacking(learning, table, rows)
         if len(read.frame) == len(learning.runs.y):
             runs = learning.runs
-            width, depth = (read.frame[one].to_numpy(float) for one in SIDES)
+            width, depth = (read.frame[name].to_numpy(float) for name in SIDES)
             shaped = replace(runs, columns=(*runs.columns, SHAPE), x=np.column_stack([runs.x, np.log(width / depth)]))
             learning = replace(learning, runs=varying(shaped, np.ones(len(runs.y), bool)))
         else:
@@ -214,7 +214,7 @@ def _lacking(learning: Learning, table: Table, rows: Rows) -> Learning:
     count = int((~(np.isfinite(values) & (values > 0)).all(axis=1)).sum())
     lacking = f"{exact(count)} of {counted(len(read), 'row')} {'lacks' if count == 1 else 'lack'} them"
     headers = dict(read.attrs.get("scalefit", {})).get("headers", {})
-    sides = (headers.get(one, one) for one in SIDES)
+    sides = (headers.get(name, name) for name in SIDES)
     both = " and ".join(f"{name if name.isidentifier() and name.isascii() else f'`{name}`'} > 0" for name in sides)
     remedy = f"Choose runs that have both, as --where {both!r}"
     if learning.names:
@@ -280,10 +280,10 @@ def _cost(text: str | None, columns: tuple[str, ...], there: _Columns, by_cost: 
             f"the compute of the targets is not known: give it, as --at {columns[0]}=VALUE,flops=VALUE, in the units "
             f"of the column flops of {name!r}, or say what a run costs, as --cost {columns[0]}"
         )
-    if columns == (TOKENS,) and not any(one in there for one in SIDES):
+    if columns == (TOKENS,) and not any(name in there for name in SIDES):
         return Cost.parse(TOKENS)
     if columns == (TOKENS,):
-        derived = ", such as --derive params (12 depth width^2)" if all(one in there for one in SIDES) else ""
+        derived = ", such as --derive params (12 depth width^2)" if all(name in there for name in SIDES) else ""
         raise DataError(
             f"the compute of the runs is not known: {name!r} has tokens and no params, and its width or depth says "
             f"that models may differ in size. Add their params{derived}; or where all runs are of one model, say that "
@@ -337,21 +337,21 @@ def read_targets(
     DataError
         For a missing column, a value that is not a positive number, or one that no law here knows about.
     """
-    parts = [_frame_of(one, learning) for one in at]
+    parts = [_frame_of(place, learning) for place in at]
     if table is not None:
         parts.append(_read(table if isinstance(table, Table) else read_table(table, typed=False), learning))
     if not parts:
         raise DataError(
             "there is nothing to forecast; give a target, as --at params=70B,tokens=1.4T, or --targets FILE"
         )
-    if len({SHAPE in one for one in parts}) > 1:
+    if len({SHAPE in part for part in parts}) > 1:
         raise DataError("some of the targets have width and depth, and others have not; give both for all, or for none")
     return pd.concat(parts, ignore_index=True)
 
 
 def has_flops(at: Iterable[Mapping[str, Any]], table: Table | None) -> bool:
     """Tell whether every target says its compute itself."""
-    return all(FLOPS in one for one in at) and (table is None or has_column(table.frame, FLOPS))
+    return all(FLOPS in place for place in at) and (table is None or has_column(table.frame, FLOPS))
 
 
 def _frame_of(point: Mapping[str, Any], learning: Learning) -> pd.DataFrame:

@@ -132,4 +132,4 @@ def prior_table(prior: Mapping[str, NormalPrior]) -> PriorTable:
 def learned_row(without: str, drift: float, ahead: float, prior: Mapping[str, NormalPrior]) -> dict[str, str]:
     """Return a row of the shipped table, numbers with four digits."""
     values = [drift, ahead, *(value for name in PRIORS for value in prior[name])]
-    return dict(zip(COLUMNS, [without, *(as_input(one, 4) for one in values)], strict=True))
+    return dict(zip(COLUMNS, [without, *(as_input(value, 4) for value in values)], strict=True))

@@ -73,7 +73,10 @@ class LevelForecasts(Drawn):
         DataError
             When the column is called as one of a forecast.
         """
-        parts = {level: one.table().assign(runs=len(one.learning.table.frame)) for level, one in self.forecasts.items()}
+        parts = {
+            level: forecast.table().assign(runs=len(forecast.learning.table.frame))
+            for level, forecast in self.forecasts.items()
+        }
         taken = next((name for part in parts.values() for name in part if name == self.by), None)
         if taken is not None:
             raise DataError(
@@ -88,7 +91,7 @@ class LevelForecasts(Drawn):
 
         Of several files the column is ``source``, and a forecast names its table so: then the label stands there.
         """
-        done = [{self.by: level} | one.record() | {self.by: level} for level, one in self.forecasts.items()]
+        done = [{self.by: level} | forecast.record() | {self.by: level} for level, forecast in self.forecasts.items()]
         return done + [{self.by: level, "status": "refused", "message": why} for level, why in self.failed.items()]
 
     def summary(self) -> str:
@@ -96,12 +99,14 @@ class LevelForecasts(Drawn):
         first = next(iter(self.forecasts.values()))
         response = first.learning.response
         what = f"mean {response}" if first.mean else f"{response} of one run"
-        columns = list(dict.fromkeys(name for one in self.forecasts.values() for name in one.learning.columns))
+        columns = list(
+            dict.fromkeys(name for forecast in self.forecasts.values() for name in forecast.learning.columns)
+        )
         header = [self.by, "runs", *columns, "times compute", response, percent(first.prob), "mostly"]
         header += [] if first.second is None else [first.second.response, percent(first.prob)]
         rows = [
-            [printed_label(level), exact(len(one.learning.table.frame)), *_row(one, i, columns)]
-            for level, one in self.forecasts.items() for i in range(len(one))
+            [printed_label(level), exact(len(forecast.learning.table.frame)), *_row(forecast, i, columns)]
+            for level, forecast in self.forecasts.items() for i in range(len(forecast))
         ]  # fmt: skip
         align = "lr" + "r" * len(columns) + "rrrl" + "rr" * (first.second is not None)
         lines = [
@@ -110,13 +115,13 @@ class LevelForecasts(Drawn):
         ]  # fmt: skip
         lines += [f"  no forecast: {self.by} = {printed_label(level)}: {why}" for level, why in self.failed.items()]
         notes: dict[str, list[str]] = {}
-        for level, one in self.forecasts.items():
-            for text in dict.fromkeys(one.notes):
+        for level, of_level in self.forecasts.items():
+            for text in dict.fromkeys(of_level.notes):
                 notes.setdefault(text, []).append(printed_label(level))
         for text, some in notes.items():
             whose = "" if len(some) == len(self.forecasts) else f"{', '.join(some)}: "
             lines.append(f"  {whose}{text}")
-        return "\n".join([*lines, *(f"  note: {one}" for one in self.remarks)])
+        return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
 
     def __str__(self) -> str:
         return self.summary()
@@ -124,12 +129,12 @@ class LevelForecasts(Drawn):
 
 def _row(found: Forecast, i: int, columns: list[str]) -> list[str]:
     """Print one target: where it is, how far, its forecast, and that of a second law."""
-    one = found.target(i)
-    lo, hi = one.intervals[found.prob]
-    at = [short_number(to_digits(one.columns[name], 3)) if name in one.columns else "" for name in columns]
+    target = found.target(i)
+    lo, hi = target.intervals[found.prob]
+    at = [short_number(to_digits(target.columns[name], 3)) if name in target.columns else "" for name in columns]
     cells = [
-        *at, two_digits(one.ratio), rounded(one.estimate.value, one.estimate.se),
-        rounded_interval(lo, hi, one.estimate.se), PARTS[one.largest],
+        *at, two_digits(target.ratio), rounded(target.estimate.value, target.estimate.se),
+        rounded_interval(lo, hi, target.estimate.se), PARTS[target.largest],
     ]  # fmt: skip
     if found.second is not None:
         second = found.second.target(i)
@@ -198,7 +203,7 @@ def forecast_levels(
     _check_labels(points, many, by, list(parts))
 
     def run(part: Table, level: str) -> Forecast:
-        own = [{k: v for k, v in one.items() if k != by} for one in points if _label(one.get(by, level)) == level]
+        own = [{k: v for k, v in point.items() if k != by} for point in points if _label(point.get(by, level)) == level]
         some = many if many is None or by not in many else many[many[by].map(_label) == level].drop(columns=by)
         some = None if some is None or some.empty else some
         if not own and some is None:
@@ -220,7 +225,7 @@ def _label(cell: object) -> str:
 
 def _check_labels(points: list[Mapping[str, Any]], many: pd.DataFrame | None, by: str, levels: list[str]) -> None:
     """Raise DataError for a target of a level that the runs do not have."""
-    given = [_label(one[by]) for one in points if by in one]
+    given = [_label(point[by]) for point in points if by in point]
     given += [] if many is None or by not in many else [_label(cell) for cell in many[by]]
     for level in given:
         if level not in levels:

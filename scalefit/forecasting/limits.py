@@ -182,14 +182,14 @@ def _moved_by_sampling(learning: Learning, rule: Rule, targets: pd.DataFrame, ho
     k-hat alone says that the weights have a heavy tail, not that a forecast moves: the scatter of a run and the drift
     are often most of the width. So poor laws are drawn again, and the target that moves most is reported.
     """
-    poor = [isinstance(one, SampledLaw) and one.draws.khat > GOOD_KHAT for one in rule.members]
+    poor = [isinstance(member, SampledLaw) and member.draws.khat > GOOD_KHAT for member in rule.members]
     if not any(weight > LAW_WEIGHT for weight, bad in zip(rule.weights, poor, strict=True) if bad):
         return 0.0
     some = targets.iloc[:MOST_REDRAWN]
     x, c = np.log(some[list(learning.columns)].to_numpy(float)), np.log(some["compute"].to_numpy(float))
     ends = []
-    for one in (rule, rule.redrawn(how.seed + 1)):
-        found = one.predict(x, c)
+    for drawn in (rule, rule.redrawn(how.seed + 1)):
+        found = drawn.predict(x, c)
         wide = found.reach(0.9, run=not how.mean)
         ends.append(np.stack([found.mu - wide, found.mu + wide]))
     return float((np.abs(ends[1] - ends[0]).max(axis=0) / (ends[0][1] - ends[0][0])).max())
@@ -208,7 +208,7 @@ def _outside(learning: Learning, targets: pd.DataFrame, ratio: Array) -> Iterato
             outside = np.where(ratio <= 1, outside, -np.inf)
         if outside.max() <= ONE_VALUE:
             continue
-        value, least, most = (float(np.exp(one)) for one in (logs[int(np.argmax(outside))], low, high))
+        value, least, most = (float(np.exp(log)) for log in (logs[int(np.argmax(outside))], low, high))
         ends = f"{amount(least)} to {amount(most)}"
         if name == SHAPE:
             code = "shape_outside"

@@ -85,7 +85,7 @@ class Strategy(NamedTuple):
     @property
     def cost(self) -> float:
         """What all runs cost together."""
-        return float(sum(one.cost for one in self.choices))
+        return float(sum(choice.cost for choice in self.choices))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +139,11 @@ class Plan(Drawn):
         rows = []
         for strategy in self.strategies:
             spent = 0.0
-            for step, one in enumerate(strategy.choices, 1):
-                spent += one.cost
+            for step, choice in enumerate(strategy.choices, 1):
+                spent += choice.cost
                 rows.append(
-                    {"strategy": strategy.name, "step": step, **one.columns, "cost": one.cost, "spent": spent,
-                     "loss": one.loss, "error": one.error}
+                    {"strategy": strategy.name, "step": step, **choice.columns, "cost": choice.cost, "spent": spent,
+                     "loss": choice.loss, "error": choice.error}
                 )  # fmt: skip
         return pd.DataFrame(rows)
 
@@ -153,10 +153,13 @@ class Plan(Drawn):
             "source": self.learning.table.name, "budget": self.budget, "error_before": self.before,
             "targets": self.targets.to_dict(orient="records"), "candidates": len(self.candidates),
             "strategies": [
-                {"name": one.name, "cost": one.cost, "runs": [choice._asdict() for choice in one.choices]}
-                for one in self.strategies
+                {
+                    "name": strategy.name, "cost": strategy.cost,
+                    "runs": [choice._asdict() for choice in strategy.choices],
+                }
+                for strategy in self.strategies
             ],
-            "findings": [asdict(one) for one in self.learning.notes], "reading": list(self.learning.reading),
+            "findings": [asdict(note) for note in self.learning.notes], "reading": list(self.learning.reading),
         }  # fmt: skip
         return dict(plain_json(record))
 
@@ -177,26 +180,38 @@ class Plan(Drawn):
             f"{', ...' if len(self.targets) > 3 else ''}; {exact(len(self.candidates))} candidates"
         )
         rows, total = [], 0.0
-        for step, one in enumerate(self.choices, 1):
-            total += one.cost
-            at = [short_number(to_digits(value, 3)) for value in one.columns.values()]
+        for step, choice in enumerate(self.choices, 1):
+            total += choice.cost
+            at = [short_number(to_digits(value, 3)) for value in choice.columns.values()]
             rows.append(
-                [exact(step), *at, amount(one.cost, 3), amount(total, 3), fixed(one.loss, 3), percent_size(one.error)]
+                [
+                    exact(step),
+                    *at,
+                    amount(choice.cost, 3),
+                    amount(total, 3),
+                    fixed(choice.loss, 3),
+                    percent_size(choice.error),
+                ]
             )
         header = ["run", *self.learning.columns, "cost", "spent", "expected loss", "error after"]
         text = PrintedTable.of(header, rows, "r" * len(header)).text("  ")
         others = [
-            [one.name, exact(len(one.choices)), amount(one.cost, 3), percent_size(one.choices[-1].error)]
-            for one in self.strategies
-            if one.choices
+            [
+                strategy.name,
+                exact(len(strategy.choices)),
+                amount(strategy.cost, 3),
+                percent_size(strategy.choices[-1].error),
+            ]
+            for strategy in self.strategies
+            if strategy.choices
         ]
         below = PrintedTable.of(["choice", "runs", "cost", "error after"], others, "lrrr").text("  ")
         parts = (
             "The error is that of the law and of the drift beyond the data, as if the drift were one slope in log "
             "compute, without the scatter of a single run; forecast again once the runs are trained."
         )
-        notes = [f"{one.severity}: {one.message}" for one in self.learning.notes]
-        notes += [f"note: {one}" for one in self.learning.reading]
+        notes = [f"{note.severity}: {note.message}" for note in self.learning.notes]
+        notes += [f"note: {note}" for note in self.learning.reading]
         blocks = [f"{head}\n{about}", text, f"under the same budget\n{below}", parts, "\n".join(notes)]
         return "\n\n".join(filter(None, blocks))
 
@@ -281,7 +296,7 @@ def choose_runs(learning: Learning, rule: Rule, goals: pd.DataFrame, offered: pd
     """
     names = list(learning.columns)
     member = _sampled(rule)
-    x, goal = (np.log(one[names].to_numpy(float)) - member.centre for one in (offered, goals))
+    x, goal = (np.log(runs[names].to_numpy(float)) - member.centre for runs in (offered, goals))
     mean = member.law.log_prediction(member.mode.theta[None], x)[0]
     work = _informing(rule, member, (goal, goals["compute"].to_numpy(float)), (x, offered["compute"].to_numpy(float)))
     cost = offered["cost"].to_numpy(float)
@@ -367,7 +382,7 @@ def _made(
 
 def _sampled(rule: Rule) -> SampledLaw:
     """Return the law that plans are made with: the one with most freedom, which is the first."""
-    return next(one for one in rule.members if isinstance(one, SampledLaw))
+    return next(member for member in rule.members if isinstance(member, SampledLaw))
 
 
 def _candidates(
@@ -405,7 +420,7 @@ def _grid(learning: Learning, cost: Cost, bought: Purchase, target: float) -> pd
     most = min(bought.below or bought.budget / 2, target)
     low, high = learning.runs.x.min(axis=0), learning.runs.x.max(axis=0) + WIDER
     axes = np.meshgrid(*[np.exp(np.linspace(a, b, GRID)) for a, b in zip(low, high, strict=True)], indexing="ij")
-    frame = pd.DataFrame({name: one.ravel() for name, one in zip(learning.columns, axes, strict=True)})
+    frame = pd.DataFrame({name: ax.ravel() for name, ax in zip(learning.columns, axes, strict=True)})
     frame["compute"] = cost.of(frame.assign(**learning.fixed))
     among = (frame["compute"] <= most) & (frame["compute"] >= learning.compute.min())  # smaller ones obey other laws
     out: pd.DataFrame = frame[among].reset_index(drop=True)

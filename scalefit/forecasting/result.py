@@ -193,7 +193,7 @@ class Forecast(Drawn):
     @property
     def weights(self) -> dict[str, float]:
         """Share of each law."""
-        return {one.name: float(w) for one, w in zip(self.rule.members, self.rule.weights, strict=True)}
+        return {member.name: float(w) for member, w in zip(self.rule.members, self.rule.weights, strict=True)}
 
     def interval(self, probability: float) -> tuple[Array, Array]:
         """Return the ends of an interval, each of shape (m,), in the units of the loss.
@@ -216,7 +216,7 @@ class Forecast(Drawn):
         mu, scale = float(self.predicted.mu[i]), float(self.scale[i])
         degrees = float(self.degrees[i])
         middles = (np.arange(MIDDLES) + 0.5) / MIDDLES
-        draws = np.exp(mu + scale * np.array([student_quantile(float(one), degrees) for one in middles]))
+        draws = np.exp(mu + scale * np.array([student_quantile(float(middle), degrees) for middle in middles]))
         reach = {p: student_quantile((1 + p) / 2, degrees) * scale for p in sorted({*INTERVALS, self.prob})}
         ends = {p: (math.exp(mu - far), math.exp(mu + far)) for p, far in reach.items()}
         lo, hi = ends[self.prob]
@@ -231,7 +231,7 @@ class Forecast(Drawn):
         columns = {name: float(self.targets[name].iloc[i]) for name in self.learning.columns}
         return TargetForecast(
             columns, float(self.targets["compute"].iloc[i]), float(self.ratios[i]), estimate,
-            {one: (end[0], end[1]) for one, end in ends.items()}, parts, max(parts, key=lambda name: parts[name]),
+            {name: (end[0], end[1]) for name, end in ends.items()}, parts, max(parts, key=lambda name: parts[name]),
         )  # fmt: skip
 
     def coordinates(self) -> dict[str, Estimate]:
@@ -242,20 +242,20 @@ class Forecast(Drawn):
         dict of str to Estimate
             ``g`` only where a law has it; floor and scatter only where all laws are those of the rule.
         """
-        sampled = [one for one in self.rule.members if isinstance(one, SampledLaw)]
+        sampled = [member for member in self.rule.members if isinstance(member, SampledLaw)]
         if len(sampled) < len(self.rule.members):
             return {}
         out = {}
         coupled = ("coupled", SHAPED[0])
-        free = [(one, w) for one, w in zip(sampled, self.rule.weights, strict=True) if one.name in coupled]
+        free = [(member, w) for member, w in zip(sampled, self.rule.weights, strict=True) if member.name in coupled]
         if free:
-            powers = [np.exp(one.draws.theta[:, -1]) for one, _ in free]
-            out["g"] = self._weighted("g", powers, [w * one.draws.weight for one, w in free])
-        floors = [one.law.floor(one.draws.theta) for one in sampled]
-        shares = [w * one.draws.weight for one, w in zip(sampled, self.rule.weights, strict=True)]
+            powers = [np.exp(member.draws.theta[:, -1]) for member, _ in free]
+            out["g"] = self._weighted("g", powers, [w * member.draws.weight for member, w in free])
+        floors = [member.law.floor(member.draws.theta) for member in sampled]
+        shares = [w * member.draws.weight for member, w in zip(sampled, self.rule.weights, strict=True)]
         out["floor"] = self._weighted("floor", floors, shares)
         out["scatter"] = self._weighted(
-            "scatter", [np.exp(log_scatter(one.draws.theta[:, 0])) for one in sampled], shares
+            "scatter", [np.exp(log_scatter(member.draws.theta[:, 0])) for member in sampled], shares
         )
         return out
 
@@ -290,17 +290,17 @@ class Forecast(Drawn):
         spread = student_quantile(ONE_SD, self.degrees)
         out = self.targets.assign(ratio=self.ratios, estimate=np.exp(self.predicted.mu))
         out["se"] = spread * self.scale * out["estimate"]
-        for one in sorted({*INTERVALS, self.prob}):
-            level = as_input(100 * one, 6)
-            out[f"lo{level}"], out[f"hi{level}"] = self.interval(one)
+        for probability in sorted({*INTERVALS, self.prob}):
+            level = as_input(100 * probability, 6)
+            out[f"lo{level}"], out[f"hi{level}"] = self.interval(probability)
         for name in PARTS:
             out[f"error_{name}"] = 0.0 if name == "run" and self.mean else getattr(self.predicted, name)
         if self.second is not None:
             what = self.second.response
             out[f"{what}_estimate"], out[f"{what}_se"] = self.second.median, self.second.spread
-            for one in sorted({*INTERVALS, self.prob}):
-                level = as_input(100 * one, 6)
-                out[f"{what}_lo{level}"], out[f"{what}_hi{level}"] = self.second.interval(one)
+            for probability in sorted({*INTERVALS, self.prob}):
+                level = as_input(100 * probability, 6)
+                out[f"{what}_lo{level}"], out[f"{what}_hi{level}"] = self.second.interval(probability)
             for name, part in self.second.parts.items():
                 out[f"{what}_error_{name}"] = part
         return out
@@ -310,18 +310,18 @@ class Forecast(Drawn):
         learned = self.learning
         targets = []
         for i in range(len(self)):
-            one = self.target(i)
+            target = self.target(i)
             targets.append(
-                {"columns": dict(one.columns), "compute": one.compute, "ratio": one.ratio}
-                | one.estimate.numbers()
+                {"columns": dict(target.columns), "compute": target.compute, "ratio": target.ratio}
+                | target.estimate.numbers()
                 | {
-                    "intervals": {as_input(p, 6): list(ends) for p, ends in one.intervals.items()},
-                    "parts": dict(one.parts), "largest": one.largest,
+                    "intervals": {as_input(p, 6): list(ends) for p, ends in target.intervals.items()},
+                    "parts": dict(target.parts), "largest": target.largest,
                 }
                 | ({} if self.second is None else {"second": self._second_record(self.second, i)})
             )  # fmt: skip
         held = [None if (bin_ := self.held(i)) is None else bin_._asdict() for i in range(len(self))]
-        coordinates = {name: one.numbers() for name, one in self.coordinates().items()}
+        coordinates = {name: coordinate.numbers() for name, coordinate in self.coordinates().items()}
         record = {
             "source": learned.table.name, "status": self.status, "response": learned.response, "prob": self.prob,
             "of": "mean" if self.mean else "new run", "rows": len(learned.table.frame),
@@ -329,7 +329,7 @@ class Forecast(Drawn):
             "compute": "flops" if learned.cost is None else str(learned.cost),
             "fixed": dict(learned.fixed), "weights": self.weights, "quantities": coordinates,
             "origins": self.rule.origins, "targets": targets, "public_backtest": held,
-            "findings": [asdict(one) for one in self.findings],
+            "findings": [asdict(finding) for finding in self.findings],
             "reading": list(learned.reading),
         }  # fmt: skip
         return dict(plain_json(record))
@@ -357,8 +357,8 @@ class Forecast(Drawn):
     @property
     def notes(self) -> tuple[str, ...]:
         """What to know before using it, and how the table was read, as lines of text."""
-        findings = (f"{one.severity}: {one.message}" for one in self.findings)
-        return (*findings, *(f"note: {one}" for one in self.learning.reading))
+        findings = (f"{finding.severity}: {finding.message}" for finding in self.findings)
+        return (*findings, *(f"note: {note}" for note in self.learning.reading))
 
     def along(self, i: int, steps: int = 60) -> tuple[Array, Predicted]:
         """Forecast along the line, in log columns, from the largest run to a target.
@@ -386,7 +386,7 @@ class Forecast(Drawn):
         return np.exp(c), found
 
 
-def largest_words(one: TargetForecast) -> str:
+def largest_words(target: TargetForecast) -> str:
     """Say what most of the error comes from, and what would lower it."""
     advice = {
         "parameters": "the runs leave the parameters of the laws open; more runs, or larger ones, would help most",
@@ -394,7 +394,7 @@ def largest_words(one: TargetForecast) -> str:
         "run": "single runs scatter; repeated runs, or the mean of several, would help most",
         "drift": "laws drift beyond the data they were fitted to; only larger runs help",
     }
-    return advice[one.largest]
+    return advice[target.largest]
 
 
 def held_words(found: Forecast, i: int) -> str:
@@ -451,19 +451,19 @@ def forecast_text(found: Forecast) -> str:
 
 
 def _target(found: Forecast, i: int) -> str:
-    one = found.target(i)
-    error = one.estimate.se
-    at = ", ".join(f"{name} {short_number(to_digits(value, 4))}" for name, value in one.columns.items())
-    lines = [f"{at} ({amount(one.compute, 3)} of compute, {far_words(one.ratio)})"]
+    target = found.target(i)
+    error = target.estimate.se
+    at = ", ".join(f"{name} {short_number(to_digits(value, 4))}" for name, value in target.columns.items())
+    lines = [f"{at} ({amount(target.compute, 3)} of compute, {far_words(target.ratio)})"]
     intervals = "; ".join(
-        f"{percent(p)} {rounded_interval(lo, hi, error)}" for p, (lo, hi) in sorted(one.intervals.items())
+        f"{percent(p)} {rounded_interval(lo, hi, error)}" for p, (lo, hi) in sorted(target.intervals.items())
     )
-    lines.append(f"  median {found.learning.response} {rounded(one.estimate.value, error)}; intervals {intervals}")
-    cells = [percent_size(one.parts[name]) if one.parts[name] else "0%" for name in PARTS]
+    lines.append(f"  median {found.learning.response} {rounded(target.estimate.value, error)}; intervals {intervals}")
+    cells = [percent_size(target.parts[name]) if target.parts[name] else "0%" for name in PARTS]
     table = PrintedTable.of([*PARTS.values()], [cells], "r" * len(PARTS))
     lines.append("  error of the forecast, in percent of the loss:")
     lines.append(table.text("    "))
-    lines.append(f"  largest: {PARTS[one.largest]} ({largest_words(one)})")
+    lines.append(f"  largest: {PARTS[target.largest]} ({largest_words(target)})")
     held = held_words(found, i)
     lines += [f"  {held}"] if held else []
     return "\n".join([*lines, *([] if found.second is None else _second_lines(found, found.second.target(i)))])
@@ -495,9 +495,10 @@ def _laws(found: Forecast) -> str:
     lines = [
         f"laws: {shares}" + (f" ({by})" if len(found.rule.members) > 1 and len(found.learning.columns) > 1 else "")
     ]
-    for name, one in found.coordinates().items():
+    for name, coordinate in found.coordinates().items():
         if name == "scatter":
-            lines.append(f"scatter of single runs {percent_size(one.value)}")
+            lines.append(f"scatter of single runs {percent_size(coordinate.value)}")
         else:
-            lines.append(f"{name} {rounded(one.value, one.se)} {rounded_interval(one.lo, one.hi, one.se)}")
+            ends = rounded_interval(coordinate.lo, coordinate.hi, coordinate.se)
+            lines.append(f"{name} {rounded(coordinate.value, coordinate.se)} {ends}")
     return "; ".join(lines)

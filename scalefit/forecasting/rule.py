@@ -269,28 +269,28 @@ class Rule:
     @property
     def sigma(self) -> float:
         """Scatter of single runs, over the laws."""
-        return float(np.sqrt(self.weights @ np.array([one.sigma**2 for one in self.members])))
+        return float(np.sqrt(self.weights @ np.array([member.sigma**2 for member in self.members])))
 
     @property
     def bent(self) -> float:
         """Share of the laws that are rectified."""
-        return float(self.weights @ np.array([one.rectified for one in self.members], float))
+        return float(self.weights @ np.array([member.rectified for member in self.members], float))
 
     @property
     def left(self) -> float:
         """Degrees of freedom that the runs leave: independent runs less parameters of the laws, at least one."""
-        spent = self.weights @ np.array([one.parameters for one in self.members], float)
+        spent = self.weights @ np.array([member.parameters for member in self.members], float)
         return float(max(self.rows.sum() - spent, 1.0))
 
     def redrawn(self, seed: int) -> Rule:
         """Return the same with other draws from each posterior."""
-        return replace(self, members=tuple(self._redrawn(one, seed) for one in self.members))
+        return replace(self, members=tuple(self._redrawn(member, seed) for member in self.members))
 
-    def _redrawn(self, one: Member, seed: int) -> Member:
-        if not isinstance(one, SampledLaw):
-            return one
-        u, draws = one.centred(self.runs.x), self.constants.draws
-        return one._replace(draws=draw(one.law, u, self.runs.y, self.rows, one.mode, draws=draws, seed=seed))
+    def _redrawn(self, member: Member, seed: int) -> Member:
+        if not isinstance(member, SampledLaw):
+            return member
+        u, draws = member.centred(self.runs.x), self.constants.draws
+        return member._replace(draws=draw(member.law, u, self.runs.y, self.rows, member.mode, draws=draws, seed=seed))
 
     def predict(self, x: Array, c: Array) -> Predicted:
         """Forecast log losses.
@@ -307,7 +307,7 @@ class Rule:
         Predicted
             Median and parts of the error.
         """
-        mean, sd = (np.stack(part) for part in zip(*(one.moments(x) for one in self.members), strict=True))
+        mean, sd = (np.stack(part) for part in zip(*(member.moments(x) for member in self.members), strict=True))
         weight, sigma, own = self.weights, self.sigma, self.constants
         mu = weight @ mean
         further = np.maximum(c - self.runs.c.max(), 0.0)
@@ -363,7 +363,7 @@ def make_rule(
         chosen = (*chosen, *SHAPED)
     errors = np.array([_error(runs, name, judged, rows, priors, own) for name in chosen])
     members = tuple(_sampled(runs, name, rows, priors, own, seed) for name in chosen)
-    evidence = np.array([one.draws.log_evidence for one in members])
+    evidence = np.array([member.draws.log_evidence for member in members])
     weights = special.softmax(evidence) if single else _by_error(errors, own)
     return Rule(runs, members, np.asarray(weights), errors, own, len(judged), rows)
 

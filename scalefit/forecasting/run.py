@@ -153,7 +153,7 @@ def _own_backtest(learning: Learning, how: Forecasting) -> OwnBacktest:
     if not held:
         raise DataError(f"{exact(len(order))} runs leave no rolling origin to judge; leave --backtest out")
     shares = np.concatenate(held, axis=1).mean(axis=1)
-    count, far = sum(one.shape[1] for one in held), float(max(one.max() for one in ratios))
+    count, far = sum(inside.shape[1] for inside in held), float(max(ratio.max() for ratio in ratios))
     return OwnBacktest(len(held), count, far, *map(float, shares))
 
 

@@ -91,7 +91,7 @@ def find_mode(law: LogLaw, u: Array, y: Array, weight: Array) -> LawMode:
         Of the best start.
     """
     modes = [_climb(law, u, y, weight, start) for start in law.starts()]
-    return max(modes, key=lambda one: one.height)
+    return max(modes, key=lambda mode: mode.height)
 
 
 def _climb(law: LogLaw, u: Array, y: Array, weight: Array, theta: Array) -> LawMode:

@@ -135,7 +135,9 @@ class ScoreTable(Drawn):
         writer = csv.DictWriter(file, list(self.frame), lineterminator="\n")
         writer.writeheader()
         for row in self.frame.to_dict(orient="records"):
-            writer.writerow({name: as_input(one, 6) if isinstance(one, float) else one for name, one in row.items()})
+            writer.writerow(
+                {name: as_input(cell, 6) if isinstance(cell, float) else cell for name, cell in row.items()}
+            )
         return file.getvalue()
 
     def table(self) -> pd.DataFrame:
@@ -161,13 +163,13 @@ class ScoreTable(Drawn):
         ]  # fmt: skip
         rows = [
             [
-                str(one["tables"]), NAMES.get(str(one["method"]), str(one["method"])), _bin(one["least"], one["most"]),
-                exact(int(one["cells"])), percent(one["share50"], 0), percent(one["share80"], 0),
-                percent(one["share90"], 0), percent_size(one["error"]), percent_size(one["bias"], sign=True),
-                _score(100 * one["score"]),
-                percent(one["silent"], 0) if one["silent"] else "",
+                str(row["tables"]), NAMES.get(str(row["method"]), str(row["method"])), _bin(row["least"], row["most"]),
+                exact(int(row["cells"])), percent(row["share50"], 0), percent(row["share80"], 0),
+                percent(row["share90"], 0), percent_size(row["error"]), percent_size(row["bias"], sign=True),
+                _score(100 * row["score"]),
+                percent(row["silent"], 0) if row["silent"] else "",
             ]
-            for one in found.to_dict(orient="records")
+            for row in found.to_dict(orient="records")
         ]  # fmt: skip
         first = 0 if len(set(found["tables"])) > 1 else 1
         return PrintedTable.of(header[first:], [row[first:] for row in rows], ("lll" + "r" * 8)[first:])
@@ -234,12 +236,15 @@ class BacktestResult(Drawn):
         DataFrame
             ``method, tables``, and the columns of :func:`scores`.
         """
-        parts = [scores(self.rows[self.rows["method"] == one]).assign(method=one, tables="all") for one in self.methods]
+        parts = [
+            scores(self.rows[self.rows["method"] == method]).assign(method=method, tables="all")
+            for method in self.methods
+        ]
         if self.is_public:
             language = self.rows[~self.rows["collection"].isin(OTHER)]
             parts += [
-                scores(language[language["method"] == one]).assign(method=one, tables="pretraining")
-                for one in self.methods
+                scores(language[language["method"] == method]).assign(method=method, tables="pretraining")
+                for method in self.methods
             ]
         out = pd.concat(parts, ignore_index=True)
         return out[["method", "tables", *(name for name in out if name not in ("method", "tables"))]]
@@ -268,25 +273,27 @@ class BacktestResult(Drawn):
         blocks = [head, self.printed().text("  "), SCORES_KEY]
         if self.ranks:
             cells = [
-                [one.law, percent_size(one.error), exact(one.origins), exact(one.failed) if one.failed else ""]
-                for one in self.ranks
+                [rank.law, percent_size(rank.error), exact(rank.origins), exact(rank.failed) if rank.failed else ""]
+                for rank in self.ranks
             ]
             text = PrintedTable.of(["law", "error", "origins", "failed"], cells, "lrrr").text("  ")
             blocks.append(f"laws by the error with which they predicted larger runs\n{text}")
-        blocks += [f"failed: {one}" for one in self.failed]
+        blocks += [f"failed: {failure}" for failure in self.failed]
         return "\n\n".join([*blocks, *self._notes()])
 
     def _notes(self) -> list[str]:
-        notes = [f"{one.severity}: {one.message}" for one in self.findings] + [f"note: {one}" for one in self.reading]
+        notes = [f"{finding.severity}: {finding.message}" for finding in self.findings] + [
+            f"note: {note}" for note in self.reading
+        ]
         return ["\n".join(notes)] if notes else []
 
     def _group_text(self) -> str:
         cells = [
             [
-                one.level, exact(one.rows), percent_size(one.error), percent(one.held90, 0), amount(one.distance),
-                percent(one.beyond, 0),
+                group.level, exact(group.rows), percent_size(group.error), percent(group.held90, 0),
+                amount(group.distance), percent(group.beyond, 0),
             ]
-            for one in self.groups
+            for group in self.groups
         ]  # fmt: skip
         header = ["held out", "runs", "median error", "90% held", "distance", "losses beyond"]
         text = PrintedTable.of(header, cells, "lrrrrr").text("  ")
@@ -301,8 +308,8 @@ class BacktestResult(Drawn):
         """Return everything as plain JSON, without single runs."""
         record = {
             "source": self.label, "methods": list(self.methods), "scores": self.table().to_dict(orient="records"),
-            "laws": [vars(one) for one in self.ranks], "groups": [vars(one) for one in self.groups],
-            "failed": list(self.failed), "findings": [asdict(one) for one in self.findings],
+            "laws": [vars(rank) for rank in self.ranks], "groups": [vars(group) for group in self.groups],
+            "failed": list(self.failed), "findings": [asdict(finding) for finding in self.findings],
             "reading": list(self.reading),
         }  # fmt: skip
         return dict(plain_json(record))

@@ -116,7 +116,7 @@ def second_column(fit: Fit, response: str, source: str | None, columns: tuple[st
             f"the second law {law} has levels, and a forecast is of one experiment; choose its rows with --where and "
             "give the law without levels"
         )
-    lacking = [one for one in law.variables if one != column and one not in columns]
+    lacking = [variable for variable in law.variables if variable != column and variable not in columns]
     if lacking:
         raise DataError(
             f"the second law {law} also needs {' and '.join(lacking)}, which the targets of this forecast do not "

@@ -111,18 +111,18 @@ def draw_level_forecasts(found: LevelForecasts, *, ax: Axes | None = None) -> Ax
         The axes.
     """
     rows = [
-        (level, one, i) for level, one in found.forecasts.items() for i in range(min(len(one), _MOST))
+        (level, forecast, i) for level, forecast in found.forecasts.items() for i in range(min(len(forecast), _MOST))
     ]  # fmt: skip
     axes = new_axes(ax, width=FULL_WIDTH, height=20 + 4.6 * len(rows))
     axes.use_sticky_edges = False  # so that the longest bar does not touch the frame
     words = []
-    for place, (level, one, i) in enumerate(rows):
-        target = one.target(i)
+    for place, (level, forecast, i) in enumerate(rows):
+        target = forecast.target(i)
         for probability, opacity in _BANDS:
             lo, hi = target.intervals[probability]
             axes.barh(place, hi - lo, left=lo, height=0.6, color=BLUE, alpha=opacity, lw=0)
         axes.plot(target.estimate.value, place, "D", ms=4, color=BLUE)
-        at = f": {_place(target.columns)}" if len(one) > 1 else ""
+        at = f": {_place(target.columns)}" if len(forecast) > 1 else ""
         words.append(f"{as_label(printed_label(level))}{at}")
     axes.set_yticks(range(len(rows)), words)
     axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -21,7 +21,8 @@ from scalefit.closed.search import search_closed
 from scalefit.closed.starts import linear_parameters
 from scalefit.closed_problem import ClosedProblem
 from scalefit.errors import DataError
-from scalefit.law.tree import Node, add, derivative, interpret, multiply, negate, number, parameter
+from scalefit.law.tree import Node, add, derivative, interpret, multiply, negate, number
+from scalefit.law.tree import parameter as parameter_node
 from scalefit.names import Key
 from scalefit.numbers import as_input, rounded, to_digits
 from scalefit.posterior.closed_coordinates import ClosedCoordinates, find_ridge, operations
@@ -156,17 +157,21 @@ def build_closed_density(
     central = central_sizes(design)
     resolved = resolve_closed_priors(problem, extras, priors, theta)
     is_log = np.concatenate([design.is_log, np.ones(len(extras), dtype=np.bool_)])
-    bounds = np.array([bounds_of(resolved[one.key], bool(log)) for one, log in zip(parameters, is_log, strict=True)])
+    bounds = np.array(
+        [bounds_of(resolved[parameter.key], bool(log)) for parameter, log in zip(parameters, is_log, strict=True)]
+    )
     # what has an end of its own stays itself, so that its coordinate can bend there
-    ends = {one.coef.name for one, pair in zip(parameters, bounds, strict=True) if np.isfinite(pair).any()}
+    ends = {parameter.coef.name for parameter, pair in zip(parameters, bounds, strict=True) if np.isfinite(pair).any()}
     system = design.centred_without(ends - {name for name in design.parameters if central.get(name, False)})
-    at_centre = np.array([central.get(one.coef.name, False) for one in problem.parameters] + [False] * len(extras))
+    at_centre = np.array(
+        [central.get(parameter.coef.name, False) for parameter in problem.parameters] + [False] * len(extras)
+    )
     noise = np.concatenate([_errors(system, theta), np.full(len(extras), ROUGH_SCALE)])
     width = bounds[:, 1] - bounds[:, 0]
     scale = np.clip(noise, 1e-6 * np.minimum(width, 1.0), np.minimum(width / 8, 1.0))
     owners: dict[Prior, list[int]] = {}
-    for i, one in enumerate(parameters):
-        owners.setdefault(resolved[one.key], []).append(i)
+    for i, parameter in enumerate(parameters):
+        owners.setdefault(resolved[parameter.key], []).append(i)
     coordinates = ClosedCoordinates(
         system, SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, at_centre,
         tuple((prior, np.array(places)) for prior, places in owners.items()), find_ridge(system),
@@ -233,21 +238,21 @@ def resolve_closed_priors(
                 f"the law's parameter {coef.name!r} has the name of a scale of the likelihood; rename it in the law"
             )
     parameters = (*problem.parameters, *extras)
-    known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
+    known = {parameter.key for parameter in parameters} | {(parameter.coef.name, ()) for parameter in parameters}
     chosen = priors_by_key(given or {}, known)
     found: dict[Key, Prior] = {}
     missing: list[int] = []
-    for i, one in enumerate(parameters):
-        text = chosen.get(one.key, chosen.get((one.coef.name, ())))
-        if one.kind == "scale":
-            prior = SCALE_PRIORS[one.coef.name] if text is None else parse_prior(text)
-            found[one.key] = positive(prior, one.name)
+    for i, parameter in enumerate(parameters):
+        text = chosen.get(parameter.key, chosen.get((parameter.coef.name, ())))
+        if parameter.kind == "scale":
+            prior = SCALE_PRIORS[parameter.coef.name] if text is None else parse_prior(text)
+            found[parameter.key] = positive(prior, parameter.name)
             continue
         default = _default(problem, i, central) if text is None else parse_prior(text)
         if default is None:
             missing.append(i)
             continue
-        found[one.key] = _within(default, one, *problem.law.bounds(one.coef.name))
+        found[parameter.key] = _within(default, parameter, *problem.law.bounds(parameter.coef.name))
     if missing:
         theta = search_closed(problem.design)[0].theta if theta is None else theta
         raise DataError(_asked_for(problem, missing, theta))
@@ -256,8 +261,8 @@ def resolve_closed_priors(
 
 def _default(problem: ClosedProblem, i: int, central: Mapping[str, bool]) -> Prior | None:
     """Return the prior of a parameter that the user gave none; None where the law does not say its unit."""
-    design, one = problem.design, problem.parameters[i]
-    name, lower, upper = one.coef.name, design.lower[i], design.upper[i]
+    design = problem.design
+    name, lower, upper = problem.parameters[i].coef.name, design.lower[i], design.upper[i]
     if np.isfinite(lower) and np.isfinite(upper):
         return Uniform(float(lower), float(upper))
     if name in {coef.name for coef in problem.law.exponents}:
@@ -271,7 +276,7 @@ def _default(problem: ClosedProblem, i: int, central: Mapping[str, bool]) -> Pri
         return None
     if lower < 0:
         return Normal(0.0, to_digits(10 * size, 1))
-    rest = add(design.expression, negate(multiply(slope, parameter(name))))
+    rest = add(design.expression, negate(multiply(slope, parameter_node(name))))
     signs = [other for other, block in design.blocks.items() if (design.lower[block] >= 0).all()]
     if (
         slope is number(1)
@@ -286,7 +291,9 @@ def _default(problem: ClosedProblem, i: int, central: Mapping[str, bool]) -> Pri
 def without_default(problem: ClosedProblem) -> set[str]:
     """Return the names of the parameters whose prior is asked for."""
     central = central_sizes(problem.design)
-    return {one.coef.name for i, one in enumerate(problem.parameters) if _default(problem, i, central) is None}
+    return {
+        parameter.coef.name for i, parameter in enumerate(problem.parameters) if _default(problem, i, central) is None
+    }
 
 
 def _within(prior: Prior, parameter: Parameter, lower: float, upper: float) -> Prior:

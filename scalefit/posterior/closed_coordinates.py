@@ -74,7 +74,7 @@ def find_ridge(system: System) -> Ridge:
     loose = may_reach_zero(design.expression) - {*system.shifts} - set(parameters_of(*factors.values()))
     for name in design.parameters:
         if name in loose and law.kind == "add" and parameter(name) in law.arguments:
-            rest = add(*(one for one in law.arguments if one is not parameter(name)))
+            rest = add(*(argument for argument in law.arguments if argument is not parameter(name)))
             if parameters_of(rest) and name not in parameters_of(rest):
                 return Ridge(factors, name, rest, _median_rows(system, name))
     return Ridge(factors, "", number(0), np.zeros(0, dtype=np.int64))
@@ -91,8 +91,8 @@ def _factor(system: System, name: str) -> Node | None:
         return None
     found: set[Node] = set()
     for node in nodes:
-        if any(one in sums for one in node.arguments):
-            others = [one for one in node.arguments if one not in sums and one.kind != "number"]
+        if any(argument in sums for argument in node.arguments):
+            others = [argument for argument in node.arguments if argument not in sums and argument.kind != "number"]
             if node.kind != "multiply":
                 return None
             found.add(multiply(*others))

@@ -78,7 +78,7 @@ def extra_parameters(student: bool, shifted: bool, pooled: tuple[Coef, ...]) -> 
 
 def any_sign(parameter: Parameter, problem: Problem) -> bool:
     """Whether a parameter may be negative: an exponent, or the common value of exponents, if the fit allows it."""
-    own = {one.kind for one in problem.parameters if one.coef.name == parameter.coef.name}
+    own = {other.kind for other in problem.parameters if other.coef.name == parameter.coef.name}
     return problem.free_sign and parameter.kind in ("exponent", COMMON) and "exponent" in own
 
 
@@ -107,20 +107,20 @@ def resolve_priors(
         For a name that has no prior, a prior that contradicts the parameter, or one that excludes the data.
     """
     pooled = {extra.coef.name for extra in extras if extra.kind == COMMON}
-    own = [one for one in problem.parameters if one.coef.name not in pooled]
+    own = [parameter for parameter in problem.parameters if parameter.coef.name not in pooled]
     parameters = [*own, *extras]
-    known = {one.key for one in parameters} | {(one.coef.name, ()) for one in parameters}
+    known = {parameter.key for parameter in parameters} | {(parameter.coef.name, ()) for parameter in parameters}
     _check_collisions(problem)
     chosen = priors_by_key(given or {}, known)
     resolved: dict[Key, Prior] = {}
-    for one in parameters:
-        text = chosen.get(one.key, chosen.get((one.coef.name, ())))
-        prior = _default(one, problem) if text is None else parse_prior(text)
-        if not any_sign(one, problem):
-            prior = positive(prior, one.name)
-        if one.kind == "floor":
-            _check_floor(one, prior, problem)
-        resolved[one.key] = prior
+    for parameter in parameters:
+        text = chosen.get(parameter.key, chosen.get((parameter.coef.name, ())))
+        prior = _default(parameter, problem) if text is None else parse_prior(text)
+        if not any_sign(parameter, problem):
+            prior = positive(prior, parameter.name)
+        if parameter.kind == "floor":
+            _check_floor(parameter, prior, problem)
+        resolved[parameter.key] = prior
     return resolved
 
 
@@ -134,7 +134,7 @@ def priors_by_key(given: Mapping[Any, str | Prior], known: set[Key]) -> dict[Key
         except ValueError as error:
             raise DataError(f"cannot give a prior to {error}") from None
         if key not in known:
-            names = [printed_name(*one) for one in known]
+            names = [printed_name(*key) for key in known]
             raise DataError(f"there is no parameter {printed!r} to give a prior; {closest(printed, names)}")
         chosen[key] = prior
     return chosen
@@ -150,10 +150,10 @@ def _default(parameter: Parameter, problem: Problem) -> Prior:
     if parameter.kind == "exponent":
         return Normal(0.0, 1.0) if problem.free_sign else HalfNormal(1.0)
     if parameter.kind == COMMON:
-        members = [one for one in problem.parameters if one.coef.name == parameter.coef.name]
+        members = [member for member in problem.parameters if member.coef.name == parameter.coef.name]
         if members[0].kind == "exponent":
             return _default(members[0], problem)
-        return Uniform(0.0, max(_lowest(one, problem) for one in members))
+        return Uniform(0.0, max(_lowest(member, problem) for member in members))
     if parameter.kind == SPREAD:
         return HalfNormal(0.5)
     return SCALE_PRIORS[parameter.coef.name]
@@ -168,10 +168,11 @@ def _lowest(parameter: Parameter, problem: Problem) -> float:
 
 
 def _check_collisions(problem: Problem) -> None:
-    for one in problem.law.parameters:
-        if one.name in SCALES:
+    for parameter in problem.law.parameters:
+        if parameter.name in SCALES:
             raise DataError(
-                f"the law's parameter {one.name!r} has the name of a scale of the likelihood; rename it in the law"
+                f"the law's parameter {parameter.name!r} has the name of a scale of the likelihood; "
+                "rename it in the law"
             )
 
 

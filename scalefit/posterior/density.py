@@ -203,15 +203,15 @@ class AdditiveDensity(Density):
         natural = np.concatenate([self.problem.design.to_natural(placed.theta), placed.scales, placed.pooled], axis=-1)
         for first, second in self._twins():
             turned = natural[..., first[1]] > natural[..., second[1]]
-            for one, other in zip(first, second, strict=True):
-                low = np.where(turned, natural[..., other], natural[..., one])
-                natural[..., other] = np.where(turned, natural[..., one], natural[..., other])
-                natural[..., one] = low
+            for i, j in zip(first, second, strict=True):
+                low = np.where(turned, natural[..., j], natural[..., i])
+                natural[..., j] = np.where(turned, natural[..., i], natural[..., j])
+                natural[..., i] = low
         return natural
 
     def _twins(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Places of coefficient and exponent of each two terms that could swap their names."""
-        place = {one.coef: i for i, one in enumerate(self.problem.parameters) if not one.coef.groups}
+        place = {parameter.coef: i for i, parameter in enumerate(self.problem.parameters) if not parameter.coef.groups}
         found = []
         for twins in self.problem.law.twins:
             c, a, d, b = (place[coef] for coef in twins)

@@ -133,7 +133,7 @@ def bayes(
         source=Source.of(table),
         rows=used_columns(table.frame, bound, rows.weights, rows.cluster),
         uncertainty=sampled.spread,
-        optima=tuple(_local(problem, one) for one in optima[:10]),
+        optima=tuple(_local(problem, optimum) for optimum in optima[:10]),
         version=__version__,
         label=label,
         posterior=with_choices(sampled.posterior, density, dict(how.pool or {})),
@@ -193,7 +193,7 @@ def _check_groups(problem: Problem | ClosedProblem, cluster: str | None, partial
             "name a column whose values repeat, or none"
         )
     for coef in partial:
-        levels = [one.level for one in problem.parameters if one.coef == coef]
+        levels = [parameter.level for parameter in problem.parameters if parameter.coef == coef]
         if len(levels) < 2:
             raise DataError(
                 f"{coef} has one level, {printed_level(levels[0], ', ')}; partial pooling needs at least 2 "

@@ -173,8 +173,8 @@ def sample_by_importance(
         value: Array = density(centres[0] + z @ frame.T) + size
         return value
 
-    local = np.array([inverse @ one for one in frames])
-    factor = np.array([np.linalg.cholesky(one @ one.T) for one in local])
+    local = np.array([inverse @ frame for frame in frames])
+    factor = np.array([np.linalg.cholesky(frame @ frame.T) for frame in local])
     # Laplace masses can be far off, so every mode gets a share of the first draws
     weight = special.softmax(log_mass)
     weight = (0.9 * weight + 0.1 / len(weight)) if len(weight) > 1 else weight
@@ -280,16 +280,16 @@ def _cover(density: LogDensity, mixture: Mixture, drawn: _Drawn, rng: np.random.
         added.append(part)
         new = part.draw(each, rng)
         proposed = np.logaddexp(proposed, part.log_density(z) + count[1])
-        parts = _log_sum(np.stack([one.log_density(new) for one in added])) + count[1]
+        parts = _log_sum(np.stack([earlier.log_density(new) for earlier in added])) + count[1]
         proposed = np.concatenate([proposed, np.logaddexp(mixture.log_density(new) + count[0], parts)])
         z, height = np.concatenate([z, new]), np.concatenate([height, density(new)])
         white = np.concatenate([white, (new - centre) @ whiten])
         far = np.concatenate([far, OUTWARDS * np.log1p((white[-each:] ** 2).sum(axis=1) / d)])
-    parts_of = [mixture, *added]
+    mixtures = [mixture, *added]
     return Mixture(
         np.concatenate([(1 - SHARE) * mixture.weight, np.full(ADDED, SHARE / ADDED)]),
-        np.concatenate([one.mean for one in parts_of]),
-        np.concatenate([one.factor for one in parts_of]),
+        np.concatenate([part.mean for part in mixtures]),
+        np.concatenate([part.factor for part in mixtures]),
     )
 
 
@@ -320,7 +320,9 @@ def _adapt(
         height, own = density(new), mixture.log_density(new)
         share = _ess(height - own) / n
         proposed = np.logaddexp(proposed, mixture.log_density(z))
-        proposed = np.concatenate([proposed, _log_sum(np.stack([own, *(one.log_density(new) for one in used)]))])
+        proposed = np.concatenate(
+            [proposed, _log_sum(np.stack([own, *(mixture.log_density(new) for mixture in used)]))]
+        )
         z, heights = np.concatenate([z, new]), np.concatenate([heights, height])
         used.append(mixture)
         settled = share < SETTLED * best_share

@@ -52,15 +52,17 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Ke
     n_law = len(problem.parameters)
     error, narrow = _errors(problem, theta)
     _check_exclusion(problem, priors, theta, error)
-    floor = np.array([one.kind == "floor" for one in parameters])
-    is_log = ~floor & ~np.array([any_sign(one, problem) for one in parameters])
+    floor = np.array([parameter.kind == "floor" for parameter in parameters])
+    is_log = ~floor & ~np.array([any_sign(parameter, problem) for parameter in parameters])
     common, spread = _members(problem.parameters, parameters)
     bounds = np.where(floor[:, None], [0.0, np.inf], [-np.inf, np.inf])
-    for i, one in enumerate(parameters):
-        if one.key in priors:
-            bounds[i] = bounds_of(priors[one.key], bool(is_log[i]))
+    for i, parameter in enumerate(parameters):
+        if parameter.key in priors:
+            bounds[i] = bounds_of(priors[parameter.key], bool(is_log[i]))
     # a scale as wide as the posterior with all else fixed: a wider one would bend its ridges
-    relative = np.array([one.kind == "exponent" and not any_sign(one, problem) for one in problem.parameters])
+    relative = np.array(
+        [parameter.kind == "exponent" and not any_sign(parameter, problem) for parameter in problem.parameters]
+    )
     narrow = np.where(relative, narrow / np.maximum(np.abs(theta), 1e-3), narrow)
     noise = np.concatenate([narrow, np.full(len(parameters) - n_law, ROUGH_SCALE)])
     width = bounds[:, 1] - bounds[:, 0]
@@ -71,7 +73,7 @@ def lay_out(problem: Problem, parameters: tuple[Parameter, ...], priors: dict[Ke
     loose = (common >= 0) & ~centred & is_log
     lean[law.n_floor : law.n_floor + law.n_coef] = _own_exponents(problem, loose, bounds)
     return Coordinates(
-        law.n_floor, law.n_coef, n_law, sum(one.kind == "scale" for one in parameters),
+        law.n_floor, law.n_coef, n_law, sum(parameter.kind == "scale" for parameter in parameters),
         SoftClip(bounds[:, 0], bounds[:, 1], scale), is_log, _by_prior(parameters, priors, common),
         common, spread, centred, lean, reach, offset,
     )  # fmt: skip
@@ -82,20 +84,20 @@ def _by_prior(
 ) -> tuple[tuple[Prior, Index], ...]:
     """Return each distinct prior with the places of its parameters."""
     owners: dict[Prior, list[int]] = {}
-    for i, one in enumerate(parameters):
+    for i, parameter in enumerate(parameters):
         if common[i] < 0:
-            owners.setdefault(priors[one.key], []).append(i)
+            owners.setdefault(priors[parameter.key], []).append(i)
     return tuple((prior, np.array(places)) for prior, places in owners.items())
 
 
 def _members(law: tuple[Parameter, ...], parameters: tuple[Parameter, ...]) -> tuple[Index, Index]:
     """Return the places of the common value and the spread of each partly pooled member."""
     common, spread = np.full(len(parameters), -1), np.full(len(parameters), -1)
-    commons = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == COMMON}
-    spreads = {one.coef.name: i for i, one in enumerate(parameters) if one.kind == SPREAD}
-    for i, one in enumerate(law):
-        if one.coef.name in commons:
-            common[i], spread[i] = commons[one.coef.name], spreads[spread_name(one.coef.name)]
+    commons = {parameter.coef.name: i for i, parameter in enumerate(parameters) if parameter.kind == COMMON}
+    spreads = {parameter.coef.name: i for i, parameter in enumerate(parameters) if parameter.kind == SPREAD}
+    for i, parameter in enumerate(law):
+        if parameter.coef.name in commons:
+            common[i], spread[i] = commons[parameter.coef.name], spreads[spread_name(parameter.coef.name)]
     return common, spread
 
 
@@ -118,14 +120,14 @@ def _centred(problem: Problem, common: Index, theta: Array, error: Array) -> NDA
 
 def _check_exclusion(problem: Problem, priors: dict[Key, Prior], theta: Array, error: Array) -> None:
     """Reject a prior that excludes the least-squares estimate by many standard errors."""
-    for one, value, noise in zip(problem.parameters, theta, error, strict=True):
-        if one.kind != "exponent" or one.key not in priors:
+    for parameter, value, noise in zip(problem.parameters, theta, error, strict=True):
+        if parameter.kind != "exponent" or parameter.key not in priors:
             continue
-        lo, hi = priors[one.key].support
+        lo, hi = priors[parameter.key].support
         if value < lo - EXCLUDED * noise or value > hi + EXCLUDED * noise:
             raise DataError(
-                f"the prior {priors[one.key]} of {one.name} excludes the data: least squares puts {one.name} at "
-                f"{plus_minus(float(value), float(noise))}"
+                f"the prior {priors[parameter.key]} of {parameter.name} excludes the data: least squares puts "
+                f"{parameter.name} at {plus_minus(float(value), float(noise))}"
             )
 
 

@@ -124,15 +124,15 @@ class _TraceNames(NamedTuple):
 
 def _trace_names(density: Density) -> _TraceNames:
     """Choose unique names: in a trace variables and dimensions share a name space, in which some names are reserved."""
-    logs = {one.coef: one.is_log for one in density.problem.parameters}
+    logs = {parameter.coef: parameter.is_log for parameter in density.problem.parameters}
     grouped = [coef for coef in logs if coef.groups]
     spreads = {spread_name(coef.name): f"sd_{coef.name}" for coef in logs}
     extras = density.parameters[density.coordinates.n_law :]
     wanted = [f"log_{coef.name}" if is_log else coef.name for coef, is_log in logs.items()]
     wanted += [f"{coef.name}_level" for coef in grouped]
-    for one in extras:
-        own = {COMMON: f"{one.coef.name}_common", SPREAD: spreads.get(one.coef.name, one.coef.name)}
-        wanted.append(own.get(one.kind, one.coef.name))
+    for extra in extras:
+        own = {COMMON: f"{extra.coef.name}_common", SPREAD: spreads.get(extra.coef.name, extra.coef.name)}
+        wanted.append(own.get(extra.kind, extra.coef.name))
     names = distinct(wanted, TAKEN)
     first, last = len(logs), len(logs) + len(grouped)
     return _TraceNames(
@@ -144,9 +144,9 @@ def _coords(density: Density) -> dict[str, list[str]]:
     """Return the levels of each grouped parameter, by the name of its dimension."""
     coords: dict[str, list[str]] = {}
     dims = _trace_names(density).dims
-    for one in density.problem.parameters:
-        if one.coef.groups:
-            coords.setdefault(dims[one.coef], []).append(printed_level(one.level))
+    for parameter in density.problem.parameters:
+        if parameter.coef.groups:
+            coords.setdefault(dims[parameter.coef], []).append(printed_level(parameter.level))
     return coords
 
 
@@ -154,8 +154,8 @@ def _declare(pm: Any, density: Density, natural: Any, placed: Any) -> None:
     """Name the parameters in the trace."""
     names = _trace_names(density)
     places: dict[Coef, list[int]] = {}
-    for i, one in enumerate(density.problem.parameters):
-        places.setdefault(one.coef, []).append(i)
+    for i, parameter in enumerate(density.problem.parameters):
+        places.setdefault(parameter.coef, []).append(i)
     for coef, own in places.items():
         if coef.groups:
             pm.Deterministic(names.variables[coef], natural[np.array(own)], dims=names.dims[coef])

@@ -272,7 +272,10 @@ class Exponential(Prior):
 
 
 FAMILIES: Mapping[str, type[Prior]] = MappingProxyType(
-    {one.__name__: one for one in (HalfNormal, Normal, TruncatedNormal, Uniform, LogNormal, Gamma, Exponential)}
+    {
+        family.__name__: family
+        for family in (HalfNormal, Normal, TruncatedNormal, Uniform, LogNormal, Gamma, Exponential)
+    }
 )
 
 
@@ -301,8 +304,8 @@ def parse_prior(text: str | Prior) -> Prior:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise ValueError
         name = node.func.id
-        given = [_number(one) for one in node.args]
-        named = {str(one.arg): _number(one.value) for one in node.keywords}
+        given = [_number(arg) for arg in node.args]
+        named = {str(keyword.arg): _number(keyword.value) for keyword in node.keywords}
     except (SyntaxError, ValueError, RecursionError, OverflowError):
         shown = repr(text) if len(str(text)) <= 100 else f"{str(text)[:100]!r} ..."
         raise DataError(f"cannot read the prior {shown}; write it as HalfNormal(1) or Uniform(0, 2)") from None

@@ -116,7 +116,7 @@ def from_weights(density: Density, weighted: Weighted, *, draws: int, level: flo
         "fast", verdict, (), (), bulk, np.minimum(*tails), np.full(len(mean), np.nan), weighted.khat,
         weighted.log_evidence, weighted.log_evidence_se,
     )  # fmt: skip
-    names = [Name(one.key) for one in density.parameters]
+    names = [Name(parameter.key) for parameter in density.parameters]
     return Sampled(mean, spread, posterior, (*_weight_findings(weighted), *_spread_findings(names, gap, weighted)))
 
 
@@ -213,7 +213,9 @@ def from_chains(density: Density, chains: Chains, *, level: float) -> Sampled:
         "full", good, (), (), chains.ess_bulk, chains.ess_tail, chains.r_hat, divergences=chains.divergences,
         netcdf=chains.netcdf,
     )  # fmt: skip
-    return Sampled(mean, spread, posterior, _chain_findings([Name(one.key) for one in density.parameters], chains))
+    return Sampled(
+        mean, spread, posterior, _chain_findings([Name(parameter.key) for parameter in density.parameters], chains)
+    )
 
 
 def _moving_with(x: Array, worst: int) -> list[int]:
@@ -221,7 +223,7 @@ def _moving_with(x: Array, worst: int) -> list[int]:
     draws = x.reshape(-1, x.shape[-1])
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.atleast_2d(np.corrcoef(draws, rowvar=False))[worst]
-    return [i for i, one in enumerate(correlation) if i != worst and abs(one) >= TRADE_OFF]
+    return [i for i, share in enumerate(correlation) if i != worst and abs(share) >= TRADE_OFF]
 
 
 def _chain_findings(names: Sequence[Name], chains: Chains) -> tuple[Finding, ...]:
@@ -299,12 +301,14 @@ def find_limits(
     problem, spread = density.problem, sampled.spread
     values = density.prior_values(spread.draws if spread.draws is not None else sampled.mean[None])
     findings = [
-        one for i in range(len(density.parameters)) for one in _against_prior(density, i, values[:, i], spread.level)
+        found
+        for i in range(len(density.parameters))
+        for found in _against_prior(density, i, values[:, i], spread.level)
     ]
     findings += [*_not_finite(density, sampled), *_repeats(density, frame, residuals, cluster)]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = spread.covariance / np.outer(spread.se, spread.se)
-    exponents = [i for i, one in enumerate(problem.parameters) if one.kind == "exponent"]
+    exponents = [i for i, parameter in enumerate(problem.parameters) if parameter.kind == "exponent"]
     for i, j in combinations(exponents, 2):
         if abs(correlation[i, j]) > TRADE_OFF:
             both = listed([Name(problem.parameters[place].key) for place in (i, j)])
@@ -320,7 +324,7 @@ def find_limits(
         text = "A row of weight w counts as w identical rows: weights change the width of the posterior."
         findings.append(Finding.of("weights", "note", text))
     findings += [*sampled.findings, *(Finding.of("collinear_columns", "warning", text) for text in problem.remarks)]
-    return tuple(sorted(findings, key=lambda one: SEVERITIES.index(one.severity)))
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
@@ -329,7 +333,9 @@ def _not_finite(density: Density, sampled: Sampled) -> list[Finding]:
     bad: NDArray[np.bool_] = np.logical_not(np.isfinite([sampled.mean, spread.se, spread.lo, spread.hi]).all(axis=0))
     if not bad.any():
         return []
-    chosen = listed([Name(one.key) for one, is_bad in zip(density.parameters, bad, strict=True) if is_bad], last=", ")
+    chosen = listed(
+        [Name(parameter.key) for parameter, is_bad in zip(density.parameters, bad, strict=True) if is_bad], last=", "
+    )
     text = " is not finite: neither data nor prior bound it. Give it a narrower prior (--prior)."
     return [Finding.of("not_finite", NOT_IDENTIFIED, "The mean or interval of ", chosen, text)]
 
@@ -459,7 +465,7 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
         "status": fit.status,
         "message": fit.message,
         **estimate_columns(fit.estimates),
-        "parameters": [one.record() for one in fit.estimates],
+        "parameters": [estimate.record() for estimate in fit.estimates],
         "level": spread.level,
         "correlation": {name: column(row) for name, row in zip(names, correlation, strict=True)},
         "khat": plain_json(posterior.khat),
@@ -470,7 +476,7 @@ def posterior_record(fit: PosteriorFit) -> dict[str, Any]:
         "log_evidence": plain_json(posterior.log_evidence),
         "log_evidence_se": plain_json(posterior.log_evidence_se),
         "priors": {printed_name(*key): prior for key, prior in posterior.priors},
-        "findings": [asdict(one) for one in fit.findings],
+        "findings": [asdict(finding) for finding in fit.findings],
         "method": spread.method,
         "seed": fit.seed,
         "version": fit.version,

@@ -62,11 +62,11 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
         When the density is zero at every start.
     """
     law = density.coordinates.n_law
-    starts = [one.theta for one in optima[:MOST_STARTS]]
+    starts = [optimum.theta for optimum in optima[:MOST_STARTS]]
     if density.likelihood == "student_t":
         delta = 1.5 * ROBUST * float(np.median(np.abs(_residual(density, starts[0]))))
         if delta > 0:
-            starts += [one.theta for one in _search(density.problem, delta, seed)[:2]]
+            starts += [found.theta for found in _search(density.problem, delta, seed)[:2]]
 
     coordinates = density.coordinates
     spreads = coordinates.held_spreads
@@ -88,7 +88,7 @@ def find_modes(density: Density, optima: tuple[Minimum, ...], *, seed: int = 0) 
             bonus = float(bonus_at(mode.x[None], start)[0])
             modes.append(mode._replace(value=mode.value - bonus, log_mass=mode.log_mass - bonus))
     # a larger log density cannot resolve differences of 1 in double precision: some prior is far too steep there
-    modes = [one for one in modes if abs(one.log_mass) < RESOLVED]
+    modes = [mode for mode in modes if abs(mode.log_mass) < RESOLVED]
     if not modes:
         raise DataError(
             "the posterior density is zero wherever the data put the law: some prior excludes them. Priors: "
@@ -129,7 +129,7 @@ def _point(density: Density, theta: Array, *, wide: bool = False) -> Array:
     commons, spreads = [], []
     for extra in density.parameters:
         if extra.kind == COMMON:
-            own = np.array([one.coef.name == extra.coef.name for one in problem.parameters])
+            own = np.array([parameter.coef.name == extra.coef.name for parameter in problem.parameters])
             free = isinstance(problem, Problem) and any_sign(extra, problem)
             values = theta[own] if free else np.log(np.maximum(theta[own], 0.02))
             commons.append(float(values.mean()) if free else float(np.exp(values.mean())))
@@ -138,10 +138,10 @@ def _point(density: Density, theta: Array, *, wide: bool = False) -> Array:
 
 
 def _distinct(modes: list[Mode]) -> tuple[Mode, ...]:
-    modes = sorted(modes, key=lambda one: -one.log_mass)
+    modes = sorted(modes, key=lambda mode: -mode.log_mass)
     kept: list[Mode] = []
     for mode in modes:
-        far = all(np.linalg.norm(np.linalg.solve(one.frame, mode.x - one.x)) > SAME for one in kept)
+        far = all(np.linalg.norm(np.linalg.solve(i.frame, mode.x - i.x)) > SAME for i in kept)
         if far and mode.log_mass > modes[0].log_mass - NEGLIGIBLE:
             kept.append(mode)
     return tuple(kept)

@@ -154,7 +154,7 @@ class Look:
     def record(self) -> dict[str, Any]:
         """Return what was found as plain JSON."""
         found = {
-            "table": self.name, "rows": self.rows, "columns": [asdict(one) for one in self.columns],
+            "table": self.name, "rows": self.rows, "columns": [asdict(column) for column in self.columns],
             "settings": self.settings, "runs": self.runs, "laws": dict(self.laws), "reasons": list(self.reasons),
             "commands": list(self.commands), "remarks": list(self.remarks),
         }  # fmt: skip
@@ -164,23 +164,29 @@ class Look:
         """Return one screen of text."""
         lines = [f"{self.name}: {counted(self.rows, 'row')}, {counted(len(self.columns), 'column')}"]
         lines = [*_wrapped(lines[0], ""), "", self._table().text("  "), ""]
-        lines += [line for one in (self.settings, self.runs) if one for line in _wrapped(one, "  ")]
+        lines += [line for lines in (self.settings, self.runs) if lines for line in _wrapped(lines, "  ")]
         lines += [line for word, law in self.laws.items() for line in _wrapped(f"{word:13s} {law}", "  ")]
-        lines += [line for one in self.reasons for line in _wrapped(one, "  ")]
+        lines += [line for reason in self.reasons for line in _wrapped(reason, "  ")]
         lines += ["", "next:", *(line for call in self.calls for line in _broken(call))] if self.calls else []
-        return "\n".join([*lines, *(line for one in self.remarks for line in _wrapped(f"note: {one}", "  "))])
+        return "\n".join([*lines, *(line for remark in self.remarks for line in _wrapped(f"note: {remark}", "  "))])
 
     def _table(self) -> PrintedTable:
         """Return the columns as a table of one screen's width: long headers and labels are cut."""
         rows = [
-            [_cut(one.name, LONGEST), one.quantity, "", exact(one.different), exact(one.missing) if one.missing else ""]
-            for one in self.columns
+            [
+                _cut(column.name, LONGEST),
+                column.quantity,
+                "",
+                exact(column.different),
+                exact(column.missing) if column.missing else "",
+            ]
+            for column in self.columns
         ]
         heads = ["column", "quantity", "", "different", "missing" if any(row[-1] for row in rows) else ""]
         taken = sum(max(map(len, cells)) for cells in zip(heads, *rows, strict=True))
         room = WIDTH - 2 - 2 * 4 - taken  # the indent, and two spaces between columns
-        for row, one in zip(rows, self.columns, strict=True):
-            row[2] = _cut(one.words, room, end=True)
+        for row, column in zip(rows, self.columns, strict=True):
+            row[2] = _cut(column.words, room, end=True)
         return PrintedTable.of(["column", "quantity", "holds", "different", "missing"], rows, "lllrr")
 
     def __str__(self) -> str:
@@ -194,8 +200,14 @@ class Look:
         DataError
             When no column stands for a loss, or nothing varies with it.
         """
-        loss = next((one.name for one in self.columns if one.quantity == "loss" and one.kind == "numbers"), None)
-        others = [one.name for one in self.columns if one.kind == "numbers" and one.different > 1 and one.name != loss]
+        loss = next(
+            (column.name for column in self.columns if column.quantity == "loss" and column.kind == "numbers"), None
+        )
+        others = [
+            column.name
+            for column in self.columns
+            if column.kind == "numbers" and column.different > 1 and column.name != loss
+        ]
         if loss is None or not others:
             raise DataError(
                 f"{self.name!r} has no loss to draw against a column of numbers; map one: --map loss=COLUMN"
@@ -319,7 +331,7 @@ def _with_step(choice: LawChoice, table: Table, frame: pd.DataFrame) -> LawChoic
     """Give the law of a log a term in the step, where rows of one size differ in it and there are no tokens."""
     name, text = next(iter(choice.laws.items()))
     law = parse_law(text)
-    sizes = [one for one in law.variables if one in SIZES]
+    sizes = [variable for variable in law.variables if variable in SIZES]
     if not law.terms or "tokens" in sizes or not sizes or not has_column(frame, "step"):
         return choice
     steps = resolve(replace(table, frame=frame), numeric=["step"], strict=False).frame["step"]
@@ -514,13 +526,13 @@ def _read_as(rows: Rows) -> list[str]:
 
 def _losses(data: Any, rows: Rows, columns: tuple[LookedColumn, ...]) -> tuple[tuple[str, ...], ...]:
     """Where no loss is recognised, propose another look with a column whose header speaks of one, or the only one."""
-    if any(one.quantity == "loss" for one in columns):
+    if any(column.quantity == "loss" for column in columns):
         return ()
-    numbers = [one for one in columns if one.kind == "numbers"]
-    near = [one.name for one in numbers if "loss" in one.name.casefold()]
-    near = near or [one.name for one in numbers if ERRORS & {*words_of_header(one.name)}]
-    left = [one.name for one in numbers if not one.quantity and one.different > 1]
-    likely = near or (left if len(left) == 1 and any(one.quantity in SIZES for one in columns) else [])
+    numbers = [column for column in columns if column.kind == "numbers"]
+    near = [number.name for number in numbers if "loss" in number.name.casefold()]
+    near = near or [number.name for number in numbers if ERRORS & {*words_of_header(number.name)}]
+    left = [number.name for number in numbers if not number.quantity and number.different > 1]
+    likely = near or (left if len(left) == 1 and any(column.quantity in SIZES for column in columns) else [])
     return tuple(_call(data, *_read_as(rows), "--map", _mapped("loss", name), verb="look") for name in likely[:1])
 
 
@@ -530,7 +542,7 @@ def _unread(
     """Say which columns speak of a size that no column is read as, and propose another look with the first of them."""
     reasons, calls = [], []
     for known in SPEAK_OF:
-        varied = (one.name for one in columns if one.kind == "numbers" and one.different > 1)
+        varied = (column.name for column in columns if column.kind == "numbers" and column.different > 1)
         own = [name for name in varied if _speaks_of(name, known)]
         if not own or has_column(frame, known):
             continue
@@ -565,7 +577,9 @@ def _what_lacks(data: Any, rows: Rows, frame: pd.DataFrame) -> tuple[tuple[str, 
     score = (rows.mapping or {}).get("loss") or dict(frame.attrs.get("scalefit", {})).get("headers", {}).get("loss")
     if score is None or not frame["loss"].between(0, 1, inclusive="neither").all():
         return ()
-    kept = replace(rows, mapping={name: one for name, one in (rows.mapping or {}).items() if name != "loss"} or None)
+    kept = replace(
+        rows, mapping={name: header for name, header in (rows.mapping or {}).items() if name != "loss"} or None
+    )
     name = score if score.startswith("`") else _quoted(score)
     return (_call(data, *_read_as(kept), "--column", f"loss=1 - {name}", verb="look"),)
 
@@ -611,4 +625,6 @@ def _is_level(labels: pd.Series[Any], frame: pd.DataFrame, law: AnyLaw) -> bool:
         return False
     if labels.value_counts().min() < FEWEST * len(law.parameters):
         return False
-    return all(frame.groupby(labels)[one].nunique().min() >= FEWEST for one in law.variables if one in frame)
+    return all(
+        frame.groupby(labels)[variable].nunique().min() >= FEWEST for variable in law.variables if variable in frame
+    )
