@@ -37,7 +37,7 @@ ROWS = {
     "toy_published_exponents": 239,
     "toy_strong": 126,
     "toy_training": 360,
-    "toy_starts": 612,
+    "toy_starts": 768,
     "toy_map": 270,
     "datablations": 182,
     "routed": 223,
