@@ -173,7 +173,7 @@ def test_a_backtest_counts_the_origins_that_cannot_judge_the_shape() -> None:
     rows["d_model"] = (rows["params"] / (12 * rows["n_layer"])) ** 0.5
     found = backtest(rows, methods=("slope",), workers=1)
     (one,) = found.findings
-    assert one.message.startswith("Width and depth are used from 2 of 3 rolling origins: from the others,")
+    assert one.message.startswith("Forecasts use width and depth from 2 of 3 rolling origins: from the others,")
     assert one.numbers == {"origins": 3, "known": 2}
 
 

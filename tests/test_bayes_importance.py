@@ -106,6 +106,9 @@ def test_same_seed_same_draws_and_progress_is_told():
     second = sampled(correlated(3).logpdf, [np.zeros(3)], seed=4, draws=500)
     np.testing.assert_array_equal(first.x, second.x)
     assert rounds == list(range(1, first.rounds + 1))
+    rounds.clear()
+    sampled(correlated(3).logpdf, [np.zeros(3)], seed=4, draws=500, covered=-1.0, progress=rounds.append)
+    assert rounds == list(range(1, first.rounds + 5))  # four stages, since no k-hat is low enough
 
 
 @pytest.mark.parametrize("shape", [0.1, 0.4, 0.8, 1.2])

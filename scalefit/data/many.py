@@ -19,7 +19,6 @@ from scalefit.numbers import exact
 __all__ = ["FilePart", "NameFields", "files_of", "short_name", "stacked"]
 
 SOURCE: Final = "source"
-TRAINER_STATE: Final = "trainer_state.json"  # in a folder of checkpoints, next to files of settings
 WILD: Final = re.compile(r"[*?\[]")
 SHOWN: Final = 4
 

@@ -113,8 +113,8 @@ def _shape_known(runs: Runs, cuts: list[float]) -> Iterator[Finding]:
         yield Finding.of(
             UNUSED,
             "note",
-            f"Width and depth are used from {exact(known)} of {counted(len(cuts), 'rolling origin')}: from the others, "
-            "width over depth follows from params and tokens, or the runs leave no origin that could judge its effect.",
+            f"Forecasts use width and depth from {exact(known)} of {counted(len(cuts), 'rolling origin')}: from the "
+            "others, width over depth follows from params and tokens, or the runs leave no origin that could judge its effect.",
             origins=len(cuts),
             known=known,
         )

@@ -156,7 +156,7 @@ def sample_by_importance(
     covered : float
         While k-hat is above this, for a few stages, the mixture gets components that cover more of the tails.
     progress : callable, optional
-        Called with the number of each round.
+        Called with the number of each round; stages that cover the tails count on.
 
     Returns
     -------
@@ -181,7 +181,8 @@ def sample_by_importance(
     start = Mixture(weight, (centres - centres[0]) @ inverse.T, factor)
     mixture, rounds = _adapt(whitened, start, rng, progress)
     if covered < math.inf and draws >= NEAR_PER_DIMENSION * len(frame):  # fewer give new components no shape
-        weighted = _sample_covered(whitened, mixture, draws, covered, rng)
+        count = None if progress is None else lambda stage: progress(rounds + stage)
+        weighted = _sample_covered(whitened, mixture, draws, covered, rng, count)
     else:
         weighted = _sample_refitted(whitened, mixture, draws, rng)
     return weighted._replace(x=centres[0] + weighted.x @ frame.T, rounds=rounds)
@@ -213,7 +214,12 @@ def _sample_refitted(density: LogDensity, mixture: Mixture, draws: int, rng: np.
 
 
 def _sample_covered(
-    density: LogDensity, mixture: Mixture, draws: int, covered: float, rng: np.random.Generator
+    density: LogDensity,
+    mixture: Mixture,
+    draws: int,
+    covered: float,
+    rng: np.random.Generator,
+    progress: Callable[[int], None] | None,
 ) -> Weighted:
     """Sample, with components added to the mixture until k-hat is below a limit.
 
@@ -224,7 +230,9 @@ def _sample_covered(
     z = mixture.draw(draws, rng)
     enough = draws >= PROBED * NEAR_PER_DIMENSION * z.shape[1]
     drawn = _evaluate(density, mixture, z[::PROBED] if enough else z)
-    for _ in range(MOST_STAGES):
+    for stage in range(1, MOST_STAGES + 1):
+        if progress is not None:
+            progress(stage)
         weighted = _weigh(drawn)
         equal = weighted.khat == math.inf and weighted.ess > GOOD_SHARE * len(drawn.z)  # weights that hardly differ
         if covered < weighted.khat and not equal:
