@@ -114,7 +114,8 @@ def _shape_known(runs: Runs, cuts: list[float]) -> Iterator[Finding]:
             UNUSED,
             "note",
             f"Forecasts use width and depth from {exact(known)} of {counted(len(cuts), 'rolling origin')}: from the "
-            "others, width over depth follows from params and tokens, or the runs leave no origin that could judge its effect.",
+            "others, width over depth follows from params and tokens, or the runs leave no origin that could judge its "
+            "effect.",
             origins=len(cuts),
             known=known,
         )
