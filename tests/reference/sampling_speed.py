@@ -18,6 +18,7 @@ import nutpie
 import pymc as pm
 
 from scalefit.posterior import bayes
+from scalefit.posterior.fit import COVERED
 from scalefit.posterior.importance import sample_by_importance
 from scalefit.posterior.mode import Mode
 from scalefit.posterior.nuts import build_model
@@ -78,7 +79,8 @@ def main() -> None:
     modes = find_modes(density, search(density.problem.design), seed=0)
     start = time.process_time()
     stacks: list[Callable[[Mode], Any]] = [lambda m: m.x, lambda m: m.frame, lambda m: m.log_mass]
-    weighted = sample_by_importance(density, *(np.array([f(mode) for mode in modes]) for f in stacks), draws=20_000)
+    placed = (np.array([f(mode) for mode in modes]) for f in stacks)
+    weighted = sample_by_importance(density, *placed, draws=20_000, covered=COVERED)
     seconds = time.process_time() - start
     print(f"importance sampling: ESS {weighted.ess:.0f} of 20000 in {seconds:.2f} CPU s, k-hat {weighted.khat:.2f}")
 
